@@ -1,0 +1,87 @@
+//! What the engine wants done. The outcome comes back as a fact.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{RunId, ServiceId};
+
+/// One thing to do. Effects are to be carried out in the order in which they are polled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// What is to be shown or remembered of this service has changed. Comes before the effects
+    /// that rest on it: persist [`crate::Engine::record`], then go on.
+    Changed {
+        /// Whose record.
+        service: ServiceId,
+    },
+    /// Run the service's validator; answers `Validated`.
+    Validate {
+        /// Whose.
+        service: ServiceId,
+        /// The validator's own run.
+        run: RunId,
+    },
+    /// Start the main process; answers `Spawned` or `SpawnFailed`.
+    Spawn {
+        /// Whose.
+        service: ServiceId,
+        /// The new run.
+        run: RunId,
+    },
+    /// Send a signal to the main process (and SIGCONT after a stop signal).
+    Signal {
+        /// Whose.
+        service: ServiceId,
+        /// Its main run, or its validator's.
+        run: RunId,
+        /// The signal's number.
+        signal: i32,
+        /// A stop signal: a paused process must be woken to see it.
+        stop: bool,
+    },
+    /// SIGKILL everything of the run, main process and all. `Exited` and `Swept` follow.
+    Kill {
+        /// Whose.
+        service: ServiceId,
+        /// Its main run, or its validator's.
+        run: RunId,
+    },
+    /// One attempt of a probe; answers `Probed`. There is never a second one before the answer.
+    Probe {
+        /// Whose.
+        service: ServiceId,
+        /// The service's main run.
+        run: RunId,
+        /// Which probe.
+        probe: ProbeKind,
+    },
+    /// Run the reload command; answers `Reloaded` with `of`.
+    ReloadCommand {
+        /// Whose.
+        service: ServiceId,
+        /// The reload command's own run.
+        run: RunId,
+        /// The service's main run.
+        of: RunId,
+    },
+    /// The service left the plan and is gone: forget all about it.
+    Forget {
+        /// Which.
+        service: ServiceId,
+    },
+    /// The shutdown is complete.
+    ShutdownComplete {
+        /// Nothing was left that would not go.
+        clean: bool,
+    },
+}
+
+/// Kubernetes' three questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ProbeKind {
+    /// May dependents start?
+    Ready,
+    /// Must it be restarted?
+    Liveness,
+    /// Is all that it needs well?
+    Health,
+}

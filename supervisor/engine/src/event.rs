@@ -1,0 +1,189 @@
+//! What can happen to the engine: commands (which may be refused) and facts (which may not).
+
+use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    effect::ProbeKind,
+    ids::{RunId, ServiceId},
+    spec::Spec,
+    state::Hold,
+};
+
+/// One thing that happens to the engine.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Somebody asks for something.
+    Command(Command),
+    /// Something has happened.
+    Fact(Fact),
+    /// Time has passed; spurious timeouts are harmless.
+    Timeout,
+}
+
+/// A request. Targets are handled as one set: a service that several of them imply is acted on once.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Goal up; lifts the holds of the targets and of all that they require.
+    Start(BTreeSet<ServiceId>),
+    /// Goal down and hold; what requires a target stops first and waits for it.
+    Stop(BTreeSet<ServiceId>, Hold),
+    /// Stop and start again, together with what requires a target and is up. Lifts the targets' own holds.
+    Restart(BTreeSet<ServiceId>),
+    /// Take a new configuration without ending.
+    Reload(BTreeSet<ServiceId>),
+    /// Send a signal to the main processes.
+    Signal(BTreeSet<ServiceId>, i32),
+    /// A plan has been made: exactly these services exist now. A service new to the engine gets
+    /// goal up unless it is restored as held. One that is missing is stopped and then forgotten.
+    Apply(Vec<(ServiceId, Box<Spec>, Shift)>),
+    /// Stop everything in reverse order. Whatever still runs after `deadline_ms` is killed.
+    /// A second one with a shorter deadline shortens it.
+    Shutdown {
+        /// Longest time until SIGKILL to what is left.
+        deadline_ms: u64,
+    },
+}
+
+/// What a new plan means for a service that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shift {
+    /// Nothing that its process would notice; policy is taken over in place.
+    Keep,
+    /// It can take the change by a reload (and gets a restart if it has none).
+    Reload,
+    /// Its process must be replaced.
+    Restart,
+}
+
+/// Something that has happened. The run says to which service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// The validator run has ended, or could not be started.
+    Validated {
+        /// The validator's own run.
+        run: RunId,
+        /// Whether the service may go on.
+        ok: bool,
+    },
+    /// Exec has succeeded.
+    Spawned {
+        /// The new run.
+        run: RunId,
+    },
+    /// There is no process.
+    SpawnFailed {
+        /// The run that did not come to be.
+        run: RunId,
+        /// Worth another try: EAGAIN, EMFILE, ENOMEM, ETXTBSY, a port in use.
+        transient: bool,
+        /// Stage and errno in words, for people.
+        reason: String,
+    },
+    /// The run says that it is ready (or has finished reloading).
+    Ready {
+        /// A service's main run.
+        run: RunId,
+    },
+    /// The run asks for more time for what it is doing now: start, reload or stop.
+    Extend {
+        /// A service's main run.
+        run: RunId,
+        /// From now on.
+        ms: u64,
+    },
+    /// One attempt of a probe has ended.
+    Probed {
+        /// The service's main run that was probed.
+        run: RunId,
+        /// Which of its probes.
+        probe: ProbeKind,
+        /// The verdict of this attempt alone.
+        ok: bool,
+        /// In words, for people; may be empty.
+        detail: String,
+    },
+    /// The reload command has ended, or the reload signal could not be sent.
+    Reloaded {
+        /// The service's main run.
+        run: RunId,
+        /// Whether it took the new configuration.
+        ok: bool,
+    },
+    /// The main process has ended.
+    Exited {
+        /// The run that is over.
+        run: RunId,
+        /// How.
+        exit: Exit,
+    },
+    /// Everything that belonged to the run has been killed and is gone, or could not be killed.
+    Swept {
+        /// The run that is over.
+        run: RunId,
+        /// Processes that would not go; zero means clean.
+        left: u32,
+    },
+}
+
+/// How a main process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Why a service has failed: it will not come back without a command (or a new plan).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// Exec was impossible; the stage and errno in words.
+    Spawn(String),
+    /// Its validator refused.
+    Validator,
+    /// It ended, and its policy says not to restart.
+    Exited(Exit),
+    /// It was not ready in time, and its policy says not to restart.
+    ReadyTimeout,
+    /// It restarted too often.
+    StartLimit,
+    /// What belonged to its last run would not go away.
+    Leftovers(u32),
+}
+
+/// What became of a command that was not refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Services whose goal or run the command changes; empty when there was nothing to do.
+    pub affected: BTreeSet<ServiceId>,
+    /// Holds that it lifted, with what they were.
+    pub lifted: Vec<(ServiceId, Hold)>,
+    /// Services that are not targets and stop, or restart, because of it.
+    pub dependents: BTreeSet<ServiceId>,
+}
+
+/// Why a command cannot be done. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such service (or it is disabled: the caller knows which).
+    Unknown(ServiceId),
+    /// Everything is being stopped.
+    ShuttingDown,
+    /// A restart over a held requirement.
+    RequirementHeld {
+        /// What was asked for.
+        service: ServiceId,
+        /// What it requires.
+        requirement: ServiceId,
+        /// Who held that, and when.
+        hold: Hold,
+    },
+    /// It has no process to signal or reload.
+    NotRunning(ServiceId),
+    /// It has no way to reload.
+    CannotReload(ServiceId),
+    /// The plan's dependencies form this loop.
+    Cycle(Vec<ServiceId>),
+}

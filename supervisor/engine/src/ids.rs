@@ -1,0 +1,31 @@
+//! The numbers by which the engine knows things.
+
+use serde::{Deserialize, Serialize};
+
+/// A service of the plan. The control process gives the numbers out, one a name, and never
+/// uses one twice while it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ServiceId(pub u32);
+
+/// One life of one process: of a service, an exec probe, a validator or a reload command.
+/// Never used twice while the keeper lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunId(pub u64);
+
+/// A point on the machine's monotonic clock, in milliseconds since boot.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// This moment plus `ms` milliseconds; never wraps.
+    pub const fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this moment; zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}

@@ -1,0 +1,31 @@
+//! Decides what happens to every service. Pure: no clock, no file, no pid, no environment.
+//!
+//! # Theory of operation
+//!
+//! The engine holds one state machine a service and the graph between them. The control loop
+//! feeds it one [`Event`] at a time through [`Engine::handle`], drains [`Engine::poll_effect`]
+//! until it is empty, then sleeps until [`Engine::poll_timeout`] or the next event.
+//!
+//! * A [`Command`] is a request: it may be done, be needless, or be refused with a [`Refusal`].
+//! * A [`Fact`] has happened: it cannot be refused. One about a run that is over is dropped.
+//! * An [`Effect`] is what the engine wants done; its outcome comes back as a fact.
+//!
+//! A deadline is a field of the state that needs it, so it dies with that state.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod effect;
+mod event;
+mod ids;
+mod spec;
+mod state;
+
+pub use effect::{Effect, ProbeKind};
+pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
+pub use ids::{Moment, RunId, ServiceId};
+pub use spec::{
+    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop,
+};
+pub use state::{Goal, Hold, Probing, Settled, SpawnStep, State, StopCause, StopPhase, View};

@@ -1,0 +1,142 @@
+//! What the engine knows of a service: its policy. It does not know what a command line is.
+//!
+//! Times are milliseconds, factors thousandths.
+
+use alloc::collections::BTreeSet;
+
+use crate::ids::ServiceId;
+
+/// Everything that decides over one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// A daemon stays up; a oneshot runs to its end.
+    pub kind: Kind,
+    /// Must be ready or completed before this starts; a stop of one stops this first.
+    pub requires: BTreeSet<ServiceId>,
+    /// Started with this and before it; its failure does not hold this back.
+    pub wants: BTreeSet<ServiceId>,
+    /// Like `requires`, and whenever one of them goes down, also by a crash, this is stopped too.
+    pub binds_to: BTreeSet<ServiceId>,
+    /// Order alone: starts after these have settled, stops before them.
+    pub after: BTreeSet<ServiceId>,
+    /// A validator command is run before every start and reload.
+    pub validated: bool,
+    /// When dependents may start.
+    pub ready: Ready,
+    /// Longest time from exec to ready; none waits for ever.
+    pub ready_timeout_ms: Option<u64>,
+    /// Fails `failures` times in a row: the run is killed off and restarted.
+    pub liveness: Option<ProbeSpec>,
+    /// Fails `failures` times in a row: shown as degraded; nothing is restarted.
+    pub health: Option<ProbeSpec>,
+    /// What follows an exit.
+    pub restart: Restart,
+    /// How a run is asked to end.
+    pub stop: Stop,
+    /// How a run takes a new configuration without ending; none: it cannot.
+    pub reload: Option<Reload>,
+}
+
+/// What an exit of the main process means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Meant to stay up.
+    Daemon,
+    /// Meant to run to its end; a success is `completed`, which satisfies dependents.
+    Oneshot,
+}
+
+/// When a run counts as ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// As soon as exec has succeeded.
+    Exec,
+    /// When the run says so itself (`Fact::Ready`).
+    Notify,
+    /// When a probe succeeds `successes` times in a row.
+    Probe(ProbeSpec),
+}
+
+/// Timing and thresholds of a probe. What it asks is the control process's business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeSpec {
+    /// Wait before the first attempt (after exec for readiness, after ready for the others).
+    pub delay_ms: u64,
+    /// Pause from the result of one attempt to the next attempt; at least 1.
+    pub interval_ms: u64,
+    /// Failures in a row that count as a failure; at least 1.
+    pub failures: u32,
+    /// Successes in a row that count as a success; at least 1.
+    pub successes: u32,
+}
+
+/// What follows when a run ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Which exits are followed by a new run.
+    pub policy: Policy,
+    /// Exits that count as success; exit code 0 always does.
+    pub success: ExitSet,
+    /// Pause before the second early death's restart.
+    pub delay_ms: u64,
+    /// Each further pause is this many thousandths of the one before.
+    pub factor_milli: u32,
+    /// No pause is longer.
+    pub max_delay_ms: u64,
+    /// A pause is lengthened by up to this many thousandths of itself, at random.
+    pub jitter_milli: u32,
+    /// A run that was up this long clears the count of early deaths.
+    pub reset_after_ms: u64,
+    /// More automatic starts than this and the service has failed.
+    pub limit: Option<StartLimit>,
+}
+
+/// Which exits of a run are followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Every exit.
+    Always,
+    /// Every exit; and a hold survives a reboot (the control process sees to that).
+    UnlessStopped,
+    /// Exits that are not a success.
+    OnFailure,
+    /// None.
+    Never,
+}
+
+/// At most `starts` automatic starts within `within_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartLimit {
+    /// Number of starts that are still fine.
+    pub starts: u32,
+    /// Window that is looked back on.
+    pub within_ms: u64,
+}
+
+/// Exit codes and signals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExitSet {
+    /// Exit codes, 0 to 255.
+    pub codes: BTreeSet<i32>,
+    /// Signal numbers.
+    pub signals: BTreeSet<i32>,
+}
+
+/// How a run is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Number of the signal sent to the main process.
+    pub signal: i32,
+    /// Time from that signal to SIGKILL.
+    pub timeout_ms: u64,
+}
+
+/// How a run takes a new configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// A signal to the main process. With `Ready::Notify` the reload lasts until the run says
+    /// ready again, otherwise it is done once the signal is sent.
+    Signal(i32),
+    /// A command of its own, done when that exits with success.
+    Command,
+}

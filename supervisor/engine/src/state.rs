@@ -1,0 +1,219 @@
+//! What is wanted of a service, what it is, and how that is shown.
+
+use alloc::{collections::BTreeSet, string::String};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{Exit, Failure},
+    ids::{Moment, RunId, ServiceId},
+};
+
+/// What is wanted of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Goal {
+    /// It should run (a oneshot: have run).
+    Up,
+    /// It should not run.
+    Down,
+}
+
+/// An administrator's explicit stop. Only an explicit start lifts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Who asked, for people: `root`, `alice (uid 1000)`.
+    pub by: String,
+    /// When, in milliseconds of the Unix epoch. The engine only passes it on.
+    pub at_unix_ms: u64,
+}
+
+/// What a service is. Each variant carries what it alone needs, deadlines included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// No process, and none is due.
+    Stopped,
+    /// Wants to start; these have not settled, or are needed and not ready.
+    Waiting {
+        /// What it waits for; never empty.
+        on: BTreeSet<ServiceId>,
+    },
+    /// Its validator runs, or its process is being made.
+    Spawning {
+        /// The validator's run, or the run to be.
+        run: RunId,
+        /// Which of the two.
+        step: SpawnStep,
+    },
+    /// Executing, not ready yet.
+    Starting {
+        /// Its main run.
+        run: RunId,
+        /// When patience ends.
+        ready_by: Option<Moment>,
+        /// The readiness probe, if it has one.
+        probe: Option<Probing>,
+        /// When exec succeeded.
+        spawned_at: Moment,
+    },
+    /// Up and ready.
+    Running {
+        /// Its main run.
+        run: RunId,
+        /// When the count of early deaths is cleared; `None` once it is.
+        stable_at: Option<Moment>,
+        /// The liveness probe, if it has one.
+        liveness: Option<Probing>,
+        /// The health probe, if it has one.
+        health: Option<Probing>,
+    },
+    /// Up, taking a new configuration.
+    Reloading {
+        /// Its main run.
+        run: RunId,
+        /// The validator's or the reload command's run, while there is one.
+        helper: Option<RunId>,
+        /// When patience ends.
+        until: Option<Moment>,
+        /// Carried over from `Running`.
+        stable_at: Option<Moment>,
+        /// Carried over from `Running`.
+        liveness: Option<Probing>,
+        /// Carried over from `Running`.
+        health: Option<Probing>,
+    },
+    /// On its way down.
+    Stopping {
+        /// Its main run.
+        run: RunId,
+        /// How far.
+        phase: StopPhase,
+        /// Why it goes down: decides what follows.
+        cause: StopCause,
+    },
+    /// Between two automatic starts.
+    Backoff {
+        /// When the next start is due.
+        until: Moment,
+        /// Early deaths in a row.
+        attempt: u32,
+    },
+    /// Will not come back without a command.
+    Failed {
+        /// Why.
+        reason: Failure,
+    },
+    /// A oneshot that has done its work.
+    Completed,
+}
+
+/// What `Spawning` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpawnStep {
+    /// The validator's verdict.
+    Validate,
+    /// The outcome of fork and exec.
+    Exec,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopPhase {
+    /// The stop signal has been sent.
+    Asked {
+        /// When SIGKILL follows.
+        kill_at: Moment,
+    },
+    /// SIGKILL has been sent; only the kernel can still delay it.
+    Killed,
+    /// The main process is gone; the keeper removes what it left behind.
+    Sweep {
+        /// How the main process ended.
+        exit: Exit,
+    },
+}
+
+/// Why a run goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopCause {
+    /// A command, a dependency that is stopped, a plan or a shutdown asked for it.
+    Asked,
+    /// It ended by itself.
+    Exited,
+    /// It was not ready in time.
+    ReadyTimeout,
+    /// Its liveness probe failed.
+    Liveness,
+}
+
+/// One probe of one run. The counts start at zero for each run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probing {
+    /// When the next attempt is due; `None` while one is under way.
+    pub next_at: Option<Moment>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Successes in a row.
+    pub successes: u32,
+    /// The verdict so far; `None` before the first threshold is reached.
+    pub verdict: Option<bool>,
+}
+
+/// Whether a service has come to rest after a start, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Still under way.
+    No,
+    /// Up and ready.
+    Ready,
+    /// A oneshot that has done its work.
+    Completed,
+    /// Failed for good.
+    Failed,
+    /// Down, as somebody wants it.
+    Held,
+    /// Crashed; the next start is due later.
+    Backoff,
+    /// Waiting on something that has itself settled without being ready.
+    WaitingOn(ServiceId),
+}
+
+/// Everything about a service that may be shown. A copy: it does not follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// What is wanted.
+    pub goal: Goal,
+    /// Who stopped it, if somebody did.
+    pub hold: Option<Hold>,
+    /// What it is.
+    pub state: State,
+    /// Up and ready, or completed.
+    pub ready: bool,
+    /// The health probe's verdict; `None` without one, or before the first.
+    pub healthy: Option<bool>,
+    /// When it came into this state.
+    pub since: Moment,
+    /// Automatic restarts since the last manual start.
+    pub restarts: u32,
+    /// How the last run ended, and when.
+    pub last_exit: Option<(Exit, Moment)>,
+    /// In words, for people: why the last start failed or a probe says no; may be empty.
+    pub detail: String,
+}
+
+impl State {
+    /// The name that people and the API see: the lower-case variant.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Waiting { .. } => "waiting",
+            Self::Spawning { .. } => "spawning",
+            Self::Starting { .. } => "starting",
+            Self::Running { .. } => "running",
+            Self::Reloading { .. } => "reloading",
+            Self::Stopping { .. } => "stopping",
+            Self::Backoff { .. } => "backoff",
+            Self::Failed { .. } => "failed",
+            Self::Completed => "completed",
+        }
+    }
+}
