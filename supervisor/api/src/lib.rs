@@ -1,1 +1,36 @@
-//! (to be written)
+//! Says: the wire types that supervisor and ctl share. JSON over HTTP/1.1 on the control socket.
+//!
+//! | request | body | answer |
+//! | --- | --- | --- |
+//! | `GET /v1/services` | | [`StatusReply`] |
+//! | `GET /v1/services/{name}` | | [`ServiceStatus`] |
+//! | `POST /v1/services/{name}/{action}` | `?id=` | NDJSON stream of [`Progress`] |
+//! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
+//! | `GET /v1/changes/{id}` | | [`Outcome`], or 404 if that change never arrived |
+//! | `GET /v1/events` | `?follow=true&n=` | NDJSON stream of [`ServiceEvent`] |
+//! | `GET /v1/logs` | [`LogQuery`] as query | NDJSON stream of [`LogLine`] |
+//! | `GET /v1/why/{name}` | | [`Why`] |
+//! | `GET /v1/check` | | [`CheckReply`] |
+//! | `POST /v1/reconfigure` | `?id=` | NDJSON stream of [`Progress`] |
+//!
+//! Every error is an [`ErrorReply`] with a fitting HTTP status. Unknown fields of a reply are
+//! tolerated, unknown fields of a request are refused.
+
+mod action;
+mod error;
+mod event;
+mod log;
+mod status;
+mod why;
+
+pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
+pub use error::{ErrorKind, ErrorReply};
+pub use event::ServiceEvent;
+pub use log::{LogLine, LogQuery};
+pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
+pub use why::{CheckReply, Problem, Why, WhyStep};
+
+/// A request body may not be longer, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+/// A list of service names may not be longer.
+pub const NAMES_MAX: usize = 4096;

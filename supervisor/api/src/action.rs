@@ -1,0 +1,103 @@
+//! Asking for something, following how it goes, and learning how it ended.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ErrorReply;
+
+/// What can be asked of services.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Start, lifting holds.
+    Start,
+    /// Stop and hold.
+    Stop,
+    /// Stop and start.
+    Restart,
+    /// Take a new configuration without ending.
+    Reload,
+    /// Send a signal to the main process, by name without SIG, upper case: `HUP`.
+    Signal(String),
+}
+
+/// `POST /v1/services`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRequest {
+    /// Made by the client: a second request with the same id is not done again, it only reports.
+    pub id: String,
+    /// What to do.
+    pub action: Action,
+    /// To which; empty means all that are enabled.
+    pub services: Vec<String>,
+    /// Answer once it is settled (`true`) or once it is accepted.
+    pub wait: bool,
+}
+
+/// One line of the answer to a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "progress", rename_all = "kebab-case")]
+pub enum Progress {
+    /// The engine has taken it; goals and holds are on disk.
+    Accepted {
+        /// Services that it is about (targets and what they pull in).
+        services: Vec<String>,
+        /// Sentences worth printing: holds lifted, dependents that stop too, what was needless.
+        notes: Vec<String>,
+    },
+    /// A service has come into another state.
+    State {
+        /// Which.
+        service: String,
+        /// Its new state.
+        state: String,
+        /// In words; may be empty.
+        detail: String,
+    },
+    /// The last line.
+    Done(Outcome),
+    /// The last line, instead.
+    Refused(ErrorReply),
+}
+
+/// How a change ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The client's id.
+    pub id: String,
+    /// It has come to its end; otherwise it still goes on.
+    pub finished: bool,
+    /// One for each target.
+    pub results: Vec<ActionResult>,
+}
+
+/// How a change ended for one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionResult {
+    /// Which.
+    pub service: String,
+    /// Done or not.
+    pub verdict: Verdict,
+    /// Its state at that moment.
+    pub state: String,
+    /// Its main process.
+    pub pid: Option<i32>,
+    /// Seconds it has been in that state.
+    pub seconds: u64,
+    /// In words: why not, or what was special (`needed SIGKILL`).
+    pub detail: String,
+}
+
+/// Whether one service came to what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As asked.
+    Done,
+    /// It was so already.
+    Already,
+    /// It was not, and the detail says why.
+    Failed,
+    /// Still under way.
+    Pending,
+}

@@ -1,0 +1,27 @@
+//! The stream of what happens.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened to a service, or to the daemon itself (`service` empty).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceEvent {
+    /// Counts up; a gap means that events were dropped for this reader.
+    pub seq: u64,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// Which service; empty for the daemon.
+    pub service: String,
+    /// `state`, `exit`, `health`, `change` (somebody asked for something), `daemon`, `gap`.
+    pub kind: String,
+    /// The state it is in after this.
+    pub state: String,
+    /// Up and ready, or completed.
+    pub ready: bool,
+    /// Main process.
+    pub pid: Option<i32>,
+    /// In words; may be empty.
+    pub detail: String,
+    /// Who asked, for a `change`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}

@@ -1,0 +1,103 @@
+//! `ctl status --format json`.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The daemon itself.
+    pub supervisor: SupervisorStatus,
+    /// Every service of the plan by name, disabled ones too.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// The daemon itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SupervisorStatus {
+    /// Of the control process.
+    pub version: String,
+    /// Pid of the control process.
+    pub pid: i32,
+    /// Pid of the keeper.
+    pub keeper_pid: i32,
+    /// Since the keeper started.
+    pub uptime_seconds: u64,
+    /// How often the control process has died and been restarted.
+    pub control_restarts: u32,
+    /// Directory that stands before `etc/mattervisor` and the others; `/` when installed.
+    pub root: String,
+    /// `starting`, `running`, `stopping`.
+    pub state: String,
+    /// What is worth knowing: a refused configuration, missing privileges.
+    pub warnings: Vec<String>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Whether it belongs to this host.
+    pub enabled: bool,
+    /// `up` or `down`.
+    pub goal: String,
+    /// Who stopped it explicitly, if somebody did.
+    pub held: Option<HeldBy>,
+    /// The lower-case variant: `stopped`, `waiting`, `spawning`, `starting`, `running`,
+    /// `reloading`, `stopping`, `backoff`, `failed`, `completed`; `disabled` for a disabled one.
+    pub state: String,
+    /// Up and ready, or completed.
+    pub ready: bool,
+    /// The health probe's verdict; null without one or before the first.
+    pub healthy: Option<bool>,
+    /// Main process, while there is one.
+    pub pid: Option<i32>,
+    /// When it came into this state, RFC 3339 in UTC.
+    pub since: Option<String>,
+    /// The same as a duration until now.
+    pub uptime_seconds: Option<u64>,
+    /// Automatic restarts since the last manual start.
+    pub restarts: u32,
+    /// How the last run ended.
+    pub last_exit: Option<LastExit>,
+    /// In words: what it waits for, why it failed, when the next try is due, what its health probe said.
+    pub reason: Option<String>,
+    /// Names it waits for.
+    pub waiting_on: Vec<String>,
+    /// Milliseconds until the next automatic start.
+    pub next_try_ms: Option<u64>,
+    /// Of the whole tree; only when asked for.
+    pub cpu_percent: Option<f64>,
+    /// Of the whole tree; only when asked for.
+    pub memory_bytes: Option<u64>,
+    /// User it runs as.
+    pub user: Option<String>,
+    /// What it last said by `STATUS=` of `sd_notify`.
+    pub status_text: Option<String>,
+}
+
+/// An explicit stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldBy {
+    /// Who, for people.
+    pub by: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+}
+
+/// How a run ended: exactly one of `code` and `signal`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastExit {
+    /// Exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// Name of the signal without SIG: `KILL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// In words: `exit code 1`, `killed by KILL`, `stopped as asked`.
+    pub reason: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+}
