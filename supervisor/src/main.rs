@@ -1,1 +1,5 @@
+//! The daemon: `supervisor` is the keeper, `supervisor control` the control process.
+
+mod ask;
+
 fn main() {}

@@ -1,0 +1,316 @@
+//! The plan: exactly what will run on this host, checked and rendered.
+//!
+//! Durations are milliseconds, sizes bytes, paths absolute.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+/// Where everything lies under one root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The root itself; `/` when installed.
+    pub root: PathBuf,
+    /// `ROOT/etc/mattervisor`.
+    pub etc_dir: PathBuf,
+    /// `ROOT/var/lib/mattervisor`.
+    pub state_dir: PathBuf,
+    /// `ROOT/var/log/mattervisor`.
+    pub log_dir: PathBuf,
+    /// `ROOT/run/mattervisor`.
+    pub run_dir: PathBuf,
+    /// The catalogue's `services.d`.
+    pub catalog_dir: PathBuf,
+}
+
+/// Everything that will run, or would if it were enabled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Where things lie.
+    pub paths: Paths,
+    /// Every service by name, disabled ones too (those with only what status shows filled in).
+    pub services: BTreeMap<String, Service>,
+    /// Who may use the control socket.
+    pub control: Control,
+    /// Whether missing accounts are created.
+    pub manage_accounts: bool,
+    /// Warnings and notes; a plan has no errors.
+    pub remarks: Vec<crate::Problem>,
+}
+
+/// Who may use the control socket, besides root and the supervisor's own user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Members may act.
+    pub admin_group: Option<String>,
+    /// Members may look.
+    pub viewer_group: Option<String>,
+}
+
+/// One service, rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Whether it runs on this host.
+    pub enabled: bool,
+    /// How to enable it, when it is not: `set mattermost_external_url in …`.
+    pub enable_hint: String,
+    /// A oneshot runs to its end.
+    pub oneshot: bool,
+    /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
+    pub command: Vec<String>,
+    /// Run before every start and reload; its failure keeps the service from it. Empty: none.
+    pub validate: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, Variable>,
+    /// User to run as; none: the supervisor's own.
+    pub user: Option<String>,
+    /// Group to run as; none: the user's.
+    pub group: Option<String>,
+    /// Supplementary groups; none: those of the user.
+    pub groups: Option<Vec<String>>,
+    /// Numeric ids for accounts that must be created.
+    pub uid: Option<u32>,
+    /// Numeric ids for accounts that must be created.
+    pub gid: Option<u32>,
+    /// Home directory for an account that must be created.
+    pub home: Option<PathBuf>,
+    /// Working directory; `/` unless given.
+    pub working_dir: PathBuf,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Nice value.
+    pub nice: Option<i32>,
+    /// Badness for the OOM killer.
+    pub oom_score_adj: Option<i32>,
+    /// Resource limits by name: soft and hard; `None` is unlimited.
+    pub limits: BTreeMap<String, (Option<u64>, Option<u64>)>,
+    /// No gain of privileges by exec.
+    pub no_new_privs: bool,
+    /// Capabilities that alone stay; none: untouched.
+    pub capabilities: Option<Vec<String>>,
+    /// Dependencies by name; only enabled services are named.
+    pub requires: BTreeSet<String>,
+    /// See `requires`.
+    pub wants: BTreeSet<String>,
+    /// See `requires`.
+    pub binds_to: BTreeSet<String>,
+    /// See `requires`.
+    pub after: BTreeSet<String>,
+    /// `host:port` addresses that must be free before exec.
+    pub listens: Vec<String>,
+    /// When dependents may start.
+    pub ready: Ready,
+    /// Restart it when this fails.
+    pub liveness: Option<Probe>,
+    /// Show it as degraded when this fails.
+    pub health: Option<Probe>,
+    /// What follows an exit.
+    pub restart: Restart,
+    /// How it is asked to end.
+    pub stop: Stop,
+    /// How it takes a new configuration.
+    pub reload: Option<Reload>,
+    /// Rotation of its log.
+    pub log: Log,
+    /// Created when missing, in this order.
+    pub directories: Vec<Directory>,
+    /// Rendered files, in this order.
+    pub files: Vec<RenderedFile>,
+}
+
+/// One environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its value.
+    pub value: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Never to be shown.
+    pub secret: bool,
+}
+
+/// Where a variable comes from, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The supervisor: PATH.
+    Base,
+    /// `[env]` of the service file.
+    Computed,
+    /// A setting.
+    Setting,
+    /// `SERVICE.env` of the site file.
+    EnvMap,
+}
+
+/// When a service is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// What says so.
+    pub kind: ReadyKind,
+    /// Patience; none: for ever.
+    pub timeout_ms: Option<u64>,
+}
+
+/// What says that a service is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadyKind {
+    /// Exec has succeeded.
+    Exec,
+    /// READY=1 by sd_notify.
+    Notify,
+    /// A probe.
+    Probe(Probe),
+}
+
+/// One question, asked again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked.
+    pub ask: Ask,
+    /// Wait before the first attempt.
+    pub delay_ms: u64,
+    /// Pause between attempts.
+    pub interval_ms: u64,
+    /// Longest time of one attempt.
+    pub timeout_ms: u64,
+    /// Failures in a row that count.
+    pub failures: u32,
+    /// Successes in a row that count.
+    pub successes: u32,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// GET this `http://` URL; the answer's status must be one of these (empty: 200 to 399).
+    Http {
+        /// `http://host:port/path?query`.
+        url: String,
+        /// Accepted status codes.
+        status: Vec<u16>,
+        /// The body must contain this.
+        body: Option<String>,
+    },
+    /// Connect to `host:port`.
+    Tcp(String),
+    /// Run this; exit code 0 is a yes. As the service's user, in its environment.
+    Exec(Vec<String>),
+}
+
+/// See `engine::Restart`; the same fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Which exits are followed by a new run.
+    pub policy: Policy,
+    /// Exit codes that count as success besides 0.
+    pub success_codes: BTreeSet<i32>,
+    /// Signals that count as success, by number.
+    pub success_signals: BTreeSet<i32>,
+    /// Pause before the second early death's restart.
+    pub delay_ms: u64,
+    /// Growth of the pause, in thousandths.
+    pub factor_milli: u32,
+    /// No pause is longer.
+    pub max_delay_ms: u64,
+    /// Random lengthening, in thousandths.
+    pub jitter_milli: u32,
+    /// Up this long clears the count.
+    pub reset_after_ms: u64,
+    /// At most this many starts within that many milliseconds.
+    pub limit: Option<(u32, u64)>,
+}
+
+/// Which exits of a run are followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Every exit.
+    Always,
+    /// Every exit; a hold survives a reboot.
+    UnlessStopped,
+    /// Exits that are not a success.
+    OnFailure,
+    /// None.
+    Never,
+}
+
+/// How a service is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Signal number.
+    pub signal: i32,
+    /// Time from it to SIGKILL.
+    pub timeout_ms: u64,
+}
+
+/// How a service takes a new configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// A signal, by number.
+    Signal(i32),
+    /// A command.
+    Command(Vec<String>),
+}
+
+/// Rotation of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Size at which `current` is rotated.
+    pub size_bytes: u64,
+    /// Rotated files that are kept.
+    pub keep: u32,
+}
+
+/// A directory that must exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Mode bits.
+    pub mode: u32,
+    /// Owner; none: the service's user.
+    pub user: Option<String>,
+    /// Group; none: the service's group.
+    pub group: Option<String>,
+}
+
+/// A file that the plan renders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedFile {
+    /// Absolute.
+    pub path: PathBuf,
+    /// What it will contain.
+    pub content: String,
+    /// Mode bits.
+    pub mode: u32,
+    /// Owner; none: the service's user.
+    pub user: Option<String>,
+    /// Group; none: the service's group.
+    pub group: Option<String>,
+    /// Command that checks the candidate before it is swapped in; the candidate's path is
+    /// already in it. Empty: none.
+    pub validate: Vec<String>,
+    /// Where the candidate is written for that: beside `path`.
+    pub candidate: PathBuf,
+    /// What a change of it means for a running service.
+    pub on_change: OnChange,
+    /// Written only where it is missing, never changed again.
+    pub create_only: bool,
+    /// Content must not be shown.
+    pub secret: bool,
+}
+
+/// What a changed file means for a running service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// Reload it.
+    Reload,
+    /// Restart it.
+    Restart,
+    /// It notices by itself, or only at its next start.
+    Nothing,
+}

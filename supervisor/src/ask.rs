@@ -1,0 +1,88 @@
+//! What the API server asks the control loop: the only way from a client to the engine.
+//!
+//! The loop answers each ask at once, from memory; what takes longer (a start that is to be
+//! waited for) comes as a stream over the receiver that the answer holds.
+
+use api::{
+    ActionRequest, CheckReply, ErrorReply, Outcome, Progress, ServiceEvent, StatusReply, Why,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Asks that wait for the loop; more and the client is told that the supervisor is busy.
+pub(crate) const ASKS_MAX: usize = 256;
+/// Lines that wait for a slow reader of progress or events; more and it gets a gap marker.
+pub(crate) const STREAM_LINES_MAX: usize = 1024;
+
+/// Who asks, by the socket's peer credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// User.
+    pub(crate) uid: u32,
+    /// For people: `root`, `alice (uid 1000)`.
+    pub(crate) name: String,
+}
+
+/// One question or request, with where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// All services, or those named (unknown names are an error).
+    Status {
+        /// Empty means all.
+        names: Vec<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<StatusReply, ErrorReply>>,
+    },
+    /// A change. Its progress ends with `Done` or `Refused`.
+    Act {
+        /// What is asked for.
+        request: ActionRequest,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
+    /// Read all files again and apply the difference. Same answer as `Act`.
+    Reconfigure {
+        /// The client's id.
+        id: String,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
+    /// What became of a change; `None` if it never arrived.
+    Outcome {
+        /// The client's id.
+        id: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Option<Outcome>>,
+    },
+    /// Past events (the last `backlog`), then, with `follow`, those to come.
+    Events {
+        /// How many past ones.
+        backlog: usize,
+        /// Whether the stream goes on.
+        follow: bool,
+        /// Where they come from.
+        reply: oneshot::Sender<mpsc::Receiver<ServiceEvent>>,
+    },
+    /// Why a service is what it is (without log lines: the API server adds them from the files).
+    Why {
+        /// Which.
+        name: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Why, ErrorReply>>,
+    },
+    /// Check the files as they are now; changes nothing.
+    Check {
+        /// Where the answer goes.
+        reply: oneshot::Sender<CheckReply>,
+    },
+    /// Log directories of the named services (empty: all), for the log server.
+    LogDirs {
+        /// Empty means all.
+        names: Vec<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Vec<(String, std::path::PathBuf)>, ErrorReply>>,
+    },
+}
