@@ -7,8 +7,10 @@ use std::{
     path::PathBuf,
 };
 
+use serde::{Deserialize, Serialize};
+
 /// Where everything lies under one root.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paths {
     /// The root itself; `/` when installed.
     pub root: PathBuf,
@@ -25,7 +27,7 @@ pub struct Paths {
 }
 
 /// Everything that will run, or would if it were enabled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Where things lie.
     pub paths: Paths,
@@ -35,12 +37,13 @@ pub struct Plan {
     pub control: Control,
     /// Whether missing accounts are created.
     pub manage_accounts: bool,
-    /// Warnings and notes; a plan has no errors.
+    /// Warnings and notes; a plan has no errors. Not stored with it.
+    #[serde(skip)]
     pub remarks: Vec<crate::Problem>,
 }
 
 /// Who may use the control socket, besides root and the supervisor's own user.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {
     /// Members may act.
     pub admin_group: Option<String>,
@@ -49,7 +52,7 @@ pub struct Control {
 }
 
 /// One service, rendered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Its name.
     pub name: String,
@@ -124,7 +127,7 @@ pub struct Service {
 }
 
 /// One environment variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
     /// Its value.
     pub value: String,
@@ -135,7 +138,7 @@ pub struct Variable {
 }
 
 /// Where a variable comes from, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// The supervisor: PATH.
     Base,
@@ -148,7 +151,7 @@ pub enum Source {
 }
 
 /// When a service is ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// What says so.
     pub kind: ReadyKind,
@@ -157,7 +160,7 @@ pub struct Ready {
 }
 
 /// What says that a service is ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadyKind {
     /// Exec has succeeded.
     Exec,
@@ -168,7 +171,7 @@ pub enum ReadyKind {
 }
 
 /// One question, asked again and again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// What is asked.
     pub ask: Ask,
@@ -185,7 +188,7 @@ pub struct Probe {
 }
 
 /// What a probe asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     /// GET this `http://` URL; the answer's status must be one of these (empty: 200 to 399).
     Http {
@@ -203,7 +206,7 @@ pub enum Ask {
 }
 
 /// See `engine::Restart`; the same fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     /// Which exits are followed by a new run.
     pub policy: Policy,
@@ -226,7 +229,7 @@ pub struct Restart {
 }
 
 /// Which exits of a run are followed by another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
     /// Every exit.
     Always,
@@ -239,7 +242,7 @@ pub enum Policy {
 }
 
 /// How a service is asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// Signal number.
     pub signal: i32,
@@ -248,7 +251,7 @@ pub struct Stop {
 }
 
 /// How a service takes a new configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reload {
     /// A signal, by number.
     Signal(i32),
@@ -257,7 +260,7 @@ pub enum Reload {
 }
 
 /// Rotation of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
     /// Size at which `current` is rotated.
     pub size_bytes: u64,
@@ -266,7 +269,7 @@ pub struct Log {
 }
 
 /// A directory that must exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Directory {
     /// Absolute.
     pub path: PathBuf,
@@ -279,7 +282,7 @@ pub struct Directory {
 }
 
 /// A file that the plan renders.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenderedFile {
     /// Absolute.
     pub path: PathBuf,
@@ -305,7 +308,7 @@ pub struct RenderedFile {
 }
 
 /// What a changed file means for a running service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnChange {
     /// Reload it.
     Reload,
