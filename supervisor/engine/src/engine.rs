@@ -1,25 +1,378 @@
-//! The engine itself: goals over the graph. (Signatures; the bodies are to be written.)
+//! The engine itself: takes events, runs the machines that they concern, hands out effects.
+//! One event costs what it touches, never the number of services.
 
-use crate::*;
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
 
-// impl Engine {
-//     /// `seed` feeds the jitter; `next_run` comes from the keeper.
-//     pub fn new(seed: u64, next_run: RunId) -> Self;
-//     pub fn handle(&mut self, now: Moment, event: Event) -> Result<Accepted, Refusal>;
-//     pub fn poll_effect(&mut self) -> Option<Effect>;
-//     pub fn poll_timeout(&self) -> Option<Moment>;
-//     /// A number for a run that the engine does not decide about (an exec probe).
-//     pub fn allocate_run(&mut self) -> RunId;
-//     pub fn view(&self, service: ServiceId) -> Option<View>;
-//     pub fn settled(&self, service: ServiceId) -> Option<Settled>;
-//     pub fn main_run(&self, service: ServiceId) -> Option<RunId>;
-//     /// The service a run belongs to (main run, validator or reload command), while the engine cares for it.
-//     pub fn service_of(&self, run: RunId) -> Option<ServiceId>;
-//     /// Goal, hold, state, counters: what must survive the control process.
-//     pub fn record(&self, service: ServiceId) -> Option<Record>;
-//     /// Before the first `Apply`: takes back what an earlier control process knew of a service.
-//     pub fn restore(&mut self, service: ServiceId, record: Record);
-//     /// Services in reverse start order, for the stop without a keeper.
-//     pub fn stop_order(&self) -> Vec<ServiceId>;
-// }
+use crate::{
+    backoff::Jitter,
+    effect::Effect,
+    event::{Accepted, Event, Fact, Refusal},
+    graph::{self, Edges},
+    ids::{Moment, RunId, ServiceId},
+    propagate::{Class, Node},
+    record::Record,
+    service::{Input, World},
+    state::{Goal, Settled, State, View},
+};
+
+/// How long after the last SIGKILL of a shutdown the engine still waits for the kernel.
+pub(crate) const SHUTDOWN_GRACE_MS: u64 = 10_000;
+
+/// Decides what happens to every service.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(crate) nodes: BTreeMap<ServiceId, Node>,
+    /// Records of services that no plan has mentioned yet.
+    pub(crate) restored: BTreeMap<ServiceId, Record>,
+    runs: BTreeMap<RunId, ServiceId>,
+    deadlines: BTreeSet<(Moment, ServiceId)>,
+    next_run: u64,
+    jitter: Jitter,
+    effects: VecDeque<Effect>,
+    /// Services whose `Changed` this event has already queued.
+    changed: BTreeSet<ServiceId>,
+    /// Services whose summary their neighbours must be told of.
+    pub(crate) moved: BTreeSet<ServiceId>,
+    /// Services that may have something to do.
+    pub(crate) dirty: BTreeSet<ServiceId>,
+    /// Services that something they are bound to has left.
+    pub(crate) unbound: BTreeSet<ServiceId>,
+    pub(crate) live: usize,
+    pub(crate) shutdown: Option<Shutdown>,
+}
+
+/// How far the shutdown has come.
+#[derive(Clone, Debug)]
+pub(crate) struct Shutdown {
+    /// When what still runs is killed; after that, when the engine stops waiting.
+    pub(crate) deadline: Moment,
+    pub(crate) killed: bool,
+    pub(crate) done: bool,
+}
+
+impl Engine {
+    /// An engine without services. `seed` feeds the jitter; `next_run` comes from the keeper.
+    pub const fn new(seed: u64, next_run: RunId) -> Self {
+        Self {
+            nodes: BTreeMap::new(),
+            restored: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            next_run: next_run.0,
+            jitter: Jitter::new(seed),
+            effects: VecDeque::new(),
+            changed: BTreeSet::new(),
+            moved: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            unbound: BTreeSet::new(),
+            live: 0,
+            shutdown: None,
+        }
+    }
+
+    /// The one function that changes a service's state. A fact or a timeout is never refused;
+    /// after a refused command nothing has changed.
+    pub fn handle(&mut self, now: Moment, event: Event) -> Result<Accepted, Refusal> {
+        self.changed.clear();
+        let outcome = match event {
+            Event::Command(command) => self.command(now, command),
+            Event::Fact(fact) => {
+                self.fact(now, &fact);
+                Ok(Accepted::default())
+            }
+            Event::Timeout => Ok(Accepted::default()),
+        };
+        self.settle(now);
+        self.pass_time(now);
+        self.settle(now);
+        self.end_shutdown();
+        outcome
+    }
+
+    /// The next thing to do, in order; to be drained after every [`Engine::handle`].
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Event::Timeout`] is due, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        let shutdown = self
+            .shutdown
+            .as_ref()
+            .filter(|it| !it.done)
+            .map(|it| it.deadline);
+        let first = self.deadlines.first().map(|(at, _)| *at);
+        first.into_iter().chain(shutdown).min()
+    }
+
+    /// A number for a run that the engine does not decide about (an exec probe).
+    pub fn allocate_run(&mut self) -> RunId {
+        let run = RunId(self.next_run);
+        self.next_run += 1;
+        run
+    }
+
+    /// What may be shown of a service.
+    pub fn view(&self, service: ServiceId) -> Option<View> {
+        Some(self.nodes.get(&service)?.service.view())
+    }
+
+    /// Whether a service has come to rest, and how.
+    pub fn settled(&self, service: ServiceId) -> Option<Settled> {
+        let node = self.nodes.get(&service)?;
+        let rec = &node.service.rec;
+        let down = rec.goal == Goal::Down || rec.removing || self.shutdown.is_some();
+        Some(match &rec.state {
+            State::Running { .. } | State::Reloading { .. } if !node.pulled => Settled::Ready,
+            State::Completed if !node.pulled => Settled::Completed,
+            State::Failed { .. } => Settled::Failed,
+            State::Stopped if down => Settled::Held,
+            State::Backoff { .. } => Settled::Backoff,
+            State::Waiting { .. } => node
+                .stuck_on
+                .first()
+                .map_or(Settled::No, |on| Settled::WaitingOn(*on)),
+            State::Stopped
+            | State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Stopping { .. }
+            | State::Completed => Settled::No,
+        })
+    }
+
+    /// The run of a service's main process, until that is gone and swept.
+    pub fn main_run(&self, service: ServiceId) -> Option<RunId> {
+        self.nodes.get(&service)?.service.rec.main_run()
+    }
+
+    /// The service that a run belongs to (main run, validator or reload command), while the engine
+    /// cares for it.
+    pub fn service_of(&self, run: RunId) -> Option<ServiceId> {
+        self.runs.get(&run).copied()
+    }
+
+    /// Goal, hold, state, counters: what must survive the control process.
+    pub fn record(&self, service: ServiceId) -> Option<Record> {
+        Some(self.nodes.get(&service)?.service.rec.clone())
+    }
+
+    /// Before the first `Apply`: takes back what an earlier control process knew of a service.
+    pub fn restore(&mut self, service: ServiceId, record: Record) {
+        let last = record.runs().into_iter().flatten().max();
+        self.next_run = self.next_run.max(last.map_or(0, |run| run.0 + 1));
+        self.restored.insert(service, record);
+    }
+
+    /// Services in reverse start order, for the stop without a keeper.
+    pub fn stop_order(&self) -> Vec<ServiceId> {
+        let graph: BTreeMap<ServiceId, Edges> = self
+            .nodes
+            .iter()
+            .map(|(id, node)| (*id, node.edges.clone()))
+            .collect();
+        let mut order = graph::start_order(&graph);
+        order.reverse();
+        order
+    }
+
+    fn fact(&mut self, now: Moment, fact: &Fact) {
+        let (Fact::Validated { run, .. }
+        | Fact::Spawned { run }
+        | Fact::SpawnFailed { run, .. }
+        | Fact::Ready { run }
+        | Fact::Extend { run, .. }
+        | Fact::Probed { run, .. }
+        | Fact::Reloaded { run, .. }
+        | Fact::Exited { run, .. }
+        | Fact::Swept { run, .. }) = fact;
+        let Some(id) = self.service_of(*run) else {
+            return;
+        };
+        let input = self
+            .nodes
+            .get(&id)
+            .and_then(|node| node.service.input_of(fact));
+        if let Some(input) = input {
+            self.step(now, id, input);
+        }
+    }
+
+    /// Runs one service's machine once and keeps the books about it.
+    pub(crate) fn step(&mut self, now: Moment, id: ServiceId, input: Input<'_>) {
+        let stopping_all = self.shutdown.is_some();
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let before = node.service.rec.shown();
+        let mut out = Vec::new();
+        let mut world = World {
+            now,
+            pulled: node.pulled,
+            up_wanted: node.up_wanted(stopping_all),
+            may_stop: node.blocking == 0,
+            unmet: &node.unmet,
+            bound_lost: node
+                .edges
+                .iter()
+                .any(|(on, edge)| edge.bound && node.unmet.contains(on)),
+            next_run: &mut self.next_run,
+            jitter: &mut self.jitter,
+            out: &mut out,
+        };
+        node.service.on(&mut world, input);
+        let state = &node.service.rec.state;
+        if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
+            node.service.rec.since = now;
+            self.dirty.insert(id);
+        }
+        if before.state.is_up() && !state.is_up() {
+            let bound = |on: &&ServiceId| {
+                self.nodes
+                    .get(*on)
+                    .is_some_and(|it| it.edges.get(&id).is_some_and(|e| e.bound))
+            };
+            let node = &self.nodes[&id];
+            self.unbound.extend(node.dependents.iter().filter(bound));
+        }
+        self.book(id, &before);
+        self.effects.extend(out);
+    }
+
+    /// Indexes what changed, and says so once an event.
+    pub(crate) fn book(&mut self, id: ServiceId, before: &Record) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let deadline = node.service.deadline();
+        if node.deadline != deadline {
+            if let Some(at) = node.deadline {
+                self.deadlines.remove(&(at, id));
+            }
+            if let Some(at) = deadline {
+                self.deadlines.insert((at, id));
+            }
+            node.deadline = deadline;
+        }
+        let after = node.service.rec.shown();
+        if after == *before {
+            return;
+        }
+        for run in before.runs().into_iter().flatten() {
+            self.runs.remove(&run);
+        }
+        for run in after.runs().into_iter().flatten() {
+            self.runs.insert(run, id);
+        }
+        self.moved.insert(id);
+        self.tell_changed(id);
+    }
+
+    /// Queues `Changed`, once an event.
+    pub(crate) fn tell_changed(&mut self, id: ServiceId) {
+        if self.changed.insert(id) {
+            self.effects.push_back(Effect::Changed { service: id });
+        }
+    }
+
+    /// Queues an effect that no machine decides about.
+    pub(crate) fn push_effect(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    /// Makes a run known that a record brought.
+    pub(crate) fn adopt_runs(&mut self, id: ServiceId, record: &Record) {
+        for run in record.runs().into_iter().flatten() {
+            self.runs.insert(run, id);
+        }
+    }
+
+    /// Drops every index entry of a service that is gone.
+    pub(crate) fn drop_indexes(&mut self, id: ServiceId, node: &Node) {
+        for run in node.service.rec.runs().into_iter().flatten() {
+            self.runs.remove(&run);
+        }
+        if let Some(at) = node.deadline {
+            self.deadlines.remove(&(at, id));
+        }
+        if node.live {
+            self.live -= 1;
+        }
+    }
+
+    /// Every deadline that has passed, each service once.
+    fn pass_time(&mut self, now: Moment) {
+        let due: Vec<ServiceId> = self
+            .deadlines
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, id)| *id)
+            .collect();
+        for id in due {
+            self.step(now, id, Input::Tick);
+            self.settle(now);
+        }
+        let Some(shutdown) = &mut self.shutdown else {
+            return;
+        };
+        if shutdown.done || shutdown.deadline > now {
+            return;
+        }
+        if shutdown.killed {
+            shutdown.done = true;
+            self.effects
+                .push_back(Effect::ShutdownComplete { clean: false });
+            return;
+        }
+        shutdown.killed = true;
+        shutdown.deadline = now.after(SHUTDOWN_GRACE_MS);
+        let live: Vec<ServiceId> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.live)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in live {
+            self.step(now, id, Input::KillNow);
+        }
+    }
+
+    fn end_shutdown(&mut self) {
+        let Some(shutdown) = &mut self.shutdown else {
+            return;
+        };
+        if shutdown.done || self.live > 0 || !self.restored.is_empty() {
+            return;
+        }
+        shutdown.done = true;
+        let clean = !self.nodes.values().any(|node| node.service.has_leftovers());
+        self.effects.push_back(Effect::ShutdownComplete { clean });
+    }
+}
+
+/// How a service looks to those that depend on it.
+impl Class {
+    pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
+        match &node.service.rec.state {
+            State::Running { .. } | State::Reloading { .. } | State::Completed => {
+                if node.pulled {
+                    Self::Unsettled
+                } else {
+                    Self::Ready
+                }
+            }
+            State::Failed { .. } | State::Backoff { .. } => Self::Stuck,
+            State::Stopped if !node.up_wanted(stopping_all) => Self::Stuck,
+            State::Waiting { .. } if !node.stuck_on.is_empty() => Self::Stuck,
+            State::Stopped
+            | State::Waiting { .. }
+            | State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Stopping { .. } => Self::Unsettled,
+        }
+    }
+}

@@ -16,16 +16,28 @@
 
 extern crate alloc;
 
+mod apply;
+mod backoff;
+mod command;
 mod effect;
+mod engine;
 mod event;
+mod graph;
 mod ids;
+mod probe;
+mod propagate;
+mod record;
+mod running;
+mod service;
 mod spec;
+mod start;
 mod state;
+mod stop;
 
 pub use effect::{Effect, ProbeKind};
+pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
-pub use spec::{
-    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop,
-};
+pub use record::Record;
+pub use spec::{ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop};
 pub use state::{Goal, Hold, Probing, Settled, SpawnStep, State, StopCause, StopPhase, View};

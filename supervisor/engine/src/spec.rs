@@ -4,6 +4,8 @@
 
 use alloc::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::ServiceId;
 
 /// Everything that decides over one service.
@@ -123,7 +125,7 @@ pub struct ExitSet {
 }
 
 /// How a run is asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// Number of the signal sent to the main process.
     pub signal: i32,

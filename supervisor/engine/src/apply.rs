@@ -1,0 +1,200 @@
+//! A new plan: what exists now, what must change for it, what has to go.
+
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use crate::{
+    engine::Engine,
+    event::{Accepted, Refusal, Shift},
+    graph::{self, Edges},
+    ids::{Moment, ServiceId},
+    propagate::Node,
+    record::Record,
+    service::{Input, Service},
+    spec::{ExitSet, Kind, Policy, Ready, Restart, Spec, Stop},
+    state::{Goal, State},
+};
+
+/// How a run is stopped of which nobody knows any more how it wants to be stopped.
+const UNKNOWN_STOP: Stop = Stop {
+    signal: 15,
+    timeout_ms: 10_000,
+};
+
+impl Engine {
+    pub(crate) fn apply(
+        &mut self,
+        now: Moment,
+        plan: Vec<(ServiceId, Box<Spec>, Shift)>,
+    ) -> Result<Accepted, Refusal> {
+        let ids: BTreeSet<ServiceId> = plan.iter().map(|(id, ..)| *id).collect();
+        let mut planned: BTreeMap<ServiceId, Edges> = plan
+            .iter()
+            .map(|(id, spec, _)| (*id, graph::edges(spec, |on| ids.contains(&on))))
+            .collect();
+        if let Some(cycle) = graph::find_cycle(&planned) {
+            return Err(Refusal::Cycle(cycle));
+        }
+        let mut accepted = Accepted::default();
+        let mut shifts = Vec::new();
+        for (id, spec, shift) in plan {
+            if let Some(shift) = self.take(now, id, spec, shift) {
+                shifts.push((id, shift));
+                accepted.affected.insert(id);
+            }
+        }
+        self.take_unplanned();
+        self.remove_missing(&ids, &mut accepted);
+        let existing: BTreeSet<ServiceId> = self.nodes.keys().copied().collect();
+        for (id, node) in &mut self.nodes {
+            let edges = planned.remove(id).unwrap_or_else(|| {
+                let mut edges = core::mem::take(&mut node.edges);
+                edges.retain(|on, _| existing.contains(on));
+                edges
+            });
+            node.reset(edges);
+        }
+        let pairs: Vec<(ServiceId, ServiceId)> = self
+            .nodes
+            .iter()
+            .flat_map(|(id, node)| node.edges.keys().map(move |on| (*on, *id)))
+            .collect();
+        for (on, id) in pairs {
+            if let Some(node) = self.nodes.get_mut(&on) {
+                node.dependents.insert(id);
+            }
+        }
+        self.moved.extend(existing.iter().copied());
+        self.dirty.extend(existing);
+        self.propagate();
+        for (id, shift) in shifts {
+            self.shift(now, id, shift, &mut accepted);
+        }
+        Ok(accepted)
+    }
+
+    /// Brings one service of the plan in; says what its process will notice of it.
+    fn take(&mut self, now: Moment, id: ServiceId, spec: Box<Spec>, shift: Shift) -> Option<Shift> {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            let before = node.service.rec.shown();
+            let shift = match shift {
+                Shift::Reload if spec.reload.is_none() => Shift::Restart,
+                other => other,
+            };
+            node.service.take_spec(spec, now, shift == Shift::Restart);
+            node.service.rec.removing = false;
+            self.book(id, &before);
+            return (shift != Shift::Keep).then_some(shift);
+        }
+        let restored = self.restored.remove(&id);
+        let known = restored.is_some();
+        let mut rec = restored.unwrap_or_else(|| Record::at_rest(Goal::Up, None));
+        rec.removing = false;
+        self.insert(now, Service { id, spec, rec });
+        if known {
+            return None;
+        }
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.service.rec.since = now;
+        }
+        self.tell_changed(id);
+        None
+    }
+
+    fn insert(&mut self, now: Moment, mut service: Service) {
+        let id = service.id;
+        let again = service.resume(now);
+        self.adopt_runs(id, &service.rec);
+        let before = service.rec.shown();
+        self.nodes.insert(id, Node::new(service));
+        self.book(id, &before);
+        if let Some(effect) = again {
+            self.push_effect(effect);
+        }
+    }
+
+    /// What an earlier control process knew and no plan knows: to be stopped and forgotten.
+    fn take_unplanned(&mut self) {
+        for (id, mut rec) in core::mem::take(&mut self.restored) {
+            rec.removing = true;
+            let spec = Box::new(unknown_spec(rec.stop.unwrap_or(UNKNOWN_STOP)));
+            let service = Service { id, spec, rec };
+            self.insert(service.rec.since, service);
+        }
+    }
+
+    fn remove_missing(&mut self, plan: &BTreeSet<ServiceId>, accepted: &mut Accepted) {
+        let missing: Vec<ServiceId> = self
+            .nodes
+            .keys()
+            .filter(|id| !plan.contains(id))
+            .copied()
+            .collect();
+        for id in missing {
+            if let Some(node) = self.nodes.get_mut(&id)
+                && !node.service.rec.removing
+            {
+                node.service.rec.removing = true;
+                accepted.affected.insert(id);
+                self.tell_changed(id);
+            }
+        }
+    }
+
+    /// Does what a changed service's process needs.
+    fn shift(&mut self, now: Moment, id: ServiceId, shift: Shift, accepted: &mut Accepted) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        match (&node.service.rec.state, shift) {
+            (_, Shift::Keep) => {}
+            (State::Running { .. } | State::Reloading { .. }, Shift::Reload) => {
+                self.step(now, id, Input::Reload);
+            }
+            (State::Failed { .. } | State::Backoff { .. }, _) => {
+                self.step(now, id, Input::Start);
+            }
+            (
+                State::Stopped
+                | State::Waiting { .. }
+                | State::Spawning { .. }
+                | State::Starting { .. }
+                | State::Running { .. }
+                | State::Reloading { .. }
+                | State::Stopping { .. }
+                | State::Completed,
+                Shift::Reload | Shift::Restart,
+            ) => self.bounce(&BTreeSet::from([id]), accepted),
+        }
+    }
+}
+
+fn unknown_spec(stop: Stop) -> Spec {
+    Spec {
+        kind: Kind::Daemon,
+        requires: BTreeSet::new(),
+        wants: BTreeSet::new(),
+        binds_to: BTreeSet::new(),
+        after: BTreeSet::new(),
+        validated: false,
+        ready: Ready::Exec,
+        ready_timeout_ms: None,
+        liveness: None,
+        health: None,
+        restart: Restart {
+            policy: Policy::Never,
+            success: ExitSet::default(),
+            delay_ms: 0,
+            factor_milli: 1000,
+            max_delay_ms: 0,
+            jitter_milli: 0,
+            reset_after_ms: 0,
+            limit: None,
+        },
+        stop,
+        reload: None,
+    }
+}

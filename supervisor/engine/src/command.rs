@@ -1,0 +1,338 @@
+//! Requests: whether they can be done, and what they set in motion.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+
+use crate::{
+    effect::Effect,
+    engine::{Engine, Shutdown},
+    event::{Accepted, Command, Refusal},
+    ids::{Moment, ServiceId},
+    service::Input,
+    state::{Goal, Hold, State, StopPhase},
+};
+
+type Ids = BTreeSet<ServiceId>;
+
+impl Engine {
+    pub(crate) fn command(&mut self, now: Moment, command: Command) -> Result<Accepted, Refusal> {
+        if self.shutdown.is_some() {
+            match command {
+                Command::Shutdown { deadline_ms } => return Ok(self.shut_down(now, deadline_ms)),
+                // A control process that was born into a shutdown still has to learn what runs.
+                Command::Apply(plan) if !self.restored.is_empty() => return self.apply(now, plan),
+                _ => return Err(Refusal::ShuttingDown),
+            }
+        }
+        match command {
+            Command::Start(targets) => self.known(&targets).map(|()| self.start(now, &targets)),
+            Command::Stop(targets, hold) => {
+                self.known(&targets).map(|()| self.stop(&targets, &hold))
+            }
+            Command::Restart(targets) => {
+                self.known(&targets)?;
+                self.requirements_free(&targets)?;
+                Ok(self.restart(now, &targets))
+            }
+            Command::Reload(targets) => self.reload(now, &targets),
+            Command::Signal(targets, signal) => self.signal(&targets, signal),
+            Command::Apply(plan) => self.apply(now, plan),
+            Command::Shutdown { deadline_ms } => Ok(self.shut_down(now, deadline_ms)),
+        }
+    }
+
+    fn known(&self, targets: &Ids) -> Result<(), Refusal> {
+        let known = |id: &ServiceId| {
+            self.nodes
+                .get(id)
+                .is_some_and(|node| !node.service.rec.removing)
+        };
+        match targets.iter().find(|id| !known(id)) {
+            Some(id) => Err(Refusal::Unknown(*id)),
+            None => Ok(()),
+        }
+    }
+
+    /// The targets and all that they require, directly or not.
+    fn with_requirements(&self, targets: &Ids) -> Ids {
+        self.closure(targets, |id| {
+            let edges = self.nodes.get(&id).map(|node| &node.edges);
+            edges
+                .into_iter()
+                .flatten()
+                .filter(|(_, e)| e.strong)
+                .map(|(on, _)| *on)
+                .collect()
+        })
+    }
+
+    /// What requires the targets, directly or not, without them.
+    fn requirers(&self, targets: &Ids) -> Ids {
+        let mut all = self.closure(targets, |id| {
+            let requires = |from: &&ServiceId| {
+                self.nodes
+                    .get(*from)
+                    .is_some_and(|it| it.edges.get(&id).is_some_and(|e| e.strong))
+            };
+            let dependents = self.nodes.get(&id).map(|node| &node.dependents);
+            dependents
+                .into_iter()
+                .flatten()
+                .filter(requires)
+                .copied()
+                .collect()
+        });
+        all.retain(|id| !targets.contains(id));
+        all
+    }
+
+    fn closure(&self, targets: &Ids, next: impl Fn(ServiceId) -> Vec<ServiceId>) -> Ids {
+        let mut all = targets.clone();
+        let mut todo: Vec<ServiceId> = targets.iter().copied().collect();
+        while let Some(id) = todo.pop() {
+            todo.extend(next(id).into_iter().filter(|id| all.insert(*id)));
+        }
+        all
+    }
+
+    fn start(&mut self, now: Moment, targets: &Ids) -> Accepted {
+        let mut accepted = Accepted::default();
+        let all = self.with_requirements(targets);
+        for id in &all {
+            self.lift(*id, &mut accepted);
+        }
+        self.propagate();
+        for id in all {
+            let Some(node) = self.nodes.get(&id) else {
+                continue;
+            };
+            match &node.service.rec.state {
+                State::Stopped
+                | State::Waiting { .. }
+                | State::Backoff { .. }
+                | State::Failed { .. }
+                | State::Stopping { .. } => {
+                    if !matches!(node.service.rec.state, State::Waiting { .. }) {
+                        accepted.affected.insert(id);
+                    }
+                    self.step(now, id, Input::Start);
+                    self.propagate();
+                }
+                State::Spawning { .. }
+                | State::Starting { .. }
+                | State::Running { .. }
+                | State::Reloading { .. }
+                | State::Completed => {}
+            }
+        }
+        accepted
+    }
+
+    /// Goal up, hold gone.
+    fn lift(&mut self, id: ServiceId, accepted: &mut Accepted) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let rec = &mut node.service.rec;
+        let hold = rec.hold.take();
+        if hold.is_none() && rec.goal == Goal::Up {
+            return;
+        }
+        rec.goal = Goal::Up;
+        accepted.affected.insert(id);
+        accepted.lifted.extend(hold.map(|hold| (id, hold)));
+        self.moved.insert(id);
+        self.tell_changed(id);
+    }
+
+    fn stop(&mut self, targets: &Ids, hold: &Hold) -> Accepted {
+        let mut accepted = Accepted::default();
+        for id in self.requirers(targets) {
+            let Some(node) = self.nodes.get(&id) else {
+                continue;
+            };
+            let state = &node.service.rec.state;
+            if !node.pulled && (state.is_live() || matches!(state, State::Backoff { .. })) {
+                accepted.dependents.insert(id);
+            }
+        }
+        for id in targets {
+            let Some(node) = self.nodes.get_mut(id) else {
+                continue;
+            };
+            let rec = &mut node.service.rec;
+            if rec.goal == Goal::Up || rec.hold.is_none() {
+                rec.goal = Goal::Down;
+                rec.hold = Some(hold.clone());
+                accepted.affected.insert(*id);
+                self.moved.insert(*id);
+                self.tell_changed(*id);
+            }
+        }
+        accepted
+    }
+
+    /// A restart never lifts a hold of something that is not named in it.
+    fn requirements_free(&self, targets: &Ids) -> Result<(), Refusal> {
+        for service in targets {
+            for requirement in self.with_requirements(&Ids::from([*service])) {
+                let hold = self
+                    .nodes
+                    .get(&requirement)
+                    .and_then(|it| it.service.rec.hold.clone());
+                if let Some(hold) = hold
+                    && !targets.contains(&requirement)
+                {
+                    return Err(Refusal::RequirementHeld {
+                        service: *service,
+                        requirement,
+                        hold,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, now: Moment, targets: &Ids) -> Accepted {
+        let mut accepted = Accepted {
+            affected: targets.clone(),
+            ..Accepted::default()
+        };
+        for id in targets {
+            self.lift(*id, &mut accepted);
+        }
+        self.bounce(targets, &mut accepted);
+        self.propagate();
+        for id in targets {
+            self.step(now, *id, Input::Start);
+            self.propagate();
+        }
+        accepted
+    }
+
+    /// Takes down once what is up of the targets and of what requires them.
+    pub(crate) fn bounce(&mut self, targets: &Ids, accepted: &mut Accepted) {
+        for id in self.requirers(targets) {
+            let up = self.nodes.get(&id).is_some_and(|node| {
+                let state = &node.service.rec.state;
+                state.is_live() && !matches!(state, State::Stopping { .. })
+            });
+            if up {
+                accepted.dependents.insert(id);
+                self.bounce_one(id);
+            }
+        }
+        for id in targets {
+            self.bounce_one(*id);
+        }
+        for id in targets {
+            accepted.dependents.remove(id);
+        }
+    }
+
+    fn bounce_one(&mut self, id: ServiceId) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let rec = &mut node.service.rec;
+        let up = match &rec.state {
+            State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Completed => true,
+            State::Stopped
+            | State::Waiting { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => false,
+        };
+        if up && !rec.bounce {
+            rec.bounce = true;
+            self.moved.insert(id);
+            self.tell_changed(id);
+        }
+    }
+
+    fn reload(&mut self, now: Moment, targets: &Ids) -> Result<Accepted, Refusal> {
+        self.known(targets)?;
+        for id in targets {
+            let Some(node) = self.nodes.get(id) else {
+                continue;
+            };
+            if node.service.spec.reload.is_none() {
+                return Err(Refusal::CannotReload(*id));
+            }
+            let state = &node.service.rec.state;
+            if !state.is_live() || matches!(state, State::Stopping { .. }) {
+                return Err(Refusal::NotRunning(*id));
+            }
+        }
+        for id in targets {
+            self.step(now, *id, Input::Reload);
+        }
+        Ok(Accepted {
+            affected: targets.clone(),
+            ..Accepted::default()
+        })
+    }
+
+    fn signal(&mut self, targets: &Ids, signal: i32) -> Result<Accepted, Refusal> {
+        self.known(targets)?;
+        let mut effects = Vec::new();
+        for service in targets {
+            let state = self.nodes.get(service).map(|node| &node.service.rec.state);
+            let run = match state {
+                Some(
+                    State::Starting { run, .. }
+                    | State::Running { run, .. }
+                    | State::Reloading { run, .. }
+                    | State::Stopping {
+                        run,
+                        phase: StopPhase::Asked { .. },
+                        ..
+                    },
+                ) => *run,
+                _ => return Err(Refusal::NotRunning(*service)),
+            };
+            effects.push(Effect::Signal {
+                service: *service,
+                run,
+                signal,
+                stop: false,
+            });
+        }
+        effects
+            .into_iter()
+            .for_each(|effect| self.push_effect(effect));
+        Ok(Accepted {
+            affected: targets.clone(),
+            ..Accepted::default()
+        })
+    }
+
+    fn shut_down(&mut self, now: Moment, deadline_ms: u64) -> Accepted {
+        let deadline = now.after(deadline_ms);
+        if let Some(shutdown) = &mut self.shutdown {
+            if !shutdown.killed {
+                shutdown.deadline = shutdown.deadline.min(deadline);
+            }
+            return Accepted::default();
+        }
+        self.shutdown = Some(Shutdown {
+            deadline,
+            killed: false,
+            done: false,
+        });
+        self.moved.extend(self.nodes.keys().copied());
+        let live = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.live)
+            .map(|(id, _)| *id);
+        Accepted {
+            affected: live.collect(),
+            ..Accepted::default()
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! How one service's change reaches its neighbours: first every summary is brought up to date
+//! along the edges, then machines run, one at a time, until nothing is left to do.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+
+use crate::{
+    effect::Effect,
+    engine::Engine,
+    graph::Edges,
+    ids::{Moment, ServiceId},
+    service::{Input, Service},
+    state::{Goal, State, StopPhase},
+};
+
+/// How a service looks to those that depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// On its way somewhere.
+    Unsettled,
+    /// At rest without being ready.
+    Stuck,
+    /// Ready or completed, and meant to stay so.
+    Ready,
+}
+
+/// A service in the graph, with the summaries that make an event cost only what it touches.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) service: Service,
+    pub(crate) edges: Edges,
+    pub(crate) dependents: BTreeSet<ServiceId>,
+    /// Dependencies that a start would wait for.
+    pub(crate) unmet: BTreeSet<ServiceId>,
+    /// Those of them that are required and at rest without being ready.
+    pub(crate) stuck_on: BTreeSet<ServiceId>,
+    /// Required services that are to go down.
+    pub(crate) pulled_requirements: usize,
+    /// Dependents that have to be down before this is stopped.
+    pub(crate) blocking: usize,
+    /// It must not run now.
+    pub(crate) pulled: bool,
+    /// It holds up the stop of its dependencies.
+    pub(crate) blocks: bool,
+    pub(crate) class: Class,
+    pub(crate) live: bool,
+    pub(crate) deadline: Option<Moment>,
+}
+
+impl Node {
+    pub(crate) fn new(service: Service) -> Self {
+        Self {
+            service,
+            edges: Edges::new(),
+            dependents: BTreeSet::new(),
+            unmet: BTreeSet::new(),
+            stuck_on: BTreeSet::new(),
+            pulled_requirements: 0,
+            blocking: 0,
+            pulled: false,
+            blocks: false,
+            class: Class::Unsettled,
+            live: false,
+            deadline: None,
+        }
+    }
+
+    /// Whether it is to run as soon as it can.
+    pub(crate) fn up_wanted(&self, stopping_all: bool) -> bool {
+        let rec = &self.service.rec;
+        rec.goal == Goal::Up && rec.hold.is_none() && !rec.removing && !stopping_all
+    }
+
+    /// A dependency waits for this one's end; not for the kernel's, though.
+    fn holds_up(&self) -> bool {
+        let state = &self.service.rec.state;
+        let killed = matches!(
+            state,
+            State::Stopping {
+                phase: StopPhase::Killed,
+                ..
+            }
+        );
+        self.pulled && ((state.is_live() && !killed) || self.blocking > 0)
+    }
+
+    /// Nothing of it is left and nothing needs it.
+    fn is_forgettable(&self) -> bool {
+        let rec = &self.service.rec;
+        rec.removing && self.blocking == 0 && matches!(rec.state, State::Stopped)
+    }
+
+    /// As if nothing were known of the neighbours yet.
+    pub(crate) fn reset(&mut self, edges: Edges) {
+        self.unmet = edges.keys().copied().collect();
+        self.stuck_on.clear();
+        self.edges = edges;
+        self.dependents.clear();
+        self.pulled_requirements = 0;
+        self.blocking = 0;
+        self.pulled = false;
+        self.blocks = false;
+        self.class = Class::Unsettled;
+    }
+}
+
+impl Engine {
+    /// Propagates, then executes, until both have nothing left to do.
+    pub(crate) fn settle(&mut self, now: Moment) {
+        loop {
+            self.propagate();
+            if let Some(id) = self.unbound.pop_first() {
+                self.step(now, id, Input::Unbound);
+            } else if let Some(id) = self.dirty.pop_first() {
+                self.step(now, id, Input::Reconcile);
+                self.forget_if_gone(id);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Brings every summary up to date.
+    pub(crate) fn propagate(&mut self) {
+        while let Some(id) = self.moved.pop_first() {
+            self.refresh(id);
+        }
+    }
+
+    fn refresh(&mut self, id: ServiceId) {
+        let stopping_all = self.shutdown.is_some();
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let live = node.service.rec.state.is_live();
+        if live != node.live {
+            node.live = live;
+            self.live = if live { self.live + 1 } else { self.live - 1 };
+        }
+        let pulled = !node.up_wanted(stopping_all)
+            || node.service.rec.bounce
+            || node.pulled_requirements > 0;
+        let pulled_changed = pulled != node.pulled;
+        node.pulled = pulled;
+        let blocks = node.holds_up();
+        let blocks_changed = blocks != node.blocks;
+        node.blocks = blocks;
+        let class = Class::of(node, stopping_all);
+        let class_changed = class != node.class;
+        node.class = class;
+        self.dirty.insert(id);
+        if pulled_changed || class_changed {
+            let dependents: Vec<ServiceId> = node.dependents.iter().copied().collect();
+            for dependent in dependents {
+                self.tell_dependent(dependent, id, pulled_changed.then_some(pulled), class);
+            }
+        }
+        if blocks_changed {
+            let edges: Vec<ServiceId> = self.nodes[&id].edges.keys().copied().collect();
+            for on in edges {
+                if let Some(dependency) = self.nodes.get_mut(&on) {
+                    bump(&mut dependency.blocking, blocks);
+                    self.moved.insert(on);
+                }
+            }
+        }
+    }
+
+    fn tell_dependent(
+        &mut self,
+        dependent: ServiceId,
+        on: ServiceId,
+        pulled: Option<bool>,
+        class: Class,
+    ) {
+        let Some(node) = self.nodes.get_mut(&dependent) else {
+            return;
+        };
+        let Some(edge) = node.edges.get(&on).copied() else {
+            return;
+        };
+        if edge.strong
+            && let Some(pulled) = pulled
+        {
+            bump(&mut node.pulled_requirements, pulled);
+        }
+        let met = class == Class::Ready || (!edge.strong && class == Class::Stuck);
+        set(&mut node.unmet, on, !met);
+        set(&mut node.stuck_on, on, edge.strong && class == Class::Stuck);
+        self.moved.insert(dependent);
+    }
+
+    fn forget_if_gone(&mut self, id: ServiceId) {
+        self.propagate();
+        if !self.nodes.get(&id).is_some_and(Node::is_forgettable) {
+            return;
+        }
+        let Some(node) = self.nodes.remove(&id) else {
+            return;
+        };
+        self.drop_indexes(id, &node);
+        for on in node.edges.keys() {
+            if let Some(dependency) = self.nodes.get_mut(on) {
+                dependency.dependents.remove(&id);
+            }
+        }
+        for dependent in &node.dependents {
+            if let Some(it) = self.nodes.get_mut(dependent) {
+                let edge = it.edges.remove(&id);
+                it.unmet.remove(&id);
+                it.stuck_on.remove(&id);
+                if node.pulled && edge.is_some_and(|edge| edge.strong) {
+                    bump(&mut it.pulled_requirements, false);
+                }
+                self.moved.insert(*dependent);
+            }
+        }
+        self.push_effect(Effect::Forget { service: id });
+    }
+}
+
+fn bump(count: &mut usize, up: bool) {
+    *count = if up { *count + 1 } else { *count - 1 };
+}
+
+fn set(ids: &mut BTreeSet<ServiceId>, id: ServiceId, member: bool) {
+    if member {
+        ids.insert(id);
+    } else {
+        ids.remove(&id);
+    }
+}

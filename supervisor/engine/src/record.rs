@@ -1,0 +1,181 @@
+//! What must survive the control process: all of a service but its policy, which the plan brings.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::Exit,
+    ids::{Moment, RunId},
+    spec::Stop,
+    state::{Goal, Hold, Probing, SpawnStep, State},
+};
+
+/// Goal, hold, state and counters of one service. Opaque but for the goal and the hold, which the
+/// control process also keeps on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What is wanted.
+    pub goal: Goal,
+    /// Who stopped it, if somebody did.
+    pub hold: Option<Hold>,
+    pub(crate) state: State,
+    pub(crate) since: Moment,
+    /// Early deaths in a row.
+    pub(crate) early: u32,
+    /// When the automatic starts were that the start limit may still count.
+    pub(crate) starts: Vec<Moment>,
+    pub(crate) restarts: u32,
+    pub(crate) last_exit: Option<(Exit, Moment)>,
+    pub(crate) detail: String,
+    /// Has to go down once before it may be up again.
+    pub(crate) bounce: bool,
+    /// Has left the plan: to be stopped and forgotten.
+    pub(crate) removing: bool,
+    /// The validator's run, while there is one.
+    pub(crate) validator: Option<RunId>,
+    /// The last run, when something of it would not go away.
+    pub(crate) unswept: Option<RunId>,
+    /// A reload was asked for that cannot be done at once.
+    pub(crate) reload_queued: bool,
+    /// How the present run is to be asked to end: a plan that replaces the process must still stop
+    /// the old one in the old one's way.
+    pub(crate) stop: Option<Stop>,
+}
+
+impl Record {
+    /// A service that has no process: what is known of it after a reboot.
+    pub const fn at_rest(goal: Goal, hold: Option<Hold>) -> Self {
+        Self {
+            goal,
+            hold,
+            state: State::Stopped,
+            since: Moment(0),
+            early: 0,
+            starts: Vec::new(),
+            restarts: 0,
+            last_exit: None,
+            detail: String::new(),
+            bounce: false,
+            removing: false,
+            validator: None,
+            unswept: None,
+            reload_queued: false,
+            stop: None,
+        }
+    }
+
+    /// What it was when the record was made.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The main run, whether it still executes or is being swept.
+    pub(crate) fn main_run(&self) -> Option<RunId> {
+        match &self.state {
+            State::Spawning {
+                run,
+                step: SpawnStep::Exec,
+            }
+            | State::Starting { run, .. }
+            | State::Running { run, .. }
+            | State::Reloading { run, .. } => Some(*run),
+            State::Stopping { run, .. } if self.validator != Some(*run) => Some(*run),
+            State::Spawning {
+                step: SpawnStep::Validate,
+                ..
+            }
+            | State::Stopping { .. }
+            | State::Stopped
+            | State::Waiting { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. }
+            | State::Completed => None,
+        }
+    }
+
+    /// The reload command's run, while there is one.
+    fn reload_run(&self) -> Option<RunId> {
+        match &self.state {
+            State::Reloading { helper, .. } if *helper != self.validator => *helper,
+            _ => None,
+        }
+    }
+
+    /// Every run whose facts still matter.
+    pub(crate) fn runs(&self) -> [Option<RunId>; 4] {
+        [
+            self.main_run(),
+            self.validator,
+            self.reload_run(),
+            self.unswept,
+        ]
+    }
+
+    /// The same without what no person sees and no successor needs: where the probes stand.
+    pub(crate) fn shown(&self) -> Self {
+        let mut copy = self.clone();
+        for probe in copy.state.probes_mut() {
+            *probe = Probing {
+                next_at: None,
+                failures: 0,
+                successes: 0,
+                verdict: probe.verdict,
+            };
+        }
+        copy
+    }
+
+    /// Probes that were under way when the control process died have to be asked again.
+    pub(crate) fn wake_probes(&mut self, now: Moment) {
+        for probe in self.state.probes_mut() {
+            probe.next_at = probe.next_at.or(Some(now));
+        }
+    }
+}
+
+impl State {
+    /// There is a process, or there may be something left of one.
+    pub(crate) const fn is_live(&self) -> bool {
+        match self {
+            Self::Spawning { .. }
+            | Self::Starting { .. }
+            | Self::Running { .. }
+            | Self::Reloading { .. }
+            | Self::Stopping { .. } => true,
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => false,
+        }
+    }
+
+    /// Ready or completed.
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Running { .. } | Self::Reloading { .. } | Self::Completed
+        )
+    }
+
+    fn probes_mut(&mut self) -> impl Iterator<Item = &mut Probing> {
+        let (one, two) = match self {
+            Self::Starting { probe, .. } => (probe.as_mut(), None),
+            Self::Running {
+                liveness, health, ..
+            }
+            | Self::Reloading {
+                liveness, health, ..
+            } => (liveness.as_mut(), health.as_mut()),
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Spawning { .. }
+            | Self::Stopping { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => (None, None),
+        };
+        one.into_iter().chain(two)
+    }
+}

@@ -1,0 +1,245 @@
+//! The transitions of a service that is up: its probes, its count of early deaths, its reloads.
+
+use alloc::borrow::ToOwned;
+
+use crate::{
+    effect::{Effect, ProbeKind},
+    service::{Service, World},
+    spec::{Ready, Reload},
+    state::{State, StopCause},
+};
+
+impl Service {
+    /// A deadline of a service that is up has passed.
+    pub(crate) fn tick_up(&mut self, w: &mut World<'_>) {
+        if let State::Reloading {
+            until: Some(until), ..
+        } = self.rec.state
+            && until <= w.now
+        {
+            self.reload_over(w, "the reload did not finish in time; it runs on as it was");
+        }
+        let (State::Running {
+            run,
+            stable_at,
+            liveness,
+            health,
+        }
+        | State::Reloading {
+            run,
+            stable_at,
+            liveness,
+            health,
+            ..
+        }) = &mut self.rec.state
+        else {
+            return;
+        };
+        if stable_at.is_some_and(|at| at <= w.now) {
+            *stable_at = None;
+            self.rec.early = 0;
+        }
+        let probes = [(ProbeKind::Liveness, liveness), (ProbeKind::Health, health)];
+        for (probe, probing) in probes {
+            if probing
+                .as_mut()
+                .is_some_and(|probing| probing.take_due(w.now))
+            {
+                w.out.push(Effect::Probe {
+                    service: self.id,
+                    run: *run,
+                    probe,
+                });
+            }
+        }
+    }
+
+    /// Liveness ends the run; health only changes what is shown.
+    pub(crate) fn probed_up(&mut self, w: &mut World<'_>, kind: ProbeKind, ok: bool, detail: &str) {
+        let (State::Running {
+            liveness, health, ..
+        }
+        | State::Reloading {
+            liveness, health, ..
+        }) = &mut self.rec.state
+        else {
+            return;
+        };
+        let (probing, spec) = match kind {
+            ProbeKind::Ready => return,
+            ProbeKind::Liveness => (liveness, &self.spec.liveness),
+            ProbeKind::Health => (health, &self.spec.health),
+        };
+        let (Some(probing), Some(spec)) = (probing, spec) else {
+            return;
+        };
+        match (kind, probing.answer(spec, w.now, ok)) {
+            (ProbeKind::Liveness, Some(false)) => {
+                detail.clone_into(&mut self.rec.detail);
+                self.count_death(w.now);
+                self.ask(w, StopCause::Liveness);
+            }
+            (ProbeKind::Health, Some(true)) => self.rec.detail.clear(),
+            (ProbeKind::Health, Some(false)) => detail.clone_into(&mut self.rec.detail),
+            (ProbeKind::Ready | ProbeKind::Liveness | ProbeKind::Health, _) => {}
+        }
+    }
+
+    /// Takes a new configuration: first the validator, if there is one.
+    pub(crate) fn reload(&mut self, w: &mut World<'_>) {
+        if !self.spec.validated {
+            self.reload_now(w);
+            return;
+        }
+        let run = w.allocate();
+        self.rec.validator = Some(run);
+        w.out.push(Effect::Validate {
+            service: self.id,
+            run,
+        });
+        self.enter_reloading(w, Some(run));
+    }
+
+    pub(crate) fn reload_if_queued(&mut self, w: &mut World<'_>) {
+        if core::mem::take(&mut self.rec.reload_queued) && !w.pulled {
+            self.reload(w);
+        }
+    }
+
+    /// The validator's verdict on a reload; a refusal leaves the run as it was.
+    pub(crate) fn reload_validated(&mut self, w: &mut World<'_>, ok: bool) {
+        self.rec.validator = None;
+        if let State::Reloading { helper, .. } = &mut self.rec.state {
+            *helper = None;
+        }
+        if ok {
+            self.reload_now(w);
+        } else {
+            self.reload_over(
+                w,
+                "the reload was refused: its validator refused its configuration",
+            );
+        }
+    }
+
+    fn reload_now(&mut self, w: &mut World<'_>) {
+        let (State::Running { run, .. } | State::Reloading { run, .. }) = self.rec.state else {
+            return;
+        };
+        let service = self.id;
+        match self.spec.reload {
+            None => self.reload_over(w, "it has no way to reload any more; restart it instead"),
+            Some(Reload::Signal(signal)) => {
+                w.out.push(Effect::Signal {
+                    service,
+                    run,
+                    signal,
+                    stop: false,
+                });
+                if self.spec.ready == Ready::Notify {
+                    self.enter_reloading(w, None);
+                } else {
+                    self.reload_over(w, "");
+                }
+            }
+            Some(Reload::Command) => {
+                let helper = w.allocate();
+                w.out.push(Effect::ReloadCommand {
+                    service,
+                    run: helper,
+                    of: run,
+                });
+                self.enter_reloading(w, Some(helper));
+            }
+        }
+    }
+
+    fn enter_reloading(&mut self, w: &World<'_>, helper: Option<crate::ids::RunId>) {
+        if let State::Running {
+            run,
+            stable_at,
+            liveness,
+            health,
+        }
+        | State::Reloading {
+            run,
+            stable_at,
+            liveness,
+            health,
+            ..
+        } = self.rec.state
+        {
+            let until = self.spec.ready_timeout_ms.map(|ms| w.now.after(ms));
+            self.rec.state = State::Reloading {
+                run,
+                helper,
+                until,
+                stable_at,
+                liveness,
+                health,
+            };
+        }
+    }
+
+    /// Back to running, with what to say about it; whatever still works on the reload is ended.
+    fn reload_over(&mut self, w: &mut World<'_>, detail: &str) {
+        detail.clone_into(&mut self.rec.detail);
+        if let State::Reloading {
+            run,
+            helper,
+            stable_at,
+            liveness,
+            health,
+            ..
+        } = self.rec.state
+        {
+            if let Some(run) = helper {
+                w.out.push(Effect::Kill {
+                    service: self.id,
+                    run,
+                });
+            }
+            self.rec.validator = None;
+            self.rec.state = State::Running {
+                run,
+                stable_at,
+                liveness,
+                health,
+            };
+            self.reload_if_queued(w);
+        }
+    }
+
+    /// The run says that it has finished reloading.
+    pub(crate) fn reload_said_ready(&mut self, w: &mut World<'_>) {
+        if matches!(self.rec.state, State::Reloading { helper: None, .. }) {
+            self.reload_over(w, "");
+        }
+    }
+
+    /// The reload command has ended, or the signal could not be sent.
+    pub(crate) fn reload_ended(&mut self, w: &mut World<'_>, ok: bool) {
+        let State::Reloading { helper, .. } = &mut self.rec.state else {
+            return;
+        };
+        let by_command = helper.is_some();
+        if self.rec.validator.is_some() {
+            return; // About an earlier reload.
+        }
+        *helper = None;
+        match (ok, by_command) {
+            (true, true) => self.reload_over(w, ""),
+            (true, false) => {}
+            (false, _) => self.reload_over(w, RELOAD_FAILED),
+        }
+    }
+
+    /// The outcome of a reload that counted as done once its signal was sent.
+    pub(crate) fn reload_signal_outcome(&mut self, ok: bool) {
+        if !ok {
+            RELOAD_FAILED.clone_into(&mut self.rec.detail);
+        }
+    }
+}
+
+const RELOAD_FAILED: &str = "the reload failed; it runs on with the configuration it had";

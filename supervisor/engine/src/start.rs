@@ -1,0 +1,350 @@
+//! The transitions that lead up: from wanting to start to being ready, and the pauses between.
+
+use alloc::borrow::ToOwned;
+
+use crate::{
+    backoff::pause_ms,
+    effect::{Effect, ProbeKind},
+    event::{Exit, Failure},
+    ids::{Moment, RunId},
+    service::{Service, World},
+    spec::{Kind, Policy, Ready},
+    state::{Probing, SpawnStep, State, StopCause},
+};
+
+/// Most automatic starts that are remembered of one service, whatever its limit says.
+const MAX_REMEMBERED_STARTS: usize = 1024;
+
+impl Service {
+    /// Without a process: stays down, waits, or starts, as the world now asks.
+    pub(crate) fn seek(&mut self, w: &mut World<'_>) {
+        self.rec.bounce = false;
+        self.rec.reload_queued = false;
+        if !w.up_wanted {
+            self.rec.state = State::Stopped;
+        } else if w.unmet.is_empty() {
+            self.begin(w);
+        } else if !matches!(&self.rec.state, State::Waiting { on } if on == w.unmet) {
+            self.rec.state = State::Waiting {
+                on: w.unmet.clone(),
+            };
+        }
+    }
+
+    /// A start by hand forgets every count.
+    pub(crate) fn start_by_hand(&mut self, w: &mut World<'_>) {
+        self.forget_counts();
+        self.rec.detail.clear();
+        self.rec.unswept = None;
+        self.seek(w);
+    }
+
+    /// A start by hand while it goes down is done after that, whatever the policy says.
+    pub(crate) fn start_after_stop(&mut self) {
+        let done = self
+            .rec
+            .last_exit
+            .is_some_and(|(exit, _)| self.is_success(exit));
+        let State::Stopping { cause, phase, .. } = &mut self.rec.state else {
+            return;
+        };
+        let swept = matches!(phase, crate::state::StopPhase::Sweep { .. });
+        if self.spec.kind == Kind::Oneshot && swept && *cause == StopCause::Exited && done {
+            return; // It has just done its work.
+        }
+        *cause = StopCause::Asked;
+        self.forget_counts();
+    }
+
+    fn forget_counts(&mut self) {
+        self.rec.early = 0;
+        self.rec.restarts = 0;
+        self.rec.starts.clear();
+    }
+
+    fn begin(&mut self, w: &mut World<'_>) {
+        if !self.spec.validated {
+            self.spawn(w);
+            return;
+        }
+        let run = w.allocate();
+        self.rec.validator = Some(run);
+        self.rec.state = State::Spawning {
+            run,
+            step: SpawnStep::Validate,
+        };
+        w.out.push(Effect::Validate {
+            service: self.id,
+            run,
+        });
+    }
+
+    fn spawn(&mut self, w: &mut World<'_>) {
+        let run = w.allocate();
+        self.rec.stop = Some(self.spec.stop);
+        self.rec.state = State::Spawning {
+            run,
+            step: SpawnStep::Exec,
+        };
+        w.out.push(Effect::Spawn {
+            service: self.id,
+            run,
+        });
+    }
+
+    /// The validator's verdict on a start.
+    pub(crate) fn start_validated(&mut self, w: &mut World<'_>, ok: bool) {
+        self.rec.validator = None;
+        if w.pulled || !w.unmet.is_empty() {
+            self.seek(w);
+        } else if ok {
+            self.spawn(w);
+        } else if self.spec.restart.policy == Policy::Never {
+            self.rec.state = State::Failed {
+                reason: Failure::Validator,
+            };
+        } else {
+            self.start_failed(w, true, "its validator refused its configuration");
+        }
+    }
+
+    /// No process came to be. What can pass is tried again, whatever the policy.
+    pub(crate) fn start_failed(&mut self, w: &mut World<'_>, transient: bool, reason: &str) {
+        self.rec.validator = None;
+        reason.clone_into(&mut self.rec.detail);
+        if w.pulled {
+            self.seek(w);
+        } else if transient {
+            self.rec.early = self.rec.early.saturating_add(1);
+            let pause = pause_ms(&self.spec.restart, self.rec.early.max(2)).max(1);
+            self.retry(w, pause);
+        } else {
+            self.rec.state = State::Failed {
+                reason: Failure::Spawn(reason.to_owned()),
+            };
+        }
+    }
+
+    /// Exec has succeeded.
+    pub(crate) fn executing(&mut self, w: &mut World<'_>) {
+        let State::Spawning { run, .. } = self.rec.state else {
+            return;
+        };
+        let now = w.now;
+        let daemon = self.spec.kind == Kind::Daemon;
+        let probe = match &self.spec.ready {
+            Ready::Probe(spec) if daemon => Some(Probing::begin(spec, now)),
+            Ready::Probe(_) | Ready::Exec | Ready::Notify => None,
+        };
+        let ready_by = self.spec.ready_timeout_ms.map(|ms| now.after(ms));
+        self.rec.state = State::Starting {
+            run,
+            ready_by,
+            probe,
+            spawned_at: now,
+        };
+        if w.bound_lost {
+            self.ask(w, StopCause::Asked);
+        } else if daemon && self.spec.ready == Ready::Exec {
+            self.become_running(w, run);
+        }
+    }
+
+    /// The run said that it is ready; only one that was asked to say so is believed.
+    pub(crate) fn said_ready(&mut self, w: &mut World<'_>) {
+        if let State::Starting { run, .. } = self.rec.state
+            && self.spec.kind == Kind::Daemon
+            && self.spec.ready == Ready::Notify
+        {
+            self.become_running(w, run);
+        }
+    }
+
+    fn become_running(&mut self, w: &mut World<'_>, run: RunId) {
+        let probe = |spec: &Option<_>| spec.as_ref().map(|spec| Probing::begin(spec, w.now));
+        self.rec.detail.clear();
+        self.rec.state = State::Running {
+            run,
+            stable_at: Some(w.now.after(self.spec.restart.reset_after_ms)),
+            liveness: probe(&self.spec.liveness),
+            health: probe(&self.spec.health),
+        };
+        self.reload_if_queued(w);
+    }
+
+    /// A deadline of a start has passed: patience, or the next question.
+    pub(crate) fn tick_starting(&mut self, w: &mut World<'_>) {
+        let State::Starting {
+            run,
+            ready_by,
+            probe,
+            ..
+        } = &mut self.rec.state
+        else {
+            return;
+        };
+        if ready_by.is_some_and(|at| at <= w.now) {
+            "not ready in time".clone_into(&mut self.rec.detail);
+            self.count_death(w.now);
+            self.ask(w, StopCause::ReadyTimeout);
+        } else if let Some(probe) = probe
+            && probe.take_due(w.now)
+        {
+            let (service, run) = (self.id, *run);
+            w.out.push(Effect::Probe {
+                service,
+                run,
+                probe: ProbeKind::Ready,
+            });
+        }
+    }
+
+    /// A readiness probe's own failures never end a run; only the timeout does.
+    pub(crate) fn probed_starting(
+        &mut self,
+        w: &mut World<'_>,
+        kind: ProbeKind,
+        ok: bool,
+        detail: &str,
+    ) {
+        let State::Starting {
+            run,
+            probe: Some(probe),
+            ..
+        } = &mut self.rec.state
+        else {
+            return;
+        };
+        let (Ready::Probe(spec), ProbeKind::Ready) = (&self.spec.ready, kind) else {
+            return;
+        };
+        let run = *run;
+        match probe.answer(spec, w.now, ok) {
+            Some(true) => self.become_running(w, run),
+            Some(false) | None if !ok => detail.clone_into(&mut self.rec.detail),
+            Some(false) | None => {}
+        }
+    }
+
+    /// Counts the death of a run that nobody asked to end.
+    pub(crate) fn count_death(&mut self, now: Moment) {
+        let lasted = match &self.rec.state {
+            State::Running { stable_at, .. } | State::Reloading { stable_at, .. } => {
+                stable_at.is_none_or(|at| at <= now)
+            }
+            _ => false,
+        };
+        self.rec.early = if lasted {
+            0
+        } else {
+            self.rec.early.saturating_add(1)
+        };
+    }
+
+    /// A run is over that nobody asked to end: what its policy says.
+    pub(crate) fn after_death(&mut self, w: &mut World<'_>, cause: StopCause, exit: Option<Exit>) {
+        let success = exit.is_some_and(|exit| self.is_success(exit));
+        if self.spec.kind == Kind::Oneshot && success && cause == StopCause::Exited {
+            self.rec.early = 0;
+            self.rec.detail.clear();
+            self.rec.state = State::Completed;
+            return;
+        }
+        let again = match self.spec.restart.policy {
+            Policy::Always | Policy::UnlessStopped => true,
+            Policy::OnFailure => !success || cause != StopCause::Exited,
+            Policy::Never => false,
+        };
+        let reason = match (cause, exit) {
+            (StopCause::ReadyTimeout, _) => Failure::ReadyTimeout,
+            (_, Some(exit)) => Failure::Exited(exit),
+            (_, None) => Failure::Spawn(self.rec.detail.clone()),
+        };
+        if again || (exit.is_none() && cause == StopCause::Exited) {
+            self.retry(w, pause_ms(&self.spec.restart, self.rec.early));
+        } else {
+            self.rec.state = State::Failed { reason };
+        }
+    }
+
+    /// Starts again after `pause` (plus jitter), unless it has done so too often.
+    pub(crate) fn retry(&mut self, w: &mut World<'_>, pause: u64) {
+        if self.limit_reached(w.now) {
+            self.rec.state = State::Failed {
+                reason: Failure::StartLimit,
+            };
+        } else if pause == 0 {
+            self.start_by_policy(w);
+        } else {
+            let pause = w.jitter.spread(&self.spec.restart, pause);
+            self.rec.state = State::Backoff {
+                until: w.now.after(pause),
+                attempt: self.rec.early,
+            };
+        }
+    }
+
+    fn limit_reached(&mut self, now: Moment) -> bool {
+        let Some(limit) = self.spec.restart.limit else {
+            return false;
+        };
+        self.rec
+            .starts
+            .retain(|at| now.since(*at) < limit.within_ms);
+        let most = usize::try_from(limit.starts).unwrap_or(MAX_REMEMBERED_STARTS);
+        self.rec.starts.len() >= most.min(MAX_REMEMBERED_STARTS)
+    }
+
+    fn start_by_policy(&mut self, w: &mut World<'_>) {
+        self.rec.restarts = self.rec.restarts.saturating_add(1);
+        if self.spec.restart.limit.is_some() {
+            self.rec.starts.push(w.now);
+        }
+        self.seek(w);
+    }
+
+    /// The pause may be over.
+    pub(crate) fn end_backoff(&mut self, w: &mut World<'_>) {
+        if matches!(self.rec.state, State::Backoff { until, .. } if until <= w.now) {
+            self.start_by_policy(w);
+        }
+    }
+
+    /// A pause ends early when it is not to run, or has something else to wait for.
+    pub(crate) fn reconsider_backoff(&mut self, w: &mut World<'_>) {
+        if w.pulled {
+            self.seek(w);
+        }
+    }
+
+    /// A failed service that is not wanted is simply stopped, unless something of it is left.
+    pub(crate) fn reconsider_failure(&mut self, w: &mut World<'_>) {
+        if !w.up_wanted && !self.has_leftovers() {
+            self.seek(w);
+        }
+    }
+
+    /// What was left of the last run has gone after all.
+    pub(crate) fn leftovers_gone(&mut self, w: &mut World<'_>, left: u32) {
+        if left == 0 && self.has_leftovers() {
+            self.rec.unswept = None;
+            self.seek(w);
+        }
+    }
+
+    /// A completed oneshot has to run again, or is not wanted any more.
+    pub(crate) fn leave_completed(&mut self, w: &mut World<'_>) {
+        if w.pulled && w.may_stop {
+            self.seek(w);
+        }
+    }
+
+    /// Exit code 0, or what its policy counts as such.
+    pub(crate) fn is_success(&self, exit: Exit) -> bool {
+        let also = &self.spec.restart.success;
+        match exit {
+            Exit::Code(code) => code == 0 || also.codes.contains(&code),
+            Exit::Signal(signal) => also.signals.contains(&signal),
+        }
+    }
+}
