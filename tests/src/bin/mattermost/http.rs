@@ -1,0 +1,132 @@
+//! What the server answers, over TCP and over the local-mode socket.
+
+use std::{path::Path, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    config::Config,
+    database::Database,
+    moods::{Mood, Moods},
+    websocket,
+};
+
+/// What the handlers look at.
+pub(crate) struct Server {
+    /// Its settings.
+    pub(crate) config: Config,
+    /// Its database.
+    pub(crate) database: Database,
+    /// How it misbehaves.
+    pub(crate) moods: Moods,
+}
+
+/// Everything that anybody may ask.
+pub(crate) fn public(server: Arc<Server>) -> Router {
+    let config = get(|| async {
+        (
+            StatusCode::UNAUTHORIZED,
+            "Invalid or expired session, please login again.\n",
+        )
+    });
+    routes().route("/api/v4/config", config).with_state(server)
+}
+
+/// The same without a login, for the local-mode socket.
+pub(crate) fn local(server: Arc<Server>) -> Router {
+    let config =
+        get(|State(server): State<Arc<Server>>| async move { Json(server.config.all().clone()) });
+    routes().route("/api/v4/config", config).with_state(server)
+}
+
+fn routes() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/", get(page))
+        .route("/api/v4/system/ping", get(ping))
+        .route("/api/v4/websocket", get(websocket::upgrade))
+        .route("/api/v4/echo-headers", get(echo_headers).post(echo_headers))
+        .fallback(|request: Request| async move {
+            (
+                StatusCode::NOT_FOUND,
+                format!("no such page: {}\n", request.uri().path()),
+            )
+        })
+}
+
+async fn page(State(server): State<Arc<Server>>) -> Html<String> {
+    let name = server.config.text("TeamSettings", "SiteName");
+    let name = name.replace('&', "&amp;").replace('<', "&lt;");
+    Html(format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title></head>\n\
+         <body><h1>{name}</h1>\n<p>This is the stand-in for a Mattermost server {version}, not Mattermost itself. \
+         It keeps the server's contract with its machine, so that the stack around it can be tried.</p>\n\
+         <p>The real one: <a href=\"https://mattermost.com/download/\">mattermost.com/download</a></p>\
+         </body></html>\n",
+        version = crate::VERSION
+    ))
+}
+
+async fn echo_headers(headers: HeaderMap) -> Json<Value> {
+    let mut seen: Map<String, Value> = Map::new();
+    for (name, value) in &headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        seen.insert(name.to_string(), value.into());
+    }
+    Json(seen.into())
+}
+
+async fn ping(
+    State(server): State<Arc<Server>>,
+    Query(query): Query<std::collections::HashMap<String, String>>,
+) -> Response {
+    let mood = server.moods.now();
+    let mut answer = Map::new();
+    answer.insert("AndroidLatestVersion".to_owned(), "".into());
+    answer.insert("IosLatestVersion".to_owned(), "".into());
+    answer.insert("ActiveSearchBackend".to_owned(), "database".into());
+    let mut headers = HeaderMap::new();
+    let mut well = mood != Mood::Dead;
+    if query
+        .get("get_server_status")
+        .is_some_and(|value| value == "true")
+    {
+        let database = mood == Mood::Well && server.database.check().await.is_ok();
+        let files = files_work(server.config.text("FileSettings", "Directory"));
+        for (key, good) in [("database_status", database), ("filestore_status", files)] {
+            let word = if good { "OK" } else { "UNHEALTHY" };
+            answer.insert(key.to_owned(), word.into());
+            headers.insert(
+                HeaderName::from_static(key),
+                axum::http::HeaderValue::from_static(word),
+            );
+            well &= good;
+        }
+    }
+    answer.insert(
+        "status".to_owned(),
+        json!(if well { "OK" } else { "UNHEALTHY" }),
+    );
+    let rest = query
+        .get("use_rest_semantics")
+        .is_some_and(|value| value == "true");
+    let status = if well || (rest && mood != Mood::Dead) {
+        StatusCode::OK
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    (status, headers, Json(Value::Object(answer))).into_response()
+}
+
+/// Writes and removes a file where uploads would go.
+fn files_work(directory: &str) -> bool {
+    let path = Path::new(directory).join(format!("testfile-{}", std::process::id()));
+    let written = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&path, b"test"));
+    written.is_ok() && std::fs::remove_file(&path).is_ok()
+}

@@ -1,0 +1,111 @@
+//! The server's log: JSON or plain lines on stdout, and a file if one is asked for.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::Path,
+    sync::Mutex,
+};
+
+use serde_json::{Map, Value};
+
+use crate::config::Config;
+
+/// Writes lines to the console and the file.
+pub(crate) struct Log {
+    console: bool,
+    console_json: bool,
+    debug: bool,
+    file: Option<Mutex<File>>,
+}
+
+impl Log {
+    /// As the configuration says. A file that cannot be opened is told on stderr and done without.
+    pub(crate) fn new(config: &Config) -> Self {
+        let file = if config.flag("LogSettings", "EnableFile") {
+            let place = match config.text("LogSettings", "FileLocation") {
+                "" => "logs",
+                place => place,
+            };
+            let path = Path::new(place).join("mattermost.log");
+            match OpenOptions::new().append(true).create(true).open(&path) {
+                Ok(file) => Some(Mutex::new(file)),
+                Err(error) => {
+                    eprintln!("could not open log file {}: {error}", path.display());
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        Self {
+            console: config.flag("LogSettings", "EnableConsole"),
+            console_json: config.flag("LogSettings", "ConsoleJson"),
+            debug: config
+                .text("LogSettings", "ConsoleLevel")
+                .eq_ignore_ascii_case("debug"),
+            file,
+        }
+    }
+
+    /// A line of detail.
+    pub(crate) fn debug(&self, message: &str, fields: &[(&str, &str)]) {
+        if self.debug {
+            self.line("debug", message, fields);
+        }
+    }
+
+    /// A line of news.
+    pub(crate) fn info(&self, message: &str, fields: &[(&str, &str)]) {
+        self.line("info", message, fields);
+    }
+
+    /// A line of trouble.
+    pub(crate) fn error(&self, message: &str, fields: &[(&str, &str)]) {
+        self.line("error", message, fields);
+    }
+
+    fn line(&self, level: &str, message: &str, fields: &[(&str, &str)]) {
+        let stamp = jiff::Timestamp::now()
+            .strftime("%Y-%m-%d %H:%M:%S%.3f Z")
+            .to_string();
+        let json = json_line(&stamp, level, message, fields);
+        // One write a line, so that lines of several writers do not mix.
+        if self.console {
+            let text = if self.console_json {
+                json.clone()
+            } else {
+                plain_line(&stamp, level, message, fields)
+            };
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        }
+        if let Some(file) = &self.file
+            && let Ok(mut file) = file.lock()
+        {
+            let _ = file.write_all(json.as_bytes());
+        }
+    }
+}
+
+fn json_line(stamp: &str, level: &str, message: &str, fields: &[(&str, &str)]) -> String {
+    let mut object = Map::new();
+    object.insert("timestamp".to_owned(), stamp.into());
+    object.insert("level".to_owned(), level.into());
+    object.insert("msg".to_owned(), message.into());
+    object.insert("caller".to_owned(), "standin".into());
+    for (key, value) in fields {
+        object.insert((*key).to_owned(), (*value).into());
+    }
+    format!("{}\n", Value::Object(object))
+}
+
+fn plain_line(stamp: &str, level: &str, message: &str, fields: &[(&str, &str)]) -> String {
+    use std::fmt::Write as _;
+
+    let mut line = format!("{level:<6}[{stamp}] {message}");
+    for (key, value) in fields {
+        let _ = write!(line, " {key}=\"{value}\"");
+    }
+    line.push('\n');
+    line
+}
