@@ -1,0 +1,278 @@
+//! One service's `current`: appended to, rotated, made again when somebody has deleted it.
+//!
+//! Nothing here waits for space or for an administrator: what cannot be written is dropped and
+//! counted, and every write tries anew. A line is in one file and whole, or counted as dropped.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    path::PathBuf,
+};
+
+use memchr::{memchr_iter, memrchr};
+use nix::{errno::Errno, fcntl::OFlag};
+
+use super::{
+    CURRENT, MARK, Spec,
+    stamp::{Clock, rotated_at, rotated_name},
+};
+
+/// `current` and what is known of it.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    spec: Spec,
+    path: PathBuf,
+    file: Option<File>,
+    /// Device and inode, to see that the path means another file by now.
+    id: (u64, u64),
+    size: u64,
+    /// The size at which it is rotated.
+    limit: u64,
+    /// It ends in the middle of a line.
+    torn: bool,
+    dropped: Dropped,
+}
+
+/// What could not be written since writing last worked.
+#[derive(Debug, Default)]
+struct Dropped {
+    lines: u64,
+    bytes: u64,
+    why: Option<io::Error>,
+}
+
+impl LogFile {
+    /// Opens it, or makes it; a failure shows when lines are dropped for it.
+    pub(super) fn new(spec: Spec) -> LogFile {
+        let path = spec.dir.join(CURRENT);
+        let mut file = LogFile {
+            limit: limit(&spec),
+            spec,
+            path,
+            file: None,
+            id: (0, 0),
+            size: 0,
+            torn: false,
+            dropped: Dropped::default(),
+        };
+        file.settle();
+        file
+    }
+
+    /// Uses another spec from the next line on. What was dropped is told in the new place.
+    pub(super) fn reconfigure(&mut self, spec: Spec) {
+        if spec.dir != self.spec.dir {
+            self.path = spec.dir.join(CURRENT);
+            self.file = None;
+        }
+        self.limit = limit(&spec);
+        self.spec = spec;
+        self.settle();
+    }
+
+    /// Makes sure that the open file is the one that the path means. Once before a batch of lines.
+    pub(super) fn settle(&mut self) {
+        if self.file.is_some()
+            && let Ok(meta) = fs::metadata(&self.path)
+            && (meta.dev(), meta.ino()) == self.id
+        {
+            self.size = meta.len();
+            return;
+        }
+        self.file = None;
+        if let Err(error) = self.open() {
+            self.dropped.why = Some(error);
+        }
+    }
+
+    /// True if with so many bytes more it is to be rotated.
+    #[inline]
+    pub(super) fn is_full_with(&self, bytes: usize) -> bool {
+        self.size.saturating_add(bytes as u64) >= self.limit
+    }
+
+    /// Writes these whole lines, or drops and counts what cannot be written. Empties `lines`.
+    pub(super) fn append(&mut self, lines: &mut Vec<u8>, clock: &Clock) {
+        if lines.is_empty() {
+            return;
+        }
+        if self.ready(clock) {
+            self.write(lines);
+        } else {
+            self.dropped.add(lines);
+        }
+        lines.clear();
+    }
+
+    /// Tells what was dropped, if that is possible now. Called when no more lines will come.
+    pub(super) fn settle_dropped(&mut self, clock: &Clock) {
+        if self.dropped.lines > 0 {
+            self.settle();
+            self.ready(clock);
+        }
+    }
+
+    /// Renames `current` after the time and begins a new one; deletes the oldest beyond `keep`.
+    pub(super) fn rotate(&mut self, clock: &Clock) {
+        if self.file.is_none() {
+            return;
+        }
+        let mut rotated = self.rotated();
+        let newest = rotated.last().copied().unwrap_or(0);
+        // Later than the newest also when the clock went back, or stands still within a batch.
+        let us = clock.us().max(newest + 1);
+        if let Err(error) = fs::rename(&self.path, self.spec.dir.join(rotated_name(us))) {
+            // Better a file that is too long than lines that are lost; the next try is a file later.
+            self.limit = self.size.saturating_add(limit(&self.spec));
+            self.dropped.why = Some(error);
+            return;
+        }
+        rotated.push(us);
+        self.file = None;
+        self.limit = limit(&self.spec);
+        let keep = usize::try_from(self.spec.keep).unwrap_or(usize::MAX);
+        for us in &rotated[..rotated.len().saturating_sub(keep)] {
+            // One that cannot be deleted is tried again at the next rotation.
+            let _ = fs::remove_file(self.spec.dir.join(rotated_name(*us)));
+        }
+        if let Err(error) = self.open() {
+            self.dropped.why = Some(error);
+        }
+    }
+
+    /// Times of the rotated files, oldest first.
+    fn rotated(&self) -> Vec<i64> {
+        let Ok(entries) = fs::read_dir(&self.spec.dir) else {
+            return Vec::new();
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut times: Vec<i64> = names.filter_map(|name| rotated_at(&name)).collect();
+        times.sort_unstable();
+        times
+    }
+
+    fn open(&mut self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        // Not blocking: were it a fifo, the open would wait for ever.
+        let flags = OFlag::O_NONBLOCK.bits();
+        options
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .custom_flags(flags);
+        let file = match options.open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o750)
+                    .create(&self.spec.dir)?;
+                options.open(&self.path)?
+            }
+            other => other?,
+        };
+        let meta = file.metadata()?;
+        self.id = (meta.dev(), meta.ino());
+        self.size = meta.len();
+        let mut last = [b'\n'];
+        if self.size > 0 {
+            file.read_exact_at(&mut last, self.size - 1)?;
+        }
+        self.torn = last != *b"\n";
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Ends a torn line and tells what was dropped. False: it cannot be written to.
+    fn ready(&mut self, clock: &Clock) -> bool {
+        let Some(file) = &mut self.file else {
+            return false;
+        };
+        if self.torn {
+            if let Err(error) = file.write_all(b"\n") {
+                self.dropped.why = Some(error);
+                return false;
+            }
+            self.size += 1;
+            self.torn = false;
+        }
+        if self.dropped.lines == 0 {
+            return true;
+        }
+        let stamp = String::from_utf8_lossy(clock.stamp());
+        let told = format!("{stamp}{MARK}{}\n", self.dropped);
+        let Dropped { lines, bytes, .. } = std::mem::take(&mut self.dropped);
+        self.write(told.as_bytes());
+        if self.dropped.lines == 0 {
+            return true;
+        }
+        // The telling itself was dropped: what it told still holds.
+        self.dropped.lines = lines;
+        self.dropped.bytes = bytes;
+        false
+    }
+
+    /// Writes whole lines. What of them does not fit is taken back to the last line end.
+    fn write(&mut self, lines: &[u8]) {
+        let Some(file) = &mut self.file else {
+            self.dropped.add(lines);
+            return;
+        };
+        let mut done = 0;
+        let error = loop {
+            if done == lines.len() {
+                self.size += done as u64;
+                return;
+            }
+            match file.write(&lines[done..]) {
+                Ok(0) => break io::ErrorKind::WriteZero.into(),
+                Ok(bytes) => done += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break error,
+            }
+        };
+        let whole = memrchr(b'\n', &lines[..done]).map_or(0, |end| end + 1);
+        if done > whole && file.set_len(self.size + whole as u64).is_err() {
+            self.torn = true;
+            self.size += done as u64;
+        } else {
+            self.size += whole as u64;
+        }
+        self.dropped.add(&lines[whole..]);
+        if !matches!(
+            Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+            Errno::ENOSPC | Errno::EDQUOT
+        ) {
+            // The file itself may be beyond help (EIO, ESTALE): the next batch opens it anew.
+            self.file = None;
+        }
+        self.dropped.why = Some(error);
+    }
+}
+
+impl Dropped {
+    fn add(&mut self, lines: &[u8]) {
+        self.lines += memchr_iter(b'\n', lines).count() as u64;
+        self.bytes += lines.len() as u64;
+    }
+}
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} lines ({} bytes) could not be written and are lost",
+            self.lines, self.bytes
+        )?;
+        self.why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+fn limit(spec: &Spec) -> u64 {
+    if spec.size_bytes == 0 {
+        u64::MAX
+    } else {
+        spec.size_bytes
+    }
+}

@@ -1,0 +1,184 @@
+//! The log thread: moves what services write from their pipes into files, one stamped line each.
+//!
+//! Owner: the keeper starts one and talks to it through [`Handle`], which never blocks. Bytes of
+//! logs pass through no other thread.
+//!
+//! Each service has a directory (0750, for logs may hold secrets) with `current` (0640) and the
+//! rotated files, named by the UTC time of their rotation (`2026-11-22T23-04-05.123456Z.log`), so
+//! that names sort by age. A line is `STAMP text`, the stamp as in RFC 3339, in UTC, with
+//! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. Bytes that
+//! are not UTF-8 pass as they are.
+//!
+//! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
+//! marked line between them; what cannot be written (disk full, no right) is dropped and counted,
+//! never waited for, and the count is written when writing works again; at most
+//! [`COMMANDS_MAX`] marks wait to be done.
+
+mod file;
+mod lines;
+mod stamp;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::JoinHandle,
+};
+
+use nix::{
+    sys::eventfd::{EfdFlags, EventFd},
+    unistd::Pid,
+};
+
+pub use self::stamp::{STAMP_BYTES, rotated_at};
+
+/// Name of the file that is written to, in a service's log directory.
+pub const CURRENT: &str = "current";
+/// What a line of the supervisor's own begins with, after the stamp.
+pub const MARK: &str = "[mattervisor] ";
+/// A line of up to this many bytes, without stamp and end, stays whole.
+pub const LINE_BYTES_MAX: usize = 64 << 10;
+/// Marks beyond this many waiting commands are dropped.
+pub const COMMANDS_MAX: usize = 4096;
+/// Stack of the thread, in bytes; it needs a fraction of it.
+const STACK_BYTES: usize = 256 << 10;
+
+/// Where a service's log goes and how much of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Directory of `current` and the rotated files; made if missing.
+    pub dir: PathBuf,
+    /// `current` is rotated at the end of the line that makes it this long, in bytes; 0: never.
+    pub size_bytes: u64,
+    /// Number of rotated files that are kept.
+    pub keep: u32,
+}
+
+/// What the thread is asked to do; done in order.
+#[derive(Debug)]
+enum Command {
+    /// Read this pipe into these files.
+    Open(String, Spec, OwnedFd),
+    /// Use this from the next line on.
+    Reconfigure(String, Spec),
+    /// Drain and forget.
+    Close(String),
+    /// Write a marked line.
+    Mark(String, String),
+    /// Answer when all before has been done.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "only tests wait for the thread")
+    )]
+    Sync(mpsc::Sender<()>),
+    /// Drain all and end.
+    Stop,
+}
+
+/// What handle and thread share.
+#[derive(Debug)]
+struct Shared {
+    commands: Mutex<Vec<Command>>,
+    bell: EventFd,
+}
+
+impl Shared {
+    fn commands(&self) -> MutexGuard<'_, Vec<Command>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread itself; see [`LogThread::start`].
+#[derive(Debug)]
+pub struct LogThread;
+
+/// How the keeper talks to the log thread. No method but [`Handle::stop`] waits for anything.
+#[derive(Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+    tid: Pid,
+}
+
+impl LogThread {
+    /// Starts the thread. Fails for want of descriptors or of memory.
+    pub fn start() -> io::Result<Handle> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let shared = Arc::new(Shared {
+            commands: Mutex::new(Vec::new()),
+            bell: EventFd::from_value_and_flags(0, flags)?,
+        });
+        let mover = thread::Mover::new(Arc::clone(&shared))?;
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                // The handle that waits for this is there until the answer has come.
+                let _ = tell.send(nix::unistd::gettid());
+                mover.run();
+            })?;
+        let tid = told.recv().map_err(io::Error::other)?;
+        Ok(Handle {
+            shared,
+            thread,
+            tid,
+        })
+    }
+}
+
+impl Handle {
+    /// Reads `read_end` from now on and appends to the files of `spec`. A service that is open
+    /// already gets the new pipe and spec; what is left in the old pipe is written first.
+    pub fn open(&self, service: &str, spec: Spec, read_end: OwnedFd) {
+        self.tell(Command::Open(service.to_owned(), spec, read_end));
+    }
+
+    /// Uses another spec from the next line on.
+    pub fn reconfigure(&self, service: &str, spec: Spec) {
+        self.tell(Command::Reconfigure(service.to_owned(), spec));
+    }
+
+    /// Writes what is in the pipe, also an unfinished line, and forgets the service.
+    pub fn close(&self, service: &str) {
+        self.tell(Command::Close(service.to_owned()));
+    }
+
+    /// Writes a line of the supervisor's own, after all that is in the pipe. An unfinished line is
+    /// ended first, so a mark between two runs keeps them apart.
+    pub fn mark(&self, service: &str, text: &str) {
+        if self.shared.commands().len() < COMMANDS_MAX {
+            self.tell(Command::Mark(service.to_owned(), text.to_owned()));
+        }
+    }
+
+    /// Writes what is in the pipes, also unfinished lines, and ends the thread.
+    pub fn stop(self) {
+        self.tell(Command::Stop);
+        // A thread that panicked has told so on stderr; there is nothing to undo.
+        let _ = self.thread.join();
+    }
+
+    /// The thread's id, for whoever measures it.
+    pub fn tid(&self) -> Pid {
+        self.tid
+    }
+
+    /// Waits until all commands so far have been done.
+    #[cfg(test)]
+    fn sync(&self) {
+        let (tell, told) = mpsc::channel();
+        self.tell(Command::Sync(tell));
+        told.recv().expect("the log thread lives");
+    }
+
+    fn tell(&self, command: Command) {
+        self.shared.commands().push(command);
+        // EAGAIN means that the bell has been rung very often and not yet heard: it will be.
+        let _ = self.shared.bell.write(1);
+    }
+}
