@@ -2,9 +2,10 @@
 //!
 //! | request | body | answer |
 //! | --- | --- | --- |
-//! | `GET /v1/services` | | [`StatusReply`] |
+//! | `GET /v1/services` | `?services=A,B` | [`StatusReply`] of those named, or all |
 //! | `GET /v1/services/{name}` | | [`ServiceStatus`] |
-//! | `POST /v1/services/{name}/{action}` | `?id=` | NDJSON stream of [`Progress`] |
+//! | `POST /v1/services/{name}/{action}` | `?id=&wait=` | NDJSON stream of [`Progress`]; `start`, `stop`, `restart`, `reload` |
+//! | `POST /v1/services/{name}/signal/{signal}` | `?id=&wait=` | the same, for [`Action::Signal`] |
 //! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
 //! | `GET /v1/changes/{id}` | | [`Outcome`], or 404 if that change never arrived |
 //! | `GET /v1/events` | `?follow=true&n=` | NDJSON stream of [`ServiceEvent`] |
@@ -12,6 +13,12 @@
 //! | `GET /v1/why/{name}` | | [`Why`] |
 //! | `GET /v1/check` | | [`CheckReply`] |
 //! | `POST /v1/reconfigure` | `?id=` | NDJSON stream of [`Progress`] |
+//! | `GET /healthz` | | 200 if the control loop answers |
+//! | `GET /readyz` | | 200 if every enabled service is ready, else 503 that names the others |
+//!
+//! An `id` has 1 to 128 characters out of `a-z A-Z 0-9 - _ .`; without one the server makes its
+//! own and the outcome cannot be asked for. `wait` is `true` unless said otherwise. `n` of events
+//! and `lines` of logs are 10 unless said otherwise.
 //!
 //! Every error is an [`ErrorReply`] with a fitting HTTP status. Unknown fields of a reply are
 //! tolerated, unknown fields of a request are refused.

@@ -1,0 +1,111 @@
+//! One client connection: its limits, and the check of what its user may do, before any handler.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    http::{Method, Request},
+    response::{IntoResponse, Response},
+};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+};
+
+use super::{
+    Shared,
+    access::{self, Credentials, Role},
+    reply::{self, Failure},
+    timed_io::TimedIo,
+};
+
+/// For what has been read and not parsed, and what is written and not sent, of one connection.
+const BUFFER_BYTES: usize = 16 << 10;
+/// Header lines of one request.
+const HEADERS_MAX: usize = 64;
+/// A connection too many is told so within this time, or closed.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
+/// Serves one connection until it ends, or breaks a limit.
+pub(super) async fn run(stream: UnixStream, peer: Credentials, shared: Arc<Shared>, app: Router) {
+    let privileged = shared.access.borrow().rules(peer.uid);
+    let peer = if privileged {
+        peer
+    } else {
+        let known = peer.clone();
+        tokio::task::spawn_blocking(move || access::with_supplementary(peer))
+            .await
+            .unwrap_or(known)
+    };
+    let peer = Arc::new(peer);
+    let limits = shared.limits;
+    let app = TowerToHyperService::new(app);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (peer, shared, app) = (Arc::clone(&peer), Arc::clone(&shared), app.clone());
+        async move {
+            if let Err(failure) = permit(&peer, &shared, request.method()).await {
+                return Ok::<Response, Infallible>(failure.into_response());
+            }
+            request.extensions_mut().insert(peer);
+            app.call(request).await
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(BUFFER_BYTES)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TimedIo::new(stream, limits.write), service)
+        .await;
+    if let Err(err) = served {
+        tracing::debug!("a control connection ended early: {err}");
+    }
+}
+
+/// Everybody who may look may `GET`; anything else is a change.
+async fn permit(peer: &Credentials, shared: &Shared, method: &Method) -> Result<(), Failure> {
+    let role = shared.access.borrow().role(peer);
+    let looks = matches!(*method, Method::GET | Method::HEAD);
+    let (what, group) = match role {
+        Role::Admin => return Ok(()),
+        Role::Viewer if looks => return Ok(()),
+        Role::Viewer => (
+            "may look but not change anything",
+            "the group that control.admin_group names",
+        ),
+        Role::None => (
+            "may not use this supervisor",
+            "the group that control.admin_group or control.viewer_group names",
+        ),
+    };
+    let who = shared.names.describe(peer.uid).await;
+    Err(Failure::new(
+        api::ErrorKind::NotAllowed,
+        format!("{who} {what}"),
+        format!("use sudo, or have an administrator add this user to {group}"),
+    ))
+}
+
+/// Tells a client that there are too many, and hangs up. The request is read first, since a
+/// client that finds the socket closed while it still writes would not see the answer.
+pub(super) async fn refuse(mut stream: UnixStream) {
+    let told = tokio::time::timeout(REFUSAL_TIME, async {
+        let mut head = Vec::with_capacity(1024);
+        while !head.windows(4).any(|it| it == b"\r\n\r\n") && head.len() < BUFFER_BYTES {
+            if stream.read_buf(&mut head).await? == 0 {
+                break;
+            }
+        }
+        stream.write_all(reply::too_many().as_bytes()).await?;
+        stream.shutdown().await
+    });
+    if !matches!(told.await, Ok(Ok(()))) {
+        tracing::debug!("a control connection too many was closed without a word");
+    }
+}

@@ -1,0 +1,140 @@
+//! The API server: HTTP/1.1 and JSON on the control socket, one question to the loop per request.
+//!
+//! Owner of every client connection. It decides nothing about services: each handler sends one
+//! [`Ask`] and streams what comes back, so that a client can neither hold the loop nor reach past
+//! it. It shares nothing with its surroundings but channels and may run on any runtime.
+//! Limits: connections by [`Limits`], bytes by [`api::BODY_BYTES_MAX`], time by [`Limits`].
+
+mod access;
+mod connection;
+mod input;
+mod questions;
+mod reply;
+mod routes;
+mod slots;
+mod stream;
+mod timed_io;
+
+#[cfg(test)]
+mod tests;
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc, watch},
+};
+
+pub(crate) use access::Access;
+use access::{Credentials, UserNames};
+use slots::Slots;
+
+use crate::ask::Ask;
+
+/// Pause after an accept that failed: descriptors or memory may be there again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Connections that are being told at the same time that there are too many; more are just closed.
+const REFUSALS_MAX: usize = 16;
+
+/// How much of everything, and how long.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Connections of all users.
+    connections: usize,
+    /// More of them for root and the supervisor's own user, so that nobody can lock those out.
+    reserve: usize,
+    /// Connections of one user other than those two.
+    per_user: usize,
+    /// From the first byte that may come to the end of the headers; also how long a connection may idle.
+    head: Duration,
+    /// For the whole body.
+    body: Duration,
+    /// For the loop's answer.
+    answer: Duration,
+    /// Without a byte going out while there is one to go.
+    write: Duration,
+}
+
+impl Limits {
+    /// Those of a real server.
+    const REAL: Self = Self {
+        connections: 64,
+        reserve: 16,
+        per_user: 32,
+        head: Duration::from_secs(30),
+        body: Duration::from_secs(10),
+        answer: Duration::from_secs(10),
+        write: Duration::from_secs(30),
+    };
+}
+
+/// What all connections share.
+struct Shared {
+    /// To the control loop.
+    asks: mpsc::Sender<Ask>,
+    /// Who may do what; changes with the plan.
+    access: watch::Receiver<Access>,
+    /// Names of users, for the record.
+    names: UserNames,
+    /// See there.
+    limits: Limits,
+}
+
+/// Serves the socket for ever. Fails only if `listener` is not one.
+pub(crate) async fn serve(
+    listener: std::os::unix::net::UnixListener,
+    asks: mpsc::Sender<Ask>,
+    access: watch::Receiver<Access>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let shared = Shared {
+        asks,
+        access,
+        names: UserNames::default(),
+        limits: Limits::REAL,
+    };
+    accept_all(listener, Arc::new(shared), access::credentials).await
+}
+
+/// The accept loop. `who` finds out about a peer; tests put in others than themselves.
+async fn accept_all(
+    listener: UnixListener,
+    shared: Arc<Shared>,
+    who: fn(&UnixStream) -> io::Result<Credentials>,
+) -> io::Result<()> {
+    let routes = routes::router(Arc::clone(&shared));
+    let slots = Slots::new(shared.limits);
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    let mut failing = false;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(err) => {
+                if !failing {
+                    tracing::warn!(
+                        "cannot accept a connection on the control socket: {err}; trying again"
+                    );
+                }
+                failing = true;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        failing = false;
+        let Ok(peer) = who(&stream) else { continue };
+        let privileged = shared.access.borrow().rules(peer.uid);
+        if let Some(slot) = slots.take(peer.uid, privileged) {
+            let (shared, routes) = (Arc::clone(&shared), routes.clone());
+            tokio::spawn(async move {
+                connection::run(stream, peer, shared, routes).await;
+                drop(slot);
+            });
+        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            tokio::spawn(async move {
+                connection::refuse(stream).await;
+                drop(permit);
+            });
+        }
+    }
+}

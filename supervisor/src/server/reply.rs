@@ -1,0 +1,101 @@
+//! Answers: JSON with its length, and errors as [`ErrorReply`] with a fitting status.
+
+use api::{ErrorKind, ErrorReply};
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    error: ErrorReply,
+}
+
+impl Failure {
+    /// With the status that goes with its kind.
+    pub(super) fn new(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::from(ErrorReply {
+            kind,
+            message: message.into(),
+            hint: Some(hint.into()),
+        })
+    }
+
+    /// The client asked in a way that means nothing.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Usage, message, hint)
+    }
+
+    /// With another status than that of its kind.
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+impl From<ErrorReply> for Failure {
+    fn from(error: ErrorReply) -> Self {
+        let status = match error.kind {
+            ErrorKind::Usage => StatusCode::BAD_REQUEST,
+            ErrorKind::UnknownService => StatusCode::NOT_FOUND,
+            ErrorKind::NotAllowed => StatusCode::FORBIDDEN,
+            ErrorKind::Refused => StatusCode::CONFLICT,
+            ErrorKind::Configuration => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self { status, error }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        json_with(self.status, &self.error)
+    }
+}
+
+/// 200 with this as JSON.
+pub(super) fn json(value: &impl Serialize) -> Response {
+    json_with(StatusCode::OK, value)
+}
+
+fn json_with(status: StatusCode, value: &impl Serialize) -> Response {
+    let (status, mut body) = match serde_json::to_vec(value) {
+        Ok(body) => (status, body),
+        Err(err) => {
+            tracing::error!("cannot write an answer as JSON: {err}");
+            let body = br#"{"kind":"internal","message":"cannot write the answer as JSON"}"#;
+            (StatusCode::INTERNAL_SERVER_ERROR, body.to_vec())
+        }
+    };
+    body.push(b'\n');
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+/// A whole HTTP answer for a connection that is not served.
+pub(super) fn too_many() -> String {
+    let body = concat!(
+        r#"{"kind":"busy","message":"too many clients are connected to the supervisor","#,
+        r#""hint":"try again, or end some: `ctl logs -f` and `ctl events -f` hold a connection each"}"#,
+        "\n"
+    );
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}

@@ -1,0 +1,440 @@
+//! Which path is answered by what. The table of routes is in the crate `api`; [`ROUTES`] repeats
+//! it for error messages, and a test holds the two to the router.
+
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
+    time::SystemTime,
+};
+
+use api::{Action, ActionRequest, ErrorKind, LogLine, LogQuery, WhyStep};
+use axum::{
+    Extension, Router,
+    extract::State,
+    http::{Method, StatusCode, Uri},
+    response::Response,
+    routing::{get, post},
+};
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+
+use super::{
+    Shared,
+    access::Credentials,
+    input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
+    reply::{Failure, json},
+    stream::ndjson,
+};
+use crate::{ask::Ask, logs};
+
+/// Past events that may be asked for at once.
+const EVENTS_MAX: usize = 10_000;
+/// Past events, and past log lines, without a number.
+const BACKLOG_DEFAULT: usize = 10;
+/// Log lines of one service that may be asked for at once.
+const LOG_LINES_MAX: usize = 1_000_000;
+/// Log lines of each service in the chain of causes.
+const WHY_LINES: usize = 20;
+
+/// All routes; a part in braces stands for anything.
+pub(super) const ROUTES: [(Method, &str); 13] = [
+    (Method::GET, "/v1/services"),
+    (Method::POST, "/v1/services"),
+    (Method::GET, "/v1/services/{name}"),
+    (Method::POST, "/v1/services/{name}/{action}"),
+    (Method::POST, "/v1/services/{name}/signal/{signal}"),
+    (Method::GET, "/v1/changes/{id}"),
+    (Method::GET, "/v1/events"),
+    (Method::GET, "/v1/logs"),
+    (Method::GET, "/v1/why/{name}"),
+    (Method::GET, "/v1/check"),
+    (Method::POST, "/v1/reconfigure"),
+    (Method::GET, "/healthz"),
+    (Method::GET, "/readyz"),
+];
+
+type Answer = Result<Response, Failure>;
+type Loop = State<Arc<Shared>>;
+type Caller = Extension<Arc<Credentials>>;
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/services", get(status).post(act))
+        .route("/v1/services/{name}", get(status_of_one))
+        .route("/v1/services/{name}/{action}", post(act_on_one))
+        .route("/v1/services/{name}/signal/{signal}", post(signal_one))
+        .route("/v1/changes/{id}", get(outcome))
+        .route("/v1/events", get(events))
+        .route("/v1/logs", get(log_lines))
+        .route("/v1/why/{name}", get(why))
+        .route("/v1/check", get(check))
+        .route("/v1/reconfigure", post(reconfigure))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatusQuery {
+    #[serde(default)]
+    services: String,
+}
+
+async fn status(State(shared): Loop, Params(query): Params<StatusQuery>) -> Answer {
+    let names = names(&query.services)?;
+    let status = shared.ask(|reply| Ask::Status { names, reply }).await??;
+    Ok(json(&status))
+}
+
+async fn status_of_one(
+    State(shared): Loop,
+    Segments(name): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Answer {
+    let names = vec![name.clone()];
+    let status = shared.ask(|reply| Ask::Status { names, reply }).await??;
+    match status.services.iter().find(|it| it.name == name) {
+        Some(service) => Ok(json(service)),
+        None => Err(Failure::new(
+            ErrorKind::UnknownService,
+            format!("no service is named `{name}`"),
+            "GET /v1/services lists all",
+        )),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeQuery {
+    id: Option<String>,
+    #[serde(default = "yes")]
+    wait: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+async fn act(
+    State(shared): Loop,
+    Extension(peer): Caller,
+    Params(NoParams {}): Params<NoParams>,
+    JsonBody(request): JsonBody<ActionRequest>,
+) -> Answer {
+    send_action(&shared, &peer, request).await
+}
+
+async fn act_on_one(
+    State(shared): Loop,
+    Extension(peer): Caller,
+    Segments((name, action)): Segments<(String, String)>,
+    Params(query): Params<ChangeQuery>,
+    _: NoBody,
+) -> Answer {
+    let action = match action.as_str() {
+        "start" => Action::Start,
+        "stop" => Action::Stop,
+        "restart" => Action::Restart,
+        "reload" => Action::Reload,
+        _ => return Err(unknown_action(&name, &action)),
+    };
+    send_one(&shared, &peer, name, action, query).await
+}
+
+async fn signal_one(
+    State(shared): Loop,
+    Extension(peer): Caller,
+    Segments((name, signal)): Segments<(String, String)>,
+    Params(query): Params<ChangeQuery>,
+    _: NoBody,
+) -> Answer {
+    send_one(&shared, &peer, name, Action::Signal(signal), query).await
+}
+
+async fn send_one(
+    shared: &Shared,
+    peer: &Credentials,
+    name: String,
+    action: Action,
+    query: ChangeQuery,
+) -> Answer {
+    let request = ActionRequest {
+        id: query.id.unwrap_or_else(fresh_id),
+        action,
+        services: vec![name],
+        wait: query.wait,
+    };
+    send_action(shared, peer, request).await
+}
+
+async fn send_action(shared: &Shared, peer: &Credentials, mut request: ActionRequest) -> Answer {
+    check_id(&request.id)?;
+    check_count(&request.services)?;
+    if let Action::Signal(name) = &mut request.action {
+        *name = signal_name(name)?;
+    }
+    let peer = shared.peer(peer.uid).await;
+    let act = |reply| Ask::Act {
+        request,
+        peer,
+        reply,
+    };
+    Ok(ndjson(shared.ask(act).await??))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReconfigureQuery {
+    id: Option<String>,
+}
+
+async fn reconfigure(
+    State(shared): Loop,
+    Extension(peer): Caller,
+    Params(query): Params<ReconfigureQuery>,
+    _: NoBody,
+) -> Answer {
+    let id = query.id.unwrap_or_else(fresh_id);
+    check_id(&id)?;
+    let peer = shared.peer(peer.uid).await;
+    let ask = |reply| Ask::Reconfigure { id, peer, reply };
+    Ok(ndjson(shared.ask(ask).await??))
+}
+
+async fn outcome(
+    State(shared): Loop,
+    Segments(id): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Answer {
+    check_id(&id)?;
+    let asked = id.clone();
+    let ask = |reply| Ask::Outcome { id: asked, reply };
+    match shared.ask(ask).await? {
+        Some(outcome) => Ok(json(&outcome)),
+        None => Err(Failure::new(
+            ErrorKind::Refused,
+            format!("no change with the id {id} has arrived"),
+            "nothing was done: ask for it again",
+        )
+        .with_status(StatusCode::NOT_FOUND)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventQuery {
+    #[serde(default)]
+    follow: bool,
+    n: Option<usize>,
+}
+
+async fn events(State(shared): Loop, Params(query): Params<EventQuery>) -> Answer {
+    let backlog = query.n.unwrap_or(BACKLOG_DEFAULT);
+    check_lines("events", backlog, EVENTS_MAX)?;
+    let follow = query.follow;
+    let ask = |reply| Ask::Events {
+        backlog,
+        follow,
+        reply,
+    };
+    Ok(ndjson(shared.ask(ask).await?))
+}
+
+async fn log_lines(State(shared): Loop, Params(query): Params<LogQuery>) -> Answer {
+    let lines = query.lines.map_or(BACKLOG_DEFAULT, |n| {
+        usize::try_from(n).unwrap_or(usize::MAX)
+    });
+    check_lines("log lines of a service", lines, LOG_LINES_MAX)?;
+    let names = names(&query.services)?;
+    let services = shared.ask(|reply| Ask::LogDirs { names, reply }).await??;
+    Ok(ndjson(logs::serve(logs::Query {
+        services,
+        lines,
+        follow: query.follow,
+    })))
+}
+
+async fn why(
+    State(shared): Loop,
+    Segments(name): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Answer {
+    let mut why = shared.ask(|reply| Ask::Why { name, reply }).await??;
+    let names = why.chain.iter().map(|it| it.service.name.clone()).collect();
+    // The causes are worth having without the lines too.
+    if let Ok(directories) = shared.ask(|reply| Ask::LogDirs { names, reply }).await? {
+        let chain = std::mem::take(&mut why.chain);
+        why.chain = tokio::task::spawn_blocking(move || with_last_lines(chain, &directories))
+            .await
+            .map_err(|err| {
+                tracing::error!("reading the last log lines failed: {err}");
+                Failure::new(
+                    ErrorKind::Internal,
+                    "cannot read the last log lines",
+                    "the supervisor's log says why",
+                )
+            })?;
+    }
+    Ok(json(&why))
+}
+
+fn with_last_lines(
+    mut chain: Vec<WhyStep>,
+    directories: &[(String, std::path::PathBuf)],
+) -> Vec<WhyStep> {
+    for step in &mut chain {
+        let name = &step.service.name;
+        let Some((_, directory)) = directories.iter().find(|(it, _)| it == name) else {
+            continue;
+        };
+        step.log = logs::last_lines(directory, WHY_LINES)
+            .into_iter()
+            .map(|(at, text)| LogLine {
+                service: name.clone(),
+                at,
+                text,
+                marker: false,
+            })
+            .collect();
+    }
+    chain
+}
+
+async fn check(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
+    let reply = shared.ask(|reply| Ask::Check { reply }).await?;
+    Ok(json(&reply))
+}
+
+/// The loop turns. The empty id is no change's, so this asks for nothing and costs nothing.
+async fn healthz(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
+    let id = String::new();
+    shared.ask(|reply| Ask::Outcome { id, reply }).await?;
+    Ok(json(&serde_json::json!({ "healthy": true })))
+}
+
+async fn readyz(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
+    let names = Vec::new();
+    let status = shared.ask(|reply| Ask::Status { names, reply }).await??;
+    let missing: Vec<&str> = status
+        .services
+        .iter()
+        .filter(|it| it.enabled && !it.ready)
+        .map(|it| it.name.as_str())
+        .collect();
+    let Some(first) = missing.first() else {
+        return Ok(json(&serde_json::json!({ "ready": true })));
+    };
+    Err(Failure::new(
+        ErrorKind::Refused,
+        format!("not ready: {}", missing.join(", ")),
+        format!("`ctl why {first}` says why"),
+    )
+    .with_status(StatusCode::SERVICE_UNAVAILABLE))
+}
+
+async fn unknown_path(method: Method, uri: Uri) -> Failure {
+    let path = uri.path();
+    let hint = match nearest(path) {
+        Some((method, route)) => format!("did you mean {method} {route}?"),
+        None => "GET /v1/services lists the services".to_owned(),
+    };
+    Failure::usage(format!("there is nothing at {method} {path}"), hint)
+        .with_status(StatusCode::NOT_FOUND)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Failure {
+    let path = uri.path();
+    let right: Vec<String> = ROUTES
+        .iter()
+        .filter(|(_, route)| filled(route, path) == path)
+        .map(|(method, route)| format!("{method} {route}"))
+        .collect();
+    Failure::usage(
+        format!("{path} cannot be asked with {method}"),
+        format!("use {}", right.join(" or ")),
+    )
+    .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// The route that looks most like this path, if any does.
+fn nearest(path: &str) -> Option<(&'static Method, &'static str)> {
+    // Comparing takes time by the product of the lengths; no route is nearly that long.
+    if path.len() > 256 {
+        return None;
+    }
+    ROUTES
+        .iter()
+        .map(|(method, route)| {
+            (
+                strsim::damerau_levenshtein(path, &filled(route, path)),
+                method,
+                *route,
+            )
+        })
+        .filter(|(distance, _, route)| *distance * 2 <= route.len())
+        .min_by_key(|(distance, _, _)| *distance)
+        .map(|(_, method, route)| (method, route))
+}
+
+/// The route with this path's parts in place of its own variable ones.
+fn filled(route: &str, path: &str) -> String {
+    let mut parts = path.split('/');
+    let filled: Vec<&str> = route
+        .split('/')
+        .map(|part| match parts.next() {
+            Some(given) if part.starts_with('{') && !given.is_empty() => given,
+            _ => part,
+        })
+        .collect();
+    filled.join("/")
+}
+
+fn unknown_action(name: &str, action: &str) -> Failure {
+    let known = ["start", "stop", "restart", "reload", "signal/HUP"];
+    let near = known
+        .iter()
+        .min_by_key(|it| strsim::damerau_levenshtein(it, action))
+        .filter(|it| action.len() < 32 && strsim::damerau_levenshtein(it, action) <= 3);
+    let hint = match near {
+        Some(near) => format!("did you mean POST /v1/services/{name}/{near}?"),
+        None => format!("there are {}", known.join(", ")),
+    };
+    Failure::usage(format!("there is no action `{action}`"), hint)
+        .with_status(StatusCode::NOT_FOUND)
+}
+
+/// `SIGHUP`, `hup` and `HUP` are `HUP`.
+fn signal_name(name: &str) -> Result<String, Failure> {
+    let upper = name.to_ascii_uppercase();
+    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+    match format!("SIG{short}").parse::<Signal>() {
+        Ok(_) => Ok(short.to_owned()),
+        Err(_) => Err(Failure::usage(
+            format!("there is no signal `{name}`"),
+            "there are HUP, INT, TERM, KILL, USR1, USR2, QUIT and the others of signal(7)",
+        )),
+    }
+}
+
+fn check_lines(what: &str, asked: usize, max: usize) -> Result<(), Failure> {
+    if asked <= max {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("cannot send {asked} {what} at once"),
+        format!("ask for {max} at most; older lines are in the files under the log directory"),
+    ))
+}
+
+/// For a client that made no id: nobody else has this one.
+fn fresh_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |it| it.as_nanos());
+    format!("unnamed-{now:x}-{count}")
+}

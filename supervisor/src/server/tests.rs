@@ -1,0 +1,321 @@
+//! The server over a real socket, with raw requests, in front of a loop that gives fixed answers.
+
+use std::{io, path::Path, sync::Arc, time::Duration};
+
+use api::{ErrorKind, ErrorReply, Outcome, Progress, ServiceEvent, StatusReply, Why, WhyStep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, watch},
+};
+
+use super::{
+    Access, Limits, Shared, accept_all,
+    access::{Credentials, UserNames},
+    routes::ROUTES,
+    slots::Slots,
+};
+use crate::ask::Ask;
+
+/// Whatever a test waits for comes within this time, or never.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+type Who = fn(&UnixStream) -> io::Result<Credentials>;
+
+#[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
+fn user(uid: u32, gid: u32) -> io::Result<Credentials> {
+    Ok(Credentials {
+        uid,
+        pid: 0,
+        groups: vec![gid],
+    })
+}
+
+const ROOT: Who = |_| user(0, 0);
+const ADMIN: Who = |_| user(3_999_999_001, 10);
+const VIEWER: Who = |_| user(3_999_999_002, 20);
+const STRANGER: Who = |_| user(3_999_999_003, 30);
+
+/// A server on a socket of its own; it ends with the test's runtime.
+struct Server {
+    dir: tempfile::TempDir,
+    /// What the loop was asked, and what it saw of its readers.
+    seen: mpsc::UnboundedReceiver<String>,
+}
+
+fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
+    let (sender, access) = watch::channel(Access {
+        own_uid: 900,
+        admin_gids: vec![10],
+        viewer_gids: vec![20],
+    });
+    drop(sender);
+    Arc::new(Shared {
+        asks,
+        access,
+        names: UserNames::default(),
+        limits,
+    })
+}
+
+impl Server {
+    fn start(who: Who, limits: Limits) -> Self {
+        let (asks, to_loop) = mpsc::channel(16);
+        let (tell, seen) = mpsc::unbounded_channel();
+        tokio::spawn(fixed_loop(to_loop, tell));
+        Self::start_with(who, shared(asks, limits), seen)
+    }
+
+    fn start_with(who: Who, shared: Arc<Shared>, seen: mpsc::UnboundedReceiver<String>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("s")).unwrap();
+        tokio::spawn(accept_all(listener, shared, who));
+        Self { dir, seen }
+    }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.dir.path().join("s"))
+            .await
+            .unwrap()
+    }
+
+    /// Sends these bytes on a new connection and reads until the server closes it.
+    async fn send(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        let (mut read, mut write) = stream.split();
+        let mut answer = Vec::new();
+        let both = async {
+            // The server may hang up before it has read all.
+            tokio::join!(write.write_all(bytes), async {
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = read.read(&mut buffer).await {
+                    answer.extend_from_slice(&buffer[..n]);
+                }
+            })
+        };
+        let _ = within(both).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        Answer::parse(&self.send(request.as_bytes()).await)
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "").await
+    }
+
+    async fn saw(&mut self) -> String {
+        within(self.seen.recv()).await.unwrap()
+    }
+}
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(DEADLINE, future).await.unwrap()
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn parse(text: &str) -> Self {
+        let (head, raw) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let head = head.to_ascii_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = if head.contains("transfer-encoding: chunked") {
+            unchunk(raw)
+        } else {
+            raw.to_owned()
+        };
+        Self { status, head, body }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The error, which every answer but 200 has to be.
+    fn error(&self, status: u16) -> ErrorReply {
+        assert_eq!(self.status, status, "{self:?}");
+        let error: ErrorReply = serde_json::from_str(&self.body).unwrap();
+        assert!(error.hint.is_some(), "{error:?}");
+        error
+    }
+}
+
+fn unchunk(mut raw: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, rest)) = raw.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body.push_str(&rest[..size]);
+        raw = &rest[size + 2..];
+    }
+    body
+}
+
+fn service(name: &str, ready: bool) -> api::ServiceStatus {
+    serde_json::from_value(serde_json::json!({
+        "name": name, "description": "", "enabled": name != "off", "goal": "up", "held": null,
+        "state": "running", "ready": ready, "healthy": null, "pid": 7, "since": null,
+        "uptime_seconds": 1, "restarts": 0, "last_exit": null, "reason": null, "waiting_on": [],
+        "next_try_ms": null, "cpu_percent": null, "memory_bytes": null, "user": null,
+        "status_text": null
+    }))
+    .unwrap()
+}
+
+/// `web` is ready, `db` is not, `off` is disabled; any other name is unknown.
+fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
+    let all = [
+        service("db", false),
+        service("off", false),
+        service("web", true),
+    ];
+    if let Some(name) = names
+        .iter()
+        .find(|name| !all.iter().any(|it| it.name == **name))
+    {
+        return Err(unknown(name));
+    }
+    Ok(StatusReply {
+        supervisor: api::SupervisorStatus {
+            version: "1".to_owned(),
+            pid: 2,
+            keeper_pid: 1,
+            uptime_seconds: 3,
+            control_restarts: 0,
+            root: "/".to_owned(),
+            state: "running".to_owned(),
+            warnings: Vec::new(),
+        },
+        services: all
+            .into_iter()
+            .filter(|it| names.is_empty() || names.contains(&it.name))
+            .collect(),
+    })
+}
+
+fn unknown(name: &str) -> ErrorReply {
+    ErrorReply {
+        kind: ErrorKind::UnknownService,
+        message: format!("no service is named `{name}`"),
+        hint: Some("did you mean `web`?".to_owned()),
+    }
+}
+
+fn finished(id: &str) -> mpsc::Receiver<Progress> {
+    let (lines, answer) = mpsc::channel(4);
+    let accepted = Progress::Accepted {
+        services: Vec::new(),
+        notes: Vec::new(),
+    };
+    let done = Progress::Done(Outcome {
+        id: id.to_owned(),
+        finished: true,
+        results: Vec::new(),
+    });
+    lines.try_send(accepted).unwrap();
+    lines.try_send(done).unwrap();
+    answer
+}
+
+/// Sends the backlog; to follow a backlog means a flood, to follow none means silence.
+async fn send_events(
+    backlog: usize,
+    follow: bool,
+    lines: mpsc::Sender<ServiceEvent>,
+    tell: mpsc::UnboundedSender<String>,
+) {
+    let event = |seq: usize| ServiceEvent {
+        seq: seq as u64,
+        at: String::new(),
+        service: "web".to_owned(),
+        kind: "state".to_owned(),
+        state: "running".to_owned(),
+        ready: true,
+        pid: None,
+        detail: "x".repeat(1000),
+        by: None,
+    };
+    for seq in 0..backlog {
+        if lines.send(event(seq)).await.is_err() {
+            break;
+        }
+    }
+    if follow {
+        while backlog > 0 && lines.send(event(0)).await.is_ok() {}
+        lines.closed().await;
+        let _ = tell.send("reader gone".to_owned());
+    }
+}
+
+async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<String>) {
+    while let Some(ask) = asks.recv().await {
+        match ask {
+            Ask::Status { names, reply } => drop(reply.send(status(&names))),
+            Ask::Act {
+                request,
+                peer,
+                reply,
+            } => {
+                let lines = finished(&request.id);
+                let _ = tell.send(format!("{} {request:?}", peer.name));
+                let refused = request.services.iter().find(|it| *it == "nope");
+                let _ = reply.send(refused.map_or(Ok(lines), |it| Err(unknown(it))));
+            }
+            Ask::Reconfigure { id, peer, reply } => {
+                let _ = tell.send(format!("{} reconfigure {id}", peer.name));
+                let _ = reply.send(Ok(finished(&id)));
+            }
+            Ask::Outcome { id, reply } => {
+                let outcome = Outcome {
+                    id: id.clone(),
+                    finished: true,
+                    results: Vec::new(),
+                };
+                let _ = reply.send((id == "known").then_some(outcome));
+            }
+            Ask::Events {
+                backlog,
+                follow,
+                reply,
+            } => {
+                let (lines, answer) = mpsc::channel(16);
+                let _ = reply.send(answer);
+                tokio::spawn(send_events(backlog, follow, lines, tell.clone()));
+            }
+            Ask::Why { name, reply } => {
+                let _ = reply.send(Ok(Why {
+                    chain: vec![WhyStep {
+                        service: service(&name, false),
+                        sentence: "it fails".to_owned(),
+                        history: Vec::new(),
+                        log: Vec::new(),
+                    }],
+                }));
+            }
+            Ask::Check { reply } => drop(reply.send(api::CheckReply {
+                ok: true,
+                problems: Vec::new(),
+            })),
+            Ask::LogDirs { names, reply } => {
+                let directory = Path::new("/nonexistent/mattervisor").to_owned();
+                let directories = names.into_iter().map(|it| (it, directory.clone()));
+                let _ = reply.send(Ok(directories.collect()));
+            }
+        }
+    }
+}
+
+mod change;
+mod hostile;
+mod look;
+mod role;

@@ -1,0 +1,64 @@
+//! Who may do what.
+
+use super::*;
+
+#[tokio::test]
+async fn an_admin_may_act_and_is_named() {
+    let mut server = Server::start(ADMIN, Limits::REAL);
+    assert_eq!(
+        server.ask("POST", "/v1/services/web/stop", "").await.status,
+        200
+    );
+    assert!(server.saw().await.starts_with("uid 3999999001 "));
+    assert_eq!(server.get("/v1/services").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_viewer_may_look_but_not_act() {
+    let mut server = Server::start(VIEWER, Limits::REAL);
+    for path in ["/v1/services", "/v1/events", "/v1/why/web", "/healthz"] {
+        assert_eq!(server.get(path).await.status, 200, "{path}");
+    }
+    for path in ["/v1/services/web/stop", "/v1/services", "/v1/reconfigure"] {
+        let error = server.ask("POST", path, "").await.error(403);
+        assert_eq!(error.kind, ErrorKind::NotAllowed);
+        assert!(error.message.contains("uid 3999999002"), "{error:?}");
+        assert!(error.hint.unwrap().contains("control.admin_group"));
+    }
+    assert!(server.seen.try_recv().is_err(), "the loop was asked");
+}
+
+#[tokio::test]
+async fn a_stranger_may_not_even_look() {
+    let server = Server::start(STRANGER, Limits::REAL);
+    for path in ["/v1/services", "/healthz", "/nowhere"] {
+        let error = server.get(path).await.error(403);
+        assert_eq!(error.kind, ErrorKind::NotAllowed);
+        assert!(error.message.contains("uid 3999999003"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_plan_decides_about_connections_that_are_open() {
+    let (asks, to_loop) = mpsc::channel(16);
+    let (tell, seen) = mpsc::unbounded_channel();
+    tokio::spawn(fixed_loop(to_loop, tell));
+    let (plan, access) = watch::channel(Access::default());
+    let shared = Arc::new(Shared {
+        asks,
+        access,
+        names: UserNames::default(),
+        limits: Limits::REAL,
+    });
+    let server = Server::start_with(VIEWER, shared, seen);
+    let mut stream = server.connect().await;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut answer = [0; 1024];
+    for (groups, status) in [(vec![], "403"), (vec![20], "200"), (vec![], "403")] {
+        plan.send_modify(|access| access.viewer_gids = groups);
+        stream.write_all(request).await.unwrap();
+        let n = within(stream.read(&mut answer)).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..n]);
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{answer}");
+    }
+}
