@@ -11,9 +11,10 @@ use crate::{
     event::{Accepted, Refusal, Shift},
     graph::{self, Edges},
     ids::{Moment, ServiceId},
+    machine::Input,
     propagate::Node,
     record::Record,
-    service::{Input, Service},
+    service::Service,
     spec::{ExitSet, Kind, Policy, Ready, Restart, Spec, Stop},
     state::{Goal, State},
 };
@@ -90,17 +91,13 @@ impl Engine {
             return (shift != Shift::Keep).then_some(shift);
         }
         let restored = self.restored.remove(&id);
-        let known = restored.is_some();
-        let mut rec = restored.unwrap_or_else(|| Record::at_rest(Goal::Up, None));
+        let new = || Record {
+            since: now,
+            ..Record::at_rest(Goal::Up, None)
+        };
+        let mut rec = restored.unwrap_or_else(new);
         rec.removing = false;
         self.insert(now, Service { id, spec, rec });
-        if known {
-            return None;
-        }
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.service.rec.since = now;
-        }
-        self.tell_changed(id);
         None
     }
 
@@ -111,6 +108,7 @@ impl Engine {
         let before = service.rec.shown();
         self.nodes.insert(id, Node::new(service));
         self.book(id, &before);
+        self.tell_changed(id);
         if let Some(effect) = again {
             self.push_effect(effect);
         }

@@ -7,7 +7,7 @@ use crate::{
     engine::{Engine, Shutdown},
     event::{Accepted, Command, Refusal},
     ids::{Moment, ServiceId},
-    service::Input,
+    machine::Input,
     state::{Goal, Hold, State, StopPhase},
 };
 
@@ -54,7 +54,7 @@ impl Engine {
 
     /// The targets and all that they require, directly or not.
     fn with_requirements(&self, targets: &Ids) -> Ids {
-        self.closure(targets, |id| {
+        Self::closure(targets, |id| {
             let edges = self.nodes.get(&id).map(|node| &node.edges);
             edges
                 .into_iter()
@@ -67,7 +67,7 @@ impl Engine {
 
     /// What requires the targets, directly or not, without them.
     fn requirers(&self, targets: &Ids) -> Ids {
-        let mut all = self.closure(targets, |id| {
+        let mut all = Self::closure(targets, |id| {
             let requires = |from: &&ServiceId| {
                 self.nodes
                     .get(*from)
@@ -85,7 +85,7 @@ impl Engine {
         all
     }
 
-    fn closure(&self, targets: &Ids, next: impl Fn(ServiceId) -> Vec<ServiceId>) -> Ids {
+    fn closure(targets: &Ids, next: impl Fn(ServiceId) -> Vec<ServiceId>) -> Ids {
         let mut all = targets.clone();
         let mut todo: Vec<ServiceId> = targets.iter().copied().collect();
         while let Some(id) = todo.pop() {
@@ -302,9 +302,9 @@ impl Engine {
                 stop: false,
             });
         }
-        effects
-            .into_iter()
-            .for_each(|effect| self.push_effect(effect));
+        for effect in effects {
+            self.push_effect(effect);
+        }
         Ok(Accepted {
             affected: targets.clone(),
             ..Accepted::default()

@@ -12,9 +12,9 @@ use crate::{
     event::{Accepted, Event, Fact, Refusal},
     graph::{self, Edges},
     ids::{Moment, RunId, ServiceId},
+    machine::{Input, World},
     propagate::{Class, Node},
     record::Record,
-    service::{Input, World},
     state::{Goal, Settled, State, View},
 };
 
@@ -282,6 +282,13 @@ impl Engine {
     /// Queues an effect that no machine decides about.
     pub(crate) fn push_effect(&mut self, effect: Effect) {
         self.effects.push_back(effect);
+    }
+
+    /// Says that a service is gone, and nothing more about it.
+    pub(crate) fn forget(&mut self, id: ServiceId) {
+        let changed = Effect::Changed { service: id };
+        self.effects.retain(|effect| *effect != changed);
+        self.effects.push_back(Effect::Forget { service: id });
     }
 
     /// Makes a run known that a record brought.

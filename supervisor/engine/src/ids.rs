@@ -20,6 +20,7 @@ pub struct Moment(pub u64);
 
 impl Moment {
     /// This moment plus `ms` milliseconds; never wraps.
+    #[must_use]
     pub const fn after(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }

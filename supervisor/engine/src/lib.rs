@@ -24,6 +24,7 @@ mod engine;
 mod event;
 mod graph;
 mod ids;
+mod machine;
 mod probe;
 mod propagate;
 mod record;

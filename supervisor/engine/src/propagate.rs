@@ -4,11 +4,11 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 
 use crate::{
-    effect::Effect,
     engine::Engine,
     graph::Edges,
     ids::{Moment, ServiceId},
-    service::{Input, Service},
+    machine::Input,
+    service::Service,
     state::{Goal, State, StopPhase},
 };
 
@@ -214,7 +214,7 @@ impl Engine {
                 self.moved.insert(*dependent);
             }
         }
-        self.push_effect(Effect::Forget { service: id });
+        self.forget(id);
     }
 }
 

@@ -4,7 +4,8 @@ use alloc::borrow::ToOwned;
 
 use crate::{
     effect::{Effect, ProbeKind},
-    service::{Service, World},
+    machine::World,
+    service::Service,
     spec::{Ready, Reload},
     state::{State, StopCause},
 };

@@ -7,7 +7,8 @@ use crate::{
     effect::{Effect, ProbeKind},
     event::{Exit, Failure},
     ids::{Moment, RunId},
-    service::{Service, World},
+    machine::World,
+    service::Service,
     spec::{Kind, Policy, Ready},
     state::{Probing, SpawnStep, State, StopCause},
 };

@@ -5,7 +5,8 @@ use alloc::borrow::ToOwned;
 use crate::{
     effect::Effect,
     event::{Exit, Failure},
-    service::{Service, World},
+    machine::World,
+    service::Service,
     spec::Stop,
     state::{State, StopCause, StopPhase},
 };

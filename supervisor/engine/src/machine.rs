@@ -1,0 +1,327 @@
+//! One service's machine: what each input means in each state. Knows no other service; what it
+//! has to know of them comes in [`World`]. The transitions that it names are in `start`, `running`
+//! and `stop`.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+
+use crate::{
+    backoff::Jitter,
+    effect::{Effect, ProbeKind},
+    event::Exit,
+    ids::{Moment, RunId, ServiceId},
+    service::Service,
+    state::{SpawnStep, State, StopCause, StopPhase},
+};
+
+/// What one step of a service's machine sees of the rest, and where it puts what it wants done.
+pub(crate) struct World<'a> {
+    pub(crate) now: Moment,
+    /// It must not run now: it, or something that it requires, is to go down.
+    pub(crate) pulled: bool,
+    /// It is to run as soon as it can.
+    pub(crate) up_wanted: bool,
+    /// No dependent that has to stop first still runs.
+    pub(crate) may_stop: bool,
+    /// What it would have to wait for.
+    pub(crate) unmet: &'a BTreeSet<ServiceId>,
+    /// Something that it is bound to is not up.
+    pub(crate) bound_lost: bool,
+    pub(crate) next_run: &'a mut u64,
+    pub(crate) jitter: &'a mut Jitter,
+    pub(crate) out: &'a mut Vec<Effect>,
+}
+
+impl World<'_> {
+    /// A run number that was never used.
+    pub(crate) fn allocate(&mut self) -> RunId {
+        let run = RunId(*self.next_run);
+        *self.next_run += 1;
+        run
+    }
+}
+
+/// What can happen to one service. Facts are about a run that it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Input<'a> {
+    /// Something around it may have changed: do what is due.
+    Reconcile,
+    /// A deadline of it has passed.
+    Tick,
+    /// Somebody wants it started now.
+    Start,
+    /// Something that it is bound to went down.
+    Unbound,
+    /// No more patience: SIGKILL.
+    KillNow,
+    /// Take a new configuration.
+    Reload,
+    Validated(bool),
+    Spawned,
+    SpawnFailed(bool, &'a str),
+    Ready,
+    Extend(u64),
+    Probed(ProbeKind, bool, &'a str),
+    Reloaded(bool),
+    Exited(Exit),
+    Swept(u32),
+}
+
+impl Service {
+    /// The machine. Every pair of state and input is decided here; the arms only name what to do.
+    #[expect(
+        clippy::too_many_lines,
+        clippy::match_same_arms,
+        clippy::unnested_or_patterns,
+        reason = "it is the whole table: read as one, state by state"
+    )]
+    pub(crate) fn on(&mut self, w: &mut World<'_>, input: Input<'_>) {
+        use {Input as I, State as S, StopPhase as P};
+        match (&self.rec.state, input) {
+            (S::Stopped | S::Waiting { .. }, I::Reconcile) => self.seek(w),
+            (S::Stopped | S::Waiting { .. } | S::Backoff { .. } | S::Failed { .. }, I::Start) => {
+                self.start_by_hand(w);
+            }
+            (S::Completed, I::Reconcile) => self.leave_completed(w),
+            (S::Backoff { .. }, I::Reconcile) => self.reconsider_backoff(w),
+            (S::Backoff { .. }, I::Tick) => self.end_backoff(w),
+            (S::Failed { .. }, I::Reconcile) => self.reconsider_failure(w),
+            (S::Failed { .. }, I::Swept(left)) => self.leftovers_gone(w, left),
+
+            (
+                S::Spawning {
+                    step: SpawnStep::Validate,
+                    ..
+                },
+                I::Reconcile,
+            ) => {
+                if w.pulled {
+                    self.kill(w);
+                }
+            }
+            (
+                S::Spawning {
+                    step: SpawnStep::Validate,
+                    ..
+                },
+                I::Unbound,
+            ) => self.kill(w),
+            (
+                S::Spawning {
+                    step: SpawnStep::Validate,
+                    ..
+                },
+                I::Validated(ok),
+            ) => {
+                self.start_validated(w, ok);
+            }
+            (
+                S::Spawning {
+                    step: SpawnStep::Validate,
+                    ..
+                },
+                I::SpawnFailed(_, reason),
+            ) => {
+                self.start_failed(w, true, reason);
+            }
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                },
+                I::Spawned,
+            ) => self.executing(w),
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                },
+                I::Ready,
+            ) => {
+                // The two overtook each other.
+                self.executing(w);
+                self.said_ready(w);
+            }
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                },
+                I::SpawnFailed(transient, reason),
+            ) => {
+                self.start_failed(w, transient, reason);
+            }
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                },
+                I::Exited(exit),
+            ) => self.died(w, exit),
+            (S::Spawning { .. }, I::KillNow) => self.kill(w),
+            (S::Spawning { .. } | S::Starting { .. }, I::Reload) => self.rec.reload_queued = true,
+
+            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Reconcile) => {
+                self.stop_if_pulled(w);
+            }
+            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Unbound) => {
+                self.ask(w, StopCause::Asked);
+            }
+            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::KillNow) => {
+                self.kill(w);
+            }
+            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Exited(exit)) => {
+                self.died(w, exit);
+            }
+            (
+                S::Starting { .. } | S::Running { .. } | S::Reloading { .. },
+                I::SpawnFailed(_, reason),
+            ) => self.vanished(w, reason),
+            (S::Starting { .. }, I::Tick) => self.tick_starting(w),
+            (S::Starting { .. }, I::Ready) => self.said_ready(w),
+            (S::Starting { .. }, I::Probed(kind, ok, detail)) => {
+                self.probed_starting(w, kind, ok, detail);
+            }
+            (S::Starting { .. } | S::Reloading { .. }, I::Extend(ms)) => self.extend(w, ms),
+            (S::Running { .. } | S::Reloading { .. }, I::Tick) => self.tick_up(w),
+            (S::Running { .. } | S::Reloading { .. }, I::Probed(kind, ok, detail)) => {
+                self.probed_up(w, kind, ok, detail);
+            }
+            (S::Running { .. }, I::Reload) => self.reload(w),
+            (S::Running { .. }, I::Reloaded(ok)) => self.reload_signal_outcome(ok),
+            (S::Reloading { .. }, I::Reload) => self.rec.reload_queued = true,
+            (S::Reloading { .. }, I::Ready) => self.reload_said_ready(w),
+            (S::Reloading { .. }, I::Validated(ok)) => self.reload_validated(w, ok),
+            (S::Reloading { .. }, I::Reloaded(ok)) => self.reload_ended(w, ok),
+
+            (S::Stopping { .. }, I::Start) => self.start_after_stop(),
+            (
+                S::Stopping {
+                    phase: P::Asked { .. },
+                    ..
+                },
+                I::Tick,
+            ) => self.tick_asked(w),
+            (
+                S::Stopping {
+                    phase: P::Asked { .. },
+                    ..
+                },
+                I::KillNow,
+            ) => self.kill(w),
+            (
+                S::Stopping {
+                    phase: P::Asked { .. },
+                    ..
+                },
+                I::Extend(ms),
+            ) => self.extend(w, ms),
+            (
+                S::Stopping {
+                    phase: P::Asked { .. } | P::Killed,
+                    ..
+                },
+                I::Exited(exit),
+            ) => {
+                self.sweep(w, exit);
+            }
+            (
+                S::Stopping {
+                    phase: P::Killed, ..
+                },
+                I::Validated(_),
+            )
+            | (S::Stopping { .. }, I::SpawnFailed(..)) => self.down(w, 0),
+            (
+                S::Stopping {
+                    phase: P::Sweep { .. },
+                    ..
+                },
+                I::Swept(left),
+            ) => self.down(w, left),
+
+            // What is left changes nothing: it is needless, spurious, late, or not yet due.
+            (S::Stopped | S::Waiting { .. }, I::Tick | I::Unbound | I::KillNow | I::Reload)
+            | (
+                S::Backoff { .. } | S::Failed { .. } | S::Completed,
+                I::Unbound | I::KillNow | I::Reload,
+            )
+            | (S::Failed { .. } | S::Completed, I::Tick)
+            | (S::Completed, I::Start | I::Swept(_))
+            | (S::Stopped | S::Waiting { .. } | S::Backoff { .. }, I::Swept(_))
+            | (
+                S::Stopped
+                | S::Waiting { .. }
+                | S::Backoff { .. }
+                | S::Failed { .. }
+                | S::Completed,
+                I::Validated(_)
+                | I::Spawned
+                | I::SpawnFailed(..)
+                | I::Ready
+                | I::Extend(_)
+                | I::Probed(..)
+                | I::Reloaded(_)
+                | I::Exited(_),
+            )
+            | (
+                S::Spawning {
+                    step: SpawnStep::Validate,
+                    ..
+                },
+                I::Spawned | I::Ready | I::Exited(_),
+            )
+            | (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                },
+                I::Reconcile | I::Unbound | I::Validated(_),
+            )
+            | (
+                S::Spawning { .. },
+                I::Tick | I::Start | I::Extend(_) | I::Probed(..) | I::Reloaded(_) | I::Swept(_),
+            )
+            | (
+                S::Starting { .. },
+                I::Start | I::Validated(_) | I::Spawned | I::Reloaded(_) | I::Swept(_),
+            )
+            | (
+                S::Running { .. },
+                I::Start | I::Validated(_) | I::Spawned | I::Ready | I::Extend(_) | I::Swept(_),
+            )
+            | (S::Reloading { .. }, I::Start | I::Spawned | I::Swept(_))
+            | (
+                S::Stopping { .. },
+                I::Reconcile
+                | I::Unbound
+                | I::Reload
+                | I::Validated(_)
+                | I::Spawned
+                | I::Ready
+                | I::Probed(..)
+                | I::Reloaded(_),
+            )
+            | (
+                S::Stopping {
+                    phase: P::Killed | P::Sweep { .. },
+                    ..
+                },
+                I::Tick | I::KillNow | I::Extend(_),
+            )
+            | (
+                S::Stopping {
+                    phase: P::Asked { .. } | P::Killed,
+                    ..
+                },
+                I::Swept(_),
+            )
+            | (
+                S::Stopping {
+                    phase: P::Sweep { .. },
+                    ..
+                },
+                I::Exited(_),
+            ) => {}
+        }
+    }
+}

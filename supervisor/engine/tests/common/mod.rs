@@ -1,0 +1,578 @@
+//! A little model world for the engine: processes that fork, live, die and are swept, and the
+//! rules that no engine may ever break, checked at every effect.
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of it"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::{
+    Accepted, Command, Effect, Engine, Event, Exit, ExitSet, Fact, Goal, Hold, Kind, Moment,
+    Policy, ProbeKind, ProbeSpec, Ready, Refusal, Restart, RunId, ServiceId, Settled, Shift, Spec,
+    State, Stop, StopCause,
+};
+
+pub(crate) const TERM: i32 = 15;
+pub(crate) const STOP_MS: u64 = 50;
+
+pub(crate) const fn id(n: u32) -> ServiceId {
+    ServiceId(n)
+}
+
+pub(crate) fn set(ids: &[u32]) -> BTreeSet<ServiceId> {
+    ids.iter().copied().map(ServiceId).collect()
+}
+
+pub(crate) fn hold() -> Hold {
+    Hold {
+        by: "alice (uid 1000)".into(),
+        at_unix_ms: 1,
+    }
+}
+
+pub(crate) fn daemon() -> Spec {
+    Spec {
+        kind: Kind::Daemon,
+        requires: BTreeSet::new(),
+        wants: BTreeSet::new(),
+        binds_to: BTreeSet::new(),
+        after: BTreeSet::new(),
+        validated: false,
+        ready: Ready::Exec,
+        ready_timeout_ms: Some(100),
+        liveness: None,
+        health: None,
+        restart: Restart {
+            policy: Policy::Always,
+            success: ExitSet::default(),
+            delay_ms: 10,
+            factor_milli: 2000,
+            max_delay_ms: 40,
+            jitter_milli: 0,
+            reset_after_ms: 1000,
+            limit: None,
+        },
+        stop: Stop {
+            signal: TERM,
+            timeout_ms: STOP_MS,
+        },
+        reload: None,
+    }
+}
+
+pub(crate) fn requiring(ids: &[u32]) -> Spec {
+    Spec {
+        requires: set(ids),
+        ..daemon()
+    }
+}
+
+pub(crate) fn oneshot() -> Spec {
+    let restart = Restart {
+        policy: Policy::OnFailure,
+        ..daemon().restart
+    };
+    Spec {
+        kind: Kind::Oneshot,
+        ready_timeout_ms: None,
+        restart,
+        ..daemon()
+    }
+}
+
+pub(crate) fn probe(failures: u32) -> ProbeSpec {
+    ProbeSpec {
+        delay_ms: 0,
+        interval_ms: 10,
+        failures,
+        successes: 1,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    Main,
+    Validator,
+    Reload(RunId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Forking,
+    Alive,
+    Dead,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Proc {
+    pub(crate) service: ServiceId,
+    pub(crate) role: Role,
+    pub(crate) phase: Phase,
+    pub(crate) asked: bool,
+    pub(crate) killed: bool,
+}
+
+/// How a fair world behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Obedient,
+    Stubborn,
+    DiesAtOnce,
+    NeverReady,
+}
+
+pub(crate) const MOODS: [Mood; 4] = [
+    Mood::Obedient,
+    Mood::Stubborn,
+    Mood::DiesAtOnce,
+    Mood::NeverReady,
+];
+
+#[derive(Clone, Debug)]
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    pub(crate) now: Moment,
+    pub(crate) specs: BTreeMap<ServiceId, Spec>,
+    pub(crate) procs: BTreeMap<RunId, Proc>,
+    pub(crate) probes: BTreeSet<(RunId, ProbeKind)>,
+    pub(crate) last: Vec<Effect>,
+    pub(crate) complete: Option<bool>,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self {
+            engine: Engine::new(42, RunId(1)),
+            now: Moment(1000),
+            specs: BTreeMap::new(),
+            procs: BTreeMap::new(),
+            probes: BTreeSet::new(),
+            last: Vec::new(),
+            complete: None,
+        }
+    }
+
+    /// An engine that has taken this plan, numbered from 0, and has asked for what it wants.
+    pub(crate) fn with(specs: &[Spec]) -> Self {
+        let mut rig = Self::new();
+        rig.apply(specs, Shift::Keep).expect("the plan has no loop");
+        rig
+    }
+
+    /// The same, and an obedient world has come to rest.
+    pub(crate) fn up(specs: &[Spec]) -> Self {
+        let mut rig = Self::with(specs);
+        rig.calm(Mood::Obedient);
+        rig
+    }
+
+    pub(crate) fn apply(&mut self, specs: &[Spec], shift: Shift) -> Result<Accepted, Refusal> {
+        let plan = (0..)
+            .zip(specs)
+            .map(|(n, spec)| (id(n), Box::new(spec.clone()), shift));
+        let plan: Vec<_> = plan.collect();
+        self.apply_plan(plan)
+    }
+
+    pub(crate) fn apply_plan(
+        &mut self,
+        plan: Vec<(ServiceId, Box<Spec>, Shift)>,
+    ) -> Result<Accepted, Refusal> {
+        for (id, spec, _) in &plan {
+            self.specs.insert(*id, (**spec).clone());
+        }
+        self.command(Command::Apply(plan))
+    }
+
+    pub(crate) fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
+        self.send(Event::Command(command))
+    }
+
+    pub(crate) fn start(&mut self, n: u32) -> Accepted {
+        self.command(Command::Start(set(&[n])))
+            .expect("it can be started")
+    }
+
+    pub(crate) fn stop(&mut self, n: u32) -> Accepted {
+        self.command(Command::Stop(set(&[n]), hold()))
+            .expect("it can be stopped")
+    }
+
+    pub(crate) fn restart(&mut self, n: u32) -> Accepted {
+        self.command(Command::Restart(set(&[n])))
+            .expect("it can be restarted")
+    }
+
+    /// Feeds one event and carries out what it asks for.
+    pub(crate) fn send(&mut self, event: Event) -> Result<Accepted, Refusal> {
+        let before = self.engine.clone();
+        let outcome = self.engine.handle(self.now, event);
+        self.last.clear();
+        while let Some(effect) = self.engine.poll_effect() {
+            self.carry_out(&effect);
+            self.last.push(effect);
+        }
+        if outcome.is_err() {
+            assert!(self.last.is_empty(), "a refusal changes nothing");
+        }
+        self.check(&before);
+        outcome
+    }
+
+    fn check(&self, before: &Engine) {
+        for service in self.specs.keys() {
+            let changed = Effect::Changed { service: *service };
+            let told = self
+                .last
+                .iter()
+                .filter(|effect| **effect == changed)
+                .count();
+            assert!(told <= 1, "{changed:?} twice");
+            let seen = |engine: &Engine| {
+                let mut view = engine.view(*service)?;
+                calm_probes(&mut view.state);
+                Some(view)
+            };
+            if let Some(now) = seen(&self.engine)
+                && seen(before).as_ref() != Some(&now)
+            {
+                assert_eq!(told, 1, "{service:?} changed unsaid to {now:?}");
+            }
+            if let Some(State::Waiting { on }) = self.engine.view(*service).map(|it| it.state) {
+                assert!(!on.is_empty(), "{service:?} waits for nothing");
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm an effect")]
+    fn carry_out(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Changed { service } => {
+                assert!(
+                    self.engine.record(*service).is_some(),
+                    "no record of {service:?}"
+                );
+            }
+            Effect::Spawn { service, run } | Effect::Validate { service, run } => {
+                let main = matches!(effect, Effect::Spawn { .. });
+                let role = if main { Role::Main } else { Role::Validator };
+                self.check_spawn(*service, role);
+                assert_eq!(self.engine.service_of(*run), Some(*service));
+                let proc = Proc {
+                    service: *service,
+                    role,
+                    phase: if main { Phase::Forking } else { Phase::Alive },
+                    asked: false,
+                    killed: false,
+                };
+                assert!(
+                    self.procs.insert(*run, proc).is_none(),
+                    "{run:?} is used twice"
+                );
+            }
+            Effect::ReloadCommand { service, run, of } => {
+                assert_eq!(self.procs[of].phase, Phase::Alive, "a reload of a dead run");
+                let proc = Proc {
+                    service: *service,
+                    role: Role::Reload(*of),
+                    phase: Phase::Alive,
+                    asked: false,
+                    killed: false,
+                };
+                assert!(
+                    self.procs.insert(*run, proc).is_none(),
+                    "{run:?} is used twice"
+                );
+            }
+            Effect::Signal {
+                service, run, stop, ..
+            } => {
+                if *stop {
+                    self.check_stop_order(*service);
+                }
+                let proc = self
+                    .procs
+                    .get_mut(run)
+                    .expect("a signal to a run that exists");
+                assert_eq!(proc.phase, Phase::Alive, "a signal to a dead run");
+                proc.asked |= *stop;
+            }
+            Effect::Kill { run, .. } => {
+                let proc = self
+                    .procs
+                    .get_mut(run)
+                    .expect("a kill of a run that exists");
+                assert_ne!(proc.phase, Phase::Dead, "a kill of a dead run");
+                assert!(!proc.killed, "killed twice");
+                proc.killed = true;
+                if proc.role != Role::Main && self.engine.service_of(*run).is_none() {
+                    self.procs.remove(run); // Nobody waits for what is left of a reload.
+                }
+            }
+            Effect::Probe { run, probe, .. } => {
+                assert_eq!(self.procs[run].phase, Phase::Alive, "a probe of a dead run");
+                assert!(self.probes.insert((*run, *probe)), "probes overlap");
+            }
+            Effect::Forget { service } => {
+                assert!(self.engine.view(*service).is_none());
+                assert!(
+                    !self.mains(*service).any(|_| true),
+                    "forgotten while it runs"
+                );
+                self.specs.remove(service);
+            }
+            Effect::ShutdownComplete { clean } => {
+                assert!(self.complete.is_none(), "complete twice");
+                self.complete = Some(*clean);
+            }
+        }
+    }
+
+    fn check_spawn(&self, service: ServiceId, role: Role) {
+        let mut others = self.procs.values().filter(|it| it.service == service);
+        let reload =
+            role == Role::Validator && matches!(self.state(service.0), State::Reloading { .. });
+        assert!(
+            reload || others.next().is_none(),
+            "{service:?} would run twice"
+        );
+        let view = self.engine.view(service).expect("known");
+        assert!(
+            view.hold.is_none() && view.goal == Goal::Up,
+            "{service:?} is held"
+        );
+        let spec = &self.specs[&service];
+        for on in spec.requires.iter().chain(&spec.binds_to) {
+            if !reload && let Some(on) = self.engine.view(*on) {
+                assert!(on.ready, "{service:?} starts before what it requires");
+            }
+        }
+    }
+
+    /// What requires a service is down before that is asked to stop.
+    fn check_stop_order(&self, service: ServiceId) {
+        let cause = match self.state(service.0) {
+            State::Stopping { cause, .. } => cause,
+            _ => return,
+        };
+        let bound = self
+            .specs
+            .get(&service)
+            .is_none_or(|spec| !spec.binds_to.is_empty());
+        if cause != StopCause::Asked || bound {
+            return;
+        }
+        for (id, spec) in &self.specs {
+            if spec.requires.contains(&service) || spec.binds_to.contains(&service) {
+                let runs = self
+                    .mains(*id)
+                    .any(|it| it.phase != Phase::Dead && !it.killed);
+                assert!(!runs, "{service:?} stops before {id:?}, which requires it");
+            }
+        }
+    }
+
+    fn mains(&self, service: ServiceId) -> impl Iterator<Item = &Proc> {
+        self.procs
+            .values()
+            .filter(move |it| it.service == service && it.role == Role::Main)
+    }
+
+    pub(crate) fn run(&self, n: u32) -> RunId {
+        self.engine.main_run(id(n)).expect("it has a main run")
+    }
+
+    pub(crate) fn state(&self, n: u32) -> State {
+        self.engine.view(id(n)).expect("it is known").state
+    }
+
+    pub(crate) fn name(&self, n: u32) -> &'static str {
+        self.state(n).name()
+    }
+
+    pub(crate) fn settled(&self, n: u32) -> Settled {
+        self.engine.settled(id(n)).expect("it is known")
+    }
+
+    /// Tells a fact and keeps the world in step with it.
+    pub(crate) fn fact(&mut self, fact: Fact) {
+        match &fact {
+            Fact::Spawned { run } => {
+                if let Some(proc) = self.procs.get_mut(run) {
+                    proc.phase = Phase::Alive;
+                }
+            }
+            Fact::Exited { run, .. } => {
+                if let Some(proc) = self.procs.get_mut(run) {
+                    proc.phase = Phase::Dead;
+                }
+                self.probes.retain(|(of, _)| of != run);
+            }
+            Fact::Swept { run, .. }
+            | Fact::SpawnFailed { run, .. }
+            | Fact::Validated { run, .. } => {
+                self.procs.remove(run);
+            }
+            Fact::Reloaded { run, .. } => {
+                self.procs.retain(|_, it| it.role != Role::Reload(*run));
+            }
+            Fact::Probed { run, probe, .. } => {
+                self.probes.remove(&(*run, *probe));
+            }
+            Fact::Ready { .. } | Fact::Extend { .. } => {}
+        }
+        self.send(Event::Fact(fact))
+            .expect("a fact is never refused");
+    }
+
+    pub(crate) fn spawned(&mut self, n: u32) {
+        let run = self.run(n);
+        self.fact(Fact::Spawned { run });
+    }
+
+    pub(crate) fn ready(&mut self, n: u32) {
+        let run = self.run(n);
+        self.fact(Fact::Ready { run });
+    }
+
+    /// Its main process ends and is swept.
+    pub(crate) fn exit(&mut self, n: u32, exit: Exit) {
+        let run = self.run(n);
+        self.fact(Fact::Exited { run, exit });
+        self.fact(Fact::Swept { run, left: 0 });
+    }
+
+    pub(crate) fn probed(&mut self, n: u32, probe: ProbeKind, ok: bool) {
+        let run = self.run(n);
+        assert!(
+            self.probes.contains(&(run, probe)),
+            "nobody asked for {probe:?}"
+        );
+        self.fact(Fact::Probed {
+            run,
+            probe,
+            ok,
+            detail: if ok { "" } else { "no" }.into(),
+        });
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let end = self.now.after(ms);
+        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            self.send(Event::Timeout)
+                .expect("a timeout is never refused");
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn next_deadline(&mut self) -> bool {
+        let Some(at) = self.engine.poll_timeout() else {
+            return false;
+        };
+        self.now = at.max(self.now);
+        self.send(Event::Timeout)
+            .expect("a timeout is never refused");
+        true
+    }
+
+    /// What a world of this mood does next by itself.
+    pub(crate) fn next_fact(&self, mood: Mood) -> Option<Fact> {
+        for (run, proc) in &self.procs {
+            let run = *run;
+            let spec = self.specs.get(&proc.service);
+            let oneshot = spec.is_some_and(|spec| spec.kind == Kind::Oneshot);
+            let notify = spec.is_some_and(|spec| spec.ready == Ready::Notify);
+            let state = self.engine.view(proc.service).map(|view| view.state);
+            let unready = match &state {
+                Some(State::Starting { .. }) => true,
+                Some(State::Reloading { helper, .. }) => helper.is_none(),
+                _ => false,
+            };
+            let fact = match (proc.role, proc.phase) {
+                (Role::Validator, _) => Some(Fact::Validated {
+                    run,
+                    ok: !proc.killed,
+                }),
+                (Role::Reload(of), _) => Some(Fact::Reloaded {
+                    run: of,
+                    ok: !proc.killed,
+                }),
+                (Role::Main, Phase::Forking) => Some(Fact::Spawned { run }),
+                (Role::Main, Phase::Dead) => Some(Fact::Swept { run, left: 0 }),
+                (Role::Main, Phase::Alive) => {
+                    if proc.killed {
+                        Some(Fact::Exited {
+                            run,
+                            exit: Exit::Signal(9),
+                        })
+                    } else if (proc.asked && mood != Mood::Stubborn) || mood == Mood::DiesAtOnce {
+                        let code = i32::from(!proc.asked);
+                        Some(Fact::Exited {
+                            run,
+                            exit: Exit::Code(code),
+                        })
+                    } else if proc.asked || mood == Mood::NeverReady {
+                        None
+                    } else if oneshot {
+                        Some(Fact::Exited {
+                            run,
+                            exit: Exit::Code(0),
+                        })
+                    } else if notify && unready {
+                        Some(Fact::Ready { run })
+                    } else {
+                        None
+                    }
+                }
+            };
+            if fact.is_some() {
+                return fact;
+            }
+        }
+        let (run, probe) = *self.probes.first()?;
+        let ok = mood != Mood::NeverReady || probe != ProbeKind::Ready;
+        Some(Fact::Probed {
+            run,
+            probe,
+            ok,
+            detail: String::new(),
+        })
+    }
+
+    /// Lets a fair world act until it has nothing more to say; no time passes.
+    pub(crate) fn calm(&mut self, mood: Mood) {
+        for _ in 0..10_000 {
+            match self.next_fact(mood) {
+                Some(fact) => self.fact(fact),
+                None => return,
+            }
+        }
+        panic!("the world does not calm down");
+    }
+}
+
+/// Blanks what a probe counts by the way.
+pub(crate) fn calm_probes(state: &mut State) {
+    let probes = match state {
+        State::Starting { probe, .. } => vec![probe],
+        State::Running {
+            liveness, health, ..
+        }
+        | State::Reloading {
+            liveness, health, ..
+        } => {
+            vec![liveness, health]
+        }
+        _ => vec![],
+    };
+    for probe in probes.into_iter().flatten() {
+        probe.next_at = None;
+        probe.failures = 0;
+        probe.successes = 0;
+    }
+}

@@ -1,0 +1,577 @@
+//! Every state that one service (with one dependency) can get into, under every world that there
+//! is: obedient, stubborn, dying at once, never ready, with leftovers, telling stale facts.
+//!
+//! Safety is checked at every step (see `common`), liveness from every state. The search also
+//! writes the state table of ARCHITECTURE.md; `UPDATE_STATE_TABLE=1` rewrites it.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use common::*;
+use engine::*;
+use serde_json::Value;
+
+const DEP: u32 = 0;
+const SUT: u32 = 1;
+/// More states than this means that something grows without end.
+const MOST_STATES: usize = 60_000;
+
+/// State, event, next state -> effects.
+type Table = BTreeMap<(usize, String), BTreeMap<String, BTreeSet<String>>>;
+
+fn quick(spec: Spec) -> Spec {
+    let restart = Restart {
+        delay_ms: 10,
+        max_delay_ms: 20,
+        reset_after_ms: 20,
+        ..spec.restart
+    };
+    let stop = Stop {
+        signal: TERM,
+        timeout_ms: 20,
+    };
+    let ready_timeout_ms = spec.ready_timeout_ms.map(|_| 20);
+    Spec {
+        restart,
+        stop,
+        ready_timeout_ms,
+        ..spec
+    }
+}
+
+fn subjects() -> Vec<(&'static str, Spec)> {
+    let hup = Some(Reload::Signal(1));
+    let limit = Some(StartLimit {
+        starts: 2,
+        within_ms: 50,
+    });
+    let on_failure = Restart {
+        policy: Policy::OnFailure,
+        limit,
+        ..daemon().restart
+    };
+    let never = Restart {
+        policy: Policy::Never,
+        ..daemon().restart
+    };
+    vec![
+        (
+            "plain",
+            quick(Spec {
+                reload: hup,
+                ..requiring(&[DEP])
+            }),
+        ),
+        (
+            "full",
+            quick(Spec {
+                ready: Ready::Notify,
+                validated: true,
+                reload: Some(Reload::Command),
+                liveness: Some(probe(2)),
+                ..daemon()
+            }),
+        ),
+        (
+            "probed",
+            quick(Spec {
+                ready: Ready::Probe(probe(2)),
+                restart: on_failure,
+                binds_to: set(&[DEP]),
+                ..daemon()
+            }),
+        ),
+        (
+            "once",
+            quick(Spec {
+                validated: true,
+                ..Spec {
+                    requires: set(&[DEP]),
+                    ..oneshot()
+                }
+            }),
+        ),
+        (
+            "never",
+            quick(Spec {
+                ready: Ready::Notify,
+                restart: never,
+                reload: hup,
+                ..daemon()
+            }),
+        ),
+    ]
+}
+
+/// One thing that may happen next, with the name that people see.
+#[derive(Clone, Debug)]
+enum Move {
+    Command(&'static str, Command),
+    Shift(&'static str, Shift),
+    Fact(&'static str, Fact),
+    Time,
+    DependencyEnds(&'static str, i32),
+}
+
+impl Move {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Command(name, _)
+            | Self::Shift(name, _)
+            | Self::Fact(name, _)
+            | Self::DependencyEnds(name, _) => name,
+            Self::Time => "deadline",
+        }
+    }
+}
+
+fn moves(rig: &Rig) -> Vec<Move> {
+    let mut all = vec![
+        Move::Command("start", Command::Start(set(&[SUT]))),
+        Move::Command("stop", Command::Stop(set(&[SUT]), hold())),
+        Move::Command("restart", Command::Restart(set(&[SUT]))),
+        Move::Command("reload", Command::Reload(set(&[SUT]))),
+        Move::Shift("plan: restart", Shift::Restart),
+        Move::Command("dependency: stop", Command::Stop(set(&[DEP]), hold())),
+        Move::Command("dependency: start", Command::Start(set(&[DEP]))),
+    ];
+    if rig.engine.poll_timeout().is_some() {
+        all.push(Move::Time);
+    }
+    for (run, proc) in &rig.procs {
+        facts_of(*run, proc, &mut all);
+    }
+    for (run, probe) in &rig.probes {
+        for (ok, name) in [(true, "probe says yes"), (false, "probe says no")] {
+            let (run, probe, detail) = (*run, *probe, String::new());
+            all.push(Move::Fact(
+                name,
+                Fact::Probed {
+                    run,
+                    probe,
+                    ok,
+                    detail,
+                },
+            ));
+        }
+    }
+    all
+}
+
+fn facts_of(run: RunId, proc: &Proc, all: &mut Vec<Move>) {
+    if proc.service == id(DEP) {
+        let name = if proc.asked {
+            "dependency: stopped"
+        } else {
+            "dependency: dies"
+        };
+        all.push(Move::DependencyEnds(name, i32::from(!proc.asked)));
+        return;
+    }
+    let exit = |code| Fact::Exited {
+        run,
+        exit: Exit::Code(code),
+    };
+    let failed = |transient| Fact::SpawnFailed {
+        run,
+        transient,
+        reason: "exec: for a reason".into(),
+    };
+    let facts = match (proc.role, proc.phase) {
+        (Role::Validator, _) if proc.killed => {
+            vec![("validated: no", Fact::Validated { run, ok: false })]
+        }
+        (Role::Validator, _) => vec![
+            ("validated: yes", Fact::Validated { run, ok: true }),
+            ("validated: no", Fact::Validated { run, ok: false }),
+            ("validator is unknown", failed(true)),
+        ],
+        (Role::Reload(of), _) => vec![
+            ("reloaded: yes", Fact::Reloaded { run: of, ok: true }),
+            ("reloaded: no", Fact::Reloaded { run: of, ok: false }),
+        ],
+        (Role::Main, Phase::Forking) => vec![
+            ("spawned", Fact::Spawned { run }),
+            ("spawn failed, can pass", failed(true)),
+            ("spawn failed for good", failed(false)),
+            ("exited: success", exit(0)),
+            ("exited: failure", exit(1)),
+        ],
+        (Role::Main, Phase::Alive) => vec![
+            ("spawned", Fact::Spawned { run }),
+            ("ready", Fact::Ready { run }),
+            ("extend", Fact::Extend { run, ms: 20 }),
+            ("reload signal failed", Fact::Reloaded { run, ok: false }),
+            ("exited: success", exit(0)),
+            ("exited: failure", exit(1)),
+            ("keeper knows no such run", failed(true)),
+        ],
+        (Role::Main, Phase::Dead) => vec![
+            ("spawned", Fact::Spawned { run }),
+            ("swept clean", Fact::Swept { run, left: 0 }),
+            ("swept, some left", Fact::Swept { run, left: 3 }),
+        ],
+    };
+    all.extend(facts.into_iter().map(|(name, fact)| Move::Fact(name, fact)));
+}
+
+/// Makes one move. What a dependency does by itself is done at once. Returns the effects that the
+/// service under test saw.
+fn make(rig: &mut Rig, it: &Move) -> Vec<Effect> {
+    match it {
+        // A refusal is an outcome too, and `send` has checked that it changed nothing.
+        Move::Command(_, command) => drop(rig.command(command.clone())),
+        Move::Shift(_, shift) => {
+            let shifts = [(DEP, Shift::Keep), (SUT, *shift)];
+            let plan = shifts.map(|(n, it)| (id(n), Box::new(rig.specs[&id(n)].clone()), it));
+            rig.apply_plan(plan.to_vec()).expect("no loop");
+        }
+        // The world of a second `Spawned` is the same as before.
+        Move::Fact("spawned", Fact::Spawned { run }) if rig.procs[run].phase == Phase::Dead => {
+            rig.send(Event::Fact(Fact::Spawned { run: *run }))
+                .expect("a fact");
+        }
+        Move::Fact("keeper knows no such run", Fact::SpawnFailed { run, .. }) => {
+            rig.procs.remove(run);
+            rig.probes.retain(|(of, _)| of != run);
+            rig.procs.retain(|_, it| it.role != Role::Reload(*run));
+            let Move::Fact(_, fact) = it else {
+                unreachable!()
+            };
+            rig.fact(fact.clone());
+        }
+        Move::Fact(_, fact) => rig.fact(fact.clone()),
+        Move::Time => {
+            rig.next_deadline();
+        }
+        Move::DependencyEnds(_, code) => rig.exit(DEP, Exit::Code(*code)),
+    }
+    let mut seen = rig.last.clone();
+    loop {
+        let own = |(_, it): &(&RunId, &Proc)| it.service == id(DEP) && it.phase == Phase::Forking;
+        let Some((run, _)) = rig.procs.iter().find(own) else {
+            return seen;
+        };
+        rig.fact(Fact::Spawned { run: *run });
+        seen.extend(rig.last.clone());
+    }
+}
+
+/// The state of the whole rig without what grows: times become relative, runs are renumbered.
+fn key(rig: &Rig) -> String {
+    let runs: Vec<u64> = rig.procs.keys().map(|run| run.0).collect();
+    let rename = |run: u64| {
+        runs.iter()
+            .position(|it| *it == run)
+            .map_or(99, |at| at as u64)
+    };
+    let mut record = serde_json::to_value(rig.engine.record(id(SUT))).expect("a record");
+    canon(&mut record, rig.now.0, &rename);
+    let procs: Vec<_> = rig.procs.values().collect();
+    let probes: Vec<_> = rig
+        .probes
+        .iter()
+        .map(|(run, kind)| (rename(run.0), kind))
+        .collect();
+    let dep = rig
+        .engine
+        .view(id(DEP))
+        .map(|it| (it.goal, it.state.name()));
+    format!("{record} {procs:?} {probes:?} {dep:?}")
+}
+
+fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
+    match value {
+        Value::Object(map) => {
+            for drop in ["since", "detail", "restarts", "spawned_at", "stop"] {
+                map.remove(drop);
+            }
+            for (name, value) in map.iter_mut() {
+                match (name.as_str(), value.as_u64()) {
+                    ("run" | "helper" | "validator" | "unswept", Some(run)) => {
+                        *value = rename(run).into();
+                    }
+                    ("early" | "attempt", Some(n)) => *value = n.min(4).into(),
+                    (_, Some(at)) if at >= 1000 => *value = (at.saturating_sub(now)).into(),
+                    ("starts", None) => {
+                        let ago = |at: &Value| at.as_u64().map(|at| now - at);
+                        let all = value.as_array().expect("a list");
+                        *value = all.iter().filter_map(ago).filter(|ms| *ms < 50).collect();
+                    }
+                    ("last_exit", None) if value.is_array() => *value = value[0].clone(),
+                    _ => canon(value, now, rename),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|it| canon(it, now, rename)),
+        _ => {}
+    }
+}
+
+const LABELS: [&str; 15] = [
+    "stopped",
+    "waiting",
+    "spawning: validate",
+    "spawning: exec",
+    "starting",
+    "running",
+    "reloading",
+    "stopping: asked",
+    "stopping: killed",
+    "stopping: sweep",
+    "backoff",
+    "failed",
+    "failed: leftovers",
+    "completed",
+    "gone",
+];
+
+fn label(rig: &Rig) -> usize {
+    let name = match rig.state(SUT) {
+        State::Spawning {
+            step: SpawnStep::Validate,
+            ..
+        } => "spawning: validate",
+        State::Spawning {
+            step: SpawnStep::Exec,
+            ..
+        } => "spawning: exec",
+        State::Stopping {
+            phase: StopPhase::Asked { .. },
+            ..
+        } => "stopping: asked",
+        State::Stopping {
+            phase: StopPhase::Killed,
+            ..
+        } => "stopping: killed",
+        State::Stopping {
+            phase: StopPhase::Sweep { .. },
+            ..
+        } => "stopping: sweep",
+        State::Failed {
+            reason: Failure::Leftovers(_),
+        } => "failed: leftovers",
+        other => other.name(),
+    };
+    LABELS
+        .iter()
+        .position(|it| *it == name)
+        .expect("every state has a label")
+}
+
+fn effect_names(effects: &[Effect]) -> String {
+    let names = effects.iter().filter_map(|effect| match effect {
+        Effect::Validate { service, .. } if *service == id(SUT) => Some("validate"),
+        Effect::Spawn { service, .. } if *service == id(SUT) => Some("spawn"),
+        Effect::Signal {
+            service,
+            stop: true,
+            ..
+        } if *service == id(SUT) => Some("stop signal"),
+        Effect::Signal { service, .. } if *service == id(SUT) => Some("reload signal"),
+        Effect::Kill { service, .. } if *service == id(SUT) => Some("kill"),
+        Effect::Probe { service, .. } if *service == id(SUT) => Some("probe"),
+        Effect::ReloadCommand { .. } => Some("reload command"),
+        _ => None,
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Whatever a run that is over is said to do, nothing happens.
+fn check_stale(rig: &Rig) {
+    let run = RunId(999_999);
+    let detail = String::new;
+    for run in [run, RunId(1)] {
+        if rig.procs.contains_key(&run) || rig.engine.service_of(run).is_some() {
+            continue;
+        }
+        let mut engine = rig.engine.clone();
+        for fact in [
+            Fact::Validated { run, ok: true },
+            Fact::Spawned { run },
+            Fact::SpawnFailed {
+                run,
+                transient: true,
+                reason: detail(),
+            },
+            Fact::Ready { run },
+            Fact::Extend { run, ms: 1 },
+            Fact::Probed {
+                run,
+                probe: ProbeKind::Liveness,
+                ok: false,
+                detail: detail(),
+            },
+            Fact::Reloaded { run, ok: false },
+            Fact::Exited {
+                run,
+                exit: Exit::Code(1),
+            },
+            Fact::Swept { run, left: 1 },
+        ] {
+            engine.handle(rig.now, Event::Fact(fact)).expect("a fact");
+            assert_eq!(engine.poll_effect(), None);
+        }
+        assert_eq!(engine.record(id(SUT)), rig.engine.record(id(SUT)));
+    }
+}
+
+/// What is under way is bound to go on: somebody owes a fact, or a deadline is set.
+fn check_progress(rig: &Rig) {
+    let owed = !rig.procs.is_empty() || rig.engine.poll_timeout().is_some();
+    assert!(
+        rig.settled(SUT) != Settled::No || owed,
+        "nothing will ever happen: {:?}",
+        rig.state(1)
+    );
+}
+
+/// A fair world of this mood goes on until `done`.
+fn reaches(rig: &Rig, mood: Mood, goal: &str, done: impl Fn(&Rig) -> bool) {
+    let mut rig = rig.clone();
+    for _ in 0..300 {
+        if done(&rig) {
+            return;
+        }
+        match rig.next_fact(mood) {
+            Some(fact) => rig.fact(fact),
+            None if rig.next_deadline() => {}
+            None => break,
+        }
+    }
+    panic!(
+        "a {mood:?} world never gets from here to {goal}: {:#?}",
+        rig.engine.view(id(SUT))
+    );
+}
+
+fn check_liveness(rig: &Rig) {
+    let oneshot = rig.specs[&id(SUT)].kind == Kind::Oneshot;
+    for mood in MOODS {
+        let mut up = rig.clone();
+        up.start(SUT);
+        let kind = |rig: &Rig| rig.settled(SUT);
+        match mood {
+            Mood::Obedient | Mood::Stubborn => reaches(&up, mood, "ready", |rig| {
+                matches!(kind(rig), Settled::Ready | Settled::Completed)
+            }),
+            Mood::NeverReady if oneshot => {}
+            Mood::DiesAtOnce | Mood::NeverReady => {
+                reaches(&up, mood, "rest", |rig| kind(rig) != Settled::No);
+            }
+        }
+        let mut down = rig.clone();
+        down.stop(SUT);
+        reaches(&down, mood, "stopped", |rig| [0, 12].contains(&label(rig)));
+    }
+    let mut shut = rig.clone();
+    shut.command(Command::Shutdown { deadline_ms: 30 })
+        .expect("it is the first");
+    reaches(&shut, Mood::Stubborn, "the end", |rig| {
+        rig.complete.is_some() && rig.procs.is_empty()
+    });
+    if rig
+        .engine
+        .view(id(SUT))
+        .is_some_and(|view| view.goal == Goal::Up)
+        && !oneshot
+    {
+        reaches(rig, Mood::Obedient, "rest by itself", |rig| {
+            rig.settled(SUT) != Settled::No
+        });
+    }
+}
+
+fn explore(spec: Spec, table: &mut Table) -> usize {
+    let dependency = Spec {
+        restart: Restart {
+            policy: Policy::Never,
+            reset_after_ms: 0,
+            ..daemon().restart
+        },
+        stop: Stop {
+            signal: TERM,
+            timeout_ms: 20,
+        },
+        ..daemon()
+    };
+    let mut first = Rig::with(&[dependency, spec]);
+    first.spawned(DEP);
+    let mut seen = BTreeSet::from([key(&first)]);
+    let mut todo = VecDeque::from([first]);
+    while let Some(rig) = todo.pop_front() {
+        check_stale(&rig);
+        check_progress(&rig);
+        check_liveness(&rig);
+        let from = label(&rig);
+        for it in moves(&rig) {
+            let mut next = rig.clone();
+            let effects = effect_names(&make(&mut next, &it));
+            let to = label(&next);
+            if from != to || !effects.is_empty() {
+                let row = table.entry((from, it.name().to_owned())).or_default();
+                row.entry(LABELS[to].to_owned())
+                    .or_default()
+                    .insert(effects);
+            }
+            if seen.insert(key(&next)) {
+                assert!(seen.len() < MOST_STATES, "the states never end");
+                todo.push_back(next);
+            }
+        }
+    }
+    seen.len()
+}
+
+fn render(table: &Table) -> String {
+    let mut text = String::from("| state | event | next state | effects |\n|---|---|---|---|\n");
+    for ((from, event), outcomes) in table {
+        for (to, effects) in outcomes {
+            let mut effects: Vec<_> = effects.iter().map(String::as_str).collect();
+            if effects.len() > 1 && effects[0].is_empty() {
+                effects[0] = "none";
+            }
+            let effects = effects.join(" or ");
+            text += &format!("| {} | {event} | {to} | {effects} |\n", LABELS[*from]);
+        }
+    }
+    text
+}
+
+const BEGIN: &str = "<!-- state table -->\n";
+const END: &str = "<!-- /state table -->";
+
+#[test]
+fn every_state_is_safe_and_live_and_architecture_md_shows_the_table() {
+    let mut table = Table::new();
+    for (name, spec) in subjects() {
+        let states = explore(spec, &mut table);
+        println!("{name}: {states} states");
+        assert!(states > 20, "{name} has been explored");
+    }
+    let reached: BTreeSet<usize> = table.keys().map(|(from, _)| *from).collect();
+    assert_eq!(
+        reached,
+        (0..14).collect(),
+        "every state but `gone` has been left once"
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md");
+    let page = std::fs::read_to_string(path).expect("ARCHITECTURE.md can be read");
+    let (head, rest) = page
+        .split_once(BEGIN)
+        .expect("ARCHITECTURE.md has the table's begin mark");
+    let (shown, tail) = rest
+        .split_once(END)
+        .expect("ARCHITECTURE.md has the table's end mark");
+    let now = render(&table);
+    if std::env::var_os("UPDATE_STATE_TABLE").is_some() {
+        let page = format!("{head}{BEGIN}{now}{END}{tail}");
+        std::fs::write(path, page).expect("ARCHITECTURE.md can be written");
+    } else {
+        assert!(
+            shown == now,
+            "the table has changed; run again with UPDATE_STATE_TABLE=1"
+        );
+    }
+}
