@@ -1,0 +1,364 @@
+//! The command line: one definition, from which parsing, help, completion and man page come.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+const AFTER_HELP: &str = "\
+No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
+and patterns ('matter*') may be given; one that is unknown is an error and nothing is done.
+
+Examples:
+  ctl status                        what runs, is it ready, since when, why not
+  ctl restart mattermost nginx      and wait until both are ready again
+  ctl why mattermost                the chain of causes, with the last lines it logged
+  ctl logs -f                       follow everything
+  ctl wait --timeout 5m             until everything is ready
+
+Exit codes:
+  0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
+  4 no such service    5 supervisor not reachable    6 not allowed    7 timed out";
+
+/// Control the services that the supervisor runs
+#[derive(Debug, Parser)]
+#[command(name = "ctl", version, after_help = AFTER_HELP)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Directory that stands before etc/mattervisor, run/mattervisor and the others
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "MATTERVISOR_ROOT",
+        default_value = "/"
+    )]
+    pub(crate) root: PathBuf,
+    /// Control socket [default: ROOT/run/mattervisor/ctl.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Catalogue of services, for check-config
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// How to print: a table for people, JSON, or gitlab-ctl's lines
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = false
+    )]
+    pub(crate) format: Format,
+    /// Return as soon as the change is accepted
+    #[arg(long, global = true)]
+    pub(crate) no_wait: bool,
+    /// Give up waiting after this long (90s, 5m, 1h30m); the change itself goes on
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// The types of the API.
+    Json,
+    /// The lines of gitlab-ctl, for monitors that parse them.
+    Runit,
+}
+
+/// Any number of services.
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// Services; none means all
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// At least one service.
+#[derive(Debug, Args)]
+pub(crate) struct SomeNames {
+    /// Services, at least one
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+}
+
+/// What to wait for.
+#[derive(Debug, Args)]
+pub(crate) struct WaitFor {
+    /// Services; none means all that are enabled
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Until they are ready (the default)
+    #[arg(long, group = "until")]
+    pub(crate) ready: bool,
+    /// Until they are ready and their health probe agrees
+    #[arg(long, group = "until")]
+    pub(crate) healthy: bool,
+    /// Until they have stopped
+    #[arg(long, group = "until")]
+    pub(crate) stopped: bool,
+}
+
+/// Which lines to show.
+#[derive(Debug, Args)]
+pub(crate) struct LogLines {
+    /// Services; none means all
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Last lines of each service to begin with
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) lines: u32,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// Which lines to begin with.
+#[derive(Debug, Args)]
+pub(crate) struct TailLines {
+    /// Services; none means all
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Last lines of each service to begin with
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    pub(crate) lines: u32,
+}
+
+/// Which events to show.
+#[derive(Debug, Args)]
+pub(crate) struct EventLines {
+    /// Last events to begin with
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) lines: u32,
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// One service.
+#[derive(Debug, Args)]
+pub(crate) struct Name {
+    /// Service
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+/// What to do. Help lists these by [`GROUPS`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what runs, whether it is ready, since when, and why not
+    Status(Names),
+    /// Start services and what they require, and wait until they are ready
+    Start(Names),
+    /// Stop services and hold them until they are started again
+    Stop(Names),
+    /// Stop and start services, and wait until they are ready
+    Restart(Names),
+    /// Let services take a new configuration without ending
+    Reload(SomeNames),
+    /// Send SIGHUP to the main process
+    Hup(SomeNames),
+    /// Send SIGINT to the main process
+    Int(SomeNames),
+    /// Send SIGTERM to the main process
+    Term(SomeNames),
+    /// Send SIGKILL to the main process
+    Kill(SomeNames),
+    /// Send SIGUSR1 to the main process
+    Usr1(SomeNames),
+    /// Send SIGUSR2 to the main process
+    Usr2(SomeNames),
+    /// Send SIGQUIT to the main process
+    Quit(SomeNames),
+    /// Wait until services are ready, healthy or stopped
+    Wait(WaitFor),
+    /// List all services and whether they are enabled on this host
+    ServiceList,
+    /// Show what services have logged
+    Logs(LogLines),
+    /// Follow what services log
+    Tail(TailLines),
+    /// Show what has happened
+    Events(EventLines),
+    /// Explain the state of a service: the chain of causes
+    Why(Name),
+    /// Check the configuration files; works without a supervisor, changes nothing
+    CheckConfig,
+    /// Apply the configuration files: what did not change keeps running
+    Reconfigure,
+    /// Show the versions of ctl and of the supervisor
+    Version,
+}
+
+/// Headings of the help text with their commands.
+const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "Look",
+        &[
+            "status",
+            "why",
+            "logs",
+            "tail",
+            "events",
+            "service-list",
+            "wait",
+        ],
+    ),
+    ("Act", &["start", "stop", "restart", "reload"]),
+    (
+        "Signal",
+        &["hup", "int", "term", "kill", "usr1", "usr2", "quit"],
+    ),
+    ("Configure", &["check-config", "reconfigure"]),
+    ("Other", &["version"]),
+];
+
+/// The definition with commands listed in groups.
+pub(crate) fn command() -> clap::Command {
+    let command = Cli::command();
+    let groups = groups(&command);
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{groups}\nOptions:\n{{options}}{{after-help}}"
+    ))
+}
+
+fn groups(command: &clap::Command) -> String {
+    let mut text = String::new();
+    for (heading, names) in GROUPS {
+        text.push_str(&format!("\n{heading}:\n"));
+        for name in *names {
+            let about = command
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            text.push_str(&format!("  {name:<14}{about}\n"));
+        }
+    }
+    text
+}
+
+/// `90s`, `5m`, `1h30m`, or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|span| Duration::try_from(span).ok())
+        .ok_or_else(|| "not a duration; write 90s, 5m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_command_once() {
+        let command = Cli::command();
+        let mut known: Vec<_> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        let mut listed: Vec<_> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        known.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(known, listed);
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert!(duration("-5s").is_err());
+        assert!(duration("").is_err());
+    }
+
+    #[test]
+    fn help_reads_well() {
+        insta::assert_snapshot!(command().term_width(100).render_help().to_string(), @r"
+        Control the services that the supervisor runs
+
+        Usage: ctl [OPTIONS] <COMMAND>
+
+        Look:
+          status        Show what runs, whether it is ready, since when, and why not
+          why           Explain the state of a service: the chain of causes
+          logs          Show what services have logged
+          tail          Follow what services log
+          events        Show what has happened
+          service-list  List all services and whether they are enabled on this host
+          wait          Wait until services are ready, healthy or stopped
+
+        Act:
+          start         Start services and what they require, and wait until they are ready
+          stop          Stop services and hold them until they are started again
+          restart       Stop and start services, and wait until they are ready
+          reload        Let services take a new configuration without ending
+
+        Signal:
+          hup           Send SIGHUP to the main process
+          int           Send SIGINT to the main process
+          term          Send SIGTERM to the main process
+          kill          Send SIGKILL to the main process
+          usr1          Send SIGUSR1 to the main process
+          usr2          Send SIGUSR2 to the main process
+          quit          Send SIGQUIT to the main process
+
+        Configure:
+          check-config  Check the configuration files; works without a supervisor, changes nothing
+          reconfigure   Apply the configuration files: what did not change keeps running
+
+        Other:
+          version       Show the versions of ctl and of the supervisor
+
+        Options:
+              --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
+                                    others [env: MATTERVISOR_ROOT=] [default: /]
+              --socket <PATH>       Control socket [default: ROOT/run/mattervisor/ctl.sock]
+              --catalog <DIR>       Catalogue of services, for check-config
+              --format <FORMAT>     How to print: a table for people, JSON, or gitlab-ctl's lines [default:
+                                    table] [possible values: table, json, runit]
+              --no-wait             Return as soon as the change is accepted
+              --timeout <DURATION>  Give up waiting after this long (90s, 5m, 1h30m); the change itself goes
+                                    on
+          -h, --help                Print help (see more with '--help')
+          -V, --version             Print version
+
+        No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
+        and patterns ('matter*') may be given; one that is unknown is an error and nothing is done.
+
+        Examples:
+          ctl status                        what runs, is it ready, since when, why not
+          ctl restart mattermost nginx      and wait until both are ready again
+          ctl why mattermost                the chain of causes, with the last lines it logged
+          ctl logs -f                       follow everything
+          ctl wait --timeout 5m             until everything is ready
+
+        Exit codes:
+          0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
+          4 no such service    5 supervisor not reachable    6 not allowed    7 timed out
+        ");
+    }
+}

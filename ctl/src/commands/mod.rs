@@ -1,0 +1,143 @@
+//! One file a command. Each asks, renders and answers an exit code; a failure goes up as an
+//! [`Error`] and is printed in one place.
+
+mod actions;
+mod check_config;
+mod events;
+mod logs;
+mod reconfigure;
+mod service_list;
+mod status;
+mod version;
+mod wait;
+mod why;
+
+use std::{cell::RefCell, path::PathBuf, time::Duration};
+
+use api::Action;
+
+use crate::{
+    cli::{Cli, Command, Format},
+    client::Client,
+    error::{Error, Kind},
+    output::Output,
+};
+
+/// What every command has at hand.
+pub(crate) struct Context {
+    /// The supervisor.
+    pub(crate) client: Client,
+    /// How to print.
+    pub(crate) format: Format,
+    /// Wait for the end of a change.
+    pub(crate) wait: bool,
+    /// For how long at most.
+    pub(crate) timeout: Option<Duration>,
+    /// `--root`.
+    pub(crate) root: PathBuf,
+    /// `--catalog`.
+    pub(crate) catalog: Option<PathBuf>,
+    /// Borrowed for single calls only, never across an await.
+    pub(crate) output: RefCell<Output>,
+}
+
+impl Context {
+    /// Writes styled text to stdout.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Error> {
+        self.output.borrow_mut().text(text)
+    }
+
+    /// Says something on the way: among the results for people, else beside them.
+    pub(crate) fn note(&self, line: &str) {
+        let mut output = self.output.borrow_mut();
+        if self.format == Format::Table {
+            // Whoever closed stdout does not want to know; the change goes on.
+            let _ = output.text(&format!("{line}\n"));
+        } else {
+            output.note(line);
+        }
+    }
+
+    /// A person reads stdout.
+    pub(crate) fn terminal(&self) -> bool {
+        self.output.borrow().terminal
+    }
+}
+
+/// Does what was asked and answers the exit code.
+pub(crate) fn run(cli: Cli, output: Output) -> u8 {
+    let Cli { global, command } = cli;
+    let socket = global
+        .socket
+        .unwrap_or_else(|| global.root.join("run/mattervisor/ctl.sock"));
+    let context = Context {
+        client: Client::new(socket),
+        format: global.format,
+        wait: !global.no_wait,
+        timeout: global.timeout,
+        root: global.root,
+        catalog: global.catalog,
+        output: RefCell::new(output),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(bounded(&context, command)),
+        Err(error) => Err(Error::new(Kind::Failed, format!("cannot begin: {error}"))),
+    };
+    ended.unwrap_or_else(|error| {
+        context.output.borrow_mut().error(&error);
+        error.kind.exit_code()
+    })
+}
+
+/// Commands that change or wait keep to `--timeout` themselves and say what is pending.
+async fn bounded(context: &Context, command: Command) -> Result<u8, Error> {
+    let alone = !matches!(
+        command,
+        Command::Status(_) | Command::ServiceList | Command::Why(_) | Command::Version
+    );
+    match context.timeout {
+        Some(timeout) if !alone => tokio::time::timeout(timeout, dispatch(context, command))
+            .await
+            .unwrap_or_else(|_| {
+                let message =
+                    format!("timed out after {timeout:?}: the supervisor has not answered");
+                Err(Error::new(Kind::TimedOut, message))
+            }),
+        _ => dispatch(context, command).await,
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
+    let signal = |name: &str| Action::Signal(name.to_owned());
+    match command {
+        Command::Status(names) => status::run(context, &names.names).await,
+        Command::Start(names) => actions::run(context, Action::Start, names.names).await,
+        Command::Stop(names) => actions::run(context, Action::Stop, names.names).await,
+        Command::Restart(names) => actions::run(context, Action::Restart, names.names).await,
+        Command::Reload(names) => actions::run(context, Action::Reload, names.names).await,
+        Command::Hup(names) => actions::run(context, signal("HUP"), names.names).await,
+        Command::Int(names) => actions::run(context, signal("INT"), names.names).await,
+        Command::Term(names) => actions::run(context, signal("TERM"), names.names).await,
+        Command::Kill(names) => actions::run(context, signal("KILL"), names.names).await,
+        Command::Usr1(names) => actions::run(context, signal("USR1"), names.names).await,
+        Command::Usr2(names) => actions::run(context, signal("USR2"), names.names).await,
+        Command::Quit(names) => actions::run(context, signal("QUIT"), names.names).await,
+        Command::Wait(arguments) => wait::run(context, &arguments).await,
+        Command::ServiceList => service_list::run(context).await,
+        Command::Logs(arguments) => {
+            logs::run(context, &arguments.names, arguments.lines, arguments.follow).await
+        }
+        Command::Tail(arguments) => {
+            logs::run(context, &arguments.names, arguments.lines, true).await
+        }
+        Command::Events(arguments) => events::run(context, &arguments).await,
+        Command::Why(arguments) => why::run(context, &arguments.name).await,
+        Command::CheckConfig => check_config::run(context).await,
+        Command::Reconfigure => reconfigure::run(context).await,
+        Command::Version => version::run(context).await,
+    }
+}

@@ -1,0 +1,153 @@
+//! `ctl status`: what runs, is it ready, since when, why not.
+
+use api::StatusReply;
+use jiff::Timestamp;
+
+use super::Context;
+use crate::{
+    cli::Format,
+    error::{Error, Kind},
+    names,
+    render::{YELLOW, json, runit, shown, styled, table},
+};
+
+/// Exit code 3 if an enabled service is not ready; a disabled one counts only when named.
+pub(crate) async fn run(context: &Context, names: &[String]) -> Result<u8, Error> {
+    let mut reply: StatusReply = context.client.get("/v1/services").await?;
+    reply.services = names::select(&context.client, reply.services, names).await?;
+    let named = !names.is_empty();
+    let text = match context.format {
+        Format::Json => json::value(&reply, context.terminal())?,
+        Format::Runit => runit::status(&reply.supervisor, &reply.services, named),
+        Format::Table => table::status(&reply, context.terminal(), Timestamp::now()),
+    };
+    context.print(&text)?;
+    if context.format == Format::Table {
+        for warning in &reply.supervisor.warnings {
+            let word = styled(YELLOW.bold(), "warning:");
+            context
+                .output
+                .borrow_mut()
+                .note(&format!("{word} {}", shown(warning)));
+        }
+    }
+    let down = |service: &api::ServiceStatus| !service.ready && (service.enabled || named);
+    match reply.services.iter().any(down) {
+        true => Ok(Kind::NotReady.exit_code()),
+        false => Ok(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Answer, Fake, every_state, service, supervisor};
+
+    fn reply(services: Vec<api::ServiceStatus>) -> Answer {
+        let reply = StatusReply {
+            supervisor: supervisor(),
+            services,
+        };
+        Answer::Whole(200, serde_json::to_string(&reply).unwrap())
+    }
+
+    fn only(name: &str) -> Vec<api::ServiceStatus> {
+        every_state()
+            .into_iter()
+            .filter(|service| service.name == name)
+            .collect()
+    }
+
+    #[test]
+    fn all_ready_is_0_and_disabled_ones_do_not_count() {
+        let fake = Fake::new(vec![reply(
+            [only("setup"), only("mattermost"), only("redis")].concat(),
+        )]);
+        let ran = fake.ctl("status");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        assert_eq!(fake.requests(), ["GET /v1/services HTTP/1.1"]);
+    }
+
+    #[test]
+    fn a_service_that_is_down_is_3() {
+        assert_eq!(Fake::new(vec![reply(every_state())]).ctl("status").code, 3);
+    }
+
+    #[test]
+    fn only_the_named_are_shown_and_count_and_a_second_name_counts_too() {
+        let ran = Fake::new(vec![reply(every_state())]).ctl("status mattermost setup");
+        assert_eq!(ran.code, 0);
+        assert_eq!(ran.out.lines().count(), 3);
+        let ran = Fake::new(vec![reply(every_state())]).ctl("status mattermost nginx");
+        assert_eq!(ran.code, 3);
+    }
+
+    #[test]
+    fn a_disabled_service_that_is_named_is_3() {
+        let ran = Fake::new(vec![reply(every_state())]).ctl("status redis");
+        assert_eq!(ran.code, 3);
+    }
+
+    #[test]
+    fn a_pattern_names_several() {
+        let services = vec![
+            service("mattermost"),
+            service("mattermost-database"),
+            service("nginx"),
+        ];
+        let ran = Fake::new(vec![reply(services.clone())]).ctl("status matter*");
+        assert_eq!(ran.out.lines().count(), 3);
+        let ran = Fake::new(vec![reply(services)]).ctl("status x*");
+        assert_eq!(ran.code, 4);
+        assert!(ran.err.contains("no service matches `x*`"), "{}", ran.err);
+    }
+
+    #[test]
+    fn the_server_judges_an_unknown_name() {
+        let refused = r#"{"kind":"unknown-service","message":"no service `ngin`","hint":"did you mean `nginx`?"}"#;
+        let fake = Fake::new(vec![
+            reply(every_state()),
+            Answer::Whole(404, refused.into()),
+        ]);
+        let ran = fake.ctl("status ngin");
+        assert_eq!(ran.code, 4);
+        assert_eq!(ran.out, "");
+        assert_eq!(
+            ran.err,
+            "error: no service `ngin`\nhint: did you mean `nginx`?\n"
+        );
+        assert_eq!(fake.requests()[1], "GET /v1/services/ngin HTTP/1.1");
+    }
+
+    #[test]
+    fn json_is_the_reply_on_one_line() {
+        let ran = Fake::new(vec![reply(only("mattermost"))]).ctl("status --format json");
+        let back: StatusReply = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(back.services, only("mattermost"));
+        assert_eq!(ran.out.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_look_that_is_cut_off_is_taken_again() {
+        let ran = Fake::new(vec![
+            Answer::Hangup,
+            Answer::Cut("{\"su".into()),
+            reply(only("mattermost")),
+        ])
+        .ctl("status");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    }
+
+    #[test]
+    fn warnings_stand_beside_the_table() {
+        let mut supervisor = supervisor();
+        supervisor.warnings = vec!["the configuration was refused".into()];
+        let reply = StatusReply {
+            supervisor,
+            services: only("mattermost"),
+        };
+        let body = serde_json::to_string(&reply).unwrap();
+        let ran = Fake::new(vec![Answer::Whole(200, body)]).ctl("status");
+        assert_eq!(ran.err, "warning: the configuration was refused\n");
+    }
+}

@@ -1,0 +1,62 @@
+//! `ctl version`: ours, and that of the supervisor if it can be reached.
+
+use api::StatusReply;
+
+use super::Context;
+use crate::{
+    cli::Format,
+    error::Error,
+    render::{json, shown},
+};
+
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+/// Never fails for want of a supervisor.
+pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
+    let theirs = context.client.get::<StatusReply>("/v1/services").await;
+    let text = match (context.format, &theirs) {
+        (Format::Json, _) => {
+            let version = theirs.as_ref().ok().map(|reply| &reply.supervisor.version);
+            let both = serde_json::json!({ "ctl": OURS, "supervisor": version });
+            json::value(&both, context.terminal())?
+        }
+        (_, Ok(reply)) => {
+            let supervisor = &reply.supervisor;
+            let (version, pid) = (shown(&supervisor.version), supervisor.pid);
+            format!("ctl {OURS}\nsupervisor {version} (pid {pid})\n")
+        }
+        (_, Err(error)) => format!("ctl {OURS}\nsupervisor: {}\n", shown(&error.message)),
+    };
+    context.print(&text)?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Answer, Fake, ctl, supervisor};
+
+    #[test]
+    fn both_versions_are_shown_and_the_supervisor_may_be_absent() {
+        let reply = StatusReply {
+            supervisor: supervisor(),
+            services: Vec::new(),
+        };
+        let fake = Fake::new(vec![Answer::Whole(
+            200,
+            serde_json::to_string(&reply).unwrap(),
+        )]);
+        assert_eq!(
+            fake.ctl("version").out,
+            format!("ctl {OURS}\nsupervisor 0.1.0 (pid 101)\n")
+        );
+        let ran = ctl("ctl --root /nonexistent version");
+        assert_eq!(ran.code, 0);
+        assert!(
+            ran.out
+                .contains("supervisor: the supervisor is not running"),
+            "{}",
+            ran.out
+        );
+    }
+}

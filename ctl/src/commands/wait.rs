@@ -1,0 +1,315 @@
+//! `ctl wait`: until services are ready, healthy or stopped. Looks again at each event, and now and
+//! then without one, so that a lost event cannot keep it waiting.
+
+use std::time::Duration;
+
+use api::{ServiceEvent, ServiceStatus, StatusReply};
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
+
+use super::Context;
+use crate::{
+    cli::{Format, WaitFor},
+    client::Failure,
+    error::{Error, Kind},
+    lines::Lines,
+    names,
+    progress::Spinner,
+    render::{json, runit, shown, table},
+};
+
+/// Longest time without looking.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    Ready,
+    Healthy,
+    Stopped,
+}
+
+/// What one look has shown.
+enum Look {
+    Arrived(StatusReply),
+    Pending { names: String },
+}
+
+/// Waits; 3 if that cannot come about by itself, 7 at the end of `--timeout`.
+pub(crate) async fn run(context: &Context, asked: &WaitFor) -> Result<u8, Error> {
+    let until = match (asked.healthy, asked.stopped) {
+        (true, _) => Until::Healthy,
+        (_, true) => Until::Stopped,
+        _ => Until::Ready,
+    };
+    let give_up = context.timeout.map(|timeout| Instant::now() + timeout);
+    let spinner = Spinner::new(context.output.borrow().progress);
+    let mut events: Option<Lines<ServiceEvent>> = None;
+    let mut pending = String::new();
+    loop {
+        let step = step(context, &asked.names, until, &mut events);
+        let look = match give_up {
+            None => step.await?,
+            Some(at) => match tokio::time::timeout_at(at, step).await {
+                Ok(look) => look?,
+                Err(_) => return Err(timed_out(context, &pending)),
+            },
+        };
+        match look {
+            Look::Arrived(reply) => {
+                drop(spinner);
+                return arrived(context, &reply, !asked.names.is_empty());
+            }
+            Look::Pending { names } => {
+                spinner.say(|| format!("waiting for {names}"));
+                pending = names;
+            }
+        }
+        let next = match &mut events {
+            Some(lines) => timeout(LOOK_AGAIN.min(left(give_up)), lines.next()).await,
+            None => continue,
+        };
+        if let Ok(Ok(None) | Err(_)) = next {
+            events = None;
+        }
+    }
+}
+
+fn left(give_up: Option<Instant>) -> Duration {
+    give_up.map_or(Duration::MAX, |at| {
+        at.saturating_duration_since(Instant::now())
+    })
+}
+
+/// Subscribes where that is not done yet, then looks: nothing falls between.
+async fn step(
+    context: &Context,
+    names: &[String],
+    until: Until,
+    events: &mut Option<Lines<ServiceEvent>>,
+) -> Result<Look, Error> {
+    if events.is_none() {
+        *events = match context.client.follow("/v1/events?follow=true&n=0").await {
+            Ok(lines) => Some(lines),
+            Err(Failure::Broken(_)) => {
+                reachable(context).await?;
+                None
+            }
+            Err(failure) => return Err(context.client.explain(failure)),
+        };
+    }
+    let mut reply: StatusReply = context.client.get("/v1/services").await?;
+    let all = reply.services.clone();
+    reply.services = names::select(&context.client, reply.services, names).await?;
+    if names.is_empty() {
+        reply.services.retain(|service| service.enabled);
+    }
+    let missing: Vec<_> = reply
+        .services
+        .iter()
+        .filter(|service| !is(service, until))
+        .collect();
+    if let Some(service) = missing
+        .iter()
+        .find(|service| hopeless(service, until, &all, 0))
+    {
+        return Err(never(service, until));
+    }
+    let named = |service: &&ServiceStatus| format!("{} ({})", service.name, table::state(service));
+    let names = missing.iter().map(named).collect::<Vec<_>>().join(", ");
+    Ok(if missing.is_empty() {
+        Look::Arrived(reply)
+    } else {
+        Look::Pending {
+            names: shown(&names).into_owned(),
+        }
+    })
+}
+
+fn is(service: &ServiceStatus, until: Until) -> bool {
+    match until {
+        Until::Ready => service.ready,
+        Until::Healthy => service.ready && service.healthy != Some(false),
+        Until::Stopped => {
+            matches!(
+                service.state.as_str(),
+                "stopped" | "failed" | "completed" | "disabled"
+            )
+        }
+    }
+}
+
+/// Nothing that is under way will make it ready: somebody has to act.
+fn hopeless(service: &ServiceStatus, until: Until, all: &[ServiceStatus], depth: usize) -> bool {
+    if until == Until::Stopped {
+        return false;
+    }
+    let lost = |name: &String| {
+        let found = all.iter().find(|other| other.name == *name && !other.ready);
+        found.is_some_and(|other| hopeless(other, Until::Ready, all, depth + 1))
+    };
+    match service.state.as_str() {
+        "failed" => true,
+        "stopped" => service.goal == "down",
+        // The graph has no cycles; the depth is a guard against a server that says otherwise.
+        "waiting" => depth < all.len() && service.waiting_on.iter().any(lost),
+        _ => !service.enabled,
+    }
+}
+
+fn never(service: &ServiceStatus, until: Until) -> Error {
+    let name = shown(&service.name);
+    let what = if until == Until::Healthy {
+        "healthy"
+    } else {
+        "ready"
+    };
+    let why = match (&service.held, &service.reason) {
+        (Some(held), _) => format!("stopped by {} at {}", held.by, held.at),
+        (_, Some(reason)) if !reason.is_empty() => format!("{}: {reason}", service.state),
+        _ if service.waiting_on.is_empty() => table::state(service).to_owned(),
+        _ => format!("{} on {}", service.state, service.waiting_on.join(", ")),
+    };
+    Error::new(
+        Kind::NotReady,
+        format!("{name} does not become {what} by itself: {why}"),
+    )
+    .hint(format!("see: ctl why {name}"))
+}
+
+fn timed_out(context: &Context, pending: &str) -> Error {
+    let timeout = context.timeout.unwrap_or_default();
+    let what = if pending.is_empty() {
+        "the supervisor has not answered"
+    } else {
+        pending
+    };
+    Error::new(
+        Kind::TimedOut,
+        format!("timed out after {timeout:?}, still waiting: {what}"),
+    )
+}
+
+fn arrived(context: &Context, reply: &StatusReply, named: bool) -> Result<u8, Error> {
+    let text = match context.format {
+        Format::Json => json::value(reply, context.terminal())?,
+        Format::Runit => runit::status(&reply.supervisor, &reply.services, named),
+        Format::Table => table::status(reply, context.terminal(), Timestamp::now()),
+    };
+    context.print(&text)?;
+    Ok(0)
+}
+
+/// Until the supervisor answers again; fails as `get` does.
+pub(super) async fn reachable(context: &Context) -> Result<(), Error> {
+    context
+        .client
+        .get::<serde_json::Value>("/v1/services")
+        .await
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Answer, Fake, every_state, service, supervisor};
+
+    fn reply(services: Vec<ServiceStatus>) -> Answer {
+        let reply = StatusReply {
+            supervisor: supervisor(),
+            services,
+        };
+        Answer::Whole(200, serde_json::to_string(&reply).unwrap())
+    }
+
+    fn starting() -> ServiceStatus {
+        ServiceStatus {
+            state: "starting".into(),
+            ready: false,
+            ..service("mattermost")
+        }
+    }
+
+    fn events() -> Answer {
+        let event = r#"{"seq":1,"at":"","service":"mattermost","kind":"state","state":"running","ready":true,"pid":1,"detail":""}"#;
+        Answer::Cut(format!("{event}\n"))
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_waited_for() {
+        let ran = Fake::new(vec![events(), reply(vec![service("mattermost")])]).ctl("wait");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        assert!(ran.out.contains("mattermost"));
+    }
+
+    #[test]
+    fn it_looks_again_when_something_has_happened() {
+        let fake = Fake::new(vec![
+            events(),
+            reply(vec![starting()]),
+            reply(vec![service("mattermost")]),
+        ]);
+        assert_eq!(fake.ctl("wait mattermost").code, 0);
+        assert_eq!(
+            fake.requests(),
+            [
+                "GET /v1/events?follow=true&n=0 HTTP/1.1",
+                "GET /v1/services HTTP/1.1",
+                "GET /v1/services HTTP/1.1",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_timeout_is_7_and_names_what_is_missing() {
+        let fake = Fake::new(vec![events(), reply(vec![starting()]), Answer::Silence]);
+        let ran = fake.ctl("wait --timeout 150ms");
+        assert_eq!(ran.code, 7);
+        assert!(
+            ran.err.contains("still waiting: mattermost (starting)"),
+            "{}",
+            ran.err
+        );
+    }
+
+    #[test]
+    fn what_cannot_come_is_3_at_once() {
+        for name in ["broken", "held", "redis"] {
+            let fake = Fake::new(vec![events(), reply(every_state())]);
+            let ran = fake.ctl(&format!("wait {name}"));
+            assert_eq!(ran.code, 3, "{name}");
+            assert!(
+                ran.err.contains(&format!("hint: see: ctl why {name}")),
+                "{}",
+                ran.err
+            );
+        }
+    }
+
+    #[test]
+    fn waiting_on_what_is_held_is_as_hopeless() {
+        let mut services = every_state();
+        for service in &mut services {
+            if service.name == "waits" {
+                service.waiting_on = vec!["held".into()];
+            }
+        }
+        let waits = services
+            .iter()
+            .find(|service| service.name == "waits")
+            .unwrap();
+        assert!(hopeless(waits, Until::Ready, &services, 0));
+        assert!(
+            !hopeless(&services[2], Until::Ready, &services, 0),
+            "backoff tries again"
+        );
+    }
+
+    #[test]
+    fn degraded_is_ready_but_not_healthy() {
+        let degraded = &every_state()[1];
+        assert!(is(degraded, Until::Ready));
+        assert!(!is(degraded, Until::Healthy));
+        assert!(!is(degraded, Until::Stopped));
+    }
+}

@@ -1,0 +1,111 @@
+//! From the types of the API to text. Nothing here does I/O or reads a clock. What the server says
+//! comes from programs and files, so it passes through [`shown`] before it reaches a terminal.
+
+pub(crate) mod json;
+pub(crate) mod runit;
+pub(crate) mod table;
+
+use std::borrow::Cow;
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+
+pub(crate) const RED: Style = AnsiColor::Red.on_default();
+pub(crate) const RED_BOLD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const PLAIN: Style = Style::new();
+pub(crate) const HINT: Style = CYAN.bold();
+
+/// The text with everything that a terminal would obey written out: control characters other than
+/// tab, and those that turn the direction of writing.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if !obeyed(character) {
+            shown.push(character);
+        } else if (character as u32) < 0x100 {
+            shown.push_str(&format!("\\x{:02x}", character as u32));
+        } else {
+            shown.push_str(&format!("\\u{{{:x}}}", character as u32));
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The same for a text of several lines.
+pub(crate) fn shown_lines(text: &str) -> String {
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+fn obeyed(character: char) -> bool {
+    character.is_control() && character != '\t'
+        || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text in a style.
+pub(crate) fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Seconds as people say them: the two largest units.
+pub(crate) fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    if days > 0 {
+        format!("{days}d{}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h{}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m{}s", seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+/// How long ago that was; the stamp itself where it cannot be read.
+pub(crate) fn ago(at: &str, now: Timestamp) -> String {
+    let Ok(then) = at.parse::<Timestamp>() else {
+        return shown(at).into_owned();
+    };
+    let seconds = now.duration_since(then).as_secs();
+    format!("{} ago", span(u64::try_from(seconds).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_shown_not_executed() {
+        assert_eq!(
+            shown("\x1b[2Jgone\r\u{9b}31m\ttab ä"),
+            "\\x1b[2Jgone\\x0d\\x9b31m\ttab ä"
+        );
+        assert_eq!(shown("\u{202e}drowssap"), "\\u{202e}drowssap");
+        assert_eq!(shown("\0\x7f"), "\\x00\\x7f");
+        assert!(matches!(shown("plain"), Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn spans_are_short() {
+        assert_eq!(span(0), "0s");
+        assert_eq!(span(59), "59s");
+        assert_eq!(span(61), "1m1s");
+        assert_eq!(span(3600), "1h0m");
+        assert_eq!(span(90_061), "1d1h");
+    }
+
+    #[test]
+    fn a_time_in_the_future_is_now() {
+        let now: Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
+        assert_eq!(ago("2026-11-22T00:00:05Z", now), "0s ago");
+        assert_eq!(ago("2026-11-21T23:58:00.5Z", now), "1m59s ago");
+        assert_eq!(ago("yesterday", now), "yesterday");
+    }
+}

@@ -1,0 +1,131 @@
+//! The lines of `gitlab-ctl status` and of `sv start|stop|restart`, for the monitors that parse
+//! them:
+//!
+//! ```text
+//! state: name: [(pid N) ]Ns[, normally up][, want up|, want down][, got TERM][; run: log: (pid N) Ns]
+//! ```
+//!
+//! The keeper stands for every log service: it is the one that reads the logs. Disabled services
+//! and completed oneshots have no line, as there was none for them, unless they are asked for.
+
+use api::{ActionResult, ServiceStatus, SupervisorStatus, Verdict};
+
+/// One line for each service; `named` says that these were asked for by name.
+pub(crate) fn status(
+    supervisor: &SupervisorStatus,
+    services: &[ServiceStatus],
+    named: bool,
+) -> String {
+    let log = format!(
+        "run: log: (pid {}) {}s",
+        supervisor.keeper_pid, supervisor.uptime_seconds
+    );
+    let mut text = String::new();
+    for service in services {
+        let name = &service.name;
+        if !named && (!service.enabled || service.state == "completed") {
+            continue;
+        }
+        if service.enabled {
+            let seconds = service.uptime_seconds.unwrap_or_default();
+            let up = service.goal == "up";
+            let main = main(name, &service.state, service.pid, seconds, up);
+            text.push_str(&format!("{main}; {log}\n"));
+        } else {
+            text.push_str(&format!("{name} disabled\n"));
+        }
+    }
+    text
+}
+
+/// One line for each result of a start, stop or restart (`up`: it was to be up after it).
+pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
+    let line = |result: &ActionResult| {
+        let verdict = match result.verdict {
+            Verdict::Done | Verdict::Already => "ok",
+            Verdict::Failed | Verdict::Pending => "timeout",
+        };
+        let ActionResult {
+            service,
+            state,
+            pid,
+            seconds,
+            ..
+        } = result;
+        format!("{verdict}: {}\n", main(service, state, *pid, *seconds, up))
+    };
+    results.iter().map(line).collect()
+}
+
+fn main(name: &str, state: &str, pid: Option<i32>, seconds: u64, up: bool) -> String {
+    let Some(pid) = pid else {
+        let wanted = match (state, up) {
+            ("completed", _) => "",
+            (_, true) => ", normally up, want up",
+            (_, false) => ", normally up",
+        };
+        return format!("down: {name}: {seconds}s{wanted}");
+    };
+    let wanted = if up { "" } else { ", want down" };
+    let got = if state == "stopping" {
+        ", got TERM"
+    } else {
+        ""
+    };
+    format!("run: {name}: (pid {pid}) {seconds}s{wanted}{got}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{every_state, result, supervisor};
+
+    #[test]
+    fn status_lines_are_those_of_gitlab_ctl() {
+        insta::assert_snapshot!(status(&supervisor(), &every_state(), false), @r"
+        run: mattermost: (pid 123) 45s; run: log: (pid 100) 90061s
+        run: degraded: (pid 123) 45s; run: log: (pid 100) 90061s
+        down: nginx: 45s, normally up, want up; run: log: (pid 100) 90061s
+        down: broken: 45s, normally up, want up; run: log: (pid 100) 90061s
+        down: waits: 45s, normally up, want up; run: log: (pid 100) 90061s
+        down: held: 45s, normally up; run: log: (pid 100) 90061s
+        down: spawning: 45s, normally up, want up; run: log: (pid 100) 90061s
+        run: starts: (pid 55) 45s; run: log: (pid 100) 90061s
+        run: reloads: (pid 123) 45s; run: log: (pid 100) 90061s
+        run: stops: (pid 56) 45s, want down, got TERM; run: log: (pid 100) 90061s
+        ");
+    }
+
+    #[test]
+    fn what_is_named_always_has_a_line() {
+        let mut services = every_state();
+        services.retain(|service| ["setup", "redis"].contains(&service.name.as_str()));
+        insta::assert_snapshot!(status(&supervisor(), &services, true), @r"
+        down: setup: 45s; run: log: (pid 100) 90061s
+        redis disabled
+        ");
+    }
+
+    #[test]
+    fn results_are_ok_or_timeout() {
+        let text = results(
+            &[
+                result("mattermost", Verdict::Done, "running", Some(1)),
+                result("nginx", Verdict::Failed, "backoff", None),
+            ],
+            true,
+        ) + &results(
+            &[
+                result("postgresql", Verdict::Done, "stopped", None),
+                result("redis", Verdict::Pending, "stopping", Some(7)),
+            ],
+            false,
+        );
+        insta::assert_snapshot!(text, @r"
+        ok: run: mattermost: (pid 1) 1s
+        timeout: down: nginx: 1s, normally up, want up
+        ok: down: postgresql: 1s, normally up
+        timeout: run: redis: (pid 7) 1s, want down, got TERM
+        ");
+    }
+}

@@ -1,0 +1,161 @@
+//! From arguments to a [`Cli`], or to what a wrong or questioning command line is answered.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
+
+use crate::{
+    cli::{self, Cli},
+    error::{Error, Kind},
+};
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Help, version, or clap's own words about a mistake.
+    Shown {
+        /// Styled text.
+        text: String,
+        /// 0 for help and version.
+        code: u8,
+    },
+    /// Our own words about a mistake.
+    Error(Error),
+}
+
+/// Reads the command line.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
+    let parsed = cli::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| explain(arguments, &error))
+}
+
+fn explain(arguments: &[OsString], error: &clap::Error) -> Stop {
+    let words = words(arguments);
+    let ours = match error.kind() {
+        ErrorKind::InvalidSubcommand => swapped(&words),
+        ErrorKind::MissingRequiredArgument => words.first().and_then(|verb| nameless(verb)),
+        _ => None,
+    };
+    if let Some(error) = ours {
+        return Stop::Error(error);
+    }
+    Stop::Shown {
+        text: error.render().ansi().to_string(),
+        code: u8::try_from(error.exit_code()).unwrap_or(2),
+    }
+}
+
+/// `ctl mattermost restart`, as fingers do it that have learnt another tool.
+fn swapped(words: &[String]) -> Option<Error> {
+    let [name, verb, rest @ ..] = words else {
+        return None;
+    };
+    let command = Cli::command();
+    if !command
+        .get_subcommands()
+        .any(|known| known.get_name() == verb)
+    {
+        return None;
+    }
+    let corrected = [&[verb.clone(), name.clone()], rest].concat().join(" ");
+    Some(
+        Error::new(Kind::Usage, format!("there is no command `{name}`"))
+            .hint(format!("did you mean: ctl {corrected}?")),
+    )
+}
+
+/// A command that never means all, without a name.
+fn nameless(verb: &str) -> Option<Error> {
+    let why = match verb {
+        "reload" | "hup" | "int" | "term" | "kill" | "usr1" | "usr2" | "quit" => {
+            format!("`ctl {verb}` needs the name of a service; it never means all of them")
+        }
+        "why" => "`ctl why` needs the name of a service".to_owned(),
+        _ => return None,
+    };
+    Some(Error::new(Kind::Usage, why).hint(format!(
+        "ctl {verb} NAME; `ctl service-list` shows the names"
+    )))
+}
+
+/// The arguments that are no flags and no values of global flags.
+fn words(arguments: &[OsString]) -> Vec<String> {
+    let command = Cli::command();
+    let takes_value = |flag: &str| {
+        command.get_arguments().any(|known| {
+            known.get_long() == Some(flag.trim_start_matches('-'))
+                && known.get_action().takes_values()
+        })
+    };
+    let mut words = Vec::new();
+    let mut arguments = arguments
+        .iter()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy());
+    while let Some(argument) = arguments.next() {
+        if !argument.starts_with('-') {
+            words.push(argument.into_owned());
+        } else if takes_value(&argument) {
+            arguments.next();
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped(line: &str) -> (String, u8) {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        match parse(&arguments).unwrap_err() {
+            Stop::Shown { text, code } => (anstream::adapter::strip_str(&text).to_string(), code),
+            Stop::Error(error) => (
+                format!("{}\n{}", error.message, error.hints.join("\n")),
+                error.kind.exit_code(),
+            ),
+        }
+    }
+
+    #[test]
+    fn swapped_words_are_put_right() {
+        assert_eq!(
+            stopped("ctl --root /x mattermost restart"),
+            (
+                "there is no command `mattermost`\ndid you mean: ctl restart mattermost?".into(),
+                2
+            )
+        );
+    }
+
+    #[test]
+    fn a_mistyped_command_is_answered_with_the_nearest() {
+        let (text, code) = stopped("ctl statsu");
+        assert_eq!(code, 2);
+        assert!(text.contains("unrecognized subcommand 'statsu'"), "{text}");
+        assert!(text.contains("'status'"), "{text}");
+    }
+
+    #[test]
+    fn a_signal_or_reload_without_a_name_is_refused() {
+        for verb in [
+            "reload", "hup", "int", "term", "kill", "usr1", "usr2", "quit",
+        ] {
+            let (text, code) = stopped(&format!("ctl {verb}"));
+            assert_eq!(code, 2);
+            assert!(
+                text.starts_with(&format!("`ctl {verb}` needs the name")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_duration_is_refused() {
+        let (text, code) = stopped("ctl --timeout soon status");
+        assert_eq!(code, 2);
+        assert!(text.contains("90s"), "{text}");
+    }
+}
