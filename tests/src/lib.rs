@@ -1,1 +1,31 @@
 //! Drives the real binaries and real services from outside.
+//!
+//! A test makes a [`World`], writes service files into it, starts it, and asks it through `ctl`.
+//! Everything that a world has started is gone when it is dropped, also after a panic. The binaries
+//! are built beforehand (`./dev test` does that); a missing one fails the test with how to make it.
+
+mod ask;
+mod binaries;
+mod ctl;
+mod events;
+mod files;
+mod patience;
+mod ports;
+mod processes;
+mod programs;
+mod skip;
+mod status;
+mod world;
+
+pub use api::{LastExit, ServiceEvent, ServiceStatus, StatusReply};
+pub use binaries::binary;
+pub use ctl::{Ctl, run, run_for};
+pub use events::Events;
+pub use files::{Stamp, child_command, lines, stamps};
+pub use patience::{LIMIT, eventually, within};
+pub use ports::{free_port, http_get};
+pub use processes::{alive, children, command_line, kill, processes_of, status_field};
+pub use programs::{Missing, nginx, postgres};
+pub use skip::must_run_all;
+pub use status::StatusExt;
+pub use world::World;

@@ -28,6 +28,7 @@
 //! | `env`, `id` | prints the environment; ids, limits and masks |
 //! | `listen=PORT`, `http=PORT:STATUS:BODY` | serves on 127.0.0.1 until it is ended; `STATUS` may be `@FILE`, read at each request |
 //! | `delay=MS`, `sleep` | does nothing for that long, for ever |
+//! | `world=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
 //!
 //! The verbs that leave a process take `=PATH`: its pid is appended to that file.
 
@@ -92,6 +93,7 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
             signals.wait(Some(Instant::now() + millis(time)?), None)?;
             std::process::exit(number(code)?)
         }
+        "world" => Ok(()),
         "kill-self" => signals::kill_self(signals::by_name(argument)?),
         "shift-exit" => {
             let (path, code) = pair(argument)?;

@@ -1,0 +1,93 @@
+//! Following the event stream, as `ctl events --follow` prints it.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+use api::ServiceEvent;
+
+use crate::processes;
+
+/// A stream of events. It ends when the control process does.
+pub struct Events {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+/// What came of waiting for the next event.
+pub enum Next {
+    /// One event.
+    Event(Box<ServiceEvent>),
+    /// None in time.
+    Quiet,
+    /// The stream is over.
+    End,
+}
+
+impl Events {
+    pub(crate) fn follow(command: &mut Command) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = processes::spawn(command);
+        let (sender, lines) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    /// The next event. A line that is none fails the test.
+    pub fn next_within(&mut self, limit: Duration) -> Next {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(event) => Next::Event(Box::new(event)),
+                Err(error) => panic!("not an event: {error}: {line}"),
+            },
+            Err(RecvTimeoutError::Timeout) => Next::Quiet,
+            Err(RecvTimeoutError::Disconnected) => Next::End,
+        }
+    }
+
+    /// All events until one that is wanted; fails the test if there is none in time.
+    #[track_caller]
+    pub fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&ServiceEvent) -> bool,
+    ) -> Vec<ServiceEvent> {
+        let end = Instant::now() + limit;
+        let mut seen = Vec::new();
+        loop {
+            match self.next_within(end.saturating_duration_since(Instant::now())) {
+                Next::Event(event) => {
+                    let done = wanted(&event);
+                    seen.push(*event);
+                    if done {
+                        return seen;
+                    }
+                }
+                Next::Quiet => panic!("{what}: no such event within {limit:?}; seen: {seen:#?}"),
+                Next::End => panic!("{what}: the event stream has ended; seen: {seen:#?}"),
+            }
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

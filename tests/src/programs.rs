@@ -1,0 +1,43 @@
+//! Real servers that some tests use.
+
+use std::{fmt, path::PathBuf};
+
+/// Why a program cannot be used here.
+#[derive(Debug)]
+pub struct Missing(String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// The directory of the newest `PostgreSQL`'s programs.
+pub fn postgres() -> Result<PathBuf, Missing> {
+    let mut found: Vec<(u32, PathBuf)> = Vec::new();
+    for version in std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let bin = version.path().join("bin");
+        let number = version.file_name().to_string_lossy().parse().unwrap_or(0);
+        if bin.join("postgres").is_file() {
+            found.push((number, bin));
+        }
+    }
+    found.sort();
+    let fixed = ["/usr/bin", "/usr/local/bin"].map(PathBuf::from);
+    let other = fixed
+        .into_iter()
+        .find(|bin| bin.join("postgres").is_file() && bin.join("initdb").is_file());
+    let best = found.pop().map(|(_, bin)| bin).or(other);
+    best.ok_or_else(|| Missing("no PostgreSQL: install the package postgresql".to_owned()))
+}
+
+/// nginx's program.
+pub fn nginx() -> Result<PathBuf, Missing> {
+    let places = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].map(PathBuf::from);
+    let found = places.into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| Missing("no nginx: install the package nginx-light".to_owned()))
+}

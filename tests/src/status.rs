@@ -1,0 +1,34 @@
+//! Reading a status.
+
+use api::{ServiceStatus, StatusReply};
+
+/// Short words for what tests ask of a status.
+pub trait StatusExt {
+    /// One service; fails the test if there is none of that name.
+    fn service(&self, name: &str) -> &ServiceStatus;
+
+    /// Its state.
+    fn state(&self, name: &str) -> &str {
+        &self.service(name).state
+    }
+
+    /// Its main process; fails the test if there is none.
+    fn pid(&self, name: &str) -> i32 {
+        let service = self.service(name);
+        service
+            .pid
+            .unwrap_or_else(|| panic!("{name} has no process: {service:#?}"))
+    }
+
+    /// Whether it runs (or has completed) and is ready.
+    fn ready(&self, name: &str) -> bool {
+        self.service(name).ready
+    }
+}
+
+impl StatusExt for StatusReply {
+    fn service(&self, name: &str) -> &ServiceStatus {
+        let found = self.services.iter().find(|service| service.name == name);
+        found.unwrap_or_else(|| panic!("no service {name} in the status: {self:#?}"))
+    }
+}

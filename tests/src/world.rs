@@ -1,0 +1,310 @@
+//! A supervisor on a root of its own.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::{
+    binaries::binary,
+    files, patience,
+    processes::{self, kill},
+};
+
+/// Patience with an orderly end, when a world is dropped.
+const ORDERLY: Duration = Duration::from_secs(2);
+
+/// A root with a configuration and, once started, a supervisor. Dropping it ends everything.
+pub struct World {
+    directory: TempDir,
+    catalog: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    init: UnixDatagram,
+    keeper: Option<Child>,
+    control_groups: Vec<PathBuf>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// An empty root: no site settings, no services, no catalogue.
+    pub fn new() -> Self {
+        // A socket's path may have 107 bytes: not under a long TMPDIR.
+        let directory = tempfile::Builder::new()
+            .prefix("mv")
+            .tempdir_in("/tmp")
+            .expect("/tmp can be written");
+        // Services that run as other users must be able to enter.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
+            .expect("it is ours");
+        let init = UnixDatagram::bind(directory.path().join("init")).expect("a socket can be made");
+        init.set_nonblocking(true).expect("a socket can be set");
+        let world = Self {
+            directory,
+            catalog: None,
+            environment: Vec::new(),
+            init,
+            keeper: None,
+            control_groups: Vec::new(),
+        };
+        fs::create_dir_all(world.path("etc/mattervisor/services.d"))
+            .expect("a directory can be made");
+        fs::create_dir(world.path("catalog")).expect("a directory can be made");
+        world.site("");
+        world
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A path under the root.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.root().join(below)
+    }
+
+    /// The same as text, for verbs and service files.
+    pub fn file(&self, below: &str) -> String {
+        self.path(below).display().to_string()
+    }
+
+    /// Takes services from this catalogue instead of an empty one.
+    pub fn use_catalog(&mut self, path: &Path) -> &mut Self {
+        self.catalog = Some(path.to_owned());
+        self
+    }
+
+    /// Gives the supervisor a variable.
+    pub fn env(&mut self, name: &str, value: &str) -> &mut Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Writes the site file.
+    pub fn site(&self, text: &str) -> &Self {
+        let path = self.path("etc/mattervisor/mattervisor.toml");
+        fs::write(&path, text).expect("the site file can be written");
+        self
+    }
+
+    /// Writes a service file.
+    pub fn service(&self, name: &str, text: &str) -> &Self {
+        let path = self.path(&format!("etc/mattervisor/services.d/{name}.toml"));
+        fs::write(path, text).expect("a service file can be written");
+        self
+    }
+
+    /// Removes a service file.
+    pub fn without(&self, name: &str) -> &Self {
+        let path = self.path(&format!("etc/mattervisor/services.d/{name}.toml"));
+        fs::remove_file(path).expect("a service file can be removed");
+        self
+    }
+
+    /// Writes the service file of a `testchild`: its verbs, then further keys and tables.
+    pub fn child(&self, name: &str, verbs: &[&str], more: &str) -> &Self {
+        let command = files::child_command(self.root(), verbs);
+        self.service(name, &format!("{command}{more}\n"))
+    }
+
+    /// The command that starts the supervisor here.
+    pub fn supervisor(&self) -> Command {
+        let mut command = Command::new(binary("supervisor"));
+        command
+            .arg("--root")
+            .arg(self.root())
+            .arg("--catalog")
+            .arg(self.catalog());
+        command.env("NOTIFY_SOCKET", self.path("init"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.catalog.clone().unwrap_or_else(|| self.path("catalog"))
+    }
+
+    /// Starts the supervisor and returns once it answers.
+    #[track_caller]
+    pub fn start(&mut self) -> &mut Self {
+        assert!(self.keeper.is_none(), "it runs already");
+        let log = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.path("supervisor.log"));
+        let log = log.expect("a file can be made");
+        let mut command = self.supervisor();
+        command.stdin(Stdio::null());
+        command.stdout(log.try_clone().expect("a descriptor can be had"));
+        command.stderr(log);
+        let mut child = processes::spawn(&mut command);
+        let answered = patience::within(patience::LIMIT, || match child.try_wait() {
+            Ok(None) => (self.ctl(&["status"]).code != 5).then_some(Ok(())),
+            Ok(Some(status)) => Some(Err(status)),
+            Err(error) => panic!("cannot wait for the supervisor: {error}"),
+        });
+        let pid = i32::try_from(child.id()).expect("pids are positive");
+        self.control_groups.extend(control_group(pid));
+        self.keeper = Some(child);
+        match answered {
+            Some(Ok(())) => {}
+            Some(Err(status)) => {
+                self.keeper = None;
+                panic!(
+                    "the supervisor has ended at once: {status}\n{}",
+                    self.supervisor_log()
+                );
+            }
+            None => panic!("the supervisor does not answer\n{}", self.supervisor_log()),
+        }
+        self
+    }
+
+    /// Starts the supervisor and returns once every service has settled.
+    #[track_caller]
+    pub fn start_ready(&mut self) -> &mut Self {
+        self.start();
+        self.wait_settled()
+    }
+
+    /// Returns once the supervisor has told its init READY=1.
+    #[track_caller]
+    pub fn wait_settled(&mut self) -> &mut Self {
+        let ready = patience::within(patience::LIMIT, || {
+            self.init_messages()
+                .iter()
+                .any(|message| message.lines().any(|line| line == "READY=1"))
+                .then_some(())
+        });
+        assert!(
+            ready.is_some(),
+            "no READY=1 from the supervisor\n{}\n{}",
+            self.ctl(&["status"]).both(),
+            self.supervisor_log()
+        );
+        self
+    }
+
+    /// What the supervisor has told its init since the last call.
+    pub fn init_messages(&self) -> Vec<String> {
+        let mut messages = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count) = self.init.recv(&mut buffer) {
+            messages.push(String::from_utf8_lossy(&buffer[..count]).into_owned());
+        }
+        messages
+    }
+
+    /// Pid of the keeper, the process that was started.
+    #[track_caller]
+    pub fn keeper_pid(&self) -> i32 {
+        let keeper = self.keeper.as_ref().expect("the supervisor is started");
+        i32::try_from(keeper.id()).expect("pids are positive")
+    }
+
+    /// Pid of the control process.
+    #[track_caller]
+    pub fn control_pid(&self) -> i32 {
+        self.status().supervisor.pid
+    }
+
+    /// Sends the keeper a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.keeper_pid(), signal);
+    }
+
+    /// Waits for the end of the keeper; its exit code, or 128 + the number of the signal.
+    #[track_caller]
+    pub fn wait_end(&mut self, limit: Duration) -> i32 {
+        use std::os::unix::process::ExitStatusExt;
+
+        let mut keeper = self.keeper.take().expect("the supervisor is started");
+        let Some(status) = patience::within(limit, || keeper.try_wait().ok().flatten()) else {
+            self.keeper = Some(keeper);
+            panic!(
+                "the supervisor has not ended within {limit:?}\n{}",
+                self.supervisor_log()
+            );
+        };
+        status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    }
+
+    /// SIGTERM and the exit code.
+    #[track_caller]
+    pub fn stop(&mut self) -> i32 {
+        self.signal(Signal::SIGTERM);
+        self.wait_end(Duration::from_secs(60))
+    }
+
+    /// Every process that belongs to this root, the supervisor included.
+    pub fn processes(&self) -> Vec<i32> {
+        processes::processes_of(self.root()).into_iter().collect()
+    }
+
+    /// What of this root still lives after its supervisor is gone, in words; empty if all is clean.
+    pub fn leftovers(&self) -> Vec<String> {
+        let left = self.processes().into_iter();
+        left.map(|pid| format!("{pid}: {}", processes::command_line(pid)))
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            if !std::thread::panicking() {
+                kill(i32::try_from(keeper.id()).unwrap_or(0), Signal::SIGTERM);
+                let _ = patience::within(ORDERLY, || keeper.try_wait().ok().flatten());
+            }
+            let _ = keeper.kill();
+            let _ = keeper.wait();
+        }
+        // What lived on, and what it makes meanwhile.
+        let _ = patience::within(Duration::from_secs(10), || {
+            let left = processes::processes_of(self.directory.path());
+            for pid in &left {
+                kill(*pid, Signal::SIGKILL);
+            }
+            left.is_empty().then_some(())
+        });
+        for group in &self.control_groups {
+            remove_groups(group);
+        }
+    }
+}
+
+/// The daemon's own group in the unified hierarchy, if it has made itself one.
+fn control_group(pid: i32) -> Option<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let own = path
+        .split('/')
+        .position(|part| part.starts_with("mattervisor-"))?;
+    let parts: Vec<&str> = path.split('/').take(own + 1).collect();
+    let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+    let candidates = mounts.map(|mount| Path::new(mount).join(parts.join("/")));
+    candidates.into_iter().find(|path| path.is_dir())
+}
+
+/// Removes groups from the leaves up; one that is not empty stays.
+fn remove_groups(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(path);
+}
