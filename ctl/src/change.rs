@@ -275,7 +275,7 @@ impl Interrupt {
 
     async fn came(&self) {
         if self.0.ready(Interest::READABLE).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

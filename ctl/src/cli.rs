@@ -1,5 +1,7 @@
 //! The command line: one definition, from which parsing, help, completion and man page come.
 
+use std::fmt::Write as _;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -19,6 +21,10 @@ Exit codes:
   0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
   4 no such service    5 supervisor not reachable    6 not allowed    7 timed out";
 
+/// An empty variable counts as none, which clap's own `env` would refuse.
+const ROOT_HELP: &str = "Directory that stands before etc/mattervisor, run/mattervisor and the \
+    others [env: MATTERVISOR_ROOT] [default: /]";
+
 /// Control the services that the supervisor runs
 #[derive(Debug, Parser)]
 #[command(name = "ctl", version, after_help = AFTER_HELP)]
@@ -34,15 +40,9 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Directory that stands before etc/mattervisor, run/mattervisor and the others
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "MATTERVISOR_ROOT",
-        default_value = "/"
-    )]
-    pub(crate) root: PathBuf,
+    /// Directory that stands before etc/mattervisor and the others
+    #[arg(long, global = true, value_name = "DIR", help = ROOT_HELP)]
+    pub(crate) root: Option<PathBuf>,
     /// Control socket [default: ROOT/run/mattervisor/ctl.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
@@ -50,13 +50,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) catalog: Option<PathBuf>,
     /// How to print: a table for people, JSON, or gitlab-ctl's lines
-    #[arg(
-        long,
-        global = true,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_possible_values = false
-    )]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
     pub(crate) format: Format,
     /// Return as soon as the change is accepted
     #[arg(long, global = true)]
@@ -236,13 +230,13 @@ pub(crate) fn command() -> clap::Command {
 fn groups(command: &clap::Command) -> String {
     let mut text = String::new();
     for (heading, names) in GROUPS {
-        text.push_str(&format!("\n{heading}:\n"));
+        let _ = writeln!(text, "\n{heading}:");
         for name in *names {
             let about = command
                 .find_subcommand(name)
                 .and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            text.push_str(&format!("  {name:<14}{about}\n"));
+            let _ = writeln!(text, "  {name:<14}{about}");
         }
     }
     text
@@ -335,7 +329,7 @@ mod tests {
 
         Options:
               --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
-                                    others [env: MATTERVISOR_ROOT=] [default: /]
+                                    others [env: MATTERVISOR_ROOT] [default: /]
               --socket <PATH>       Control socket [default: ROOT/run/mattervisor/ctl.sock]
               --catalog <DIR>       Catalogue of services, for check-config
               --format <FORMAT>     How to print: a table for people, JSON, or gitlab-ctl's lines [default:

@@ -4,6 +4,8 @@
 //! the backlog. A read that is cut off is asked again for a while; a change never is
 //! (`change.rs`). Limits: the constants below.
 
+use std::fmt::Write as _;
+
 use std::{
     io,
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
@@ -298,7 +300,7 @@ pub(crate) fn escaped(word: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~,".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

@@ -1,6 +1,8 @@
 //! Where text goes: stdout for what was asked, stderr for what is said on the way. Colour and
 //! layout depend on whether a person is looking; styles are stripped here when none is.
 
+use std::fmt::Write as _;
+
 use std::io::{self, IsTerminal, Write};
 
 use crate::{
@@ -66,7 +68,7 @@ impl Output {
         let mut text = format!("{RED_BOLD}error:{RED_BOLD:#} {message}");
         for hint in &error.hints {
             let hint = shown_lines(hint);
-            text.push_str(&format!("\n{HINT}hint:{HINT:#} {hint}"));
+            let _ = write!(text, "\n{HINT}hint:{HINT:#} {hint}");
         }
         self.note(&text);
     }

@@ -1,5 +1,7 @@
 //! `ctl check-config`: what is wrong with the configuration files.
 
+use std::fmt::Write as _;
+
 use api::{CheckReply, Problem};
 
 use super::Context;
@@ -42,11 +44,11 @@ fn problem(problem: &Problem) -> String {
     };
     text.push_str(&styled(style, &format!("{}:", shown(&problem.severity))));
     if !problem.key.is_empty() {
-        text.push_str(&format!(" {}:", shown(&problem.key)));
+        let _ = write!(text, " {}:", shown(&problem.key));
     }
-    text.push_str(&format!(" {}\n", shown(&problem.message)));
+    let _ = writeln!(text, " {}", shown(&problem.message));
     if let Some(hint) = &problem.hint {
-        text.push_str(&format!("    {}\n", shown(hint)));
+        let _ = writeln!(text, "    {}", shown(hint));
     }
     text
 }

@@ -1,5 +1,7 @@
 //! `ctl events`: what has happened.
 
+use std::fmt::Write as _;
+
 use api::ServiceEvent;
 
 use super::Context;
@@ -31,7 +33,7 @@ pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Err
             Some(failure) => return Err(context.client.explain(failure)),
             None => return Ok(0),
         }
-        path = "/v1/events?follow=true&n=0".to_owned();
+        "/v1/events?follow=true&n=0".clone_into(&mut path);
         super::wait::reachable(context).await?;
         let gap = "the connection broke; events may be missing here";
         context.output.borrow_mut().note(&styled(YELLOW, gap));
@@ -65,10 +67,10 @@ fn line(event: &ServiceEvent) -> String {
     words.extend(event.pid.map(|pid| format!("(pid {pid})")));
     let mut text = words.join(" ");
     if !event.detail.is_empty() {
-        text.push_str(&format!(": {}", event.detail));
+        let _ = write!(text, ": {}", event.detail);
     }
     if let Some(by) = &event.by {
-        text.push_str(&format!(" (by {by})"));
+        let _ = write!(text, " (by {by})");
     }
     let (at, service) = (shown(&event.at), shown(service));
     format!(

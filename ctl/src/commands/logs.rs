@@ -1,5 +1,7 @@
 //! `ctl logs` and `ctl tail`: what services have written. What they wrote is shown, not executed.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
@@ -119,13 +121,13 @@ impl Printer<'_> {
             let style = *self.colours.entry(line.service.clone()).or_insert(next);
             let name = shown(&line.service);
             self.width = self.width.max(name.len());
-            text.push_str(&format!("{style}{name:<0$}{style:#}  ", self.width));
+            let _ = write!(text, "{style}{name:<0$}{style:#}  ", self.width);
         }
         if !line.at.is_empty() {
-            text.push_str(&format!("{DIM}{}{DIM:#} ", shown(&line.at)));
+            let _ = write!(text, "{DIM}{}{DIM:#} ", shown(&line.at));
         }
         let style = if line.marker { YELLOW } else { PLAIN };
-        text.push_str(&format!("{style}{}{style:#}\n", shown(&line.text)));
+        let _ = writeln!(text, "{style}{}{style:#}", shown(&line.text));
         text
     }
 }

@@ -67,15 +67,19 @@ impl Context {
 /// Does what was asked and answers the exit code.
 pub(crate) fn run(cli: Cli, output: Output) -> u8 {
     let Cli { global, command } = cli;
+    let root = global
+        .root
+        .or_else(root_of_environment)
+        .unwrap_or_else(|| PathBuf::from("/"));
     let socket = global
         .socket
-        .unwrap_or_else(|| global.root.join("run/mattervisor/ctl.sock"));
+        .unwrap_or_else(|| root.join("run/mattervisor/ctl.sock"));
     let context = Context {
         client: Client::new(socket),
         format: global.format,
         wait: !global.no_wait,
         timeout: global.timeout,
-        root: global.root,
+        root,
         catalog: global.catalog,
         output: RefCell::new(output),
     };
@@ -91,6 +95,13 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
         context.output.borrow_mut().error(&error);
         error.kind.exit_code()
     })
+}
+
+/// An empty variable is as good as none.
+fn root_of_environment() -> Option<PathBuf> {
+    std::env::var_os("MATTERVISOR_ROOT")
+        .filter(|root| !root.is_empty())
+        .map(PathBuf::from)
 }
 
 /// Commands that change or wait keep to `--timeout` themselves and say what is pending.

@@ -1,5 +1,7 @@
 //! `ctl service-list`: every service and whether it belongs to this host.
 
+use std::fmt::Write as _;
+
 use api::StatusReply;
 
 use super::Context;
@@ -14,35 +16,39 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let reply: StatusReply = context.client.get("/v1/services").await?;
     let text = match context.format {
         Format::Json => json::value(&reply.services, context.terminal())?,
-        Format::Runit => reply
-            .services
-            .iter()
-            .map(|service| {
-                format!(
-                    "{}{}\n",
-                    service.name,
-                    if service.enabled { "*" } else { "" }
-                )
-            })
-            .collect(),
+        Format::Runit => stars(&reply),
         Format::Table => list(&reply),
     };
     context.print(&text)?;
     Ok(0)
 }
 
+fn stars(reply: &StatusReply) -> String {
+    let mut text = String::new();
+    for service in &reply.services {
+        let star = if service.enabled { "*" } else { "" };
+        let _ = writeln!(text, "{}{star}", service.name);
+    }
+    text
+}
+
 fn list(reply: &StatusReply) -> String {
     let row = |service: &api::ServiceStatus| {
-        let enabled = match service.enabled {
-            true => table::plain("yes"),
-            false => (DIM, "no".to_owned()),
+        let enabled = if service.enabled {
+            table::plain("yes")
+        } else {
+            (DIM, "no".to_owned())
         };
         let (name, about) = (shown(&service.name), shown(&service.description));
         vec![table::plain(name), enabled, table::plain(about)]
     };
     let rows: Vec<_> = reply.services.iter().map(row).collect();
     let lines = table::columns(&["NAME", "ENABLED", "DESCRIPTION"], &rows);
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.join(
+        "
+",
+    ) + "
+"
 }
 
 #[cfg(test)]

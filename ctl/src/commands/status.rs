@@ -13,8 +13,7 @@ use crate::{
 
 /// Exit code 3 if an enabled service is not ready; a disabled one counts only when named.
 pub(crate) async fn run(context: &Context, names: &[String]) -> Result<u8, Error> {
-    let mut reply: StatusReply = context.client.get("/v1/services").await?;
-    reply.services = names::select(&context.client, reply.services, names).await?;
+    let reply: StatusReply = context.client.get(&names::status_path(names)).await?;
     let named = !names.is_empty();
     let text = match context.format {
         Format::Json => json::value(&reply, context.terminal())?,
@@ -32,16 +31,17 @@ pub(crate) async fn run(context: &Context, names: &[String]) -> Result<u8, Error
         }
     }
     let down = |service: &api::ServiceStatus| !service.ready && (service.enabled || named);
-    match reply.services.iter().any(down) {
-        true => Ok(Kind::NotReady.exit_code()),
-        false => Ok(0),
-    }
+    Ok(if reply.services.iter().any(down) {
+        Kind::NotReady.exit_code()
+    } else {
+        0
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Answer, Fake, every_state, service, supervisor};
+    use crate::testing::{Answer, Fake, every_state, supervisor};
 
     fn reply(services: Vec<api::ServiceStatus>) -> Answer {
         let reply = StatusReply {
@@ -74,49 +74,31 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_are_shown_and_count_and_a_second_name_counts_too() {
-        let ran = Fake::new(vec![reply(every_state())]).ctl("status mattermost setup");
-        assert_eq!(ran.code, 0);
-        assert_eq!(ran.out.lines().count(), 3);
-        let ran = Fake::new(vec![reply(every_state())]).ctl("status mattermost nginx");
-        assert_eq!(ran.code, 3);
+    fn several_names_are_asked_for_at_once() {
+        let fake = Fake::new(vec![reply(only("mattermost"))]);
+        assert_eq!(fake.ctl("status mattermost ngin*").code, 0);
+        assert_eq!(
+            fake.requests(),
+            ["GET /v1/services?services=mattermost,ngin%2A HTTP/1.1"]
+        );
     }
 
     #[test]
     fn a_disabled_service_that_is_named_is_3() {
-        let ran = Fake::new(vec![reply(every_state())]).ctl("status redis");
+        let ran = Fake::new(vec![reply(only("redis"))]).ctl("status redis");
         assert_eq!(ran.code, 3);
-    }
-
-    #[test]
-    fn a_pattern_names_several() {
-        let services = vec![
-            service("mattermost"),
-            service("mattermost-database"),
-            service("nginx"),
-        ];
-        let ran = Fake::new(vec![reply(services.clone())]).ctl("status matter*");
-        assert_eq!(ran.out.lines().count(), 3);
-        let ran = Fake::new(vec![reply(services)]).ctl("status x*");
-        assert_eq!(ran.code, 4);
-        assert!(ran.err.contains("no service matches `x*`"), "{}", ran.err);
     }
 
     #[test]
     fn the_server_judges_an_unknown_name() {
         let refused = r#"{"kind":"unknown-service","message":"no service `ngin`","hint":"did you mean `nginx`?"}"#;
-        let fake = Fake::new(vec![
-            reply(every_state()),
-            Answer::Whole(404, refused.into()),
-        ]);
-        let ran = fake.ctl("status ngin");
+        let ran = Fake::new(vec![Answer::Whole(404, refused.into())]).ctl("status ngin");
         assert_eq!(ran.code, 4);
         assert_eq!(ran.out, "");
         assert_eq!(
             ran.err,
             "error: no service `ngin`\nhint: did you mean `nginx`?\n"
         );
-        assert_eq!(fake.requests()[1], "GET /v1/services/ngin HTTP/1.1");
     }
 
     #[test]

@@ -98,12 +98,11 @@ async fn step(
             Err(failure) => return Err(context.client.explain(failure)),
         };
     }
-    let mut reply: StatusReply = context.client.get("/v1/services").await?;
-    let all = reply.services.clone();
-    reply.services = names::select(&context.client, reply.services, names).await?;
+    let mut reply: StatusReply = context.client.get(&names::status_path(names)).await?;
     if names.is_empty() {
         reply.services.retain(|service| service.enabled);
     }
+    let all = causes(context, &reply).await?;
     let missing: Vec<_> = reply
         .services
         .iter()
@@ -124,6 +123,21 @@ async fn step(
             names: shown(&names).into_owned(),
         }
     })
+}
+
+/// Everything that a waiting service may wait for.
+async fn causes(context: &Context, reply: &StatusReply) -> Result<Vec<ServiceStatus>, Error> {
+    let asked = &reply.services;
+    let known = |name: &String| asked.iter().any(|service| service.name == *name);
+    if asked
+        .iter()
+        .flat_map(|service| &service.waiting_on)
+        .all(known)
+    {
+        return Ok(asked.clone());
+    }
+    let all: StatusReply = context.client.get("/v1/services").await?;
+    Ok(all.services)
 }
 
 fn is(service: &ServiceStatus, until: Until) -> bool {
@@ -254,8 +268,8 @@ mod tests {
             fake.requests(),
             [
                 "GET /v1/events?follow=true&n=0 HTTP/1.1",
-                "GET /v1/services HTTP/1.1",
-                "GET /v1/services HTTP/1.1",
+                "GET /v1/services?services=mattermost HTTP/1.1",
+                "GET /v1/services?services=mattermost HTTP/1.1",
             ]
         );
     }
@@ -275,7 +289,9 @@ mod tests {
     #[test]
     fn what_cannot_come_is_3_at_once() {
         for name in ["broken", "held", "redis"] {
-            let fake = Fake::new(vec![events(), reply(every_state())]);
+            let mut services = every_state();
+            services.retain(|service| service.name == name);
+            let fake = Fake::new(vec![events(), reply(services)]);
             let ran = fake.ctl(&format!("wait {name}"));
             assert_eq!(ran.code, 3, "{name}");
             assert!(

@@ -1,5 +1,7 @@
 //! `ctl why`: the chain of causes.
 
+use std::fmt::Write as _;
+
 use api::Why;
 use jiff::Timestamp;
 
@@ -30,26 +32,23 @@ fn chain(why: &Why, now: Timestamp) -> String {
     for (depth, step) in why.chain.iter().enumerate() {
         let because = if depth == 0 { "" } else { "because " };
         let sentence = shown(&step.sentence);
-        text.push_str(&format!("{because}{}\n", styled(BOLD, &sentence)));
+        let _ = writeln!(text, "{because}{}", styled(BOLD, &sentence));
         if let Some(exit) = &step.service.last_exit {
             let (how, when) = (shown(&exit.reason), ago(&exit.at, now));
-            text.push_str(&format!(
-                "  last exit: {how}, {when} ({})\n",
-                shown(&exit.at)
-            ));
+            let _ = writeln!(text, "  last exit: {how}, {when} ({})", shown(&exit.at));
         }
         if !step.history.is_empty() {
             text.push_str("  what happened:\n");
         }
         for event in &step.history {
-            text.push_str(&format!("    {}\n", shown(event)));
+            let _ = writeln!(text, "    {}", shown(event));
         }
         if !step.log.is_empty() {
             text.push_str("  what it said last:\n");
         }
         for line in &step.log {
             let at = shown(&line.at);
-            text.push_str(&format!("    {DIM}{at}{DIM:#} {}\n", shown(&line.text)));
+            let _ = writeln!(text, "    {DIM}{at}{DIM:#} {}", shown(&line.text));
         }
     }
     text

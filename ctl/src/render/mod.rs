@@ -5,6 +5,8 @@ pub(crate) mod json;
 pub(crate) mod runit;
 pub(crate) mod table;
 
+use std::fmt::Write as _;
+
 use std::borrow::Cow;
 
 use anstyle::{AnsiColor, Style};
@@ -31,9 +33,9 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
         if !obeyed(character) {
             shown.push(character);
         } else if (character as u32) < 0x100 {
-            shown.push_str(&format!("\\x{:02x}", character as u32));
+            let _ = write!(shown, "\\x{:02x}", character as u32);
         } else {
-            shown.push_str(&format!("\\u{{{:x}}}", character as u32));
+            let _ = write!(shown, "\\u{{{:x}}}", character as u32);
         }
     }
     Cow::Owned(shown)

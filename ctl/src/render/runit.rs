@@ -8,6 +8,8 @@
 //! The keeper stands for every log service: it is the one that reads the logs. Disabled services
 //! and completed oneshots have no line, as there was none for them, unless they are asked for.
 
+use std::fmt::Write as _;
+
 use api::{ActionResult, ServiceStatus, SupervisorStatus, Verdict};
 
 /// One line for each service; `named` says that these were asked for by name.
@@ -30,9 +32,9 @@ pub(crate) fn status(
             let seconds = service.uptime_seconds.unwrap_or_default();
             let up = service.goal == "up";
             let main = main(name, &service.state, service.pid, seconds, up);
-            text.push_str(&format!("{main}; {log}\n"));
+            let _ = writeln!(text, "{main}; {log}");
         } else {
-            text.push_str(&format!("{name} disabled\n"));
+            let _ = writeln!(text, "{name} disabled");
         }
     }
     text

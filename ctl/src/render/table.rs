@@ -3,6 +3,8 @@
 //! In a pipe the table has one line a service and the reason in its last column; on a terminal the
 //! reason of whatever is not fine stands below it, in full.
 
+use std::fmt::Write as _;
+
 use anstyle::Style;
 use api::{ActionResult, ServiceStatus, StatusReply, Verdict};
 use jiff::Timestamp;
@@ -60,14 +62,14 @@ pub(crate) fn status(reply: &StatusReply, terminal: bool, now: Timestamp) -> Str
     let mut lines = columns(&titles, &rows).into_iter();
     let mut text = String::new();
     if let Some(header) = lines.next() {
-        text.push_str(&format!("{header}\n"));
+        let _ = writeln!(text, "{header}");
     }
     for (line, service) in lines.zip(&reply.services) {
-        text.push_str(&format!("{line}\n"));
+        let _ = writeln!(text, "{line}");
         let reason = reason(service, now);
         if terminal && !reason.is_empty() {
             let reason = styled(style(service), &reason);
-            text.push_str(&format!("    {reason}\n"));
+            let _ = writeln!(text, "    {reason}");
         }
     }
     if terminal {
@@ -201,10 +203,11 @@ fn summary(services: &[ServiceStatus]) -> String {
 
 /// The last word on an action, one line a service.
 pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
-    results
-        .iter()
-        .map(|result| format!("{}\n", result_line(result, up)))
-        .collect()
+    let mut text = String::new();
+    for result in results {
+        let _ = writeln!(text, "{}", result_line(result, up));
+    }
+    text
 }
 
 fn result_line(result: &ActionResult, up: bool) -> String {
