@@ -25,8 +25,9 @@ use super::{
     timed_io::TimedIo,
 };
 
-/// For what has been read and not parsed, and what is written and not sent, of one connection.
-const BUFFER_BYTES: usize = 16 << 10;
+/// For what has been read and not parsed, and what is written and not sent, of one connection. It
+/// starts small; a head with [`api::NAMES_MAX`] names of usual length in its query fits.
+const BUFFER_BYTES: usize = 64 << 10;
 /// Header lines of one request.
 const HEADERS_MAX: usize = 64;
 /// A connection too many is told so within this time, or closed.

@@ -1,5 +1,4 @@
-//! Which path is answered by what. The table of routes is in the crate `api`; [`ROUTES`] repeats
-//! it for error messages, and a test holds the two to the router.
+//! Which path is answered by what: one handler each, which asks the loop one thing.
 
 use std::{
     sync::Arc,
@@ -11,7 +10,7 @@ use api::{Action, ActionRequest, ErrorKind, LogLine, LogQuery, WhyStep};
 use axum::{
     Extension, Router,
     extract::State,
-    http::{Method, StatusCode, Uri},
+    http::StatusCode,
     response::Response,
     routing::{get, post},
 };
@@ -22,6 +21,7 @@ use super::{
     Shared,
     access::Credentials,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
+    paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
 };
@@ -35,23 +35,6 @@ const BACKLOG_DEFAULT: usize = 10;
 const LOG_LINES_MAX: usize = 1_000_000;
 /// Log lines of each service in the chain of causes.
 const WHY_LINES: usize = 20;
-
-/// All routes; a part in braces stands for anything.
-pub(super) const ROUTES: [(Method, &str); 13] = [
-    (Method::GET, "/v1/services"),
-    (Method::POST, "/v1/services"),
-    (Method::GET, "/v1/services/{name}"),
-    (Method::POST, "/v1/services/{name}/{action}"),
-    (Method::POST, "/v1/services/{name}/signal/{signal}"),
-    (Method::GET, "/v1/changes/{id}"),
-    (Method::GET, "/v1/events"),
-    (Method::GET, "/v1/logs"),
-    (Method::GET, "/v1/why/{name}"),
-    (Method::GET, "/v1/check"),
-    (Method::POST, "/v1/reconfigure"),
-    (Method::GET, "/healthz"),
-    (Method::GET, "/readyz"),
-];
 
 type Answer = Result<Response, Failure>;
 type Loop = State<Arc<Shared>>;
@@ -333,77 +316,6 @@ async fn readyz(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> A
         format!("`ctl why {first}` says why"),
     )
     .with_status(StatusCode::SERVICE_UNAVAILABLE))
-}
-
-async fn unknown_path(method: Method, uri: Uri) -> Failure {
-    let path = uri.path();
-    let hint = match nearest(path) {
-        Some((method, route)) => format!("did you mean {method} {route}?"),
-        None => "GET /v1/services lists the services".to_owned(),
-    };
-    Failure::usage(format!("there is nothing at {method} {path}"), hint)
-        .with_status(StatusCode::NOT_FOUND)
-}
-
-async fn wrong_method(method: Method, uri: Uri) -> Failure {
-    let path = uri.path();
-    let right: Vec<String> = ROUTES
-        .iter()
-        .filter(|(_, route)| filled(route, path) == path)
-        .map(|(method, route)| format!("{method} {route}"))
-        .collect();
-    Failure::usage(
-        format!("{path} cannot be asked with {method}"),
-        format!("use {}", right.join(" or ")),
-    )
-    .with_status(StatusCode::METHOD_NOT_ALLOWED)
-}
-
-/// The route that looks most like this path, if any does.
-fn nearest(path: &str) -> Option<(&'static Method, &'static str)> {
-    // Comparing takes time by the product of the lengths; no route is nearly that long.
-    if path.len() > 256 {
-        return None;
-    }
-    ROUTES
-        .iter()
-        .map(|(method, route)| {
-            (
-                strsim::damerau_levenshtein(path, &filled(route, path)),
-                method,
-                *route,
-            )
-        })
-        .filter(|(distance, _, route)| *distance * 2 <= route.len())
-        .min_by_key(|(distance, _, _)| *distance)
-        .map(|(_, method, route)| (method, route))
-}
-
-/// The route with this path's parts in place of its own variable ones.
-fn filled(route: &str, path: &str) -> String {
-    let mut parts = path.split('/');
-    let filled: Vec<&str> = route
-        .split('/')
-        .map(|part| match parts.next() {
-            Some(given) if part.starts_with('{') && !given.is_empty() => given,
-            _ => part,
-        })
-        .collect();
-    filled.join("/")
-}
-
-fn unknown_action(name: &str, action: &str) -> Failure {
-    let known = ["start", "stop", "restart", "reload", "signal/HUP"];
-    let near = known
-        .iter()
-        .min_by_key(|it| strsim::damerau_levenshtein(it, action))
-        .filter(|it| action.len() < 32 && strsim::damerau_levenshtein(it, action) <= 3);
-    let hint = match near {
-        Some(near) => format!("did you mean POST /v1/services/{name}/{near}?"),
-        None => format!("there are {}", known.join(", ")),
-    };
-    Failure::usage(format!("there is no action `{action}`"), hint)
-        .with_status(StatusCode::NOT_FOUND)
 }
 
 /// `SIGHUP`, `hup` and `HUP` are `HUP`.

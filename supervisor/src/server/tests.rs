@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     Access, Limits, Shared, accept_all,
     access::{Credentials, UserNames},
-    routes::ROUTES,
+    paths::ROUTES,
     slots::Slots,
 };
 use crate::ask::Ask;
@@ -87,10 +87,7 @@ impl Server {
         let both = async {
             // The server may hang up before it has read all.
             tokio::join!(write.write_all(bytes), async {
-                let mut buffer = [0; 4096];
-                while let Ok(n @ 1..) = read.read(&mut buffer).await {
-                    answer.extend_from_slice(&buffer[..n]);
-                }
+                while let Ok(1..) = read.read_buf(&mut answer).await {}
             })
         };
         let _ = within(both).await;

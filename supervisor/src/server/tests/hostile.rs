@@ -38,7 +38,7 @@ async fn what_is_not_http_or_too_long_is_refused_and_closed() {
     let server = Server::start(ROOT, Limits::REAL);
     let answer = server.send(b"\x16\x03\x01\x02 hello\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(64 << 10));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(128 << 10));
     let answer = server.send(long.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     let headers = "a: b\r\n".repeat(1000);

@@ -91,7 +91,7 @@ async fn a_query_that_is_not_understood_is_an_error_that_names_the_key() {
         let error = server.get(path).await.error(400);
         assert!(error.message.contains(word), "{path}: {error:?}");
     }
-    let many = ["n"; api::NAMES_MAX + 1].join(",");
+    let many = vec!["n"; api::NAMES_MAX + 1].join(",");
     let error = server.get(&format!("/v1/services?services={many}")).await;
     error.error(400);
 }
