@@ -1,7 +1,9 @@
-//! The disk as far as planning may see it.
+//! The disk as far as planning may see it. [`RealHost`] alone touches it.
 
 use std::{
-    io,
+    fs,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +18,11 @@ pub trait Host {
     fn mode(&self, path: &Path) -> io::Result<(u32, u32)>;
     /// Whether something is there.
     fn exists(&self, path: &Path) -> bool;
+    /// Whether a symbolic link is there, whatever it points to.
+    fn is_link(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
     /// Matches of a shell pattern, sorted.
     fn glob(&self, pattern: &str) -> Vec<PathBuf>;
     /// The effective user the supervisor has, or will have.
@@ -24,4 +31,81 @@ pub trait Host {
     fn cpus(&self) -> u32;
     /// Physical memory in bytes.
     fn memory_bytes(&self) -> u64;
+}
+
+/// The machine we are on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealHost;
+
+impl Host for RealHost {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let kind = fs::metadata(path)?;
+        if kind.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !kind.is_file() {
+            // Opening a pipe would wait for its writer.
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        // One byte more than is allowed, so that too much is noticed and never all of it read.
+        let limit = crate::source::MAX_FILE_BYTES as u64 + 1;
+        let mut bytes = Vec::new();
+        fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            paths.push(entry?.path());
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn mode(&self, path: &Path) -> io::Result<(u32, u32)> {
+        let found = fs::metadata(path)?;
+        Ok((found.mode() & 0o7777, found.uid()))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn is_link(&self, path: &Path) -> bool {
+        path.is_symlink()
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> = glob::glob(pattern)
+            .map(|paths| paths.filter_map(Result::ok).collect())
+            .unwrap_or_default();
+        found.sort();
+        found
+    }
+
+    fn uid(&self) -> u32 {
+        // The owner of our own entry in /proc is the effective user.
+        fs::metadata("/proc/self").map_or(0, |found| found.uid())
+    }
+
+    fn cpus(&self) -> u32 {
+        std::thread::available_parallelism()
+            .map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        fs::read_to_string("/proc/meminfo")
+            .ok()
+            .as_deref()
+            .and_then(|text| text.lines().find_map(|line| line.strip_prefix("MemTotal:")))
+            .and_then(|rest| {
+                rest.trim()
+                    .trim_end_matches("kB")
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
+            .map_or(0, |kib| kib * 1024)
+    }
 }

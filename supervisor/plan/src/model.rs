@@ -37,6 +37,10 @@ pub struct Plan {
     pub control: Control,
     /// Whether missing accounts are created.
     pub manage_accounts: bool,
+    /// Settings with `generate` that have no value yet. While there are any, the plan holds
+    /// placeholders for them and must not run: make them, store them, load again.
+    #[serde(skip)]
+    pub missing_secrets: Vec<MissingSecret>,
     /// Warnings and notes; a plan has no errors. Not stored with it.
     #[serde(skip)]
     pub remarks: Vec<crate::Problem>,
@@ -51,6 +55,17 @@ pub struct Control {
     pub viewer_group: Option<String>,
 }
 
+/// A secret that has to be made; see [`crate::secrets`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingSecret {
+    /// The service, or section, as `secrets.toml` names it.
+    pub service: String,
+    /// The setting.
+    pub key: String,
+    /// How it is made: `hex:16`.
+    pub spec: String,
+}
+
 /// One service, rendered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Service {
@@ -62,6 +77,9 @@ pub struct Service {
     pub enabled: bool,
     /// How to enable it, when it is not: `set mattermost_external_url in …`.
     pub enable_hint: String,
+    /// Why it cannot run on this host although the plan is right: its program was not found, …
+    /// A spawn of it fails with this text. Fields that depend on what is missing are empty.
+    pub broken: Option<String>,
     /// A oneshot runs to its end.
     pub oneshot: bool,
     /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
@@ -266,6 +284,8 @@ pub struct Log {
     pub size_bytes: u64,
     /// Rotated files that are kept.
     pub keep: u32,
+    /// Rotated files older than this are removed; none: only `keep` counts.
+    pub age_ms: Option<u64>,
 }
 
 /// A directory that must exist.

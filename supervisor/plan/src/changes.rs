@@ -1,0 +1,212 @@
+//! What differs between two plans, and what each difference means for a running service.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{OnChange, Plan, Service};
+
+/// What a new plan means for a service, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// Nothing changed.
+    Keep,
+    /// Takes effect without touching the process.
+    InPlace,
+    /// The process must read its configuration again.
+    Reload,
+    /// The process must be replaced.
+    Restart,
+    /// It runs from now on.
+    Start,
+    /// It does not run any more.
+    Stop,
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "keep",
+            Self::InPlace => "in place",
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+/// A change and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What has to be done.
+    pub kind: ChangeKind,
+    /// Why: `env MM_X changed`. Never a value.
+    pub reasons: Vec<String>,
+}
+
+impl Change {
+    fn because(&mut self, kind: ChangeKind, reason: impl Into<String>) {
+        self.kind = self.kind.max(kind);
+        self.reasons.push(reason.into());
+    }
+}
+
+/// What changes, by name of the service. Every service of either plan is there, but those that
+/// are disabled in both.
+pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
+    let mut out = BTreeMap::new();
+    let names = old.services.keys().chain(new.services.keys());
+    for name in names {
+        let before = old.services.get(name).filter(|service| service.enabled);
+        let after = new.services.get(name).filter(|service| service.enabled);
+        let change = match (before, after) {
+            (None, None) => continue,
+            (None, Some(_)) => {
+                let why = if old.services.contains_key(name) {
+                    "enabled"
+                } else {
+                    "added"
+                };
+                Change {
+                    kind: ChangeKind::Start,
+                    reasons: vec![why.to_owned()],
+                }
+            }
+            (Some(_), None) => {
+                let why = if new.services.contains_key(name) {
+                    "disabled"
+                } else {
+                    "removed"
+                };
+                Change {
+                    kind: ChangeKind::Stop,
+                    reasons: vec![why.to_owned()],
+                }
+            }
+            (Some(before), Some(after)) => compare(before, after),
+        };
+        out.insert(name.clone(), change);
+    }
+    out
+}
+
+fn compare(old: &Service, new: &Service) -> Change {
+    let mut change = Change {
+        kind: ChangeKind::Keep,
+        reasons: Vec::new(),
+    };
+    process(old, new, &mut change);
+    environment(old, new, &mut change);
+    files(old, new, &mut change);
+    in_place(old, new, &mut change);
+    change
+}
+
+/// What a process has from its birth.
+fn process(old: &Service, new: &Service, change: &mut Change) {
+    let differs = [
+        ("type", old.oneshot != new.oneshot),
+        ("command", old.command != new.command),
+        ("user", old.user != new.user || old.uid != new.uid),
+        ("group", old.group != new.group || old.gid != new.gid),
+        ("groups", old.groups != new.groups),
+        ("working_dir", old.working_dir != new.working_dir),
+        ("umask", old.umask != new.umask),
+        ("nice", old.nice != new.nice),
+        ("oom_score_adj", old.oom_score_adj != new.oom_score_adj),
+        ("limits", old.limits != new.limits),
+        ("no_new_privs", old.no_new_privs != new.no_new_privs),
+        ("capabilities", old.capabilities != new.capabilities),
+        ("what it needs on this host", old.broken != new.broken),
+    ];
+    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
+        change.because(ChangeKind::Restart, format!("{what} changed"));
+    }
+}
+
+fn environment(old: &Service, new: &Service, change: &mut Change) {
+    for (name, variable) in &new.env {
+        match old.env.get(name) {
+            None => change.because(ChangeKind::Restart, format!("env {name} added")),
+            Some(before) if before.value != variable.value => {
+                change.because(ChangeKind::Restart, format!("env {name} changed"));
+            }
+            Some(_) => {}
+        }
+    }
+    for name in old.env.keys().filter(|name| !new.env.contains_key(*name)) {
+        change.because(ChangeKind::Restart, format!("env {name} removed"));
+    }
+}
+
+fn files(old: &Service, new: &Service, change: &mut Change) {
+    for file in &new.files {
+        let name = file.path.display();
+        let before = old.files.iter().find(|before| before.path == file.path);
+        let Some(before) = before else {
+            change.because(kind_of(file.on_change, new), format!("file {name} added"));
+            continue;
+        };
+        if before.content != file.content && !file.create_only {
+            change.because(kind_of(file.on_change, new), format!("file {name} changed"));
+        }
+        let owner =
+            (before.mode, &before.user, &before.group) != (file.mode, &file.user, &file.group);
+        if owner && !file.create_only {
+            change.because(
+                ChangeKind::InPlace,
+                format!("mode or owner of file {name} changed"),
+            );
+        }
+        if (&before.validate, before.on_change, before.create_only)
+            != (&file.validate, file.on_change, file.create_only)
+        {
+            change.because(
+                ChangeKind::InPlace,
+                format!("handling of file {name} changed"),
+            );
+        }
+    }
+    for file in old
+        .files
+        .iter()
+        .filter(|file| new.files.iter().all(|now| now.path != file.path))
+    {
+        change.because(
+            ChangeKind::InPlace,
+            format!("file {} is not rendered any more", file.path.display()),
+        );
+    }
+}
+
+/// A service that cannot reload is restarted.
+fn kind_of(on_change: OnChange, service: &Service) -> ChangeKind {
+    match on_change {
+        OnChange::Reload if service.reload.is_some() => ChangeKind::Reload,
+        OnChange::Reload | OnChange::Restart => ChangeKind::Restart,
+        OnChange::Nothing => ChangeKind::InPlace,
+    }
+}
+
+fn in_place(old: &Service, new: &Service, change: &mut Change) {
+    let differs = [
+        ("description", old.description != new.description),
+        ("home", old.home != new.home),
+        ("validate", old.validate != new.validate),
+        ("requires", old.requires != new.requires),
+        ("wants", old.wants != new.wants),
+        ("binds_to", old.binds_to != new.binds_to),
+        ("after", old.after != new.after),
+        ("listens", old.listens != new.listens),
+        ("ready", old.ready != new.ready),
+        ("liveness", old.liveness != new.liveness),
+        ("health", old.health != new.health),
+        ("restart policy", old.restart != new.restart),
+        ("stop", old.stop != new.stop),
+        ("reload", old.reload != new.reload),
+        ("log", old.log != new.log),
+        ("directories", old.directories != new.directories),
+    ];
+    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
+        change.because(ChangeKind::InPlace, format!("{what} changed"));
+    }
+}

@@ -1,0 +1,227 @@
+//! `[[directories]]` and `[[files]]`.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Directory, OnChange, RenderedFile,
+    decl::SERVICE_KEYS,
+    fields::Fields,
+    reader::Reader,
+    resolve::Origin,
+    service::account,
+    source::{self, Kind, Node},
+};
+
+/// Where templates lie: the administrator's directory first.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) dirs: Vec<PathBuf>,
+}
+
+/// The tables of a list of tables.
+fn tables<'t>(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'t>,
+    key: &'static str,
+) -> Vec<Fields<'t>> {
+    let Some(node) = fields.node(key) else {
+        return Vec::new();
+    };
+    let Kind::List(list) = &node.kind else {
+        let hint = format!("write [[{key}]]");
+        let what = node.what();
+        reader
+            .report()
+            .error(
+                &node.at,
+                key,
+                format!("must be a list of tables, not {what}"),
+            )
+            .hint(hint);
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for item in list {
+        match item.table() {
+            Some(table) => out.push(Fields::new(table, item.at.clone(), key)),
+            None => {
+                let what = item.what();
+                reader.report().error(
+                    &item.at,
+                    key,
+                    format!("must be a list of tables, not {what}"),
+                );
+            }
+        }
+    }
+    out
+}
+
+fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
+    if fields.entry("path").is_none() {
+        let name = fields.key("path");
+        reader.report().error(&fields.at, name, "is missing");
+        return None;
+    }
+    reader.path_key(fields, "path", false)
+}
+
+pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Directory> {
+    let mut out = Vec::new();
+    for mut fields in tables(reader, fields, "directories") {
+        let path = path(reader, &mut fields);
+        let mode = reader.mode_key(&mut fields, "mode").unwrap_or(0o755);
+        let user = account(reader, &mut fields, "user");
+        let group = account(reader, &mut fields, "group");
+        fields.finish(&SERVICE_KEYS, reader.report());
+        if let Some(path) = path {
+            out.push(Directory {
+                path,
+                mode,
+                user,
+                group,
+            });
+        }
+    }
+    out
+}
+
+pub(crate) fn files(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    places: &Places,
+) -> Vec<RenderedFile> {
+    let mut out = Vec::new();
+    for fields in tables(reader, fields, "files") {
+        if let Some(file) = file(reader, fields, places) {
+            out.push(file);
+        }
+    }
+    out
+}
+
+fn file(
+    reader: &mut Reader<'_, '_>,
+    mut fields: Fields<'_>,
+    places: &Places,
+) -> Option<RenderedFile> {
+    let path = path(reader, &mut fields);
+    let content = content(reader, &mut fields, places);
+    let mode = reader.mode_key(&mut fields, "mode");
+    let user = account(reader, &mut fields, "user");
+    let group = account(reader, &mut fields, "group");
+    let candidate = path.as_deref().map(candidate_of).unwrap_or_default();
+    reader.candidate = Some(candidate.display().to_string());
+    let validate = reader.argv_key(&mut fields, "validate").unwrap_or_default();
+    reader.candidate = None;
+    let words = [
+        ("reload", OnChange::Reload),
+        ("restart", OnChange::Restart),
+        ("nothing", OnChange::Nothing),
+    ];
+    let on_change = reader
+        .word_key(&mut fields, "on_change", &words)
+        .unwrap_or(OnChange::Restart);
+    let create_only = reader.bool_key(&mut fields, "create_only").unwrap_or(false);
+    let declared = reader.bool_key(&mut fields, "secret").unwrap_or(false);
+    let at = fields.at.clone();
+    fields.finish(&SERVICE_KEYS, reader.report());
+    let (content, tainted) = content?;
+    let secret = declared || tainted;
+    let mode = mode.unwrap_or(if secret { 0o600 } else { 0o644 });
+    if secret && mode & 0o007 != 0 {
+        let message = format!("holds a secret, but its mode {mode:04o} lets everybody at it");
+        reader
+            .report()
+            .error(&at, "files.mode", message)
+            .hint("write mode = \"0600\"");
+    }
+    Some(RenderedFile {
+        path: path?,
+        content,
+        mode,
+        user,
+        group,
+        validate,
+        candidate,
+        on_change,
+        create_only,
+        secret,
+    })
+}
+
+/// Beside the file, so that it can be renamed into its place and finds what lies beside it.
+fn candidate_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.candidate"))
+}
+
+fn content(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    places: &Places,
+) -> Option<(String, bool)> {
+    let template = fields.node("template");
+    let content = fields.node("content");
+    match (template, content) {
+        (Some(node), None) => {
+            let key = fields.key("template");
+            from_template(reader, node, &key, places)
+        }
+        (None, Some(node)) => {
+            let key = fields.key("content");
+            let (value, secret) = reader.typed(node, &key, crate::value::Type::Text, false)?;
+            Some((value.text(), secret))
+        }
+        _ => {
+            let name = fields.key("template");
+            reader
+                .report()
+                .error(&fields.at, name, "needs either template or content");
+            None
+        }
+    }
+}
+
+fn from_template(
+    reader: &mut Reader<'_, '_>,
+    node: &Node,
+    key: &str,
+    places: &Places,
+) -> Option<(String, bool)> {
+    let name = reader.text(node, key)?;
+    let relative = Path::new(&name);
+    let inside = relative
+        .components()
+        .all(|part| matches!(part, std::path::Component::Normal(_)));
+    if !inside {
+        reader.report().error(
+            &node.at,
+            key,
+            "must be a path below services.d, without `..`",
+        );
+        return None;
+    }
+    for dir in &places.dirs {
+        let path = dir.join(relative);
+        let host = reader.resolver.host;
+        match source::read_text(host, &path, reader.report()) {
+            Ok(Some(text)) => {
+                let (value, secret) = reader.eval(&text, Origin::File(&path), key, false)?;
+                return Some((value.to_string(), secret));
+            }
+            Ok(None) => {}
+            Err(()) => return None,
+        }
+    }
+    let dirs: Vec<String> = places
+        .dirs
+        .iter()
+        .map(|dir| dir.display().to_string())
+        .collect();
+    reader
+        .report()
+        .error(&node.at, key, format!("there is no template `{name}`"))
+        .hint(format!("looked in {}", dirs.join(" and ")));
+    None
+}

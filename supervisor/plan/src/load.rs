@@ -1,0 +1,267 @@
+//! From files to plan.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Host, Paths, Plan, Problems, Service,
+    decl::{World, plain, valid_name},
+    files::Places,
+    graph,
+    problem::Report,
+    resolve::Resolver,
+    service,
+    site::{self, Site},
+    source::{self, Document, Place, merge},
+};
+
+/// Where the catalogue is when nothing is said.
+const CATALOG_DIR: &str = "/usr/share/mattervisor/services.d";
+/// A `services.d` with more files than this is a mistake.
+const MAX_SERVICES: usize = 1000;
+
+/// Where to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The root under which everything lies; `/` when installed.
+    pub root: PathBuf,
+    /// The catalogue's `services.d`; none: `/usr/share/mattervisor/services.d`.
+    pub catalog: Option<PathBuf>,
+}
+
+impl Paths {
+    /// The paths under a root.
+    pub fn new(options: &Options) -> Self {
+        let under = |path: &str| options.root.join(path);
+        Self {
+            root: options.root.clone(),
+            etc_dir: under("etc/mattervisor"),
+            state_dir: under("var/lib/mattervisor"),
+            log_dir: under("var/log/mattervisor"),
+            run_dir: under("run/mattervisor"),
+            catalog_dir: options
+                .catalog
+                .clone()
+                .unwrap_or_else(|| PathBuf::from(CATALOG_DIR)),
+        }
+    }
+
+    /// What the administrator edits.
+    pub fn site_file(&self) -> PathBuf {
+        self.etc_dir.join("mattervisor.toml")
+    }
+
+    /// Where secrets are, mode 0600.
+    pub fn secrets_file(&self) -> PathBuf {
+        self.etc_dir.join("secrets.toml")
+    }
+}
+
+/// Reads and checks everything. All problems of all files come at once; warnings and notes of a
+/// plan that is right are in [`Plan::remarks`].
+pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
+    let paths = Paths::new(options);
+    let mut report = Report::default();
+    let world = world(host, options, &paths, &mut report);
+    let (site, damaged) = site(host, &paths, &world, &mut report);
+    // Without them nearly every template would seem to lack something.
+    let complete = !damaged && !world.damaged;
+    let mut resolver = Resolver::new(host, &paths, &world, &site, &mut report);
+    let services = services(&mut resolver, &paths, complete);
+    let mut missing_secrets = std::mem::take(&mut resolver.missing_secrets);
+    drop(resolver);
+    missing_secrets.sort_by(|a, b| (&a.service, &a.key).cmp(&(&b.service, &b.key)));
+    let mut services = services;
+    graph::check(&mut services, &world.services, &mut report);
+    let failed = report.has_errors();
+    let remarks = report.into_sorted();
+    if failed {
+        return Err(Problems(remarks));
+    }
+    Ok(Plan {
+        paths,
+        services,
+        control: site.control,
+        manage_accounts: site.manage_accounts.unwrap_or(true),
+        missing_secrets,
+        remarks,
+    })
+}
+
+/// Everything declared by the catalogue and the administrator's own service files.
+fn world(host: &dyn Host, options: &Options, paths: &Paths, report: &mut Report) -> World {
+    let own_dir = paths.etc_dir.join("services.d");
+    let shipped = documents(host, &paths.catalog_dir, report);
+    if shipped.is_none() {
+        let at = Place::whole(&paths.catalog_dir);
+        if options.catalog.is_some() {
+            report
+                .error(&at, "", "there is no catalogue here")
+                .hint("--catalog names the directory with the service files");
+        } else {
+            report.warning(
+                &at,
+                "",
+                "there is no catalogue here: only your own services run",
+            );
+        }
+    }
+    let mut all = shipped.unwrap_or_default();
+    let catalog = all.remove("catalog");
+    for (name, document) in documents(host, &own_dir, report).unwrap_or_default() {
+        if name == "catalog" {
+            report.warning(
+                &document.whole,
+                "",
+                "only the catalogue can have a catalog.toml; this one is not read",
+            );
+            continue;
+        }
+        match all.get_mut(&name) {
+            Some(below) => {
+                below.damaged |= document.damaged;
+                merge(&mut below.table, document.table);
+            }
+            None => {
+                all.insert(name, document);
+            }
+        }
+    }
+    let mut world = World::default();
+    for (name, document) in all {
+        world.add_service(&name, document, report);
+    }
+    if let Some(catalog) = catalog {
+        world.add_catalog(&catalog, report);
+    }
+    world
+}
+
+/// The TOML files of a directory by stem. None: there is no such directory.
+fn documents(
+    host: &dyn Host,
+    dir: &Path,
+    report: &mut Report,
+) -> Option<BTreeMap<String, Document>> {
+    let at = Place::whole(dir);
+    let files = match host.list(dir) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            report.error(&at, "", format!("cannot read the directory: {error}"));
+            return Some(BTreeMap::new());
+        }
+    };
+    let mut out = BTreeMap::new();
+    for path in files {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if hidden || path.extension().is_none_or(|ext| ext != "toml") {
+            continue;
+        }
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if !valid_name(&name) || matches!(name.as_str(), "control" | "manage_accounts" | "roles") {
+            report
+                .error(
+                    &Place::whole(&path),
+                    "",
+                    format!("`{}` cannot be the name of a service", name.escape_debug()),
+                )
+                .hint("use letters, digits, `-` and `_`");
+            continue;
+        }
+        if out.len() == MAX_SERVICES {
+            report.error(
+                &at,
+                "",
+                format!("there are more than {MAX_SERVICES} service files"),
+            );
+            break;
+        }
+        if let Some(document) = source::read(host, &path, report) {
+            out.insert(name, document);
+        }
+    }
+    Some(out)
+}
+
+/// What the administrator says, and whether part of it could not be read.
+fn site(host: &dyn Host, paths: &Paths, world: &World, report: &mut Report) -> (Site, bool) {
+    let path = paths.site_file();
+    let document = source::read(host, &path, report).unwrap_or_else(|| Document::empty(&path));
+    let mut damaged = document.damaged;
+    let mut site = site::read(&document, world, false, report);
+    site.check_mode(host, report);
+    let path = paths.secrets_file();
+    if let Some(document) = source::read(host, &path, report) {
+        damaged |= document.damaged;
+        site::check_secrets_mode(host, &path, report);
+        let secrets = site::read(&document, world, true, report);
+        site.add_secrets(secrets, report);
+    }
+    (site, damaged)
+}
+
+fn services(
+    resolver: &mut Resolver<'_>,
+    paths: &Paths,
+    complete: bool,
+) -> BTreeMap<String, Service> {
+    let places = Places {
+        dirs: vec![paths.etc_dir.join("services.d"), paths.catalog_dir.clone()],
+    };
+    let world = resolver.world;
+    let mut out = BTreeMap::new();
+    for (name, document) in &world.services {
+        if document.damaged {
+            continue;
+        }
+        let enabled = complete && resolver.enabled(&plain(name)).unwrap_or(false);
+        let mut service = service::build(resolver, name, document, enabled, &places);
+        if !enabled && complete {
+            service.enable_hint = enable_hint(resolver, name, document);
+        }
+        if let Some(reason) = &service.broken {
+            resolver.report.warning(
+                &document.whole,
+                "",
+                format!("`{name}` cannot run on this host: {reason}"),
+            );
+        }
+        out.insert(name.clone(), service);
+    }
+    out
+}
+
+/// How a disabled service is enabled.
+fn enable_hint(resolver: &mut Resolver<'_>, name: &str, document: &Document) -> String {
+    let file = resolver.site.path.display().to_string();
+    let own = plain(name);
+    if resolver.site.enable.contains_key(&own) {
+        return format!("set {name}.enable = true in {file}");
+    }
+    if let Some(group) = resolver.group_off(&own) {
+        return format!("remove {}.enable = false from {file}", group.name);
+    }
+    if resolver.by_role(&own).is_none()
+        && let Some(node) = document.table.get("enable").map(|entry| &entry.node)
+        && let Some(text) = node.text()
+    {
+        let unset = resolver.unset_names(&own, text, &node.at);
+        if !unset.is_empty() {
+            return format!("set {} in {file}", unset.join(" and "));
+        }
+        if let Some(other) = resolver.disabled_cause(&own, text, &node.at) {
+            return enable_hint(resolver, &other, &resolver.world.services[&other]);
+        }
+    }
+    format!("set {name}.enable = true in {file}")
+}

@@ -1,0 +1,46 @@
+//! The nearest right name for a wrong one.
+
+/// The candidate that is most like `name`, if any is like it at all.
+///
+/// Case and the difference between `-`, `_` and `.` do not count.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '.'], "_");
+    let wanted = plain(name);
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&wanted, &plain(candidate)),
+                candidate,
+            )
+        })
+        .filter(|(distance, candidate)| *distance <= (wanted.len().min(candidate.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean …?`
+pub(crate) fn did_you_mean<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(name, candidates).map(|near| format!("did you mean `{near}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn finds_what_was_meant_and_nothing_far_fetched() {
+        let names = ["mattermost", "postgresql", "nginx", "mattermost-database"];
+        assert_eq!(nearest("matermost", names), Some("mattermost"));
+        assert_eq!(nearest("postgres", names), Some("postgresql"));
+        assert_eq!(
+            nearest("Mattermost_Database", names),
+            Some("mattermost-database")
+        );
+        assert_eq!(nearest("ngnix", names), Some("nginx"));
+        assert_eq!(nearest("redis", names), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Making secrets and keeping them in `secrets.toml`. Pure: the caller has the random bytes and
+//! the disk.
+
+use std::fmt::Write as _;
+
+/// How a secret is made: `hex:16` is 16 random bytes as 32 characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spec {
+    alphabet: Alphabet,
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alphabet {
+    Hex,
+    Base64,
+}
+
+/// A secret has at most this many random bytes.
+const MAX_BYTES: usize = 256;
+
+impl Spec {
+    /// Reads `hex:16` or `base64:32`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!("`{text}` is not a way to make a secret; write \"hex:16\" for 16 random bytes")
+        };
+        let (alphabet, bytes) = text.split_once(':').ok_or_else(wrong)?;
+        let alphabet = match alphabet {
+            "hex" => Alphabet::Hex,
+            "base64" => Alphabet::Base64,
+            _ => return Err(wrong()),
+        };
+        match bytes.parse() {
+            Ok(bytes) if (1..=MAX_BYTES).contains(&bytes) => Ok(Self { alphabet, bytes }),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// Random bytes it takes.
+    pub fn random_bytes(self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn text(self) -> String {
+        let name = match self.alphabet {
+            Alphabet::Hex => "hex",
+            Alphabet::Base64 => "base64",
+        };
+        format!("{name}:{}", self.bytes)
+    }
+
+    /// What stands for it in a plan until it is made.
+    pub(crate) fn placeholder(self) -> String {
+        self.encode(&vec![0; self.bytes])
+    }
+
+    fn encode(self, random: &[u8]) -> String {
+        match self.alphabet {
+            Alphabet::Hex => random.iter().fold(String::new(), |mut out, byte| {
+                let _ = write!(out, "{byte:02x}");
+                out
+            }),
+            Alphabet::Base64 => base64(random),
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk
+            .iter()
+            .fold(0_u32, |word, byte| word << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            if place <= chunk.len() {
+                let digit = (word >> (18 - 6 * place)) & 63;
+                out.push(char::from(DIGITS[digit as usize]));
+            } else {
+                out.push('=');
+            }
+        }
+    }
+    out
+}
+
+/// Makes a secret by its spec from at least [`Spec::random_bytes`] random bytes.
+pub fn generate(spec: &str, random: &[u8]) -> Result<String, String> {
+    let spec = Spec::parse(spec)?;
+    let random = random.get(..spec.bytes).ok_or_else(|| {
+        format!(
+            "a secret of {} bytes cannot be made from {}",
+            spec.bytes,
+            random.len()
+        )
+    })?;
+    Ok(spec.encode(random))
+}
+
+/// `secrets.toml` with more values: (service, key, value). What is in it stays as it was written.
+pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<String, String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (service, key, value) in values {
+        let quoted = toml::Value::from(value.as_str()).to_string();
+        let header = lines
+            .iter()
+            .position(|line| header_name(line) == Some(service.as_str()));
+        if let Some(header) = header {
+            lines.insert(header + 1, format!("{key} = {quoted}"));
+        } else {
+            // Before the first header, or it would belong to that.
+            let first = lines
+                .iter()
+                .position(|line| line.trim_start().starts_with('['));
+            let at = first.unwrap_or(lines.len());
+            lines.insert(at, format!("{service}.{key} = {quoted}"));
+        }
+    }
+    let mut out = lines.join("\n");
+    out.push('\n');
+    match toml::from_str::<toml::Table>(&out) {
+        Ok(_) => Ok(out),
+        Err(error) => Err(format!(
+            "secrets.toml cannot take another value: {}",
+            error.message()
+        )),
+    }
+}
+
+fn header_name(line: &str) -> Option<&str> {
+    let inner = line.trim().strip_prefix('[')?;
+    let (name, _) = inner.split_once(']')?;
+    Some(name.trim().trim_matches('"'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_secrets_of_the_right_length() {
+        assert_eq!(
+            generate("hex:4", &[0, 1, 0xab, 0xff, 9]),
+            Ok("0001abff".to_owned())
+        );
+        assert_eq!(generate("base64:4", b"Man!"), Ok("TWFuIQ==".to_owned()));
+        assert!(generate("hex:16", &[0; 15]).is_err());
+        for bad in ["hex", "hex:0", "hex:x", "rot13:4", "hex:99999"] {
+            assert!(Spec::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn inserts_beside_what_is_there() {
+        let new = |s: &str, k: &str| (s.to_owned(), k.to_owned(), "v\"1".to_owned());
+        let text = "# mine\na.x = \"1\"\n\n[b]\ny = \"2\"\n";
+        let out = insert_into(text, &[new("a", "z"), new("b", "z"), new("c", "z")]).unwrap();
+        let table: toml::Table = toml::from_str(&out).unwrap();
+        for service in ["a", "b", "c"] {
+            assert_eq!(table[service]["z"].as_str(), Some("v\"1"), "{out}");
+        }
+        assert_eq!(table["a"]["x"].as_str(), Some("1"));
+        assert!(out.starts_with("# mine\n"));
+        assert_eq!(insert_into("", &[new("a", "z")]).unwrap(), "a.z = 'v\"1'\n");
+        assert!(insert_into("a = { x = 1 }\n", &[new("a", "z")]).is_err());
+    }
+}

@@ -1,0 +1,512 @@
+//! The site file and `secrets.toml`: what the administrator says, checked against what is
+//! declared.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Control, Host,
+    decl::{Setting, Space, Switch, World, env_name, plain},
+    fields::{Fields, misplaced},
+    near::did_you_mean,
+    problem::Report,
+    source::{Document, Entry, Kind, Node, Place, Table},
+    value::{Type, Typed},
+};
+
+/// A value that was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) value: Typed,
+    pub(crate) at: Place,
+    /// By the name of a section that stands for the service's own settings.
+    by_alias: bool,
+}
+
+/// One variable of `SERVICE.env`.
+#[derive(Clone, Debug)]
+pub(crate) struct EnvVar {
+    pub(crate) value: String,
+    pub(crate) secret: bool,
+}
+
+/// Everything that was given.
+#[derive(Debug, Default)]
+pub(crate) struct Site {
+    pub(crate) path: PathBuf,
+    pub(crate) keys: BTreeMap<String, Given>,
+    /// By plain space and setting.
+    pub(crate) settings: BTreeMap<(String, String), Given>,
+    /// By plain name of a service.
+    pub(crate) env: BTreeMap<String, BTreeMap<String, EnvVar>>,
+    /// `NAME.enable` by plain name.
+    pub(crate) enable: BTreeMap<String, (bool, Place)>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) control: Control,
+    pub(crate) manage_accounts: Option<bool>,
+    /// Something in the file is secret, and what.
+    secret: Option<(String, Place)>,
+}
+
+/// Reads what a document says. `secrets`: it is `secrets.toml`.
+pub(crate) fn read(document: &Document, world: &World, secrets: bool, report: &mut Report) -> Site {
+    let mut site = Site {
+        path: document.whole.file().to_owned(),
+        ..Site::default()
+    };
+    for (name, entry) in &document.table {
+        if secrets && matches!(name.as_str(), "control" | "manage_accounts" | "roles") {
+            report.error(&entry.key_at, name, "this belongs into the site file");
+            continue;
+        }
+        match name.as_str() {
+            "control" => control(&mut site, entry, report),
+            "manage_accounts" => manage_accounts(&mut site, entry, report),
+            "roles" => roles(&mut site, entry, world, report),
+            _ if world.keys.contains_key(name) => key(&mut site, name, entry, world, report),
+            _ => space(&mut site, name, entry, world, report),
+        }
+    }
+    site
+}
+
+fn control(site: &mut Site, entry: &Entry, report: &mut Report) {
+    let Some(table) = table_of(entry, "control", report) else {
+        return;
+    };
+    let mut fields = Fields::new(table, entry.key_at.clone(), "control");
+    let mut group = |fields: &mut Fields<'_>, key| {
+        let node = fields.node(key)?;
+        match Typed::from_node(Type::Text, node) {
+            Ok(value) => Some(value.text()),
+            Err(why) => {
+                report.error(&node.at, fields.key(key), why);
+                None
+            }
+        }
+    };
+    site.control.admin_group = group(&mut fields, "admin_group");
+    site.control.viewer_group = group(&mut fields, "viewer_group");
+    fields.finish(&[], report);
+}
+
+fn manage_accounts(site: &mut Site, entry: &Entry, report: &mut Report) {
+    let Some(table) = table_of(entry, "manage_accounts", report) else {
+        return;
+    };
+    let mut fields = Fields::new(table, entry.key_at.clone(), "manage_accounts");
+    if let Some(node) = fields.node("enable") {
+        site.manage_accounts = bool_of(node, "manage_accounts.enable", report);
+    }
+    fields.finish(&[], report);
+}
+
+fn roles(site: &mut Site, entry: &Entry, world: &World, report: &mut Report) {
+    let one = std::slice::from_ref(&entry.node);
+    let list = if let Kind::List(list) = &entry.node.kind {
+        list
+    } else {
+        one
+    };
+    for item in list {
+        let Some(name) = item.text() else {
+            report.error(
+                &item.at,
+                "roles",
+                format!("must be names, not {}", item.what()),
+            );
+            continue;
+        };
+        if world.roles.contains_key(name) {
+            site.roles.push(name.to_owned());
+        } else if !world.damaged {
+            report
+                .error(&item.at, "roles", format!("there is no role `{name}`"))
+                .hint_some(did_you_mean(name, world.roles.keys().map(String::as_str)));
+        }
+    }
+}
+
+fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
+    let setting = &world.keys[name];
+    if let Some(value) = typed(setting, &entry.node, name, report) {
+        if setting.secret {
+            site.secret
+                .get_or_insert_with(|| (name.to_owned(), entry.key_at.clone()));
+        }
+        let given = Given {
+            value,
+            at: entry.key_at.clone(),
+            by_alias: false,
+        };
+        site.keys.insert(name.to_owned(), given);
+    }
+}
+
+fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
+    let Some(space) = world.space(name) else {
+        if !world.damaged {
+            unknown_name(name, entry, world, report);
+        }
+        return;
+    };
+    let Some((canonical, owner)) = world.canonical(name) else {
+        return;
+    };
+    let Some(table) = entry.node.table() else {
+        let what = entry.node.what();
+        report
+            .error(
+                &entry.node.at,
+                name,
+                format!("must be a table of settings, not {what}"),
+            )
+            .hint(format!("write `{name}.KEY = VALUE`"));
+        return;
+    };
+    let by_alias = space.alias_of.is_some();
+    for (setting, entry) in table {
+        let dotted = format!("{name}.{setting}");
+        if let Some(declared) = owner.settings.get(setting) {
+            let Some(value) = typed(declared, &entry.node, &dotted, report) else {
+                continue;
+            };
+            if declared.secret {
+                site.secret
+                    .get_or_insert_with(|| (dotted, entry.key_at.clone()));
+            }
+            let given = Given {
+                value,
+                at: entry.key_at.clone(),
+                by_alias,
+            };
+            let place = (canonical.clone(), setting.clone());
+            // What is said of the section is said more exactly.
+            if by_alias
+                || site
+                    .settings
+                    .get(&place)
+                    .is_none_or(|other| !other.by_alias)
+            {
+                site.settings.insert(place, given);
+            }
+        } else if setting == "enable" && space.switch != Switch::None {
+            switch(site, space, &canonical, entry, report);
+        } else if setting == "env" && space.switch == Switch::Service {
+            env(site, &canonical, &dotted, entry, world, report);
+        } else if !space.damaged {
+            unknown_setting(space, owner, setting, entry, world, report);
+        }
+    }
+}
+
+fn switch(site: &mut Site, space: &Space, canonical: &str, entry: &Entry, report: &mut Report) {
+    let dotted = format!("{}.enable", space.name);
+    let Some(on) = bool_of(&entry.node, &dotted, report) else {
+        return;
+    };
+    if on && space.switch == Switch::Flag {
+        report
+            .error(
+                &entry.node.at,
+                dotted,
+                format!(
+                    "`{}` is not in this catalogue, so it cannot be enabled",
+                    space.name
+                ),
+            )
+            .hint("remove the line; what is not in the catalogue does not run here");
+        return;
+    }
+    site.enable
+        .insert(canonical.to_owned(), (on, entry.key_at.clone()));
+}
+
+fn env(
+    site: &mut Site,
+    service: &str,
+    dotted: &str,
+    entry: &Entry,
+    world: &World,
+    report: &mut Report,
+) {
+    let Some(table) = table_of(entry, dotted, report) else {
+        return;
+    };
+    for (name, entry) in table {
+        let key = format!("{dotted}.{name}");
+        let value = match &entry.node.kind {
+            Kind::Text(text) => text.clone(),
+            Kind::Int(int) => int.to_string(),
+            Kind::Bool(bool) => bool.to_string(),
+            _ => {
+                let what = entry.node.what();
+                let message = format!("must be a string, a number, true or false, not {what}");
+                let problem = report.error(&entry.node.at, key, message);
+                if world.space(name).is_some() || world.keys.contains_key(name) {
+                    problem.hint(misplaced(name, dotted));
+                }
+                continue;
+            }
+        };
+        if let Err(why) = env_name(name) {
+            report.error(&entry.key_at, key, why);
+            continue;
+        }
+        if world.keys.contains_key(name) {
+            report
+                .warning(&entry.key_at, &key, "this sets an environment variable")
+                .hint(misplaced(name, dotted));
+        }
+        if value.contains('\0') {
+            report.error(&entry.node.at, key, "a variable cannot contain a NUL");
+            continue;
+        }
+        let secret = is_secret_variable(service, name, &value, world);
+        if secret {
+            site.secret
+                .get_or_insert_with(|| (key, entry.key_at.clone()));
+        }
+        let vars = site.env.entry(service.to_owned()).or_default();
+        vars.insert(name.clone(), EnvVar { value, secret });
+    }
+}
+
+/// Whether a variable of an env map has to be kept from readers.
+fn is_secret_variable(service: &str, name: &str, value: &str, world: &World) -> bool {
+    let declared = world
+        .spaces
+        .values()
+        .filter(|space| space.service.as_deref().map(plain).as_deref() == Some(service));
+    if declared
+        .flat_map(|space| space.settings.values())
+        .any(|s| s.secret && s.env.as_deref() == Some(name))
+    {
+        return true;
+    }
+    looks_secret(name, value)
+}
+
+/// Passwords, keys and tokens by their usual names, and URLs with a password in them.
+pub(crate) fn looks_secret(name: &str, value: &str) -> bool {
+    let plain_value = value.is_empty()
+        || value.starts_with('/')
+        || matches!(value, "true" | "false")
+        || value.chars().all(|c| c.is_ascii_digit());
+    let upper = name.to_ascii_uppercase();
+    let named = [
+        "PASSWORD",
+        "PASSWD",
+        "SECRET",
+        "TOKEN",
+        "SALT",
+        "PRIVATEKEY",
+        "PRIVATE_KEY",
+    ]
+    .iter()
+    .any(|word| upper.contains(word))
+        || upper.ends_with("KEY");
+    let url = value.split_once("://").is_some_and(|(_, rest)| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        authority
+            .rsplit_once('@')
+            .is_some_and(|(user, _)| user.contains(':'))
+    });
+    (named && !plain_value && !url_without_password(value)) || url || value.contains("password=")
+}
+
+/// `…_TOKENENDPOINT = "https://…"` is an address.
+fn url_without_password(value: &str) -> bool {
+    value.starts_with("http://") || value.starts_with("https://")
+}
+
+fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Option<Typed> {
+    match Typed::from_node(setting.ty, node).and_then(|value| allowed(setting, value)) {
+        Ok(value) => Some(value),
+        Err(why) => {
+            // A secret's value must not come out in a message.
+            let why = if setting.secret {
+                "has a value that its type does not allow".to_owned()
+            } else {
+                why
+            };
+            report.error(&node.at, key, why);
+            None
+        }
+    }
+}
+
+/// Holds a value to `values` and `bare` of its setting.
+pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> {
+    let text = value.text();
+    if !setting.values.is_empty() && !setting.values.contains(&text) {
+        let near = crate::nearest(&text, setting.values.iter().map(String::as_str));
+        let near = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+        return Err(format!(
+            "must be one of {}, not \"{text}\"{near}",
+            setting.values.join(", ")
+        ));
+    }
+    if text.contains('\0') {
+        return Err("cannot contain a NUL".to_owned());
+    }
+    if let Typed::Url(url) = &value
+        && setting.bare
+    {
+        if !matches!(url.path.as_str(), "" | "/") {
+            return Err(format!(
+                "must end after its host and port, but has the path `{}`",
+                url.path
+            ));
+        }
+        if !matches!(url.scheme.as_str(), "http" | "https") {
+            return Err(format!(
+                "must begin with http:// or https://, not {}://",
+                url.scheme
+            ));
+        }
+    }
+    Ok(value)
+}
+
+fn unknown_name(name: &str, entry: &Entry, world: &World, report: &mut Report) {
+    let mut names = world.space_names();
+    names.extend(world.keys.keys().map(String::as_str));
+    names.extend(["control", "manage_accounts", "roles"]);
+    let what = if entry.node.table().is_some() {
+        "there is no service, section or group of this name"
+    } else {
+        "unknown key"
+    };
+    report
+        .error(&entry.key_at, name, what)
+        .hint_some(did_you_mean(name, names));
+}
+
+fn unknown_setting(
+    space: &Space,
+    owner: &Space,
+    setting: &str,
+    entry: &Entry,
+    world: &World,
+    report: &mut Report,
+) {
+    let name = &space.name;
+    let message = match space.switch {
+        Switch::Flag => format!(
+            "`{name}` is not in this catalogue: only `{name}.enable = false` can be said of it"
+        ),
+        _ => format!("`{name}` has no setting `{setting}`"),
+    };
+    let top = world.keys.contains_key(setting)
+        || (entry.node.table().is_some() && world.space(setting).is_some());
+    let mut known: Vec<&str> = owner.settings.keys().map(String::as_str).collect();
+    known.extend(["enable", "env"]);
+    let hint = if top {
+        Some(misplaced(setting, name))
+    } else {
+        did_you_mean(setting, known)
+    };
+    report
+        .error(&entry.key_at, format!("{name}.{setting}"), message)
+        .hint_some(hint);
+}
+
+fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e Table> {
+    let table = entry.node.table();
+    if table.is_none() {
+        report.error(
+            &entry.node.at,
+            key,
+            format!("must be a table, not {}", entry.node.what()),
+        );
+    }
+    table
+}
+
+fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<bool> {
+    match Typed::from_node(Type::Bool, node) {
+        Ok(Typed::Bool(value)) => Some(value),
+        Ok(_) => None,
+        Err(why) => {
+            report.error(&node.at, key, why);
+            None
+        }
+    }
+}
+
+impl Site {
+    /// Puts the values of `secrets.toml` beneath those of the site file.
+    pub(crate) fn add_secrets(&mut self, secrets: Site, report: &mut Report) {
+        for (place, given) in secrets.settings {
+            let (space, key) = &place;
+            check_same(
+                self.settings.get(&place),
+                &given,
+                &format!("{space}.{key}"),
+                report,
+            );
+            self.settings.entry(place).or_insert(given);
+        }
+        for (name, given) in secrets.keys {
+            check_same(self.keys.get(&name), &given, &name, report);
+            self.keys.entry(name).or_insert(given);
+        }
+        for (service, vars) in secrets.env {
+            let own = self.env.entry(service).or_default();
+            for (name, mut var) in vars {
+                var.secret = true;
+                own.entry(name).or_insert(var);
+            }
+        }
+        for (service, switch) in secrets.enable {
+            self.enable.entry(service).or_insert(switch);
+        }
+    }
+
+    /// Refuses a file with a secret in it that others can read.
+    pub(crate) fn check_mode(&self, host: &dyn Host, report: &mut Report) {
+        let Some((key, at)) = &self.secret else {
+            return;
+        };
+        if let Ok((mode, _)) = host.mode(&self.path)
+            && mode & 0o044 != 0
+        {
+            let message =
+                format!("the file holds this secret, but others can read it (mode {mode:04o})");
+            let hint = format!(
+                "chmod 600 {}, or move the line to secrets.toml",
+                self.path.display()
+            );
+            report.error(at, key, message).hint(hint);
+        }
+    }
+}
+
+fn check_same(own: Option<&Given>, other: &Given, key: &str, report: &mut Report) {
+    if let Some(own) = own
+        && own.value != other.value
+    {
+        report
+            .warning(
+                &own.at,
+                key,
+                "secrets.toml has another value for this; the one here counts",
+            )
+            .hint("remove one of the two");
+    }
+}
+
+/// `secrets.toml` must be its owner's alone, whatever is in it.
+pub(crate) fn check_secrets_mode(host: &dyn Host, path: &Path, report: &mut Report) {
+    if let Ok((mode, _)) = host.mode(path)
+        && mode & 0o077 != 0
+    {
+        let message = format!("others can get at the file (mode {mode:04o}); it must be 0600");
+        report
+            .error(&Place::whole(path), "", message)
+            .hint(format!("chmod 600 {}", path.display()));
+    }
+}

@@ -1,0 +1,333 @@
+//! Files as trees of values that know where they were written.
+//!
+//! Limits: [`MAX_FILE_BYTES`] a file. Only this module knows the TOML parser.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use toml::de::{DeTable, DeValue};
+
+use crate::{Host, problem::Report};
+
+/// Largest configuration file or template.
+pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
+/// More syntax errors of one file are not reported: they follow from the first.
+const MAX_SYNTAX_ERRORS: usize = 5;
+
+/// A file that was read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+/// A place in a file, or a file as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    source: Arc<Source>,
+    offset: Option<usize>,
+}
+
+impl Place {
+    /// The file as a whole.
+    pub(crate) fn whole(path: &Path) -> Self {
+        Self {
+            source: Arc::new(Source {
+                path: path.to_owned(),
+                text: String::new(),
+            }),
+            offset: None,
+        }
+    }
+
+    /// A place in a text that is not TOML.
+    pub(crate) fn in_text(path: &Path, text: &str, offset: usize) -> Self {
+        Self {
+            source: Arc::new(Source {
+                path: path.to_owned(),
+                text: text.to_owned(),
+            }),
+            offset: Some(offset),
+        }
+    }
+
+    fn at(&self, offset: usize) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            offset: Some(offset),
+        }
+    }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Line and column from 1.
+    pub(crate) fn position(&self) -> Option<(u32, u32)> {
+        let text = self.source.text.as_bytes();
+        let before = &text[..self.offset?.min(text.len())];
+        let start = before
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |p| p + 1);
+        let lines = before.iter().filter(|b| **b == b'\n').count();
+        let columns = String::from_utf8_lossy(&before[start..]).chars().count();
+        Some((count(lines), count(columns)))
+    }
+
+    /// The place of an offset inside the string value that starts here.
+    pub(crate) fn inside(&self, text: &str, offset: usize) -> Self {
+        let Some(start) = self.offset else {
+            return self.clone();
+        };
+        let written = &self.source.text[start.min(self.source.text.len())..];
+        // What is written and what it means differ by quotes and escapes: look for the same words.
+        let needle: String = text
+            .get(offset..)
+            .unwrap_or_default()
+            .chars()
+            .take_while(|c| !matches!(c, '"' | '\\' | '\n'))
+            .take(40)
+            .collect();
+        let line = text.get(..offset).unwrap_or_default().matches('\n').count();
+        let skip = if line == 0 {
+            0
+        } else {
+            written
+                .match_indices('\n')
+                .nth(line - 1)
+                .map_or(0, |(p, _)| p)
+        };
+        match written[skip..].find(&needle) {
+            Some(found) if !needle.is_empty() => self.at(start + skip + found),
+            _ => self.clone(),
+        }
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX - 1) + 1
+}
+
+/// A value and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) at: Place,
+    pub(crate) kind: Kind,
+}
+
+/// A table: by key, the place of the key and the value.
+pub(crate) type Table = BTreeMap<String, Entry>;
+
+/// One line of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key_at: Place,
+    pub(crate) node: Node,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Text(String),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Other,
+    List(Vec<Node>),
+    Table(Table),
+}
+
+impl Node {
+    pub(crate) fn table(&self) -> Option<&Table> {
+        if let Kind::Table(table) = &self.kind {
+            Some(table)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Kind::Text(text) = &self.kind {
+            Some(text)
+        } else {
+            None
+        }
+    }
+
+    /// What it is, with its article.
+    pub(crate) fn what(&self) -> &'static str {
+        match self.kind {
+            Kind::Text(_) => "a string",
+            Kind::Int(_) => "a number",
+            Kind::Float(_) => "a number with a fraction",
+            Kind::Bool(_) => "true or false",
+            Kind::Other => "a date or a number that is too large",
+            Kind::List(_) => "a list",
+            Kind::Table(_) => "a table",
+        }
+    }
+}
+
+/// One parsed file.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    /// The file as a whole.
+    pub(crate) whole: Place,
+    pub(crate) table: Table,
+    /// It has syntax errors; `table` is what could be read all the same.
+    pub(crate) damaged: bool,
+}
+
+impl Document {
+    /// What a missing file means.
+    pub(crate) fn empty(path: &Path) -> Self {
+        Self {
+            whole: Place::whole(path),
+            table: Table::new(),
+            damaged: false,
+        }
+    }
+}
+
+/// Reads a text file; problems are reported. `Ok(None)`: it is not there.
+pub(crate) fn read_text(
+    host: &dyn Host,
+    path: &Path,
+    report: &mut Report,
+) -> Result<Option<String>, ()> {
+    let whole = Place::whole(path);
+    let bytes = match host.read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let dangling = error.kind() == io::ErrorKind::NotFound && host.is_link(path);
+            if error.kind() == io::ErrorKind::NotFound && !dangling {
+                return Ok(None);
+            }
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => "it is a link to a file that is not there".to_owned(),
+                io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                _ => error.to_string(),
+            };
+            report.error(&whole, "", format!("cannot read the file: {why}"));
+            return Err(());
+        }
+    };
+    if bytes.len() > MAX_FILE_BYTES {
+        report.error(&whole, "", "the file is larger than 1 MiB");
+        return Err(());
+    }
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..offset]).into_owned();
+        let at = Place::in_text(path, &text, offset);
+        report.error(
+            &at,
+            "",
+            format!("the file is not UTF-8 text: wrong byte at offset {offset}"),
+        );
+    })
+}
+
+/// Reads and parses a TOML file. Absent: `None`.
+pub(crate) fn read(host: &dyn Host, path: &Path, report: &mut Report) -> Option<Document> {
+    match read_text(host, path, report) {
+        Ok(Some(text)) => Some(parse(path, text, report)),
+        Ok(None) => None,
+        Err(()) => Some(Document {
+            damaged: true,
+            ..Document::empty(path)
+        }),
+    }
+}
+
+fn parse(path: &Path, text: String, report: &mut Report) -> Document {
+    let source = Arc::new(Source {
+        path: path.to_owned(),
+        text,
+    });
+    let whole = Place {
+        source: Arc::clone(&source),
+        offset: None,
+    };
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    for error in errors.iter().take(MAX_SYNTAX_ERRORS) {
+        let offset = error.span().map_or(source.text.len(), |span| span.start);
+        report.error(&whole.at(offset), "", syntax_message(error.message()));
+    }
+    let table = convert_table(table.get_ref(), &whole);
+    Document {
+        whole,
+        table,
+        damaged: !errors.is_empty(),
+    }
+}
+
+/// The parser's words, on one line.
+fn syntax_message(message: &str) -> String {
+    format!(
+        "not TOML: {}",
+        message.lines().collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn convert_table(table: &DeTable<'_>, whole: &Place) -> Table {
+    table
+        .iter()
+        .map(|(key, value)| {
+            let entry = Entry {
+                key_at: whole.at(key.span().start),
+                node: Node {
+                    at: whole.at(value.span().start),
+                    kind: convert(value.get_ref(), whole),
+                },
+            };
+            (key.get_ref().clone().into_owned(), entry)
+        })
+        .collect()
+}
+
+fn convert(value: &DeValue<'_>, whole: &Place) -> Kind {
+    match value {
+        DeValue::String(text) => Kind::Text(text.clone().into_owned()),
+        DeValue::Integer(int) => {
+            let digits = int.as_str().replace('_', "");
+            i64::from_str_radix(&digits, int.radix()).map_or(Kind::Other, Kind::Int)
+        }
+        DeValue::Float(float) => {
+            let digits = float.as_str().replace('_', "");
+            digits.parse().map_or(Kind::Other, Kind::Float)
+        }
+        DeValue::Boolean(bool) => Kind::Bool(*bool),
+        DeValue::Datetime(_) => Kind::Other,
+        DeValue::Array(list) => Kind::List(
+            list.iter()
+                .map(|v| Node {
+                    at: whole.at(v.span().start),
+                    kind: convert(v.get_ref(), whole),
+                })
+                .collect(),
+        ),
+        DeValue::Table(table) => Kind::Table(convert_table(table, whole)),
+    }
+}
+
+/// Lays one table over another, key by key; lists are replaced as a whole.
+pub(crate) fn merge(under: &mut Table, over: Table) {
+    for (key, entry) in over {
+        if let Some(below) = under.get_mut(&key)
+            && let (Kind::Table(below), Kind::Table(_)) = (&mut below.node.kind, &entry.node.kind)
+        {
+            if let Kind::Table(above) = entry.node.kind {
+                merge(below, above);
+            }
+            continue;
+        }
+        under.insert(key, entry);
+    }
+}

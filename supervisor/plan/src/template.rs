@@ -1,0 +1,151 @@
+//! Strict templates: what they are, which names they use, what they give. Only this module and
+//! `value` know the template engine.
+
+use std::collections::BTreeSet;
+
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig, value::ValueKind};
+
+use crate::duration;
+
+/// More steps than this, and a template is taken to run for ever.
+const RECURSION_LIMIT: usize = 64;
+
+/// The engine with our filters.
+pub(crate) struct Templates {
+    env: Environment<'static>,
+}
+
+impl std::fmt::Debug for Templates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Templates")
+    }
+}
+
+/// Whether a string has anything to render.
+pub(crate) fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// The expression of a string that is one `{{ expression }}` and nothing else.
+pub(crate) fn lone(text: &str) -> Option<&str> {
+    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = inner.strip_prefix('-').unwrap_or(inner);
+    let inner = inner.strip_suffix('-').unwrap_or(inner);
+    (!inner.contains("{{") && !inner.contains("}}")).then_some(inner.trim())
+}
+
+/// The dotted name of a string that is one `{{ name }}` and nothing else.
+pub(crate) fn lone_name(text: &str) -> Option<&str> {
+    lone(text).filter(|inner| {
+        !inner.is_empty()
+            && inner
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
+            && !inner.starts_with(|c: char| c.is_ascii_digit())
+            && !matches!(*inner, "true" | "false" | "none")
+    })
+}
+
+impl Templates {
+    pub(crate) fn new() -> Self {
+        let mut env = Environment::new();
+        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_debug(true);
+        let syntax = SyntaxConfig::builder()
+            .keep_trailing_newline(true)
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build();
+        // The delimiters are the engine's own, so there is nothing to be wrong with them.
+        env.set_syntax(syntax.unwrap_or_default());
+        env.set_recursion_limit(RECURSION_LIMIT);
+        env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        env.add_filter("dirname", |path: String| match path.rsplit_once('/') {
+            Some(("", _)) => "/".to_owned(),
+            Some((dir, _)) => dir.to_owned(),
+            None => ".".to_owned(),
+        });
+        env.add_filter("basename", |path: String| {
+            path.rsplit('/').next().unwrap_or_default().to_owned()
+        });
+        env.add_filter("sh", |text: String| {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        });
+        env.add_filter("nginx_quote", |text: String| nginx_quote(&text));
+        env.add_filter("sql_literal", |text: String| {
+            if text.contains('\\') {
+                format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+            } else {
+                format!("'{}'", text.replace('\'', "''"))
+            }
+        });
+        env.add_filter("sql_ident", |text: String| {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        });
+        env.add_filter("bytes", |text: String| {
+            duration::size_bytes(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
+        });
+        env.add_filter("ms", |text: String| {
+            duration::duration_ms(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
+        });
+        env.add_filter("seconds", |text: String| {
+            duration::duration_ms(&text)
+                .map(|ms| ms / 1000)
+                .map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
+        });
+        Self { env }
+    }
+
+    /// The dotted names a text uses; globals of the engine are left out.
+    pub(crate) fn names(&self, text: &str) -> Result<BTreeSet<String>, Error> {
+        let template = self.env.template_from_named_str("value", text)?;
+        let globals: BTreeSet<&str> = self.env.globals().map(|(name, _)| name).collect();
+        Ok(template
+            .undeclared_variables(true)
+            .into_iter()
+            .filter(|name| !globals.contains(name.split('.').next().unwrap_or_default()))
+            .collect())
+    }
+
+    /// Renders; a lone expression keeps its type, all else is a string.
+    pub(crate) fn render(&self, text: &str, context: &Value) -> Result<Value, Error> {
+        if let Some(expression) = lone(text) {
+            let value = self
+                .env
+                .compile_expression(expression)?
+                .eval(context.clone())?;
+            if value.kind() == ValueKind::Undefined {
+                return Err(ErrorKind::UndefinedError.into());
+            }
+            return Ok(value);
+        }
+        self.render_text(text, context).map(Value::from)
+    }
+
+    /// Renders to a string.
+    pub(crate) fn render_text(&self, text: &str, context: &Value) -> Result<String, Error> {
+        self.env
+            .template_from_named_str("value", text)?
+            .render(context.clone())
+    }
+}
+
+/// One nginx parameter, in quotes, as nginx's own parser reads it back. A `$` would start a
+/// variable even in quotes and cannot be escaped; it is left alone.
+fn nginx_quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+/// The engine's words without its kind and place, which we give ourselves.
+pub(crate) fn explain(error: &Error) -> String {
+    let mut text = match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text.lines().next().unwrap_or_default().to_owned()
+}
