@@ -1,5 +1,31 @@
 //! The daemon: `supervisor` is the keeper, `supervisor control` the control process.
+//!
+//! The keeper holds every process and decides nothing; the control process decides everything and
+//! may die at any moment. Both are this one binary.
 
 mod ask;
+mod cli;
+mod configuration;
+mod control;
+mod exit;
+mod holder;
+mod logs;
+mod server;
+mod staging;
+mod start;
+mod store;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        None => start::keeper(&cli),
+        Some(Command::Control) => start::control(&cli),
+        Some(Command::Check) => start::check(&cli),
+        Some(Command::Version) => start::version(),
+    }
+}

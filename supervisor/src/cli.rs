@@ -1,0 +1,51 @@
+//! The daemon's command line: one definition gives parsing and help.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs the services of a Mattermost server and keeps them up.
+///
+/// Without a command it stays in the foreground and runs everything until SIGTERM or SIGINT.
+/// SIGHUP applies a changed configuration.
+#[derive(Debug, Parser)]
+#[command(name = "supervisor", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Directory that stands before etc/mattervisor, var/lib/mattervisor, var/log/mattervisor and run/mattervisor
+    #[arg(long, global = true, env = "MATTERVISOR_ROOT", default_value = "/", value_name = "DIR")]
+    pub(crate) root: PathBuf,
+    /// Directory of the shipped service files
+    #[arg(long, global = true, env = "MATTERVISOR_CATALOG", value_name = "DIR")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// How the daemon writes its own log, to stderr
+    #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// What to do instead of running
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// How the daemon writes its own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One readable line each.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check the configuration files and say all that is wrong with them
+    Check,
+    /// Print the version
+    Version,
+    /// The control process; the keeper alone starts it
+    #[command(hide = true)]
+    Control,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 stopped as asked, or the configuration is good · 1 failed · 2 usage ·
+78 the configuration does not check and none has ever worked";

@@ -1,0 +1,184 @@
+//! Answers what clients ask.
+
+use std::collections::BTreeSet;
+
+use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress};
+use engine::{Accepted, Command, Hold, Refusal, ServiceId};
+use tokio::sync::mpsc;
+
+use super::{Control, Job, changes::Kind, spawn::log_dir, unknown_service, words};
+use crate::ask::{Ask, Peer};
+
+type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
+
+impl Control {
+    pub(super) fn on_ask(&mut self, ask: Ask) {
+        // A client that has gone away no longer wants its answer.
+        match ask {
+            Ask::Status { names, reply } => drop(reply.send(self.status(&names))),
+            Ask::Act { request, peer, reply } => drop(reply.send(self.act(&request, &peer))),
+            Ask::Reconfigure { id, peer, reply } => {
+                drop(reply.send(self.ask_reconfigure(&id, &peer)));
+            }
+            Ask::Outcome { id, reply } => drop(reply.send(self.changes.outcome(&id))),
+            Ask::Events { backlog, follow, reply } => {
+                drop(reply.send(self.feed.subscribe(backlog, follow)));
+            }
+            Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
+            Ask::Check { reply } => self.job(Job::Check { reply }),
+            Ask::LogDirs { names, reply } => drop(reply.send(self.log_dirs(&names))),
+        }
+    }
+
+    fn log_dirs(&self, names: &[String]) -> Result<Vec<(String, std::path::PathBuf)>, ErrorReply> {
+        for name in names {
+            if !self.plan.services.contains_key(name) {
+                return Err(unknown_service(name, &self.plan.services));
+            }
+        }
+        let all = self.plan.services.values().filter(|service| service.enabled);
+        let names = match names {
+            [] => all.map(|service| service.name.clone()).collect(),
+            some => some.to_vec(),
+        };
+        let dirs = names.into_iter().map(|name| {
+            let dir = log_dir(&self.plan.paths, &name);
+            (name, dir)
+        });
+        Ok(dirs.collect())
+    }
+
+    fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
+        if let Some(known) = self.follow_known(&request.id) {
+            return Ok(known);
+        }
+        let names = self.select(request)?;
+        let ids: BTreeSet<ServiceId> = names.iter().map(|name| self.names.intern(name)).collect();
+        let targets = self.targets(&names);
+        let (kind, command) = self.to_command(&request.action, ids, peer)?;
+        let accepted = self.command(command).map_err(|refusal| self.refused(&refusal))?;
+        let stream = self.begin_change(&request.id, kind, request.wait);
+        let targets = targets.into_iter().map(|(name, target)| {
+            let id = self.names.id(&name);
+            let already = id.is_some_and(|id| !accepted.affected.contains(&id));
+            (name, target.already(already && kind != Kind::Signal))
+        });
+        let targets = targets.collect();
+        let notes = self.notes(&accepted, kind);
+        let what = verb(&request.action);
+        for name in &names {
+            self.publish(name, "change", &what, Some(&peer.name));
+        }
+        tracing::info!(by = peer.name, services = names.join(" "), "{what}");
+        self.accept_change(&request.id, targets, notes);
+        self.release_when_stored();
+        Ok(stream)
+    }
+
+    /// The names that a request means, or why it means none.
+    fn select(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
+        let services = &self.plan.services;
+        if request.services.is_empty() {
+            if matches!(request.action, Action::Reload | Action::Signal(_)) {
+                return Err(usage("name the services: a reload or signal to all is rarely meant"));
+            }
+            return Ok(services.values().filter(|it| it.enabled).map(|it| it.name.clone()).collect());
+        }
+        for name in &request.services {
+            let service = services.get(name).ok_or_else(|| unknown_service(name, services))?;
+            if !service.enabled {
+                return Err(ErrorReply {
+                    kind: ErrorKind::Refused,
+                    message: format!("{name} is disabled on this host"),
+                    hint: Some(service.enable_hint.clone()).filter(|hint| !hint.is_empty()),
+                });
+            }
+        }
+        Ok(request.services.clone())
+    }
+
+    fn to_command(
+        &self,
+        action: &Action,
+        ids: BTreeSet<ServiceId>,
+        peer: &Peer,
+    ) -> Result<(Kind, Command), ErrorReply> {
+        Ok(match action {
+            Action::Start => (Kind::Start, Command::Start(ids)),
+            Action::Stop => {
+                let hold = Hold { by: peer.name.clone(), at_unix_ms: self.now.unix_ms };
+                (Kind::Stop, Command::Stop(ids, hold))
+            }
+            Action::Restart => (Kind::Restart, Command::Restart(ids)),
+            Action::Reload => (Kind::Reload, Command::Reload(ids)),
+            Action::Signal(name) => {
+                let unknown = || usage(&format!("there is no signal '{name}'"));
+                let signal = plan::signal::number(name).ok_or_else(unknown)?;
+                (Kind::Signal, Command::Signal(ids, signal))
+            }
+        })
+    }
+
+    /// What the client should be told besides the result.
+    fn notes(&self, accepted: &Accepted, kind: Kind) -> Vec<String> {
+        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
+        let lifted = accepted.lifted.iter().map(|(id, hold)| {
+            let at = words::time(hold.at_unix_ms);
+            format!("{} had been stopped by {} at {at}; that is lifted", name(id), hold.by)
+        });
+        let dependents = accepted.dependents.iter().map(|id| match kind {
+            Kind::Stop => format!("{} stops too and comes back when what it requires does", name(id)),
+            _ => format!("{} restarts too: it requires what restarts", name(id)),
+        });
+        lifted.chain(dependents).collect()
+    }
+
+    pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
+        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
+        let (message, hint) = match refusal {
+            Refusal::Unknown(id) => (format!("there is no service '{}'", name(id)), None),
+            Refusal::ShuttingDown => ("the supervisor is stopping everything".to_owned(), None),
+            Refusal::RequirementHeld { service, requirement, hold } => (
+                format!(
+                    "{} requires {}, which was stopped by {} at {}",
+                    name(service),
+                    name(requirement),
+                    hold.by,
+                    words::time(hold.at_unix_ms)
+                ),
+                Some(format!("start both: ctl start {}", name(service))),
+            ),
+            Refusal::NotRunning(id) => (
+                format!("{} is not running", name(id)),
+                Some(format!("start it: ctl start {}", name(id))),
+            ),
+            Refusal::CannotReload(id) => (
+                format!("{} cannot reload", name(id)),
+                Some(format!("restart it: ctl restart {}", name(id))),
+            ),
+            Refusal::Cycle(ids) => {
+                let names: Vec<_> = ids.iter().map(name).collect();
+                (format!("dependencies form a loop: {}", names.join(" -> ")), None)
+            }
+        };
+        let kind = match refusal {
+            Refusal::Unknown(_) => ErrorKind::UnknownService,
+            _ => ErrorKind::Refused,
+        };
+        ErrorReply { kind, message, hint }
+    }
+}
+
+fn usage(message: &str) -> ErrorReply {
+    ErrorReply { kind: ErrorKind::Usage, message: message.to_owned(), hint: None }
+}
+
+fn verb(action: &Action) -> String {
+    match action {
+        Action::Start => "start".to_owned(),
+        Action::Stop => "stop".to_owned(),
+        Action::Restart => "restart".to_owned(),
+        Action::Reload => "reload".to_owned(),
+        Action::Signal(name) => format!("signal {name}"),
+    }
+}

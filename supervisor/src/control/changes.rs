@@ -1,0 +1,323 @@
+//! Changes that clients asked for: their progress, and how each ended.
+//!
+//! A change carries an id made by its client. The keeper remembers the list, so a client whose
+//! connection broke when the control process died learns the outcome from the next one.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use api::{ActionResult, ErrorReply, Outcome, Progress, Verdict};
+use engine::{RunId, ServiceId, Settled, State};
+use keeper::message::Request;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::Control;
+use crate::ask::STREAM_LINES_MAX;
+
+/// Changes that are remembered, the unfinished ones included.
+const CHANGES_MAX: usize = 64;
+/// Key under which the keeper remembers them; no service can have this name.
+pub(super) const RECORD: &str = "@changes";
+
+/// All changes that are remembered, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    list: VecDeque<Change>,
+}
+
+/// One change.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Change {
+    id: String,
+    kind: Kind,
+    targets: BTreeMap<String, Target>,
+    /// Goals and holds are on disk; the client has been told.
+    accepted: bool,
+    finished: bool,
+    notes: Vec<String>,
+    #[serde(skip)]
+    progress: Option<mpsc::Sender<Progress>>,
+    /// The client goes as soon as the change is accepted.
+    wait: bool,
+}
+
+/// What is awaited of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    /// To come to rest, ready.
+    Start,
+    /// To be down.
+    Stop,
+    /// To come to rest with another run.
+    Restart,
+    /// To have taken its configuration.
+    Reload,
+    /// Nothing: it is done when it is accepted.
+    Signal,
+    /// Each target as its plan says.
+    Reconfigure,
+}
+
+/// One service of a change.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Target {
+    /// Its main run before the change.
+    run_before: Option<RunId>,
+    /// There was nothing to do.
+    already: bool,
+    /// Once it is over.
+    result: Option<ActionResult>,
+}
+
+impl Changes {
+    /// Takes back what an earlier control process remembered.
+    pub(super) fn restore(&mut self, record: &str) {
+        // What cannot be read is lost: a client then hears that its change never arrived.
+        self.list = serde_json::from_str(record).unwrap_or_default();
+    }
+
+    pub(super) fn outcome(&self, id: &str) -> Option<Outcome> {
+        self.list.iter().find(|change| change.id == id).map(Change::outcome)
+    }
+
+    fn get(&mut self, id: &str) -> Option<&mut Change> {
+        self.list.iter_mut().find(|change| change.id == id)
+    }
+}
+
+impl Change {
+    fn outcome(&self) -> Outcome {
+        let pending = |name: &String| ActionResult {
+            service: name.clone(),
+            verdict: Verdict::Pending,
+            state: String::new(),
+            pid: None,
+            seconds: 0,
+            detail: String::new(),
+        };
+        let results = self.targets.iter();
+        let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
+        Outcome { id: self.id.clone(), finished: self.finished, results: results.collect() }
+    }
+
+    fn say(&mut self, progress: Progress) {
+        // A slow reader loses progress lines, never the last one: `finish` makes sure.
+        if let Some(sender) = &self.progress
+            && matches!(sender.try_send(progress), Err(mpsc::error::TrySendError::Closed(_)))
+        {
+            self.progress = None;
+        }
+    }
+}
+
+impl Control {
+    /// A change that arrives a second time is not done again: its client follows the first.
+    pub(super) fn follow_known(&mut self, id: &str) -> Option<mpsc::Receiver<Progress>> {
+        let change = self.changes.get(id)?;
+        let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
+        if change.finished {
+            let _ = sender.try_send(Progress::Done(change.outcome()));
+        } else {
+            change.progress = Some(sender);
+        }
+        Some(receiver)
+    }
+
+    /// Begins a change; it is told and evaluated once [`Self::accept_change`] is called.
+    pub(super) fn begin_change(
+        &mut self,
+        id: &str,
+        kind: Kind,
+        wait: bool,
+    ) -> mpsc::Receiver<Progress> {
+        let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
+        if self.changes.list.len() == CHANGES_MAX {
+            self.changes.list.pop_front();
+        }
+        self.changes.list.push_back(Change {
+            id: id.to_owned(),
+            kind,
+            targets: BTreeMap::new(),
+            accepted: false,
+            finished: false,
+            notes: Vec::new(),
+            progress: Some(sender),
+            wait,
+        });
+        receiver
+    }
+
+    /// The engine has taken the change: these are its targets, as they were before it.
+    pub(super) fn accept_change(
+        &mut self,
+        id: &str,
+        targets: BTreeMap<String, Target>,
+        notes: Vec<String>,
+    ) {
+        let Some(change) = self.changes.get(id) else { return };
+        change.targets = targets;
+        change.notes = notes;
+        self.remember_changes();
+    }
+
+    /// The change cannot be done; nothing has changed.
+    pub(super) fn refuse_change(&mut self, id: &str, error: ErrorReply) {
+        if let Some(change) = self.changes.get(id) {
+            change.say(Progress::Refused(error));
+        }
+        self.changes.list.retain(|change| change.id != id);
+        self.remember_changes();
+    }
+
+    /// Goals and holds are on disk (or there was nothing to store): tell the clients, and see
+    /// what has already come to its end.
+    pub(super) fn release_changes(&mut self) {
+        let mut changes = std::mem::take(&mut self.changes.list);
+        for change in changes.iter_mut().filter(|it| !it.accepted && !it.targets_pending()) {
+            change.accepted = true;
+            let services = change.targets.keys().cloned().collect();
+            let notes = change.notes.clone();
+            change.say(Progress::Accepted { services, notes });
+            let all = change.targets.keys().cloned().collect();
+            self.evaluate(change, &all);
+            if !change.wait && !change.finished {
+                change.finish();
+            }
+        }
+        self.changes.list = changes;
+        self.remember_changes();
+    }
+
+    /// Services have changed: say so to whom it concerns, and see which changes are over.
+    pub(super) fn advance_changes(&mut self, touched: &BTreeSet<ServiceId>) {
+        if self.changes.list.iter().all(|change| change.finished) {
+            return;
+        }
+        let named = |ids: &BTreeSet<ServiceId>| -> BTreeSet<String> {
+            ids.iter().filter_map(|id| self.names.name(*id).map(str::to_owned)).collect()
+        };
+        let affected = named(&touched.union(&self.lifecycle.waiting).copied().collect());
+        let touched = named(touched);
+        let mut changes = std::mem::take(&mut self.changes.list);
+        let mut ended = false;
+        for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
+            for name in touched.iter().filter(|name| change.targets.contains_key(*name)) {
+                let Some(service) = self.plan.services.get(name) else { continue };
+                let state = self.service_status(service).state;
+                let detail = self.detail(name);
+                change.say(Progress::State { service: name.clone(), state, detail });
+            }
+            self.evaluate(change, &affected);
+            ended |= change.finished;
+        }
+        self.changes.list = changes;
+        if ended {
+            self.remember_changes();
+        }
+    }
+
+    /// Looks at the targets that may have come to their end; `affected` keeps this cheap when a
+    /// change is about a thousand services.
+    fn evaluate(&self, change: &mut Change, affected: &BTreeSet<String>) {
+        let kind = change.kind;
+        for name in affected {
+            if let Some(target) = change.targets.get_mut(name)
+                && target.result.is_none()
+            {
+                target.result = self.verdict(kind, name, target);
+            }
+        }
+        if change.targets.values().all(|target| target.result.is_some()) {
+            change.finish();
+        }
+    }
+
+    /// How the change has ended for one service, if it has.
+    fn verdict(&self, kind: Kind, name: &str, target: &Target) -> Option<ActionResult> {
+        let Some(view) = self.names.id(name).and_then(|id| self.engine.view(id)) else {
+            // It left the plan, which for a reconfiguration is what was asked.
+            return Some(self.result(name, Verdict::Done));
+        };
+        let done = if target.already { Verdict::Already } else { Verdict::Done };
+        let wants_up = match kind {
+            Kind::Signal => return Some(self.result(name, done)),
+            Kind::Stop => false,
+            Kind::Start | Kind::Restart | Kind::Reload => true,
+            Kind::Reconfigure => view.goal == engine::Goal::Up,
+        };
+        if !wants_up {
+            return match view.state {
+                State::Stopped | State::Completed => Some(self.result(name, done)),
+                State::Failed { reason: engine::Failure::Leftovers(_) } => {
+                    Some(self.result(name, Verdict::Failed))
+                }
+                State::Failed { .. } => Some(self.result(name, done)),
+                _ => None,
+            };
+        }
+        let run = self.names.id(name).and_then(|id| self.engine.main_run(id));
+        if kind == Kind::Restart && run.is_some() && run == target.run_before {
+            return None;
+        }
+        if kind == Kind::Reload && matches!(view.state, State::Reloading { .. }) {
+            return None;
+        }
+        let failed = kind == Kind::Reload && !view.detail.is_empty();
+        match self.settled(name)? {
+            Settled::No => None,
+            Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
+            _ => Some(self.result(name, Verdict::Failed)),
+        }
+    }
+
+    fn result(&self, name: &str, verdict: Verdict) -> ActionResult {
+        let status = self.plan.services.get(name).map(|service| self.service_status(service));
+        ActionResult {
+            service: name.to_owned(),
+            verdict,
+            state: status.as_ref().map_or("gone", |status| &status.state).to_owned(),
+            pid: status.as_ref().and_then(|status| status.pid),
+            seconds: status.as_ref().and_then(|status| status.uptime_seconds).unwrap_or(0),
+            detail: status.and_then(|status| status.reason).unwrap_or_default(),
+        }
+    }
+
+    /// The targets as they are now, before a command changes them.
+    pub(super) fn targets(&self, names: &[String]) -> BTreeMap<String, Target> {
+        let target = |name: &String| {
+            let run_before = self.names.id(name).and_then(|id| self.engine.main_run(id));
+            (name.clone(), Target { run_before, ..Target::default() })
+        };
+        names.iter().map(target).collect()
+    }
+
+    fn remember_changes(&mut self) {
+        let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
+        self.tell(Request::Remember { service: RECORD.to_owned(), record });
+    }
+}
+
+impl Change {
+    /// A reconfiguration has no targets until its plan is applied.
+    fn targets_pending(&self) -> bool {
+        self.kind == Kind::Reconfigure && self.notes.is_empty()
+    }
+
+    fn finish(&mut self) {
+        self.finished = self.targets.values().all(|target| target.result.is_some());
+        let outcome = self.outcome();
+        if let Some(sender) = self.progress.take() {
+            // The last line is never lost: where the queue is full, the stream just ends and the
+            // client asks for the outcome by id.
+            let _ = sender.try_send(Progress::Done(outcome));
+        }
+    }
+}
+
+impl Target {
+    /// Marks it as needless, or not.
+    pub(super) const fn already(mut self, already: bool) -> Self {
+        self.already = already;
+        self
+    }
+}

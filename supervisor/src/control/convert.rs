@@ -1,0 +1,61 @@
+//! The one place that knows both the plan's and the engine's idea of a service.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::{
+    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, ServiceId, Spec, StartLimit, Stop,
+};
+
+/// Policy of a service in the engine's words. `ids` knows every enabled service.
+pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -> Spec {
+    let edges = |names: &BTreeSet<String>| names.iter().filter_map(|n| ids.get(n).copied()).collect();
+    Spec {
+        kind: if service.oneshot { Kind::Oneshot } else { Kind::Daemon },
+        requires: edges(&service.requires),
+        wants: edges(&service.wants),
+        binds_to: edges(&service.binds_to),
+        after: edges(&service.after),
+        validated: !service.validate.is_empty(),
+        ready: match &service.ready.kind {
+            plan::ReadyKind::Exec => Ready::Exec,
+            plan::ReadyKind::Notify => Ready::Notify,
+            plan::ReadyKind::Probe(it) => Ready::Probe(probe(it)),
+        },
+        ready_timeout_ms: service.ready.timeout_ms,
+        liveness: service.liveness.as_ref().map(probe),
+        health: service.health.as_ref().map(probe),
+        restart: restart(&service.restart),
+        stop: Stop { signal: service.stop.signal, timeout_ms: service.stop.timeout_ms },
+        reload: service.reload.as_ref().map(|it| match it {
+            plan::Reload::Signal(signal) => Reload::Signal(*signal),
+            plan::Reload::Command(_) => Reload::Command,
+        }),
+    }
+}
+
+fn probe(it: &plan::Probe) -> ProbeSpec {
+    ProbeSpec {
+        delay_ms: it.delay_ms,
+        interval_ms: it.interval_ms.max(1),
+        failures: it.failures.max(1),
+        successes: it.successes.max(1),
+    }
+}
+
+fn restart(it: &plan::Restart) -> Restart {
+    Restart {
+        policy: match it.policy {
+            plan::Policy::Always => Policy::Always,
+            plan::Policy::UnlessStopped => Policy::UnlessStopped,
+            plan::Policy::OnFailure => Policy::OnFailure,
+            plan::Policy::Never => Policy::Never,
+        },
+        success: ExitSet { codes: it.success_codes.clone(), signals: it.success_signals.clone() },
+        delay_ms: it.delay_ms,
+        factor_milli: it.factor_milli,
+        max_delay_ms: it.max_delay_ms,
+        jitter_milli: it.jitter_milli,
+        reset_after_ms: it.reset_after_ms,
+        limit: it.limit.map(|(starts, within_ms)| StartLimit { starts, within_ms }),
+    }
+}

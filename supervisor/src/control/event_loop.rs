@@ -1,0 +1,290 @@
+//! The one loop that awaits: whatever arrives becomes one [`Input`], whatever comes out is sent.
+
+use std::{
+
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        unix::{fs::PermissionsExt, net::UnixListener},
+    },
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use engine::Moment;
+use keeper::{
+    link::{Link, LinkError},
+    message::{Hello, Notice},
+};
+use nix::{
+    time::{ClockId, clock_gettime},
+    unistd::Uid,
+};
+use plan::{Options, Paths, Plan};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::{mpsc, watch},
+};
+
+use super::{
+    Control, jobs,
+    input::{Input, Now, Output},
+    lifecycle::Boot,
+    orphaned::Belongings,
+};
+use crate::{
+    ask::{ASKS_MAX, Ask},
+    exit, server, store,
+};
+
+/// [`Link`] under a name that tokio can register.
+struct Wire(Link);
+
+impl AsRawFd for Wire {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// Is the control process, until the keeper ends it or dies.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let link = match keeper::link_to_keeper() {
+        Ok(link) => link,
+        Err(error) => {
+            tracing::error!("the control process is started by the keeper alone, not by hand: {error}");
+            return ExitCode::from(exit::FAILURE);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(serve(link, options));
+            // A job that hangs (a dead name service) must not hold up the end.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            tracing::error!("cannot set up the event loop: {error}");
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+async fn serve(link: Link, options: &Options) -> ExitCode {
+    let wire = match AsyncFd::with_interest(Wire(link), Interest::READABLE | Interest::WRITABLE) {
+        Ok(wire) => wire,
+        Err(error) => {
+            tracing::error!("cannot watch the link to the keeper: {error}");
+            return ExitCode::from(exit::FAILURE);
+        }
+    };
+    let mut world = World::new(wire, options);
+    let (hello, listener) = match world.hello().await {
+        Ok(met) => met,
+        Err(error) => {
+            tracing::error!("the keeper did not say hello: {error}");
+            return ExitCode::from(exit::FAILURE);
+        }
+    };
+    let (plan, boot) = beginnings(&hello, options);
+    let access = own_access();
+    let (access_sender, access_receiver) = watch::channel(access);
+    world.access = Some(access_sender);
+    let (ask_sender, asks) = mpsc::channel(ASKS_MAX);
+    tokio::spawn(async move {
+        if let Err(error) = server::serve(listener, ask_sender, access_receiver).await {
+            tracing::error!("the control socket does not work: {error}");
+        }
+    });
+    let mut control = Control::new(now(), &hello, plan, boot);
+    world.drain(&mut control);
+    world.turn(&mut control, asks).await;
+    world.belongings.stop_everything(&control);
+    ExitCode::from(exit::FAILURE)
+}
+
+/// The plan and the state to begin with.
+fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
+    let paths = Paths::new(options);
+    let boot_id = store::boot_id();
+    let mut boot = Boot { seed: seed(), boot_id, ..Boot::default() };
+    if !Uid::effective().is_root() {
+        boot.warnings.push(
+            "runs without root: every service has the supervisor's own user, so they are not protected from each other".to_owned(),
+        );
+    }
+    match store::Holds::read(&paths.state_dir, &boot.boot_id) {
+        Ok(holds) => boot.holds = holds,
+        Err(error) => {
+            let warning = format!("cannot read who stopped what: {error}; everything starts");
+            tracing::error!("{warning}");
+            boot.warnings.push(warning);
+        }
+    }
+    let nothing_yet = hello.records.is_empty();
+    let applied = if nothing_yet { None } else { store::read_plan(&paths.state_dir) };
+    (applied.unwrap_or_else(|| Plan::empty(paths)), boot)
+}
+
+fn own_access() -> server::Access {
+    server::Access { own_uid: Uid::effective().as_raw(), ..server::Access::default() }
+}
+
+fn seed() -> u64 {
+    u64::from(std::process::id()) ^ now().unix_ms.rotate_left(32)
+}
+
+fn now() -> Now {
+    let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ms = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
+    Now { moment: Moment(ms(monotonic)), unix_ms: ms(wall) }
+}
+
+/// What the loop has at hand.
+struct World {
+    wire: AsyncFd<Wire>,
+    options: Options,
+    results: mpsc::UnboundedReceiver<Input>,
+    result_sender: mpsc::UnboundedSender<Input>,
+    access: Option<watch::Sender<server::Access>>,
+    belongings: Belongings,
+}
+
+impl World {
+    fn new(wire: AsyncFd<Wire>, options: &Options) -> Self {
+        // Unbounded, but each result answers one job and the engine bounds those.
+        let (result_sender, results) = mpsc::unbounded_channel();
+        Self {
+            wire,
+            options: options.clone(),
+            results,
+            result_sender,
+            access: None,
+            belongings: Belongings::default(),
+        }
+    }
+
+    async fn hello(&mut self) -> Result<(Hello, UnixListener), LinkError> {
+        loop {
+            for (notice, fds) in self.receive().await? {
+                if let Notice::Hello(hello) = notice
+                    && let Some(listener) = fds.into_iter().next()
+                {
+                    return Ok((*hello, UnixListener::from(listener)));
+                }
+            }
+        }
+    }
+
+    /// Waits until the keeper says something.
+    async fn receive(&mut self) -> Result<Vec<(Notice, Vec<OwnedFd>)>, LinkError> {
+        loop {
+            let mut ready = self.wire.readable_mut().await?;
+            let link = &mut ready.get_inner_mut().0;
+            let messages = link.recv()?;
+            if link.drained() {
+                ready.clear_ready();
+            }
+            if !messages.is_empty() {
+                return Ok(messages);
+            }
+        }
+    }
+
+    /// One turn after the other, until the keeper is gone. Facts come before commands.
+    async fn turn(&mut self, control: &mut Control, mut asks: mpsc::Receiver<Ask>) {
+        loop {
+            let due = control.poll_timeout();
+            let wants_write = self.wire.get_ref().0.wants_write();
+            tokio::select! {
+                biased;
+                ready = self.wire.readable_mut() => {
+                    let Ok(mut ready) = ready else { return };
+                    let link = &mut ready.get_inner_mut().0;
+                    let received = link.recv::<Notice>();
+                    if link.drained() {
+                        ready.clear_ready();
+                    }
+                    match received {
+                        Ok(messages) => self.take_in(control, messages),
+                        Err(error) => return tracing::error!("lost the keeper: {error}"),
+                    }
+                }
+                ready = self.wire.writable_mut(), if wants_write => {
+                    let Ok(mut ready) = ready else { return };
+                    match ready.get_inner_mut().0.flush() {
+                        Ok(true) => {}
+                        Ok(false) => ready.clear_ready(),
+                        Err(error) => return tracing::error!("lost the keeper: {error}"),
+                    }
+                }
+                Some(result) = self.results.recv() => self.handle(control, result),
+                Some(ask) = asks.recv() => self.handle(control, Input::Ask(ask)),
+                () = sleep_until(due) => self.handle(control, Input::Timeout),
+            }
+        }
+    }
+
+    fn take_in(&mut self, control: &mut Control, messages: Vec<(Notice, Vec<OwnedFd>)>) {
+        for (notice, fds) in messages {
+            self.belongings.note(&notice, fds);
+            self.handle(control, Input::Notice(notice));
+        }
+    }
+
+    fn handle(&mut self, control: &mut Control, input: Input) {
+        control.handle(now(), input);
+        self.drain(control);
+    }
+
+    fn drain(&mut self, control: &mut Control) {
+        while let Some(output) = control.poll_output() {
+            match output {
+                Output::Keeper(request) => {
+                    let link = &mut self.wire.get_mut().0;
+                    if let Err(error) = link.send(&request, Vec::new()) {
+                        tracing::error!("cannot tell the keeper: {error}");
+                    }
+                }
+                Output::Job(job) => jobs::start(job, &self.options, &self.result_sender),
+                Output::Access(who) => self.widen(&who),
+            }
+        }
+    }
+
+    /// Lets the groups of the plan reach the control socket. Their members are told apart by
+    /// their credentials, so the socket itself may be open to all once there are such groups.
+    fn widen(&self, who: &plan::Control) {
+        let groups = |it: &Option<String>| it.iter().cloned().collect::<Vec<_>>();
+        let (admins, viewers) = (groups(&who.admin_group), groups(&who.viewer_group));
+        let open = !(admins.is_empty() && viewers.is_empty());
+        let socket = Paths::new(&self.options).run_dir.join("ctl.sock");
+        let Some(sender) = self.access.clone() else { return };
+        drop(tokio::task::spawn_blocking(move || {
+            let mode = if open { 0o666 } else { 0o600 };
+            if let Err(error) = std::fs::set_permissions(&socket, PermissionsExt::from_mode(mode)) {
+                tracing::warn!("cannot change the mode of {}: {error}", socket.display());
+            }
+            let access = server::Access {
+                admin_gids: jobs::group_ids(&admins),
+                viewer_gids: jobs::group_ids(&viewers),
+                ..own_access()
+            };
+            sender.send_replace(access);
+        }));
+    }
+}
+
+async fn sleep_until(due: Option<Moment>) {
+    match due {
+        // One more millisecond: `now` is rounded down, and an early wake-up would be for nothing.
+        Some(due) => {
+            let left = due.0.saturating_sub(now().moment.0);
+            if left > 0 {
+                tokio::time::sleep(Duration::from_millis(left)).await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+

@@ -1,0 +1,174 @@
+//! What the keeper says, turned into the engine's facts.
+
+use engine::{Fact, RunId};
+use keeper::message::{self, Notice};
+use nix::errno::Errno;
+
+use super::{Control, Purpose, Run};
+
+/// Errors of a spawn that can pass: another try is worth it.
+const TRANSIENT: [Errno; 7] = [
+    Errno::EAGAIN,
+    Errno::EMFILE,
+    Errno::ENFILE,
+    Errno::ENOMEM,
+    Errno::ETXTBSY,
+    Errno::ENOSPC,
+    Errno::EBUSY,
+];
+
+impl Control {
+    pub(super) fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Fact(numbered) => {
+                self.unacknowledged = Some(numbered.seq);
+                self.on_keeper_fact(numbered.fact);
+            }
+            Notice::AreYouThere => self.tell(message::Request::Here),
+            Notice::Hello(_) | Notice::Opened { .. } => {}
+        }
+    }
+
+    pub(super) fn on_keeper_fact(&mut self, fact: message::Fact) {
+        match fact {
+            message::Fact::Spawned { run, pid, .. } => self.on_spawned(RunId(run), pid),
+            message::Fact::Failed { run, stage, errno } => {
+                self.on_spawn_failed(RunId(run), &stage, errno);
+            }
+            message::Fact::Exited { run, exit, timed_out, output, .. } => {
+                self.on_exited(RunId(run), exit, timed_out, &output);
+            }
+            message::Fact::Swept { run, left } => self.on_swept(RunId(run), &left),
+            message::Fact::Notified { run, key, value } => {
+                self.on_notified(RunId(run), &key, &value);
+            }
+            message::Fact::Signalled { signal } => self.on_own_signal(signal),
+        }
+    }
+
+    fn on_spawned(&mut self, run: RunId, pid: i32) {
+        if let Some(known) = self.runs.get_mut(&run) {
+            known.pid = Some(pid);
+        }
+        if self.purpose(run) == Some(&Purpose::Main) {
+            self.fact(Fact::Spawned { run });
+        }
+    }
+
+    fn on_spawn_failed(&mut self, run: RunId, stage: &str, errno: i32) {
+        let error = Errno::from_raw(errno);
+        let Some(Run { service, purpose, .. }) = self.runs.remove(&run) else { return };
+        let command = self.plan.services.get(&service).and_then(|s| s.command.first());
+        let reason = spawn_failure(stage, error, command.map_or("", String::as_str));
+        if purpose == Purpose::Main {
+            let transient = TRANSIENT.contains(&error) || stage == "record";
+            self.fact(Fact::SpawnFailed { run, transient, reason });
+        } else {
+            self.runs.insert(run, Run { service, pid: None, purpose });
+            self.helper_ended(run, Err(reason));
+        }
+    }
+
+    fn on_exited(&mut self, run: RunId, exit: message::Exit, timed_out: bool, output: &str) {
+        if self.purpose(run) == Some(&Purpose::Main) {
+            if let Some(known) = self.runs.get_mut(&run) {
+                known.pid = None;
+            }
+            let exit = match exit {
+                message::Exit::Code(code) => engine::Exit::Code(code),
+                message::Exit::Signal(signal) => engine::Exit::Signal(signal),
+            };
+            self.fact(Fact::Exited { run, exit });
+            return;
+        }
+        let result = match exit {
+            _ if timed_out => Err(with_output("timed out", output)),
+            message::Exit::Code(0) => Ok(output.trim_end().to_owned()),
+            message::Exit::Code(code) => Err(with_output(&format!("exit code {code}"), output)),
+            message::Exit::Signal(signal) => {
+                let name = super::words::signal_name(signal);
+                Err(with_output(&format!("killed by {name}"), output))
+            }
+        };
+        self.helper_ended(run, result);
+    }
+
+    fn on_swept(&mut self, run: RunId, left: &[i32]) {
+        if self.purpose(run) != Some(&Purpose::Main) {
+            return;
+        }
+        let Some(known) = self.runs.remove(&run) else { return };
+        if !left.is_empty() {
+            tracing::error!(service = known.service, ?left, "processes would not go");
+        }
+        self.fact(Fact::Swept { run, left: u32::try_from(left.len()).unwrap_or(u32::MAX) });
+    }
+
+    pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
+        match key {
+            "READY" if value == "1" => self.fact(Fact::Ready { run }),
+            "EXTEND_TIMEOUT_USEC" => {
+                if let Ok(usec) = value.parse::<u64>() {
+                    self.fact(Fact::Extend { run, ms: usec.div_ceil(1000) });
+                }
+            }
+            "STATUS" => {
+                let service = self.runs.get(&run).and_then(|r| self.names.id(&r.service));
+                if let Some(id) = service {
+                    self.status_texts.insert(id, value.to_owned());
+                }
+            }
+            "MAINPID" => {
+                if let (Ok(pid), Some(known)) = (value.parse(), self.runs.get_mut(&run)) {
+                    known.pid = Some(pid);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn purpose(&self, run: RunId) -> Option<&Purpose> {
+        self.runs.get(&run).map(|known| &known.purpose)
+    }
+
+    /// A validator, probe, reload command or step of a reconfiguration is over.
+    pub(super) fn helper_ended(&mut self, run: RunId, result: Result<String, String>) {
+        let Some(known) = self.runs.remove(&run) else { return };
+        let ok = result.is_ok();
+        let detail = result.unwrap_or_else(|reason| reason);
+        match known.purpose {
+            Purpose::Validator => {
+                if !ok {
+                    tracing::warn!(service = known.service, "validator refused: {detail}");
+                    self.note_failure(&known.service, &format!("validator: {detail}"));
+                }
+                self.fact(Fact::Validated { run, ok });
+            }
+            Purpose::ReloadCommand(of) => {
+                if !ok {
+                    self.note_failure(&known.service, &format!("reload: {detail}"));
+                }
+                self.fact(Fact::Reloaded { run: of, ok });
+            }
+            Purpose::Probe(of, probe) => self.fact(Fact::Probed { run: of, probe, ok, detail }),
+            Purpose::Reconfigure => self.reconfigure_step_ended(run, ok, &detail),
+            Purpose::Main => unreachable!("a main run is not a helper"),
+        }
+    }
+}
+
+fn with_output(what: &str, output: &str) -> String {
+    let output = output.trim();
+    if output.is_empty() { what.to_owned() } else { format!("{what}: {output}") }
+}
+
+/// Stage and error in words that say what to look at.
+fn spawn_failure(stage: &str, error: Errno, command: &str) -> String {
+    let what = match stage {
+        "exec" => format!("cannot execute {command}"),
+        "chdir" => "cannot enter its working directory".to_owned(),
+        "record" => "cannot write the run's record".to_owned(),
+        stage => format!("cannot start it (stage {stage})"),
+    };
+    format!("{what}: {}", error.desc())
+}

@@ -1,0 +1,179 @@
+//! What happened, for `ctl events` and `ctl why`: a bounded ring and those who follow it.
+
+use std::collections::VecDeque;
+
+use api::ServiceEvent;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::{Control, words};
+use crate::ask::STREAM_LINES_MAX;
+
+/// Events that are kept; the oldest give way.
+const RING_EVENTS_MAX: usize = 4096;
+/// Followers at one time; more are refused an endless stream and get the past alone.
+const FOLLOWERS_MAX: usize = 64;
+
+/// The ring and its followers.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    ring: VecDeque<ServiceEvent>,
+    followers: Vec<Follower>,
+    seq: u64,
+}
+
+#[derive(Debug)]
+struct Follower {
+    events: mpsc::Sender<ServiceEvent>,
+    /// It was too slow: the next event that it can take is preceded by a gap marker.
+    gap: bool,
+}
+
+impl Feed {
+    /// Adds one event and hands it to the followers.
+    pub(super) fn publish(&mut self, mut event: ServiceEvent) {
+        self.seq += 1;
+        event.seq = self.seq;
+        self.followers.retain_mut(|follower| follower.offer(&event));
+        if self.ring.len() == RING_EVENTS_MAX {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(event);
+    }
+
+    /// The last `backlog` events, then those to come if asked for.
+    pub(super) fn subscribe(&mut self, backlog: usize, follow: bool) -> mpsc::Receiver<ServiceEvent> {
+        let backlog = backlog.min(self.ring.len());
+        let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX + backlog);
+        for event in self.ring.range(self.ring.len() - backlog..) {
+            let _ = sender.try_send(event.clone());
+        }
+        if follow && self.followers.len() < FOLLOWERS_MAX {
+            self.followers.push(Follower { events: sender, gap: false });
+        }
+        receiver
+    }
+
+    /// The last `count` events of one service, oldest first.
+    pub(super) fn history(&self, service: &str, count: usize) -> Vec<&ServiceEvent> {
+        let mut last: Vec<_> =
+            self.ring.iter().rev().filter(|event| event.service == service).take(count).collect();
+        last.reverse();
+        last
+    }
+}
+
+impl Follower {
+    /// False: it has gone away.
+    fn offer(&mut self, event: &ServiceEvent) -> bool {
+        if self.gap {
+            let marker = ServiceEvent {
+                kind: "gap".to_owned(),
+                detail: "this reader was too slow; events were dropped".to_owned(),
+                ..event.clone()
+            };
+            match self.events.try_send(marker) {
+                Ok(()) => self.gap = false,
+                Err(TrySendError::Full(_)) => return true,
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        match self.events.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.gap = true;
+                true
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+impl Control {
+    /// Tells the world in what state a service is now.
+    pub(super) fn publish_state(&mut self, id: engine::ServiceId) {
+        let Some(name) = self.names.name(id).map(str::to_owned) else { return };
+        let Some(view) = self.engine.view(id) else { return };
+        let detail = words::reason(&view, self.now.moment);
+        self.feed.publish(ServiceEvent {
+            seq: 0,
+            at: words::time(self.now.unix_ms),
+            pid: self.pid(id),
+            service: name,
+            kind: "state".to_owned(),
+            state: view.state.name().to_owned(),
+            ready: view.ready,
+            detail,
+            by: None,
+        });
+    }
+
+    /// Tells the world something that is not a state.
+    pub(super) fn publish(&mut self, service: &str, kind: &str, detail: &str, by: Option<&str>) {
+        let view = self.names.id(service).and_then(|id| self.engine.view(id));
+        self.feed.publish(ServiceEvent {
+            seq: 0,
+            at: words::time(self.now.unix_ms),
+            service: service.to_owned(),
+            kind: kind.to_owned(),
+            state: view.as_ref().map_or_else(String::new, |view| view.state.name().to_owned()),
+            ready: view.as_ref().is_some_and(|view| view.ready),
+            pid: None,
+            detail: detail.to_owned(),
+            by: by.map(str::to_owned),
+        });
+    }
+
+    /// A helper of the service failed, in words.
+    pub(super) fn note_failure(&mut self, service: &str, detail: &str) {
+        self.publish(service, "failure", detail, None);
+        self.last_failures.insert(service.to_owned(), detail.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(detail: &str) -> ServiceEvent {
+        ServiceEvent {
+            seq: 0,
+            at: String::new(),
+            service: "a".to_owned(),
+            kind: "state".to_owned(),
+            state: "running".to_owned(),
+            ready: true,
+            pid: None,
+            detail: detail.to_owned(),
+            by: None,
+        }
+    }
+
+    #[test]
+    fn a_slow_follower_gets_a_gap_marker_and_the_ring_is_bounded() {
+        let mut feed = Feed::default();
+        let mut follower = feed.subscribe(0, true);
+        for _ in 0..=STREAM_LINES_MAX {
+            feed.publish(event(""));
+        }
+        for _ in 0..STREAM_LINES_MAX {
+            assert_eq!(follower.try_recv().unwrap().kind, "state");
+        }
+        feed.publish(event("after"));
+        assert_eq!(follower.try_recv().unwrap().kind, "gap");
+        assert_eq!(follower.try_recv().unwrap().detail, "after");
+        for _ in 0..RING_EVENTS_MAX * 2 {
+            feed.publish(event(""));
+        }
+        assert_eq!(feed.ring.len(), RING_EVENTS_MAX);
+    }
+
+    #[test]
+    fn the_past_comes_first_and_ends_unless_followed() {
+        let mut feed = Feed::default();
+        feed.publish(event("one"));
+        feed.publish(event("two"));
+        let mut past = feed.subscribe(1, false);
+        assert_eq!(past.try_recv().unwrap().detail, "two");
+        assert_eq!(past.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+    }
+}

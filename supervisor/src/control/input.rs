@@ -1,0 +1,198 @@
+//! What goes into the control machine and what comes out of it.
+//!
+//! [`crate::control::Control`] is sans-IO: it takes one [`Input`], queues [`Output`]s and never
+//! waits. The event loop carries outputs out; a simulation can do so as well.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use engine::{Moment, ProbeKind, RunId};
+use keeper::message::{Ids, Notice, Request};
+use plan::Plan;
+
+use crate::{ask::Ask, store::Holds};
+
+/// The time, twice: for deadlines and for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// Monotonic.
+    pub(crate) moment: Moment,
+    /// Wall clock, milliseconds of the Unix epoch.
+    pub(crate) unix_ms: u64,
+}
+
+/// One thing that happens to the control process.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The keeper says something.
+    Notice(Notice),
+    /// A client asks.
+    Ask(Ask),
+    /// A job is done.
+    Done(Box<Done>),
+    /// Time has passed.
+    Timeout,
+}
+
+/// One thing to be done outside.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Tell the keeper.
+    Keeper(Request),
+    /// Do this off the control thread, or as a task; its result comes back as `Input::Done`.
+    Job(Job),
+    /// The plan says who may use the control socket.
+    Access(plan::Control),
+}
+
+/// What blocks or waits.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Read all configuration files and make a plan; generated secrets are stored.
+    Load,
+    /// Read all configuration files and only say what is wrong.
+    Check {
+        /// Who wants to know.
+        reply: tokio::sync::oneshot::Sender<api::CheckReply>,
+    },
+    /// Find accounts that the plan names and that do not exist.
+    MissingAccounts {
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// Make directories and write changed files as candidates beside their places.
+    Stage {
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// Put candidates in place and store the plan as the last good one.
+    Swap {
+        /// The plan.
+        plan: Box<Plan>,
+        /// What `Stage` wrote.
+        staged: Vec<StagedFile>,
+    },
+    /// Remove candidates.
+    Discard {
+        /// What `Stage` wrote.
+        staged: Vec<StagedFile>,
+    },
+    /// Store goals and holds.
+    StoreHolds {
+        /// All of them.
+        holds: Holds,
+    },
+    /// Look up user and program of one service again, after they were missing.
+    Resolve {
+        /// The run that waits for it.
+        run: RunId,
+        /// The service.
+        service: Box<plan::Service>,
+    },
+    /// Find out who holds a port.
+    Holder {
+        /// The run that wanted it.
+        run: RunId,
+        /// The address.
+        address: String,
+    },
+    /// One attempt of a network probe.
+    Probe {
+        /// The service's main run.
+        run: RunId,
+        /// Which of its probes.
+        probe: ProbeKind,
+        /// What it asks.
+        ask: plan::Ask,
+        /// Longest time.
+        timeout_ms: u64,
+    },
+}
+
+/// The result of a job.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// Of `Load`.
+    Loaded(Result<Plan, Vec<plan::Problem>>),
+    /// Of `MissingAccounts`: the commands that create them, with the service that wants each.
+    MissingAccounts(Vec<AccountCommand>),
+    /// Of `Stage`: what was written, and what went wrong with which service.
+    Staged(Staged),
+    /// Of `Swap`.
+    Swapped(Result<(), String>),
+    /// Of `StoreHolds`.
+    HoldsStored(Result<(), String>),
+    /// Of `Resolve`.
+    Resolved {
+        /// The run that waits.
+        run: RunId,
+        /// Ids and absolute program, or why not.
+        resolved: Result<Resolved, Unresolved>,
+    },
+    /// Of `Holder`: in words.
+    Holder {
+        /// The run that wanted the address.
+        run: RunId,
+        /// `port 8065 is in use by nginx (pid 12)`.
+        reason: String,
+    },
+    /// Of `Probe`.
+    Probed {
+        /// The service's main run.
+        run: RunId,
+        /// Which probe.
+        probe: ProbeKind,
+        /// Yes or no.
+        ok: bool,
+        /// In words.
+        detail: String,
+    },
+}
+
+/// A command that creates an account.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountCommand {
+    /// The service that wants the account.
+    pub(crate) service: String,
+    /// `useradd …` or `groupadd …`, absolute.
+    pub(crate) argv: Vec<String>,
+}
+
+/// What `Stage` did.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    /// Candidates, in the order of the plan.
+    pub(crate) files: Vec<StagedFile>,
+    /// Services whose directories or files could not be made, and why.
+    pub(crate) broken: BTreeMap<String, String>,
+    /// Ids and programs of all enabled services.
+    pub(crate) resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
+}
+
+/// One changed file.
+#[derive(Clone, Debug)]
+pub(crate) struct StagedFile {
+    /// Whose.
+    pub(crate) service: String,
+    /// Where it is now.
+    pub(crate) candidate: PathBuf,
+    /// Where it belongs.
+    pub(crate) path: PathBuf,
+    /// Command that checks it; empty: none.
+    pub(crate) validate: Vec<String>,
+}
+
+/// What must be known before a spawn and may block to find out.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// Ids; none: the supervisor's own.
+    pub(crate) ids: Option<Ids>,
+    /// Absolute path of `command[0]`.
+    pub(crate) program: String,
+}
+
+/// Why a service cannot be spawned.
+#[derive(Clone, Debug)]
+pub(crate) struct Unresolved {
+    /// Stage and reason, for people.
+    pub(crate) reason: String,
+}

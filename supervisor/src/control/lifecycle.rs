@@ -1,0 +1,412 @@
+//! The daemon's own life: what it takes up at its start, what it tells its init, how it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::{Command, Fact, Goal, Hold, Moment, Record, RunId, ServiceId, Settled, Shift, State};
+use keeper::message::{Hello, Request, Role};
+use nix::sys::signal::Signal;
+
+use super::{
+    Control, Job, Now, Purpose, Run,
+    changes::RECORD as CHANGES_RECORD,
+    convert,
+};
+use crate::store::{Holds, StoredHold};
+
+/// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
+const SHUTDOWN_MS_MAX: u64 = 5 * 60_000;
+/// Added to the services' timeouts: time for what SIGKILL leaves to be swept.
+const SHUTDOWN_MARGIN_MS: u64 = 10_000;
+/// What a second signal leaves.
+const SECOND_SIGNAL_MS: u64 = 5_000;
+/// How often the init is asked for more time, and how much is asked for.
+const EXTEND_EVERY_MS: u64 = 10_000;
+const EXTEND_BY_USEC: u64 = 30_000_000;
+
+/// Names in the status line that the init shows.
+const STATUS_NAMES_MAX: usize = 8;
+
+/// What a control process starts with.
+#[derive(Debug, Default)]
+pub(crate) struct Boot {
+    /// Feeds the jitter.
+    pub(crate) seed: u64,
+    /// Holds that survived an earlier daemon.
+    pub(crate) holds: BTreeMap<String, Hold>,
+    /// Kernel's id of this boot.
+    pub(crate) boot_id: String,
+    /// Shown in status: missing privileges, unreadable state.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where the daemon is in its life.
+#[derive(Debug)]
+pub(super) struct Lifecycle {
+    phase: Phase,
+    boot_id: String,
+    /// Holds to be put on services as they come into the plan for the first time.
+    inherited: BTreeMap<String, Hold>,
+    warnings: Vec<String>,
+    /// A configuration that was refused, in words.
+    refused: Option<String>,
+    /// Who stopped what.
+    holds: BTreeMap<String, StoredHold>,
+    /// They have changed since they were last stored.
+    unstored: bool,
+    /// They are being stored.
+    storing: bool,
+    /// Services that are on their way.
+    unsettled: BTreeSet<ServiceId>,
+    /// Services that have settled and are not up.
+    down: BTreeSet<ServiceId>,
+    /// Services whose lot hangs on others: looked at again whenever anything changes.
+    pub(super) waiting: BTreeSet<ServiceId>,
+    signals: u32,
+    told: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// Services have not all settled; the init is asked for more time at this moment.
+    Starting { extend_at: Moment },
+    Running,
+    Stopping { extend_at: Moment },
+}
+
+impl Lifecycle {
+    pub(super) fn new(now: Now, boot: &Boot) -> Self {
+        Self {
+            phase: Phase::Starting { extend_at: now.moment },
+            boot_id: boot.boot_id.clone(),
+            inherited: boot.holds.clone(),
+            warnings: boot.warnings.clone(),
+            refused: None,
+            holds: BTreeMap::new(),
+            unstored: false,
+            storing: false,
+            unsettled: BTreeSet::new(),
+            down: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            signals: 0,
+            told: String::new(),
+        }
+    }
+
+    pub(super) const fn poll_timeout(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Starting { extend_at } | Phase::Stopping { extend_at } => Some(extend_at),
+            Phase::Running => None,
+        }
+    }
+
+    pub(super) const fn phase_name(&self) -> &'static str {
+        match self.phase {
+            Phase::Starting { .. } => "starting",
+            Phase::Running => "running",
+            Phase::Stopping { .. } => "stopping",
+        }
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.refused.iter().chain(&self.warnings).cloned().collect()
+    }
+
+    pub(super) fn set_refused(&mut self, refused: Option<String>) {
+        self.refused = refused;
+    }
+
+    pub(super) const fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. })
+    }
+}
+
+impl Control {
+    /// Takes up what an earlier control process left with the keeper.
+    pub(super) fn take_up(&mut self, hello: &Hello, boot: Boot) {
+        for line in &hello.leftovers {
+            tracing::warn!("stopped a process of an earlier supervisor: {line}");
+        }
+        drop(boot);
+        self.tell(Request::TookOver);
+        let records = hello.records.iter().filter(|(name, _)| *name != CHANGES_RECORD);
+        let records: Vec<_> = records.collect();
+        if records.is_empty() {
+            self.start_reconfigure(None, true);
+        } else {
+            self.take_up_records(&records);
+            self.take_up_runs(hello);
+            if let Some(record) = hello.records.get(CHANGES_RECORD) {
+                self.changes.restore(record);
+            }
+            self.start_stage_only();
+        }
+        for numbered in hello.facts.clone() {
+            self.unacknowledged = Some(numbered.seq);
+            self.on_keeper_fact(numbered.fact);
+        }
+        self.lifecycle_check();
+    }
+
+    fn take_up_records(&mut self, records: &[(&String, &String)]) {
+        for (name, record) in records {
+            match serde_json::from_str::<Record>(record) {
+                Ok(record) => {
+                    let id = self.names.intern(name);
+                    self.engine.restore(id, record);
+                }
+                Err(error) => tracing::error!(service = name, "lost its record: {error}"),
+            }
+        }
+        self.apply_to_engine(&BTreeMap::new());
+    }
+
+    fn take_up_runs(&mut self, hello: &Hello) {
+        for info in &hello.runs {
+            let run = RunId(info.run);
+            let known = self.engine.service_of(run).is_some();
+            let purpose = match info.role {
+                Role::Main => Purpose::Main,
+                Role::Helper if known => Purpose::Validator,
+                Role::Helper => {
+                    // An exec probe or a step of a reconfiguration that nobody waits for now.
+                    self.tell(Request::Sweep { run: info.run });
+                    continue;
+                }
+            };
+            let pid = info.exit.is_none().then_some(info.pid);
+            self.runs.insert(run, Run { service: info.service.clone(), pid, purpose });
+            for (key, value) in &info.notified {
+                self.on_notified(run, key, value);
+            }
+        }
+        self.give_up_lost_runs(hello);
+    }
+
+    /// Runs that were decided upon but whose spawn never reached the keeper.
+    fn give_up_lost_runs(&mut self, hello: &Hello) {
+        let reason = "the control process was replaced while it started this";
+        let ids: Vec<_> = self.names.ids().values().copied().collect();
+        for id in ids {
+            let Some(view) = self.engine.view(id) else { continue };
+            let known = |run: RunId| {
+                let in_facts = hello.facts.iter().any(|it| fact_run(&it.fact) == Some(run.0));
+                in_facts || hello.runs.iter().any(|it| it.run == run.0)
+            };
+            match view.state {
+                State::Spawning { run, step: engine::SpawnStep::Validate } if !known(run) => {
+                    self.fact(Fact::Validated { run, ok: false });
+                }
+                State::Reloading { run, helper: Some(helper), .. } if !known(helper) => {
+                    self.fact(Fact::Validated { run: helper, ok: false });
+                    self.fact(Fact::Reloaded { run, ok: false });
+                }
+                _ => {}
+            }
+            if let Some(run) = self.engine.main_run(id)
+                && !known(run)
+            {
+                self.fact(Fact::SpawnFailed { run, transient: true, reason: reason.to_owned() });
+            }
+        }
+    }
+
+    /// Tells the engine about the plan; services that are new may carry a hold from before.
+    pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
+        let enabled: Vec<String> =
+            self.plan.services.values().filter(|it| it.enabled).map(|it| it.name.clone()).collect();
+        for name in &enabled {
+            let id = self.names.intern(name);
+            if let Some(hold) = self.lifecycle.inherited.remove(name)
+                && self.engine.view(id).is_none()
+            {
+                self.engine.restore(id, Record::at_rest(Goal::Down, Some(hold)));
+            }
+        }
+        let specs = enabled.iter().map(|name| {
+            let spec = convert::spec(&self.plan.services[name], self.names.ids());
+            let shift = shifts.get(name).copied().unwrap_or(Shift::Keep);
+            (self.names.ids()[name], Box::new(spec), shift)
+        });
+        let specs = specs.collect();
+        if let Err(refusal) = self.command(Command::Apply(specs)) {
+            let error = self.refused(&refusal);
+            tracing::error!("the plan cannot be applied: {}", error.message);
+            self.lifecycle.set_refused(Some(error.message));
+        }
+    }
+
+    /// SIGTERM, SIGINT or SIGHUP to the keeper.
+    pub(super) fn on_own_signal(&mut self, signal: i32) {
+        if signal == Signal::SIGHUP as i32 {
+            if !self.lifecycle.is_stopping() {
+                self.start_reconfigure(None, false);
+            }
+            return;
+        }
+        self.lifecycle.signals += 1;
+        let deadline_ms = match self.lifecycle.signals {
+            1 => self.shutdown_deadline_ms(),
+            2 => SECOND_SIGNAL_MS,
+            _ => 0,
+        };
+        tracing::info!(signal, deadline_ms, "stopping everything");
+        self.tell(Request::TellInit { message: "STOPPING=1\nSTATUS=stopping".to_owned() });
+        self.publish("", "daemon", "stopping everything", None);
+        self.lifecycle.phase = Phase::Stopping { extend_at: self.now.moment };
+        if let Err(refusal) = self.command(Command::Shutdown { deadline_ms }) {
+            tracing::error!("cannot shut down: {}", self.refused(&refusal).message);
+        }
+    }
+
+    /// Longest chain of stops, in the worst case one after the other.
+    fn shutdown_deadline_ms(&self) -> u64 {
+        let enabled = self.plan.services.values().filter(|service| service.enabled);
+        let sum: u64 = enabled.map(|service| service.stop.timeout_ms).sum();
+        sum.saturating_add(SHUTDOWN_MARGIN_MS).min(SHUTDOWN_MS_MAX)
+    }
+
+    pub(super) fn shutdown_complete(&mut self, clean: bool) {
+        tracing::info!(clean, "everything is stopped");
+        self.tell(Request::Quit { code: u8::from(!clean) });
+    }
+
+    pub(super) fn lifecycle_timeout(&mut self) {
+        let now = self.now.moment;
+        let (Phase::Starting { extend_at } | Phase::Stopping { extend_at }) =
+            &mut self.lifecycle.phase
+        else {
+            return;
+        };
+        if *extend_at > now {
+            return;
+        }
+        *extend_at = now.after(EXTEND_EVERY_MS);
+        let message = format!("EXTEND_TIMEOUT_USEC={EXTEND_BY_USEC}");
+        self.tell(Request::TellInit { message });
+    }
+
+    /// Sorts the services that have changed, and those whose lot hangs on others, by how they stand.
+    pub(super) fn sort_touched(&mut self, touched: &BTreeSet<ServiceId>) {
+        let waiting = std::mem::take(&mut self.lifecycle.waiting);
+        for id in touched.union(&waiting) {
+            let Some(view) = self.engine.view(*id) else {
+                self.lifecycle.unsettled.remove(id);
+                self.lifecycle.down.remove(id);
+                continue;
+            };
+            let settled = self.engine.settled(*id);
+            set(&mut self.lifecycle.unsettled, *id, settled == Some(Settled::No));
+            let up = matches!(settled, Some(Settled::Ready | Settled::Completed | Settled::Held));
+            set(&mut self.lifecycle.down, *id, !up && settled != Some(Settled::No));
+            let waits = matches!(view.state, State::Waiting { .. });
+            set(&mut self.lifecycle.waiting, *id, waits);
+            self.note_hold(*id, view.hold);
+        }
+    }
+
+    fn note_hold(&mut self, id: ServiceId, hold: Option<Hold>) {
+        let Some(service) = self.service(id) else { return };
+        let (name, policy) = (service.name.clone(), service.restart.policy);
+        let over_reboot = policy == plan::Policy::UnlessStopped;
+        let stored = hold.map(|hold| StoredHold { hold, over_reboot });
+        if self.lifecycle.holds.get(&name) == stored.as_ref() {
+            return;
+        }
+        self.lifecycle.unstored = true;
+        match stored {
+            Some(stored) => drop(self.lifecycle.holds.insert(name, stored)),
+            None => drop(self.lifecycle.holds.remove(&name)),
+        }
+    }
+
+    /// Tells the init how far things are, and that it is ready once every service has settled.
+    pub(super) fn lifecycle_check(&mut self) {
+        let starting = matches!(self.lifecycle.phase, Phase::Starting { .. });
+        let ready =
+            starting && self.lifecycle.unsettled.is_empty() && self.reconfigure.is_idle();
+        let status = self.init_status();
+        if ready {
+            self.lifecycle.phase = Phase::Running;
+            self.publish("", "daemon", "every service has settled", None);
+        }
+        if ready || status != self.lifecycle.told {
+            let ready = if ready { "READY=1\n" } else { "" };
+            self.tell(Request::TellInit { message: format!("{ready}STATUS={status}") });
+            self.lifecycle.told = status;
+        }
+    }
+
+    fn init_status(&self) -> String {
+        let named = |ids: &BTreeSet<ServiceId>| {
+            let names = ids.iter().take(STATUS_NAMES_MAX).filter_map(|id| self.names.name(*id));
+            let rest = ids.len().saturating_sub(STATUS_NAMES_MAX);
+            let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            names.collect::<Vec<_>>().join(" ") + &more
+        };
+        let (unsettled, down) = (&self.lifecycle.unsettled, &self.lifecycle.down);
+        if self.lifecycle.is_stopping() {
+            format!("stopping: {}", named(unsettled))
+        } else if !unsettled.is_empty() {
+            format!("waiting for: {}", named(unsettled))
+        } else if !down.is_empty() {
+            format!("not up: {}", named(down))
+        } else {
+            "all services are up".to_owned()
+        }
+    }
+
+    /// Stores goals and holds if they have changed; clients hear "done" after that.
+    pub(super) fn store_holds_if_changed(&mut self) {
+        if self.lifecycle.storing || !self.lifecycle.unstored {
+            return;
+        }
+        self.lifecycle.storing = true;
+        self.lifecycle.unstored = false;
+        let (boot_id, services) = (self.lifecycle.boot_id.clone(), self.lifecycle.holds.clone());
+        self.job(Job::StoreHolds { holds: Holds { boot_id, services } });
+    }
+
+    /// Clients whose changes need nothing stored are told at once, the others by
+    /// [`Self::holds_stored`].
+    pub(super) fn release_when_stored(&mut self) {
+        let touched = self.touched.clone();
+        self.sort_touched(&touched);
+        self.store_holds_if_changed();
+        if !self.lifecycle.storing {
+            self.release_changes();
+        }
+    }
+
+    pub(super) fn holds_stored(&mut self, result: Result<(), String>) {
+        self.lifecycle.storing = false;
+        if let Err(error) = result {
+            tracing::error!("cannot store who stopped what: {error}");
+            let warning = format!("stops will not survive a restart of the supervisor: {error}");
+            if !self.lifecycle.warnings.contains(&warning) {
+                self.lifecycle.warnings.push(warning);
+            }
+        }
+        self.release_when_stored();
+    }
+}
+
+fn set(ids: &mut BTreeSet<ServiceId>, id: ServiceId, member: bool) {
+    if member {
+        ids.insert(id);
+    } else {
+        ids.remove(&id);
+    }
+}
+
+/// The run that a keeper's fact is about.
+const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
+    use keeper::message::Fact as Told;
+    match fact {
+        Told::Spawned { run, .. }
+        | Told::Failed { run, .. }
+        | Told::Exited { run, .. }
+        | Told::Swept { run, .. }
+        | Told::Notified { run, .. } => Some(*run),
+        Told::Signalled { .. } => None,
+    }
+}

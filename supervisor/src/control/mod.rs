@@ -1,0 +1,223 @@
+//! The control process: gathers what happens, lets the engine decide, asks the keeper.
+//!
+//! [`Control`] is sans-IO: one [`Input`] at a time goes in, [`Output`]s come out, and it never
+//! waits. The event loop (`event_loop.rs`) and a simulation drive it alike. Effects of the engine
+//! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
+
+mod asks;
+mod changes;
+mod convert;
+mod effects;
+mod event_loop;
+mod facts;
+mod feed;
+mod input;
+mod jobs;
+mod lifecycle;
+mod names;
+mod network_probe;
+mod orphaned;
+mod reconfigure;
+mod spawn;
+mod status;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
+use keeper::message::{Hello, Request};
+use plan::Plan;
+
+pub(crate) use event_loop::run;
+pub(crate) use input::{Staged, StagedFile};
+pub(crate) use jobs::resolve;
+use input::{Input, Job, Now, Output, Resolved, Unresolved};
+
+
+/// Everything the control process knows.
+pub(crate) struct Control {
+    engine: Engine,
+    /// The plan that runs.
+    plan: Plan,
+    names: names::Names,
+    /// Ids and programs, looked up when the plan was applied.
+    resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
+    /// Services whose files or directories could not be made, and why.
+    broken: BTreeMap<String, String>,
+    /// Runs that live, or have ended and are not swept.
+    runs: BTreeMap<RunId, Run>,
+    /// What each service last said by `STATUS=`.
+    status_texts: BTreeMap<ServiceId, String>,
+    /// What the last validator or reload command said that failed, by service.
+    last_failures: BTreeMap<String, String>,
+    feed: feed::Feed,
+    changes: changes::Changes,
+    reconfigure: reconfigure::Reconfigure,
+    lifecycle: lifecycle::Lifecycle,
+    keeper: KeeperInfo,
+    outputs: VecDeque<Output>,
+    /// Services changed by the input that is being handled.
+    touched: BTreeSet<ServiceId>,
+    /// Highest fact taken in and not yet acknowledged.
+    unacknowledged: Option<u64>,
+    now: Now,
+}
+
+/// One run, as far as the control process follows it.
+struct Run {
+    service: String,
+    pid: Option<i32>,
+    purpose: Purpose,
+}
+
+/// What a run is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The service itself.
+    Main,
+    /// Its validator, before a start or reload.
+    Validator,
+    /// Its reload command, for this main run.
+    ReloadCommand(RunId),
+    /// An exec probe of this main run.
+    Probe(RunId, engine::ProbeKind),
+    /// A step of a reconfiguration: an account, or the check of a rendered file.
+    Reconfigure,
+}
+
+/// What the keeper said of itself.
+#[derive(Clone, Debug)]
+struct KeeperInfo {
+    pid: i32,
+    started_ms: u64,
+    control_deaths: u32,
+}
+
+impl Control {
+    /// A control process that has just met its keeper. It takes up what an earlier one left.
+    pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
+        let mut control = Self {
+            engine: Engine::new(boot.seed, RunId(hello.next_run)),
+            plan,
+            names: names::Names::default(),
+            resolved: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            status_texts: BTreeMap::new(),
+            last_failures: BTreeMap::new(),
+            feed: feed::Feed::default(),
+            changes: changes::Changes::default(),
+            reconfigure: reconfigure::Reconfigure::default(),
+            lifecycle: lifecycle::Lifecycle::new(now, &boot),
+            keeper: KeeperInfo {
+                pid: hello.keeper_pid,
+                started_ms: hello.started_ms,
+                control_deaths: hello.control_deaths,
+            },
+            outputs: VecDeque::new(),
+            touched: BTreeSet::new(),
+            unacknowledged: None,
+            now,
+        };
+        control.take_up(hello, boot);
+        control.settle();
+        control
+    }
+
+    /// Takes in one thing that happened.
+    pub(crate) fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        match input {
+            Input::Notice(notice) => self.on_notice(notice),
+            Input::Ask(ask) => self.on_ask(ask),
+            Input::Done(done) => self.on_done(*done),
+            Input::Timeout => self.on_timeout(),
+        }
+        self.settle();
+    }
+
+    /// The next thing to do outside; drain it after every [`Self::handle`].
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub(crate) fn poll_timeout(&self) -> Option<engine::Moment> {
+        let lifecycle = self.lifecycle.poll_timeout();
+        self.engine.poll_timeout().into_iter().chain(lifecycle).min()
+    }
+
+    /// Services in the order in which they are to be stopped when nobody is left to ask.
+    pub(crate) fn stop_order(&self) -> Vec<(String, plan::Stop)> {
+        let services = self.engine.stop_order().into_iter().filter_map(|id| self.service(id));
+        services.map(|service| (service.name.clone(), service.stop)).collect()
+    }
+
+    fn on_timeout(&mut self) {
+        let _ = self.feed_engine(Event::Timeout);
+        self.lifecycle_timeout();
+    }
+
+    fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
+        self.feed_engine(Event::Command(command))
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        // A fact cannot be refused.
+        let _ = self.feed_engine(Event::Fact(fact));
+    }
+
+    /// Hands one event to the engine and carries out what it wants done.
+    fn feed_engine(&mut self, event: Event) -> Result<Accepted, Refusal> {
+        let answer = self.engine.handle(self.now.moment, event);
+        while let Some(effect) = self.engine.poll_effect() {
+            self.carry_out(effect);
+        }
+        answer
+    }
+
+    /// After every input: tells followers what changed, and the keeper what has been taken in.
+    fn settle(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        if !touched.is_empty() {
+            self.sort_touched(&touched);
+            self.advance_changes(&touched);
+            self.lifecycle_check();
+        }
+        self.store_holds_if_changed();
+        if let Some(seq) = self.unacknowledged.take() {
+            self.outputs.push_back(Output::Keeper(Request::Ack { seq }));
+        }
+    }
+
+    /// The main run of a service, by name.
+    fn main_run_of(&self, service: &str) -> Option<RunId> {
+        self.engine.main_run(self.names.id(service)?)
+    }
+
+    fn service(&self, id: ServiceId) -> Option<&plan::Service> {
+        self.plan.services.get(self.names.name(id)?)
+    }
+
+    fn tell(&mut self, request: Request) {
+        self.outputs.push_back(Output::Keeper(request));
+    }
+
+    fn job(&mut self, job: Job) {
+        self.outputs.push_back(Output::Job(job));
+    }
+}
+
+/// Errors of clients that ask for what is not there.
+fn unknown_service(name: &str, known: &BTreeMap<String, plan::Service>) -> api::ErrorReply {
+    let near = plan::nearest(name, known.keys().map(String::as_str));
+    api::ErrorReply {
+        kind: api::ErrorKind::UnknownService,
+        message: format!("there is no service '{name}'"),
+        hint: Some(near.map_or_else(
+            || "see: ctl service-list".to_owned(),
+            |near| format!("did you mean '{near}'?"),
+        )),
+    }
+}
+

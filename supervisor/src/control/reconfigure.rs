@@ -1,0 +1,369 @@
+//! From changed files to a changed host, step by step, with nothing half-applied.
+//!
+//! Load and check, make missing accounts, write candidates beside the files, let each service's
+//! own program check them, swap them in, and only then tell the engine. A step that fails leaves
+//! everything as it was. At the daemon's start the same steps bring up the first plan; there a
+//! configuration that does not check is refused aloud and the last good plan runs.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use api::{ErrorKind, ErrorReply};
+use engine::{RunId, Shift};
+use keeper::message::{Request, Role};
+use plan::{ChangeKind, Plan};
+
+use super::{
+    Control, Job, Purpose, Run,
+    changes::Kind,
+    input::{AccountCommand, Done, Staged, StagedFile},
+};
+use crate::ask::Peer;
+
+/// Problems that are told over the API; the rest is counted.
+const PROBLEMS_TOLD_MAX: usize = 50;
+
+/// One reconfiguration, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Reconfigure {
+    stage: Stage,
+    /// The client's id, when a client asked.
+    change: Option<String>,
+    /// It is the daemon's first.
+    first: bool,
+    /// Another SIGHUP came meanwhile.
+    again: bool,
+}
+
+/// How far it is.
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Idle,
+    /// Files are being read.
+    Loading,
+    /// Missing accounts are being made, one command after the other.
+    Accounts { plan: Box<Plan>, left: VecDeque<AccountCommand>, run: Option<RunId> },
+    /// Directories and candidates are being written.
+    Staging { plan: Box<Plan> },
+    /// Candidates are being checked, one after the other.
+    Checking { plan: Box<Plan>, staged: Box<Staged>, left: VecDeque<StagedFile>, run: Option<RunId> },
+    /// Candidates are being put in place.
+    Swapping { plan: Box<Plan>, staged: Box<Staged> },
+    /// Only ids and programs are being looked up, for a control process that took over.
+    Resolving,
+}
+
+impl Reconfigure {
+    pub(super) const fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle | Stage::Resolving)
+    }
+}
+
+impl Control {
+    pub(super) fn ask_reconfigure(
+        &mut self,
+        id: &str,
+        peer: &Peer,
+    ) -> Result<tokio::sync::mpsc::Receiver<api::Progress>, ErrorReply> {
+        if let Some(known) = self.follow_known(id) {
+            return Ok(known);
+        }
+        if self.lifecycle.is_stopping() {
+            return Err(self.refused(&engine::Refusal::ShuttingDown));
+        }
+        if !self.reconfigure.is_idle() {
+            return Err(ErrorReply {
+                kind: ErrorKind::Busy,
+                message: "another reconfigure is under way".to_owned(),
+                hint: Some("follow it: ctl events -f".to_owned()),
+            });
+        }
+        self.publish("", "change", "reconfigure", Some(&peer.name));
+        tracing::info!(by = peer.name, "reconfigure");
+        let stream = self.begin_change(id, Kind::Reconfigure, true);
+        self.start_reconfigure(Some(id.to_owned()), false);
+        Ok(stream)
+    }
+
+    pub(super) fn start_reconfigure(&mut self, change: Option<String>, first: bool) {
+        if !self.reconfigure.is_idle() {
+            self.reconfigure.again = true;
+            return;
+        }
+        if !first {
+            self.tell_reloading();
+        }
+        self.reconfigure = Reconfigure { stage: Stage::Loading, change, first, again: false };
+        self.job(Job::Load);
+    }
+
+    /// A control process that took over looks up ids and programs; the plan itself runs already.
+    pub(super) fn start_stage_only(&mut self) {
+        self.reconfigure.stage = Stage::Resolving;
+        self.job(Job::Stage { plan: Box::new(self.plan.clone()) });
+    }
+
+    fn tell_reloading(&mut self) {
+        let usec = self.now.moment.0.saturating_mul(1000);
+        let message = format!("RELOADING=1\nMONOTONIC_USEC={usec}");
+        self.tell(Request::TellInit { message });
+    }
+
+    /// A job of a reconfiguration, or of anything else, is done.
+    pub(super) fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Loaded(result) => self.on_loaded(result),
+            Done::MissingAccounts(commands) => self.on_missing_accounts(commands),
+            Done::Staged(staged) => self.on_staged(staged),
+            Done::Swapped(result) => self.on_swapped(result),
+            Done::HoldsStored(result) => self.holds_stored(result),
+            Done::Resolved { run, resolved } => self.on_resolved(run, resolved),
+            Done::Holder { run, reason } => self.spawn_refused(run, true, reason),
+            Done::Probed { run, probe, ok, detail } => {
+                self.fact(engine::Fact::Probed { run, probe, ok, detail });
+            }
+        }
+    }
+
+    fn on_loaded(&mut self, result: Result<Plan, Vec<plan::Problem>>) {
+        match result {
+            Ok(plan) => {
+                self.lifecycle.set_refused(None);
+                self.with_plan(plan);
+            }
+            Err(problems) => self.on_refused_plan(&problems),
+        }
+    }
+
+    fn with_plan(&mut self, plan: Plan) {
+        for remark in &plan.remarks {
+            tracing::warn!("{remark}");
+        }
+        let plan = Box::new(plan);
+        self.job(Job::MissingAccounts { plan: plan.clone() });
+        self.reconfigure.stage = Stage::Accounts { plan, left: VecDeque::new(), run: None };
+    }
+
+    fn on_refused_plan(&mut self, problems: &[plan::Problem]) {
+        for problem in problems {
+            tracing::error!("{problem}");
+        }
+        let said: Vec<_> =
+            problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
+        let message = format!("the configuration does not check:\n{}", said.join("\n"));
+        if self.reconfigure.first {
+            let last_good = crate::store::read_plan(&self.plan.paths.state_dir);
+            let Some(plan) = last_good else {
+                tracing::error!("there is no configuration that has ever worked; giving up");
+                self.tell(Request::Quit { code: crate::exit::CONFIGURATION });
+                return;
+            };
+            let text = format!("{message}\nthe last good configuration runs instead");
+            tracing::error!("the last good configuration runs instead");
+            self.lifecycle.set_refused(Some(text));
+            self.with_plan(plan);
+            return;
+        }
+        self.give_up(message, Some("nothing has changed; mend the files and try again"));
+    }
+
+    /// Ends a reconfiguration that failed: nothing has changed.
+    fn give_up(&mut self, message: String, hint: Option<&str>) {
+        tracing::error!("reconfigure: {message}");
+        let error = ErrorReply {
+            kind: ErrorKind::Configuration,
+            message: message.clone(),
+            hint: hint.map(str::to_owned),
+        };
+        match self.reconfigure.change.take() {
+            Some(id) => self.refuse_change(&id, error),
+            None => self.lifecycle.set_refused(Some(message)),
+        }
+        self.end_reconfigure();
+    }
+
+    fn end_reconfigure(&mut self) {
+        let again = self.reconfigure.again;
+        let first = self.reconfigure.first;
+        self.reconfigure = Reconfigure::default();
+        if !first {
+            self.tell(Request::TellInit { message: "READY=1".to_owned() });
+        }
+        self.lifecycle_check();
+        if again {
+            self.start_reconfigure(None, false);
+        }
+    }
+
+    fn on_missing_accounts(&mut self, commands: Vec<AccountCommand>) {
+        if let Stage::Accounts { left, .. } = &mut self.reconfigure.stage {
+            *left = commands.into();
+        }
+        self.next_account();
+    }
+
+    fn next_account(&mut self) {
+        let Stage::Accounts { plan, left, run } = &mut self.reconfigure.stage else { return };
+        let Some(command) = left.pop_front() else {
+            let plan = plan.clone();
+            self.job(Job::Stage { plan: plan.clone() });
+            self.reconfigure.stage = Stage::Staging { plan };
+            return;
+        };
+        let number = self.engine.allocate_run();
+        *run = Some(number);
+        tracing::info!(service = command.service, "creating an account: {}", command.argv.join(" "));
+        self.start_step(number, &command.service, command.argv);
+    }
+
+    /// Runs one command of a reconfiguration, as the supervisor itself.
+    fn start_step(&mut self, number: RunId, service: &str, argv: Vec<String>) {
+        let path = ("PATH".to_owned(), super::jobs::PATH.to_owned());
+        let spawn = keeper::message::Spawn {
+            run: number.0,
+            service: service.to_owned(),
+            role: Role::Helper,
+            argv,
+            env: [path].into(),
+            cwd: "/".into(),
+            ids: None,
+            umask: 0o022,
+            rlimits: BTreeMap::new(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privs: false,
+            capabilities: None,
+            notify: false,
+            stop_signal: 15,
+            stop_timeout_ms: 1000,
+            timeout_ms: Some(60_000),
+        };
+        let run = Run { service: service.to_owned(), pid: None, purpose: Purpose::Reconfigure };
+        self.runs.insert(number, run);
+        self.tell(Request::Spawn(Box::new(spawn)));
+    }
+
+    pub(super) fn reconfigure_step_ended(&mut self, number: RunId, ok: bool, detail: &str) {
+        match &mut self.reconfigure.stage {
+            Stage::Accounts { run, .. } if *run == Some(number) => {
+                if !ok {
+                    // What needs the account fails with that reason; the rest goes on.
+                    tracing::error!("cannot create an account: {detail}");
+                }
+                self.next_account();
+            }
+            Stage::Checking { run, .. } if *run == Some(number) => {
+                if ok {
+                    self.next_check();
+                } else {
+                    self.on_bad_candidate(detail);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_staged(&mut self, mut staged: Staged) {
+        match std::mem::take(&mut self.reconfigure.stage) {
+            Stage::Resolving => {
+                self.resolved = staged.resolved;
+                self.broken = staged.broken;
+            }
+            Stage::Staging { plan } => {
+                // The first plan has nothing running that a bad file could hurt: a service's own
+                // validator sees it before the start and fails that service alone.
+                let checked = !self.reconfigure.first;
+                let left = staged.files.iter().filter(|file| checked && !file.validate.is_empty());
+                let left = left.cloned().collect();
+                if checked && let Some((service, why)) = staged.broken.pop_first() {
+                    self.job(Job::Discard { staged: staged.files });
+                    self.give_up(format!("{service}: {why}"), Some("nothing has changed"));
+                    return;
+                }
+                let staged = Box::new(staged);
+                self.reconfigure.stage = Stage::Checking { plan, staged, left, run: None };
+                self.next_check();
+            }
+            other => self.reconfigure.stage = other,
+        }
+    }
+
+    fn next_check(&mut self) {
+        let Stage::Checking { left, run, .. } = &mut self.reconfigure.stage else { return };
+        if let Some(file) = left.pop_front() {
+            let number = self.engine.allocate_run();
+            *run = Some(number);
+            let mut argv = file.validate;
+            match super::jobs::look_up_program(&argv[0], super::jobs::PATH) {
+                Ok(program) => argv[0] = program,
+                Err(why) => {
+                    self.on_bad_candidate(&why);
+                    return;
+                }
+            }
+            self.start_step(number, &file.service, argv);
+            return;
+        }
+        let Stage::Checking { plan, staged, .. } = std::mem::take(&mut self.reconfigure.stage)
+        else {
+            return;
+        };
+        self.job(Job::Swap { plan: plan.clone(), staged: staged.files.clone() });
+        self.reconfigure.stage = Stage::Swapping { plan, staged };
+    }
+
+    fn on_bad_candidate(&mut self, detail: &str) {
+        let Stage::Checking { staged, .. } = std::mem::take(&mut self.reconfigure.stage) else {
+            return;
+        };
+        self.job(Job::Discard { staged: staged.files });
+        let message = format!("a rendered file does not check:\n{detail}");
+        self.give_up(message, Some("nothing has changed; the old file is still in place"));
+    }
+
+    fn on_swapped(&mut self, result: Result<(), String>) {
+        let Stage::Swapping { plan, staged } = std::mem::take(&mut self.reconfigure.stage) else {
+            return;
+        };
+        if let Err(error) = result {
+            if !self.reconfigure.first {
+                self.give_up(format!("cannot put files in place: {error}"), None);
+                return;
+            }
+            tracing::error!("cannot store the plan or its files: {error}");
+        }
+        let changes = plan::changes(&self.plan, &plan);
+        let mut targets: Vec<String> = Vec::new();
+        let mut shifts = BTreeMap::new();
+        let mut notes = vec![];
+        for (name, change) in changes {
+            let reasons = change.reasons.join(", ");
+            let (shift, verb) = match change.kind {
+                ChangeKind::Keep => continue,
+                ChangeKind::InPlace => (Shift::Keep, "updated in place"),
+                ChangeKind::Reload => (Shift::Reload, "reloads"),
+                ChangeKind::Restart => (Shift::Restart, "restarts"),
+                ChangeKind::Start => (Shift::Keep, "starts"),
+                ChangeKind::Stop => (Shift::Keep, "stops"),
+            };
+            notes.push(format!("{name} {verb}: {reasons}"));
+            shifts.insert(name.clone(), shift);
+            targets.push(name);
+        }
+        if notes.is_empty() {
+            notes.push("nothing has changed".to_owned());
+        }
+        let targets = self.targets(&targets);
+        self.plan = *plan;
+        self.resolved = staged.resolved;
+        self.broken = staged.broken;
+        let access = self.plan.control.clone();
+        self.outputs.push_back(super::Output::Access(access));
+        self.apply_to_engine(&shifts);
+        if let Some(id) = self.reconfigure.change.take() {
+            self.accept_change(&id, targets, notes);
+            self.release_when_stored();
+        }
+        self.end_reconfigure();
+    }
+}

@@ -1,0 +1,139 @@
+//! From a service of the plan to a process that the keeper can start.
+
+use std::{collections::BTreeMap, net::TcpListener, path::PathBuf};
+
+use engine::{Fact, RunId, ServiceId};
+use keeper::message::{Open, Request, Role, Spawn};
+use nix::errno::Errno;
+
+use super::{Control, Job, Purpose, Run, input::Resolved};
+
+/// Longest life of a validator or reload command, in milliseconds.
+const HELPER_TIMEOUT_MS: u64 = 60_000;
+
+impl Control {
+    /// Starts the main process of a service, once all that it needs is known and free.
+    pub(super) fn start_main(&mut self, id: ServiceId, run: RunId) {
+        let Some(service) = self.service(id).cloned() else { return };
+        let name = service.name.clone();
+        self.runs.insert(run, Run { service: name.clone(), pid: None, purpose: Purpose::Main });
+        self.status_texts.remove(&id);
+        let broken = service.broken.clone().or_else(|| self.broken.get(&name).cloned());
+        if let Some(reason) = broken {
+            self.spawn_refused(run, false, reason);
+            return;
+        }
+        match self.resolved.get(&name) {
+            Some(Ok(resolved)) => {
+                let resolved = resolved.clone();
+                self.start_resolved(&service, run, resolved);
+            }
+            Some(Err(_)) | None => self.job(Job::Resolve { run, service: Box::new(service) }),
+        }
+    }
+
+    pub(super) fn start_resolved(&mut self, service: &plan::Service, run: RunId, it: Resolved) {
+        if let Some(address) = service.listens.iter().find(|address| in_use(address)) {
+            self.job(Job::Holder { run, address: address.clone() });
+            return;
+        }
+        self.tell(Request::Open(open(service, &it, &self.plan.paths)));
+        let mut spawn = base_spawn(service, &it, run);
+        spawn.argv.clone_from(&service.command);
+        spawn.argv[0] = it.program;
+        spawn.notify = service.ready.kind == plan::ReadyKind::Notify;
+        self.tell(Request::Spawn(Box::new(spawn)));
+    }
+
+    /// Ids and program of a service have been looked up again, for a run that waits for them.
+    pub(super) fn on_resolved(
+        &mut self,
+        run: RunId,
+        resolved: Result<Resolved, super::input::Unresolved>,
+    ) {
+        let Some(name) = self.runs.get(&run).map(|known| known.service.clone()) else { return };
+        self.resolved.insert(name.clone(), resolved.clone());
+        match (resolved, self.plan.services.get(&name).cloned()) {
+            (Ok(resolved), Some(service)) => self.start_resolved(&service, run, resolved),
+            (Err(why), _) => self.spawn_refused(run, false, why.reason),
+            (Ok(_), None) => self.spawn_refused(run, false, "it left the plan".to_owned()),
+        }
+    }
+
+    pub(super) fn spawn_refused(&mut self, run: RunId, transient: bool, reason: String) {
+        self.runs.remove(&run);
+        self.fact(Fact::SpawnFailed { run, transient, reason });
+    }
+
+    /// A validator, reload command or exec probe: as the service's user, in its environment.
+    pub(super) fn helper_spawn(
+        &self,
+        service: &plan::Service,
+        run: RunId,
+        argv: Vec<String>,
+        timeout_ms: Option<u64>,
+    ) -> Result<Spawn, String> {
+        let resolved = match self.resolved.get(&service.name) {
+            Some(Ok(resolved)) => resolved.clone(),
+            Some(Err(why)) => return Err(why.reason.clone()),
+            None => super::jobs::resolve(service).map_err(|why| why.reason)?,
+        };
+        let mut spawn = base_spawn(service, &resolved, run);
+        spawn.role = Role::Helper;
+        spawn.timeout_ms = Some(timeout_ms.unwrap_or(HELPER_TIMEOUT_MS));
+        spawn.argv = argv;
+        let path = service.env.get("PATH").map_or("", |v| v.value.as_str());
+        spawn.argv[0] = super::jobs::look_up_program(&spawn.argv[0], path)?;
+        Ok(spawn)
+    }
+}
+
+fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Open {
+    let ids = resolved.ids.as_ref();
+    Open {
+        service: service.name.clone(),
+        uid: ids.map_or_else(|| nix::unistd::getuid().as_raw(), |ids| ids.uid),
+        gid: ids.map_or_else(|| nix::unistd::getgid().as_raw(), |ids| ids.gid),
+        log_dir: paths.log_dir.join(&service.name),
+        log_size_bytes: service.log.size_bytes,
+        log_keep: service.log.keep,
+    }
+}
+
+fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn {
+    let env: BTreeMap<_, _> =
+        service.env.iter().map(|(name, it)| (name.clone(), it.value.clone())).collect();
+    Spawn {
+        run: run.0,
+        service: service.name.clone(),
+        role: Role::Main,
+        argv: Vec::new(),
+        env,
+        cwd: service.working_dir.clone(),
+        ids: resolved.ids.clone(),
+        umask: service.umask,
+        rlimits: service.limits.clone(),
+        nice: service.nice,
+        oom_score_adj: service.oom_score_adj,
+        no_new_privs: service.no_new_privs,
+        capabilities: service.capabilities.clone(),
+        notify: false,
+        stop_signal: service.stop.signal,
+        stop_timeout_ms: service.stop.timeout_ms,
+        timeout_ms: None,
+    }
+}
+
+/// Somebody listens there. Anything but "in use" is left to the service itself to meet.
+fn in_use(address: &str) -> bool {
+    // std sets SO_REUSEADDR, so connections in TIME_WAIT do not count.
+    match TcpListener::bind(address) {
+        Err(error) => error.raw_os_error() == Some(Errno::EADDRINUSE as i32),
+        Ok(_) => false,
+    }
+}
+
+/// Directory of the log of a service.
+pub(super) fn log_dir(paths: &plan::Paths, service: &str) -> PathBuf {
+    paths.log_dir.join(service)
+}

@@ -1,0 +1,218 @@
+//! What `ctl status` and `ctl why` say: answered from memory.
+
+use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus, Why, WhyStep};
+use engine::{Exit, Goal, ServiceId, Settled, State, View};
+
+use super::{Control, Now, unknown_service, words};
+
+/// Events that `ctl why` shows for a service.
+const HISTORY_EVENTS: usize = 8;
+/// Links of a chain of causes; a graph of services has no loop, so this is generous.
+const CHAIN_LINKS_MAX: usize = 32;
+
+impl Control {
+    pub(super) fn status(&self, names: &[String]) -> Result<StatusReply, ErrorReply> {
+        for name in names {
+            if !self.plan.services.contains_key(name) {
+                return Err(unknown_service(name, &self.plan.services));
+            }
+        }
+        let wanted = |name: &String| names.is_empty() || names.contains(name);
+        let services = self.plan.services.values().filter(|service| wanted(&service.name));
+        Ok(StatusReply {
+            supervisor: self.supervisor_status(),
+            services: services.map(|service| self.service_status(service)).collect(),
+        })
+    }
+
+    fn supervisor_status(&self) -> SupervisorStatus {
+        SupervisorStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: nix::unistd::getpid().as_raw(),
+            keeper_pid: self.keeper.pid,
+            uptime_seconds: self.now.moment.0.saturating_sub(self.keeper.started_ms) / 1000,
+            control_restarts: self.keeper.control_deaths,
+            root: self.plan.paths.root.display().to_string(),
+            state: self.lifecycle.phase_name().to_owned(),
+            warnings: self.lifecycle.warnings(),
+        }
+    }
+
+    pub(super) fn service_status(&self, service: &plan::Service) -> ServiceStatus {
+        let id = self.names.id(&service.name);
+        let view = id.and_then(|id| Some((id, self.engine.view(id)?)));
+        let mut status = blank_status(service);
+        if let Some((id, view)) = view {
+            self.fill_status(&mut status, id, &view);
+        }
+        status
+    }
+
+    fn fill_status(&self, status: &mut ServiceStatus, id: ServiceId, view: &View) {
+        let now = self.now;
+        let waiting_on = self.waiting_on(view);
+        let reason = if waiting_on.is_empty() {
+            self.reason_with_failure(&status.name, view)
+        } else {
+            self.waiting_reason(&waiting_on)
+        };
+        status.goal = if view.goal == Goal::Up { "up" } else { "down" }.to_owned();
+        status.held = view.hold.as_ref().map(|hold| HeldBy {
+            by: hold.by.clone(),
+            at: words::time(hold.at_unix_ms),
+        });
+        view.state.name().clone_into(&mut status.state);
+        status.ready = view.ready;
+        status.healthy = view.healthy;
+        status.pid = self.pid(id);
+        status.since = Some(words::time(unix_of(now, view.since)));
+        status.uptime_seconds = Some(now.moment.since(view.since) / 1000);
+        status.restarts = view.restarts;
+        status.last_exit = view.last_exit.map(|(exit, at)| last_exit(exit, unix_of(now, at)));
+        status.reason = Some(reason).filter(|reason| !reason.is_empty());
+        status.waiting_on = waiting_on;
+        status.next_try_ms = match view.state {
+            State::Backoff { until, .. } => Some(until.since(now.moment)),
+            _ => None,
+        };
+        status.status_text = self.status_texts.get(&id).cloned();
+    }
+
+    fn reason_with_failure(&self, name: &str, view: &View) -> String {
+        let reason = words::reason(view, self.now.moment);
+        match (&view.state, self.last_failures.get(name)) {
+            (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
+            _ => reason,
+        }
+    }
+
+    fn waiting_on(&self, view: &View) -> Vec<String> {
+        match &view.state {
+            State::Waiting { on } => {
+                on.iter().filter_map(|id| self.names.name(*id)).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// `waiting on postgresql (stopped by root at …), nginx (failed)`.
+    fn waiting_reason(&self, on: &[String]) -> String {
+        let each = on.iter().map(|name| {
+            let view = self.names.id(name).and_then(|id| self.engine.view(id));
+            let state = view.map_or("gone", |view| match (&view.hold, view.state.name()) {
+                (Some(_), _) => "stopped by command",
+                (None, name) => name,
+            });
+            format!("{name} ({state})")
+        });
+        format!("waiting on {}", each.collect::<Vec<_>>().join(", "))
+    }
+
+    /// The main process of a service, while it has one.
+    pub(super) fn pid(&self, id: ServiceId) -> Option<i32> {
+        let run = self.engine.main_run(id)?;
+        self.runs.get(&run)?.pid
+    }
+
+    /// In words, how a service stands; for progress lines and results.
+    pub(super) fn detail(&self, name: &str) -> String {
+        let Some(service) = self.plan.services.get(name) else { return String::new() };
+        self.service_status(service).reason.unwrap_or_default()
+    }
+
+    pub(super) fn why(&self, name: &str) -> Result<Why, ErrorReply> {
+        if !self.plan.services.contains_key(name) {
+            return Err(unknown_service(name, &self.plan.services));
+        }
+        let mut chain: Vec<WhyStep> = Vec::new();
+        let mut next = vec![name.to_owned()];
+        while let Some(name) = next.pop() {
+            let known = chain.iter().any(|step| step.service.name == name);
+            let Some(service) = self.plan.services.get(&name) else { continue };
+            if known || chain.len() == CHAIN_LINKS_MAX {
+                continue;
+            }
+            let step = self.why_step(service);
+            next.extend(step.service.waiting_on.iter().rev().cloned());
+            chain.push(step);
+        }
+        Ok(Why { chain })
+    }
+
+    fn why_step(&self, service: &plan::Service) -> WhyStep {
+        let status = self.service_status(service);
+        let history = self.feed.history(&service.name, HISTORY_EVENTS);
+        let line = |event: &&api::ServiceEvent| {
+            let what = if event.kind == "state" { &event.state } else { &event.kind };
+            let by = event.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            let detail = if event.detail.is_empty() { String::new() } else { format!(": {}", event.detail) };
+            format!("{} {what}{by}{detail}", event.at)
+        };
+        WhyStep {
+            sentence: sentence(&status),
+            history: history.iter().map(line).collect(),
+            service: status,
+            log: Vec::new(),
+        }
+    }
+
+    /// Whether a service has come to rest.
+    pub(super) fn settled(&self, name: &str) -> Option<Settled> {
+        self.engine.settled(self.names.id(name)?)
+    }
+}
+
+fn blank_status(service: &plan::Service) -> ServiceStatus {
+    ServiceStatus {
+        name: service.name.clone(),
+        description: service.description.clone(),
+        enabled: service.enabled,
+        goal: "down".to_owned(),
+        held: None,
+        state: if service.enabled { "stopped" } else { "disabled" }.to_owned(),
+        ready: false,
+        healthy: None,
+        pid: None,
+        since: None,
+        uptime_seconds: None,
+        restarts: 0,
+        last_exit: None,
+        reason: (!service.enabled).then(|| service.enable_hint.clone()).filter(|hint| !hint.is_empty()),
+        waiting_on: Vec::new(),
+        next_try_ms: None,
+        cpu_percent: None,
+        memory_bytes: None,
+        user: service.user.clone(),
+        status_text: None,
+    }
+}
+
+fn last_exit(exit: Exit, at_unix_ms: u64) -> LastExit {
+    let (code, signal) = match exit {
+        Exit::Code(code) => (Some(code), None),
+        Exit::Signal(signal) => (None, Some(words::signal_name(signal))),
+    };
+    LastExit { code, signal, reason: words::exit(exit), at: words::time(at_unix_ms) }
+}
+
+fn unix_of(now: Now, moment: engine::Moment) -> u64 {
+    now.unix_ms.saturating_sub(now.moment.since(moment))
+}
+
+/// One sentence on a service: what it is, since when, because of what.
+fn sentence(status: &ServiceStatus) -> String {
+    let mut text = format!("{} is {}", status.name, status.state);
+    if let Some(seconds) = status.uptime_seconds {
+        text.push_str(&format!(" for {}", words::duration(seconds * 1000)));
+    }
+    if let Some(reason) = &status.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    if status.restarts > 0 {
+        text.push_str(&format!("; {} automatic restarts", status.restarts));
+    }
+    if let Some(last) = &status.last_exit {
+        text.push_str(&format!("; its last run ended with {} at {}", last.reason, last.at));
+    }
+    text
+}

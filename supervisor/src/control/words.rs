@@ -1,0 +1,107 @@
+//! How states, exits and reasons are said to people.
+
+use engine::{Exit, Failure, Moment, State, View};
+use jiff::Timestamp;
+
+/// The signal's name without SIG, or its number.
+pub(super) fn signal_name(signal: i32) -> String {
+    plan::signal::name(signal).map_or_else(|| signal.to_string(), str::to_owned)
+}
+
+/// `exit code 1`, `killed by KILL`.
+pub(super) fn exit(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit code {code}"),
+        Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
+    }
+}
+
+/// Why a service has failed.
+pub(super) fn failure(reason: &Failure) -> String {
+    match reason {
+        Failure::Spawn(reason) => reason.clone(),
+        Failure::Validator => "its validator refuses".to_owned(),
+        Failure::Exited(it) => format!("ended with {}, and its policy is not to restart", exit(*it)),
+        Failure::ReadyTimeout => "was not ready in time, and its policy is not to restart".to_owned(),
+        Failure::StartLimit => "restarted too often; start it to try again".to_owned(),
+        Failure::Leftovers(count) => {
+            format!("{count} of its processes would not go; a new run could meet them")
+        }
+    }
+}
+
+/// `3s`, `2m 5s`, `4h 10m`, `3d 2h`.
+pub(super) fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) if ms < 10_000 && !ms.is_multiple_of(1000) => {
+            format!("{}.{}s", seconds, ms % 1000 / 100)
+        }
+        (0, 0, 0) => format!("{rest}s"),
+        (0, 0, _) => format!("{minutes}m {rest}s"),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// RFC 3339 in UTC, milliseconds.
+pub(super) fn time(unix_ms: u64) -> String {
+    let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(ms)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+        .to_string()
+}
+
+/// The reason column of a service that does not wait; empty when there is nothing to say.
+pub(super) fn reason(view: &View, now: Moment) -> String {
+    let last = view.last_exit.map(|(it, _)| exit(it));
+    match &view.state {
+        State::Stopped => view.hold.as_ref().map_or_else(String::new, |hold| {
+            format!("stopped by {} at {}", hold.by, time(hold.at_unix_ms))
+        }),
+        State::Backoff { until, attempt } => {
+            let mut text = match (view.detail.is_empty(), last) {
+                (false, _) => view.detail.clone(),
+                (true, Some(last)) => last,
+                (true, None) => "did not start".to_owned(),
+            };
+            if *attempt > 1 {
+                text.push_str(&format!(", {attempt} times in a row"));
+            }
+            let left = until.since(now);
+            format!("{text}; next try in {}", duration(left))
+        }
+        State::Failed { reason } => failure(reason),
+        State::Running { .. } | State::Reloading { .. } if view.healthy == Some(false) => {
+            let detail = if view.detail.is_empty() { "health probe fails" } else { &view.detail };
+            format!("degraded: {detail}")
+        }
+        State::Starting { ready_by, .. } => ready_by.map_or_else(
+            || "not ready yet".to_owned(),
+            |by| format!("not ready yet; patience ends in {}", duration(by.since(now))),
+        ),
+        State::Stopping { phase: engine::StopPhase::Killed, .. } => {
+            "did not stop in time; SIGKILL sent".to_owned()
+        }
+        _ => view.detail.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let said: Vec<_> = [0, 300, 9_900, 65_000, 3_700_000, 90_000_000].map(duration).into();
+        assert_eq!(said, ["0s", "0.3s", "9.9s", "1m 5s", "1h 1m", "1d 1h"]);
+    }
+
+    #[test]
+    fn times_are_utc_with_milliseconds() {
+        assert_eq!(time(1_500), "1970-01-01T00:00:01.500Z");
+    }
+}

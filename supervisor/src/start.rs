@@ -1,0 +1,118 @@
+//! From a command line to the keeper, the control process, or a check.
+
+use std::{
+    ffi::OsString,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use plan::{Options, Paths};
+
+use crate::{
+    cli::{Cli, LogFormat},
+    configuration, control, exit,
+};
+
+/// Runs everything until it is told to stop.
+pub(crate) fn keeper(cli: &Cli) -> ExitCode {
+    let options = match options(cli) {
+        Ok(options) => options,
+        Err(why) => return fail(&why),
+    };
+    let paths = Paths::new(&options);
+    for (dir, mode) in [(&paths.run_dir, 0o755), (&paths.state_dir, 0o755), (&paths.log_dir, 0o755)] {
+        if let Err(error) = fs::DirBuilder::new().recursive(true).mode(mode).create(dir) {
+            let hint = "run it as root, or give a directory of your own: supervisor --root DIR";
+            return fail(&format!("cannot make {}: {error}\n  hint: {hint}", dir.display()));
+        }
+    }
+    let mut control_argv: Vec<OsString> =
+        ["supervisor", "control", "--root"].into_iter().map(OsString::from).collect();
+    control_argv.push(options.root.clone().into());
+    if let Some(catalog) = &options.catalog {
+        control_argv.extend(["--catalog".into(), catalog.clone().into()]);
+    }
+    if cli.log_format == LogFormat::Json {
+        control_argv.extend(["--log-format".into(), "json".into()]);
+    }
+    keeper::run(keeper::Config {
+        control_socket: paths.run_dir.join("ctl.sock"),
+        run_dir: paths.run_dir,
+        state_hash: hash(&options.root),
+        control_argv,
+        log_json: cli.log_format == LogFormat::Json,
+    })
+}
+
+/// Is the control process.
+pub(crate) fn control(cli: &Cli) -> ExitCode {
+    log_to_stderr(cli.log_format);
+    match options(cli) {
+        Ok(options) => control::run(&options),
+        Err(why) => fail(&why),
+    }
+}
+
+/// Says all that is wrong with the configuration.
+pub(crate) fn check(cli: &Cli) -> ExitCode {
+    let options = match options(cli) {
+        Ok(options) => options,
+        Err(why) => return fail(&why),
+    };
+    let reply = configuration::check(&options);
+    let mut out = io::stdout().lock();
+    for problem in &reply.problems {
+        let place = if problem.line > 0 { format!(":{}", problem.line) } else { String::new() };
+        let key = if problem.key.is_empty() { String::new() } else { format!("{}: ", problem.key) };
+        let (file, severity, message) = (&problem.file, &problem.severity, &problem.message);
+        // Nothing can be done about a reader that has gone away.
+        let _ = writeln!(out, "{file}{place}: {severity}: {key}{message}");
+        if let Some(hint) = &problem.hint {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
+    }
+    if reply.ok {
+        let _ = writeln!(out, "the configuration is good");
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::from(exit::FAILURE)
+}
+
+/// Prints the version.
+pub(crate) fn version() -> ExitCode {
+    let written = writeln!(io::stdout(), "supervisor {}", env!("CARGO_PKG_VERSION"));
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILURE) }
+}
+
+/// Root and catalogue as absolute paths: the daemon changes no directory, but its children do.
+fn options(cli: &Cli) -> Result<Options, String> {
+    let absolute = |path: &Path| -> Result<PathBuf, String> {
+        std::path::absolute(path).map_err(|error| format!("cannot use {}: {error}", path.display()))
+    };
+    let catalog = cli.catalog.as_deref().map(absolute).transpose()?;
+    Ok(Options { root: absolute(&cli.root)?, catalog })
+}
+
+fn fail(why: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "supervisor: {why}");
+    ExitCode::from(exit::FAILURE)
+}
+
+/// Tells this root from others on the machine.
+fn hash(root: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    root.hash(&mut hasher);
+    format!("{:08x}", hasher.finish() & 0xffff_ffff)
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let lines = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}

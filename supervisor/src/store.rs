@@ -1,0 +1,118 @@
+//! What survives the daemon: holds, and the last plan that was applied. Small files in the
+//! state directory, each written beside its place, synced and renamed.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use engine::Hold;
+use plan::Plan;
+use serde::{Deserialize, Serialize};
+
+const HOLDS: &str = "holds.json";
+const PLAN: &str = "plan.json";
+
+/// Who stopped what, with the boot it happened in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Holds {
+    /// Kernel's id of the boot.
+    pub(crate) boot_id: String,
+    /// By service.
+    pub(crate) services: BTreeMap<String, StoredHold>,
+}
+
+/// One hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredHold {
+    /// Who and when.
+    pub(crate) hold: Hold,
+    /// Restart policy `unless-stopped`: it survives a reboot.
+    pub(crate) over_reboot: bool,
+}
+
+impl Holds {
+    /// The stored holds that still count in this boot. A missing file means none.
+    pub(crate) fn read(state_dir: &Path, boot_id: &str) -> io::Result<BTreeMap<String, Hold>> {
+        let text = match fs::read_to_string(state_dir.join(HOLDS)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(error),
+        };
+        let holds: Self = serde_json::from_str(&text)?;
+        let same_boot = holds.boot_id == boot_id;
+        let still = |stored: &StoredHold| same_boot || stored.over_reboot;
+        let services = holds.services.into_iter().filter(|(_, stored)| still(stored));
+        Ok(services.map(|(name, stored)| (name, stored.hold)).collect())
+    }
+
+    /// Stores them, durably: a client hears "done" after this.
+    pub(crate) fn write(&self, state_dir: &Path) -> io::Result<()> {
+        write_atomically(&state_dir.join(HOLDS), serde_json::to_string_pretty(self)?.as_bytes())
+    }
+}
+
+/// The last plan that was applied, if one is stored and can be read by this version.
+pub(crate) fn read_plan(state_dir: &Path) -> Option<Plan> {
+    let text = fs::read_to_string(state_dir.join(PLAN)).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Stores the plan that has just been applied. It holds secrets: 0600.
+pub(crate) fn write_plan(state_dir: &Path, plan: &Plan) -> io::Result<()> {
+    write_atomically(&state_dir.join(PLAN), serde_json::to_string(plan)?.as_bytes())
+}
+
+/// The kernel's id of this boot.
+pub(crate) fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// Writes a file of mode 0600 so that after a crash the old one or the new one is there, whole.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(by: &str, over_reboot: bool) -> StoredHold {
+        StoredHold { hold: Hold { by: by.to_owned(), at_unix_ms: 7 }, over_reboot }
+    }
+
+    #[test]
+    fn holds_survive_the_daemon_and_those_of_unless_stopped_a_reboot() {
+        let dir = tempfile::tempdir().unwrap();
+        let services = [("a".to_owned(), stored("root", false)), ("b".to_owned(), stored("eve", true))];
+        let holds = Holds { boot_id: "one".to_owned(), services: services.into() };
+        holds.write(dir.path()).unwrap();
+        let same: Vec<_> = Holds::read(dir.path(), "one").unwrap().into_keys().collect();
+        assert_eq!(same, ["a", "b"]);
+        let next: Vec<_> = Holds::read(dir.path(), "two").unwrap().into_keys().collect();
+        assert_eq!(next, ["b"]);
+    }
+
+    #[test]
+    fn no_file_means_no_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Holds::read(dir.path(), "one").unwrap().is_empty());
+    }
+}
