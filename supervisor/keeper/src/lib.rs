@@ -1,1 +1,85 @@
-//! (to be written)
+//! Holds: the parent of every run, the reader of every log pipe. Decides nothing.
+//!
+//! The keeper is one small process with two threads. The main thread spawns and reaps, talks to
+//! the control process and to the machine's init; the log thread moves bytes from pipes to files.
+//! It restarts a control process that dies, and hands it the runs and all that it has missed.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | `message`, `link` | what the two processes say to each other, and how |
+//! | `keeper` | the loop; `requests`, `control`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
+//! | `start`, `lock`, `listener`, `leftovers` | what is done before the loop |
+//! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
+//! | `log` | the log thread |
+//! | `sys` | the only `unsafe` |
+//! | `orphan` | for a control process whose keeper has died |
+
+use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
+
+mod cgroup;
+mod clock;
+mod control;
+mod ending;
+mod facts;
+mod init;
+mod keeper;
+mod leftovers;
+pub mod link;
+mod listener;
+mod lock;
+pub mod log;
+pub mod message;
+mod notify;
+pub mod orphan;
+mod proc;
+mod reap;
+mod record;
+mod requests;
+mod run;
+mod say;
+mod spawn;
+mod start;
+mod sweep;
+mod sys;
+mod timers;
+
+/// Number under which the control process finds its end of the link.
+pub const CONTROL_FD: RawFd = 3;
+/// Number under which the control process finds the lock; it only has to keep it open.
+pub const LOCK_FD: RawFd = 4;
+
+/// The control process's end of the link with its keeper. Works once a process.
+pub fn link_to_keeper() -> std::io::Result<link::Link> {
+    sys::inherited::take(CONTROL_FD).map(link::Link::new)
+}
+
+/// What the keeper has to be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Lock and run records are here; it exists.
+    pub run_dir: PathBuf,
+    /// Where the control socket is bound.
+    pub control_socket: PathBuf,
+    /// Tells this state from others on the machine, in the name of the cgroup.
+    pub state_hash: String,
+    /// Arguments of the control process, its name first. The program is this process's own.
+    pub control_argv: Vec<OsString>,
+    /// Own log lines as JSON.
+    pub log_json: bool,
+}
+
+/// Is the keeper, until everything has been stopped. Errors have been said on stderr.
+///
+/// To be called before any other thread is started: it blocks signals and changes limits of the
+/// process.
+pub fn run(config: Config) -> ExitCode {
+    say::use_json(config.log_json);
+    match start::start(config) {
+        Ok(keeper) => ExitCode::from(keeper.run()),
+        Err(start::StartError::Interrupted) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::say!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Groups in the unified cgroup hierarchy: one for the two processes, one for each service.
+//!
+//! They serve to group and to kill, wherever a directory can be made, also on a hybrid hierarchy.
+//! No controller is handed out here. Every failure means: go without.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::libc;
+
+/// Name of the group of keeper and control process.
+const OWN: &str = "supervisor";
+/// What the groups of helper runs begin with.
+const HELPER: &str = "helper-";
+
+/// `mattervisor-HASH` and where the keeper came from.
+#[derive(Debug)]
+pub(crate) struct Cgroups {
+    /// Where the keeper was started.
+    home: PathBuf,
+    /// `home/mattervisor-HASH`.
+    base: PathBuf,
+    /// What stands before `base` in the path that `/proc/PID/cgroup` shows is not under `base`.
+    mount: Mount,
+}
+
+#[derive(Debug)]
+struct Mount {
+    point: PathBuf,
+    root: PathBuf,
+}
+
+/// A directory that holds the processes of one service or helper run.
+#[derive(Debug)]
+pub(crate) struct Group {
+    dir: PathBuf,
+    /// As `/proc/PID/cgroup` shows it.
+    shown: String,
+    fd: OwnedFd,
+}
+
+impl Cgroups {
+    /// Makes the daemon's groups and moves this process there. `None`: there is no unified
+    /// hierarchy, or no permission; or `MATTERVISOR_NO_CGROUP` is set.
+    pub(crate) fn set_up(hash: &str) -> Option<Self> {
+        if std::env::var_os("MATTERVISOR_NO_CGROUP").is_some() {
+            return None;
+        }
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let mount = mounts.lines().find_map(parse_mount)?;
+        let shown = crate::proc::cgroup(i32::try_from(std::process::id()).ok()?)?;
+        let name = format!("mattervisor-{hash}");
+        let below = Path::new(&shown).strip_prefix(&mount.root).ok()?;
+        let mut home = mount.point.join(below);
+        // Executed anew in place.
+        if home.ends_with(Path::new(&name).join(OWN)) {
+            home = home.parent()?.parent()?.to_owned();
+        }
+        let base = home.join(name);
+        make_dir(&base).ok()?;
+        let own = base.join(OWN);
+        if make_dir(&own).is_ok() {
+            // Where that is not allowed (no delegation), services can still be grouped.
+            let _ = fs::write(own.join("cgroup.procs"), "0");
+        }
+        Some(Self { home, base, mount })
+    }
+
+    /// Makes or finds the group of a service.
+    pub(crate) fn service(&self, name: &str) -> io::Result<Group> {
+        let taken = name == OWN || name.starts_with(HELPER) || name.starts_with("cgroup.");
+        self.group(&if taken {
+            format!("{name}.service")
+        } else {
+            name.to_owned()
+        })
+    }
+
+    /// Makes the group of a helper run.
+    pub(crate) fn helper(&self, run: u64) -> io::Result<Group> {
+        self.group(&format!("{HELPER}{run}"))
+    }
+
+    fn group(&self, name: &str) -> io::Result<Group> {
+        let dir = self.base.join(name);
+        make_dir(&dir)?;
+        let fd = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY)
+            .open(&dir)?;
+        let below = dir.strip_prefix(&self.mount.point).unwrap_or(&dir);
+        let shown = self.mount.root.join(below);
+        Ok(Group {
+            shown: shown.to_string_lossy().into_owned(),
+            fd: fd.into(),
+            dir,
+        })
+    }
+
+    /// Directories of an earlier keeper on the same state.
+    pub(crate) fn existing(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.base) else {
+            return Vec::new();
+        };
+        let directories = entries.flatten().filter(|entry| {
+            entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != OWN
+        });
+        directories.map(|entry| entry.path()).collect()
+    }
+
+    /// Goes home and takes all directories away that are empty.
+    pub(crate) fn tear_down(&self) {
+        for dir in self.existing() {
+            let _ = fs::remove_dir(dir);
+        }
+        let _ = fs::write(self.home.join("cgroup.procs"), "0");
+        let _ = fs::remove_dir(self.base.join(OWN));
+        let _ = fs::remove_dir(&self.base);
+    }
+}
+
+impl Group {
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A process shows this group as its own.
+    pub(crate) fn holds(&self, pid: i32) -> bool {
+        crate::proc::cgroup(pid).is_some_and(|shown| {
+            shown
+                .strip_prefix(&self.shown)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    /// Moves a process here.
+    pub(crate) fn take(&self, pid: i32) -> io::Result<()> {
+        fs::write(self.dir.join("cgroup.procs"), pid.to_string())
+    }
+
+    /// Takes the directory away; false if something is still in it.
+    pub(crate) fn remove(&self) -> bool {
+        match fs::remove_dir(&self.dir) {
+            Err(error) => error.kind() != io::ErrorKind::ResourceBusy,
+            Ok(()) => true,
+        }
+    }
+}
+
+impl AsFd for Group {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Nothing lives in the group or below it. A directory that is gone is empty.
+pub(crate) fn is_empty(dir: &Path) -> bool {
+    match fs::read_to_string(dir.join("cgroup.events")) {
+        Ok(events) => !events.lines().any(|line| line == "populated 1"),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// SIGKILL for everything in the group, all at once where the kernel can (5.14).
+pub(crate) fn kill(dir: &Path) {
+    if fs::write(dir.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    for pid in members(dir) {
+        let _ = crate::sys::pidfd::kill(pid, libc::SIGKILL);
+    }
+}
+
+/// Everything in the group and below.
+pub(crate) fn members(dir: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    let mut found: Vec<i32> = text
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter(|pid| *pid > 0)
+        .collect();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(members(&entry.path()));
+        }
+    }
+    found
+}
+
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn parse_mount(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    if right.split(' ').next() != Some("cgroup2") {
+        return None;
+    }
+    let mut fields = left.split(' ');
+    let root = fields.nth(3)?;
+    let point = fields.next()?;
+    // Only a blank is likely enough in a mount point to be worth decoding.
+    let decode = |text: &str| PathBuf::from(text.replace("\\040", " "));
+    Some(Mount {
+        point: decode(point),
+        root: decode(root),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unified_mount_is_found_on_pure_and_hybrid_hosts() {
+        let hybrid = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
+        let mount = parse_mount(hybrid).unwrap();
+        assert_eq!(mount.point, Path::new("/sys/fs/cgroup/unified"));
+        let bind = "41 31 0:38 /a/b /mnt/my\\040group rw shared:4 - cgroup2 cgroup2 rw";
+        let mount = parse_mount(bind).unwrap();
+        assert_eq!(mount.point, Path::new("/mnt/my group"));
+        assert_eq!(mount.root, Path::new("/a/b"));
+        let old = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
+        assert!(parse_mount(old).is_none());
+    }
+
+    #[test]
+    fn a_group_that_is_gone_is_empty() {
+        assert!(is_empty(Path::new("/nonexistent")));
+        assert!(members(Path::new("/nonexistent")).is_empty());
+    }
+}

@@ -1,0 +1,354 @@
+//! The control process: started, restarted when it dies, killed when it does not answer.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    libc,
+    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
+};
+
+use crate::{
+    clock::now_ms,
+    init,
+    keeper::{Keeper, Source},
+    link::{Link, LinkError},
+    message::{Exit, Hello, Notice, Request, VERSION},
+    say::say,
+    spawn,
+    sys::{
+        child::{Plan, Program},
+        clone, pidfd,
+    },
+    timers::Timer,
+};
+
+/// Pause before a control process that never took over is tried again; doubled each time.
+const BACKOFF_MIN_MS: u64 = 10;
+/// Longest such pause.
+const BACKOFF_MAX_MS: u64 = 1000;
+/// Signs of life that a control process may miss.
+const MISSED_MAX: u32 = 3;
+/// Badness of the control process, where the keeper could lower its own.
+const OOM_SCORE_ADJ: &str = "-500";
+
+/// The one control process, and what is needed for the next.
+#[derive(Debug)]
+pub(crate) struct Control {
+    /// The binary that last took over: its path may have been replaced since.
+    pub(crate) binary: File,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+    pub(crate) pid: Option<i32>,
+    pub(crate) link: Option<Link>,
+    /// Its end for the outcome of exec.
+    status: Option<OwnedFd>,
+    pub(crate) took_over: bool,
+    pub(crate) deaths: u32,
+    /// When there last was none that had taken over.
+    pub(crate) lost_at: u64,
+    backoff_ms: u64,
+    more: bool,
+    writing: bool,
+    /// Questions after its life that it has not answered.
+    unanswered: u32,
+}
+
+impl Control {
+    /// None yet.
+    pub(crate) fn new(binary: File, stdout: OwnedFd, stderr: OwnedFd) -> Self {
+        Self {
+            binary,
+            stdout,
+            stderr,
+            pid: None,
+            link: None,
+            status: None,
+            took_over: false,
+            deaths: 0,
+            lost_at: now_ms(),
+            backoff_ms: BACKOFF_MIN_MS,
+            more: false,
+            writing: false,
+            unanswered: 0,
+        }
+    }
+
+    /// It has loaded the state.
+    pub(crate) fn takes_over(&mut self) {
+        self.took_over = true;
+        self.backoff_ms = BACKOFF_MIN_MS;
+    }
+
+    /// It has answered.
+    pub(crate) fn is_here(&mut self) {
+        self.unanswered = 0;
+    }
+}
+
+impl Keeper {
+    /// Starts the control process, unless there is one or all is ending.
+    pub(crate) fn start_control(&mut self) {
+        if self.control.pid.is_some() || self.ending.is_some() {
+            return;
+        }
+        if let Err(error) = self.try_start_control() {
+            say!("could not start the control process: {error}");
+            self.retry_control();
+        }
+    }
+
+    fn retry_control(&mut self) {
+        let pause = self.control.backoff_ms;
+        self.control.backoff_ms = (pause * 2).min(BACKOFF_MAX_MS);
+        self.timers.add(now_ms() + pause, Timer::Control);
+    }
+
+    fn try_start_control(&mut self) -> Result<(), Errno> {
+        let pair = || {
+            socketpair(
+                AddressFamily::Unix,
+                SockType::Stream,
+                None,
+                SockFlag::SOCK_CLOEXEC,
+            )
+        };
+        let ((ours, theirs), (gate, status)) = (pair()?, pair()?);
+        let variables = std::env::vars_os();
+        let variables = variables
+            .filter(|(name, _)| !init::OWN_VARIABLES.iter().any(|own| name == own))
+            .map(|(mut name, value)| {
+                name.push("=");
+                name.push(value);
+                name
+            });
+        let strings = |all: &mut dyn Iterator<Item = OsString>| {
+            all.map(|one| spawn::c_string(one.into_vec()))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let badness = self.original.oom_score_adj.as_ref();
+        let control = &self.control;
+        let fds = [&theirs, &control.stdout, &control.stderr].map(AsRawFd::as_raw_fd);
+        let plan = Plan {
+            program: Program::Fd(control.binary.as_raw_fd()),
+            argv: strings(&mut self.config.control_argv.iter().cloned())?,
+            env: strings(&mut variables.into_iter())?,
+            cwd: None,
+            rlimits: Vec::new(),
+            umask: None,
+            nice: None,
+            oom_score_adj: badness.map(|_| OOM_SCORE_ADJ.to_owned()),
+            ids: None,
+            capabilities: None,
+            no_new_privs: false,
+            blocked: [libc::SIGTERM, libc::SIGINT, libc::SIGHUP]
+                .into_iter()
+                .fold(0, |mask, signal| mask | 1 << (signal - 1)),
+            // 0, 1, 2, CONTROL_FD and LOCK_FD.
+            fds: vec![
+                self.null.as_raw_fd(),
+                fds[1],
+                fds[2],
+                fds[0],
+                self.lock.as_raw_fd(),
+            ],
+            status: status.as_raw_fd(),
+        };
+        let born = clone::spawn(&plan, None)?;
+        drop((theirs, status));
+        let _ = nix::unistd::write(&gate, b"!");
+        self.watch(&ours, Source::Link);
+        self.control.pid = Some(born.pid);
+        self.control.link = Some(Link::new(ours));
+        self.control.status = Some(gate);
+        self.control.unanswered = 0;
+        self.control.writing = false;
+        self.greet();
+        Ok(())
+    }
+
+    /// Sends all that a new control process needs.
+    fn greet(&mut self) {
+        self.facts.rewind();
+        let hello = Hello {
+            version: VERSION,
+            keeper_pid: i32::try_from(std::process::id()).unwrap_or(0),
+            started_ms: self.started_ms,
+            control_deaths: self.control.deaths,
+            next_run: self.next_run,
+            records: self.records.clone(),
+            runs: self.runs.values().map(crate::run::Run::info).collect(),
+            facts: self.facts.first_unsent(),
+            leftovers: self.leftovers.clone(),
+        };
+        let listener = self.listener.try_clone();
+        let sent = listener.map_err(LinkError::Io).and_then(|listener| {
+            let link = self.control.link.as_mut().ok_or(LinkError::Eof)?;
+            link.send(&Notice::Hello(Box::new(hello)), vec![listener])
+        });
+        if let Err(error) = sent {
+            self.link_failed(&error);
+            return;
+        }
+        let services: Vec<String> = self.services.keys().cloned().collect();
+        for service in services {
+            self.announce(&service);
+        }
+    }
+
+    /// Hands the ends of a service's log pipe over.
+    pub(crate) fn announce(&mut self, service: &str) {
+        let pipe = self
+            .services
+            .get(service)
+            .and_then(|service| service.pipe.as_ref());
+        let Some(pipe) = pipe else {
+            return;
+        };
+        // Out of descriptors: control then has none of this pipe, which matters only if we die.
+        let ends = [&pipe.read, &pipe.write].map(|end| end.try_clone().ok());
+        let fds: Vec<OwnedFd> = ends.into_iter().flatten().collect();
+        let service = service.to_owned();
+        self.notice(&Notice::Opened { service }, fds);
+    }
+
+    /// Sends something that is not kept.
+    pub(crate) fn notice(&mut self, notice: &Notice, fds: Vec<OwnedFd>) {
+        if let Some(link) = &mut self.control.link
+            && let Err(error) = link.send(notice, fds)
+        {
+            self.link_failed(&error);
+        }
+    }
+
+    /// The last read from the link left something.
+    pub(crate) fn link_has_more(&self) -> bool {
+        self.control.more && self.control.link.is_some()
+    }
+
+    /// Takes in what the control process asks. A slow turn leaves the rest in the socket.
+    pub(crate) fn read_link(&mut self) {
+        let Some(link) = &mut self.control.link else {
+            return;
+        };
+        match link.recv::<Request>() {
+            Ok(frames) => {
+                self.control.more = !link.drained();
+                self.inbox
+                    .extend(frames.into_iter().map(|(request, _)| request));
+            }
+            Err(error) => self.link_failed(&error),
+        }
+    }
+
+    /// Without a link a control process is of no use: it is ended, and its death brings the next.
+    pub(crate) fn link_failed(&mut self, error: &LinkError) {
+        let Some(link) = self.control.link.take() else {
+            return;
+        };
+        self.unwatch(&link);
+        self.control.more = false;
+        let Some(pid) = self.control.pid else {
+            return;
+        };
+        // One that has just ended closes its side too; reaping says how.
+        if !matches!(error, LinkError::Eof) {
+            say!("lost the control process (pid {pid}): {error}");
+        }
+        if self.ending.is_none() {
+            let _ = pidfd::kill(pid, libc::SIGKILL);
+        }
+    }
+
+    /// Writes what waits, and asks to be told when more can be written.
+    pub(crate) fn flush_link(&mut self) {
+        let Some(link) = &mut self.control.link else {
+            return;
+        };
+        if let Err(error) = link.flush() {
+            self.link_failed(&error.into());
+            return;
+        }
+        let wants = link.wants_write();
+        if wants != self.control.writing {
+            self.control.writing = wants;
+            if let Some(link) = &self.control.link {
+                self.watch_link(link, wants);
+            }
+        }
+    }
+
+    /// The control process has been reaped.
+    pub(crate) fn control_died(&mut self, pid: i32, exit: Exit) {
+        self.control.pid = None;
+        // What it asked before it died is carried out: its records say so.
+        self.read_link();
+        while self.link_has_more() {
+            self.read_link();
+        }
+        if let Some(link) = self.control.link.take() {
+            self.unwatch(&link);
+        }
+        while let Some(request) = self.inbox.pop_front() {
+            self.request(request);
+        }
+        let reported = self
+            .control
+            .status
+            .take()
+            .and_then(|status| spawn::report(&status));
+        if let Some((stage, errno)) = reported {
+            let error = Errno::from_raw(errno);
+            say!("the control process could not be started: {stage}: {error}");
+        }
+        if self.ending.is_some() {
+            return;
+        }
+        self.control.deaths += 1;
+        let now = now_ms();
+        if std::mem::take(&mut self.control.took_over) {
+            say!("the control process (pid {pid}) has died ({exit:?}); starts another");
+            self.control.lost_at = now;
+            self.timers.add(now, Timer::Control);
+            if self.term_at.is_some() {
+                self.timers
+                    .add(now + crate::keeper::DESERTED_MS, Timer::Deserted);
+            }
+        } else {
+            let pause = Duration::from_millis(self.control.backoff_ms);
+            say!(
+                "the control process (pid {pid}) ended before it took over ({exit:?}); next try in {pause:?}"
+            );
+            self.retry_control();
+        }
+    }
+
+    /// Tells init that we live, and asks the control process the same.
+    pub(crate) fn watchdog(&mut self) {
+        let Some(interval) = self.init.watchdog_ms() else {
+            return;
+        };
+        self.init.tell("WATCHDOG=1");
+        self.timers.add(now_ms() + interval, Timer::Watchdog);
+        if !self.control.took_over {
+            return;
+        }
+        if self.control.unanswered >= MISSED_MAX
+            && let Some(pid) = self.control.pid
+        {
+            say!("the control process (pid {pid}) has not answered {MISSED_MAX} times; kills it");
+            let _ = pidfd::kill(pid, libc::SIGKILL);
+            return;
+        }
+        self.control.unanswered += 1;
+        self.notice(&Notice::AreYouThere, Vec::new());
+    }
+}

@@ -1,0 +1,76 @@
+//! The machine's own init: what it wants to hear over NOTIFY_SOCKET, and its watchdog.
+
+use std::{
+    env,
+    ffi::OsString,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            ffi::OsStrExt,
+            net::{SocketAddr, UnixDatagram},
+        },
+    },
+};
+
+use crate::say::say;
+
+/// Variables that are for the keeper alone.
+pub(crate) const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+/// Says things to init, if that listens.
+#[derive(Debug)]
+pub(crate) struct Init {
+    to: Option<(UnixDatagram, SocketAddr)>,
+    /// Milliseconds from one `WATCHDOG=1` to the next: half of what is asked for.
+    watchdog_ms: Option<u64>,
+}
+
+impl Init {
+    /// As the environment says.
+    pub(crate) fn from_environment() -> Self {
+        let to = env::var_os("NOTIFY_SOCKET").and_then(|name| connect(&name));
+        let for_us =
+            env::var("WATCHDOG_PID").map_or(true, |pid| pid == std::process::id().to_string());
+        let usec = env::var("WATCHDOG_USEC").ok().filter(|_| for_us);
+        let usec: Option<u64> = usec.and_then(|usec| usec.parse().ok());
+        let watchdog_ms = usec
+            .filter(|usec| *usec > 0 && to.is_some())
+            .map(|usec| (usec / 2000).max(1));
+        Self { to, watchdog_ms }
+    }
+
+    /// Nobody listens.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            to: None,
+            watchdog_ms: None,
+        }
+    }
+
+    /// Milliseconds between two signs of life; none: nobody asks for them.
+    pub(crate) fn watchdog_ms(&self) -> Option<u64> {
+        self.watchdog_ms
+    }
+
+    /// Sends lines of `KEY=value`; never waits.
+    pub(crate) fn tell(&self, message: &str) {
+        let Some((socket, address)) = &self.to else {
+            return;
+        };
+        if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
+            say!("could not tell init {message:?}: {error}");
+        }
+    }
+}
+
+fn connect(name: &OsString) -> Option<(UnixDatagram, SocketAddr)> {
+    let address = match name.as_bytes() {
+        [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest),
+        [b'/', ..] => SocketAddr::from_pathname(name),
+        _ => return None,
+    };
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.set_nonblocking(true).ok()?;
+    Some((socket, address.ok()?))
+}

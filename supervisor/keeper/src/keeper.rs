@@ -1,0 +1,308 @@
+//! The loop of the keeper: one thread, one epoll, no ticker. Work of a turn is bounded, and what
+//! the control process asks comes before what children cause.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use nix::{
+    errno::Errno,
+    libc::rlimit,
+    sys::{
+        epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout},
+        signalfd::SignalFd,
+    },
+};
+
+use crate::{
+    Config,
+    cgroup::{Cgroups, Group},
+    clock::now_ms,
+    control::Control,
+    ending::Ending,
+    facts::Facts,
+    init::Init,
+    log,
+    message::{Fact, Notice, Request, RunId},
+    record::Records,
+    run::{Run, Service},
+    say::say,
+    timers::{Timer, Timers},
+};
+
+/// Events taken in one turn.
+const EVENTS_PER_TURN: usize = 64;
+/// Requests carried out in one turn: a boot of a thousand must not keep exits waiting.
+const REQUESTS_PER_TURN: usize = 32;
+/// Facts wait in their queue while the link is this far behind.
+const LINK_BYTES_AHEAD: usize = 256 << 10;
+/// Asked to stop, control has this long to take over before the keeper stops all by itself.
+pub(crate) const DESERTED_MS: u64 = 10_000;
+
+/// Where an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Signals,
+    Link,
+    /// Number of a service.
+    Notify(u64),
+    Status(RunId),
+    Output(RunId),
+    /// A main process that is not our child.
+    Main(RunId),
+}
+
+const KIND_SHIFT: u32 = 56;
+const VALUE_MASK: u64 = (1 << KIND_SHIFT) - 1;
+
+impl Source {
+    fn token(self) -> u64 {
+        let (kind, value) = match self {
+            Self::Signals => (0, 0),
+            Self::Link => (1, 0),
+            Self::Notify(number) => (2, number),
+            Self::Status(run) => (3, run),
+            Self::Output(run) => (4, run),
+            Self::Main(run) => (5, run),
+        };
+        kind << KIND_SHIFT | value & VALUE_MASK
+    }
+
+    fn from_token(token: u64) -> Option<Self> {
+        let value = token & VALUE_MASK;
+        Some(match token >> KIND_SHIFT {
+            0 => Self::Signals,
+            1 => Self::Link,
+            2 => Self::Notify(value),
+            3 => Self::Status(value),
+            4 => Self::Output(value),
+            5 => Self::Main(value),
+            _ => return None,
+        })
+    }
+}
+
+/// What children get from what the daemon itself was started with.
+#[derive(Debug)]
+pub(crate) struct Original {
+    /// Of open files; the keeper raises its own.
+    pub(crate) nofile: rlimit,
+    /// Badness, if the keeper has changed its own.
+    pub(crate) oom_score_adj: Option<String>,
+}
+
+/// Everything the keeper holds.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) config: Config,
+    pub(crate) started_ms: u64,
+    pub(crate) boot_id: String,
+    pub(crate) epoll: Epoll,
+    pub(crate) signals: SignalFd,
+    pub(crate) original: Original,
+    pub(crate) null: File,
+    pub(crate) lock: File,
+    pub(crate) listener: OwnedFd,
+    pub(crate) cgroups: Option<Cgroups>,
+    pub(crate) log: log::Handle,
+    pub(crate) init: Init,
+    pub(crate) control: Control,
+    pub(crate) inbox: VecDeque<Request>,
+    pub(crate) facts: Facts,
+    pub(crate) files: Records,
+    pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) services_made: u64,
+    pub(crate) records: BTreeMap<String, String>,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    /// Main processes that have not been reaped.
+    pub(crate) by_pid: HashMap<i32, RunId>,
+    /// Groups of helpers that never were: taken away once their child has been reaped.
+    pub(crate) dead_groups: Vec<Group>,
+    /// Runs whose sweep goes on.
+    pub(crate) sweeping: BTreeSet<RunId>,
+    pub(crate) next_run: RunId,
+    pub(crate) timers: Timers,
+    /// More children have ended than one turn reaps.
+    pub(crate) reap_more: bool,
+    pub(crate) term_at: Option<u64>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) leftovers: Vec<String>,
+}
+
+impl Keeper {
+    /// Runs until all has been stopped; returns the exit code.
+    pub(crate) fn run(mut self) -> u8 {
+        self.start_control();
+        self.watchdog();
+        loop {
+            if let Some(code) = self.ended() {
+                return self.close(code);
+            }
+            let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
+            let count = match self.epoll.wait(&mut events, self.timeout()) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(error) => {
+                    say!("could not wait for events: {error}");
+                    0
+                }
+            };
+            let sources = events[..count].iter();
+            let sources: Vec<Source> = sources
+                .filter_map(|event| Source::from_token(event.data()))
+                .collect();
+            self.turn(&sources);
+        }
+    }
+
+    fn timeout(&self) -> EpollTimeout {
+        if self.reap_more || !self.inbox.is_empty() || self.link_has_more() {
+            return EpollTimeout::ZERO;
+        }
+        let Some(wait) = self.timers.wait_ms(now_ms()) else {
+            return EpollTimeout::NONE;
+        };
+        // The clock is cut to whole milliseconds: one more, lest we wake up just too early.
+        let wait = u16::try_from(wait.saturating_add(1)).unwrap_or(u16::MAX);
+        EpollTimeout::from(wait)
+    }
+
+    fn turn(&mut self, sources: &[Source]) {
+        let mut reap = std::mem::take(&mut self.reap_more);
+        let mut link = self.link_has_more();
+        for source in sources {
+            match source {
+                Source::Signals => reap |= self.read_signals(),
+                Source::Link => link = true,
+                _ => {}
+            }
+        }
+        if link {
+            self.read_link();
+        }
+        for _ in 0..REQUESTS_PER_TURN {
+            let Some(request) = self.inbox.pop_front() else {
+                break;
+            };
+            self.request(request);
+        }
+        // Before reaping: a sender that is a zombie can still be told.
+        for source in sources {
+            match *source {
+                Source::Notify(number) => self.read_notify(number),
+                Source::Status(run) => self.read_status(run),
+                Source::Output(run) => self.read_output(run),
+                Source::Main(run) => self.adopted_main_ended(run),
+                Source::Signals | Source::Link => {}
+            }
+        }
+        if reap {
+            self.reap();
+        }
+        while let Some(timer) = self.timers.next_due(now_ms()) {
+            self.due(timer);
+        }
+        self.send_facts();
+        self.flush_link();
+    }
+
+    fn due(&mut self, timer: Timer) {
+        match timer {
+            Timer::Control => self.start_control(),
+            Timer::Helper(run) => self.helper_timed_out(run),
+            Timer::Sweep(run) => self.sweep_step(run),
+            Timer::Watchdog => self.watchdog(),
+            Timer::Deserted => self.deserted(),
+            Timer::Ending => self.ending_step(),
+        }
+    }
+
+    /// True if children have ended.
+    fn read_signals(&mut self) -> bool {
+        let mut ended = false;
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
+            if signal == nix::libc::SIGCHLD {
+                ended = true;
+                continue;
+            }
+            self.push(Fact::Signalled { signal });
+            if signal != nix::libc::SIGHUP && self.term_at.is_none() {
+                self.term_at = Some(now_ms());
+                self.timers.add(now_ms() + DESERTED_MS, Timer::Deserted);
+            }
+        }
+        ended
+    }
+
+    /// Keeps a fact; it is sent at the end of the turn.
+    pub(crate) fn push(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+
+    fn send_facts(&mut self) {
+        while let Some(link) = &mut self.control.link
+            && link.pending() < LINK_BYTES_AHEAD
+            && let Some(numbered) = self.facts.next_unsent()
+        {
+            let pidfd = match &numbered.fact {
+                Fact::Spawned { run, .. } => self.runs.get(run).map(|run| &run.pidfd),
+                _ => None,
+            };
+            let fds = pidfd
+                .and_then(|fd| fd.try_clone().ok())
+                .into_iter()
+                .collect();
+            if let Err(error) = link.send(&Notice::Fact(numbered), fds) {
+                self.link_failed(&error);
+            }
+        }
+    }
+
+    /// Watches a descriptor for reading. Failure (no memory, too many watches) is said; what it
+    /// would have told is found at the exit of the process.
+    pub(crate) fn watch(&self, fd: impl AsFd, source: Source) {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, source.token());
+        if let Err(error) = self.epoll.add(fd, event) {
+            say!("could not watch {source:?}: {error}");
+        }
+    }
+
+    /// Stops watching. Needed before a descriptor is dropped that has been duplicated.
+    pub(crate) fn unwatch(&self, fd: impl AsFd) {
+        let _ = self.epoll.delete(fd);
+    }
+
+    /// Watches the link for writing too, or no longer.
+    pub(crate) fn watch_link(&self, fd: impl AsFd, writing: bool) {
+        let mut flags = EpollFlags::EPOLLIN;
+        flags.set(EpollFlags::EPOLLOUT, writing);
+        let mut event = EpollEvent::new(flags, Source::Link.token());
+        if let Err(error) = self.epoll.modify(fd, &mut event) {
+            say!("could not watch the link: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_tokens_are_told_apart() {
+        let all = [
+            Source::Signals,
+            Source::Link,
+            Source::Notify(3),
+            Source::Status(3),
+            Source::Output(3),
+            Source::Main(u64::from(u32::MAX) + 7),
+        ];
+        for source in all {
+            assert_eq!(Source::from_token(source.token()), Some(source));
+        }
+        assert_eq!(Source::from_token(u64::MAX), None);
+    }
+}

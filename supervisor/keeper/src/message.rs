@@ -1,0 +1,295 @@
+//! What keeper and control process say to each other: small, versioned, one JSON object a frame.
+//!
+//! A frame is a `u32` length (little endian) and that many bytes of JSON, over a unix stream
+//! socket pair; file descriptors ride along with the frame whose doc says so. Unknown fields are
+//! tolerated, since a newer control process may talk to an older keeper.
+//!
+//! Order is kept: what is sent first is done first, so a `Remember` sent before a `Spawn` is
+//! held before the process exists.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the message set; told in [`Hello`].
+pub const VERSION: u32 = 1;
+/// A longer frame ends the connection.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;
+/// Output of a probe or validator that is kept: its last bytes.
+pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
+
+/// Number of a run; never used twice while the keeper lives.
+pub type RunId = u64;
+
+/// From the control process to the keeper.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Request {
+    /// The state is loaded: the keeper may count on this control process.
+    TookOver,
+    /// Make (or adjust) what a service needs before its first run: log pipe and files, cgroup.
+    Open(Open),
+    /// Start a run. Answered by `Spawned` or `Failed`.
+    Spawn(Box<Spawn>),
+    /// Send a signal to the main process of a run.
+    Signal {
+        /// The run.
+        run: RunId,
+        /// The signal's number.
+        signal: i32,
+        /// Follow with SIGCONT, so that a paused process sees a stop signal.
+        cont: bool,
+    },
+    /// SIGKILL the run's main process and everything that belongs to it. `Exited` and `Swept` follow.
+    Sweep {
+        /// The run.
+        run: RunId,
+    },
+    /// Hold this opaque record of a service; the last one counts.
+    Remember {
+        /// The service.
+        service: String,
+        /// What the control process wants back from `Hello`.
+        record: String,
+    },
+    /// The service is gone from the plan: close its pipe, drop its record and its cgroup.
+    Forget {
+        /// The service.
+        service: String,
+    },
+    /// Send this to NOTIFY_SOCKET, where there is one.
+    TellInit {
+        /// As in sd_notify(3), lines of `KEY=value`.
+        message: String,
+    },
+    /// Facts up to and including this number have been taken in.
+    Ack {
+        /// Sequence number.
+        seq: u64,
+    },
+    /// Sign of life, in answer to `AreYouThere`.
+    Here,
+    /// All has been stopped: end with this code.
+    Quit {
+        /// The daemon's exit code.
+        code: u8,
+    },
+}
+
+/// What a service has for its whole life, over all its runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    /// The service.
+    pub service: String,
+    /// Owner of the log pipe, so that its processes can reopen `/dev/stdout`.
+    pub uid: u32,
+    /// Group of the log pipe.
+    pub gid: u32,
+    /// Directory of `current` and the rotated files; made if missing.
+    pub log_dir: PathBuf,
+    /// A file that has grown to this many bytes is rotated at the next line end.
+    pub log_size_bytes: u64,
+    /// Number of rotated files that are kept.
+    pub log_keep: u32,
+}
+
+/// One process to start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spawn {
+    /// Its number, given out by the control process, larger than any before.
+    pub run: RunId,
+    /// Whose.
+    pub service: String,
+    /// What for.
+    pub role: Role,
+    /// The program (absolute path) and its arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment, but for NOTIFY_SOCKET.
+    pub env: BTreeMap<String, String>,
+    /// Working directory.
+    pub cwd: PathBuf,
+    /// Ids to run as; none: those of the supervisor.
+    pub ids: Option<Ids>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Resource limits by name (`nofile`): soft and hard; `None` is unlimited.
+    pub rlimits: BTreeMap<String, (Option<u64>, Option<u64>)>,
+    /// Nice value.
+    pub nice: Option<i32>,
+    /// Badness for the OOM killer; none: what the daemon was started with.
+    pub oom_score_adj: Option<i32>,
+    /// PR_SET_NO_NEW_PRIVS.
+    pub no_new_privs: bool,
+    /// Capabilities by name without `CAP_`, lower case (`net_bind_service`): these alone stay, also
+    /// over the change of user (ambient); none: as the kernel does it.
+    pub capabilities: Option<Vec<String>>,
+    /// Give it a NOTIFY_SOCKET.
+    pub notify: bool,
+    /// How the keeper alone would stop it.
+    pub stop_signal: i32,
+    /// Time from that to SIGKILL, in milliseconds.
+    pub stop_timeout_ms: u64,
+    /// Kill a probe, validator or reload command after this many milliseconds; none: never.
+    pub timeout_ms: Option<u64>,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The service itself: its output goes to the service's log.
+    Main,
+    /// Exec probe, validator or reload command: its output comes back with its exit, its whole tree
+    /// dies with it, and it does not count for "a run of the service is unswept".
+    Helper,
+}
+
+/// Numeric ids, looked up beforehand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// From the keeper to the control process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Notice {
+    /// First frame on every connection. Carries the listening control socket as its descriptor.
+    Hello(Box<Hello>),
+    /// Something has happened; repeated in the next `Hello` until acknowledged.
+    Fact(Numbered),
+    /// The log pipe of an opened service: carries duplicates of its read and write end, so that
+    /// nobody dies of SIGPIPE should the keeper die.
+    Opened {
+        /// The service.
+        service: String,
+    },
+    /// Answer with `Here`.
+    AreYouThere,
+}
+
+/// A fact and its number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// Counts up from 1.
+    pub seq: u64,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// All that a new control process needs to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`] of the keeper.
+    pub version: u32,
+    /// Its pid.
+    pub keeper_pid: i32,
+    /// When the keeper started, milliseconds on CLOCK_MONOTONIC.
+    pub started_ms: u64,
+    /// Control processes that have died since.
+    pub control_deaths: u32,
+    /// No run has a number as high as this.
+    pub next_run: RunId,
+    /// Last `Remember` of every service.
+    pub records: BTreeMap<String, String>,
+    /// Every run that lives, or that has ended and is not yet acknowledged and swept.
+    pub runs: Vec<RunInfo>,
+    /// Facts that no control process has acknowledged, oldest first.
+    pub facts: Vec<Numbered>,
+    /// Processes of an earlier keeper that were stopped at the start, for the log.
+    pub leftovers: Vec<String>,
+}
+
+/// What the keeper knows of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Its number.
+    pub run: RunId,
+    /// Whose.
+    pub service: String,
+    /// What for.
+    pub role: Role,
+    /// Main process.
+    pub pid: i32,
+    /// When it was spawned, milliseconds on CLOCK_MONOTONIC.
+    pub spawned_ms: u64,
+    /// How it ended, if it has.
+    pub exit: Option<Exit>,
+    /// Everything that belonged to it is gone.
+    pub swept: bool,
+    /// Last value of each notify key.
+    pub notified: BTreeMap<String, String>,
+}
+
+/// Something that has happened. Cannot be refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "kebab-case")]
+pub enum Fact {
+    /// Exec succeeded. Carries a pidfd of the process.
+    Spawned {
+        /// The run.
+        run: RunId,
+        /// Its main process.
+        pid: i32,
+        /// Milliseconds on CLOCK_MONOTONIC.
+        at_ms: u64,
+    },
+    /// There is no process.
+    Failed {
+        /// The run.
+        run: RunId,
+        /// What could not be done: `fork`, `setuid`, `chdir`, `exec`, `record`, …
+        stage: String,
+        /// The error number.
+        errno: i32,
+    },
+    /// The main process has ended and has been reaped.
+    Exited {
+        /// The run.
+        run: RunId,
+        /// How.
+        exit: Exit,
+        /// Milliseconds on CLOCK_MONOTONIC.
+        at_ms: u64,
+        /// Killed because its `timeout_ms` was over.
+        timed_out: bool,
+        /// Last output of a helper; empty for a main process.
+        output: String,
+    },
+    /// Nothing of the run is left, but for the processes named.
+    Swept {
+        /// The run.
+        run: RunId,
+        /// Pids that would not go.
+        left: Vec<i32>,
+    },
+    /// A process of the service said this on its notify socket.
+    Notified {
+        /// Its current main run.
+        run: RunId,
+        /// `READY`, `STATUS`, `EXTEND_TIMEOUT_USEC`, …
+        key: String,
+        /// What stood behind the `=`.
+        value: String,
+    },
+    /// The keeper got SIGTERM, SIGINT or SIGHUP.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+    },
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// By itself.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}

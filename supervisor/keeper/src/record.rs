@@ -1,0 +1,125 @@
+//! One small file per run, so that the next keeper finds what this one leaves behind.
+//!
+//! Written while the process waits at its gate, renamed into place, not fsynced: it only has to
+//! outlive processes, not the machine (the boot id says so).
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Role, RunId};
+
+/// Directory of the records, in the run directory.
+const DIRECTORY: &str = "runs";
+
+/// What is needed to find the processes of a run again, and to stop them well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The run.
+    pub(crate) run: RunId,
+    /// Whose.
+    pub(crate) service: String,
+    /// What for.
+    pub(crate) role: Role,
+    /// Its main process; leader of its session and group.
+    pub(crate) pid: i32,
+    /// When that started, in ticks since boot.
+    pub(crate) start: u64,
+    /// Of which boot all this is true.
+    pub(crate) boot_id: String,
+    /// Directory of its cgroup.
+    pub(crate) cgroup: Option<PathBuf>,
+    /// Inode of the pipe that is its output.
+    pub(crate) pipe: u64,
+    /// How to ask it to stop.
+    pub(crate) stop_signal: i32,
+    /// Time from that to SIGKILL, in milliseconds.
+    pub(crate) stop_timeout_ms: u64,
+}
+
+/// The directory of the records.
+#[derive(Debug)]
+pub(crate) struct Records {
+    dir: PathBuf,
+}
+
+impl Records {
+    /// Makes the directory, if missing.
+    pub(crate) fn open(run_dir: &Path) -> io::Result<Self> {
+        let dir = run_dir.join(DIRECTORY);
+        fs::create_dir_all(&dir)?;
+        Ok(Self { dir })
+    }
+
+    /// Writes a record; whole or not at all.
+    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
+        let text = serde_json::to_vec(record)?;
+        let temporary = self.dir.join(format!("{}.new", record.run));
+        let written = fs::write(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, self.dir.join(record.run.to_string())));
+        if written.is_err() {
+            let _ = fs::remove_file(temporary);
+        }
+        written
+    }
+
+    /// Takes a record away.
+    pub(crate) fn remove(&self, run: RunId) {
+        let _ = fs::remove_file(self.dir.join(run.to_string()));
+    }
+
+    /// All records, newest run first; what cannot be read is left out.
+    pub(crate) fn read(&self) -> Vec<Record> {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let texts = entries.filter_map(|entry| fs::read(entry.path()).ok());
+        let mut records: Vec<Record> = texts
+            .filter_map(|text| serde_json::from_slice(&text).ok())
+            .collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.run));
+        records
+    }
+
+    /// Takes all files of the directory away, also broken ones.
+    pub(crate) fn clear(&self) {
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(run: RunId) -> Record {
+        Record {
+            run,
+            service: "web".into(),
+            role: Role::Main,
+            pid: 7,
+            start: 8,
+            boot_id: "b".into(),
+            cgroup: None,
+            pipe: 9,
+            stop_signal: 15,
+            stop_timeout_ms: 1000,
+        }
+    }
+
+    #[test]
+    fn records_come_back_newest_first_and_broken_ones_do_not_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        for run in [1, 10, 2] {
+            records.write(&record(run)).unwrap();
+        }
+        fs::write(dir.path().join("runs/3"), "{half").unwrap();
+        records.remove(2);
+        assert_eq!(records.read(), [record(10), record(1)]);
+        records.clear();
+        assert_eq!(fs::read_dir(dir.path().join("runs")).unwrap().count(), 0);
+    }
+}

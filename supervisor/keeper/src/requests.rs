@@ -1,0 +1,177 @@
+//! What the control process asks for, one by one and in its order. None of it waits.
+
+use std::os::fd::AsFd;
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+    libc,
+    sys::stat::fstat,
+    unistd::{Gid, Uid, fchown, pipe2},
+};
+
+use crate::{
+    ending::Ending,
+    keeper::{DESERTED_MS, Keeper},
+    log::Spec,
+    message::{Open, Request, RunId},
+    run::{Pipe, Service},
+    say::say,
+    sys::pidfd,
+};
+
+/// Size of a log pipe, where allowed.
+const PIPE_BYTES: i32 = 1 << 20;
+
+impl Keeper {
+    /// Carries out one request.
+    pub(crate) fn request(&mut self, request: Request) {
+        match request {
+            Request::TookOver => self.control.takes_over(),
+            Request::Open(open) => self.open(open),
+            Request::Spawn(spawn) => self.spawn(&spawn),
+            Request::Signal { run, signal, cont } => self.signal(run, signal, cont),
+            Request::Sweep { run } => self.sweep_asked(run),
+            Request::Remember { service, record } => {
+                self.records.insert(service, record);
+            }
+            Request::Forget { service } => self.forget(&service),
+            Request::TellInit { message } => self.init.tell(&message),
+            Request::Ack { seq } => self.acknowledged(seq),
+            Request::Here => self.control.is_here(),
+            Request::Quit { code } => self.end(Ending::asked(code)),
+        }
+    }
+
+    fn open(&mut self, open: Open) {
+        let name = open.service.clone();
+        if let Some(service) = self.services.get_mut(&name) {
+            if let Some(pipe) = &service.pipe {
+                own(&pipe.read, &open);
+            }
+            service.open = open;
+            self.log.reconfigure(&name, self.log_spec(&name));
+        } else {
+            self.services_made += 1;
+            let group = self.cgroups.as_ref().map(|groups| groups.service(&name));
+            if let Some(Err(error)) = &group {
+                say!("{name}: goes without a cgroup: {error}");
+            }
+            let service = Service {
+                open,
+                pipe: None,
+                group: group.and_then(Result::ok),
+                notify: None,
+                number: self.services_made,
+                main: None,
+            };
+            self.services.insert(name.clone(), service);
+        }
+        if let Err(error) = self.make_pipe(&name) {
+            say!("{name}: no log pipe yet: {error}");
+        }
+    }
+
+    fn log_spec(&self, service: &str) -> Spec {
+        let open = &self.services[service].open;
+        Spec {
+            dir: open.log_dir.clone(),
+            size_bytes: open.log_size_bytes,
+            keep: open.log_keep,
+        }
+    }
+
+    /// Makes the log pipe of an opened service, unless it has one.
+    pub(crate) fn make_pipe(&mut self, name: &str) -> Result<(), Errno> {
+        let spec = self.log_spec(name);
+        let Some(service) = self.services.get_mut(name) else {
+            return Err(Errno::ENOENT);
+        };
+        if service.pipe.is_some() {
+            return Ok(());
+        }
+        let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+        // A smaller one is slower, nothing else.
+        let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+        own(&read, &service.open);
+        let for_log = read.try_clone().map_err(|_| Errno::EMFILE)?;
+        let inode = fstat(&read)?.st_ino;
+        service.pipe = Some(Pipe { read, write, inode });
+        self.log.open(name, spec, for_log);
+        self.announce(name);
+        Ok(())
+    }
+
+    fn signal(&mut self, run: RunId, signal: i32, cont: bool) {
+        self.see_descendants(run);
+        let Some(run) = self.runs.get(&run).filter(|run| run.lives()) else {
+            return;
+        };
+        if let Err(error) = pidfd::signal(&run.pidfd, signal) {
+            let (service, pid) = (&run.service, run.main);
+            say!("{service}: could not send signal {signal} to pid {pid}: {error}");
+        }
+        if cont {
+            let _ = pidfd::signal(&run.pidfd, libc::SIGCONT);
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.records.remove(name);
+        let Some(service) = self.services.remove(name) else {
+            return;
+        };
+        if service.pipe.is_some() {
+            self.log.close(name);
+        }
+        if let Some(socket) = &service.notify {
+            self.unwatch(socket.as_fd());
+        }
+        if let Some(group) = &service.group {
+            group.remove();
+        }
+    }
+
+    fn acknowledged(&mut self, seq: u64) {
+        self.facts.acknowledge(seq);
+        let facts = &self.facts;
+        let services = &mut self.services;
+        self.runs.retain(|id, run| {
+            let stays = !run.swept || facts.mention(*id);
+            if !stays
+                && let Some(service) = services.get_mut(&run.service)
+                && service.main == Some(*id)
+            {
+                service.main = None;
+            }
+            stays
+        });
+    }
+
+    /// Asked to stop, and for a while nobody has been there to do it.
+    pub(crate) fn deserted(&mut self) {
+        let Some(term_at) = self.term_at else {
+            return;
+        };
+        let since = term_at.max(self.control.lost_at);
+        if self.control.took_over || crate::clock::now_ms() < since + DESERTED_MS {
+            return;
+        }
+        say!("no control process has taken over; stops all runs by itself");
+        self.end(Ending::alone());
+    }
+}
+
+/// Lets the service's processes open their `/dev/stdout` again.
+fn own(pipe: impl AsFd, open: &Open) {
+    let (uid, gid) = (Uid::from_raw(open.uid), Gid::from_raw(open.gid));
+    if uid == nix::unistd::geteuid() {
+        return;
+    }
+    if let Err(error) = fchown(pipe, Some(uid), Some(gid)) {
+        say!(
+            "{}: could not give the log pipe to uid {uid}: {error}",
+            open.service
+        );
+    }
+}

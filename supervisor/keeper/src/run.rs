@@ -1,0 +1,137 @@
+//! A run and a service, as the keeper knows them.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    os::fd::OwnedFd,
+};
+
+use crate::{
+    cgroup::Group,
+    message::{Exit, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo},
+    notify::Socket,
+};
+
+/// One process that was spawned, and what belongs to it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    pub(crate) service: String,
+    pub(crate) role: Role,
+    /// What was spawned: leader of session and group, and the number both have.
+    pub(crate) leader: i32,
+    /// The main process: the leader, until MAINPID= says otherwise.
+    pub(crate) main: i32,
+    /// Of the main process. Polled only if that is not the leader.
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) spawned_ms: u64,
+    /// Until exec has succeeded or failed.
+    pub(crate) status: Option<OwnedFd>,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) swept: bool,
+    /// A sweep that goes on.
+    pub(crate) sweep: Option<Sweep>,
+    pub(crate) notified: BTreeMap<String, String>,
+    /// Inode of the pipe that is its standard output and error.
+    pub(crate) pipe: u64,
+    /// It was born in its service's cgroup, so nothing of it can be elsewhere.
+    pub(crate) in_cgroup: bool,
+    /// Of a helper alone; the service's group serves the main run.
+    pub(crate) group: Option<Group>,
+    /// Descendants seen when it was last asked to stop: pid and start time.
+    pub(crate) seen: Vec<(i32, u64)>,
+    pub(crate) stop_signal: i32,
+    pub(crate) stop_timeout_ms: u64,
+    pub(crate) timed_out: bool,
+    pub(crate) output: Option<Output>,
+}
+
+/// A sweep that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sweep {
+    /// Then it is given up for now.
+    pub(crate) until_ms: u64,
+    /// To the next look.
+    pub(crate) pause_ms: u64,
+}
+
+/// Output of a helper: its last bytes.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) pipe: OwnedFd,
+    pub(crate) tail: VecDeque<u8>,
+}
+
+impl Output {
+    /// Takes more output in.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.tail.extend(bytes);
+        let over = self.tail.len().saturating_sub(OUTPUT_BYTES_MAX);
+        self.tail.drain(..over);
+    }
+}
+
+impl Run {
+    /// For `Hello`.
+    pub(crate) fn info(&self) -> RunInfo {
+        RunInfo {
+            run: self.id,
+            service: self.service.clone(),
+            role: self.role,
+            pid: self.main,
+            spawned_ms: self.spawned_ms,
+            exit: self.exit,
+            swept: self.swept,
+            notified: self.notified.clone(),
+        }
+    }
+
+    /// Its process lives, or nobody has looked at its end yet.
+    pub(crate) fn lives(&self) -> bool {
+        self.exit.is_none()
+    }
+}
+
+/// What outlives the runs of a service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) open: Open,
+    pub(crate) pipe: Option<Pipe>,
+    pub(crate) group: Option<Group>,
+    pub(crate) notify: Option<Socket>,
+    /// Its number among event sources.
+    pub(crate) number: u64,
+    /// The last main run, until that is swept and acknowledged.
+    pub(crate) main: Option<RunId>,
+}
+
+/// The log pipe: both ends are held, so that it neither breaks nor ends.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) read: OwnedFd,
+    pub(crate) write: OwnedFd,
+    pub(crate) inode: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_helpers_output_the_end_is_kept() {
+        let (pipe, _write) = nix::unistd::pipe().unwrap();
+        let mut output = Output {
+            pipe,
+            tail: VecDeque::new(),
+        };
+        output.extend(&vec![b'a'; OUTPUT_BYTES_MAX]);
+        output.extend(b"end");
+        assert_eq!(output.tail.len(), OUTPUT_BYTES_MAX);
+        assert!(
+            output
+                .tail
+                .iter()
+                .rev()
+                .eq(b"dne".iter().chain(&vec![b'a'; OUTPUT_BYTES_MAX - 3]))
+        );
+    }
+}

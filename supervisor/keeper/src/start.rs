@@ -1,0 +1,166 @@
+//! From nothing to a keeper that may loop: limits, signals, lock, groups, leftovers, socket.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::AsRawFd,
+};
+
+use nix::{
+    errno::Errno,
+    libc::rlimit,
+    sys::{
+        epoll::{Epoll, EpollCreateFlags},
+        prctl,
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+};
+
+use crate::{
+    Config,
+    cgroup::Cgroups,
+    clock::now_ms,
+    control::Control,
+    facts::Facts,
+    init::Init,
+    keeper::{Keeper, Original, Source},
+    leftovers, listener,
+    lock::{self, LockError},
+    log::LogThread,
+    proc,
+    record::Records,
+    say::say,
+    sys::{child::FDS_RESERVED, file::duplicate_above, wait},
+    timers::Timers,
+};
+
+/// Badness of the keeper, where allowed: what holds everything goes last.
+const OOM_SCORE_ADJ: &str = "-900";
+const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
+
+/// Why there is no keeper.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// Asked to stop before it had begun.
+    #[error("asked to stop")]
+    Interrupted,
+    /// Somebody else runs here.
+    #[error(transparent)]
+    Lock(LockError),
+    /// Something that nothing works without.
+    #[error("could not {0}: {1}")]
+    Io(&'static str, io::Error),
+}
+
+fn doing<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError {
+    move |error| StartError::Io(what, error.into())
+}
+
+/// Does all that comes before the loop.
+pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
+    let started_ms = now_ms();
+    let null = reserve().map_err(doing("open /dev/null"))?;
+    let stdout = duplicate_above(io::stdout(), FDS_RESERVED);
+    let stdout = stdout.map_err(doing("keep standard output"))?;
+    let stderr = duplicate_above(io::stderr(), FDS_RESERVED);
+    let stderr = stderr.map_err(doing("keep standard error"))?;
+    // An open file, since a package may replace the path while we run.
+    let binary = File::open("/proc/self/exe").map_err(doing("open the program's own binary"))?;
+    let signals = take_signals().map_err(doing("take signals"))?;
+    let init = Init::from_environment();
+    let lock = lock::take(&config.run_dir, &signals, &init).map_err(|error| match error {
+        LockError::Interrupted(_) => StartError::Interrupted,
+        other => StartError::Lock(other),
+    })?;
+    let original = raise_limits();
+    prctl::set_child_subreaper(true).map_err(doing("become the parent of orphans"))?;
+    let files =
+        Records::open(&config.run_dir).map_err(doing("make the directory of run records"))?;
+    let cgroups = Cgroups::set_up(&config.state_hash);
+    let boot_id = proc::boot_id();
+    let leftovers = leftovers::stop(&files, cgroups.as_ref(), &boot_id, &init);
+    let listener = listener::listen_at(&config.control_socket)
+        .map_err(doing("listen on the control socket"))?;
+    let log = LogThread::start().map_err(doing("start the log thread"))?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(doing("make an epoll"))?;
+    let keeper = Keeper {
+        config,
+        started_ms,
+        boot_id,
+        epoll,
+        signals,
+        original,
+        null,
+        lock,
+        listener,
+        cgroups,
+        log,
+        init,
+        control: Control::new(binary, stdout, stderr),
+        inbox: std::collections::VecDeque::new(),
+        facts: Facts::default(),
+        files,
+        services: std::collections::BTreeMap::new(),
+        services_made: 0,
+        records: std::collections::BTreeMap::new(),
+        runs: std::collections::BTreeMap::new(),
+        by_pid: std::collections::HashMap::new(),
+        dead_groups: Vec::new(),
+        sweeping: std::collections::BTreeSet::new(),
+        next_run: 1,
+        timers: Timers::default(),
+        reap_more: false,
+        term_at: None,
+        ending: None,
+        leftovers,
+    };
+    keeper.watch(&keeper.signals, Source::Signals);
+    Ok(keeper)
+}
+
+/// Occupies the low descriptor numbers for good: children move theirs into these.
+fn reserve() -> io::Result<File> {
+    loop {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        if null.as_raw_fd() >= FDS_RESERVED {
+            return Ok(null);
+        }
+        std::mem::forget(null);
+    }
+}
+
+/// Blocks the signals that the loop reads, for this and every later thread.
+fn take_signals() -> Result<SignalFd, Errno> {
+    let taken = [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGCHLD,
+    ];
+    let mask: SigSet = taken.into_iter().collect();
+    mask.thread_block()?;
+    for signal in taken {
+        wait::reset_disposition(signal)?;
+    }
+    SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+}
+
+fn raise_limits() -> Original {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 4096));
+    if soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        say!("could not raise the limit of open files to {hard}: {error}");
+    }
+    let before = fs::read_to_string(OOM_SCORE_FILE).unwrap_or_default();
+    let lowered = fs::write(OOM_SCORE_FILE, OOM_SCORE_ADJ).is_ok();
+    Original {
+        nofile: rlimit {
+            rlim_cur: soft,
+            rlim_max: hard,
+        },
+        oom_score_adj: lowered.then(|| before.trim().to_owned()),
+    }
+}

@@ -1,0 +1,54 @@
+//! Drives a real keeper in a process of its own, in the place of the control process.
+//!
+//! This one binary is three things: the tests; with `keeper` as first argument the keeper; with
+//! `control` a control process that hands its end of the link to the test and then only lives. That
+//! is why it brings its own small runner: a keeper must be started before any other thread.
+
+#[path = "keeper/control.rs"]
+mod control;
+#[path = "keeper/daemon.rs"]
+mod daemon;
+#[path = "keeper/notify.rs"]
+mod notify;
+#[path = "keeper/spawn.rs"]
+mod spawn;
+#[path = "keeper/sweep.rs"]
+mod sweep;
+
+use std::{env, panic, process::ExitCode, thread};
+
+type Test = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("keeper") => return daemon::be_keeper(&arguments[1..]),
+        Some("control") => return daemon::be_control(&arguments[1..]),
+        _ => {}
+    }
+    let tests = [spawn::TESTS, sweep::TESTS, control::TESTS, notify::TESTS].concat();
+    if arguments.iter().any(|one| one == "--list") {
+        for (name, _) in tests {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<_> = arguments
+        .iter()
+        .filter(|one| !one.starts_with('-'))
+        .collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
+    let chosen: Vec<Test> = tests.into_iter().filter(|(name, _)| wanted(name)).collect();
+    let running: Vec<_> = chosen
+        .into_iter()
+        .map(|(name, test)| (name, thread::spawn(move || panic::catch_unwind(test))))
+        .collect();
+    let mut failed = 0;
+    for (name, test) in running {
+        let passed = matches!(test.join(), Ok(Ok(())));
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        failed += u32::from(!passed);
+    }
+    println!("{failed} failed");
+    ExitCode::from(u8::from(failed > 0))
+}

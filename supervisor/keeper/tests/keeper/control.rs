@@ -1,0 +1,185 @@
+//! The control process comes and goes; the keeper's own beginning and end.
+
+use std::{io::Read, process::Stdio};
+
+use keeper::message::{Exit, Fact, Notice, Request};
+
+use crate::{
+    Test,
+    daemon::{Daemon, gone, hash_of, kill, spawn_keeper, until},
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "a_killed_control_process_is_replaced_and_misses_nothing",
+        replaced,
+    ),
+    ("acknowledged_facts_are_not_told_again", acknowledged),
+    ("what_a_dead_control_process_asked_is_done", last_words),
+    ("signals_to_the_keeper_are_facts", signals),
+    ("a_second_keeper_is_refused", refused),
+    ("leftovers_of_a_crash_are_stopped_first", || leftovers(true)),
+    ("leftovers_are_found_without_cgroups", || leftovers(false)),
+    ("opened_services_bring_their_pipes", pipes),
+    ("the_end_takes_what_still_runs", end),
+    ("deserted_the_keeper_stops_all_by_itself", deserted),
+];
+
+fn replaced() {
+    let mut daemon = Daemon::start();
+    let remember = |record: &str| Request::Remember {
+        service: "web".into(),
+        record: record.into(),
+    };
+    daemon.ask(remember("old"));
+    daemon.ask(remember("new"));
+    let pid = daemon.main(4, "web", "exec sleep 300");
+    daemon.main(5, "job", "exit 6");
+    daemon.swept(5);
+    daemon.replace_control();
+    let hello = &daemon.hello;
+    assert_eq!((hello.control_deaths, hello.next_run), (1, 6));
+    assert_eq!(hello.records["web"], "new");
+    let runs: Vec<_> = hello
+        .runs
+        .iter()
+        .map(|run| (run.run, run.exit, run.swept))
+        .collect();
+    assert_eq!(runs, [(4, None, false), (5, Some(Exit::Code(6)), true)]);
+    assert_eq!(hello.runs[0].pid, pid);
+    let facts = &hello.facts;
+    let told = |wanted: fn(&Fact) -> bool| facts.iter().any(|one| wanted(&one.fact));
+    assert!(told(|fact| matches!(fact, Fact::Spawned { run: 4, .. })));
+    assert!(told(|fact| matches!(fact, Fact::Exited { run: 5, .. })));
+    assert!(told(|fact| matches!(fact, Fact::Swept { run: 5, .. })));
+    assert!(!gone(pid), "no service notices");
+}
+
+fn acknowledged() {
+    let mut daemon = Daemon::start();
+    daemon.main(1, "web", "exit 0");
+    let seq = loop {
+        if let (Notice::Fact(numbered), _) = daemon.notice()
+            && matches!(numbered.fact, Fact::Swept { run: 1, .. })
+        {
+            break numbered.seq;
+        }
+    };
+    daemon.ask(Request::Ack { seq });
+    // Whatever comes after it proves that it has been done.
+    daemon.main(2, "web", "exec sleep 300");
+    daemon.replace_control();
+    assert!(daemon.hello.facts.iter().all(|fact| fact.seq > seq));
+    assert_eq!(daemon.hello.runs.len(), 1);
+}
+
+fn last_words() {
+    let mut daemon = Daemon::start();
+    daemon.open("web");
+    let spawn = daemon.shell(1, "web", "exec sleep 300");
+    kill(i32::try_from(daemon.keeper.id()).unwrap(), 19);
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    kill(daemon.control_pid, 9);
+    kill(i32::try_from(daemon.keeper.id()).unwrap(), 18);
+    daemon.next_control();
+    assert_eq!(daemon.hello.runs.len(), 1);
+}
+
+fn signals() {
+    let mut daemon = Daemon::start();
+    let keeper = i32::try_from(daemon.keeper.id()).unwrap();
+    for signal in [1, 2, 15] {
+        kill(keeper, signal);
+        let got = daemon.wait(|fact, _| match fact {
+            Fact::Signalled { signal } => Some(*signal),
+            _ => None,
+        });
+        assert_eq!(got, signal);
+    }
+    assert_eq!(daemon.quit(0), 0);
+}
+
+fn refused() {
+    let daemon = Daemon::start();
+    let mut second = spawn_keeper(daemon.dir.path(), true, Stdio::piped());
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    let mut text = String::new();
+    second
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    let pid = format!("(pid {})", daemon.keeper.id());
+    assert!(
+        text.contains(&pid) && text.contains("another supervisor"),
+        "{text}"
+    );
+    assert!(daemon.dir.path().join("ctl.sock").exists());
+}
+
+fn leftovers(cgroups: bool) {
+    let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), cgroups);
+    let script = "trap 'echo asked > asked; exit 0' TERM; setsid sleep 300 & echo $! > pid; \
+                  while :; do sleep 0.05; done";
+    let main = daemon.main(1, "web", script);
+    let other = daemon.pid_of("pid");
+    let (dir, cgroups) = daemon.crash();
+    assert!(!gone(main) && !gone(other));
+    let daemon = Daemon::start_in(dir, cgroups);
+    assert!(gone(main) && gone(other));
+    assert_eq!(daemon.line_of("asked"), "asked");
+    let told = daemon.hello.leftovers.join(" ");
+    for pid in [main, other] {
+        assert!(told.contains(&pid.to_string()), "{told}");
+    }
+    assert!(told.contains("web"));
+}
+
+fn pipes() {
+    let mut daemon = Daemon::start();
+    daemon.open("web");
+    for _ in 0..2 {
+        let (service, fds) = loop {
+            if let (Notice::Opened { service }, fds) = daemon.notice() {
+                break (service, fds);
+            }
+        };
+        assert_eq!((service.as_str(), fds.len()), ("web", 2));
+        nix::unistd::write(&fds[1], b"said by control\n").unwrap();
+        daemon.replace_control();
+    }
+}
+
+fn end() {
+    let mut daemon = Daemon::start();
+    let pid = daemon.main(1, "web", "trap '' TERM; while :; do sleep 0.05; done");
+    assert_eq!(daemon.quit(9), 9);
+    assert!(gone(pid));
+    let hash = hash_of(daemon.dir.path());
+    for mount in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+        assert!(
+            !std::path::Path::new(mount)
+                .join(format!("mattervisor-{hash}"))
+                .exists()
+        );
+    }
+}
+
+fn deserted() {
+    let mut daemon = Daemon::start();
+    let script = |name: &str| {
+        format!("trap 'echo {name} >> order; exit 0' TERM; while :; do sleep 0.05; done")
+    };
+    let stubborn = "trap '' TERM; while :; do sleep 0.05; done";
+    let first = daemon.main(1, "db", &script("db"));
+    let second = daemon.main(2, "stubborn", stubborn);
+    let third = daemon.main(3, "web", &script("web"));
+    let keeper = i32::try_from(daemon.keeper.id()).unwrap();
+    daemon.replace_control_idle();
+    kill(keeper, 15);
+    assert_eq!(daemon.keeper.wait().unwrap().code(), Some(1));
+    assert!(gone(first) && gone(second) && gone(third));
+    let order = until(|| std::fs::read_to_string(daemon.dir.path().join("order")).ok());
+    assert_eq!(order, "web\ndb\n");
+}

@@ -1,0 +1,380 @@
+//! A keeper under test, and the test's end of the link to it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs,
+    io::Read,
+    os::{
+        fd::{AsFd, FromRawFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use keeper::{
+    CONTROL_FD, Config,
+    link::Link,
+    message::{Exit, Fact, Hello, Notice, Open, Request, Role, RunId, Spawn},
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tempfile::TempDir;
+
+/// Whatever is waited for comes earlier, or the test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The keeper: directory, and whether its control process shall live.
+pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
+    let dir = PathBuf::from(&arguments[0]);
+    let mut control_argv = vec!["control".into(), "control".into()];
+    control_argv.push(dir.join("driver.sock").into_os_string());
+    keeper::run(Config {
+        control_socket: dir.join("ctl.sock"),
+        state_hash: arguments[1].clone(),
+        control_argv,
+        log_json: false,
+        run_dir: dir,
+    })
+}
+
+/// The control process: hands its link to the test and lives as long as the test wants.
+pub(crate) fn be_control(arguments: &[String]) -> ExitCode {
+    let Ok(mut to_test) = UnixStream::connect(&arguments[0]) else {
+        return ExitCode::from(3);
+    };
+    #[expect(unsafe_code, reason = "the number is the contract of the keeper")]
+    // SAFETY: the keeper has put the link there, and nothing else here owns it.
+    let link = unsafe { OwnedFd::from_raw_fd(CONTROL_FD) };
+    let mut handing = Link::new(to_test.try_clone().unwrap().into());
+    let pid = std::process::id();
+    handing.send(&pid, vec![link]).unwrap();
+    let mut byte = [0];
+    let _ = to_test.read(&mut byte);
+    ExitCode::from(byte[0])
+}
+
+/// A keeper and the test's end of the link.
+pub(crate) struct Daemon {
+    pub(crate) keeper: Child,
+    pub(crate) dir: TempDir,
+    pub(crate) hello: Hello,
+    pub(crate) control_pid: i32,
+    driver: UnixListener,
+    control: UnixStream,
+    link: Link,
+    notices: VecDeque<(Notice, Vec<OwnedFd>)>,
+    cgroups: bool,
+}
+
+impl Daemon {
+    /// With cgroups, where the machine has them.
+    pub(crate) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), true)
+    }
+
+    pub(crate) fn start_in(dir: TempDir, cgroups: bool) -> Self {
+        let _ = fs::remove_file(dir.path().join("driver.sock"));
+        let driver = UnixListener::bind(dir.path().join("driver.sock")).unwrap();
+        let keeper = spawn_keeper(dir.path(), cgroups, Stdio::inherit());
+        let (control, control_pid, link) = accept(&driver);
+        let mut daemon = Self {
+            keeper,
+            dir,
+            hello: empty_hello(),
+            control_pid,
+            driver,
+            control,
+            link,
+            notices: VecDeque::new(),
+            cgroups,
+        };
+        daemon.greet();
+        daemon
+    }
+
+    fn greet(&mut self) {
+        let (notice, fds) = self.notice();
+        let Notice::Hello(hello) = notice else {
+            panic!("first frame is {notice:?}");
+        };
+        assert_eq!(fds.len(), 1, "the listener comes with hello");
+        self.hello = *hello;
+        self.ask(Request::TookOver);
+    }
+
+    /// Ends the control process with SIGKILL and takes the next one's link.
+    pub(crate) fn replace_control(&mut self) {
+        kill(self.control_pid, 9);
+        self.next_control();
+    }
+
+    /// As above, and the next one never takes over.
+    pub(crate) fn replace_control_idle(&mut self) {
+        kill(self.control_pid, 9);
+        let (control, pid, link) = accept(&self.driver);
+        (self.control, self.control_pid, self.link) = (control, pid, link);
+    }
+
+    /// Takes the link of the control process that follows a dead one.
+    pub(crate) fn next_control(&mut self) {
+        let (control, pid, link) = accept(&self.driver);
+        self.notices.clear();
+        (self.control, self.control_pid, self.link) = (control, pid, link);
+        self.greet();
+    }
+
+    pub(crate) fn ask(&mut self, request: Request) {
+        self.link.send(&request, vec![]).unwrap();
+    }
+
+    /// The next frame.
+    pub(crate) fn notice(&mut self) -> (Notice, Vec<OwnedFd>) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(notice) = self.notices.pop_front() {
+                return notice;
+            }
+            assert!(readable(&self.link, end), "nothing comes from the keeper");
+            self.notices.extend(self.link.recv().unwrap());
+        }
+    }
+
+    /// The next fact that is wanted; others are skipped.
+    pub(crate) fn wait<T>(
+        &mut self,
+        mut wanted: impl FnMut(&Fact, Vec<OwnedFd>) -> Option<T>,
+    ) -> T {
+        loop {
+            let (notice, fds) = self.notice();
+            if let Notice::Fact(numbered) = notice
+                && let Some(found) = wanted(&numbered.fact, fds)
+            {
+                return found;
+            }
+        }
+    }
+
+    pub(crate) fn open(&mut self, service: &str) {
+        let log_dir = self.dir.path().join("log").join(service);
+        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        self.ask(Request::Open(Open {
+            service: service.to_owned(),
+            uid: uid.as_raw(),
+            gid: gid.as_raw(),
+            log_dir,
+            log_size_bytes: 1 << 20,
+            log_keep: 2,
+        }));
+    }
+
+    /// A main run of a shell script, not waited for.
+    pub(crate) fn spawn_main(&mut self, run: RunId, service: &str, script: &str) {
+        self.open(service);
+        let spawn = self.shell(run, service, script);
+        self.ask(Request::Spawn(Box::new(spawn)));
+    }
+
+    /// A main run of a shell script that has begun; returns its pid.
+    pub(crate) fn main(&mut self, run: RunId, service: &str, script: &str) -> i32 {
+        self.spawn_main(run, service, script);
+        self.spawned(run).0
+    }
+
+    pub(crate) fn shell(&self, run: RunId, service: &str, script: &str) -> Spawn {
+        let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        let path = ("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+        Spawn {
+            run,
+            service: service.to_owned(),
+            role: Role::Main,
+            argv,
+            env: BTreeMap::from([path]),
+            cwd: self.dir.path().to_owned(),
+            ids: None,
+            umask: 0o22,
+            rlimits: BTreeMap::new(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privs: false,
+            capabilities: None,
+            notify: false,
+            stop_signal: 15,
+            stop_timeout_ms: 2000,
+            timeout_ms: None,
+        }
+    }
+
+    /// Runs a helper to its end; returns how it ended, whether it was too slow, and its output.
+    pub(crate) fn helper(&mut self, mut spawn: Spawn) -> (Exit, bool, String) {
+        let service = spawn.service.clone();
+        let run = spawn.run;
+        self.open(&service);
+        spawn.role = Role::Helper;
+        self.ask(Request::Spawn(Box::new(spawn)));
+        self.exited(run)
+    }
+
+    pub(crate) fn spawned(&mut self, run: RunId) -> (i32, Vec<OwnedFd>) {
+        self.wait(|fact, fds| match fact {
+            Fact::Spawned { run: r, pid, .. } if *r == run => Some((*pid, fds)),
+            Fact::Failed { run: r, .. } if *r == run => panic!("{fact:?}"),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn failed(&mut self, run: RunId) -> (String, i32) {
+        self.wait(|fact, _| match fact {
+            Fact::Failed {
+                run: r,
+                stage,
+                errno,
+            } if *r == run => Some((stage.clone(), *errno)),
+            Fact::Spawned { run: r, .. } if *r == run => panic!("{fact:?}"),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn exited(&mut self, run: RunId) -> (Exit, bool, String) {
+        self.wait(|fact, _| match fact {
+            Fact::Exited {
+                run: r,
+                exit,
+                timed_out,
+                output,
+                ..
+            } if *r == run => Some((*exit, *timed_out, output.clone())),
+            Fact::Failed { run: r, .. } if *r == run => panic!("{fact:?}"),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn swept(&mut self, run: RunId) -> Vec<i32> {
+        self.wait(|fact, _| match fact {
+            Fact::Swept { run: r, left } if *r == run => Some(left.clone()),
+            _ => None,
+        })
+    }
+
+    /// Contents of a file in the daemon's directory, once they end in a newline.
+    pub(crate) fn line_of(&self, name: &str) -> String {
+        until(|| {
+            let text = fs::read_to_string(self.dir.path().join(name)).ok()?;
+            text.ends_with('\n').then(|| text.trim().to_owned())
+        })
+    }
+
+    pub(crate) fn pid_of(&self, name: &str) -> i32 {
+        self.line_of(name).parse().unwrap()
+    }
+
+    /// Kills keeper and control process, as a power cut of these two would.
+    pub(crate) fn crash(mut self) -> (TempDir, bool) {
+        kill(i32::try_from(self.keeper.id()).unwrap(), 9);
+        kill(self.control_pid, 9);
+        self.keeper.wait().unwrap();
+        until(|| gone(self.control_pid).then_some(()));
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        (dir, self.cgroups)
+    }
+
+    /// Ends the keeper; returns its exit code.
+    pub(crate) fn quit(&mut self, code: u8) -> i32 {
+        self.ask(Request::Quit { code });
+        self.keeper.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.keeper.try_wait(), Ok(None)) {
+            let _ = self.link.send(&Request::Quit { code: 0 }, vec![]);
+            let _ = self.keeper.wait();
+        }
+    }
+}
+
+pub(crate) fn hash_of(dir: &Path) -> String {
+    let name = dir.file_name().unwrap().to_string_lossy();
+    format!("test{}", name.replace('.', ""))
+}
+
+/// Starts a keeper process and does not wait for anything.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the keeper itself is what is tested"
+)]
+pub(crate) fn spawn_keeper(dir: &Path, cgroups: bool, stderr: Stdio) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("keeper").arg(dir).arg(hash_of(dir));
+    command
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(Stdio::null())
+        .stderr(stderr);
+    if !cgroups {
+        command.env("MATTERVISOR_NO_CGROUP", "1");
+    }
+    command.spawn().unwrap()
+}
+
+fn accept(driver: &UnixListener) -> (UnixStream, i32, Link) {
+    assert!(
+        readable(driver, Instant::now() + PATIENCE),
+        "no control process"
+    );
+    let (stream, _) = driver.accept().unwrap();
+    let mut handed = Link::new(stream.try_clone().unwrap().into());
+    assert!(readable(&handed, Instant::now() + PATIENCE), "no link");
+    let (pid, mut fds) = handed.recv::<i32>().unwrap().remove(0);
+    (stream, pid, Link::new(fds.remove(0)))
+}
+
+fn readable(fd: impl AsFd, end: Instant) -> bool {
+    let left = end.saturating_duration_since(Instant::now());
+    let left = PollTimeout::try_from(left).unwrap();
+    let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, left).unwrap() > 0
+}
+
+fn empty_hello() -> Hello {
+    Hello {
+        version: 0,
+        keeper_pid: 0,
+        started_ms: 0,
+        control_deaths: 0,
+        next_run: 0,
+        records: BTreeMap::new(),
+        runs: vec![],
+        facts: vec![],
+        leftovers: vec![],
+    }
+}
+
+/// Waits for something that has no event of its own.
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "it does not happen");
+        let _ = poll(&mut [], PollTimeout::from(2_u8));
+    }
+}
+
+pub(crate) fn kill(pid: i32, signal: i32) {
+    let signal = nix::sys::signal::Signal::try_from(signal).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+/// No such process, or a zombie.
+pub(crate) fn gone(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.map_or(true, |stat| {
+        stat.rsplit(") ").next().unwrap().starts_with('Z')
+    })
+}
+
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

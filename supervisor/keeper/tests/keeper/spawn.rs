@@ -1,0 +1,249 @@
+//! Starting runs: outcome of exec, what a child is given, and what it is not.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use keeper::message::{Exit, Ids, Request, Role};
+
+use crate::{
+    Test,
+    daemon::{Daemon, is_root},
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_run_is_spawned_exits_and_is_swept", a_run),
+    ("a_failure_names_its_stage_and_errno", failures),
+    ("a_run_that_cannot_be_recorded_does_not_start", unrecorded),
+    ("a_service_has_one_main_run_at_a_time", one_at_a_time),
+    ("a_helper_gives_its_output_back", helper_output),
+    ("a_slow_helper_is_killed_with_its_tree", slow_helper),
+    ("attributes_are_set", attributes),
+    ("ids_groups_and_capabilities_are_set", identity),
+    (
+        "without_capabilities_nothing_is_left_of_root",
+        no_capabilities,
+    ),
+    ("signals_and_descriptors_are_clean", clean),
+    ("what_a_service_prints_is_in_its_log", logged),
+];
+
+fn a_run() {
+    let mut daemon = Daemon::start();
+    daemon.spawn_main(7, "web", "exit 3");
+    let (pid, fds) = daemon.spawned(7);
+    assert!(pid > 1 && fds.len() == 1, "a pidfd comes along");
+    assert_eq!(daemon.exited(7).0, Exit::Code(3));
+    assert!(daemon.swept(7).is_empty());
+    daemon.main(8, "web", "kill -s KILL $$");
+    assert_eq!(daemon.exited(8).0, Exit::Signal(9));
+    assert_eq!(daemon.quit(5), 5);
+    assert!(!daemon.dir.path().join("ctl.sock").exists());
+    assert_eq!(
+        fs::read_dir(daemon.dir.path().join("runs"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+fn failures() {
+    let mut daemon = Daemon::start();
+    daemon.open("web");
+    let base = daemon.shell(1, "web", "exit 0");
+    let fails = |daemon: &mut Daemon, mut spawn: keeper::message::Spawn, run| {
+        spawn.run = run;
+        daemon.ask(Request::Spawn(Box::new(spawn)));
+        daemon.failed(run)
+    };
+    let mut spawn = base.clone();
+    spawn.argv = vec!["/nonexistent".into()];
+    assert_eq!(fails(&mut daemon, spawn, 1), ("exec".into(), 2));
+    let mut spawn = base.clone();
+    spawn.argv = vec!["/etc/passwd".into()];
+    assert_eq!(fails(&mut daemon, spawn, 2), ("exec".into(), 13));
+    let mut spawn = base.clone();
+    spawn.cwd = PathBuf::from("/nonexistent");
+    assert_eq!(fails(&mut daemon, spawn, 3), ("chdir".into(), 2));
+    let mut spawn = base.clone();
+    spawn.rlimits = BTreeMap::from([("nofile".into(), (Some(20), Some(10)))]);
+    assert_eq!(fails(&mut daemon, spawn, 4), ("rlimits".into(), 22));
+    let mut spawn = base.clone();
+    spawn.rlimits = BTreeMap::from([("nonsense".into(), (None, None))]);
+    assert_eq!(fails(&mut daemon, spawn, 5), ("rlimits".into(), 22));
+    let mut spawn = base.clone();
+    spawn.capabilities = Some(vec!["nonsense".into()]);
+    assert_eq!(fails(&mut daemon, spawn, 6), ("capabilities".into(), 22));
+    let mut spawn = base.clone();
+    spawn.argv = vec!["/bin/sh".into(), "a\0b".into()];
+    assert_eq!(fails(&mut daemon, spawn, 7), ("arguments".into(), 22));
+    let mut spawn = base.clone();
+    spawn.service = "unheard-of".into();
+    assert_eq!(fails(&mut daemon, spawn, 8), ("unopened".into(), 2));
+    // A failed run does not stand in the way of the next.
+    let mut spawn = base;
+    spawn.run = 9;
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    assert_eq!(daemon.exited(9).0, Exit::Code(0));
+}
+
+fn unrecorded() {
+    let mut daemon = Daemon::start();
+    let runs = daemon.dir.path().join("runs");
+    fs::remove_dir(&runs).unwrap();
+    fs::write(&runs, "in the way").unwrap();
+    daemon.spawn_main(1, "web", "touch began");
+    assert_eq!(daemon.failed(1).0, "record");
+    fs::remove_file(&runs).unwrap();
+    fs::create_dir(&runs).unwrap();
+    daemon.spawn_main(2, "web", "exit 0");
+    assert_eq!(daemon.exited(2).0, Exit::Code(0));
+    assert!(
+        !daemon.dir.path().join("began").exists(),
+        "the gate stayed shut"
+    );
+}
+
+fn one_at_a_time() {
+    let mut daemon = Daemon::start();
+    daemon.main(1, "web", "exec sleep 300");
+    daemon.spawn_main(2, "web", "exit 0");
+    assert_eq!(daemon.failed(2), ("unswept".into(), 16));
+    let helper = daemon.shell(3, "web", "echo beside");
+    assert_eq!(daemon.helper(helper).2, "beside\n");
+    daemon.ask(Request::Signal {
+        run: 1,
+        signal: 15,
+        cont: true,
+    });
+    assert_eq!(daemon.exited(1).0, Exit::Signal(15));
+    daemon.swept(1);
+    daemon.spawn_main(4, "web", "exit 0");
+    assert_eq!(daemon.exited(4).0, Exit::Code(0));
+}
+
+fn helper_output() {
+    let mut daemon = Daemon::start();
+    let spawn = daemon.shell(1, "web", "echo out; echo err >&2; exit 4");
+    let (exit, timed_out, output) = daemon.helper(spawn);
+    assert_eq!((exit, timed_out), (Exit::Code(4), false));
+    assert_eq!(output, "out\nerr\n");
+    let spawn = daemon.shell(2, "web", "seq 1 100000; echo end");
+    let output = daemon.helper(spawn).2;
+    assert!(output.ends_with("100000\nend\n"));
+    assert_eq!(output.len(), keeper::message::OUTPUT_BYTES_MAX);
+}
+
+fn slow_helper() {
+    let mut daemon = Daemon::start();
+    let script = "setsid sleep 300 & echo $! > tree; wait";
+    let mut spawn = daemon.shell(1, "web", script);
+    spawn.timeout_ms = Some(500);
+    let (exit, timed_out, _) = daemon.helper(spawn);
+    assert_eq!((exit, timed_out), (Exit::Signal(9), true));
+    assert!(daemon.swept(1).is_empty());
+    assert!(crate::daemon::gone(daemon.pid_of("tree")));
+}
+
+fn attributes() {
+    let mut daemon = Daemon::start();
+    let script = "umask; ulimit -Sn; ulimit -Hn; ulimit -c; cut -d' ' -f19 /proc/$$/stat; \
+                  cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; pwd -P; env";
+    let mut spawn = daemon.shell(1, "web", script);
+    spawn.umask = 0o27;
+    let limits = [
+        ("nofile", (Some(64), Some(65))),
+        ("core", (Some(0), Some(0))),
+    ];
+    spawn.rlimits = limits.map(|(name, limit)| (name.into(), limit)).into();
+    spawn.nice = Some(5);
+    spawn.oom_score_adj = Some(500);
+    spawn.no_new_privs = true;
+    spawn.env = BTreeMap::from([("GREETING".into(), "hello world".into())]);
+    let (exit, _, output) = daemon.helper(spawn);
+    assert_eq!(exit, Exit::Code(0), "{output}");
+    let mut lines = output.lines();
+    let dir = daemon.dir.path().canonicalize().unwrap();
+    let dir = dir.to_str().unwrap();
+    for expected in ["0027", "64", "65", "0", "5", "500", "NoNewPrivs:\t1", dir] {
+        assert_eq!(lines.next(), Some(expected), "{output}");
+    }
+    let env: Vec<_> = lines
+        .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_="))
+        .collect();
+    assert_eq!(env, ["GREETING=hello world"]);
+}
+
+fn identity() {
+    if !is_root() {
+        println!("skipped: ids can only be changed by root");
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let script = "id -u; id -g; id -G; grep -E '^Cap(Eff|Prm|Bnd|Amb)' /proc/self/status; \
+                  cat /proc/self/oom_score_adj";
+    let mut spawn = daemon.shell(1, "web", script);
+    spawn.cwd = "/".into();
+    spawn.ids = Some(Ids {
+        uid: 12345,
+        gid: 23456,
+        groups: vec![23456, 34567],
+    });
+    spawn.capabilities = Some(vec!["net_bind_service".into()]);
+    let before = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    let output = daemon.helper(spawn).2;
+    let bit = "0000000000000400";
+    let caps = ["CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| format!("{set}:\t{bit}"));
+    let expected = format!("12345\n23456\n23456 34567\n{}\n{before}", caps.join("\n"));
+    assert_eq!(output, expected);
+}
+
+fn no_capabilities() {
+    if !is_root() {
+        println!("skipped: there is nothing of root to lose");
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let mut spawn = daemon.shell(1, "web", "grep -E '^Cap(Prm|Bnd)' /proc/self/status");
+    spawn.capabilities = Some(vec![]);
+    let none = "CapPrm:\t0000000000000000\nCapBnd:\t0000000000000000\n";
+    assert_eq!(daemon.helper(spawn).2, none);
+    let mut spawn = daemon.shell(2, "web", "id -u; grep CapPrm /proc/self/status");
+    spawn.cwd = "/".into();
+    spawn.ids = Some(Ids {
+        uid: 12345,
+        gid: 12345,
+        groups: vec![],
+    });
+    assert_eq!(daemon.helper(spawn).2, "12345\nCapPrm:\t0000000000000000\n");
+}
+
+fn clean() {
+    let mut daemon = Daemon::start();
+    let script =
+        "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/$$/fd; readlink /proc/$$/fd/0";
+    let spawn = daemon.shell(1, "web", script);
+    let output = daemon.helper(spawn).2;
+    let zero = "0000000000000000";
+    // 10 is how dash keeps a script open; with -c there is none.
+    let expected = format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n0\n1\n2\n/dev/null\n");
+    assert_eq!(output, expected);
+}
+
+fn logged() {
+    let mut daemon = Daemon::start();
+    let spawn = daemon.shell(
+        1,
+        "web",
+        "echo to stdout; echo to stderr >&2; echo again > /dev/stdout",
+    );
+    assert_eq!(spawn.role, Role::Main);
+    daemon.open("web");
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    assert_eq!(daemon.exited(1).0, Exit::Code(0));
+    daemon.quit(0);
+    let log = fs::read_to_string(daemon.dir.path().join("log/web/current")).unwrap();
+    let lines: Vec<_> = log
+        .lines()
+        .map(|line| line.split_once(' ').unwrap().1)
+        .collect();
+    assert_eq!(lines, ["to stdout", "to stderr", "again"]);
+}
