@@ -505,9 +505,7 @@ fn reborn(old: &Rig) -> Rig {
     }
     rig.specs = old.specs.clone();
     rig.procs = old.procs.clone();
-    for proc in rig.procs.values_mut() {
-        proc.killed = false;
-    }
+    rig.reborn = true;
     rig
 }
 

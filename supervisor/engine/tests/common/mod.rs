@@ -140,6 +140,8 @@ pub(crate) struct Rig {
     pub(crate) probes: BTreeSet<(RunId, ProbeKind)>,
     pub(crate) last: Vec<Effect>,
     pub(crate) complete: Option<bool>,
+    /// A new control process says again what the old one may not have said.
+    pub(crate) reborn: bool,
 }
 
 impl Rig {
@@ -152,6 +154,7 @@ impl Rig {
             probes: BTreeSet::new(),
             last: Vec::new(),
             complete: None,
+            reborn: false,
         }
     }
 
@@ -306,7 +309,7 @@ impl Rig {
                     .get_mut(run)
                     .expect("a kill of a run that exists");
                 assert_ne!(proc.phase, Phase::Dead, "a kill of a dead run");
-                assert!(!proc.killed, "killed twice");
+                assert!(!proc.killed || self.reborn, "killed twice");
                 proc.killed = true;
                 if proc.role != Role::Main && self.engine.service_of(*run).is_none() {
                     self.procs.remove(run); // Nobody waits for what is left of a reload.

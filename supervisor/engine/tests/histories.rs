@@ -1,0 +1,275 @@
+//! Random graphs and random histories of commands, facts, time and rebirths against the model
+//! world. What may never happen is checked at every effect (see `common`); at the end the world
+//! turns fair and everything has to come to rest where it is wanted.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::*;
+use engine::*;
+use proptest::prelude::*;
+
+/// What a history may do; the numbers choose among what is possible at that point.
+#[derive(Clone, Debug)]
+enum Step {
+    Start(u32),
+    Stop(u32),
+    Restart(u32),
+    Reload(u32),
+    Apply(u32, u8),
+    Spawned(u8),
+    Fact(u8, u8),
+    Fair(u8),
+    Time,
+    Rebirth,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => (0..6u32).prop_map(Step::Start),
+        2 => (0..6u32).prop_map(Step::Stop),
+        2 => (0..6u32).prop_map(Step::Restart),
+        1 => (0..6u32).prop_map(Step::Reload),
+        1 => (0..6u32, any::<u8>()).prop_map(|(n, how)| Step::Apply(n, how)),
+        8 => any::<u8>().prop_map(Step::Spawned),
+        8 => (any::<u8>(), any::<u8>()).prop_map(|(who, what)| Step::Fact(who, what)),
+        6 => any::<u8>().prop_map(Step::Fair),
+        5 => Just(Step::Time),
+        1 => Just(Step::Rebirth),
+    ]
+}
+
+fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
+    let edges = proptest::array::uniform6(0..8u8);
+    (0..4u8, 0..4u8, any::<bool>(), any::<bool>(), 0..3u8, edges).prop_map(
+        |(kind, ready, validated, limited, reload, edges)| {
+            let mut spec = if kind == 0 { oneshot() } else { daemon() };
+            spec.validated = validated;
+            spec.restart.limit = limited.then_some(StartLimit {
+                starts: 3,
+                within_ms: 200,
+            });
+            spec.ready = match ready {
+                0 => Ready::Exec,
+                1 => Ready::Notify,
+                _ => Ready::Probe(probe(2)),
+            };
+            if ready == 3 && kind != 0 {
+                spec.liveness = Some(probe(2));
+                spec.health = Some(probe(1));
+            }
+            spec.reload = match reload {
+                0 => None,
+                1 => Some(Reload::Signal(1)),
+                _ => Some(Reload::Command),
+            };
+            (spec, edges)
+        },
+    )
+}
+
+/// Edges only to lower numbers: no loop.
+fn wire(specs: Vec<(Spec, [u8; 6])>) -> Vec<Spec> {
+    let wired = specs.into_iter().enumerate().map(|(n, (mut spec, edges))| {
+        for (on, kind) in (0..).zip(edges).take(n) {
+            let _ = match kind {
+                0 | 1 => spec.requires.insert(id(on)),
+                2 => spec.wants.insert(id(on)),
+                3 => spec.binds_to.insert(id(on)),
+                4 => spec.after.insert(id(on)),
+                _ => false,
+            };
+        }
+        spec
+    });
+    wired.collect()
+}
+
+fn graph() -> impl Strategy<Value = Vec<Spec>> {
+    proptest::collection::vec(spec(), 1..=6).prop_map(wire)
+}
+
+fn nth<T: Clone>(all: &[T], n: u8) -> Option<T> {
+    (!all.is_empty()).then(|| all[usize::from(n) % all.len()].clone())
+}
+
+fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
+    let all: Vec<(RunId, Proc)> = rig.procs.iter().map(|(run, it)| (*run, *it)).collect();
+    let (run, proc) = nth(&all, who)?;
+    let exit = Exit::Code(i32::from(what % 3));
+    let probes: Vec<_> = rig.probes.iter().filter(|(of, _)| *of == run).collect();
+    Some(match (proc.role, proc.phase, what % 6) {
+        (Role::Validator, ..) => Fact::Validated {
+            run,
+            ok: !proc.killed && what % 4 != 0,
+        },
+        (Role::Reload(of), ..) => Fact::Reloaded {
+            run: of,
+            ok: what % 2 == 0,
+        },
+        (Role::Main, Phase::Dead, _) => Fact::Swept { run, left: 0 },
+        (Role::Main, Phase::Forking, 0) => Fact::SpawnFailed {
+            run,
+            transient: what % 4 != 0,
+            reason: "exec".into(),
+        },
+        (Role::Main, Phase::Forking, 1) => Fact::Exited { run, exit },
+        (Role::Main, Phase::Forking, _) => Fact::Spawned { run },
+        (Role::Main, Phase::Alive, 0) => Fact::Ready { run },
+        (Role::Main, Phase::Alive, 1) => Fact::Extend { run, ms: 30 },
+        (Role::Main, Phase::Alive, 2) => Fact::Exited { run, exit },
+        (Role::Main, Phase::Alive, _) => {
+            let (_, probe) = nth(&probes, who)?;
+            Fact::Probed {
+                run,
+                probe: *probe,
+                ok: what % 2 == 0,
+                detail: String::new(),
+            }
+        }
+    })
+}
+
+/// A new control process takes over: same world, records from the store, facts told again.
+fn rebirth(rig: &mut Rig) {
+    let mut engine = Engine::new(7, RunId(1 + rig.engine.allocate_run().0));
+    for id in rig.specs.keys() {
+        let record = serde_json::to_string(&rig.engine.record(*id).unwrap()).unwrap();
+        engine.restore(*id, serde_json::from_str(&record).unwrap());
+    }
+    let names: Vec<_> = rig
+        .specs
+        .keys()
+        .map(|it| rig.engine.view(*it).unwrap())
+        .collect();
+    rig.engine = engine;
+    rig.probes.clear();
+    rig.reborn = true;
+    let specs: Vec<Spec> = rig.specs.values().cloned().collect();
+    rig.apply(&specs, Shift::Keep).unwrap();
+    let spawned = rig.last.iter().any(|it| matches!(it, Effect::Spawn { .. }));
+    assert!(!spawned, "taking over starts nothing that was not due");
+    for (was, id) in names.iter().zip(rig.specs.keys()) {
+        let now = rig.engine.view(*id).unwrap();
+        assert_eq!(
+            (now.goal, &now.hold, now.state.name()),
+            (was.goal, &was.hold, was.state.name())
+        );
+    }
+    let live: Vec<RunId> = rig
+        .procs
+        .iter()
+        .filter(|(_, it)| it.phase == Phase::Alive)
+        .map(|(run, _)| *run)
+        .collect();
+    for run in live {
+        rig.fact(Fact::Spawned { run });
+        let again = rig.last.iter().any(|it| matches!(it, Effect::Spawn { .. }));
+        assert!(!again, "a run that lives is not started again");
+    }
+}
+
+fn play(rig: &mut Rig, step: &Step) {
+    let count = u32::try_from(rig.specs.len()).unwrap();
+    match step {
+        Step::Start(n) => drop(rig.command(Command::Start(set(&[n % count])))),
+        Step::Stop(n) => drop(rig.command(Command::Stop(set(&[n % count]), hold()))),
+        Step::Restart(n) => drop(rig.command(Command::Restart(set(&[n % count])))),
+        Step::Reload(n) => drop(rig.command(Command::Reload(set(&[n % count])))),
+        Step::Apply(n, how) => {
+            let specs: Vec<Spec> = rig.specs.values().cloned().collect();
+            let shift = nth(&[Shift::Keep, Shift::Reload, Shift::Restart], *how).unwrap();
+            let plan = (0..).zip(specs).map(|(at, spec)| {
+                (
+                    id(at),
+                    Box::new(spec),
+                    if at == n % count { shift } else { Shift::Keep },
+                )
+            });
+            rig.apply_plan(plan.collect()).unwrap();
+        }
+        Step::Spawned(who) => {
+            let forking: Vec<RunId> = rig
+                .procs
+                .iter()
+                .filter(|(_, it)| it.phase == Phase::Forking)
+                .map(|(run, _)| *run)
+                .collect();
+            if let Some(run) = nth(&forking, *who) {
+                rig.fact(Fact::Spawned { run });
+            }
+        }
+        Step::Fact(who, what) => {
+            if let Some(fact) = some_fact(rig, *who, *what) {
+                rig.fact(fact);
+            }
+        }
+        Step::Fair(mood) => {
+            if let Some(fact) = rig.next_fact(nth(&MOODS, *mood).unwrap()) {
+                rig.fact(fact);
+            }
+        }
+        Step::Time => {
+            rig.next_deadline();
+        }
+        Step::Rebirth => rebirth(rig),
+    }
+}
+
+/// An obedient world until everything has settled.
+fn converge(rig: &mut Rig) {
+    for _ in 0..400 {
+        rig.calm(Mood::Obedient);
+        let rest = rig.specs.keys().all(|it| {
+            !matches!(
+                rig.engine.settled(*it),
+                Some(Settled::No | Settled::Backoff)
+            )
+        });
+        if rest || !rig.next_deadline() {
+            return;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn histories_keep_every_rule_and_end_where_everything_is_wanted(
+        specs in graph(),
+        steps in proptest::collection::vec(step(), 0..80),
+    ) {
+        let mut rig = Rig::with(&specs);
+        for step in &steps {
+            play(&mut rig, step);
+        }
+        converge(&mut rig);
+        for n in 0..u32::try_from(specs.len()).unwrap() {
+            let view = rig.engine.view(id(n)).unwrap();
+            let settled = rig.settled(n);
+            let fine = if view.hold.is_some() {
+                settled == Settled::Held
+            } else {
+                matches!(
+                    settled,
+                    Settled::Ready | Settled::Completed | Settled::Failed | Settled::WaitingOn(_)
+                )
+            };
+            prop_assert!(fine, "{n} ends as {view:#?}");
+        }
+        // Started by hand, all of it comes up, whatever had happened.
+        let all: BTreeSet<ServiceId> = rig.specs.keys().copied().collect();
+        rig.command(Command::Start(all)).unwrap();
+        converge(&mut rig);
+        for n in 0..u32::try_from(specs.len()).unwrap() {
+            let settled = rig.settled(n);
+            prop_assert!(matches!(settled, Settled::Ready | Settled::Completed), "{n}: {settled:?}");
+        }
+        rig.command(Command::Shutdown { deadline_ms: 500 }).unwrap();
+        rig.calm(Mood::Obedient);
+        prop_assert_eq!(rig.complete, Some(true));
+        prop_assert!(rig.procs.is_empty());
+    }
+}
