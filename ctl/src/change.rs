@@ -15,9 +15,9 @@ use api::{Outcome, Progress};
 use tokio::{io::Interest, net::UnixStream, time::sleep};
 
 use crate::{
-    client::Failure,
     commands::Context,
     error::{Error, Kind},
+    failure::Failure,
     progress::Spinner,
     render::shown,
 };

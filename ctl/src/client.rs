@@ -13,14 +13,13 @@ use std::{
     time::Duration,
 };
 
-use api::ErrorReply;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
 };
 use hyper_util::rt::TokioIo;
-use nix::{errno::Errno, fcntl::OFlag};
+use nix::fcntl::OFlag;
 use serde::de::DeserializeOwned;
 use tokio::{
     net::UnixStream,
@@ -29,6 +28,7 @@ use tokio::{
 
 use crate::{
     error::{Error, Kind},
+    failure::{Failure, not_understood, refusal},
     lines::Lines,
 };
 
@@ -48,19 +48,6 @@ pub(crate) struct Client {
     pub(crate) answer_max: Duration,
     /// Attempts to connect again end after this.
     pub(crate) reconnect_max: Duration,
-}
-
-/// Why a request has no answer.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// It certainly did not arrive.
-    NotConnected(io::Error),
-    /// The connection broke: it may have arrived.
-    Broken(String),
-    /// Nothing came back in time: it may have arrived.
-    Silent(Duration),
-    /// The supervisor answered that it will not.
-    Replied(Error),
 }
 
 impl Client {
@@ -109,57 +96,6 @@ impl Client {
         body: Vec<u8>,
     ) -> Result<Lines<T>, Failure> {
         self.stream(Method::POST, path, body).await
-    }
-
-    /// Says for people why there is no answer.
-    pub(crate) fn explain(&self, failure: Failure) -> Error {
-        let socket = self.socket.display();
-        match failure {
-            Failure::NotConnected(error) => self.not_connected(&error),
-            Failure::Broken(why) => Error::new(
-                Kind::Unreachable,
-                format!("the connection to {socket} broke: {why}"),
-            )
-            .hint("the control process may be restarting: try again"),
-            Failure::Silent(waited) => Error::new(
-                Kind::Unreachable,
-                format!("the supervisor does not answer: nothing came from {socket} in {waited:?}"),
-            )
-            .hint("look at its log: journalctl -u mattervisor"),
-            Failure::Replied(error) => error,
-        }
-    }
-
-    fn not_connected(&self, error: &io::Error) -> Error {
-        let socket = self.socket.display();
-        let start = "start it: systemctl start mattervisor";
-        match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOENT | Errno::ENOTDIR) => Error::new(
-                Kind::Unreachable,
-                format!("the supervisor is not running: there is no {socket}"),
-            )
-            .hint(start)
-            .hint("or is it under another root? ctl --root DIR …, or set MATTERVISOR_ROOT"),
-            Some(Errno::ECONNREFUSED) => Error::new(
-                Kind::Unreachable,
-                format!("the supervisor is not running: nobody listens on {socket}"),
-            )
-            .hint(start),
-            Some(Errno::EACCES | Errno::EPERM) => Error::new(
-                Kind::NotAllowed,
-                format!("not allowed to connect to {socket}"),
-            )
-            .hint("this needs root or a member of the admin group: sudo ctl …"),
-            Some(Errno::EAGAIN) => Error::new(
-                Kind::Unreachable,
-                format!("the supervisor does not answer: too many clients wait at {socket}"),
-            )
-            .hint("look at its log: journalctl -u mattervisor"),
-            _ => Error::new(
-                Kind::Unreachable,
-                format!("cannot connect to {socket}: {error}"),
-            ),
-        }
     }
 
     async fn fetch(&self, path: &str) -> Result<(StatusCode, Bytes), Error> {
@@ -273,26 +209,6 @@ async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {
         .map_err(|error| Failure::Broken(error.to_string()))
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> Error {
-    match serde_json::from_slice::<ErrorReply>(body) {
-        Ok(reply) => reply.into(),
-        Err(_) => Error::new(
-            Kind::Failed,
-            format!("the supervisor answered HTTP {status}"),
-        )
-        .hint("are ctl and supervisor of the same version? ctl version"),
-    }
-}
-
-/// The answer is no JSON of the type that was expected.
-pub(crate) fn not_understood(error: &serde_json::Error) -> Error {
-    Error::new(
-        Kind::Failed,
-        format!("cannot understand the supervisor's answer: {error}"),
-    )
-    .hint("are ctl and supervisor of the same version? ctl version")
-}
-
 /// A word as it may stand in a path or query.
 pub(crate) fn escaped(word: &str) -> String {
     let mut text = String::with_capacity(word.len());
@@ -320,29 +236,6 @@ mod tests {
             "mattermost-database,nginx"
         );
         assert_eq!(escaped("a/../b ?*ä"), "a%2F..%2Fb%20%3F%2A%C3%A4");
-    }
-
-    fn explained(errno: Errno) -> (u8, String) {
-        let client = Client::new("/run/mattervisor/ctl.sock".into());
-        let error = client.explain(Failure::NotConnected(errno.into()));
-        let text = format!("{}\n{}", error.message, error.hints.join("\n"));
-        (error.kind.exit_code(), text)
-    }
-
-    #[test]
-    fn each_way_not_to_connect_has_its_own_words() {
-        let (code, text) = explained(Errno::EACCES);
-        assert_eq!(code, 6);
-        assert!(text.contains("sudo ctl"), "{text}");
-        let (code, text) = explained(Errno::EAGAIN);
-        assert_eq!(code, 5);
-        assert!(text.contains("too many clients"), "{text}");
-        let (code, text) = explained(Errno::ENOTSOCK);
-        assert_eq!(code, 5);
-        assert!(
-            text.contains("cannot connect to /run/mattervisor/ctl.sock"),
-            "{text}"
-        );
     }
 
     #[test]
@@ -426,21 +319,6 @@ mod tests {
             .err();
         assert!(matches!(failure, Some(Failure::Silent(_))));
         drop(listener);
-    }
-
-    #[test]
-    fn an_answer_that_is_no_json_is_told() {
-        let ran = Fake::new(vec![Answer::Whole(200, "<html>".into())]).ctl("status");
-        assert_eq!(ran.code, 1);
-        assert!(
-            ran.err
-                .contains("cannot understand the supervisor's answer"),
-            "{}",
-            ran.err
-        );
-        let ran = Fake::new(vec![Answer::Whole(500, "<html>".into())]).ctl("status");
-        assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("HTTP 500"), "{}", ran.err);
     }
 
     #[test]

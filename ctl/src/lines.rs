@@ -8,8 +8,8 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    client::{Failure, not_understood},
     error::{Error, Kind},
+    failure::{Failure, not_understood},
 };
 
 /// Longest line of a stream.

@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod commands;
 mod error;
+mod failure;
 mod lines;
 mod names;
 mod output;

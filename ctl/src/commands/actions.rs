@@ -262,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn json_is_the_outcome() {
+        let text = lines(&[accepted(&["a note"]), done(Verdict::Done, "running")]);
+        let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("start --format json mattermost");
+        let back: Outcome = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(back, outcome(Verdict::Done, "running"));
+        assert_eq!(ran.err, "a note\n");
+    }
+
+    #[test]
     fn runit_lines_for_those_who_parse_them() {
         let text = lines(&[accepted(&["a note"]), done(Verdict::Done, "running")]);
         let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("start --format runit mattermost");

@@ -1,48 +1,108 @@
-//! `ctl check-config`: what is wrong with the configuration files.
+//! `ctl check-config`: what is wrong with the configuration files. Reads them itself, so that it
+//! works, and says the same, whether or not a supervisor runs; changes nothing.
 
 use std::fmt::Write as _;
 
 use api::{CheckReply, Problem};
+use plan::{Options, Plan, RealHost, Severity};
 
 use super::Context;
 use crate::{
     cli::Format,
     error::{Error, Kind},
-    render::{CYAN, RED_BOLD, YELLOW, json, shown, styled},
+    render::{CYAN, GREEN, RED_BOLD, YELLOW, json, shown, styled},
 };
 
 /// Prints every problem; 1 if one of them is an error.
-pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
-    let reply: CheckReply = context.client.get("/v1/check").await?;
-    let text = match context.format {
-        Format::Json => json::value(&reply, context.terminal())?,
-        _ => problems(&reply.problems),
+pub(crate) fn run(context: &Context) -> Result<u8, Error> {
+    let options = Options {
+        root: absolute(&context.root)?,
+        catalog: context.catalog.as_deref().map(absolute).transpose()?,
     };
+    let (good, found) = match plan::load(&RealHost, &options) {
+        Ok(mut plan) => {
+            let remarks = std::mem::take(&mut plan.remarks);
+            (Some(sentence(&plan)), remarks)
+        }
+        Err(problems) => (None, problems.0),
+    };
+    let errors = found
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .count();
+    let problems: Vec<Problem> = found.into_iter().map(to_api).collect();
+    let mut text = String::new();
+    if context.format == Format::Json {
+        let ok = good.is_some();
+        text = json::value(&CheckReply { ok, problems }, context.terminal())?;
+    } else {
+        for problem in &problems {
+            write_problem(&mut text, problem);
+        }
+        let _ = match &good {
+            Some(sentence) => writeln!(text, "{}", styled(GREEN, sentence)),
+            None => writeln!(text, "{}", styled(RED_BOLD, &verdict(errors))),
+        };
+    }
     context.print(&text)?;
-    Ok(if reply.ok {
+    Ok(if good.is_some() {
         0
     } else {
         Kind::Failed.exit_code()
     })
 }
 
-fn problems(problems: &[Problem]) -> String {
-    problems.iter().map(problem).collect()
+/// Paths of a plan are absolute.
+fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, Error> {
+    std::path::absolute(path).map_err(|error| {
+        Error::new(
+            Kind::Failed,
+            format!("cannot find {}: {error}", path.display()),
+        )
+    })
+}
+
+fn sentence(plan: &Plan) -> String {
+    let enabled = plan
+        .services
+        .values()
+        .filter(|service| service.enabled)
+        .count();
+    let disabled = plan.services.len() - enabled;
+    let services = if enabled == 1 { "service" } else { "services" };
+    format!("the configuration is good: {enabled} {services} enabled, {disabled} disabled")
+}
+
+fn verdict(errors: usize) -> String {
+    let what = if errors == 1 { "error" } else { "errors" };
+    format!("the configuration has {errors} {what}")
+}
+
+fn to_api(problem: plan::Problem) -> Problem {
+    Problem {
+        severity: problem.severity.to_string(),
+        file: problem.file.display().to_string(),
+        line: problem.line.unwrap_or(0),
+        key: problem.key,
+        message: problem.message,
+        hint: problem.hint,
+    }
 }
 
 /// `file:line: severity: key: message`, the hint below it.
-fn problem(problem: &Problem) -> String {
+fn write_problem(text: &mut String, problem: &Problem) {
     let style = match problem.severity.as_str() {
         "error" => RED_BOLD,
         "warning" => YELLOW.bold(),
         _ => CYAN.bold(),
     };
-    let mut text = match (problem.file.as_str(), problem.line) {
-        ("", _) => String::new(),
-        (file, 0) => format!("{}: ", shown(file)),
-        (file, line) => format!("{}:{line}: ", shown(file)),
+    let _ = match (problem.file.as_str(), problem.line) {
+        ("", _) => Ok(()),
+        (file, 0) => write!(text, "{}: ", shown(file)),
+        (file, line) => write!(text, "{}:{line}: ", shown(file)),
     };
-    text.push_str(&styled(style, &format!("{}:", shown(&problem.severity))));
+    text.push_str(&styled(style, &shown(&problem.severity)));
+    text.push(':');
     if !problem.key.is_empty() {
         let _ = write!(text, " {}:", shown(&problem.key));
     }
@@ -50,5 +110,74 @@ fn problem(problem: &Problem) -> String {
     if let Some(hint) = &problem.hint {
         let _ = writeln!(text, "    {}", shown(hint));
     }
-    text
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::testing::{Ran, ctl};
+
+    /// A root with this site file, and a catalogue of one service.
+    fn checked(site: &str, flags: &str) -> (Ran, TempDir) {
+        let root = tempfile::tempdir().unwrap();
+        let etc = root.path().join("etc/mattervisor");
+        let catalog = root.path().join("catalog");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::fs::create_dir_all(&catalog).unwrap();
+        std::fs::write(etc.join("mattervisor.toml"), site).unwrap();
+        let service = "command = [\"/bin/sleep\", \"9\"]\n[settings]\nport = { type = \"port\" }\n";
+        std::fs::write(catalog.join("sleeper.toml"), service).unwrap();
+        let (root_dir, catalog) = (root.path().display(), catalog.display());
+        let ran = ctl(&format!(
+            "ctl --root {root_dir} --catalog {catalog} check-config{flags}"
+        ));
+        (ran, root)
+    }
+
+    #[test]
+    fn a_good_configuration_is_counted_without_a_supervisor() {
+        let (ran, _root) = checked("sleeper.port = 80\n", "");
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let last = ran.out.lines().last().unwrap();
+        assert_eq!(
+            last,
+            "the configuration is good: 1 service enabled, 0 disabled"
+        );
+    }
+
+    #[test]
+    fn every_problem_is_shown_at_its_place_with_a_hint() {
+        let (ran, root) = checked("\nsleeper.prt = 80\nsleeper.port = \"no\"\n", "");
+        assert_eq!(ran.code, 1);
+        let site = root.path().join("etc/mattervisor/mattervisor.toml");
+        let site = site.display();
+        assert!(
+            ran.out.contains(&format!("{site}:2: error: sleeper.prt: ")),
+            "{}",
+            ran.out
+        );
+        assert!(
+            ran.out
+                .contains(&format!("{site}:3: error: sleeper.port: ")),
+            "{}",
+            ran.out
+        );
+        assert!(ran.out.contains("\n    "), "{}", ran.out);
+        assert!(
+            ran.out.ends_with("the configuration has 2 errors\n"),
+            "{}",
+            ran.out
+        );
+    }
+
+    #[test]
+    fn json_says_whether_it_is_good() {
+        let (ran, _root) = checked("sleeper.port = \"no\"\n", " --format json");
+        assert_eq!(ran.code, 1);
+        let reply: CheckReply = serde_json::from_str(&ran.out).unwrap();
+        assert!(!reply.ok);
+        assert_eq!(reply.problems[0].key, "sleeper.port");
+    }
 }

@@ -7,8 +7,8 @@ use api::ServiceEvent;
 use super::Context;
 use crate::{
     cli::{EventLines, Format},
-    client::Failure,
     error::Error,
+    failure::Failure,
     render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled},
 };
 

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use super::Context;
 use crate::{
     cli::Format,
-    client::{Failure, escaped},
+    client::escaped,
     error::Error,
+    failure::Failure,
     names::is_pattern,
     render::{DIM, PLAIN, YELLOW, json, shown},
 };

@@ -147,7 +147,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         }
         Command::Events(arguments) => events::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments.name).await,
-        Command::CheckConfig => check_config::run(context).await,
+        Command::CheckConfig => check_config::run(context),
         Command::Reconfigure => reconfigure::run(context).await,
         Command::Version => version::run(context).await,
     }

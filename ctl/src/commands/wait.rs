@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use api::{ServiceEvent, ServiceStatus, StatusReply};
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Context;
 use crate::{
     cli::{Format, WaitFor},
-    client::Failure,
     error::{Error, Kind},
+    failure::Failure,
     lines::Lines,
     names,
     progress::Spinner,
@@ -20,6 +20,9 @@ use crate::{
 
 /// Longest time without looking.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Pause before events are asked for again after their stream broke.
+const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +68,11 @@ pub(crate) async fn run(context: &Context, asked: &WaitFor) -> Result<u8, Error>
                 pending = names;
             }
         }
-        let next = match &mut events {
-            Some(lines) => timeout(LOOK_AGAIN.min(left(give_up)), lines.next()).await,
-            None => continue,
+        let Some(lines) = &mut events else {
+            sleep(RESUBSCRIBE_PAUSE.min(left(give_up))).await;
+            continue;
         };
+        let next = timeout(LOOK_AGAIN.min(left(give_up)), lines.next()).await;
         if let Ok(Ok(None) | Err(_)) = next {
             events = None;
         }
@@ -300,6 +304,35 @@ mod tests {
                 ran.err
             );
         }
+    }
+
+    #[test]
+    fn a_restarting_control_process_is_waited_through() {
+        let ready = || reply(vec![service("mattermost")]);
+        let fake = Fake::new(vec![
+            Answer::Hangup,
+            ready(),
+            reply(vec![starting()]),
+            events(),
+            ready(),
+        ]);
+        assert_eq!(fake.ctl("wait").code, 0);
+    }
+
+    #[test]
+    fn stopped_is_waited_for_when_asked() {
+        let stopping = ServiceStatus {
+            state: "stopping".into(),
+            ready: false,
+            ..service("mattermost")
+        };
+        let stopped = ServiceStatus {
+            state: "stopped".into(),
+            pid: None,
+            ..stopping.clone()
+        };
+        let fake = Fake::new(vec![events(), reply(vec![stopping]), reply(vec![stopped])]);
+        assert_eq!(fake.ctl("wait --stopped mattermost").code, 0);
     }
 
     #[test]
