@@ -1,0 +1,270 @@
+//! Against the real log thread of the keeper, which writes and rotates.
+
+use std::{
+    fs::{self, File},
+    io::{PipeWriter, Write, pipe},
+    time::Duration,
+};
+
+use keeper::log::{CURRENT, Handle, LogThread, Spec};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::*;
+
+const STAMP: &str = "2026-11-22T23:04:0";
+
+fn query(services: &[(&str, &Path)], lines: usize, follow: bool) -> Query {
+    let services = services
+        .iter()
+        .map(|(name, dir)| ((*name).to_owned(), dir.to_path_buf()));
+    Query {
+        services: services.collect(),
+        lines,
+        follow,
+    }
+}
+
+/// Makes a log by hand: one rotated file for each text but the last, which is `current`.
+fn log(dir: &Path, files: &[&str]) {
+    fs::create_dir_all(dir).unwrap();
+    let (current, rotated) = files.split_last().unwrap();
+    for (n, text) in rotated.iter().enumerate() {
+        fs::write(dir.join(format!("2026-11-22T23-00-0{n}.000000Z.log")), text).unwrap();
+    }
+    fs::write(dir.join(CURRENT), current).unwrap();
+}
+
+fn texts(lines: &[(String, String)]) -> Vec<&str> {
+    lines.iter().map(|(_, text)| text.as_str()).collect()
+}
+
+async fn next(stream: &mut mpsc::Receiver<LogLine>) -> Option<LogLine> {
+    timeout(Duration::from_secs(20), stream.recv())
+        .await
+        .expect("a line within 20 s")
+}
+
+async fn all(mut stream: mpsc::Receiver<LogLine>) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(line) = next(&mut stream).await {
+        lines.push(format!("{}:{}", line.service, line.text));
+    }
+    lines
+}
+
+fn keeper(dir: &Path, size_bytes: u64) -> (Handle, PipeWriter) {
+    let handle = LogThread::start().unwrap();
+    let (reader, writer) = pipe().unwrap();
+    handle.open(
+        "s",
+        Spec {
+            dir: dir.to_owned(),
+            size_bytes,
+            keep: 10_000,
+        },
+        reader.into(),
+    );
+    (handle, writer)
+}
+
+#[test]
+fn last_lines_reach_back_over_rotated_files() {
+    let tmp = TempDir::new().unwrap();
+    let lines = |range: std::ops::Range<u32>| {
+        range
+            .map(|n| format!("{STAMP}0.000000Z line {n}\n"))
+            .collect::<String>()
+    };
+    log(tmp.path(), &[&lines(0..3), &lines(3..6), &lines(6..8)]);
+    assert_eq!(texts(&last_lines(tmp.path(), 0)), [""; 0]);
+    assert_eq!(texts(&last_lines(tmp.path(), 1)), ["line 7"]);
+    assert_eq!(texts(&last_lines(tmp.path(), 2)), ["line 6", "line 7"]);
+    assert_eq!(
+        texts(&last_lines(tmp.path(), 3)),
+        ["line 5", "line 6", "line 7"]
+    );
+    assert_eq!(texts(&last_lines(tmp.path(), 6))[0], "line 2");
+    assert_eq!(last_lines(tmp.path(), 100).len(), 8);
+    assert_eq!(last_lines(tmp.path(), 1)[0].0, format!("{STAMP}0.000000Z"));
+    assert!(last_lines(&tmp.path().join("missing"), 5).is_empty());
+}
+
+#[test]
+fn last_lines_of_a_large_file_are_found_across_blocks() {
+    let tmp = TempDir::new().unwrap();
+    let text: String = (0..5000)
+        .map(|n| format!("{STAMP}1.000000Z {n} {}\n", "x".repeat(n % 500)))
+        .collect();
+    log(tmp.path(), &["", &text]);
+    let lines = last_lines(tmp.path(), 4321);
+    assert_eq!(lines.len(), 4321);
+    for (line, n) in lines.iter().zip(679..) {
+        assert_eq!(line.1, format!("{n} {}", "x".repeat(n % 500)));
+    }
+}
+
+#[test]
+fn line_without_a_stamp_is_shown_whole_and_a_marker_is_known() {
+    let tmp = TempDir::new().unwrap();
+    log(
+        tmp.path(),
+        &[&format!(
+            "by hand\n{STAMP}1.000000Z [mattervisor] 3 lines lost\n"
+        )],
+    );
+    let mut cursor = Cursor::before_last(tmp.path(), 2);
+    let by_hand = cursor.next_line().unwrap();
+    assert_eq!(
+        (by_hand.at.as_str(), by_hand.text.as_str(), by_hand.marker),
+        ("", "by hand", false)
+    );
+    assert!(cursor.next_line().unwrap().marker);
+    assert_eq!(cursor.next_line(), None);
+}
+
+#[tokio::test]
+async fn services_are_merged_by_time_and_the_stream_ends() {
+    let tmp = TempDir::new().unwrap();
+    let (a, b) = (tmp.path().join("a"), tmp.path().join("b"));
+    log(
+        &a,
+        &[
+            &format!("{STAMP}1.0Z 0\n"),
+            &format!("{STAMP}1.000000Z 1\n{STAMP}4.000000Z 4\n"),
+        ],
+    );
+    log(
+        &b,
+        &[&format!(
+            "{STAMP}2.000000Z 2\n{STAMP}3.000000Z 3\n{STAMP}5.000000Z 5\n"
+        )],
+    );
+    let merged = all(serve(query(&[("a", &a), ("b", &b)], 2, false))).await;
+    assert_eq!(merged, ["a:1", "b:3", "a:4", "b:5"]);
+    let merged = all(serve(query(&[("b", &b), ("a", &a)], 0, false))).await;
+    assert_eq!(merged, [""; 0]);
+}
+
+#[tokio::test]
+async fn follow_over_rotation_shows_every_line_once() {
+    const LINES: usize = 20_000;
+    let tmp = TempDir::new().unwrap();
+    let dir = tmp.path().join("s");
+    let (handle, mut writer) = keeper(&dir, 5000);
+    // The directory need not be there yet, and more lines come than the channel takes.
+    let mut stream = serve(query(&[("s", &dir)], 10, true));
+    let scribe = std::thread::spawn(move || {
+        for n in 0..LINES {
+            writeln!(writer, "line {n}").unwrap();
+        }
+        handle.stop();
+    });
+    let first = next(&mut stream).await.unwrap().text;
+    let first: usize = first.strip_prefix("line ").unwrap().parse().unwrap();
+    for n in first + 1..LINES {
+        assert_eq!(next(&mut stream).await.unwrap().text, format!("line {n}"));
+    }
+    scribe.join().unwrap();
+    assert!(fs::read_dir(&dir).unwrap().count() > 50);
+    assert!(stream.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn follow_begins_before_the_directory_and_survives_its_loss() {
+    let tmp = TempDir::new().unwrap();
+    let dir = tmp.path().join("not/there/yet");
+    let mut stream = serve(query(&[("s", &dir)], 10, true));
+    for round in 0..3 {
+        fs::create_dir_all(&dir).unwrap();
+        let mut file = File::create(dir.join(CURRENT)).unwrap();
+        for n in 0..3 {
+            let text = format!("{round} {n}");
+            writeln!(file, "{STAMP}{n}.000000Z {text}").unwrap();
+            let line = next(&mut stream).await.unwrap();
+            assert_eq!(line.text, text);
+        }
+        fs::remove_dir_all(tmp.path().join("not")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn follow_survives_deletion_and_emptying_of_current() {
+    let tmp = TempDir::new().unwrap();
+    let (handle, mut writer) = keeper(tmp.path(), 0);
+    let current = tmp.path().join(CURRENT);
+    let mut stream = serve(query(&[("s", tmp.path())], 0, true));
+    for n in 0..12 {
+        writeln!(writer, "line {n}").unwrap();
+        assert_eq!(next(&mut stream).await.unwrap().text, format!("line {n}"));
+        match n % 3 {
+            0 => fs::remove_file(&current).unwrap(),
+            1 => drop(File::create(&current).unwrap()),
+            _ => {}
+        }
+    }
+    handle.stop();
+}
+
+#[tokio::test]
+async fn slow_client_gets_all_lines_later() {
+    let tmp = TempDir::new().unwrap();
+    let lines = QUEUE_LINES * 20;
+    let text: String = (0..lines)
+        .map(|n| format!("{STAMP}1.000000Z {n}\n"))
+        .collect();
+    log(tmp.path(), &[&text]);
+    let mut slow = serve(query(&[("s", tmp.path())], usize::MAX, true));
+    // The channel is full, and another client is served meanwhile.
+    let other = all(serve(query(&[("s", tmp.path())], 3, false))).await;
+    assert_eq!(other.len(), 3);
+    for n in 0..lines {
+        assert_eq!(next(&mut slow).await.unwrap().text, n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn files_gone_before_they_were_read_are_told() {
+    let tmp = TempDir::new().unwrap();
+    let one = |n: u32| format!("{STAMP}1.000000Z {n}\n");
+    log(tmp.path(), &[&one(1), &one(2), &one(3), &one(4)]);
+    let mut cursor = Cursor::before_last(tmp.path(), 4);
+    assert_eq!(cursor.next_line().unwrap().text, "1");
+    for n in 0..2 {
+        fs::remove_file(
+            tmp.path()
+                .join(format!("2026-11-22T23-00-0{n}.000000Z.log")),
+        )
+        .unwrap();
+    }
+    let gap = cursor.next_line().unwrap();
+    assert!(gap.marker && gap.text.contains("missing"), "{gap:?}");
+    assert_eq!(cursor.next_line().unwrap().text, "3");
+    assert_eq!(cursor.next_line().unwrap().text, "4");
+    assert_eq!(cursor.next_line(), None);
+}
+
+#[tokio::test]
+async fn client_that_leaves_is_forgotten_at_once() {
+    let tmp = TempDir::new().unwrap();
+    log(tmp.path(), &[""]);
+    // Of many that leave silently none keeps the place of another.
+    for _ in 0..3 * CLIENTS_MAX {
+        let stream = serve(query(&[("s", tmp.path())], 0, true));
+        drop(stream);
+        tokio::task::yield_now().await;
+    }
+    let mut stream = serve(query(&[("s", tmp.path())], 0, true));
+    // The reader takes clients in order of arrival: an answer to the second means the first is read.
+    assert!(
+        all(serve(query(&[("s", tmp.path())], 0, false)))
+            .await
+            .is_empty()
+    );
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .open(tmp.path().join(CURRENT))
+        .unwrap();
+    writeln!(file, "{STAMP}1.000000Z still served").unwrap();
+    assert_eq!(next(&mut stream).await.unwrap().text, "still served");
+}
