@@ -208,7 +208,7 @@ fn from_template(
         match source::read_text(host, &path, reader.report()) {
             Ok(Some(text)) => {
                 let (value, secret) = reader.eval(&text, Origin::File(&path), key, false)?;
-                return Some((value.to_string(), secret));
+                return Some((crate::value::plain_text(&value), secret));
             }
             Ok(None) => {}
             Err(()) => return None,

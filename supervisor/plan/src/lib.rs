@@ -22,6 +22,8 @@ pub mod signal;
 mod site;
 mod source;
 mod template;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use changes::{Change, ChangeKind, changes};

@@ -46,6 +46,20 @@ pub struct Plan {
     pub remarks: Vec<crate::Problem>,
 }
 
+impl Plan {
+    /// A plan of nothing: what runs before the first one is made.
+    pub fn empty(paths: Paths) -> Self {
+        Self {
+            paths,
+            services: BTreeMap::new(),
+            control: Control::default(),
+            manage_accounts: false,
+            missing_secrets: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+}
+
 /// Who may use the control socket, besides root and the supervisor's own user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {

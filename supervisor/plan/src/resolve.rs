@@ -540,7 +540,7 @@ impl<'a> Resolver<'a> {
             Some(text) => match this.eval(space, text, Origin::Value(&item.at), key, None) {
                 Eval::Set { value, secret } => {
                     tainted |= secret;
-                    Some(Typed::Text(value.to_string()))
+                    Some(Typed::Text(crate::value::plain_text(&value)))
                 }
                 _ => None,
             },
@@ -732,9 +732,11 @@ impl Context {
     fn value(&self) -> Value {
         let mut all = self.top.clone();
         for (space, inner) in &self.spaces {
-            let inner: Value = inner.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            all.insert(space.clone(), inner);
+            let inner = inner
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone()));
+            all.insert(space.clone(), Value::from_pairs(inner));
         }
-        all.into_iter().collect()
+        Value::from_pairs(all)
     }
 }

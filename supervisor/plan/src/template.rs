@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig, value::ValueKind};
+use minijinja::{
+    Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter,
+    syntax::SyntaxConfig, value::ValueKind,
+};
 
-use crate::duration;
+use crate::{duration, value::plain_text};
 
 /// More steps than this, and a template is taken to run for ever.
 const RECURSION_LIMIT: usize = 64;
@@ -60,6 +63,18 @@ impl Templates {
         env.set_syntax(syntax.unwrap_or_default());
         env.set_recursion_limit(RECURSION_LIMIT);
         env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        env.set_formatter(|out, state, value| match value.kind() {
+            ValueKind::Bool | ValueKind::Seq => {
+                escape_formatter(out, state, &Value::from(plain_text(value)))
+            }
+            _ => escape_formatter(out, state, value),
+        });
+        env.add_filter("string", |value: &Value| {
+            if value.is_undefined() {
+                return Err(Error::from(ErrorKind::UndefinedError));
+            }
+            Ok(plain_text(value))
+        });
         env.add_filter("dirname", |path: String| match path.rsplit_once('/') {
             Some(("", _)) => "/".to_owned(),
             Some((dir, _)) => dir.to_owned(),

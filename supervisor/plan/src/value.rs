@@ -156,6 +156,23 @@ impl Object for Url {
     }
 }
 
+/// A template's value as text: true and false as TOML writes them, a list joined by one space.
+pub(crate) fn plain_text(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Bool => if value.is_true() { "true" } else { "false" }.to_owned(),
+        ValueKind::Seq => value.try_iter().map_or_else(
+            |_| value.to_string(),
+            |items| {
+                items
+                    .map(|item| plain_text(&item))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            },
+        ),
+        _ => value.to_string(),
+    }
+}
+
 /// A value of a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Typed {
@@ -228,7 +245,7 @@ impl Typed {
                 }
                 Ok(Self::Map(map))
             }
-            _ => Self::parse(ty, &value.to_string()),
+            _ => Self::parse(ty, &plain_text(value)),
         }
     }
 
@@ -287,7 +304,7 @@ impl Typed {
             Self::Int(int) => Value::from(*int),
             Self::Url(url) => Value::from_object(url.clone()),
             Self::List(list) => list.iter().map(Self::value).collect(),
-            Self::Map(map) => map.iter().map(|(k, v)| (k.clone(), v.value())).collect(),
+            Self::Map(map) => Value::from_pairs(map.iter().map(|(k, v)| (k.clone(), v.value()))),
         }
     }
 

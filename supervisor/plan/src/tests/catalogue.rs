@@ -1,0 +1,156 @@
+//! The catalogue that ships, on a machine that has what it looks for.
+
+use std::{fs, path::Path};
+
+use super::World;
+use crate::{Plan, Source};
+
+/// The catalogue of this repository on a machine with Debian's PostgreSQL and nginx.
+fn shipped(site: &str) -> World {
+    let mut world = World::new();
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services.d");
+    copy(&mut world, &dir, "/cat/services.d");
+    for path in [
+        "/usr/sbin/nginx",
+        "/usr/lib/postgresql/9.6/bin/postgres",
+        "/usr/lib/postgresql/15/bin/postgres",
+        "/opt/mattermost/bin/mattermost",
+    ] {
+        world.put(path, "");
+    }
+    world.site(site);
+    world
+}
+
+fn copy(world: &mut World, from: &Path, to: &str) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{to}/{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            copy(world, &path, &name);
+        } else {
+            world.put(&name, fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn enabled(plan: &Plan) -> Vec<&str> {
+    plan.services
+        .values()
+        .filter(|s| s.enabled)
+        .map(|s| s.name.as_str())
+        .collect()
+}
+
+#[test]
+fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
+    let plan = shipped("").plan();
+    assert!(enabled(&plan).is_empty());
+    for service in plan.services.values() {
+        assert_eq!(
+            service.enable_hint, "set mattermost_external_url in /etc/mattervisor/mattervisor.toml",
+            "{}",
+            service.name
+        );
+    }
+}
+
+#[test]
+fn one_line_enables_the_stack() {
+    let plan = shipped("mattermost_external_url = \"http://mattermost.example.com\"\n").plan();
+    let all = [
+        "mattermost",
+        "mattermost-database",
+        "nginx",
+        "postgresql",
+        "postgresql-setup",
+    ];
+    assert_eq!(enabled(&plan), all);
+    assert!(
+        plan.services
+            .values()
+            .all(|service| service.broken.is_none())
+    );
+    let mattermost = &plan.services["mattermost"];
+    assert_eq!(
+        mattermost.env["MM_SERVICESETTINGS_SITEURL"].value,
+        "http://mattermost.example.com"
+    );
+    assert_eq!(mattermost.listens, ["127.0.0.1:8065"]);
+    assert!(mattermost.env["MM_SQLSETTINGS_ATRESTENCRYPTKEY"].secret);
+    assert_eq!(plan.missing_secrets.len(), 1);
+    assert_eq!(
+        plan.services["postgresql"].command[0],
+        "/usr/lib/postgresql/15/bin/postgres"
+    );
+    let nginx = plan.services["nginx"]
+        .files
+        .iter()
+        .find(|f| f.path.ends_with("nginx.conf"))
+        .unwrap();
+    assert!(nginx.content.contains("listen *:80;"), "{}", nginx.content);
+    assert!(
+        nginx
+            .validate
+            .iter()
+            .any(|arg| Path::new(arg) == nginx.candidate)
+    );
+}
+
+/// Every line of the seed document, in TOML.
+const SEED: &str = r#"
+mattermost_external_url = "https://mattermost.example.com"
+mattermost_nginx.redirect_http_to_https = true
+mattermost_nginx.ssl_certificate = "/etc/gitlab/ssl/mattermost-nginx.crt"
+mattermost_nginx.ssl_certificate_key = "/etc/gitlab/ssl/mattermost-nginx.key"
+gitlab_rails.enable = false
+redis.enable = false
+postgres_exporter.enable = false
+grafana.enable = false
+gitlab_rails.mattermost_host = "https://mattermost.example.com"
+mattermost.gitlab_enable = true
+mattermost.gitlab_id = "12345656"
+mattermost.gitlab_secret = "123456789"
+mattermost.gitlab_scope = "read_user"
+mattermost.gitlab_auth_endpoint = "http://gitlab.example.com/oauth/authorize"
+mattermost.gitlab_token_endpoint = "http://gitlab.example.com/oauth/token"
+mattermost.gitlab_user_api_endpoint = "http://gitlab.example.com/api/v4/user"
+mattermost.uid = 1234
+mattermost.gid = 1234
+mattermost.env = { HTTP_PROXY = "my_proxy", HTTPS_PROXY = "my_proxy", NO_PROXY = "my_no_proxy", MM_SERVICESETTINGS_MAXIMUMLOGINATTEMPTS = '10', MM_LOGSETTINGS_FILELEVEL = 'INFO', MM_WEBRTCSETTINGS_ENABLE = 'false' }
+"#;
+
+#[test]
+fn every_line_of_the_seed_is_understood() {
+    let plan = shipped(SEED).plan();
+    let mattermost = &plan.services["mattermost"];
+    let var = |name: &str| mattermost.env[name].value.as_str();
+    assert_eq!(var("MM_GITLABSETTINGS_ENABLE"), "true");
+    assert_eq!(var("MM_GITLABSETTINGS_SECRET"), "123456789");
+    assert!(mattermost.env["MM_GITLABSETTINGS_SECRET"].secret);
+    assert_eq!(var("HTTP_PROXY"), "my_proxy");
+    assert_eq!(mattermost.env["HTTP_PROXY"].source, Source::EnvMap);
+    assert_eq!((mattermost.uid, mattermost.gid), (Some(1234), Some(1234)));
+    let nginx = &plan.services["nginx"].files[0].content;
+    assert!(
+        nginx.contains("/etc/gitlab/ssl/mattermost-nginx.crt"),
+        "{nginx}"
+    );
+    assert!(
+        nginx.contains("return 301 https://mattermost.example.com"),
+        "{nginx}"
+    );
+}
+
+#[test]
+fn an_external_database_turns_ours_off() {
+    let site = "mattermost_external_url = \"http://m.example\"\npostgresql.enable = false\n\
+        mattermost.sql_data_source = \"postgres://u:p@db/m\"\n";
+    let plan = shipped(site).plan();
+    assert_eq!(enabled(&plan), ["mattermost", "nginx"]);
+    assert!(plan.services["mattermost"].requires.is_empty());
+    assert_eq!(
+        plan.services["mattermost"].env["MM_SQLSETTINGS_DATASOURCE"].value,
+        "postgres://u:p@db/m"
+    );
+}

@@ -1,0 +1,10 @@
+//! Whole loads on a machine that is only in memory.
+
+mod bad;
+mod catalogue;
+mod changes;
+mod random;
+mod settings;
+mod world;
+
+pub(crate) use world::World;
