@@ -1,1 +1,37 @@
-//! x
+//! The behaviours of the whole, each a test by its name, in files by topic.
+//!
+//! `bNN_…` are behaviours that supervisors have been found wanting in, kept as a numbered list so
+//! that one finds them all: `cargo test -p mattervisor-tests -- --list | grep ::b`.
+
+mod child_attributes;
+mod cli_errors;
+mod control_process_death;
+mod dependencies;
+mod gitlab_ctl_sins;
+mod keeper_death;
+mod logs;
+mod probes;
+mod readiness;
+mod reload;
+mod restart;
+mod shutdown;
+mod stack;
+mod stop;
+mod storm;
+mod sweep;
+
+/// A file that nobody names here would never run.
+#[test]
+fn every_file_here_is_registered() {
+    let registered = include_str!("main.rs");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(
+            name == "main" || registered.contains(&format!("mod {name};")),
+            "{} is not registered in tests/main.rs",
+            path.display()
+        );
+    }
+}

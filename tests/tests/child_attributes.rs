@@ -1,0 +1,187 @@
+//! What a process is given: ids, limits, masks, environment.
+
+use std::collections::BTreeMap;
+
+use mattervisor_tests::{StatusExt, World, command_line, skip};
+use nix::unistd::geteuid;
+
+/// What the `id` verb of a service has printed.
+fn identity(world: &World, service: &str) -> BTreeMap<String, String> {
+    world.wait_log(service, |line| line == "id-end");
+    let log = world.log(service);
+    let pairs = log.iter().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// A service without any wish is a clean child: a session of its own, nothing ignored or blocked,
+/// no descriptors but its three, no controlling environment.
+#[test]
+fn a_plain_child_is_clean() {
+    let mut world = World::new();
+    world.service(
+        "masks",
+        "command = [\"/bin/grep\", \"Sig\", \"/proc/self/status\"]\ntype = \"oneshot\"\n",
+    );
+    world.child("a", &["id", "env", "sleep"], "");
+    world.start_ready();
+    let id = identity(&world, "a");
+    assert_eq!(id["sid_is_pid"], "true");
+    assert_eq!(id["stdin"], "/dev/null");
+    assert_eq!(id["same_log"], "true");
+    assert_eq!(id["fds"], "0,1,2", "descriptors leak");
+    assert_eq!(id["cwd"], "/");
+    assert_eq!(id["SigBlk"], "0000000000000000");
+    world.wait_log("masks", |line| {
+        line.starts_with("SigIgn") && line.ends_with("0000000000000000")
+    });
+    world.wait_log("masks", |line| {
+        line.starts_with("SigBlk") && line.ends_with("0000000000000000")
+    });
+    world.wait_log("a", |line| line == "env-end");
+    let log = world.log("a");
+    assert!(
+        !log.iter().any(|line| line.starts_with("NOTIFY_SOCKET=")),
+        "the daemon's own socket leaks: {log:#?}"
+    );
+}
+
+/// umask, limits, nice, oom score, working directory, no new privileges.
+#[test]
+fn limits_and_masks_are_as_asked() {
+    let mut world = World::new();
+    let cwd = world.file("etc");
+    let more = format!(
+        "working_dir = \"{cwd}\"\numask = \"0027\"\nnice = 5\noom_score_adj = 321\nno_new_privs = true\n[limits]\nnofile = 123\n"
+    );
+    world.child("a", &["id", "sleep"], &more);
+    world.start_ready();
+    let id = identity(&world, "a");
+    assert_eq!(id["umask"], "0027");
+    assert_eq!(id["nice"], "5");
+    assert_eq!(id["oom_score_adj"], "321");
+    assert_eq!(id["NoNewPrivs"], "1");
+    assert!(id["nofile"].starts_with("123,"), "{}", id["nofile"]);
+    assert_eq!(id["cwd"], cwd);
+}
+
+/// User and group are dropped for good, without any supplementary group of ours.
+#[test]
+fn user_and_groups_are_dropped() {
+    if !geteuid().is_root() {
+        skip!("needs root to become another user");
+    }
+    let mut world = World::new();
+    world.child("a", &["id", "sleep"], "user = \"nobody\"");
+    world.child(
+        "b",
+        &["id", "sleep"],
+        "user = \"nobody\"\ngroup = \"daemon\"\ngroups = [\"mail\"]",
+    );
+    world.start_ready();
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let group = |name: &str| {
+        nix::unistd::Group::from_name(name)
+            .unwrap()
+            .unwrap()
+            .gid
+            .to_string()
+    };
+    let id = identity(&world, "a");
+    assert_eq!(
+        (id["uid"].as_str(), id["gid"].as_str()),
+        (
+            nobody.uid.to_string().as_str(),
+            nobody.gid.to_string().as_str()
+        )
+    );
+    assert_eq!(id["CapEff"], "0000000000000000");
+    assert!(
+        !id["groups"].split(',').any(|group| group == "0"),
+        "{}",
+        id["groups"]
+    );
+    let id = identity(&world, "b");
+    assert_eq!(id["gid"], group("daemon"));
+    assert!(
+        id["groups"].split(',').any(|have| have == group("mail")),
+        "{}",
+        id["groups"]
+    );
+    assert_eq!(world.status().service("a").user.as_deref(), Some("nobody"));
+}
+
+/// A capability that is asked for is there after the change of user, and no other.
+#[test]
+fn a_low_port_needs_one_capability() {
+    if !geteuid().is_root() {
+        skip!("needs root to hand out capabilities");
+    }
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["id", "sleep"],
+        "user = \"nobody\"\ncapabilities = [\"net_bind_service\"]",
+    );
+    world.start_ready();
+    let id = identity(&world, "a");
+    assert_eq!(id["CapEff"], "0000000000000400");
+    assert_eq!(id["CapAmb"], "0000000000000400");
+    assert_eq!(id["CapBnd"], "0000000000000400");
+}
+
+/// A user that does not exist is that service's own trouble, and is named.
+#[test]
+fn an_unknown_user_fails_that_service_alone() {
+    let mut world = World::new();
+    world.site("manage_accounts.enable = false\n");
+    world.child("a", &["sleep"], "user = \"nosuchuser\"");
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    let status = world.status();
+    assert_eq!(status.state("a"), "failed");
+    assert!(
+        status
+            .service("a")
+            .reason
+            .clone()
+            .unwrap_or_default()
+            .contains("nosuchuser"),
+        "{:#?}",
+        status.service("a")
+    );
+    assert!(status.ready("b"));
+}
+
+/// A port that somebody holds is noticed before exec, and whoever holds it is named.
+#[test]
+fn a_port_in_use_is_named_with_its_holder() {
+    let mut world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let file = world.file("stamps");
+    world.child(
+        "a",
+        &[&format!("file={file}"), "sleep"],
+        &format!("listens = [\"127.0.0.1:{port}\"]"),
+    );
+    world.start();
+    let status = world.wait_for("the port is found in use", |status| {
+        matches!(status.state("a"), "backoff" | "failed")
+    });
+    let reason = status.service("a").reason.clone().unwrap_or_default();
+    assert!(reason.contains(&port.to_string()), "{reason}");
+    let me = std::process::id();
+    let named = reason.contains(&me.to_string())
+        || command_line(i32::try_from(me).unwrap())
+            .split('/')
+            .any(|part| reason.contains(part));
+    assert!(named, "the holder is not named: {reason}");
+    assert!(
+        !std::path::Path::new(&file).exists(),
+        "it was executed all the same"
+    );
+    drop(listener);
+    world.ctl(&["start", "a"]).ok();
+}

@@ -1,0 +1,154 @@
+//! The control process can die at any moment; no service notices.
+
+use std::time::{Duration, Instant};
+
+use mattervisor_tests::{StatusExt, World, alive, eventually, kill, lines};
+use nix::sys::signal::Signal;
+
+/// Kills the control process and returns once another one answers.
+fn replace_control(world: &World) -> Duration {
+    let old = world.control_pid();
+    kill(old, Signal::SIGKILL);
+    let started = Instant::now();
+    let answer = world.ctl(&["status"]);
+    let took = started.elapsed();
+    assert!(
+        matches!(answer.code, 0 | 3),
+        "{answer:#?}\n{}",
+        world.supervisor_log()
+    );
+    assert_ne!(world.control_pid(), old);
+    took
+}
+
+/// `kill -9` of the control process changes nothing, and status answers within a second.
+#[test]
+fn kill_9_of_control_leaves_every_service_alone() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.child("b", &["sleep"], "requires = [\"a\"]");
+    world.child("held", &["sleep"], "");
+    world.child("done", &["exit=0"], "type = \"oneshot\"");
+    world.start_ready();
+    world.ctl(&["stop", "held"]).ok();
+    let before = world.status();
+    for _ in 0..3 {
+        let took = replace_control(&world);
+        assert!(took < Duration::from_secs(1), "status took {took:?}");
+    }
+    let after = world.status();
+    assert_eq!(
+        (after.pid("a"), after.pid("b")),
+        (before.pid("a"), before.pid("b"))
+    );
+    assert_eq!(after.service("a").restarts, 0);
+    assert_eq!(after.service("a").since, before.service("a").since);
+    assert_eq!(after.state("done"), "completed");
+    assert_eq!(after.state("held"), "stopped");
+    assert_eq!(after.service("held").held, before.service("held").held);
+    assert_eq!(after.supervisor.keeper_pid, before.supervisor.keeper_pid);
+    assert_eq!(after.supervisor.control_restarts, 3);
+    world.ctl(&["restart", "a"]).ok();
+    assert_eq!(world.stop(), 0);
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+/// What ends while there is no control process is noticed by the next one.
+#[test]
+fn exits_and_readiness_meanwhile_are_not_lost() {
+    let mut world = World::new();
+    let go = world.file("go");
+    world.child("a", &["sleep"], "");
+    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+    world.child(
+        "slow",
+        &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
+        ready,
+    );
+    world.start();
+    world.wait_for("both are on their way", |status| {
+        status.ready("a") && status.state("slow") == "starting"
+    });
+    let (control, pid) = (world.control_pid(), world.status().pid("a"));
+    // Stopped first, so that all this happens while nobody listens.
+    kill(control, Signal::SIGSTOP);
+    kill(pid, Signal::SIGKILL);
+    std::fs::write(go, "").unwrap();
+    eventually("a is gone", || (!alive(pid)).then_some(()));
+    kill(control, Signal::SIGKILL);
+    let status = world.wait_reborn("a", pid);
+    assert_eq!(status.service("a").restarts, 1);
+    assert_eq!(
+        status
+            .service("a")
+            .last_exit
+            .as_ref()
+            .unwrap()
+            .signal
+            .as_deref(),
+        Some("KILL")
+    );
+    world.wait_for("slow is ready", |status| status.ready("slow"));
+}
+
+/// A pause before a restart goes on where it was.
+#[test]
+fn backoff_survives_the_control_process() {
+    let mut world = World::new();
+    let file = world.file("stamps");
+    world.child(
+        "a",
+        &[&format!("file={file}"), "exit=1"],
+        "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
+    );
+    world.start_ready();
+    world.wait_state("a", "backoff");
+    let starts = lines(file.as_ref()).len();
+    replace_control(&world);
+    let status = world.status();
+    assert_eq!(status.state("a"), "backoff");
+    assert!(status.service("a").next_try_ms.unwrap() > 60_000);
+    assert_eq!(status.service("a").restarts, 1);
+    assert_eq!(lines(file.as_ref()).len(), starts);
+}
+
+/// A stop that was under way comes to its end.
+#[test]
+fn a_stop_under_way_is_carried_through() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["ignore-term", "print=set", "sleep"],
+        "[stop]\ntimeout = \"1s\"",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "set");
+    let pid = world.status().pid("a");
+    world.ctl(&["stop", "a", "--no-wait"]).ok();
+    world.wait_state("a", "stopping");
+    replace_control(&world);
+    world.wait_state("a", "stopped");
+    assert!(!alive(pid));
+}
+
+/// `ctl` that waits for a change learns its outcome from the next control process.
+#[test]
+fn a_waiting_ctl_learns_the_outcome_all_the_same() {
+    let mut world = World::new();
+    world.child("a", &["stop-delay=800", "trap-term=0", "sleep"], "");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    let outcome = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| world.ctl(&["restart", "a"]));
+        world.wait_state("a", "stopping");
+        kill(world.control_pid(), Signal::SIGKILL);
+        waiting.join().unwrap()
+    });
+    let status = world.wait_reborn("a", pid);
+    assert_eq!(outcome.code, 0, "{outcome:#?}\n{:#?}", status.service("a"));
+    assert_eq!(
+        status.service("a").restarts,
+        0,
+        "it was restarted once, by command"
+    );
+}

@@ -1,0 +1,82 @@
+//! The keeper dies, or both do: never two of one service.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use mattervisor_tests::{StatusExt, World, alive, eventually, kill, run, stamps};
+use nix::sys::signal::Signal;
+
+/// When the keeper is killed, control stops everything, and the next start has no second copy.
+#[test]
+fn kill_9_of_the_keeper_stops_all_and_the_next_start_has_no_second_copy() {
+    let mut world = World::new();
+    let file = world.file("stamps");
+    world.child("a", &[&format!("file={file}"), "trap-term=0", "sleep"], "");
+    world.child("b", &["setsid-child", "sleep"], "requires = [\"a\"]");
+    world.start_ready();
+    let (a, control) = (world.status().pid("a"), world.control_pid());
+    world.signal(Signal::SIGKILL);
+    assert_eq!(world.wait_end(Duration::from_secs(5)), 137);
+    eventually("control ends too", || (!alive(control)).then_some(()));
+    eventually("nothing is left", || {
+        world.leftovers().is_empty().then_some(())
+    });
+    assert!(!alive(a));
+    world.start_ready();
+    let status = world.status();
+    assert!(status.ready("a") && status.ready("b"));
+    assert_eq!(stamps(file.as_ref()).len(), 2);
+}
+
+/// When both are killed, the next start stops what is left before it starts anything.
+#[test]
+fn both_killed_leftovers_are_stopped_before_anything_starts() {
+    let mut world = World::new();
+    let (file, left) = (world.file("stamps"), world.file("left"));
+    let verbs = [
+        format!("file={file}"),
+        format!("setsid-child={left}"),
+        "print=left".to_owned(),
+        "sleep".to_owned(),
+    ];
+    let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
+    world.child("a", &verbs, "");
+    world.start_ready();
+    world.wait_log("a", |line| line == "left");
+    let (a, control) = (world.status().pid("a"), world.control_pid());
+    kill(control, Signal::SIGSTOP);
+    world.signal(Signal::SIGKILL);
+    world.wait_end(Duration::from_secs(5));
+    kill(control, Signal::SIGKILL);
+    eventually("control is gone", || (!alive(control)).then_some(()));
+    assert!(alive(a), "the service has outlived both");
+    let old: BTreeSet<i32> = world.processes().into_iter().collect();
+    world.start_ready();
+    let status = world.status();
+    assert_ne!(status.pid("a"), a);
+    for pid in old {
+        assert!(!alive(pid), "{pid} of the first life still lives");
+    }
+    assert_eq!(stamps(file.as_ref()).len(), 2);
+}
+
+/// A second supervisor on the same root is refused, in words, at once.
+#[test]
+fn a_second_supervisor_on_the_same_root_is_refused() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    let started = Instant::now();
+    let second = run(&mut world.supervisor());
+    assert_ne!(second.code, 0);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    let said = second.both();
+    assert!(
+        said.contains(&world.keeper_pid().to_string()),
+        "it does not name the other: {said}"
+    );
+    assert_eq!(world.status().pid("a"), pid);
+}

@@ -1,0 +1,234 @@
+//! What services write is kept: all of it, once, in whole lines.
+
+use std::fs;
+
+use mattervisor_tests::{StatusExt, World, eventually, kill, lines};
+use nix::sys::signal::Signal;
+
+/// Every line of a service's log files, oldest first, with its stamp; compressed files are refused.
+fn all_lines(world: &World, service: &str) -> Vec<String> {
+    let directory = world.log_dir(service);
+    let mut names: Vec<String> = fs::read_dir(&directory)
+        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name != "current")
+        .collect();
+    names.sort();
+    names.push("current".to_owned());
+    names
+        .iter()
+        .flat_map(|name| lines(&directory.join(name)))
+        .collect()
+}
+
+/// The lines without their stamps.
+fn texts(lines: &[String]) -> Vec<&str> {
+    lines
+        .iter()
+        .map(|line| line.split_once(' ').map_or("", |(_, text)| text))
+        .collect()
+}
+
+/// Behaviour 44: rotation keeps every line, once and whole, with two writers; a deleted file is
+/// made again.
+#[test]
+fn b44_rotation_keeps_every_line_once_and_whole() {
+    const LINES: usize = 4000;
+    let mut world = World::new();
+    let verbs = [
+        format!("flood={LINES}:150"),
+        "print=flooded".to_owned(),
+        "sleep".to_owned(),
+    ];
+    let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
+    world.child("a", &verbs, "[log]\nsize = \"100K\"\nkeep = 100");
+    world.start_ready();
+    world.wait_log("a", |line| line == "flooded");
+    let all = all_lines(&world, "a");
+    let texts = texts(&all);
+    let flood: Vec<&&str> = texts
+        .iter()
+        .filter(|text| text.starts_with("flood "))
+        .collect();
+    assert_eq!(flood.len(), LINES);
+    for (number, text) in flood.iter().enumerate() {
+        assert!(
+            text.contains(&format!(" {number:010} ")),
+            "line {number} is {text}"
+        );
+        assert_eq!(text.len(), 150, "{text}");
+    }
+    let files = fs::read_dir(world.log_dir("a")).unwrap().count();
+    assert!(files >= 4, "{files} files: it did not rotate");
+    fs::remove_file(world.log_dir("a").join("current")).unwrap();
+    world.ctl(&["restart", "a"]).ok();
+    world.wait_log("a", |line| line == "flooded");
+}
+
+/// No more files are kept than asked for.
+#[test]
+fn old_log_files_are_removed() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["flood=4000:150", "print=flooded", "sleep"],
+        "[log]\nsize = \"50K\"\nkeep = 3",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "flooded");
+    eventually("three rotated files and the current one", || {
+        (fs::read_dir(world.log_dir("a")).unwrap().count() == 4).then_some(())
+    });
+}
+
+/// Behaviour 45: lines that are no UTF-8, or huge, or have no end, are taken in.
+#[test]
+fn b45_bytes_that_are_no_utf8_and_huge_lines_are_taken_in() {
+    let mut world = World::new();
+    let verbs = [
+        "print-hex=fffe00800a",
+        "flood=1:60000",
+        "flood=1:300000",
+        "print=after",
+        "print-part=no end",
+        "exit=0",
+    ];
+    world.child("a", &verbs, "type = \"oneshot\"");
+    world.start_ready();
+    eventually("the last part is there", || {
+        world
+            .log("a")
+            .iter()
+            .any(|line| line.contains("no end"))
+            .then_some(())
+    });
+    let raw = fs::read(world.log_dir("a").join("current")).unwrap();
+    assert!(
+        raw.windows(4).any(|four| four == b"\xff\xfe\x00\x80"),
+        "the bytes are not as written"
+    );
+    let log = world.log("a");
+    assert!(
+        log.iter()
+            .any(|line| line.starts_with("flood") && line.len() == 60_000),
+        "a line below 64 KiB is whole"
+    );
+    assert!(
+        log.iter().all(|line| line.len() < 70_000),
+        "a longer one is cut"
+    );
+    assert!(log.iter().any(|line| line == "after"));
+    let shown = world.ctl(&["logs", "a", "-n", "100"]).ok();
+    assert!(shown.stdout.contains("after"));
+}
+
+/// Behaviour 42: the pipe keeps what is written while the control process is being replaced.
+#[test]
+fn b42_the_log_goes_on_over_a_new_control_process_and_a_new_run() {
+    let mut world = World::new();
+    let go = world.file("go");
+    world.child(
+        "a",
+        &[
+            "print=one",
+            &format!("wait-file={go}"),
+            "print=two",
+            "sleep",
+        ],
+        "",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "one");
+    kill(world.control_pid(), Signal::SIGKILL);
+    fs::write(go, "").unwrap();
+    world.wait_log("a", |line| line == "two");
+    world.ctl(&["restart", "a"]).ok();
+    eventually("the new run writes too", || {
+        (world.log("a").iter().filter(|line| *line == "one").count() == 2).then_some(())
+    });
+}
+
+/// Lines carry a stamp in UTC with microseconds, and both streams come in order.
+#[test]
+fn lines_are_stamped_and_both_streams_keep_their_order() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["print=1", "err=2", "print=3", "err=4", "print=5", "sleep"],
+        "",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "5");
+    let raw = lines(&world.log_dir("a").join("current"));
+    let order: Vec<&str> = texts(&raw);
+    let position = |text: &str| order.iter().position(|line| *line == text);
+    let places: Vec<_> = ["1", "2", "3", "4", "5"]
+        .map(position)
+        .into_iter()
+        .flatten()
+        .collect();
+    assert!(places.len() == 5 && places.is_sorted(), "{order:?}");
+    let (stamp, _) = raw[places[0]].split_once(' ').unwrap();
+    assert_eq!(stamp.len(), "2026-11-22T12:00:00.000001Z".len(), "{stamp}");
+    assert!(stamp.ends_with('Z') && stamp.contains('T'), "{stamp}");
+}
+
+/// `ctl logs` merges several services by time, and `-n` counts for each.
+#[test]
+fn ctl_logs_shows_several_services() {
+    let mut world = World::new();
+    world.child("a", &["print=from a", "sleep"], "");
+    world.child("b", &["print=earlier", "print=from b", "sleep"], "");
+    world.start_ready();
+    world.wait_log("a", |line| line == "from a");
+    world.wait_log("b", |line| line == "from b");
+    let shown = world.ctl(&["logs", "a", "b", "-n", "1"]).ok().stdout;
+    assert!(
+        shown.contains("from a") && shown.contains("from b"),
+        "{shown}"
+    );
+    assert!(!shown.contains("earlier"), "{shown}");
+}
+
+/// Escape sequences of a service are shown to whoever reads its log, not executed.
+#[test]
+fn escapes_in_a_log_are_shown_not_executed() {
+    let mut world = World::new();
+    world.child("a", &["print-hex=1b5b324a6861636b65640a", "sleep"], "");
+    world.start_ready();
+    world.wait_log("a", |line| line.contains("hacked"));
+    let shown = world.ctl(&["logs", "a"]).ok().stdout;
+    assert!(shown.contains("hacked"));
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}
+
+/// An unprivileged service can reopen `/dev/stdout`, as nginx does.
+#[test]
+fn dev_stdout_can_be_reopened() {
+    let mut world = World::new();
+    let user = if nix::unistd::geteuid().is_root() {
+        "user = \"nobody\"\n"
+    } else {
+        ""
+    };
+    let shell = "echo reopened > /dev/stdout && echo told > /dev/stderr";
+    world.service(
+        "a",
+        &format!("command = [\"/bin/sh\", \"-c\", \"{shell}\"]\ntype = \"oneshot\"\n{user}"),
+    );
+    world.start_ready();
+    assert_eq!(
+        world.status().state("a"),
+        "completed",
+        "{:?}",
+        world.log("a")
+    );
+    world.wait_log("a", |line| line == "reopened");
+    world.wait_log("a", |line| line == "told");
+}

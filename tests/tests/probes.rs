@@ -1,0 +1,133 @@
+//! Liveness restarts, health tells.
+
+use mattervisor_tests::{StatusExt, World, eventually, free_port, stamps};
+
+/// A `testchild` that answers HTTP with the status in the file, and a probe of it.
+fn probed(world: &World, name: &str, table: &str, more: &str) {
+    let port = free_port();
+    let answer = world.file(&format!("{name}.answer"));
+    std::fs::write(&answer, "200").unwrap_or_else(|error| panic!("{answer}: {error}"));
+    let verbs = [
+        format!("file={}", world.file(name)),
+        format!("http={port}:@{answer}:"),
+    ];
+    let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
+    let probe = format!(
+        "[{table}]\nhttp = \"http://127.0.0.1:{port}/\"\nstatus = [200]\ninterval = \"50ms\"\nfailures = 3\n"
+    );
+    world.child(name, &verbs, &format!("{probe}{more}"));
+}
+
+/// Behaviour 36: so many failures in a row restart, fewer do nothing, a success begins anew.
+#[test]
+fn b36_liveness_restarts_after_failures_in_a_row() {
+    let mut world = World::new();
+    probed(&world, "a", "liveness", "");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    std::fs::write(world.path("a.answer"), "500").unwrap();
+    world.wait_for("a is restarted", |status| status.service("a").restarts >= 1);
+    std::fs::write(world.path("a.answer"), "200").unwrap();
+    let status = world.wait_reborn("a", pid);
+    let reason = format!("{:?}", status.service("a").last_exit);
+    assert!(!reason.contains("None"), "{reason}");
+}
+
+/// A failing health probe is shown as degraded; nothing is restarted, and it recovers by itself.
+#[test]
+fn health_is_shown_and_restarts_nothing() {
+    let mut world = World::new();
+    probed(&world, "a", "health", "");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    world.wait_for("a is healthy", |status| {
+        status.service("a").healthy == Some(true)
+    });
+    std::fs::write(world.path("a.answer"), "500").unwrap();
+    let status = world.wait_for("a is degraded", |status| {
+        status.service("a").healthy == Some(false)
+    });
+    assert!(status.ready("a"), "degraded is still up");
+    std::fs::write(world.path("a.answer"), "200").unwrap();
+    let status = world.wait_for("a is healthy again", |status| {
+        status.service("a").healthy == Some(true)
+    });
+    assert_eq!(status.pid("a"), pid);
+    assert_eq!(status.service("a").restarts, 0);
+}
+
+/// Behaviour 37: a liveness failure during the pause before a restart restarts nothing twice.
+#[test]
+fn b37_a_failing_check_during_backoff_does_not_restart_twice() {
+    let mut world = World::new();
+    let policy = "[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    probed(&world, "a", "liveness", policy);
+    world.child("while", &["delay=600"], "type = \"oneshot\"");
+    world.start_ready();
+    world.ctl(&["stop", "while"]).ok();
+    std::fs::write(world.path("a.answer"), "500").unwrap();
+    world.wait_state("a", "backoff");
+    let starts = stamps(&world.path("a")).len();
+    world.ctl(&["start", "while"]).ok();
+    assert_eq!(stamps(&world.path("a")).len(), starts);
+    assert_eq!(world.status().state("a"), "backoff");
+}
+
+/// Behaviour 38: failures are counted from zero for each run.
+#[test]
+fn b38_failures_are_counted_anew_for_each_run() {
+    let mut world = World::new();
+    let policy = "[restart]\ndelay = \"1ms\"\nmax_delay = \"1ms\"";
+    probed(&world, "a", "liveness", policy);
+    world.start_ready();
+    std::fs::write(world.path("a.answer"), "500").unwrap();
+    world.wait_for("three restarts", |status| status.service("a").restarts >= 3);
+    let starts = stamps(&world.path("a"));
+    for two in starts.windows(2).skip(1) {
+        let lived = two[1].at_ns - two[0].at_ns;
+        // Three failures with two pauses of 50 ms between them, at least.
+        assert!(
+            lived >= 100_000_000,
+            "a run lived only {} ms: {starts:?}",
+            lived / 1_000_000
+        );
+    }
+}
+
+/// An exec probe that hangs is killed with all it has made, and the next one comes.
+#[test]
+fn a_hanging_exec_probe_is_killed_with_its_tree() {
+    let mut world = World::new();
+    let (probe, left) = (world.file("probe"), world.file("left"));
+    let command = mattervisor_tests::child_command(
+        world.root(),
+        &[
+            &format!("file={probe}"),
+            &format!("child={left}"),
+            "ignore-term",
+            "sleep",
+        ],
+    );
+    let command = command.trim_start_matches("command").trim();
+    let ask = format!(
+        "[health]\nexec {command}\ninterval = \"50ms\"\nattempt_timeout = \"200ms\"\nfailures = 2"
+    );
+    world.child("a", &["sleep"], &ask);
+    world.start_ready();
+    world.wait_for("a is degraded", |status| {
+        status.service("a").healthy == Some(false)
+    });
+    let probes = stamps(probe.as_ref());
+    assert!(probes.len() >= 2);
+    for two in probes.windows(2) {
+        assert!(
+            two[1].at_ns - two[0].at_ns >= 200_000_000,
+            "probes overlap: {probes:?}"
+        );
+    }
+    let first: i32 = mattervisor_tests::lines(left.as_ref())[0].parse().unwrap();
+    eventually("the probe's child is gone", || {
+        (!mattervisor_tests::alive(first)).then_some(())
+    });
+    assert!(world.status().ready("a"));
+}

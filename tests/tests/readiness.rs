@@ -1,0 +1,183 @@
+//! When a service is ready, who may say so, and how long one waits.
+
+use std::time::Duration;
+
+use mattervisor_tests::{StatusExt, World, free_port};
+
+/// Behaviour 15: not ready in time: stopped, and told as a timeout.
+#[test]
+fn b15_start_timeout_stops_the_process_and_says_so() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["sleep"],
+        "[ready]\nnotify = true\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"",
+    );
+    world.start_ready();
+    let status = world.status();
+    let service = status.service("a");
+    assert_eq!((service.state.as_str(), service.pid), ("failed", None));
+    let reason = service.reason.clone().unwrap_or_default();
+    assert!(
+        reason.contains("ready") || reason.contains("time"),
+        "{reason}"
+    );
+}
+
+/// Behaviour 19: what another service's process says on a notify socket is not believed; what a
+/// child of the service itself says is.
+#[test]
+fn b19_messages_from_other_services_are_rejected() {
+    let mut world = World::new();
+    let socket = world.file("socket");
+    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+    world.child("honest", &["notify-from-child=READY=1", "sleep"], ready);
+    world.child(
+        "victim",
+        &[&format!("write={socket}:$NOTIFY_SOCKET"), "sleep"],
+        ready,
+    );
+    let verbs = [
+        &format!("wait-file={socket}"),
+        &format!("notify-to={socket}:READY=1"),
+        &format!("notify-to={socket}:MAINPID=1"),
+        "print=lied",
+        "sleep",
+    ];
+    world.child("liar", &verbs.map(|verb| verb as &str), "");
+    world.start();
+    world.wait_log("liar", |line| line == "lied");
+    let status = world.wait_state("honest", "running");
+    assert!(status.ready("honest"));
+    // Whatever was sent before this change has been seen by now.
+    world.ctl(&["restart", "liar"]).ok();
+    let status = world.status();
+    assert_eq!(status.state("victim"), "starting", "{status:#?}");
+    assert!(!status.ready("victim"));
+}
+
+/// Behaviour 20: `EXTEND_TIMEOUT_USEC` prolongs the start.
+#[test]
+fn b20_extend_timeout_prolongs_the_start() {
+    let mut world = World::new();
+    let verbs = [
+        "notify=EXTEND_TIMEOUT_USEC=20000000",
+        "notify-after=900:READY=1",
+        "sleep",
+    ];
+    world.child(
+        "asks",
+        &verbs,
+        "[ready]\nnotify = true\ntimeout = \"400ms\"",
+    );
+    world.start();
+    let status = world.wait_state("asks", "running");
+    assert_eq!(status.service("asks").restarts, 0);
+    assert!(status.ready("asks"));
+}
+
+/// Behaviour 18: READY after RELOADING ends the reload; an end while reloading is an end.
+#[test]
+fn b18_reload_lasts_until_ready_and_an_exit_does_not_leave_it_reloading() {
+    let mut world = World::new();
+    let reload = "[ready]\nnotify = true\ntimeout = \"5s\"\n[reload]\nsignal = \"HUP\"\n";
+    let verbs = [
+        "notify-on-hup=RELOADING=1",
+        "notify-on-hup=READY=1",
+        "on-hup=reread",
+        "notify=READY=1",
+        "sleep",
+    ];
+    world.child("good", &verbs, reload);
+    world.child(
+        "dies",
+        &["trap=HUP:3", "notify=READY=1", "sleep"],
+        &format!("{reload}[restart]\npolicy = \"never\""),
+    );
+    world.start_ready();
+    let pid = world.status().pid("good");
+    world.ctl(&["reload", "good"]).ok();
+    assert_eq!(world.status().state("good"), "running");
+    assert_eq!(world.status().pid("good"), pid);
+    assert!(world.log("good").iter().any(|line| line == "reread"));
+    assert_eq!(world.ctl(&["reload", "dies"]).code, 1);
+    assert_eq!(world.status().state("dies"), "failed");
+}
+
+/// READY of an earlier run does not make a later one ready.
+#[test]
+fn readiness_is_each_runs_own() {
+    let mut world = World::new();
+    let quiet = world.file("quiet");
+    let verbs = [&format!("shift-exit={quiet}:0"), "notify=READY=1", "sleep"];
+    world.child(
+        "a",
+        &verbs,
+        "[ready]\nnotify = true\ntimeout = \"1m\"\n[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"",
+    );
+    world.start_ready();
+    std::fs::write(&quiet, "").unwrap();
+    let told = world.ctl(&["restart", "a"]);
+    assert_ne!(told.code, 0, "{told:#?}");
+    assert!(!world.status().ready("a"));
+}
+
+/// A service is ready by http, tcp or a command when these say so.
+#[test]
+fn http_tcp_and_exec_make_ready() {
+    let mut world = World::new();
+    let (web, plain) = (free_port(), free_port());
+    let (answer, flag) = (world.file("answer"), world.file("flag"));
+    let fast = "interval = \"50ms\"\ntimeout = \"1m\"";
+    world.child(
+        "http",
+        &[&format!("http={web}:@{answer}:all is well")],
+        &format!(
+            "[ready]\nhttp = \"http://127.0.0.1:{web}/up\"\nstatus = [200]\nbody = \"well\"\n{fast}"
+        ),
+    );
+    world.child(
+        "tcp",
+        &["delay=200", &format!("listen={plain}")],
+        &format!("[ready]\ntcp = \"127.0.0.1:{plain}\"\n{fast}"),
+    );
+    world.child(
+        "exec",
+        &["sleep"],
+        &format!("[ready]\nexec = [\"/usr/bin/test\", \"-e\", \"{flag}\"]\n{fast}"),
+    );
+    world.start();
+    world.wait_for("tcp is ready", |status| status.ready("tcp"));
+    let status = world.status();
+    assert!(
+        !status.ready("http") && !status.ready("exec"),
+        "{status:#?}"
+    );
+    std::fs::write(answer, "200").unwrap();
+    world.wait_for("http is ready", |status| status.ready("http"));
+    assert!(!world.status().ready("exec"));
+    std::fs::write(flag, "").unwrap();
+    world.wait_for("exec is ready", |status| status.ready("exec"));
+}
+
+/// `ctl wait` waits, and gives up when told.
+#[test]
+fn ctl_wait_waits_and_gives_up() {
+    let mut world = World::new();
+    let go = world.file("go");
+    let ready = "[ready]\nnotify = true\ntimeout = \"1m\"";
+    world.child(
+        "a",
+        &[&format!("wait-file={go}"), "notify=READY=1", "sleep"],
+        ready,
+    );
+    world.start();
+    world.wait_state("a", "starting");
+    let gave_up = world
+        .ctl(&["wait", "a", "--timeout", "200ms"])
+        .expect_code(7);
+    assert!(gave_up.took >= Duration::from_millis(200));
+    std::fs::write(go, "").unwrap();
+    world.ctl(&["wait", "a", "--timeout", "20s"]).ok();
+    assert!(world.status().ready("a"));
+}

@@ -1,0 +1,190 @@
+//! A changed configuration is applied by difference.
+
+use mattervisor_tests::{StatusExt, World, stamps};
+use nix::sys::signal::Signal;
+
+/// Behaviour 39: what did not change keeps its process; what changed restarts, what is gone stops,
+/// what is new starts.
+#[test]
+fn b39_unchanged_keep_their_pid_changed_restart_removed_stop_added_start() {
+    let mut world = World::new();
+    for name in ["same", "changed", "removed", "policy"] {
+        world.child(name, &["sleep"], "");
+    }
+    world.start_ready();
+    let before = world.status();
+    world.child("changed", &["sleep"], "[env]\nNEW = \"1\"");
+    world.child("policy", &["sleep"], "[restart]\ndelay = \"7s\"");
+    world.child("added", &["sleep"], "");
+    world.without("removed");
+    world.ctl(&["reconfigure"]).ok();
+    let after = world.wait_for("the new plan runs", |status| {
+        status
+            .services
+            .iter()
+            .any(|service| service.name == "added" && service.ready)
+            && status
+                .services
+                .iter()
+                .all(|service| service.name != "removed")
+            && status.ready("changed")
+    });
+    assert_eq!(after.pid("same"), before.pid("same"));
+    assert_eq!(
+        after.pid("policy"),
+        before.pid("policy"),
+        "a change of policy needs no restart"
+    );
+    assert_ne!(after.pid("changed"), before.pid("changed"));
+    assert!(!mattervisor_tests::alive(before.pid("removed")));
+}
+
+/// Behaviour 40: a configuration that does not check changes nothing, and the fault is named with
+/// file, line and the nearest right name.
+#[test]
+fn b40_a_bad_file_changes_nothing_and_names_the_fault() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    let before = world.status();
+    world.child("a", &["sleep"], "[env]\nNEW = \"1\"");
+    world.child(
+        "b",
+        &["sleep"],
+        "[restart]\npolcy = \"never\"\n[stop]\nsignal = \"TREM\"",
+    );
+    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    for word in ["b.toml", "polcy", "policy", "TREM", "TERM"] {
+        assert!(told.both().contains(word), "no {word} in {}", told.both());
+    }
+    let after = world.status();
+    assert_eq!(
+        (after.pid("a"), after.pid("b")),
+        (before.pid("a"), before.pid("b"))
+    );
+}
+
+/// At boot a configuration that does not check is refused aloud, and the last good one runs.
+#[test]
+fn at_boot_the_last_good_plan_runs() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    assert_eq!(world.stop(), 0);
+    world.service("a", "comand = [\"x\"]\n");
+    world.start();
+    let status = world.wait_for("the last good plan runs", |status| {
+        status
+            .services
+            .iter()
+            .any(|service| service.name == "a" && service.ready)
+    });
+    assert!(
+        !status.supervisor.warnings.is_empty(),
+        "{:?}",
+        status.supervisor
+    );
+}
+
+/// SIGHUP to the daemon does what `ctl reconfigure` does, and no service sees it.
+#[test]
+fn sighup_applies_the_configuration() {
+    let mut world = World::new();
+    world.child("a", &["on-hup=hup", "sleep"], "");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    world.child("b", &["sleep"], "");
+    world.signal(Signal::SIGHUP);
+    let status = world.wait_for("b runs", |status| {
+        status
+            .services
+            .iter()
+            .any(|service| service.name == "b" && service.ready)
+    });
+    assert_eq!(status.pid("a"), pid);
+    assert!(!world.log("a").iter().any(|line| line == "hup"));
+}
+
+/// Behaviour 46: `%` and `$` pass through as they are, what the site file says wins, and a key that
+/// is removed is gone at the next start.
+#[test]
+fn b46_environment_is_literal_and_a_removed_key_vanishes() {
+    let mut world = World::new();
+    world.env("LEAKED", "from outside");
+    let more = "[settings]\nword = { type = \"string\", default = \"plain\", env = \"WORD\" }\n\
+                [env]\nODD = '%d $HOME ${X} \"q\"'\nGOES = \"soon\"\n";
+    world.child("a", &["env", "sleep"], more);
+    world.site("a.word = \"from the setting\"\na.env = { SITE = \"%(x)s\", EMPTY = \"\" }\n");
+    world.start_ready();
+    world.wait_log("a", |line| line == "env-end");
+    let log = world.log("a");
+    let has = |line: &str| log.iter().any(|have| have == line);
+    assert!(has("ODD=%d $HOME ${X} \"q\""), "{log:#?}");
+    assert!(
+        has("SITE=%(x)s") && has("EMPTY=") && has("WORD=from the setting") && has("GOES=soon"),
+        "{log:#?}"
+    );
+    assert!(log.iter().any(|line| line.starts_with("PATH=")));
+    assert!(
+        !log.iter().any(|line| line.starts_with("LEAKED=")),
+        "nothing comes unasked: {log:#?}"
+    );
+    world.child(
+        "a",
+        &["env", "print=second", "sleep"],
+        &more.replace("GOES = \"soon\"\n", ""),
+    );
+    world.ctl(&["reconfigure"]).ok();
+    world.wait_log("a", |line| line == "second");
+    let log = world.log("a");
+    let cut = log.iter().position(|line| line == "env-end").unwrap();
+    assert!(
+        !log[cut + 1..].iter().any(|line| line.starts_with("GOES=")),
+        "{log:#?}"
+    );
+}
+
+/// A rendered file is checked before it replaces the old one, and reloads where it can.
+#[test]
+fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
+    let mut world = World::new();
+    let (target, starts) = (world.file("out.conf"), world.file("starts"));
+    let more = format!(
+        "[settings]\nword = {{ type = \"string\", default = \"fine\" }}\n[reload]\nsignal = \"HUP\"\n\
+         [[files]]\npath = \"{target}\"\ntemplate = \"a.j2\"\n\
+         validate = [\"/bin/grep\", \"-q\", \"fine\", \"{{{{ candidate }}}}\"]\non_change = \"reload\"\n"
+    );
+    std::fs::write(
+        world.path("etc/mattervisor/services.d/a.j2"),
+        "word: {{ word }}\n",
+    )
+    .unwrap();
+    world.child(
+        "a",
+        &[
+            &format!("file={starts}"),
+            "on-hup=reread",
+            "print=up",
+            "sleep",
+        ],
+        &more,
+    );
+    world.start_ready();
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "word: fine\n");
+    world.wait_log("a", |line| line == "up");
+    world.site("a.word = \"fine too\"\n");
+    world.ctl(&["reconfigure"]).ok();
+    world.wait_log("a", |line| line == "reread");
+    assert_eq!(
+        std::fs::read_to_string(&target).unwrap(),
+        "word: fine too\n"
+    );
+    world.site("a.word = \"bad\"\n");
+    assert_eq!(world.ctl(&["reconfigure"]).code, 1);
+    assert_eq!(
+        std::fs::read_to_string(&target).unwrap(),
+        "word: fine too\n"
+    );
+    assert_eq!(stamps(starts.as_ref()).len(), 1);
+}

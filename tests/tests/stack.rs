@@ -1,0 +1,258 @@
+//! The whole: the shipped catalogue with a real `PostgreSQL`, nginx, and the stand-in Mattermost.
+
+use std::{
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use mattervisor_tests::{
+    StatusExt, World, binary, eventually, free_port, http_get, kill, need, nginx, postgres, run,
+};
+use nix::sys::signal::Signal;
+
+/// A stack that may take its time: initdb alone needs seconds on a busy machine.
+const START: Duration = Duration::from_secs(120);
+
+/// A stack on a root of its own.
+struct Stack {
+    world: World,
+    nginx_port: u16,
+    mattermost_port: u16,
+    bin: PathBuf,
+}
+
+impl Stack {
+    fn new(bin: PathBuf, environment: &str) -> Self {
+        let mut world = World::new();
+        let (nginx_port, mattermost_port) = (free_port(), free_port());
+        let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
+        let install = world.path("opt/bin");
+        std::fs::create_dir_all(&install).expect("a directory can be made");
+        // Copied, since the service's account may not be able to enter the build directory.
+        std::fs::copy(binary("mattermost"), install.join("mattermost"))
+            .expect("the stand-in can be copied");
+        world.use_catalog(&catalog);
+        let root = world.root().display().to_string();
+        let nobody = if nix::unistd::geteuid().is_root() {
+            "mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\nnginx.username = \"nobody\"\nnginx.group = \"nogroup\"\n"
+        } else {
+            ""
+        };
+        world.site(&format!(
+            "mattermost_external_url = \"http://127.0.0.1:{nginx_port}\"\n\
+             mattermost.install_dir = \"{root}/opt\"\n\
+             mattermost.service_port = {mattermost_port}\n\
+             mattermost.env = {{ {environment} }}\n\
+             nginx.listen_addresses = [\"127.0.0.1\"]\n\
+             nginx.worker_processes = \"1\"\n\
+             postgresql.shared_buffers = \"16MB\"\npostgresql.max_connections = 40\n{nobody}"
+        ));
+        Self {
+            world,
+            nginx_port,
+            mattermost_port,
+            bin,
+        }
+    }
+
+    fn start(&mut self) -> &mut Self {
+        self.world.start();
+        self.world
+            .wait_for_within(START, "the stack is ready", |status| {
+                ["postgresql", "mattermost", "nginx"]
+                    .iter()
+                    .all(|name| status.ready(name))
+            });
+        self
+    }
+
+    /// Status of the page, through nginx.
+    fn page(&self) -> Option<u16> {
+        http_get(self.nginx_port, "/").map(|(status, _)| status)
+    }
+
+    fn recovers(&self) {
+        eventually("the page is there again", || {
+            (self.page() == Some(200)).then_some(())
+        });
+    }
+
+    /// One value out of the database, asked as its superuser.
+    fn sql(&self, query: &str) -> String {
+        let socket = self.world.path("run/mattervisor/postgresql");
+        let mut command = std::process::Command::new("setpriv");
+        if nix::unistd::geteuid().is_root() {
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        } else {
+            command.arg("--inh-caps=-all");
+        }
+        command.arg(self.bin.join("psql")).arg("-h").arg(socket);
+        command.args([
+            "-U",
+            "postgres",
+            "-d",
+            "mattermost_production",
+            "-Atc",
+            query,
+        ]);
+        run(&mut command).ok().stdout.trim().to_owned()
+    }
+}
+
+/// From nothing to the page, in the right order, and down again without a trace.
+#[test]
+fn the_stack_comes_up_and_goes_down() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let (code, body) = http_get(stack.nginx_port, "/").unwrap();
+    assert_eq!(code, 200);
+    assert!(body.contains("Mattermost"), "{body}");
+    assert_eq!(stack.sql("select count(*) from standin_starts"), "1");
+    let (_, headers) = http_get(stack.nginx_port, "/api/v4/echo-headers").unwrap();
+    assert!(headers.to_lowercase().contains("x-forwarded"), "{headers}");
+    let status = stack.world.status();
+    assert_eq!(status.state("mattermost-database"), "completed");
+    assert_eq!(status.state("postgresql-setup"), "completed");
+    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
+    assert_eq!(stack.world.leftovers(), Vec::<String>::new());
+    stack.start();
+    assert_eq!(stack.sql("select count(*) from standin_starts"), "2");
+}
+
+/// Kill -9 of each: it comes back, the others are not bounced, the page recovers by itself.
+#[test]
+fn kill_9_of_each_comes_back_and_bounces_nobody() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    for name in ["mattermost", "nginx", "postgresql"] {
+        let before = stack.world.status();
+        kill(before.pid(name), Signal::SIGKILL);
+        let after = stack.world.wait_reborn(name, before.pid(name));
+        for other in ["mattermost", "nginx", "postgresql"]
+            .into_iter()
+            .filter(|other| *other != name)
+        {
+            assert_eq!(
+                after.pid(other),
+                before.pid(other),
+                "{other} was bounced by {name}"
+            );
+        }
+        assert_eq!(
+            after.service(name).restarts,
+            before.service(name).restarts + 1
+        );
+        assert_eq!(
+            after
+                .service(name)
+                .last_exit
+                .as_ref()
+                .unwrap()
+                .signal
+                .as_deref(),
+            Some("KILL")
+        );
+        stack.recovers();
+    }
+    let before = stack.world.status();
+    let backend: i32 = stack
+        .sql("select pid from pg_stat_activity where backend_type = 'checkpointer'")
+        .parse()
+        .unwrap();
+    kill(backend, Signal::SIGKILL);
+    eventually("PostgreSQL has recovered", || {
+        let (status, _) = http_get(
+            stack.mattermost_port,
+            "/api/v4/system/ping?get_server_status=true",
+        )?;
+        (status == 200 && stack.world.status().ready("postgresql")).then_some(())
+    });
+    assert_eq!(
+        stack.world.status().pid("mattermost"),
+        before.pid("mattermost")
+    );
+}
+
+/// `ctl stop postgresql` stops Mattermost first; it comes back with it. nginx stays, and says 502.
+#[test]
+fn stopping_postgresql_stops_mattermost_first() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let before = stack.world.status();
+    stack.world.ctl(&["stop", "postgresql"]).ok();
+    let status = stack.world.status();
+    assert_eq!(status.state("postgresql"), "stopped");
+    assert_eq!(status.state("mattermost"), "waiting");
+    assert_eq!(
+        status
+            .service("mattermost")
+            .last_exit
+            .as_ref()
+            .unwrap()
+            .code,
+        Some(0),
+        "it was stopped in good order"
+    );
+    assert_eq!(status.pid("nginx"), before.pid("nginx"));
+    assert_eq!(stack.page(), Some(502));
+    stack.world.ctl(&["start", "postgresql"]).ok();
+    stack
+        .world
+        .wait_for("Mattermost comes back", |status| status.ready("mattermost"));
+    stack.recovers();
+}
+
+/// Mattermost that goes unhealthy is shown as degraded and left alone.
+#[test]
+fn a_lost_database_is_degraded_not_restarted() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mood = tempfile::NamedTempFile::new().unwrap();
+    let path = mood.path().display().to_string();
+    std::fs::set_permissions(
+        mood.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .unwrap();
+    let mut stack = Stack::new(
+        bin,
+        &format!("STANDIN_STOP_MS = \"100\", STANDIN_MOOD_FILE = \"{path}\""),
+    );
+    stack
+        .world
+        .service("mattermost", "[health]\ninterval = \"100ms\"\n");
+    stack.start();
+    let pid = stack.world.status().pid("mattermost");
+    stack.world.wait_for("it is healthy", |status| {
+        status.service("mattermost").healthy == Some(true)
+    });
+    std::fs::write(&path, "unhealthy").unwrap();
+    stack.world.wait_for("it is degraded", |status| {
+        status.service("mattermost").healthy == Some(false)
+    });
+    std::fs::write(&path, "").unwrap();
+    let status = stack.world.wait_for("it is healthy again", |status| {
+        status.service("mattermost").healthy == Some(true)
+    });
+    assert_eq!(status.pid("mattermost"), pid);
+}
+
+/// A stack whose programs lie behind a symlink, as distributions do it, is no trouble.
+#[test]
+fn an_install_directory_may_be_a_symlink() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let real = stack.world.path("opt-11.6");
+    std::fs::rename(stack.world.path("opt"), &real).unwrap();
+    symlink(&real, stack.world.path("opt")).unwrap();
+    stack.start();
+    assert_eq!(stack.page(), Some(200));
+}

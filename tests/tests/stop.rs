@@ -1,0 +1,125 @@
+//! How services are asked to end, and made to.
+
+use std::time::Duration;
+
+use mattervisor_tests::{StatusExt, World, alive, kill};
+use nix::sys::signal::Signal;
+
+/// Behaviour 22: a stop that is not obeyed ends in SIGKILL, has succeeded, and says so.
+#[test]
+fn b22_stop_timeout_escalates_to_sigkill_and_says_so() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["ignore-term", "print=ignoring", "sleep"],
+        "[stop]\ntimeout = \"300ms\"",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "ignoring");
+    let pid = world.status().pid("a");
+    let told = world.ctl(&["stop", "a"]).ok();
+    assert!(told.both().contains("KILL"), "{told:#?}");
+    assert!(told.took >= Duration::from_millis(300));
+    assert!(!alive(pid));
+    let status = world.status();
+    assert_eq!(status.state("a"), "stopped");
+    assert_eq!(
+        status
+            .service("a")
+            .last_exit
+            .as_ref()
+            .unwrap()
+            .signal
+            .as_deref(),
+        Some("KILL")
+    );
+}
+
+/// Behaviour 23: every stop signal that a service may name is the one that it gets.
+#[test]
+fn b23_custom_stop_signals() {
+    let mut world = World::new();
+    let names = ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH"];
+    for (code, name) in (40..).zip(names) {
+        let verbs = [&format!("trap={name}:{code}"), "print=set", "sleep"];
+        world.child(
+            &name.to_lowercase(),
+            &verbs,
+            &format!("[stop]\nsignal = \"{name}\"\ntimeout = \"5s\""),
+        );
+    }
+    world.start_ready();
+    for name in names {
+        world.wait_log(&name.to_lowercase(), |line| line == "set");
+    }
+    world.ctl(&["stop"]).ok();
+    let status = world.status();
+    for (code, name) in (40..).zip(names) {
+        let exit = status
+            .service(&name.to_lowercase())
+            .last_exit
+            .clone()
+            .unwrap();
+        assert_eq!(exit.code, Some(code), "{name}: {exit:?}");
+    }
+}
+
+/// Behaviour 24: the time until SIGKILL is each service's own.
+#[test]
+fn b24_the_kill_delay_is_per_service() {
+    let mut world = World::new();
+    world.child(
+        "short",
+        &["ignore-term", "print=set", "sleep"],
+        "[stop]\ntimeout = \"100ms\"",
+    );
+    world.child(
+        "long",
+        &["ignore-term", "print=set", "sleep"],
+        "[stop]\ntimeout = \"2s\"",
+    );
+    world.start_ready();
+    for name in ["short", "long"] {
+        world.wait_log(name, |line| line == "set");
+    }
+    let short = world.ctl(&["stop", "short"]).ok().took;
+    let long = world.ctl(&["stop", "long"]).ok().took;
+    assert!(short < Duration::from_secs(2), "{short:?}");
+    assert!(long >= Duration::from_secs(2), "{long:?}");
+}
+
+/// A paused process sees its stop signal.
+#[test]
+fn a_paused_service_stops_by_its_signal() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["trap-term=0", "print=set", "sleep"],
+        "[stop]\ntimeout = \"30s\"",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "set");
+    kill(world.status().pid("a"), Signal::SIGSTOP);
+    let told = world.ctl(&["stop", "a"]).ok();
+    assert!(told.took < Duration::from_secs(10), "{told:#?}");
+    assert_eq!(
+        world.status().service("a").last_exit.as_ref().unwrap().code,
+        Some(0)
+    );
+}
+
+/// Several names and patterns are acted on together.
+#[test]
+fn several_names_and_globs_are_one_stop() {
+    let mut world = World::new();
+    for name in ["web1", "web2", "db", "other"] {
+        world.child(name, &["sleep"], "");
+    }
+    world.start_ready();
+    world.ctl(&["stop", "web*", "db"]).ok();
+    let status = world.status();
+    for name in ["web1", "web2", "db"] {
+        assert_eq!(status.state(name), "stopped");
+    }
+    assert_eq!(status.state("other"), "running");
+}

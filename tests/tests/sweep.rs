@@ -1,0 +1,150 @@
+//! Nothing of a service outlives it.
+
+use mattervisor_tests::{StatusExt, World, alive, children, eventually, kill, lines, status_field};
+use nix::sys::signal::Signal;
+
+/// The pids that `testchild` has noted; waits until there are so many.
+fn noted(world: &World, file: &str, count: usize) -> Vec<i32> {
+    eventually("the left processes are noted", || {
+        let pids: Vec<i32> = lines(&world.path(file))
+            .iter()
+            .filter_map(|line| line.parse().ok())
+            .collect();
+        (pids.len() >= count).then_some(pids)
+    })
+}
+
+fn assert_gone(pids: &[i32]) {
+    for pid in pids {
+        eventually(&format!("{pid} is gone"), || (!alive(*pid)).then_some(()));
+    }
+}
+
+/// Behaviour 25: a child in the same group dies with its service, also one that ignores SIGTERM.
+#[test]
+fn b25_grandchildren_in_the_same_group_die_with_the_stop() {
+    let mut world = World::new();
+    let left = world.file("left");
+    world.child(
+        "a",
+        &[
+            &format!("child={left}"),
+            &format!("stubborn-child={left}"),
+            "sleep",
+        ],
+        "",
+    );
+    world.start_ready();
+    let pids = noted(&world, "left", 2);
+    world.ctl(&["stop", "a"]).ok();
+    for pid in &pids {
+        assert!(!alive(*pid), "{pid} lives after `ctl stop` has returned");
+    }
+}
+
+/// Behaviour 26: what has gone into a session of its own, or daemonised, dies too.
+#[test]
+fn b26_setsid_and_double_forked_grandchildren_die_too() {
+    let mut world = World::new();
+    let left = world.file("left");
+    let verbs = [
+        format!("setsid-child={left}"),
+        format!("double-fork-keep-log={left}"),
+        format!("double-fork={left}"),
+        "sleep".to_owned(),
+    ];
+    let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
+    world.child("a", &verbs, "");
+    world.start_ready();
+    let pids = noted(&world, "left", 3);
+    world.ctl(&["stop", "a"]).ok();
+    for pid in &pids {
+        assert!(!alive(*pid), "{pid} lives after `ctl stop` has returned");
+    }
+}
+
+/// A crash of the main process is followed by the same sweep, before the next run.
+#[test]
+fn a_crash_is_swept_before_the_next_run() {
+    let mut world = World::new();
+    let left = world.file("left");
+    world.child(
+        "a",
+        &[
+            &format!("setsid-child={left}"),
+            &format!("stubborn-child={left}"),
+            "sleep",
+        ],
+        "",
+    );
+    world.start_ready();
+    let first = noted(&world, "left", 2);
+    let pid = world.status().pid("a");
+    kill(pid, Signal::SIGKILL);
+    world.wait_reborn("a", pid);
+    for old in &first[..2] {
+        assert!(
+            !alive(*old),
+            "{old} of the first run lives beside the second"
+        );
+    }
+    assert!(world.status().ready("a"));
+}
+
+/// Behaviour 27: a grandchild that holds stdout does not delay the news of the exit.
+#[test]
+fn b27_a_grandchild_that_holds_stdout_does_not_delay_the_exit() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["hold-pipe=600", "print=leaving", "exit=5"],
+        "[restart]\npolicy = \"never\"",
+    );
+    world.start_ready();
+    let status = world.wait_state("a", "failed");
+    assert_eq!(
+        status.service("a").last_exit.as_ref().unwrap().code,
+        Some(5)
+    );
+    assert_eq!(world.log("a").last().map(String::as_str), Some("leaving"));
+}
+
+/// Behaviour 28: orphans are reaped; no zombies stay, not even under churn.
+#[test]
+fn b28_orphans_are_reaped() {
+    let mut world = World::new();
+    world.child("a", &["orphans=40", "print=left", "sleep"], "");
+    world.child(
+        "b",
+        &["orphans=20", "exit=1"],
+        "[restart]\ndelay = \"5ms\"\nmax_delay = \"5ms\"",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "left");
+    world.wait_for("churn", |status| status.service("b").restarts > 5);
+    world.ctl(&["stop", "b"]).ok();
+    let keeper = world.keeper_pid();
+    eventually("no zombie is left", || {
+        let zombie =
+            |pid: &i32| status_field(*pid, "State").is_some_and(|state| state.starts_with('Z'));
+        (!children(keeper).iter().any(zombie)).then_some(())
+    });
+}
+
+/// A service that ends by itself leaves nothing either.
+#[test]
+fn what_a_oneshot_leaves_is_swept() {
+    let mut world = World::new();
+    let left = world.file("left");
+    world.child(
+        "once",
+        &[
+            &format!("setsid-child={left}"),
+            &format!("double-fork={left}"),
+        ],
+        "type = \"oneshot\"",
+    );
+    world.start_ready();
+    assert_eq!(world.status().state("once"), "completed");
+    assert_gone(&noted(&world, "left", 2));
+}
