@@ -499,9 +499,10 @@ fn reborn(old: &Rig) -> Rig {
     let mut rig = Rig::new();
     rig.now = old.now;
     for id in old.specs.keys() {
-        let record = serde_json::to_string(&old.engine.record(*id).unwrap()).unwrap();
+        let record =
+            serde_json::to_string(&old.engine.record(*id).expect("a record")).expect("a record");
         rig.engine
-            .restore(*id, serde_json::from_str(&record).unwrap());
+            .restore(*id, serde_json::from_str(&record).expect("a record"));
     }
     rig.specs = old.specs.clone();
     rig.procs = old.procs.clone();

@@ -102,29 +102,30 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
     Some(match (proc.role, proc.phase, what % 6) {
         (Role::Validator, ..) => Fact::Validated {
             run,
-            ok: !proc.killed && what % 4 != 0,
+            ok: !proc.killed && !what.is_multiple_of(4),
         },
         (Role::Reload(of), ..) => Fact::Reloaded {
             run: of,
-            ok: what % 2 == 0,
+            ok: what.is_multiple_of(2),
         },
         (Role::Main, Phase::Dead, _) => Fact::Swept { run, left: 0 },
         (Role::Main, Phase::Forking, 0) => Fact::SpawnFailed {
             run,
-            transient: what % 4 != 0,
+            transient: !what.is_multiple_of(4),
             reason: "exec".into(),
         },
-        (Role::Main, Phase::Forking, 1) => Fact::Exited { run, exit },
-        (Role::Main, Phase::Forking, _) => Fact::Spawned { run },
         (Role::Main, Phase::Alive, 0) => Fact::Ready { run },
         (Role::Main, Phase::Alive, 1) => Fact::Extend { run, ms: 30 },
-        (Role::Main, Phase::Alive, 2) => Fact::Exited { run, exit },
+        (Role::Main, Phase::Forking, 1) | (Role::Main, Phase::Alive, 2) => {
+            Fact::Exited { run, exit }
+        }
+        (Role::Main, Phase::Forking, _) => Fact::Spawned { run },
         (Role::Main, Phase::Alive, _) => {
             let (_, probe) = nth(&probes, who)?;
             Fact::Probed {
                 run,
                 probe: *probe,
-                ok: what % 2 == 0,
+                ok: what.is_multiple_of(2),
                 detail: String::new(),
             }
         }
@@ -135,23 +136,24 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
 fn rebirth(rig: &mut Rig) {
     let mut engine = Engine::new(7, RunId(1 + rig.engine.allocate_run().0));
     for id in rig.specs.keys() {
-        let record = serde_json::to_string(&rig.engine.record(*id).unwrap()).unwrap();
-        engine.restore(*id, serde_json::from_str(&record).unwrap());
+        let record = serde_json::to_string(&rig.engine.record(*id).expect("it is there"))
+            .expect("it is there");
+        engine.restore(*id, serde_json::from_str(&record).expect("it is there"));
     }
     let names: Vec<_> = rig
         .specs
         .keys()
-        .map(|it| rig.engine.view(*it).unwrap())
+        .map(|it| rig.engine.view(*it).expect("it is there"))
         .collect();
     rig.engine = engine;
     rig.probes.clear();
     rig.reborn = true;
     let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-    rig.apply(&specs, Shift::Keep).unwrap();
+    rig.apply(&specs, Shift::Keep).expect("it is there");
     let spawned = rig.last.iter().any(|it| matches!(it, Effect::Spawn { .. }));
     assert!(!spawned, "taking over starts nothing that was not due");
     for (was, id) in names.iter().zip(rig.specs.keys()) {
-        let now = rig.engine.view(*id).unwrap();
+        let now = rig.engine.view(*id).expect("it is there");
         assert_eq!(
             (now.goal, &now.hold, now.state.name()),
             (was.goal, &was.hold, was.state.name())
@@ -171,7 +173,7 @@ fn rebirth(rig: &mut Rig) {
 }
 
 fn play(rig: &mut Rig, step: &Step) {
-    let count = u32::try_from(rig.specs.len()).unwrap();
+    let count = u32::try_from(rig.specs.len()).expect("it is there");
     match step {
         Step::Start(n) => drop(rig.command(Command::Start(set(&[n % count])))),
         Step::Stop(n) => drop(rig.command(Command::Stop(set(&[n % count]), hold()))),
@@ -179,7 +181,8 @@ fn play(rig: &mut Rig, step: &Step) {
         Step::Reload(n) => drop(rig.command(Command::Reload(set(&[n % count])))),
         Step::Apply(n, how) => {
             let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-            let shift = nth(&[Shift::Keep, Shift::Reload, Shift::Restart], *how).unwrap();
+            let shift =
+                nth(&[Shift::Keep, Shift::Reload, Shift::Restart], *how).expect("it is there");
             let plan = (0..).zip(specs).map(|(at, spec)| {
                 (
                     id(at),
@@ -187,7 +190,7 @@ fn play(rig: &mut Rig, step: &Step) {
                     if at == n % count { shift } else { Shift::Keep },
                 )
             });
-            rig.apply_plan(plan.collect()).unwrap();
+            rig.apply_plan(plan.collect()).expect("it is there");
         }
         Step::Spawned(who) => {
             let forking: Vec<RunId> = rig
@@ -206,7 +209,7 @@ fn play(rig: &mut Rig, step: &Step) {
             }
         }
         Step::Fair(mood) => {
-            if let Some(fact) = rig.next_fact(nth(&MOODS, *mood).unwrap()) {
+            if let Some(fact) = rig.next_fact(nth(&MOODS, *mood).expect("it is there")) {
                 rig.fact(fact);
             }
         }

@@ -559,7 +559,8 @@ fn render(table: &Table) -> String {
                 effects[0] = "none";
             }
             let effects = effects.join(" or ");
-            text += &format!("| {} | {event} | {to} | {effects} |\n", LABELS[*from]);
+            let from = LABELS[*from];
+            text.extend(["| ", from, " | ", event, " | ", to, " | ", &effects, " |\n"]);
         }
     }
     text

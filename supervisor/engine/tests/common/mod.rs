@@ -1,11 +1,6 @@
 //! A little model world for the engine: processes that fork, live, die and are swept, and the
 //! rules that no engine may ever break, checked at every effect.
-#![allow(
-    dead_code,
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "each test binary uses a part of it"
-)]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -357,9 +352,8 @@ impl Rig {
 
     /// What requires a service is down before that is asked to stop.
     fn check_stop_order(&self, service: ServiceId) {
-        let cause = match self.state(service.0) {
-            State::Stopping { cause, .. } => cause,
-            _ => return,
+        let State::Stopping { cause, .. } = self.state(service.0) else {
+            return;
         };
         let bound = self
             .specs
