@@ -158,7 +158,11 @@ async fn outcome(context: &Context, change: &Change, heard: &Heard<'_>) -> Resul
             Some(outcome) if outcome.finished || !context.wait => return Ok(outcome),
             Some(outcome) => {
                 heard.accepted.set(true);
-                for result in outcome.results {
+                for result in outcome
+                    .results
+                    .into_iter()
+                    .filter(|it| !it.state.is_empty())
+                {
                     heard.state(result.service, result.state, &result.detail);
                 }
                 sleep(ASK_PAUSE).await;

@@ -25,6 +25,8 @@ Exit codes:
 const ROOT_HELP: &str = "Directory that stands before etc/mattervisor, run/mattervisor and the \
     others [env: MATTERVISOR_ROOT] [default: /]";
 
+const CATALOG_HELP: &str = "Catalogue of services, for check-config [env: MATTERVISOR_CATALOG]";
+
 /// Control the services that the supervisor runs
 #[derive(Debug, Parser)]
 #[command(name = "ctl", version, after_help = AFTER_HELP)]
@@ -47,7 +49,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Catalogue of services, for check-config
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help = CATALOG_HELP)]
     pub(crate) catalog: Option<PathBuf>,
     /// How to print: a table for people, JSON, or gitlab-ctl's lines
     #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
@@ -331,7 +333,7 @@ mod tests {
               --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
                                     others [env: MATTERVISOR_ROOT] [default: /]
               --socket <PATH>       Control socket [default: ROOT/run/mattervisor/ctl.sock]
-              --catalog <DIR>       Catalogue of services, for check-config
+              --catalog <DIR>       Catalogue of services, for check-config [env: MATTERVISOR_CATALOG]
               --format <FORMAT>     How to print: a table for people, JSON, or gitlab-ctl's lines [default:
                                     table] [possible values: table, json, runit]
               --no-wait             Return as soon as the change is accepted

@@ -48,7 +48,8 @@ pub(crate) async fn run(
     finish(context, &outcome, &text)
 }
 
-/// Prints the last words; the exit code is that of the change even if nobody reads them.
+/// Prints the last words, and says on stderr what failed; the exit code is that of the change even
+/// if nobody reads them.
 pub(super) fn finish(context: &Context, outcome: &Outcome, text: &str) -> Result<u8, Error> {
     let failed = outcome
         .results
@@ -59,7 +60,11 @@ pub(super) fn finish(context: &Context, outcome: &Outcome, text: &str) -> Result
     } else {
         0
     };
-    match context.print(text) {
+    let printed = context.print(text);
+    for line in table::failures(&outcome.results) {
+        context.output.borrow_mut().note(&line);
+    }
+    match printed {
         Err(error) if error.kind != Kind::OutputClosed => Err(error),
         _ => Ok(code),
     }
@@ -129,8 +134,9 @@ mod tests {
         let text = lines(&[accepted(&[]), done(Verdict::Failed, "failed")]);
         let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("restart mattermost");
         assert_eq!(ran.code, 1);
+        assert_eq!(ran.out, "");
         assert_eq!(
-            ran.out,
+            ran.err,
             "mattermost: failed: exit code 1; see: ctl why mattermost\n"
         );
     }

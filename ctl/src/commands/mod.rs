@@ -69,7 +69,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
     let Cli { global, command } = cli;
     let root = global
         .root
-        .or_else(root_of_environment)
+        .or_else(|| environment("MATTERVISOR_ROOT"))
         .unwrap_or_else(|| PathBuf::from("/"));
     let socket = global
         .socket
@@ -80,7 +80,9 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
         wait: !global.no_wait,
         timeout: global.timeout,
         root,
-        catalog: global.catalog,
+        catalog: global
+            .catalog
+            .or_else(|| environment("MATTERVISOR_CATALOG")),
         output: RefCell::new(output),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -98,9 +100,9 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
 }
 
 /// An empty variable is as good as none.
-fn root_of_environment() -> Option<PathBuf> {
-    std::env::var_os("MATTERVISOR_ROOT")
-        .filter(|root| !root.is_empty())
+fn environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|path| !path.is_empty())
         .map(PathBuf::from)
 }
 

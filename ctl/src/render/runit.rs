@@ -56,7 +56,9 @@ pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
         } = result;
         format!("{verdict}: {}\n", main(service, state, *pid, *seconds, up))
     };
-    results.iter().map(line).collect()
+    // Not waited for: nothing is known yet.
+    let known = results.iter().filter(|result| !result.state.is_empty());
+    known.map(line).collect()
 }
 
 fn main(name: &str, state: &str, pid: Option<i32>, seconds: u64, up: bool) -> String {

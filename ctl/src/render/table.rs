@@ -146,19 +146,22 @@ fn troubled(service: &ServiceStatus) -> bool {
 /// Everything that explains why it is not simply up, in one sentence; empty where all is well.
 fn reason(service: &ServiceStatus, now: Timestamp) -> String {
     let mut parts: Vec<String> = Vec::new();
-    if let Some(held) = &service.held {
-        parts.push(format!(
-            "stopped by {} {}",
-            shown(&held.by),
-            ago(&held.at, now)
-        ));
-    }
     match (&service.reason, service.waiting_on.as_slice()) {
         (Some(reason), _) if !reason.is_empty() => parts.push(shown(reason).into_owned()),
         (_, []) => {}
         (_, names) => parts.push(format!("waiting on {}", shown(&names.join(", ")))),
     }
-    if let Some(next) = service.next_try_ms.filter(|_| service.state == "backoff") {
+    // The server's reason may say these in its own words.
+    let said = parts.concat();
+    if let Some(held) = service
+        .held
+        .as_ref()
+        .filter(|_| !said.contains("stopped by"))
+    {
+        let (by, when) = (shown(&held.by), ago(&held.at, now));
+        parts.push(format!("stopped by {by} {when}"));
+    }
+    if let Some(next) = service.next_try_ms.filter(|_| !said.contains("next try")) {
         parts.push(format!("next try in {}", span(next.div_ceil(1000))));
     }
     let told = !service.ready && service.state != "running" && service.held.is_none();
@@ -201,13 +204,24 @@ fn summary(services: &[ServiceStatus]) -> String {
     }
 }
 
-/// The last word on an action, one line a service.
+/// The last word on an action, one line a service that has not failed.
 pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
     let mut text = String::new();
-    for result in results {
+    for result in results
+        .iter()
+        .filter(|result| result.verdict != Verdict::Failed)
+    {
         let _ = writeln!(text, "{}", result_line(result, up));
     }
     text
+}
+
+/// The last word on those that have.
+pub(crate) fn failures(results: &[ActionResult]) -> Vec<String> {
+    let failed = results
+        .iter()
+        .filter(|result| result.verdict == Verdict::Failed);
+    failed.map(|result| result_line(result, true)).collect()
 }
 
 fn result_line(result: &ActionResult, up: bool) -> String {
@@ -229,6 +243,8 @@ fn result_line(result: &ActionResult, up: bool) -> String {
     let (style, text) = match result.verdict {
         Verdict::Done => (GREEN, format!("{state}{pid}{ready}{detail}")),
         Verdict::Already => (GREEN, format!("already {state}{pid}{detail}")),
+        // Not waited for: nothing is known yet.
+        Verdict::Pending if state.is_empty() => (YELLOW, "under way".to_owned()),
         Verdict::Pending => (YELLOW, format!("{state}{pid}, still under way{detail}")),
         Verdict::Failed => {
             let what = match (state.as_str(), result.detail.as_str()) {
@@ -305,6 +321,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_reason_says_is_not_said_again() {
+        let services = every_state();
+        let mut backoff = services[2].clone();
+        backoff.reason = Some("exit code 1; next try in 3.2s".into());
+        let mut held = services[5].clone();
+        held.reason = Some("stopped by root at 10:00".into());
+        let now = NOW.parse().unwrap();
+        assert_eq!(
+            reason(&backoff, now),
+            "exit code 1; next try in 3.2s; last exit 45s ago"
+        );
+        assert_eq!(reason(&held, now), "stopped by root at 10:00");
+    }
+
+    #[test]
     fn trouble_is_coloured() {
         let colour = |name: &str| {
             let services = every_state();
@@ -324,24 +355,22 @@ mod tests {
 
     #[test]
     fn the_last_word_is_the_truth() {
-        let text = results(
-            &[
-                result("mattermost", Verdict::Done, "running", Some(123)),
-                result("setup", Verdict::Done, "completed", None),
-                result("nginx", Verdict::Already, "running", Some(7)),
-                result("worker", Verdict::Failed, "backoff", None),
-                result("broken", Verdict::Failed, "failed", None),
-                result("slow", Verdict::Pending, "starting", Some(9)),
-            ],
-            true,
-        );
+        let results = &[
+            result("mattermost", Verdict::Done, "running", Some(123)),
+            result("setup", Verdict::Done, "completed", None),
+            result("nginx", Verdict::Already, "running", Some(7)),
+            result("worker", Verdict::Failed, "backoff", None),
+            result("broken", Verdict::Failed, "failed", None),
+            result("slow", Verdict::Pending, "starting", Some(9)),
+        ];
+        let text = super::results(results, true) + &failures(results).join("\n");
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
         mattermost: running (pid 123), ready
         setup: completed
         nginx: already running (pid 7)
+        slow: starting (pid 9), still under way
         worker: failed: backoff; exit code 1; see: ctl why worker
         broken: failed: exit code 1; see: ctl why broken
-        slow: starting (pid 9), still under way
         ");
     }
 }
