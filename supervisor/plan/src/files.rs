@@ -42,16 +42,15 @@ fn tables<'t>(
     };
     let mut out = Vec::new();
     for item in list {
-        match item.table() {
-            Some(table) => out.push(Fields::new(table, item.at.clone(), key)),
-            None => {
-                let what = item.what();
-                reader.report().error(
-                    &item.at,
-                    key,
-                    format!("must be a list of tables, not {what}"),
-                );
-            }
+        if let Some(table) = item.table() {
+            out.push(Fields::new(table, item.at.clone(), key));
+        } else {
+            let what = item.what();
+            reader.report().error(
+                &item.at,
+                key,
+                format!("must be a list of tables, not {what}"),
+            );
         }
     }
     out

@@ -196,7 +196,7 @@ pub struct Ready {
 pub enum ReadyKind {
     /// Exec has succeeded.
     Exec,
-    /// READY=1 by sd_notify.
+    /// READY=1 by `sd_notify`.
     Notify,
     /// A probe.
     Probe(Probe),

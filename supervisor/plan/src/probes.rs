@@ -187,16 +187,12 @@ fn status(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<u16> {
     };
     let mut out = Vec::new();
     for item in list {
-        match item.kind {
-            Kind::Int(code @ 100..=599) => out.extend(u16::try_from(code)),
-            _ => {
-                let name = fields.key("status");
-                reader.report().error(
-                    &item.at,
-                    name,
-                    "must be HTTP status codes such as [200, 204]",
-                );
-            }
+        if let Kind::Int(code @ 100..=599) = item.kind {
+            out.extend(u16::try_from(code));
+        } else {
+            let name = fields.key("status");
+            let message = "must be HTTP status codes such as [200, 204]";
+            reader.report().error(&item.at, name, message);
         }
     }
     out

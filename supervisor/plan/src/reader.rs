@@ -100,7 +100,8 @@ impl Reader<'_, '_> {
                 if let Origin::Value(at) = origin {
                     let name = crate::template::lone_name(text).unwrap_or(text);
                     let file = self.resolver.site.path.display();
-                    let hint = format!("set `{name}` in {file}");
+                    let full = self.resolver.full_name(&self.space, name);
+                    let hint = format!("set `{full}` in {file}");
                     self.report()
                         .error(at, key, format!("needs `{name}`, which is not set"))
                         .hint(hint);
@@ -290,15 +291,14 @@ impl Reader<'_, '_> {
     pub(crate) fn mode_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<u32> {
         let node = fields.node(key)?;
         let name = fields.key(key);
-        let parsed = match &node.kind {
-            Kind::Int(int) => u32::try_from(*int).ok(),
-            _ => {
-                let text = self.text(node, &name)?;
-                let digits = text.strip_prefix("0o").unwrap_or(&text);
-                u32::from_str_radix(digits, 8)
-                    .ok()
-                    .filter(|_| !digits.starts_with('+'))
-            }
+        let parsed = if let Kind::Int(int) = &node.kind {
+            u32::try_from(*int).ok()
+        } else {
+            let text = self.text(node, &name)?;
+            let digits = text.strip_prefix("0o").unwrap_or(&text);
+            u32::from_str_radix(digits, 8)
+                .ok()
+                .filter(|_| !digits.starts_with('+'))
         };
         if let Some(mode) = parsed.filter(|mode| *mode <= 0o7777) {
             return Some(mode);
@@ -313,7 +313,11 @@ impl Reader<'_, '_> {
         let text = self.text(node, &fields.key(key))?;
         let number = crate::signal::number(&text);
         if number.is_none() {
-            let hint = crate::near::did_you_mean(&text, crate::signal::names());
+            let hint = {
+                let upper = text.to_ascii_uppercase();
+                let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+                crate::near::did_you_mean(short, crate::signal::names())
+            };
             let message = format!("there is no signal `{text}`");
             self.report()
                 .error(&node.at, fields.key(key), message)

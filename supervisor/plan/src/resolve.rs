@@ -187,7 +187,10 @@ impl<'a> Resolver<'a> {
             .chain(self.world.keys.keys())
             .chain(self.world.spaces.keys())
             .map(String::as_str);
-        Err(did_you_mean(first, names.chain(BUILTINS)))
+        Err(did_you_mean(
+            first,
+            names.chain(BUILTINS).filter(|name| *name != "candidate"),
+        ))
     }
 
     /// A part behind a URL must be one of its parts.
@@ -309,10 +312,17 @@ impl<'a> Resolver<'a> {
                 missing: missing.clone(),
             };
         }
-        self.render(text, origin, key, &context)
+        self.render(space, text, origin, key, &context)
     }
 
-    fn render(&mut self, text: &str, origin: Origin<'_>, key: &str, context: &Context) -> Eval {
+    fn render(
+        &mut self,
+        space: &str,
+        text: &str,
+        origin: Origin<'_>,
+        key: &str,
+        context: &Context,
+    ) -> Eval {
         let value = context.value();
         let (result, base) = match origin {
             Origin::File(_) => (self.templates.render_text(text, &value).map(Value::from), 0),
@@ -342,7 +352,8 @@ impl<'a> Resolver<'a> {
                     .or_else(|| context.unset.keys().next())
                     .filter(|_| undefined)
                 {
-                    let hint = format!("set `{name}` in {}", self.site.path.display());
+                    let full = self.full_name(space, name);
+                    let hint = format!("set `{full}` in {}", self.site.path.display());
                     self.report
                         .error(&at, key, format!("needs `{name}`, which is not set"))
                         .hint(hint);
@@ -364,6 +375,14 @@ impl<'a> Resolver<'a> {
             1
         } else {
             2
+        }
+    }
+
+    /// A name in the templates of a space, as the site file writes it.
+    pub(crate) fn full_name(&self, space: &str, dotted: &str) -> String {
+        match self.world.canonical(space) {
+            Some((_, own)) if own.settings.contains_key(dotted) => format!("{}.{dotted}", own.name),
+            _ => dotted.to_owned(),
         }
     }
 
@@ -585,27 +604,22 @@ impl<'a> Resolver<'a> {
             return Some(true);
         };
         let Some(text) = node.text() else {
-            return match node.kind {
-                Kind::Bool(on) => Some(on),
-                _ => {
-                    let message = format!("must be true, false or a template, not {}", node.what());
-                    self.report.error(&node.at, "enable", message);
-                    None
-                }
-            };
+            if let Kind::Bool(on) = node.kind {
+                return Some(on);
+            }
+            let message = format!("must be true, false or a template, not {}", node.what());
+            self.report.error(&node.at, "enable", message);
+            return None;
         };
         match self.eval(service, text, Origin::Value(&node.at), "enable", None) {
-            Eval::Set { value, .. } => match Typed::from_value(Type::Bool, &value) {
-                Ok(Typed::Bool(on)) => Some(on),
-                _ => {
-                    self.report.error(
-                        &node.at,
-                        "enable",
-                        format!("must be true or false, not `{value}`"),
-                    );
-                    None
+            Eval::Set { value, .. } => {
+                if let Ok(Typed::Bool(on)) = Typed::from_value(Type::Bool, &value) {
+                    return Some(on);
                 }
-            },
+                let message = format!("must be true or false, not `{value}`");
+                self.report.error(&node.at, "enable", message);
+                None
+            }
             Eval::Unset { .. } | Eval::Broken(_) => Some(false),
             Eval::Failed => None,
         }

@@ -216,7 +216,11 @@ pub(crate) fn account(
     let node = fields.node(key)?;
     let name = reader.text(node, &fields.key(key))?;
     if name.is_empty() || name.contains([':', '/', '\n']) || name.contains(char::is_whitespace) {
-        let message = format!("`{}` cannot be the name of an account", name.escape_debug());
+        let message = if name.is_empty() {
+            "cannot be empty".to_owned()
+        } else {
+            format!("`{}` cannot be the name of an account", name.escape_debug())
+        };
         reader.report().error(&node.at, fields.key(key), message);
         return None;
     }

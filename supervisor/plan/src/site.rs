@@ -327,7 +327,12 @@ fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Opti
         Ok(value) => Some(value),
         Err(why) => {
             // A secret's value must not come out in a message.
-            let why = if setting.secret {
+            let shown = match &node.kind {
+                Kind::Text(text) => why.contains(text.as_str()),
+                Kind::Int(int) => why.contains(&int.to_string()),
+                _ => false,
+            };
+            let why = if setting.secret && shown {
                 "has a value that its type does not allow".to_owned()
             } else {
                 why

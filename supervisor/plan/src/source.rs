@@ -15,7 +15,8 @@ use crate::{Host, problem::Report};
 
 /// Largest configuration file or template.
 pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
-/// More syntax errors of one file are not reported: they follow from the first.
+/// More syntax errors of one file are not reported, nor a second one of a line: they follow from
+/// the first.
 const MAX_SYNTAX_ERRORS: usize = 5;
 
 /// A file that was read.
@@ -74,7 +75,7 @@ impl Place {
             .iter()
             .rposition(|b| *b == b'\n')
             .map_or(0, |p| p + 1);
-        let lines = before.iter().filter(|b| **b == b'\n').count();
+        let lines = before.split(|b| *b == b'\n').count() - 1;
         let columns = String::from_utf8_lossy(&before[start..]).chars().count();
         Some((count(lines), count(columns)))
     }
@@ -256,9 +257,15 @@ fn parse(path: &Path, text: String, report: &mut Report) -> Document {
         offset: None,
     };
     let (table, errors) = DeTable::parse_recoverable(&source.text);
-    for error in errors.iter().take(MAX_SYNTAX_ERRORS) {
+    let mut lines = Vec::new();
+    for error in &errors {
         let offset = error.span().map_or(source.text.len(), |span| span.start);
-        report.error(&whole.at(offset), "", syntax_message(error.message()));
+        let at = whole.at(offset);
+        let line = at.position().map(|(line, _)| line);
+        if !lines.contains(&line) && lines.len() < MAX_SYNTAX_ERRORS {
+            lines.push(line);
+            report.error(&at, "", syntax_message(error.message()));
+        }
     }
     let table = convert_table(table.get_ref(), &whole);
     Document {

@@ -109,7 +109,7 @@ impl Url {
         if host.is_empty() {
             return wrong("it has no host");
         }
-        if host.contains(|c: char| matches!(c, ';' | '{' | '}' | '"' | '\'' | '$' | '\\' | '`')) {
+        if host.contains([';', '{', '}', '"', '\'', '$', '\\', '`']) {
             return wrong("its host has a character that no host has");
         }
         let scheme = scheme.to_ascii_lowercase();
@@ -262,7 +262,6 @@ impl Typed {
     /// What a text means.
     pub(crate) fn parse(ty: Type, text: &str) -> Result<Self, String> {
         match ty {
-            Type::Text => Ok(Self::Text(text.to_owned())),
             Type::Bool => match text.trim() {
                 "true" => Ok(Self::Bool(true)),
                 "false" => Ok(Self::Bool(false)),
@@ -284,7 +283,7 @@ impl Typed {
                 Err(format!("must be an absolute path, not `{text}`"))
             }
             Type::Path if text.contains('\0') => Err("a path cannot contain a NUL".to_owned()),
-            Type::Path => Ok(Self::Text(text.to_owned())),
+            Type::Text | Type::Path => Ok(Self::Text(text.to_owned())),
             Type::Duration => duration::duration_ms(text).map(|_| Self::Text(text.to_owned())),
             Type::Size => duration::size_bytes(text).map(|_| Self::Text(text.to_owned())),
             Type::List => Ok(Self::List(

@@ -1,1 +1,112 @@
-//! Written next.
+//! What a new plan means for running services (peers 39: unchanged ones keep their process).
+
+use super::World;
+use crate::{Change, ChangeKind, changes};
+
+const WEB: &str = "command = ['/bin/web']\nuser = 'www'\n[env]\nA = '1'\n[reload]\nsignal = 'HUP'\n\
+    [[files]]\npath = '/run/web.conf'\ncontent = 'one'\non_change = 'reload'\n";
+
+fn change(old: &str, new: &str) -> Change {
+    let plan = |text: &str| World::new().shipped("web", text).plan();
+    changes(&plan(old), &plan(new)).remove("web").unwrap()
+}
+
+fn edited(from: &str, to: &str) -> (ChangeKind, Vec<String>) {
+    assert!(WEB.contains(from), "{from}");
+    let change = change(WEB, &WEB.replace(from, to));
+    (change.kind, change.reasons)
+}
+
+fn reason(kind: ChangeKind, reason: &str) -> (ChangeKind, Vec<String>) {
+    (kind, vec![reason.to_owned()])
+}
+
+#[test]
+fn what_did_not_change_is_kept() {
+    assert_eq!(edited("'1'", "'1'"), (ChangeKind::Keep, vec![]));
+}
+
+#[test]
+fn each_difference_has_its_weight_and_its_reason() {
+    use ChangeKind::{InPlace, Reload, Restart};
+    assert_eq!(edited("'1'", "'2'"), reason(Restart, "env A changed"));
+    assert_eq!(edited("A = '1'", ""), reason(Restart, "env A removed"));
+    assert_eq!(
+        edited("A = '1'", "A = '1'\nB = '2'"),
+        reason(Restart, "env B added")
+    );
+    assert_eq!(
+        edited("/bin/web", "/bin/web2"),
+        reason(Restart, "command changed")
+    );
+    assert_eq!(edited("'www'", "'web'"), reason(Restart, "user changed"));
+    assert_eq!(
+        edited("'one'", "'two'"),
+        reason(Reload, "file /run/web.conf changed")
+    );
+    assert_eq!(
+        edited("[env]", "[stop]\ntimeout = '5s'\n[env]"),
+        reason(InPlace, "stop changed")
+    );
+    assert_eq!(
+        edited("[env]", "[restart]\npolicy = 'never'\n[env]"),
+        reason(InPlace, "restart policy changed")
+    );
+    assert_eq!(
+        edited("[env]", "[log]\nkeep = 3\n[env]"),
+        reason(InPlace, "log changed")
+    );
+    assert_eq!(
+        edited("[env]", "[limits]\nnofile = 9\n[env]"),
+        reason(Restart, "limits changed")
+    );
+}
+
+#[test]
+fn a_file_reloads_only_what_can_reload() {
+    let without = WEB.replace("[reload]\nsignal = 'HUP'\n", "");
+    assert_eq!(
+        change(&without, &without.replace("'one'", "'two'")).kind,
+        ChangeKind::Restart
+    );
+    let nothing = WEB.replace("'reload'", "'nothing'");
+    assert_eq!(
+        change(&nothing, &nothing.replace("'one'", "'two'")).kind,
+        ChangeKind::InPlace
+    );
+}
+
+#[test]
+fn services_come_and_go() {
+    let mut old = World::new();
+    old.shipped("web", WEB).shipped("gone", WEB);
+    let mut new = World::new();
+    new.shipped("web", &format!("enable = false\n{WEB}"))
+        .shipped("come", WEB);
+    let found = changes(&old.plan(), &new.plan());
+    let kinds: Vec<(&str, ChangeKind)> = found.iter().map(|(n, c)| (n.as_str(), c.kind)).collect();
+    assert_eq!(
+        kinds,
+        [
+            ("come", ChangeKind::Start),
+            ("gone", ChangeKind::Stop),
+            ("web", ChangeKind::Stop)
+        ]
+    );
+    assert_eq!(found["web"].reasons, ["disabled"]);
+    assert_eq!(found["gone"].reasons, ["removed"]);
+}
+
+#[test]
+fn a_secret_is_never_in_a_reason() {
+    let service = "command = ['/bin/web']\n[settings]\nkey = { secret = true, env = 'KEY' }\n";
+    let plan = |value: &str| {
+        World::new()
+            .shipped("web", service)
+            .secrets(&format!("web.key = '{value}'\n"))
+            .plan()
+    };
+    let found = changes(&plan("hush1"), &plan("hush2"));
+    assert_eq!(found["web"].kind, ChangeKind::Restart);
+    assert_eq!(found["web"].reasons, ["env KEY changed"]);
+}

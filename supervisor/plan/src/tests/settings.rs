@@ -1,1 +1,323 @@
-//! Written next.
+//! What settings, secrets, templates and the environment become.
+
+use std::io;
+
+use super::World;
+use crate::{Reload, Service, Source};
+
+fn env(service: &Service) -> Vec<(&str, &str)> {
+    service
+        .env
+        .iter()
+        .filter(|(name, _)| *name != "PATH")
+        .map(|(name, var)| (name.as_str(), var.value.as_str()))
+        .collect()
+}
+
+const APP: &str = r#"
+command = ["/bin/app"]
+[settings]
+port = { type = "port", default = 80, env = "PORT" }
+flag = { type = "bool", env = "FLAG" }
+hosts = { type = "list", env = "HOSTS" }
+more = { type = "map", env = "MORE" }
+text = { type = "string", env = "TEXT" }
+over = { type = "string", env = "OVER" }
+key = { type = "string", secret = true, env = "KEY" }
+[env]
+OVER = "computed"
+URL = "http://{{ text if text is defined else 'none' }}:{{ port }}/"
+LONE = "{{ text }}"
+FLAGGED = "{{ flag }}/{{ hosts }}"
+COPY = "{{ more }}"
+"#;
+
+fn app(site: &str) -> Service {
+    World::new().shipped("app", APP).site(site).plan().services["app"].clone()
+}
+
+#[test]
+fn the_environment_is_fixed_path_then_computed_then_settings_then_the_env_map() {
+    let site = "app.flag = true\napp.hosts = ['a', 'b']\napp.more = { x = 1, y = 'z' }\n\
+        app.over = 'setting'\napp.env = { TEXT = '{{ x }} %d $HOME', N = 3, B = false, PORT = '' }\n";
+    let app = app(site);
+    assert_eq!(
+        env(&app),
+        [
+            ("B", "false"),
+            ("COPY", r#"{"x":1,"y":"z"}"#),
+            ("FLAG", "true"),
+            ("FLAGGED", "true/a b"),
+            ("HOSTS", "a b"),
+            ("MORE", r#"{"x":1,"y":"z"}"#),
+            ("N", "3"),
+            ("OVER", "setting"),
+            ("PORT", ""),
+            ("TEXT", "{{ x }} %d $HOME"),
+            ("URL", "http://none:80/"),
+        ]
+    );
+    assert_eq!(app.env["PATH"].source, Source::Base);
+    assert_eq!(app.env["URL"].source, Source::Computed);
+    assert_eq!(app.env["OVER"].source, Source::Setting);
+    assert_eq!(app.env["TEXT"].source, Source::EnvMap);
+}
+
+#[test]
+fn a_key_that_is_removed_takes_its_variable_with_it() {
+    let site = "app.flag = true\napp.hosts = []\napp.more = {}\n";
+    assert_eq!(app(&format!("{site}app.text = ''\n")).env["TEXT"].value, "");
+    let without = app(site);
+    assert!(!without.env.contains_key("TEXT") && !without.env.contains_key("LONE"));
+}
+
+#[test]
+fn secrets_come_from_their_file_and_the_site_file_wins() {
+    let mut world = World::new();
+    let site = "app.flag = true\napp.hosts = []\napp.more = {}\n";
+    world
+        .shipped("app", APP)
+        .site(site)
+        .secrets("app.key = 'hush'\napp.text = 'x'\n");
+    let plan = world.plan();
+    let app = &plan.services["app"];
+    assert_eq!(
+        (app.env["KEY"].value.as_str(), app.env["KEY"].secret),
+        ("hush", true)
+    );
+    assert_eq!(app.env["TEXT"].value, "x");
+    world.site(&format!("{site}app.text = 'y'\n"));
+    assert_eq!(world.plan().services["app"].env["TEXT"].value, "y");
+    assert!(
+        world
+            .remarks()
+            .contains("warning: app.text: secrets.toml has another value"),
+        "{}",
+        world.remarks()
+    );
+}
+
+#[test]
+fn what_a_secret_touches_is_secret() {
+    let service = "command = ['/bin/a']\n[settings]\nk = { secret = true, default = 'hush' }\n\
+        d = { default = 'x{{ k }}' }\n[env]\nA = '{{ d }}!'\nB = 'b'\n\
+        [[files]]\npath = '/f'\ncontent = 'c {{ k }}'\n[[files]]\npath = '/g'\ncontent = 'c'\n";
+    let plan = World::new().shipped("app", service).plan();
+    let app = &plan.services["app"];
+    assert!(app.env["A"].secret && !app.env["B"].secret);
+    assert!(app.files[0].secret && !app.files[1].secret);
+    assert_eq!((app.files[0].mode, app.files[1].mode), (0o600, 0o644));
+    let open = service.replace("path = '/f'", "path = '/f'\nmode = '0644'");
+    assert!(
+        World::new()
+            .shipped("app", &open)
+            .errors()
+            .contains("holds a secret")
+    );
+}
+
+#[test]
+fn a_generated_secret_is_missed_once_and_then_there() {
+    let service =
+        "command = ['/bin/a']\n[settings]\nk = { secret = true, generate = 'hex:4', env = 'K' }\n";
+    let mut world = World::new();
+    world.shipped("app", service);
+    let plan = world.plan();
+    assert_eq!(plan.missing_secrets.len(), 1);
+    let missing = &plan.missing_secrets[0];
+    let value = crate::secrets::generate(&missing.spec, &[1, 2, 3, 4]).unwrap();
+    let row = (missing.service.clone(), missing.key.clone(), value);
+    world.secrets(&crate::secrets::insert_into("", &[row]).unwrap());
+    let plan = world.plan();
+    assert!(plan.missing_secrets.is_empty());
+    assert_eq!(plan.services["app"].env["K"].value, "01020304");
+}
+
+const FIND: &str = "command = ['{{ bin }}']\n[settings]\nbin = { type = 'path', \
+    find = ['/a/*/bin/p', '/b-*/p', '/usr/bin/p'], version_file = '/data/VERSION' }\n";
+
+fn found(files: &[&str], version: Option<&str>) -> Service {
+    let mut world = World::new();
+    world.shipped("app", FIND);
+    for file in files {
+        world.put(file, "");
+    }
+    if let Some(version) = version {
+        world.put("/data/VERSION", version);
+    }
+    world.plan().services["app"].clone()
+}
+
+#[test]
+fn find_takes_the_newest_or_that_of_the_version_file() {
+    let all = ["/a/9/bin/p", "/a/10/bin/p", "/b-15/p", "/usr/bin/p"];
+    assert_eq!(found(&all, None).command, ["/b-15/p"]);
+    assert_eq!(found(&all, Some("10\n")).command, ["/a/10/bin/p"]);
+    assert_eq!(found(&["/usr/bin/p"], Some("10\n")).command, ["/usr/bin/p"]);
+    assert_eq!(
+        found(&["/a/15/bin/p", "/b-15/p"], None).command,
+        ["/a/15/bin/p"]
+    );
+}
+
+#[test]
+fn what_is_missing_on_this_host_breaks_its_service_and_no_other() {
+    let app = found(&["/a/9/bin/p"], Some("10\n"));
+    assert_eq!(
+        app.broken.as_deref(),
+        Some("bin of version 10 was not found, only of 9")
+    );
+    let mut world = World::new();
+    world
+        .shipped("app", FIND)
+        .shipped("other", "command = ['/bin/o']\nafter = ['app']\n");
+    let plan = world.plan();
+    assert!(
+        plan.services["app"]
+            .broken
+            .as_deref()
+            .unwrap()
+            .contains("looked for /a/*/bin/p")
+    );
+    assert_eq!(plan.services["other"].broken, None);
+    assert!(
+        world
+            .remarks()
+            .contains("warning: `app` cannot run on this host"),
+        "{}",
+        world.remarks()
+    );
+    world.fault("/data/VERSION", io::ErrorKind::PermissionDenied);
+    assert!(
+        world.plan().services["app"]
+            .broken
+            .as_deref()
+            .unwrap()
+            .contains("cannot read /data/VERSION")
+    );
+}
+
+#[test]
+fn the_administrators_file_overrides_single_keys() {
+    let mut world = World::new();
+    world
+        .shipped("app", "command = ['/bin/a']\nuser = 'www'\n[stop]\nsignal = 'INT'\ntimeout = '5s'\n[reload]\nsignal = 'HUP'\n")
+        .own("app", "[stop]\ntimeout = '9s'\n")
+        .own("extra", "command = ['/bin/e']\n");
+    let plan = world.plan();
+    let app = &plan.services["app"];
+    assert_eq!((app.stop.signal, app.stop.timeout_ms), (2, 9000));
+    assert_eq!(app.user.as_deref(), Some("www"));
+    assert_eq!(app.reload, Some(Reload::Signal(1)));
+    assert!(plan.services["extra"].enabled);
+    world.own("app", "reload = false\n");
+    assert_eq!(world.plan().services["app"].reload, None);
+}
+
+#[test]
+fn an_administrators_template_comes_before_the_shipped_one() {
+    let mut world = World::new();
+    world
+        .shipped("app", "command = ['/bin/a']\n[[files]]\npath = '{{ run_dir }}/f'\ntemplate = 'd/t'\nvalidate = ['/v', '{{ candidate }}']\n")
+        .put("/cat/services.d/d/t", "{% for n in [1, 2] %}\nline {{ n }}\n{% endfor %}\n");
+    let file = world.plan().services["app"].files[0].clone();
+    assert_eq!(file.content, "line 1\nline 2\n");
+    assert_eq!(file.validate, ["/v", "/run/mattervisor/.f.candidate"]);
+    world.put("/etc/mattervisor/services.d/d/t", "mine\n");
+    assert_eq!(world.plan().services["app"].files[0].content, "mine\n");
+}
+
+#[test]
+fn explicit_wins_over_group_over_role_over_the_service_file() {
+    let catalog = "[groups]\nsuite = ['a']\n[roles]\nsmall = { enable = ['a'], disable = ['b'] }\n";
+    let on = |site: &str, name: &str| {
+        let mut world = World::new();
+        world.catalog(catalog).site(site);
+        world
+            .shipped("a", "command = ['/a']\nenable = false\n")
+            .shipped("b", "command = ['/b']\n");
+        world.plan().services[name].enabled
+    };
+    assert!(!on("", "a") && on("", "b"));
+    assert!(on("roles = ['small']\n", "a") && !on("roles = ['small']\n", "b"));
+    assert!(!on("roles = ['small']\nsuite.enable = false\n", "a"));
+    assert!(on("suite.enable = false\na.enable = true\n", "a"));
+}
+
+#[test]
+fn a_dependency_that_is_disabled_does_not_constrain() {
+    let mut world = World::new();
+    world
+        .shipped("a", "command = ['/a']\nrequires = ['b']\n")
+        .shipped("b", "command = ['/b']\nenable = false\n");
+    assert!(world.plan().services["a"].requires.is_empty());
+    let note = "note: requires: `b` is disabled on this host, so `a` does not wait for it";
+    assert!(world.remarks().contains(note), "{}", world.remarks());
+}
+
+#[test]
+fn a_section_has_settings_of_its_own_or_is_another_name() {
+    let mut world = World::new();
+    world
+        .catalog("[sections]\nalias = 'app'\n")
+        .shipped("app", "command = ['/a', '{{ x }}', '{{ own_section.x }}', '{{ alias.x }}']\n[settings]\nx = { default = '1' }\n[sections.own_section]\nx = { default = '2{{ x }}' }\n")
+        .site("alias.x = '5'\napp.x = '4'\n");
+    let errors = world.errors();
+    assert!(errors.contains("the value depends on itself"), "{errors}");
+    world.shipped("app", "command = ['/a', '{{ x }}', '{{ own_section.x }}', '{{ alias.x }}']\n[settings]\nx = { default = '1' }\n[sections.own_section]\nx = { default = '2' }\n");
+    assert_eq!(world.plan().services["app"].command, ["/a", "5", "2", "5"]);
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let plan = World::new().shipped("app", "command = ['app']\n").plan();
+    let app = &plan.services["app"];
+    assert_eq!((app.stop.signal, app.stop.timeout_ms), (15, 30_000));
+    assert_eq!(
+        (
+            app.restart.delay_ms,
+            app.restart.factor_milli,
+            app.restart.max_delay_ms
+        ),
+        (1000, 2000, 60_000)
+    );
+    assert_eq!(
+        (
+            app.restart.jitter_milli,
+            app.restart.reset_after_ms,
+            app.restart.limit
+        ),
+        (100, 60_000, None)
+    );
+    assert_eq!(
+        (app.log.size_bytes, app.log.keep, app.log.age_ms),
+        (10 << 20, 10, None)
+    );
+    assert_eq!(
+        (app.umask, app.user.as_deref(), app.enabled),
+        (0o022, None, true)
+    );
+    assert_eq!(app.command, ["app"]);
+}
+
+#[test]
+fn numbers_may_be_written_in_several_ways() {
+    let service = "command = ['/a']\numask = 0o027\ncapabilities = ['net_bind_service']\n\
+        [restart]\nfactor = 1.5\njitter = '20%'\nlimit = { starts = 3, within = '1m' }\nsuccess = [3, 'TERM']\n\
+        [limits]\nnofile = { soft = 1024, hard = 'unlimited' }\ncore = 0\n";
+    let plan = World::new().shipped("app", service).plan();
+    let app = &plan.services["app"];
+    assert_eq!(app.umask, 0o027);
+    assert_eq!(
+        (app.restart.factor_milli, app.restart.jitter_milli),
+        (1500, 200)
+    );
+    assert_eq!(app.restart.limit, Some((3, 60_000)));
+    assert!(app.restart.success_codes.contains(&3) && app.restart.success_signals.contains(&15));
+    assert_eq!(app.limits["nofile"], (Some(1024), None));
+    assert_eq!(app.limits["core"], (Some(0), Some(0)));
+    assert_eq!(
+        app.capabilities.as_deref(),
+        Some(["CAP_NET_BIND_SERVICE".to_owned()].as_slice())
+    );
+}
