@@ -264,7 +264,7 @@ impl Engine {
                 return Err(Refusal::CannotReload(*id));
             }
             let state = &node.service.rec.state;
-            if !state.is_live() || matches!(state, State::Stopping { .. }) {
+            if node.pulled || !state.is_live() || matches!(state, State::Stopping { .. }) {
                 return Err(Refusal::NotRunning(*id));
             }
         }

@@ -86,8 +86,12 @@ impl Service {
         }
     }
 
-    /// Takes a new configuration: first the validator, if there is one.
+    /// Takes a new configuration: first the validator, if there is one. One that is about to go
+    /// down reads it at its next start.
     pub(crate) fn reload(&mut self, w: &mut World<'_>) {
+        if w.pulled {
+            return;
+        }
         if !self.spec.validated {
             self.reload_now(w);
             return;
@@ -102,7 +106,7 @@ impl Service {
     }
 
     pub(crate) fn reload_if_queued(&mut self, w: &mut World<'_>) {
-        if core::mem::take(&mut self.rec.reload_queued) && !w.pulled {
+        if core::mem::take(&mut self.rec.reload_queued) {
             self.reload(w);
         }
     }

@@ -140,6 +140,24 @@ fn stop_order_reaches_through_a_dependent_that_is_down_itself() {
     assert_eq!(names(&rig), ["stopping", "waiting", "waiting"]);
 }
 
+#[test]
+fn reload_of_what_is_about_to_stop_is_refused() {
+    let spec = Spec {
+        validated: true,
+        reload: Some(Reload::Command),
+        ..daemon()
+    };
+    let mut rig = Rig::up(&[spec, requiring(&[0])]);
+    rig.stop(0);
+    assert_eq!(names(&rig), ["running", "stopping"]);
+    assert_eq!(
+        rig.command(Command::Reload(set(&[0]))),
+        Err(Refusal::NotRunning(id(0)))
+    );
+    rig.calm(Mood::Obedient);
+    assert_eq!(rig.name(0), "stopped");
+}
+
 /// peers' behaviour 7
 #[test]
 fn stop_while_waiting_for_dependencies_is_stopped_at_once() {
