@@ -135,10 +135,8 @@ impl World {
         self.catalog.clone().unwrap_or_else(|| self.path("catalog"))
     }
 
-    /// Starts the supervisor and returns once it answers.
-    #[track_caller]
-    pub fn start(&mut self) -> &mut Self {
-        assert!(self.keeper.is_none(), "it runs already");
+    /// Starts the supervisor and does not wait for anything; the caller looks after it.
+    pub fn spawn_supervisor(&self) -> Child {
         let log = fs::OpenOptions::new()
             .append(true)
             .create(true)
@@ -148,9 +146,16 @@ impl World {
         command.stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a descriptor can be had"));
         command.stderr(log);
-        let mut child = processes::spawn(&mut command);
+        processes::spawn(&mut command)
+    }
+
+    /// Starts the supervisor and returns once it answers.
+    #[track_caller]
+    pub fn start(&mut self) -> &mut Self {
+        assert!(self.keeper.is_none(), "it runs already");
+        let mut child = self.spawn_supervisor();
         let answered = patience::within(patience::LIMIT, || match child.try_wait() {
-            Ok(None) => (self.ctl(&["status"]).code != 5).then_some(Ok(())),
+            Ok(None) => (self.ctl(&["status"]).code != 5 && self.has_plan()).then_some(Ok(())),
             Ok(Some(status)) => Some(Err(status)),
             Err(error) => panic!("cannot wait for the supervisor: {error}"),
         });
@@ -169,6 +174,15 @@ impl World {
             None => panic!("the supervisor does not answer\n{}", self.supervisor_log()),
         }
         self
+    }
+
+    /// Whether the services that are configured are known already.
+    fn has_plan(&self) -> bool {
+        let files = fs::read_dir(self.path("etc/mattervisor/services.d"))
+            .into_iter()
+            .flatten();
+        let none = self.catalog.is_none() && files.count() == 0;
+        none || !self.status().services.is_empty()
     }
 
     /// Starts the supervisor and returns once every service has settled.

@@ -122,3 +122,29 @@ fn check_config_reports_everything_at_once_without_a_supervisor() {
     world.child("a", &["sleep"], "");
     world.ctl(&["check-config"]).ok();
 }
+
+/// The first answer that anybody gets is the truth: a client that comes while the supervisor is
+/// starting waits, and is not told that nothing is configured.
+#[test]
+fn the_first_answer_is_the_truth() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    let answer = std::thread::scope(|scope| {
+        let early = scope.spawn(|| {
+            let mut ctl = world.ctl_command();
+            ctl.args(["status", "a"]);
+            mattervisor_tests::eventually("an answer", || {
+                let answer = run(&mut ctl);
+                (answer.code != 5).then_some(answer)
+            })
+        });
+        let mut supervisor = world.spawn_supervisor();
+        let answer = early.join().unwrap();
+        let _ = supervisor.kill();
+        let _ = supervisor.wait();
+        answer
+    });
+    assert!(matches!(answer.code, 0 | 3), "{answer:#?}");
+    assert!(answer.stdout.contains('a'), "{answer:#?}");
+    world.start();
+}
