@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     Directory, OnChange, RenderedFile,
-    decl::SERVICE_KEYS,
     fields::Fields,
     reader::Reader,
     resolve::Origin,
     service::account,
+    setting::SERVICE_KEYS,
     source::{self, Kind, Node},
 };
 

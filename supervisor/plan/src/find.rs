@@ -7,8 +7,8 @@
 use std::{cmp::Ordering, io, path::Path};
 
 use crate::{
-    decl::Setting,
     resolve::{Eval, Origin, Resolver},
+    setting::Setting,
     source::Node,
 };
 

@@ -1,23 +1,33 @@
 //! Checks: site file, service files, settings, templates and secrets become a [`Plan`], or all
 //! problems at once. Pure but for the [`Host`].
 
+mod attributes;
+mod catalog;
 mod changes;
+mod context;
 mod decl;
+mod defaults;
 mod duration;
+mod enable;
+mod environment;
 mod fields;
 mod files;
 mod find;
 mod graph;
+mod guard;
 mod host;
 mod load;
 mod model;
+mod names;
 mod near;
+mod policy;
 mod probes;
 mod problem;
 mod reader;
 mod resolve;
 pub mod secrets;
 mod service;
+mod setting;
 pub mod signal;
 mod site;
 mod source;

@@ -10,7 +10,7 @@ use crate::{
     Host, Paths, Plan, Problems, Service,
     decl::{World, plain, valid_name},
     files::Places,
-    graph,
+    graph, guard,
     problem::Report,
     resolve::Resolver,
     service,
@@ -203,7 +203,7 @@ fn site(host: &dyn Host, paths: &Paths, world: &World, report: &mut Report) -> (
     let path = paths.secrets_file();
     if let Some(document) = source::read(host, &path, report) {
         damaged |= document.damaged;
-        site::check_secrets_mode(host, &path, report);
+        guard::check_secrets_mode(host, &path, report);
         let secrets = site::read(&document, world, true, report);
         site.add_secrets(secrets, report);
     }

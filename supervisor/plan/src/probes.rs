@@ -2,9 +2,9 @@
 
 use crate::{
     Ask, Probe, Ready, ReadyKind,
-    decl::SERVICE_KEYS,
     fields::Fields,
     reader::Reader,
+    setting::SERVICE_KEYS,
     source::{Kind, Place},
     value::Url,
 };

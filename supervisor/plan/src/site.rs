@@ -1,17 +1,16 @@
 //! The site file and `secrets.toml`: what the administrator says, checked against what is
 //! declared.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    Control, Host,
-    decl::{Setting, Space, Switch, World, env_name, plain},
+    Control,
+    decl::{Space, Switch, World},
     fields::{Fields, misplaced},
+    guard::is_secret_variable,
     near::did_you_mean,
     problem::Report,
+    setting::{Setting, env_name},
     source::{Document, Entry, Kind, Node, Place, Table},
     value::{Type, Typed},
 };
@@ -22,7 +21,7 @@ pub(crate) struct Given {
     pub(crate) value: Typed,
     pub(crate) at: Place,
     /// By the name of a section that stands for the service's own settings.
-    by_alias: bool,
+    pub(crate) by_alias: bool,
 }
 
 /// One variable of `SERVICE.env`.
@@ -47,7 +46,7 @@ pub(crate) struct Site {
     pub(crate) control: Control,
     pub(crate) manage_accounts: Option<bool>,
     /// Something in the file is secret, and what.
-    secret: Option<(String, Place)>,
+    pub(crate) secret: Option<(String, Place)>,
 }
 
 /// Reads what a document says. `secrets`: it is `secrets.toml`.
@@ -274,54 +273,6 @@ fn env(
     }
 }
 
-/// Whether a variable of an env map has to be kept from readers.
-fn is_secret_variable(service: &str, name: &str, value: &str, world: &World) -> bool {
-    let declared = world
-        .spaces
-        .values()
-        .filter(|space| space.service.as_deref().map(plain).as_deref() == Some(service));
-    if declared
-        .flat_map(|space| space.settings.values())
-        .any(|s| s.secret && s.env.as_deref() == Some(name))
-    {
-        return true;
-    }
-    looks_secret(name, value)
-}
-
-/// Passwords, keys and tokens by their usual names, and URLs with a password in them.
-pub(crate) fn looks_secret(name: &str, value: &str) -> bool {
-    let plain_value = value.is_empty()
-        || value.starts_with('/')
-        || matches!(value, "true" | "false")
-        || value.chars().all(|c| c.is_ascii_digit());
-    let upper = name.to_ascii_uppercase();
-    let named = [
-        "PASSWORD",
-        "PASSWD",
-        "SECRET",
-        "TOKEN",
-        "SALT",
-        "PRIVATEKEY",
-        "PRIVATE_KEY",
-    ]
-    .iter()
-    .any(|word| upper.contains(word))
-        || upper.ends_with("KEY");
-    let url = value.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split('/').next().unwrap_or_default();
-        authority
-            .rsplit_once('@')
-            .is_some_and(|(user, _)| user.contains(':'))
-    });
-    (named && !plain_value && !url_without_password(value)) || url || value.contains("password=")
-}
-
-/// `…_TOKENENDPOINT = "https://…"` is an address.
-fn url_without_password(value: &str) -> bool {
-    value.starts_with("http://") || value.starts_with("https://")
-}
-
 fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Option<Typed> {
     match Typed::from_node(setting.ty, node).and_then(|value| allowed(setting, value)) {
         Ok(value) => Some(value),
@@ -439,79 +390,5 @@ fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<bool> {
             report.error(&node.at, key, why);
             None
         }
-    }
-}
-
-impl Site {
-    /// Puts the values of `secrets.toml` beneath those of the site file.
-    pub(crate) fn add_secrets(&mut self, secrets: Site, report: &mut Report) {
-        for (place, given) in secrets.settings {
-            let (space, key) = &place;
-            check_same(
-                self.settings.get(&place),
-                &given,
-                &format!("{space}.{key}"),
-                report,
-            );
-            self.settings.entry(place).or_insert(given);
-        }
-        for (name, given) in secrets.keys {
-            check_same(self.keys.get(&name), &given, &name, report);
-            self.keys.entry(name).or_insert(given);
-        }
-        for (service, vars) in secrets.env {
-            let own = self.env.entry(service).or_default();
-            for (name, mut var) in vars {
-                var.secret = true;
-                own.entry(name).or_insert(var);
-            }
-        }
-        for (service, switch) in secrets.enable {
-            self.enable.entry(service).or_insert(switch);
-        }
-    }
-
-    /// Refuses a file with a secret in it that others can read.
-    pub(crate) fn check_mode(&self, host: &dyn Host, report: &mut Report) {
-        let Some((key, at)) = &self.secret else {
-            return;
-        };
-        if let Ok((mode, _)) = host.mode(&self.path)
-            && mode & 0o044 != 0
-        {
-            let message =
-                format!("the file holds this secret, but others can read it (mode {mode:04o})");
-            let hint = format!(
-                "chmod 600 {}, or move the line to secrets.toml",
-                self.path.display()
-            );
-            report.error(at, key, message).hint(hint);
-        }
-    }
-}
-
-fn check_same(own: Option<&Given>, other: &Given, key: &str, report: &mut Report) {
-    if let Some(own) = own
-        && own.value != other.value
-    {
-        report
-            .warning(
-                &own.at,
-                key,
-                "secrets.toml has another value for this; the one here counts",
-            )
-            .hint("remove one of the two");
-    }
-}
-
-/// `secrets.toml` must be its owner's alone, whatever is in it.
-pub(crate) fn check_secrets_mode(host: &dyn Host, path: &Path, report: &mut Report) {
-    if let Ok((mode, _)) = host.mode(path)
-        && mode & 0o077 != 0
-    {
-        let message = format!("others can get at the file (mode {mode:04o}); it must be 0600");
-        report
-            .error(&Place::whole(path), "", message)
-            .hint(format!("chmod 600 {}", path.display()));
     }
 }

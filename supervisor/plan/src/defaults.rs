@@ -1,0 +1,133 @@
+//! The value of a declared setting: given, made, found on this host, or its default.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    MissingSecret,
+    resolve::{Eval, Origin, Outcome, Resolver},
+    setting::Setting,
+    site::allowed,
+    source::{Kind, Node},
+    template::is_template,
+    value::{Type, Typed},
+};
+
+impl Resolver<'_> {
+    pub(crate) fn setting(&mut self, space: &str, key: &str) -> Outcome {
+        let world = self.world;
+        let setting = &world.spaces[space].settings[key];
+        if let Some(given) = self.site.settings.get(&(space.to_owned(), key.to_owned())) {
+            return Outcome::Set {
+                value: given.value.clone(),
+                secret: setting.secret,
+            };
+        }
+        if let Some(spec) = setting.generate {
+            let service = world.spaces[space].name.clone();
+            let missing = MissingSecret {
+                service,
+                key: key.to_owned(),
+                spec: spec.text(),
+            };
+            self.missing_secrets.push(missing);
+            return Outcome::Set {
+                value: Typed::Text(spec.placeholder()),
+                secret: true,
+            };
+        }
+        if setting.find.is_empty() {
+            return self.default(space, setting, &format!("settings.{key}"));
+        }
+        match crate::find::find(self, space, setting, key) {
+            Ok(Some(path)) => Outcome::Set {
+                value: Typed::Text(path),
+                secret: setting.secret,
+            },
+            Ok(None) if setting.default.is_some() => {
+                self.default(space, setting, &format!("settings.{key}"))
+            }
+            Ok(None) => {
+                let globs: Vec<&str> = setting.find.iter().filter_map(Node::text).collect();
+                let missing = format!("{key} was not found; looked for {}", globs.join(", "));
+                Outcome::Unset {
+                    missing: Some(missing),
+                }
+            }
+            Err(missing) => Outcome::Unset {
+                missing: Some(missing),
+            },
+        }
+    }
+
+    pub(crate) fn default(&mut self, space: &str, setting: &Setting, key: &str) -> Outcome {
+        let Some(node) = &setting.default else {
+            return Outcome::Unset { missing: None };
+        };
+        let key = format!("{key}.default");
+        let (value, secret) = match &node.kind {
+            Kind::Text(text) if is_template(text) => {
+                match self.eval(space, text, Origin::Value(&node.at), &key, None) {
+                    Eval::Set { value, secret } => (Typed::from_value(setting.ty, &value), secret),
+                    Eval::Unset { missing } => return Outcome::Unset { missing },
+                    Eval::Broken(reason) => {
+                        return Outcome::Unset {
+                            missing: Some(reason),
+                        };
+                    }
+                    Eval::Failed => return Outcome::Failed,
+                }
+            }
+            _ => match self.plain_default(space, setting.ty, node, &key) {
+                Some(found) => found,
+                None => return Outcome::Failed,
+            },
+        };
+        match value.and_then(|value| allowed(setting, value)) {
+            Ok(value) => Outcome::Set {
+                value,
+                secret: secret || setting.secret,
+            },
+            Err(why) => {
+                self.report.error(&node.at, key, why);
+                Outcome::Failed
+            }
+        }
+    }
+
+    /// A default whose parts may be templates.
+    pub(crate) fn plain_default(
+        &mut self,
+        space: &str,
+        ty: Type,
+        node: &Node,
+        key: &str,
+    ) -> Option<(Result<Typed, String>, bool)> {
+        let mut tainted = false;
+        let mut part = |this: &mut Self, item: &Node| match item.text() {
+            Some(text) => match this.eval(space, text, Origin::Value(&item.at), key, None) {
+                Eval::Set { value, secret } => {
+                    tainted |= secret;
+                    Some(Typed::Text(crate::value::plain_text(&value)))
+                }
+                _ => None,
+            },
+            None => Typed::plain(item).ok(),
+        };
+        let value = match (ty, &node.kind) {
+            (Type::List, Kind::List(list)) => {
+                let items: Option<Vec<Typed>> = list.iter().map(|item| part(self, item)).collect();
+                Ok(Typed::List(items?))
+            }
+            (Type::Map, Kind::Table(table)) => {
+                let mut map = BTreeMap::new();
+                for (name, entry) in table {
+                    map.insert(name.clone(), part(self, &entry.node)?);
+                }
+                Ok(Typed::Map(map))
+            }
+            // What is wrong with it was reported with its declaration.
+            _ => Ok(Typed::from_node(ty, node).ok()?),
+        };
+        Some((value, tainted))
+    }
+}

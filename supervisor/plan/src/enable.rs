@@ -1,0 +1,108 @@
+//! Whether a service runs on this host: an explicit switch wins over a group, a group over a
+//! role, a role over the service file.
+
+use crate::{
+    decl::{Space, Switch, plain},
+    resolve::{Eval, Name, Origin, Outcome, Resolver},
+    source::{Kind, Place},
+    value::{Type, Typed},
+};
+
+impl<'a> Resolver<'a> {
+    /// Whether a service (plain name) runs on this host. None: the reason has been reported.
+    pub(crate) fn enabled(&mut self, service: &str) -> Option<bool> {
+        if let Some((on, _)) = self.site.enable.get(service) {
+            return Some(*on);
+        }
+        if self.group_off(service).is_some() {
+            return Some(false);
+        }
+        if let Some(on) = self.by_role(service) {
+            return Some(on);
+        }
+        let world = self.world;
+        let document = &world
+            .services
+            .iter()
+            .find(|(name, _)| plain(name) == service)?
+            .1;
+        let Some(node) = document.table.get("enable").map(|entry| &entry.node) else {
+            return Some(true);
+        };
+        let Some(text) = node.text() else {
+            if let Kind::Bool(on) = node.kind {
+                return Some(on);
+            }
+            let message = format!("must be true, false or a template, not {}", node.what());
+            self.report.error(&node.at, "enable", message);
+            return None;
+        };
+        match self.eval(service, text, Origin::Value(&node.at), "enable", None) {
+            Eval::Set { value, .. } => {
+                if let Ok(Typed::Bool(on)) = Typed::from_value(Type::Bool, &value) {
+                    return Some(on);
+                }
+                let message = format!("must be true or false, not `{value}`");
+                self.report.error(&node.at, "enable", message);
+                None
+            }
+            Eval::Unset { .. } | Eval::Broken(_) => Some(false),
+            Eval::Failed => None,
+        }
+    }
+
+    /// The group that turns a service off.
+    pub(crate) fn group_off(&self, service: &str) -> Option<&'a Space> {
+        let site = self.site;
+        self.world.spaces.iter().find_map(|(name, space)| {
+            let Switch::Group(members) = &space.switch else {
+                return None;
+            };
+            let off = site.enable.get(name).is_some_and(|(on, _)| !on);
+            (off && members.iter().any(|member| plain(member) == service)).then_some(space)
+        })
+    }
+
+    /// What the roles say of a service.
+    pub(crate) fn by_role(&self, service: &str) -> Option<bool> {
+        let roles = self
+            .site
+            .roles
+            .iter()
+            .filter_map(|role| self.world.roles.get(role));
+        let (mut on, mut off) = (false, false);
+        for role in roles {
+            on |= role.enable.iter().any(|name| plain(name) == service);
+            off |= role.disable.iter().any(|name| plain(name) == service);
+        }
+        if on { Some(true) } else { off.then_some(false) }
+    }
+
+    /// The disabled service whose `.enable` a template asks for.
+    pub(crate) fn disabled_cause(&mut self, space: &str, text: &str, at: &Place) -> Option<String> {
+        let names = self.names(space, text, Origin::Value(at), "", false)?;
+        let off = names.into_values().find_map(|name| match name {
+            Name::Enable(service) if service != space && self.enabled(&service) == Some(false) => {
+                Some(service)
+            }
+            _ => None,
+        })?;
+        self.world
+            .services
+            .keys()
+            .find(|name| plain(name) == off)
+            .cloned()
+    }
+
+    /// Declared names that a template uses and that have no value.
+    pub(crate) fn unset_names(&mut self, space: &str, text: &str, at: &Place) -> Vec<String> {
+        let names = self
+            .names(space, text, Origin::Value(at), "", false)
+            .unwrap_or_default();
+        names
+            .into_iter()
+            .filter(|(_, name)| matches!(self.resolve(name), Outcome::Unset { .. }))
+            .map(|(dotted, _)| dotted)
+            .collect()
+    }
+}

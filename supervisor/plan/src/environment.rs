@@ -1,0 +1,198 @@
+//! The environment of a service: PATH < `[env]` < settings < `SERVICE.env` of the site file.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Source, Variable,
+    decl::plain,
+    fields::Fields,
+    reader::Reader,
+    resolve::{Name, Origin, Outcome},
+    setting::{SERVICE_KEYS, env_name},
+    source::{Kind, Node},
+    template::{is_template, lone_name},
+};
+
+/// What every service gets unless it says otherwise.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// PATH < `[env]` < settings < `SERVICE.env`.
+pub(crate) fn environment(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+) -> BTreeMap<String, Variable> {
+    let mut env = BTreeMap::new();
+    let base = Variable {
+        value: PATH.to_owned(),
+        source: Source::Base,
+        secret: false,
+    };
+    env.insert("PATH".to_owned(), base);
+    if let Some(table) = fields.entry("env").and_then(|entry| entry.node.table()) {
+        for (name, entry) in table {
+            let key = format!("env.{name}");
+            if let Err(why) = env_name(name) {
+                reader.report().error(&entry.key_at, key, why);
+            } else if let Some((value, secret)) = computed(reader, &entry.node, &key) {
+                let secret = secret || crate::guard::looks_secret(name, &value);
+                env.insert(
+                    name.clone(),
+                    Variable {
+                        value,
+                        source: Source::Computed,
+                        secret,
+                    },
+                );
+            }
+        }
+    } else {
+        check_env(reader, fields);
+    }
+    from_settings(reader, &mut env);
+    if let Some(map) = reader.resolver.site.env.get(&reader.space) {
+        for (name, var) in map {
+            let value = var.value.clone();
+            env.insert(
+                name.clone(),
+                Variable {
+                    value,
+                    source: Source::EnvMap,
+                    secret: var.secret,
+                },
+            );
+        }
+    }
+    env
+}
+
+/// A variable of `[env]`; one that is a lone setting without value is none.
+pub(crate) fn computed(
+    reader: &mut Reader<'_, '_>,
+    node: &Node,
+    key: &str,
+) -> Option<(String, bool)> {
+    let (text, secret) = match &node.kind {
+        Kind::Text(text) if !is_template(text) => (text.clone(), false),
+        Kind::Text(text) => {
+            let names = lone_name(text).and_then(|_| {
+                reader.resolver.names(
+                    &reader.space.clone(),
+                    text,
+                    Origin::Value(&node.at),
+                    key,
+                    false,
+                )
+            });
+            if let Some(name) = names.and_then(|names| names.into_values().next())
+                && let Name::Setting(..) | Name::Key(_) = name
+                && !text.contains('.')
+            {
+                // The value as the setting's type writes it: a list by spaces, a map as JSON.
+                return match reader.resolver.resolve(&name) {
+                    Outcome::Set { value, secret } => Some((value.text(), secret)),
+                    Outcome::Unset {
+                        missing: Some(reason),
+                    } => {
+                        reader.broken.get_or_insert(reason);
+                        None
+                    }
+                    Outcome::Unset { missing: None } | Outcome::Failed => None,
+                };
+            }
+            let (value, secret) = reader.eval(text, Origin::Value(&node.at), key, true)?;
+            (value.to_string(), secret)
+        }
+        Kind::Int(int) => (int.to_string(), false),
+        Kind::Bool(bool) => (bool.to_string(), false),
+        Kind::List(_) => (reader.list(node, key)?.join(" "), false),
+        _ => {
+            let what = node.what();
+            let message = format!("must be a string, a number, true or false, not {what}");
+            let problem = reader.report().error(&node.at, key, message);
+            if let Some((_, name)) = key.split_once('.')
+                && SERVICE_KEYS.contains(&name)
+            {
+                problem.hint(crate::fields::misplaced(name, "env"));
+            }
+            return None;
+        }
+    };
+    if text.contains('\0') {
+        reader
+            .report()
+            .error(&node.at, key, "a variable cannot contain a NUL");
+        return None;
+    }
+    Some((text, secret))
+}
+
+pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
+    let Some(entry) = fields.entry("env") else {
+        return;
+    };
+    let Some(table) = entry.node.table() else {
+        let what = entry.node.what();
+        reader.report().error(
+            &entry.node.at,
+            "env",
+            format!("must be a table, not {what}"),
+        );
+        return;
+    };
+    for (name, entry) in table {
+        let key = format!("env.{name}");
+        if let Err(why) = env_name(name) {
+            reader.report().error(&entry.key_at, key, why);
+        } else if !matches!(&entry.node.kind, Kind::Text(text) if !is_template(text)) {
+            match &entry.node.kind {
+                Kind::Text(text) => {
+                    reader.eval(text, Origin::Value(&entry.node.at), &key, true);
+                }
+                _ => {
+                    computed(reader, &entry.node, &key);
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut BTreeMap<String, Variable>) {
+    let world = reader.resolver.world;
+    for (space_name, space) in &world.spaces {
+        if space.alias_of.is_some()
+            || space.service.as_deref().map(plain).as_deref() != Some(reader.space.as_str())
+        {
+            continue;
+        }
+        for (key, setting) in &space.settings {
+            // A secret that is to be made is wanted also where no template names it.
+            if setting.env.is_none() && setting.generate.is_none() {
+                continue;
+            }
+            let name = Name::Setting(space_name.clone(), key.clone());
+            match (reader.resolver.resolve(&name), &setting.env) {
+                (Outcome::Set { value, secret }, Some(variable)) => {
+                    let secret = secret || crate::guard::looks_secret(variable, &value.text());
+                    let value = value.text();
+                    env.insert(
+                        variable.clone(),
+                        Variable {
+                            value,
+                            source: Source::Setting,
+                            secret,
+                        },
+                    );
+                }
+                (
+                    Outcome::Unset {
+                        missing: Some(reason),
+                    },
+                    Some(_),
+                ) => {
+                    reader.broken.get_or_insert(reason);
+                }
+                _ => {}
+            }
+        }
+    }
+}

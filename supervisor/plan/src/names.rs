@@ -1,0 +1,171 @@
+//! What a dotted name in a template means.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    decl::plain,
+    near::did_you_mean,
+    resolve::{Name, Origin, Resolver},
+    setting::{BUILTINS, Setting},
+    template::explain,
+    value::{Type, URL_PARTS},
+};
+
+impl Resolver<'_> {
+    /// What a dotted name means in the templates of a space (plain; empty: of no service).
+    pub(crate) fn find(
+        &self,
+        space: &str,
+        dotted: &str,
+        candidate: bool,
+    ) -> Result<Name, Option<String>> {
+        let mut parts = dotted.split('.');
+        let first = parts.next().unwrap_or_default();
+        let second = parts.next();
+        if let Some((own, found)) = self.world.canonical(space) {
+            if found.settings.contains_key(first) {
+                return self.checked(
+                    Name::Setting(own, first.to_owned()),
+                    &found.settings[first],
+                    second,
+                );
+            }
+            if first == "enable"
+                && let Some(service) = &found.service
+            {
+                return Ok(Name::Enable(plain(service)));
+            }
+        }
+        if BUILTINS.contains(&first) && (first != "candidate" || candidate) {
+            return Ok(Name::Builtin(first.to_owned()));
+        }
+        if let Some(setting) = self.world.keys.get(first) {
+            return self.checked(Name::Key(first.to_owned()), setting, second);
+        }
+        if let Some((canonical, found)) = self.world.canonical(first) {
+            if found.damaged {
+                return Ok(Name::Damaged);
+            }
+            let Some(second) = second else {
+                return Ok(Name::Whole(canonical));
+            };
+            if let Some(setting) = found.settings.get(second) {
+                return self.checked(
+                    Name::Setting(canonical, second.to_owned()),
+                    setting,
+                    parts.next(),
+                );
+            }
+            if second == "enable" {
+                return Ok(found
+                    .service
+                    .as_ref()
+                    .map_or(Name::Off, |s| Name::Enable(plain(s))));
+            }
+            let known = found.settings.keys().map(String::as_str).chain(["enable"]);
+            return Err(did_you_mean(second, known));
+        }
+        if self.world.damaged {
+            return Ok(Name::Damaged);
+        }
+        let own = self.world.canonical(space).map(|(_, space)| space);
+        let own = own.into_iter().flat_map(|space| space.settings.keys());
+        let names = own
+            .chain(self.world.keys.keys())
+            .chain(self.world.spaces.keys())
+            .map(String::as_str);
+        Err(did_you_mean(
+            first,
+            names.chain(BUILTINS).filter(|name| *name != "candidate"),
+        ))
+    }
+
+    /// A part behind a URL must be one of its parts.
+    #[expect(clippy::unused_self, reason = "reads as part of find")]
+    pub(crate) fn checked(
+        &self,
+        name: Name,
+        setting: &Setting,
+        part: Option<&str>,
+    ) -> Result<Name, Option<String>> {
+        match part {
+            Some(part) if setting.ty == Type::Url && !URL_PARTS.contains(&part) => {
+                Err(Some(format!("a URL has {}", URL_PARTS.join(", "))))
+            }
+            _ => Ok(name),
+        }
+    }
+
+    /// The names a text uses, or none when something is wrong with them, which is reported.
+    pub(crate) fn names(
+        &mut self,
+        space: &str,
+        text: &str,
+        origin: Origin<'_>,
+        key: &str,
+        candidate: bool,
+    ) -> Option<BTreeMap<String, Name>> {
+        let dotted = match self.templates.names(text) {
+            Ok(names) => names,
+            Err(error) => {
+                let offset = error.range().map_or(0, |range| range.start);
+                self.report
+                    .error(&origin.place(text, offset), key, explain(&error));
+                return None;
+            }
+        };
+        let mut out = BTreeMap::new();
+        let mut good = true;
+        for dotted in dotted {
+            match self.find(space, &dotted, candidate) {
+                Ok(name) => {
+                    out.insert(dotted, name);
+                }
+                Err(hint) => {
+                    good = false;
+                    let at = origin.place(text, word(text, &dotted));
+                    let hint = hint.or_else(|| {
+                        (dotted == "candidate").then(|| {
+                            "`candidate` is there in `validate` of [[files]] only".to_owned()
+                        })
+                    });
+                    self.report
+                        .error(&at, key, format!("there is no `{dotted}`"))
+                        .hint_some(hint);
+                }
+            }
+        }
+        good.then_some(out)
+    }
+
+    /// How many parts of a dotted name are the name; the rest are parts of its value.
+    pub(crate) fn depth(&self, space: &str, dotted: &str) -> usize {
+        let first = dotted.split('.').next().unwrap_or_default();
+        let own = self.world.canonical(space).is_some_and(|(_, found)| {
+            found.settings.contains_key(first) || (first == "enable" && found.service.is_some())
+        });
+        if own || BUILTINS.contains(&first) || self.world.keys.contains_key(first) {
+            1
+        } else {
+            2
+        }
+    }
+
+    /// A name in the templates of a space, as the site file writes it.
+    pub(crate) fn full_name(&self, space: &str, dotted: &str) -> String {
+        match self.world.canonical(space) {
+            Some((_, own)) if own.settings.contains_key(dotted) => format!("{}.{dotted}", own.name),
+            _ => dotted.to_owned(),
+        }
+    }
+}
+
+/// Where a dotted name stands in a text.
+pub(crate) fn word(text: &str, dotted: &str) -> usize {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    let first = text.match_indices(dotted).find(|(start, _)| {
+        !text[..*start].ends_with(|c| part(c) || c == '.')
+            && !text[start + dotted.len()..].starts_with(part)
+    });
+    first.map_or(0, |(start, _)| start)
+}

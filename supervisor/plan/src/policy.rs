@@ -1,0 +1,218 @@
+//! `[restart]`, `[stop]`, `[reload]` and `[log]`.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Log, Policy, Reload, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
+    source::Kind,
+};
+
+pub(crate) const SIGTERM: i32 = 15;
+
+pub(crate) fn default_restart() -> Restart {
+    Restart {
+        policy: Policy::Always,
+        success_codes: BTreeSet::new(),
+        success_signals: BTreeSet::new(),
+        delay_ms: 1000,
+        factor_milli: 2000,
+        max_delay_ms: 60_000,
+        jitter_milli: 100,
+        reset_after_ms: 60_000,
+        limit: None,
+    }
+}
+
+/// A oneshot that ended well is done; only its failures are followed by another run.
+pub(crate) fn restart(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    oneshot: bool,
+) -> Restart {
+    let mut out = default_restart();
+    if oneshot {
+        out.policy = Policy::OnFailure;
+    }
+    let Some(mut fields) = fields.table("restart", reader.report()) else {
+        return out;
+    };
+    let fields = &mut fields;
+    let words = [
+        ("always", Policy::Always),
+        ("unless-stopped", Policy::UnlessStopped),
+        ("on-failure", Policy::OnFailure),
+        ("never", Policy::Never),
+    ];
+    if let Some(policy) = reader.word_key(fields, "policy", &words) {
+        out.policy = policy;
+    }
+    let set = |slot: &mut u64, found: Option<u64>| *slot = found.unwrap_or(*slot);
+    set(&mut out.delay_ms, reader.duration_key(fields, "delay"));
+    set(
+        &mut out.max_delay_ms,
+        reader.duration_key(fields, "max_delay"),
+    );
+    set(
+        &mut out.reset_after_ms,
+        reader.duration_key(fields, "reset_after"),
+    );
+    if let Some(factor) = thousandths(reader, fields, "factor", 1000..=1_000_000) {
+        out.factor_milli = factor;
+    }
+    if let Some(jitter) = thousandths(reader, fields, "jitter", 0..=1000) {
+        out.jitter_milli = jitter;
+    }
+    out.max_delay_ms = out.max_delay_ms.max(out.delay_ms);
+    if let Some(mut limit) = fields.table("limit", reader.report()) {
+        let starts = reader
+            .int_key(&mut limit, "starts", 1..=1_000_000)
+            .and_then(|n| u32::try_from(n).ok());
+        let within = reader.duration_key(&mut limit, "within");
+        out.limit = starts.zip(within);
+        if limit.entry("starts").is_none() || limit.entry("within").is_none() {
+            reader
+                .report()
+                .error(&limit.at, "restart.limit", "needs both starts and within")
+                .hint("write limit = { starts = 5, within = \"1m\" }");
+        }
+        limit.finish(&SERVICE_KEYS, reader.report());
+    }
+    success(reader, fields, &mut out);
+    let fields = std::mem::replace(fields, Fields::new(&EMPTY, fields.at.clone(), ""));
+    fields.finish(&SERVICE_KEYS, reader.report());
+    out
+}
+
+pub(crate) static EMPTY: crate::source::Table = crate::source::Table::new();
+
+pub(crate) fn success(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, out: &mut Restart) {
+    let Some(node) = fields.node("success") else {
+        return;
+    };
+    let one = std::slice::from_ref(node);
+    for item in if let Kind::List(list) = &node.kind {
+        list
+    } else {
+        one
+    } {
+        match &item.kind {
+            Kind::Int(code @ 0..=255) => {
+                out.success_codes.extend(i32::try_from(*code));
+            }
+            Kind::Text(name) if crate::signal::number(name).is_some() => {
+                out.success_signals.extend(crate::signal::number(name));
+            }
+            _ => {
+                reader.report().error(
+                    &item.at,
+                    "restart.success",
+                    "must be exit codes and names of signals, such as [3, \"TERM\"]",
+                );
+            }
+        }
+    }
+}
+
+/// A number such as 1.5, in thousandths.
+pub(crate) fn thousandths(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    range: std::ops::RangeInclusive<u32>,
+) -> Option<u32> {
+    let node = fields.node(key)?;
+    let text = match &node.kind {
+        Kind::Int(int) => int.to_string(),
+        Kind::Float(float) => float.to_string(),
+        _ => reader.text(node, &fields.key(key))?,
+    };
+    let (text, percent) = match text.trim().strip_suffix('%') {
+        Some(number) => (number.trim().to_owned(), true),
+        None => (text, false),
+    };
+    let milli = decimal_milli(&text).map(|milli| if percent { milli / 100 } else { milli });
+    if let Some(milli) = milli.filter(|milli| range.contains(milli)) {
+        return Some(milli);
+    }
+    let name = fields.key(key);
+    let (low, high) = (range.start() / 1000, range.end() / 1000);
+    reader.report().error(
+        &node.at,
+        name,
+        format!("must be a number from {low} to {high}"),
+    );
+    None
+}
+
+pub(crate) fn decimal_milli(text: &str) -> Option<u32> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits: String = part.chars().chain("000".chars()).take(3).collect();
+    let good = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_ascii_digit());
+    if !good(whole) || !good(part) {
+        return None;
+    }
+    whole
+        .parse::<u32>()
+        .ok()?
+        .checked_mul(1000)?
+        .checked_add(digits.parse().ok()?)
+}
+
+pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop {
+    let mut out = Stop {
+        signal: SIGTERM,
+        timeout_ms: 30_000,
+    };
+    let Some(mut fields) = fields.table("stop", reader.report()) else {
+        return out;
+    };
+    out.signal = reader
+        .signal_key(&mut fields, "signal")
+        .unwrap_or(out.signal);
+    out.timeout_ms = reader
+        .duration_key(&mut fields, "timeout")
+        .unwrap_or(out.timeout_ms);
+    fields.finish(&SERVICE_KEYS, reader.report());
+    out
+}
+
+pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Reload> {
+    let mut fields = fields.table("reload", reader.report())?;
+    let signal = reader.signal_key(&mut fields, "signal").map(Reload::Signal);
+    // Two commands are not the top level's one, so this one is known here.
+    let command = reader.argv_key(&mut fields, "command").map(Reload::Command);
+    if fields.entry("signal").is_some() == fields.entry("command").is_some() {
+        reader
+            .report()
+            .error(&fields.at, "reload", "needs either signal or command");
+    }
+    fields.finish(&SERVICE_KEYS, reader.report());
+    signal.or(command)
+}
+
+pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
+    pub(crate) const MIN_SIZE: u64 = 4096;
+    let mut out = Log {
+        size_bytes: 10 << 20,
+        keep: 10,
+        age_ms: None,
+    };
+    let Some(mut fields) = fields.table("log", reader.report()) else {
+        return out;
+    };
+    let size_at = fields.node("size").map(|node| node.at.clone());
+    if let Some(size) = reader.size_key(&mut fields, "size") {
+        out.size_bytes = size;
+    }
+    if let Some(at) = size_at.filter(|_| out.size_bytes < MIN_SIZE) {
+        reader
+            .report()
+            .error(&at, "log.size", "must be at least 4K");
+    }
+    if let Some(keep) = reader.int_key(&mut fields, "keep", 0..=10_000) {
+        out.keep = u32::try_from(keep).unwrap_or(out.keep);
+    }
+    out.age_ms = reader.duration_key(&mut fields, "age");
+    fields.finish(&SERVICE_KEYS, reader.report());
+    out
+}

@@ -1,0 +1,274 @@
+//! Declarations of settings, wherever they stand.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    decl::valid_name,
+    fields::{Fields, misplaced},
+    near::did_you_mean,
+    problem::Report,
+    secrets::Spec,
+    source::{Kind, Node, Place, Table},
+    value::{TYPES, Type, Typed},
+};
+
+/// Keys of a service file at top level; also the order of the reference.
+pub(crate) const SERVICE_KEYS: [&str; 37] = [
+    "description",
+    "command",
+    "enable",
+    "type",
+    "user",
+    "group",
+    "groups",
+    "uid",
+    "gid",
+    "home",
+    "umask",
+    "working_dir",
+    "nice",
+    "oom_score_adj",
+    "no_new_privs",
+    "capabilities",
+    "requires",
+    "wants",
+    "binds_to",
+    "after",
+    "listens",
+    "validate",
+    "settings",
+    "sections",
+    "env",
+    "ready",
+    "liveness",
+    "health",
+    "restart",
+    "stop",
+    "reload",
+    "limits",
+    "log",
+    "log_files",
+    "directories",
+    "files",
+    "doc",
+];
+
+/// Names that templates have without any declaration.
+pub(crate) const BUILTINS: [&str; 10] = [
+    "root",
+    "run_dir",
+    "state_dir",
+    "log_dir",
+    "etc_dir",
+    "catalog_dir",
+    "cpus",
+    "memory_bytes",
+    "supervisor_uid",
+    "candidate",
+];
+
+/// One declared setting.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) at: Place,
+    pub(crate) ty: Type,
+    pub(crate) default: Option<Node>,
+    pub(crate) env: Option<String>,
+    pub(crate) secret: bool,
+    pub(crate) generate: Option<Spec>,
+    pub(crate) find: Vec<Node>,
+    pub(crate) version_file: Option<Node>,
+    pub(crate) values: Vec<String>,
+    /// A URL without path.
+    pub(crate) bare: bool,
+}
+
+pub(crate) fn settings(
+    table: &Table,
+    prefix: &str,
+    own: bool,
+    report: &mut Report,
+) -> BTreeMap<String, Setting> {
+    let mut out = BTreeMap::new();
+    for (name, entry) in table {
+        let key = format!("{prefix}.{name}");
+        let Some(inner) = entry.node.table() else {
+            let what = entry.node.what();
+            let message = format!("must be a table such as {{ type = \"string\" }}, not {what}");
+            let problem = report.error(&entry.node.at, key, message);
+            if SERVICE_KEYS.contains(&name.as_str()) {
+                problem.hint(misplaced(name, prefix));
+            }
+            continue;
+        };
+        if !valid_name(name) || name.contains('-') {
+            report.error(
+                &entry.key_at,
+                key,
+                "a setting's name has letters, digits and `_` only",
+            );
+            continue;
+        }
+        if BUILTINS.contains(&name.as_str()) || (own && matches!(name.as_str(), "enable" | "env")) {
+            report
+                .error(
+                    &entry.key_at,
+                    key,
+                    format!("`{name}` has a meaning of its own"),
+                )
+                .hint("choose another name");
+            continue;
+        }
+        if let Some(setting) = setting(inner, &entry.key_at, &key, report) {
+            out.insert(name.clone(), setting);
+        }
+    }
+    out
+}
+
+pub(crate) fn setting(
+    table: &Table,
+    at: &Place,
+    key: &str,
+    report: &mut Report,
+) -> Option<Setting> {
+    let mut fields = Fields::new(table, at.clone(), key);
+    let ty = type_of(&mut fields, report);
+    let secret = flag(&mut fields, "secret", report);
+    let bare = flag(&mut fields, "bare", report);
+    let env = text(&mut fields, "env", report);
+    if let Some(env) = &env
+        && let Err(why) = env_name(env)
+    {
+        report.error(at, fields.key("env"), why);
+    }
+    let generate = text(&mut fields, "generate", report).and_then(|spec| {
+        Spec::parse(&spec)
+            .map_err(|why| {
+                report.error(at, format!("{key}.generate"), why);
+            })
+            .ok()
+    });
+    let find = string_list(&mut fields, "find", report);
+    let values = string_list(&mut fields, "values", report);
+    let version_file = fields.node("version_file").cloned();
+    text(&mut fields, "doc", report);
+    let default = fields.node("default").cloned();
+    if let (Some(ty), Some(node)) = (ty, &default)
+        && !has_template(node)
+        && let Err(why) = Typed::from_node(ty, node)
+    {
+        report.error(&node.at, fields.key("default"), why);
+    }
+    if !find.is_empty() && ty != Some(Type::Path) {
+        report.error(
+            at,
+            fields.key("find"),
+            "only a setting of type path can be found",
+        );
+    }
+    fields.finish(&SERVICE_KEYS, report);
+    let values = values
+        .iter()
+        .filter_map(|n| n.text().map(str::to_owned))
+        .collect();
+    Some(Setting {
+        at: at.clone(),
+        ty: ty?,
+        default,
+        env,
+        secret,
+        generate,
+        find,
+        version_file,
+        values,
+        bare,
+    })
+}
+
+/// Whether a value is a template or a list or table with one in it.
+pub(crate) fn has_template(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Text(text) => crate::template::is_template(text),
+        Kind::List(list) => list.iter().any(has_template),
+        Kind::Table(table) => table.values().any(|entry| has_template(&entry.node)),
+        _ => false,
+    }
+}
+
+pub(crate) fn text(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    report: &mut Report,
+) -> Option<String> {
+    let node = fields.node(key)?;
+    if node.text().is_none() {
+        report.error(
+            &node.at,
+            fields.key(key),
+            format!("must be a string, not {}", node.what()),
+        );
+    }
+    node.text().map(str::to_owned)
+}
+
+pub(crate) fn string_list(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    report: &mut Report,
+) -> Vec<Node> {
+    let Some(node) = fields.node(key) else {
+        return Vec::new();
+    };
+    if let Kind::List(list) = &node.kind
+        && list.iter().all(|item| item.text().is_some())
+    {
+        return list.clone();
+    }
+    report.error(&node.at, fields.key(key), "must be a list of strings");
+    Vec::new()
+}
+
+/// Whether a variable can be called this.
+pub(crate) fn env_name(name: &str) -> Result<(), String> {
+    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let rest = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if first && rest {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` cannot be the name of an environment variable",
+        name.escape_debug()
+    ))
+}
+
+/// The type; a string unless it says so. None: there is no such type.
+fn type_of(fields: &mut Fields<'_>, report: &mut Report) -> Option<Type> {
+    let Some(node) = fields.node("type") else {
+        return Some(Type::Text);
+    };
+    let ty = node.text().and_then(Type::named);
+    if ty.is_none() {
+        let known = TYPES.map(|(name, _)| name);
+        let hint = did_you_mean(node.text().unwrap_or_default(), known);
+        let all = format!("the types are {}", known.join(", "));
+        report
+            .error(&node.at, fields.key("type"), "there is no such type")
+            .hint(hint.unwrap_or(all));
+    }
+    ty
+}
+
+fn flag(fields: &mut Fields<'_>, name: &'static str, report: &mut Report) -> bool {
+    let Some(node) = fields.node(name) else {
+        return false;
+    };
+    if let Kind::Bool(value) = node.kind {
+        return value;
+    }
+    let message = format!("must be true or false, not {}", node.what());
+    report.error(&node.at, fields.key(name), message);
+    false
+}
