@@ -60,7 +60,7 @@ impl Cgroups {
         let mut home = mount.point.join(below);
         // Executed anew in place.
         if home.ends_with(Path::new(&name).join(OWN)) {
-            home = home.parent()?.parent()?.to_owned();
+            home = PathBuf::from(home.parent()?.parent()?);
         }
         let base = home.join(name);
         make_dir(&base).ok()?;

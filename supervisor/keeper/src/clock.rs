@@ -1,4 +1,4 @@
-//! Milliseconds on CLOCK_MONOTONIC: the only clock that decides anything here.
+//! Milliseconds on `CLOCK_MONOTONIC`: the only clock that decides anything here.
 
 use nix::time::{ClockId, clock_gettime};
 

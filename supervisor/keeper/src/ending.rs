@@ -7,6 +7,7 @@ use crate::{
     clock::now_ms,
     keeper::Keeper,
     message::{Role, RunId},
+    run::Run,
     say::say,
     sys::{pidfd, wait},
     timers::Timer,
@@ -100,7 +101,7 @@ impl Keeper {
             return;
         }
         ending.stopping = Some((id, u64::MAX));
-        if self.runs.get(&id).is_some_and(|run| run.lives()) {
+        if self.runs.get(&id).is_some_and(Run::lives) {
             say!("run {id} did not stop in time; kills it");
             self.kill_tree(id);
         }
@@ -161,7 +162,8 @@ impl Keeper {
         if let Some(pid) = self.control.pid.take() {
             let _ = pidfd::kill(pid, libc::SIGKILL);
             // Gone in no time: reaped, so that its lock and group are free.
-            while matches!(wait::reap(pid), Ok(None)) {
+            let end = now_ms() + LAST_MS;
+            while matches!(wait::reap(pid), Ok(None)) && now_ms() < end {
                 let _ = nix::poll::poll(&mut [], nix::poll::PollTimeout::from(1_u8));
             }
         }

@@ -1,4 +1,4 @@
-//! The machine's own init: what it wants to hear over NOTIFY_SOCKET, and its watchdog.
+//! The machine's own init: what it wants to hear over `NOTIFY_SOCKET`, and its watchdog.
 
 use std::{
     env,

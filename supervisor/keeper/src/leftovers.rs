@@ -1,7 +1,10 @@
 //! What an earlier keeper left behind when it and its control process died: found by its records
 //! and its cgroups, asked to stop, killed, before anything is started. Never two of one service.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use nix::{
     libc,
@@ -53,8 +56,9 @@ pub(crate) fn stop(
     let mut asked_init = now_ms();
     while !left.is_empty() && now_ms() < kill_at + KILLED_MS {
         if now_ms() >= kill_at {
-            left.iter()
-                .for_each(|(pid, (stat, _))| kill_exactly(*pid, stat));
+            for (pid, (stat, _)) in &left {
+                kill_exactly(*pid, stat);
+            }
         }
         if now_ms() > asked_init + 10_000 {
             asked_init = now_ms();
@@ -73,6 +77,9 @@ pub(crate) fn stop(
     }
     for (pid, (_, service)) in &left {
         say!("{service}: pid {pid} of an earlier supervisor will not go");
+    }
+    for dir in groups(&records, cgroups) {
+        let _ = std::fs::remove_dir(dir);
     }
     files.clear();
     said.into_values().collect()
@@ -109,6 +116,13 @@ fn main_lives(records: &[Record], service: &str) -> bool {
         .any(|record| record.service == service && is_main(record))
 }
 
+/// Groups that may hold leftovers: where this keeper has its own, and where records say.
+fn groups(records: &[Record], cgroups: Option<&Cgroups>) -> BTreeSet<PathBuf> {
+    let existing = cgroups.map(Cgroups::existing).unwrap_or_default();
+    let recorded = records.iter().filter_map(|record| record.cgroup.clone());
+    existing.into_iter().chain(recorded).collect()
+}
+
 /// Living leftovers by pid, with the service they belong to.
 fn find(records: &[Record], cgroups: Option<&Cgroups>) -> BTreeMap<i32, (Stat, String)> {
     let mut found = BTreeMap::new();
@@ -121,8 +135,6 @@ fn find(records: &[Record], cgroups: Option<&Cgroups>) -> BTreeMap<i32, (Stat, S
                 .or_insert_with(|| (stat, service.to_owned()));
         }
     };
-    let existing = cgroups.map(Cgroups::existing).unwrap_or_default();
-    let recorded = records.iter().filter_map(|record| record.cgroup.clone());
     let groups: std::collections::BTreeSet<PathBuf> =
         existing.into_iter().chain(recorded).collect();
     for dir in groups {

@@ -57,9 +57,9 @@ pub enum Request {
         /// The service.
         service: String,
     },
-    /// Send this to NOTIFY_SOCKET, where there is one.
+    /// Send this to `NOTIFY_SOCKET`, where there is one.
     TellInit {
-        /// As in sd_notify(3), lines of `KEY=value`.
+        /// As in `sd_notify(3)`, lines of `KEY=value`.
         message: String,
     },
     /// Facts up to and including this number have been taken in.
@@ -104,7 +104,7 @@ pub struct Spawn {
     pub role: Role,
     /// The program (absolute path) and its arguments.
     pub argv: Vec<String>,
-    /// Its whole environment, but for NOTIFY_SOCKET.
+    /// Its whole environment, but for `NOTIFY_SOCKET`.
     pub env: BTreeMap<String, String>,
     /// Working directory.
     pub cwd: PathBuf,
@@ -118,12 +118,12 @@ pub struct Spawn {
     pub nice: Option<i32>,
     /// Badness for the OOM killer; none: what the daemon was started with.
     pub oom_score_adj: Option<i32>,
-    /// PR_SET_NO_NEW_PRIVS.
+    /// `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: bool,
     /// Capabilities by name without `CAP_`, lower case (`net_bind_service`): these alone stay, also
     /// over the change of user (ambient); none: as the kernel does it.
     pub capabilities: Option<Vec<String>>,
-    /// Give it a NOTIFY_SOCKET.
+    /// Give it a `NOTIFY_SOCKET`.
     pub notify: bool,
     /// How the keeper alone would stop it.
     pub stop_signal: i32,
@@ -189,7 +189,7 @@ pub struct Hello {
     pub version: u32,
     /// Its pid.
     pub keeper_pid: i32,
-    /// When the keeper started, milliseconds on CLOCK_MONOTONIC.
+    /// When the keeper started, milliseconds on `CLOCK_MONOTONIC`.
     pub started_ms: u64,
     /// Control processes that have died since.
     pub control_deaths: u32,
@@ -216,7 +216,7 @@ pub struct RunInfo {
     pub role: Role,
     /// Main process.
     pub pid: i32,
-    /// When it was spawned, milliseconds on CLOCK_MONOTONIC.
+    /// When it was spawned, milliseconds on `CLOCK_MONOTONIC`.
     pub spawned_ms: u64,
     /// How it ended, if it has.
     pub exit: Option<Exit>,
@@ -236,7 +236,7 @@ pub enum Fact {
         run: RunId,
         /// Its main process.
         pid: i32,
-        /// Milliseconds on CLOCK_MONOTONIC.
+        /// Milliseconds on `CLOCK_MONOTONIC`.
         at_ms: u64,
     },
     /// There is no process.
@@ -254,7 +254,7 @@ pub enum Fact {
         run: RunId,
         /// How.
         exit: Exit,
-        /// Milliseconds on CLOCK_MONOTONIC.
+        /// Milliseconds on `CLOCK_MONOTONIC`.
         at_ms: u64,
         /// Killed because its `timeout_ms` was over.
         timed_out: bool,

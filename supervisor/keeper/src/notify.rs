@@ -1,4 +1,4 @@
-//! What services say over their NOTIFY_SOCKET, and whether the sender may.
+//! What services say over their `NOTIFY_SOCKET`, and whether the sender may.
 //!
 //! One socket per service, made with its first run and kept: what is said while nobody reads is not
 //! lost. Its name is abstract, so no directory has to let the service's user in. The kernel vouches
@@ -62,7 +62,7 @@ impl Socket {
         })
     }
 
-    /// Value of NOTIFY_SOCKET.
+    /// Value of `NOTIFY_SOCKET`.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -105,6 +105,8 @@ impl Keeper {
     }
 
     fn take_notification(&mut self, id: RunId, datagram: &[u8]) {
+        // Who speaks has been executed, though its status socket may not have been looked at yet.
+        self.read_status(id);
         for (key, value) in lines(datagram) {
             if key == "MAINPID" && !self.adopt_main(id, value) {
                 continue;

@@ -86,7 +86,7 @@ pub(crate) fn all() -> Vec<i32> {
 }
 
 /// Children of a process, over all its threads; `None` if the kernel keeps no such list
-/// (CONFIG_PROC_CHILDREN) or the process is gone.
+/// (`CONFIG_PROC_CHILDREN`) or the process is gone.
 fn listed_children(pid: i32) -> Option<Vec<i32>> {
     let mut children = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {

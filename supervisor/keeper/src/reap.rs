@@ -155,10 +155,9 @@ impl Keeper {
         let mut buffer = vec![0; OUTPUT_READ_BYTES];
         for _ in 0..OUTPUT_READS_MAX {
             match nix::unistd::read(&output.pipe, &mut buffer) {
-                Ok(0) => return,
+                Ok(0) | Err(Errno::EAGAIN) => return,
                 Ok(count) => output.extend(&buffer[..count]),
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return,
                 Err(error) => {
                     let fd = output.pipe.as_raw_fd();
                     say!("could not read a helper's output (descriptor {fd}): {error}");

@@ -2,7 +2,7 @@
 //! The outcome of exec comes later, over the status socket; nobody waits for it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     ffi::CString,
     io,
     os::{
@@ -225,7 +225,7 @@ impl Keeper {
             exit: None,
             swept: false,
             sweep: None,
-            notified: Default::default(),
+            notified: BTreeMap::default(),
             pipe: streams.inode,
             in_cgroup,
             group,

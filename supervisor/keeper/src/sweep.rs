@@ -156,6 +156,12 @@ impl Keeper {
         for (pid, stat) in &found {
             kill_exactly(*pid, stat);
         }
+        // Killed is not dead: its trace may have gone with its parent before it goes itself.
+        if let Some(run) = self.runs.get_mut(&id) {
+            let fresh = found.iter().map(|(pid, stat)| (*pid, stat.start));
+            let fresh: Vec<_> = fresh.filter(|one| !run.seen.contains(one)).collect();
+            run.seen.extend(fresh);
+        }
         found.into_iter().map(|(pid, _)| pid).collect()
     }
 

@@ -3,6 +3,7 @@
 //! This one binary is three things: the tests; with `keeper` as first argument the keeper; with
 //! `control` a control process that hands its end of the link to the test and then only lives. That
 //! is why it brings its own small runner: a keeper must be started before any other thread.
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 #[path = "keeper/control.rs"]
 mod control;

@@ -39,19 +39,26 @@ pub(crate) struct Born {
 
 /// Starts a child that carries out `plan`.
 ///
-/// The memory is copied, not shared (no CLONE_VM): the child may wait at its gate while the keeper
+/// The memory is copied, not shared (no `CLONE_VM`): the child may wait at its gate while the keeper
 /// goes on, and shares no errno with it. Between here and exec it allocates nothing and takes no
 /// lock, for the log thread may hold any of them.
 pub(crate) fn spawn(plan: &Plan, cgroup: Option<BorrowedFd<'_>>) -> Result<Born, Errno> {
     let prepared = plan.prepare();
     if let Some(directory) = cgroup {
         match clone3(&prepared, Some(directory)) {
-            // Too old a kernel, or a filter that does not let it through.
+            // Too old a kernel, a filter that does not let it through, or a group that takes no
+            // processes or is gone: then the caller moves it there, or it goes without.
             Err(
-                Errno::ENOSYS | Errno::EINVAL | Errno::E2BIG | Errno::EOPNOTSUPP | Errno::EPERM,
+                Errno::ENOSYS
+                | Errno::EINVAL
+                | Errno::E2BIG
+                | Errno::EOPNOTSUPP
+                | Errno::EPERM
+                | Errno::EBUSY
+                | Errno::ENODEV
+                | Errno::EACCES
+                | Errno::ENOENT,
             ) => {}
-            // A group that takes no processes, or is gone: the run goes on without.
-            Err(Errno::EBUSY | Errno::ENODEV | Errno::EACCES | Errno::ENOENT) => {}
             other => return other,
         }
     }

@@ -124,6 +124,10 @@ impl Daemon {
         self.greet();
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "reads better where it is called"
+    )]
     pub(crate) fn ask(&mut self, request: Request) {
         self.link.send(&request, vec![]).unwrap();
     }

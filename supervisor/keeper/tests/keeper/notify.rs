@@ -24,7 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Says something on NOTIFY_SOCKET, from a process of its own. `socket` is in the environment.
+/// Says something on `NOTIFY_SOCKET`, from a process of its own. `socket` is in the environment.
 fn say(text: &str) -> String {
     format!(
         "perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; \

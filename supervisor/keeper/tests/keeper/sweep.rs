@@ -9,10 +9,10 @@ use crate::{
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_sweep_takes_the_same_group", || {
-        both("sleep 300 & echo $! > pid")
+        both("sleep 300 & echo $! > pid");
     }),
     ("a_sweep_takes_the_same_session", || {
-        both("set -m; sleep 300 & echo $! > pid")
+        both("set -m; sleep 300 & echo $! > pid");
     }),
     ("a_sweep_takes_a_session_of_its_own", || {
         both(
@@ -27,7 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
     }),
     ("a_sweep_takes_what_descends_from_a_daemon", || {
         both(
-            "(setsid sh -c 'sh -c \"echo \\$\\$ > pid; exec sleep 300\" >/dev/null 2>&1; :' &) & \
+            "(setsid sh -c '(sh -c \"echo \\$\\$ > pid; exec sleep 300\" >/dev/null 2>&1); :' &) & \
              wait; while [ ! -s pid ]; do sleep 0.01; done",
         );
     }),
