@@ -135,9 +135,7 @@ fn find(records: &[Record], cgroups: Option<&Cgroups>) -> BTreeMap<i32, (Stat, S
                 .or_insert_with(|| (stat, service.to_owned()));
         }
     };
-    let groups: std::collections::BTreeSet<PathBuf> =
-        existing.into_iter().chain(recorded).collect();
-    for dir in groups {
+    for dir in groups(records, cgroups) {
         let name = dir
             .file_name()
             .unwrap_or_default()

@@ -103,6 +103,8 @@ fn listed_children(pid: i32) -> Option<Vec<i32>> {
 /// every process.
 #[derive(Debug)]
 pub(crate) struct Family {
+    own: i32,
+    own_children: Option<Vec<i32>>,
     /// By parent, if the kernel keeps no lists.
     scanned: Option<BTreeMap<i32, Vec<i32>>>,
 }
@@ -111,7 +113,8 @@ impl Family {
     /// A view as of now.
     pub(crate) fn look() -> Self {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
-        let scanned = listed_children(own).is_none().then(|| {
+        let own_children = listed_children(own);
+        let scanned = own_children.is_none().then(|| {
             let mut by_parent = BTreeMap::<i32, Vec<i32>>::new();
             for pid in all() {
                 if let Some(stat) = stat(pid) {
@@ -120,14 +123,19 @@ impl Family {
             }
             by_parent
         });
-        Self { scanned }
+        Self {
+            own,
+            own_children,
+            scanned,
+        }
     }
 
     /// Children of a process.
     pub(crate) fn children(&self, pid: i32) -> Vec<i32> {
-        match &self.scanned {
-            Some(by_parent) => by_parent.get(&pid).cloned().unwrap_or_default(),
-            None => listed_children(pid).unwrap_or_default(),
+        match (&self.scanned, &self.own_children) {
+            (Some(by_parent), _) => by_parent.get(&pid).cloned().unwrap_or_default(),
+            (None, Some(own)) if pid == self.own => own.clone(),
+            (None, _) => listed_children(pid).unwrap_or_default(),
         }
     }
 
