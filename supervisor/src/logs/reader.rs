@@ -38,7 +38,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(&self) -> MutexGuard<'_, Vec<Client>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Client>> {
         self.new.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,7 +114,7 @@ pub(super) fn add(shared: &Arc<Shared>, query: Query, sender: Sender<LogLine>) {
             shared.ring();
         });
     }
-    shared.new().push(Client {
+    shared.waiting().push(Client {
         query,
         sender,
         runtime,
@@ -141,7 +141,15 @@ fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
         let _ = poll(&mut fds, timeout);
         let rung = shared.bell.read().is_ok();
         if rung {
-            for mut client in shared.new().drain(..) {
+            clients.retain_mut(|client| {
+                let stay = !client.sender.is_closed();
+                if !stay {
+                    client.close(&mut watcher);
+                }
+                stay
+            });
+            let new = std::mem::take(&mut *shared.waiting());
+            for mut client in new.into_iter().filter(|client| !client.sender.is_closed()) {
                 if clients.len() < CLIENTS_MAX {
                     client.open(&mut watcher);
                     clients.push(client);

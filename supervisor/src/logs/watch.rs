@@ -25,14 +25,15 @@ pub(super) struct Watcher {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     descriptor: WatchDescriptor,
-    /// It is the directory itself.
-    itself: bool,
+    /// The directory above it. A directory that is deleted while we or the writer have one of its files
+    /// open does not tell so itself: it lives on until those are closed.
+    parent: Option<WatchDescriptor>,
 }
 
 /// What happened to watched directories since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Descriptors, and if the watch is no good any more.
+    /// Descriptors, and if that is about a directory and not about a file in it.
     touched: BTreeMap<WatchDescriptor, bool>,
     /// Events were lost: anything may have changed.
     all: bool,
@@ -55,47 +56,68 @@ impl Watcher {
     /// Watches a directory. None: it is not allowed, or the system allows no more watches.
     pub(super) fn watch(&mut self, dir: &Path) -> Option<Watch> {
         for _ in 0..TRIES_MAX {
-            // The part of the path that is not there.
-            let mut missing = None;
-            for above in dir.ancestors() {
-                match self.add(above, missing.is_none()) {
-                    Ok(watch) if missing.is_none_or(|missing: &Path| !missing.exists()) => {
-                        return Some(watch);
-                    }
-                    // Made while we were at it.
-                    Ok(watch) => {
-                        self.unwatch(watch);
-                        break;
-                    }
-                    Err(Errno::ENOENT | Errno::ENOTDIR) => missing = Some(above),
-                    Err(_) => return None,
-                }
+            // First of all, so that the end of the directory is seen from now on.
+            let parent = dir.parent().and_then(|parent| self.add(parent, false).ok());
+            let nearest = self.nearest(dir);
+            if let Ok(Some(descriptor)) = nearest {
+                return Some(Watch { descriptor, parent });
+            }
+            self.drop_use(parent);
+            if nearest.is_err() {
+                return None;
             }
         }
         None
     }
 
-    fn add(&mut self, dir: &Path, itself: bool) -> Result<Watch, Errno> {
+    /// The directory itself or the nearest above it. None: more of the path was made meanwhile.
+    fn nearest(&mut self, dir: &Path) -> Result<Option<WatchDescriptor>, Errno> {
+        // The part of the path that is not there.
+        let mut missing: Option<&Path> = None;
+        for above in dir.ancestors() {
+            match self.add(above, missing.is_none()) {
+                Ok(descriptor) if missing.is_some_and(Path::exists) => {
+                    self.drop_use(Some(descriptor));
+                    return Ok(None);
+                }
+                Ok(descriptor) => return Ok(Some(descriptor)),
+                Err(Errno::ENOENT | Errno::ENOTDIR) => missing = Some(above),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Errno::ENOENT)
+    }
+
+    fn add(&mut self, dir: &Path, itself: bool) -> Result<WatchDescriptor, Errno> {
         let mut mask = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         mask |= AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
         // Another may watch it with other wishes: add to them.
         mask |= AddWatchFlags::IN_ONLYDIR | AddWatchFlags::from_bits_retain(nix::libc::IN_MASK_ADD);
-        if itself {
-            mask |= AddWatchFlags::IN_MODIFY;
-        }
+        mask |= if itself {
+            AddWatchFlags::IN_MODIFY
+        } else {
+            AddWatchFlags::IN_DELETE
+        };
         let descriptor = self.inotify.add_watch(dir, mask)?;
         *self.users.entry(descriptor).or_insert(0) += 1;
-        Ok(Watch { descriptor, itself })
+        Ok(descriptor)
     }
 
     /// Ends one use of a watch.
     pub(super) fn unwatch(&mut self, watch: Watch) {
-        if let Some(users) = self.users.get_mut(&watch.descriptor) {
+        self.drop_use(Some(watch.descriptor));
+        self.drop_use(watch.parent);
+    }
+
+    fn drop_use(&mut self, descriptor: Option<WatchDescriptor>) {
+        if let Some(descriptor) = descriptor
+            && let Some(users) = self.users.get_mut(&descriptor)
+        {
             *users -= 1;
             if *users == 0 {
-                self.users.remove(&watch.descriptor);
+                self.users.remove(&descriptor);
                 // It may have gone with its directory.
-                let _ = self.inotify.rm_watch(watch.descriptor);
+                let _ = self.inotify.rm_watch(descriptor);
             }
         }
     }
@@ -103,15 +125,15 @@ impl Watcher {
     /// What has happened.
     pub(super) fn changes(&mut self) -> Changes {
         let mut changes = Changes::default();
-        let gone =
-            AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_IGNORED;
+        let mut other = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+        other |= AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_ISDIR;
         for _ in 0..READS_MAX {
             let Ok(events) = self.inotify.read_events() else {
                 break;
             };
             for event in events {
                 changes.all |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
-                *changes.touched.entry(event.wd).or_insert(false) |= event.mask.intersects(gone);
+                *changes.touched.entry(event.wd).or_insert(false) |= event.mask.intersects(other);
             }
         }
         changes
@@ -124,12 +146,18 @@ impl Changes {
         self.all || watch.is_some_and(|watch| self.touched.contains_key(&watch.descriptor))
     }
 
-    /// A better watch is needed: it was lost, or was that of a directory above.
+    /// A better watch is needed: the directory, or one above it, has come or gone.
     pub(super) fn outdate(&self, watch: Option<Watch>) -> bool {
         self.all
             || watch.is_none_or(|watch| {
-                let gone = self.touched.get(&watch.descriptor);
-                gone.is_some_and(|gone| *gone || !watch.itself)
+                let parent = watch
+                    .parent
+                    .is_some_and(|parent| self.touched.contains_key(&parent));
+                parent
+                    || self
+                        .touched
+                        .get(&watch.descriptor)
+                        .is_some_and(|made_or_gone| *made_or_gone)
             })
     }
 }
