@@ -78,8 +78,8 @@ impl Resolver<'_> {
                 }
             }
             _ => match self.plain_default(space, setting.ty, node, &key) {
-                Some(found) => found,
-                None => return Outcome::Failed,
+                Ok(found) => found,
+                Err(outcome) => return outcome,
             },
         };
         match value.and_then(|value| allowed(setting, value)) {
@@ -88,46 +88,74 @@ impl Resolver<'_> {
                 secret: secret || setting.secret,
             },
             Err(why) => {
+                // A secret's value must not come out in a message.
+                let why = if secret || setting.secret {
+                    "has a value that its type does not allow".to_owned()
+                } else {
+                    why
+                };
                 self.report.error(&node.at, key, why);
                 Outcome::Failed
             }
         }
     }
 
-    /// A default whose parts may be templates.
-    pub(crate) fn plain_default(
+    /// A default whose parts may be templates. An error is the outcome of the whole.
+    fn plain_default(
         &mut self,
         space: &str,
         ty: Type,
         node: &Node,
         key: &str,
-    ) -> Option<(Result<Typed, String>, bool)> {
+    ) -> Result<(Result<Typed, String>, bool), Outcome> {
         let mut tainted = false;
-        let mut part = |this: &mut Self, item: &Node| match item.text() {
-            Some(text) => match this.eval(space, text, Origin::Value(&item.at), key, None) {
-                Eval::Set { value, secret } => {
-                    tainted |= secret;
-                    Some(Typed::Text(crate::value::plain_text(&value)))
-                }
-                _ => None,
-            },
-            None => Typed::plain(item).ok(),
-        };
         let value = match (ty, &node.kind) {
             (Type::List, Kind::List(list)) => {
-                let items: Option<Vec<Typed>> = list.iter().map(|item| part(self, item)).collect();
-                Ok(Typed::List(items?))
+                let mut items = Vec::new();
+                for item in list {
+                    items.push(self.part(space, item, key, &mut tainted)?);
+                }
+                Ok(Typed::List(items))
             }
             (Type::Map, Kind::Table(table)) => {
                 let mut map = BTreeMap::new();
                 for (name, entry) in table {
-                    map.insert(name.clone(), part(self, &entry.node)?);
+                    map.insert(
+                        name.clone(),
+                        self.part(space, &entry.node, key, &mut tainted)?,
+                    );
                 }
                 Ok(Typed::Map(map))
             }
-            // What is wrong with it was reported with its declaration.
-            _ => Ok(Typed::from_node(ty, node).ok()?),
+            _ => Typed::from_node(ty, node),
         };
-        Some((value, tainted))
+        Ok((value, tainted))
+    }
+
+    /// One item of a list or table.
+    fn part(
+        &mut self,
+        space: &str,
+        item: &Node,
+        key: &str,
+        tainted: &mut bool,
+    ) -> Result<Typed, Outcome> {
+        let Some(text) = item.text() else {
+            return Typed::plain(item).map_err(|why| {
+                self.report.error(&item.at, key, why);
+                Outcome::Failed
+            });
+        };
+        match self.eval(space, text, Origin::Value(&item.at), key, None) {
+            Eval::Set { value, secret } => {
+                *tainted |= secret;
+                Ok(Typed::Text(crate::value::plain_text(&value)))
+            }
+            Eval::Unset { missing } => Err(Outcome::Unset { missing }),
+            Eval::Broken(reason) => Err(Outcome::Unset {
+                missing: Some(reason),
+            }),
+            Eval::Failed => Err(Outcome::Failed),
+        }
     }
 }

@@ -109,3 +109,38 @@ impl Host for RealHost {
             .map_or(0, |kib| kib * 1024)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_disk_is_seen_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("b.toml"), "b").unwrap();
+        fs::write(at("a.toml"), "a").unwrap();
+        std::os::unix::fs::symlink("gone", at("link")).unwrap();
+        let host = RealHost;
+        assert_eq!(
+            host.list(dir.path()).unwrap(),
+            [at("a.toml"), at("b.toml"), at("link")]
+        );
+        assert_eq!(host.read(&at("a.toml")).unwrap(), b"a");
+        assert_eq!(
+            host.read(dir.path()).unwrap_err().kind(),
+            io::ErrorKind::IsADirectory
+        );
+        assert_eq!(
+            host.read(&at("link")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        assert!(host.is_link(&at("link")) && !host.is_link(&at("gone")));
+        assert!(host.read(Path::new("/dev/zero")).is_err());
+        assert_eq!(
+            host.glob(&format!("{}/*.toml", dir.path().display())),
+            [at("a.toml"), at("b.toml")]
+        );
+        assert!(host.cpus() > 0 && host.memory_bytes() > 1 << 20);
+    }
+}

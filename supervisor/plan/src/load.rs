@@ -33,19 +33,18 @@ pub struct Options {
 }
 
 impl Paths {
-    /// The paths under a root.
+    /// The paths under a root; relative ones are taken from the current directory.
     pub fn new(options: &Options) -> Self {
-        let under = |path: &str| options.root.join(path);
+        // Services have working directories of their own, so a relative path is taken from ours.
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let root = whole(&options.root);
         Self {
-            root: options.root.clone(),
-            etc_dir: under("etc/mattervisor"),
-            state_dir: under("var/lib/mattervisor"),
-            log_dir: under("var/log/mattervisor"),
-            run_dir: under("run/mattervisor"),
-            catalog_dir: options
-                .catalog
-                .clone()
-                .unwrap_or_else(|| PathBuf::from(CATALOG_DIR)),
+            etc_dir: root.join("etc/mattervisor"),
+            state_dir: root.join("var/lib/mattervisor"),
+            log_dir: root.join("var/log/mattervisor"),
+            run_dir: root.join("run/mattervisor"),
+            catalog_dir: whole(options.catalog.as_deref().unwrap_or(Path::new(CATALOG_DIR))),
+            root,
         }
     }
 

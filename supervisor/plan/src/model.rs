@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
 };
 
@@ -159,7 +160,7 @@ pub struct Service {
 }
 
 /// One environment variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
     /// Its value.
     pub value: String,
@@ -316,7 +317,7 @@ pub struct Directory {
 }
 
 /// A file that the plan renders.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenderedFile {
     /// Absolute.
     pub path: PathBuf,
@@ -350,4 +351,29 @@ pub enum OnChange {
     Restart,
     /// It notices by itself, or only at its next start.
     Nothing,
+}
+
+/// What stands for a secret wherever it would be shown.
+const HIDDEN: &str = "(secret)";
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.secret { HIDDEN } else { &self.value };
+        write!(f, "{value:?} ({:?})", self.source)
+    }
+}
+
+impl fmt::Debug for RenderedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderedFile")
+            .field("path", &self.path)
+            .field("content", if self.secret { &HIDDEN } else { &self.content })
+            .field("mode", &format_args!("{:04o}", self.mode))
+            .field("user", &self.user)
+            .field("group", &self.group)
+            .field("validate", &self.validate)
+            .field("on_change", &self.on_change)
+            .field("create_only", &self.create_only)
+            .finish_non_exhaustive()
+    }
 }

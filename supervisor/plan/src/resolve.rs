@@ -16,6 +16,9 @@ use crate::{
     value::Typed,
 };
 
+/// Settings whose defaults take each other's values, in a row. Far more would fill the stack.
+const MAX_DEPTH: usize = 64;
+
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Name {
@@ -159,7 +162,9 @@ impl<'a> Resolver<'a> {
                         let outcome = self.resolve(&Name::Setting(whole.clone(), setting.clone()));
                         context.add(&format!("{dotted}.{setting}"), 2, outcome);
                     }
-                    let outcome = self.resolve(&Name::Enable(whole.clone()));
+                    let service = self.world.spaces[whole].service.as_ref();
+                    let enable = service.map_or(Name::Off, |name| Name::Enable(plain(name)));
+                    let outcome = self.resolve(&enable);
                     context.add(&format!("{dotted}.enable"), 2, outcome);
                 }
                 Name::Damaged => context.failed = true,
@@ -251,6 +256,12 @@ impl<'a> Resolver<'a> {
         }
         if let Some(start) = self.stack.iter().position(|other| other == name) {
             self.report_loop(start, name);
+            return Outcome::Failed;
+        }
+        if self.stack.len() >= MAX_DEPTH {
+            let message = format!("takes more than {MAX_DEPTH} other values, one from the other");
+            self.report
+                .error(&Place::whole(&self.site.path), show(name), message);
             return Outcome::Failed;
         }
         self.stack.push(name.clone());

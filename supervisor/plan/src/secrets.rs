@@ -101,32 +101,47 @@ pub fn generate(spec: &str, random: &[u8]) -> Result<String, String> {
 
 /// `secrets.toml` with more values: (service, key, value). What is in it stays as it was written.
 pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<String, String> {
+    let mut wanted = parse(text)?;
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for (service, key, value) in values {
         let quoted = toml::Value::from(value.as_str()).to_string();
-        let header = lines
+        if let Some(header) = lines
             .iter()
-            .position(|line| header_name(line) == Some(service.as_str()));
-        if let Some(header) = header {
+            .position(|line| header_name(line) == Some(service))
+        {
             lines.insert(header + 1, format!("{key} = {quoted}"));
         } else {
-            // Before the first header, or it would belong to that.
-            let first = lines
-                .iter()
-                .position(|line| line.trim_start().starts_with('['));
-            let at = first.unwrap_or(lines.len());
-            lines.insert(at, format!("{service}.{key} = {quoted}"));
+            // Above the first header, or it would belong to that; below the opening comment.
+            let comment = |line: &&String| line.trim().is_empty() || line.starts_with('#');
+            let top = lines.iter().take_while(comment).count();
+            lines.insert(top, format!("{service}.{key} = {quoted}"));
+        }
+        let table = wanted
+            .entry(service)
+            .or_insert_with(|| toml::Table::new().into());
+        if let Some(table) = table.as_table_mut() {
+            table.insert(key.clone(), value.as_str().into());
         }
     }
     let mut out = lines.join("\n");
     out.push('\n');
-    match toml::from_str::<toml::Table>(&out) {
-        Ok(_) => Ok(out),
-        Err(error) => Err(format!(
+    // What looks like a header may stand inside a string: nothing else may have changed.
+    if parse(&out)? == wanted {
+        return Ok(out);
+    }
+    Err(
+        "secrets.toml cannot take another value; write its tables as `service.key = value`"
+            .to_owned(),
+    )
+}
+
+fn parse(text: &str) -> Result<toml::Table, String> {
+    toml::from_str(text).map_err(|error| {
+        format!(
             "secrets.toml cannot take another value: {}",
             error.message()
-        )),
-    }
+        )
+    })
 }
 
 fn header_name(line: &str) -> Option<&str> {

@@ -89,7 +89,7 @@ pub(crate) fn settings(
     own: bool,
     report: &mut Report,
 ) -> BTreeMap<String, Setting> {
-    let mut out = BTreeMap::new();
+    let mut out: BTreeMap<String, Setting> = BTreeMap::new();
     for (name, entry) in table {
         let key = format!("{prefix}.{name}");
         let Some(inner) = entry.node.table() else {
@@ -120,6 +120,14 @@ pub(crate) fn settings(
             continue;
         }
         if let Some(setting) = setting(inner, &entry.key_at, &key, report) {
+            let twin = setting.env.as_ref().and_then(|env| {
+                out.iter()
+                    .find(|(_, other): &(_, &Setting)| other.env.as_ref() == Some(env))
+            });
+            if let (Some((other, _)), Some(env)) = (twin, &setting.env) {
+                let message = format!("`{other}` sets the variable {env} too");
+                report.error(&entry.key_at, format!("{key}.env"), message);
+            }
             out.insert(name.clone(), setting);
         }
     }

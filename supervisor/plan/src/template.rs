@@ -10,8 +10,10 @@ use minijinja::{
 
 use crate::{duration, value::plain_text};
 
-/// More steps than this, and a template is taken to run for ever.
+/// Macros that call each other go no deeper.
 const RECURSION_LIMIT: usize = 64;
+/// Steps of one template: far more than a file takes, and over in a moment.
+const FUEL: u64 = 1_000_000;
 
 /// The engine with our filters.
 pub(crate) struct Templates {
@@ -62,6 +64,7 @@ impl Templates {
         // The delimiters are the engine's own, so there is nothing to be wrong with them.
         env.set_syntax(syntax.unwrap_or_default());
         env.set_recursion_limit(RECURSION_LIMIT);
+        env.set_fuel(Some(FUEL));
         env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         env.set_formatter(|out, state, value| match value.kind() {
             ValueKind::Bool | ValueKind::Seq => {

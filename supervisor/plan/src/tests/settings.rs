@@ -321,3 +321,56 @@ fn numbers_may_be_written_in_several_ways() {
         Some(["CAP_NET_BIND_SERVICE".to_owned()].as_slice())
     );
 }
+
+#[test]
+fn debug_output_shows_no_secret() {
+    let service = "command = ['/a']\n[settings]\nk = { secret = true, default = 'hush', env = 'K' }\n\
+        [[files]]\npath = '/f'\ncontent = '{{ k }}'\n";
+    let plan = World::new().shipped("app", service).plan();
+    assert_eq!(plan.services["app"].env["K"].value, "hush");
+    assert!(!format!("{plan:?}").contains("hush"));
+}
+
+#[test]
+fn a_whole_section_can_be_handed_to_a_loop() {
+    let service = "command = ['/a']\n[sections.opts]\na = { default = '1' }\nb = {}\n\
+        [env]\nALL = \"{% for k in opts %}{{ k }}={{ opts[k] }};{% endfor %}\"\n";
+    let plan = World::new().shipped("app", service).plan();
+    assert_eq!(plan.services["app"].env["ALL"].value, "a=1;enable=true;");
+}
+
+#[test]
+fn a_long_chain_of_settings_ends_in_an_error_and_not_in_a_crash() {
+    let mut text = "command = ['/a', '{{ s00000 }}']\n[settings]\n".to_owned();
+    for n in 0..5000 {
+        text += &format!("s{n:05} = {{ default = '{{{{ s{:05} }}}}x' }}\n", n + 1);
+    }
+    text += "s05000 = { default = 'end' }\n";
+    assert!(
+        World::new()
+            .shipped("app", &text)
+            .errors()
+            .contains("takes more than 64 other values")
+    );
+}
+
+#[test]
+fn a_template_that_never_ends_is_stopped() {
+    let service = "command = ['/a']\n[env]\nA = \"{% for a in range(9999) %}{% for b in range(9999) %}\
+        {% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}\"\n";
+    assert!(
+        World::new()
+            .shipped("app", service)
+            .errors()
+            .contains("fuel")
+    );
+}
+
+#[test]
+fn a_default_without_value_in_a_list_is_never_lost_silently() {
+    let service = "command = ['/a', '{{ l }}']\n[settings]\nx = {}\nl = { type = 'list', default = ['{{ x }}'] }\n";
+    let errors = World::new().shipped("app", service).errors();
+    assert!(errors.contains("needs `l`, which is not set"), "{errors}");
+    let service = "command = ['/a', '{{ l }}']\n[settings]\nx = {}\nl = { type = 'list', default = ['{{ x }}', [1]] }\n";
+    assert_ne!(World::new().shipped("app", service).errors(), "no error");
+}
