@@ -23,11 +23,21 @@ pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::Unbounded
     let send = move |done: Done| drop(results.send(Input::Done(Box::new(done))));
     let options = options.clone();
     match job {
-        Job::Probe { run, probe, ask, timeout_ms } => {
+        Job::Probe {
+            run,
+            probe,
+            ask,
+            timeout_ms,
+        } => {
             tokio::spawn(async move {
                 let answer = network_probe::ask(&ask, timeout_ms).await;
                 let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
-                send(Done::Probed { run, probe, ok, detail });
+                send(Done::Probed {
+                    run,
+                    probe,
+                    ok,
+                    detail,
+                });
             });
         }
         Job::Check { reply } => {
@@ -54,14 +64,21 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         Job::MissingAccounts { plan } => Done::MissingAccounts(missing_accounts(&plan)),
         Job::Stage { plan } => Done::Staged(staging::stage(&plan)),
         Job::Swap { plan, staged } => {
-            let swapped = staging::swap(&staged).and_then(|()| store::write_plan(&state_dir, &plan));
+            let swapped =
+                staging::swap(&staged).and_then(|()| store::write_plan(&state_dir, &plan));
             Done::Swapped(swapped.map_err(|error| error.to_string()))
         }
         Job::StoreHolds { holds } => {
             Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
         }
-        Job::Resolve { run, service } => Done::Resolved { run, resolved: resolve(&service) },
-        Job::Holder { run, address } => Done::Holder { run, reason: holder::describe(&address) },
+        Job::Resolve { run, service } => Done::Resolved {
+            run,
+            resolved: resolve(&service),
+        },
+        Job::Holder { run, address } => Done::Holder {
+            run,
+            reason: holder::describe(&address),
+        },
         Job::Probe { .. } | Job::Check { .. } | Job::Discard { .. } => return None,
     })
 }
@@ -90,7 +107,10 @@ fn ids(service: &Service) -> Result<Option<Ids>, String> {
         (None, None) => Gid::effective(),
     };
     let groups = match (&service.groups, &user) {
-        (Some(names), _) => names.iter().map(|name| group(name)).collect::<Result<Vec<_>, _>>()?,
+        (Some(names), _) => names
+            .iter()
+            .map(|name| group(name))
+            .collect::<Result<Vec<_>, _>>()?,
         (None, Some(user)) => supplementary(user, gid)?,
         (None, None) => Vec::new(),
     };
@@ -114,7 +134,9 @@ fn user(name: &str) -> Result<User, String> {
     };
     match found {
         Ok(Some(user)) => Ok(user),
-        Ok(None) => Err(format!("there is no user '{name}'; create it, or set manage_accounts.enable = true")),
+        Ok(None) => Err(format!(
+            "there is no user '{name}'; create it, or set manage_accounts.enable = true"
+        )),
         Err(error) => Err(format!("cannot look up user '{name}': {error}")),
     }
 }
@@ -125,7 +147,9 @@ fn group(name: &str) -> Result<Gid, String> {
     }
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid),
-        Ok(None) => Err(format!("there is no group '{name}'; create it, or set manage_accounts.enable = true")),
+        Ok(None) => Err(format!(
+            "there is no group '{name}'; create it, or set manage_accounts.enable = true"
+        )),
         Err(error) => Err(format!("cannot look up group '{name}': {error}")),
     }
 }
@@ -166,20 +190,43 @@ fn missing_accounts(plan: &Plan) -> Vec<AccountCommand> {
     }
     let mut commands: Vec<AccountCommand> = Vec::new();
     for service in plan.services.values().filter(|service| service.enabled) {
-        let user_name = service.user.as_deref().filter(|name| name.parse::<u32>().is_err());
-        let group_name = service.group.as_deref().or(user_name);
-        let absent_group = group_name.filter(|name| matches!(Group::from_name(name), Ok(None)));
-        let absent_user = user_name.filter(|name| matches!(User::from_name(name), Ok(None)));
-        let group = absent_group.map(|name| group_command(service, name));
-        let user = absent_user.map(|name| user_command(service, name, group_name.unwrap_or(name)));
-        for argv in group.into_iter().chain(user) {
-            // Several services may share an account.
-            if !commands.iter().any(|known| known.argv.last() == argv.last() && known.argv[0] == argv[0]) {
-                commands.push(AccountCommand { service: service.name.clone(), argv });
+        for (user, group) in accounts(service) {
+            let user_name = user.filter(|name| name.parse::<u32>().is_err());
+            let group_name = group.or(user_name);
+            let absent_group = group_name.filter(|name| matches!(Group::from_name(name), Ok(None)));
+            let absent_user = user_name.filter(|name| matches!(User::from_name(name), Ok(None)));
+            let group = absent_group.map(|name| group_command(service, name));
+            let user =
+                absent_user.map(|name| user_command(service, name, group_name.unwrap_or(name)));
+            for argv in group.into_iter().chain(user) {
+                // Several services may share an account.
+                if !commands
+                    .iter()
+                    .any(|known| known.argv.last() == argv.last() && known.argv[0] == argv[0])
+                {
+                    commands.push(AccountCommand {
+                        service: service.name.clone(),
+                        argv,
+                    });
+                }
             }
         }
     }
     commands
+}
+
+/// Users and groups that a service names: its own, and those of its directories and files.
+fn accounts(service: &Service) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+    let own = (service.user.as_deref(), service.group.as_deref());
+    let directories = service
+        .directories
+        .iter()
+        .map(|it| (it.user.as_deref(), it.group.as_deref()));
+    let files = service
+        .files
+        .iter()
+        .map(|it| (it.user.as_deref(), it.group.as_deref()));
+    std::iter::once(own).chain(directories).chain(files)
 }
 
 fn group_command(service: &Service, name: &str) -> Vec<String> {
@@ -192,7 +239,11 @@ fn group_command(service: &Service, name: &str) -> Vec<String> {
 }
 
 fn user_command(service: &Service, name: &str, group: &str) -> Vec<String> {
-    let mut argv = vec![tool("useradd"), "--system".to_owned(), "--no-create-home".to_owned()];
+    let mut argv = vec![
+        tool("useradd"),
+        "--system".to_owned(),
+        "--no-create-home".to_owned(),
+    ];
     argv.extend(["--gid".to_owned(), group.to_owned()]);
     argv.extend(["--shell".to_owned(), "/usr/sbin/nologin".to_owned()]);
     if let Some(home) = &service.home {
@@ -208,4 +259,3 @@ fn user_command(service: &Service, name: &str, group: &str) -> Vec<String> {
 fn tool(name: &str) -> String {
     look_up_program(name, PATH).unwrap_or_else(|_| format!("/usr/sbin/{name}"))
 }
-
