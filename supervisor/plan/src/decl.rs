@@ -2,7 +2,7 @@
 //! files and `catalog.toml` declare them.
 //!
 //! `[settings]` of a service file declares `SERVICE.key`. `[sections.NAME]` of a service file
-//! declares `NAME.key` for a section that belongs to the service (`mattermost_nginx` to nginx).
+//! declares `NAME.key` for a section that belongs to the service (`chat_proxy` to `proxy`).
 //! A section that only `catalog.toml` names is another name of its service's own settings.
 
 use std::collections::{BTreeMap, BTreeSet};

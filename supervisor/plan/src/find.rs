@@ -162,10 +162,7 @@ mod tests {
     #[test]
     fn the_star_is_the_version() {
         assert_eq!(
-            starred(
-                "/usr/lib/postgresql/*/bin/postgres",
-                "/usr/lib/postgresql/15/bin/postgres"
-            ),
+            starred("/usr/lib/db/*/bin/server", "/usr/lib/db/15/bin/server"),
             "15"
         );
         assert_eq!(starred("/usr/pgsql-*/bin/x", "/usr/pgsql-9.6/bin/x"), "9.6");

@@ -74,6 +74,7 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
     drop(resolver);
     missing_secrets.sort_by(|a, b| (&a.service, &a.key).cmp(&(&b.service, &b.key)));
     let mut services = services;
+    warn_without_root(host, &services, &site, &mut report);
     graph::check(&mut services, &world.services, &mut report);
     let failed = report.has_errors();
     let remarks = report.into_sorted();
@@ -88,6 +89,23 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
         missing_secrets,
         remarks,
     })
+}
+
+/// Without root no service can have a user of its own.
+fn warn_without_root(
+    host: &dyn Host,
+    services: &BTreeMap<String, Service>,
+    site: &Site,
+    report: &mut Report,
+) {
+    let own = services
+        .values()
+        .any(|service| service.enabled && service.user.is_some());
+    if host.uid() != 0 && own {
+        let message = "without root all services run as the supervisor's own user: \
+            each can read and signal the others, and no account is created";
+        report.warning(&Place::whole(&site.path), "", message);
+    }
 }
 
 /// Everything declared by the catalogue and the administrator's own service files.

@@ -90,7 +90,7 @@ pub struct Service {
     pub description: String,
     /// Whether it runs on this host.
     pub enabled: bool,
-    /// How to enable it, when it is not: `set mattermost_external_url in …`.
+    /// How to enable it, when it is not: `set external_url in …`.
     pub enable_hint: String,
     /// Why it cannot run on this host although the plan is right: its program was not found, …
     /// A spawn of it fails with this text. Fields that depend on what is missing are empty.

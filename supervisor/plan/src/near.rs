@@ -33,14 +33,11 @@ mod tests {
 
     #[test]
     fn finds_what_was_meant_and_nothing_far_fetched() {
-        let names = ["mattermost", "postgresql", "nginx", "mattermost-database"];
-        assert_eq!(nearest("matermost", names), Some("mattermost"));
-        assert_eq!(nearest("postgres", names), Some("postgresql"));
-        assert_eq!(
-            nearest("Mattermost_Database", names),
-            Some("mattermost-database")
-        );
-        assert_eq!(nearest("ngnix", names), Some("nginx"));
+        let names = ["chat", "database", "proxy", "chat-database"];
+        assert_eq!(nearest("chatt", names), Some("chat"));
+        assert_eq!(nearest("databse", names), Some("database"));
+        assert_eq!(nearest("Chat_Database", names), Some("chat-database"));
+        assert_eq!(nearest("porxy", names), Some("proxy"));
         assert_eq!(nearest("redis", names), None);
     }
 }

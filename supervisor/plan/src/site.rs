@@ -274,6 +274,10 @@ fn env(
 }
 
 fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Option<Typed> {
+    // An empty string is a value: it sets an empty variable. A URL that something stands on is not.
+    if setting.ty == Type::Url && !setting.bare && node.text() == Some("") {
+        return Some(Typed::Text(String::new()));
+    }
     match Typed::from_node(setting.ty, node).and_then(|value| allowed(setting, value)) {
         Ok(value) => Some(value),
         Err(why) => {

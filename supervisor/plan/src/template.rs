@@ -89,17 +89,7 @@ impl Templates {
         env.add_filter("sh", |text: String| {
             format!("'{}'", text.replace('\'', r"'\''"))
         });
-        env.add_filter("nginx_quote", |text: String| nginx_quote(&text));
-        env.add_filter("sql_literal", |text: String| {
-            if text.contains('\\') {
-                format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
-            } else {
-                format!("'{}'", text.replace('\'', "''"))
-            }
-        });
-        env.add_filter("sql_ident", |text: String| {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        });
+        env.add_filter("quoted", |text: String| quoted(&text));
         env.add_filter("bytes", |text: String| {
             duration::size_bytes(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
         });
@@ -148,9 +138,8 @@ impl Templates {
     }
 }
 
-/// One nginx parameter, in quotes, as nginx's own parser reads it back. A `$` would start a
-/// variable even in quotes and cannot be escaped; it is left alone.
-fn nginx_quote(text: &str) -> String {
+/// In double quotes, with backslashes before quotes and backslashes.
+fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }
 

@@ -195,7 +195,7 @@ impl Typed {
             (Type::Text | Type::Url | Type::Path | Type::Duration | Type::Size, Kind::Text(t)) => {
                 Self::parse(ty, t)
             }
-            // `gitlab.rb` has its ports in quotes.
+            // Imported files have their ports in quotes.
             (Type::Int | Type::Port, Kind::Text(t)) if !t.is_empty() => Self::parse(ty, t),
             (Type::List, Kind::List(list)) => list
                 .iter()

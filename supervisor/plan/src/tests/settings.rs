@@ -1,6 +1,6 @@
 //! What settings, secrets, templates and the environment become.
 
-use std::io;
+use std::{fmt::Write, io};
 
 use super::World;
 use crate::{Reload, Service, Source};
@@ -343,7 +343,8 @@ fn a_whole_section_can_be_handed_to_a_loop() {
 fn a_long_chain_of_settings_ends_in_an_error_and_not_in_a_crash() {
     let mut text = "command = ['/a', '{{ s00000 }}']\n[settings]\n".to_owned();
     for n in 0..5000 {
-        text += &format!("s{n:05} = {{ default = '{{{{ s{:05} }}}}x' }}\n", n + 1);
+        let next = n + 1;
+        writeln!(text, "s{n:05} = {{ default = '{{{{ s{next:05} }}}}x' }}").unwrap();
     }
     text += "s05000 = { default = 'end' }\n";
     assert!(
@@ -373,4 +374,54 @@ fn a_default_without_value_in_a_list_is_never_lost_silently() {
     assert!(errors.contains("needs `l`, which is not set"), "{errors}");
     let service = "command = ['/a', '{{ l }}']\n[settings]\nx = {}\nl = { type = 'list', default = ['{{ x }}', [1]] }\n";
     assert_ne!(World::new().shipped("app", service).errors(), "no error");
+}
+
+#[test]
+fn without_root_a_warning_says_what_that_gives_up() {
+    let mut world = World::new();
+    world.shipped("app", "command = ['/a']\nuser = 'www'\n");
+    assert_eq!(world.remarks(), "");
+    world.uid(1000);
+    assert!(
+        world
+            .remarks()
+            .contains("warning: without root all services run as")
+    );
+}
+
+#[test]
+fn filters_quote_and_measure() {
+    let service = r#"
+        command = ["/a"]
+        [settings]
+        odd = { default = "it's \"x\" \\" }
+        size = { type = "size", default = "2K" }
+        time = { type = "duration", default = "1m30s" }
+        [env]
+        A = "{{ odd | sh }}"
+        B = "{{ odd | quoted }}"
+        C = "{{ size | bytes }} {{ time | ms }} {{ time | seconds }}"
+        D = "{{ '/a/b/c' | dirname }} {{ '/a' | dirname }} {{ '/a/b' | basename }}"
+        "#;
+    let plan = World::new().shipped("app", service).plan();
+    let app = &plan.services["app"];
+    assert_eq!(
+        env(app),
+        [
+            ("A", r#"'it'\''s "x" \'"#),
+            ("B", r#""it's \"x\" \\""#),
+            ("C", "2048 90000 90"),
+            ("D", "/a/b / b"),
+        ]
+    );
+}
+
+#[test]
+fn an_empty_string_is_a_value_of_a_url() {
+    let service = "command = ['/a']\n[settings]\nu = { type = 'url', env = 'U' }\n";
+    let plan = World::new()
+        .shipped("app", service)
+        .site("app.u = ''\n")
+        .plan();
+    assert_eq!(plan.services["app"].env["U"].value, "");
 }

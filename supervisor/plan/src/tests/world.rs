@@ -14,6 +14,7 @@ pub(crate) struct World {
     files: BTreeMap<PathBuf, (Vec<u8>, u32)>,
     faults: BTreeMap<PathBuf, io::ErrorKind>,
     links: BTreeSet<PathBuf>,
+    uid: u32,
 }
 
 const ETC: &str = "/etc/mattervisor";
@@ -41,6 +42,11 @@ impl World {
     pub(crate) fn fault(&mut self, path: &str, kind: io::ErrorKind) -> &mut Self {
         self.put(path, "");
         self.faults.insert(path.into(), kind);
+        self
+    }
+
+    pub(crate) fn uid(&mut self, uid: u32) -> &mut Self {
+        self.uid = uid;
         self
     }
 
@@ -161,7 +167,7 @@ impl Host for World {
     }
 
     fn uid(&self) -> u32 {
-        0
+        self.uid
     }
 
     fn cpus(&self) -> u32 {
