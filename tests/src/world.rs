@@ -5,6 +5,7 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -25,7 +26,8 @@ pub struct World {
     directory: TempDir,
     catalog: Option<PathBuf>,
     environment: Vec<(String, String)>,
-    init: UnixDatagram,
+    init: Arc<UnixDatagram>,
+    told: Arc<Mutex<Vec<String>>>,
     keeper: Option<Child>,
     control_groups: Vec<PathBuf>,
 }
@@ -48,12 +50,14 @@ impl World {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))
             .expect("it is ours");
         let init = UnixDatagram::bind(directory.path().join("init")).expect("a socket can be made");
-        init.set_nonblocking(true).expect("a socket can be set");
+        let (init, told) = (Arc::new(init), Arc::default());
+        collect(Arc::clone(&init), Arc::clone(&told));
         let world = Self {
             directory,
             catalog: None,
             environment: Vec::new(),
             init,
+            told,
             keeper: None,
             control_groups: Vec::new(),
         };
@@ -212,12 +216,8 @@ impl World {
 
     /// What the supervisor has told its init since the last call.
     pub fn init_messages(&self) -> Vec<String> {
-        let mut messages = Vec::new();
-        let mut buffer = [0; 4096];
-        while let Ok(count) = self.init.recv(&mut buffer) {
-            messages.push(String::from_utf8_lossy(&buffer[..count]).into_owned());
-        }
-        messages
+        let mut told = self.told.lock().expect("nobody panics with it");
+        std::mem::take(&mut told)
     }
 
     /// Pid of the keeper, the process that was started.
@@ -297,7 +297,22 @@ impl Drop for World {
         for group in &self.control_groups {
             remove_groups(group);
         }
+        // Ends the thread that collects.
+        let _ = self.init.shutdown(std::net::Shutdown::Both);
     }
+}
+
+/// Takes in what the supervisor tells its init, as an init would: promptly, lest the queue be full.
+fn collect(socket: Arc<UnixDatagram>, told: Arc<Mutex<Vec<String>>>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = socket.recv(&mut buffer) {
+            let message = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if let Ok(mut told) = told.lock() {
+                told.push(message);
+            }
+        }
+    });
 }
 
 /// The daemon's own group in the unified hierarchy, if it has made itself one.

@@ -168,13 +168,20 @@ pub(crate) fn is_empty(dir: &Path) -> bool {
     }
 }
 
-/// SIGKILL for everything in the group, all at once where the kernel can (5.14).
+/// SIGKILL for everything in the group; called again until it is empty, so that what is forked
+/// meanwhile goes too.
+///
+/// Not by `cgroup.kill`: from Linux 6.14 on a group that was killed that way kills every process that
+/// is later born in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of kills with
+/// that of the parent's group), so that no run after the first sweep would live.
 pub(crate) fn kill(dir: &Path) {
-    if fs::write(dir.join("cgroup.kill"), "1").is_ok() {
-        return;
-    }
+    // Frozen, nothing can fork away from under the list; a frozen process still dies of SIGKILL.
+    let frozen = fs::write(dir.join("cgroup.freeze"), "1").is_ok();
     for pid in members(dir) {
         let _ = crate::sys::pidfd::kill(pid, libc::SIGKILL);
+    }
+    if frozen {
+        let _ = fs::write(dir.join("cgroup.freeze"), "0");
     }
 }
 

@@ -46,8 +46,11 @@ pub(crate) fn perform(name: &str, argument: &str) -> io::Result<()> {
             Ok(())
         }
         "notify-from-child" => {
-            let child = child(|| crate::notify(argument))?;
-            waitpid(child, None)?;
+            // It lives on, so that whoever is told can see whose it is.
+            child(|| {
+                crate::notify(argument)?;
+                rest(None)
+            })?;
             Ok(())
         }
         _ => Err(io::Error::other("no such verb")),

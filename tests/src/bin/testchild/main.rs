@@ -216,7 +216,8 @@ fn flood(argument: &str) -> io::Result<()> {
     let pid = std::process::id();
     for line in 0..lines {
         let text = format!("flood {pid} {line:010} ");
-        stdout.write_all(format!("{text:x<length$}\n").as_bytes())?;
+        let fill = "x".repeat(length.saturating_sub(text.len()));
+        stdout.write_all(format!("{text}{fill}\n").as_bytes())?;
     }
     stdout.flush()
 }
