@@ -92,9 +92,18 @@ pub(crate) fn files(
 ) -> Vec<RenderedFile> {
     let mut out = Vec::new();
     for fields in tables(reader, fields, "files") {
-        if let Some(file) = file(reader, fields, places) {
-            out.push(file);
+        let at = fields.at.clone();
+        let Some(file) = file(reader, fields, places) else {
+            continue;
+        };
+        if out
+            .iter()
+            .any(|other: &RenderedFile| other.path == file.path)
+        {
+            let message = format!("{} is rendered twice", file.path.display());
+            reader.report().error(&at, "files.path", message);
         }
+        out.push(file);
     }
     out
 }

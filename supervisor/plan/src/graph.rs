@@ -64,6 +64,28 @@ pub(crate) fn check(
         }
     }
     find_loops(services, documents, report);
+    check_listens(services, documents, report);
+}
+
+/// Of two services on one address, the second to start would not come up.
+fn check_listens(
+    services: &BTreeMap<String, Service>,
+    documents: &BTreeMap<String, Document>,
+    report: &mut Report,
+) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, service) in services.iter().filter(|(_, service)| service.enabled) {
+        for address in &service.listens {
+            if let Some(first) = taken.insert(address, name).filter(|first| first != name) {
+                let at = place(&documents[name], "listens", address);
+                report.warning(
+                    &at,
+                    "listens",
+                    format!("`{first}` listens on {address} too"),
+                );
+            }
+        }
+    }
 }
 
 fn place(document: &Document, kind: &str, wanted: &str) -> Place {

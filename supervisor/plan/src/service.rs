@@ -59,13 +59,7 @@ fn process(
     fields: &mut Fields<'_>,
     enabled: bool,
 ) -> Service {
-    if fields.entry("command").is_none() {
-        let at = fields.at.clone();
-        reader
-            .report()
-            .error(&at, "command", format!("`{name}` has no command"))
-            .hint("write command = [\"/path/to/program\", \"argument\"]");
-    }
+    need_command(reader, name, fields);
     let id = |n: i64| u32::try_from(n).ok();
     let small = |n: i64| i32::try_from(n).ok();
     let max_id = i64::from(u32::MAX) - 1;
@@ -122,6 +116,26 @@ fn process(
         },
         directories: Vec::new(),
         files: Vec::new(),
+    }
+}
+
+/// A service file without command is no service, or was meant to change another one.
+fn need_command(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
+    if fields.entry("command").is_none() {
+        let at = fields.at.clone();
+        let world = reader.resolver.world;
+        let others = world
+            .services
+            .keys()
+            .map(String::as_str)
+            .filter(|other| *other != name);
+        let near = crate::nearest(name, others)
+            .map(|near| format!("to change the service `{near}`, call the file {near}.toml"));
+        let example = "write command = [\"/path/to/program\", \"argument\"]";
+        reader
+            .report()
+            .error(&at, "command", format!("`{name}` has no command"))
+            .hint(near.unwrap_or_else(|| example.to_owned()));
     }
 }
 

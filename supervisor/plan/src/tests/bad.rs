@@ -244,6 +244,22 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
+fn a_file_meant_for_another_service_is_recognised() {
+    let mut world = World::new();
+    world.shipped("web", WEB).own("wbe", "user = 'www'\n");
+    assert_snapshot!(world.errors(), @r#"
+    /etc/mattervisor/services.d/wbe.toml: error: command: `wbe` has no command
+      hint: to change the service `web`, call the file web.toml
+    "#);
+}
+
+#[test]
+fn one_file_is_rendered_once() {
+    let file = "[[files]]\npath = '/x'\ncontent = 'x'\n";
+    assert_snapshot!(service(&format!("command = ['/bin/a']\n{file}{file}")), @r#"/cat/services.d/app.toml:5: error: files.path: /x is rendered twice"#);
+}
+
+#[test]
 fn everything_wrong_is_said_at_once() {
     let mut world = World::new();
     world

@@ -425,3 +425,20 @@ fn an_empty_string_is_a_value_of_a_url() {
         .plan();
     assert_eq!(plan.services["app"].env["U"].value, "");
 }
+
+#[test]
+fn two_services_on_one_address_are_warned_of() {
+    let mut world = World::new();
+    world
+        .shipped("a", "command = ['/a']\nlistens = [':80']\n")
+        .shipped("b", "command = ['/b']\nlistens = ['0.0.0.0:80']\n");
+    assert!(
+        world
+            .remarks()
+            .contains("b.toml:2: warning: listens: `a` listens on 0.0.0.0:80 too"),
+        "{}",
+        world.remarks()
+    );
+    world.shipped("a", "command = ['/a']\nlistens = [':80']\nenable = false\n");
+    assert_eq!(world.remarks(), "");
+}
