@@ -12,7 +12,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[command(name = "supervisor", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// Directory that stands before etc/mattervisor, var/lib/mattervisor, var/log/mattervisor and run/mattervisor
-    #[arg(long, global = true, env = "MATTERVISOR_ROOT", default_value = "/", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "MATTERVISOR_ROOT",
+        default_value = "/",
+        value_name = "DIR"
+    )]
     pub(crate) root: PathBuf,
     /// Directory of the shipped service files
     #[arg(long, global = true, env = "MATTERVISOR_CATALOG", value_name = "DIR")]

@@ -26,9 +26,15 @@ fn load_once(options: &Options) -> Result<Plan, Vec<Problem>> {
 pub(crate) fn check(options: &Options) -> CheckReply {
     let (ok, problems) = match load_once(options) {
         Ok(plan) => (true, plan.remarks),
-        Err(problems) => (!problems.iter().any(|it| it.severity == Severity::Error), problems),
+        Err(problems) => (
+            !problems.iter().any(|it| it.severity == Severity::Error),
+            problems,
+        ),
     };
-    CheckReply { ok, problems: problems.into_iter().map(to_api).collect() }
+    CheckReply {
+        ok,
+        problems: problems.into_iter().map(to_api).collect(),
+    }
 }
 
 fn to_api(problem: Problem) -> api::Problem {
@@ -52,7 +58,10 @@ fn store_missing(etc_dir: &Path, plan: &Plan) -> Result<(), Vec<Problem>> {
             column: None,
             key: String::new(),
             message,
-            hint: Some("secrets that are missing are generated there; make it writable for the supervisor".to_owned()),
+            hint: Some(
+                "secrets that are missing are generated there; make it writable for the supervisor"
+                    .to_owned(),
+            ),
         }]
     };
     let mut values = Vec::new();
@@ -69,7 +78,8 @@ fn store_missing(etc_dir: &Path, plan: &Plan) -> Result<(), Vec<Problem>> {
         Err(error) => return Err(failed(format!("cannot read it: {error}"))),
     };
     let text = plan::secrets::insert_into(&text, &values).map_err(failed)?;
-    write_atomically(&path, text.as_bytes()).map_err(|error| failed(format!("cannot write it: {error}")))?;
+    write_atomically(&path, text.as_bytes())
+        .map_err(|error| failed(format!("cannot write it: {error}")))?;
     tracing::info!("generated {} secrets in {}", values.len(), path.display());
     Ok(())
 }

@@ -4,8 +4,13 @@ use std::{fs, path::PathBuf};
 
 /// `127.0.0.1:8065 is in use by nginx (pid 12)`.
 pub(crate) fn describe(address: &str) -> String {
-    let port = address.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
-    let by = port.and_then(listening_inode).and_then(|inode| owner(&inode));
+    let port = address
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse::<u16>().ok());
+    let by = port
+        .and_then(listening_inode)
+        .and_then(|inode| owner(&inode));
     match by {
         Some((pid, name)) => format!("{address} is in use by {name} (pid {pid})"),
         None => format!("{address} is in use by a process that cannot be seen from here"),
@@ -35,11 +40,20 @@ fn listening_inode(port: u16) -> Option<String> {
 fn owner(inode: &str) -> Option<(u32, String)> {
     let wanted = PathBuf::from(format!("socket:[{inode}]"));
     for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
             continue;
         };
-        let Ok(fds) = fs::read_dir(entry.path().join("fd")) else { continue };
-        if fds.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == wanted)) {
+        let Ok(fds) = fs::read_dir(entry.path().join("fd")) else {
+            continue;
+        };
+        if fds
+            .flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == wanted))
+        {
             let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             return Some((pid, name.trim().to_owned()));
         }
@@ -56,6 +70,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let said = super::describe(&address);
-        assert!(said.contains(&format!("(pid {})", std::process::id())), "{said}");
+        assert!(
+            said.contains(&format!("(pid {})", std::process::id())),
+            "{said}"
+        );
     }
 }

@@ -23,15 +23,21 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
         if let Err(why) = stage_service(service, &mut staged.files) {
             staged.broken.insert(service.name.clone(), why);
         }
-        staged.resolved.insert(service.name.clone(), resolve(service));
+        staged
+            .resolved
+            .insert(service.name.clone(), resolve(service));
     }
     staged
 }
 
 fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), String> {
     for directory in &service.directories {
-        make_directory(service, directory)
-            .map_err(|error| format!("cannot make directory {}: {error}", directory.path.display()))?;
+        make_directory(service, directory).map_err(|error| {
+            format!(
+                "cannot make directory {}: {error}",
+                directory.path.display()
+            )
+        })?;
     }
     for file in &service.files {
         let candidate = stage_file(service, file)
@@ -43,7 +49,9 @@ fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), S
 
 /// Puts candidates in place, each atomically.
 pub(crate) fn swap(files: &[StagedFile]) -> io::Result<()> {
-    files.iter().try_for_each(|file| fs::rename(&file.candidate, &file.path))
+    files
+        .iter()
+        .try_for_each(|file| fs::rename(&file.candidate, &file.path))
 }
 
 /// Removes candidates that will not be used.
@@ -63,19 +71,27 @@ fn make_directory(service: &Service, directory: &Directory) -> io::Result<()> {
     }
     // Not through a link: its owner could point it anywhere.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&directory.path);
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(&directory.path);
     let opened = match opened {
         Ok(opened) => opened,
         // An administrator may have moved it to another disk: a link of root's is taken as it is.
         Err(_) if is_roots_link(&directory.path) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let owner = owner(service, directory.user.as_deref(), directory.group.as_deref())?;
+    let owner = owner(
+        service,
+        directory.user.as_deref(),
+        directory.group.as_deref(),
+    )?;
     set_owner_and_mode(&opened, owner, directory.mode)
 }
 
 fn is_roots_link(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink() && it.uid() == Uid::effective().as_raw())
+    fs::symlink_metadata(path)
+        .is_ok_and(|it| it.is_symlink() && it.uid() == Uid::effective().as_raw())
 }
 
 fn make_parents(path: &Path) -> io::Result<()> {
@@ -90,7 +106,10 @@ fn stage_file(service: &Service, file: &RenderedFile) -> io::Result<Option<Stage
     }
     if fs::read(&file.path).is_ok_and(|old| old == file.content.as_bytes()) {
         let flags = OFlag::O_NOFOLLOW.bits();
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&file.path)?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(&file.path)?;
         set_owner_and_mode(&opened, owner, file.mode)?;
         return Ok(None);
     }
@@ -99,8 +118,11 @@ fn stage_file(service: &Service, file: &RenderedFile) -> io::Result<Option<Stage
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut candidate =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file.candidate)?;
+    let mut candidate = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file.candidate)?;
     candidate.write_all(file.content.as_bytes())?;
     set_owner_and_mode(&candidate, owner, file.mode)?;
     candidate.sync_all()?;
@@ -127,7 +149,11 @@ fn owner(service: &Service, user: Option<&str>, group: Option<&str>) -> io::Resu
         None => None,
     };
     let gid = match (group, &user) {
-        (Some(name), _) => Group::from_name(name)?.ok_or_else(|| missing("group", name))?.gid,
+        (Some(name), _) => {
+            Group::from_name(name)?
+                .ok_or_else(|| missing("group", name))?
+                .gid
+        }
         (None, Some(user)) => user.gid,
         (None, None) => Gid::from_raw(0),
     };

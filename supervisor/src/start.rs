@@ -24,14 +24,23 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
         Err(why) => return fail(&why),
     };
     let paths = Paths::new(&options);
-    for (dir, mode) in [(&paths.run_dir, 0o755), (&paths.state_dir, 0o755), (&paths.log_dir, 0o755)] {
+    for (dir, mode) in [
+        (&paths.run_dir, 0o755),
+        (&paths.state_dir, 0o755),
+        (&paths.log_dir, 0o755),
+    ] {
         if let Err(error) = fs::DirBuilder::new().recursive(true).mode(mode).create(dir) {
             let hint = "run it as root, or give a directory of your own: supervisor --root DIR";
-            return fail(&format!("cannot make {}: {error}\n  hint: {hint}", dir.display()));
+            return fail(&format!(
+                "cannot make {}: {error}\n  hint: {hint}",
+                dir.display()
+            ));
         }
     }
-    let mut control_argv: Vec<OsString> =
-        ["supervisor", "control", "--root"].into_iter().map(OsString::from).collect();
+    let mut control_argv: Vec<OsString> = ["supervisor", "control", "--root"]
+        .into_iter()
+        .map(OsString::from)
+        .collect();
     control_argv.push(options.root.clone().into());
     if let Some(catalog) = &options.catalog {
         control_argv.extend(["--catalog".into(), catalog.clone().into()]);
@@ -66,8 +75,16 @@ pub(crate) fn check(cli: &Cli) -> ExitCode {
     let reply = configuration::check(&options);
     let mut out = io::stdout().lock();
     for problem in &reply.problems {
-        let place = if problem.line > 0 { format!(":{}", problem.line) } else { String::new() };
-        let key = if problem.key.is_empty() { String::new() } else { format!("{}: ", problem.key) };
+        let place = if problem.line > 0 {
+            format!(":{}", problem.line)
+        } else {
+            String::new()
+        };
+        let key = if problem.key.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", problem.key)
+        };
         let (file, severity, message) = (&problem.file, &problem.severity, &problem.message);
         // Nothing can be done about a reader that has gone away.
         let _ = writeln!(out, "{file}{place}: {severity}: {key}{message}");
@@ -85,7 +102,11 @@ pub(crate) fn check(cli: &Cli) -> ExitCode {
 /// Prints the version.
 pub(crate) fn version() -> ExitCode {
     let written = writeln!(io::stdout(), "supervisor {}", env!("CARGO_PKG_VERSION"));
-    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILURE) }
+    if written.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::FAILURE)
+    }
 }
 
 /// Root and catalogue as absolute paths: the daemon changes no directory, but its children do.
@@ -94,7 +115,10 @@ fn options(cli: &Cli) -> Result<Options, String> {
         std::path::absolute(path).map_err(|error| format!("cannot use {}: {error}", path.display()))
     };
     let catalog = cli.catalog.as_deref().map(absolute).transpose()?;
-    Ok(Options { root: absolute(&cli.root)?, catalog })
+    Ok(Options {
+        root: absolute(&cli.root)?,
+        catalog,
+    })
 }
 
 fn fail(why: &str) -> ExitCode {
@@ -110,7 +134,10 @@ fn hash(root: &Path) -> String {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let lines = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false);
+    let lines = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(false);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),

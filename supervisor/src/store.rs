@@ -45,13 +45,19 @@ impl Holds {
         let holds: Self = serde_json::from_str(&text)?;
         let same_boot = holds.boot_id == boot_id;
         let still = |stored: &StoredHold| same_boot || stored.over_reboot;
-        let services = holds.services.into_iter().filter(|(_, stored)| still(stored));
+        let services = holds
+            .services
+            .into_iter()
+            .filter(|(_, stored)| still(stored));
         Ok(services.map(|(name, stored)| (name, stored.hold)).collect())
     }
 
     /// Stores them, durably: a client hears "done" after this.
     pub(crate) fn write(&self, state_dir: &Path) -> io::Result<()> {
-        write_atomically(&state_dir.join(HOLDS), serde_json::to_string_pretty(self)?.as_bytes())
+        write_atomically(
+            &state_dir.join(HOLDS),
+            serde_json::to_string_pretty(self)?.as_bytes(),
+        )
     }
 }
 
@@ -63,7 +69,10 @@ pub(crate) fn read_plan(state_dir: &Path) -> Option<Plan> {
 
 /// Stores the plan that has just been applied. It holds secrets: 0600.
 pub(crate) fn write_plan(state_dir: &Path, plan: &Plan) -> io::Result<()> {
-    write_atomically(&state_dir.join(PLAN), serde_json::to_string(plan)?.as_bytes())
+    write_atomically(
+        &state_dir.join(PLAN),
+        serde_json::to_string(plan)?.as_bytes(),
+    )
 }
 
 /// The kernel's id of this boot.
@@ -95,18 +104,36 @@ mod tests {
     use super::*;
 
     fn stored(by: &str, over_reboot: bool) -> StoredHold {
-        StoredHold { hold: Hold { by: by.to_owned(), at_unix_ms: 7 }, over_reboot }
+        StoredHold {
+            hold: Hold {
+                by: by.to_owned(),
+                at_unix_ms: 7,
+            },
+            over_reboot,
+        }
     }
 
     #[test]
     fn holds_survive_the_daemon_and_those_of_unless_stopped_a_reboot() {
         let dir = tempfile::tempdir().unwrap();
-        let services = [("a".to_owned(), stored("root", false)), ("b".to_owned(), stored("eve", true))];
-        let holds = Holds { boot_id: "one".to_owned(), services: services.into() };
+        let services = [
+            ("a".to_owned(), stored("root", false)),
+            ("b".to_owned(), stored("eve", true)),
+        ];
+        let holds = Holds {
+            boot_id: "one".to_owned(),
+            services: services.into(),
+        };
         holds.write(dir.path()).unwrap();
-        let same: Vec<_> = Holds::read(dir.path(), "one").unwrap().into_keys().collect();
+        let same: Vec<_> = Holds::read(dir.path(), "one")
+            .unwrap()
+            .into_keys()
+            .collect();
         assert_eq!(same, ["a", "b"]);
-        let next: Vec<_> = Holds::read(dir.path(), "two").unwrap().into_keys().collect();
+        let next: Vec<_> = Holds::read(dir.path(), "two")
+            .unwrap()
+            .into_keys()
+            .collect();
         assert_eq!(next, ["b"]);
     }
 

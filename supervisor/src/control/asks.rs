@@ -6,7 +6,7 @@ use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress};
 use engine::{Accepted, Command, Hold, Refusal, ServiceId};
 use tokio::sync::mpsc;
 
-use super::{Control, Job, changes::Kind, spawn::log_dir, unknown_service, words};
+use super::{Control, Job, changes::Kind, matching, spawn::log_dir, words};
 use crate::ask::{Ask, Peer};
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -16,12 +16,20 @@ impl Control {
         // A client that has gone away no longer wants its answer.
         match ask {
             Ask::Status { names, reply } => drop(reply.send(self.status(&names))),
-            Ask::Act { request, peer, reply } => drop(reply.send(self.act(&request, &peer))),
+            Ask::Act {
+                request,
+                peer,
+                reply,
+            } => drop(reply.send(self.act(&request, &peer))),
             Ask::Reconfigure { id, peer, reply } => {
                 drop(reply.send(self.ask_reconfigure(&id, &peer)));
             }
             Ask::Outcome { id, reply } => drop(reply.send(self.changes.outcome(&id))),
-            Ask::Events { backlog, follow, reply } => {
+            Ask::Events {
+                backlog,
+                follow,
+                reply,
+            } => {
                 drop(reply.send(self.feed.subscribe(backlog, follow)));
             }
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
@@ -31,15 +39,14 @@ impl Control {
     }
 
     fn log_dirs(&self, names: &[String]) -> Result<Vec<(String, std::path::PathBuf)>, ErrorReply> {
-        for name in names {
-            if !self.plan.services.contains_key(name) {
-                return Err(unknown_service(name, &self.plan.services));
-            }
-        }
-        let all = self.plan.services.values().filter(|service| service.enabled);
+        let all = self
+            .plan
+            .services
+            .values()
+            .filter(|service| service.enabled);
         let names = match names {
             [] => all.map(|service| service.name.clone()).collect(),
-            some => some.to_vec(),
+            some => matching(some, &self.plan.services)?,
         };
         let dirs = names.into_iter().map(|name| {
             let dir = log_dir(&self.plan.paths, &name);
@@ -54,16 +61,30 @@ impl Control {
         }
         let names = self.select(request)?;
         let ids: BTreeSet<ServiceId> = names.iter().map(|name| self.names.intern(name)).collect();
-        let targets = self.targets(&names);
+        let mut targets = self.targets(&names);
+        let bystanders = self.targets(&self.enabled());
         let (kind, command) = self.to_command(&request.action, ids, peer)?;
-        let accepted = self.command(command).map_err(|refusal| self.refused(&refusal))?;
+        let accepted = self
+            .command(command)
+            .map_err(|refusal| self.refused(&refusal))?;
         let stream = self.begin_change(&request.id, kind, request.wait);
-        let targets = targets.into_iter().map(|(name, target)| {
-            let id = self.names.id(&name);
-            let already = id.is_some_and(|id| !accepted.affected.contains(&id));
-            (name, target.already(already && kind != Kind::Signal))
-        });
-        let targets = targets.collect();
+        if kind == Kind::Restart {
+            // What restarts because of the targets has to come back as well.
+            let also = accepted
+                .dependents
+                .iter()
+                .filter_map(|id| self.names.name(*id));
+            let also =
+                also.filter_map(|name| Some((name.to_owned(), bystanders.get(name)?.clone())));
+            targets.extend(also);
+        }
+        for (name, target) in &mut targets {
+            let untouched = self
+                .names
+                .id(name)
+                .is_some_and(|id| !accepted.affected.contains(&id));
+            target.needless_if(untouched && kind != Kind::Signal);
+        }
         let notes = self.notes(&accepted, kind);
         let what = verb(&request.action);
         for name in &names {
@@ -75,26 +96,41 @@ impl Control {
         Ok(stream)
     }
 
+    fn enabled(&self) -> Vec<String> {
+        let services = self
+            .plan
+            .services
+            .values()
+            .filter(|service| service.enabled);
+        services.map(|service| service.name.clone()).collect()
+    }
+
     /// The names that a request means, or why it means none.
     fn select(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
         let services = &self.plan.services;
         if request.services.is_empty() {
             if matches!(request.action, Action::Reload | Action::Signal(_)) {
-                return Err(usage("name the services: a reload or signal to all is rarely meant"));
+                return Err(usage(
+                    "name the services: a reload or signal to all is rarely meant",
+                ));
             }
-            return Ok(services.values().filter(|it| it.enabled).map(|it| it.name.clone()).collect());
+            return Ok(services
+                .values()
+                .filter(|it| it.enabled)
+                .map(|it| it.name.clone())
+                .collect());
         }
-        for name in &request.services {
-            let service = services.get(name).ok_or_else(|| unknown_service(name, services))?;
+        let names = matching(&request.services, services)?;
+        for service in names.iter().filter_map(|name| services.get(name)) {
             if !service.enabled {
                 return Err(ErrorReply {
                     kind: ErrorKind::Refused,
-                    message: format!("{name} is disabled on this host"),
+                    message: format!("{} is disabled on this host", service.name),
                     hint: Some(service.enable_hint.clone()).filter(|hint| !hint.is_empty()),
                 });
             }
         }
-        Ok(request.services.clone())
+        Ok(names)
     }
 
     fn to_command(
@@ -106,7 +142,10 @@ impl Control {
         Ok(match action {
             Action::Start => (Kind::Start, Command::Start(ids)),
             Action::Stop => {
-                let hold = Hold { by: peer.name.clone(), at_unix_ms: self.now.unix_ms };
+                let hold = Hold {
+                    by: peer.name.clone(),
+                    at_unix_ms: self.now.unix_ms,
+                };
                 (Kind::Stop, Command::Stop(ids, hold))
             }
             Action::Restart => (Kind::Restart, Command::Restart(ids)),
@@ -124,10 +163,17 @@ impl Control {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let lifted = accepted.lifted.iter().map(|(id, hold)| {
             let at = words::time(hold.at_unix_ms);
-            format!("{} had been stopped by {} at {at}; that is lifted", name(id), hold.by)
+            format!(
+                "{} had been stopped by {} at {at}; that is lifted",
+                name(id),
+                hold.by
+            )
         });
         let dependents = accepted.dependents.iter().map(|id| match kind {
-            Kind::Stop => format!("{} stops too and comes back when what it requires does", name(id)),
+            Kind::Stop => format!(
+                "{} stops too and comes back when what it requires does",
+                name(id)
+            ),
             _ => format!("{} restarts too: it requires what restarts", name(id)),
         });
         lifted.chain(dependents).collect()
@@ -138,7 +184,11 @@ impl Control {
         let (message, hint) = match refusal {
             Refusal::Unknown(id) => (format!("there is no service '{}'", name(id)), None),
             Refusal::ShuttingDown => ("the supervisor is stopping everything".to_owned(), None),
-            Refusal::RequirementHeld { service, requirement, hold } => (
+            Refusal::RequirementHeld {
+                service,
+                requirement,
+                hold,
+            } => (
                 format!(
                     "{} requires {}, which was stopped by {} at {}",
                     name(service),
@@ -158,19 +208,30 @@ impl Control {
             ),
             Refusal::Cycle(ids) => {
                 let names: Vec<_> = ids.iter().map(name).collect();
-                (format!("dependencies form a loop: {}", names.join(" -> ")), None)
+                (
+                    format!("dependencies form a loop: {}", names.join(" -> ")),
+                    None,
+                )
             }
         };
         let kind = match refusal {
             Refusal::Unknown(_) => ErrorKind::UnknownService,
             _ => ErrorKind::Refused,
         };
-        ErrorReply { kind, message, hint }
+        ErrorReply {
+            kind,
+            message,
+            hint,
+        }
     }
 }
 
 fn usage(message: &str) -> ErrorReply {
-    ErrorReply { kind: ErrorKind::Usage, message: message.to_owned(), hint: None }
+    ErrorReply {
+        kind: ErrorKind::Usage,
+        message: message.to_owned(),
+        hint: None,
+    }
 }
 
 fn verb(action: &Action) -> String {

@@ -63,6 +63,8 @@ pub(super) enum Kind {
 pub(super) struct Target {
     /// Its main run before the change.
     run_before: Option<RunId>,
+    /// It was ready, completed or down before the change.
+    at_rest: bool,
     /// There was nothing to do.
     already: bool,
     /// Once it is over.
@@ -77,7 +79,10 @@ impl Changes {
     }
 
     pub(super) fn outcome(&self, id: &str) -> Option<Outcome> {
-        self.list.iter().find(|change| change.id == id).map(Change::outcome)
+        self.list
+            .iter()
+            .find(|change| change.id == id)
+            .map(Change::outcome)
     }
 
     fn get(&mut self, id: &str) -> Option<&mut Change> {
@@ -97,13 +102,20 @@ impl Change {
         };
         let results = self.targets.iter();
         let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
-        Outcome { id: self.id.clone(), finished: self.finished, results: results.collect() }
+        Outcome {
+            id: self.id.clone(),
+            finished: self.finished,
+            results: results.collect(),
+        }
     }
 
     fn say(&mut self, progress: Progress) {
         // A slow reader loses progress lines, never the last one: `finish` makes sure.
         if let Some(sender) = &self.progress
-            && matches!(sender.try_send(progress), Err(mpsc::error::TrySendError::Closed(_)))
+            && matches!(
+                sender.try_send(progress),
+                Err(mpsc::error::TrySendError::Closed(_))
+            )
         {
             self.progress = None;
         }
@@ -154,7 +166,9 @@ impl Control {
         targets: BTreeMap<String, Target>,
         notes: Vec<String>,
     ) {
-        let Some(change) = self.changes.get(id) else { return };
+        let Some(change) = self.changes.get(id) else {
+            return;
+        };
         change.targets = targets;
         change.notes = notes;
         self.remember_changes();
@@ -173,7 +187,10 @@ impl Control {
     /// what has already come to its end.
     pub(super) fn release_changes(&mut self) {
         let mut changes = std::mem::take(&mut self.changes.list);
-        for change in changes.iter_mut().filter(|it| !it.accepted && !it.targets_pending()) {
+        for change in changes
+            .iter_mut()
+            .filter(|it| !it.accepted && !it.targets_pending())
+        {
             change.accepted = true;
             let services = change.targets.keys().cloned().collect();
             let notes = change.notes.clone();
@@ -194,18 +211,29 @@ impl Control {
             return;
         }
         let named = |ids: &BTreeSet<ServiceId>| -> BTreeSet<String> {
-            ids.iter().filter_map(|id| self.names.name(*id).map(str::to_owned)).collect()
+            ids.iter()
+                .filter_map(|id| self.names.name(*id).map(str::to_owned))
+                .collect()
         };
         let affected = named(&touched.union(&self.lifecycle.waiting).copied().collect());
         let touched = named(touched);
         let mut changes = std::mem::take(&mut self.changes.list);
         let mut ended = false;
         for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
-            for name in touched.iter().filter(|name| change.targets.contains_key(*name)) {
-                let Some(service) = self.plan.services.get(name) else { continue };
+            for name in &touched {
+                if !change.targets.contains_key(name) {
+                    continue;
+                }
+                let Some(service) = self.plan.services.get(name) else {
+                    continue;
+                };
                 let state = self.service_status(service).state;
                 let detail = self.detail(name);
-                change.say(Progress::State { service: name.clone(), state, detail });
+                change.say(Progress::State {
+                    service: name.clone(),
+                    state,
+                    detail,
+                });
             }
             self.evaluate(change, &affected);
             ended |= change.finished;
@@ -227,7 +255,11 @@ impl Control {
                 target.result = self.verdict(kind, name, target);
             }
         }
-        if change.targets.values().all(|target| target.result.is_some()) {
+        if change
+            .targets
+            .values()
+            .all(|target| target.result.is_some())
+        {
             change.finish();
         }
     }
@@ -238,7 +270,11 @@ impl Control {
             // It left the plan, which for a reconfiguration is what was asked.
             return Some(self.result(name, Verdict::Done));
         };
-        let done = if target.already { Verdict::Already } else { Verdict::Done };
+        let done = if target.already {
+            Verdict::Already
+        } else {
+            Verdict::Done
+        };
         let wants_up = match kind {
             Kind::Signal => return Some(self.result(name, done)),
             Kind::Stop => false,
@@ -248,9 +284,9 @@ impl Control {
         if !wants_up {
             return match view.state {
                 State::Stopped | State::Completed => Some(self.result(name, done)),
-                State::Failed { reason: engine::Failure::Leftovers(_) } => {
-                    Some(self.result(name, Verdict::Failed))
-                }
+                State::Failed {
+                    reason: engine::Failure::Leftovers(_),
+                } => Some(self.result(name, Verdict::Failed)),
                 State::Failed { .. } => Some(self.result(name, done)),
                 _ => None,
             };
@@ -271,13 +307,23 @@ impl Control {
     }
 
     fn result(&self, name: &str, verdict: Verdict) -> ActionResult {
-        let status = self.plan.services.get(name).map(|service| self.service_status(service));
+        let status = self
+            .plan
+            .services
+            .get(name)
+            .map(|service| self.service_status(service));
         ActionResult {
             service: name.to_owned(),
             verdict,
-            state: status.as_ref().map_or("gone", |status| &status.state).to_owned(),
+            state: status
+                .as_ref()
+                .map_or("gone", |status| &status.state)
+                .to_owned(),
             pid: status.as_ref().and_then(|status| status.pid),
-            seconds: status.as_ref().and_then(|status| status.uptime_seconds).unwrap_or(0),
+            seconds: status
+                .as_ref()
+                .and_then(|status| status.uptime_seconds)
+                .unwrap_or(0),
             detail: status.and_then(|status| status.reason).unwrap_or_default(),
         }
     }
@@ -286,14 +332,23 @@ impl Control {
     pub(super) fn targets(&self, names: &[String]) -> BTreeMap<String, Target> {
         let target = |name: &String| {
             let run_before = self.names.id(name).and_then(|id| self.engine.main_run(id));
-            (name.clone(), Target { run_before, ..Target::default() })
+            (
+                name.clone(),
+                Target {
+                    run_before,
+                    ..Target::default()
+                },
+            )
         };
         names.iter().map(target).collect()
     }
 
     fn remember_changes(&mut self) {
         let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
-        self.tell(Request::Remember { service: RECORD.to_owned(), record });
+        self.tell(Request::Remember {
+            service: RECORD.to_owned(),
+            record,
+        });
     }
 }
 
@@ -315,9 +370,8 @@ impl Change {
 }
 
 impl Target {
-    /// Marks it as needless, or not.
-    pub(super) const fn already(mut self, already: bool) -> Self {
-        self.already = already;
-        self
+    /// There was nothing to do for it, if it had come to rest before.
+    pub(super) const fn needless_if(&mut self, untouched: bool) {
+        self.already = untouched && self.at_rest;
     }
 }

@@ -8,9 +8,14 @@ use engine::{
 
 /// Policy of a service in the engine's words. `ids` knows every enabled service.
 pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -> Spec {
-    let edges = |names: &BTreeSet<String>| names.iter().filter_map(|n| ids.get(n).copied()).collect();
+    let edges =
+        |names: &BTreeSet<String>| names.iter().filter_map(|n| ids.get(n).copied()).collect();
     Spec {
-        kind: if service.oneshot { Kind::Oneshot } else { Kind::Daemon },
+        kind: if service.oneshot {
+            Kind::Oneshot
+        } else {
+            Kind::Daemon
+        },
         requires: edges(&service.requires),
         wants: edges(&service.wants),
         binds_to: edges(&service.binds_to),
@@ -25,7 +30,10 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
         liveness: service.liveness.as_ref().map(probe),
         health: service.health.as_ref().map(probe),
         restart: restart(&service.restart),
-        stop: Stop { signal: service.stop.signal, timeout_ms: service.stop.timeout_ms },
+        stop: Stop {
+            signal: service.stop.signal,
+            timeout_ms: service.stop.timeout_ms,
+        },
         reload: service.reload.as_ref().map(|it| match it {
             plan::Reload::Signal(signal) => Reload::Signal(*signal),
             plan::Reload::Command(_) => Reload::Command,
@@ -50,12 +58,17 @@ fn restart(it: &plan::Restart) -> Restart {
             plan::Policy::OnFailure => Policy::OnFailure,
             plan::Policy::Never => Policy::Never,
         },
-        success: ExitSet { codes: it.success_codes.clone(), signals: it.success_signals.clone() },
+        success: ExitSet {
+            codes: it.success_codes.clone(),
+            signals: it.success_signals.clone(),
+        },
         delay_ms: it.delay_ms,
         factor_milli: it.factor_milli,
         max_delay_ms: it.max_delay_ms,
         jitter_milli: it.jitter_milli,
         reset_after_ms: it.reset_after_ms,
-        limit: it.limit.map(|(starts, within_ms)| StartLimit { starts, within_ms }),
+        limit: it
+            .limit
+            .map(|(starts, within_ms)| StartLimit { starts, within_ms }),
     }
 }

@@ -1,9 +1,9 @@
 //! The one loop that awaits: whatever arrives becomes one [`Input`], whatever comes out is sent.
 
 use std::{
-
+    io,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        fd::{AsFd, OwnedFd},
         unix::{fs::PermissionsExt, net::UnixListener},
     },
     process::ExitCode,
@@ -13,7 +13,7 @@ use std::{
 use engine::Moment;
 use keeper::{
     link::{Link, LinkError},
-    message::{Hello, Notice},
+    message::{Hello, Notice, Request},
 };
 use nix::{
     time::{ClockId, clock_gettime},
@@ -21,13 +21,15 @@ use nix::{
 };
 use plan::{Options, Paths, Plan};
 use tokio::{
-    io::{Interest, unix::AsyncFd},
+    io::{Interest, Ready},
+    net::UnixStream,
     sync::{mpsc, watch},
 };
 
 use super::{
-    Control, jobs,
+    Control,
     input::{Input, Now, Output},
+    jobs,
     lifecycle::Boot,
     orphaned::Belongings,
 };
@@ -36,12 +38,53 @@ use crate::{
     exit, server, store,
 };
 
-/// [`Link`] under a name that tokio can register.
-struct Wire(Link);
+/// The link to the keeper, and tokio's view of when it is worth a look.
+struct Wire {
+    link: Link,
+    /// A duplicate of the link's socket: tokio watches it, the link reads and writes.
+    watched: UnixStream,
+}
 
-impl AsRawFd for Wire {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+impl Wire {
+    fn new(link: Link) -> io::Result<Self> {
+        let socket = link.as_fd().try_clone_to_owned()?;
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        // Tokio insists on it; the link itself never waits either.
+        socket.set_nonblocking(true)?;
+        let watched = UnixStream::from_std(socket)?;
+        Ok(Self { link, watched })
+    }
+
+    /// Waits until there is something to read, or room to write what waits.
+    async fn ready(&self) -> io::Result<Ready> {
+        let write = self.link.wants_write();
+        let interest = if write {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        self.watched.ready(interest).await
+    }
+
+    /// Writes what waits and reads what is there.
+    fn exchange(&mut self, ready: Ready) -> Result<Vec<(Notice, Vec<OwnedFd>)>, LinkError> {
+        if ready.is_writable() && self.link.wants_write() && !self.link.flush()? {
+            self.not_ready(Interest::WRITABLE);
+        }
+        if !ready.is_readable() {
+            return Ok(Vec::new());
+        }
+        let received = self.link.recv();
+        if self.link.drained() {
+            self.not_ready(Interest::READABLE);
+        }
+        received
+    }
+
+    /// Tells tokio that the socket has been used up, so that it waits for the next edge.
+    fn not_ready(&self, interest: Interest) {
+        let used_up = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = self.watched.try_io(interest, used_up);
     }
 }
 
@@ -50,11 +93,15 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let link = match keeper::link_to_keeper() {
         Ok(link) => link,
         Err(error) => {
-            tracing::error!("the control process is started by the keeper alone, not by hand: {error}");
+            tracing::error!(
+                "the control process is started by the keeper alone, not by hand: {error}"
+            );
             return ExitCode::from(exit::FAILURE);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(serve(link, options));
@@ -70,7 +117,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 async fn serve(link: Link, options: &Options) -> ExitCode {
-    let wire = match AsyncFd::with_interest(Wire(link), Interest::READABLE | Interest::WRITABLE) {
+    let wire = match Wire::new(link) {
         Ok(wire) => wire,
         Err(error) => {
             tracing::error!("cannot watch the link to the keeper: {error}");
@@ -98,6 +145,10 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
     let mut control = Control::new(now(), &hello, plan, boot);
     world.drain(&mut control);
     world.turn(&mut control, asks).await;
+    if world.leaving {
+        return ExitCode::SUCCESS;
+    }
+    tracing::error!("lost the keeper");
     world.belongings.stop_everything(&control);
     ExitCode::from(exit::FAILURE)
 }
@@ -106,7 +157,11 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
 fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
     let paths = Paths::new(options);
     let boot_id = store::boot_id();
-    let mut boot = Boot { seed: seed(), boot_id, ..Boot::default() };
+    let mut boot = Boot {
+        seed: seed(),
+        boot_id,
+        ..Boot::default()
+    };
     if !Uid::effective().is_root() {
         boot.warnings.push(
             "runs without root: every service has the supervisor's own user, so they are not protected from each other".to_owned(),
@@ -121,12 +176,19 @@ fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
         }
     }
     let nothing_yet = hello.records.is_empty();
-    let applied = if nothing_yet { None } else { store::read_plan(&paths.state_dir) };
+    let applied = if nothing_yet {
+        None
+    } else {
+        store::read_plan(&paths.state_dir)
+    };
     (applied.unwrap_or_else(|| Plan::empty(paths)), boot)
 }
 
 fn own_access() -> server::Access {
-    server::Access { own_uid: Uid::effective().as_raw(), ..server::Access::default() }
+    server::Access {
+        own_uid: Uid::effective().as_raw(),
+        ..server::Access::default()
+    }
 }
 
 fn seed() -> u64 {
@@ -135,23 +197,30 @@ fn seed() -> u64 {
 
 fn now() -> Now {
     let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let ms = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
-    Now { moment: Moment(ms(monotonic)), unix_ms: ms(wall) }
+    Now {
+        moment: Moment(ms(monotonic)),
+        unix_ms: ms(wall),
+    }
 }
 
 /// What the loop has at hand.
 struct World {
-    wire: AsyncFd<Wire>,
+    wire: Wire,
     options: Options,
     results: mpsc::UnboundedReceiver<Input>,
     result_sender: mpsc::UnboundedSender<Input>,
     access: Option<watch::Sender<server::Access>>,
     belongings: Belongings,
+    /// The keeper has been told to quit: that it goes is no surprise.
+    leaving: bool,
 }
 
 impl World {
-    fn new(wire: AsyncFd<Wire>, options: &Options) -> Self {
+    fn new(wire: Wire, options: &Options) -> Self {
         // Unbounded, but each result answers one job and the engine bounds those.
         let (result_sender, results) = mpsc::unbounded_channel();
         Self {
@@ -161,6 +230,7 @@ impl World {
             result_sender,
             access: None,
             belongings: Belongings::default(),
+            leaving: false,
         }
     }
 
@@ -179,12 +249,8 @@ impl World {
     /// Waits until the keeper says something.
     async fn receive(&mut self) -> Result<Vec<(Notice, Vec<OwnedFd>)>, LinkError> {
         loop {
-            let mut ready = self.wire.readable_mut().await?;
-            let link = &mut ready.get_inner_mut().0;
-            let messages = link.recv()?;
-            if link.drained() {
-                ready.clear_ready();
-            }
+            let ready = self.wire.ready().await?;
+            let messages = self.wire.exchange(ready)?;
             if !messages.is_empty() {
                 return Ok(messages);
             }
@@ -195,27 +261,16 @@ impl World {
     async fn turn(&mut self, control: &mut Control, mut asks: mpsc::Receiver<Ask>) {
         loop {
             let due = control.poll_timeout();
-            let wants_write = self.wire.get_ref().0.wants_write();
             tokio::select! {
                 biased;
-                ready = self.wire.readable_mut() => {
-                    let Ok(mut ready) = ready else { return };
-                    let link = &mut ready.get_inner_mut().0;
-                    let received = link.recv::<Notice>();
-                    if link.drained() {
-                        ready.clear_ready();
-                    }
+                ready = self.wire.ready() => {
+                    let received = match ready {
+                        Ok(ready) => self.wire.exchange(ready),
+                        Err(error) => Err(error.into()),
+                    };
                     match received {
                         Ok(messages) => self.take_in(control, messages),
-                        Err(error) => return tracing::error!("lost the keeper: {error}"),
-                    }
-                }
-                ready = self.wire.writable_mut(), if wants_write => {
-                    let Ok(mut ready) = ready else { return };
-                    match ready.get_inner_mut().0.flush() {
-                        Ok(true) => {}
-                        Ok(false) => ready.clear_ready(),
-                        Err(error) => return tracing::error!("lost the keeper: {error}"),
+                        Err(error) => return tracing::debug!("the keeper has gone: {error}"),
                     }
                 }
                 Some(result) = self.results.recv() => self.handle(control, result),
@@ -240,8 +295,10 @@ impl World {
     fn drain(&mut self, control: &mut Control) {
         while let Some(output) = control.poll_output() {
             match output {
+                Output::Keeper(_) if self.leaving => {}
                 Output::Keeper(request) => {
-                    let link = &mut self.wire.get_mut().0;
+                    self.leaving = matches!(request, Request::Quit { .. });
+                    let link = &mut self.wire.link;
                     if let Err(error) = link.send(&request, Vec::new()) {
                         tracing::error!("cannot tell the keeper: {error}");
                     }
@@ -259,7 +316,9 @@ impl World {
         let (admins, viewers) = (groups(&who.admin_group), groups(&who.viewer_group));
         let open = !(admins.is_empty() && viewers.is_empty());
         let socket = Paths::new(&self.options).run_dir.join("ctl.sock");
-        let Some(sender) = self.access.clone() else { return };
+        let Some(sender) = self.access.clone() else {
+            return;
+        };
         drop(tokio::task::spawn_blocking(move || {
             let mode = if open { 0o666 } else { 0o600 };
             if let Err(error) = std::fs::set_permissions(&socket, PermissionsExt::from_mode(mode)) {
@@ -287,4 +346,3 @@ async fn sleep_until(due: Option<Moment>) {
         None => std::future::pending().await,
     }
 }
-

@@ -35,7 +35,13 @@ impl Control {
             message::Fact::Failed { run, stage, errno } => {
                 self.on_spawn_failed(RunId(run), &stage, errno);
             }
-            message::Fact::Exited { run, exit, timed_out, output, .. } => {
+            message::Fact::Exited {
+                run,
+                exit,
+                timed_out,
+                output,
+                ..
+            } => {
                 self.on_exited(RunId(run), exit, timed_out, &output);
             }
             message::Fact::Swept { run, left } => self.on_swept(RunId(run), &left),
@@ -57,14 +63,34 @@ impl Control {
 
     fn on_spawn_failed(&mut self, run: RunId, stage: &str, errno: i32) {
         let error = Errno::from_raw(errno);
-        let Some(Run { service, purpose, .. }) = self.runs.remove(&run) else { return };
-        let command = self.plan.services.get(&service).and_then(|s| s.command.first());
+        let Some(Run {
+            service, purpose, ..
+        }) = self.runs.remove(&run)
+        else {
+            return;
+        };
+        let command = self
+            .plan
+            .services
+            .get(&service)
+            .and_then(|s| s.command.first());
         let reason = spawn_failure(stage, error, command.map_or("", String::as_str));
         if purpose == Purpose::Main {
             let transient = TRANSIENT.contains(&error) || stage == "record";
-            self.fact(Fact::SpawnFailed { run, transient, reason });
+            self.fact(Fact::SpawnFailed {
+                run,
+                transient,
+                reason,
+            });
         } else {
-            self.runs.insert(run, Run { service, pid: None, purpose });
+            self.runs.insert(
+                run,
+                Run {
+                    service,
+                    pid: None,
+                    purpose,
+                },
+            );
             self.helper_ended(run, Err(reason));
         }
     }
@@ -97,11 +123,16 @@ impl Control {
         if self.purpose(run) != Some(&Purpose::Main) {
             return;
         }
-        let Some(known) = self.runs.remove(&run) else { return };
+        let Some(known) = self.runs.remove(&run) else {
+            return;
+        };
         if !left.is_empty() {
             tracing::error!(service = known.service, ?left, "processes would not go");
         }
-        self.fact(Fact::Swept { run, left: u32::try_from(left.len()).unwrap_or(u32::MAX) });
+        self.fact(Fact::Swept {
+            run,
+            left: u32::try_from(left.len()).unwrap_or(u32::MAX),
+        });
     }
 
     pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
@@ -109,7 +140,10 @@ impl Control {
             "READY" if value == "1" => self.fact(Fact::Ready { run }),
             "EXTEND_TIMEOUT_USEC" => {
                 if let Ok(usec) = value.parse::<u64>() {
-                    self.fact(Fact::Extend { run, ms: usec.div_ceil(1000) });
+                    self.fact(Fact::Extend {
+                        run,
+                        ms: usec.div_ceil(1000),
+                    });
                 }
             }
             "STATUS" => {
@@ -133,7 +167,9 @@ impl Control {
 
     /// A validator, probe, reload command or step of a reconfiguration is over.
     pub(super) fn helper_ended(&mut self, run: RunId, result: Result<String, String>) {
-        let Some(known) = self.runs.remove(&run) else { return };
+        let Some(known) = self.runs.remove(&run) else {
+            return;
+        };
         let ok = result.is_ok();
         let detail = result.unwrap_or_else(|reason| reason);
         match known.purpose {
@@ -150,7 +186,12 @@ impl Control {
                 }
                 self.fact(Fact::Reloaded { run: of, ok });
             }
-            Purpose::Probe(of, probe) => self.fact(Fact::Probed { run: of, probe, ok, detail }),
+            Purpose::Probe(of, probe) => self.fact(Fact::Probed {
+                run: of,
+                probe,
+                ok,
+                detail,
+            }),
             Purpose::Reconfigure => self.reconfigure_step_ended(run, ok, &detail),
             Purpose::Main => unreachable!("a main run is not a helper"),
         }
@@ -159,7 +200,11 @@ impl Control {
 
 fn with_output(what: &str, output: &str) -> String {
     let output = output.trim();
-    if output.is_empty() { what.to_owned() } else { format!("{what}: {output}") }
+    if output.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what}: {output}")
+    }
 }
 
 /// Stage and error in words that say what to look at.

@@ -1,8 +1,9 @@
 //! What happened, for `ctl events` and `ctl why`: a bounded ring and those who follow it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use api::ServiceEvent;
+use engine::{Moment, RunId, ServiceId};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{Control, words};
@@ -19,6 +20,18 @@ pub(super) struct Feed {
     ring: VecDeque<ServiceEvent>,
     followers: Vec<Follower>,
     seq: u64,
+    /// What the last event of each service said.
+    shown: BTreeMap<ServiceId, Shown>,
+}
+
+/// What people see change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shown {
+    state: &'static str,
+    ready: bool,
+    healthy: Option<bool>,
+    since: Moment,
+    run: Option<RunId>,
 }
 
 #[derive(Debug)]
@@ -41,22 +54,34 @@ impl Feed {
     }
 
     /// The last `backlog` events, then those to come if asked for.
-    pub(super) fn subscribe(&mut self, backlog: usize, follow: bool) -> mpsc::Receiver<ServiceEvent> {
+    pub(super) fn subscribe(
+        &mut self,
+        backlog: usize,
+        follow: bool,
+    ) -> mpsc::Receiver<ServiceEvent> {
         let backlog = backlog.min(self.ring.len());
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX + backlog);
         for event in self.ring.range(self.ring.len() - backlog..) {
             let _ = sender.try_send(event.clone());
         }
         if follow && self.followers.len() < FOLLOWERS_MAX {
-            self.followers.push(Follower { events: sender, gap: false });
+            self.followers.push(Follower {
+                events: sender,
+                gap: false,
+            });
         }
         receiver
     }
 
     /// The last `count` events of one service, oldest first.
     pub(super) fn history(&self, service: &str, count: usize) -> Vec<&ServiceEvent> {
-        let mut last: Vec<_> =
-            self.ring.iter().rev().filter(|event| event.service == service).take(count).collect();
+        let mut last: Vec<_> = self
+            .ring
+            .iter()
+            .rev()
+            .filter(|event| event.service == service)
+            .take(count)
+            .collect();
         last.reverse();
         last
     }
@@ -91,9 +116,24 @@ impl Follower {
 impl Control {
     /// Tells the world in what state a service is now.
     pub(super) fn publish_state(&mut self, id: engine::ServiceId) {
-        let Some(name) = self.names.name(id).map(str::to_owned) else { return };
-        let Some(view) = self.engine.view(id) else { return };
+        let Some(name) = self.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        let Some(view) = self.engine.view(id) else {
+            return;
+        };
         let detail = words::reason(&view, self.now.moment);
+        let shown = Shown {
+            state: view.state.name(),
+            ready: view.ready,
+            healthy: view.healthy,
+            since: view.since,
+            run: self.engine.main_run(id),
+        };
+        // Much of what is remembered is not worth an event.
+        if self.feed.shown.insert(id, shown) == Some(shown) {
+            return;
+        }
         self.feed.publish(ServiceEvent {
             seq: 0,
             at: words::time(self.now.unix_ms),
@@ -115,7 +155,9 @@ impl Control {
             at: words::time(self.now.unix_ms),
             service: service.to_owned(),
             kind: kind.to_owned(),
-            state: view.as_ref().map_or_else(String::new, |view| view.state.name().to_owned()),
+            state: view
+                .as_ref()
+                .map_or_else(String::new, |view| view.state.name().to_owned()),
             ready: view.as_ref().is_some_and(|view| view.ready),
             pid: None,
             detail: detail.to_owned(),
@@ -126,7 +168,8 @@ impl Control {
     /// A helper of the service failed, in words.
     pub(super) fn note_failure(&mut self, service: &str, detail: &str) {
         self.publish(service, "failure", detail, None);
-        self.last_failures.insert(service.to_owned(), detail.to_owned());
+        self.last_failures
+            .insert(service.to_owned(), detail.to_owned());
     }
 }
 
@@ -174,6 +217,9 @@ mod tests {
         feed.publish(event("two"));
         let mut past = feed.subscribe(1, false);
         assert_eq!(past.try_recv().unwrap().detail, "two");
-        assert_eq!(past.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+        assert_eq!(
+            past.try_recv(),
+            Err(mpsc::error::TryRecvError::Disconnected)
+        );
     }
 }

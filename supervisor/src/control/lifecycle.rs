@@ -6,11 +6,7 @@ use engine::{Command, Fact, Goal, Hold, Moment, Record, RunId, ServiceId, Settle
 use keeper::message::{Hello, Request, Role};
 use nix::sys::signal::Signal;
 
-use super::{
-    Control, Job, Now, Purpose, Run,
-    changes::RECORD as CHANGES_RECORD,
-    convert,
-};
+use super::{Control, Job, Now, Purpose, Run, changes::RECORD as CHANGES_RECORD, convert};
 use crate::store::{Holds, StoredHold};
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
@@ -23,6 +19,8 @@ const SECOND_SIGNAL_MS: u64 = 5_000;
 const EXTEND_EVERY_MS: u64 = 10_000;
 const EXTEND_BY_USEC: u64 = 30_000_000;
 
+/// Key under which the keeper remembers how many stop signals there were.
+const SIGNALS_RECORD: &str = "@signals";
 /// Names in the status line that the init shows.
 const STATUS_NAMES_MAX: usize = 8;
 
@@ -68,15 +66,21 @@ pub(super) struct Lifecycle {
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// Services have not all settled; the init is asked for more time at this moment.
-    Starting { extend_at: Moment },
+    Starting {
+        extend_at: Moment,
+    },
     Running,
-    Stopping { extend_at: Moment },
+    Stopping {
+        extend_at: Moment,
+    },
 }
 
 impl Lifecycle {
     pub(super) fn new(now: Now, boot: &Boot) -> Self {
         Self {
-            phase: Phase::Starting { extend_at: now.moment },
+            phase: Phase::Starting {
+                extend_at: now.moment,
+            },
             boot_id: boot.boot_id.clone(),
             inherited: boot.holds.clone(),
             warnings: boot.warnings.clone(),
@@ -128,7 +132,10 @@ impl Control {
         }
         drop(boot);
         self.tell(Request::TookOver);
-        let records = hello.records.iter().filter(|(name, _)| *name != CHANGES_RECORD);
+        let records = hello
+            .records
+            .iter()
+            .filter(|(name, _)| *name != CHANGES_RECORD);
         let records: Vec<_> = records.collect();
         if records.is_empty() {
             self.start_reconfigure(None, true);
@@ -174,7 +181,14 @@ impl Control {
                 }
             };
             let pid = info.exit.is_none().then_some(info.pid);
-            self.runs.insert(run, Run { service: info.service.clone(), pid, purpose });
+            self.runs.insert(
+                run,
+                Run {
+                    service: info.service.clone(),
+                    pid,
+                    purpose,
+                },
+            );
             for (key, value) in &info.notified {
                 self.on_notified(run, key, value);
             }
@@ -187,17 +201,32 @@ impl Control {
         let reason = "the control process was replaced while it started this";
         let ids: Vec<_> = self.names.ids().values().copied().collect();
         for id in ids {
-            let Some(view) = self.engine.view(id) else { continue };
+            let Some(view) = self.engine.view(id) else {
+                continue;
+            };
             let known = |run: RunId| {
-                let in_facts = hello.facts.iter().any(|it| fact_run(&it.fact) == Some(run.0));
+                let in_facts = hello
+                    .facts
+                    .iter()
+                    .any(|it| fact_run(&it.fact) == Some(run.0));
                 in_facts || hello.runs.iter().any(|it| it.run == run.0)
             };
             match view.state {
-                State::Spawning { run, step: engine::SpawnStep::Validate } if !known(run) => {
+                State::Spawning {
+                    run,
+                    step: engine::SpawnStep::Validate,
+                } if !known(run) => {
                     self.fact(Fact::Validated { run, ok: false });
                 }
-                State::Reloading { run, helper: Some(helper), .. } if !known(helper) => {
-                    self.fact(Fact::Validated { run: helper, ok: false });
+                State::Reloading {
+                    run,
+                    helper: Some(helper),
+                    ..
+                } if !known(helper) => {
+                    self.fact(Fact::Validated {
+                        run: helper,
+                        ok: false,
+                    });
                     self.fact(Fact::Reloaded { run, ok: false });
                 }
                 _ => {}
@@ -205,21 +234,31 @@ impl Control {
             if let Some(run) = self.engine.main_run(id)
                 && !known(run)
             {
-                self.fact(Fact::SpawnFailed { run, transient: true, reason: reason.to_owned() });
+                self.fact(Fact::SpawnFailed {
+                    run,
+                    transient: true,
+                    reason: reason.to_owned(),
+                });
             }
         }
     }
 
     /// Tells the engine about the plan; services that are new may carry a hold from before.
     pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
-        let enabled: Vec<String> =
-            self.plan.services.values().filter(|it| it.enabled).map(|it| it.name.clone()).collect();
+        let enabled: Vec<String> = self
+            .plan
+            .services
+            .values()
+            .filter(|it| it.enabled)
+            .map(|it| it.name.clone())
+            .collect();
         for name in &enabled {
             let id = self.names.intern(name);
             if let Some(hold) = self.lifecycle.inherited.remove(name)
                 && self.engine.view(id).is_none()
             {
-                self.engine.restore(id, Record::at_rest(Goal::Down, Some(hold)));
+                self.engine
+                    .restore(id, Record::at_rest(Goal::Down, Some(hold)));
             }
         }
         let specs = enabled.iter().map(|name| {
@@ -244,15 +283,29 @@ impl Control {
             return;
         }
         self.lifecycle.signals += 1;
+        let record = self.lifecycle.signals.to_string();
+        self.tell(Request::Remember {
+            service: SIGNALS_RECORD.to_owned(),
+            record,
+        });
+        self.begin_shutdown();
+    }
+
+    /// Stops everything; each further signal leaves less time.
+    fn begin_shutdown(&mut self) {
         let deadline_ms = match self.lifecycle.signals {
             1 => self.shutdown_deadline_ms(),
             2 => SECOND_SIGNAL_MS,
             _ => 0,
         };
-        tracing::info!(signal, deadline_ms, "stopping everything");
-        self.tell(Request::TellInit { message: "STOPPING=1\nSTATUS=stopping".to_owned() });
+        tracing::info!(deadline_ms, "stopping everything");
+        self.tell(Request::TellInit {
+            message: "STOPPING=1\nSTATUS=stopping".to_owned(),
+        });
         self.publish("", "daemon", "stopping everything", None);
-        self.lifecycle.phase = Phase::Stopping { extend_at: self.now.moment };
+        self.lifecycle.phase = Phase::Stopping {
+            extend_at: self.now.moment,
+        };
         if let Err(refusal) = self.command(Command::Shutdown { deadline_ms }) {
             tracing::error!("cannot shut down: {}", self.refused(&refusal).message);
         }
@@ -260,14 +313,20 @@ impl Control {
 
     /// Longest chain of stops, in the worst case one after the other.
     fn shutdown_deadline_ms(&self) -> u64 {
-        let enabled = self.plan.services.values().filter(|service| service.enabled);
+        let enabled = self
+            .plan
+            .services
+            .values()
+            .filter(|service| service.enabled);
         let sum: u64 = enabled.map(|service| service.stop.timeout_ms).sum();
         sum.saturating_add(SHUTDOWN_MARGIN_MS).min(SHUTDOWN_MS_MAX)
     }
 
     pub(super) fn shutdown_complete(&mut self, clean: bool) {
         tracing::info!(clean, "everything is stopped");
-        self.tell(Request::Quit { code: u8::from(!clean) });
+        self.tell(Request::Quit {
+            code: u8::from(!clean),
+        });
     }
 
     pub(super) fn lifecycle_timeout(&mut self) {
@@ -295,9 +354,20 @@ impl Control {
                 continue;
             };
             let settled = self.engine.settled(*id);
-            set(&mut self.lifecycle.unsettled, *id, settled == Some(Settled::No));
-            let up = matches!(settled, Some(Settled::Ready | Settled::Completed | Settled::Held));
-            set(&mut self.lifecycle.down, *id, !up && settled != Some(Settled::No));
+            set(
+                &mut self.lifecycle.unsettled,
+                *id,
+                settled == Some(Settled::No),
+            );
+            let up = matches!(
+                settled,
+                Some(Settled::Ready | Settled::Completed | Settled::Held)
+            );
+            set(
+                &mut self.lifecycle.down,
+                *id,
+                !up && settled != Some(Settled::No),
+            );
             let waits = matches!(view.state, State::Waiting { .. });
             set(&mut self.lifecycle.waiting, *id, waits);
             self.note_hold(*id, view.hold);
@@ -305,7 +375,9 @@ impl Control {
     }
 
     fn note_hold(&mut self, id: ServiceId, hold: Option<Hold>) {
-        let Some(service) = self.service(id) else { return };
+        let Some(service) = self.service(id) else {
+            return;
+        };
         let (name, policy) = (service.name.clone(), service.restart.policy);
         let over_reboot = policy == plan::Policy::UnlessStopped;
         let stored = hold.map(|hold| StoredHold { hold, over_reboot });
@@ -322,8 +394,7 @@ impl Control {
     /// Tells the init how far things are, and that it is ready once every service has settled.
     pub(super) fn lifecycle_check(&mut self) {
         let starting = matches!(self.lifecycle.phase, Phase::Starting { .. });
-        let ready =
-            starting && self.lifecycle.unsettled.is_empty() && self.reconfigure.is_idle();
+        let ready = starting && self.lifecycle.unsettled.is_empty() && self.reconfigure.is_idle();
         let status = self.init_status();
         if ready {
             self.lifecycle.phase = Phase::Running;
@@ -331,16 +402,25 @@ impl Control {
         }
         if ready || status != self.lifecycle.told {
             let ready = if ready { "READY=1\n" } else { "" };
-            self.tell(Request::TellInit { message: format!("{ready}STATUS={status}") });
+            self.tell(Request::TellInit {
+                message: format!("{ready}STATUS={status}"),
+            });
             self.lifecycle.told = status;
         }
     }
 
     fn init_status(&self) -> String {
         let named = |ids: &BTreeSet<ServiceId>| {
-            let names = ids.iter().take(STATUS_NAMES_MAX).filter_map(|id| self.names.name(*id));
+            let names = ids
+                .iter()
+                .take(STATUS_NAMES_MAX)
+                .filter_map(|id| self.names.name(*id));
             let rest = ids.len().saturating_sub(STATUS_NAMES_MAX);
-            let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            let more = if rest > 0 {
+                format!(" and {rest} more")
+            } else {
+                String::new()
+            };
             names.collect::<Vec<_>>().join(" ") + &more
         };
         let (unsettled, down) = (&self.lifecycle.unsettled, &self.lifecycle.down);
@@ -363,7 +443,9 @@ impl Control {
         self.lifecycle.storing = true;
         self.lifecycle.unstored = false;
         let (boot_id, services) = (self.lifecycle.boot_id.clone(), self.lifecycle.holds.clone());
-        self.job(Job::StoreHolds { holds: Holds { boot_id, services } });
+        self.job(Job::StoreHolds {
+            holds: Holds { boot_id, services },
+        });
     }
 
     /// Clients whose changes need nothing stored are told at once, the others by

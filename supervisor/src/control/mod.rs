@@ -29,10 +29,9 @@ use keeper::message::{Hello, Request};
 use plan::Plan;
 
 pub(crate) use event_loop::run;
+use input::{Input, Job, Now, Output, Resolved, Unresolved};
 pub(crate) use input::{Staged, StagedFile};
 pub(crate) use jobs::resolve;
-use input::{Input, Job, Now, Output, Resolved, Unresolved};
-
 
 /// Everything the control process knows.
 pub(crate) struct Control {
@@ -144,13 +143,23 @@ impl Control {
     /// When [`Input::Timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<engine::Moment> {
         let lifecycle = self.lifecycle.poll_timeout();
-        self.engine.poll_timeout().into_iter().chain(lifecycle).min()
+        self.engine
+            .poll_timeout()
+            .into_iter()
+            .chain(lifecycle)
+            .min()
     }
 
     /// Services in the order in which they are to be stopped when nobody is left to ask.
     pub(crate) fn stop_order(&self) -> Vec<(String, plan::Stop)> {
-        let services = self.engine.stop_order().into_iter().filter_map(|id| self.service(id));
-        services.map(|service| (service.name.clone(), service.stop)).collect()
+        let services = self
+            .engine
+            .stop_order()
+            .into_iter()
+            .filter_map(|id| self.service(id));
+        services
+            .map(|service| (service.name.clone(), service.stop))
+            .collect()
     }
 
     fn on_timeout(&mut self) {
@@ -208,6 +217,38 @@ impl Control {
     }
 }
 
+/// The services that names and patterns (`web*`) mean, each once, in the order given. A name or
+/// pattern that means none is an error, and nothing is done to any of the others.
+fn matching(
+    names: &[String],
+    known: &BTreeMap<String, plan::Service>,
+) -> Result<Vec<String>, api::ErrorReply> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        let pattern = name
+            .contains(['*', '?', '['])
+            .then(|| glob::Pattern::new(name));
+        let meant: Vec<&String> = match pattern {
+            Some(Ok(pattern)) => known.keys().filter(|it| pattern.matches(it)).collect(),
+            _ => known
+                .get_key_value(name)
+                .map(|(it, _)| it)
+                .into_iter()
+                .collect(),
+        };
+        if meant.is_empty() {
+            return Err(unknown_service(name, known));
+        }
+        let new: Vec<_> = meant
+            .into_iter()
+            .filter(|it| !found.contains(it))
+            .cloned()
+            .collect();
+        found.extend(new);
+    }
+    Ok(found)
+}
+
 /// Errors of clients that ask for what is not there.
 fn unknown_service(name: &str, known: &BTreeMap<String, plan::Service>) -> api::ErrorReply {
     let near = plan::nearest(name, known.keys().map(String::as_str));
@@ -220,4 +261,3 @@ fn unknown_service(name: &str, known: &BTreeMap<String, plan::Service>) -> api::
         )),
     }
 }
-

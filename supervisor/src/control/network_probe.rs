@@ -25,25 +25,34 @@ pub(super) async fn ask(ask: &plan::Ask, timeout_ms: u64) -> Result<(), String> 
     };
     match tokio::time::timeout(Duration::from_millis(timeout_ms), answer).await {
         Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {}", super::words::duration(timeout_ms))),
+        Err(_) => Err(format!(
+            "no answer within {}",
+            super::words::duration(timeout_ms)
+        )),
     }
 }
 
 async fn connect(address: &str) -> Result<TcpStream, String> {
-    TcpStream::connect(address).await.map_err(|error| format!("cannot connect to {address}: {error}"))
+    TcpStream::connect(address)
+        .await
+        .map_err(|error| format!("cannot connect to {address}: {error}"))
 }
 
 async fn http(url: &str, accepted: &[u16], wanted: Option<&str>) -> Result<(), String> {
     let (address, path) = split(url)?;
     let stream = connect(&address).await?;
     let broken = |error: hyper::Error| format!("no HTTP answer from {address}: {error}");
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
     // Ends with the request: dropping `sender` closes it.
     let driver = tokio::spawn(connection);
     let request = Request::get(path)
         .header(HOST, &address)
-        .header(USER_AGENT, concat!("mattervisor/", env!("CARGO_PKG_VERSION")))
+        .header(
+            USER_AGENT,
+            concat!("mattervisor/", env!("CARGO_PKG_VERSION")),
+        )
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| format!("cannot ask {url}: {error}"))?;
@@ -54,11 +63,19 @@ async fn http(url: &str, accepted: &[u16], wanted: Option<&str>) -> Result<(), S
             return Err(format!("{url} answers {status}"));
         }
         let Some(wanted) = wanted else { return Ok(()) };
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
+            .collect()
+            .await;
         let body = body.map_err(|error| format!("cannot read the answer of {url}: {error}"))?;
         let body = body.to_bytes();
-        let found = body.windows(wanted.len()).any(|part| part == wanted.as_bytes());
-        if found { Ok(()) } else { Err(format!("the answer of {url} has no '{wanted}'")) }
+        let found = body
+            .windows(wanted.len())
+            .any(|part| part == wanted.as_bytes());
+        if found {
+            Ok(())
+        } else {
+            Err(format!("the answer of {url} has no '{wanted}'"))
+        }
     };
     let answer = answer.await;
     driver.abort();
@@ -66,13 +83,21 @@ async fn http(url: &str, accepted: &[u16], wanted: Option<&str>) -> Result<(), S
 }
 
 fn is_accepted(status: u16, accepted: &[u16]) -> bool {
-    if accepted.is_empty() { (200..400).contains(&status) } else { accepted.contains(&status) }
+    if accepted.is_empty() {
+        (200..400).contains(&status)
+    } else {
+        accepted.contains(&status)
+    }
 }
 
 /// `http://host:port/path` as `host:port` and `/path`.
 fn split(url: &str) -> Result<(String, String), String> {
-    let uri: hyper::Uri = url.parse().map_err(|error| format!("cannot ask {url}: {error}"))?;
-    let authority = uri.authority().ok_or_else(|| format!("cannot ask {url}: it has no host"))?;
+    let uri: hyper::Uri = url
+        .parse()
+        .map_err(|error| format!("cannot ask {url}: {error}"))?;
+    let authority = uri
+        .authority()
+        .ok_or_else(|| format!("cannot ask {url}: it has no host"))?;
     let port = authority.port_u16().unwrap_or(80);
     let path = uri.path_and_query().map_or("/", |it| it.as_str());
     Ok((format!("{}:{port}", authority.host()), path.to_owned()))
@@ -103,8 +128,15 @@ mod tests {
     }
 
     fn ask_http(url: String, body: Option<&str>, timeout_ms: u64) -> Result<(), String> {
-        let it = plan::Ask::Http { url, status: vec![], body: body.map(str::to_owned) };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let it = plan::Ask::Http {
+            url,
+            status: vec![],
+            body: body.map(str::to_owned),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(ask(&it, timeout_ms))
     }
 
@@ -113,15 +145,26 @@ mod tests {
         let good = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK");
         assert_eq!(ask_http(good, Some("OK"), 5000), Ok(()));
         let bad = answering("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
-        assert!(ask_http(bad, None, 5000).unwrap_err().ends_with("/ping answers 500"));
+        assert!(
+            ask_http(bad, None, 5000)
+                .unwrap_err()
+                .ends_with("/ping answers 500")
+        );
         let other = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno");
-        assert!(ask_http(other, Some("OK"), 5000).unwrap_err().contains("has no 'OK'"));
+        assert!(
+            ask_http(other, Some("OK"), 5000)
+                .unwrap_err()
+                .contains("has no 'OK'")
+        );
     }
 
     #[test]
     fn silence_ends_with_the_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        assert_eq!(ask_http(url, None, 50).unwrap_err(), "no answer within 0.0s");
+        assert_eq!(
+            ask_http(url, None, 50).unwrap_err(),
+            "no answer within 0.0s"
+        );
     }
 }

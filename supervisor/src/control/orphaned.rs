@@ -6,7 +6,11 @@
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 
-use keeper::{log, message::{Fact, Notice}, orphan};
+use keeper::{
+    log,
+    message::{Fact, Notice},
+    orphan,
+};
 use nix::sys::signal::Signal;
 
 use super::{Control, spawn::log_dir};
@@ -52,8 +56,12 @@ impl Belongings {
         tracing::error!("the keeper is gone; stopping every service in order");
         let logs = self.drain_logs(control);
         for (service, stop) in control.stop_order() {
-            let Some(run) = control.main_run_of(&service) else { continue };
-            let Some(main) = self.mains.remove(&run.0) else { continue };
+            let Some(run) = control.main_run_of(&service) else {
+                continue;
+            };
+            let Some(main) = self.mains.remove(&run.0) else {
+                continue;
+            };
             let limit = Duration::from_millis(stop.timeout_ms);
             if !stop_one(&main, stop.signal, limit) {
                 tracing::error!(service, pid = main.pid, "would not go");
@@ -75,8 +83,12 @@ impl Belongings {
         });
         let logs = logs.ok()?;
         for (service, ends) in &self.pipes {
-            let Some(read_end) = ends.first().and_then(|end| end.try_clone().ok()) else { continue };
-            let Some(planned) = control.plan.services.get(service) else { continue };
+            let Some(read_end) = ends.first().and_then(|end| end.try_clone().ok()) else {
+                continue;
+            };
+            let Some(planned) = control.plan.services.get(service) else {
+                continue;
+            };
             let spec = log::Spec {
                 dir: log_dir(&control.plan.paths, service),
                 size_bytes: planned.log.size_bytes,

@@ -42,13 +42,25 @@ enum Stage {
     /// Files are being read.
     Loading,
     /// Missing accounts are being made, one command after the other.
-    Accounts { plan: Box<Plan>, left: VecDeque<AccountCommand>, run: Option<RunId> },
+    Accounts {
+        plan: Box<Plan>,
+        left: VecDeque<AccountCommand>,
+        run: Option<RunId>,
+    },
     /// Directories and candidates are being written.
     Staging { plan: Box<Plan> },
     /// Candidates are being checked, one after the other.
-    Checking { plan: Box<Plan>, staged: Box<Staged>, left: VecDeque<StagedFile>, run: Option<RunId> },
+    Checking {
+        plan: Box<Plan>,
+        staged: Box<Staged>,
+        left: VecDeque<StagedFile>,
+        run: Option<RunId>,
+    },
     /// Candidates are being put in place.
-    Swapping { plan: Box<Plan>, staged: Box<Staged> },
+    Swapping {
+        plan: Box<Plan>,
+        staged: Box<Staged>,
+    },
     /// Only ids and programs are being looked up, for a control process that took over.
     Resolving,
 }
@@ -93,14 +105,21 @@ impl Control {
         if !first {
             self.tell_reloading();
         }
-        self.reconfigure = Reconfigure { stage: Stage::Loading, change, first, again: false };
+        self.reconfigure = Reconfigure {
+            stage: Stage::Loading,
+            change,
+            first,
+            again: false,
+        };
         self.job(Job::Load);
     }
 
     /// A control process that took over looks up ids and programs; the plan itself runs already.
     pub(super) fn start_stage_only(&mut self) {
         self.reconfigure.stage = Stage::Resolving;
-        self.job(Job::Stage { plan: Box::new(self.plan.clone()) });
+        self.job(Job::Stage {
+            plan: Box::new(self.plan.clone()),
+        });
     }
 
     fn tell_reloading(&mut self) {
@@ -119,8 +138,18 @@ impl Control {
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::Resolved { run, resolved } => self.on_resolved(run, resolved),
             Done::Holder { run, reason } => self.spawn_refused(run, true, reason),
-            Done::Probed { run, probe, ok, detail } => {
-                self.fact(engine::Fact::Probed { run, probe, ok, detail });
+            Done::Probed {
+                run,
+                probe,
+                ok,
+                detail,
+            } => {
+                self.fact(engine::Fact::Probed {
+                    run,
+                    probe,
+                    ok,
+                    detail,
+                });
             }
         }
     }
@@ -141,21 +170,30 @@ impl Control {
         }
         let plan = Box::new(plan);
         self.job(Job::MissingAccounts { plan: plan.clone() });
-        self.reconfigure.stage = Stage::Accounts { plan, left: VecDeque::new(), run: None };
+        self.reconfigure.stage = Stage::Accounts {
+            plan,
+            left: VecDeque::new(),
+            run: None,
+        };
     }
 
     fn on_refused_plan(&mut self, problems: &[plan::Problem]) {
         for problem in problems {
             tracing::error!("{problem}");
         }
-        let said: Vec<_> =
-            problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
+        let said: Vec<_> = problems
+            .iter()
+            .take(PROBLEMS_TOLD_MAX)
+            .map(ToString::to_string)
+            .collect();
         let message = format!("the configuration does not check:\n{}", said.join("\n"));
         if self.reconfigure.first {
             let last_good = crate::store::read_plan(&self.plan.paths.state_dir);
             let Some(plan) = last_good else {
                 tracing::error!("there is no configuration that has ever worked; giving up");
-                self.tell(Request::Quit { code: crate::exit::CONFIGURATION });
+                self.tell(Request::Quit {
+                    code: crate::exit::CONFIGURATION,
+                });
                 return;
             };
             let text = format!("{message}\nthe last good configuration runs instead");
@@ -164,7 +202,10 @@ impl Control {
             self.with_plan(plan);
             return;
         }
-        self.give_up(message, Some("nothing has changed; mend the files and try again"));
+        self.give_up(
+            message,
+            Some("nothing has changed; mend the files and try again"),
+        );
     }
 
     /// Ends a reconfiguration that failed: nothing has changed.
@@ -187,7 +228,9 @@ impl Control {
         let first = self.reconfigure.first;
         self.reconfigure = Reconfigure::default();
         if !first {
-            self.tell(Request::TellInit { message: "READY=1".to_owned() });
+            self.tell(Request::TellInit {
+                message: "READY=1".to_owned(),
+            });
         }
         self.lifecycle_check();
         if again {
@@ -203,7 +246,9 @@ impl Control {
     }
 
     fn next_account(&mut self) {
-        let Stage::Accounts { plan, left, run } = &mut self.reconfigure.stage else { return };
+        let Stage::Accounts { plan, left, run } = &mut self.reconfigure.stage else {
+            return;
+        };
         let Some(command) = left.pop_front() else {
             let plan = plan.clone();
             self.job(Job::Stage { plan: plan.clone() });
@@ -212,7 +257,11 @@ impl Control {
         };
         let number = self.engine.allocate_run();
         *run = Some(number);
-        tracing::info!(service = command.service, "creating an account: {}", command.argv.join(" "));
+        tracing::info!(
+            service = command.service,
+            "creating an account: {}",
+            command.argv.join(" ")
+        );
         self.start_step(number, &command.service, command.argv);
     }
 
@@ -238,7 +287,11 @@ impl Control {
             stop_timeout_ms: 1000,
             timeout_ms: Some(60_000),
         };
-        let run = Run { service: service.to_owned(), pid: None, purpose: Purpose::Reconfigure };
+        let run = Run {
+            service: service.to_owned(),
+            pid: None,
+            purpose: Purpose::Reconfigure,
+        };
         self.runs.insert(number, run);
         self.tell(Request::Spawn(Box::new(spawn)));
     }
@@ -273,15 +326,25 @@ impl Control {
                 // The first plan has nothing running that a bad file could hurt: a service's own
                 // validator sees it before the start and fails that service alone.
                 let checked = !self.reconfigure.first;
-                let left = staged.files.iter().filter(|file| checked && !file.validate.is_empty());
+                let left = staged
+                    .files
+                    .iter()
+                    .filter(|file| checked && !file.validate.is_empty());
                 let left = left.cloned().collect();
                 if checked && let Some((service, why)) = staged.broken.pop_first() {
-                    self.job(Job::Discard { staged: staged.files });
+                    self.job(Job::Discard {
+                        staged: staged.files,
+                    });
                     self.give_up(format!("{service}: {why}"), Some("nothing has changed"));
                     return;
                 }
                 let staged = Box::new(staged);
-                self.reconfigure.stage = Stage::Checking { plan, staged, left, run: None };
+                self.reconfigure.stage = Stage::Checking {
+                    plan,
+                    staged,
+                    left,
+                    run: None,
+                };
                 self.next_check();
             }
             other => self.reconfigure.stage = other,
@@ -289,7 +352,9 @@ impl Control {
     }
 
     fn next_check(&mut self) {
-        let Stage::Checking { left, run, .. } = &mut self.reconfigure.stage else { return };
+        let Stage::Checking { left, run, .. } = &mut self.reconfigure.stage else {
+            return;
+        };
         if let Some(file) = left.pop_front() {
             let number = self.engine.allocate_run();
             *run = Some(number);
@@ -308,7 +373,10 @@ impl Control {
         else {
             return;
         };
-        self.job(Job::Swap { plan: plan.clone(), staged: staged.files.clone() });
+        self.job(Job::Swap {
+            plan: plan.clone(),
+            staged: staged.files.clone(),
+        });
         self.reconfigure.stage = Stage::Swapping { plan, staged };
     }
 
@@ -316,9 +384,14 @@ impl Control {
         let Stage::Checking { staged, .. } = std::mem::take(&mut self.reconfigure.stage) else {
             return;
         };
-        self.job(Job::Discard { staged: staged.files });
+        self.job(Job::Discard {
+            staged: staged.files,
+        });
         let message = format!("a rendered file does not check:\n{detail}");
-        self.give_up(message, Some("nothing has changed; the old file is still in place"));
+        self.give_up(
+            message,
+            Some("nothing has changed; the old file is still in place"),
+        );
     }
 
     fn on_swapped(&mut self, result: Result<(), String>) {

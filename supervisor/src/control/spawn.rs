@@ -14,11 +14,23 @@ const HELPER_TIMEOUT_MS: u64 = 60_000;
 impl Control {
     /// Starts the main process of a service, once all that it needs is known and free.
     pub(super) fn start_main(&mut self, id: ServiceId, run: RunId) {
-        let Some(service) = self.service(id).cloned() else { return };
+        let Some(service) = self.service(id).cloned() else {
+            return;
+        };
         let name = service.name.clone();
-        self.runs.insert(run, Run { service: name.clone(), pid: None, purpose: Purpose::Main });
+        self.runs.insert(
+            run,
+            Run {
+                service: name.clone(),
+                pid: None,
+                purpose: Purpose::Main,
+            },
+        );
         self.status_texts.remove(&id);
-        let broken = service.broken.clone().or_else(|| self.broken.get(&name).cloned());
+        let broken = service
+            .broken
+            .clone()
+            .or_else(|| self.broken.get(&name).cloned());
         if let Some(reason) = broken {
             self.spawn_refused(run, false, reason);
             return;
@@ -28,13 +40,19 @@ impl Control {
                 let resolved = resolved.clone();
                 self.start_resolved(&service, run, resolved);
             }
-            Some(Err(_)) | None => self.job(Job::Resolve { run, service: Box::new(service) }),
+            Some(Err(_)) | None => self.job(Job::Resolve {
+                run,
+                service: Box::new(service),
+            }),
         }
     }
 
     pub(super) fn start_resolved(&mut self, service: &plan::Service, run: RunId, it: Resolved) {
         if let Some(address) = service.listens.iter().find(|address| in_use(address)) {
-            self.job(Job::Holder { run, address: address.clone() });
+            self.job(Job::Holder {
+                run,
+                address: address.clone(),
+            });
             return;
         }
         self.tell(Request::Open(open(service, &it, &self.plan.paths)));
@@ -51,7 +69,9 @@ impl Control {
         run: RunId,
         resolved: Result<Resolved, super::input::Unresolved>,
     ) {
-        let Some(name) = self.runs.get(&run).map(|known| known.service.clone()) else { return };
+        let Some(name) = self.runs.get(&run).map(|known| known.service.clone()) else {
+            return;
+        };
         self.resolved.insert(name.clone(), resolved.clone());
         match (resolved, self.plan.services.get(&name).cloned()) {
             (Ok(resolved), Some(service)) => self.start_resolved(&service, run, resolved),
@@ -62,7 +82,11 @@ impl Control {
 
     pub(super) fn spawn_refused(&mut self, run: RunId, transient: bool, reason: String) {
         self.runs.remove(&run);
-        self.fact(Fact::SpawnFailed { run, transient, reason });
+        self.fact(Fact::SpawnFailed {
+            run,
+            transient,
+            reason,
+        });
     }
 
     /// A validator, reload command or exec probe: as the service's user, in its environment.
@@ -101,8 +125,11 @@ fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Op
 }
 
 fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn {
-    let env: BTreeMap<_, _> =
-        service.env.iter().map(|(name, it)| (name.clone(), it.value.clone())).collect();
+    let env: BTreeMap<_, _> = service
+        .env
+        .iter()
+        .map(|(name, it)| (name.clone(), it.value.clone()))
+        .collect();
     Spawn {
         run: run.0,
         service: service.name.clone(),

@@ -1,9 +1,11 @@
 //! What `ctl status` and `ctl why` say: answered from memory.
 
-use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus, Why, WhyStep};
+use api::{
+    ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus, Why, WhyStep,
+};
 use engine::{Exit, Goal, ServiceId, Settled, State, View};
 
-use super::{Control, Now, unknown_service, words};
+use super::{Control, Now, matching, unknown_service, words};
 
 /// Events that `ctl why` shows for a service.
 const HISTORY_EVENTS: usize = 8;
@@ -12,16 +14,18 @@ const CHAIN_LINKS_MAX: usize = 32;
 
 impl Control {
     pub(super) fn status(&self, names: &[String]) -> Result<StatusReply, ErrorReply> {
-        for name in names {
-            if !self.plan.services.contains_key(name) {
-                return Err(unknown_service(name, &self.plan.services));
-            }
-        }
-        let wanted = |name: &String| names.is_empty() || names.contains(name);
-        let services = self.plan.services.values().filter(|service| wanted(&service.name));
+        let named = matching(names, &self.plan.services)?;
+        let wanted = |name: &String| names.is_empty() || named.contains(name);
+        let services = self
+            .plan
+            .services
+            .values()
+            .filter(|service| wanted(&service.name));
         Ok(StatusReply {
             supervisor: self.supervisor_status(),
-            services: services.map(|service| self.service_status(service)).collect(),
+            services: services
+                .map(|service| self.service_status(service))
+                .collect(),
         })
     }
 
@@ -68,7 +72,9 @@ impl Control {
         status.since = Some(words::time(unix_of(now, view.since)));
         status.uptime_seconds = Some(now.moment.since(view.since) / 1000);
         status.restarts = view.restarts;
-        status.last_exit = view.last_exit.map(|(exit, at)| last_exit(exit, unix_of(now, at)));
+        status.last_exit = view
+            .last_exit
+            .map(|(exit, at)| last_exit(exit, unix_of(now, at)));
         status.reason = Some(reason).filter(|reason| !reason.is_empty());
         status.waiting_on = waiting_on;
         status.next_try_ms = match view.state {
@@ -88,9 +94,11 @@ impl Control {
 
     fn waiting_on(&self, view: &View) -> Vec<String> {
         match &view.state {
-            State::Waiting { on } => {
-                on.iter().filter_map(|id| self.names.name(*id)).map(str::to_owned).collect()
-            }
+            State::Waiting { on } => on
+                .iter()
+                .filter_map(|id| self.names.name(*id))
+                .map(str::to_owned)
+                .collect(),
             _ => Vec::new(),
         }
     }
@@ -116,7 +124,9 @@ impl Control {
 
     /// In words, how a service stands; for progress lines and results.
     pub(super) fn detail(&self, name: &str) -> String {
-        let Some(service) = self.plan.services.get(name) else { return String::new() };
+        let Some(service) = self.plan.services.get(name) else {
+            return String::new();
+        };
         self.service_status(service).reason.unwrap_or_default()
     }
 
@@ -128,7 +138,9 @@ impl Control {
         let mut next = vec![name.to_owned()];
         while let Some(name) = next.pop() {
             let known = chain.iter().any(|step| step.service.name == name);
-            let Some(service) = self.plan.services.get(&name) else { continue };
+            let Some(service) = self.plan.services.get(&name) else {
+                continue;
+            };
             if known || chain.len() == CHAIN_LINKS_MAX {
                 continue;
             }
@@ -143,9 +155,21 @@ impl Control {
         let status = self.service_status(service);
         let history = self.feed.history(&service.name, HISTORY_EVENTS);
         let line = |event: &&api::ServiceEvent| {
-            let what = if event.kind == "state" { &event.state } else { &event.kind };
-            let by = event.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-            let detail = if event.detail.is_empty() { String::new() } else { format!(": {}", event.detail) };
+            let what = if event.kind == "state" {
+                &event.state
+            } else {
+                &event.kind
+            };
+            let by = event
+                .by
+                .as_ref()
+                .map(|by| format!(" by {by}"))
+                .unwrap_or_default();
+            let detail = if event.detail.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", event.detail)
+            };
             format!("{} {what}{by}{detail}", event.at)
         };
         WhyStep {
@@ -169,7 +193,12 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
         enabled: service.enabled,
         goal: "down".to_owned(),
         held: None,
-        state: if service.enabled { "stopped" } else { "disabled" }.to_owned(),
+        state: if service.enabled {
+            "stopped"
+        } else {
+            "disabled"
+        }
+        .to_owned(),
         ready: false,
         healthy: None,
         pid: None,
@@ -177,7 +206,9 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
         uptime_seconds: None,
         restarts: 0,
         last_exit: None,
-        reason: (!service.enabled).then(|| service.enable_hint.clone()).filter(|hint| !hint.is_empty()),
+        reason: (!service.enabled)
+            .then(|| service.enable_hint.clone())
+            .filter(|hint| !hint.is_empty()),
         waiting_on: Vec::new(),
         next_try_ms: None,
         cpu_percent: None,
@@ -192,7 +223,12 @@ fn last_exit(exit: Exit, at_unix_ms: u64) -> LastExit {
         Exit::Code(code) => (Some(code), None),
         Exit::Signal(signal) => (None, Some(words::signal_name(signal))),
     };
-    LastExit { code, signal, reason: words::exit(exit), at: words::time(at_unix_ms) }
+    LastExit {
+        code,
+        signal,
+        reason: words::exit(exit),
+        at: words::time(at_unix_ms),
+    }
 }
 
 fn unix_of(now: Now, moment: engine::Moment) -> u64 {
@@ -212,7 +248,10 @@ fn sentence(status: &ServiceStatus) -> String {
         text.push_str(&format!("; {} automatic restarts", status.restarts));
     }
     if let Some(last) = &status.last_exit {
-        text.push_str(&format!("; its last run ended with {} at {}", last.reason, last.at));
+        text.push_str(&format!(
+            "; its last run ended with {} at {}",
+            last.reason, last.at
+        ));
     }
     text
 }

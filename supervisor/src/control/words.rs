@@ -21,8 +21,12 @@ pub(super) fn failure(reason: &Failure) -> String {
     match reason {
         Failure::Spawn(reason) => reason.clone(),
         Failure::Validator => "its validator refuses".to_owned(),
-        Failure::Exited(it) => format!("ended with {}, and its policy is not to restart", exit(*it)),
-        Failure::ReadyTimeout => "was not ready in time, and its policy is not to restart".to_owned(),
+        Failure::Exited(it) => {
+            format!("ended with {}, and its policy is not to restart", exit(*it))
+        }
+        Failure::ReadyTimeout => {
+            "was not ready in time, and its policy is not to restart".to_owned()
+        }
         Failure::StartLimit => "restarted too often; start it to try again".to_owned(),
         Failure::Leftovers(count) => {
             format!("{count} of its processes would not go; a new run could meet them")
@@ -76,16 +80,26 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
         }
         State::Failed { reason } => failure(reason),
         State::Running { .. } | State::Reloading { .. } if view.healthy == Some(false) => {
-            let detail = if view.detail.is_empty() { "health probe fails" } else { &view.detail };
+            let detail = if view.detail.is_empty() {
+                "health probe fails"
+            } else {
+                &view.detail
+            };
             format!("degraded: {detail}")
         }
         State::Starting { ready_by, .. } => ready_by.map_or_else(
             || "not ready yet".to_owned(),
-            |by| format!("not ready yet; patience ends in {}", duration(by.since(now))),
+            |by| {
+                format!(
+                    "not ready yet; patience ends in {}",
+                    duration(by.since(now))
+                )
+            },
         ),
-        State::Stopping { phase: engine::StopPhase::Killed, .. } => {
-            "did not stop in time; SIGKILL sent".to_owned()
-        }
+        State::Stopping {
+            phase: engine::StopPhase::Killed,
+            ..
+        } => "did not stop in time; SIGKILL sent".to_owned(),
         _ => view.detail.clone(),
     }
 }
@@ -96,7 +110,9 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        let said: Vec<_> = [0, 300, 9_900, 65_000, 3_700_000, 90_000_000].map(duration).into();
+        let said: Vec<_> = [0, 300, 9_900, 65_000, 3_700_000, 90_000_000]
+            .map(duration)
+            .into();
         assert_eq!(said, ["0s", "0.3s", "9.9s", "1m 5s", "1h 1m", "1d 1h"]);
     }
 
