@@ -28,8 +28,8 @@ pub(crate) struct Ending {
     alone: bool,
     /// The run being stopped, and when it is killed.
     stopping: Option<(RunId, u64)>,
-    /// When this ends whatever is left.
-    until_ms: Option<u64>,
+    /// Since when nothing is left to do but wait for the last to go.
+    last_ms: Option<u64>,
 }
 
 impl Ending {
@@ -39,7 +39,7 @@ impl Ending {
             code,
             alone: false,
             stopping: None,
-            until_ms: None,
+            last_ms: None,
         }
     }
 
@@ -49,7 +49,7 @@ impl Ending {
             code: ALONE,
             alone: true,
             stopping: None,
-            until_ms: None,
+            last_ms: None,
         }
     }
 }
@@ -127,12 +127,11 @@ impl Keeper {
         let now = now_ms();
         let busy = !self.living().is_empty() || !self.sweeping.is_empty();
         let limit = if busy { SWEEPS_MS } else { LAST_MS };
-        let until = self.ending.as_mut()?.until_ms.get_or_insert(now + limit);
+        let until = *self.ending.as_mut()?.last_ms.get_or_insert(now) + limit;
         let done = !busy && self.control.pid.is_none();
-        if done || now >= *until {
+        if done || now >= until {
             return Some(code);
         }
-        let until = *until;
         self.timers.add(until, Timer::Ending);
         None
     }

@@ -130,6 +130,8 @@ impl Daemon {
     )]
     pub(crate) fn ask(&mut self, request: Request) {
         self.link.send(&request, vec![]).unwrap();
+        // The keeper always reads, whether or not we do.
+        until(|| self.link.flush().unwrap().then_some(()));
     }
 
     /// The next frame.
