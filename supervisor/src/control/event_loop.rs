@@ -38,6 +38,9 @@ use crate::{
     exit, server, store,
 };
 
+/// Stack of the thread that serves clients, in bytes; only touched pages count.
+const CLIENTS_STACK_BYTES: usize = 1 << 20;
+
 /// The link to the keeper, and tokio's view of when it is worth a look.
 struct Wire {
     link: Link,
@@ -137,11 +140,9 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
     let (access_sender, access_receiver) = watch::channel(access);
     world.access = Some(access_sender);
     let (ask_sender, asks) = mpsc::channel(ASKS_MAX);
-    tokio::spawn(async move {
-        if let Err(error) = server::serve(listener, ask_sender, access_receiver).await {
-            tracing::error!("the control socket does not work: {error}");
-        }
-    });
+    if let Err(error) = serve_clients(listener, ask_sender, access_receiver) {
+        tracing::error!("the control socket does not work: {error}");
+    }
     let mut control = Control::new(now(), &hello, plan, boot);
     world.drain(&mut control);
     world.turn(&mut control, asks).await;
@@ -151,6 +152,28 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
     tracing::error!("lost the keeper");
     world.belongings.stop_everything(&control);
     ExitCode::from(exit::FAILURE)
+}
+
+/// Serves the control socket on a thread of its own: what clients cost (their bytes, their log
+/// lines) is not the control thread's.
+fn serve_clients(
+    listener: UnixListener,
+    asks: mpsc::Sender<Ask>,
+    access: watch::Receiver<server::Access>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let serve = move || {
+        if let Err(error) = runtime.block_on(server::serve(listener, asks, access)) {
+            tracing::error!("the control socket does not work: {error}");
+        }
+    };
+    let thread = std::thread::Builder::new().name("clients".to_owned());
+    thread
+        .stack_size(CLIENTS_STACK_BYTES)
+        .spawn(serve)
+        .map(drop)
 }
 
 /// The plan and the state to begin with.
