@@ -24,6 +24,7 @@ mod facts;
 mod init;
 mod keeper;
 mod leftovers;
+mod limits;
 pub mod link;
 mod listener;
 mod lock;

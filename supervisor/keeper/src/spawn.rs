@@ -26,6 +26,7 @@ use crate::{
     cgroup::Group,
     clock::now_ms,
     keeper::{Keeper, Original, Source},
+    limits::rlimits,
     message::{Fact, Role, RunId, Spawn},
     notify::Socket,
     proc,
@@ -75,7 +76,8 @@ impl Keeper {
         if self.runs.contains_key(&spawn.run) {
             return Err(("run-number", Errno::EEXIST));
         }
-        if !self.services.contains_key(&spawn.service) {
+        // A helper has output and group of its own: validators run before the first start.
+        if spawn.role == Role::Main && !self.services.contains_key(&spawn.service) {
             return Err(("unopened", Errno::ENOENT));
         }
         if spawn.role == Role::Main && !self.is_swept(&spawn.service) {
@@ -349,43 +351,5 @@ fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan
         blocked: 0,
         fds: Vec::new(),
         status: -1,
-    })
-}
-
-fn rlimits(spawn: &Spawn, original: &Original) -> Result<Vec<(u32, libc::rlimit)>, Failure> {
-    let mut limits = Vec::new();
-    if !spawn.rlimits.contains_key("nofile") {
-        limits.push((libc::RLIMIT_NOFILE, original.nofile));
-    }
-    for (name, (soft, hard)) in &spawn.rlimits {
-        let resource = resource(name).ok_or(("rlimits", Errno::EINVAL))?;
-        let limit = libc::rlimit {
-            rlim_cur: soft.unwrap_or(libc::RLIM_INFINITY),
-            rlim_max: hard.unwrap_or(libc::RLIM_INFINITY),
-        };
-        limits.push((resource, limit));
-    }
-    Ok(limits)
-}
-
-fn resource(name: &str) -> Option<u32> {
-    Some(match name {
-        "as" => libc::RLIMIT_AS,
-        "core" => libc::RLIMIT_CORE,
-        "cpu" => libc::RLIMIT_CPU,
-        "data" => libc::RLIMIT_DATA,
-        "fsize" => libc::RLIMIT_FSIZE,
-        "locks" => libc::RLIMIT_LOCKS,
-        "memlock" => libc::RLIMIT_MEMLOCK,
-        "msgqueue" => libc::RLIMIT_MSGQUEUE,
-        "nice" => libc::RLIMIT_NICE,
-        "nofile" => libc::RLIMIT_NOFILE,
-        "nproc" => libc::RLIMIT_NPROC,
-        "rss" => libc::RLIMIT_RSS,
-        "rtprio" => libc::RLIMIT_RTPRIO,
-        "rttime" => libc::RLIMIT_RTTIME,
-        "sigpending" => libc::RLIMIT_SIGPENDING,
-        "stack" => libc::RLIMIT_STACK,
-        _ => return None,
     })
 }
