@@ -79,6 +79,11 @@ impl Keeper {
 
     /// Kills what is left, reports when nothing is, or when it takes too long.
     pub(crate) fn sweep_step(&mut self, id: RunId) {
+        // A timer of a sweep that is over: by now the group may hold the next run.
+        if self.runs.get(&id).is_none_or(|run| run.sweep.is_none()) {
+            self.sweeping.remove(&id);
+            return;
+        }
         let left = self.kill_remaining(id);
         let Some(run) = self.runs.get_mut(&id) else {
             self.sweeping.remove(&id);
@@ -142,7 +147,7 @@ impl Keeper {
 
     /// Kills what belongs to a run beside its main process, and returns who is still there.
     fn kill_remaining(&mut self, id: RunId) -> Vec<i32> {
-        let Some(run) = self.runs.get(&id) else {
+        let Some(run) = self.runs.get(&id).filter(|run| !run.swept) else {
             return Vec::new();
         };
         if let Some(dir) = self.group_dir(run) {

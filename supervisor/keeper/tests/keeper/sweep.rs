@@ -44,6 +44,9 @@ fn both(script: &str) {
         assert!(daemon.swept(1).is_empty());
         let pid = daemon.pid_of("pid");
         assert!(gone(pid), "{pid} lives, cgroups: {cgroups}");
+        // What was killed is not held against the next run.
+        daemon.main(2, "web", "exit 5");
+        assert_eq!(daemon.exited(2).0, Exit::Code(5), "cgroups: {cgroups}");
     }
 }
 
