@@ -17,7 +17,7 @@ use keeper::{
 };
 use nix::{
     time::{ClockId, clock_gettime},
-    unistd::Uid,
+    unistd::{Uid, User},
 };
 use plan::{Options, Paths, Plan};
 use tokio::{
@@ -180,12 +180,18 @@ fn serve_clients(
 fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
     let paths = Paths::new(options);
     let boot_id = store::boot_id();
+    let own_uid = Uid::effective();
+    let own_user = match User::from_uid(own_uid) {
+        Ok(Some(user)) => user.name,
+        _ => own_uid.to_string(),
+    };
     let mut boot = Boot {
         seed: seed(),
         boot_id,
+        own_user,
         ..Boot::default()
     };
-    if !Uid::effective().is_root() {
+    if !own_uid.is_root() {
         boot.warnings.push(
             "runs without root: every service has the supervisor's own user, so they are not protected from each other".to_owned(),
         );

@@ -122,7 +122,7 @@ impl Control {
         let Some(view) = self.engine.view(id) else {
             return;
         };
-        let detail = words::reason(&view, self.now.moment);
+        let detail = self.reason(&name, &view);
         let shown = Shown {
             state: view.state.name(),
             ready: view.ready,

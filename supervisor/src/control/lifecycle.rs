@@ -33,6 +33,8 @@ pub(crate) struct Boot {
     pub(crate) holds: BTreeMap<String, Hold>,
     /// Kernel's id of this boot.
     pub(crate) boot_id: String,
+    /// Name of the user the supervisor runs as.
+    pub(crate) own_user: String,
     /// Shown in status: missing privileges, unreadable state.
     pub(crate) warnings: Vec<String>,
 }

@@ -28,6 +28,8 @@ use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
 use keeper::message::{Hello, Request};
 use plan::Plan;
 
+use crate::ask::Ask;
+
 pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
 pub(crate) use input::{Staged, StagedFile};
@@ -54,6 +56,10 @@ pub(crate) struct Control {
     reconfigure: reconfigure::Reconfigure,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
+    /// Asks that came before there was a plan to answer them from.
+    early: Vec<Ask>,
+    /// Name of the user the supervisor runs as.
+    own_user: String,
     outputs: VecDeque<Output>,
     /// Services changed by the input that is being handled.
     touched: BTreeSet<ServiceId>,
@@ -113,6 +119,8 @@ impl Control {
                 started_ms: hello.started_ms,
                 control_deaths: hello.control_deaths,
             },
+            early: Vec::new(),
+            own_user: boot.own_user.clone(),
             outputs: VecDeque::new(),
             touched: BTreeSet::new(),
             unacknowledged: None,
@@ -128,6 +136,7 @@ impl Control {
         self.now = now;
         match input {
             Input::Notice(notice) => self.on_notice(notice),
+            Input::Ask(ask) if self.reconfigure.is_first() => self.early.push(ask),
             Input::Ask(ask) => self.on_ask(ask),
             Input::Done(done) => self.on_done(*done),
             Input::Timeout => self.on_timeout(),

@@ -69,6 +69,11 @@ impl Reconfigure {
     pub(super) const fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle | Stage::Resolving)
     }
+
+    /// The daemon's first plan is being made: there is nothing to show yet.
+    pub(super) const fn is_first(&self) -> bool {
+        self.first && !self.is_idle()
+    }
 }
 
 impl Control {
@@ -232,6 +237,12 @@ impl Control {
                 message: "READY=1".to_owned(),
             });
         }
+        for ask in std::mem::take(&mut self.early) {
+            self.on_ask(ask);
+        }
+        // What this plan has just set going is on its way, and must be known to be.
+        let touched = self.touched.clone();
+        self.sort_touched(&touched);
         self.lifecycle_check();
         if again {
             self.start_reconfigure(None, false);

@@ -46,6 +46,7 @@ impl Control {
         let id = self.names.id(&service.name);
         let view = id.and_then(|id| Some((id, self.engine.view(id)?)));
         let mut status = blank_status(service);
+        status.user.get_or_insert_with(|| self.own_user.clone());
         if let Some((id, view)) = view {
             self.fill_status(&mut status, id, &view);
         }
@@ -54,12 +55,7 @@ impl Control {
 
     fn fill_status(&self, status: &mut ServiceStatus, id: ServiceId, view: &View) {
         let now = self.now;
-        let waiting_on = self.waiting_on(view);
-        let reason = if waiting_on.is_empty() {
-            self.reason_with_failure(&status.name, view)
-        } else {
-            self.waiting_reason(&waiting_on)
-        };
+        let reason = self.reason(&status.name, view);
         status.goal = if view.goal == Goal::Up { "up" } else { "down" }.to_owned();
         status.held = view.hold.as_ref().map(|hold| HeldBy {
             by: hold.by.clone(),
@@ -76,7 +72,7 @@ impl Control {
             .last_exit
             .map(|(exit, at)| last_exit(exit, unix_of(now, at)));
         status.reason = Some(reason).filter(|reason| !reason.is_empty());
-        status.waiting_on = waiting_on;
+        status.waiting_on = self.waiting_on(view);
         status.next_try_ms = match view.state {
             State::Backoff { until, .. } => Some(until.since(now.moment)),
             _ => None,
@@ -84,7 +80,12 @@ impl Control {
         status.status_text = self.status_texts.get(&id).cloned();
     }
 
-    fn reason_with_failure(&self, name: &str, view: &View) -> String {
+    /// In words, why it is not what one would want; empty when there is nothing to say.
+    pub(super) fn reason(&self, name: &str, view: &View) -> String {
+        let waiting_on = self.waiting_on(view);
+        if !waiting_on.is_empty() {
+            return self.waiting_reason(&waiting_on);
+        }
         let reason = words::reason(view, self.now.moment);
         match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),

@@ -100,7 +100,12 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             phase: engine::StopPhase::Killed,
             ..
         } => "did not stop in time; SIGKILL sent".to_owned(),
-        _ => view.detail.clone(),
+        State::Running { .. } | State::Reloading { .. } => view.detail.clone(),
+        // What an earlier start said is not what this one is about.
+        State::Waiting { .. }
+        | State::Spawning { .. }
+        | State::Stopping { .. }
+        | State::Completed => String::new(),
     }
 }
 
