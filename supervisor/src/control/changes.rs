@@ -283,11 +283,12 @@ impl Control {
         };
         if !wants_up {
             return match view.state {
-                State::Stopped | State::Completed => Some(self.result(name, done)),
                 State::Failed {
                     reason: engine::Failure::Leftovers(_),
                 } => Some(self.result(name, Verdict::Failed)),
-                State::Failed { .. } => Some(self.result(name, done)),
+                State::Stopped | State::Completed | State::Failed { .. } => {
+                    Some(self.result(name, done))
+                }
                 _ => None,
             };
         }

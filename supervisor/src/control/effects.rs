@@ -6,8 +6,8 @@ use keeper::message::Request;
 use super::{Control, Job, Purpose, Run};
 
 impl Control {
-    pub(super) fn carry_out(&mut self, effect: Effect) {
-        match effect {
+    pub(super) fn carry_out(&mut self, effect: &Effect) {
+        match *effect {
             Effect::Changed { service } => self.on_changed(service),
             Effect::Validate { service, run } => self.start_validator(service, run),
             Effect::Spawn { service, run } => self.start_main(service, run),

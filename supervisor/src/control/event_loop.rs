@@ -41,6 +41,9 @@ use crate::{
 /// Stack of the thread that serves clients, in bytes; only touched pages count.
 const CLIENTS_STACK_BYTES: usize = 1 << 20;
 
+/// What the keeper says, each with the descriptors that came along.
+type Messages = Vec<(Notice, Vec<OwnedFd>)>;
+
 /// The link to the keeper, and tokio's view of when it is worth a look.
 struct Wire {
     link: Link,
@@ -70,7 +73,7 @@ impl Wire {
     }
 
     /// Writes what waits and reads what is there.
-    fn exchange(&mut self, ready: Ready) -> Result<Vec<(Notice, Vec<OwnedFd>)>, LinkError> {
+    fn exchange(&mut self, ready: Ready) -> Result<Messages, LinkError> {
         if ready.is_writable() && self.link.wants_write() && !self.link.flush()? {
             self.not_ready(Interest::WRITABLE);
         }
@@ -128,13 +131,14 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
         }
     };
     let mut world = World::new(wire, options);
-    let (hello, listener) = match world.hello().await {
+    let (hello, listener, messages) = match world.hello().await {
         Ok(met) => met,
         Err(error) => {
             tracing::error!("the keeper did not say hello: {error}");
             return ExitCode::from(exit::FAILURE);
         }
     };
+    world.belongings.adopt(&hello);
     let (plan, boot) = beginnings(&hello, options);
     let access = own_access();
     let (access_sender, access_receiver) = watch::channel(access);
@@ -145,6 +149,7 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
     }
     let mut control = Control::new(now(), &hello, plan, boot);
     world.drain(&mut control);
+    world.take_in(&mut control, messages);
     world.turn(&mut control, asks).await;
     if world.leaving {
         return ExitCode::SUCCESS;
@@ -179,7 +184,7 @@ fn serve_clients(
 /// The plan and the state to begin with.
 fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
     let paths = Paths::new(options);
-    let boot_id = store::boot_id();
+    let kernel_boot_id = store::boot_id();
     let own_uid = Uid::effective();
     let own_user = match User::from_uid(own_uid) {
         Ok(Some(user)) => user.name,
@@ -187,7 +192,7 @@ fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
     };
     let mut boot = Boot {
         seed: seed(),
-        boot_id,
+        kernel_boot_id,
         own_user,
         ..Boot::default()
     };
@@ -196,7 +201,7 @@ fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
             "runs without root: every service has the supervisor's own user, so they are not protected from each other".to_owned(),
         );
     }
-    match store::Holds::read(&paths.state_dir, &boot.boot_id) {
+    match store::Holds::read(&paths.state_dir, &boot.kernel_boot_id) {
         Ok(holds) => boot.holds = holds,
         Err(error) => {
             let warning = format!("cannot read who stopped what: {error}; everything starts");
@@ -263,20 +268,22 @@ impl World {
         }
     }
 
-    async fn hello(&mut self) -> Result<(Hello, UnixListener), LinkError> {
+    /// Hello, the listener that came with it, and what was said in the same breath.
+    async fn hello(&mut self) -> Result<(Hello, UnixListener, Messages), LinkError> {
         loop {
-            for (notice, fds) in self.receive().await? {
+            let mut messages = self.receive().await?.into_iter();
+            for (notice, fds) in messages.by_ref() {
                 if let Notice::Hello(hello) = notice
                     && let Some(listener) = fds.into_iter().next()
                 {
-                    return Ok((*hello, UnixListener::from(listener)));
+                    return Ok((*hello, UnixListener::from(listener), messages.collect()));
                 }
             }
         }
     }
 
     /// Waits until the keeper says something.
-    async fn receive(&mut self) -> Result<Vec<(Notice, Vec<OwnedFd>)>, LinkError> {
+    async fn receive(&mut self) -> Result<Messages, LinkError> {
         loop {
             let ready = self.wire.ready().await?;
             let messages = self.wire.exchange(ready)?;
@@ -309,7 +316,7 @@ impl World {
         }
     }
 
-    fn take_in(&mut self, control: &mut Control, messages: Vec<(Notice, Vec<OwnedFd>)>) {
+    fn take_in(&mut self, control: &mut Control, messages: Messages) {
         for (notice, fds) in messages {
             self.belongings.note(&notice, fds);
             self.handle(control, Input::Notice(notice));

@@ -32,7 +32,7 @@ pub(crate) struct Boot {
     /// Holds that survived an earlier daemon.
     pub(crate) holds: BTreeMap<String, Hold>,
     /// Kernel's id of this boot.
-    pub(crate) boot_id: String,
+    pub(crate) kernel_boot_id: String,
     /// Name of the user the supervisor runs as.
     pub(crate) own_user: String,
     /// Shown in status: missing privileges, unreadable state.
@@ -83,7 +83,7 @@ impl Lifecycle {
             phase: Phase::Starting {
                 extend_at: now.moment,
             },
-            boot_id: boot.boot_id.clone(),
+            boot_id: boot.kernel_boot_id.clone(),
             inherited: boot.holds.clone(),
             warnings: boot.warnings.clone(),
             refused: None,

@@ -189,7 +189,7 @@ impl Control {
     fn feed_engine(&mut self, event: Event) -> Result<Accepted, Refusal> {
         let answer = self.engine.handle(self.now.moment, event);
         while let Some(effect) = self.engine.poll_effect() {
-            self.carry_out(effect);
+            self.carry_out(&effect);
         }
         answer
     }

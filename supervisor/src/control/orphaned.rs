@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 
 use keeper::{
     log,
-    message::{Fact, Notice},
+    message::{Fact, Hello, Notice, Role},
     orphan,
 };
 use nix::sys::signal::Signal;
@@ -34,6 +34,26 @@ struct Main {
 }
 
 impl Belongings {
+    /// Main processes that an earlier control process started: their pidfds went with it. As long
+    /// as the keeper lives, it has not reaped them unseen, so the pids still mean them.
+    pub(super) fn adopt(&mut self, hello: &Hello) {
+        let living = hello
+            .runs
+            .iter()
+            .filter(|it| it.role == Role::Main && it.exit.is_none());
+        for info in living {
+            if let Ok(pidfd) = orphan::open(info.pid) {
+                self.mains.insert(
+                    info.run,
+                    Main {
+                        pid: info.pid,
+                        pidfd,
+                    },
+                );
+            }
+        }
+    }
+
     /// Keeps the descriptors that came with a notice.
     pub(super) fn note(&mut self, notice: &Notice, mut fds: Vec<OwnedFd>) {
         match notice {

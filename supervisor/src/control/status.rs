@@ -3,7 +3,7 @@
 use api::{
     ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus, Why, WhyStep,
 };
-use engine::{Exit, Goal, ServiceId, Settled, State, View};
+use engine::{Exit, Goal, Moment, ServiceId, Settled, State, View};
 
 use super::{Control, Now, matching, unknown_service, words};
 
@@ -56,7 +56,8 @@ impl Control {
     fn fill_status(&self, status: &mut ServiceStatus, id: ServiceId, view: &View) {
         let now = self.now;
         let reason = self.reason(&status.name, view);
-        status.goal = if view.goal == Goal::Up { "up" } else { "down" }.to_owned();
+        let goal = if view.goal == Goal::Up { "up" } else { "down" };
+        goal.clone_into(&mut status.goal);
         status.held = view.hold.as_ref().map(|hold| HeldBy {
             by: hold.by.clone(),
             at: words::time(hold.at_unix_ms),
@@ -65,8 +66,13 @@ impl Control {
         status.ready = view.ready;
         status.healthy = view.healthy;
         status.pid = self.pid(id);
-        status.since = Some(words::time(unix_of(now, view.since)));
-        status.uptime_seconds = Some(now.moment.since(view.since) / 1000);
+        let since_unix_ms = match &view.hold {
+            // Held since before this daemon: the engine has no moment for that.
+            Some(hold) if view.since == Moment(0) => hold.at_unix_ms,
+            _ => unix_of(now, view.since),
+        };
+        status.since = Some(words::time(since_unix_ms));
+        status.uptime_seconds = Some(now.unix_ms.saturating_sub(since_unix_ms) / 1000);
         status.restarts = view.restarts;
         status.last_exit = view
             .last_exit
@@ -238,21 +244,17 @@ fn unix_of(now: Now, moment: engine::Moment) -> u64 {
 
 /// One sentence on a service: what it is, since when, because of what.
 fn sentence(status: &ServiceStatus) -> String {
-    let mut text = format!("{} is {}", status.name, status.state);
-    if let Some(seconds) = status.uptime_seconds {
-        text.push_str(&format!(" for {}", words::duration(seconds * 1000)));
-    }
-    if let Some(reason) = &status.reason {
-        text.push_str(&format!(": {reason}"));
-    }
-    if status.restarts > 0 {
-        text.push_str(&format!("; {} automatic restarts", status.restarts));
-    }
-    if let Some(last) = &status.last_exit {
-        text.push_str(&format!(
-            "; its last run ended with {} at {}",
-            last.reason, last.at
-        ));
-    }
-    text
+    let since = status
+        .uptime_seconds
+        .map(|it| format!(" for {}", words::duration(it * 1000)));
+    let reason = status.reason.as_ref().map(|reason| format!(": {reason}"));
+    let restarts =
+        (status.restarts > 0).then(|| format!("; {} automatic restarts", status.restarts));
+    let last = status.last_exit.as_ref();
+    let last = last.map(|it| format!("; its last run ended with {} at {}", it.reason, it.at));
+    let rest: String = [since, reason, restarts, last]
+        .into_iter()
+        .flatten()
+        .collect();
+    format!("{} is {}{rest}", status.name, status.state)
 }

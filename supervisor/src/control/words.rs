@@ -67,16 +67,17 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             format!("stopped by {} at {}", hold.by, time(hold.at_unix_ms))
         }),
         State::Backoff { until, attempt } => {
-            let mut text = match (view.detail.is_empty(), last) {
+            let text = match (view.detail.is_empty(), last) {
                 (false, _) => view.detail.clone(),
                 (true, Some(last)) => last,
                 (true, None) => "did not start".to_owned(),
             };
-            if *attempt > 1 {
-                text.push_str(&format!(", {attempt} times in a row"));
-            }
+            let again = match attempt {
+                0 | 1 => String::new(),
+                attempt => format!(", {attempt} times in a row"),
+            };
             let left = until.since(now);
-            format!("{text}; next try in {}", duration(left))
+            format!("{text}{again}; next try in {}", duration(left))
         }
         State::Failed { reason } => failure(reason),
         State::Running { .. } | State::Reloading { .. } if view.healthy == Some(false) => {
