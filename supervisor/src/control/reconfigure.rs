@@ -22,6 +22,9 @@ use crate::ask::Peer;
 /// Problems that are told over the API; the rest is counted.
 const PROBLEMS_TOLD_MAX: usize = 50;
 
+/// Shown in status as long as it is true.
+const REFUSED: &str = "the configuration on disk was refused, the last good one runs: see ctl check-config, and the supervisor's own log";
+
 /// One reconfiguration, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Reconfigure {
@@ -201,9 +204,8 @@ impl Control {
                 });
                 return;
             };
-            let text = format!("{message}\nthe last good configuration runs instead");
             tracing::error!("the last good configuration runs instead");
-            self.lifecycle.set_refused(Some(text));
+            self.lifecycle.set_refused(Some(REFUSED.to_owned()));
             self.with_plan(plan);
             return;
         }
@@ -218,12 +220,12 @@ impl Control {
         tracing::error!("reconfigure: {message}");
         let error = ErrorReply {
             kind: ErrorKind::Configuration,
-            message: message.clone(),
+            message,
             hint: hint.map(str::to_owned),
         };
         match self.reconfigure.change.take() {
             Some(id) => self.refuse_change(&id, error),
-            None => self.lifecycle.set_refused(Some(message)),
+            None => self.lifecycle.set_refused(Some(REFUSED.to_owned())),
         }
         self.end_reconfigure();
     }
