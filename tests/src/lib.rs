@@ -26,6 +26,6 @@ pub use patience::{LIMIT, eventually, within};
 pub use ports::{free_port, http_get};
 pub use processes::{alive, children, command_line, kill, processes_of, status_field};
 pub use programs::{Missing, nginx, postgres};
-pub use skip::must_run_all;
+pub use skip::{must_run_all, note};
 pub use status::StatusExt;
 pub use world::World;

@@ -1,8 +1,25 @@
 //! Tests that need what is not everywhere say so and pass; with `MATTERVISOR_TESTS=all` they fail.
 
+use std::{fs::OpenOptions, io::Write as _};
+
 /// Whether a missing prerequisite is a failure.
 pub fn must_run_all() -> bool {
     std::env::var_os("MATTERVISOR_TESTS").is_some_and(|value| value == "all")
+}
+
+/// Tells `./dev test`, which lists what was not run, in the file that `MATTERVISOR_SKIPPED` names.
+pub fn note(reason: &str) {
+    let Some(path) = std::env::var_os("MATTERVISOR_SKIPPED") else {
+        return;
+    };
+    let test = std::env::var("NEXTEST_TEST_NAME").unwrap_or_else(|_| {
+        let thread = std::thread::current();
+        thread.name().unwrap_or("a test").to_owned()
+    });
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    if let Err(error) = file.and_then(|mut file| writeln!(file, "{test}: {reason}")) {
+        eprintln!("cannot note what was skipped: {error}");
+    }
 }
 
 /// Ends the test with a reason, or fails it where everything must run.
@@ -12,6 +29,7 @@ macro_rules! skip {
         let reason = format!($($reason)*);
         assert!(!$crate::must_run_all(), "may not be skipped here: {reason}");
         eprintln!("skipped: {reason}");
+        $crate::note(&reason);
         return;
     }};
 }
