@@ -80,7 +80,7 @@ pub(crate) fn capabilities(
         let upper = name.to_ascii_uppercase();
         let short = upper.strip_prefix("CAP_").unwrap_or(&upper);
         if CAPABILITIES.contains(&short) {
-            out.push(format!("CAP_{short}"));
+            out.push(short.to_ascii_lowercase());
         } else {
             let hint = crate::near::did_you_mean(short, CAPABILITIES);
             reader

@@ -125,6 +125,8 @@ impl Control {
     }
 
     fn forget(&mut self, id: ServiceId) {
+        // Whoever waits for it to be gone looks again.
+        self.touched.insert(id);
         self.status_texts.remove(&id);
         let Some(name) = self.names.name(id).map(str::to_owned) else {
             return;

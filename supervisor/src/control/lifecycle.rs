@@ -161,6 +161,8 @@ impl Control {
             match serde_json::from_str::<Record>(record) {
                 Ok(record) => {
                     let id = self.names.intern(name);
+                    // The record knows more than the hold on disk: there may be a run.
+                    self.lifecycle.inherited.remove(name.as_str());
                     self.engine.restore(id, record);
                 }
                 Err(error) => tracing::error!(service = name, "lost its record: {error}"),

@@ -318,7 +318,7 @@ fn numbers_may_be_written_in_several_ways() {
     assert_eq!(app.limits["core"], (Some(0), Some(0)));
     assert_eq!(
         app.capabilities.as_deref(),
-        Some(["CAP_NET_BIND_SERVICE".to_owned()].as_slice())
+        Some(["net_bind_service".to_owned()].as_slice())
     );
 }
 
