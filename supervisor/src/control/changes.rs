@@ -287,7 +287,7 @@ impl Control {
                     reason: engine::Failure::Leftovers(_),
                 } => Some(self.result(name, Verdict::Failed)),
                 State::Stopped | State::Completed | State::Failed { .. } => {
-                    Some(self.result(name, done))
+                    Some(self.stopped_result(name, done, target))
                 }
                 _ => None,
             };
@@ -305,6 +305,25 @@ impl Control {
             Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
             _ => Some(self.result(name, Verdict::Failed)),
         }
+    }
+
+    /// The result of a stop: one that needed SIGKILL has succeeded, and says so.
+    fn stopped_result(&self, name: &str, verdict: Verdict, target: &Target) -> ActionResult {
+        let mut result = self.result(name, verdict);
+        let view = self.names.id(name).and_then(|id| self.engine.view(id));
+        let exit = view.and_then(|view| view.last_exit).map(|(exit, _)| exit);
+        let kill = nix::sys::signal::Signal::SIGKILL as i32;
+        if target.run_before.is_some() && exit == Some(engine::Exit::Signal(kill)) {
+            let rest = std::mem::take(&mut result.detail);
+            let parts = ["needed SIGKILL".to_owned(), rest];
+            result.detail = parts
+                .iter()
+                .filter(|it| !it.is_empty())
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("; ");
+        }
+        result
     }
 
     fn result(&self, name: &str, verdict: Verdict) -> ActionResult {
