@@ -114,6 +114,10 @@ impl Keeper {
             return;
         };
         run.swept = true;
+        if run.role == Role::Main {
+            // Its last words may lack a line end, and nobody is left to write one.
+            self.log.finish(&run.service);
+        }
         if let Some(group) = run.group.take()
             && !group.remove()
         {

@@ -69,6 +69,8 @@ enum Command {
     Close(String),
     /// Write a marked line.
     Mark(String, String),
+    /// End an unfinished line.
+    Finish(String),
     /// Answer when all before has been done.
     #[cfg_attr(
         not(test),
@@ -153,6 +155,13 @@ impl Handle {
     pub fn mark(&self, service: &str, text: &str) {
         if self.shared.commands().len() < COMMANDS_MAX {
             self.tell(Command::Mark(service.to_owned(), text.to_owned()));
+        }
+    }
+
+    /// Writes what is in the pipe, also an unfinished line: whoever began it is gone.
+    pub fn finish(&self, service: &str) {
+        if self.shared.commands().len() < COMMANDS_MAX {
+            self.tell(Command::Finish(service.to_owned()));
         }
     }
 

@@ -205,6 +205,14 @@ impl Mover {
                         });
                     }
                 }
+                Command::Finish(service) => {
+                    if let Some(token) = self.find(&service) {
+                        self.drain(token);
+                        self.with(token, |log, out, clock| {
+                            out.finish(&mut log.file, &mut log.carry, clock);
+                        });
+                    }
+                }
                 Command::Sync(told) => {
                     for token in self.logs.keys().copied().collect::<Vec<_>>() {
                         self.drain(token);
