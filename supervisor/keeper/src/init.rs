@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsString,
+    io::ErrorKind,
     os::{
         linux::net::SocketAddrExt,
         unix::{
@@ -10,12 +11,16 @@ use std::{
             net::{SocketAddr, UnixDatagram},
         },
     },
+    time::Duration,
 };
 
 use crate::say::say;
 
 /// Variables that are for the keeper alone.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+/// How long init may take to make room in its queue, which holds ten messages as a rule.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Says things to init, if that listens.
 #[derive(Debug)]
@@ -53,12 +58,26 @@ impl Init {
         self.watchdog_ms
     }
 
-    /// Sends lines of `KEY=value`; never waits.
+    /// Sends lines of `KEY=value`. A status that init has no room for is dropped, since a newer one
+    /// follows; what init waits for (READY, STOPPING, …) is worth [`PATIENCE`].
     pub(crate) fn tell(&self, message: &str) {
         let Some((socket, address)) = &self.to else {
             return;
         };
-        if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
+        let send = || socket.send_to_addr(message.as_bytes(), address).map(drop);
+        let mut sent = send();
+        let full = matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        if full {
+            if message.lines().all(|line| line.starts_with("STATUS=")) {
+                return;
+            }
+            sent = socket
+                .set_nonblocking(false)
+                .and_then(|()| socket.set_write_timeout(Some(PATIENCE)))
+                .and_then(|()| send());
+            let _ = socket.set_nonblocking(true);
+        }
+        if let Err(error) = sent {
             say!("could not tell init {message:?}: {error}");
         }
     }
