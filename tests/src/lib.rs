@@ -19,7 +19,7 @@ mod world;
 
 pub use api::{LastExit, ServiceEvent, ServiceStatus, StatusReply};
 pub use binaries::binary;
-pub use ctl::{Ctl, run, run_for};
+pub use ctl::{Ctl, install, run, run_for};
 pub use events::Events;
 pub use files::{Stamp, child_command, lines, stamps};
 pub use patience::{LIMIT, eventually, within};

@@ -61,7 +61,7 @@ fn no_permission_is_six() {
     ctl.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
     // nobody cannot enter the build's own directory, perhaps.
     let copy = world.path("ctl");
-    std::fs::copy(mattervisor_tests::binary("ctl"), &copy).unwrap();
+    mattervisor_tests::install(&mattervisor_tests::binary("ctl"), &copy);
     ctl.arg(copy)
         .arg("--root")
         .arg(world.root())

@@ -170,13 +170,15 @@ fn hup_to_the_supervisor_does_not_take_the_services_down() {
     world.child("a", &["sleep"], "");
     world.start_ready();
     let pid = world.status().pid("a");
-    let mut events = world.events(0);
     world.signal(Signal::SIGHUP);
     // A change that comes after it has been dealt with.
     world.child("b", &["sleep"], "");
     world.signal(Signal::SIGHUP);
-    events.until("b runs", Duration::from_secs(20), |event| {
-        event.service == "b" && event.state == "running"
+    world.wait_for("b runs", |status| {
+        status
+            .services
+            .iter()
+            .any(|service| service.name == "b" && service.ready)
     });
     assert_eq!(world.status().pid("a"), pid);
 }

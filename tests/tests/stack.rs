@@ -15,23 +15,22 @@ use nix::sys::signal::Signal;
 const START: Duration = Duration::from_secs(120);
 
 /// A stack on a root of its own.
-struct Stack {
-    world: World,
-    nginx_port: u16,
+pub(crate) struct Stack {
+    pub(crate) world: World,
+    pub(crate) nginx_port: u16,
     mattermost_port: u16,
     bin: PathBuf,
 }
 
 impl Stack {
-    fn new(bin: PathBuf, environment: &str) -> Self {
+    pub(crate) fn new(bin: PathBuf, environment: &str) -> Self {
         let mut world = World::new();
         let (nginx_port, mattermost_port) = (free_port(), free_port());
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
         let install = world.path("opt/bin");
         std::fs::create_dir_all(&install).expect("a directory can be made");
         // Copied, since the service's account may not be able to enter the build directory.
-        std::fs::copy(binary("mattermost"), install.join("mattermost"))
-            .expect("the stand-in can be copied");
+        mattervisor_tests::install(&binary("mattermost"), &install.join("mattermost"));
         world.use_catalog(&catalog);
         let root = world.root().display().to_string();
         let nobody = if nix::unistd::geteuid().is_root() {
@@ -56,7 +55,7 @@ impl Stack {
         }
     }
 
-    fn start(&mut self) -> &mut Self {
+    pub(crate) fn start(&mut self) -> &mut Self {
         self.world.start();
         self.world
             .wait_for_within(START, "the stack is ready", |status| {
@@ -65,6 +64,18 @@ impl Stack {
                     .all(|name| status.ready(name))
             });
         self
+    }
+
+    /// Waits until nothing is on its way.
+    pub(crate) fn settle(&self) {
+        const MOVING: [&str; 4] = ["spawning", "starting", "reloading", "stopping"];
+        self.world
+            .wait_for_within(START, "nothing is on its way", |status| {
+                status
+                    .services
+                    .iter()
+                    .all(|it| !MOVING.contains(&it.state.as_str()))
+            });
     }
 
     /// Status of the page, through nginx.
