@@ -7,6 +7,7 @@ mod child_attributes;
 mod cli_errors;
 mod control_process_death;
 mod dependencies;
+mod documents;
 mod gitlab_ctl_sins;
 mod keeper_death;
 mod logs;
@@ -19,6 +20,7 @@ mod stack;
 mod stop;
 mod storm;
 mod sweep;
+mod websocket;
 
 /// A file that nobody names here would never run.
 #[test]

@@ -18,6 +18,8 @@ mod names;
 mod network_probe;
 mod orphaned;
 mod reconfigure;
+#[cfg(test)]
+mod simulation;
 mod spawn;
 mod status;
 mod words;
@@ -34,6 +36,9 @@ pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
 pub(crate) use input::{Staged, StagedFile};
 pub(crate) use jobs::resolve;
+
+/// A queue that a boot or shutdown has made longer than this gives its memory back.
+const OUTPUTS_KEPT: usize = 64;
 
 /// Everything the control process knows.
 pub(crate) struct Control {
@@ -60,6 +65,8 @@ pub(crate) struct Control {
     early: Vec<Ask>,
     /// Name of the user the supervisor runs as.
     own_user: String,
+    /// It may run services as other users.
+    is_root: bool,
     outputs: VecDeque<Output>,
     /// Services changed by the input that is being handled.
     touched: BTreeSet<ServiceId>,
@@ -121,6 +128,7 @@ impl Control {
             },
             early: Vec::new(),
             own_user: boot.own_user.clone(),
+            is_root: nix::unistd::Uid::effective().is_root(),
             outputs: VecDeque::new(),
             touched: BTreeSet::new(),
             unacknowledged: None,
@@ -146,7 +154,11 @@ impl Control {
 
     /// The next thing to do outside; drain it after every [`Self::handle`].
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let next = self.outputs.pop_front();
+        if self.outputs.is_empty() && self.outputs.capacity() > OUTPUTS_KEPT {
+            self.outputs = VecDeque::new();
+        }
+        next
     }
 
     /// When [`Input::Timeout`] is due.

@@ -46,7 +46,10 @@ impl Control {
         let id = self.names.id(&service.name);
         let view = id.and_then(|id| Some((id, self.engine.view(id)?)));
         let mut status = blank_status(service);
-        status.user.get_or_insert_with(|| self.own_user.clone());
+        if status.user.is_none() || !self.is_root {
+            // Without root every service has the supervisor's own user.
+            status.user = Some(self.own_user.clone());
+        }
         if let Some((id, view)) = view {
             self.fill_status(&mut status, id, &view);
         }

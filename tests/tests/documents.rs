@@ -1,0 +1,122 @@
+//! What the documents show is what the programs print: every console block is run.
+//!
+//! Numbers, times and durations differ from machine to machine and count as alike; so do runs of
+//! blanks, which depend on them.
+
+use std::path::{Path, PathBuf};
+
+use mattervisor_tests::{need, nginx, postgres};
+
+use crate::stack::Stack;
+
+/// Columns of the status table.
+const READY_COLUMN: usize = 2;
+const ACCOUNT_COLUMN: usize = 6;
+
+/// One command of a console block, and what stands below it.
+struct Shown {
+    arguments: Vec<String>,
+    output: Vec<String>,
+    line: usize,
+}
+
+fn documents() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let docs = std::fs::read_dir(top.join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let markdown = docs.filter(|path| path.extension().is_some_and(|it| it == "md"));
+    [top.join("README.md")]
+        .into_iter()
+        .chain(markdown)
+        .collect()
+}
+
+fn shown(text: &str) -> Vec<Shown> {
+    let mut commands: Vec<Shown> = Vec::new();
+    let mut inside = false;
+    for (index, line) in text.lines().enumerate() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if let Some(command) = line.strip_prefix("$ ").filter(|_| inside) {
+            let mut words = command.split_whitespace().map(str::to_owned);
+            assert_eq!(
+                words.next().as_deref(),
+                Some("ctl"),
+                "line {}: only ctl can be run",
+                index + 1
+            );
+            commands.push(Shown {
+                arguments: words.collect(),
+                output: vec![],
+                line: index + 1,
+            });
+        } else if inside {
+            let command = commands.last_mut().expect("a block begins with a command");
+            command.output.push(line.to_owned());
+        }
+    }
+    commands
+}
+
+/// The line with every number as `N`, every duration as `T`, and single blanks.
+fn alike(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| {
+        let mut plain = String::new();
+        for letter in word.chars() {
+            match letter {
+                '0'..='9' if plain.ends_with('N') => {}
+                '0'..='9' => plain.push('N'),
+                other => plain.push(other),
+            }
+        }
+        let duration = plain.starts_with('N') && plain.chars().all(|it| "Nsmhd.".contains(it));
+        if duration && plain != "N" {
+            "T".to_owned()
+        } else {
+            plain
+        }
+    });
+    let mut words: Vec<String> = words.collect();
+    // A row of the status table: its account depends on whether the tests run as root.
+    if words.len() > ACCOUNT_COLUMN && ["yes", "no"].contains(&words[READY_COLUMN].as_str()) {
+        words.remove(ACCOUNT_COLUMN);
+    }
+    words.join(" ")
+}
+
+#[test]
+fn every_console_block_is_true() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let mut count = 0;
+    for document in documents() {
+        for command in shown(&std::fs::read_to_string(&document).unwrap()) {
+            let arguments: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+            let said = stack.world.ctl(&arguments);
+            let printed = said.stdout.lines().chain(said.stderr.lines());
+            let said: Vec<String> = printed.map(alike).collect();
+            let wanted: Vec<String> = command.output.iter().map(|line| alike(line)).collect();
+            let place = format!(
+                "{}:{}: ctl {}",
+                document.display(),
+                command.line,
+                arguments.join(" ")
+            );
+            assert_eq!(said, wanted, "{place}");
+            count += 1;
+            stack.settle();
+        }
+    }
+    assert!(count > 0, "no document has a console block");
+}
+
+#[test]
+fn lines_are_compared_without_what_differs() {
+    assert_eq!(alike("a  running   yes  13656  1h17m"), "a running yes N T");
+    assert_eq!(
+        alike("by root at 2026-11-23T00:19:16.089Z"),
+        "by root at N-N-NTN:N:N.NZ"
+    );
+}

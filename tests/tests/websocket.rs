@@ -1,0 +1,82 @@
+//! Websockets, as a Mattermost client opens them: through nginx, and over a reload of it.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use mattervisor_tests::{need, nginx, postgres};
+
+use crate::stack::Stack;
+
+/// First byte of a text message that is whole.
+const TEXT: u8 = 0x81;
+/// Bit of the second byte: what a client sends is masked.
+const MASKED: u8 = 0x80;
+
+/// An open websocket.
+struct Socket(TcpStream);
+
+impl Socket {
+    fn open(port: u16) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let request = "GET /api/v4/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+                       Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        let mut socket = Self(stream);
+        let hello = socket.text();
+        assert!(hello.contains("hello"), "{hello}");
+        socket
+    }
+
+    /// Sends a short text and returns the one that comes back.
+    fn echo(&mut self, text: &str) -> String {
+        let length = u8::try_from(text.len()).unwrap();
+        // A mask of zeros leaves the text as it is.
+        let head = [TEXT, MASKED | length, 0, 0, 0, 0];
+        self.0
+            .write_all(&[&head, text.as_bytes()].concat())
+            .unwrap();
+        self.text()
+    }
+
+    /// The next text message.
+    fn text(&mut self) -> String {
+        loop {
+            let mut head = [0; 2];
+            self.0.read_exact(&mut head).unwrap();
+            let mut payload = vec![0; usize::from(head[1])];
+            self.0.read_exact(&mut payload).unwrap();
+            if head[0] == TEXT {
+                return String::from_utf8(payload).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_websocket_works_through_nginx_and_outlives_its_reload() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let mut socket = Socket::open(stack.nginx_port);
+    assert_eq!(socket.echo("before"), "before");
+    stack.world.ctl(&["reload", "nginx"]).ok();
+    // The old worker keeps it for worker_shutdown_timeout; a new one is served by the new workers.
+    assert_eq!(socket.echo("after"), "after");
+    assert_eq!(Socket::open(stack.nginx_port).echo("new"), "new");
+}
