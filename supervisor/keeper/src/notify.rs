@@ -90,10 +90,16 @@ impl Keeper {
                 Err(_) => return,
             };
             let pid = sender.map_or(0, |sender| sender.pid);
+            // Who has ended since cannot be looked up any more: systemd-notify in a script does so
+            // at once. Then the name of the socket, which only the service was told, and the user
+            // have to do.
+            let vouched = sender.is_some_and(|sender| {
+                sender.uid == service.open.uid && proc::stat(sender.pid).is_none()
+            });
             let main = service.main.and_then(|id| self.runs.get(&id));
             let main = main.filter(|run| run.lives());
             let Some(run) = main
-                .filter(|run| self.speaks_for(run, pid))
+                .filter(|run| vouched || self.speaks_for(run, pid))
                 .map(|run| run.id)
             else {
                 let name = &service.open.service;

@@ -192,7 +192,9 @@ fn missing_accounts(plan: &Plan) -> Vec<AccountCommand> {
     for service in plan.services.values().filter(|service| service.enabled) {
         for (user, group) in accounts(service) {
             let user_name = user.filter(|name| name.parse::<u32>().is_err());
-            let group_name = group.or(user_name);
+            // A user that is there already has a group of its own.
+            let absent = |name: &&str| matches!(User::from_name(name), Ok(None));
+            let group_name = group.or(user_name.filter(absent));
             let absent_group = group_name.filter(|name| matches!(Group::from_name(name), Ok(None)));
             let absent_user = user_name.filter(|name| matches!(User::from_name(name), Ok(None)));
             let group = absent_group.map(|name| group_command(service, name));

@@ -58,6 +58,8 @@ fn own(fd: RawFd) -> OwnedFd {
 pub(crate) struct Sender {
     /// Process; 0 if it is in a pid namespace that we do not see.
     pub(crate) pid: i32,
+    /// Its user when it sent.
+    pub(crate) uid: u32,
 }
 
 /// Reads one datagram and its sender. Descriptors in it (BARRIER=1) are closed at once.
@@ -80,7 +82,10 @@ pub(crate) fn receive_from(
             match one {
                 ControlMessageOwned::ScmRights(raw) => raw.into_iter().map(own).for_each(drop),
                 ControlMessageOwned::ScmCredentials(who) => {
-                    sender = Some(Sender { pid: who.pid() });
+                    sender = Some(Sender {
+                        pid: who.pid(),
+                        uid: who.uid(),
+                    });
                 }
                 _ => {}
             }
