@@ -181,3 +181,17 @@ fn ctl_wait_waits_and_gives_up() {
     world.ctl(&["wait", "a", "--timeout", "20s"]).ok();
     assert!(world.status().ready("a"));
 }
+
+/// A helper that says READY=1 and ends at once, as `systemd-notify` in a script does, is heard.
+#[test]
+fn a_notification_of_a_process_that_has_ended_is_heard() {
+    let mut world = World::new();
+    let child = mattervisor_tests::binary("testchild");
+    let script = format!("{} notify=READY=1 exit=0; exec sleep 1000", child.display());
+    world.service(
+        "script",
+        &format!("command = [\"/bin/sh\", \"-c\", \"{script}\"]\n[ready]\nnotify = true\ntimeout = \"1m\""),
+    );
+    world.start_ready();
+    assert!(world.status().ready("script"));
+}
