@@ -39,6 +39,9 @@ const BACKOFF_MAX_MS: u64 = 1000;
 const MISSED_MAX: u32 = 3;
 /// Badness of the control process, where the keeper could lower its own.
 const OOM_SCORE_ADJ: &str = "-500";
+/// Its threads share one heap of the C library: a heap each costs more memory than the work that
+/// they do at the same time is worth. What it starts gets an environment of its own.
+const ONE_ARENA: &str = "MALLOC_ARENA_MAX=1";
 
 /// The one control process, and what is needed for the next.
 #[derive(Debug)]
@@ -130,6 +133,8 @@ impl Keeper {
                 name.push(value);
                 name
             });
+        // First, so that what somebody has set comes later and holds.
+        let mut variables = std::iter::once(OsString::from(ONE_ARENA)).chain(variables);
         let strings = |all: &mut dyn Iterator<Item = OsString>| {
             all.map(|one| spawn::c_string(one.into_vec()))
                 .collect::<Result<Vec<_>, _>>()
@@ -140,7 +145,7 @@ impl Keeper {
         let plan = Plan {
             program: Program::Fd(control.binary.as_raw_fd()),
             argv: strings(&mut self.config.control_argv.iter().cloned())?,
-            env: strings(&mut variables.into_iter())?,
+            env: strings(&mut variables)?,
             cwd: None,
             rlimits: Vec::new(),
             umask: None,

@@ -36,6 +36,8 @@ use crate::{
 const EVENTS_PER_TURN: usize = 64;
 /// Requests carried out in one turn: a boot of a thousand must not keep exits waiting.
 const REQUESTS_PER_TURN: usize = 32;
+/// An inbox that a boot or shutdown has made longer than this gives its memory back.
+const INBOX_KEPT: usize = 64;
 /// Facts wait in their queue while the link is this far behind.
 const LINK_BYTES_AHEAD: usize = 256 << 10;
 /// Asked to stop, control has this long to take over before the keeper stops all by itself.
@@ -187,6 +189,9 @@ impl Keeper {
                 break;
             };
             self.request(request);
+        }
+        if self.inbox.is_empty() && self.inbox.capacity() > INBOX_KEPT {
+            self.inbox = VecDeque::new();
         }
         // Before reaping: a sender that is a zombie can still be told.
         for source in sources {

@@ -84,6 +84,13 @@ impl Link {
 
     /// Takes a message and its descriptors, and writes what the socket accepts at once.
     pub fn send<T: Serialize>(&mut self, message: &T, fds: Vec<OwnedFd>) -> Result<(), LinkError> {
+        self.queue(message, fds)?;
+        self.flush()?;
+        Ok(())
+    }
+
+    /// Takes a message and its descriptors for the next [`Self::flush`], so that many go at once.
+    pub fn queue<T: Serialize>(&mut self, message: &T, fds: Vec<OwnedFd>) -> Result<(), LinkError> {
         let json = serde_json::to_vec(message).map_err(LinkError::Encode)?;
         if json.len() > FRAME_BYTES_MAX {
             return Err(LinkError::TooLong(json.len()));
@@ -99,7 +106,6 @@ impl Link {
         }
         self.outgoing.extend(header.to_le_bytes());
         self.outgoing.extend(json);
-        self.flush()?;
         Ok(())
     }
 

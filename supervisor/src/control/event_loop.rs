@@ -41,6 +41,13 @@ use crate::{
 /// Stack of the thread that serves clients, in bytes; only touched pages count.
 const CLIENTS_STACK_BYTES: usize = 1 << 20;
 
+/// Jobs that block at one time; more wait for a thread.
+const JOB_THREADS_MAX: usize = 64;
+/// A thread that has nothing to do gives its memory back after this.
+const JOB_THREAD_IDLE: Duration = Duration::from_secs(1);
+/// More than this is not gathered: the keeper is to begin while the rest is being decided.
+const FLUSH_BYTES: usize = 16 << 10;
+
 /// What the keeper says, each with the descriptors that came along.
 type Messages = Vec<(Notice, Vec<OwnedFd>)>;
 
@@ -107,6 +114,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(JOB_THREADS_MAX)
+        .thread_keep_alive(JOB_THREAD_IDLE)
         .build();
     match runtime {
         Ok(runtime) => {
@@ -296,6 +305,7 @@ impl World {
     /// One turn after the other, until the keeper is gone. Facts come before commands.
     async fn turn(&mut self, control: &mut Control, mut asks: mpsc::Receiver<Ask>) {
         loop {
+            self.flush();
             let due = control.poll_timeout();
             tokio::select! {
                 biased;
@@ -334,14 +344,23 @@ impl World {
                 Output::Keeper(_) if self.leaving => {}
                 Output::Keeper(request) => {
                     self.leaving = matches!(request, Request::Quit { .. });
-                    let link = &mut self.wire.link;
-                    if let Err(error) = link.send(&request, Vec::new()) {
+                    if let Err(error) = self.wire.link.queue(&request, Vec::new()) {
                         tracing::error!("cannot tell the keeper: {error}");
+                    }
+                    if self.wire.link.pending() > FLUSH_BYTES {
+                        self.flush();
                     }
                 }
                 Output::Job(job) => jobs::start(job, &self.options, &self.result_sender),
                 Output::Access(who) => self.widen(&who),
             }
+        }
+    }
+
+    /// Sends what has gathered in a turn. What does not fit goes out when the link has room.
+    fn flush(&mut self) {
+        if let Err(error) = self.wire.link.flush() {
+            tracing::error!("cannot tell the keeper: {error}");
         }
     }
 
