@@ -134,6 +134,9 @@ fn a_low_port_needs_one_capability() {
 /// A user that does not exist is that service's own trouble, and is named.
 #[test]
 fn an_unknown_user_fails_that_service_alone() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become another user");
+    }
     let mut world = World::new();
     world.site("manage_accounts.enable = false\n");
     world.child("a", &["sleep"], "user = \"nosuchuser\"");

@@ -61,6 +61,14 @@ pub(crate) fn holds_pipe(pid: i32, inode: u64) -> bool {
     })
 }
 
+/// The process was started with this `NAME=value`, and has not written over it.
+pub(crate) fn has_variable(pid: i32, variable: &str) -> bool {
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environ
+        .split(|byte| *byte == 0)
+        .any(|one| one == variable.as_bytes())
+}
+
 /// The process's group in the unified hierarchy, as in `0::/path`.
 pub(crate) fn cgroup(pid: i32) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;

@@ -99,6 +99,10 @@ impl Keeper {
             Role::Main => self.services[&spawn.service].group.as_ref(),
             Role::Helper => helper_group.as_ref(),
         };
+        if group.is_none() {
+            let cookie = c_string(crate::sweep::cookie(spawn.run).into_bytes());
+            plan.env.push(cookie.map_err(|errno| ("arguments", errno))?);
+        }
         let born = clone::spawn(&plan, group.map(AsFd::as_fd)).map_err(|errno| ("fork", errno))?;
         let in_cgroup = born.in_cgroup || group.is_some_and(|group| group.take(born.pid).is_ok());
         let group = group.filter(|_| in_cgroup);

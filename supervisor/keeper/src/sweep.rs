@@ -2,7 +2,8 @@
 //!
 //! With a cgroup that is what is in it. Without, it is among the keeper's own descendants, for the
 //! keeper is their subreaper: those with the run's log pipe, session or group, those that were seen
-//! to descend from it, and all that descends from these. What cannot be attributed is left alone.
+//! to descend from it, those that still have the cookie of its environment, and all that descends
+//! from these. What cannot be attributed is left alone.
 
 use nix::libc;
 
@@ -203,7 +204,9 @@ impl Keeper {
                 let Some(stat) = proc::stat(pid) else {
                     continue;
                 };
-                let this = theirs || belongs(run, pid, &stat);
+                let this = theirs
+                    || belongs(run, pid, &stat)
+                    || pid == root && proc::has_variable(pid, &cookie(run.id));
                 // What descends from an attributed child of ours is attributed with it.
                 theirs |= this && pid == root;
                 if this && stat.state != b'Z' && pid != run.main {
@@ -229,8 +232,16 @@ impl Keeper {
         let Some(stat) = proc::stat(pid) else {
             return false;
         };
-        belongs(run, pid, &stat) || descends_from(run, &stat)
+        belongs(run, pid, &stat)
+            || descends_from(run, &stat)
+            || proc::has_variable(pid, &cookie(run.id))
     }
+}
+
+/// A variable that every process of a run without a cgroup starts with: a daemon that has left
+/// session, group and log pipe before anybody looked still has it.
+pub(crate) fn cookie(run: RunId) -> String {
+    format!("MATTERVISOR_RUN={}-{run}", std::process::id())
 }
 
 /// By what the process itself shows.
