@@ -52,11 +52,16 @@ impl Facts {
         }
     }
 
-    /// Everything up to this number has been taken in.
-    pub(crate) fn acknowledge(&mut self, seq: u64) {
-        while self.queue.front().is_some_and(|fact| fact.seq <= seq) {
-            self.queue.pop_front();
-        }
+    /// Everything up to this number has been taken in. Returns the runs that this was about and
+    /// that no other fact is about.
+    pub(crate) fn acknowledge(&mut self, seq: u64) -> Vec<RunId> {
+        let done = self.queue.partition_point(|fact| fact.seq <= seq);
+        let done: Vec<Numbered> = self.queue.drain(..done).collect();
+        let mut runs: Vec<RunId> = done.iter().filter_map(|it| about(&it.fact)).collect();
+        runs.sort_unstable();
+        runs.dedup();
+        runs.retain(|run| !self.mention(*run));
+        runs
     }
 
     /// A new control process knows nothing yet.
@@ -89,15 +94,20 @@ impl Facts {
     }
 
     /// A fact about the run is still kept.
-    pub(crate) fn mention(&self, run: RunId) -> bool {
-        self.queue.iter().any(|old| match &old.fact {
-            Fact::Spawned { run: r, .. }
-            | Fact::Failed { run: r, .. }
-            | Fact::Exited { run: r, .. }
-            | Fact::Swept { run: r, .. }
-            | Fact::Notified { run: r, .. } => *r == run,
-            Fact::Signalled { .. } => false,
-        })
+    fn mention(&self, run: RunId) -> bool {
+        self.queue.iter().any(|old| about(&old.fact) == Some(run))
+    }
+}
+
+/// The run that a fact is about.
+fn about(fact: &Fact) -> Option<RunId> {
+    match fact {
+        Fact::Spawned { run, .. }
+        | Fact::Failed { run, .. }
+        | Fact::Exited { run, .. }
+        | Fact::Swept { run, .. }
+        | Fact::Notified { run, .. } => Some(*run),
+        Fact::Signalled { .. } => None,
     }
 }
 
@@ -130,12 +140,26 @@ mod tests {
         facts.push(Fact::Signalled { signal: 15 });
         facts.push(status("a"));
         assert_eq!(facts.next_unsent().unwrap().seq, 1);
-        facts.acknowledge(1);
+        assert!(facts.acknowledge(1).is_empty());
         facts.rewind();
         assert_eq!(facts.next_unsent().unwrap().seq, 2);
-        assert!(facts.mention(1));
-        facts.acknowledge(2);
-        assert!(!facts.mention(1) && facts.next_unsent().is_none());
+        assert_eq!(facts.acknowledge(2), [1]);
+        assert!(facts.next_unsent().is_none());
+    }
+
+    #[test]
+    fn a_run_is_done_with_its_last_fact() {
+        let mut facts = Facts::default();
+        let left = Vec::new();
+        facts.push(status("a"));
+        facts.push(Fact::Swept { run: 2, left });
+        facts.push(Fact::Spawned {
+            run: 1,
+            pid: 1,
+            at_ms: 0,
+        });
+        assert_eq!(facts.acknowledge(2), [2]);
+        assert_eq!(facts.acknowledge(3), [1]);
     }
 
     #[test]

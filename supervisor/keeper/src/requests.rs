@@ -132,20 +132,20 @@ impl Keeper {
         }
     }
 
+    /// A run is forgotten once it is swept and the last fact about it has been taken in. Its
+    /// `Swept` is such a fact, so only runs of this acknowledgement need a look.
     fn acknowledged(&mut self, seq: u64) {
-        self.facts.acknowledge(seq);
-        let facts = &self.facts;
-        let services = &mut self.services;
-        self.runs.retain(|id, run| {
-            let stays = !run.swept || facts.mention(*id);
-            if !stays
-                && let Some(service) = services.get_mut(&run.service)
-                && service.main == Some(*id)
+        for id in self.facts.acknowledge(seq) {
+            let Some(run) = self.runs.get(&id).filter(|run| run.swept) else {
+                continue;
+            };
+            if let Some(service) = self.services.get_mut(&run.service)
+                && service.main == Some(id)
             {
                 service.main = None;
             }
-            stays
-        });
+            self.runs.remove(&id);
+        }
     }
 
     /// Asked to stop, and for a while nobody has been there to do it.
