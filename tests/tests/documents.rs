@@ -81,7 +81,12 @@ fn alike(line: &str) -> String {
     if words.len() > ACCOUNT_COLUMN && ["yes", "no"].contains(&words[READY_COLUMN].as_str()) {
         words.remove(ACCOUNT_COLUMN);
     }
-    words.join(" ")
+    let line = words.join(" ");
+    // Who it was depends on that, too.
+    match (line.find(" by "), line.find(" at N")) {
+        (Some(by), Some(at)) if by < at => format!("{} by root{}", &line[..by], &line[at..]),
+        _ => line,
+    }
 }
 
 #[test]

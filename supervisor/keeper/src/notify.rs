@@ -93,13 +93,16 @@ impl Keeper {
             // Who has ended since cannot be looked up any more: systemd-notify in a script does so
             // at once. Then the name of the socket, which only the service was told, and the user
             // have to do.
-            let vouched = sender.is_some_and(|sender| {
-                sender.uid == service.open.uid && proc::stat(sender.pid).is_none()
-            });
+            let vouched = || {
+                sender.is_some_and(|sender| {
+                    sender.uid == service.open.uid && proc::stat(sender.pid).is_none()
+                })
+            };
             let main = service.main.and_then(|id| self.runs.get(&id));
             let main = main.filter(|run| run.lives());
             let Some(run) = main
-                .filter(|run| vouched || self.speaks_for(run, pid))
+                // In this order: it may end in between.
+                .filter(|run| self.speaks_for(run, pid) || vouched())
                 .map(|run| run.id)
             else {
                 let name = &service.open.service;
