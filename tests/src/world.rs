@@ -30,6 +30,8 @@ pub struct World {
     told: Arc<Mutex<Vec<String>>>,
     keeper: Option<Child>,
     control_groups: Vec<PathBuf>,
+    /// Limit of open files, if it is not the test's own.
+    nofile: Option<u64>,
 }
 
 impl Default for World {
@@ -60,6 +62,7 @@ impl World {
             told,
             keeper: None,
             control_groups: Vec::new(),
+            nofile: None,
         };
         fs::create_dir_all(world.path("etc/mattervisor/services.d"))
             .expect("a directory can be made");
@@ -95,6 +98,12 @@ impl World {
         self
     }
 
+    /// Lets the supervisor have so many open files at most.
+    pub const fn nofile(&mut self, count: u64) -> &mut Self {
+        self.nofile = Some(count);
+        self
+    }
+
     /// Writes the site file.
     pub fn site(&self, text: &str) -> &Self {
         let path = self.path("etc/mattervisor/mattervisor.toml");
@@ -124,7 +133,16 @@ impl World {
 
     /// The command that starts the supervisor here.
     pub fn supervisor(&self) -> Command {
-        let mut command = Command::new(binary("supervisor"));
+        let mut command = match self.nofile {
+            None => Command::new(binary("supervisor")),
+            Some(count) => {
+                let mut limited = Command::new("prlimit");
+                limited
+                    .arg(format!("--nofile={count}"))
+                    .arg(binary("supervisor"));
+                limited
+            }
+        };
         command
             .arg("--root")
             .arg(self.root())

@@ -8,6 +8,7 @@ mod cli_errors;
 mod control_process_death;
 mod dependencies;
 mod documents;
+mod faults;
 mod gitlab_ctl_sins;
 mod keeper_death;
 mod logs;
