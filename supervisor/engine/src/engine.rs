@@ -156,6 +156,30 @@ impl Engine {
         self.runs.get(&run).copied()
     }
 
+    /// The main run that a reload command is for, if the run is that of a reload command.
+    pub fn reloaded_by(&self, run: RunId) -> Option<RunId> {
+        let rec = &self.nodes.get(self.runs.get(&run)?)?.service.rec;
+        (rec.reload_run() == Some(run)).then(|| rec.main_run())?
+    }
+
+    /// A run that was decided upon and has not been spawned yet is still wanted: nothing has asked
+    /// to take it back, and nothing that it waits for has gone meanwhile.
+    pub fn is_wanted(&self, run: RunId) -> bool {
+        let node = self.runs.get(&run).and_then(|id| self.nodes.get(id));
+        node.is_some_and(|node| match &node.service.rec.state {
+            State::Spawning { run: its, .. } => {
+                *its == run && !node.pulled && node.unmet.is_empty()
+            }
+            State::Reloading { helper, .. } => *helper == Some(run),
+            _ => false,
+        })
+    }
+
+    /// A record of it waits for the first plan.
+    pub fn is_restored(&self, service: ServiceId) -> bool {
+        self.restored.contains_key(&service)
+    }
+
     /// Goal, hold, state, counters: what must survive the control process.
     pub fn record(&self, service: ServiceId) -> Option<Record> {
         Some(self.nodes.get(&service)?.service.rec.clone())

@@ -160,9 +160,12 @@ impl Service {
             (S::Spawning { .. }, I::KillNow) => self.kill(w),
             (S::Spawning { .. } | S::Starting { .. }, I::Reload) => self.rec.reload_queued = true,
 
-            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Reconcile) => {
+            (S::Starting { .. }, I::Reconcile) => {
                 self.stop_if_pulled(w);
+                // A new plan may ask for less than it was waiting for.
+                self.ready_by_exec(w);
             }
+            (S::Running { .. } | S::Reloading { .. }, I::Reconcile) => self.stop_if_pulled(w),
             (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Unbound) => {
                 self.ask(w, StopCause::Asked);
             }

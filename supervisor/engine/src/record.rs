@@ -95,7 +95,7 @@ impl Record {
     }
 
     /// The reload command's run, while there is one.
-    fn reload_run(&self) -> Option<RunId> {
+    pub(crate) fn reload_run(&self) -> Option<RunId> {
         match &self.state {
             State::Reloading { helper, .. } if *helper != self.validator => *helper,
             _ => None,

@@ -9,7 +9,7 @@ use crate::{
     machine::Input,
     probe,
     record::Record,
-    spec::Spec,
+    spec::{Kind, Ready, Spec},
     state::{Probing, State, StopPhase, View},
 };
 
@@ -129,6 +129,13 @@ impl Service {
         {
             probe::take_over(liveness, self.spec.liveness.as_ref(), now);
             probe::take_over(health, self.spec.health.as_ref(), now);
+        }
+        if let State::Starting { probe, .. } = &mut self.rec.state {
+            let asked = match &self.spec.ready {
+                Ready::Probe(spec) if self.spec.kind == Kind::Daemon => Some(spec),
+                Ready::Probe(_) | Ready::Exec | Ready::Notify => None,
+            };
+            probe::take_over(probe, asked, now);
         }
     }
 

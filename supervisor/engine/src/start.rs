@@ -113,7 +113,7 @@ impl Service {
     pub(crate) fn start_failed(&mut self, w: &mut World<'_>, transient: bool, reason: &str) {
         self.rec.validator = None;
         reason.clone_into(&mut self.rec.detail);
-        if w.pulled {
+        if w.pulled || (transient && !w.unmet.is_empty()) {
             self.seek(w);
         } else if transient {
             self.rec.early = self.rec.early.saturating_add(1);
@@ -147,6 +147,16 @@ impl Service {
         if w.bound_lost {
             self.ask(w, StopCause::Asked);
         } else if daemon && self.spec.ready == Ready::Exec {
+            self.become_running(w, run);
+        }
+    }
+
+    /// Nothing more than exec is asked of it.
+    pub(crate) fn ready_by_exec(&mut self, w: &mut World<'_>) {
+        if let State::Starting { run, .. } = self.rec.state
+            && self.spec.kind == Kind::Daemon
+            && self.spec.ready == Ready::Exec
+        {
             self.become_running(w, run);
         }
     }

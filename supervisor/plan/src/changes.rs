@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{OnChange, Plan, Service};
+use crate::{OnChange, Plan, ReadyKind, Service};
 
 /// What a new plan means for a service, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,11 +116,17 @@ fn process(old: &Service, new: &Service, change: &mut Change) {
         ("limits", old.limits != new.limits),
         ("no_new_privs", old.no_new_privs != new.no_new_privs),
         ("capabilities", old.capabilities != new.capabilities),
+        // Without a notify socket from its birth it cannot say so.
+        ("notify", by_notify(old) != by_notify(new)),
         ("what it needs on this host", old.broken != new.broken),
     ];
     for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
         change.because(ChangeKind::Restart, format!("{what} changed"));
     }
+}
+
+fn by_notify(service: &Service) -> bool {
+    service.ready.kind == ReadyKind::Notify
 }
 
 fn environment(old: &Service, new: &Service, change: &mut Change) {
