@@ -76,6 +76,8 @@ impl Changes {
     pub(super) fn restore(&mut self, record: &str) {
         // What cannot be read is lost: a client then hears that its change never arrived.
         self.list = serde_json::from_str(record).unwrap_or_default();
+        // A reconfiguration that had not come to its plan died with its control process.
+        self.list.retain(|change| !change.targets_pending());
     }
 
     pub(super) fn outcome(&self, id: &str) -> Option<Outcome> {
@@ -144,7 +146,11 @@ impl Control {
     ) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
         if self.changes.list.len() == CHANGES_MAX {
-            self.changes.list.pop_front();
+            let over = self.changes.list.iter().position(|change| change.finished);
+            if let Some(mut oldest) = self.changes.list.remove(over.unwrap_or(0)) {
+                // Still under way, but nobody can be told of it any more.
+                oldest.finish();
+            }
         }
         self.changes.list.push_back(Change {
             id: id.to_owned(),
@@ -203,6 +209,17 @@ impl Control {
         }
         self.changes.list = changes;
         self.remember_changes();
+    }
+
+    /// After an earlier control process: what has come to its end without anybody looking.
+    pub(super) fn resume_changes(&mut self) {
+        let mut changes = std::mem::take(&mut self.changes.list);
+        for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
+            let all = change.targets.keys().cloned().collect();
+            self.evaluate(change, &all);
+        }
+        self.changes.list = changes;
+        self.release_when_stored();
     }
 
     /// Services have changed: say so to whom it concerns, and see which changes are over.
@@ -288,6 +305,10 @@ impl Control {
                 } => Some(self.result(name, Verdict::Failed)),
                 State::Stopped | State::Completed | State::Failed { .. } => {
                     Some(self.stopped_result(name, done, target))
+                }
+                // Somebody has started it again before it was down.
+                _ if kind == Kind::Stop && view.goal == engine::Goal::Up => {
+                    Some(self.result(name, Verdict::Failed))
                 }
                 _ => None,
             };

@@ -9,7 +9,9 @@ impl Control {
     pub(super) fn carry_out(&mut self, effect: &Effect) {
         match *effect {
             Effect::Changed { service } => self.on_changed(service),
-            Effect::Validate { service, run } => self.start_validator(service, run),
+            Effect::Validate { service, run } => {
+                self.start_helper(service, run, Purpose::Validator);
+            }
             Effect::Spawn { service, run } => self.start_main(service, run),
             Effect::Signal {
                 service: _,
@@ -29,7 +31,9 @@ impl Control {
                 run,
                 probe,
             } => self.start_probe(service, run, probe),
-            Effect::ReloadCommand { service, run, of } => self.start_reload(service, run, of),
+            Effect::ReloadCommand { service, run, of } => {
+                self.start_helper(service, run, Purpose::ReloadCommand(of));
+            }
             Effect::Forget { service } => self.forget(service),
             Effect::ShutdownComplete { clean } => self.shutdown_complete(clean),
         }
@@ -51,42 +55,17 @@ impl Control {
         self.publish_state(id);
     }
 
-    fn start_validator(&mut self, id: ServiceId, run: RunId) {
-        let Some(service) = self.service(id) else {
-            return;
-        };
-        let argv = service.validate.clone();
-        self.start_helper(id, run, argv, None, Purpose::Validator);
-    }
-
-    fn start_reload(&mut self, id: ServiceId, run: RunId, of: RunId) {
-        let Some(service) = self.service(id) else {
-            return;
-        };
-        if let Some(plan::Reload::Command(argv)) = &service.reload {
-            let argv = argv.clone();
-            self.start_helper(id, run, argv, None, Purpose::ReloadCommand(of));
-        }
-    }
-
     fn start_probe(&mut self, id: ServiceId, run: RunId, probe: ProbeKind) {
         let Some(service) = self.service(id) else {
             return;
         };
-        let spec = match probe {
-            ProbeKind::Ready => match &service.ready.kind {
-                plan::ReadyKind::Probe(spec) => Some(spec),
-                plan::ReadyKind::Exec | plan::ReadyKind::Notify => None,
-            },
-            ProbeKind::Liveness => service.liveness.as_ref(),
-            ProbeKind::Health => service.health.as_ref(),
+        let Some(spec) = probe_of(service, probe).cloned() else {
+            return;
         };
-        let Some(spec) = spec.cloned() else { return };
         match spec.ask {
-            plan::Ask::Exec(argv) => {
+            plan::Ask::Exec(_) => {
                 let number = self.engine.allocate_run();
-                let purpose = Purpose::Probe(run, probe);
-                self.start_helper(id, number, argv, Some(spec.timeout_ms), purpose);
+                self.start_helper(id, number, Purpose::Probe(run, probe));
             }
             ask => self.job(Job::Probe {
                 run,
@@ -97,30 +76,26 @@ impl Control {
         }
     }
 
-    fn start_helper(
-        &mut self,
-        id: ServiceId,
-        run: RunId,
-        argv: Vec<String>,
-        timeout_ms: Option<u64>,
-        purpose: Purpose,
-    ) {
-        let Some(service) = self.service(id) else {
+    fn start_helper(&mut self, id: ServiceId, run: RunId, purpose: Purpose) {
+        let Some(service) = self.service(id).cloned() else {
             return;
         };
-        let name = service.name.clone();
-        let spawn = self.helper_spawn(service, run, argv, timeout_ms);
-        self.runs.insert(
-            run,
-            Run {
-                service: name,
-                pid: None,
-                purpose,
-            },
-        );
-        match spawn {
-            Ok(spawn) => self.tell(Request::Spawn(Box::new(spawn))),
-            Err(reason) => self.helper_ended(run, Err(reason)),
+        let known = Run {
+            service: service.name.clone(),
+            pid: None,
+            purpose,
+        };
+        self.runs.insert(run, known);
+        match self.resolved.get(&service.name) {
+            Some(Ok(resolved)) => {
+                let resolved = resolved.clone();
+                self.start_resolved_helper(&service, run, &resolved);
+            }
+            // What was missing may have been made since; and looking may take its time.
+            Some(Err(_)) | None => self.job(Job::Resolve {
+                run,
+                service: Box::new(service),
+            }),
         }
     }
 
@@ -133,5 +108,17 @@ impl Control {
         };
         // A service that left the plan for good, not one that has come back meanwhile.
         self.tell(Request::Forget { service: name });
+    }
+}
+
+/// What a service's probe of this kind asks.
+pub(super) const fn probe_of(service: &plan::Service, probe: ProbeKind) -> Option<&plan::Probe> {
+    match probe {
+        ProbeKind::Ready => match &service.ready.kind {
+            plan::ReadyKind::Probe(spec) => Some(spec),
+            plan::ReadyKind::Exec | plan::ReadyKind::Notify => None,
+        },
+        ProbeKind::Liveness => service.liveness.as_ref(),
+        ProbeKind::Health => service.health.as_ref(),
     }
 }

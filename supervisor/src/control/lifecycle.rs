@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{Command, Fact, Goal, Hold, Moment, Record, RunId, ServiceId, Settled, Shift, State};
-use keeper::message::{Hello, Request, Role};
+use engine::{Command, Goal, Hold, Moment, Record, RunId, ServiceId, Settled, Shift, State};
+use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use super::{Control, Job, Now, Purpose, Run, changes::RECORD as CHANGES_RECORD, convert};
+use super::{Control, Job, Now, convert};
 use crate::store::{Holds, StoredHold};
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
@@ -20,7 +20,9 @@ const EXTEND_EVERY_MS: u64 = 10_000;
 const EXTEND_BY_USEC: u64 = 30_000_000;
 
 /// Key under which the keeper remembers how many stop signals there were.
-const SIGNALS_RECORD: &str = "@signals";
+pub(super) const SIGNALS_RECORD: &str = "@signals";
+/// Pause between two status lines.
+const STATUS_PAUSE_MS: u64 = 1_000;
 /// Names in the status line that the init shows.
 const STATUS_NAMES_MAX: usize = 8;
 
@@ -45,7 +47,7 @@ pub(super) struct Lifecycle {
     phase: Phase,
     boot_id: String,
     /// Holds to be put on services as they come into the plan for the first time.
-    inherited: BTreeMap<String, Hold>,
+    pub(super) inherited: BTreeMap<String, Hold>,
     warnings: Vec<String>,
     /// A configuration that was refused, in words.
     refused: Option<String>,
@@ -61,8 +63,12 @@ pub(super) struct Lifecycle {
     down: BTreeSet<ServiceId>,
     /// Services whose lot hangs on others: looked at again whenever anything changes.
     pub(super) waiting: BTreeSet<ServiceId>,
-    signals: u32,
+    pub(super) signals: u32,
+    /// Lower numbers are runs of an earlier control process.
+    pub(super) first_own_run: Option<RunId>,
     told: String,
+    /// When it is to be told the next.
+    tell_at: Option<Moment>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -94,15 +100,18 @@ impl Lifecycle {
             down: BTreeSet::new(),
             waiting: BTreeSet::new(),
             signals: 0,
+            first_own_run: None,
             told: String::new(),
+            tell_at: None,
         }
     }
 
-    pub(super) const fn poll_timeout(&self) -> Option<Moment> {
-        match self.phase {
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        let extend_at = match self.phase {
             Phase::Starting { extend_at } | Phase::Stopping { extend_at } => Some(extend_at),
             Phase::Running => None,
-        }
+        };
+        extend_at.into_iter().chain(self.tell_at).min()
     }
 
     pub(super) const fn phase_name(&self) -> &'static str {
@@ -127,126 +136,6 @@ impl Lifecycle {
 }
 
 impl Control {
-    /// Takes up what an earlier control process left with the keeper.
-    pub(super) fn take_up(&mut self, hello: &Hello, boot: Boot) {
-        for line in &hello.leftovers {
-            tracing::warn!("stopped a process of an earlier supervisor: {line}");
-        }
-        drop(boot);
-        self.tell(Request::TookOver);
-        let records = hello
-            .records
-            .iter()
-            .filter(|(name, _)| *name != CHANGES_RECORD);
-        let records: Vec<_> = records.collect();
-        if records.is_empty() {
-            self.start_reconfigure(None, true);
-        } else {
-            self.take_up_records(&records);
-            self.take_up_runs(hello);
-            if let Some(record) = hello.records.get(CHANGES_RECORD) {
-                self.changes.restore(record);
-            }
-            self.start_stage_only();
-        }
-        for numbered in hello.facts.clone() {
-            self.unacknowledged = Some(numbered.seq);
-            self.on_keeper_fact(numbered.fact);
-        }
-        self.lifecycle_check();
-    }
-
-    fn take_up_records(&mut self, records: &[(&String, &String)]) {
-        for (name, record) in records {
-            match serde_json::from_str::<Record>(record) {
-                Ok(record) => {
-                    let id = self.names.intern(name);
-                    // The record knows more than the hold on disk: there may be a run.
-                    self.lifecycle.inherited.remove(name.as_str());
-                    self.engine.restore(id, record);
-                }
-                Err(error) => tracing::error!(service = name, "lost its record: {error}"),
-            }
-        }
-        self.apply_to_engine(&BTreeMap::new());
-    }
-
-    fn take_up_runs(&mut self, hello: &Hello) {
-        for info in &hello.runs {
-            let run = RunId(info.run);
-            let known = self.engine.service_of(run).is_some();
-            let purpose = match info.role {
-                Role::Main => Purpose::Main,
-                Role::Helper if known => Purpose::Validator,
-                Role::Helper => {
-                    // An exec probe or a step of a reconfiguration that nobody waits for now.
-                    self.tell(Request::Sweep { run: info.run });
-                    continue;
-                }
-            };
-            let pid = info.exit.is_none().then_some(info.pid);
-            self.runs.insert(
-                run,
-                Run {
-                    service: info.service.clone(),
-                    pid,
-                    purpose,
-                },
-            );
-            for (key, value) in &info.notified {
-                self.on_notified(run, key, value);
-            }
-        }
-        self.give_up_lost_runs(hello);
-    }
-
-    /// Runs that were decided upon but whose spawn never reached the keeper.
-    fn give_up_lost_runs(&mut self, hello: &Hello) {
-        let reason = "the control process was replaced while it started this";
-        let ids: Vec<_> = self.names.ids().values().copied().collect();
-        for id in ids {
-            let Some(view) = self.engine.view(id) else {
-                continue;
-            };
-            let known = |run: RunId| {
-                let in_facts = hello
-                    .facts
-                    .iter()
-                    .any(|it| fact_run(&it.fact) == Some(run.0));
-                in_facts || hello.runs.iter().any(|it| it.run == run.0)
-            };
-            match view.state {
-                State::Spawning {
-                    run,
-                    step: engine::SpawnStep::Validate,
-                } if !known(run) => {
-                    self.fact(Fact::Validated { run, ok: false });
-                }
-                State::Reloading {
-                    run,
-                    helper: Some(helper),
-                    ..
-                } if !known(helper) => {
-                    self.fact(Fact::Validated {
-                        run: helper,
-                        ok: false,
-                    });
-                    self.fact(Fact::Reloaded { run, ok: false });
-                }
-                _ => {}
-            }
-            if let Some(run) = self.engine.main_run(id)
-                && !known(run)
-            {
-                self.fact(Fact::SpawnFailed {
-                    run,
-                    transient: true,
-                    reason: reason.to_owned(),
-                });
-            }
-        }
-    }
-
     /// Tells the engine about the plan; services that are new may carry a hold from before.
     pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
         let enabled: Vec<String> = self
@@ -258,8 +147,10 @@ impl Control {
             .collect();
         for name in &enabled {
             let id = self.names.intern(name);
-            if let Some(hold) = self.lifecycle.inherited.remove(name)
+            let stopped = self.lifecycle.holds.get(name).map(|it| it.hold.clone());
+            if let Some(hold) = self.lifecycle.inherited.remove(name).or(stopped)
                 && self.engine.view(id).is_none()
+                && !self.engine.is_restored(id)
             {
                 self.engine
                     .restore(id, Record::at_rest(Goal::Down, Some(hold)));
@@ -296,7 +187,7 @@ impl Control {
     }
 
     /// Stops everything; each further signal leaves less time.
-    fn begin_shutdown(&mut self) {
+    pub(super) fn begin_shutdown(&mut self) {
         let deadline_ms = match self.lifecycle.signals {
             1 => self.shutdown_deadline_ms(),
             2 => SECOND_SIGNAL_MS,
@@ -334,6 +225,7 @@ impl Control {
     }
 
     pub(super) fn lifecycle_timeout(&mut self) {
+        self.tell_status();
         let now = self.now.moment;
         let (Phase::Starting { extend_at } | Phase::Stopping { extend_at }) =
             &mut self.lifecycle.phase
@@ -404,11 +296,32 @@ impl Control {
             self.lifecycle.phase = Phase::Running;
             self.publish("", "daemon", "every service has settled", None);
         }
-        if ready || status != self.lifecycle.told {
-            let ready = if ready { "READY=1\n" } else { "" };
-            self.tell(Request::TellInit {
-                message: format!("{ready}STATUS={status}"),
-            });
+        if ready {
+            let message = format!("READY=1\nSTATUS={status}");
+            self.tell(Request::TellInit { message });
+            self.lifecycle.told = status;
+        } else if status != self.lifecycle.told {
+            // A storm of changes is one message a second.
+            self.lifecycle
+                .tell_at
+                .get_or_insert(self.now.moment.after(STATUS_PAUSE_MS));
+        }
+    }
+
+    /// The status line is due.
+    fn tell_status(&mut self) {
+        if self
+            .lifecycle
+            .tell_at
+            .is_none_or(|due| due > self.now.moment)
+        {
+            return;
+        }
+        self.lifecycle.tell_at = None;
+        let status = self.init_status();
+        if status != self.lifecycle.told {
+            let message = format!("STATUS={status}");
+            self.tell(Request::TellInit { message });
             self.lifecycle.told = status;
         }
     }
@@ -481,18 +394,5 @@ fn set(ids: &mut BTreeSet<ServiceId>, id: ServiceId, member: bool) {
         ids.insert(id);
     } else {
         ids.remove(&id);
-    }
-}
-
-/// The run that a keeper's fact is about.
-const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
-    use keeper::message::Fact as Told;
-    match fact {
-        Told::Spawned { run, .. }
-        | Told::Failed { run, .. }
-        | Told::Exited { run, .. }
-        | Told::Swept { run, .. }
-        | Told::Notified { run, .. } => Some(*run),
-        Told::Signalled { .. } => None,
     }
 }

@@ -22,6 +22,7 @@ mod reconfigure;
 mod simulation;
 mod spawn;
 mod status;
+mod take_up;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,6 +53,8 @@ pub(crate) struct Control {
     broken: BTreeMap<String, String>,
     /// Runs that live, or have ended and are not swept.
     runs: BTreeMap<RunId, Run>,
+    /// Those of them that began under an earlier plan.
+    outdated: BTreeSet<RunId>,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
     /// What the last validator or reload command said that failed, by service.
@@ -115,6 +118,7 @@ impl Control {
             resolved: BTreeMap::new(),
             broken: BTreeMap::new(),
             runs: BTreeMap::new(),
+            outdated: BTreeSet::new(),
             status_texts: BTreeMap::new(),
             last_failures: BTreeMap::new(),
             feed: feed::Feed::default(),

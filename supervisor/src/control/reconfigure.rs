@@ -91,7 +91,7 @@ impl Control {
         if self.lifecycle.is_stopping() {
             return Err(self.refused(&engine::Refusal::ShuttingDown));
         }
-        if !self.reconfigure.is_idle() {
+        if !self.reconfigure.is_idle() || self.reconfigure.change.is_some() {
             return Err(ErrorReply {
                 kind: ErrorKind::Busy,
                 message: "another reconfigure is under way".to_owned(),
@@ -108,6 +108,12 @@ impl Control {
     pub(super) fn start_reconfigure(&mut self, change: Option<String>, first: bool) {
         if !self.reconfigure.is_idle() {
             self.reconfigure.again = true;
+            return;
+        }
+        if matches!(self.reconfigure.stage, Stage::Resolving) {
+            // Two answers of the same kind could not be told apart: one after the other.
+            self.reconfigure.again = true;
+            self.reconfigure.change = self.reconfigure.change.take().or(change);
             return;
         }
         if !first {
@@ -172,7 +178,7 @@ impl Control {
         }
     }
 
-    fn with_plan(&mut self, plan: Plan) {
+    pub(super) fn with_plan(&mut self, plan: Plan) {
         for remark in &plan.remarks {
             tracing::warn!("{remark}");
         }
@@ -334,6 +340,10 @@ impl Control {
             Stage::Resolving => {
                 self.resolved = staged.resolved;
                 self.broken = staged.broken;
+                if std::mem::take(&mut self.reconfigure.again) {
+                    let change = self.reconfigure.change.take();
+                    self.start_reconfigure(change, false);
+                }
             }
             Stage::Staging { plan } => {
                 // The first plan has nothing running that a bad file could hurt: a service's own
@@ -445,7 +455,10 @@ impl Control {
         self.broken = staged.broken;
         let access = self.plan.control.clone();
         self.outputs.push_back(super::Output::Access(access));
+        // What is being looked up for the old plan is of no use for the new one.
+        self.outdated = self.runs.keys().copied().collect();
         self.apply_to_engine(&shifts);
+        self.remember_plan();
         if let Some(id) = self.reconfigure.change.take() {
             self.accept_change(&id, targets, notes);
             self.release_when_stored();

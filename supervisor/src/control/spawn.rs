@@ -6,7 +6,7 @@ use engine::{Fact, RunId, ServiceId};
 use keeper::message::{Open, Request, Role, Spawn};
 use nix::errno::Errno;
 
-use super::{Control, Job, Purpose, Run, input::Resolved};
+use super::{Control, Job, Purpose, Run, effects::probe_of, input::Resolved};
 
 /// Longest life of a validator or reload command, in milliseconds.
 const HELPER_TIMEOUT_MS: u64 = 60_000;
@@ -69,14 +69,53 @@ impl Control {
         run: RunId,
         resolved: Result<Resolved, super::input::Unresolved>,
     ) {
-        let Some(name) = self.runs.get(&run).map(|known| known.service.clone()) else {
+        let Some(Run {
+            service: name,
+            purpose,
+            ..
+        }) = self.runs.get(&run)
+        else {
             return;
         };
+        let (name, main) = (name.clone(), *purpose == Purpose::Main);
+        if !self.is_wanted(run, purpose) {
+            self.drop_start(run);
+            return;
+        }
+        if self.outdated.remove(&run)
+            && let Some(service) = self.plan.services.get(&name)
+        {
+            let service = Box::new(service.clone());
+            self.job(Job::Resolve { run, service });
+            return;
+        }
         self.resolved.insert(name.clone(), resolved.clone());
         match (resolved, self.plan.services.get(&name).cloned()) {
-            (Ok(resolved), Some(service)) => self.start_resolved(&service, run, resolved),
-            (Err(why), _) => self.spawn_refused(run, false, why.reason),
-            (Ok(_), None) => self.spawn_refused(run, false, "it left the plan".to_owned()),
+            (Ok(resolved), Some(service)) if main => self.start_resolved(&service, run, resolved),
+            (Ok(resolved), Some(service)) => self.start_resolved_helper(&service, run, &resolved),
+            (Err(why), _) if main => self.spawn_refused(run, false, why.reason),
+            (Err(why), _) => self.helper_ended(run, Err(why.reason)),
+            (Ok(_), None) => self.drop_start(run),
+        }
+    }
+
+    fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
+        match purpose {
+            Purpose::Probe(of, _) => self.engine.service_of(*of).is_some(),
+            _ => self.engine.is_wanted(run),
+        }
+    }
+
+    /// It is not to be started any more.
+    fn drop_start(&mut self, run: RunId) {
+        let reason = "it was stopped before it could start".to_owned();
+        match self.runs.get(&run).map(|known| &known.purpose) {
+            Some(Purpose::Main) => self.spawn_refused(run, true, reason),
+            Some(Purpose::Validator) => {
+                self.runs.remove(&run);
+                self.fact(Fact::Validated { run, ok: false });
+            }
+            _ => drop(self.runs.remove(&run)),
         }
     }
 
@@ -90,26 +129,60 @@ impl Control {
     }
 
     /// A validator, reload command or exec probe: as the service's user, in its environment.
-    pub(super) fn helper_spawn(
-        &self,
+    pub(super) fn start_resolved_helper(
+        &mut self,
         service: &plan::Service,
         run: RunId,
-        argv: Vec<String>,
-        timeout_ms: Option<u64>,
-    ) -> Result<Spawn, String> {
-        let resolved = match self.resolved.get(&service.name) {
-            Some(Ok(resolved)) => resolved.clone(),
-            Some(Err(why)) => return Err(why.reason.clone()),
-            None => super::jobs::resolve(service).map_err(|why| why.reason)?,
+        resolved: &Resolved,
+    ) {
+        let purpose = self.runs.get(&run).map(|known| &known.purpose);
+        let command = purpose.and_then(|purpose| helper_command(service, purpose));
+        let spawn = match command {
+            Some((argv, timeout_ms)) => helper_spawn(service, resolved, run, argv, timeout_ms),
+            None => Err("its command has left the plan".to_owned()),
         };
-        let mut spawn = base_spawn(service, &resolved, run);
-        spawn.role = Role::Helper;
-        spawn.timeout_ms = Some(timeout_ms.unwrap_or(HELPER_TIMEOUT_MS));
-        spawn.argv = argv;
-        let path = service.env.get("PATH").map_or("", |v| v.value.as_str());
-        spawn.argv[0] = super::jobs::look_up_program(&spawn.argv[0], path)?;
-        Ok(spawn)
+        match spawn {
+            Ok(spawn) => self.tell(Request::Spawn(Box::new(spawn))),
+            Err(reason) => self.helper_ended(run, Err(reason)),
+        }
     }
+}
+
+/// What a helper executes, and how long it may.
+fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<String>, u64)> {
+    let (argv, timeout_ms) = match purpose {
+        Purpose::Validator => (service.validate.clone(), HELPER_TIMEOUT_MS),
+        Purpose::ReloadCommand(_) => match &service.reload {
+            Some(plan::Reload::Command(argv)) => (argv.clone(), HELPER_TIMEOUT_MS),
+            _ => return None,
+        },
+        Purpose::Probe(_, kind) => match probe_of(service, *kind)? {
+            plan::Probe {
+                ask: plan::Ask::Exec(argv),
+                timeout_ms,
+                ..
+            } => (argv.clone(), *timeout_ms),
+            _ => return None,
+        },
+        Purpose::Main | Purpose::Reconfigure => return None,
+    };
+    (!argv.is_empty()).then_some((argv, timeout_ms))
+}
+
+fn helper_spawn(
+    service: &plan::Service,
+    resolved: &Resolved,
+    run: RunId,
+    argv: Vec<String>,
+    timeout_ms: u64,
+) -> Result<Spawn, String> {
+    let mut spawn = base_spawn(service, resolved, run);
+    spawn.role = Role::Helper;
+    spawn.timeout_ms = Some(timeout_ms);
+    spawn.argv = argv;
+    let path = service.env.get("PATH").map_or("", |v| v.value.as_str());
+    spawn.argv[0] = super::jobs::look_up_program(&spawn.argv[0], path)?;
+    Ok(spawn)
 }
 
 fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Open {

@@ -1,0 +1,123 @@
+//! What must hold of the control process at every step, and what in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::{Settled, State};
+use keeper::message::{Request, Role, Spawn};
+
+use super::{clients::Clients, keeper::Keeper, plans};
+use crate::control::Control;
+
+/// Most outputs of one step: a fixed number, and so many for each service.
+pub(super) const OUTPUTS_MAX: usize = 40;
+pub(super) const OUTPUTS_PER_SERVICE_MAX: usize = 25;
+
+/// A request as control makes it. `alone`: it answers one thing that has happened, so what the
+/// engine shows now is what it knew then.
+pub(super) fn judge(control: &Control, clients: &Clients, request: &Request, alone: bool) {
+    if let Request::Spawn(spawn) = request
+        && spawn.role == Role::Main
+    {
+        judge_spawn(control, clients, spawn, alone);
+    }
+}
+
+fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool) {
+    let name = &spawn.service;
+    assert!(
+        !clients.held.contains(name),
+        "{name} is held by a client, and spawned"
+    );
+    let planned = &control.plan.services[name];
+    assert!(planned.enabled, "{name} is disabled, and spawned");
+    assert_eq!(
+        spawn.argv[1..],
+        planned.command[1..],
+        "{name} runs another plan's command"
+    );
+    assert_eq!(
+        spawn.argv[0], planned.command[1],
+        "{name} was looked up for another plan"
+    );
+    let view = |name: &String| {
+        let id = control.names.id(name)?;
+        control.engine.view(id)
+    };
+    if !alone {
+        return;
+    }
+    let own = view(name).expect("a service that is spawned is known");
+    assert!(own.hold.is_none(), "{name} is held, and spawned");
+    for on in planned.requires.iter().chain(&planned.binds_to) {
+        let on_view = view(on).expect("a plan requires only what it knows");
+        assert!(
+            on_view.ready,
+            "{name} is spawned while {on} is {:?}",
+            on_view.state
+        );
+    }
+}
+
+/// Why the services are not at rest, if they are not. `all_up`: nothing else counts as rest.
+pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
+    if !control.reconfigure.is_idle() {
+        return Some(format!("a reconfiguration: {:?}", control.reconfigure));
+    }
+    let enabled = control.plan.services.values().filter(|it| it.enabled);
+    for service in enabled {
+        let view = control.names.id(&service.name);
+        let Some((id, view)) = view.and_then(|id| Some((id, control.engine.view(id)?))) else {
+            return Some(format!("{} is unknown to the engine", service.name));
+        };
+        let settled = control.engine.settled(id);
+        let rests = match settled {
+            Some(Settled::Ready | Settled::Completed) => {
+                !matches!(view.state, State::Reloading { .. })
+            }
+            Some(Settled::Held) => view.hold.is_some(),
+            Some(Settled::Failed) => view.hold.is_some() || !all_up,
+            Some(Settled::WaitingOn(_)) => !all_up,
+            Some(Settled::No | Settled::Backoff) | None => false,
+        };
+        if !rests {
+            return Some(format!("{} is {view:?}, {settled:?}", service.name));
+        }
+    }
+    None
+}
+
+/// What runs is what the plan says.
+pub(super) fn judge_editions(control: &Control, keeper: &Keeper) {
+    for service in control.plan.services.values().filter(|it| it.enabled) {
+        let Some((run, main)) = keeper.main_of(&service.name) else {
+            continue;
+        };
+        if service.oneshot || !main.lives() {
+            continue;
+        }
+        assert_eq!(
+            plans::edition(&main.argv),
+            plans::edition(&service.command),
+            "{} (run {run}) was not restarted for the new plan",
+            service.name
+        );
+    }
+}
+
+/// Who has to be down before a service is asked to stop.
+pub(super) fn dependents(control: &Control) -> BTreeMap<String, BTreeSet<String>> {
+    let mut dependents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for service in control.plan.services.values().filter(|it| it.enabled) {
+        let edges = [
+            &service.requires,
+            &service.wants,
+            &service.binds_to,
+            &service.after,
+        ];
+        for on in edges.into_iter().flatten() {
+            let name = service.name.clone();
+            dependents.entry(on.clone()).or_default().insert(name);
+        }
+    }
+    dependents
+}

@@ -1,0 +1,214 @@
+//! Clients: each asks for one change and follows it to its last line, unless control dies.
+
+use std::collections::BTreeSet;
+
+use api::{Action, ActionRequest, ErrorReply, Outcome, Progress};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{dice::Dice, plans};
+use crate::{
+    ask::{Ask, Peer},
+    control::input::Input,
+};
+
+/// All clients.
+#[derive(Debug)]
+pub(super) struct Clients {
+    dice: Dice,
+    count: u64,
+    pub(super) open: Vec<Client>,
+    /// Changes that a client knows to have been taken: their outcome must be known in the end.
+    pub(super) taken: Vec<String>,
+    /// Stopped, acknowledged, and not started by anybody since: must not run.
+    pub(super) held: BTreeSet<String>,
+}
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Client {
+    request: Option<ActionRequest>,
+    id: String,
+    answer: Option<Answer>,
+    lines: Option<Lines>,
+    /// Services up to this number have been started by others since.
+    started: Option<u64>,
+}
+
+type Lines = mpsc::Receiver<Progress>;
+type Answer = oneshot::Receiver<Result<Lines, ErrorReply>>;
+
+impl Clients {
+    pub(super) const fn new(dice: Dice) -> Self {
+        Self {
+            dice,
+            count: 0,
+            open: Vec::new(),
+            taken: Vec::new(),
+            held: BTreeSet::new(),
+        }
+    }
+
+    fn id(&mut self) -> String {
+        self.count += 1;
+        format!("change-{}", self.count)
+    }
+
+    /// A request as clients make them, names that mean nothing among them.
+    pub(super) fn draw(&mut self) -> ActionRequest {
+        let action = match self.dice.below(10) {
+            0..3 => Action::Start,
+            3..6 => Action::Stop,
+            6..8 => Action::Restart,
+            8 => Action::Reload,
+            _ => Action::Signal(self.dice.pick(&["HUP", "TERM", "USR1", "KILL"]).to_owned()),
+        };
+        let services = match self.dice.below(12) {
+            0 => Vec::new(),
+            1 => vec!["s*".to_owned()],
+            2 => vec!["nobody".to_owned()],
+            _ => {
+                let count = self.dice.between(1, 2);
+                let names = (0..count).map(|_| format!("s{}", self.dice.below(7)));
+                names.collect()
+            }
+        };
+        self.request(action, services)
+    }
+
+    pub(super) fn request(&mut self, action: Action, services: Vec<String>) -> ActionRequest {
+        ActionRequest {
+            id: self.id(),
+            action,
+            services,
+            wait: !self.dice.percent(10),
+        }
+    }
+
+    /// The question and where its answer comes. What a start may lift counts as lifted at once.
+    pub(super) fn ask(&mut self, request: &ActionRequest) -> (Input, Answer) {
+        if matches!(request.action, Action::Start | Action::Restart) {
+            self.lift(&request.services);
+        }
+        let (reply, answer) = oneshot::channel();
+        let ask = Ask::Act {
+            request: request.clone(),
+            peer: peer(),
+            reply,
+        };
+        (Input::Ask(ask), answer)
+    }
+
+    pub(super) fn ask_reconfigure(&mut self) -> (String, Input, Answer) {
+        let (reply, answer) = oneshot::channel();
+        let id = self.id();
+        let ask = Ask::Reconfigure {
+            id: id.clone(),
+            peer: peer(),
+            reply,
+        };
+        (id, Input::Ask(ask), answer)
+    }
+
+    /// A start lifts holds of what is required too: that is always of a lower number.
+    fn lift(&mut self, names: &[String]) {
+        let all = names.is_empty() || names.iter().any(|name| name.contains('*'));
+        let numbers = names.iter().filter(|name| name.as_str() != "nobody");
+        let top = if all {
+            u64::MAX
+        } else {
+            match numbers.map(|name| plans::number(name)).max() {
+                Some(top) => top,
+                None => return,
+            }
+        };
+        self.held.retain(|name| plans::number(name) > top);
+        for client in &mut self.open {
+            client.started = client.started.max(Some(top));
+        }
+    }
+
+    /// A client waits for its answer, unless it goes away.
+    pub(super) fn wait(&mut self, id: String, request: Option<ActionRequest>, answer: Answer) {
+        if self.dice.percent(90) {
+            self.open.push(Client {
+                request,
+                id,
+                answer: Some(answer),
+                lines: None,
+                started: None,
+            });
+        }
+    }
+
+    /// Reads all there is to read.
+    pub(super) fn read(&mut self) {
+        let mut open = std::mem::take(&mut self.open);
+        open.retain_mut(|client| self.follow(client));
+        self.open = open;
+    }
+
+    /// False: its stream has come to its end.
+    fn follow(&mut self, client: &mut Client) -> bool {
+        if let Some(answer) = &mut client.answer {
+            match answer.try_recv() {
+                Ok(Ok(lines)) => client.lines = Some(lines),
+                Ok(Err(_)) => return false,
+                Err(oneshot::error::TryRecvError::Empty) => return true,
+                Err(error) => panic!("{} is not answered: {error}", client.id),
+            }
+            client.answer = None;
+        }
+        let Some(lines) = &mut client.lines else {
+            return false;
+        };
+        loop {
+            match lines.try_recv() {
+                Ok(Progress::Accepted { services, .. }) => {
+                    self.taken.push(client.id.clone());
+                    let stop = |it: &ActionRequest| it.action == Action::Stop;
+                    if client.request.as_ref().is_some_and(stop) {
+                        let since = client.started;
+                        let held = services.into_iter();
+                        self.held
+                            .extend(held.filter(|it| Some(plans::number(it)) > since));
+                    }
+                }
+                Ok(Progress::State { .. }) => {}
+                Ok(Progress::Done(_) | Progress::Refused(_)) => return false,
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    panic!("the stream of {} ended without a last line", client.id)
+                }
+            }
+        }
+    }
+
+    /// Control has died. Some clients ask again, with the same id.
+    pub(super) fn cut(&mut self) -> Vec<ActionRequest> {
+        self.read();
+        let open = std::mem::take(&mut self.open);
+        let again = open.into_iter().filter_map(|client| client.request);
+        again.filter(|_| self.dice.percent(40)).collect()
+    }
+
+    /// What became of every change that a client saw accepted.
+    pub(super) fn judge_outcomes(&self, mut ask: impl FnMut(Ask)) {
+        for id in &self.taken {
+            let (reply, mut answer) = oneshot::channel();
+            ask(Ask::Outcome {
+                id: id.clone(),
+                reply,
+            });
+            let outcome: Option<Outcome> = answer.try_recv().unwrap();
+            let finished = outcome.as_ref().is_none_or(|it| it.finished);
+            assert!(finished, "{id} never comes to its end: {outcome:?}");
+        }
+    }
+}
+
+pub(super) fn peer() -> Peer {
+    Peer {
+        uid: 0,
+        name: "root".to_owned(),
+    }
+}

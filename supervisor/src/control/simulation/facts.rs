@@ -1,0 +1,76 @@
+//! The keeper's memory: facts until they are acknowledged, and the hello of a new control process.
+
+use std::collections::BTreeSet;
+
+use keeper::message::{Fact, Hello, Notice, Numbered, RunId, RunInfo, VERSION};
+
+use super::keeper::{Keeper, Run, pid};
+
+impl Keeper {
+    /// What a new control process is told; facts that it holds are not sent again.
+    pub(super) fn hello(&mut self) -> Hello {
+        self.unsent.clear();
+        let info = |(run, it): (&RunId, &Run)| RunInfo {
+            run: *run,
+            service: it.service.clone(),
+            role: it.role,
+            pid: pid(*run),
+            spawned_ms: 0,
+            exit: it.exit,
+            swept: it.swept,
+            notified: it.notified.clone(),
+        };
+        Hello {
+            version: VERSION,
+            keeper_pid: 1,
+            started_ms: 0,
+            control_deaths: self.deaths,
+            next_run: self.next_run,
+            records: self.records.clone(),
+            runs: self.runs.iter().map(info).collect(),
+            facts: self.facts.iter().cloned().collect(),
+            leftovers: Vec::new(),
+        }
+    }
+
+    /// Of some facts only the last is kept, as the real keeper does.
+    pub(super) fn push(&mut self, fact: Fact) {
+        self.facts.retain(|old| match (&old.fact, &fact) {
+            (Fact::Swept { run: a, .. }, Fact::Swept { run: b, .. }) => a != b,
+            (Fact::Notified { run: a, key: k, .. }, Fact::Notified { run: b, key: l, .. }) => {
+                (a, k) != (b, l)
+            }
+            _ => true,
+        });
+        self.last_fact += 1;
+        let numbered = Numbered {
+            seq: self.last_fact,
+            fact,
+        };
+        self.facts.push_back(numbered.clone());
+        self.unsent.push_back(Notice::Fact(numbered));
+    }
+
+    pub(super) fn acknowledge(&mut self, seq: u64) {
+        assert!(seq <= self.last_fact, "a fact that never was");
+        self.facts.retain(|fact| fact.seq > seq);
+        let mentioned: BTreeSet<RunId> = self
+            .facts
+            .iter()
+            .filter_map(|it| run_of(&it.fact))
+            .collect();
+        self.runs
+            .retain(|id, run| !run.swept || mentioned.contains(id));
+    }
+}
+
+const fn run_of(fact: &Fact) -> Option<RunId> {
+    match fact {
+        Fact::Spawned { run, .. }
+        | Fact::Failed { run, .. }
+        | Fact::Exited { run, .. }
+        | Fact::Swept { run, .. }
+        | Fact::Notified { run, .. } => Some(*run),
+        Fact::Signalled { .. } => None,
+    }
+}

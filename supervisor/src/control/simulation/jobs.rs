@@ -1,0 +1,250 @@
+//! What control has done beside itself: files, accounts, lookups, probes. Answers come late, in any
+//! order, and sometimes say no; a control process that dies takes its questions with it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use engine::{Hold, ProbeKind, RunId};
+use plan::{Plan, Problem, Severity};
+
+use super::{
+    dice::{Agenda, Dice},
+    keeper::Keeper,
+    plans,
+};
+use crate::{
+    control::input::{AccountCommand, Done, Job, Resolved, Staged, StagedFile, Unresolved},
+    store::Holds,
+};
+
+/// What outlives every process.
+#[derive(Debug)]
+pub(super) struct Disk {
+    /// What the administrator's files say.
+    pub(super) site: Plan,
+    /// The last plan that was applied.
+    pub(super) stored: Option<Plan>,
+    pub(super) holds: BTreeMap<String, Hold>,
+    /// Rendered files.
+    files: BTreeMap<PathBuf, String>,
+}
+
+/// Work under way.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    dice: Dice,
+    pub(super) fair: bool,
+    pub(super) disk: Disk,
+    pub(super) agenda: Agenda<Work>,
+}
+
+/// One piece of it.
+#[derive(Debug)]
+pub(super) enum Work {
+    Load,
+    Accounts,
+    Stage(Box<Plan>),
+    Swap(Box<Plan>),
+    Store(Holds),
+    Resolve(RunId, Box<plan::Service>),
+    Holder(RunId),
+    Probe(RunId, ProbeKind),
+}
+
+impl Jobs {
+    pub(super) fn new(mut dice: Dice) -> Self {
+        let disk = Disk {
+            site: plans::draw(&mut dice),
+            stored: None,
+            holds: BTreeMap::new(),
+            files: BTreeMap::new(),
+        };
+        Self {
+            dice,
+            fair: false,
+            disk,
+            agenda: Agenda::default(),
+        }
+    }
+
+    pub(super) fn start(&mut self, now: u64, job: Job) {
+        let (work, longest) = match job {
+            Job::Load => (Work::Load, 2_000),
+            Job::MissingAccounts { .. } => (Work::Accounts, 2_000),
+            Job::Stage { plan } => (Work::Stage(plan), 3_000),
+            Job::Swap { plan, staged } => {
+                self.judge_swap(&plan, &staged);
+                (Work::Swap(plan), 1_000)
+            }
+            Job::StoreHolds { holds } => (Work::Store(holds), 500),
+            Job::Resolve { run, service } => (Work::Resolve(run, service), 3_000),
+            Job::Holder { run, .. } => (Work::Holder(run), 1_000),
+            Job::Probe {
+                run,
+                probe,
+                timeout_ms,
+                ..
+            } => (Work::Probe(run, probe), timeout_ms),
+            Job::Check { .. } | Job::Discard { .. } => return,
+        };
+        let pause = if self.fair || self.dice.percent(60) {
+            self.dice.between(0, 20)
+        } else {
+            self.dice.between(0, longest)
+        };
+        self.agenda.push(now + pause, work);
+    }
+
+    /// Exactly the files that have changed are put in place.
+    fn judge_swap(&self, plan: &Plan, staged: &[StagedFile]) {
+        let staged: BTreeSet<_> = staged.iter().map(|file| file.candidate.clone()).collect();
+        let changed = self.changed(plan).into_iter().map(|file| file.candidate);
+        assert_eq!(
+            staged,
+            changed.collect(),
+            "the candidates are of another plan"
+        );
+    }
+
+    fn changed(&self, plan: &Plan) -> Vec<StagedFile> {
+        let enabled = plan.services.values().filter(|service| service.enabled);
+        let files = enabled.flat_map(|service| service.files.iter().map(move |it| (service, it)));
+        let changed = files.filter(|(_, it)| self.disk.files.get(&it.path) != Some(&it.content));
+        let staged = changed.map(|(service, file)| StagedFile {
+            service: service.name.clone(),
+            candidate: file.path.with_extension(&file.content),
+            path: file.path.clone(),
+            validate: file.validate.clone(),
+        });
+        staged.collect()
+    }
+
+    /// The next piece of work is done.
+    pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
+        let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
+        let fair = self.fair;
+        Some(match self.agenda.pop()? {
+            Work::Load => {
+                let odds = if self.disk.stored.is_some() { 10 } else { 1 };
+                Done::Loaded(if luck(&mut self.dice, fair, odds) {
+                    Err(vec![problem()])
+                } else {
+                    Ok(self.disk.site.clone())
+                })
+            }
+            Work::Accounts => Done::MissingAccounts(self.accounts()),
+            Work::Stage(plan) => Done::Staged(self.stage(&plan)),
+            Work::Swap(plan) if luck(&mut self.dice, fair, 10) => {
+                drop(plan); // And nothing is in place.
+                Done::Swapped(Err("no space left on device".to_owned()))
+            }
+            Work::Swap(plan) => {
+                self.swap(*plan);
+                Done::Swapped(Ok(()))
+            }
+            Work::Store(_) if luck(&mut self.dice, fair, 10) => {
+                Done::HoldsStored(Err("no space left on device".to_owned()))
+            }
+            Work::Store(holds) => {
+                self.store(holds);
+                Done::HoldsStored(Ok(()))
+            }
+            Work::Resolve(run, service) => Done::Resolved {
+                run,
+                resolved: self.resolve(&service),
+            },
+            Work::Holder(run) => Done::Holder {
+                run,
+                reason: "the port is in use".to_owned(),
+            },
+            Work::Probe(run, probe) => {
+                let main = keeper.runs.get(&run.0);
+                let ok = main.is_some_and(|main| keeper.world.answers(now, main));
+                let detail = if ok { "" } else { "no answer" };
+                Done::Probed {
+                    run,
+                    probe,
+                    ok,
+                    detail: detail.to_owned(),
+                }
+            }
+        })
+    }
+
+    fn swap(&mut self, plan: Plan) {
+        for file in plan.services.values().flat_map(|service| &service.files) {
+            let content = file.content.clone();
+            self.disk.files.insert(file.path.clone(), content);
+        }
+        self.disk.stored = Some(plan);
+    }
+
+    fn store(&mut self, holds: Holds) {
+        let holds = holds.services.into_iter();
+        self.disk.holds = holds.map(|(name, it)| (name, it.hold)).collect();
+    }
+
+    fn accounts(&mut self) -> Vec<AccountCommand> {
+        let count = self.dice.pick(&[0, 0, 0, 1, 2]);
+        let command = |_| AccountCommand {
+            service: "s0".to_owned(),
+            argv: vec!["/simulated/account".to_owned()],
+        };
+        (0..count).map(command).collect()
+    }
+
+    fn stage(&mut self, plan: &Plan) -> Staged {
+        let enabled = plan.services.values().filter(|service| service.enabled);
+        let mut staged = Staged {
+            files: self.changed(plan),
+            ..Staged::default()
+        };
+        for service in enabled {
+            let resolved = self.resolve(service);
+            staged.resolved.insert(service.name.clone(), resolved);
+            if !self.fair && self.dice.percent(2) {
+                let why = "cannot make its directory".to_owned();
+                staged.broken.insert(service.name.clone(), why);
+            }
+        }
+        staged
+    }
+
+    /// The program's name tells for which edition of the plan it was looked up.
+    fn resolve(&mut self, service: &plan::Service) -> Result<Resolved, Unresolved> {
+        if !self.fair && self.dice.percent(8) {
+            let reason = "there is no such user".to_owned();
+            return Err(Unresolved { reason });
+        }
+        Ok(Resolved {
+            ids: None,
+            program: service.command[1].clone(),
+        })
+    }
+
+    /// The control process has died in the midst of it.
+    pub(super) fn cut(&mut self) {
+        let left: Vec<Work> = self.agenda.drain().collect();
+        for work in left {
+            match work {
+                Work::Swap(plan) if self.dice.percent(50) => self.swap(*plan),
+                Work::Store(holds) if self.dice.percent(50) => self.store(holds),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn problem() -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: "/nonexistent/site.toml".into(),
+        line: Some(1),
+        column: None,
+        key: "external_url".to_owned(),
+        message: "is not a URL".to_owned(),
+        hint: None,
+    }
+}

@@ -1,0 +1,374 @@
+//! A keeper behind the message set: it keeps runs, records and facts as the real one does, and is
+//! itself a judge of what it is asked.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use engine::{SpawnStep, State};
+use keeper::message::{Exit, Fact, Notice, Numbered, Request, Role, RunId, Spawn};
+
+use super::{
+    dice::{Agenda, Dice},
+    world::{Temper, World},
+};
+
+/// The keeper, and every process.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) world: World,
+    pub(super) dice: Dice,
+    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) records: BTreeMap<String, String>,
+    pub(super) facts: VecDeque<Numbered>,
+    pub(super) last_fact: u64,
+    /// Facts that the control process has not been sent yet.
+    pub(super) unsent: VecDeque<Notice>,
+    pub(super) next_run: RunId,
+    opened: BTreeSet<String>,
+    used: BTreeSet<RunId>,
+    pub(super) agenda: Agenda<Happening>,
+    pub(super) deaths: u32,
+    pub(super) quit: Option<u8>,
+    /// Who has to be down before a service is asked to stop, once everything is to be stopped.
+    pub(super) stop_order: Option<BTreeMap<String, BTreeSet<String>>>,
+}
+
+/// One process.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) service: String,
+    pub(super) role: Role,
+    pub(super) argv: Vec<String>,
+    pub(super) notify: bool,
+    pub(super) temper: Temper,
+    pub(super) executing: bool,
+    /// When a probe of it begins to succeed.
+    pub(super) ready_at: Option<u64>,
+    pub(super) asked_to_stop: bool,
+    killed: bool,
+    pub(super) exit: Option<Exit>,
+    pub(super) swept: bool,
+    /// Its sweep ended with something left.
+    given_up: bool,
+    pub(super) notified: BTreeMap<String, String>,
+}
+
+/// What happens to a process by itself.
+#[derive(Clone, Debug)]
+pub(super) enum Happening {
+    Exec(RunId),
+    ExecFails(RunId, i32),
+    Says(RunId, &'static str, String),
+    Ends(RunId, Exit),
+    TimesOut(RunId),
+    SweepEnds(RunId),
+}
+
+impl Run {
+    pub(super) fn lives(&self) -> bool {
+        self.exit.is_none()
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(world: World, dice: Dice) -> Self {
+        Self {
+            world,
+            dice,
+            runs: BTreeMap::new(),
+            records: BTreeMap::new(),
+            facts: VecDeque::new(),
+            last_fact: 0,
+            unsent: VecDeque::new(),
+            next_run: 1,
+            opened: BTreeSet::new(),
+            used: BTreeSet::new(),
+            agenda: Agenda::default(),
+            deaths: 0,
+            quit: None,
+            stop_order: None,
+        }
+    }
+
+    pub(super) fn request(&mut self, now: u64, request: Request) {
+        assert!(self.quit.is_none(), "after Quit came {request:?}");
+        match request {
+            Request::Open(open) => drop(self.opened.insert(open.service)),
+            Request::Spawn(spawn) => self.spawn(now, *spawn),
+            Request::Signal { run, signal, cont } => self.signal(now, run, signal, cont),
+            Request::Sweep { run } => self.sweep(now, run),
+            Request::Remember { service, record } => {
+                self.records.insert(service, record);
+            }
+            Request::Forget { service } => {
+                let live = self.main_of(&service).is_some_and(|(_, run)| run.lives());
+                assert!(!live, "{service} is forgotten while it runs");
+                self.records.remove(&service);
+                self.opened.remove(&service);
+            }
+            Request::Ack { seq } => self.acknowledge(seq),
+            Request::Quit { code } => {
+                let live = self
+                    .runs
+                    .values()
+                    .find(|run| run.role == Role::Main && run.lives());
+                assert!(live.is_none() || code != 0, "quits while {live:?} lives");
+                self.quit = Some(code);
+            }
+            Request::TookOver | Request::Here | Request::TellInit { .. } => {}
+        }
+    }
+
+    /// The main run of a service that is not swept.
+    pub(super) fn main_of(&self, service: &str) -> Option<(RunId, &Run)> {
+        let mut runs = self.runs.iter();
+        let main = |run: &Run| run.service == service && run.role == Role::Main && !run.swept;
+        runs.find(|(_, run)| main(run)).map(|(id, run)| (*id, run))
+    }
+
+    fn spawn(&mut self, now: u64, spawn: Spawn) {
+        let id = spawn.run;
+        assert!(self.used.insert(id), "run {id} is used twice");
+        self.next_run = self.next_run.max(id + 1);
+        let main = spawn.role == Role::Main;
+        if main {
+            self.judge_main(&spawn);
+        }
+        if main && !self.may_spawn(&spawn.service) {
+            return self.failed(id, "unswept", 16);
+        }
+        let temper = self.world.temper(&spawn.service);
+        let timeout = spawn.timeout_ms;
+        let run = Run {
+            service: spawn.service,
+            role: spawn.role,
+            argv: spawn.argv,
+            notify: spawn.notify,
+            temper,
+            executing: false,
+            ready_at: None,
+            asked_to_stop: false,
+            killed: false,
+            exit: None,
+            swept: false,
+            given_up: false,
+            notified: BTreeMap::new(),
+        };
+        let lots = if main {
+            self.world.birth(now, id, &run)
+        } else {
+            let same = |it: &&Run| it.service == run.service && it.role == Role::Main && !it.swept;
+            let main = self.runs.values().find(same);
+            self.world.helper(now, id, &run, main)
+        };
+        let Some(lots) = lots else {
+            return self.failed(id, "fork", 11);
+        };
+        self.runs.insert(id, run);
+        self.put(lots);
+        if let Some(ms) = timeout {
+            self.agenda.push(now + ms, Happening::TimesOut(id));
+        }
+    }
+
+    /// What must hold of every start of a service.
+    fn judge_main(&self, spawn: &Spawn) {
+        let name = &spawn.service;
+        assert!(self.opened.contains(name), "{name} is spawned unopened");
+        if let Some((id, old)) = self.main_of(name) {
+            assert!(old.given_up, "{name} would run twice: {id} is {old:?}");
+        }
+        let record = self
+            .records
+            .get(name)
+            .unwrap_or_else(|| panic!("no record of {name}"));
+        let record: engine::Record = serde_json::from_str(record).unwrap();
+        let spawning = State::Spawning {
+            run: engine::RunId(spawn.run),
+            step: SpawnStep::Exec,
+        };
+        assert_eq!(
+            *record.state(),
+            spawning,
+            "the record of {name} came too late"
+        );
+    }
+
+    /// A run whose sweep was given up is looked at again.
+    fn may_spawn(&mut self, service: &str) -> bool {
+        let Some((id, _)) = self.main_of(service) else {
+            return true;
+        };
+        if !self.world.fair && self.dice.percent(50) {
+            return false;
+        }
+        self.runs.get_mut(&id).unwrap().swept = true;
+        self.push(Fact::Swept {
+            run: id,
+            left: Vec::new(),
+        });
+        true
+    }
+
+    fn put(&mut self, lots: Vec<(u64, Happening)>) {
+        for (at, happening) in lots {
+            self.agenda.push(at, happening);
+        }
+    }
+
+    fn signal(&mut self, now: u64, id: RunId, signal: i32, cont: bool) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) else {
+            return;
+        };
+        run.asked_to_stop |= cont;
+        let (run, cont) = (&self.runs[&id], cont);
+        if cont {
+            self.judge_stop(&run.service);
+        }
+        let lots = self.world.signal(now, id, run, signal, cont);
+        self.put(lots);
+    }
+
+    /// In the end what depends on a service goes before it.
+    fn judge_stop(&self, service: &str) {
+        let dependents = self
+            .stop_order
+            .as_ref()
+            .and_then(|order| order.get(service));
+        for dependent in dependents.into_iter().flatten() {
+            let up = self
+                .main_of(dependent)
+                .filter(|(_, run)| run.lives() && !run.killed);
+            assert!(
+                up.is_none(),
+                "{service} is stopped before {dependent}: {up:?}"
+            );
+        }
+    }
+
+    fn sweep(&mut self, now: u64, id: RunId) {
+        let soon = now + self.dice.between(0, 20);
+        match self.runs.get_mut(&id) {
+            Some(run) if run.lives() => {
+                run.killed = true;
+                self.agenda.push(soon, Happening::Ends(id, Exit::Signal(9)));
+            }
+            Some(run) if run.given_up && !run.swept => {
+                self.agenda.push(soon, Happening::SweepEnds(id));
+            }
+            _ => {}
+        }
+    }
+
+    /// Something happens by itself.
+    pub(super) fn happens(&mut self, now: u64, what: Happening) {
+        match what {
+            Happening::Exec(id) => self.executes(now, id),
+            Happening::ExecFails(id, errno) => {
+                if self
+                    .runs
+                    .get(&id)
+                    .is_some_and(|run| run.lives() && !run.executing)
+                {
+                    self.runs.remove(&id);
+                    self.failed(id, "exec", errno);
+                }
+            }
+            Happening::Says(run, key, value) => {
+                let Some(it) = self.runs.get_mut(&run).filter(|it| it.lives()) else {
+                    return;
+                };
+                it.notified.insert(key.to_owned(), value.clone());
+                let key = key.to_owned();
+                self.push(Fact::Notified { run, key, value });
+            }
+            Happening::Ends(id, exit) => self.ends(now, id, exit, false),
+            Happening::TimesOut(id) => self.ends(now, id, Exit::Signal(9), true),
+            Happening::SweepEnds(id) => self.sweep_ends(id),
+        }
+    }
+
+    fn executes(&mut self, now: u64, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        if !run.lives() || run.executing {
+            return;
+        }
+        run.executing = true;
+        let lots = if run.role == Role::Main {
+            self.world.life(now, id, run)
+        } else {
+            Vec::new()
+        };
+        self.put(lots);
+        self.push(Fact::Spawned {
+            run: id,
+            pid: pid(id),
+            at_ms: now,
+        });
+    }
+
+    fn ends(&mut self, now: u64, id: RunId, exit: Exit, timed_out: bool) {
+        if !self.runs.get(&id).is_some_and(Run::lives) {
+            return;
+        }
+        self.executes(now, id);
+        let run = self.runs.get_mut(&id).unwrap();
+        run.exit = Some(exit);
+        let sweep = self.world.sweep_takes(run);
+        let output = if run.role == Role::Helper {
+            "said so"
+        } else {
+            ""
+        };
+        self.push(Fact::Exited {
+            run: id,
+            exit,
+            at_ms: now,
+            timed_out,
+            output: output.to_owned(),
+        });
+        self.agenda.push(now + sweep, Happening::SweepEnds(id));
+    }
+
+    fn sweep_ends(&mut self, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| !run.swept) else {
+            return;
+        };
+        run.given_up = self.world.leaves_something(run);
+        run.swept = !run.given_up;
+        let left = if run.given_up {
+            vec![99_999]
+        } else {
+            Vec::new()
+        };
+        self.push(Fact::Swept { run: id, left });
+    }
+
+    fn failed(&mut self, run: RunId, stage: &str, errno: i32) {
+        let stage = stage.to_owned();
+        self.push(Fact::Failed { run, stage, errno });
+    }
+
+    /// Something of a service would not go.
+    pub(super) fn has_leftovers(&self) -> bool {
+        self.runs.values().any(|run| run.given_up && !run.swept)
+    }
+
+    /// From now on every process does what is expected of it.
+    pub(super) fn be_fair(&mut self, now: u64) {
+        self.world.fair = true;
+        let mut lots = Vec::new();
+        for (id, run) in self.runs.iter_mut().filter(|(_, run)| run.lives()) {
+            run.temper = Temper::Obedient;
+            if run.executing && run.role == Role::Main {
+                lots.extend(self.world.life(now, *id, run));
+            }
+        }
+        self.put(lots);
+    }
+}
+
+pub(super) fn pid(run: RunId) -> i32 {
+    i32::try_from(run).unwrap() + 1_000
+}

@@ -1,0 +1,48 @@
+//! The real control machine on a fake keeper and virtual time, all of it from one seed.
+//!
+//! Facts come late, answers in any order, disks are full, processes are stubborn, and the control
+//! process dies at any point, even in the midst of what it says. At every step and in the end the
+//! promises of the design are checked. A failure prints its seed and its last events:
+//!
+//! - `MATTERVISOR_SEED=N` runs that one again;
+//! - `MATTERVISOR_SEEDS=N` runs so many instead of the usual number.
+
+mod checks;
+mod clients;
+mod dice;
+mod facts;
+mod jobs;
+mod keeper;
+mod plans;
+mod run;
+mod script;
+mod words;
+mod world;
+
+use run::Simulation;
+
+/// Simulations of an ordinary test run.
+const SEEDS: u64 = 300;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().expect("a seed is a number"))
+}
+
+fn simulate(seed: u64) {
+    let mut simulation = Simulation::new(seed);
+    simulation.chaos();
+    if !simulation.over() {
+        simulation.conclude();
+    }
+}
+
+#[test]
+fn simulation_keeps_every_promise() {
+    if let Some(seed) = number("MATTERVISOR_SEED") {
+        return simulate(seed);
+    }
+    for seed in 0..number("MATTERVISOR_SEEDS").unwrap_or(SEEDS) {
+        simulate(seed);
+    }
+}

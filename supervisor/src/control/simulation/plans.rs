@@ -1,0 +1,264 @@
+//! Plans drawn from the dice. Services are `s0`, `s1`, …; each depends only on lower numbers, so
+//! that no plan has a loop, also after many changes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+    path::PathBuf,
+    sync::LazyLock,
+};
+
+use plan::{
+    Ask, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind, Reload, RenderedFile,
+    Restart, Service, Stop,
+};
+
+use super::dice::Dice;
+
+/// Services of a plan.
+const SERVICES_MAX: u64 = 7;
+
+/// An address that somebody else holds for as long as the tests run.
+static TAKEN: LazyLock<(TcpListener, String)> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+});
+
+/// The number of a service.
+pub(super) fn number(name: &str) -> u64 {
+    name[1..].parse().unwrap()
+}
+
+/// Which edition of its command a process runs.
+pub(super) fn edition(argv: &[String]) -> &str {
+    &argv[1]
+}
+
+pub(super) fn paths() -> Paths {
+    // Nothing is ever there.
+    Paths {
+        root: "/nonexistent".into(),
+        etc_dir: "/nonexistent/etc".into(),
+        state_dir: "/nonexistent/state".into(),
+        log_dir: "/nonexistent/log".into(),
+        run_dir: "/nonexistent/run".into(),
+        catalog_dir: "/nonexistent/catalog".into(),
+    }
+}
+
+/// A new plan.
+pub(super) fn draw(dice: &mut Dice) -> Plan {
+    let mut plan = Plan::empty(paths());
+    for number in 0..dice.between(2, SERVICES_MAX) {
+        let service = service(dice, number);
+        plan.services.insert(service.name.clone(), service);
+    }
+    tidy(&mut plan);
+    plan
+}
+
+/// The plan after somebody has edited the files.
+pub(super) fn edit(dice: &mut Dice, plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for _ in 0..dice.between(1, 3) {
+        let number = dice.below(SERVICES_MAX);
+        let name = format!("s{number}");
+        let Some(old) = plan.services.get_mut(&name) else {
+            plan.services.insert(name, service(dice, number));
+            continue;
+        };
+        match dice.below(8) {
+            0 => drop(plan.services.remove(&name)),
+            1 => old.enabled = !old.enabled,
+            2 => old.command[1] = new_edition(dice),
+            3 => old.files = files(dice, &name),
+            4 => old.stop.timeout_ms = dice.between(50, 9_000),
+            5 => old.ready = ready(dice),
+            6 => *old = service(dice, number),
+            _ => {
+                let new = service(dice, number);
+                old.requires = new.requires;
+                old.binds_to = new.binds_to;
+                old.reload = new.reload;
+                old.liveness = new.liveness;
+                old.restart = new.restart;
+            }
+        }
+    }
+    tidy(&mut plan);
+    plan
+}
+
+/// The plan without what can never run.
+pub(super) fn mend(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for service in plan.services.values_mut() {
+        service.broken = None;
+        service.listens.clear();
+    }
+    plan
+}
+
+/// Dependencies name only enabled services, as a real plan sees to.
+fn tidy(plan: &mut Plan) {
+    let enabled = plan.services.values().filter(|service| service.enabled);
+    let enabled: BTreeSet<String> = enabled.map(|service| service.name.clone()).collect();
+    for service in plan.services.values_mut() {
+        let edges = [
+            &mut service.requires,
+            &mut service.wants,
+            &mut service.binds_to,
+            &mut service.after,
+        ];
+        for edge in edges {
+            edge.retain(|on| enabled.contains(on));
+        }
+    }
+}
+
+fn new_edition(dice: &mut Dice) -> String {
+    format!("e{}", dice.below(1_000_000))
+}
+
+fn edges(dice: &mut Dice, number: u64, percent: u64) -> BTreeSet<String> {
+    let lower = (0..number).filter(|_| dice.percent(percent));
+    lower.map(|on| format!("s{on}")).collect()
+}
+
+fn service(dice: &mut Dice, number: u64) -> Service {
+    let name = format!("s{number}");
+    let oneshot = dice.percent(20);
+    let kind = if oneshot { "oneshot" } else { "daemon" };
+    let command = |program: &str| vec![format!("/simulated/{program}")];
+    let optional = |yes: bool, program: &str| if yes { command(program) } else { Vec::new() };
+    Service {
+        description: String::new(),
+        enabled: dice.percent(92),
+        enable_hint: String::new(),
+        broken: dice
+            .percent(3)
+            .then(|| "its program was not found".to_owned()),
+        oneshot,
+        command: vec![
+            format!("/simulated/{name}"),
+            new_edition(dice),
+            kind.to_owned(),
+        ],
+        validate: optional(dice.percent(25), "validate"),
+        env: BTreeMap::new(),
+        user: None,
+        group: None,
+        groups: None,
+        uid: None,
+        gid: None,
+        home: None,
+        working_dir: "/".into(),
+        umask: 0o022,
+        nice: None,
+        oom_score_adj: None,
+        limits: BTreeMap::new(),
+        no_new_privs: false,
+        capabilities: None,
+        requires: edges(dice, number, 30),
+        wants: edges(dice, number, 15),
+        binds_to: edges(dice, number, 10),
+        after: edges(dice, number, 10),
+        listens: if dice.percent(3) {
+            vec![TAKEN.1.clone()]
+        } else {
+            Vec::new()
+        },
+        ready: ready(dice),
+        liveness: dice.percent(20).then(|| probe(dice)),
+        health: dice.percent(20).then(|| probe(dice)),
+        restart: restart(dice),
+        stop: Stop {
+            signal: dice.pick(&[15, 2, 3]),
+            timeout_ms: dice.between(50, 9_000),
+        },
+        reload: match dice.below(3) {
+            0 => None,
+            1 => Some(Reload::Signal(1)),
+            _ => Some(Reload::Command(command("reload"))),
+        },
+        log: Log {
+            size_bytes: 1 << 20,
+            keep: 1,
+            age_ms: None,
+        },
+        directories: Vec::new(),
+        files: files(dice, &name),
+        name,
+    }
+}
+
+fn ready(dice: &mut Dice) -> Ready {
+    Ready {
+        kind: match dice.below(3) {
+            0 => ReadyKind::Exec,
+            1 => ReadyKind::Notify,
+            _ => ReadyKind::Probe(probe(dice)),
+        },
+        timeout_ms: dice.percent(60).then(|| dice.between(8_000, 30_000)),
+    }
+}
+
+fn probe(dice: &mut Dice) -> Probe {
+    Probe {
+        ask: if dice.percent(50) {
+            Ask::Tcp("nowhere:1".to_owned())
+        } else {
+            Ask::Exec(vec!["/simulated/probe".to_owned()])
+        },
+        delay_ms: dice.pick(&[0, 500]),
+        interval_ms: dice.between(500, 3_000),
+        timeout_ms: dice.between(500, 3_000),
+        failures: u32::try_from(dice.between(1, 3)).unwrap(),
+        successes: u32::try_from(dice.between(1, 2)).unwrap(),
+    }
+}
+
+fn restart(dice: &mut Dice) -> Restart {
+    Restart {
+        policy: dice.pick(&[
+            Policy::Always,
+            Policy::Always,
+            Policy::UnlessStopped,
+            Policy::OnFailure,
+            Policy::Never,
+        ]),
+        success_codes: BTreeSet::new(),
+        success_signals: BTreeSet::from([15]),
+        delay_ms: dice.between(1, 1_000),
+        factor_milli: 2_000,
+        max_delay_ms: 30_000,
+        jitter_milli: 100,
+        reset_after_ms: dice.pick(&[10_000, 60_000]),
+        limit: dice.percent(15).then_some((5, 60_000)),
+    }
+}
+
+fn files(dice: &mut Dice, service: &str) -> Vec<RenderedFile> {
+    if dice.percent(60) {
+        return Vec::new();
+    }
+    let path = PathBuf::from(format!("/nonexistent/{service}.conf"));
+    let file = RenderedFile {
+        content: new_edition(dice),
+        mode: 0o644,
+        user: None,
+        group: None,
+        validate: if dice.percent(50) {
+            vec!["/simulated/check".to_owned()]
+        } else {
+            Vec::new()
+        },
+        candidate: path.with_extension("candidate"),
+        path,
+        on_change: dice.pick(&[OnChange::Reload, OnChange::Restart, OnChange::Nothing]),
+        create_only: false,
+        secret: false,
+    };
+    vec![file]
+}

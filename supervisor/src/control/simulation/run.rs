@@ -1,0 +1,338 @@
+//! One simulation: the control machine, the keeper, the jobs and the clients, one event after the
+//! other, with time that jumps to whatever is due next.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use engine::Moment;
+use keeper::message::{Fact, Notice, Request};
+
+use super::{
+    checks,
+    clients::Clients,
+    dice::{Agenda, Dice},
+    jobs::Jobs,
+    keeper::Keeper,
+    plans,
+    script::Op,
+    words::brief,
+    world::World,
+};
+use crate::control::{
+    Control,
+    input::{Input, Now, Output},
+    lifecycle::Boot,
+};
+
+/// Events that are shown when something is wrong; of a single simulation all are.
+const SHOWN_EVENTS: usize = 50;
+/// Timeouts that may follow each other without time passing.
+const IDLE_TIMEOUTS_MAX: u32 = 100;
+
+/// Everything.
+pub(super) struct Simulation {
+    seed: u64,
+    pub(super) dice: Dice,
+    pub(super) now: u64,
+    pub(super) control: Option<Control>,
+    pub(super) keeper: Keeper,
+    pub(super) jobs: Jobs,
+    pub(super) clients: Clients,
+    pub(super) script: Agenda<Op>,
+    to_keeper: Agenda<Request>,
+    to_control: Agenda<Notice>,
+    /// How late the next timeout comes.
+    late: u64,
+    timeouts: u32,
+    /// Control may die after any step.
+    pub(super) mortal: bool,
+    leaving: bool,
+    pub(super) terminated: bool,
+    shown: VecDeque<String>,
+    shows_all: bool,
+}
+
+/// Where the next event comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    Keeper,
+    Jobs,
+    ToKeeper,
+    ToControl,
+    Script,
+    Timer,
+}
+
+impl Simulation {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let world = World::new(dice.split());
+        let mut it = Self {
+            seed,
+            now: 1_000_000,
+            control: None,
+            keeper: Keeper::new(world, dice.split()),
+            jobs: Jobs::new(dice.split()),
+            clients: Clients::new(dice.split()),
+            script: Agenda::default(),
+            to_keeper: Agenda::default(),
+            to_control: Agenda::default(),
+            late: 0,
+            timeouts: 0,
+            mortal: true,
+            leaving: false,
+            terminated: false,
+            shown: VecDeque::new(),
+            shows_all: super::number("MATTERVISOR_SEED").is_some(),
+            dice,
+        };
+        it.birth();
+        it
+    }
+
+    pub(super) fn show(&mut self, what: &str) {
+        if !self.shows_all && self.shown.len() == SHOWN_EVENTS {
+            self.shown.pop_front();
+        }
+        self.shown.push_back(format!("{:>9} {what}", self.now));
+    }
+
+    pub(super) fn over(&self) -> bool {
+        self.keeper.quit.is_some()
+    }
+
+    /// Runs until `end`, or until the keeper has been told to quit.
+    pub(super) fn run_until(&mut self, end: u64) {
+        while !self.over() {
+            let Some((at, source)) = self.next().filter(|(at, _)| *at <= end) else {
+                self.now = end;
+                return;
+            };
+            if at > self.now {
+                self.timeouts = 0;
+            }
+            self.now = self.now.max(at);
+            self.turn(source);
+        }
+    }
+
+    fn next(&self) -> Option<(u64, Source)> {
+        let timer = self.control.as_ref().and_then(Control::poll_timeout);
+        let timer = timer.map(|at| at.0.max(self.now) + self.late);
+        let all = [
+            (self.keeper.agenda.next_at(), Source::Keeper),
+            (self.to_keeper.next_at(), Source::ToKeeper),
+            (self.to_control.next_at(), Source::ToControl),
+            (self.jobs.agenda.next_at(), Source::Jobs),
+            (self.script.next_at(), Source::Script),
+            (timer, Source::Timer),
+        ];
+        let due = all
+            .into_iter()
+            .filter_map(|(at, source)| Some((at?, source)));
+        due.min_by_key(|(at, _)| *at)
+    }
+
+    fn turn(&mut self, source: Source) {
+        match source {
+            Source::Keeper => {
+                let what = self.keeper.agenda.pop().unwrap();
+                self.keeper.happens(self.now, what);
+            }
+            Source::ToKeeper => {
+                let request = self.to_keeper.pop().unwrap();
+                self.keeper.request(self.now, request);
+            }
+            Source::ToControl => {
+                let notice = self.to_control.pop().unwrap();
+                self.show(&format!("<- {notice:?}"));
+                self.handle(Input::Notice(notice));
+            }
+            Source::Jobs => {
+                if let Some(done) = self.jobs.finish(self.now, &mut self.keeper) {
+                    self.show(&format!("<- {}", brief(&done)));
+                    self.handle(Input::Done(Box::new(done)));
+                }
+            }
+            Source::Script => {
+                let op = self.script.pop().unwrap();
+                self.perform(op);
+            }
+            Source::Timer => {
+                self.timeouts += 1;
+                assert!(self.timeouts < IDLE_TIMEOUTS_MAX, "it spins");
+                self.late = self.dice.pick(&[0, 0, 0, 1, 30]);
+                self.show("<- timeout");
+                self.handle(Input::Timeout);
+            }
+        }
+        self.send_facts();
+    }
+
+    pub(super) fn send_facts(&mut self) {
+        while let Some(notice) = self.keeper.unsent.pop_front() {
+            let pause = self.dice.pick(&[0, 0, 1, 2, 200]);
+            self.to_control.push_last(self.now + pause, notice);
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            moment: Moment(self.now),
+            unix_ms: self.now + 1_700_000_000_000,
+        }
+    }
+
+    pub(super) fn handle(&mut self, input: Input) {
+        let now = self.now();
+        let Some(control) = &mut self.control else {
+            return;
+        };
+        // What was asked before the first plan is done in the same step as that.
+        let alone = !control.reconfigure.is_first();
+        control.handle(now, input);
+        self.drain(alone);
+        if self.mortal && self.dice.below(150) == 0 {
+            self.die();
+        }
+    }
+
+    fn drain(&mut self, alone: bool) {
+        let mut outputs = Vec::new();
+        let Some(control) = &mut self.control else {
+            return;
+        };
+        while let Some(output) = control.poll_output() {
+            outputs.push(output);
+        }
+        let most =
+            checks::OUTPUTS_MAX + checks::OUTPUTS_PER_SERVICE_MAX * control.names.ids().len();
+        assert!(
+            outputs.len() < most,
+            "{} outputs in one step",
+            outputs.len()
+        );
+        for output in outputs {
+            match output {
+                Output::Keeper(_) if self.leaving => {}
+                Output::Keeper(request) => {
+                    self.show(&format!("-> {}", super::words::of_request(&request)));
+                    if let Some(control) = &self.control {
+                        checks::judge(control, &self.clients, &request, alone);
+                    }
+                    if let Request::Quit { code } = request {
+                        self.leaving = true;
+                        self.judge_quit(code);
+                    }
+                    let pause = self.dice.pick(&[0, 0, 0, 1, 3]);
+                    self.to_keeper.push_last(self.now + pause, request);
+                }
+                Output::Job(job) => {
+                    self.show(&format!("-> job {}", super::words::of_job(&job)));
+                    self.jobs.start(self.now, job);
+                }
+                Output::Access(_) => {}
+            }
+        }
+        self.clients.read();
+    }
+
+    fn judge_quit(&self, code: u8) {
+        let nothing_worked = self.keeper.records.keys().all(|name| name.starts_with('@'));
+        let refused = code == crate::exit::CONFIGURATION && nothing_worked;
+        assert!(self.terminated || refused, "quits with {code} unasked");
+    }
+
+    /// The control process dies: of what it said last, only a beginning has arrived.
+    pub(super) fn die(&mut self) {
+        if self.control.is_none() {
+            return;
+        }
+        let again = self.clients.cut();
+        self.control = None;
+        let arrived = self.dice.index(self.to_keeper.len() + 1);
+        let cut = self.to_keeper.len() - arrived;
+        self.show(&format!("=== control dies; {cut} of its requests are lost"));
+        let requests: Vec<Request> = self.to_keeper.drain().take(arrived).collect();
+        for request in requests {
+            self.keeper.request(self.now, request);
+        }
+        self.leaving = false;
+        self.to_control.clear();
+        self.jobs.cut();
+        self.keeper.deaths += 1;
+        let birth = self.now + self.dice.between(0, 50);
+        self.script.push(birth, Op::Birth);
+        for request in again {
+            let at = birth + self.dice.between(0, 500);
+            self.script.push(at, Op::AskAgain(request));
+        }
+        // A hold that only the dead one knew and that is on no disk may go with the service.
+        self.forget_lost_holds();
+    }
+
+    /// Of a service that left the plan only the disk still knows who stopped it.
+    fn forget_lost_holds(&mut self) {
+        let (records, disk) = (&self.keeper.records, &self.jobs.disk.holds);
+        self.clients
+            .held
+            .retain(|name| records.contains_key(name) || disk.contains_key(name));
+    }
+
+    pub(super) fn birth(&mut self) {
+        let hello = self.keeper.hello();
+        let stored = self.jobs.disk.stored.clone();
+        let plan = stored.filter(|_| !hello.records.is_empty());
+        let plan = plan.unwrap_or_else(|| plan::Plan::empty(plans::paths()));
+        let boot = Boot {
+            seed: self.dice.next(),
+            holds: self.jobs.disk.holds.clone(),
+            kernel_boot_id: "this".to_owned(),
+            own_user: "nobody".to_owned(),
+            warnings: Vec::new(),
+        };
+        self.show(&format!("=== control is born; facts: {:?}", hello.facts));
+        let alone = hello.facts.is_empty();
+        self.control = Some(Control::new(self.now(), &hello, plan, boot));
+        self.drain(alone);
+    }
+
+    /// The keeper gets a signal.
+    pub(super) fn signal(&mut self, signal: i32) {
+        self.terminated |= signal == 15;
+        self.keeper.push(Fact::Signalled { signal });
+        self.send_facts();
+    }
+
+    /// Runs until nothing is wrong any more, by what `wrong` says.
+    pub(super) fn settle(&mut self, most_ms: u64, wrong: impl Fn(&Self) -> Option<String>) {
+        let end = self.now + most_ms;
+        while let Some(what) = wrong(self) {
+            assert!(self.now < end, "after {most_ms} ms still: {what}");
+            self.run_until((self.now + 1_000).min(end));
+            if self.over() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn set_stop_order(&mut self) {
+        let control = self.control.as_ref();
+        let order: BTreeMap<String, BTreeSet<String>> =
+            control.map(checks::dependents).unwrap_or_default();
+        self.keeper.stop_order = Some(order);
+    }
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in &self.shown {
+                eprintln!("{line}");
+            }
+            eprintln!(
+                "the simulation failed; again: MATTERVISOR_SEED={} cargo test -p supervisor --bin supervisor simulation",
+                self.seed
+            );
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What is done to a simulation: by administrators, by bad luck, and in the end.
+
+use api::{Action, ActionRequest};
+use keeper::message::{Exit, Notice, Role};
+use tokio::sync::oneshot;
+
+use super::{checks, keeper::Happening, plans, run::Simulation};
+use crate::{ask::Ask, control::input::Input};
+
+/// A fair world comes to rest within this time.
+const REST_MS_MAX: u64 = 600_000;
+/// What was drawn for a process before the world was fair comes within this time.
+const DOOM_MS_MAX: u64 = 95_000;
+/// SIGTERM to the end, in a fair world.
+const STOP_MS_MAX: u64 = 400_000;
+
+/// One thing that is done.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// The control process dies.
+    Die,
+    /// The next one starts.
+    Birth,
+    /// A client asks for something.
+    Act,
+    /// It asks again what it asked a control process that has died.
+    AskAgain(ActionRequest),
+    /// Files are edited; then comes SIGHUP, a client, or nobody.
+    Edit,
+    /// A process is killed from outside.
+    Murder,
+    /// Somebody looks.
+    Look,
+    /// The keeper asks for a sign of life.
+    Watchdog,
+    Terminate,
+}
+
+impl Simulation {
+    /// Draws what is done, and does it.
+    pub(super) fn chaos(&mut self) {
+        let mut at = self.now;
+        for _ in 0..self.dice.between(8, 45) {
+            at += self.dice.pause();
+            let op = match self.dice.below(100) {
+                0..12 => Op::Die,
+                12..55 => Op::Act,
+                55..72 => Op::Edit,
+                72..85 => Op::Murder,
+                85..98 => Op::Look,
+                _ => Op::Watchdog,
+            };
+            self.script.push(at, op);
+        }
+        if self.dice.percent(4) {
+            let early = self.now + self.dice.below(at - self.now + 1);
+            self.script.push(early, Op::Terminate);
+        }
+        self.run_until(at + 500);
+        self.mortal = false;
+    }
+
+    pub(super) fn perform(&mut self, op: Op) {
+        if !matches!(op, Op::Birth | Op::Die) {
+            self.show(&format!("=== {op:?}"));
+        }
+        match op {
+            Op::Die => self.die(),
+            Op::Birth => self.birth(),
+            Op::Act => {
+                let request = self.clients.draw();
+                self.act(request);
+            }
+            Op::AskAgain(request) => self.act(request),
+            Op::Edit => {
+                self.jobs.disk.site = plans::edit(&mut self.dice, &self.jobs.disk.site);
+                match self.dice.below(5) {
+                    0..2 => self.signal(1),
+                    2..4 => self.reconfigure(),
+                    _ => {}
+                }
+            }
+            Op::Murder => {
+                let live = self.keeper.runs.iter().filter(|(_, run)| run.lives());
+                let live: Vec<u64> = live.map(|(id, _)| *id).collect();
+                if !live.is_empty() {
+                    let end = Happening::Ends(self.dice.pick(&live), Exit::Signal(9));
+                    self.keeper.agenda.push(self.now, end);
+                }
+            }
+            Op::Look => self.look(),
+            Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
+            Op::Terminate => self.signal(15),
+        }
+    }
+
+    fn act(&mut self, request: ActionRequest) {
+        if self.control.is_none() {
+            return; // Nobody answers.
+        }
+        let (input, answer) = self.clients.ask(&request);
+        self.show(&format!("<- {request:?}"));
+        let id = request.id.clone();
+        self.clients.wait(id, Some(request), answer);
+        self.handle(input);
+    }
+
+    fn reconfigure(&mut self) {
+        if self.control.is_none() {
+            return;
+        }
+        let (id, input, answer) = self.clients.ask_reconfigure();
+        self.show(&format!("<- reconfigure {id}"));
+        self.clients.wait(id, None, answer);
+        self.handle(input);
+    }
+
+    fn look(&mut self) {
+        let Some(control) = &self.control else {
+            return;
+        };
+        let early = control.reconfigure.is_first();
+        let (reply, mut status) = oneshot::channel();
+        let names = Vec::new();
+        self.ask(Ask::Status { names, reply });
+        let (reply, mut why) = oneshot::channel();
+        let name = format!("s{}", self.dice.below(7));
+        self.ask(Ask::Why { name, reply });
+        let (reply, mut events) = oneshot::channel();
+        let follow = self.dice.percent(50);
+        self.ask(Ask::Events {
+            backlog: 100,
+            follow,
+            reply,
+        });
+        assert!(early || status.try_recv().is_ok() && why.try_recv().is_ok());
+        assert!(early || events.try_recv().is_ok());
+    }
+
+    /// Control does not die before its answer has been seen.
+    fn ask(&mut self, ask: Ask) {
+        let mortal = std::mem::take(&mut self.mortal);
+        self.handle(Input::Ask(ask));
+        self.mortal = mortal;
+    }
+
+    /// The world is fair from now on: everything must come to rest, start when told, and end.
+    pub(super) fn conclude(&mut self) {
+        self.run_until(self.now + 1_000);
+        self.keeper.be_fair(self.now);
+        self.send_facts();
+        self.jobs.fair = true;
+        self.show("=== the world is fair");
+        if self.terminated {
+            return self.end();
+        }
+        // What was bound to happen happens.
+        self.run_until(self.now + DOOM_MS_MAX);
+        let mended = plans::mend(&self.jobs.disk.site);
+        let broken = self
+            .control
+            .as_ref()
+            .is_some_and(|it| !it.broken.is_empty());
+        let current = !broken && self.jobs.disk.stored.as_ref() == Some(&mended);
+        self.jobs.disk.site = mended;
+        if !current || self.dice.percent(50) {
+            self.signal(1);
+            self.run_until(self.now + 2_000);
+        }
+        self.settle(REST_MS_MAX, |it| it.unrest(false));
+        self.start_all();
+        self.settle(REST_MS_MAX, |it| it.unrest(true));
+        if self.over() {
+            return;
+        }
+        self.judge_end();
+        self.set_stop_order();
+        self.signal(15);
+        if self.dice.percent(50) {
+            let at = self.now + self.dice.pause();
+            self.script.push(at, Op::Die);
+        }
+        self.end();
+        let clean = self.keeper.quit == Some(0);
+        assert!(
+            clean || self.keeper.has_leftovers(),
+            "it ends as if not all had been stopped"
+        );
+    }
+
+    fn unrest(&self, all_up: bool) -> Option<String> {
+        let Some(control) = &self.control else {
+            return Some("there is no control process".to_owned());
+        };
+        let open = self.clients.open.first();
+        let open = open.map(|client| format!("a client waits: {client:?}"));
+        checks::unrest(control, all_up).or(open)
+    }
+
+    /// A start by hand brings up whatever had failed.
+    fn start_all(&mut self) {
+        let Some(control) = &self.control else {
+            return;
+        };
+        let enabled = control.plan.services.values().filter(|it| it.enabled);
+        let names = enabled.map(|service| service.name.clone());
+        let held = |name: &String| {
+            let view = control
+                .names
+                .id(name)
+                .and_then(|id| control.engine.view(id));
+            view.is_some_and(|view| view.hold.is_some())
+        };
+        let names: Vec<String> = names.filter(|name| !held(name)).collect();
+        if !names.is_empty() {
+            let request = self.clients.request(Action::Start, names);
+            self.act(request);
+        }
+    }
+
+    fn judge_end(&mut self) {
+        let Some(control) = &mut self.control else {
+            return;
+        };
+        checks::judge_editions(control, &self.keeper);
+        let now = crate::control::Now {
+            moment: engine::Moment(self.now),
+            unix_ms: self.now,
+        };
+        self.clients
+            .judge_outcomes(|ask| control.handle(now, Input::Ask(ask)));
+        let helpers = self
+            .keeper
+            .runs
+            .values()
+            .filter(|it| it.role == Role::Helper);
+        // A probe may just be under way.
+        let most = 2 * control.plan.services.len();
+        assert!(helpers.count() <= most, "helpers are left");
+        assert!(control.runs.len() <= 3 * control.plan.services.len());
+    }
+
+    fn end(&mut self) {
+        self.settle(STOP_MS_MAX, |it| {
+            (!it.over()).then(|| "it has not ended".to_owned())
+        });
+        let live = self
+            .keeper
+            .runs
+            .values()
+            .find(|run| run.role == Role::Main && run.lives());
+        assert!(live.is_none(), "after the end lives {live:?}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Events in few words, for the last lines before a failure.
+
+use keeper::message::Request;
+
+use crate::control::input::{Done, Job};
+
+/// Longer ones are cut.
+const CHARACTERS_MAX: usize = 200;
+
+fn cut(text: String) -> String {
+    if text.len() <= CHARACTERS_MAX {
+        return text;
+    }
+    text.chars()
+        .take(CHARACTERS_MAX)
+        .chain("…".chars())
+        .collect()
+}
+
+pub(super) fn of_request(request: &Request) -> String {
+    match request {
+        Request::Spawn(spawn) => format!(
+            "spawn {} {} {:?} {:?}",
+            spawn.run, spawn.service, spawn.role, spawn.argv
+        ),
+        Request::Remember { service, record } => {
+            // What it is comes last among what matters.
+            let state = record.find("\"state\"").map_or("", |at| &record[at..]);
+            let text = if state.is_empty() { record } else { state };
+            cut(format!("remember {service} {text}"))
+        }
+        Request::Open(open) => format!("open {}", open.service),
+        other => cut(format!("{other:?}")),
+    }
+}
+
+pub(super) fn of_job(job: &Job) -> String {
+    match job {
+        Job::Load => "load".to_owned(),
+        Job::Check { .. } => "check".to_owned(),
+        Job::MissingAccounts { .. } => "missing accounts".to_owned(),
+        Job::Stage { plan } => format!("stage {:?}", plan.services.keys()),
+        Job::Swap { staged, .. } => cut(format!("swap {staged:?}")),
+        Job::Discard { .. } => "discard".to_owned(),
+        Job::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
+        Job::Resolve { run, service } => format!("resolve {} for {run:?}", service.name),
+        Job::Holder { run, .. } => format!("holder for {run:?}"),
+        Job::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
+    }
+}
+
+pub(super) fn brief(done: &Done) -> String {
+    match done {
+        Done::Loaded(result) => format!("loaded: {}", result.is_ok()),
+        Done::Staged(staged) => {
+            let bad = staged.resolved.iter().filter(|(_, it)| it.is_err());
+            let bad: Vec<_> = bad.map(|(name, _)| name).collect();
+            format!("staged; unresolved {bad:?}, broken {:?}", staged.broken)
+        }
+        other => cut(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,232 @@
+//! What a control process takes up from the one before it: the plan, the records of services, the
+//! runs, and what nobody has taken in yet. All of it comes from the keeper.
+
+use std::collections::BTreeMap;
+
+use engine::{Fact, Record, RunId, State};
+use keeper::message::{Hello, Request, Role};
+
+use super::{
+    Control, Purpose, Run,
+    changes::RECORD as CHANGES_RECORD,
+    lifecycle::{Boot, SIGNALS_RECORD},
+};
+
+/// Key under which the keeper remembers the plan that has been applied.
+const PLAN_RECORD: &str = "@plan";
+
+impl Control {
+    /// Takes up what an earlier control process left with the keeper.
+    pub(super) fn take_up(&mut self, hello: &Hello, boot: Boot) {
+        for line in &hello.leftovers {
+            tracing::warn!("stopped a process of an earlier supervisor: {line}");
+        }
+        drop(boot);
+        self.tell(Request::TookOver);
+        let records = hello
+            .records
+            .iter()
+            .filter(|(name, _)| !name.starts_with('@'));
+        let records: Vec<_> = records.collect();
+        if let Some(record) = hello.records.get(SIGNALS_RECORD) {
+            self.lifecycle.signals = record.parse().unwrap_or(1);
+        }
+        let stopping = self.lifecycle.signals > 0;
+        let unfinished = self.take_up_plan(hello);
+        if records.is_empty() && !stopping {
+            self.start_reconfigure(None, true);
+        } else {
+            self.take_up_records(&records);
+            self.take_up_runs(hello);
+            if let Some(record) = hello.records.get(CHANGES_RECORD) {
+                self.changes.restore(record);
+            }
+            match unfinished {
+                _ if stopping => {}
+                Some(plan) => self.with_plan(plan),
+                None => self.start_stage_only(),
+            }
+        }
+        for numbered in hello.facts.clone() {
+            self.unacknowledged = Some(numbered.seq);
+            self.on_keeper_fact(numbered.fact);
+        }
+        // What was asked of the earlier one, and whose outcome nobody has been told.
+        self.resume_changes();
+        self.lifecycle_check();
+    }
+
+    /// What runs is what the earlier one had applied, whatever is on disk. Returns the plan that it
+    /// had put in place but not applied to the end.
+    fn take_up_plan(&mut self, hello: &Hello) -> Option<plan::Plan> {
+        let record = hello.records.get(PLAN_RECORD)?;
+        match serde_json::from_str(record) {
+            Ok(running) if running != self.plan => {
+                let stored = std::mem::replace(&mut self.plan, running);
+                // None at all: the disk was full when it was to be stored.
+                (!stored.services.is_empty()).then_some(stored)
+            }
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!("cannot read which plan ran, takes the stored one: {error}");
+                None
+            }
+        }
+    }
+
+    /// The keeper holds the plan that has been applied, so that it outlives this process even when
+    /// the disk is full. Said after all that rests on the plan: a control process that dies before
+    /// applies it once more.
+    pub(super) fn remember_plan(&mut self) {
+        let record = serde_json::to_string(&self.plan).expect("a plan is plain data");
+        self.tell(Request::Remember {
+            service: PLAN_RECORD.to_owned(),
+            record,
+        });
+    }
+
+    fn take_up_records(&mut self, records: &[(&String, &String)]) {
+        for (name, record) in records {
+            match serde_json::from_str::<Record>(record) {
+                Ok(record) => {
+                    let id = self.names.intern(name);
+                    // The record knows more than the hold on disk: there may be a run.
+                    self.lifecycle.inherited.remove(name.as_str());
+                    self.engine.restore(id, record);
+                }
+                Err(error) => tracing::error!(service = name, "lost its record: {error}"),
+            }
+        }
+        // What is numbered from here on was not lost with anybody.
+        self.lifecycle.first_own_run = Some(self.engine.allocate_run());
+        if self.lifecycle.signals > 0 {
+            // First of all, or the plan would start what is down.
+            self.begin_shutdown();
+        }
+        self.apply_to_engine(&BTreeMap::new());
+    }
+
+    fn take_up_runs(&mut self, hello: &Hello) {
+        for info in &hello.runs {
+            let run = RunId(info.run);
+            let known = self.engine.service_of(run).is_some();
+            let purpose = match (info.role, self.engine.reloaded_by(run)) {
+                (Role::Main, _) => Purpose::Main,
+                (Role::Helper, Some(main)) => Purpose::ReloadCommand(main),
+                (Role::Helper, None) if known => Purpose::Validator,
+                (Role::Helper, None) => {
+                    // An exec probe or a step of a reconfiguration that nobody waits for now.
+                    self.tell(Request::Sweep { run: info.run });
+                    continue;
+                }
+            };
+            let pid = info.exit.is_none().then_some(info.pid);
+            self.runs.insert(
+                run,
+                Run {
+                    service: info.service.clone(),
+                    pid,
+                    purpose,
+                },
+            );
+            for (key, value) in &info.notified {
+                self.on_notified(run, key, value);
+            }
+        }
+        self.take_up_failures(hello);
+        self.give_up_lost_runs(hello);
+    }
+
+    /// A run that never came to be is not among the keeper's runs: only the fact speaks of it.
+    fn take_up_failures(&mut self, hello: &Hello) {
+        for numbered in &hello.facts {
+            let keeper::message::Fact::Failed { run, .. } = numbered.fact else {
+                continue;
+            };
+            let run = RunId(run);
+            let Some(id) = self.engine.service_of(run) else {
+                continue;
+            };
+            let purpose = match self.engine.reloaded_by(run) {
+                Some(main) => Purpose::ReloadCommand(main),
+                None if self.engine.main_run(id) == Some(run) => Purpose::Main,
+                None => Purpose::Validator,
+            };
+            let service = self.names.name(id).unwrap_or_default().to_owned();
+            let run_of_it = Run {
+                service,
+                pid: None,
+                purpose,
+            };
+            self.runs.entry(run).or_insert(run_of_it);
+        }
+    }
+
+    /// Runs that were decided upon but whose spawn never reached the keeper.
+    fn give_up_lost_runs(&mut self, hello: &Hello) {
+        let reason = "the control process was replaced while it started this";
+        let ids: Vec<_> = self.names.ids().values().copied().collect();
+        for id in ids {
+            let Some(view) = self.engine.view(id) else {
+                continue;
+            };
+            let first_own = self.lifecycle.first_own_run;
+            let known = |run: RunId| {
+                if Some(run) >= first_own {
+                    return true;
+                }
+                let in_facts = hello
+                    .facts
+                    .iter()
+                    .any(|it| fact_run(&it.fact) == Some(run.0));
+                in_facts || hello.runs.iter().any(|it| it.run == run.0)
+            };
+            match view.state {
+                State::Spawning {
+                    run,
+                    step: engine::SpawnStep::Validate,
+                } if !known(run) => {
+                    self.fact(Fact::Validated { run, ok: false });
+                }
+                State::Reloading {
+                    run,
+                    helper: Some(helper),
+                    ..
+                } if !known(helper) => {
+                    self.fact(Fact::Validated {
+                        run: helper,
+                        ok: false,
+                    });
+                    self.fact(Fact::Reloaded { run, ok: false });
+                }
+                State::Stopping { run, .. } if !known(run) => {
+                    // A validator that had not been started yet.
+                    self.fact(Fact::Validated { run, ok: false });
+                }
+                _ => {}
+            }
+            if let Some(run) = self.engine.main_run(id)
+                && !known(run)
+            {
+                self.fact(Fact::SpawnFailed {
+                    run,
+                    transient: true,
+                    reason: reason.to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// The run that a keeper's fact is about.
+const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
+    use keeper::message::Fact as Told;
+    match fact {
+        Told::Spawned { run, .. }
+        | Told::Failed { run, .. }
+        | Told::Exited { run, .. }
+        | Told::Swept { run, .. }
+        | Told::Notified { run, .. } => Some(*run),
+        Told::Signalled { .. } => None,
+    }
+}
