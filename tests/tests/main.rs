@@ -2,6 +2,7 @@
 //!
 //! `bNN_…` are behaviours that supervisors have been found wanting in, kept as a numbered list so
 //! that one finds them all: `cargo test -p mattervisor-tests -- --list | grep ::b`.
+#![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod child_attributes;
 mod cli_errors;
