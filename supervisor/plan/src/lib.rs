@@ -1,7 +1,7 @@
 //! Checks: site file, service files, settings, templates and secrets become a [`Plan`], or all
 //! problems at once. Pure but for the [`Host`].
 //!
-//! The way of a [`load`]: `source` reads files into values that know their place; `decl`, `setting`
+//! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`
 //! and `catalog` gather what may be said; `site` and `guard` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `probes`, `policy`, `attributes` and `files` renders each service;

@@ -1,6 +1,6 @@
 //! Problems: what is wrong, where, and what to do about it.
 //!
-//! Owner: everything in this crate reports into a [`Report`]; [`crate::load`] hands out either
+//! Owner: everything in this crate reports into a [`Report`]; [`crate::load()`] hands out either
 //! all of it as [`Problems`] or, when nothing is an error, the rest as remarks of the plan.
 
 use std::{fmt, path::PathBuf};
