@@ -439,7 +439,8 @@ impl Control {
                 ChangeKind::InPlace => (Shift::Keep, "updated in place"),
                 ChangeKind::Reload => (Shift::Reload, "reloads"),
                 ChangeKind::Restart => (Shift::Restart, "restarts"),
-                ChangeKind::Start => (Shift::Keep, "starts"),
+                // One that left with an earlier plan may not be down yet: it runs what was then.
+                ChangeKind::Start => (Shift::Restart, "starts"),
                 ChangeKind::Stop => (Shift::Keep, "stops"),
             };
             notes.push(format!("{name} {verb}: {reasons}"));
@@ -457,6 +458,10 @@ impl Control {
         self.outputs.push_back(super::Output::Access(access));
         // What is being looked up for the old plan is of no use for the new one.
         self.outdated = self.runs.keys().copied().collect();
+        if self.reconfigure.first {
+            // Nothing runs that a plan half-applied could leave behind, but much to be lost.
+            self.remember_plan();
+        }
         self.apply_to_engine(&shifts);
         self.remember_plan();
         if let Some(id) = self.reconfigure.change.take() {

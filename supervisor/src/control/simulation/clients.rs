@@ -56,10 +56,10 @@ impl Clients {
     /// A request as clients make them, names that mean nothing among them.
     pub(super) fn draw(&mut self) -> ActionRequest {
         let action = match self.dice.below(10) {
-            0..3 => Action::Start,
-            3..6 => Action::Stop,
-            6..8 => Action::Restart,
-            8 => Action::Reload,
+            0..2 => Action::Start,
+            2..5 => Action::Stop,
+            5..7 => Action::Restart,
+            7..9 => Action::Reload,
             _ => Action::Signal(self.dice.pick(&["HUP", "TERM", "USR1", "KILL"]).to_owned()),
         };
         let services = match self.dice.below(12) {

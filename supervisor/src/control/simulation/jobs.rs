@@ -125,6 +125,8 @@ impl Jobs {
     pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
         let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
         let fair = self.fair;
+        // What the first plan leaves on no disk is the hardest to live with.
+        let full = if self.disk.stored.is_some() { 10 } else { 30 };
         Some(match self.agenda.pop()? {
             Work::Load => {
                 let odds = if self.disk.stored.is_some() { 10 } else { 1 };
@@ -136,7 +138,7 @@ impl Jobs {
             }
             Work::Accounts => Done::MissingAccounts(self.accounts()),
             Work::Stage(plan) => Done::Staged(self.stage(&plan)),
-            Work::Swap(plan) if luck(&mut self.dice, fair, 10) => {
+            Work::Swap(plan) if luck(&mut self.dice, fair, full) => {
                 drop(plan); // And nothing is in place.
                 Done::Swapped(Err("no space left on device".to_owned()))
             }

@@ -46,6 +46,8 @@ pub(super) struct Simulation {
     /// Control may die after any step.
     pub(super) mortal: bool,
     leaving: bool,
+    /// A control process is being born, and there is nothing that it was not told before.
+    taking_over: bool,
     pub(super) terminated: bool,
     shown: VecDeque<String>,
     shows_all: bool,
@@ -80,6 +82,7 @@ impl Simulation {
             timeouts: 0,
             mortal: true,
             leaving: false,
+            taking_over: false,
             terminated: false,
             shown: VecDeque::new(),
             shows_all: super::number("MATTERVISOR_SEED").is_some(),
@@ -219,6 +222,11 @@ impl Simulation {
                     if let Some(control) = &self.control {
                         checks::judge(control, &self.clients, &request, alone);
                     }
+                    if let Request::Forget { service } = &request
+                        && self.taking_over
+                    {
+                        self.judge_forget(service);
+                    }
                     if let Request::Quit { code } = request {
                         self.leaving = true;
                         self.judge_quit(code);
@@ -292,8 +300,17 @@ impl Simulation {
         };
         self.show(&format!("=== control is born; facts: {:?}", hello.facts));
         let alone = hello.facts.is_empty();
+        self.taking_over = alone;
         self.control = Some(Control::new(self.now(), &hello, plan, boot));
         self.drain(alone);
+        self.taking_over = false;
+    }
+
+    /// A control process that takes over, and to which nothing is told, drops no service.
+    fn judge_forget(&self, service: &str) {
+        let record = &self.keeper.records[service];
+        let removing = record.contains("\"removing\":true");
+        assert!(removing, "{service} is dropped because control has died");
     }
 
     /// The keeper gets a signal.
