@@ -46,3 +46,24 @@ fn simulation_keeps_every_promise() {
         simulate(seed);
     }
 }
+
+/// The control process had forgotten that it was told to stop.
+#[test]
+fn simulation_1_and_6_end_although_control_dies_after_sigterm() {
+    simulate(1);
+    simulate(6);
+}
+
+/// Files of the old plan were taken for those of the new one.
+#[test]
+fn simulation_26_and_92_keep_the_candidates_of_two_plans_apart() {
+    simulate(26);
+    simulate(92);
+}
+
+/// With a full disk at the first start, the death of control stopped every service.
+#[test]
+fn simulation_8_and_40_keep_the_plan_although_the_disk_is_full() {
+    simulate(8);
+    simulate(40);
+}
