@@ -1,6 +1,7 @@
 //! Each mistake has its own message and exit code.
 
-use mattervisor_tests::{World, run, skip};
+use mattervisor_tests::{World, kill, run, skip};
+use nix::sys::signal::Signal;
 
 /// An unknown name is an error with the nearest name, and nothing is done.
 #[test]
@@ -140,7 +141,7 @@ fn the_first_answer_is_the_truth() {
         });
         let mut supervisor = world.spawn_supervisor();
         let answer = early.join().unwrap();
-        let _ = supervisor.kill();
+        kill(supervisor.id().cast_signed(), Signal::SIGTERM);
         let _ = supervisor.wait();
         answer
     });

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use nix::{errno::Errno, libc};
+
 use crate::message::Exit;
 
 /// What the keeper wants of `/proc/PID/stat`.
@@ -50,6 +52,15 @@ pub(crate) fn exit_of_zombie(pid: i32) -> Option<Exit> {
         0 => Exit::Code(status >> 8 & 0xff),
         signal => Exit::Signal(signal),
     })
+}
+
+/// Why [`stat`] has nothing to say: there is no such process, or too many files are open.
+pub(crate) fn why_no_stat(pid: i32) -> Errno {
+    let error = fs::read(format!("/proc/{pid}/stat")).err();
+    let number = error.and_then(|error| error.raw_os_error());
+    number
+        .filter(|number| *number != libc::ENOENT)
+        .map_or(Errno::ESRCH, Errno::from_raw)
 }
 
 /// The process has this pipe as its standard output or error.

@@ -186,7 +186,9 @@ impl Keeper {
             service: spawn.service.clone(),
             role: spawn.role,
             pid: born.pid,
-            start: proc::stat(born.pid).ok_or(Errno::ESRCH)?.start,
+            start: proc::stat(born.pid)
+                .ok_or_else(|| proc::why_no_stat(born.pid))?
+                .start,
             boot_id: self.boot_id.clone(),
             cgroup: group.map(|group| group.dir().to_owned()),
             pipe,

@@ -28,8 +28,10 @@ fn main() -> ExitCode {
         _ => {}
     }
     let tests = [spawn::TESTS, sweep::TESTS, control::TESTS, notify::TESTS].concat();
-    if arguments.iter().any(|one| one == "--list") {
-        for (name, _) in tests {
+    let has = |option: &str| arguments.iter().any(|one| one == option);
+    if has("--list") {
+        // None of them is ignored.
+        for (name, _) in tests.iter().filter(|_| !has("--ignored")) {
             println!("{name}: test");
         }
         return ExitCode::SUCCESS;
@@ -38,18 +40,30 @@ fn main() -> ExitCode {
         .iter()
         .filter(|one| !one.starts_with('-'))
         .collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(*word));
+    let exact = has("--exact");
+    let fits = |name: &str, word: &str| {
+        if exact {
+            name == word
+        } else {
+            name.contains(word)
+        }
+    };
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| fits(name, word));
     let chosen: Vec<Test> = tests.into_iter().filter(|(name, _)| wanted(name)).collect();
     let running: Vec<_> = chosen
         .into_iter()
         .map(|(name, test)| (name, thread::spawn(move || panic::catch_unwind(test))))
         .collect();
-    let mut failed = 0;
+    let (mut failed, count) = (0, running.len());
     for (name, test) in running {
         let passed = matches!(test.join(), Ok(Ok(())));
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += u32::from(!passed);
+        failed += usize::from(!passed);
     }
-    println!("{failed} failed");
+    let verdict = if failed > 0 { "FAILED" } else { "ok" };
+    println!(
+        "test result: {verdict}. {} passed; {failed} failed",
+        count - failed
+    );
     ExitCode::from(u8::from(failed > 0))
 }
