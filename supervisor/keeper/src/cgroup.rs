@@ -1,7 +1,8 @@
-//! Groups in the unified cgroup hierarchy: one for the two processes, one for each service.
+//! Groups in the unified cgroup hierarchy, one for each service.
 //!
 //! They serve to group and to kill, wherever a directory can be made, also on a hybrid hierarchy.
-//! No controller is handed out here. Every failure means: go without.
+//! No controller is handed out here, so keeper and control process may stay where they were
+//! started: to move them costs 10 ms at the start and at the end. Every failure means: go without.
 
 use std::{
     fs, io,
@@ -14,17 +15,14 @@ use std::{
 
 use nix::libc;
 
-/// Name of the group of keeper and control process.
+/// Kept for keeper and control process, should they ever need a group.
 const OWN: &str = "supervisor";
 /// What the groups of helper runs begin with.
 const HELPER: &str = "helper-";
 
-/// `mattervisor-HASH` and where the keeper came from.
+/// `mattervisor-HASH`, below the group that the keeper was started in.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
-    /// Where the keeper was started.
-    home: PathBuf,
-    /// `home/mattervisor-HASH`.
     base: PathBuf,
     /// What stands before `base` in the path that `/proc/PID/cgroup` shows is not under `base`.
     mount: Mount,
@@ -46,7 +44,7 @@ pub(crate) struct Group {
 }
 
 impl Cgroups {
-    /// Makes the daemon's groups and moves this process there. `None`: there is no unified
+    /// Makes the daemon's group. `None`: there is no unified
     /// hierarchy, or no permission; or `MATTERVISOR_NO_CGROUP` is set.
     pub(crate) fn set_up(hash: &str) -> Option<Self> {
         if std::env::var_os("MATTERVISOR_NO_CGROUP").is_some() {
@@ -57,19 +55,9 @@ impl Cgroups {
         let shown = crate::proc::cgroup(i32::try_from(std::process::id()).ok()?)?;
         let name = format!("mattervisor-{hash}");
         let below = Path::new(&shown).strip_prefix(&mount.root).ok()?;
-        let mut home = mount.point.join(below);
-        // Executed anew in place.
-        if home.ends_with(Path::new(&name).join(OWN)) {
-            home = PathBuf::from(home.parent()?.parent()?);
-        }
-        let base = home.join(name);
+        let base = mount.point.join(below).join(name);
         make_dir(&base).ok()?;
-        let own = base.join(OWN);
-        if make_dir(&own).is_ok() {
-            // Where that is not allowed (no delegation), services can still be grouped.
-            let _ = fs::write(own.join("cgroup.procs"), "0");
-        }
-        Some(Self { home, base, mount })
+        Some(Self { base, mount })
     }
 
     /// Makes or finds the group of a service.
@@ -114,13 +102,11 @@ impl Cgroups {
         directories.map(|entry| entry.path()).collect()
     }
 
-    /// Goes home and takes all directories away that are empty.
+    /// Takes all directories away that are empty.
     pub(crate) fn tear_down(&self) {
         for dir in self.existing() {
             let _ = fs::remove_dir(dir);
         }
-        let _ = fs::write(self.home.join("cgroup.procs"), "0");
-        let _ = fs::remove_dir(self.base.join(OWN));
         let _ = fs::remove_dir(&self.base);
     }
 }
