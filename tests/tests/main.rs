@@ -11,6 +11,8 @@ mod dependencies;
 mod documents;
 mod faults;
 mod gitlab_ctl_sins;
+mod https;
+mod init;
 mod keeper_death;
 mod logs;
 mod probes;

@@ -55,6 +55,17 @@ impl Stack {
         }
     }
 
+    /// Serves by HTTPS as localhost; plain HTTP on the other port is redirected.
+    pub(crate) fn over_tls(&self, plain: u16) {
+        let file = self.world.path("etc/mattervisor/mattervisor.toml");
+        let site = std::fs::read_to_string(file).unwrap();
+        let site = site.replace("\"http://127.0.0.1:", "\"https://localhost:");
+        self.world.site(&format!(
+            "{site}mattermost_nginx.redirect_http_to_https = true\n\
+             mattermost_nginx.redirect_http_to_https_port = {plain}\n"
+        ));
+    }
+
     pub(crate) fn start(&mut self) -> &mut Self {
         self.world.start();
         self.world

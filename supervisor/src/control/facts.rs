@@ -172,6 +172,14 @@ impl Control {
         };
         let ok = result.is_ok();
         let detail = result.unwrap_or_else(|reason| reason);
+        if ok
+            && matches!(
+                known.purpose,
+                Purpose::Validator | Purpose::ReloadCommand(_)
+            )
+        {
+            self.last_failures.remove(&known.service);
+        }
         match known.purpose {
             Purpose::Validator => {
                 if !ok {

@@ -3,7 +3,7 @@
 //! [`crate::control::Control`] is sans-IO: it takes one [`Input`], queues [`Output`]s and never
 //! waits. The event loop carries outputs out; a simulation can do so as well.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Ids, Notice, Request};
@@ -57,17 +57,17 @@ pub(crate) enum Job {
     /// Find accounts that the plan names and that do not exist.
     MissingAccounts {
         /// The plan.
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
     },
     /// Make directories and write changed files as candidates beside their places.
     Stage {
         /// The plan.
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
     },
     /// Put candidates in place and store the plan as the last good one.
     Swap {
         /// The plan.
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
         /// What `Stage` wrote.
         staged: Vec<StagedFile>,
     },

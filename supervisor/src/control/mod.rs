@@ -25,13 +25,16 @@ mod status;
 mod take_up;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
 use keeper::message::{Hello, Request};
 use plan::Plan;
 
-use crate::ask::Ask;
+use crate::ask::{ASKS_MAX, Ask};
 
 pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
@@ -45,7 +48,7 @@ const OUTPUTS_KEPT: usize = 64;
 pub(crate) struct Control {
     engine: Engine,
     /// The plan that runs.
-    plan: Plan,
+    plan: Arc<Plan>,
     names: names::Names,
     /// Ids and programs, looked up when the plan was applied.
     resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
@@ -113,7 +116,7 @@ impl Control {
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
         let mut control = Self {
             engine: Engine::new(boot.seed, RunId(hello.next_run)),
-            plan,
+            plan: Arc::new(plan),
             names: names::Names::default(),
             resolved: BTreeMap::new(),
             broken: BTreeMap::new(),
@@ -148,12 +151,20 @@ impl Control {
         self.now = now;
         match input {
             Input::Notice(notice) => self.on_notice(notice),
-            Input::Ask(ask) if self.reconfigure.is_first() => self.early.push(ask),
+            Input::Ask(ask) if self.reconfigure.is_first() => self.keep_for_later(ask),
             Input::Ask(ask) => self.on_ask(ask),
             Input::Done(done) => self.on_done(*done),
             Input::Timeout => self.on_timeout(),
         }
         self.settle();
+    }
+
+    /// There is no plan yet to answer from. One too many is dropped: its client hears that nobody
+    /// answers.
+    fn keep_for_later(&mut self, ask: Ask) {
+        if self.early.len() < ASKS_MAX {
+            self.early.push(ask);
+        }
     }
 
     /// The next thing to do outside; drain it after every [`Self::handle`].

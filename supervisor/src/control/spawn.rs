@@ -27,10 +27,11 @@ impl Control {
             },
         );
         self.status_texts.remove(&id);
-        let broken = service
-            .broken
-            .clone()
-            .or_else(|| self.broken.get(&name).cloned());
+        let broken = service.broken.clone().or_else(|| {
+            self.broken
+                .get(&name)
+                .map(|why| format!("{why}; mend it, then: ctl reconfigure"))
+        });
         if let Some(reason) = broken {
             self.spawn_refused(run, false, reason);
             return;

@@ -98,6 +98,10 @@ impl Control {
         let reason = words::reason(view, self.now.moment);
         match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
+            // A reload that was refused: in the validator's own words.
+            (State::Running { .. }, Some(failure)) if !reason.is_empty() => {
+                format!("{reason}: {failure}")
+            }
             _ => reason,
         }
     }

@@ -1,10 +1,11 @@
 //! What a control process takes up from the one before it: the plan, the records of services, the
 //! runs, and what nobody has taken in yet. All of it comes from the keeper.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use engine::{Fact, Record, RunId, State};
 use keeper::message::{Hello, Request, Role};
+use plan::Plan;
 
 use super::{
     Control, Purpose, Run,
@@ -58,11 +59,11 @@ impl Control {
 
     /// What runs is what the earlier one had applied, whatever is on disk. Returns the plan that it
     /// had put in place but not applied to the end.
-    fn take_up_plan(&mut self, hello: &Hello) -> Option<plan::Plan> {
+    fn take_up_plan(&mut self, hello: &Hello) -> Option<Arc<Plan>> {
         let record = hello.records.get(PLAN_RECORD)?;
-        match serde_json::from_str(record) {
-            Ok(running) if running != self.plan => {
-                let stored = std::mem::replace(&mut self.plan, running);
+        match serde_json::from_str::<Plan>(record) {
+            Ok(running) if running != *self.plan => {
+                let stored = std::mem::replace(&mut self.plan, Arc::new(running));
                 // None at all: the disk was full when it was to be stored.
                 (!stored.services.is_empty()).then_some(stored)
             }
@@ -78,7 +79,7 @@ impl Control {
     /// the disk is full. Said after all that rests on the plan: a control process that dies before
     /// applies it once more.
     pub(super) fn remember_plan(&mut self) {
-        let record = serde_json::to_string(&self.plan).expect("a plan is plain data");
+        let record = serde_json::to_string(&*self.plan).expect("a plan is plain data");
         self.tell(Request::Remember {
             service: PLAN_RECORD.to_owned(),
             record,

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::Arc,
 };
 
 use engine::{Hold, ProbeKind, RunId};
@@ -45,8 +46,8 @@ pub(super) struct Jobs {
 pub(super) enum Work {
     Load,
     Accounts,
-    Stage(Box<Plan>),
-    Swap(Box<Plan>),
+    Stage(Arc<Plan>),
+    Swap(Arc<Plan>),
     Store(Holds),
     Resolve(RunId, Box<plan::Service>),
     Holder(RunId),
@@ -143,7 +144,7 @@ impl Jobs {
                 Done::Swapped(Err("no space left on device".to_owned()))
             }
             Work::Swap(plan) => {
-                self.swap(*plan);
+                self.swap(Plan::clone(&plan));
                 Done::Swapped(Ok(()))
             }
             Work::Store(_) if luck(&mut self.dice, fair, 10) => {
@@ -231,7 +232,7 @@ impl Jobs {
         let left: Vec<Work> = self.agenda.drain().collect();
         for work in left {
             match work {
-                Work::Swap(plan) if self.dice.percent(50) => self.swap(*plan),
+                Work::Swap(plan) if self.dice.percent(50) => self.swap(Plan::clone(&plan)),
                 Work::Store(holds) if self.dice.percent(50) => self.store(holds),
                 _ => {}
             }

@@ -5,15 +5,20 @@
 //! everything as it was. At the daemon's start the same steps bring up the first plan; there a
 //! configuration that does not check is refused aloud and the last good plan runs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use api::{ErrorKind, ErrorReply};
 use engine::{RunId, Shift};
-use keeper::message::{Request, Role};
+use keeper::message::Request;
 use plan::{ChangeKind, Plan};
 
+mod steps;
+
 use super::{
-    Control, Job, Purpose, Run,
+    Control, Job,
     changes::Kind,
     input::{AccountCommand, Done, Staged, StagedFile},
 };
@@ -46,22 +51,22 @@ enum Stage {
     Loading,
     /// Missing accounts are being made, one command after the other.
     Accounts {
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
         left: VecDeque<AccountCommand>,
         run: Option<RunId>,
     },
     /// Directories and candidates are being written.
-    Staging { plan: Box<Plan> },
+    Staging { plan: Arc<Plan> },
     /// Candidates are being checked, one after the other.
     Checking {
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
         staged: Box<Staged>,
         left: VecDeque<StagedFile>,
         run: Option<RunId>,
     },
     /// Candidates are being put in place.
     Swapping {
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
         staged: Box<Staged>,
     },
     /// Only ids and programs are being looked up, for a control process that took over.
@@ -132,7 +137,7 @@ impl Control {
     pub(super) fn start_stage_only(&mut self) {
         self.reconfigure.stage = Stage::Resolving;
         self.job(Job::Stage {
-            plan: Box::new(self.plan.clone()),
+            plan: Arc::clone(&self.plan),
         });
     }
 
@@ -172,17 +177,17 @@ impl Control {
         match result {
             Ok(plan) => {
                 self.lifecycle.set_refused(None);
-                self.with_plan(plan);
+                self.with_plan(Arc::new(plan));
             }
             Err(problems) => self.on_refused_plan(&problems),
         }
     }
 
-    pub(super) fn with_plan(&mut self, plan: Plan) {
+    pub(super) fn with_plan(&mut self, plan: Arc<Plan>) {
         for remark in &plan.remarks {
             tracing::warn!("{remark}");
         }
-        let plan = Box::new(plan);
+
         self.job(Job::MissingAccounts { plan: plan.clone() });
         self.reconfigure.stage = Stage::Accounts {
             plan,
@@ -212,7 +217,7 @@ impl Control {
             };
             tracing::error!("the last good configuration runs instead");
             self.lifecycle.set_refused(Some(REFUSED.to_owned()));
-            self.with_plan(plan);
+            self.with_plan(Arc::new(plan));
             return;
         }
         self.give_up(
@@ -264,77 +269,6 @@ impl Control {
         self.next_account();
     }
 
-    fn next_account(&mut self) {
-        let Stage::Accounts { plan, left, run } = &mut self.reconfigure.stage else {
-            return;
-        };
-        let Some(command) = left.pop_front() else {
-            let plan = plan.clone();
-            self.job(Job::Stage { plan: plan.clone() });
-            self.reconfigure.stage = Stage::Staging { plan };
-            return;
-        };
-        let number = self.engine.allocate_run();
-        *run = Some(number);
-        tracing::info!(
-            service = command.service,
-            "creating an account: {}",
-            command.argv.join(" ")
-        );
-        self.start_step(number, &command.service, command.argv);
-    }
-
-    /// Runs one command of a reconfiguration, as the supervisor itself.
-    fn start_step(&mut self, number: RunId, service: &str, argv: Vec<String>) {
-        let path = ("PATH".to_owned(), super::jobs::PATH.to_owned());
-        let spawn = keeper::message::Spawn {
-            run: number.0,
-            service: service.to_owned(),
-            role: Role::Helper,
-            argv,
-            env: [path].into(),
-            cwd: "/".into(),
-            ids: None,
-            umask: 0o022,
-            rlimits: BTreeMap::new(),
-            nice: None,
-            oom_score_adj: None,
-            no_new_privs: false,
-            capabilities: None,
-            notify: false,
-            stop_signal: 15,
-            stop_timeout_ms: 1000,
-            timeout_ms: Some(60_000),
-        };
-        let run = Run {
-            service: service.to_owned(),
-            pid: None,
-            purpose: Purpose::Reconfigure,
-        };
-        self.runs.insert(number, run);
-        self.tell(Request::Spawn(Box::new(spawn)));
-    }
-
-    pub(super) fn reconfigure_step_ended(&mut self, number: RunId, ok: bool, detail: &str) {
-        match &mut self.reconfigure.stage {
-            Stage::Accounts { run, .. } if *run == Some(number) => {
-                if !ok {
-                    // What needs the account fails with that reason; the rest goes on.
-                    tracing::error!("cannot create an account: {detail}");
-                }
-                self.next_account();
-            }
-            Stage::Checking { run, .. } if *run == Some(number) => {
-                if ok {
-                    self.next_check();
-                } else {
-                    self.on_bad_candidate(detail);
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn on_staged(&mut self, mut staged: Staged) {
         match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Resolving => {
@@ -374,49 +308,6 @@ impl Control {
         }
     }
 
-    fn next_check(&mut self) {
-        let Stage::Checking { left, run, .. } = &mut self.reconfigure.stage else {
-            return;
-        };
-        if let Some(file) = left.pop_front() {
-            let number = self.engine.allocate_run();
-            *run = Some(number);
-            let mut argv = file.validate;
-            match super::jobs::look_up_program(&argv[0], super::jobs::PATH) {
-                Ok(program) => argv[0] = program,
-                Err(why) => {
-                    self.on_bad_candidate(&why);
-                    return;
-                }
-            }
-            self.start_step(number, &file.service, argv);
-            return;
-        }
-        let Stage::Checking { plan, staged, .. } = std::mem::take(&mut self.reconfigure.stage)
-        else {
-            return;
-        };
-        self.job(Job::Swap {
-            plan: plan.clone(),
-            staged: staged.files.clone(),
-        });
-        self.reconfigure.stage = Stage::Swapping { plan, staged };
-    }
-
-    fn on_bad_candidate(&mut self, detail: &str) {
-        let Stage::Checking { staged, .. } = std::mem::take(&mut self.reconfigure.stage) else {
-            return;
-        };
-        self.job(Job::Discard {
-            staged: staged.files,
-        });
-        let message = format!("a rendered file does not check:\n{detail}");
-        self.give_up(
-            message,
-            Some("nothing has changed; the old file is still in place"),
-        );
-    }
-
     fn on_swapped(&mut self, result: Result<(), String>) {
         let Stage::Swapping { plan, staged } = std::mem::take(&mut self.reconfigure.stage) else {
             return;
@@ -451,7 +342,7 @@ impl Control {
             notes.push("nothing has changed".to_owned());
         }
         let targets = self.targets(&targets);
-        self.plan = *plan;
+        self.plan = plan;
         self.resolved = staged.resolved;
         self.broken = staged.broken;
         let access = self.plan.control.clone();

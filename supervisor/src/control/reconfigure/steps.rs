@@ -1,0 +1,131 @@
+//! The steps of a reconfiguration that are commands: accounts to be made, candidates to be checked.
+//! One after the other, each a run of the keeper's.
+
+use std::collections::BTreeMap;
+
+use engine::RunId;
+use keeper::message::{Request, Role};
+
+use super::Stage;
+use crate::control::{Control, Job, Purpose, Run, jobs};
+
+impl Control {
+    pub(super) fn next_account(&mut self) {
+        let Stage::Accounts { plan, left, run } = &mut self.reconfigure.stage else {
+            return;
+        };
+        let Some(command) = left.pop_front() else {
+            let plan = plan.clone();
+            self.job(Job::Stage { plan: plan.clone() });
+            self.reconfigure.stage = Stage::Staging { plan };
+            return;
+        };
+        let number = self.engine.allocate_run();
+        *run = Some(number);
+        tracing::info!(
+            service = command.service,
+            "creating an account: {}",
+            command.argv.join(" ")
+        );
+        self.start_step(number, &command.service, command.argv);
+    }
+
+    /// Runs one command of a reconfiguration, as the supervisor itself.
+    fn start_step(&mut self, number: RunId, service: &str, argv: Vec<String>) {
+        let path = ("PATH".to_owned(), jobs::PATH.to_owned());
+        let spawn = keeper::message::Spawn {
+            run: number.0,
+            service: service.to_owned(),
+            role: Role::Helper,
+            argv,
+            env: [path].into(),
+            cwd: "/".into(),
+            ids: None,
+            umask: 0o022,
+            rlimits: BTreeMap::new(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privs: false,
+            capabilities: None,
+            notify: false,
+            stop_signal: 15,
+            stop_timeout_ms: 1000,
+            timeout_ms: Some(60_000),
+        };
+        let run = Run {
+            service: service.to_owned(),
+            pid: None,
+            purpose: Purpose::Reconfigure,
+        };
+        self.runs.insert(number, run);
+        self.tell(Request::Spawn(Box::new(spawn)));
+    }
+
+    pub(in crate::control) fn reconfigure_step_ended(
+        &mut self,
+        number: RunId,
+        ok: bool,
+        detail: &str,
+    ) {
+        match &mut self.reconfigure.stage {
+            Stage::Accounts { run, .. } if *run == Some(number) => {
+                if !ok {
+                    // What needs the account fails with that reason; the rest goes on.
+                    tracing::error!("cannot create an account: {detail}");
+                }
+                self.next_account();
+            }
+            Stage::Checking { run, .. } if *run == Some(number) => {
+                if ok {
+                    self.next_check();
+                } else {
+                    self.on_bad_candidate(detail);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn next_check(&mut self) {
+        let Stage::Checking { left, run, .. } = &mut self.reconfigure.stage else {
+            return;
+        };
+        if let Some(file) = left.pop_front() {
+            let number = self.engine.allocate_run();
+            *run = Some(number);
+            let mut argv = file.validate;
+            match jobs::look_up_program(&argv[0], jobs::PATH) {
+                Ok(program) => argv[0] = program,
+                Err(why) => {
+                    self.on_bad_candidate(&why);
+                    return;
+                }
+            }
+            self.start_step(number, &file.service, argv);
+            return;
+        }
+        let Stage::Checking { plan, staged, .. } = std::mem::take(&mut self.reconfigure.stage)
+        else {
+            return;
+        };
+        self.job(Job::Swap {
+            plan: plan.clone(),
+            staged: staged.files.clone(),
+        });
+        self.reconfigure.stage = Stage::Swapping { plan, staged };
+    }
+
+    fn on_bad_candidate(&mut self, detail: &str) {
+        let Stage::Checking { staged, .. } = std::mem::take(&mut self.reconfigure.stage) else {
+            return;
+        };
+        self.job(Job::Discard {
+            staged: staged.files,
+        });
+        let message = format!("a rendered file does not check:\n{detail}");
+        self.give_up(
+            message,
+            Some("nothing has changed; the old file is still in place"),
+        );
+    }
+}

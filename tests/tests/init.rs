@@ -1,0 +1,78 @@
+//! What the machine's init is told, by `sd_notify`.
+
+use std::time::Duration;
+
+use mattervisor_tests::{World, eventually, kill, within};
+use nix::sys::signal::Signal;
+
+/// Everything that was told, line by line, until one line fits.
+fn told(world: &World, what: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    eventually(what, || {
+        let messages = world.init_messages();
+        lines.extend(
+            messages
+                .iter()
+                .flat_map(|message| message.lines().map(str::to_owned)),
+        );
+        lines.iter().any(|line| wanted(line)).then_some(())
+    });
+    lines
+}
+
+/// READY=1 comes once, after the last service has settled; until then the init gives more time.
+#[test]
+fn ready_comes_when_all_have_settled_and_time_is_asked_for_until_then() {
+    let mut world = World::new();
+    let gate = world.file("gate");
+    let verbs = [&format!("wait-file={gate}"), "notify=READY=1", "sleep"];
+    world.child("slow", &verbs, "[ready]\nnotify = true\ntimeout = \"1m\"");
+    world.child("failing", &["exit=1"], "");
+    world.start();
+    let before = told(&world, "more time is asked for", |line| {
+        line.starts_with("EXTEND_TIMEOUT_USEC=")
+    });
+    assert!(!before.iter().any(|line| line == "READY=1"), "{before:?}");
+    let status = told(&world, "who is not ready", |line| {
+        line.starts_with("STATUS=") && line.contains("slow")
+    });
+    assert!(!status.iter().any(|line| line == "READY=1"), "{status:?}");
+    std::fs::write(&gate, "").unwrap();
+    told(&world, "ready", |line| line == "READY=1");
+}
+
+/// A reload is RELOADING=1, then READY=1; the end is STOPPING=1.
+#[test]
+fn reloading_and_stopping_are_told() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    world.signal(Signal::SIGHUP);
+    let lines = told(&world, "a reload", |line| line == "RELOADING=1");
+    if !lines.iter().any(|line| line == "READY=1") {
+        told(&world, "the end of the reload", |line| line == "READY=1");
+    }
+    assert_eq!(world.stop(), 0);
+    told(&world, "the end", |line| line == "STOPPING=1");
+}
+
+/// The keeper keeps the watchdog quiet as long as the control process gives signs of life; one that
+/// gives none is killed and replaced, and no service notices.
+#[test]
+fn a_control_process_that_hangs_is_replaced() {
+    let mut world = World::new();
+    world.env("WATCHDOG_USEC", "400000");
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    told(&world, "a sign of life", |line| line == "WATCHDOG=1");
+    let (service, control) = (world.status().services[0].pid, world.control_pid());
+    kill(control, Signal::SIGSTOP);
+    let replaced = within(Duration::from_secs(30), || {
+        let now = world.ctl(&["status", "--format", "json"]);
+        let answered = now.code == 0 && !now.stdout.contains(&format!("\"pid\":{control},"));
+        answered.then_some(())
+    });
+    assert!(replaced.is_some(), "{}", world.supervisor_log());
+    assert_ne!(world.control_pid(), control);
+    assert_eq!(world.status().services[0].pid, service);
+}
