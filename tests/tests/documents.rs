@@ -3,9 +3,13 @@
 //! Numbers, times and durations differ from machine to machine and count as alike; so do runs of
 //! blanks, which depend on them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
-use mattervisor_tests::{need, nginx, postgres};
+use mattervisor_tests::{World, need, nginx, postgres};
 
 use crate::stack::Stack;
 
@@ -116,6 +120,51 @@ fn every_console_block_is_true() {
         }
     }
     assert!(count > 0, "no document has a console block");
+}
+
+/// The TOML blocks of a document, each with the number of its first line.
+fn toml_blocks(text: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut block = None;
+    for (index, line) in text.lines().enumerate() {
+        match (&mut block, line) {
+            (None, "```toml") => block = Some((index + 2, String::new())),
+            (Some(_), "```") => blocks.extend(block.take()),
+            (Some((_, block)), line) => block.extend([line, "\n"]),
+            (None, _) => {}
+        }
+    }
+    blocks
+}
+
+/// What the documents tell people to write is accepted: as the site file, or as the file that the
+/// block's first line names.
+#[test]
+fn every_toml_block_checks() {
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
+    let mut count = 0;
+    for document in documents() {
+        for (line, block) in toml_blocks(&std::fs::read_to_string(&document).unwrap()) {
+            let mut world = World::new();
+            world.use_catalog(&catalog);
+            let first = block.lines().next().unwrap_or_default();
+            let own = first.strip_prefix("# /etc/mattervisor/services.d/");
+            match own.and_then(|file| file.strip_suffix(".toml")) {
+                Some(name) => world.service(name, &block),
+                None => world.site(&block),
+            };
+            let said = world.ctl(&["check-config"]);
+            assert_eq!(
+                said.code,
+                0,
+                "{}:{line}: {}",
+                document.display(),
+                said.both()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 0, "no document has a TOML block");
 }
 
 #[test]
