@@ -153,6 +153,11 @@ fn every_toml_block_checks() {
                 Some(name) => world.service(name, &block),
                 None => world.site(&block),
             };
+            let site = world.path("etc/mattervisor/mattervisor.toml");
+            if site.exists() {
+                // Some hold a secret.
+                std::fs::set_permissions(&site, Permissions::from_mode(0o600)).unwrap();
+            }
             let said = world.ctl(&["check-config"]);
             assert_eq!(
                 said.code,
