@@ -255,9 +255,12 @@ impl Service {
     /// A run is over that nobody asked to end: what its policy says.
     pub(crate) fn after_death(&mut self, w: &mut World<'_>, cause: StopCause, exit: Option<Exit>) {
         let success = exit.is_some_and(|exit| self.is_success(exit));
+        if cause == StopCause::Exited && exit.is_some() {
+            // Its exit is the reason, not what a probe had said of it before.
+            self.rec.detail.clear();
+        }
         if self.spec.kind == Kind::Oneshot && success && cause == StopCause::Exited {
             self.rec.early = 0;
-            self.rec.detail.clear();
             self.rec.state = State::Completed;
             return;
         }

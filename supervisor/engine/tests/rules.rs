@@ -636,6 +636,24 @@ fn liveness_restarts_also_when_the_policy_is_on_failure_and_it_ends_well() {
     assert_eq!(rig.name(0), "spawning");
 }
 
+/// What its probe had said of it before would hide why it died.
+#[test]
+fn the_reason_of_a_death_while_starting_is_the_exit() {
+    let mut rig = Rig::with(&[Spec {
+        ready: Ready::Probe(probe(1)),
+        ..daemon()
+    }]);
+    for _ in 0..2 {
+        rig.spawned(0);
+        rig.pass(10);
+        rig.probed(0, ProbeKind::Ready, false);
+        assert_eq!(rig.engine.view(id(0)).unwrap().detail, "no");
+        rig.exit(0, Exit::Code(1));
+    }
+    assert_eq!(rig.name(0), "backoff");
+    assert_eq!(rig.engine.view(id(0)).unwrap().detail, "");
+}
+
 #[test]
 fn health_is_shown_and_restarts_nothing() {
     let mut rig = Rig::up(&[live()]);
