@@ -184,11 +184,15 @@ impl Control {
             } else {
                 format!(": {}", event.detail)
             };
-            format!("{} {what}{by}{detail}", event.at)
+            (event.at.clone(), format!("{what}{by}{detail}"))
         };
+        // A state is also told when only its readiness or pid has changed; here that says nothing.
+        let mut lines: Vec<_> = history.iter().map(line).collect();
+        lines.dedup_by(|later, earlier| later.1 == earlier.1);
+        let history = lines.into_iter().map(|(at, what)| format!("{at} {what}"));
         WhyStep {
             sentence: sentence(&status),
-            history: history.iter().map(line).collect(),
+            history: history.collect(),
             service: status,
             log: Vec::new(),
         }
@@ -249,19 +253,15 @@ fn unix_of(now: Now, moment: engine::Moment) -> u64 {
     now.unix_ms.saturating_sub(now.moment.since(moment))
 }
 
-/// One sentence on a service: what it is, since when, because of what.
+/// One sentence on a service: what it is, since when, because of what. Its last exit is told apart.
 fn sentence(status: &ServiceStatus) -> String {
-    let since = status
-        .uptime_seconds
-        .map(|it| format!(" for {}", words::duration(it * 1000)));
+    let since = words::since(&status.state, status.uptime_seconds);
     let reason = status.reason.as_ref().map(|reason| format!(": {reason}"));
-    let restarts =
-        (status.restarts > 0).then(|| format!("; {} automatic restarts", status.restarts));
-    let last = status.last_exit.as_ref();
-    let last = last.map(|it| format!("; its last run ended with {} at {}", it.reason, it.at));
-    let rest: String = [since, reason, restarts, last]
-        .into_iter()
-        .flatten()
-        .collect();
-    format!("{} is {}{rest}", status.name, status.state)
+    let restarts = match status.restarts {
+        0 => None,
+        1 => Some("; restarted automatically once".to_owned()),
+        many => Some(format!("; restarted automatically {many} times")),
+    };
+    let rest: String = [reason, restarts].into_iter().flatten().collect();
+    format!("{} {since}{rest}", status.name)
 }

@@ -88,15 +88,9 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             };
             format!("degraded: {detail}")
         }
-        State::Starting { ready_by, .. } => ready_by.map_or_else(
-            || "not ready yet".to_owned(),
-            |by| {
-                format!(
-                    "not ready yet; patience ends in {}",
-                    duration(by.since(now))
-                )
-            },
-        ),
+        State::Starting { ready_by, .. } => {
+            not_ready(&view.detail, ready_by.map(|by| by.since(now)))
+        }
         State::Stopping {
             phase: engine::StopPhase::Killed,
             ..
@@ -110,9 +104,51 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
     }
 }
 
+/// What a starting service is waited for: what its probe last said, and for how long still.
+fn not_ready(detail: &str, left_ms: Option<u64>) -> String {
+    let why = match detail {
+        "" => String::new(),
+        detail => format!(": {detail}"),
+    };
+    let left = left_ms.map_or_else(String::new, |ms| {
+        format!("; patience ends in {}", duration(ms))
+    });
+    format!("not ready yet{why}{left}")
+}
+
+/// What a service is and since when: `has been running for 3s`, `completed 3s ago`.
+pub(super) fn since(state: &str, seconds: Option<u64>) -> String {
+    let span = seconds.map(|seconds| duration(seconds * 1000));
+    match (state, span) {
+        ("completed" | "failed", Some(span)) => format!("{state} {span} ago"),
+        ("completed" | "failed", None) => state.to_owned(),
+        ("backoff", None) => "is in backoff".to_owned(),
+        ("backoff", Some(span)) => format!("has been in backoff for {span}"),
+        (_, None) => format!("is {state}"),
+        (_, Some(span)) => format!("has been {state} for {span}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_ready_says_what_its_probe_said() {
+        assert_eq!(not_ready("", None), "not ready yet");
+        assert_eq!(
+            not_ready("cannot execute /bin/no", Some(65_000)),
+            "not ready yet: cannot execute /bin/no; patience ends in 1m 5s"
+        );
+    }
+
+    #[test]
+    fn since_when_reads_well() {
+        assert_eq!(since("running", Some(3)), "has been running for 3s");
+        assert_eq!(since("backoff", Some(3)), "has been in backoff for 3s");
+        assert_eq!(since("failed", Some(65)), "failed 1m 5s ago");
+        assert_eq!(since("disabled", None), "is disabled");
+    }
 
     #[test]
     fn durations_read_well() {
