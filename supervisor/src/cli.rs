@@ -4,6 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+/// An empty variable counts as none, as for ctl; clap's own `env` would refuse it.
+const ROOT_HELP: &str = "Directory that stands before etc/mattervisor, var/lib/mattervisor, \
+    var/log/mattervisor and run/mattervisor [env: MATTERVISOR_ROOT] [default: /]";
+
+const CATALOG_HELP: &str = "Directory of the shipped service files [env: MATTERVISOR_CATALOG] \
+    [default: /usr/share/mattervisor/services.d]";
+
 /// Runs the services of a Mattermost server and keeps them up.
 ///
 /// Without a command it stays in the foreground and runs everything until SIGTERM or SIGINT.
@@ -11,17 +18,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "supervisor", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Directory that stands before etc/mattervisor, var/lib/mattervisor, var/log/mattervisor and run/mattervisor
-    #[arg(
-        long,
-        global = true,
-        env = "MATTERVISOR_ROOT",
-        default_value = "/",
-        value_name = "DIR"
-    )]
-    pub(crate) root: PathBuf,
+    /// Directory that stands before etc/mattervisor and the others
+    #[arg(long, global = true, value_name = "DIR", help = ROOT_HELP)]
+    pub(crate) root: Option<PathBuf>,
     /// Directory of the shipped service files
-    #[arg(long, global = true, env = "MATTERVISOR_CATALOG", value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help = CATALOG_HELP)]
     pub(crate) catalog: Option<PathBuf>,
     /// How the daemon writes its own log, to stderr
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]

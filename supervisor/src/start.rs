@@ -114,11 +114,22 @@ fn options(cli: &Cli) -> Result<Options, String> {
     let absolute = |path: &Path| -> Result<PathBuf, String> {
         std::path::absolute(path).map_err(|error| format!("cannot use {}: {error}", path.display()))
     };
-    let catalog = cli.catalog.as_deref().map(absolute).transpose()?;
+    let root = cli.root.clone().or_else(|| environment("MATTERVISOR_ROOT"));
+    let catalog = cli
+        .catalog
+        .clone()
+        .or_else(|| environment("MATTERVISOR_CATALOG"));
     Ok(Options {
-        root: absolute(&cli.root)?,
-        catalog,
+        root: absolute(&root.unwrap_or_else(|| PathBuf::from("/")))?,
+        catalog: catalog.as_deref().map(absolute).transpose()?,
     })
+}
+
+/// An empty variable is as good as none.
+fn environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 fn fail(why: &str) -> ExitCode {
