@@ -119,11 +119,13 @@ fn world(host: &dyn Host, options: &Options, paths: &Paths, report: &mut Report)
                 .error(&at, "", "there is no catalogue here")
                 .hint("--catalog names the directory with the service files");
         } else {
-            report.warning(
-                &at,
-                "",
-                "there is no catalogue here: only your own services run",
-            );
+            report
+                .warning(
+                    &at,
+                    "",
+                    "there is no catalogue here: only your own services run",
+                )
+                .hint("--catalog or MATTERVISOR_CATALOG names the directory of the shipped service files");
         }
     }
     let mut all = shipped.unwrap_or_default();
