@@ -31,7 +31,6 @@ const CATALOG_HELP: &str = "Catalogue of services, for check-config [env: MATTER
 #[derive(Debug, Parser)]
 #[command(name = "ctl", version, after_help = AFTER_HELP)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn help_is_a_word_too() {
+        let (text, code) = stopped("ctl help");
+        assert_eq!(code, 0);
+        assert!(text.contains("Exit codes:"), "{text}");
+        let (text, code) = stopped("ctl help restart");
+        assert_eq!(code, 0);
+        assert!(text.contains("Usage: ctl restart"), "{text}");
+    }
+
+    #[test]
     fn a_bad_duration_is_refused() {
         let (text, code) = stopped("ctl --timeout soon status");
         assert_eq!(code, 2);

@@ -17,7 +17,10 @@ pub(crate) async fn run(
     services: Vec<String>,
 ) -> Result<u8, Error> {
     let up = action != Action::Stop;
-    let signal = matches!(action, Action::Signal(_));
+    let signal = match &action {
+        Action::Signal(name) => Some(name.clone()),
+        _ => None,
+    };
     let request = ActionRequest {
         id: change::new_id(),
         action,
@@ -41,9 +44,12 @@ pub(crate) async fn run(
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
         // `sv` says nothing about signals.
-        Format::Runit if signal => String::new(),
+        Format::Runit if signal.is_some() => String::new(),
         Format::Runit => runit::results(&outcome.results, up),
-        Format::Table => table::results(&outcome.results, up && !signal),
+        Format::Table => match signal {
+            Some(name) => table::signalled(&outcome.results, &name),
+            None => table::results(&outcome.results, up),
+        },
     };
     finish(context, &outcome, &text)
 }
@@ -157,7 +163,7 @@ mod tests {
         let ran = fake.ctl("usr1 nginx");
         assert_eq!(
             (ran.code, ran.out.as_str()),
-            (0, "mattermost: running (pid 123)\n")
+            (0, "mattermost: SIGUSR1 sent to pid 123\n")
         );
         assert_eq!(
             request(&fake.requests()[0]).action,

@@ -108,7 +108,7 @@ fn write_problem(text: &mut String, problem: &Problem) {
     }
     let _ = writeln!(text, " {}", shown(&problem.message));
     if let Some(hint) = &problem.hint {
-        let _ = writeln!(text, "    {}", shown(hint));
+        let _ = writeln!(text, "  hint: {}", shown(hint));
     }
 }
 
@@ -164,7 +164,11 @@ mod tests {
             "{}",
             ran.out
         );
-        assert!(ran.out.contains("\n    "), "{}", ran.out);
+        assert!(
+            ran.out.contains("\n  hint: did you mean `port`?\n"),
+            "{}",
+            ran.out
+        );
         assert!(
             ran.out.ends_with("the configuration has 2 errors\n"),
             "{}",

@@ -12,7 +12,7 @@ use super::Context;
 use crate::{
     cli::Format,
     client::escaped,
-    error::Error,
+    error::{Error, Kind},
     failure::Failure,
     names::is_pattern,
     render::{DIM, PLAIN, YELLOW, json, shown},
@@ -49,7 +49,8 @@ pub(crate) async fn run(
     let names = escaped(&names.join(","));
     let mut path = format!("/v1/logs?services={names}&lines={lines}&follow={follow}");
     loop {
-        match stream(context, &path, &mut printer).await? {
+        let ended = stream(context, &path, &mut printer).await;
+        match ended.map_err(|error| with_place(context, error))? {
             None if !follow => return Ok(0),
             Some(failure) if !follow => return Err(context.client.explain(failure)),
             _ => {}
@@ -60,6 +61,15 @@ pub(crate) async fn run(
         path = format!("/v1/logs?services={names}&lines={AGAIN_LINES}&follow=true");
         super::wait::reachable(context).await?;
     }
+}
+
+/// Logs can be read without a supervisor too; says where they are.
+fn with_place(context: &Context, error: Error) -> Error {
+    if error.kind != Kind::Unreachable {
+        return error;
+    }
+    let dir = context.root.join("var/log/mattervisor");
+    error.hint(format!("the files are {}/SERVICE/current", dir.display()))
 }
 
 /// Until the stream ends, or breaks.
@@ -136,7 +146,7 @@ impl Printer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Answer, Fake, ctl_unread};
+    use crate::testing::{Answer, Fake, ctl, ctl_unread};
 
     fn line(service: &str, second: u32, text: &str) -> LogLine {
         LogLine {
@@ -160,6 +170,14 @@ mod tests {
             fake.requests(),
             ["GET /v1/logs?services=nginx&lines=5&follow=false HTTP/1.1"]
         );
+    }
+
+    #[test]
+    fn without_a_supervisor_it_says_where_the_files_are() {
+        let ran = ctl("ctl --root /nonexistent logs nginx");
+        assert_eq!(ran.code, 5);
+        let place = "/nonexistent/var/log/mattervisor/SERVICE/current";
+        assert!(ran.err.contains(place), "{}", ran.err);
     }
 
     #[test]

@@ -216,6 +216,20 @@ pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
     text
 }
 
+/// The last word on a signal, one line a service that has got it; how it took it, status shows.
+pub(crate) fn signalled(results: &[ActionResult], signal: &str) -> String {
+    let mut text = String::new();
+    for result in results
+        .iter()
+        .filter(|result| result.verdict != Verdict::Failed)
+    {
+        let pid = result.pid.map(|pid| format!(" to pid {pid}"));
+        let line = format!("SIG{signal} sent{}", pid.unwrap_or_default());
+        let _ = writeln!(text, "{}: {}", shown(&result.service), styled(GREEN, &line));
+    }
+    text
+}
+
 /// The last word on those that have.
 pub(crate) fn failures(results: &[ActionResult]) -> Vec<String> {
     let failed = results
@@ -234,7 +248,13 @@ fn result_line(result: &ActionResult, up: bool) -> String {
         "" => String::new(),
         detail => format!("; {}", shown(detail)),
     };
-    let state = &result.state;
+    // What the detail says already is not said twice: `stopped by root at …`, `waiting on nginx`.
+    let again = result.detail.starts_with(&format!("{} ", result.state));
+    let (state, detail) = if again {
+        (shown(&result.detail).into_owned(), String::new())
+    } else {
+        (result.state.clone(), detail)
+    };
     let ready = if up && state == "running" {
         ", ready"
     } else {
@@ -250,6 +270,7 @@ fn result_line(result: &ActionResult, up: bool) -> String {
             let what = match (state.as_str(), result.detail.as_str()) {
                 ("failed", "") => "failed".to_owned(),
                 ("failed", detail) => format!("failed: {}", shown(detail)),
+                _ if again => format!("failed: {state}{pid}"),
                 _ => format!("failed: {state}{pid}{detail}"),
             };
             (RED, format!("{what}; see: ctl why {name}"))
@@ -351,6 +372,20 @@ mod tests {
         assert_eq!(colour("degraded"), YELLOW);
         assert_eq!(colour("broken"), RED);
         assert_eq!(colour("redis"), DIM);
+    }
+
+    #[test]
+    fn a_detail_that_begins_with_the_state_stands_alone() {
+        let mut held = result("postgresql", Verdict::Done, "stopped", None);
+        held.detail = "stopped by root at 10:00".into();
+        let mut waits = result("mattermost", Verdict::Failed, "waiting", None);
+        waits.detail = "waiting on postgresql (backoff)".into();
+        let results = &[held, waits];
+        let text = super::results(results, false) + &failures(results).join("\n");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        postgresql: stopped by root at 10:00
+        mattermost: failed: waiting on postgresql (backoff); see: ctl why mattermost
+        ");
     }
 
     #[test]
