@@ -225,10 +225,10 @@ impl Keeper {
         self.notice(&Notice::Opened { service }, fds);
     }
 
-    /// Sends something that is not kept.
+    /// Says something that is not kept; it is sent at the end of the turn.
     pub(crate) fn notice(&mut self, notice: &Notice, fds: Vec<OwnedFd>) {
         if let Some(link) = &mut self.control.link
-            && let Err(error) = link.send(notice, fds)
+            && let Err(error) = link.queue(notice, fds)
         {
             self.link_failed(&error);
         }

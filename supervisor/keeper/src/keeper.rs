@@ -29,6 +29,7 @@ use crate::{
     record::Records,
     run::{Run, Service},
     say::say,
+    sys::memory,
     timers::{Timer, Timers},
 };
 
@@ -137,6 +138,7 @@ impl Keeper {
     /// Runs until all has been stopped; returns the exit code.
     pub(crate) fn run(mut self) -> u8 {
         self.start_control();
+        self.flush_link();
         self.watchdog();
         loop {
             if let Some(code) = self.ended() {
@@ -192,6 +194,7 @@ impl Keeper {
         }
         if self.inbox.is_empty() && self.inbox.capacity() > INBOX_KEPT {
             self.inbox = VecDeque::new();
+            memory::release();
         }
         // Before reaping: a sender that is a zombie can still be told.
         for source in sources {
@@ -209,6 +212,7 @@ impl Keeper {
         while let Some(timer) = self.timers.next_due(now_ms()) {
             self.due(timer);
         }
+        self.log.wake();
         self.send_facts();
         self.flush_link();
     }

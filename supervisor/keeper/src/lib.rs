@@ -54,6 +54,11 @@ pub fn link_to_keeper() -> std::io::Result<link::Link> {
     sys::inherited::take(CONTROL_FD).map(link::Link::new)
 }
 
+/// Gives memory back that has been freed; for after a burst of work.
+pub fn release_memory() {
+    sys::memory::release();
+}
+
 /// What the keeper has to be told.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -1,10 +1,19 @@
 //! Reading /proc: who is whose child, in which session, with which standard output.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
 
 use nix::{errno::Errno, libc};
 
 use crate::message::Exit;
+
+/// Holds all of `/proc/PID/stat` that is of interest, so that one read, which the kernel does not
+/// cut short, is enough.
+const STAT_BYTES: usize = 1024;
 
 /// What the keeper wants of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +32,10 @@ pub(crate) struct Stat {
 
 /// The stat of a process; `None` if there is no such process.
 pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    let mut bytes = [0; STAT_BYTES];
+    let mut file = File::open(format!("/proc/{pid}/stat")).ok()?;
+    let read = file.read(&mut bytes).ok()?;
+    parse_stat(&bytes[..read])
 }
 
 fn parse_stat(bytes: &[u8]) -> Option<Stat> {

@@ -97,7 +97,7 @@ impl Keeper {
         let for_log = read.try_clone().map_err(|_| Errno::EMFILE)?;
         let inode = fstat(&read)?.st_ino;
         service.pipe = Some(Pipe { read, write, inode });
-        self.log.open(name, spec, for_log);
+        self.log.open_later(name, spec, for_log);
         self.announce(name);
         Ok(())
     }

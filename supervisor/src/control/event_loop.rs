@@ -353,6 +353,7 @@ impl World {
                 }
                 Output::Job(job) => jobs::start(job, &self.options, &self.result_sender),
                 Output::Access(who) => self.widen(&who),
+                Output::ReleaseMemory => keeper::release_memory(),
             }
         }
     }

@@ -42,6 +42,8 @@ pub(crate) enum Output {
     Job(Job),
     /// The plan says who may use the control socket.
     Access(plan::Control),
+    /// A burst of work is over: give back the memory that it took.
+    ReleaseMemory,
 }
 
 /// What blocks or waits.

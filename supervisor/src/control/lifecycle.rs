@@ -6,7 +6,7 @@ use engine::{Command, Goal, Hold, Moment, Record, RunId, ServiceId, Settled, Shi
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use super::{Control, Job, Now, convert};
+use super::{Control, Job, Now, convert, input::Output};
 use crate::store::{Holds, StoredHold};
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
@@ -295,10 +295,9 @@ impl Control {
         if ready {
             self.lifecycle.phase = Phase::Running;
             self.publish("", "daemon", "every service has settled", None);
-        }
-        if ready {
             let message = format!("READY=1\nSTATUS={status}");
             self.tell(Request::TellInit { message });
+            self.outputs.push_back(Output::ReleaseMemory);
             self.lifecycle.told = status;
         } else if status != self.lifecycle.told {
             // A storm of changes is one message a second.

@@ -137,7 +137,22 @@ impl Handle {
     /// Reads `read_end` from now on and appends to the files of `spec`. A service that is open
     /// already gets the new pipe and spec; what is left in the old pipe is written first.
     pub fn open(&self, service: &str, spec: Spec, read_end: OwnedFd) {
-        self.tell(Command::Open(service.to_owned(), spec, read_end));
+        self.open_later(service, spec, read_end);
+        self.ring();
+    }
+
+    /// As [`Self::open`], but begins only with the next [`Self::wake`] or other command: many at a
+    /// time cost one wake-up, and do not take turns with whoever spawns.
+    pub(crate) fn open_later(&self, service: &str, spec: Spec, read_end: OwnedFd) {
+        let command = Command::Open(service.to_owned(), spec, read_end);
+        self.shared.commands().push(command);
+    }
+
+    /// Lets the thread begin with what waits, if anything does.
+    pub(crate) fn wake(&self) {
+        if !self.shared.commands().is_empty() {
+            self.ring();
+        }
     }
 
     /// Uses another spec from the next line on.
@@ -187,6 +202,10 @@ impl Handle {
 
     fn tell(&self, command: Command) {
         self.shared.commands().push(command);
+        self.ring();
+    }
+
+    fn ring(&self) {
         // EAGAIN means that the bell has been rung very often and not yet heard: it will be.
         let _ = self.shared.bell.write(1);
     }

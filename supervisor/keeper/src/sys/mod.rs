@@ -11,6 +11,7 @@ pub(crate) mod child;
 pub(crate) mod clone;
 pub(crate) mod file;
 pub(crate) mod inherited;
+pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod socket;
 pub(crate) mod wait;

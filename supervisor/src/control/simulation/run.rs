@@ -238,7 +238,7 @@ impl Simulation {
                     self.show(&format!("-> job {}", super::words::of_job(&job)));
                     self.jobs.start(self.now, job);
                 }
-                Output::Access(_) => {}
+                Output::Access(_) | Output::ReleaseMemory => {}
             }
         }
         self.clients.read();
