@@ -160,6 +160,22 @@ fn http_tcp_and_exec_make_ready() {
     world.wait_for("exec is ready", |status| status.ready("exec"));
 }
 
+/// What keeps it from being ready is said while it starts, and by its own name.
+#[test]
+fn a_probe_that_cannot_be_executed_is_named() {
+    let mut world = World::new();
+    world.child(
+        "a",
+        &["sleep"],
+        "[ready]\nexec = [\"/no/such/probe\"]\ninterval = \"50ms\"\ntimeout = \"1m\"",
+    );
+    world.start();
+    world.wait_for("the probe's failure is told", |status| {
+        let reason = status.service("a").reason.as_deref().unwrap_or_default();
+        reason.starts_with("not ready yet: cannot execute /no/such/probe: No such file")
+    });
+}
+
 /// `ctl wait` waits, and gives up when told.
 #[test]
 fn ctl_wait_waits_and_gives_up() {

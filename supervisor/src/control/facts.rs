@@ -69,12 +69,10 @@ impl Control {
         else {
             return;
         };
-        let command = self
-            .plan
-            .services
-            .get(&service)
-            .and_then(|s| s.command.first());
-        let reason = spawn_failure(stage, error, command.map_or("", String::as_str));
+        let planned = self.plan.services.get(&service);
+        let program = planned.and_then(|it| super::spawn::program_of(it, &purpose));
+        let program = program.unwrap_or_else(|| "the validator of a file".to_owned());
+        let reason = spawn_failure(stage, error, &program);
         if purpose == Purpose::Main {
             let transient = TRANSIENT.contains(&error) || stage == "record";
             self.fact(Fact::SpawnFailed {

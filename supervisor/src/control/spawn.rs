@@ -149,6 +149,16 @@ impl Control {
     }
 }
 
+/// The program that a run of this purpose executes, as the plan names it; none: it is not the
+/// service's own.
+pub(super) fn program_of(service: &plan::Service, purpose: &Purpose) -> Option<String> {
+    if *purpose == Purpose::Main {
+        return service.command.first().cloned();
+    }
+    let (argv, _) = helper_command(service, purpose)?;
+    argv.into_iter().next()
+}
+
 /// What a helper executes, and how long it may.
 fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<String>, u64)> {
     let (argv, timeout_ms) = match purpose {
