@@ -320,7 +320,7 @@ impl Keeper {
         self.control.deaths += 1;
         let now = now_ms();
         if std::mem::take(&mut self.control.took_over) {
-            say!("the control process (pid {pid}) has died ({exit:?}); starts another");
+            say!("the control process (pid {pid}) has died ({exit}); starts another");
             self.control.lost_at = now;
             self.timers.add(now, Timer::Control);
             if self.term_at.is_some() {
@@ -330,7 +330,7 @@ impl Keeper {
         } else {
             let pause = Duration::from_millis(self.control.backoff_ms);
             say!(
-                "the control process (pid {pid}) ended before it took over ({exit:?}); next try in {pause:?}"
+                "the control process (pid {pid}) ended before it took over ({exit}); next try in {pause:?}"
             );
             self.retry_control();
         }

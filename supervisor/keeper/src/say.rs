@@ -16,12 +16,13 @@ pub(crate) fn use_json(json: bool) {
 /// Writes one line. A stderr that takes nothing is no reason to do anything.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     let text = text.to_string();
+    let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
     let line = if JSON.load(Ordering::Relaxed) {
-        let at = jiff::Timestamp::now().to_string();
+        let at = at.to_string();
         let object = serde_json::json!({ "time": at, "from": "keeper", "message": text });
         format!("{object}\n")
     } else {
-        format!("mattervisor keeper: {text}\n")
+        format!("{at} mattervisor keeper: {text}\n")
     };
     // One write, so that lines of several processes do not mix.
     let _ = std::io::stderr().write_all(line.as_bytes());
