@@ -123,3 +123,19 @@ fn several_names_and_globs_are_one_stop() {
     }
     assert_eq!(status.state("other"), "running");
 }
+
+/// What is so already is said to be so, and is not done again.
+#[test]
+fn a_needless_start_or_stop_says_so() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let pid = world.status().services[0].pid;
+    let started = world.ctl(&["start", "a"]).ok();
+    assert!(started.stdout.contains("already running"), "{started:#?}");
+    assert_eq!(world.status().services[0].pid, pid);
+    let stopped = world.ctl(&["stop", "a"]).ok();
+    assert!(!stopped.stdout.contains("already"), "{stopped:#?}");
+    let stopped = world.ctl(&["stop", "a"]).ok();
+    assert!(stopped.stdout.contains("already stopped"), "{stopped:#?}");
+}

@@ -313,7 +313,7 @@ impl Control {
                 _ => None,
             };
         }
-        let run = self.names.id(name).and_then(|id| self.engine.main_run(id));
+        let run = self.main_run_of(name);
         if kind == Kind::Restart && run.is_some() && run == target.run_before {
             return None;
         }
@@ -336,13 +336,8 @@ impl Control {
         let kill = nix::sys::signal::Signal::SIGKILL as i32;
         if target.run_before.is_some() && exit == Some(engine::Exit::Signal(kill)) {
             let rest = std::mem::take(&mut result.detail);
-            let parts = ["needed SIGKILL".to_owned(), rest];
-            result.detail = parts
-                .iter()
-                .filter(|it| !it.is_empty())
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("; ");
+            let sep = if rest.is_empty() { "" } else { "; " };
+            result.detail = format!("needed SIGKILL{sep}{rest}");
         }
         result
     }
@@ -372,11 +367,17 @@ impl Control {
     /// The targets as they are now, before a command changes them.
     pub(super) fn targets(&self, names: &[String]) -> BTreeMap<String, Target> {
         let target = |name: &String| {
-            let run_before = self.names.id(name).and_then(|id| self.engine.main_run(id));
+            let run_before = self.main_run_of(name);
+            let settled = self.settled(name);
+            let at_rest = matches!(
+                settled,
+                Some(Settled::Ready | Settled::Completed | Settled::Held)
+            );
             (
                 name.clone(),
                 Target {
                     run_before,
+                    at_rest,
                     ..Target::default()
                 },
             )
