@@ -25,6 +25,7 @@ pub(crate) async fn run(
         id: change::new_id(),
         action,
         services,
+        except: Vec::new(),
         wait: context.wait,
     };
     let body = serde_json::to_vec(&request)

@@ -151,6 +151,7 @@ mod tests {
     fn line(service: &str, second: u32, text: &str) -> LogLine {
         LogLine {
             service: service.into(),
+            file: None,
             at: format!("2999-11-22T12:00:{second:02}.000000Z"),
             text: text.into(),
             marker: false,

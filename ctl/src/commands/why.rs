@@ -67,6 +67,7 @@ mod tests {
             sentence: sentence.into(),
             history: vec!["11:59:15 exited with code 1".into()],
             log: vec![LogLine {
+                file: None,
                 service: "x".into(),
                 at: "2026-11-22T11:59:15.000000Z".into(),
                 text: "cannot bind \x1b[31mport".into(),

@@ -10,6 +10,8 @@ use crate::error::ErrorReply;
 pub enum Action {
     /// Start, lifting holds.
     Start,
+    /// Start, and do not restart it when it ends.
+    Once,
     /// Stop and hold.
     Stop,
     /// Stop and start.
@@ -30,6 +32,9 @@ pub struct ActionRequest {
     pub action: Action,
     /// To which; empty means all that are enabled.
     pub services: Vec<String>,
+    /// But not to these; names and patterns as in `services`.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// Answer once it is settled (`true`) or once it is accepted.
     pub wait: bool,
 }

@@ -15,6 +15,21 @@ pub struct LogQuery {
     /// Go on with what is written from now on.
     #[serde(default)]
     pub follow: bool,
+    /// Only lines from this moment on, RFC 3339.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// Only lines before this moment, RFC 3339.
+    #[serde(default)]
+    pub until: Option<String>,
+    /// Only lines that match this regular expression.
+    #[serde(default)]
+    pub grep: Option<String>,
+    /// `grep` takes upper and lower case for the same.
+    #[serde(default)]
+    pub ignore_case: bool,
+    /// The files that the programs write themselves (`log_files`), too.
+    #[serde(default)]
+    pub files: bool,
 }
 
 /// One line.
@@ -26,6 +41,9 @@ pub struct LogLine {
     pub at: String,
     /// The line without its stamp and end; invalid UTF-8 is replaced.
     pub text: String,
+    /// File that it comes from, if that is one of the service's `log_files`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// True for a line that the supervisor put in: a gap, a cut.
     #[serde(default)]
     pub marker: bool,

@@ -40,6 +40,11 @@ pub enum Request {
         /// Follow with SIGCONT, so that a paused process sees a stop signal.
         cont: bool,
     },
+    /// Rotate the log of a service now, whatever its size.
+    Rotate {
+        /// The service.
+        service: String,
+    },
     /// SIGKILL the run's main process and everything that belongs to it. `Exited` and `Swept` follow.
     Sweep {
         /// The run.
@@ -91,6 +96,29 @@ pub struct Open {
     pub log_size_bytes: u64,
     /// Number of rotated files that are kept.
     pub log_keep: u32,
+    /// `current` is rotated when its first line is this old; none: by size alone.
+    #[serde(default)]
+    pub log_age_ms: Option<u64>,
+    /// Rotated files are compressed, except for the newest.
+    #[serde(default)]
+    pub log_compress: bool,
+    /// Where each line also goes.
+    #[serde(default)]
+    pub log_forward: Option<Forward>,
+}
+
+/// Where log lines also go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forward {
+    /// `/dev/log`.
+    Syslog,
+    /// The journal's own socket.
+    Journal,
+    /// The daemon's standard output as `SERVICE | line`.
+    StdoutText,
+    /// The daemon's standard output as one JSON object a line.
+    StdoutJson,
 }
 
 /// One process to start.
@@ -123,8 +151,30 @@ pub struct Spawn {
     /// Capabilities by name without `CAP_`, lower case (`net_bind_service`): these alone stay, also
     /// over the change of user (ambient); none: as the kernel does it.
     pub capabilities: Option<Vec<String>>,
+    /// Capabilities by name that can ever be gained by exec; none: untouched.
+    #[serde(default)]
+    pub capability_bounding_set: Option<Vec<String>>,
+    /// Capabilities by name that are kept over the change of user; none: none.
+    #[serde(default)]
+    pub ambient_capabilities: Option<Vec<String>>,
+    /// Turn at the disk, as `ioprio_set(2)` takes it: class << 13 | level; none: untouched.
+    #[serde(default)]
+    pub io_priority: Option<u16>,
+    /// Numbers of the CPUs that it may run on; none: untouched.
+    #[serde(default)]
+    pub cpu_affinity: Option<Vec<u32>>,
+    /// Opened for reading as standard input, after the change of user; none: `/dev/null`.
+    #[serde(default)]
+    pub stdin: Option<PathBuf>,
+    /// Give it the write end of a pipe at this number; a newline there comes back as
+    /// `Notified` with the key `READY_FD`.
+    #[serde(default)]
+    pub ready_fd: Option<i32>,
     /// Give it a `NOTIFY_SOCKET`.
     pub notify: bool,
+    /// Only messages of the main process count there.
+    #[serde(default)]
+    pub notify_main_only: bool,
     /// How the keeper alone would stop it.
     pub stop_signal: i32,
     /// Time from that to SIGKILL, in milliseconds.

@@ -31,6 +31,7 @@ impl Keeper {
             Request::Open(open) => self.open(open),
             Request::Spawn(spawn) => self.spawn(&spawn),
             Request::Signal { run, signal, cont } => self.signal(run, signal, cont),
+            Request::Rotate { service } => self.log.rotate(&service),
             Request::Sweep { run } => self.sweep_asked(run),
             Request::Remember { service, record } => {
                 self.records.insert(service, record);

@@ -86,6 +86,7 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
         services,
         control: site.control,
         manage_accounts: site.manage_accounts.unwrap_or(true),
+        notify: Vec::new(),
         missing_secrets,
         remarks,
     })

@@ -38,6 +38,9 @@ pub struct Plan {
     pub control: Control,
     /// Whether missing accounts are created.
     pub manage_accounts: bool,
+    /// Who is told when something goes wrong, and how; `[notify.NAME]` of the site file.
+    #[serde(default)]
+    pub notify: Vec<NotifyTarget>,
     /// Settings with `generate` that have no value yet. While there are any, the plan holds
     /// placeholders for them and must not run: make them, store them, load again.
     #[serde(skip)]
@@ -55,6 +58,7 @@ impl Plan {
             services: BTreeMap::new(),
             control: Control::default(),
             manage_accounts: false,
+            notify: Vec::new(),
             missing_secrets: Vec::new(),
             remarks: Vec::new(),
         }
@@ -123,12 +127,27 @@ pub struct Service {
     pub nice: Option<i32>,
     /// Badness for the OOM killer.
     pub oom_score_adj: Option<i32>,
+    /// Turn at the disk; none: untouched.
+    #[serde(default)]
+    pub io_priority: Option<IoPriority>,
+    /// Numbers of the CPUs that it may run on, ascending; none: untouched.
+    #[serde(default)]
+    pub cpu_affinity: Option<Vec<u32>>,
+    /// What it reads as standard input.
+    #[serde(default)]
+    pub stdin: Stdin,
     /// Resource limits by name: soft and hard; `None` is unlimited.
     pub limits: BTreeMap<String, (Option<u64>, Option<u64>)>,
     /// No gain of privileges by exec.
     pub no_new_privs: bool,
-    /// Capabilities that alone stay; none: untouched.
+    /// Capabilities that alone stay, in every set, also over the change of user; none: untouched.
     pub capabilities: Option<Vec<String>>,
+    /// Capabilities that it and its children can ever gain by exec; none: untouched.
+    #[serde(default)]
+    pub capability_bounding_set: Option<Vec<String>>,
+    /// Capabilities that it keeps over the change of user, besides what the kernel does; none: none.
+    #[serde(default)]
+    pub ambient_capabilities: Option<Vec<String>>,
     /// Dependencies by name; only enabled services are named.
     pub requires: BTreeSet<String>,
     /// See `requires`.
@@ -141,18 +160,34 @@ pub struct Service {
     pub listens: Vec<String>,
     /// When dependents may start.
     pub ready: Ready,
+    /// Whose messages on the notify socket count.
+    #[serde(default)]
+    pub notify_access: NotifyAccess,
+    /// It must say that it is alive, again and again; none: it need not.
+    #[serde(default)]
+    pub watchdog: Option<Watchdog>,
     /// Restart it when this fails.
     pub liveness: Option<Probe>,
     /// Show it as degraded when this fails.
     pub health: Option<Probe>,
     /// What follows an exit.
     pub restart: Restart,
+    /// When it has failed for good, the daemon stops everything and ends with a failure.
+    #[serde(default)]
+    pub exit_when_failed: bool,
+    /// When a oneshot runs by itself; none: with the daemon's start alone.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
     /// How it is asked to end.
     pub stop: Stop,
     /// How it takes a new configuration.
     pub reload: Option<Reload>,
-    /// Rotation of its log.
+    /// Rotation of its log, and where else its lines go.
     pub log: Log,
+    /// Files that the program writes itself, as absolute paths or patterns (`*`), for
+    /// `ctl logs --files`.
+    #[serde(default)]
+    pub log_files: Vec<String>,
     /// Created when missing, in this order.
     pub directories: Vec<Directory>,
     /// Rendered files, in this order.
@@ -177,6 +212,8 @@ pub enum Source {
     Base,
     /// `[env]` of the service file.
     Computed,
+    /// A file of `env_files`.
+    EnvFile,
     /// A setting.
     Setting,
     /// `SERVICE.env` of the site file.
@@ -199,6 +236,12 @@ pub enum ReadyKind {
     Exec,
     /// READY=1 by `sd_notify`.
     Notify,
+    /// A newline on this file descriptor, as s6 has it.
+    Fd(i32),
+    /// The service logs a line that matches this regular expression.
+    Log(String),
+    /// This many milliseconds after exec.
+    Delay(u64),
     /// A probe.
     Probe(Probe),
 }
@@ -234,6 +277,8 @@ pub enum Ask {
     },
     /// Connect to `host:port`.
     Tcp(String),
+    /// Connect to this unix stream socket.
+    Unix(PathBuf),
     /// Run this; exit code 0 is a yes. As the service's user, in its environment.
     Exec(Vec<String>),
 }
@@ -299,8 +344,182 @@ pub struct Log {
     pub size_bytes: u64,
     /// Rotated files that are kept.
     pub keep: u32,
-    /// Rotated files older than this are removed; none: only `keep` counts.
+    /// `current` is rotated when its first line is this old; none: by size alone.
     pub age_ms: Option<u64>,
+    /// Rotated files are compressed with zstd, except for the newest.
+    #[serde(default = "yes")]
+    pub compress: bool,
+    /// Where each line also goes; none: into the file alone.
+    #[serde(default)]
+    pub forward: Option<Forward>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            size_bytes: 10 << 20,
+            keep: 10,
+            age_ms: None,
+            compress: true,
+            forward: None,
+        }
+    }
+}
+
+/// Where log lines also go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// Where.
+    pub to: ForwardTo,
+    /// How they look on the daemon's standard output.
+    pub format: ForwardFormat,
+}
+
+/// A place for log lines besides the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardTo {
+    /// `/dev/log`.
+    Syslog,
+    /// The journal's own socket.
+    Journal,
+    /// The daemon's standard output, for containers.
+    Stdout,
+}
+
+/// How a line looks on the daemon's standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardFormat {
+    /// `SERVICE | line`.
+    Text,
+    /// One JSON object a line: `{"at","service","text"}`.
+    Json,
+}
+
+/// Turn at the disk; see `ioprio_set(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoPriority {
+    /// Class.
+    pub class: IoClass,
+    /// 0 (first) to 7 (last); no meaning for `Idle`.
+    pub level: u8,
+}
+
+/// Class of [`IoPriority`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IoClass {
+    /// Before all others.
+    Realtime,
+    /// As is usual.
+    BestEffort,
+    /// When nobody else wants the disk.
+    Idle,
+}
+
+/// What a service reads as standard input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stdin {
+    /// `/dev/null`.
+    #[default]
+    Null,
+    /// This file, FIFO or device, opened for reading as the service's user.
+    File(PathBuf),
+}
+
+/// Whose messages on the notify socket count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifyAccess {
+    /// Those of every process that belongs to the service.
+    #[default]
+    All,
+    /// Those of its main process.
+    Main,
+}
+
+/// `WATCHDOG=1` of `sd_notify` must come at least this often once the service is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watchdog {
+    /// Longest silence.
+    pub timeout_ms: u64,
+    /// What silence means.
+    pub action: WatchdogAction,
+    /// Signal that ends it, by number, for `Restart`: SIGABRT unless given, so that it leaves a core.
+    pub signal: i32,
+}
+
+/// What the silence of a watched service means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchdogAction {
+    /// It is ended and restarted.
+    Restart,
+    /// It is shown as degraded and told.
+    Degrade,
+}
+
+/// When a oneshot runs by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// A cron expression of five fields, in local time, already checked.
+    pub cron: String,
+    /// Each time is put off by a random part of this.
+    pub jitter_ms: u64,
+    /// A time that passed while the daemon was down is made up for at its start.
+    pub catch_up: bool,
+}
+
+/// Somebody to tell.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyTarget {
+    /// `NAME` of `[notify.NAME]`.
+    pub name: String,
+    /// How.
+    pub by: NotifyBy,
+    /// Of what.
+    pub on: BTreeSet<NotifyOn>,
+}
+
+/// How somebody is told.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifyBy {
+    /// POST to this URL (secret: it is its own password). Mattermost and Slack take the same JSON.
+    Webhook(String),
+    /// Run this; what happened is in its environment.
+    Command(Vec<String>),
+    /// A mail by `sendmail -t`.
+    Sendmail {
+        /// Recipients.
+        to: Vec<String>,
+        /// Sender; none: sendmail's own idea.
+        from: Option<String>,
+    },
+}
+
+/// What is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifyOn {
+    /// A service will not come back by itself.
+    Failed,
+    /// A service has ended and was restarted.
+    Restarted,
+    /// A health or liveness probe, or a watchdog, says no.
+    Unhealthy,
+    /// A service that was failed or unhealthy is well again.
+    Recovered,
+    /// Less than 10 % of a disk that we or a service write to is free.
+    Disk,
+    /// A service runs a program that has been replaced on disk.
+    DeletedBinary,
 }
 
 /// A directory that must exist.
@@ -375,5 +594,16 @@ impl fmt::Debug for RenderedFile {
             .field("on_change", &self.on_change)
             .field("create_only", &self.create_only)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NotifyTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match &self.by {
+            NotifyBy::Webhook(_) => format!("webhook {HIDDEN}"),
+            NotifyBy::Command(argv) => format!("command {argv:?}"),
+            NotifyBy::Sendmail { to, .. } => format!("mail to {to:?}"),
+        };
+        write!(f, "{} by {by} on {:?}", self.name, self.on)
     }
 }

@@ -192,11 +192,7 @@ pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Op
 
 pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
     pub(crate) const MIN_SIZE: u64 = 4096;
-    let mut out = Log {
-        size_bytes: 10 << 20,
-        keep: 10,
-        age_ms: None,
-    };
+    let mut out = Log::default();
     let Some(mut fields) = fields.table("log", reader.report()) else {
         return out;
     };

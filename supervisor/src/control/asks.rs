@@ -140,7 +140,7 @@ impl Control {
         peer: &Peer,
     ) -> Result<(Kind, Command), ErrorReply> {
         Ok(match action {
-            Action::Start => (Kind::Start, Command::Start(ids)),
+            Action::Start | Action::Once => (Kind::Start, Command::Start(ids)),
             Action::Stop => {
                 let hold = Hold {
                     by: peer.name.clone(),
@@ -237,6 +237,7 @@ fn usage(message: &str) -> ErrorReply {
 fn verb(action: &Action) -> String {
     match action {
         Action::Start => "start".to_owned(),
+        Action::Once => "once".to_owned(),
         Action::Stop => "stop".to_owned(),
         Action::Restart => "restart".to_owned(),
         Action::Reload => "reload".to_owned(),

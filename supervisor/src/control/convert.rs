@@ -22,8 +22,10 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
         after: edges(&service.after),
         validated: !service.validate.is_empty(),
         ready: match &service.ready.kind {
-            plan::ReadyKind::Exec => Ready::Exec,
-            plan::ReadyKind::Notify => Ready::Notify,
+            plan::ReadyKind::Exec | plan::ReadyKind::Delay(_) => Ready::Exec,
+            plan::ReadyKind::Notify | plan::ReadyKind::Fd(_) | plan::ReadyKind::Log(_) => {
+                Ready::Notify
+            }
             plan::ReadyKind::Probe(it) => Ready::Probe(probe(it)),
         },
         ready_timeout_ms: service.ready.timeout_ms,
@@ -70,5 +72,26 @@ fn restart(it: &plan::Restart) -> Restart {
         limit: it
             .limit
             .map(|(starts, within_ms)| StartLimit { starts, within_ms }),
+    }
+}
+
+/// As `ioprio_set(2)` takes it.
+pub(crate) fn io_priority(it: plan::IoPriority) -> u16 {
+    let class: u16 = match it.class {
+        plan::IoClass::Realtime => 1,
+        plan::IoClass::BestEffort => 2,
+        plan::IoClass::Idle => 3,
+    };
+    class << 13 | u16::from(it.level)
+}
+
+/// Where log lines also go, in the keeper's words.
+pub(crate) fn forward(it: plan::Forward) -> keeper::message::Forward {
+    use keeper::message::Forward;
+    match (it.to, it.format) {
+        (plan::ForwardTo::Syslog, _) => Forward::Syslog,
+        (plan::ForwardTo::Journal, _) => Forward::Journal,
+        (plan::ForwardTo::Stdout, plan::ForwardFormat::Text) => Forward::StdoutText,
+        (plan::ForwardTo::Stdout, plan::ForwardFormat::Json) => Forward::StdoutJson,
     }
 }

@@ -116,7 +116,11 @@ pub(super) const fn probe_of(service: &plan::Service, probe: ProbeKind) -> Optio
     match probe {
         ProbeKind::Ready => match &service.ready.kind {
             plan::ReadyKind::Probe(spec) => Some(spec),
-            plan::ReadyKind::Exec | plan::ReadyKind::Notify => None,
+            plan::ReadyKind::Exec
+            | plan::ReadyKind::Notify
+            | plan::ReadyKind::Fd(_)
+            | plan::ReadyKind::Log(_)
+            | plan::ReadyKind::Delay(_) => None,
         },
         ProbeKind::Liveness => service.liveness.as_ref(),
         ProbeKind::Health => service.health.as_ref(),

@@ -18,6 +18,10 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 pub(super) async fn ask(ask: &plan::Ask, timeout_ms: u64) -> Result<(), String> {
     let answer = async {
         match ask {
+            plan::Ask::Unix(path) => match tokio::net::UnixStream::connect(path).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("cannot connect to {}: {error}", path.display())),
+            },
             plan::Ask::Tcp(address) => connect(address).await.map(drop),
             plan::Ask::Http { url, status, body } => http(url, status, body.as_deref()).await,
             plan::Ask::Exec(_) => Err("exec probes are the keeper's".to_owned()),

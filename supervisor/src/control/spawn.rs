@@ -205,6 +205,9 @@ fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Op
         log_dir: paths.log_dir.join(&service.name),
         log_size_bytes: service.log.size_bytes,
         log_keep: service.log.keep,
+        log_age_ms: service.log.age_ms,
+        log_compress: service.log.compress,
+        log_forward: service.log.forward.map(super::convert::forward),
     }
 }
 
@@ -228,7 +231,17 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
         oom_score_adj: service.oom_score_adj,
         no_new_privs: service.no_new_privs,
         capabilities: service.capabilities.clone(),
+        capability_bounding_set: service.capability_bounding_set.clone(),
+        ambient_capabilities: service.ambient_capabilities.clone(),
+        io_priority: service.io_priority.map(super::convert::io_priority),
+        cpu_affinity: service.cpu_affinity.clone(),
+        stdin: match &service.stdin {
+            plan::Stdin::Null => None,
+            plan::Stdin::File(path) => Some(path.clone()),
+        },
+        ready_fd: None,
         notify: false,
+        notify_main_only: service.notify_access == plan::NotifyAccess::Main,
         stop_signal: service.stop.signal,
         stop_timeout_ms: service.stop.timeout_ms,
         timeout_ms: None,

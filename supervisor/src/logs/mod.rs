@@ -77,6 +77,7 @@ pub(crate) fn last_lines(dir: &Path, n: usize) -> Vec<(String, String)> {
 fn marker(service: &str, text: &str) -> LogLine {
     LogLine {
         service: service.to_owned(),
+        file: None,
         at: String::new(),
         text: format!("{MARK}{text}"),
         marker: true,

@@ -264,6 +264,7 @@ impl Client {
             };
             if let Some(Line { at, text, marker }) = source.head.take() {
                 permit.send(LogLine {
+                    file: None,
                     service: source.service.clone(),
                     at,
                     text,

@@ -119,6 +119,7 @@ async fn act_on_one(
 ) -> Answer {
     let action = match action.as_str() {
         "start" => Action::Start,
+        "once" => Action::Once,
         "stop" => Action::Stop,
         "restart" => Action::Restart,
         "reload" => Action::Reload,
@@ -148,6 +149,7 @@ async fn send_one(
         id: query.id.unwrap_or_else(fresh_id),
         action,
         services: vec![name],
+        except: Vec::new(),
         wait: query.wait,
     };
     send_action(shared, peer, request).await
@@ -277,6 +279,7 @@ fn with_last_lines(
             .into_iter()
             .map(|(at, text)| LogLine {
                 service: name.clone(),
+                file: None,
                 at,
                 text,
                 marker: false,

@@ -71,6 +71,8 @@ enum Command {
     Mark(String, String),
     /// End an unfinished line.
     Finish(String),
+    /// Rotate at the next line end, whatever the size.
+    Rotate(String),
     /// Answer when all before has been done.
     #[cfg_attr(
         not(test),
@@ -170,6 +172,13 @@ impl Handle {
     pub fn mark(&self, service: &str, text: &str) {
         if self.shared.commands().len() < COMMANDS_MAX {
             self.tell(Command::Mark(service.to_owned(), text.to_owned()));
+        }
+    }
+
+    /// Rotates `current` now, or at the end of the line that it is in.
+    pub fn rotate(&self, service: &str) {
+        if self.shared.commands().len() < COMMANDS_MAX {
+            self.tell(Command::Rotate(service.to_owned()));
         }
     }
 

@@ -213,6 +213,12 @@ impl Mover {
                         });
                     }
                 }
+                Command::Rotate(service) => {
+                    if let Some(token) = self.find(&service) {
+                        self.drain(token);
+                        self.with(token, |log, _, clock| log.file.rotate(clock));
+                    }
+                }
                 Command::Sync(told) => {
                     for token in self.logs.keys().copied().collect::<Vec<_>>() {
                         self.drain(token);

@@ -171,6 +171,9 @@ impl Daemon {
             log_dir,
             log_size_bytes: 1 << 20,
             log_keep: 2,
+            log_age_ms: None,
+            log_compress: false,
+            log_forward: None,
         }));
     }
 
@@ -204,7 +207,14 @@ impl Daemon {
             oom_score_adj: None,
             no_new_privs: false,
             capabilities: None,
+            capability_bounding_set: None,
+            ambient_capabilities: None,
+            io_priority: None,
+            cpu_affinity: None,
+            stdin: None,
+            ready_fd: None,
             notify: false,
+            notify_main_only: false,
             stop_signal: 15,
             stop_timeout_ms: 2000,
             timeout_ms: None,

@@ -80,6 +80,7 @@ impl Clients {
             id: self.id(),
             action,
             services,
+            except: Vec::new(),
             wait: !self.dice.percent(10),
         }
     }

@@ -114,7 +114,10 @@ impl Keeper {
                 assert!(live.is_none() || code != 0, "quits while {live:?} lives");
                 self.quit = Some(code);
             }
-            Request::TookOver | Request::Here | Request::TellInit { .. } => {}
+            Request::TookOver
+            | Request::Here
+            | Request::TellInit { .. }
+            | Request::Rotate { .. } => {}
         }
     }
 
