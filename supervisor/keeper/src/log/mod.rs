@@ -34,7 +34,7 @@ use nix::{
     unistd::Pid,
 };
 
-pub use self::stamp::{STAMP_BYTES, rotated_at};
+pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
 /// Name of the file that is written to, in a service's log directory.
 pub const CURRENT: &str = "current";

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 
 /// Length of the stamp and the space after it: `2026-11-22T23:04:05.123456Z `.
 pub const STAMP_BYTES: usize = 28;
+/// What the name of a rotated file has at its end once it is compressed (zstd).
+pub const COMPRESSED: &str = ".zst";
 const MICROS: i64 = 1_000_000;
 /// Where the microseconds are in a stamp.
 const FRACTION: std::ops::Range<usize> = 20..26;
@@ -76,8 +78,11 @@ pub(super) fn rotated_name(us: i64) -> String {
     time.strftime("%Y-%m-%dT%H-%M-%S.%6fZ.log").to_string()
 }
 
-/// When the file of this name was rotated, in microseconds since 1970; none: it is not one.
+/// When the file of this name, plain or compressed, was rotated, in microseconds since 1970; none:
+/// it is not one. Both may be there for a moment while a file is being compressed, and then hold the
+/// same lines.
 pub fn rotated_at(name: &str) -> Option<i64> {
+    let name = name.strip_suffix(COMPRESSED).unwrap_or(name);
     let stem = name.strip_suffix(".log")?;
     let (day, time) = stem.split_once('T')?;
     let time: Timestamp = format!("{day}T{}", time.replace('-', ":")).parse().ok()?;
@@ -108,12 +113,17 @@ mod tests {
         let early = rotated_name(1_795_388_645_123_456);
         assert_eq!(early, "2026-11-22T23-04-05.123456Z.log");
         assert_eq!(rotated_at(&early), Some(1_795_388_645_123_456));
+        assert_eq!(
+            rotated_at(&format!("{early}{COMPRESSED}")),
+            Some(1_795_388_645_123_456)
+        );
         assert!(early < rotated_name(1_795_388_645_123_457));
         for name in [
             "current",
             "x.log",
             "2026-11-22T23-04-05Z.log",
-            "2026-11-22T23-04-05.123456Z.log.zst",
+            "2026-11-22T23-04-05.123456Z.zst",
+            "2026-11-22T23-04-05.123456Z.log.zst.tmp",
         ] {
             assert_eq!(rotated_at(name), None, "{name}");
         }
