@@ -8,6 +8,7 @@ mod commands;
 mod error;
 mod failure;
 mod lines;
+mod moment;
 mod names;
 mod output;
 mod progress;
