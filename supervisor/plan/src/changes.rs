@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{OnChange, Plan, ReadyKind, Service};
+use crate::{NotifyAccess, OnChange, Plan, ReadyKind, Service};
 
 /// What a new plan means for a service, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +117,17 @@ fn process(old: &Service, new: &Service, change: &mut Change) {
         ("no_new_privs", old.no_new_privs != new.no_new_privs),
         ("capabilities", old.capabilities != new.capabilities),
         // Without a notify socket from its birth it cannot say so.
-        ("notify", by_notify(old) != by_notify(new)),
+        (
+            "notify",
+            old.has_notify_socket() != new.has_notify_socket(),
+        ),
+        (
+            "notify_access",
+            by_main_alone(old) != by_main_alone(new) && new.has_notify_socket(),
+        ),
+        ("ready.fd", ready_fd(old) != ready_fd(new)),
+        // It is told by its environment how often to say so.
+        ("watchdog.timeout", watchdog_ms(old) != watchdog_ms(new)),
         ("what it needs on this host", old.broken != new.broken),
     ];
     for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
@@ -125,8 +135,19 @@ fn process(old: &Service, new: &Service, change: &mut Change) {
     }
 }
 
-fn by_notify(service: &Service) -> bool {
-    service.ready.kind == ReadyKind::Notify
+fn by_main_alone(service: &Service) -> bool {
+    service.notify_access == Some(NotifyAccess::Main)
+}
+
+const fn ready_fd(service: &Service) -> Option<i32> {
+    match service.ready.kind {
+        ReadyKind::Fd(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn watchdog_ms(service: &Service) -> Option<u64> {
+    service.watchdog.map(|it| it.timeout_ms)
 }
 
 fn environment(old: &Service, new: &Service, change: &mut Change) {

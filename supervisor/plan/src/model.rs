@@ -160,9 +160,10 @@ pub struct Service {
     pub listens: Vec<String>,
     /// When dependents may start.
     pub ready: Ready,
-    /// Whose messages on the notify socket count.
+    /// Whose messages on the notify socket count; none: every process's, where readiness or a
+    /// watchdog asks for a socket at all.
     #[serde(default)]
-    pub notify_access: NotifyAccess,
+    pub notify_access: Option<NotifyAccess>,
     /// It must say that it is alive, again and again; none: it need not.
     #[serde(default)]
     pub watchdog: Option<Watchdog>,
@@ -192,6 +193,15 @@ pub struct Service {
     pub directories: Vec<Directory>,
     /// Rendered files, in this order.
     pub files: Vec<RenderedFile>,
+}
+
+impl Service {
+    /// It is given a `NOTIFY_SOCKET`: something of it is told there.
+    pub fn has_notify_socket(&self) -> bool {
+        self.ready.kind == ReadyKind::Notify
+            || self.watchdog.is_some()
+            || self.notify_access.is_some()
+    }
 }
 
 /// One environment variable.

@@ -106,7 +106,7 @@ fn process(
             kind: crate::ReadyKind::Exec,
             timeout_ms: None,
         },
-        notify_access: crate::NotifyAccess::All,
+        notify_access: None,
         watchdog: None,
         liveness: None,
         health: None,

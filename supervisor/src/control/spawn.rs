@@ -60,7 +60,7 @@ impl Control {
         let mut spawn = base_spawn(service, &it, run);
         spawn.argv.clone_from(&service.command);
         spawn.argv[0] = it.program;
-        spawn.notify = service.ready.kind == plan::ReadyKind::Notify;
+        spawn.notify = service.has_notify_socket();
         self.tell(Request::Spawn(Box::new(spawn)));
     }
 
@@ -241,7 +241,7 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
         },
         ready_fd: None,
         notify: false,
-        notify_main_only: service.notify_access == plan::NotifyAccess::Main,
+        notify_main_only: service.notify_access == Some(plan::NotifyAccess::Main),
         stop_signal: service.stop.signal,
         stop_timeout_ms: service.stop.timeout_ms,
         timeout_ms: None,

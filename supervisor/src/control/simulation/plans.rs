@@ -175,7 +175,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
             Vec::new()
         },
         ready: ready(dice),
-        notify_access: plan::NotifyAccess::All,
+        notify_access: None,
         watchdog: None,
         liveness: dice.percent(20).then(|| probe(dice)),
         health: dice.percent(20).then(|| probe(dice)),
