@@ -22,6 +22,17 @@ pub(crate) struct Peer {
     pub(crate) name: String,
 }
 
+/// Which events are wanted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventFilter {
+    /// From this moment on: RFC 3339 in UTC with milliseconds, to be compared as text.
+    pub(crate) since: Option<String>,
+    /// Before this moment.
+    pub(crate) until: Option<String>,
+    /// Names and patterns of services; none: all, and the daemon itself.
+    pub(crate) names: Vec<String>,
+}
+
 /// One question or request, with where the answer goes.
 #[derive(Debug)]
 pub(crate) enum Ask {
@@ -63,8 +74,17 @@ pub(crate) enum Ask {
         backlog: usize,
         /// Whether the stream goes on.
         follow: bool,
-        /// Where they come from.
-        reply: oneshot::Sender<mpsc::Receiver<ServiceEvent>>,
+        /// Which.
+        filter: EventFilter,
+        /// Where they come from, or which name is unknown.
+        reply: oneshot::Sender<Result<mpsc::Receiver<ServiceEvent>, ErrorReply>>,
+    },
+    /// Where the history of changes is kept; the API server reads it.
+    History {
+        /// Names and patterns that are asked for.
+        names: Vec<String>,
+        /// The state directory, and what to say if nothing is found under those names.
+        reply: oneshot::Sender<(std::path::PathBuf, Option<ErrorReply>)>,
     },
     /// Why a service is what it is (without log lines: the API server adds them from the files).
     Why {

@@ -8,6 +8,7 @@ mod cli;
 mod configuration;
 mod control;
 mod exit;
+mod history;
 mod holder;
 mod logs;
 mod server;

@@ -25,3 +25,27 @@ pub struct ServiceEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
+
+/// Somebody's change, as it is kept for a year.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// Made by the client.
+    pub id: String,
+    /// When it was asked for, RFC 3339 in UTC.
+    pub at: String,
+    /// By whom, for people: `root`, `alice (uid 1000)`.
+    pub by: String,
+    /// By whom.
+    pub uid: u32,
+    /// `start`, `once`, `stop`, `restart`, `reload`, `signal HUP`, `reconfigure`.
+    pub what: String,
+    /// The services that it was about.
+    pub services: Vec<String>,
+    /// `done`, `failed` or `refused`; `accepted` while it is under way, or if its end was not seen.
+    pub outcome: String,
+    /// In words: what failed; may be empty.
+    pub detail: String,
+    /// When it ended, RFC 3339 in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+}

@@ -8,7 +8,8 @@
 //! | `POST /v1/services/{name}/signal/{signal}` | `?id=&wait=` | the same, for [`Action::Signal`] |
 //! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
 //! | `GET /v1/changes/{id}` | | [`Outcome`], or 404 if that change never arrived |
-//! | `GET /v1/events` | `?follow=true&n=` | NDJSON stream of [`ServiceEvent`] |
+//! | `GET /v1/changes` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ChangeRecord`], oldest first |
+//! | `GET /v1/events` | `?services=A,B&since=&until=&follow=true&n=` | NDJSON stream of [`ServiceEvent`] |
 //! | `GET /v1/logs` | [`LogQuery`] as query | NDJSON stream of [`LogLine`] |
 //! | `GET /v1/why/{name}` | | [`Why`] |
 //! | `GET /v1/check` | | [`CheckReply`] |
@@ -32,7 +33,7 @@ mod why;
 
 pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
 pub use error::{ErrorKind, ErrorReply};
-pub use event::ServiceEvent;
+pub use event::{ChangeRecord, ServiceEvent};
 pub use log::{LogLine, LogQuery};
 pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
 pub use why::{CheckReply, Problem, Why, WhyStep};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress};
+use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress, ServiceEvent};
 use engine::{Accepted, Command, Hold, Refusal, ServiceId};
 use tokio::sync::mpsc;
 
-use super::{Control, Job, changes::Kind, matching, spawn::log_dir, words};
-use crate::ask::{Ask, Peer};
+use super::{Control, Job, changes::Kind, feed, matching, spawn::log_dir, words};
+use crate::ask::{Ask, EventFilter, Peer};
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
 
@@ -28,14 +28,31 @@ impl Control {
             Ask::Events {
                 backlog,
                 follow,
+                filter,
                 reply,
-            } => {
-                drop(reply.send(self.feed.subscribe(backlog, follow)));
+            } => drop(reply.send(self.events(backlog, follow, &filter))),
+            Ask::History { names, reply } => {
+                let unknown = matching(&names, &self.plan.services).err();
+                drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
             }
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Check { reply } => self.job(Job::Check { reply }),
             Ask::LogDirs { names, reply } => drop(reply.send(self.log_dirs(&names))),
         }
+    }
+
+    fn events(
+        &mut self,
+        backlog: usize,
+        follow: bool,
+        filter: &EventFilter,
+    ) -> Result<mpsc::Receiver<ServiceEvent>, ErrorReply> {
+        let filter = feed::Filter::new(filter);
+        // One that has left the plan may still have a past here.
+        if !self.feed.knows(&filter) {
+            matching(&filter.names, &self.plan.services)?;
+        }
+        Ok(self.feed.subscribe(backlog, follow, filter))
     }
 
     fn log_dirs(&self, names: &[String]) -> Result<Vec<(String, std::path::PathBuf)>, ErrorReply> {
@@ -64,9 +81,16 @@ impl Control {
         let mut targets = self.targets(&names);
         let bystanders = self.targets(&self.enabled());
         let (kind, command) = self.to_command(&request.action, ids, peer)?;
-        let accepted = self
-            .command(command)
-            .map_err(|refusal| self.refused(&refusal))?;
+        let what = verb(&request.action);
+        self.record_asked(&request.id, peer, &what, &names);
+        let accepted = match self.command(command) {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                let error = self.refused(&refusal);
+                self.record_refused(&request.id, &error.message);
+                return Err(error);
+            }
+        };
         let stream = self.begin_change(&request.id, kind, request.wait);
         if kind == Kind::Restart {
             // What restarts because of the targets has to come back as well.
@@ -86,7 +110,6 @@ impl Control {
             target.needless_if(untouched && kind != Kind::Signal);
         }
         let notes = self.notes(&accepted, kind);
-        let what = verb(&request.action);
         for name in &names {
             self.publish(name, "change", &what, Some(&peer.name));
         }
@@ -107,6 +130,19 @@ impl Control {
 
     /// The names that a request means, or why it means none.
     fn select(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
+        let mut names = self.select_meant(request)?;
+        if request.except.is_empty() {
+            return Ok(names);
+        }
+        let except = matching(&request.except, &self.plan.services)?;
+        names.retain(|name| !except.contains(name));
+        if names.is_empty() {
+            return Err(usage("nothing is left: every service is excepted"));
+        }
+        Ok(names)
+    }
+
+    fn select_meant(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
         let services = &self.plan.services;
         if request.services.is_empty() {
             if matches!(request.action, Action::Reload | Action::Signal(_)) {
@@ -120,7 +156,12 @@ impl Control {
                 .map(|it| it.name.clone())
                 .collect());
         }
-        let names = matching(&request.services, services)?;
+        let mut names = matching(&request.services, services)?;
+        let enabled = |name: &String| services.get(name).is_some_and(|it| it.enabled);
+        if names.iter().any(enabled) {
+            // A pattern means what can be meant; a name that is given is meant.
+            names.retain(|name| enabled(name) || request.services.contains(name));
+        }
         for service in names.iter().filter_map(|name| services.get(name)) {
             if !service.enabled {
                 return Err(ErrorReply {

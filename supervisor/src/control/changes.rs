@@ -35,6 +35,9 @@ pub(super) struct Change {
     accepted: bool,
     finished: bool,
     notes: Vec<String>,
+    /// Its end has been recorded in the history.
+    #[serde(default)]
+    recorded: bool,
     #[serde(skip)]
     progress: Option<mpsc::Sender<Progress>>,
     /// The client goes as soon as the change is accepted.
@@ -159,6 +162,7 @@ impl Control {
             accepted: false,
             finished: false,
             notes: Vec::new(),
+            recorded: false,
             progress: Some(sender),
             wait,
         });
@@ -182,6 +186,7 @@ impl Control {
 
     /// The change cannot be done; nothing has changed.
     pub(super) fn refuse_change(&mut self, id: &str, error: ErrorReply) {
+        self.record_refused(id, &error.message);
         if let Some(change) = self.changes.get(id) {
             change.say(Progress::Refused(error));
         }
@@ -208,6 +213,7 @@ impl Control {
             }
         }
         self.changes.list = changes;
+        self.record_endings();
         self.remember_changes();
     }
 
@@ -219,7 +225,21 @@ impl Control {
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
+        self.record_endings();
         self.release_when_stored();
+    }
+
+    /// What has ended and is not in the history yet goes there.
+    fn record_endings(&mut self) {
+        let ended = |change: &&mut Change| change.finished && !change.recorded;
+        let mut outcomes = Vec::new();
+        for change in self.changes.list.iter_mut().filter(ended) {
+            change.recorded = true;
+            outcomes.push(change.outcome());
+        }
+        for outcome in &outcomes {
+            self.record_ended(outcome);
+        }
     }
 
     /// Services have changed: say so to whom it concerns, and see which changes are over.
@@ -257,6 +277,7 @@ impl Control {
         }
         self.changes.list = changes;
         if ended {
+            self.record_endings();
             self.remember_changes();
         }
     }

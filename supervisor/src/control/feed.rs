@@ -7,7 +7,10 @@ use engine::{Moment, RunId, ServiceId};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{Control, words};
-use crate::ask::STREAM_LINES_MAX;
+use crate::{
+    ask::{EventFilter, STREAM_LINES_MAX},
+    history,
+};
 
 /// Events that are kept; the oldest give way.
 const RING_EVENTS_MAX: usize = 4096;
@@ -37,8 +40,38 @@ struct Shown {
 #[derive(Debug)]
 struct Follower {
     events: mpsc::Sender<ServiceEvent>,
+    filter: Filter,
     /// It was too slow: the next event that it can take is preceded by a gap marker.
     gap: bool,
+}
+
+/// Which events a follower wants.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    /// As they were asked for.
+    pub(super) names: Vec<String>,
+    patterns: Vec<glob::Pattern>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
+impl Filter {
+    /// Read once, asked for every event.
+    pub(super) fn new(asked: &EventFilter) -> Self {
+        Self {
+            names: asked.names.clone(),
+            patterns: history::patterns(&asked.names),
+            since: asked.since.clone(),
+            until: asked.until.clone(),
+        }
+    }
+
+    fn wants(&self, event: &ServiceEvent) -> bool {
+        let named = self.patterns.is_empty() || history::matches(&self.patterns, &event.service);
+        named
+            && self.since.as_ref().is_none_or(|since| event.at >= *since)
+            && self.until.as_ref().is_none_or(|until| event.at < *until)
+    }
 }
 
 impl Feed {
@@ -53,20 +86,35 @@ impl Feed {
         self.ring.push_back(event);
     }
 
+    /// The ring has something about every service that is named.
+    pub(super) fn knows(&self, filter: &Filter) -> bool {
+        let about = |pattern: &glob::Pattern| {
+            let mut ring = self.ring.iter();
+            ring.any(|event| !event.service.is_empty() && pattern.matches(&event.service))
+        };
+        filter.patterns.iter().all(about)
+    }
+
     /// The last `backlog` events, then those to come if asked for.
     pub(super) fn subscribe(
         &mut self,
         backlog: usize,
         follow: bool,
+        filter: Filter,
     ) -> mpsc::Receiver<ServiceEvent> {
-        let backlog = backlog.min(self.ring.len());
-        let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX + backlog);
-        for event in self.ring.range(self.ring.len() - backlog..) {
+        let newest_first = self.ring.iter().rev();
+        let wanted = newest_first
+            .filter(|event| filter.wants(event))
+            .take(backlog);
+        let past: Vec<&ServiceEvent> = wanted.collect();
+        let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX + past.len());
+        for event in past.into_iter().rev() {
             let _ = sender.try_send(event.clone());
         }
         if follow && self.followers.len() < FOLLOWERS_MAX {
             self.followers.push(Follower {
                 events: sender,
+                filter,
                 gap: false,
             });
         }
@@ -90,6 +138,9 @@ impl Feed {
 impl Follower {
     /// False: it has gone away.
     fn offer(&mut self, event: &ServiceEvent) -> bool {
+        if !self.filter.wants(event) {
+            return !self.events.is_closed();
+        }
         if self.gap {
             let marker = ServiceEvent {
                 kind: "gap".to_owned(),
@@ -194,7 +245,7 @@ mod tests {
     #[test]
     fn a_slow_follower_gets_a_gap_marker_and_the_ring_is_bounded() {
         let mut feed = Feed::default();
-        let mut follower = feed.subscribe(0, true);
+        let mut follower = feed.subscribe(0, true, Filter::default());
         for _ in 0..=STREAM_LINES_MAX {
             feed.publish(event(""));
         }
@@ -215,11 +266,42 @@ mod tests {
         let mut feed = Feed::default();
         feed.publish(event("one"));
         feed.publish(event("two"));
-        let mut past = feed.subscribe(1, false);
+        let mut past = feed.subscribe(1, false, Filter::default());
         assert_eq!(past.try_recv().unwrap().detail, "two");
         assert_eq!(
             past.try_recv(),
             Err(mpsc::error::TryRecvError::Disconnected)
         );
+    }
+
+    #[test]
+    fn a_filter_holds_for_the_past_and_the_future() {
+        let named = |service: &str, at: &str| ServiceEvent {
+            service: service.to_owned(),
+            at: at.to_owned(),
+            ..event(at)
+        };
+        let mut feed = Feed::default();
+        feed.publish(named("a", "1"));
+        feed.publish(named("b", "2"));
+        feed.publish(named("", "3"));
+        feed.publish(named("a", "4"));
+        let filter = |names: &[&str], since: Option<&str>| {
+            Filter::new(&EventFilter {
+                names: names.iter().map(|&name| name.to_owned()).collect(),
+                since: since.map(str::to_owned),
+                until: None,
+            })
+        };
+        assert!(feed.knows(&filter(&["a", "[ab]"], None)));
+        assert!(!feed.knows(&filter(&["a", "c*"], None)));
+        let mut only = feed.subscribe(10, true, filter(&["a"], Some("2")));
+        feed.publish(named("b", "5"));
+        feed.publish(named("a", "6"));
+        assert_eq!(only.try_recv().unwrap().detail, "4");
+        assert_eq!(only.try_recv().unwrap().detail, "6");
+        assert!(only.try_recv().is_err());
+        let mut all = feed.subscribe(2, false, filter(&[], None));
+        assert_eq!(all.try_recv().unwrap().detail, "5");
     }
 }

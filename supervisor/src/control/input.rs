@@ -9,7 +9,7 @@ use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Ids, Notice, Request};
 use plan::Plan;
 
-use crate::{ask::Ask, store::Holds};
+use crate::{ask::Ask, history, store::Holds};
 
 /// The time, twice: for deadlines and for people.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +83,13 @@ pub(crate) enum Job {
         /// All of them.
         holds: Holds,
     },
+    /// Add lines to the history of changes.
+    Record {
+        /// What happened.
+        lines: Vec<history::Line>,
+        /// Wall clock, milliseconds of the Unix epoch.
+        now_ms: u64,
+    },
     /// Look up user and program of one service again, after they were missing.
     Resolve {
         /// The run that waits for it.
@@ -123,6 +130,8 @@ pub(crate) enum Done {
     Swapped(Result<(), String>),
     /// Of `StoreHolds`.
     HoldsStored(Result<(), String>),
+    /// Of `Record`: where it failed, the lines come back.
+    Recorded(Result<(), (Vec<history::Line>, String)>),
     /// Of `Resolve`.
     Resolved {
         /// The run that waits.

@@ -11,7 +11,7 @@ use super::{
     input::{AccountCommand, Done, Input, Job, Resolved, Unresolved},
     network_probe,
 };
-use crate::{configuration, holder, staging, store};
+use crate::{configuration, history, holder, staging, store};
 
 /// Where programs without a slash are looked up.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -70,6 +70,10 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         }
         Job::StoreHolds { holds } => {
             Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
+        }
+        Job::Record { lines, now_ms } => {
+            let written = history::append(&state_dir, now_ms, &lines);
+            Done::Recorded(written.map_err(|error| (lines, error.to_string())))
         }
         Job::Resolve { run, service } => Done::Resolved {
             run,

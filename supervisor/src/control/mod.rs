@@ -18,6 +18,7 @@ mod names;
 mod network_probe;
 mod orphaned;
 mod reconfigure;
+mod records;
 #[cfg(test)]
 mod simulation;
 mod spawn;
@@ -64,6 +65,7 @@ pub(crate) struct Control {
     last_failures: BTreeMap<String, String>,
     feed: feed::Feed,
     changes: changes::Changes,
+    records: records::Records,
     reconfigure: reconfigure::Reconfigure,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
@@ -126,6 +128,7 @@ impl Control {
             last_failures: BTreeMap::new(),
             feed: feed::Feed::default(),
             changes: changes::Changes::default(),
+            records: records::Records::default(),
             reconfigure: reconfigure::Reconfigure::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {

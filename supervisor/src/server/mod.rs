@@ -8,6 +8,7 @@
 mod access;
 mod connection;
 mod input;
+mod past;
 mod paths;
 mod questions;
 mod reply;

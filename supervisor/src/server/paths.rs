@@ -11,12 +11,13 @@ use super::reply::Failure;
 const COMPARED_MAX: usize = 256;
 
 /// All routes; a part in braces stands for anything.
-pub(super) const ROUTES: [(Method, &str); 13] = [
+pub(super) const ROUTES: [(Method, &str); 14] = [
     (Method::GET, "/v1/services"),
     (Method::POST, "/v1/services"),
     (Method::GET, "/v1/services/{name}"),
     (Method::POST, "/v1/services/{name}/{action}"),
     (Method::POST, "/v1/services/{name}/signal/{signal}"),
+    (Method::GET, "/v1/changes"),
     (Method::GET, "/v1/changes/{id}"),
     (Method::GET, "/v1/events"),
     (Method::GET, "/v1/logs"),

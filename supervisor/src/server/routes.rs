@@ -21,15 +21,14 @@ use super::{
     Shared,
     access::Credentials,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
+    past,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
 };
 use crate::{ask::Ask, logs};
 
-/// Past events that may be asked for at once.
-const EVENTS_MAX: usize = 10_000;
-/// Past events, and past log lines, without a number.
+/// Past log lines without a number.
 const BACKLOG_DEFAULT: usize = 10;
 /// Log lines of one service that may be asked for at once.
 const LOG_LINES_MAX: usize = 1_000_000;
@@ -46,8 +45,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{name}", get(status_of_one))
         .route("/v1/services/{name}/{action}", post(act_on_one))
         .route("/v1/services/{name}/signal/{signal}", post(signal_one))
+        .route("/v1/changes", get(past::changes))
         .route("/v1/changes/{id}", get(outcome))
-        .route("/v1/events", get(events))
+        .route("/v1/events", get(past::events))
         .route("/v1/logs", get(log_lines))
         .route("/v1/why/{name}", get(why))
         .route("/v1/check", get(check))
@@ -206,26 +206,6 @@ async fn outcome(
         )
         .with_status(StatusCode::NOT_FOUND)),
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventQuery {
-    #[serde(default)]
-    follow: bool,
-    n: Option<usize>,
-}
-
-async fn events(State(shared): Loop, Params(query): Params<EventQuery>) -> Answer {
-    let backlog = query.n.unwrap_or(BACKLOG_DEFAULT);
-    check_lines("events", backlog, EVENTS_MAX)?;
-    let follow = query.follow;
-    let ask = |reply| Ask::Events {
-        backlog,
-        follow,
-        reply,
-    };
-    Ok(ndjson(shared.ask(ask).await?))
 }
 
 async fn log_lines(State(shared): Loop, Params(query): Params<LogQuery>) -> Answer {

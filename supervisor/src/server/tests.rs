@@ -283,10 +283,11 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             Ask::Events {
                 backlog,
                 follow,
+                filter: _,
                 reply,
             } => {
                 let (lines, answer) = mpsc::channel(16);
-                let _ = reply.send(answer);
+                let _ = reply.send(Ok(answer));
                 tokio::spawn(send_events(backlog, follow, lines, tell.clone()));
             }
             Ask::Why { name, reply } => {
@@ -298,6 +299,10 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                         log: Vec::new(),
                     }],
                 }));
+            }
+            Ask::History { names, reply } => {
+                let unknown = names.first().map(|it| unknown(it));
+                let _ = reply.send((std::path::PathBuf::from("/nonexistent"), unknown));
             }
             Ask::Check { reply } => drop(reply.send(api::CheckReply {
                 ok: true,

@@ -106,6 +106,7 @@ impl Control {
         self.publish("", "change", "reconfigure", Some(&peer.name));
         tracing::info!(by = peer.name, "reconfigure");
         let stream = self.begin_change(id, Kind::Reconfigure, true);
+        self.record_asked(id, peer, "reconfigure", &[]);
         self.start_reconfigure(Some(id.to_owned()), false);
         Ok(stream)
     }
@@ -155,6 +156,7 @@ impl Control {
             Done::Staged(staged) => self.on_staged(staged),
             Done::Swapped(result) => self.on_swapped(result),
             Done::HoldsStored(result) => self.holds_stored(result),
+            Done::Recorded(result) => self.on_recorded(result),
             Done::Resolved { run, resolved } => self.on_resolved(run, resolved),
             Done::Holder { run, reason } => self.spawn_refused(run, true, reason),
             Done::Probed {

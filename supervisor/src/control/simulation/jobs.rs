@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     control::input::{AccountCommand, Done, Job, Resolved, Staged, StagedFile, Unresolved},
+    history,
     store::Holds,
 };
 
@@ -49,6 +50,7 @@ pub(super) enum Work {
     Stage(Arc<Plan>),
     Swap(Arc<Plan>),
     Store(Holds),
+    Record(Vec<history::Line>),
     Resolve(RunId, Box<plan::Service>),
     Holder(RunId),
     Probe(RunId, ProbeKind),
@@ -80,6 +82,7 @@ impl Jobs {
                 (Work::Swap(plan), 1_000)
             }
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
+            Job::Record { lines, .. } => (Work::Record(lines), 500),
             Job::Resolve { run, service } => (Work::Resolve(run, service), 3_000),
             Job::Holder { run, .. } => (Work::Holder(run), 1_000),
             Job::Probe {
@@ -154,6 +157,10 @@ impl Jobs {
                 self.store(holds);
                 Done::HoldsStored(Ok(()))
             }
+            Work::Record(lines) if luck(&mut self.dice, fair, 10) => {
+                Done::Recorded(Err((lines, "no space left on device".to_owned())))
+            }
+            Work::Record(_) => Done::Recorded(Ok(())),
             Work::Resolve(run, service) => Done::Resolved {
                 run,
                 resolved: self.resolve(&service),

@@ -5,7 +5,10 @@ use keeper::message::{Exit, Notice, Role};
 use tokio::sync::oneshot;
 
 use super::{checks, keeper::Happening, plans, run::Simulation};
-use crate::{ask::Ask, control::input::Input};
+use crate::{
+    ask::{Ask, EventFilter},
+    control::input::Input,
+};
 
 /// A fair world comes to rest within this time.
 const REST_MS_MAX: u64 = 600_000;
@@ -131,6 +134,7 @@ impl Simulation {
         self.ask(Ask::Events {
             backlog: 100,
             follow,
+            filter: EventFilter::default(),
             reply,
         });
         assert!(early || status.try_recv().is_ok() && why.try_recv().is_ok());

@@ -20,7 +20,7 @@ async fn a_change_by_path_is_asked_for_with_its_id_and_streams_its_progress() {
     );
     assert_eq!(
         server.saw().await,
-        r#"root ActionRequest { id: "c-1", action: Restart, services: ["web"], wait: false }"#
+        r#"root ActionRequest { id: "c-1", action: Restart, services: ["web"], except: [], wait: false }"#
     );
 }
 
