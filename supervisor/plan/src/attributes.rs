@@ -1,8 +1,10 @@
-//! `[limits]` and `capabilities`.
+//! `[limits]` and sets of capabilities.
 
 use std::collections::BTreeMap;
 
-use crate::{fields::Fields, reader::Reader, setting::SERVICE_KEYS, source::Node, value::Type};
+use crate::{
+    Service, fields::Fields, reader::Reader, setting::SERVICE_KEYS, source::Node, value::Type,
+};
 
 /// `RLIMIT_*` without its prefix, lower case.
 pub(crate) const LIMITS: [&str; 16] = [
@@ -69,12 +71,14 @@ pub(crate) const CAPABILITIES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// A set of capabilities, by the key that gives it.
 pub(crate) fn capabilities(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
+    key: &'static str,
 ) -> Option<Vec<String>> {
-    let node = fields.node("capabilities")?;
-    let list = reader.list(node, "capabilities")?;
+    let node = fields.node(key)?;
+    let list = reader.list(node, key)?;
     let mut out = Vec::new();
     for name in list {
         let upper = name.to_ascii_uppercase();
@@ -85,15 +89,41 @@ pub(crate) fn capabilities(
             let hint = crate::near::did_you_mean(short, CAPABILITIES);
             reader
                 .report()
-                .error(
-                    &node.at,
-                    "capabilities",
-                    format!("there is no capability `{name}`"),
-                )
+                .error(&node.at, key, format!("there is no capability `{name}`"))
                 .hint_some(hint);
         }
     }
     Some(out)
+}
+
+/// What one set has, the other must have: a process cannot keep what it can never have.
+pub(crate) fn check_capabilities(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    service: &Service,
+) {
+    let bounding = &service.capability_bounding_set;
+    let ambient = &service.ambient_capabilities;
+    let only = &service.capabilities;
+    let pairs = [
+        ("capabilities", only, "capability_bounding_set", bounding),
+        (
+            "ambient_capabilities",
+            ambient,
+            "capability_bounding_set",
+            bounding,
+        ),
+        ("ambient_capabilities", ambient, "capabilities", only),
+    ];
+    for (key, set, above_key, above) in pairs {
+        if let (Some(set), Some(above)) = (set, above)
+            && let Some(missing) = set.iter().find(|name| !above.contains(name))
+            && let Some(node) = fields.node(key)
+        {
+            let message = format!("has `{missing}`, which `{above_key}` lacks");
+            reader.report().error(&node.at, key, message);
+        }
+    }
 }
 
 pub(crate) type Limits = BTreeMap<String, (Option<u64>, Option<u64>)>;

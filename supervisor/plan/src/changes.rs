@@ -113,14 +113,22 @@ fn process(old: &Service, new: &Service, change: &mut Change) {
         ("umask", old.umask != new.umask),
         ("nice", old.nice != new.nice),
         ("oom_score_adj", old.oom_score_adj != new.oom_score_adj),
+        ("io_priority", old.io_priority != new.io_priority),
+        ("cpu_affinity", old.cpu_affinity != new.cpu_affinity),
+        ("stdin", old.stdin != new.stdin),
         ("limits", old.limits != new.limits),
         ("no_new_privs", old.no_new_privs != new.no_new_privs),
         ("capabilities", old.capabilities != new.capabilities),
-        // Without a notify socket from its birth it cannot say so.
         (
-            "notify",
-            old.has_notify_socket() != new.has_notify_socket(),
+            "capability_bounding_set",
+            old.capability_bounding_set != new.capability_bounding_set,
         ),
+        (
+            "ambient_capabilities",
+            old.ambient_capabilities != new.ambient_capabilities,
+        ),
+        // Without a notify socket from its birth it cannot say so.
+        ("notify", old.has_notify_socket() != new.has_notify_socket()),
         (
             "notify_access",
             by_main_alone(old) != by_main_alone(new) && new.has_notify_socket(),
@@ -228,6 +236,12 @@ fn in_place(old: &Service, new: &Service, change: &mut Change) {
         ("liveness", old.liveness != new.liveness),
         ("health", old.health != new.health),
         ("restart policy", old.restart != new.restart),
+        (
+            "exit_when_failed",
+            old.exit_when_failed != new.exit_when_failed,
+        ),
+        ("schedule", old.schedule != new.schedule),
+        ("log_files", old.log_files != new.log_files),
         ("stop", old.stop != new.stop),
         ("reload", old.reload != new.reload),
         ("log", old.log != new.log),

@@ -1,4 +1,4 @@
-//! The environment of a service: PATH < `[env]` < settings < `SERVICE.env` of the site file.
+//! The environment of a service: PATH < `[env]` < `env_files` < settings < `SERVICE.env` of the site file.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
 /// What every service gets unless it says otherwise.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// PATH < `[env]` < settings < `SERVICE.env`.
+/// PATH < `[env]` < `env_files` < settings < `SERVICE.env`.
 pub(crate) fn environment(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
@@ -48,6 +48,7 @@ pub(crate) fn environment(
     } else {
         check_env(reader, fields);
     }
+    crate::env_file::env_files(reader, fields, &mut env);
     from_settings(reader, &mut env);
     if let Some(map) = reader.resolver.site.env.get(&reader.space) {
         for (name, var) in map {
@@ -127,6 +128,7 @@ pub(crate) fn computed(
 }
 
 pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
+    crate::env_file::env_files(reader, fields, &mut BTreeMap::new());
     let Some(entry) = fields.entry("env") else {
         return;
     };

@@ -34,6 +34,9 @@ impl Site {
                 own.entry(name).or_insert(var);
             }
         }
+        for (name, draft) in secrets.notify {
+            self.notify.entry(name).or_default().add(draft);
+        }
         for (service, switch) in secrets.enable {
             self.enable.entry(service).or_insert(switch);
         }

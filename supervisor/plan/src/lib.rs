@@ -2,9 +2,10 @@
 //! problems at once. Pure but for the [`Host`].
 //!
 //! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`
-//! and `catalog` gather what may be said; `site` and `guard` check what the administrator says;
+//! and `catalog` gather what may be said; `site`, `daemon` and `guard` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
-//! `reader`, `environment`, `probes`, `policy`, `attributes` and `files` renders each service;
+//! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
+//! `schedule`, `log` and `files` renders each service;
 //! `graph` checks the whole. Everything reports into one `problem::Report`.
 //!
 //! What has many problems is reported with all of them. What follows from a problem that was
@@ -14,10 +15,13 @@ mod attributes;
 mod catalog;
 mod changes;
 mod context;
+pub mod cron;
+mod daemon;
 mod decl;
 mod defaults;
 mod duration;
 mod enable;
+mod env_file;
 mod environment;
 mod fields;
 mod files;
@@ -26,14 +30,18 @@ mod graph;
 mod guard;
 mod host;
 mod load;
+mod log;
 mod model;
 mod names;
 mod near;
 mod policy;
 mod probes;
 mod problem;
+mod process;
 mod reader;
+mod ready;
 mod resolve;
+mod schedule;
 pub mod secrets;
 mod service;
 mod setting;

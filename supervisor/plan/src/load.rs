@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    Host, Paths, Plan, Problems, Service,
+    Host, NotifyTarget, Paths, Plan, Problems, Service,
+    daemon::RESERVED,
     decl::{World, plain, valid_name},
     files::Places,
     graph, guard,
@@ -65,7 +66,7 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
     let paths = Paths::new(options);
     let mut report = Report::default();
     let world = world(host, options, &paths, &mut report);
-    let (site, damaged) = site(host, &paths, &world, &mut report);
+    let (mut site, damaged) = site(host, &paths, &world, &mut report);
     // Without them nearly every template would seem to lack something.
     let complete = !damaged && !world.damaged;
     let mut resolver = Resolver::new(host, &paths, &world, &site, &mut report);
@@ -76,6 +77,7 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
     let mut services = services;
     warn_without_root(host, &services, &site, &mut report);
     graph::check(&mut services, &world.services, &mut report);
+    let notify = notify(&mut site, complete, &mut report);
     let failed = report.has_errors();
     let remarks = report.into_sorted();
     if failed {
@@ -86,10 +88,22 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
         services,
         control: site.control,
         manage_accounts: site.manage_accounts.unwrap_or(true),
-        notify: Vec::new(),
+        notify,
         missing_secrets,
         remarks,
     })
+}
+
+/// Who is told. What a file that cannot be read says of them is not known.
+fn notify(site: &mut Site, complete: bool, report: &mut Report) -> Vec<NotifyTarget> {
+    let drafts = std::mem::take(&mut site.notify);
+    if !complete {
+        return Vec::new();
+    }
+    drafts
+        .into_iter()
+        .filter_map(|(name, draft)| draft.finish(&name, report))
+        .collect()
 }
 
 /// Without root no service can have a user of its own.
@@ -188,14 +202,18 @@ fn documents(
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if !valid_name(&name) || matches!(name.as_str(), "control" | "manage_accounts" | "roles") {
+        if !valid_name(&name) || RESERVED.contains(&name.as_str()) {
             report
                 .error(
                     &Place::whole(&path),
                     "",
                     format!("`{}` cannot be the name of a service", name.escape_debug()),
                 )
-                .hint("use letters, digits, `-` and `_`");
+                .hint(if valid_name(&name) {
+                    "the name has a meaning of its own in the site file: choose another"
+                } else {
+                    "use letters, digits, `-` and `_`"
+                });
             continue;
         }
         if out.len() == MAX_SERVICES {

@@ -1,9 +1,9 @@
-//! `[restart]`, `[stop]`, `[reload]` and `[log]`.
+//! `[restart]`, `[stop]` and `[reload]`.
 
 use std::collections::BTreeSet;
 
 use crate::{
-    Log, Policy, Reload, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
+    Policy, Reload, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
     source::Kind,
 };
 
@@ -188,27 +188,4 @@ pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Op
     }
     fields.finish(&SERVICE_KEYS, reader.report());
     signal.or(command)
-}
-
-pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
-    pub(crate) const MIN_SIZE: u64 = 4096;
-    let mut out = Log::default();
-    let Some(mut fields) = fields.table("log", reader.report()) else {
-        return out;
-    };
-    let size_at = fields.node("size").map(|node| node.at.clone());
-    if let Some(size) = reader.size_key(&mut fields, "size") {
-        out.size_bytes = size;
-    }
-    if let Some(at) = size_at.filter(|_| out.size_bytes < MIN_SIZE) {
-        reader
-            .report()
-            .error(&at, "log.size", "must be at least 4K");
-    }
-    if let Some(keep) = reader.int_key(&mut fields, "keep", 0..=10_000) {
-        out.keep = u32::try_from(keep).unwrap_or(out.keep);
-    }
-    out.age_ms = reader.duration_key(&mut fields, "age");
-    fields.finish(&SERVICE_KEYS, reader.report());
-    out
 }

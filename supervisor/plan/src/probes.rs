@@ -1,59 +1,21 @@
-//! `[ready]`, `[liveness]`, `[health]`.
+//! Questions that are asked again and again: `[liveness]`, `[health]`, and what `[ready]` may ask.
 
 use crate::{
-    Ask, Probe, Ready, ReadyKind,
+    Ask, Probe,
     fields::Fields,
     reader::Reader,
     setting::SERVICE_KEYS,
-    source::{Kind, Place},
+    source::{Kind, Node, Place},
     value::Url,
 };
 
-const READY_TIMEOUT_MS: u64 = 60_000;
-const READY_INTERVAL_MS: u64 = 250;
+/// The keys that say what is asked.
+pub(crate) const ASKS: [&str; 4] = ["http", "tcp", "unix", "exec"];
 const INTERVAL_MS: u64 = 10_000;
 const ATTEMPT_MS: u64 = 5_000;
 const FAILURES: u32 = 3;
 /// No probe is asked more often.
 const MIN_INTERVAL_MS: u64 = 10;
-
-pub(crate) fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Ready {
-    let exec = Ready {
-        kind: ReadyKind::Exec,
-        timeout_ms: None,
-    };
-    let Some(mut fields) = fields.table("ready", reader.report()) else {
-        return exec;
-    };
-    let notify_at = fields.entry("notify").map(|entry| entry.key_at.clone());
-    let notify = notify_at.is_some() && reader.bool_key(&mut fields, "notify").unwrap_or(false);
-    let timeout_ms = reader
-        .duration_key(&mut fields, "timeout")
-        .or(Some(READY_TIMEOUT_MS));
-    let probe = probe(reader, &mut fields, "attempt_timeout", READY_INTERVAL_MS, 1);
-    let at = fields.at.clone();
-    let kind = match (notify, probe) {
-        (true, Ok(Some(_)) | Err(())) => {
-            reader
-                .report()
-                .error(&at, "ready", "`notify` and a probe exclude each other")
-                .hint("keep one of them");
-            ReadyKind::Notify
-        }
-        (true, Ok(None)) => ReadyKind::Notify,
-        (false, Ok(Some(probe))) => ReadyKind::Probe(probe),
-        (false, Err(())) => ReadyKind::Exec,
-        (false, Ok(None)) => {
-            if notify_at.is_none() {
-                nothing_asked(reader, &at, "ready", "notify = true, http, tcp or exec");
-            }
-            fields.finish(&SERVICE_KEYS, reader.report());
-            return exec;
-        }
-    };
-    fields.finish(&SERVICE_KEYS, reader.report());
-    Ready { kind, timeout_ms }
-}
 
 pub(crate) fn other(
     reader: &mut Reader<'_, '_>,
@@ -62,56 +24,87 @@ pub(crate) fn other(
 ) -> Option<Probe> {
     let mut fields = fields.table(key, reader.report())?;
     let at = fields.at.clone();
-    let probe = probe(reader, &mut fields, "timeout", INTERVAL_MS, FAILURES);
-    if probe == Ok(None) {
-        nothing_asked(reader, &at, key, "http, tcp or exec");
+    let mut ways = Vec::new();
+    for key in ASKS {
+        ways.extend(fields.entry(key).map(|_| key));
+    }
+    let pace = pace(reader, &mut fields, "timeout", INTERVAL_MS, FAILURES);
+    let asked = ask(reader, &mut fields);
+    match ways.as_slice() {
+        [] => nothing_asked(reader, &at, key, "http, tcp, unix or exec"),
+        [_] => {}
+        _ => exclude(reader, &at, key, &ways),
     }
     fields.finish(&SERVICE_KEYS, reader.report());
-    probe.ok().flatten()
+    asked.ok().flatten().map(|ask| pace.of(ask))
 }
 
-fn nothing_asked(reader: &mut Reader<'_, '_>, at: &Place, key: &str, kinds: &str) {
+pub(crate) fn nothing_asked(reader: &mut Reader<'_, '_>, at: &Place, key: &str, ways: &str) {
     reader.report().error(
         at,
         key,
-        format!("does not say what is asked: write one of {kinds}"),
+        format!("does not say what is asked: write one of {ways}"),
     );
 }
 
-/// `Err`: something is asked, but it cannot be said what; reported where that is wrong.
-fn probe(
+/// Two ways of one question.
+pub(crate) fn exclude(reader: &mut Reader<'_, '_>, at: &Place, key: &str, ways: &[&str]) {
+    let message = format!("`{}` exclude each other", ways.join("` and `"));
+    reader
+        .report()
+        .error(at, key, message)
+        .hint("keep one of them");
+}
+
+/// How often something is asked, and what counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) delay_ms: Option<u64>,
+    interval_ms: u64,
+    timeout_ms: u64,
+    failures: u32,
+    successes: u32,
+}
+
+impl Pace {
+    pub(crate) fn of(self, ask: Ask) -> Probe {
+        Probe {
+            ask,
+            delay_ms: self.delay_ms.unwrap_or(0),
+            interval_ms: self.interval_ms,
+            timeout_ms: self.timeout_ms,
+            failures: self.failures,
+            successes: self.successes,
+        }
+    }
+}
+
+/// `attempt`: the key of the longest time of one attempt.
+pub(crate) fn pace(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
     attempt: &'static str,
     interval_ms: u64,
     failures: u32,
-) -> Result<Option<Probe>, ()> {
-    let asked = ask(reader, fields);
-    let delay_ms = reader.duration_key(fields, "delay").unwrap_or(0);
-    let interval_ms = reader
-        .duration_key(fields, "interval")
-        .unwrap_or(interval_ms)
-        .max(MIN_INTERVAL_MS);
-    let timeout_ms = reader.duration_key(fields, attempt).unwrap_or(ATTEMPT_MS);
-    let timeout_ms = if timeout_ms == 0 {
+) -> Pace {
+    let mut timeout_ms = reader.duration_key(fields, attempt).unwrap_or(ATTEMPT_MS);
+    if timeout_ms == 0 {
         let name = fields.key(attempt);
         reader
             .report()
             .error(&fields.at, name, "must be longer than nothing");
-        ATTEMPT_MS
-    } else {
-        timeout_ms
-    };
-    let failures = count(reader, fields, "failures", failures);
-    let successes = count(reader, fields, "successes", 1);
-    Ok(asked?.map(|ask| Probe {
-        ask,
-        delay_ms,
-        interval_ms,
+        timeout_ms = ATTEMPT_MS;
+    }
+    Pace {
+        delay_ms: reader.duration_key(fields, "delay"),
+        interval_ms: reader
+            .duration_key(fields, "interval")
+            .unwrap_or(interval_ms)
+            .max(MIN_INTERVAL_MS),
         timeout_ms,
-        failures,
-        successes,
-    }))
+        failures: count(reader, fields, "failures", failures),
+        successes: count(reader, fields, "successes", 1),
+    }
 }
 
 fn count(
@@ -124,18 +117,9 @@ fn count(
     found.and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
 }
 
-fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Result<Option<Ask>, ()> {
-    let http = fields.entry("http");
-    let kinds = [http, fields.entry("tcp"), fields.entry("exec")];
-    if kinds.iter().flatten().count() > 1 {
-        let name = fields.key("");
-        let name = name.trim_end_matches('.');
-        reader
-            .report()
-            .error(&fields.at, name, "has more than one of http, tcp and exec")
-            .hint("keep one of them");
-        return Err(());
-    }
+/// `Err`: something is asked, but it cannot be said what; reported where that is wrong.
+pub(crate) fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Result<Option<Ask>, ()> {
+    let [http, tcp, unix, exec] = ASKS.map(|key| fields.entry(key));
     let status = status(reader, fields);
     let body = reader.text_key(fields, "body");
     if http.is_none() {
@@ -148,32 +132,32 @@ fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Result<Option<As
             }
         }
     }
-    match kinds {
-        [Some(entry), ..] => {
-            let name = fields.key("http");
-            let url = reader.text(&entry.node, &name).ok_or(())?;
-            if let Err(why) = http_url(&url) {
-                reader.report().error(&entry.node.at, name, why);
-                return Err(());
-            }
-            Ok(Some(Ask::Http { url, status, body }))
-        }
-        [_, Some(entry), _] => {
-            let name = fields.key("tcp");
-            let target = reader.text(&entry.node, &name).ok_or(())?;
-            if let Err(why) = address(&target) {
-                reader.report().error(&entry.node.at, name, why);
-                return Err(());
-            }
-            Ok(Some(Ask::Tcp(target)))
-        }
-        [_, _, Some(_)] => reader
-            .argv_key(fields, "exec")
-            .map(|argv| Some(Ask::Exec(argv)))
-            .ok_or(()),
-        _ => Ok(None),
+    let checked = |reader: &mut Reader<'_, '_>, node: &Node, name: String, check: Check| {
+        let text = reader.text(node, &name).ok_or(())?;
+        check(&text).map_err(|why| {
+            reader.report().error(&node.at, name, why);
+        })?;
+        Ok(text)
+    };
+    if let Some(entry) = http {
+        let url = checked(reader, &entry.node, fields.key("http"), http_url)?;
+        Ok(Some(Ask::Http { url, status, body }))
+    } else if let Some(entry) = tcp {
+        let target = checked(reader, &entry.node, fields.key("tcp"), address)?;
+        Ok(Some(Ask::Tcp(target)))
+    } else if unix.is_some() {
+        let path = reader.path_key(fields, "unix", false).ok_or(())?;
+        Ok(Some(Ask::Unix(path)))
+    } else if exec.is_some() {
+        let argv = reader.argv_key(fields, "exec").ok_or(())?;
+        Ok(Some(Ask::Exec(argv)))
+    } else {
+        Ok(None)
     }
 }
+
+/// Says what is wrong with a text.
+type Check = fn(&str) -> Result<(), String>;
 
 fn status(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<u16> {
     let Some(node) = fields.node("status") else {

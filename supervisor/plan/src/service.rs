@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    Log, Service, Stop, attributes, decl::plain, environment, fields::Fields, files, policy,
-    probes, reader::Reader, resolve::Resolver, source::Document,
+    Log, Service, Stop, attributes, decl::plain, environment, fields::Fields, files, log, policy,
+    probes, process, reader::Reader, ready, resolve::Resolver, schedule, source::Document,
 };
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
@@ -30,21 +30,29 @@ pub(crate) fn build(
     for key in ["enable", "settings", "sections", "doc"] {
         fields.entry(key);
     }
-    let mut service = process(reader, name, &mut fields, enabled);
+    let mut service = born(reader, name, &mut fields, enabled);
+    attributes::check_capabilities(reader, &mut fields, &service);
     service.enabled = enabled;
     if enabled {
         service.env = environment::environment(reader, &mut fields);
     } else {
         environment::check_env(reader, &mut fields);
     }
-    service.ready = probes::ready(reader, &mut fields);
+    service.ready = ready::ready(reader, &mut fields);
+    service.notify_access = ready::notify_access(reader, &mut fields);
+    service.watchdog = ready::watchdog(reader, &mut fields);
     service.liveness = probes::other(reader, &mut fields, "liveness");
     service.health = probes::other(reader, &mut fields, "health");
     service.restart = policy::restart(reader, &mut fields, service.oneshot);
+    service.exit_when_failed = reader
+        .bool_key(&mut fields, "exit_when_failed")
+        .unwrap_or(false);
+    service.schedule = scheduled(reader, &mut fields, service.oneshot);
     service.stop = policy::stop(reader, &mut fields);
     service.reload = policy::reload(reader, &mut fields);
     service.limits = attributes::limits(reader, &mut fields);
-    service.log = policy::log(reader, &mut fields);
+    service.log = log::log(reader, &mut fields);
+    service.log_files = log::log_files(reader, &mut fields);
     service.directories = files::directories(reader, &mut fields);
     service.files = files::files(reader, &mut fields, places);
     fields.finish(&[], reader.report());
@@ -52,8 +60,28 @@ pub(crate) fn build(
     service
 }
 
+/// Only what ends can run again and again.
+fn scheduled(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    oneshot: bool,
+) -> Option<crate::Schedule> {
+    let schedule = schedule::schedule(reader, fields);
+    if let Some(entry) = fields.entry("schedule").filter(|_| !oneshot) {
+        reader
+            .report()
+            .error(
+                &entry.key_at,
+                "schedule",
+                "only a oneshot can have a schedule",
+            )
+            .hint("write type = \"oneshot\"");
+    }
+    schedule
+}
+
 /// What the process is and what it needs.
-fn process(
+fn born(
     reader: &mut Reader<'_, '_>,
     name: &str,
     fields: &mut Fields<'_>,
@@ -89,14 +117,18 @@ fn process(
         oom_score_adj: reader
             .int_key(fields, "oom_score_adj", -1000..=1000)
             .and_then(small),
-        io_priority: None,
-        cpu_affinity: None,
-        stdin: crate::Stdin::Null,
+        io_priority: process::io_priority(reader, fields),
+        cpu_affinity: process::cpu_affinity(reader, fields),
+        stdin: process::stdin(reader, fields),
         limits: BTreeMap::new(),
         no_new_privs: reader.bool_key(fields, "no_new_privs").unwrap_or(false),
-        capabilities: attributes::capabilities(reader, fields),
-        capability_bounding_set: None,
-        ambient_capabilities: None,
+        capabilities: attributes::capabilities(reader, fields, "capabilities"),
+        capability_bounding_set: attributes::capabilities(
+            reader,
+            fields,
+            "capability_bounding_set",
+        ),
+        ambient_capabilities: attributes::capabilities(reader, fields, "ambient_capabilities"),
         requires: names(reader, fields, "requires"),
         wants: names(reader, fields, "wants"),
         binds_to: names(reader, fields, "binds_to"),
@@ -147,7 +179,6 @@ fn need_command(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>
 
 /// The description is shown for disabled services too, so it is rendered where it can be.
 fn description(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> String {
-    fields.entry("log_files");
     reader.text_key(fields, "description").unwrap_or_default()
 }
 

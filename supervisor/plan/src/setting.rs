@@ -13,11 +13,13 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 37] = [
+pub(crate) const SERVICE_KEYS: [&str; 48] = [
     "description",
     "command",
     "enable",
+    "instances",
     "type",
+    "schedule",
     "user",
     "group",
     "groups",
@@ -28,8 +30,13 @@ pub(crate) const SERVICE_KEYS: [&str; 37] = [
     "working_dir",
     "nice",
     "oom_score_adj",
+    "io_priority",
+    "cpu_affinity",
+    "stdin",
     "no_new_privs",
     "capabilities",
+    "capability_bounding_set",
+    "ambient_capabilities",
     "requires",
     "wants",
     "binds_to",
@@ -39,10 +46,14 @@ pub(crate) const SERVICE_KEYS: [&str; 37] = [
     "settings",
     "sections",
     "env",
+    "env_files",
     "ready",
+    "notify_access",
+    "watchdog",
     "liveness",
     "health",
     "restart",
+    "exit_when_failed",
     "stop",
     "reload",
     "limits",

@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    Control,
+    Control, daemon,
     decl::{Space, Switch, World},
-    fields::{Fields, misplaced},
+    fields::misplaced,
     guard::is_secret_variable,
+    log::LogDefault,
     near::did_you_mean,
     problem::Report,
     setting::{Setting, env_name},
@@ -45,6 +46,10 @@ pub(crate) struct Site {
     pub(crate) roles: Vec<String>,
     pub(crate) control: Control,
     pub(crate) manage_accounts: Option<bool>,
+    /// `[log]`, for all services.
+    pub(crate) log: LogDefault,
+    /// `[notify.NAME]` by name.
+    pub(crate) notify: BTreeMap<String, daemon::Draft>,
     /// Something in the file is secret, and what.
     pub(crate) secret: Option<(String, Place)>,
 }
@@ -56,50 +61,26 @@ pub(crate) fn read(document: &Document, world: &World, secrets: bool, report: &m
         ..Site::default()
     };
     for (name, entry) in &document.table {
-        if secrets && matches!(name.as_str(), "control" | "manage_accounts" | "roles") {
+        if secrets
+            && matches!(
+                name.as_str(),
+                "control" | "log" | "manage_accounts" | "roles"
+            )
+        {
             report.error(&entry.key_at, name, "this belongs into the site file");
             continue;
         }
         match name.as_str() {
-            "control" => control(&mut site, entry, report),
-            "manage_accounts" => manage_accounts(&mut site, entry, report),
+            "control" => daemon::control(&mut site, entry, report),
+            "log" => daemon::log(&mut site, entry, report),
+            "notify" => daemon::notify(&mut site, entry, report),
+            "manage_accounts" => daemon::manage_accounts(&mut site, entry, report),
             "roles" => roles(&mut site, entry, world, report),
             _ if world.keys.contains_key(name) => key(&mut site, name, entry, world, report),
             _ => space(&mut site, name, entry, world, report),
         }
     }
     site
-}
-
-fn control(site: &mut Site, entry: &Entry, report: &mut Report) {
-    let Some(table) = table_of(entry, "control", report) else {
-        return;
-    };
-    let mut fields = Fields::new(table, entry.key_at.clone(), "control");
-    let mut group = |fields: &mut Fields<'_>, key| {
-        let node = fields.node(key)?;
-        match Typed::from_node(Type::Text, node) {
-            Ok(value) => Some(value.text()),
-            Err(why) => {
-                report.error(&node.at, fields.key(key), why);
-                None
-            }
-        }
-    };
-    site.control.admin_group = group(&mut fields, "admin_group");
-    site.control.viewer_group = group(&mut fields, "viewer_group");
-    fields.finish(&[], report);
-}
-
-fn manage_accounts(site: &mut Site, entry: &Entry, report: &mut Report) {
-    let Some(table) = table_of(entry, "manage_accounts", report) else {
-        return;
-    };
-    let mut fields = Fields::new(table, entry.key_at.clone(), "manage_accounts");
-    if let Some(node) = fields.node("enable") {
-        site.manage_accounts = bool_of(node, "manage_accounts.enable", report);
-    }
-    fields.finish(&[], report);
 }
 
 fn roles(site: &mut Site, entry: &Entry, world: &World, report: &mut Report) {
@@ -334,7 +315,7 @@ pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> 
 fn unknown_name(name: &str, entry: &Entry, world: &World, report: &mut Report) {
     let mut names = world.space_names();
     names.extend(world.keys.keys().map(String::as_str));
-    names.extend(["control", "manage_accounts", "roles"]);
+    names.extend(daemon::RESERVED);
     let what = if entry.node.table().is_some() {
         "there is no service, section or group of this name"
     } else {
@@ -374,7 +355,7 @@ fn unknown_setting(
         .hint_some(hint);
 }
 
-fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e Table> {
+pub(crate) fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e Table> {
     let table = entry.node.table();
     if table.is_none() {
         report.error(
@@ -386,7 +367,7 @@ fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e 
     table
 }
 
-fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<bool> {
+pub(crate) fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<bool> {
     match Typed::from_node(Type::Bool, node) {
         Ok(Typed::Bool(value)) => Some(value),
         Ok(_) => None,

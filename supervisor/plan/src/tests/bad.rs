@@ -152,13 +152,13 @@ fn wrong_types_and_values() {
 
 #[test]
 fn probes() {
-    assert_snapshot!(service("command = ['/bin/a']\n[ready]\ntimeout = '1m'\n"), @r#"/cat/services.d/app.toml:2: error: ready: does not say what is asked: write one of notify = true, http, tcp or exec"#);
+    assert_snapshot!(service("command = ['/bin/a']\n[ready]\ntimeout = '1m'\n"), @r#"/cat/services.d/app.toml:2: error: ready: does not say what is asked: write one of notify = true, fd, log, http, tcp, unix, exec or delay"#);
     assert_snapshot!(service("command = ['/bin/a']\n[ready]\ntcp = 'a:1'\nexec = ['b']\n"), @r#"
-    /cat/services.d/app.toml:2: error: ready: has more than one of http, tcp and exec
+    /cat/services.d/app.toml:2: error: ready: `tcp` and `exec` exclude each other
       hint: keep one of them
     "#);
     assert_snapshot!(service("command = ['/bin/a']\n[ready]\nnotify = true\ntcp = 'a:1'\n"), @r#"
-    /cat/services.d/app.toml:2: error: ready: `notify` and a probe exclude each other
+    /cat/services.d/app.toml:2: error: ready: `notify` and `tcp` exclude each other
       hint: keep one of them
     "#);
     assert_snapshot!(service("command = ['/bin/a']\n[health]\nhttp = 'https://a/'\n"), @r#"/cat/services.d/app.toml:3: error: health.http: probes ask by http:// only, not https://"#);

@@ -3,6 +3,7 @@
 mod bad;
 mod catalogue;
 mod changes;
+mod keys;
 mod random;
 mod settings;
 mod world;
