@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    instances::Template,
     problem::Report,
     setting::{Setting, settings},
     source::{Document, Table},
@@ -29,6 +30,10 @@ pub(crate) struct Space {
     pub(crate) damaged: bool,
     /// May be switched.
     pub(crate) switch: Switch,
+    /// Plain name of the template that made it; what is not said of it is said of that.
+    pub(crate) base: Option<String>,
+    /// What `{{ instance }}` is; empty in a template itself.
+    pub(crate) instance: Option<String>,
 }
 
 /// What `NAME.enable` does.
@@ -38,6 +43,8 @@ pub(crate) enum Switch {
     None,
     /// Switches the service.
     Service,
+    /// Switches all instances.
+    Template,
     /// Switches these services off.
     Group(Vec<String>),
     /// A service that is not shipped: can only be off.
@@ -58,6 +65,8 @@ pub(crate) struct World {
     pub(crate) spaces: BTreeMap<String, Space>,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) services: BTreeMap<String, Document>,
+    /// By name without `@`.
+    pub(crate) templates: BTreeMap<String, Template>,
     /// `catalog.toml` could not be read: unknown names prove nothing.
     pub(crate) damaged: bool,
 }

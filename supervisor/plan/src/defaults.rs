@@ -16,14 +16,20 @@ impl Resolver<'_> {
     pub(crate) fn setting(&mut self, space: &str, key: &str) -> Outcome {
         let world = self.world;
         let setting = &world.spaces[space].settings[key];
-        if let Some(given) = self.site.settings.get(&(space.to_owned(), key.to_owned())) {
+        let given = |space: &str| {
+            let place = (space.to_owned(), key.to_owned());
+            self.site.settings.get(&place)
+        };
+        let base = world.base(space);
+        if let Some(given) = given(space).or_else(|| given(base?)) {
             return Outcome::Set {
                 value: given.value.clone(),
                 secret: setting.secret,
             };
         }
         if let Some(spec) = setting.generate {
-            let service = world.spaces[space].name.clone();
+            // Instances share what their template has.
+            let service = world.spaces[base.unwrap_or(space)].name.clone();
             let missing = MissingSecret {
                 service,
                 key: key.to_owned(),

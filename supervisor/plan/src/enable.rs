@@ -11,7 +11,7 @@ use crate::{
 impl<'a> Resolver<'a> {
     /// Whether a service (plain name) runs on this host. None: the reason has been reported.
     pub(crate) fn enabled(&mut self, service: &str) -> Option<bool> {
-        if let Some((on, _)) = self.site.enable.get(service) {
+        if let Some((on, _)) = self.switched(service) {
             return Some(*on);
         }
         if self.group_off(service).is_some() {
@@ -51,6 +51,21 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// What the site file says of a service, or of the template that made it.
+    pub(crate) fn switched(&self, service: &str) -> Option<&'a (bool, Place)> {
+        let enable = &self.site.enable;
+        enable
+            .get(service)
+            .or_else(|| enable.get(self.world.base(service)?))
+    }
+
+    /// Whether a list of a group or role means a service.
+    fn means(&self, list: &[String], service: &str) -> bool {
+        let base = self.world.base(service);
+        let mut names = list.iter().map(|name| plain(name));
+        names.any(|name| name == service || Some(name.trim_end_matches('@')) == base)
+    }
+
     /// The group that turns a service off.
     pub(crate) fn group_off(&self, service: &str) -> Option<&'a Space> {
         let site = self.site;
@@ -59,7 +74,7 @@ impl<'a> Resolver<'a> {
                 return None;
             };
             let off = site.enable.get(name).is_some_and(|(on, _)| !on);
-            (off && members.iter().any(|member| plain(member) == service)).then_some(space)
+            (off && self.means(members, service)).then_some(space)
         })
     }
 
@@ -72,8 +87,8 @@ impl<'a> Resolver<'a> {
             .filter_map(|role| self.world.roles.get(role));
         let (mut on, mut off) = (false, false);
         for role in roles {
-            on |= role.enable.iter().any(|name| plain(name) == service);
-            off |= role.disable.iter().any(|name| plain(name) == service);
+            on |= self.means(&role.enable, service);
+            off |= self.means(&role.disable, service);
         }
         if on { Some(true) } else { off.then_some(false) }
     }

@@ -50,7 +50,10 @@ pub(crate) fn environment(
     }
     crate::env_file::env_files(reader, fields, &mut env);
     from_settings(reader, &mut env);
-    if let Some(map) = reader.resolver.site.env.get(&reader.space) {
+    let site = reader.resolver.site;
+    let base = reader.resolver.world.base(&reader.space);
+    let maps = base.and_then(|base| site.env.get(base)).into_iter();
+    for map in maps.chain(site.env.get(&reader.space)) {
         for (name, var) in map {
             let value = var.value.clone();
             env.insert(

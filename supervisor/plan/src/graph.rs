@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Service,
-    decl::plain,
+    decl::{World, plain},
+    instances::no_template_hint,
     near::did_you_mean,
     problem::Report,
     source::{Document, Place},
@@ -23,11 +24,8 @@ fn edges<'s>(service: &'s mut Service, kind: &str) -> &'s mut BTreeSet<String> {
 }
 
 /// Checks and tidies the dependencies of all services.
-pub(crate) fn check(
-    services: &mut BTreeMap<String, Service>,
-    documents: &BTreeMap<String, Document>,
-    report: &mut Report,
-) {
+pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, report: &mut Report) {
+    let documents = &world.services;
     let enabled: BTreeMap<String, bool> = services
         .iter()
         .map(|(name, service)| (name.clone(), service.enabled))
@@ -36,7 +34,7 @@ pub(crate) fn check(
         let on = service.enabled;
         for kind in KINDS {
             let set = edges(service, kind);
-            for wanted in std::mem::take(set) {
+            for wanted in with_instances(std::mem::take(set), world) {
                 let at = place(&documents[name], kind, &wanted);
                 // Files may write the name as templates do.
                 let known = enabled
@@ -45,10 +43,7 @@ pub(crate) fn check(
                 let Some(known) = known else {
                     // One that could not be read is not unknown.
                     if !documents.contains_key(&wanted) {
-                        let names = enabled.keys().map(String::as_str);
-                        report
-                            .error(&at, kind, format!("there is no service `{wanted}`"))
-                            .hint_some(did_you_mean(&wanted, names));
+                        unknown(&at, kind, &wanted, &enabled, world, report);
                     }
                     continue;
                 };
@@ -65,6 +60,38 @@ pub(crate) fn check(
     }
     find_loops(services, documents, report);
     check_listens(services, documents, report);
+}
+
+/// `worker@` means all instances. What is no template stays, and is reported as unknown.
+fn with_instances(names: BTreeSet<String>, world: &World) -> BTreeSet<String> {
+    let all = names
+        .into_iter()
+        .flat_map(|name| match world.template(&name) {
+            Some(template) => template.instances.clone(),
+            None => vec![name],
+        });
+    all.collect()
+}
+
+fn unknown(
+    at: &Place,
+    kind: &str,
+    wanted: &str,
+    enabled: &BTreeMap<String, bool>,
+    world: &World,
+    report: &mut Report,
+) {
+    let (message, hint) = if wanted.ends_with('@') {
+        let message = format!("there is no template `{wanted}`");
+        (message, no_template_hint(wanted, world))
+    } else {
+        let mut hint = did_you_mean(wanted, enabled.keys().map(String::as_str));
+        if world.templates.contains_key(wanted) {
+            hint = Some(format!("`{wanted}@` means all instances"));
+        }
+        (format!("there is no service `{wanted}`"), hint)
+    };
+    report.error(at, kind, message).hint_some(hint);
 }
 
 /// Of two services on one address, the second to start would not come up.

@@ -63,10 +63,10 @@ impl Site {
 
 /// Whether a variable of an env map has to be kept from readers.
 pub(crate) fn is_secret_variable(service: &str, name: &str, value: &str, world: &World) -> bool {
-    let declared = world
-        .spaces
-        .values()
-        .filter(|space| space.service.as_deref().map(plain).as_deref() == Some(service));
+    let declared = world.spaces.values().filter(|space| {
+        let owner = space.service.as_deref().unwrap_or(&space.name);
+        plain(owner) == service
+    });
     if declared
         .flat_map(|space| space.settings.values())
         .any(|s| s.secret && s.env.as_deref() == Some(name))

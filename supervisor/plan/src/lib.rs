@@ -1,8 +1,8 @@
 //! Checks: site file, service files, settings, templates and secrets become a [`Plan`], or all
 //! problems at once. Pure but for the [`Host`].
 //!
-//! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`
-//! and `catalog` gather what may be said; `site`, `daemon` and `guard` check what the administrator says;
+//! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`,
+//! `instances` and `catalog` gather what may be said; `site`, `daemon` and `guard` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
 //! `schedule`, `log` and `files` renders each service;
@@ -29,6 +29,7 @@ mod find;
 mod graph;
 mod guard;
 mod host;
+mod instances;
 mod load;
 mod log;
 mod model;

@@ -12,6 +12,7 @@ use crate::{
     decl::{World, plain, valid_name},
     files::Places,
     graph, guard,
+    instances::{self, instance_file_hint},
     problem::Report,
     resolve::Resolver,
     service,
@@ -65,8 +66,11 @@ impl Paths {
 pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
     let paths = Paths::new(options);
     let mut report = Report::default();
-    let world = world(host, options, &paths, &mut report);
-    let (mut site, damaged) = site(host, &paths, &world, &mut report);
+    let site_file = paths.site_file();
+    let said = source::read(host, &site_file, &mut report);
+    let said = said.unwrap_or_else(|| Document::empty(&site_file));
+    let world = world(host, options, &paths, &said, &mut report);
+    let (mut site, damaged) = site(host, &paths, &said, &world, &mut report);
     // Without them nearly every template would seem to lack something.
     let complete = !damaged && !world.damaged;
     let mut resolver = Resolver::new(host, &paths, &world, &site, &mut report);
@@ -74,9 +78,10 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
     let mut missing_secrets = std::mem::take(&mut resolver.missing_secrets);
     drop(resolver);
     missing_secrets.sort_by(|a, b| (&a.service, &a.key).cmp(&(&b.service, &b.key)));
+    missing_secrets.dedup();
     let mut services = services;
     warn_without_root(host, &services, &site, &mut report);
-    graph::check(&mut services, &world.services, &mut report);
+    graph::check(&mut services, &world, &mut report);
     let notify = notify(&mut site, complete, &mut report);
     let failed = report.has_errors();
     let remarks = report.into_sorted();
@@ -124,7 +129,13 @@ fn warn_without_root(
 }
 
 /// Everything declared by the catalogue and the administrator's own service files.
-fn world(host: &dyn Host, options: &Options, paths: &Paths, report: &mut Report) -> World {
+fn world(
+    host: &dyn Host,
+    options: &Options,
+    paths: &Paths,
+    site: &Document,
+    report: &mut Report,
+) -> World {
     let own_dir = paths.etc_dir.join("services.d");
     let shipped = documents(host, &paths.catalog_dir, report);
     if shipped.is_none() {
@@ -166,7 +177,10 @@ fn world(host: &dyn Host, options: &Options, paths: &Paths, report: &mut Report)
     }
     let mut world = World::default();
     for (name, document) in all {
-        world.add_service(&name, document, report);
+        match name.strip_suffix('@') {
+            Some(template) => world.add_template(template, document, site, report),
+            None => world.add_service(&name, document, report),
+        }
     }
     if let Some(catalog) = catalog {
         world.add_catalog(&catalog, report);
@@ -202,17 +216,21 @@ fn documents(
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if !valid_name(&name) || RESERVED.contains(&name.as_str()) {
+        let plain_name = name.strip_suffix('@').unwrap_or(&name);
+        if !valid_name(plain_name) || RESERVED.contains(&plain_name) {
             report
                 .error(
                     &Place::whole(&path),
                     "",
                     format!("`{}` cannot be the name of a service", name.escape_debug()),
                 )
-                .hint(if valid_name(&name) {
-                    "the name has a meaning of its own in the site file: choose another"
+                .hint(if valid_name(plain_name) {
+                    "the name has a meaning of its own in the site file: choose another".to_owned()
+                } else if name.contains('@') {
+                    let known: Vec<String> = out.keys().cloned().collect();
+                    instance_file_hint(&name, &known)
                 } else {
-                    "use letters, digits, `-` and `_`"
+                    "use letters, digits, `-` and `_`".to_owned()
                 });
             continue;
         }
@@ -232,11 +250,15 @@ fn documents(
 }
 
 /// What the administrator says, and whether part of it could not be read.
-fn site(host: &dyn Host, paths: &Paths, world: &World, report: &mut Report) -> (Site, bool) {
-    let path = paths.site_file();
-    let document = source::read(host, &path, report).unwrap_or_else(|| Document::empty(&path));
+fn site(
+    host: &dyn Host,
+    paths: &Paths,
+    document: &Document,
+    world: &World,
+    report: &mut Report,
+) -> (Site, bool) {
     let mut damaged = document.damaged;
-    let mut site = site::read(&document, world, false, report);
+    let mut site = site::read(document, world, false, report);
     site.check_mode(host, report);
     let path = paths.secrets_file();
     if let Some(document) = source::read(host, &path, report) {
@@ -276,15 +298,42 @@ fn services(
         }
         out.insert(name.clone(), service);
     }
+    unused_templates(resolver, &places);
     out
+}
+
+/// A template without instances is checked all the same.
+fn unused_templates(resolver: &mut Resolver<'_>, places: &Places) {
+    let world = resolver.world;
+    for (name, template) in &world.templates {
+        let document = &template.document;
+        if document.damaged || !template.instances.is_empty() {
+            continue;
+        }
+        service::build(resolver, name, document, false, places);
+        resolver.report.note(
+            &document.whole,
+            "",
+            format!(
+                "`{name}@` has no instances, so nothing of it runs: {name}.instances names them"
+            ),
+        );
+    }
 }
 
 /// How a disabled service is enabled.
 fn enable_hint(resolver: &mut Resolver<'_>, name: &str, document: &Document) -> String {
     let file = resolver.site.path.display().to_string();
     let own = plain(name);
+    let name = &instances::key(name);
     if resolver.site.enable.contains_key(&own) {
         return format!("set {name}.enable = true in {file}");
+    }
+    if let Some(base) = resolver.world.base(&own)
+        && resolver.switched(&own).is_some()
+    {
+        let base = &resolver.world.spaces[base].name;
+        return format!("set {base}.enable = true in {file}");
     }
     if let Some(group) = resolver.group_off(&own) {
         return format!("remove {}.enable = false from {file}", group.name);

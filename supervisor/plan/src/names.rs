@@ -36,6 +36,13 @@ impl Resolver<'_> {
                 return Ok(Name::Enable(plain(service)));
             }
         }
+        if first == "instance" {
+            let own = self.world.spaces.get(&plain(space));
+            return own
+                .and_then(|space| space.instance.clone())
+                .map(Name::Instance)
+                .ok_or(None);
+        }
         if BUILTINS.contains(&first) && (first != "candidate" || candidate) {
             return Ok(Name::Builtin(first.to_owned()));
         }
@@ -76,7 +83,9 @@ impl Resolver<'_> {
             .map(String::as_str);
         Err(did_you_mean(
             first,
-            names.chain(BUILTINS).filter(|name| *name != "candidate"),
+            names
+                .chain(BUILTINS)
+                .filter(|name| !matches!(*name, "candidate" | "instance")),
         ))
     }
 
@@ -125,9 +134,12 @@ impl Resolver<'_> {
                     good = false;
                     let at = origin.place(text, word(text, &dotted));
                     let hint = hint.or_else(|| {
-                        (dotted == "candidate").then(|| {
-                            "`candidate` is there in `validate` of [[files]] only".to_owned()
-                        })
+                        let only = match dotted.as_str() {
+                            "candidate" => "`validate` of [[files]]",
+                            "instance" => "templates, NAME@.toml,",
+                            _ => return None,
+                        };
+                        Some(format!("`{dotted}` is there in {only} only"))
                     });
                     self.report
                         .error(&at, key, format!("there is no `{dotted}`"))
@@ -154,7 +166,13 @@ impl Resolver<'_> {
     /// A name in the templates of a space, as the site file writes it.
     pub(crate) fn full_name(&self, space: &str, dotted: &str) -> String {
         match self.world.canonical(space) {
-            Some((_, own)) if own.settings.contains_key(dotted) => format!("{}.{dotted}", own.name),
+            Some((_, own)) if own.settings.contains_key(dotted) => {
+                let base = own
+                    .base
+                    .as_ref()
+                    .and_then(|base| self.world.spaces.get(base));
+                format!("{}.{dotted}", base.unwrap_or(own).name)
+            }
             _ => dotted.to_owned(),
         }
     }

@@ -26,6 +26,8 @@ pub(crate) enum Name {
     Key(String),
     /// Plain space and setting.
     Setting(String, String),
+    /// The part of a service's name behind `@`.
+    Instance(String),
     /// Plain name of a service.
     Enable(String),
     /// `.enable` of what is not in the catalogue.
@@ -292,6 +294,12 @@ impl<'a> Resolver<'a> {
                         secret: false,
                     })
             }
+            // The template itself is none of its instances.
+            Name::Instance(instance) if instance.is_empty() => Outcome::Unset { missing: None },
+            Name::Instance(instance) => Outcome::Set {
+                value: Typed::Text(instance.clone()),
+                secret: false,
+            },
             Name::Off => Outcome::Set {
                 value: Typed::Bool(false),
                 secret: false,
@@ -340,6 +348,7 @@ fn show(name: &Name) -> String {
         Name::Builtin(name) | Name::Key(name) | Name::Whole(name) => name.clone(),
         Name::Setting(space, key) => format!("{space}.{key}"),
         Name::Enable(service) => format!("{service}.enable"),
+        Name::Instance(_) => "instance".to_owned(),
         Name::Off | Name::Damaged => String::new(),
     }
 }

@@ -27,8 +27,21 @@ pub(crate) fn build(
     };
     let mut fields = Fields::new(&document.table, document.whole.clone(), "");
     let reader = &mut reader;
-    for key in ["enable", "settings", "sections", "doc"] {
+    for key in ["enable", "settings", "sections", "doc", "instances"] {
         fields.entry(key);
+    }
+    let in_template = reader.resolver.world.spaces.get(&reader.space);
+    if let Some(entry) = fields.entry("instances")
+        && in_template.is_some_and(|space| space.instance.is_none())
+    {
+        reader
+            .report()
+            .error(
+                &entry.key_at,
+                "instances",
+                "only a template can have instances",
+            )
+            .hint(format!("rename the file to {name}@.toml"));
     }
     let mut service = born(reader, name, &mut fields, enabled);
     attributes::check_capabilities(reader, &mut fields, &service);

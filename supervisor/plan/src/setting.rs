@@ -65,7 +65,7 @@ pub(crate) const SERVICE_KEYS: [&str; 48] = [
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 10] = [
+pub(crate) const BUILTINS: [&str; 11] = [
     "root",
     "run_dir",
     "state_dir",
@@ -76,6 +76,7 @@ pub(crate) const BUILTINS: [&str; 10] = [
     "memory_bytes",
     "supervisor_uid",
     "candidate",
+    "instance",
 ];
 
 /// One declared setting.

@@ -174,8 +174,10 @@ fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut
             }
         } else if setting == "enable" && space.switch != Switch::None {
             switch(site, space, &canonical, entry, report);
-        } else if setting == "env" && space.switch == Switch::Service {
+        } else if setting == "env" && matches!(space.switch, Switch::Service | Switch::Template) {
             env(site, &canonical, &dotted, entry, world, report);
+        } else if setting == "instances" && space.switch == Switch::Template {
+            // Read before there was anything that could be set: see `instances`.
         } else if !space.damaged {
             unknown_setting(space, owner, setting, entry, world, report);
         }
@@ -345,6 +347,7 @@ fn unknown_setting(
         || (entry.node.table().is_some() && world.space(setting).is_some());
     let mut known: Vec<&str> = owner.settings.keys().map(String::as_str).collect();
     known.extend(["enable", "env"]);
+    known.extend((space.switch == Switch::Template).then_some("instances"));
     let hint = if top {
         Some(misplaced(setting, name))
     } else {

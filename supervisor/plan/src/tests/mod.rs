@@ -6,6 +6,7 @@ mod changes;
 mod keys;
 mod random;
 mod settings;
+mod templates;
 mod world;
 
 pub(crate) use world::World;
