@@ -60,6 +60,7 @@ fn measure(
         dir: dir.clone(),
         size_bytes: 10_000_000,
         keep: 10,
+        ..Spec::default()
     };
     handle.open("speed", spec, reader.into());
     let mut line = vec![b'x'; LINE_BYTES - 1];

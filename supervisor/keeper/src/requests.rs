@@ -79,6 +79,9 @@ impl Keeper {
             dir: open.log_dir.clone(),
             size_bytes: open.log_size_bytes,
             keep: open.log_keep,
+            age_ms: open.log_age_ms,
+            compress: open.log_compress,
+            forward: open.log_forward,
         }
     }
 

@@ -2,19 +2,24 @@
 //!
 //! Nothing here waits for space or for an administrator: what cannot be written is dropped and
 //! counted, and every write tries anew. A line is in one file and whole, or counted as dropped.
+//!
+//! A file that has grown too old is rotated before the next line that comes, not by a clock: a
+//! service that says nothing wakes nobody, and its last lines stay where they are looked for. Its
+//! age is that of its first line, so it goes on over a restart of the keeper.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use memchr::{memchr_iter, memrchr};
 use nix::{errno::Errno, fcntl::OFlag};
 
 use super::{
-    CURRENT, MARK, Spec,
+    COMPRESSED, CURRENT, MARK, STAMP_BYTES, Spec,
     stamp::{Clock, rotated_at, rotated_name},
 };
 
@@ -29,6 +34,10 @@ pub(super) struct LogFile {
     size: u64,
     /// The size at which it is rotated.
     limit: u64,
+    /// The time at which it is rotated, in microseconds since 1970.
+    due_us: i64,
+    /// It has been rotated since somebody last asked.
+    rotated: bool,
     /// It ends in the middle of a line.
     torn: bool,
     dropped: Dropped,
@@ -53,6 +62,8 @@ impl LogFile {
             file: None,
             id: (0, 0),
             size: 0,
+            due_us: i64::MAX,
+            rotated: false,
             torn: false,
             dropped: Dropped::default(),
         };
@@ -69,6 +80,12 @@ impl LogFile {
         self.limit = limit(&spec);
         self.spec = spec;
         self.settle();
+        self.due_us = self.due();
+    }
+
+    /// True if there is a new rotated file since this was last asked, and they are to be compressed.
+    pub(super) fn take_rotated(&mut self) -> bool {
+        std::mem::take(&mut self.rotated) && self.spec.compress
     }
 
     /// Makes sure that the open file is the one that the path means. Once before a batch of lines.
@@ -97,6 +114,12 @@ impl LogFile {
         if lines.is_empty() {
             return;
         }
+        if self.size == 0 {
+            self.due_us = self.due_from(clock.us());
+        } else if clock.us() >= self.due_us {
+            self.rotate(clock);
+            self.due_us = self.due_from(clock.us());
+        }
         if self.ready(clock) {
             self.write(lines);
         } else {
@@ -113,12 +136,13 @@ impl LogFile {
         }
     }
 
-    /// Renames `current` after the time and begins a new one; deletes the oldest beyond `keep`.
+    /// Renames `current` after the time and begins a new one, unless it is empty; deletes the oldest
+    /// beyond `keep`.
     pub(super) fn rotate(&mut self, clock: &Clock) {
-        if self.file.is_none() {
+        if self.file.is_none() || self.size == 0 {
             return;
         }
-        let mut rotated = self.rotated();
+        let mut rotated = rotated(&self.spec.dir);
         let newest = rotated.last().copied().unwrap_or(0);
         // Later than the newest also when the clock went back, or stands still within a batch.
         let us = clock.us().max(newest + 1);
@@ -129,27 +153,41 @@ impl LogFile {
             return;
         }
         rotated.push(us);
+        self.rotated = true;
         self.file = None;
         self.limit = limit(&self.spec);
         let keep = usize::try_from(self.spec.keep).unwrap_or(usize::MAX);
         for us in &rotated[..rotated.len().saturating_sub(keep)] {
             // One that cannot be deleted is tried again at the next rotation.
-            let _ = fs::remove_file(self.spec.dir.join(rotated_name(*us)));
+            let name = rotated_name(*us);
+            let _ = fs::remove_file(self.spec.dir.join(format!("{name}{COMPRESSED}")));
+            let _ = fs::remove_file(self.spec.dir.join(name));
         }
         if let Err(error) = self.open() {
             self.dropped.why = Some(error);
         }
     }
 
-    /// Times of the rotated files, oldest first.
-    fn rotated(&self) -> Vec<i64> {
-        let Ok(entries) = fs::read_dir(&self.spec.dir) else {
-            return Vec::new();
+    /// When the file that begins now is to be rotated.
+    fn due_from(&self, us: i64) -> i64 {
+        let age = self.spec.age_ms.map(|ms| ms.saturating_mul(1000));
+        let age = age.and_then(|us| i64::try_from(us).ok());
+        age.map_or(i64::MAX, |age| us.saturating_add(age))
+    }
+
+    /// When the open file is to be rotated, by the stamp of its first line; by the time of its last
+    /// change if it has none.
+    fn due(&self) -> i64 {
+        let Some(file) = self.file.as_ref().filter(|_| self.spec.age_ms.is_some()) else {
+            return i64::MAX;
         };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut times: Vec<i64> = names.filter_map(|name| rotated_at(&name)).collect();
-        times.sort_unstable();
-        times
+        let mut stamp = [0; STAMP_BYTES - 1];
+        let read = file.read_exact_at(&mut stamp, 0).ok();
+        let text = read.and_then(|()| str::from_utf8(&stamp).ok());
+        let first = text.and_then(|text| text.parse().ok());
+        let changed = || Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok();
+        let first = first.or_else(changed).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.due_from(first.as_microsecond())
     }
 
     fn open(&mut self) -> io::Result<()> {
@@ -181,6 +219,7 @@ impl LogFile {
         }
         self.torn = last != *b"\n";
         self.file = Some(file);
+        self.due_us = self.due();
         Ok(())
     }
 
@@ -275,4 +314,16 @@ fn limit(spec: &Spec) -> u64 {
     } else {
         spec.size_bytes
     }
+}
+
+/// Times of the rotated files, plain and compressed, oldest first.
+fn rotated(dir: &Path) -> Vec<i64> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut times: Vec<i64> = names.filter_map(|name| rotated_at(&name)).collect();
+    times.sort_unstable();
+    times.dedup();
+    times
 }

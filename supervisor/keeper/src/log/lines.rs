@@ -3,14 +3,24 @@
 //! What a service has not yet ended with a newline is carried over to the next read; the carry is
 //! the only memory that a service has here, and it is given back when empty.
 
-use memchr::memchr;
+use memchr::memchr_iter;
 
-use super::{LINE_BYTES_MAX, MARK, file::LogFile, stamp::Clock};
+use super::{LINE_BYTES_MAX, MARK, file::LogFile, forward::Route, stamp::Clock};
 
-/// Room for finished lines; more is written in several pieces, each of whole lines.
-const OUT_BYTES: usize = 192 << 10;
+/// Room for finished lines; more is written in several pieces, each of whole lines. That of one
+/// full read with a stamp on each line of usual length.
+const OUT_BYTES: usize = 384 << 10;
 
-/// Finished lines on their way to one file. Shared by all services, one after the other.
+/// Where the lines of one service go.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) file: LogFile,
+    pub(super) route: Option<Box<Route>>,
+    /// Begin of a line.
+    pub(super) carry: Vec<u8>,
+}
+
+/// Finished lines on their way to one target. Shared by all services, one after the other.
 #[derive(Debug)]
 pub(super) struct Out {
     bytes: Vec<u8>,
@@ -23,76 +33,132 @@ impl Out {
         }
     }
 
+    /// Gives the memory back that a burst has filled.
+    pub(super) fn shrink(&mut self) {
+        self.bytes = Vec::with_capacity(OUT_BYTES);
+    }
+
     /// Takes in what one read brought and writes every line that is finished.
-    pub(super) fn feed(
-        &mut self,
-        file: &mut LogFile,
-        carry: &mut Vec<u8>,
-        data: &[u8],
-        clock: &Clock,
-    ) {
-        file.settle();
-        let mut rest = data;
-        while !rest.is_empty() {
-            let room = LINE_BYTES_MAX - carry.len();
-            match memchr(b'\n', rest) {
-                Some(end) if end <= room => {
-                    self.line(file, [carry, &rest[..end]], clock);
-                    rest = &rest[end + 1..];
-                }
-                None if rest.len() <= room => {
-                    carry.extend_from_slice(rest);
-                    break;
-                }
-                Some(_) | None => {
-                    self.line(file, [carry, &rest[..room]], clock);
-                    let cut = format!(
-                        "the line above is longer than {LINE_BYTES_MAX} bytes and goes on below"
-                    );
-                    self.line(file, [MARK.as_bytes(), cut.as_bytes()], clock);
-                    rest = &rest[room..];
-                }
+    pub(super) fn feed(&mut self, target: &mut Target, data: &[u8], clock: &Clock) {
+        target.file.settle();
+        let mut start = 0;
+        for end in memchr_iter(b'\n', data) {
+            if end - start + target.carry.len() > LINE_BYTES_MAX {
+                start = self.cut(target, data, start, end, clock);
             }
-            if carry.capacity() > 0 {
-                *carry = Vec::new();
+            if target.carry.is_empty() {
+                self.line(target, &[&data[start..=end]], clock);
+            } else {
+                let carry = std::mem::take(&mut target.carry);
+                self.line(target, &[&carry, &data[start..=end]], clock);
             }
+            start = end + 1;
         }
-        file.append(&mut self.bytes, clock);
+        if data.len() - start + target.carry.len() > LINE_BYTES_MAX {
+            start = self.cut(target, data, start, data.len(), clock);
+        }
+        if start < data.len() {
+            target.carry.extend_from_slice(&data[start..]);
+        }
+        self.flush(target, clock);
+    }
+
+    /// Writes a line that is too long in pieces, up to the last one, and says so. Begin of that.
+    fn cut(
+        &mut self,
+        target: &mut Target,
+        data: &[u8],
+        mut start: usize,
+        end: usize,
+        clock: &Clock,
+    ) -> usize {
+        let mut carry = std::mem::take(&mut target.carry);
+        while end - start + carry.len() > LINE_BYTES_MAX {
+            let room = LINE_BYTES_MAX - carry.len();
+            let piece: [&[u8]; 3] = [&carry, &data[start..start + room], b"\n"];
+            self.line(target, &piece, clock);
+            let cut =
+                format!("the line above is longer than {LINE_BYTES_MAX} bytes and goes on below\n");
+            self.line(target, &[MARK.as_bytes(), cut.as_bytes()], clock);
+            start += room;
+            carry = Vec::new();
+        }
+        start
     }
 
     /// Ends an unfinished line.
-    pub(super) fn finish(&mut self, file: &mut LogFile, carry: &mut Vec<u8>, clock: &Clock) {
-        if !carry.is_empty() {
-            file.settle();
-            self.line(file, [carry, b""], clock);
-            *carry = Vec::new();
-            file.append(&mut self.bytes, clock);
+    pub(super) fn finish(&mut self, target: &mut Target, clock: &Clock) {
+        if !target.carry.is_empty() {
+            target.file.settle();
+            let carry = std::mem::take(&mut target.carry);
+            self.line(target, &[&carry, b"\n"], clock);
+            self.flush(target, clock);
         }
     }
 
     /// Writes a line of the supervisor's own.
-    pub(super) fn mark(&mut self, file: &mut LogFile, text: &str, clock: &Clock) {
+    pub(super) fn mark(&mut self, target: &mut Target, text: &str, clock: &Clock) {
         let text = text.replace('\n', " ");
-        file.settle();
-        self.line(file, [MARK.as_bytes(), text.as_bytes()], clock);
-        file.append(&mut self.bytes, clock);
+        target.file.settle();
+        self.line(target, &[MARK.as_bytes(), text.as_bytes(), b"\n"], clock);
+        self.flush(target, clock);
     }
 
-    /// Adds a line of two parts; rotates behind the one that fills the file.
+    /// Writes what is still to be said of this target. Called when no more lines will come.
+    pub(super) fn last_words(&mut self, target: &mut Target, clock: &Clock) {
+        target.file.settle_dropped(clock);
+        if let Some(route) = &mut target.route {
+            let told = route.last_telling();
+            self.tell(target, told, clock);
+        }
+    }
+
+    /// Adds a line of several parts, its end with the last; rotates behind the one that fills the
+    /// file.
     #[inline]
-    fn line(&mut self, file: &mut LogFile, parts: [&[u8]; 2], clock: &Clock) {
+    fn line(&mut self, target: &mut Target, parts: &[&[u8]], clock: &Clock) {
         let stamp = clock.stamp();
-        let bytes = stamp.len() + parts[0].len() + parts[1].len() + 1;
+        let bytes = stamp.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         if self.bytes.len() + bytes > OUT_BYTES {
-            file.append(&mut self.bytes, clock);
+            self.flush(target, clock);
         }
         self.bytes.extend_from_slice(stamp);
-        self.bytes.extend_from_slice(parts[0]);
-        self.bytes.extend_from_slice(parts[1]);
-        self.bytes.push(b'\n');
-        if file.is_full_with(self.bytes.len()) {
-            file.append(&mut self.bytes, clock);
-            file.rotate(clock);
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        if target.file.is_full_with(self.bytes.len()) {
+            self.flush(target, clock);
+            target.file.rotate(clock);
+        }
+    }
+
+    /// Writes what has come together, and sends it on its other way.
+    fn flush(&mut self, target: &mut Target, clock: &Clock) {
+        if let Some(route) = &mut target.route
+            && !self.bytes.is_empty()
+        {
+            let something = route.send(&self.bytes);
+            target.file.append(&mut self.bytes, clock);
+            if something {
+                let told = route.telling(clock.us());
+                self.tell(target, told, clock);
+            }
+            return;
+        }
+        target.file.append(&mut self.bytes, clock);
+    }
+
+    /// Tells what was not forwarded.
+    fn tell(&mut self, target: &mut Target, told: super::forward::Telling, clock: &Clock) {
+        let line = |text: String| {
+            let stamp = String::from_utf8_lossy(clock.stamp());
+            format!("{stamp}{MARK}{text}\n").into_bytes()
+        };
+        if let Some(text) = told.file {
+            target.file.append(&mut line(text), clock);
+        }
+        if let (Some(text), Some(route)) = (told.stream, &target.route) {
+            route.send_own(&line(text));
         }
     }
 }

@@ -7,7 +7,8 @@
 //! rotated files, named by the UTC time of their rotation (`2026-11-22T23-04-05.123456Z.log`), so
 //! that names sort by age. A line is `STAMP text`, the stamp as in RFC 3339, in UTC, with
 //! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. Bytes that
-//! are not UTF-8 pass as they are.
+//! are not UTF-8 pass as they are. Rotated files of services that want it are compressed later, by
+//! somebody else: the thread only says whose have come ([`Handle::take_rotated`]).
 //!
 //! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
 //! marked line between them; what cannot be written (disk full, no right) is dropped and counted,
@@ -15,7 +16,10 @@
 //! [`COMMANDS_MAX`] marks wait to be done.
 
 mod file;
+mod forward;
 mod lines;
+mod rotations;
+mod sink;
 mod stamp;
 #[cfg(test)]
 mod tests;
@@ -23,7 +27,7 @@ mod thread;
 
 use std::{
     io,
-    os::fd::OwnedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
@@ -33,6 +37,12 @@ use nix::{
     sys::eventfd::{EfdFlags, EventFd},
     unistd::Pid,
 };
+
+use self::{
+    forward::{Forwarding, Places},
+    rotations::Rotations,
+};
+use crate::message::Forward;
 
 pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
@@ -48,7 +58,7 @@ pub const COMMANDS_MAX: usize = 4096;
 const STACK_BYTES: usize = 256 << 10;
 
 /// Where a service's log goes and how much of it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spec {
     /// Directory of `current` and the rotated files; made if missing.
     pub dir: PathBuf,
@@ -56,6 +66,12 @@ pub struct Spec {
     pub size_bytes: u64,
     /// Number of rotated files that are kept.
     pub keep: u32,
+    /// `current` is rotated before the next line when its first one is this old; none: never.
+    pub age_ms: Option<u64>,
+    /// Say so when a file has been rotated, for it is to be compressed.
+    pub compress: bool,
+    /// Where each line also goes.
+    pub forward: Option<Forward>,
 }
 
 /// What the thread is asked to do; done in order.
@@ -71,7 +87,7 @@ enum Command {
     Mark(String, String),
     /// End an unfinished line.
     Finish(String),
-    /// Rotate at the next line end, whatever the size.
+    /// Rotate after the last whole line, whatever the size.
     Rotate(String),
     /// Answer when all before has been done.
     #[cfg_attr(
@@ -88,6 +104,7 @@ enum Command {
 struct Shared {
     commands: Mutex<Vec<Command>>,
     bell: EventFd,
+    rotations: Rotations,
 }
 
 impl Shared {
@@ -111,12 +128,17 @@ pub struct Handle {
 impl LogThread {
     /// Starts the thread. Fails for want of descriptors or of memory.
     pub fn start() -> io::Result<Handle> {
+        Self::start_with(Places::usual())
+    }
+
+    fn start_with(places: Places) -> io::Result<Handle> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let shared = Arc::new(Shared {
             commands: Mutex::new(Vec::new()),
             bell: EventFd::from_value_and_flags(0, flags)?,
+            rotations: Rotations::new()?,
         });
-        let mover = thread::Mover::new(Arc::clone(&shared))?;
+        let mover = thread::Mover::new(Arc::clone(&shared), Forwarding::new(places))?;
         let (tell, told) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
@@ -175,7 +197,8 @@ impl Handle {
         }
     }
 
-    /// Rotates `current` now, or at the end of the line that it is in.
+    /// Rotates `current` after all that is in the pipe, unless it is empty. The rest of a line that
+    /// has only begun goes with its begin, into the new file.
     pub fn rotate(&self, service: &str) {
         if self.shared.commands().len() < COMMANDS_MAX {
             self.tell(Command::Rotate(service.to_owned()));
@@ -187,6 +210,28 @@ impl Handle {
         if self.shared.commands().len() < COMMANDS_MAX {
             self.tell(Command::Finish(service.to_owned()));
         }
+    }
+
+    /// Becomes readable when a file has been rotated that is to be compressed, and then not again
+    /// until [`Self::take_rotated`] has taken all.
+    pub(crate) fn rotations(&self) -> BorrowedFd<'_> {
+        self.shared.rotations.bell()
+    }
+
+    /// Keeps [`Self::rotations`] from being readable until then.
+    pub(crate) fn rotations_heard(&self) {
+        self.shared.rotations.heard();
+    }
+
+    /// Takes the services that have rotated files to be compressed. True: some have had one rotated
+    /// at `since_ms` or later, on the keeper's clock, and will be given again.
+    pub(crate) fn take_rotated(&self, since_ms: u64) -> (Vec<String>, bool) {
+        self.shared.rotations.take(since_ms)
+    }
+
+    /// Counts this service among those that have rotated files.
+    pub(crate) fn rotated(&self, service: &str) {
+        self.shared.rotations.add(service);
     }
 
     /// Writes what is in the pipes, also unfinished lines, and ends the thread.

@@ -30,6 +30,7 @@ impl World {
             dir: tmp.path().join("var/s"),
             size_bytes,
             keep,
+            ..Spec::default()
         };
         handle.open("s", spec, reader.into());
         World {
@@ -257,6 +258,7 @@ fn torn_last_line_of_an_earlier_life_is_ended_first() {
             dir: tmp.path().into(),
             size_bytes: 0,
             keep: 1,
+            ..Spec::default()
         },
         reader.into(),
     );
@@ -278,6 +280,7 @@ fn what_a_full_disk_takes_is_counted_and_told_when_it_works_again() {
             dir: tmp.path().into(),
             size_bytes: 0,
             keep: 1,
+            ..Spec::default()
         },
         reader.into(),
     );
@@ -321,6 +324,7 @@ fn half_written_line_is_taken_back_when_the_disk_fills_up() {
             dir: dir.clone(),
             size_bytes: 0,
             keep: 1,
+            ..Spec::default()
         },
         reader.into(),
     );
@@ -385,6 +389,7 @@ fn reconfigure_moves_and_resizes_from_the_next_line_on() {
             dir: elsewhere.clone(),
             size_bytes: 1,
             keep: 1,
+            ..Spec::default()
         },
     );
     world.handle.sync();

@@ -2,8 +2,10 @@
 //!
 //! A turn reads each ready pipe once, so that no service keeps others waiting. One write a line is
 //! the common case, and a reader that wakes for each costs more than the writer: after a short read
-//! in a stream of data it pauses a moment, so that the next read brings many lines. It never pauses
-//! while reads come full (bulk would be slowed), nor does an idle service wake it.
+//! in a stream of data it pauses a moment, so that the next read brings many lines. A pipe that
+//! keeps streaming is taken out of the epoll, which would cost its writer a call for every line, and
+//! is read every turn until a read finds it empty. The thread never pauses while reads come full
+//! (bulk would be slowed), nor does an idle service wake it.
 
 use std::{
     collections::BTreeMap,
@@ -25,24 +27,37 @@ use nix::{
     unistd::read,
 };
 
-use super::{Command, Shared, Spec, file::LogFile, lines::Out, stamp::Clock};
+use super::{
+    Command, Shared, Spec,
+    file::LogFile,
+    forward::Forwarding,
+    lines::{Out, Target},
+    stamp::Clock,
+};
 
-/// One read takes at most this much.
-const READ_BYTES: usize = 64 << 10;
-/// A read of less is short.
-const SHORT_BYTES: usize = READ_BYTES / 2;
+/// One read takes at most this much: the larger, the larger the pieces in which the kernel keeps
+/// the file.
+const READ_BYTES: usize = 256 << 10;
 /// Data keeps coming if reads that brought some are no further apart, in microseconds.
-const STREAM_US: i64 = 2000;
+const STREAM_US: i64 = 4000;
 /// Pause after a short read of a pipe of the usual 64 KiB: a writer does not fill that in this time.
 const PAUSE: Duration = Duration::from_micros(200);
 /// Pause after a short read of a large pipe.
-const PAUSE_LARGE: Duration = Duration::from_micros(500);
+const PAUSE_LARGE: Duration = Duration::from_micros(1500);
 /// A pipe of this size is large.
 const LARGE_BYTES: usize = 512 << 10;
 /// What a pipe holds at most if it will not say.
 const PIPE_BYTES: usize = 1 << 20;
+/// Turns in a row that brought data, after which a pipe streams.
+const STREAK: u32 = 8;
+/// Pipes that stream at a time at most; a turn reads all of them.
+const STREAMS_MAX: usize = 16;
 /// Pipes that one turn serves.
 const EVENTS_MAX: usize = 64;
+/// Reads up to this size leave the memory of buffers as it is.
+const SMALL_BYTES: usize = 64 << 10;
+/// So long after the last large read their memory is given back, in microseconds.
+const SHRINK_US: i64 = 1_000_000;
 /// Token of the command bell; services count up from the next.
 const BELL: u64 = 0;
 
@@ -52,38 +67,60 @@ pub(super) struct Mover {
     shared: Arc<Shared>,
     epoll: Epoll,
     logs: BTreeMap<u64, Log>,
+    /// Tokens of pipes that are out of the epoll and read every turn.
+    streams: Vec<u64>,
     next_token: u64,
     clock: Clock,
+    /// Counts up.
+    turn: u64,
     /// When a read last brought data.
     last_us: i64,
+    /// When a read last brought so much that the buffers have grown; 0: they are small.
+    large_us: i64,
     buffer: Vec<u8>,
     out: Out,
+    forwarding: Forwarding,
 }
 
-/// A service's pipe and file.
+/// A service's pipe and where its lines go.
 #[derive(Debug)]
 struct Log {
     service: String,
     /// None once every writer is gone.
     pipe: Option<OwnedFd>,
     pipe_bytes: usize,
-    file: LogFile,
-    carry: Vec<u8>,
+    target: Target,
+    /// The last turn that brought data, and how many did in a row.
+    streak: (u64, u32),
+    streams: bool,
+}
+
+/// What a turn has seen.
+struct Turn {
+    /// Bytes of its longest read.
+    most: usize,
+    /// A read took what it could take at once.
+    full: bool,
+    pause: Duration,
 }
 
 impl Mover {
-    pub(super) fn new(shared: Arc<Shared>) -> io::Result<Mover> {
+    pub(super) fn new(shared: Arc<Shared>, forwarding: Forwarding) -> io::Result<Mover> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&shared.bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
         Ok(Mover {
             shared,
             epoll,
             logs: BTreeMap::new(),
+            streams: Vec::new(),
             next_token: BELL + 1,
             clock: Clock::new(),
+            turn: 0,
             last_us: 0,
+            large_us: 0,
             buffer: vec![0; READ_BYTES],
             out: Out::new(),
+            forwarding,
         })
     }
 
@@ -91,38 +128,107 @@ impl Mover {
     pub(super) fn run(mut self) {
         // Signals are the keeper's main thread's to take.
         let _ = SigSet::all().thread_block();
-        let mut events = [EpollEvent::empty(); EVENTS_MAX];
-        loop {
-            // The only error that can pass is EINTR; the rest are mistakes in the arguments.
-            let ready = self
-                .epoll
-                .wait(&mut events, EpollTimeout::NONE)
-                .unwrap_or(0);
-            let now = self.clock.refresh();
-            let mut rung = false;
-            let mut most = 0;
-            let mut pause = PAUSE_LARGE;
-            for event in &events[..ready] {
-                if event.data() == BELL {
-                    rung = true;
-                    continue;
-                }
-                most = most.max(self.read_once(event.data()));
-                pause = pause.min(self.pause_of(event.data()));
-            }
-            if rung && self.obey() {
-                break;
-            }
-            if most > 0 {
-                let streaming = now - self.last_us < STREAM_US;
-                self.last_us = now;
-                if streaming && most < SHORT_BYTES {
-                    self.pause(pause);
-                }
-            }
-        }
+        while !self.turn() {}
         for token in self.logs.keys().copied().collect::<Vec<_>>() {
             self.end(token);
+        }
+        self.forwarding.close();
+    }
+
+    /// Waits for something and does it. True: stop.
+    fn turn(&mut self) -> bool {
+        let mut events = [EpollEvent::empty(); EVENTS_MAX];
+        let timeout = if self.streams.is_empty() {
+            EpollTimeout::NONE
+        } else {
+            EpollTimeout::ZERO
+        };
+        // The only error that can pass is EINTR; the rest are mistakes in the arguments.
+        let ready = self.epoll.wait(&mut events, timeout).unwrap_or(0);
+        let now = self.clock.refresh();
+        self.turn += 1;
+        let mut rung = false;
+        let mut seen = Turn {
+            most: 0,
+            full: false,
+            pause: PAUSE_LARGE,
+        };
+        for index in (0..self.streams.len()).rev() {
+            let token = self.streams[index];
+            if self.visit(token, &mut seen) == 0 {
+                self.streams.swap_remove(index);
+                self.watch_again(token);
+            }
+        }
+        for event in &events[..ready] {
+            if event.data() == BELL {
+                rung = true;
+            } else {
+                self.visit(event.data(), &mut seen);
+            }
+        }
+        if rung && self.obey() {
+            return true;
+        }
+        if seen.most > SMALL_BYTES {
+            self.large_us = now;
+        } else if self.large_us != 0 && now - self.large_us > SHRINK_US {
+            self.large_us = 0;
+            self.buffer = vec![0; READ_BYTES];
+            self.out.shrink();
+        }
+        if seen.most > 0 {
+            let streaming = now - self.last_us < STREAM_US;
+            self.last_us = now;
+            if streaming && !seen.full {
+                self.pause(seen.pause);
+            }
+        }
+        false
+    }
+
+    /// Reads a pipe in its turn. Number of bytes read.
+    fn visit(&mut self, token: u64, seen: &mut Turn) -> usize {
+        let bytes = self.read_once(token);
+        let Some(log) = self.logs.get_mut(&token) else {
+            return 0;
+        };
+        let pause = if log.pipe_bytes >= LARGE_BYTES {
+            PAUSE_LARGE
+        } else {
+            PAUSE
+        };
+        seen.pause = seen.pause.min(pause);
+        seen.most = seen.most.max(bytes);
+        seen.full |= bytes >= READ_BYTES.min(log.pipe_bytes) / 2;
+        if bytes == 0 {
+            return 0;
+        }
+        let (last, count) = log.streak;
+        let count = if last + 1 == self.turn { count + 1 } else { 1 };
+        log.streak = (self.turn, count);
+        if count >= STREAK
+            && !log.streams
+            && self.streams.len() < STREAMS_MAX
+            && let Some(pipe) = &log.pipe
+            && self.epoll.delete(pipe).is_ok()
+        {
+            log.streams = true;
+            self.streams.push(token);
+        }
+        bytes
+    }
+
+    /// A pipe that was read every turn is empty: the epoll tells when it is not.
+    fn watch_again(&mut self, token: u64) {
+        if let Some(log) = self.logs.get_mut(&token) {
+            log.streams = false;
+            log.streak = (0, 0);
+            if let Some(pipe) = &log.pipe {
+                // Fails only for want of memory or beyond a limit of the system that holds millions.
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
+                let _ = self.epoll.add(pipe, event);
+            }
         }
     }
 
@@ -137,12 +243,11 @@ impl Mover {
         match read(pipe, &mut self.buffer) {
             Ok(0) => self.hang_up(token),
             Ok(bytes) => {
-                self.out.feed(
-                    &mut log.file,
-                    &mut log.carry,
-                    &self.buffer[..bytes],
-                    &self.clock,
-                );
+                let data = &self.buffer[..bytes];
+                self.out.feed(&mut log.target, data, &self.clock);
+                if log.target.file.take_rotated() {
+                    self.shared.rotations.add(&log.service);
+                }
                 return bytes;
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -158,16 +263,8 @@ impl Mover {
         {
             // Duplicates may live in the control process, so closing alone would not take it out.
             let _ = self.epoll.delete(&pipe);
-            self.out.finish(&mut log.file, &mut log.carry, &self.clock);
+            self.out.finish(&mut log.target, &self.clock);
         }
-    }
-
-    fn pause_of(&self, token: u64) -> Duration {
-        let large = self
-            .logs
-            .get(&token)
-            .is_some_and(|log| log.pipe_bytes >= LARGE_BYTES);
-        if large { PAUSE_LARGE } else { PAUSE }
     }
 
     /// Waits for that long, or for a command.
@@ -186,10 +283,8 @@ impl Mover {
             match command {
                 Command::Open(service, spec, pipe) => self.open(service, spec, pipe),
                 Command::Reconfigure(service, spec) => {
-                    if let Some(token) = self.find(&service) {
-                        self.drain(token);
-                        self.with(token, |log, _, _| log.file.reconfigure(spec));
-                    }
+                    self.reroute(&service, &spec);
+                    self.after_all_before(&service, |target, _, _| target.file.reconfigure(spec));
                 }
                 Command::Close(service) => {
                     if let Some(token) = self.find(&service) {
@@ -197,27 +292,21 @@ impl Mover {
                     }
                 }
                 Command::Mark(service, text) => {
-                    if let Some(token) = self.find(&service) {
-                        self.drain(token);
-                        self.with(token, |log, out, clock| {
-                            out.finish(&mut log.file, &mut log.carry, clock);
-                            out.mark(&mut log.file, &text, clock);
-                        });
-                    }
+                    self.after_all_before(&service, |target, out, clock| {
+                        out.finish(target, clock);
+                        out.mark(target, &text, clock);
+                    });
                 }
                 Command::Finish(service) => {
-                    if let Some(token) = self.find(&service) {
-                        self.drain(token);
-                        self.with(token, |log, out, clock| {
-                            out.finish(&mut log.file, &mut log.carry, clock);
-                        });
-                    }
+                    self.after_all_before(&service, |target, out, clock| {
+                        out.finish(target, clock);
+                    });
                 }
                 Command::Rotate(service) => {
-                    if let Some(token) = self.find(&service) {
-                        self.drain(token);
-                        self.with(token, |log, _, clock| log.file.rotate(clock));
-                    }
+                    self.after_all_before(&service, |target, _, clock| {
+                        target.file.settle();
+                        target.file.rotate(clock);
+                    });
                 }
                 Command::Sync(told) => {
                     for token in self.logs.keys().copied().collect::<Vec<_>>() {
@@ -231,9 +320,21 @@ impl Mover {
         false
     }
 
-    fn with(&mut self, token: u64, work: impl FnOnce(&mut Log, &mut Out, &Clock)) {
+    /// Does this once what is in the pipe has been written.
+    fn after_all_before(
+        &mut self,
+        service: &str,
+        work: impl FnOnce(&mut Target, &mut Out, &Clock),
+    ) {
+        let Some(token) = self.find(service) else {
+            return;
+        };
+        self.drain(token);
         if let Some(log) = self.logs.get_mut(&token) {
-            work(log, &mut self.out, &self.clock);
+            work(&mut log.target, &mut self.out, &self.clock);
+            if log.target.file.take_rotated() {
+                self.shared.rotations.add(&log.service);
+            }
         }
     }
 
@@ -253,20 +354,51 @@ impl Mover {
         let pipe_bytes = fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).ok();
         let token = self.next_token;
         self.next_token += 1;
-        // Fails only for want of memory or beyond a limit of the system that holds millions.
-        let _ = self
-            .epoll
-            .add(&pipe, EpollEvent::new(EpollFlags::EPOLLIN, token));
+        let name = spec.forward.map(|_| (service.clone(), spec.clone()));
         let log = Log {
             service,
             pipe: Some(pipe),
             pipe_bytes: pipe_bytes
                 .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(PIPE_BYTES),
-            file: LogFile::new(spec),
-            carry: Vec::new(),
+            target: Target {
+                file: LogFile::new(spec),
+                route: None,
+                carry: Vec::new(),
+            },
+            streak: (0, 0),
+            streams: false,
         };
         self.logs.insert(token, log);
+        self.watch_again(token);
+        if let Some((service, spec)) = name {
+            self.reroute(&service, &spec);
+        }
+    }
+
+    /// Sends the lines of a service where its spec wants them from now on.
+    fn reroute(&mut self, service: &str, spec: &Spec) {
+        let Some(token) = self.find(service) else {
+            return;
+        };
+        self.drain(token);
+        let Some(log) = self.logs.get_mut(&token) else {
+            return;
+        };
+        let now = log.target.route.as_ref().map(|route| route.forward());
+        if now == spec.forward {
+            return;
+        }
+        self.out.last_words(&mut log.target, &self.clock);
+        log.target.route = None;
+        match spec.forward.map(|to| self.forwarding.route(service, to)) {
+            None => {}
+            Some(Ok(route)) => log.target.route = Some(route),
+            Some(Err(error)) => {
+                let text = format!("lines are not forwarded: could not begin to: {error}");
+                self.out.mark(&mut log.target, &text, &self.clock);
+            }
+        }
     }
 
     /// Writes what is in the pipe now. Bounded: a writer that goes on does not hold us here.
@@ -285,7 +417,10 @@ impl Mover {
     fn end(&mut self, token: u64) {
         self.drain(token);
         self.hang_up(token);
-        self.with(token, |log, _, clock| log.file.settle_dropped(clock));
+        if let Some(log) = self.logs.get_mut(&token) {
+            self.out.last_words(&mut log.target, &self.clock);
+        }
+        self.streams.retain(|stream| *stream != token);
         self.logs.remove(&token);
     }
 }

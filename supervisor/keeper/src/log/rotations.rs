@@ -1,0 +1,83 @@
+//! Which services have rotated files that nobody has compressed yet: written by the log thread,
+//! read by the keeper's main thread when it thinks fit.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::clock::now_ms;
+
+/// The services, and when a file of theirs was rotated last. One entry a service at most.
+#[derive(Debug)]
+pub(super) struct Rotations {
+    last: Mutex<BTreeMap<String, u64>>,
+    /// Rung when there is a first one, so that a flood of rotations wakes the keeper once.
+    bell: EventFd,
+}
+
+impl Rotations {
+    pub(super) fn new() -> io::Result<Rotations> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Rotations {
+            last: Mutex::default(),
+            bell: EventFd::from_value_and_flags(0, flags)?,
+        })
+    }
+
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// Somebody is about to take them in time: silences the bell.
+    pub(super) fn heard(&self) {
+        let _ = self.bell.read();
+    }
+
+    pub(super) fn add(&self, service: &str) {
+        let mut last = self.last();
+        if last.is_empty() {
+            let _ = self.bell.write(1);
+        }
+        match last.get_mut(service) {
+            Some(at) => *at = now_ms(),
+            None => drop(last.insert(service.to_owned(), now_ms())),
+        }
+    }
+
+    /// All services; those with a rotation at or after `since_ms` stay, and then it says so.
+    pub(super) fn take(&self, since_ms: u64) -> (Vec<String>, bool) {
+        let mut last = self.last();
+        let all = last.keys().cloned().collect();
+        last.retain(|_, at| *at >= since_ms);
+        (all, !last.is_empty())
+    }
+
+    fn last(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_once_until_all_is_taken_and_keeps_the_young() {
+        let rotations = Rotations::new().unwrap();
+        rotations.add("a");
+        rotations.add("b");
+        rotations.add("a");
+        assert_eq!(rotations.bell.read(), Ok(1));
+        let all = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(rotations.take(0), (all.clone(), true));
+        rotations.add("a");
+        rotations.bell.read().unwrap_err();
+        assert_eq!(rotations.take(now_ms() + 1), (all, false));
+        assert_eq!(rotations.take(0), (vec![], false));
+    }
+}
