@@ -80,6 +80,17 @@ pub(crate) struct Names {
     pub(crate) names: Vec<String>,
 }
 
+/// What to show of which services.
+#[derive(Debug, Args)]
+pub(crate) struct StatusOf {
+    /// Services; none means all
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// With the CPU and memory of each, children included
+    #[arg(long)]
+    pub(crate) usage: bool,
+}
+
 /// At least one service.
 #[derive(Debug, Args)]
 pub(crate) struct SomeNames {
@@ -153,7 +164,7 @@ pub(crate) struct Name {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what runs, whether it is ready, since when, and why not
-    Status(Names),
+    Status(StatusOf),
     /// Start services and what they require, and wait until they are ready
     Start(Names),
     /// Stop services and hold them until they are started again

@@ -11,6 +11,13 @@ pub(crate) fn status_path(names: &[String]) -> String {
     format!("/v1/services?services={}", escaped(&names.join(",")))
 }
 
+/// The same, with what they use.
+pub(crate) fn usage_path(names: &[String]) -> String {
+    let path = status_path(names);
+    let joint = if names.is_empty() { '?' } else { '&' };
+    format!("{path}{joint}usage=true")
+}
+
 /// Whether a name is a pattern for several.
 pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])

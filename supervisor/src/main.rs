@@ -15,6 +15,7 @@ mod server;
 mod staging;
 mod start;
 mod store;
+mod usage;
 
 use std::process::ExitCode;
 

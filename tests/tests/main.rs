@@ -25,6 +25,7 @@ mod stop;
 mod storm;
 mod sweep;
 mod websocket;
+mod why;
 
 /// A file that nobody names here would never run.
 #[test]

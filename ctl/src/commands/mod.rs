@@ -127,7 +127,7 @@ async fn bounded(context: &Context, command: Command) -> Result<u8, Error> {
 async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
     let signal = |name: &str| Action::Signal(name.to_owned());
     match command {
-        Command::Status(names) => status::run(context, &names.names).await,
+        Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Start(names) => actions::run(context, Action::Start, names.names).await,
         Command::Stop(names) => actions::run(context, Action::Stop, names.names).await,
         Command::Restart(names) => actions::run(context, Action::Restart, names.names).await,

@@ -5,15 +5,21 @@ use jiff::Timestamp;
 
 use super::Context;
 use crate::{
-    cli::Format,
+    cli::{Format, StatusOf},
     error::{Error, Kind},
     names,
     render::{YELLOW, json, runit, shown, styled, table},
 };
 
 /// Exit code 3 if an enabled service is not ready; a disabled one counts only when named.
-pub(crate) async fn run(context: &Context, names: &[String]) -> Result<u8, Error> {
-    let reply: StatusReply = context.client.get(&names::status_path(names)).await?;
+pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, Error> {
+    let names = &arguments.names;
+    let path = if arguments.usage {
+        names::usage_path(names)
+    } else {
+        names::status_path(names)
+    };
+    let reply: StatusReply = context.client.get(&path).await?;
     let named = !names.is_empty();
     let text = match context.format {
         Format::Json => json::value(&reply, context.terminal())?,
@@ -80,6 +86,30 @@ mod tests {
         assert_eq!(
             fake.requests(),
             ["GET /v1/services?services=mattermost,ngin%2A HTTP/1.1"]
+        );
+    }
+
+    #[test]
+    fn usage_is_asked_for_and_stands_in_columns_of_its_own() {
+        let mut services = only("mattermost");
+        services[0].cpu_percent = Some(12.5);
+        services[0].memory_bytes = Some(345 << 20);
+        let fake = Fake::new(vec![reply(services.clone()), reply(services)]);
+        let ran = fake.ctl("status --usage mattermost");
+        let header = ran.out.lines().next().unwrap();
+        assert!(header.contains("CPU") && header.contains("MEM"), "{header}");
+        assert!(
+            ran.out.contains("12.5%") && ran.out.contains("345M"),
+            "{}",
+            ran.out
+        );
+        fake.ctl("status --usage");
+        assert_eq!(
+            fake.requests(),
+            [
+                "GET /v1/services?services=mattermost&usage=true HTTP/1.1",
+                "GET /v1/services?usage=true HTTP/1.1"
+            ]
         );
     }
 

@@ -1,8 +1,9 @@
-//! `ctl why`: the chain of causes.
+//! `ctl why`: the chain of causes, then each first cause with all that is known of it, then what to
+//! do.
 
 use std::fmt::Write as _;
 
-use api::Why;
+use api::{Hint, Why, WhyStep};
 use jiff::Timestamp;
 
 use super::Context;
@@ -10,10 +11,13 @@ use crate::{
     cli::Format,
     client::escaped,
     error::Error,
-    render::{BOLD, DIM, ago, json, shown, styled},
+    render::{BOLD, DIM, HINT, ago, json, shown, styled},
 };
 
-/// Prints each link of the chain with its history and its last lines.
+/// Commands of usual length end here, so that what they do stands in a column.
+const COMMAND_COLUMNS: usize = 24;
+
+/// Prints the chain of causes.
 pub(crate) async fn run(context: &Context, name: &str) -> Result<u8, Error> {
     let why: Why = context
         .client
@@ -21,51 +25,111 @@ pub(crate) async fn run(context: &Context, name: &str) -> Result<u8, Error> {
         .await?;
     let text = match context.format {
         Format::Json => json::value(&why, context.terminal())?,
-        _ => chain(&why, Timestamp::now()),
+        _ => story(&why, Timestamp::now()),
     };
     context.print(&text)?;
     Ok(0)
 }
 
-fn chain(why: &Why, now: Timestamp) -> String {
+fn story(why: &Why, now: Timestamp) -> String {
     let mut text = String::new();
-    for (depth, step) in why.chain.iter().enumerate() {
-        let because = if depth == 0 { "" } else { "because " };
+    for step in &why.chain {
+        let indent = "   ".repeat(usize::try_from(step.depth).unwrap_or(0));
+        let because = if step.depth == 0 { "" } else { "because " };
         let sentence = shown(&step.sentence);
-        let _ = writeln!(text, "{because}{}", styled(BOLD, &sentence));
-        if let Some(exit) = &step.service.last_exit {
-            let (how, when) = (shown(&exit.reason), ago(&exit.at, now));
-            let _ = writeln!(text, "  last exit: {how}, {when} ({})", shown(&exit.at));
+        let sentence = if step.root {
+            styled(BOLD, &sentence)
+        } else {
+            sentence.into_owned()
+        };
+        let _ = writeln!(text, "{indent}{because}{sentence}");
+        for note in &step.notes {
+            let _ = writeln!(text, "{indent}   ({})", shown(note));
         }
-        if !step.history.is_empty() {
-            text.push_str("  what happened:\n");
-        }
-        for event in &step.history {
-            let _ = writeln!(text, "    {}", shown(event));
-        }
-        if !step.log.is_empty() {
-            text.push_str("  what it said last:\n");
-        }
-        for line in &step.log {
-            let at = shown(&line.at);
-            let _ = writeln!(text, "    {DIM}{at}{DIM:#} {}", shown(&line.text));
-        }
+    }
+    let roots: Vec<&WhyStep> = why.chain.iter().filter(|step| step.root).collect();
+    for step in &roots {
+        text.push_str(&details(step, now));
+    }
+    if !roots.is_empty() {
+        text.push_str("\nwhat to do:\n");
+    }
+    for hint in roots.iter().flat_map(|step| &step.hints) {
+        let _ = writeln!(text, "  {}", advice(hint));
     }
     text
 }
 
+/// All that is known of a first cause.
+fn details(step: &WhyStep, now: Timestamp) -> String {
+    let mut text = String::new();
+    if let Some(exit) = &step.service.last_exit {
+        let (how, when) = (shown(&exit.reason), ago(&exit.at, now));
+        let _ = writeln!(text, "  last exit: {how}, {when} ({})", shown(&exit.at));
+    }
+    if !step.history.is_empty() {
+        text.push_str("  what happened:\n");
+    }
+    for event in &step.history {
+        let _ = writeln!(text, "    {}", shown(event));
+    }
+    if !step.log.is_empty() {
+        text.push_str("  what it said last:\n");
+    }
+    for line in &step.log {
+        let at = shown(&line.at);
+        let _ = writeln!(text, "    {DIM}{at}{DIM:#} {}", shown(&line.text));
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!("\n{}\n{text}", styled(BOLD, &shown(&step.service.name)))
+}
+
+fn advice(hint: &Hint) -> String {
+    let text = shown(&hint.text);
+    match &hint.command {
+        Some(command) => {
+            let room = COMMAND_COLUMNS.saturating_sub(command.chars().count());
+            let command = styled(HINT, &shown(command));
+            format!("{command}{:room$}  {text}", "")
+        }
+        None => text.into_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use api::{LogLine, WhyStep};
+    use api::LogLine;
 
     use super::*;
     use crate::testing::{Answer, Fake, NOW, every_state};
 
-    fn why() -> Why {
-        let step = |index: usize, sentence: &str| WhyStep {
+    fn step(depth: u32, index: usize, sentence: &str) -> WhyStep {
+        WhyStep {
             service: every_state()[index].clone(),
+            depth,
+            root: false,
             sentence: sentence.into(),
+            notes: Vec::new(),
+            hints: Vec::new(),
             history: vec!["11:59:15 exited with code 1".into()],
+            log: Vec::new(),
+        }
+    }
+
+    fn why() -> Why {
+        let hint = |command: Option<&str>, text: &str| Hint {
+            command: command.map(str::to_owned),
+            text: text.to_owned(),
+        };
+        let cause = WhyStep {
+            root: true,
+            notes: vec!["exit code 1: no".into()],
+            hints: vec![
+                hint(None, "mend it"),
+                hint(Some("ctl logs nginx"), "shows more of what it said"),
+            ],
             log: vec![LogLine {
                 file: None,
                 service: "x".into(),
@@ -73,31 +137,52 @@ mod tests {
                 text: "cannot bind \x1b[31mport".into(),
                 marker: false,
             }],
+            ..step(2, 2, "nginx has been in backoff for 45s")
         };
         Why {
             chain: vec![
-                step(4, "waits is waiting on nginx"),
-                step(2, "nginx is in backoff"),
+                step(0, 4, "waits has been waiting for middle for 45s"),
+                step(1, 4, "middle has been waiting for nginx for 45s"),
+                cause,
             ],
         }
     }
 
     #[test]
-    fn the_chain_reads_downwards() {
-        let text = chain(&why(), NOW.parse().unwrap());
+    fn the_chain_reads_downwards_and_only_its_end_in_full() {
+        let text = story(&why(), NOW.parse().unwrap());
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
-        waits is waiting on nginx
-          what happened:
-            11:59:15 exited with code 1
-          what it said last:
-            2026-11-22T11:59:15.000000Z cannot bind \x1b[31mport
-        because nginx is in backoff
+        waits has been waiting for middle for 45s
+           because middle has been waiting for nginx for 45s
+              because nginx has been in backoff for 45s
+                 (exit code 1: no)
+
+        nginx
           last exit: exit code 1, 45s ago (2026-11-22T11:59:15Z)
           what happened:
             11:59:15 exited with code 1
           what it said last:
             2026-11-22T11:59:15.000000Z cannot bind \x1b[31mport
+
+        what to do:
+          mend it
+          ctl logs nginx            shows more of what it said
         ");
+    }
+
+    #[test]
+    fn all_well_is_one_line() {
+        let why = Why {
+            chain: vec![step(
+                0,
+                0,
+                "mattermost has been running for 45s and is ready",
+            )],
+        };
+        assert_eq!(
+            story(&why, NOW.parse().unwrap()),
+            "mattermost has been running for 45s and is ready\n"
+        );
     }
 
     #[test]

@@ -70,6 +70,22 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
+/// Bytes as people say them: three digits at most before the unit.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
+    let mut shown = bytes;
+    let mut unit = 0;
+    while shown >= 1000 && unit + 1 < UNITS.len() {
+        unit += 1;
+        shown = (bytes + (1 << (10 * unit - 1))) >> (10 * unit);
+    }
+    if shown < 10 && unit > 0 {
+        let tenths = (bytes * 10) >> (10 * unit);
+        return format!("{}.{}{}", tenths / 10, tenths % 10, UNITS[unit]);
+    }
+    format!("{shown}{}", UNITS[unit])
+}
+
 /// How long ago that was; the stamp itself where it cannot be read.
 pub(crate) fn ago(at: &str, now: Timestamp) -> String {
     let Ok(then) = at.parse::<Timestamp>() else {
@@ -101,6 +117,17 @@ mod tests {
         assert_eq!(span(61), "1m1s");
         assert_eq!(span(3600), "1h0m");
         assert_eq!(span(90_061), "1d1h");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        let said: Vec<_> = [0, 999, 1000, 5 << 20, 345 << 20, 1 << 30, 12 << 30, 3 << 50]
+            .map(size)
+            .into();
+        assert_eq!(
+            said,
+            ["0B", "999B", "0.9K", "5.0M", "345M", "1.0G", "12G", "3072T"]
+        );
     }
 
     #[test]

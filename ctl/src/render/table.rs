@@ -9,7 +9,7 @@ use anstyle::Style;
 use api::{ActionResult, ServiceStatus, StatusReply, Verdict};
 use jiff::Timestamp;
 
-use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, span, styled};
+use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, size, span, styled};
 
 /// One field of a table.
 pub(crate) type Cell = (Style, String);
@@ -50,12 +50,17 @@ pub(crate) fn columns(header: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
 
 /// The status table.
 pub(crate) fn status(reply: &StatusReply, terminal: bool, now: Timestamp) -> String {
+    // They were asked for: nobody who has not asked gets them.
+    let usage = reply.services.iter().any(|it| it.memory_bytes.is_some());
     let rows: Vec<Vec<Cell>> = reply
         .services
         .iter()
-        .map(|service| row(service, terminal, now))
+        .map(|service| row(service, terminal, usage, now))
         .collect();
     let mut titles = vec!["NAME", "STATE", "READY", "PID", "SINCE", "RESTARTS", "USER"];
+    if usage {
+        titles.splice(4..4, ["CPU", "MEM"]);
+    }
     if !terminal {
         titles.push("REASON");
     }
@@ -78,7 +83,7 @@ pub(crate) fn status(reply: &StatusReply, terminal: bool, now: Timestamp) -> Str
     text
 }
 
-fn row(service: &ServiceStatus, terminal: bool, now: Timestamp) -> Vec<Cell> {
+fn row(service: &ServiceStatus, terminal: bool, usage: bool, now: Timestamp) -> Vec<Cell> {
     let or_dash = |text: Option<String>| plain(text.unwrap_or_else(|| "-".to_owned()));
     let restarts = match service.restarts {
         0 => plain("0"),
@@ -111,6 +116,13 @@ fn row(service: &ServiceStatus, terminal: bool, now: Timestamp) -> Vec<Cell> {
         },
         or_dash(service.user.as_deref().map(|user| shown(user).into_owned())),
     ];
+    if usage {
+        let cpu = service.cpu_percent.map(|percent| format!("{percent:.1}%"));
+        row.splice(
+            4..4,
+            [or_dash(cpu), or_dash(service.memory_bytes.map(size))],
+        );
+    }
     if !terminal {
         row.push(plain(reason(service, now)));
     }

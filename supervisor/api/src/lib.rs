@@ -36,7 +36,7 @@ pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use log::{LogLine, LogQuery};
 pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
-pub use why::{CheckReply, Problem, Why, WhyStep};
+pub use why::{CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 << 10;

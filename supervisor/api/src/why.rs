@@ -7,7 +7,8 @@ use crate::{log::LogLine, status::ServiceStatus};
 /// `GET /v1/why/{name}`: the chain of causes, the service asked for first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Why {
-    /// The service and, below it, what it waits for.
+    /// The service and, below each link, what it waits for or lacks: a tree, depth first. A service
+    /// stands in it once.
     pub chain: Vec<WhyStep>,
 }
 
@@ -16,12 +17,33 @@ pub struct Why {
 pub struct WhyStep {
     /// The service at this link.
     pub service: ServiceStatus,
+    /// Links between it and the service asked for.
+    #[serde(default)]
+    pub depth: u32,
+    /// All is not well with it, and no other service is the reason: a first cause.
+    #[serde(default)]
+    pub root: bool,
     /// One sentence: what it is, since when, and because of what.
     pub sentence: String,
+    /// What is worth knowing besides: what its last exit means, a dependency that is disabled.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// What to do about it, best first; empty where it is not a first cause.
+    #[serde(default)]
+    pub hints: Vec<Hint>,
     /// Its last events, oldest first.
     pub history: Vec<String>,
-    /// The last lines that it logged.
+    /// The last lines that it logged; empty where it is not a first cause.
     pub log: Vec<LogLine>,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The command to type, where one will do.
+    pub command: Option<String>,
+    /// What that does, or what to do.
+    pub text: String,
 }
 
 /// `GET /v1/check`: the files as they are now.

@@ -195,7 +195,12 @@ impl Service {
             return;
         };
         if ready_by.is_some_and(|at| at <= w.now) {
-            "not ready in time".clone_into(&mut self.rec.detail);
+            let said = core::mem::take(&mut self.rec.detail);
+            self.rec.detail.push_str("not ready in time");
+            if !said.is_empty() {
+                self.rec.detail.push_str("; its probe said last: ");
+                self.rec.detail.push_str(&said);
+            }
             self.count_death(w.now);
             self.ask(w, StopCause::ReadyTimeout);
         } else if let Some(probe) = probe

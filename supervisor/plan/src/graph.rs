@@ -33,8 +33,7 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
     for (name, service) in services.iter_mut() {
         let on = service.enabled;
         for kind in KINDS {
-            let set = edges(service, kind);
-            for wanted in with_instances(std::mem::take(set), world) {
+            for wanted in with_instances(std::mem::take(edges(service, kind)), world) {
                 let at = place(&documents[name], kind, &wanted);
                 // Files may write the name as templates do.
                 let known = enabled
@@ -48,12 +47,15 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
                     continue;
                 };
                 if enabled[known] {
-                    set.insert(known.clone());
+                    edges(service, kind).insert(known.clone());
                 } else if on {
                     let message = format!(
                         "`{known}` is disabled on this host, so `{name}` does not wait for it"
                     );
                     report.note(&at, kind, message);
+                    if kind != "after" {
+                        service.disabled_needs.insert(known.clone());
+                    }
                 }
             }
         }

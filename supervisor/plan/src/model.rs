@@ -156,6 +156,9 @@ pub struct Service {
     pub binds_to: BTreeSet<String>,
     /// See `requires`.
     pub after: BTreeSet<String>,
+    /// What it requires, wants or binds to and is disabled on this host, so that it is not waited for.
+    #[serde(default)]
+    pub disabled_needs: BTreeSet<String>,
     /// `host:port` addresses that must be free before exec.
     pub listens: Vec<String>,
     /// When dependents may start.

@@ -146,6 +146,7 @@ fn born(
         wants: names(reader, fields, "wants"),
         binds_to: names(reader, fields, "binds_to"),
         after: names(reader, fields, "after"),
+        disabled_needs: BTreeSet::new(),
         listens: listens(reader, fields),
         ready: crate::Ready {
             kind: crate::ReadyKind::Exec,

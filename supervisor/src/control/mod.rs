@@ -24,6 +24,7 @@ mod simulation;
 mod spawn;
 mod status;
 mod take_up;
+mod why;
 mod words;
 
 use std::{
@@ -263,6 +264,7 @@ fn matching(
     known: &BTreeMap<String, plan::Service>,
 ) -> Result<Vec<String>, api::ErrorReply> {
     let mut found: Vec<String> = Vec::new();
+    let mut seen: BTreeSet<&String> = BTreeSet::new();
     for name in names {
         let pattern = name
             .contains(['*', '?', '['])
@@ -278,12 +280,7 @@ fn matching(
         if meant.is_empty() {
             return Err(unknown_service(name, known));
         }
-        let new: Vec<_> = meant
-            .into_iter()
-            .filter(|it| !found.contains(it))
-            .cloned()
-            .collect();
-        found.extend(new);
+        found.extend(meant.into_iter().filter(|it| seen.insert(it)).cloned());
     }
     Ok(found)
 }

@@ -1,20 +1,15 @@
-//! What `ctl status` and `ctl why` say: answered from memory.
+//! What `ctl status` says: answered from memory.
 
-use api::{
-    ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus, Why, WhyStep,
-};
-use engine::{Exit, Goal, Moment, ServiceId, Settled, State, View};
+use std::collections::BTreeSet;
 
-use super::{Control, Now, matching, unknown_service, words};
+use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
+use engine::{Exit, Failure, Goal, Moment, ServiceId, Settled, State, View};
 
-/// Events that `ctl why` shows for a service.
-const HISTORY_EVENTS: usize = 8;
-/// Links of a chain of causes; a graph of services has no loop, so this is generous.
-const CHAIN_LINKS_MAX: usize = 32;
+use super::{Control, Now, matching, words};
 
 impl Control {
     pub(super) fn status(&self, names: &[String]) -> Result<StatusReply, ErrorReply> {
-        let named = matching(names, &self.plan.services)?;
+        let named: BTreeSet<String> = matching(names, &self.plan.services)?.into_iter().collect();
         let wanted = |name: &String| names.is_empty() || named.contains(name);
         let services = self
             .plan
@@ -98,6 +93,12 @@ impl Control {
         let reason = words::reason(view, self.now.moment);
         match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
+            (
+                State::Failed {
+                    reason: Failure::Validator,
+                },
+                Some(failure),
+            ) => format!("{reason}: {failure}"),
             // A reload that was refused: in the validator's own words.
             (State::Running { .. }, Some(failure)) if !reason.is_empty() => {
                 format!("{reason}: {failure}")
@@ -142,60 +143,6 @@ impl Control {
             return String::new();
         };
         self.service_status(service).reason.unwrap_or_default()
-    }
-
-    pub(super) fn why(&self, name: &str) -> Result<Why, ErrorReply> {
-        if !self.plan.services.contains_key(name) {
-            return Err(unknown_service(name, &self.plan.services));
-        }
-        let mut chain: Vec<WhyStep> = Vec::new();
-        let mut next = vec![name.to_owned()];
-        while let Some(name) = next.pop() {
-            let known = chain.iter().any(|step| step.service.name == name);
-            let Some(service) = self.plan.services.get(&name) else {
-                continue;
-            };
-            if known || chain.len() == CHAIN_LINKS_MAX {
-                continue;
-            }
-            let step = self.why_step(service);
-            next.extend(step.service.waiting_on.iter().rev().cloned());
-            chain.push(step);
-        }
-        Ok(Why { chain })
-    }
-
-    fn why_step(&self, service: &plan::Service) -> WhyStep {
-        let status = self.service_status(service);
-        let history = self.feed.history(&service.name, HISTORY_EVENTS);
-        let line = |event: &&api::ServiceEvent| {
-            let what = if event.kind == "state" {
-                &event.state
-            } else {
-                &event.kind
-            };
-            let by = event
-                .by
-                .as_ref()
-                .map(|by| format!(" by {by}"))
-                .unwrap_or_default();
-            let detail = if event.detail.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", event.detail)
-            };
-            (event.at.clone(), format!("{what}{by}{detail}"))
-        };
-        // A state is also told when only its readiness or pid has changed; here that says nothing.
-        let mut lines: Vec<_> = history.iter().map(line).collect();
-        lines.dedup_by(|later, earlier| later.1 == earlier.1);
-        let history = lines.into_iter().map(|(at, what)| format!("{at} {what}"));
-        WhyStep {
-            sentence: sentence(&status),
-            history: history.collect(),
-            service: status,
-            log: Vec::new(),
-        }
     }
 
     /// Whether a service has come to rest.
@@ -251,17 +198,4 @@ fn last_exit(exit: Exit, at_unix_ms: u64) -> LastExit {
 
 fn unix_of(now: Now, moment: engine::Moment) -> u64 {
     now.unix_ms.saturating_sub(now.moment.since(moment))
-}
-
-/// One sentence on a service: what it is, since when, because of what. Its last exit is told apart.
-fn sentence(status: &ServiceStatus) -> String {
-    let since = words::since(&status.state, status.uptime_seconds);
-    let reason = status.reason.as_ref().map(|reason| format!(": {reason}"));
-    let restarts = match status.restarts {
-        0 => None,
-        1 => Some("; restarted automatically once".to_owned()),
-        many => Some(format!("; restarted automatically {many} times")),
-    };
-    let rest: String = [reason, restarts].into_iter().flatten().collect();
-    format!("{} {since}{rest}", status.name)
 }

@@ -79,6 +79,9 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             let left = until.since(now);
             format!("{text}{again}; next try in {}", duration(left))
         }
+        State::Failed {
+            reason: Failure::ReadyTimeout,
+        } if !view.detail.is_empty() => view.detail.clone(),
         State::Failed { reason } => failure(reason),
         State::Running { .. } | State::Reloading { .. } if view.healthy == Some(false) => {
             let detail = if view.detail.is_empty() {

@@ -16,11 +16,16 @@ mod routes;
 mod slots;
 mod stream;
 mod timed_io;
+mod usage;
 
 #[cfg(test)]
 mod tests;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -31,7 +36,7 @@ pub(crate) use access::Access;
 use access::{Credentials, UserNames};
 use slots::Slots;
 
-use crate::ask::Ask;
+use crate::{ask::Ask, usage::Meter};
 
 /// Pause after an accept that failed: descriptors or memory may be there again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -80,6 +85,8 @@ struct Shared {
     names: UserNames,
     /// See there.
     limits: Limits,
+    /// Looks at what services use, for one client after the other.
+    meter: Arc<Mutex<Meter>>,
 }
 
 /// Serves the socket for ever. Fails only if `listener` is not one.
@@ -95,6 +102,7 @@ pub(crate) async fn serve(
         access,
         names: UserNames::default(),
         limits: Limits::REAL,
+        meter: Arc::default(),
     };
     accept_all(listener, Arc::new(shared), access::credentials).await
 }

@@ -32,8 +32,8 @@ use crate::{ask::Ask, logs};
 const BACKLOG_DEFAULT: usize = 10;
 /// Log lines of one service that may be asked for at once.
 const LOG_LINES_MAX: usize = 1_000_000;
-/// Log lines of each service in the chain of causes.
-const WHY_LINES: usize = 20;
+/// Log lines of each first cause.
+const WHY_LINES: usize = 10;
 
 type Answer = Result<Response, Failure>;
 type Loop = State<Arc<Shared>>;
@@ -62,23 +62,41 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StatusQuery {
+    /// Names and patterns, separated by commas; none means all.
     #[serde(default)]
     services: String,
+    /// With `cpu_percent` and `memory_bytes`; may take 0.2 s.
+    #[serde(default)]
+    usage: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneStatusQuery {
+    /// With `cpu_percent` and `memory_bytes`; may take 0.2 s.
+    #[serde(default)]
+    usage: bool,
 }
 
 async fn status(State(shared): Loop, Params(query): Params<StatusQuery>) -> Answer {
     let names = names(&query.services)?;
-    let status = shared.ask(|reply| Ask::Status { names, reply }).await??;
+    let mut status = shared.ask(|reply| Ask::Status { names, reply }).await??;
+    if query.usage {
+        shared.add_usage(&mut status).await;
+    }
     Ok(json(&status))
 }
 
 async fn status_of_one(
     State(shared): Loop,
     Segments(name): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
+    Params(query): Params<OneStatusQuery>,
 ) -> Answer {
     let names = vec![name.clone()];
-    let status = shared.ask(|reply| Ask::Status { names, reply }).await??;
+    let mut status = shared.ask(|reply| Ask::Status { names, reply }).await??;
+    if query.usage {
+        shared.add_usage(&mut status).await;
+    }
     match status.services.iter().find(|it| it.name == name) {
         Some(service) => Ok(json(service)),
         None => Err(Failure::new(
@@ -228,9 +246,12 @@ async fn why(
     Params(NoParams {}): Params<NoParams>,
 ) -> Answer {
     let mut why = shared.ask(|reply| Ask::Why { name, reply }).await??;
-    let names = why.chain.iter().map(|it| it.service.name.clone()).collect();
-    // The causes are worth having without the lines too.
-    if let Ok(directories) = shared.ask(|reply| Ask::LogDirs { names, reply }).await? {
+    let causes = why.chain.iter().filter(|it| it.root && it.service.enabled);
+    let names: Vec<String> = causes.map(|it| it.service.name.clone()).collect();
+    // No names would mean all services. The causes are worth having without the lines too.
+    if !names.is_empty()
+        && let Ok(directories) = shared.ask(|reply| Ask::LogDirs { names, reply }).await?
+    {
         let chain = std::mem::take(&mut why.chain);
         why.chain = tokio::task::spawn_blocking(move || with_last_lines(chain, &directories))
             .await

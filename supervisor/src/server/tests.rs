@@ -55,6 +55,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         access,
         names: UserNames::default(),
         limits,
+        meter: Arc::default(),
     })
 }
 
@@ -294,7 +295,11 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let _ = reply.send(Ok(Why {
                     chain: vec![WhyStep {
                         service: service(&name, false),
+                        depth: 0,
+                        root: true,
                         sentence: "it fails".to_owned(),
+                        notes: Vec::new(),
+                        hints: Vec::new(),
                         history: Vec::new(),
                         log: Vec::new(),
                     }],

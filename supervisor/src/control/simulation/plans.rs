@@ -169,6 +169,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
         wants: edges(dice, number, 15),
         binds_to: edges(dice, number, 10),
         after: edges(dice, number, 10),
+        disabled_needs: BTreeSet::new(),
         listens: if dice.percent(3) {
             vec![TAKEN.1.clone()]
         } else {

@@ -48,6 +48,7 @@ async fn a_new_plan_decides_about_connections_that_are_open() {
         asks,
         access,
         names: UserNames::default(),
+        meter: Arc::default(),
         limits: Limits::REAL,
     });
     let server = Server::start_with(VIEWER, shared, seen);

@@ -1,0 +1,187 @@
+//! `ctl why`, word for word, with what differs from run to run taken out.
+
+use mattervisor_tests::{StatusExt, World};
+
+/// The answer with every time, duration and path of this run replaced.
+#[track_caller]
+fn why(world: &World, name: &str) -> String {
+    let told = world.ctl(&["why", name]).ok().stdout;
+    let told = told.replace(&world.file(""), "ROOT/");
+    let lines = told.lines().map(|line| {
+        let words = line.split(' ').map(plain);
+        words.collect::<Vec<_>>().join(" ")
+    });
+    // Two units of a duration are one.
+    let text = lines.collect::<Vec<_>>().join("\n");
+    text.replace("SPAN SPAN", "SPAN")
+}
+
+/// `3s`, `1.2s,`, `2m` as SPAN, a stamp as TIME, the rest as it is.
+fn plain(word: &str) -> String {
+    let core = word.trim_matches(['(', ')', ',', ';', ':']);
+    let number = core.trim_end_matches(['m', 's', 'h', 'd']);
+    let is_span = number != core && number.parse::<f64>().is_ok()
+        || core.ends_with('s') && number.split('m').all(|it| it.parse::<u64>().is_ok());
+    let is_time = core.len() > 20 && core.ends_with('Z') && core.as_bytes()[10] == b'T';
+    match (is_span, is_time) {
+        (true, _) => word.replacen(core, "SPAN", 1),
+        (_, true) => word.replacen(core, "TIME", 1),
+        _ => word.to_owned(),
+    }
+}
+
+/// The part before what happened, which differs with the speed of the machine.
+fn head(told: &str) -> &str {
+    told.split("\n\n").next().unwrap_or(told)
+}
+
+/// The part with what to do.
+fn advice(told: &str) -> &str {
+    told.split_once("what to do:\n").map_or("", |(_, it)| it)
+}
+
+#[test]
+fn a_requirement_that_is_held_two_levels_down_is_the_cause() {
+    let mut world = World::new();
+    world.child("disk", &["sleep"], "");
+    world.child("database", &["sleep"], "requires = [\"disk\"]");
+    world.child("app", &["sleep"], "requires = [\"database\"]");
+    world.start_ready();
+    world.ctl(&["stop", "disk"]).ok();
+    let by = world.status().service("disk").held.clone().unwrap().by;
+    let told = why(&world, "app");
+    assert_eq!(
+        head(&told),
+        format!(
+            "app has been waiting for database for SPAN
+   because database has been waiting for disk for SPAN
+      because disk was stopped by {by} SPAN ago, at TIME"
+        )
+    );
+    assert_eq!(
+        advice(&told),
+        "  ctl start disk            lifts the stop; what waits for it comes up by itself"
+    );
+    // What it says is what helps.
+    world.ctl(&["start", "disk"]).ok();
+    world.wait_for("app is ready", |status| status.ready("app"));
+}
+
+#[test]
+fn a_dependency_in_a_crash_loop_is_the_cause_with_its_last_words() {
+    let mut world = World::new();
+    let policy = "[ready]\nnotify = true\n[restart]\ndelay = \"1h\"\nmax_delay = \"1h\"";
+    world.child("database", &["print=no space left", "exit=127"], policy);
+    world.child(
+        "app",
+        &["print=unheard", "sleep"],
+        "requires = [\"database\"]",
+    );
+    world.start_ready();
+    world.wait_state("database", "backoff");
+    let told = why(&world, "app");
+    assert_eq!(
+        head(&told),
+        "app has been waiting for database for SPAN
+   because database has been in backoff for SPAN: exit code 127, 2 times in a row; next try in SPAN; restarted automatically once
+      (exit code 127: as shells put it: a command was not found)"
+    );
+    assert!(told.contains("TIME no space left"), "{told}");
+    assert!(!told.contains("unheard"), "{told}");
+    assert_eq!(
+        advice(&told),
+        "  ctl logs database         shows more of what it said
+  ctl restart database      tries again at once"
+    );
+}
+
+#[test]
+fn a_disabled_dependency_is_told_and_no_cause() {
+    let mut world = World::new();
+    world.child("redis", &["sleep"], "enable = false");
+    world.child("app", &["sleep"], "requires = [\"redis\"]");
+    world.start_ready();
+    assert_eq!(
+        why(&world, "app"),
+        "app has been running for SPAN and is ready
+   (it needs redis, which is disabled on this host and so not waited for)"
+    );
+    let told = why(&world, "redis");
+    assert_eq!(
+        head(&told).split(':').next(),
+        Some("redis is disabled on this host")
+    );
+    assert!(advice(&told).contains("ctl reconfigure"), "{told}");
+}
+
+#[test]
+fn an_unhealthy_service_is_told_with_its_probes_words_and_what_it_needs() {
+    let mut world = World::new();
+    let probe = "[health]\nexec = [\"sh\", \"-c\", \"echo the queue is full; exit 1\"]
+interval = \"50ms\"\nfailures = 1";
+    world.child("queue", &["sleep"], probe);
+    world.child(
+        "app",
+        &["sleep"],
+        &format!("requires = [\"queue\"]\n{probe}"),
+    );
+    world.start_ready();
+    world.wait_for("both are unhealthy", |status| {
+        ["queue", "app"].map(|name| status.service(name).healthy) == [Some(false); 2]
+    });
+    let told = why(&world, "app");
+    assert_eq!(
+        head(&told),
+        "app has been running for SPAN, but is not healthy: exit code 1: the queue is full
+   because queue has been running for SPAN, but is not healthy: exit code 1: the queue is full"
+    );
+    assert_eq!(
+        advice(&told),
+        "  ctl logs queue            shows more of what it said
+  ctl restart queue         if it does not recover by itself"
+    );
+}
+
+#[test]
+fn a_start_that_took_too_long_names_the_probe_and_the_timeout() {
+    let mut world = World::new();
+    let ready = "[ready]\nexec = [\"sh\", \"-c\", \"echo still migrating; exit 1\"]
+interval = \"50ms\"\ntimeout = \"700ms\"\n[restart]\npolicy = \"never\"";
+    world.child("app", &["sleep"], ready);
+    world.start_ready();
+    world.wait_state("app", "failed");
+    let told = why(&world, "app");
+    assert_eq!(
+        head(&told),
+        "app failed SPAN ago: not ready in time; its probe said last: exit code 1: still migrating"
+    );
+    assert_eq!(
+        advice(&told),
+        "  ctl logs app              shows more of what it said
+  if it only needs longer: raise `timeout` in the [ready] of its service file
+  ctl start app             tries again"
+    );
+}
+
+#[test]
+fn a_validator_that_refuses_is_quoted() {
+    let mut world = World::new();
+    let more = "validate = [\"sh\", \"-c\", \"echo line 3: no such word; exit 2\"]
+[restart]\npolicy = \"never\"";
+    world.child("proxy", &["sleep"], more);
+    world.start_ready();
+    let told = why(&world, "proxy");
+    assert!(head(&told).contains("line 3: no such word"), "{told}");
+    assert!(told.contains("what to do:"), "{told}");
+}
+
+#[test]
+fn all_well_is_one_line() {
+    let mut world = World::new();
+    world.child("app", &["print=busy", "sleep"], "");
+    world.start_ready();
+    assert_eq!(
+        why(&world, "app"),
+        "app has been running for SPAN and is ready"
+    );
+}
