@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
+use jiff::Timestamp;
+
+use crate::{complete::services, moment};
 
 const AFTER_HELP: &str = "\
 No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
@@ -16,6 +20,7 @@ Examples:
   ctl why mattermost                the chain of causes, with the last lines it logged
   ctl logs -f                       follow everything
   ctl wait --timeout 5m             until everything is ready
+  ctl events --changes --since 30d  who changed what
 
 Exit codes:
   0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
@@ -76,7 +81,7 @@ pub(crate) enum Format {
 #[derive(Debug, Args)]
 pub(crate) struct Names {
     /// Services; none means all
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
 }
 
@@ -95,7 +100,15 @@ pub(crate) struct StatusOf {
 #[derive(Debug, Args)]
 pub(crate) struct SomeNames {
     /// Services, at least one
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(services))]
+    pub(crate) names: Vec<String>,
+}
+
+/// Those that are left alone.
+#[derive(Debug, Args)]
+pub(crate) struct Except {
+    /// Services that are left alone, at least one
+    #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
 }
 
@@ -103,7 +116,7 @@ pub(crate) struct SomeNames {
 #[derive(Debug, Args)]
 pub(crate) struct WaitFor {
     /// Services; none means all that are enabled
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
     /// Until they are ready (the default)
     #[arg(long, group = "until")]
@@ -114,13 +127,16 @@ pub(crate) struct WaitFor {
     /// Until they have stopped
     #[arg(long, group = "until")]
     pub(crate) stopped: bool,
+    /// End with the exit code of the main process, 255 if a signal ended it; for one service
+    #[arg(long, requires = "stopped", conflicts_with_all = ["ready", "healthy"])]
+    pub(crate) exit_status: bool,
 }
 
 /// Which lines to show.
 #[derive(Debug, Args)]
 pub(crate) struct LogLines {
     /// Services; none means all
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
     /// Last lines of each service to begin with
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
@@ -134,7 +150,7 @@ pub(crate) struct LogLines {
 #[derive(Debug, Args)]
 pub(crate) struct TailLines {
     /// Services; none means all
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
     /// Last lines of each service to begin with
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
@@ -144,20 +160,50 @@ pub(crate) struct TailLines {
 /// Which events to show.
 #[derive(Debug, Args)]
 pub(crate) struct EventLines {
-    /// Last events to begin with
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
-    pub(crate) lines: u32,
+    /// Services; none means all, and the supervisor itself
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
+    pub(crate) names: Vec<String>,
+    /// Last events to begin with [default: 50; with --since all that are known]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) lines: Option<u32>,
     /// Go on with what happens from now on
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Only what happened since then (1h, 30d, today, 10:00, '2026-11-22 10:00')
+    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only what happened before then
+    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    pub(crate) until: Option<Timestamp>,
+    /// Who changed what, and how it ended; kept for a year
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) changes: bool,
 }
 
 /// One service.
 #[derive(Debug, Args)]
 pub(crate) struct Name {
     /// Service
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub(crate) name: String,
+}
+
+/// For which shell.
+#[derive(Debug, Args)]
+pub(crate) struct ForShell {
+    /// Shell
+    pub(crate) shell: Shell,
+}
+
+/// Shells that can be taught our names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// GNU bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
 }
 
 /// What to do. Help lists these by [`GROUPS`].
@@ -171,6 +217,14 @@ pub(crate) enum Command {
     Stop(Names),
     /// Stop and start services, and wait until they are ready
     Restart(Names),
+    /// Start services, and leave them down when they end
+    Once(SomeNames),
+    /// Start all services but these
+    StartExcept(Except),
+    /// Stop all services but these
+    StopExcept(Except),
+    /// Restart all services but these
+    RestartExcept(Except),
     /// Let services take a new configuration without ending
     Reload(SomeNames),
     /// Send SIGHUP to the main process
@@ -203,8 +257,20 @@ pub(crate) enum Command {
     CheckConfig,
     /// Apply the configuration files: what did not change keeps running
     Reconfigure,
+    /// Print the completions for a shell: source <(ctl completions bash)
+    Completions(ForShell),
     /// Show the versions of ctl and of the supervisor
     Version,
+}
+
+impl Command {
+    /// The names that `sv` would have been asked about.
+    pub(crate) fn asked_of_sv(&self) -> &[String] {
+        match self {
+            Self::Status(it) | Self::Start(it) | Self::Stop(it) | Self::Restart(it) => &it.names,
+            _ => &[],
+        }
+    }
 }
 
 /// Headings of the help text with their commands.
@@ -221,13 +287,25 @@ const GROUPS: &[(&str, &[&str])] = &[
             "wait",
         ],
     ),
-    ("Act", &["start", "stop", "restart", "reload"]),
+    (
+        "Act",
+        &[
+            "start",
+            "stop",
+            "restart",
+            "once",
+            "reload",
+            "start-except",
+            "stop-except",
+            "restart-except",
+        ],
+    ),
     (
         "Signal",
         &["hup", "int", "term", "kill", "usr1", "usr2", "quit"],
     ),
     ("Configure", &["check-config", "reconfigure"]),
-    ("Other", &["version"]),
+    ("Other", &["completions", "version"]),
 ];
 
 /// The definition with commands listed in groups.
@@ -248,7 +326,7 @@ fn groups(command: &clap::Command) -> String {
                 .find_subcommand(name)
                 .and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(text, "  {name:<14}{about}");
+            let _ = writeln!(text, "  {name:<16}{about}");
         }
     }
     text
@@ -309,35 +387,40 @@ mod tests {
         Usage: ctl [OPTIONS] <COMMAND>
 
         Look:
-          status        Show what runs, whether it is ready, since when, and why not
-          why           Explain the state of a service: the chain of causes
-          logs          Show what services have logged
-          tail          Follow what services log
-          events        Show what has happened
-          service-list  List all services and whether they are enabled on this host
-          wait          Wait until services are ready, healthy or stopped
+          status          Show what runs, whether it is ready, since when, and why not
+          why             Explain the state of a service: the chain of causes
+          logs            Show what services have logged
+          tail            Follow what services log
+          events          Show what has happened
+          service-list    List all services and whether they are enabled on this host
+          wait            Wait until services are ready, healthy or stopped
 
         Act:
-          start         Start services and what they require, and wait until they are ready
-          stop          Stop services and hold them until they are started again
-          restart       Stop and start services, and wait until they are ready
-          reload        Let services take a new configuration without ending
+          start           Start services and what they require, and wait until they are ready
+          stop            Stop services and hold them until they are started again
+          restart         Stop and start services, and wait until they are ready
+          once            Start services, and leave them down when they end
+          reload          Let services take a new configuration without ending
+          start-except    Start all services but these
+          stop-except     Stop all services but these
+          restart-except  Restart all services but these
 
         Signal:
-          hup           Send SIGHUP to the main process
-          int           Send SIGINT to the main process
-          term          Send SIGTERM to the main process
-          kill          Send SIGKILL to the main process
-          usr1          Send SIGUSR1 to the main process
-          usr2          Send SIGUSR2 to the main process
-          quit          Send SIGQUIT to the main process
+          hup             Send SIGHUP to the main process
+          int             Send SIGINT to the main process
+          term            Send SIGTERM to the main process
+          kill            Send SIGKILL to the main process
+          usr1            Send SIGUSR1 to the main process
+          usr2            Send SIGUSR2 to the main process
+          quit            Send SIGQUIT to the main process
 
         Configure:
-          check-config  Check the configuration files; works without a supervisor, changes nothing
-          reconfigure   Apply the configuration files: what did not change keeps running
+          check-config    Check the configuration files; works without a supervisor, changes nothing
+          reconfigure     Apply the configuration files: what did not change keeps running
 
         Other:
-          version       Show the versions of ctl and of the supervisor
+          completions     Print the completions for a shell: source <(ctl completions bash)
+          version         Show the versions of ctl and of the supervisor
 
         Options:
               --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
@@ -361,6 +444,7 @@ mod tests {
           ctl why mattermost                the chain of causes, with the last lines it logged
           ctl logs -f                       follow everything
           ctl wait --timeout 5m             until everything is ready
+          ctl events --changes --since 30d  who changed what
 
         Exit codes:
           0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)

@@ -5,6 +5,7 @@ mod change;
 mod cli;
 mod client;
 mod commands;
+mod complete;
 mod error;
 mod failure;
 mod lines;
@@ -22,6 +23,8 @@ use std::{ffi::OsString, process::ExitCode};
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    // A shell asks; this does not come back then.
+    complete::answer();
     ExitCode::from(run(
         &std::env::args_os().collect::<Vec<_>>(),
         Output::standard(),

@@ -69,7 +69,10 @@ fn swapped(words: &[String]) -> Option<Error> {
 /// A command that never means all, without a name.
 fn nameless(verb: &str) -> Option<Error> {
     let why = match verb {
-        "reload" | "hup" | "int" | "term" | "kill" | "usr1" | "usr2" | "quit" => {
+        "start-except" | "stop-except" | "restart-except" => {
+            format!("`ctl {verb}` needs the names of the services that are left alone")
+        }
+        "once" | "reload" | "hup" | "int" | "term" | "kill" | "usr1" | "usr2" | "quit" => {
             format!("`ctl {verb}` needs the name of a service; it never means all of them")
         }
         "why" => "`ctl why` needs the name of a service".to_owned(),
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn a_signal_or_reload_without_a_name_is_refused() {
         for verb in [
-            "reload", "hup", "int", "term", "kill", "usr1", "usr2", "quit",
+            "once", "reload", "hup", "int", "term", "kill", "usr1", "usr2", "quit",
         ] {
             let (text, code) = stopped(&format!("ctl {verb}"));
             assert_eq!(code, 2);

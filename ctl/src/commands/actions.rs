@@ -1,4 +1,4 @@
-//! `ctl start|stop|restart|reload` and the signals.
+//! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
 
 use api::{Action, ActionRequest, Outcome, Verdict};
 
@@ -16,7 +16,29 @@ pub(crate) async fn run(
     action: Action,
     services: Vec<String>,
 ) -> Result<u8, Error> {
+    carry_out(context, action, services, Vec::new()).await
+}
+
+/// To all that are enabled but those.
+pub(crate) async fn but(
+    context: &Context,
+    action: Action,
+    except: Vec<String>,
+) -> Result<u8, Error> {
+    if context.format == Format::Runit {
+        context.print(&runit::all_but(&action, &except))?;
+    }
+    carry_out(context, action, Vec::new(), except).await
+}
+
+async fn carry_out(
+    context: &Context,
+    action: Action,
+    services: Vec<String>,
+    except: Vec<String>,
+) -> Result<u8, Error> {
     let up = action != Action::Stop;
+    let once = action == Action::Once;
     let signal = match &action {
         Action::Signal(name) => Some(name.clone()),
         _ => None,
@@ -25,7 +47,7 @@ pub(crate) async fn run(
         id: change::new_id(),
         action,
         services,
-        except: Vec::new(),
+        except,
         wait: context.wait,
     };
     let body = serde_json::to_vec(&request)
@@ -44,8 +66,8 @@ pub(crate) async fn run(
     let outcome = change::carry_out(context, &change).await?;
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
-        // `sv` says nothing about signals.
-        Format::Runit if signal.is_some() => String::new(),
+        // `sv` says nothing about signals, and does not wait for what runs once.
+        Format::Runit if signal.is_some() || once => String::new(),
         Format::Runit => runit::results(&outcome.results, up),
         Format::Table => match signal {
             Some(name) => table::signalled(&outcome.results, &name),
@@ -146,6 +168,31 @@ mod tests {
             ran.err,
             "mattermost: failed: exit code 1; see: ctl why mattermost\n"
         );
+    }
+
+    #[test]
+    fn all_but_some_are_named_to_the_supervisor() {
+        let text = lines(&[accepted(&[]), done(Verdict::Done, "stopped")]);
+        let fake = Fake::new(vec![Answer::Whole(200, text)]);
+        let ran = fake.ctl("stop-except postgresql web* --format runit");
+        assert_eq!(
+            ran.out,
+            "Stopping all services except: postgresql, web*.\n\
+             ok: run: mattermost: (pid 123) 1s, want down\n"
+        );
+        let asked = request(&fake.requests()[0]);
+        assert_eq!(asked.action, Action::Stop);
+        assert_eq!(asked.services, [""; 0]);
+        assert_eq!(asked.except, ["postgresql", "web*"]);
+    }
+
+    #[test]
+    fn once_is_asked_for_and_sv_says_nothing_of_it() {
+        let text = lines(&[accepted(&[]), done(Verdict::Done, "running")]);
+        let fake = Fake::new(vec![Answer::Whole(200, text)]);
+        let ran = fake.ctl("once mattermost --format runit");
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+        assert_eq!(request(&fake.requests()[0]).action, Action::Once);
     }
 
     #[test]

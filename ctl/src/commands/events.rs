@@ -1,21 +1,40 @@
-//! `ctl events`: what has happened.
+//! `ctl events`: what has happened, and who changed what.
 
 use std::fmt::Write as _;
 
-use api::ServiceEvent;
+use api::{ChangeRecord, ServiceEvent};
 
 use super::Context;
 use crate::{
     cli::{EventLines, Format},
+    client::escaped,
     error::Error,
     failure::Failure,
-    render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled},
+    render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled, table},
 };
+
+/// Lines to begin with, unless a time is given.
+const LINES_DEFAULT: u32 = 50;
+/// As many events as the supervisor sends at once.
+const EVENTS_MAX: u32 = 10_000;
+/// As many changes.
+const CHANGES_MAX: u32 = 100_000;
+/// Services of one change that are named in a table.
+const NAMES_SHOWN: usize = 5;
 
 /// Prints the last events, and goes on if asked.
 pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Error> {
+    if asked.changes {
+        return changes(context, asked).await;
+    }
     let follow = asked.follow;
-    let mut path = format!("/v1/events?follow={follow}&n={}", asked.lines);
+    let which = which(asked);
+    let lines = asked.lines.unwrap_or(if asked.since.is_some() {
+        EVENTS_MAX
+    } else {
+        LINES_DEFAULT
+    });
+    let mut path = format!("/v1/events?follow={follow}&n={lines}{which}");
     loop {
         let failure = match context.client.follow::<ServiceEvent>(&path).await {
             Ok(mut lines) => loop {
@@ -33,11 +52,83 @@ pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Err
             Some(failure) => return Err(context.client.explain(failure)),
             None => return Ok(0),
         }
-        "/v1/events?follow=true&n=0".clone_into(&mut path);
+        path = format!("/v1/events?follow=true&n=0{which}");
         super::wait::reachable(context).await?;
         let gap = "the connection broke; events may be missing here";
         context.output.borrow_mut().note(&styled(YELLOW, gap));
     }
+}
+
+/// Names and times, for the query.
+fn which(asked: &EventLines) -> String {
+    let mut query = String::new();
+    if !asked.names.is_empty() {
+        let _ = write!(query, "&services={}", escaped(&asked.names.join(",")));
+    }
+    for (key, moment) in [("since", asked.since), ("until", asked.until)] {
+        if let Some(moment) = moment {
+            let _ = write!(query, "&{key}={}", escaped(&moment.to_string()));
+        }
+    }
+    query
+}
+
+/// Who changed what; all that is kept if a time is given.
+async fn changes(context: &Context, asked: &EventLines) -> Result<u8, Error> {
+    let lines = asked.lines.unwrap_or(if asked.since.is_some() {
+        CHANGES_MAX
+    } else {
+        LINES_DEFAULT
+    });
+    let path = format!("/v1/changes?n={lines}{}", which(asked));
+    let explain = |failure| context.client.explain(failure);
+    let mut stream = context
+        .client
+        .follow::<ChangeRecord>(&path)
+        .await
+        .map_err(explain)?;
+    let mut records = Vec::new();
+    while let Some(mut batch) = stream.next().await.map_err(explain)? {
+        records.append(&mut batch);
+    }
+    context.print(&match context.format {
+        Format::Json => json::lines(&records)?,
+        _ => change_table(&records),
+    })?;
+    Ok(0)
+}
+
+fn change_table(records: &[ChangeRecord]) -> String {
+    let row = |record: &ChangeRecord| {
+        let style = match record.outcome.as_str() {
+            "done" => GREEN,
+            "failed" | "refused" => RED,
+            _ => YELLOW,
+        };
+        let field = |text: &str| table::plain(shown(text));
+        let services = match record.services.len() {
+            0 => "-".to_owned(),
+            many if many > NAMES_SHOWN => {
+                let first = record.services[..NAMES_SHOWN].join(" ");
+                format!("{first} and {} more", many - NAMES_SHOWN)
+            }
+            _ => record.services.join(" "),
+        };
+        let mut outcome = record.outcome.clone();
+        if !record.detail.is_empty() {
+            let _ = write!(outcome, ": {}", record.detail);
+        }
+        vec![
+            (DIM, shown(&record.at).into_owned()),
+            field(&record.by),
+            (BOLD, shown(&record.what).into_owned()),
+            field(&services),
+            (style, shown(&outcome).into_owned()),
+        ]
+    };
+    let rows: Vec<_> = records.iter().map(row).collect();
+    let lines = table::columns(&["AT", "BY", "WHAT", "SERVICES", "OUTCOME"], &rows);
+    lines.join("\n") + "\n"
 }
 
 fn print(context: &Context, batch: &[ServiceEvent]) -> Result<(), Error> {
@@ -119,6 +210,70 @@ mod tests {
             fake.requests(),
             ["GET /v1/events?follow=false&n=2 HTTP/1.1"]
         );
+    }
+
+    fn change(what: &str, services: &[&str], outcome: &str, detail: &str) -> ChangeRecord {
+        ChangeRecord {
+            id: "x".into(),
+            at: "2026-11-22T12:00:00.000Z".into(),
+            by: "alice (uid 1000)".into(),
+            uid: 1000,
+            what: what.into(),
+            services: services.iter().map(|&name| name.into()).collect(),
+            outcome: outcome.into(),
+            detail: detail.into(),
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn changes_are_a_table_and_json_lines() {
+        let records = [
+            change("restart", &["nginx"], "done", ""),
+            change(
+                "stop",
+                &["a", "b", "c", "d", "e", "f", "g"],
+                "failed",
+                "a: stopping",
+            ),
+            change("reconfigure", &[], "accepted", ""),
+        ];
+        let text = json::lines(&records).unwrap();
+        let fake = Fake::new(vec![
+            Answer::Whole(200, text.clone()),
+            Answer::Whole(200, text.clone()),
+        ]);
+        let ran = fake.ctl("events --changes --since 2026-11-01T00:00:00Z nginx web-*");
+        insta::assert_snapshot!(ran.out, @r"
+        AT                        BY                WHAT         SERVICES              OUTCOME
+        2026-11-22T12:00:00.000Z  alice (uid 1000)  restart      nginx                 done
+        2026-11-22T12:00:00.000Z  alice (uid 1000)  stop         a b c d e and 2 more  failed: a: stopping
+        2026-11-22T12:00:00.000Z  alice (uid 1000)  reconfigure  -                     accepted
+        ");
+        assert_eq!(fake.ctl("events --changes --format json").out, text);
+        assert_eq!(
+            fake.requests(),
+            [
+                "GET /v1/changes?n=100000&services=nginx,web-%2A&since=2026-11-01T00%3A00%3A00Z HTTP/1.1",
+                "GET /v1/changes?n=50 HTTP/1.1"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_and_times_are_asked_for() {
+        let fake = Fake::new(vec![Answer::Whole(200, String::new())]);
+        let ran =
+            fake.ctl("events --since 2026-11-01T00:00:00Z --until 2026-11-02T00:00:00Z nginx");
+        assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+        assert_eq!(
+            fake.requests(),
+            [
+                "GET /v1/events?follow=false&n=10000&services=nginx&since=2026-11-01T00%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z HTTP/1.1"
+            ]
+        );
+        assert_eq!(crate::testing::ctl("ctl events --changes -f").code, 2);
+        assert_eq!(crate::testing::ctl("ctl events --since soon").code, 2);
     }
 
     #[test]

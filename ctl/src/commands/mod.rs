@@ -3,6 +3,7 @@
 
 mod actions;
 mod check_config;
+mod completions;
 mod events;
 mod logs;
 mod reconfigure;
@@ -21,6 +22,7 @@ use crate::{
     client::Client,
     error::{Error, Kind},
     output::Output,
+    render::runit,
 };
 
 /// What every command has at hand.
@@ -67,15 +69,9 @@ impl Context {
 /// Does what was asked and answers the exit code.
 pub(crate) fn run(cli: Cli, output: Output) -> u8 {
     let Cli { global, command } = cli;
-    let root = global
-        .root
-        .or_else(|| environment("MATTERVISOR_ROOT"))
-        .unwrap_or_else(|| PathBuf::from("/"));
-    let socket = global
-        .socket
-        .unwrap_or_else(|| root.join("run/mattervisor/ctl.sock"));
+    let root = root(global.root);
     let context = Context {
-        client: Client::new(socket),
+        client: Client::new(socket(Some(root.clone()), global.socket)),
         format: global.format,
         wait: !global.no_wait,
         timeout: global.timeout,
@@ -85,6 +81,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
             .or_else(|| environment("MATTERVISOR_CATALOG")),
         output: RefCell::new(output),
     };
+    let names = command.asked_of_sv().to_vec();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -94,9 +91,25 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
         Err(error) => Err(Error::new(Kind::Failed, format!("cannot begin: {error}"))),
     };
     ended.unwrap_or_else(|error| {
+        if context.format == Format::Runit {
+            // Whoever closed stdout learns it by the exit code.
+            let _ = context.print(&runit::failure(error.kind, &names));
+        }
         context.output.borrow_mut().error(&error);
         error.kind.exit_code()
     })
+}
+
+/// The directory that stands before all others.
+fn root(asked: Option<PathBuf>) -> PathBuf {
+    asked
+        .or_else(|| environment("MATTERVISOR_ROOT"))
+        .unwrap_or_else(|| PathBuf::from("/"))
+}
+
+/// The control socket that is meant by `--root` and `--socket`.
+pub(crate) fn socket(root_asked: Option<PathBuf>, asked: Option<PathBuf>) -> PathBuf {
+    asked.unwrap_or_else(|| root(root_asked).join("run/mattervisor/ctl.sock"))
 }
 
 /// An empty variable is as good as none.
@@ -131,6 +144,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Start(names) => actions::run(context, Action::Start, names.names).await,
         Command::Stop(names) => actions::run(context, Action::Stop, names.names).await,
         Command::Restart(names) => actions::run(context, Action::Restart, names.names).await,
+        Command::Once(names) => actions::run(context, Action::Once, names.names).await,
+        Command::StartExcept(but) => actions::but(context, Action::Start, but.names).await,
+        Command::StopExcept(but) => actions::but(context, Action::Stop, but.names).await,
+        Command::RestartExcept(but) => actions::but(context, Action::Restart, but.names).await,
         Command::Reload(names) => actions::run(context, Action::Reload, names.names).await,
         Command::Hup(names) => actions::run(context, signal("HUP"), names.names).await,
         Command::Int(names) => actions::run(context, signal("INT"), names.names).await,
@@ -151,6 +168,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Why(arguments) => why::run(context, &arguments.name).await,
         Command::CheckConfig => check_config::run(context),
         Command::Reconfigure => reconfigure::run(context).await,
+        Command::Completions(to) => completions::run(context, to.shell),
         Command::Version => version::run(context).await,
     }
 }

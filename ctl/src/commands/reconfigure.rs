@@ -1,5 +1,7 @@
 //! `ctl reconfigure`: apply the configuration files.
 
+use api::Verdict;
+
 use super::{Context, actions};
 use crate::{
     change::{self, Change},
@@ -21,7 +23,15 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let outcome = change::carry_out(context, &change).await?;
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
-        Format::Runit => runit::results(&outcome.results, true),
+        Format::Runit
+            if outcome
+                .results
+                .iter()
+                .any(|it| it.verdict == Verdict::Failed) =>
+        {
+            runit::results(&outcome.results, true)
+        }
+        Format::Runit => runit::results(&outcome.results, true) + runit::RECONFIGURED,
         Format::Table if outcome.finished && outcome.results.is_empty() => {
             "reconfigured: no service had to change\n".to_owned()
         }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Kind},
     failure::Failure,
     lines::Lines,
-    names,
+    names::{self, is_pattern},
     progress::Spinner,
     render::{json, runit, shown, table},
 };
@@ -23,6 +23,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Pause before events are asked for again after their stream broke.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(200);
+
+/// Instead of an exit code, for a main process that a signal ended.
+const SIGNALLED: u8 = 255;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +52,28 @@ pub(crate) async fn run(context: &Context, asked: &WaitFor) -> Result<u8, Error>
     let spinner = Spinner::new(context.output.borrow().progress);
     let mut events: Option<Lines<ServiceEvent>> = None;
     let mut pending = String::new();
+    if asked.exit_status && (asked.names.len() != 1 || is_pattern(&asked.names[0])) {
+        let message = "`--exit-status` is that of one service: name one";
+        return Err(Error::new(Kind::Usage, message));
+    }
+    let mut known = false;
     loop {
         let step = step(context, &asked.names, until, &mut events);
         let look = match give_up {
-            None => step.await?,
+            None => step.await,
             Some(at) => match tokio::time::timeout_at(at, step).await {
-                Ok(look) => look?,
+                Ok(look) => look,
                 Err(_) => return Err(timed_out(context, &pending)),
             },
         };
+        let look = look.map_err(|error| left_the_plan(error, known))?;
+        known = true;
         match look {
             Look::Arrived(reply) => {
                 drop(spinner);
+                if let (true, [service]) = (asked.exit_status, reply.services.as_slice()) {
+                    return exit_status(service);
+                }
                 return arrived(context, &reply, !asked.names.is_empty());
             }
             Look::Pending { names } => {
@@ -77,6 +90,30 @@ pub(crate) async fn run(context: &Context, asked: &WaitFor) -> Result<u8, Error>
             events = None;
         }
     }
+}
+
+/// A name that was known and is not any more: what was waited for cannot come.
+fn left_the_plan(error: Error, known: bool) -> Error {
+    if !known || error.kind != Kind::UnknownService {
+        return error;
+    }
+    let message = format!("it has left the plan while it was waited for: {error}");
+    Error::new(Kind::UnknownService, message).hint("who changed what: ctl events --changes")
+}
+
+/// As `systemctl wait` would tell it: the exit code of the main process, 255 for a signal.
+fn exit_status(service: &ServiceStatus) -> Result<u8, Error> {
+    let Some(exit) = &service.last_exit else {
+        let message = format!(
+            "{} has no exit status: it has not run",
+            shown(&service.name)
+        );
+        return Err(Error::new(Kind::NotReady, message));
+    };
+    Ok(exit
+        .code
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(SIGNALLED))
 }
 
 fn left(give_up: Option<Instant>) -> Duration {
@@ -333,6 +370,53 @@ mod tests {
         };
         let fake = Fake::new(vec![events(), reply(vec![stopping]), reply(vec![stopped])]);
         assert_eq!(fake.ctl("wait --stopped mattermost").code, 0);
+    }
+
+    #[test]
+    fn the_exit_status_is_that_of_the_main_process() {
+        let ended = |code, signal: Option<&str>| ServiceStatus {
+            state: "completed".into(),
+            pid: None,
+            last_exit: Some(api::LastExit {
+                code,
+                signal: signal.map(str::to_owned),
+                reason: String::new(),
+                at: String::new(),
+            }),
+            ..service("job")
+        };
+        let never = ServiceStatus {
+            state: "stopped".into(),
+            pid: None,
+            ..service("job")
+        };
+        for (status, code) in [
+            (ended(Some(0), None), 0),
+            (ended(Some(42), None), 42),
+            (ended(None, Some("KILL")), 255),
+            (never, 3),
+        ] {
+            let fake = Fake::new(vec![events(), reply(vec![status])]);
+            let ran = fake.ctl("wait --stopped --exit-status job");
+            assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{}", ran.err);
+        }
+        for line in ["", " a b", " *"] {
+            let ran = crate::testing::ctl(&format!("ctl wait --stopped --exit-status{line}"));
+            assert_eq!(ran.code, 2, "{}", ran.err);
+        }
+        assert_eq!(crate::testing::ctl("ctl wait --exit-status job").code, 2);
+    }
+
+    #[test]
+    fn a_service_that_leaves_the_plan_is_not_waited_for() {
+        let unknown = r#"{"kind":"unknown-service","message":"there is no service 'mattermost'"}"#;
+        let gone = || Answer::Whole(404, unknown.into());
+        let ran = Fake::new(vec![events(), reply(vec![starting()]), gone()]).ctl("wait mattermost");
+        assert_eq!(ran.code, 4);
+        assert!(ran.err.contains("has left the plan"), "{}", ran.err);
+        let ran = Fake::new(vec![events(), gone()]).ctl("wait mattermost");
+        assert_eq!(ran.code, 4);
+        assert!(!ran.err.contains("has left"), "{}", ran.err);
     }
 
     #[test]

@@ -10,7 +10,9 @@
 
 use std::fmt::Write as _;
 
-use api::{ActionResult, ServiceStatus, SupervisorStatus, Verdict};
+use api::{Action, ActionResult, ServiceStatus, SupervisorStatus, Verdict};
+
+use crate::{error::Kind, render::shown};
 
 /// One line for each service; `named` says that these were asked for by name.
 pub(crate) fn status(
@@ -61,6 +63,35 @@ pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
     known.map(line).collect()
 }
 
+/// What `gitlab-ctl restart-except` says before it begins.
+pub(crate) fn all_but(action: &Action, except: &[String]) -> String {
+    let doing = match action {
+        Action::Start => "Starting",
+        Action::Stop => "Stopping",
+        _ => "Restarting",
+    };
+    format!("{doing} all services except: {}.\n", except.join(", "))
+}
+
+/// What `gitlab-ctl reconfigure` ends with.
+pub(crate) const RECONFIGURED: &str = "gitlab Reconfigured!\n";
+
+/// What `sv` says about services it cannot ask about, where one can know which they are.
+pub(crate) fn failure(kind: Kind, names: &[String]) -> String {
+    let line = |name: &String, why: &str| format!("fail: {}: {why}\n", shown(name));
+    match (kind, names) {
+        (Kind::Unreachable, names) => {
+            let lines = names.iter().map(|name| line(name, "runsv not running"));
+            lines.collect()
+        }
+        (Kind::UnknownService, [name]) => line(
+            name,
+            "unable to change to service directory: file does not exist",
+        ),
+        _ => String::new(),
+    }
+}
+
 fn main(name: &str, state: &str, pid: Option<i32>, seconds: u64, up: bool) -> String {
     let Some(pid) = pid else {
         let wanted = match (state, up) {
@@ -107,6 +138,23 @@ mod tests {
         insta::assert_snapshot!(status(&supervisor(), &services, true), @r"
         down: setup: 45s; run: log: (pid 100) 90061s
         redis disabled
+        ");
+    }
+
+    #[test]
+    fn failures_and_the_other_words_are_those_of_sv_and_gitlab_ctl() {
+        let names = ["mattermost".to_owned(), "nginx".to_owned()];
+        let text = failure(Kind::Unreachable, &names)
+            + &failure(Kind::UnknownService, &names[..1])
+            + &failure(Kind::Failed, &names)
+            + &all_but(&Action::Restart, &names)
+            + RECONFIGURED;
+        insta::assert_snapshot!(text, @r"
+        fail: mattermost: runsv not running
+        fail: nginx: runsv not running
+        fail: mattermost: unable to change to service directory: file does not exist
+        Restarting all services except: mattermost, nginx.
+        gitlab Reconfigured!
         ");
     }
 
