@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// The control process; the keeper alone starts it
     #[command(hide = true)]
     Control,
+    /// Delivers one notification; the control process alone starts it
+    #[command(hide = true)]
+    Deliver,
 }
 
 const EXIT_CODES: &str = "\

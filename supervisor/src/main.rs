@@ -7,6 +7,7 @@ mod ask;
 mod cli;
 mod configuration;
 mod control;
+mod deliver;
 mod exit;
 mod history;
 mod holder;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     match cli.command {
         None => start::keeper(&cli),
         Some(Command::Control) => start::control(&cli),
+        Some(Command::Deliver) => deliver::run(),
         Some(Command::Check) => start::check(&cli),
         Some(Command::Version) => start::version(),
     }

@@ -15,6 +15,7 @@ mod https;
 mod init;
 mod keeper_death;
 mod logs;
+mod notifications;
 mod probes;
 mod readiness;
 mod reload;

@@ -58,6 +58,7 @@ impl Control {
         }
         if self.purpose(run) == Some(&Purpose::Main) {
             self.fact(Fact::Spawned { run });
+            self.watchers_run_started();
         }
     }
 
@@ -71,7 +72,10 @@ impl Control {
         };
         let planned = self.plan.services.get(&service);
         let program = planned.and_then(|it| super::spawn::program_of(it, &purpose));
-        let program = program.unwrap_or_else(|| "the validator of a file".to_owned());
+        let program = program.unwrap_or_else(|| match purpose {
+            Purpose::Delivery => "what delivers a notification".to_owned(),
+            _ => "the validator of a file".to_owned(),
+        });
         let reason = spawn_failure(stage, error, &program);
         if purpose == Purpose::Main {
             let transient = TRANSIENT.contains(&error) || stage == "record";
@@ -199,6 +203,7 @@ impl Control {
                 detail,
             }),
             Purpose::Reconfigure => self.reconfigure_step_ended(run, ok, &detail),
+            Purpose::Delivery => self.delivery_ended(run, ok, &detail),
             Purpose::Main => unreachable!("a main run is not a helper"),
         }
     }

@@ -9,6 +9,7 @@ use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Ids, Notice, Request};
 use plan::Plan;
 
+use super::watchers::{Watch, Watched};
 use crate::{ask::Ask, history, store::Holds};
 
 /// The time, twice: for deadlines and for people.
@@ -104,6 +105,8 @@ pub(crate) enum Job {
         /// The address.
         address: String,
     },
+    /// Look at disks and programs.
+    Watch(Watch),
     /// One attempt of a network probe.
     Probe {
         /// The service's main run.
@@ -121,7 +124,7 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) enum Done {
     /// Of `Load`.
-    Loaded(Result<Plan, Vec<plan::Problem>>),
+    Loaded(Result<Box<Plan>, Vec<plan::Problem>>),
     /// Of `MissingAccounts`: the commands that create them, with the service that wants each.
     MissingAccounts(Vec<AccountCommand>),
     /// Of `Stage`: what was written, and what went wrong with which service.
@@ -146,6 +149,8 @@ pub(crate) enum Done {
         /// `port 8065 is in use by nginx (pid 12)`.
         reason: String,
     },
+    /// Of `Watch`.
+    Watched(Watched),
     /// Of `Probe`.
     Probed {
         /// The service's main run.

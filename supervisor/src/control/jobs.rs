@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     input::{AccountCommand, Done, Input, Job, Resolved, Unresolved},
-    network_probe,
+    network_probe, watchers,
 };
 use crate::{configuration, history, holder, staging, store};
 
@@ -60,7 +60,7 @@ fn blocking(work: impl FnOnce() + Send + 'static) {
 fn block(job: Job, options: &plan::Options) -> Option<Done> {
     let state_dir = plan::Paths::new(options).state_dir;
     Some(match job {
-        Job::Load => Done::Loaded(configuration::load(options)),
+        Job::Load => Done::Loaded(configuration::load(options).map(Box::new)),
         Job::MissingAccounts { plan } => Done::MissingAccounts(missing_accounts(&plan)),
         Job::Stage { plan } => Done::Staged(staging::stage(&plan)),
         Job::Swap { plan, staged } => {
@@ -79,6 +79,7 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             run,
             resolved: resolve(&service),
         },
+        Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::Holder { run, address } => Done::Holder {
             run,
             reason: holder::describe(&address),

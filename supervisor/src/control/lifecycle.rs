@@ -167,6 +167,7 @@ impl Control {
             tracing::error!("the plan cannot be applied: {}", error.message);
             self.lifecycle.set_refused(Some(error.message));
         }
+        self.watchers_follow_plan();
     }
 
     /// SIGTERM, SIGINT or SIGHUP to the keeper.

@@ -16,6 +16,7 @@ mod jobs;
 mod lifecycle;
 mod names;
 mod network_probe;
+mod notifications;
 mod orphaned;
 mod reconfigure;
 mod records;
@@ -24,6 +25,7 @@ mod simulation;
 mod spawn;
 mod status;
 mod take_up;
+mod watchers;
 mod why;
 mod words;
 
@@ -68,6 +70,8 @@ pub(crate) struct Control {
     changes: changes::Changes,
     records: records::Records,
     reconfigure: reconfigure::Reconfigure,
+    notifications: notifications::Notifications,
+    watchers: watchers::Watchers,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
     /// Asks that came before there was a plan to answer them from.
@@ -104,6 +108,8 @@ enum Purpose {
     Probe(RunId, engine::ProbeKind),
     /// A step of a reconfiguration: an account, or the check of a rendered file.
     Reconfigure,
+    /// A message on its way to somebody.
+    Delivery,
 }
 
 /// What the keeper said of itself.
@@ -131,6 +137,8 @@ impl Control {
             changes: changes::Changes::default(),
             records: records::Records::default(),
             reconfigure: reconfigure::Reconfigure::default(),
+            notifications: notifications::Notifications::default(),
+            watchers: watchers::Watchers::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {
                 pid: hello.keeper_pid,
@@ -187,6 +195,8 @@ impl Control {
             .poll_timeout()
             .into_iter()
             .chain(lifecycle)
+            .chain(self.notifications.poll_timeout())
+            .chain(self.watchers_due())
             .min()
     }
 
@@ -205,6 +215,8 @@ impl Control {
     fn on_timeout(&mut self) {
         let _ = self.feed_engine(Event::Timeout);
         self.lifecycle_timeout();
+        self.notifications_timeout();
+        self.watchers_timeout();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
@@ -230,6 +242,7 @@ impl Control {
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
             self.sort_touched(&touched);
+            self.look_for_trouble(&touched);
             self.advance_changes(&touched);
             self.lifecycle_check();
         }

@@ -175,7 +175,7 @@ fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<Str
             } => (argv.clone(), *timeout_ms),
             _ => return None,
         },
-        Purpose::Main | Purpose::Reconfigure => return None,
+        Purpose::Main | Purpose::Reconfigure | Purpose::Delivery => return None,
     };
     (!argv.is_empty()).then_some((argv, timeout_ms))
 }

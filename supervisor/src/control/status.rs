@@ -91,7 +91,7 @@ impl Control {
             return self.waiting_reason(&waiting_on);
         }
         let reason = words::reason(view, self.now.moment);
-        match (&view.state, self.last_failures.get(name)) {
+        let reason = match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
             (
                 State::Failed {
@@ -104,7 +104,15 @@ impl Control {
                 format!("{reason}: {failure}")
             }
             _ => reason,
+        };
+        let Some(restarts) = self.flapping(name) else {
+            return reason;
+        };
+        let flapping = format!("flapping: restarted {restarts} times since it began");
+        if reason.is_empty() {
+            return flapping;
         }
+        format!("{reason}; {flapping}")
     }
 
     fn waiting_on(&self, view: &View) -> Vec<String> {

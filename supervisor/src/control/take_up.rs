@@ -11,6 +11,7 @@ use super::{
     Control, Purpose, Run,
     changes::RECORD as CHANGES_RECORD,
     lifecycle::{Boot, SIGNALS_RECORD},
+    notifications::is_delivery,
 };
 
 /// Key under which the keeper remembers the plan that has been applied.
@@ -38,6 +39,7 @@ impl Control {
             self.start_reconfigure(None, true);
         } else {
             self.take_up_records(&records);
+            self.take_up_troubles(&hello.records);
             self.take_up_runs(hello);
             if let Some(record) = hello.records.get(CHANGES_RECORD) {
                 self.changes.restore(record);
@@ -115,6 +117,8 @@ impl Control {
                 (Role::Main, _) => Purpose::Main,
                 (Role::Helper, Some(main)) => Purpose::ReloadCommand(main),
                 (Role::Helper, None) if known => Purpose::Validator,
+                // It ends by itself, and has told by then.
+                (Role::Helper, None) if is_delivery(&info.service) => continue,
                 (Role::Helper, None) => {
                     // An exec probe or a step of a reconfiguration that nobody waits for now.
                     self.tell(Request::Sweep { run: info.run });

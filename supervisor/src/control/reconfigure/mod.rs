@@ -159,6 +159,7 @@ impl Control {
             Done::Recorded(result) => self.on_recorded(result),
             Done::Resolved { run, resolved } => self.on_resolved(run, resolved),
             Done::Holder { run, reason } => self.spawn_refused(run, true, reason),
+            Done::Watched(seen) => self.watched(seen),
             Done::Probed {
                 run,
                 probe,
@@ -175,11 +176,11 @@ impl Control {
         }
     }
 
-    fn on_loaded(&mut self, result: Result<Plan, Vec<plan::Problem>>) {
+    fn on_loaded(&mut self, result: Result<Box<Plan>, Vec<plan::Problem>>) {
         match result {
             Ok(plan) => {
                 self.lifecycle.set_refused(None);
-                self.with_plan(Arc::new(plan));
+                self.with_plan(Arc::from(plan));
             }
             Err(problems) => self.on_refused_plan(&problems),
         }

@@ -91,7 +91,7 @@ impl Jobs {
                 timeout_ms,
                 ..
             } => (Work::Probe(run, probe), timeout_ms),
-            Job::Check { .. } | Job::Discard { .. } => return,
+            Job::Check { .. } | Job::Discard { .. } | Job::Watch(_) => return,
         };
         let pause = if self.fair || self.dice.percent(60) {
             self.dice.between(0, 20)
@@ -137,7 +137,7 @@ impl Jobs {
                 Done::Loaded(if luck(&mut self.dice, fair, odds) {
                     Err(vec![problem()])
                 } else {
-                    Ok(self.disk.site.clone())
+                    Ok(Box::new(self.disk.site.clone()))
                 })
             }
             Work::Accounts => Done::MissingAccounts(self.accounts()),

@@ -45,6 +45,7 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
         Job::Record { lines, .. } => format!("record {}", lines.len()),
         Job::Resolve { run, service } => format!("resolve {} for {run:?}", service.name),
+        Job::Watch(_) => "watch".to_owned(),
         Job::Holder { run, .. } => format!("holder for {run:?}"),
         Job::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
     }

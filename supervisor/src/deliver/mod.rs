@@ -1,0 +1,113 @@
+//! `supervisor deliver`: tells one person one thing, and ends.
+//!
+//! A process of its own, so that what a network, a name server or a mail program does can hold up
+//! nobody, and what TLS costs in memory is gone again. The control process starts it as a helper
+//! of the keeper; what to tell whom stands in one variable of its environment, since a webhook's
+//! URL is its own password and a command line can be read by all. What goes wrong is printed
+//! without that URL, and comes back with the exit of the process.
+
+mod mail;
+mod webhook;
+
+use std::{io::Write, process::ExitCode};
+
+use plan::{NotifyBy, NotifyOn};
+use serde::{Deserialize, Serialize};
+
+use crate::exit;
+
+/// The variable that holds the [`Errand`].
+pub(crate) const VARIABLE: &str = "MATTERVISOR_DELIVERY";
+
+/// What there is to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Message {
+    /// The service; empty if it is about the machine.
+    pub(crate) service: String,
+    /// What kind of thing has happened.
+    pub(crate) cause: NotifyOn,
+    /// State of the service then; may be empty.
+    pub(crate) state: String,
+    /// One sentence.
+    pub(crate) text: String,
+    /// When, milliseconds of the Unix epoch.
+    pub(crate) at_unix_ms: u64,
+    /// How often it has happened, if more than once since the last message.
+    pub(crate) count: u32,
+    /// Name of this machine.
+    pub(crate) host: String,
+}
+
+/// One message to one target.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Errand {
+    /// How.
+    pub(crate) by: NotifyBy,
+    /// What.
+    pub(crate) message: Message,
+}
+
+impl Message {
+    /// The cause as the site file writes it.
+    pub(crate) const fn cause_name(&self) -> &'static str {
+        match self.cause {
+            NotifyOn::Failed => "failed",
+            NotifyOn::Restarted => "restarted",
+            NotifyOn::Unhealthy => "unhealthy",
+            NotifyOn::Recovered => "recovered",
+            NotifyOn::Disk => "disk",
+            NotifyOn::DeletedBinary => "deleted-binary",
+        }
+    }
+
+    /// When, RFC 3339 in UTC.
+    pub(crate) fn at(&self) -> String {
+        self.moment().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    fn moment(&self) -> jiff::Timestamp {
+        let ms = i64::try_from(self.at_unix_ms).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// Does the errand of its environment.
+pub(crate) fn run() -> ExitCode {
+    match errand().and_then(|errand| carry_out(&errand)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // Whoever reads it is the control process; one that has gone needs no answer.
+            let _ = writeln!(std::io::stdout(), "{why}");
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+fn errand() -> Result<Errand, String> {
+    let text = std::env::var(VARIABLE).map_err(|_| {
+        "the supervisor alone starts this, with what to tell in its environment".to_owned()
+    })?;
+    // The text holds a secret, so the error may not quote it.
+    serde_json::from_str(&text).map_err(|_| "cannot read what to tell".to_owned())
+}
+
+fn carry_out(errand: &Errand) -> Result<(), String> {
+    match &errand.by {
+        NotifyBy::Webhook(url) => webhook::post(url, &errand.message),
+        NotifyBy::Sendmail { to, from } => mail::send(to, from.as_deref(), &errand.message),
+        NotifyBy::Command(_) => Err("a command is run without this".to_owned()),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn example() -> Message {
+    Message {
+        service: "mattermost".to_owned(),
+        cause: NotifyOn::Failed,
+        state: "failed".to_owned(),
+        text: "mattermost has failed: exit code 1".to_owned(),
+        at_unix_ms: 1_700_000_000_000,
+        count: 1,
+        host: "chat1".to_owned(),
+    }
+}

@@ -1,0 +1,427 @@
+//! People are told when something goes wrong, by webhook, command and mail, and nothing waits for it.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use mattervisor_tests::{StatusExt, World, binary, eventually, install, kill, skip};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// What stands in the path of a webhook, and must stand nowhere else.
+const PLANTED: &str = "planted-q7x-secret";
+
+/// One request that has come in.
+#[derive(Clone, Debug)]
+struct Posted {
+    head: String,
+    body: Value,
+    at: Instant,
+}
+
+/// A server that takes webhooks; its answers come from a list, then 200.
+struct Hooks {
+    port: u16,
+    posted: Arc<Mutex<Vec<Posted>>>,
+}
+
+impl Hooks {
+    fn new(answers: &[&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let posted: Arc<Mutex<Vec<Posted>>> = Arc::default();
+        let kept = Arc::clone(&posted);
+        let mut answers: VecDeque<_> = answers.iter().copied().collect();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let answer = answers.pop_front().unwrap_or("200 OK");
+                if let Some(one) = take(stream, answer) {
+                    kept.lock().unwrap().push(one);
+                }
+            }
+        });
+        Self { port, posted }
+    }
+
+    fn site(&self, on: &str) -> String {
+        let port = self.port;
+        format!("[notify.chat]\nwebhook = \"http://127.0.0.1:{port}/hooks/{PLANTED}\"\non = {on}\n")
+    }
+
+    fn posted(&self) -> Vec<Posted> {
+        self.posted.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    fn wait(&self, count: usize) -> Vec<Posted> {
+        eventually(&format!("{count} messages"), || {
+            let posted = self.posted();
+            (posted.len() >= count).then_some(posted)
+        })
+    }
+}
+
+fn take(stream: TcpStream, answer: &str) -> Option<Posted> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let lower = head.to_lowercase();
+    let length = lower
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))?;
+    let mut body = vec![0; length.trim().parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    reader.into_inner().write_all(answer.as_bytes()).ok()?;
+    Some(Posted {
+        head,
+        body: serde_json::from_slice(&body).ok()?,
+        at: Instant::now(),
+    })
+}
+
+/// The site file may be read by its owner alone, since it holds a secret.
+fn site(world: &World, text: &str) {
+    world.site(text);
+    let path = world.path("etc/mattervisor/mattervisor.toml");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// What anybody on this machine can read of every process.
+fn command_lines() -> String {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|it| fs::read(it.path().join("cmdline")).ok());
+    lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " ") + "\n")
+        .collect()
+}
+
+const ONE_RUN: &str = "[restart]\npolicy = \"never\"\n";
+
+/// A failure and the recovery from it arrive as JSON that Mattermost and Slack take, each once, and
+/// the webhook's URL is nowhere to be read.
+#[test]
+fn a_failure_and_its_recovery_are_posted_once_each_and_the_url_stays_secret() {
+    let hooks = Hooks::new(&[]);
+    let mut world = World::new();
+    site(&world, &hooks.site("[\"failed\", \"recovered\"]"));
+    let flag = world.file("flag");
+    fs::write(&flag, "").unwrap();
+    world.child("a_b", &[&format!("shift-exit={flag}:1"), "sleep"], ONE_RUN);
+    world.start();
+    world.wait_state("a_b", "failed");
+    let posted = hooks.wait(1);
+    let text = posted[0].body["text"].as_str().unwrap();
+    assert!(
+        text.contains("a_b has failed: ended with exit code"),
+        "{text}"
+    );
+    assert_eq!(posted[0].body["username"], "mattervisor");
+    assert!(
+        posted[0].head.starts_with("POST /hooks/"),
+        "{}",
+        posted[0].head
+    );
+    let fields = posted[0].body["attachments"][0]["fields"].clone();
+    assert_eq!(fields[1]["value"], "a_b", "{fields}");
+    fs::remove_file(&flag).unwrap();
+    world.ctl(&["start", "a_b"]).ok();
+    let posted = hooks.wait(2);
+    let text = posted[1].body["text"].as_str().unwrap();
+    assert!(text.contains("a_b has recovered"), "{text}");
+    world.ctl(&["restart", "a_b"]).ok();
+    let said = [
+        world.ctl(&["status", "--format", "json"]).both(),
+        world.ctl(&["events", "-n", "1000"]).both(),
+        world.ctl(&["why", "a_b"]).both(),
+        world.ctl(&["check-config"]).both(),
+        world.ctl(&["show-config"]).both(),
+        world.supervisor_log(),
+    ];
+    for said in said {
+        assert!(!said.contains(PLANTED), "{said}");
+    }
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(hooks.posted().len(), 2, "nothing is told twice");
+}
+
+/// A server that says "later" is asked again, after the pause that it asks for.
+#[test]
+fn a_server_that_fails_is_asked_again() {
+    let busy = "429 Too Many Requests\r\nretry-after: 2";
+    let hooks = Hooks::new(&["500 Internal Server Error", busy]);
+    let mut world = World::new();
+    site(&world, &hooks.site("[\"failed\"]"));
+    world.child("a", &["exit=3"], ONE_RUN);
+    world.start();
+    let posted = hooks.wait(3);
+    assert_eq!(posted[0].body, posted[2].body);
+    let pauses = [posted[1].at - posted[0].at, posted[2].at - posted[1].at];
+    assert!(pauses[0] >= Duration::from_millis(900), "{pauses:?}");
+    assert!(pauses[1] >= Duration::from_millis(1900), "{pauses:?}");
+}
+
+/// One that refuses for good is not, and the daemon's log says so without the URL.
+#[test]
+fn a_refusal_is_said_in_the_log() {
+    let hooks = Hooks::new(&["403 Forbidden"]);
+    let mut world = World::new();
+    site(&world, &hooks.site("[\"failed\"]"));
+    world.child("a", &["exit=3"], ONE_RUN);
+    world.start();
+    hooks.wait(1);
+    let log = eventually("the log says so", || {
+        let log = world.supervisor_log();
+        log.contains("could not be delivered").then_some(log)
+    });
+    assert!(log.contains("the server answers 403 (1 attempt)"), "{log}");
+    assert!(!log.contains(PLANTED), "{log}");
+}
+
+/// A server that never answers: nothing but its own message waits. While the delivery is under way,
+/// no command line shows the URL.
+#[test]
+fn a_server_that_hangs_delays_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let hooks = Hooks::new(&[]);
+    let mut world = World::new();
+    let hanging = format!(
+        "[notify.dead]\nwebhook = \"http://127.0.0.1:{port}/{PLANTED}\"\non = [\"failed\"]\n"
+    );
+    site(&world, &format!("{hanging}{}", hooks.site("[\"failed\"]")));
+    world.child("a", &["exit=3"], ONE_RUN);
+    world.child("b", &["exit=4"], ONE_RUN);
+    world.child("c", &["sleep"], "");
+    world.start();
+    let (_held, _) = silent.accept().unwrap();
+    let lines = command_lines();
+    assert!(lines.contains("deliver"), "{lines}");
+    assert!(!lines.contains(PLANTED), "{lines}");
+    hooks.wait(2);
+    let begun = Instant::now();
+    world.ctl(&["restart", "c"]).ok();
+    world.ctl(&["start", "a", "--no-wait"]).ok();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+}
+
+/// A command gets everything in its environment.
+#[test]
+fn a_command_is_told_by_its_environment() {
+    let mut world = World::new();
+    let told = world.file("told");
+    let script = world.path("tell");
+    fs::write(
+        &script,
+        format!("#!/bin/sh\nenv | grep ^MATTERVISOR_ > {told}.tmp\nmv {told}.tmp {told}\n"),
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = script.display();
+    site(
+        &world,
+        &format!("[notify.page]\ncommand = [\"{script}\"]\non = [\"restarted\"]\n"),
+    );
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    kill(pid, Signal::SIGKILL);
+    let text = eventually("it is told", || fs::read_to_string(&told).ok());
+    for line in [
+        "MATTERVISOR_SERVICE=a",
+        "MATTERVISOR_CAUSE=restarted",
+        "MATTERVISOR_COUNT=1",
+        "MATTERVISOR_TEXT=a has ended by itself (killed by KILL) and is restarted",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}: {text}");
+    }
+    assert!(text.contains("MATTERVISOR_AT=20"), "{text}");
+}
+
+/// A mail has headers and text, on the standard input of `sendmail -t -i`.
+#[test]
+fn a_mail_goes_out_by_sendmail() {
+    let mut world = World::new();
+    let (mail, program) = (world.file("mail"), world.path("sendmail"));
+    fs::write(
+        &program,
+        format!("#!/bin/sh\n{{ echo \"$0 $*\"; env; cat; }} > {mail}.tmp\nmv {mail}.tmp {mail}\n"),
+    )
+    .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    world.env("MATTERVISOR_SENDMAIL", &program.display().to_string());
+    site(
+        &world,
+        "[notify.ops]\nsendmail = [\"ops@example.com\"]\nfrom = \"mv@example.com\"\non = [\"failed\"]\n",
+    );
+    world.child("a", &["exit=3"], ONE_RUN);
+    world.start();
+    let text = eventually("a mail", || fs::read_to_string(&mail).ok());
+    assert!(text.lines().next().unwrap().ends_with(" -t -i"), "{text}");
+    assert!(
+        text.contains("\nFrom: mv@example.com\nTo: ops@example.com\nSubject: ["),
+        "{text}"
+    );
+    assert!(
+        text.contains("] a: failed\n") && text.contains("\n\na has failed"),
+        "{text}"
+    );
+    assert!(!text.contains("MATTERVISOR_DELIVERY"), "{text}");
+}
+
+/// A service that crashes again and again: three messages, then silence; status and events say
+/// that it flaps, also after the control process was replaced.
+#[test]
+fn a_crash_loop_is_told_a_few_times_and_shown_as_flapping() {
+    let hooks = Hooks::new(&[]);
+    let mut world = World::new();
+    site(
+        &world,
+        &hooks.site("[\"restarted\", \"failed\", \"unhealthy\", \"recovered\"]"),
+    );
+    let pace = "[restart]\ndelay = \"20ms\"\nmax_delay = \"20ms\"";
+    world.child("a", &["exit=3"], pace);
+    world.start();
+    world.wait_for("it flaps", |status| {
+        let reason = status.service("a").reason.clone().unwrap_or_default();
+        status.service("a").restarts > 20 && reason.contains("flapping: restarted")
+    });
+    let posted = hooks.wait(2);
+    let text = posted[1].body["text"].as_str().unwrap();
+    assert!(
+        text.contains("a is flapping: restarted 5 times within 10m"),
+        "{text}"
+    );
+    let events = world
+        .ctl(&["events", "-n", "1000", "--format", "json"])
+        .ok()
+        .stdout;
+    assert_eq!(
+        events.matches("\"kind\":\"flapping\"").count(),
+        1,
+        "{events}"
+    );
+    let control = world.control_pid();
+    kill(control, Signal::SIGKILL);
+    let status = world.wait_for("another control process", |status| {
+        status.supervisor.pid != control && status.service("a").restarts > 40
+    });
+    let reason = status.service("a").reason.clone().unwrap_or_default();
+    assert!(reason.contains("flapping: restarted"), "{reason}");
+    assert_eq!(hooks.posted().len(), 2, "{:?}", hooks.posted());
+}
+
+/// A health probe that says no, and then yes again.
+#[test]
+fn what_is_unhealthy_is_told() {
+    let hooks = Hooks::new(&[]);
+    let mut world = World::new();
+    site(&world, &hooks.site("[\"unhealthy\", \"recovered\"]"));
+    let sick = world.file("sick");
+    let health = format!(
+        "[health]\nexec = [\"/bin/sh\", \"-c\", \"! test -e {sick}\"]\ninterval = \"50ms\"\nfailures = 1\n"
+    );
+    world.child("a", &["sleep"], &health);
+    world.start_ready();
+    fs::write(&sick, "").unwrap();
+    let posted = hooks.wait(1);
+    let text = posted[0].body["text"].as_str().unwrap();
+    assert!(text.contains("a is unhealthy"), "{text}");
+    fs::remove_file(&sick).unwrap();
+    let posted = hooks.wait(2);
+    let text = posted[1].body["text"].as_str().unwrap();
+    assert!(text.contains("a has recovered"), "{text}");
+}
+
+/// A package has put another program in the place of the one that runs.
+#[test]
+fn a_program_that_was_replaced_is_told_once() {
+    let hooks = Hooks::new(&[]);
+    let mut world = World::new();
+    site(&world, &hooks.site("[\"deleted-binary\"]"));
+    let program = world.path("program");
+    install(&binary("testchild"), &program);
+    world.service(
+        "a",
+        &format!("command = [\"{}\", \"sleep\"]\n", program.display()),
+    );
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    fs::remove_file(&program).unwrap();
+    install(&binary("testchild"), &program);
+    // What a start has changed is looked at soon.
+    world.ctl(&["restart", "b"]).ok();
+    let posted = hooks.wait(1);
+    let text = posted[0].body["text"].as_str().unwrap();
+    assert!(
+        text.contains("runs a program that has been replaced"),
+        "{text}"
+    );
+    assert!(text.contains("ctl restart a"), "{text}");
+}
+
+/// A disk with little room left.
+#[test]
+fn a_disk_that_is_nearly_full_is_told() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a small disk");
+    }
+    let hooks = Hooks::new(&[]);
+    let mut world = World::new();
+    site(&world, &hooks.site("[\"disk\"]"));
+    let data = world.path("data");
+    fs::create_dir(&data).unwrap();
+    let disk = Small::mount(&data);
+    fs::write(data.join("fill"), vec![b'x'; 950 << 10]).unwrap();
+    let directory = format!(
+        "[[directories]]\npath = \"{}\"\nmode = \"0755\"\n",
+        data.display()
+    );
+    world.child("a", &["sleep"], &directory);
+    world.start_ready();
+    let posted = hooks.wait(1);
+    let text = posted[0].body["text"].as_str().unwrap();
+    assert!(
+        text.contains("is nearly full") && text.contains("(7 %)"),
+        "{text}"
+    );
+    assert!(text.contains(&data.display().to_string()), "{text}");
+    drop(disk);
+}
+
+/// A disk of a megabyte.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    fn mount(path: &'a Path) -> Self {
+        use nix::mount::{MsFlags, mount};
+        let options = Some("size=1024k,mode=755");
+        mount(
+            Some("tmpfs"),
+            path,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            options,
+        )
+        .unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(self.0, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
