@@ -33,6 +33,17 @@ pub(crate) struct EventFilter {
     pub(crate) names: Vec<String>,
 }
 
+/// Where the lines of a service are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogPlace {
+    /// Whose.
+    pub(crate) service: String,
+    /// The directory of `current` and the rotated files.
+    pub(crate) dir: std::path::PathBuf,
+    /// Files that the program writes itself: absolute paths or patterns.
+    pub(crate) files: Vec<String>,
+}
+
 /// One question or request, with where the answer goes.
 #[derive(Debug)]
 pub(crate) enum Ask {
@@ -98,11 +109,20 @@ pub(crate) enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<CheckReply>,
     },
-    /// Log directories of the named services (empty: all), for the log server.
-    LogDirs {
+    /// Where the logs of the named services (empty: all) are, for the log server.
+    LogPlaces {
         /// Empty means all.
         names: Vec<String>,
         /// Where the answer goes.
-        reply: oneshot::Sender<Result<Vec<(String, std::path::PathBuf)>, ErrorReply>>,
+        reply: oneshot::Sender<Result<Vec<LogPlace>, ErrorReply>>,
+    },
+    /// Rotate the logs of the named services (empty: all) now. Answered with their names, sorted.
+    RotateLogs {
+        /// Empty means all.
+        names: Vec<String>,
+        /// By whom.
+        peer: Peer,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Vec<String>, ErrorReply>>,
     },
 }

@@ -136,6 +136,7 @@ mod tests {
                 at: "2026-11-22T11:59:15.000000Z".into(),
                 text: "cannot bind \x1b[31mport".into(),
                 marker: false,
+                cursor: String::new(),
             }],
             ..step(2, 2, "nginx has been in backoff for 45s")
         };

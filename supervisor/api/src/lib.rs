@@ -11,6 +11,7 @@
 //! | `GET /v1/changes` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ChangeRecord`], oldest first |
 //! | `GET /v1/events` | `?services=A,B&since=&until=&follow=true&n=` | NDJSON stream of [`ServiceEvent`] |
 //! | `GET /v1/logs` | [`LogQuery`] as query | NDJSON stream of [`LogLine`] |
+//! | `POST /v1/logs/rotate` | `?services=A,B` | [`RotateReply`]; no name: every service |
 //! | `GET /v1/why/{name}` | | [`Why`] |
 //! | `GET /v1/check` | | [`CheckReply`] |
 //! | `POST /v1/reconfigure` | `?id=` | NDJSON stream of [`Progress`] |
@@ -34,7 +35,7 @@ mod why;
 pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
-pub use log::{LogLine, LogQuery};
+pub use log::{LogLine, LogQuery, RotateReply};
 pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
 pub use why::{CheckReply, Hint, Problem, Why, WhyStep};
 

@@ -6,7 +6,7 @@ use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress, ServiceEvent};
 use engine::{Accepted, Command, Hold, Refusal, ServiceId};
 use tokio::sync::mpsc;
 
-use super::{Control, Job, changes::Kind, feed, matching, spawn::log_dir, words};
+use super::{Control, Job, changes::Kind, feed, matching, words};
 use crate::ask::{Ask, EventFilter, Peer};
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -37,7 +37,10 @@ impl Control {
             }
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Check { reply } => self.job(Job::Check { reply }),
-            Ask::LogDirs { names, reply } => drop(reply.send(self.log_dirs(&names))),
+            Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
+            Ask::RotateLogs { names, peer, reply } => {
+                drop(reply.send(self.rotate_logs(&names, &peer)));
+            }
         }
     }
 
@@ -53,23 +56,6 @@ impl Control {
             matching(&filter.names, &self.plan.services)?;
         }
         Ok(self.feed.subscribe(backlog, follow, filter))
-    }
-
-    fn log_dirs(&self, names: &[String]) -> Result<Vec<(String, std::path::PathBuf)>, ErrorReply> {
-        let all = self
-            .plan
-            .services
-            .values()
-            .filter(|service| service.enabled);
-        let names = match names {
-            [] => all.map(|service| service.name.clone()).collect(),
-            some => matching(some, &self.plan.services)?,
-        };
-        let dirs = names.into_iter().map(|name| {
-            let dir = log_dir(&self.plan.paths, &name);
-            (name, dir)
-        });
-        Ok(dirs.collect())
     }
 
     fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
@@ -119,7 +105,7 @@ impl Control {
         Ok(stream)
     }
 
-    fn enabled(&self) -> Vec<String> {
+    pub(super) fn enabled(&self) -> Vec<String> {
         let services = self
             .plan
             .services

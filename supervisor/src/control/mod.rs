@@ -14,6 +14,7 @@ mod feed;
 mod input;
 mod jobs;
 mod lifecycle;
+mod logs;
 mod names;
 mod network_probe;
 mod notifications;

@@ -1,29 +1,51 @@
-//! Reads log files for clients: the last lines, several services merged by time, and what follows.
+//! Reads log files for clients: last lines, searches, several services merged by time, and what
+//! follows; rotated and compressed files and those that programs write themselves are read alike.
 //!
 //! Owner: one thread for all clients, started with the first. The control thread only hands over a
-//! query and passes on what comes out of a bounded channel.
+//! query and passes on what comes out of a bounded channel. A client's turn is bounded in lines and
+//! in bytes, so that a search through gigabytes does not hold up those who follow.
 //!
 //! A client that is slow makes us read later: its lines wait in the files. Only if they are rotated
 //! away meanwhile are lines lost, and a marker says so. Limits: [`CLIENTS_MAX`] clients,
-//! [`QUEUE_LINES`] lines under way to each, one block of a file in memory per followed service.
+//! [`QUEUE_LINES`] lines under way to each, one block of a file in memory per service that is being
+//! read, and what the parts say of themselves.
 
+mod client;
 mod cursor;
 mod files;
+mod filter;
+mod outside;
+mod part;
+mod position;
 mod reader;
+mod seek;
+mod source;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    path::Path,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use api::LogLine;
 use keeper::log::MARK;
 use tokio::sync::mpsc;
 
-use self::{cursor::Cursor, reader::Shared};
+use self::{
+    client::Client,
+    cursor::Origin,
+    reader::Shared,
+    seek::Seek,
+    source::{Filled, Source},
+};
+pub(crate) use self::{filter::Filter, position::After};
+use crate::ask::LogPlace;
 
 /// Clients that are served at the same time.
 const CLIENTS_MAX: usize = 64;
@@ -33,44 +55,82 @@ const QUEUE_LINES: usize = 256;
 /// What a client wants to see.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
-    /// Names of services and their log directories.
-    pub(crate) services: Vec<(String, PathBuf)>,
-    /// Last lines of each service.
-    pub(crate) lines: usize,
+    /// Where the logs are.
+    pub(crate) places: Vec<LogPlace>,
+    /// Those that the programs write themselves, too.
+    pub(crate) files: bool,
+    /// The last so many of the wanted lines of each log; none: all.
+    pub(crate) lines: Option<usize>,
     /// Go on with what is written from now on.
     pub(crate) follow: bool,
+    /// Which lines are wanted.
+    pub(crate) filter: Arc<Filter>,
+    /// Behind which lines to begin instead.
+    pub(crate) after: After,
+}
+
+/// A client's place among [`CLIENTS_MAX`].
+#[derive(Debug)]
+struct Seat;
+
+static SEATS: AtomicUsize = AtomicUsize::new(0);
+
+impl Seat {
+    fn take() -> Option<Seat> {
+        let more = |taken| (taken < CLIENTS_MAX).then_some(taken + 1);
+        SEATS
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()
+            .map(|_| Seat)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        SEATS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Starts to read. The stream ends after the last line, or, following, when the receiver is dropped.
-/// To be called on a tokio runtime, which watches for clients that leave.
-pub(crate) fn serve(query: Query) -> mpsc::Receiver<LogLine> {
+/// To be called on a tokio runtime, which watches for clients that leave. The error says why not.
+pub(crate) fn serve(query: Query) -> Result<mpsc::Receiver<LogLine>, String> {
     static READER: OnceLock<Arc<Shared>> = OnceLock::new();
-    let (sender, receiver) = mpsc::channel(QUEUE_LINES);
+    let seat = Seat::take().ok_or_else(|| format!("{CLIENTS_MAX} clients read logs already"))?;
     let shared = match READER.get() {
         Some(shared) => shared,
         None => match reader::start() {
             // Were two threads started at once, the later one would sleep for ever, unused.
             Ok(shared) => READER.get_or_init(|| shared),
-            Err(error) => {
-                let said = marker(
-                    "",
-                    &format!("cannot start the thread that reads logs: {error}; try again"),
-                );
-                // There is room for one line in a new channel.
-                let _ = sender.try_send(said);
-                return receiver;
-            }
+            Err(error) => return Err(format!("cannot start the thread that reads logs: {error}")),
         },
     };
-    reader::add(shared, query, sender);
-    receiver
+    let (sender, receiver) = mpsc::channel(QUEUE_LINES);
+    reader::add(shared, Client::new(query, sender, seat));
+    Ok(receiver)
 }
 
-/// The last `n` lines of a log as stamp and text. Reads files: not for the control thread.
-pub(crate) fn last_lines(dir: &Path, n: usize) -> Vec<(String, String)> {
-    let mut cursor = Cursor::before_last(dir, n);
-    let lines = std::iter::from_fn(|| cursor.next_line());
-    lines.take(n).map(|line| (line.at, line.text)).collect()
+/// The last `n` lines of a service's log. Reads files: not for the control thread.
+pub(crate) fn last_lines(service: &str, dir: &Path, n: usize) -> Vec<LogLine> {
+    let origin = Origin::Log(dir.to_owned());
+    let filter = Arc::new(Filter::default());
+    let Ok(seek) = Seek::new(origin.clone(), Some(n), &filter) else {
+        return Vec::new();
+    };
+    let mut source = Source::seeking(service.into(), seek, origin, filter, n);
+    let next = || {
+        let mut budget = usize::MAX;
+        let filled = source.fill(&mut budget);
+        source.head.take().filter(|_| filled == Filled::Head)
+    };
+    let lines = std::iter::from_fn(next).take(n).map(|line| LogLine {
+        service: service.to_owned(),
+        file: None,
+        at: line.at,
+        text: line.text,
+        marker: line.marker,
+        cursor: String::new(),
+    });
+    lines.collect()
 }
 
 /// A line of our own, which is in no file and has no stamp.
@@ -81,5 +141,6 @@ fn marker(service: &str, text: &str) -> LogLine {
         at: String::new(),
         text: format!("{MARK}{text}"),
         marker: true,
+        cursor: String::new(),
     }
 }

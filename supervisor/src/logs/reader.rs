@@ -1,34 +1,24 @@
 //! The thread that reads logs for all clients.
 //!
 //! It sleeps until a file that somebody follows changes, a client comes or leaves, or one that had
-//! no room has some again. A turn gives each client a bounded number of lines.
+//! no room has some again. A turn gives each client a bounded number of lines, read from a bounded
+//! number of bytes.
 
 use std::{
     io,
     os::fd::AsFd,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use api::LogLine;
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::eventfd::{EfdFlags, EventFd},
 };
-use tokio::{
-    runtime::Handle,
-    sync::mpsc::{Sender, error::TrySendError},
-};
 
 use super::{
-    CLIENTS_MAX, Query,
-    cursor::{Cursor, Line},
-    marker,
-    watch::{Changes, Watch, Watcher},
+    client::{Client, Pumped},
+    watch::Watcher,
 };
-
-/// Lines for one client in one turn.
-const TURN_LINES: usize = 128;
 
 /// What the thread and those who ask share.
 #[derive(Debug)]
@@ -42,49 +32,10 @@ impl Shared {
         self.new.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring(&self) {
+    pub(super) fn ring(&self) {
         // EAGAIN: rung very often and not yet heard; it will be.
         let _ = self.bell.write(1);
     }
-}
-
-/// One who asked.
-#[derive(Debug)]
-struct Client {
-    query: Query,
-    sender: Sender<LogLine>,
-    runtime: Handle,
-    sources: Vec<Source>,
-    /// The channel is full, and a task rings when it no longer is.
-    full: bool,
-}
-
-/// A service's log, as one client reads it.
-#[derive(Debug)]
-struct Source {
-    service: String,
-    dir: PathBuf,
-    cursor: Cursor,
-    head: Option<Line>,
-    /// Stamp of the line read last, for those that have none.
-    at: String,
-    /// Lines that are still wanted.
-    left: usize,
-    /// At the end, until its directory changes.
-    idle: bool,
-    watch: Option<Watch>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pumped {
-    /// There may be more at once.
-    More,
-    /// All that there is has been sent.
-    Drained,
-    /// Nobody takes it.
-    Full,
-    /// The receiver is gone.
-    Gone,
 }
 
 /// Starts the thread.
@@ -103,24 +54,17 @@ pub(super) fn start() -> io::Result<Arc<Shared>> {
     Ok(shared)
 }
 
-/// Hands over a query.
-pub(super) fn add(shared: &Arc<Shared>, query: Query, sender: Sender<LogLine>) {
-    let runtime = Handle::current();
-    if query.follow {
-        // One who leaves while nothing is written would else be noticed only with the next line.
-        let (shared, sender) = (Arc::clone(shared), sender.clone());
-        runtime.spawn(async move {
+/// Hands over a client.
+pub(super) fn add(shared: &Arc<Shared>, client: Client) {
+    // One who leaves while nothing is written would else be noticed only with the next line.
+    let (own, sender) = (Arc::clone(shared), client.sender.clone());
+    if client.follows() {
+        tokio::spawn(async move {
             sender.closed().await;
-            shared.ring();
+            own.ring();
         });
     }
-    shared.waiting().push(Client {
-        query,
-        sender,
-        runtime,
-        sources: Vec::new(),
-        full: false,
-    });
+    shared.waiting().push(client);
     shared.ring();
 }
 
@@ -139,8 +83,7 @@ fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
         ];
         // EINTR: a look too much.
         let _ = poll(&mut fds, timeout);
-        let rung = shared.bell.read().is_ok();
-        if rung {
+        if shared.bell.read().is_ok() {
             clients.retain_mut(|client| {
                 let stay = !client.sender.is_closed();
                 if !stay {
@@ -150,15 +93,8 @@ fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
             });
             let new = std::mem::take(&mut *shared.waiting());
             for mut client in new.into_iter().filter(|client| !client.sender.is_closed()) {
-                if clients.len() < CLIENTS_MAX {
-                    client.open(&mut watcher);
-                    clients.push(client);
-                } else {
-                    let said = format!(
-                        "more than {CLIENTS_MAX} clients read logs; end some and try again"
-                    );
-                    let _ = client.sender.try_send(marker("", &said));
-                }
+                client.open(&mut watcher);
+                clients.push(client);
             }
         }
         let changes = watcher.changes();
@@ -172,7 +108,7 @@ fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
             }
             let stay = match pumped {
                 Pumped::More | Pumped::Full => true,
-                Pumped::Drained => client.query.follow && !client.sender.is_closed(),
+                Pumped::Drained => client.follows() && !client.sender.is_closed(),
                 Pumped::Gone => false,
             };
             if !stay {
@@ -180,129 +116,5 @@ fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
             }
             stay
         });
-    }
-}
-
-impl Client {
-    /// Finds the places to begin at.
-    fn open(&mut self, watcher: &mut Watcher) {
-        for (service, dir) in std::mem::take(&mut self.query.services) {
-            // Watched before it is read: what is written in between is seen twice, and not missed.
-            let watch = if self.query.follow {
-                watcher.watch(&dir)
-            } else {
-                None
-            };
-            if self.query.follow && watch.is_none() {
-                let said =
-                    "cannot follow: no more inotify watches; see fs.inotify.max_user_watches";
-                let _ = self.sender.try_send(marker(&service, said));
-            }
-            self.sources.push(Source {
-                cursor: Cursor::before_last(&dir, self.query.lines),
-                service,
-                dir,
-                head: None,
-                at: String::new(),
-                left: if self.query.follow {
-                    usize::MAX
-                } else {
-                    self.query.lines
-                },
-                idle: false,
-                watch,
-            });
-        }
-    }
-
-    fn close(&mut self, watcher: &mut Watcher) {
-        for source in &mut self.sources {
-            if let Some(watch) = source.watch.take() {
-                watcher.unwatch(watch);
-            }
-        }
-    }
-
-    /// Wakes the logs whose directories have changed.
-    fn notice(&mut self, changes: &Changes, watcher: &mut Watcher) {
-        for source in &mut self.sources {
-            if self.query.follow && changes.outdate(source.watch) {
-                let old = source.watch.take();
-                source.watch = watcher.watch(&source.dir);
-                if let Some(old) = old {
-                    watcher.unwatch(old);
-                }
-                source.idle = false;
-            }
-            if changes.touch(source.watch) {
-                source.idle = false;
-            }
-        }
-    }
-
-    /// Sends what there is, oldest first.
-    fn pump(&mut self) -> Pumped {
-        if self.full && self.sender.capacity() == 0 && !self.sender.is_closed() {
-            return Pumped::Full;
-        }
-        self.full = false;
-        for _ in 0..TURN_LINES {
-            let permit = match self.sender.try_reserve() {
-                Ok(permit) => permit,
-                Err(TrySendError::Full(())) => return Pumped::Full,
-                Err(TrySendError::Closed(())) => return Pumped::Gone,
-            };
-            for source in &mut self.sources {
-                source.fill();
-            }
-            let waiting = self
-                .sources
-                .iter_mut()
-                .filter(|source| source.head.is_some());
-            let Some(source) = waiting.min_by(|a, b| a.at.cmp(&b.at)) else {
-                return Pumped::Drained;
-            };
-            if let Some(Line { at, text, marker }) = source.head.take() {
-                permit.send(LogLine {
-                    file: None,
-                    service: source.service.clone(),
-                    at,
-                    text,
-                    marker,
-                });
-            }
-        }
-        Pumped::More
-    }
-
-    /// Rings when there is room in the channel, or the client has gone.
-    fn await_room(&mut self, shared: &Arc<Shared>) {
-        if !self.full {
-            self.full = true;
-            let (shared, sender) = (Arc::clone(shared), self.sender.clone());
-            self.runtime.spawn(async move {
-                // Either way it is looked at again.
-                let _ = sender.reserve().await.is_ok();
-                shared.ring();
-            });
-        }
-    }
-}
-
-impl Source {
-    /// Reads the next line, unless there is one or all have been sent.
-    fn fill(&mut self) {
-        if self.head.is_none() && !self.idle && self.left > 0 {
-            self.head = self.cursor.next_line();
-            match &self.head {
-                Some(line) => {
-                    self.left -= 1;
-                    if !line.at.is_empty() {
-                        self.at.clone_from(&line.at);
-                    }
-                }
-                None => self.idle = true,
-            }
-        }
     }
 }

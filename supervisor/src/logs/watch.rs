@@ -33,10 +33,19 @@ pub(super) struct Watch {
 /// What happened to watched directories since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Descriptors, and if that is about a directory and not about a file in it.
-    touched: BTreeMap<WatchDescriptor, bool>,
+    /// By descriptor.
+    touched: BTreeMap<WatchDescriptor, Touch>,
     /// Events were lost: anything may have changed.
     all: bool,
+}
+
+/// What happened to one directory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touch {
+    /// Something came or went that is a directory, this one included.
+    structure: bool,
+    /// A name came into it.
+    names: bool,
 }
 
 impl Watcher {
@@ -127,13 +136,16 @@ impl Watcher {
         let mut changes = Changes::default();
         let mut other = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         other |= AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_ISDIR;
+        let names = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
         for _ in 0..READS_MAX {
             let Ok(events) = self.inotify.read_events() else {
                 break;
             };
             for event in events {
                 changes.all |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
-                *changes.touched.entry(event.wd).or_insert(false) |= event.mask.intersects(other);
+                let touch = changes.touched.entry(event.wd).or_default();
+                touch.structure |= event.mask.intersects(other);
+                touch.names |= event.mask.intersects(names);
             }
         }
         changes
@@ -141,6 +153,20 @@ impl Watcher {
 }
 
 impl Changes {
+    /// Nothing happened.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.all && self.touched.is_empty()
+    }
+
+    /// The directory of this watch may have a name more.
+    pub(super) fn names(&self, watch: Watch) -> bool {
+        self.all
+            || self
+                .touched
+                .get(&watch.descriptor)
+                .is_some_and(|touch| touch.names || touch.structure)
+    }
+
     /// The directory of this watch may have changed.
     pub(super) fn touch(&self, watch: Option<Watch>) -> bool {
         self.all || watch.is_some_and(|watch| self.touched.contains_key(&watch.descriptor))
@@ -157,7 +183,7 @@ impl Changes {
                     || self
                         .touched
                         .get(&watch.descriptor)
-                        .is_some_and(|made_or_gone| *made_or_gone)
+                        .is_some_and(|touch| touch.structure)
             })
     }
 }

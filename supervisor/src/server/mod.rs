@@ -8,6 +8,7 @@
 mod access;
 mod connection;
 mod input;
+mod log_routes;
 mod past;
 mod paths;
 mod questions;

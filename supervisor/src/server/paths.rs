@@ -11,7 +11,7 @@ use super::reply::Failure;
 const COMPARED_MAX: usize = 256;
 
 /// All routes; a part in braces stands for anything.
-pub(super) const ROUTES: [(Method, &str); 14] = [
+pub(super) const ROUTES: [(Method, &str); 15] = [
     (Method::GET, "/v1/services"),
     (Method::POST, "/v1/services"),
     (Method::GET, "/v1/services/{name}"),
@@ -21,6 +21,7 @@ pub(super) const ROUTES: [(Method, &str); 14] = [
     (Method::GET, "/v1/changes/{id}"),
     (Method::GET, "/v1/events"),
     (Method::GET, "/v1/logs"),
+    (Method::POST, "/v1/logs/rotate"),
     (Method::GET, "/v1/why/{name}"),
     (Method::GET, "/v1/check"),
     (Method::POST, "/v1/reconfigure"),

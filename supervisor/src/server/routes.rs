@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use api::{Action, ActionRequest, ErrorKind, LogLine, LogQuery, WhyStep};
+use api::{Action, ActionRequest, ErrorKind};
 use axum::{
     Extension, Router,
     extract::State,
@@ -21,23 +21,16 @@ use super::{
     Shared,
     access::Credentials,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
-    past,
+    log_routes, past,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
 };
-use crate::{ask::Ask, logs};
+use crate::ask::Ask;
 
-/// Past log lines without a number.
-const BACKLOG_DEFAULT: usize = 10;
-/// Log lines of one service that may be asked for at once.
-const LOG_LINES_MAX: usize = 1_000_000;
-/// Log lines of each first cause.
-const WHY_LINES: usize = 10;
-
-type Answer = Result<Response, Failure>;
-type Loop = State<Arc<Shared>>;
-type Caller = Extension<Arc<Credentials>>;
+pub(super) type Answer = Result<Response, Failure>;
+pub(super) type Loop = State<Arc<Shared>>;
+pub(super) type Caller = Extension<Arc<Credentials>>;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -48,8 +41,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/changes", get(past::changes))
         .route("/v1/changes/{id}", get(outcome))
         .route("/v1/events", get(past::events))
-        .route("/v1/logs", get(log_lines))
-        .route("/v1/why/{name}", get(why))
+        .route("/v1/logs", get(log_routes::lines))
+        .route("/v1/logs/rotate", post(log_routes::rotate))
+        .route("/v1/why/{name}", get(log_routes::why))
         .route("/v1/check", get(check))
         .route("/v1/reconfigure", post(reconfigure))
         .route("/healthz", get(healthz))
@@ -226,70 +220,6 @@ async fn outcome(
     }
 }
 
-async fn log_lines(State(shared): Loop, Params(query): Params<LogQuery>) -> Answer {
-    let lines = query.lines.map_or(BACKLOG_DEFAULT, |n| {
-        usize::try_from(n).unwrap_or(usize::MAX)
-    });
-    check_lines("log lines of a service", lines, LOG_LINES_MAX)?;
-    let names = names(&query.services)?;
-    let services = shared.ask(|reply| Ask::LogDirs { names, reply }).await??;
-    Ok(ndjson(logs::serve(logs::Query {
-        services,
-        lines,
-        follow: query.follow,
-    })))
-}
-
-async fn why(
-    State(shared): Loop,
-    Segments(name): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Answer {
-    let mut why = shared.ask(|reply| Ask::Why { name, reply }).await??;
-    let causes = why.chain.iter().filter(|it| it.root && it.service.enabled);
-    let names: Vec<String> = causes.map(|it| it.service.name.clone()).collect();
-    // No names would mean all services. The causes are worth having without the lines too.
-    if !names.is_empty()
-        && let Ok(directories) = shared.ask(|reply| Ask::LogDirs { names, reply }).await?
-    {
-        let chain = std::mem::take(&mut why.chain);
-        why.chain = tokio::task::spawn_blocking(move || with_last_lines(chain, &directories))
-            .await
-            .map_err(|err| {
-                tracing::error!("reading the last log lines failed: {err}");
-                Failure::new(
-                    ErrorKind::Internal,
-                    "cannot read the last log lines",
-                    "the supervisor's log says why",
-                )
-            })?;
-    }
-    Ok(json(&why))
-}
-
-fn with_last_lines(
-    mut chain: Vec<WhyStep>,
-    directories: &[(String, std::path::PathBuf)],
-) -> Vec<WhyStep> {
-    for step in &mut chain {
-        let name = &step.service.name;
-        let Some((_, directory)) = directories.iter().find(|(it, _)| it == name) else {
-            continue;
-        };
-        step.log = logs::last_lines(directory, WHY_LINES)
-            .into_iter()
-            .map(|(at, text)| LogLine {
-                service: name.clone(),
-                file: None,
-                at,
-                text,
-                marker: false,
-            })
-            .collect();
-    }
-    chain
-}
-
 async fn check(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
     let reply = shared.ask(|reply| Ask::Check { reply }).await?;
     Ok(json(&reply))
@@ -333,16 +263,6 @@ fn signal_name(name: &str) -> Result<String, Failure> {
             "there are HUP, INT, TERM, KILL, USR1, USR2, QUIT and the others of signal(7)",
         )),
     }
-}
-
-fn check_lines(what: &str, asked: usize, max: usize) -> Result<(), Failure> {
-    if asked <= max {
-        return Ok(());
-    }
-    Err(Failure::usage(
-        format!("cannot send {asked} {what} at once"),
-        format!("ask for {max} at most; older lines are in the files under the log directory"),
-    ))
 }
 
 /// For a client that made no id: nobody else has this one.

@@ -15,7 +15,7 @@ use super::{
     paths::ROUTES,
     slots::Slots,
 };
-use crate::ask::Ask;
+use crate::ask::{Ask, LogPlace};
 
 /// Whatever a test waits for comes within this time, or never.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -313,10 +313,18 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 ok: true,
                 problems: Vec::new(),
             })),
-            Ask::LogDirs { names, reply } => {
-                let directory = Path::new("/nonexistent/mattervisor").to_owned();
-                let directories = names.into_iter().map(|it| (it, directory.clone()));
-                let _ = reply.send(Ok(directories.collect()));
+            Ask::LogPlaces { names, reply } => {
+                let place = |service| LogPlace {
+                    service,
+                    dir: Path::new("/nonexistent/mattervisor").to_owned(),
+                    files: Vec::new(),
+                };
+                let _ = reply.send(Ok(names.into_iter().map(place).collect()));
+            }
+            Ask::RotateLogs { names, peer, reply } => {
+                let unknown = names.iter().find(|it| *it == "nope").map(|it| unknown(it));
+                let _ = tell.send(format!("{} rotate {}", peer.name, names.join(" ")));
+                let _ = reply.send(unknown.map_or(Ok(names), Err));
             }
         }
     }

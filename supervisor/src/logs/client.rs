@@ -1,0 +1,382 @@
+//! One who asked: the sources, merged by time, and the channel that they go to.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use api::LogLine;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{Sender, error::TrySendError},
+};
+
+use super::{
+    Query, Seat,
+    cursor::{Cursor, Origin},
+    filter::Filter,
+    marker, outside,
+    part::Id,
+    reader::Shared,
+    seek::{Seek, resume},
+    source::{Filled, Source},
+    watch::{Changes, Watch, Watcher},
+};
+
+/// Lines for one client in one turn.
+const TURN_LINES: usize = 128;
+/// Bytes that are read for one client in one turn: a search is done in such pieces, and those who
+/// follow have their turns in between.
+const TURN_BYTES: usize = 1 << 20;
+/// Files of one service that are remembered as read.
+const READ_MAX: usize = 1024;
+
+/// One who asked.
+#[derive(Debug)]
+pub(super) struct Client {
+    query: Query,
+    pub(super) sender: Sender<LogLine>,
+    runtime: Handle,
+    sources: Vec<Source>,
+    sets: Vec<FileSet>,
+    /// Sources that may have a line and show none yet.
+    pending: VecDeque<usize>,
+    /// Stamps of the lines that the others show.
+    heads: BinaryHeap<Reverse<(String, usize)>>,
+    /// To be said before anything else.
+    notes: VecDeque<LogLine>,
+    /// The channel is full, and a task rings when it no longer is.
+    full: bool,
+    /// Given back when the client is dropped.
+    _seat: Seat,
+}
+
+/// The files of a service that its program writes itself.
+#[derive(Debug)]
+struct FileSet {
+    service: Arc<str>,
+    patterns: Vec<String>,
+    watches: Vec<Watch>,
+    /// Files that have been begun, so that one that is renamed is not begun again.
+    read: BTreeSet<(Id, i64)>,
+    /// It has been said that there are too many.
+    said: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// There may be more at once.
+    More,
+    /// All that there is has been sent.
+    Drained,
+    /// Nobody takes it.
+    Full,
+    /// The receiver is gone.
+    Gone,
+}
+
+impl Client {
+    pub(super) fn new(query: Query, sender: Sender<LogLine>, seat: Seat) -> Client {
+        Client {
+            query,
+            sender,
+            runtime: Handle::current(),
+            sources: Vec::new(),
+            sets: Vec::new(),
+            pending: VecDeque::new(),
+            heads: BinaryHeap::new(),
+            notes: VecDeque::new(),
+            full: false,
+            _seat: seat,
+        }
+    }
+
+    /// Whether more may come when all has been sent.
+    pub(super) fn follows(&self) -> bool {
+        self.query.follow
+    }
+
+    /// Finds out what there is to be read.
+    pub(super) fn open(&mut self, watcher: &mut Watcher) {
+        for place in std::mem::take(&mut self.query.places) {
+            let service: Arc<str> = place.service.into();
+            self.add(&service, Origin::Log(place.dir), watcher);
+            if self.query.files && !place.files.is_empty() {
+                self.sets.push(FileSet {
+                    service,
+                    patterns: place.files,
+                    watches: Vec::new(),
+                    read: BTreeSet::new(),
+                    said: false,
+                });
+            }
+        }
+        for set in 0..self.sets.len() {
+            self.expand(set, true, watcher);
+        }
+    }
+
+    /// One more source, at the place that the query says.
+    fn add(&mut self, service: &Arc<str>, origin: Origin, watcher: &mut Watcher) {
+        // Watched before it is read: what is written in between is seen twice, and not missed.
+        let watch = self.watch(service, origin.dir().to_owned(), watcher);
+        let file = match &origin {
+            Origin::Log(_) => None,
+            Origin::File(path) => Some(path.to_string_lossy()),
+        };
+        let (service, filter) = (Arc::clone(service), Arc::clone(&self.query.filter));
+        let source = if let Some(place) = self.query.after.of(&service, file.as_deref()) {
+            // What comes after it is wanted whenever it was written.
+            let filter = Filter {
+                since: None,
+                ..Filter::clone(&filter)
+            };
+            Source::reading(service, resume(&origin, place), Arc::new(filter))
+        } else {
+            match Seek::new(origin.clone(), self.query.lines, &filter) {
+                Ok(seek) => {
+                    let left = match self.query.lines {
+                        Some(lines) if !self.query.follow => lines,
+                        _ => usize::MAX,
+                    };
+                    Source::seeking(service, seek, origin, filter, left)
+                }
+                Err(error) => {
+                    let what = origin.dir();
+                    let what = file
+                        .as_deref()
+                        .map_or_else(|| what.to_string_lossy(), Into::into);
+                    let said = format!("{what} is not read: {error}");
+                    self.notes.push_back(marker(&service, &said));
+                    let cursor = Cursor::at(origin, None, 0);
+                    Source::reading(service, cursor, filter)
+                }
+            }
+        };
+        self.insert(Source { watch, ..source });
+    }
+
+    fn insert(&mut self, source: Source) {
+        self.pending.push_back(self.sources.len());
+        self.sources.push(source);
+    }
+
+    fn watch(&mut self, service: &str, dir: PathBuf, watcher: &mut Watcher) -> Option<Watch> {
+        let watch = self.query.follow.then(|| watcher.watch(&dir))?;
+        if watch.is_none() {
+            let said = "cannot follow: no more inotify watches; see fs.inotify.max_user_watches";
+            self.notes.push_back(marker(service, said));
+        }
+        watch
+    }
+
+    /// Takes in the files that a service's patterns mean now. Later ones are read from their first
+    /// line.
+    fn expand(&mut self, set: usize, first: bool, watcher: &mut Watcher) {
+        let FileSet {
+            service, patterns, ..
+        } = &self.sets[set];
+        let (service, patterns) = (Arc::clone(service), patterns.clone());
+        let (files, more) = outside::matching(&patterns);
+        if more && !std::mem::replace(&mut self.sets[set].said, true) {
+            let said = format!("only {} of its files are read", outside::FILES_MAX);
+            self.notes.push_back(marker(&service, &said));
+        }
+        for watch in std::mem::take(&mut self.sets[set].watches) {
+            watcher.unwatch(watch);
+        }
+        for dir in outside::dirs(&patterns, &files) {
+            let watch = self.watch(&service, dir, watcher);
+            self.sets[set].watches.extend(watch);
+        }
+        // Read to their ends under their old names first.
+        let resumed: Vec<u64> = self
+            .query
+            .after
+            .in_files(&service)
+            .map(|(_, place)| place.inode)
+            .collect();
+        for path in files {
+            let named = path.to_string_lossy();
+            let known = self
+                .sources
+                .iter()
+                .any(|source| source.service == service && source.path() == Some(&path));
+            let identity = identity(&path);
+            let begun = identity.is_some_and(|it| self.sets[set].read.contains(&it));
+            let elsewhere = identity.is_some_and(|((_, inode), _)| resumed.contains(&inode))
+                && self.query.after.of(&service, Some(&named)).is_none();
+            if known || begun || (first && elsewhere) {
+                continue;
+            }
+            drop(named);
+            if self.sets[set].read.len() < READ_MAX {
+                self.sets[set].read.extend(identity);
+            }
+            let origin = Origin::File(path);
+            if first {
+                self.add(&service, origin, watcher);
+            } else {
+                self.add_new(&service, origin, watcher);
+            }
+        }
+    }
+
+    /// A file that has come while we look, in the place of one that has gone.
+    fn add_new(&mut self, service: &Arc<str>, origin: Origin, watcher: &mut Watcher) {
+        let own = |source: &&mut Source| source.service == *service && source.path().is_some();
+        let count = self.sources.iter_mut().filter(own).count();
+        let gone = self.sources.iter_mut().filter(own).position(|source| {
+            let there = source.path().is_some_and(|path| path.exists());
+            source.idle && !there
+        });
+        let watch = self.watch(service, origin.dir().to_owned(), watcher);
+        let cursor = Cursor::at(origin, None, 0);
+        let new = Source::reading(Arc::clone(service), cursor, Arc::clone(&self.query.filter));
+        let new = Source { watch, ..new };
+        let mut all = self.sources.iter_mut().enumerate();
+        let mut files = all
+            .by_ref()
+            .filter(|(_, source)| source.service == *service && source.path().is_some());
+        match gone.and_then(|at| files.nth(at)) {
+            Some((at, old)) => {
+                let old = std::mem::replace(old, new);
+                if let Some(watch) = old.watch {
+                    watcher.unwatch(watch);
+                }
+                self.pending.push_back(at);
+            }
+            None if count < outside::FILES_MAX => self.insert(new),
+            None => {
+                if let Some(watch) = new.watch {
+                    watcher.unwatch(watch);
+                }
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, watcher: &mut Watcher) {
+        let sets = self.sets.iter_mut().flat_map(|set| set.watches.drain(..));
+        let sources = self.sources.iter_mut().filter_map(|it| it.watch.take());
+        for watch in sets.chain(sources) {
+            watcher.unwatch(watch);
+        }
+    }
+
+    /// Wakes the logs whose directories have changed.
+    pub(super) fn notice(&mut self, changes: &Changes, watcher: &mut Watcher) {
+        if !self.query.follow || changes.is_empty() {
+            return;
+        }
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            let outdated = changes.outdate(source.watch);
+            if outdated {
+                let old = source.watch.take();
+                source.watch = watcher.watch(source.origin.dir());
+                if let Some(old) = old {
+                    watcher.unwatch(old);
+                }
+            }
+            if (outdated || changes.touch(source.watch)) && std::mem::take(&mut source.idle) {
+                self.pending.push_back(at);
+            }
+        }
+        for set in 0..self.sets.len() {
+            let watches = &self.sets[set].watches;
+            if watches.iter().any(|watch| changes.names(*watch)) {
+                for source in &self.sources {
+                    // What a file of ours has become meanwhile is no new one either.
+                    let meta = source.path().and(source.part()).map(|part| part.metadata());
+                    let set = &mut self.sets[set];
+                    if let Some(Ok(meta)) = meta
+                        && source.service == set.service
+                        && set.read.len() < READ_MAX
+                    {
+                        set.read.insert(identity_of(&meta));
+                    }
+                }
+                self.expand(set, false, watcher);
+            }
+        }
+    }
+
+    /// Sends what there is, oldest first.
+    pub(super) fn pump(&mut self) -> Pumped {
+        if self.full && self.sender.capacity() == 0 && !self.sender.is_closed() {
+            return Pumped::Full;
+        }
+        self.full = false;
+        let mut budget = TURN_BYTES;
+        for _ in 0..TURN_LINES {
+            while let Some(&at) = self.pending.front() {
+                match self.sources[at].fill(&mut budget) {
+                    Filled::Head => {
+                        let order = self.sources[at].order();
+                        self.heads.push(Reverse((order, at)));
+                    }
+                    Filled::Idle => {}
+                    Filled::Busy if self.sender.is_closed() => return Pumped::Gone,
+                    Filled::Busy => return Pumped::More,
+                }
+                self.pending.pop_front();
+            }
+            let permit = match self.sender.try_reserve() {
+                Ok(permit) => permit,
+                Err(TrySendError::Full(())) => return Pumped::Full,
+                Err(TrySendError::Closed(())) => return Pumped::Gone,
+            };
+            if let Some(note) = self.notes.pop_front() {
+                permit.send(note);
+                continue;
+            }
+            let Some(Reverse((_, at))) = self.heads.pop() else {
+                return Pumped::Drained;
+            };
+            self.pending.push_back(at);
+            let source = &mut self.sources[at];
+            if let Some(line) = source.head.take() {
+                let (service, file) = (&*source.service, source.file.as_deref());
+                permit.send(LogLine {
+                    cursor: line
+                        .place
+                        .map_or_else(String::new, |place| place.text(service, file)),
+                    file: file.map(str::to_owned),
+                    service: service.to_owned(),
+                    at: line.at,
+                    text: line.text,
+                    marker: line.marker,
+                });
+            }
+        }
+        Pumped::More
+    }
+
+    /// Rings when there is room in the channel, or the client has gone.
+    pub(super) fn await_room(&mut self, shared: &Arc<Shared>) {
+        if !self.full {
+            self.full = true;
+            let (shared, sender) = (Arc::clone(shared), self.sender.clone());
+            self.runtime.spawn(async move {
+                // Either way it is looked at again.
+                let _ = sender.reserve().await.is_ok();
+                shared.ring();
+            });
+        }
+    }
+}
+
+/// What tells a file from one that has its inode later.
+fn identity(path: &std::path::Path) -> Option<(Id, i64)> {
+    path.symlink_metadata().ok().map(|meta| identity_of(&meta))
+}
+
+fn identity_of(meta: &std::fs::Metadata) -> (Id, i64) {
+    let born = meta.created().ok();
+    let born = born.and_then(|it| jiff::Timestamp::try_from(it).ok());
+    (
+        super::part::id(meta),
+        born.map_or(0, jiff::Timestamp::as_microsecond),
+    )
+}

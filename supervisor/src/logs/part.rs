@@ -1,0 +1,205 @@
+//! One file of a log, plain or compressed, as bytes by offset.
+//!
+//! Limits: [`DECODERS_MAX`] decoders at a time in all; a file without one is decoded anew from its
+//! beginning for each block, which is slow and holds no memory.
+
+use std::{
+    fs::{File, Metadata, OpenOptions},
+    io::{self, Read},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use keeper::log::rotated_at;
+use nix::fcntl::OFlag;
+use zstd::stream::read::Decoder;
+
+/// Decoders that are kept between two reads.
+const DECODERS_MAX: usize = 32;
+/// A decoder may look back so far, as a power of two: that is most of what it holds. Our own files
+/// need less; what needs more is refused as broken.
+const WINDOW_LOG_MAX: u32 = 23;
+/// What is decoded only to be passed over is so in pieces of this size.
+const SKIP_BYTES: usize = 64 << 10;
+
+/// Device and inode: the same for a file under each of its names.
+pub(super) type Id = (u64, u64);
+
+/// A file of a log, and what is needed to find the one after it.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: Arc<File>,
+    pub(super) id: Id,
+    /// When it was rotated; for `current`: when the one before it was, or 0.
+    pub(super) after: i64,
+    packed: bool,
+    decoder: Option<Unpacking>,
+    /// Why it cannot be read to its end.
+    pub(super) broken: Option<String>,
+}
+
+/// A decoder at some offset of what comes out of it.
+struct Unpacking {
+    decoder: Decoder<'static, io::BufReader<FromStart>>,
+    at: u64,
+    _permit: Option<Permit>,
+}
+
+impl std::fmt::Debug for Unpacking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Unpacking at {}", self.at)
+    }
+}
+
+/// Reads a file by offsets of its own.
+struct FromStart(Arc<File>, u64);
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.0.read_at(buffer, self.1)?;
+        self.1 += bytes as u64;
+        Ok(bytes)
+    }
+}
+
+/// The right to keep a decoder.
+struct Permit;
+
+static DECODERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Permit {
+    fn take() -> Option<Permit> {
+        let more = |kept| (kept < DECODERS_MAX).then_some(kept + 1);
+        DECODERS
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()
+            .map(|_| Permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        DECODERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Part {
+    /// Opens a file of a directory that only the supervisor writes to.
+    pub(super) fn open(path: &Path, after: i64, packed: bool) -> io::Result<Part> {
+        // Not blocking: were it a fifo, the open would wait for ever.
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(path)?;
+        Part::new(file, after, packed)
+    }
+
+    /// An open file; fails if it is anything else.
+    pub(super) fn new(file: File, after: i64, packed: bool) -> io::Result<Part> {
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(Part {
+            file: Arc::new(file),
+            id: id(&meta),
+            after,
+            packed,
+            decoder: None,
+            broken: None,
+        })
+    }
+
+    /// Its size in bytes; none: only decoding tells.
+    pub(super) fn len(&self) -> Option<u64> {
+        let meta = self.file.metadata().ok().filter(|_| !self.packed);
+        meta.map(|meta| meta.len())
+    }
+
+    /// What the file system says of it.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
+    /// When it was rotated, by the name that it has now or had last; none: it is `current`, or was
+    /// when it was deleted.
+    pub(super) fn rotated(&self) -> Option<i64> {
+        if self.packed {
+            return Some(self.after);
+        }
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
+        let name = path.file_name()?.to_str()?;
+        rotated_at(name.strip_suffix(" (deleted)").unwrap_or(name))
+    }
+
+    /// Reads what is at this offset of the lines, as much as there is room for or less; 0 at the end.
+    /// A file that is broken ends where it is, and says so.
+    pub(super) fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> usize {
+        if !self.packed {
+            // An error (EIO) is an end: the next event tries again.
+            return self.file.read_at(buffer, offset).unwrap_or(0);
+        }
+        match self.unpack(buffer, offset) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.decoder = None;
+                self.broken = Some(error.to_string());
+                0
+            }
+        }
+    }
+
+    fn unpack(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.broken.is_some() {
+            return Ok(0);
+        }
+        let mut unpacking = match self.decoder.take().filter(|it| it.at <= offset) {
+            Some(unpacking) => unpacking,
+            None => {
+                let mut decoder = Decoder::new(FromStart(Arc::clone(&self.file), 0))?;
+                decoder.window_log_max(WINDOW_LOG_MAX)?;
+                Unpacking {
+                    decoder,
+                    at: 0,
+                    _permit: Permit::take(),
+                }
+            }
+        };
+        let mut passed = Vec::new();
+        while unpacking.at < offset {
+            let left = usize::try_from(offset - unpacking.at).unwrap_or(SKIP_BYTES);
+            passed.resize(left.min(SKIP_BYTES), 0);
+            match unpacking.decoder.read(&mut passed)? {
+                0 => return Ok(0),
+                bytes => unpacking.at += bytes as u64,
+            }
+        }
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match unpacking.decoder.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(bytes) => filled += bytes,
+                // What came before the break is shown.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        unpacking.at += filled as u64;
+        if unpacking._permit.is_some() {
+            self.decoder = Some(unpacking);
+        }
+        Ok(filled)
+    }
+}
+
+pub(super) fn id(meta: &Metadata) -> Id {
+    (meta.dev(), meta.ino())
+}

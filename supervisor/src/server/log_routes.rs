@@ -1,0 +1,143 @@
+//! What services have logged: lines, last lines in a chain of causes, rotation.
+
+use api::{ErrorKind, LogQuery, RotateReply, WhyStep};
+use axum::{Extension, extract::State};
+use serde::Deserialize;
+
+use super::{
+    input::{NoBody, NoParams, Params, Segments, names},
+    reply::{Failure, json},
+    routes::{Answer, Caller, Loop},
+    stream::ndjson,
+};
+use crate::{
+    ask::{Ask, LogPlace},
+    logs,
+};
+
+/// Past lines of each service without a number, where nothing else says which.
+const LINES_DEFAULT: usize = 10;
+/// Past lines of one service that may be asked for by number.
+const LINES_MAX: usize = 1_000_000;
+/// Lines of each service in the chain of causes.
+const WHY_LINES: usize = 10;
+
+/// The lines that are asked for, and with `follow` those to come.
+pub(super) async fn lines(State(shared): Loop, Params(query): Params<LogQuery>) -> Answer {
+    let wanted = wanted(&query)?;
+    let names = names(&query.services)?;
+    let places = shared
+        .ask(|reply| Ask::LogPlaces { names, reply })
+        .await??;
+    let query = logs::Query { places, ..wanted };
+    match logs::serve(query) {
+        Ok(lines) => Ok(ndjson(lines)),
+        Err(why) => Err(Failure::new(
+            ErrorKind::Busy,
+            why,
+            "end some `ctl logs` and try again",
+        )),
+    }
+}
+
+/// The query, checked, of no service yet.
+fn wanted(query: &LogQuery) -> Result<logs::Query, Failure> {
+    let said = query.since.is_some() || query.until.is_some() || query.grep.is_some();
+    let lines = match query.lines {
+        Some(n) => Some(usize::try_from(n).unwrap_or(usize::MAX)),
+        None if said || !query.after.is_empty() => None,
+        None => Some(LINES_DEFAULT),
+    };
+    if let Some(asked) = lines.filter(|n| *n > LINES_MAX) {
+        return Err(Failure::usage(
+            format!("cannot send {asked} log lines of a service at once"),
+            format!("ask for {LINES_MAX} at most, or by time: since and until have no such limit"),
+        ));
+    }
+    if query.follow && query.until.is_some() {
+        return Err(Failure::usage(
+            "cannot follow and end at a moment",
+            "leave out follow, or until",
+        ));
+    }
+    let filter = logs::Filter::new(
+        query.since.as_deref(),
+        query.until.as_deref(),
+        query.grep.as_deref(),
+        query.ignore_case,
+    )
+    .map_err(|why| Failure::usage(why, "as in ?since=2026-11-22T10:00:00Z&grep=error"))?;
+    let after = logs::After::parse(&query.after).map_err(|word| {
+        Failure::usage(
+            format!("`{word}` is no cursor of a log line"),
+            "send what came as `cursor`, unchanged",
+        )
+    })?;
+    Ok(logs::Query {
+        places: Vec::new(),
+        files: query.files,
+        lines,
+        follow: query.follow,
+        filter: filter.into(),
+        after,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateQuery {
+    #[serde(default)]
+    services: String,
+}
+
+/// Has `current` of these services rotated.
+pub(super) async fn rotate(
+    State(shared): Loop,
+    Extension(peer): Caller,
+    Params(query): Params<RotateQuery>,
+    _: NoBody,
+) -> Answer {
+    let names = names(&query.services)?;
+    let peer = shared.peer(peer.uid).await;
+    let ask = |reply| Ask::RotateLogs { names, peer, reply };
+    let services = shared.ask(ask).await??;
+    Ok(json(&RotateReply { services }))
+}
+
+/// The chain of causes, with the last lines of each first cause.
+pub(super) async fn why(
+    State(shared): Loop,
+    Segments(name): Segments<String>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Answer {
+    let mut why = shared.ask(|reply| Ask::Why { name, reply }).await??;
+    let causes = why.chain.iter().filter(|it| it.root && it.service.enabled);
+    let names: Vec<String> = causes.map(|it| it.service.name.clone()).collect();
+    // No names would mean all services. The causes are worth having without the lines too.
+    if !names.is_empty()
+        && let Ok(places) = shared.ask(|reply| Ask::LogPlaces { names, reply }).await?
+    {
+        let chain = std::mem::take(&mut why.chain);
+        why.chain = tokio::task::spawn_blocking(move || with_last_lines(chain, &places))
+            .await
+            .map_err(|err| {
+                tracing::error!("reading the last log lines failed: {err}");
+                Failure::new(
+                    ErrorKind::Internal,
+                    "cannot read the last log lines",
+                    "the supervisor's log says why",
+                )
+            })?;
+    }
+    Ok(json(&why))
+}
+
+fn with_last_lines(mut chain: Vec<WhyStep>, places: &[LogPlace]) -> Vec<WhyStep> {
+    for step in &mut chain {
+        let name = &step.service.name;
+        if let Some(place) = places.iter().find(|it| it.service == *name) {
+            step.log = logs::last_lines(name, &place.dir, WHY_LINES);
+        }
+    }
+    chain
+}
