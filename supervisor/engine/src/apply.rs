@@ -97,6 +97,8 @@ impl Engine {
         };
         let mut rec = restored.unwrap_or_else(new);
         rec.removing = false;
+        // One of which only the hold is known, or nothing, has no run that could be due.
+        rec.rests |= spec.scheduled && matches!(rec.state, State::Stopped);
         self.insert(now, Service { id, spec, rec });
         None
     }
@@ -182,6 +184,8 @@ fn unknown_spec(stop: Stop) -> Spec {
         ready_timeout_ms: None,
         liveness: None,
         health: None,
+        watchdog: None,
+        scheduled: false,
         restart: Restart {
             policy: Policy::Never,
             success: ExitSet::default(),

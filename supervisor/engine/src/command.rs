@@ -8,7 +8,8 @@ use crate::{
     event::{Accepted, Command, Refusal},
     ids::{Moment, ServiceId},
     machine::Input,
-    state::{Goal, Hold, State, StopPhase},
+    spec::Kind,
+    state::{Goal, Hold, State, StopPhase, Up},
 };
 
 type Ids = BTreeSet<ServiceId>;
@@ -24,7 +25,13 @@ impl Engine {
             }
         }
         match command {
-            Command::Start(targets) => self.known(&targets).map(|()| self.start(now, &targets)),
+            Command::Start(targets) => self
+                .known(&targets)
+                .map(|()| self.start(now, &targets, false)),
+            Command::Once(targets) => self
+                .known(&targets)
+                .map(|()| self.start(now, &targets, true)),
+            Command::Run(targets) => self.run(now, &targets),
             Command::Stop(targets, hold) => {
                 self.known(&targets).map(|()| self.stop(&targets, &hold))
             }
@@ -94,17 +101,24 @@ impl Engine {
         all
     }
 
-    fn start(&mut self, now: Moment, targets: &Ids) -> Accepted {
+    fn start(&mut self, now: Moment, targets: &Ids, once: bool) -> Accepted {
         let mut accepted = Accepted::default();
         let all = self.with_requirements(targets);
         for id in &all {
             self.lift(*id, &mut accepted);
+        }
+        for id in targets {
+            self.set_once(*id, once, &mut accepted);
         }
         self.propagate();
         for id in all {
             let Some(node) = self.nodes.get(&id) else {
                 continue;
             };
+            if node.service.spec.scheduled {
+                self.start_scheduled(now, id, targets, &mut accepted);
+                continue;
+            }
             match &node.service.rec.state {
                 State::Stopped
                 | State::Waiting { .. }
@@ -125,6 +139,74 @@ impl Engine {
             }
         }
         accepted
+    }
+
+    /// One that had been stopped waits for its time again; one that rests runs now, if it is named.
+    fn start_scheduled(&mut self, now: Moment, id: ServiceId, targets: &Ids, to: &mut Accepted) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        let state = &node.service.rec.state;
+        let lifted = to.lifted.iter().any(|(of, _)| *of == id);
+        if lifted && matches!(state, State::Stopped | State::Stopping { .. }) {
+            self.set_rests(id, true);
+        } else if targets.contains(&id) && is_runnable(state) {
+            to.affected.insert(id);
+            self.step(now, id, Input::Start);
+        }
+        // What is bound to it goes down before anything starts on top of that.
+        self.settle(now);
+    }
+
+    /// The time of these oneshots has come.
+    fn run(&mut self, now: Moment, targets: &Ids) -> Result<Accepted, Refusal> {
+        self.known(targets)?;
+        for id in targets {
+            let Some(node) = self.nodes.get(id) else {
+                continue;
+            };
+            let rec = &node.service.rec;
+            if node.service.spec.kind != Kind::Oneshot {
+                return Err(Refusal::NotOneshot(*id));
+            }
+            if let Some(hold) = rec.hold.clone() {
+                return Err(Refusal::Held { service: *id, hold });
+            }
+            if rec.goal == Goal::Down || !is_runnable(&rec.state) {
+                return Err(Refusal::AlreadyRunning(*id));
+            }
+        }
+        for id in targets {
+            self.step(now, *id, Input::Start);
+            self.settle(now);
+        }
+        Ok(Accepted {
+            affected: targets.clone(),
+            ..Accepted::default()
+        })
+    }
+
+    /// Whether it is restarted when it ends by itself.
+    fn set_once(&mut self, id: ServiceId, once: bool, accepted: &mut Accepted) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        if node.service.rec.once != once {
+            node.service.rec.once = once;
+            accepted.affected.insert(id);
+            self.tell_changed(id);
+        }
+    }
+
+    /// Whether it is left alone until somebody asks.
+    fn set_rests(&mut self, id: ServiceId, rests: bool) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && node.service.rec.rests != rests
+        {
+            node.service.rec.rests = rests;
+            self.moved.insert(id);
+            self.tell_changed(id);
+        }
     }
 
     /// Goal up, hold gone.
@@ -163,6 +245,7 @@ impl Engine {
             if rec.goal == Goal::Up || rec.hold.is_none() {
                 rec.goal = Goal::Down;
                 rec.hold = Some(hold.clone());
+                rec.once = false;
                 accepted.affected.insert(*id);
                 self.moved.insert(*id);
                 self.tell_changed(*id);
@@ -200,6 +283,8 @@ impl Engine {
         };
         for id in targets {
             self.lift(*id, &mut accepted);
+            self.set_once(*id, false, &mut accepted);
+            self.set_rests(*id, false);
         }
         self.bounce(targets, &mut accepted);
         self.propagate();
@@ -285,8 +370,10 @@ impl Engine {
             let run = match state {
                 Some(
                     State::Starting { run, .. }
-                    | State::Running { run, .. }
-                    | State::Reloading { run, .. }
+                    | State::Running { up: Up { run, .. } }
+                    | State::Reloading {
+                        up: Up { run, .. }, ..
+                    }
                     | State::Stopping {
                         run,
                         phase: StopPhase::Asked { .. },
@@ -334,5 +421,19 @@ impl Engine {
             affected: live.collect(),
             ..Accepted::default()
         }
+    }
+}
+
+/// A oneshot in this state can run: it is neither on its way nor about to be.
+const fn is_runnable(state: &State) -> bool {
+    match state {
+        State::Stopped | State::Failed { .. } | State::Completed => true,
+        State::Waiting { .. }
+        | State::Spawning { .. }
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reloading { .. }
+        | State::Stopping { .. }
+        | State::Backoff { .. } => false,
     }
 }

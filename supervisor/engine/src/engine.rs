@@ -127,9 +127,9 @@ impl Engine {
         let down = rec.goal == Goal::Down || rec.removing || self.shutdown.is_some();
         Some(match &rec.state {
             State::Running { .. } | State::Reloading { .. } if !node.pulled => Settled::Ready,
-            State::Completed if !node.pulled => Settled::Completed,
+            State::Completed if !node.pulled || (rec.rests && !down) => Settled::Completed,
             State::Failed { .. } => Settled::Failed,
-            State::Stopped if down => Settled::Held,
+            State::Stopped if down || rec.rests => Settled::Held,
             State::Backoff { .. } => Settled::Backoff,
             State::Waiting { .. } => node
                 .stuck_on
@@ -209,6 +209,11 @@ impl Engine {
         | Fact::Spawned { run }
         | Fact::SpawnFailed { run, .. }
         | Fact::Ready { run }
+        | Fact::Marked { run }
+        | Fact::Reloading { run }
+        | Fact::Alive { run }
+        | Fact::WatchdogTimeout { run, .. }
+        | Fact::WatchdogTrigger { run }
         | Fact::Extend { run, .. }
         | Fact::Probed { run, .. }
         | Fact::Reloaded { run, .. }
@@ -389,6 +394,9 @@ impl Engine {
 impl Class {
     pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
         match &node.service.rec.state {
+            State::Completed if node.service.rec.rests && node.up_wanted(stopping_all) => {
+                Self::Ready
+            }
             State::Running { .. } | State::Reloading { .. } | State::Completed => {
                 if node.pulled {
                     Self::Unsettled
@@ -397,7 +405,9 @@ impl Class {
                 }
             }
             State::Failed { .. } | State::Backoff { .. } => Self::Stuck,
-            State::Stopped if !node.up_wanted(stopping_all) => Self::Stuck,
+            State::Stopped if !node.up_wanted(stopping_all) || node.service.rec.rests => {
+                Self::Stuck
+            }
             State::Waiting { .. } if !node.stuck_on.is_empty() => Self::Stuck,
             State::Stopped
             | State::Waiting { .. }

@@ -27,6 +27,11 @@ pub enum Event {
 pub enum Command {
     /// Goal up; lifts the holds of the targets and of all that they require.
     Start(BTreeSet<ServiceId>),
+    /// As `Start`, and the targets are not restarted when they end by themselves.
+    Once(BTreeSet<ServiceId>),
+    /// The time of these oneshots has come: each runs, again if it has run before. Lifts nothing;
+    /// refused while one of them is held or on its way.
+    Run(BTreeSet<ServiceId>),
     /// Goal down and hold; what requires a target stops first and waits for it.
     Stop(BTreeSet<ServiceId>, Hold),
     /// Stop and start again, together with what requires a target and is up. Lifts the targets' own holds.
@@ -83,6 +88,33 @@ pub enum Fact {
     },
     /// The run says that it is ready (or has finished reloading).
     Ready {
+        /// A service's main run.
+        run: RunId,
+    },
+    /// The run has left the mark that makes it ready.
+    Marked {
+        /// A service's main run.
+        run: RunId,
+    },
+    /// The run says that it takes a new configuration and is ready again only when it says so.
+    Reloading {
+        /// A service's main run.
+        run: RunId,
+    },
+    /// The run says that it is alive.
+    Alive {
+        /// A service's main run.
+        run: RunId,
+    },
+    /// The run says how long its watchdog may hear nothing from now on.
+    WatchdogTimeout {
+        /// A service's main run.
+        run: RunId,
+        /// Longest silence; zero: for ever.
+        ms: u64,
+    },
+    /// The run says that it has failed, as if it had been silent for too long.
+    WatchdogTrigger {
         /// A service's main run.
         run: RunId,
     },
@@ -147,6 +179,8 @@ pub enum Failure {
     Exited(Exit),
     /// It was not ready in time, and its policy says not to restart.
     ReadyTimeout,
+    /// Its watchdog ended it, and its policy says not to restart.
+    Watchdog,
     /// It restarted too often.
     StartLimit,
     /// What belonged to its last run would not go away.
@@ -180,6 +214,17 @@ pub enum Refusal {
         /// Who held that, and when.
         hold: Hold,
     },
+    /// A scheduled run of what somebody has stopped.
+    Held {
+        /// What was to run.
+        service: ServiceId,
+        /// Who held it, and when.
+        hold: Hold,
+    },
+    /// A scheduled run of what is on its way already.
+    AlreadyRunning(ServiceId),
+    /// A scheduled run of what is meant to stay up.
+    NotOneshot(ServiceId),
     /// It has no process to signal or reload.
     NotRunning(ServiceId),
     /// It has no way to reload.

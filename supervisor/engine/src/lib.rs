@@ -34,11 +34,17 @@ mod spec;
 mod start;
 mod state;
 mod stop;
+mod watchdog;
 
 pub use effect::{Effect, ProbeKind};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
 pub use record::Record;
-pub use spec::{ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop};
-pub use state::{Goal, Hold, Probing, Settled, SpawnStep, State, StopCause, StopPhase, View};
+pub use spec::{
+    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop, Watchdog,
+    WatchdogAction,
+};
+pub use state::{
+    Goal, Hold, Probing, Settled, SpawnStep, State, StopCause, StopPhase, Up, View, Watching,
+};

@@ -10,6 +10,7 @@ use crate::{
     event::Exit,
     ids::{Moment, RunId, ServiceId},
     service::Service,
+    spec::Ready,
     state::{SpawnStep, State, StopCause, StopPhase},
 };
 
@@ -59,11 +60,20 @@ pub(crate) enum Input<'a> {
     Spawned,
     SpawnFailed(bool, &'a str),
     Ready,
+    /// It has left the mark that makes it ready.
+    Marked,
+    /// It takes a new configuration and will say when it is ready again.
+    ReloadsItself,
+    Alive,
+    WatchdogTimeout(u64),
+    WatchdogTrigger,
     Extend(u64),
     Probed(ProbeKind, bool, &'a str),
     Reloaded(bool),
     Exited(Exit),
     Swept(u32),
+    /// What was left of an earlier run has been swept once more.
+    Leftovers(u32),
 }
 
 impl Service {
@@ -85,7 +95,20 @@ impl Service {
             (S::Backoff { .. }, I::Reconcile) => self.reconsider_backoff(w),
             (S::Backoff { .. }, I::Tick) => self.end_backoff(w),
             (S::Failed { .. }, I::Reconcile) => self.reconsider_failure(w),
-            (S::Failed { .. }, I::Swept(left)) => self.leftovers_gone(w, left),
+            (
+                S::Stopped
+                | S::Waiting { .. }
+                | S::Spawning { .. }
+                | S::Starting { .. }
+                | S::Running { .. }
+                | S::Reloading { .. }
+                | S::Stopping { .. }
+                | S::Backoff { .. }
+                | S::Failed { .. }
+                | S::Completed,
+                I::Leftovers(left),
+            ) => self.leftovers_gone(w, left),
+            (S::Completed, I::Start) => self.start_again(w),
 
             (
                 S::Spawning {
@@ -139,8 +162,28 @@ impl Service {
             ) => {
                 // The two overtook each other.
                 self.executing(w);
-                self.said_ready(w);
+                self.said_ready(w, &Ready::Notify);
             }
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                },
+                I::Marked,
+            ) => {
+                self.executing(w);
+                self.said_ready(w, &Ready::Mark);
+            }
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                }
+                | S::Starting { .. }
+                | S::Running { .. }
+                | S::Reloading { .. },
+                I::WatchdogTimeout(ms),
+            ) => self.watchdog_told(w.now, ms),
             (
                 S::Spawning {
                     step: SpawnStep::Exec,
@@ -180,7 +223,8 @@ impl Service {
                 I::SpawnFailed(_, reason),
             ) => self.vanished(w, reason),
             (S::Starting { .. }, I::Tick) => self.tick_starting(w),
-            (S::Starting { .. }, I::Ready) => self.said_ready(w),
+            (S::Starting { .. }, I::Ready) => self.said_ready(w, &Ready::Notify),
+            (S::Starting { .. }, I::Marked) => self.said_ready(w, &Ready::Mark),
             (S::Starting { .. }, I::Probed(kind, ok, detail)) => {
                 self.probed_starting(w, kind, ok, detail);
             }
@@ -188,6 +232,13 @@ impl Service {
             (S::Running { .. } | S::Reloading { .. }, I::Tick) => self.tick_up(w),
             (S::Running { .. } | S::Reloading { .. }, I::Probed(kind, ok, detail)) => {
                 self.probed_up(w, kind, ok, detail);
+            }
+            (S::Running { .. } | S::Reloading { .. }, I::Alive) => self.alive(w),
+            (S::Running { .. } | S::Reloading { .. }, I::WatchdogTrigger) => {
+                self.watchdog_triggered(w);
+            }
+            (S::Running { .. } | S::Reloading { .. }, I::ReloadsItself) => {
+                self.reload_announced(w);
             }
             (S::Running { .. }, I::Reload) => self.reload(w),
             (S::Running { .. }, I::Reloaded(ok)) => self.reload_signal_outcome(ok),
@@ -249,8 +300,6 @@ impl Service {
                 I::Unbound | I::KillNow | I::Reload,
             )
             | (S::Failed { .. } | S::Completed, I::Tick)
-            | (S::Completed, I::Start | I::Swept(_))
-            | (S::Stopped | S::Waiting { .. } | S::Backoff { .. }, I::Swept(_))
             | (
                 S::Stopped
                 | S::Waiting { .. }
@@ -261,17 +310,23 @@ impl Service {
                 | I::Spawned
                 | I::SpawnFailed(..)
                 | I::Ready
+                | I::Marked
+                | I::ReloadsItself
+                | I::Alive
+                | I::WatchdogTimeout(_)
+                | I::WatchdogTrigger
                 | I::Extend(_)
                 | I::Probed(..)
                 | I::Reloaded(_)
-                | I::Exited(_),
+                | I::Exited(_)
+                | I::Swept(_),
             )
             | (
                 S::Spawning {
                     step: SpawnStep::Validate,
                     ..
                 },
-                I::Spawned | I::Ready | I::Exited(_),
+                I::Spawned | I::Ready | I::Marked | I::WatchdogTimeout(_) | I::Exited(_),
             )
             | (
                 S::Spawning {
@@ -282,17 +337,38 @@ impl Service {
             )
             | (
                 S::Spawning { .. },
-                I::Tick | I::Start | I::Extend(_) | I::Probed(..) | I::Reloaded(_) | I::Swept(_),
+                I::Tick
+                | I::Start
+                | I::ReloadsItself
+                | I::Alive
+                | I::WatchdogTrigger
+                | I::Extend(_)
+                | I::Probed(..)
+                | I::Reloaded(_)
+                | I::Swept(_),
             )
             | (
                 S::Starting { .. },
-                I::Start | I::Validated(_) | I::Spawned | I::Reloaded(_) | I::Swept(_),
+                I::Start
+                | I::ReloadsItself
+                | I::Alive
+                | I::WatchdogTrigger
+                | I::Validated(_)
+                | I::Spawned
+                | I::Reloaded(_)
+                | I::Swept(_),
             )
             | (
                 S::Running { .. },
-                I::Start | I::Validated(_) | I::Spawned | I::Ready | I::Extend(_) | I::Swept(_),
+                I::Start
+                | I::Validated(_)
+                | I::Spawned
+                | I::Ready
+                | I::Marked
+                | I::Extend(_)
+                | I::Swept(_),
             )
-            | (S::Reloading { .. }, I::Start | I::Spawned | I::Swept(_))
+            | (S::Reloading { .. }, I::Start | I::Spawned | I::Marked | I::Swept(_))
             | (
                 S::Stopping { .. },
                 I::Reconcile
@@ -301,6 +377,11 @@ impl Service {
                 | I::Validated(_)
                 | I::Spawned
                 | I::Ready
+                | I::Marked
+                | I::ReloadsItself
+                | I::Alive
+                | I::WatchdogTimeout(_)
+                | I::WatchdogTrigger
                 | I::Probed(..)
                 | I::Reloaded(_),
             )

@@ -8,7 +8,7 @@ use crate::{
     event::Exit,
     ids::{Moment, RunId},
     spec::Stop,
-    state::{Goal, Hold, Probing, SpawnStep, State},
+    state::{Goal, Hold, Probing, SpawnStep, State, Up},
 };
 
 /// Goal, hold, state and counters of one service. Opaque but for the goal and the hold, which the
@@ -36,6 +36,18 @@ pub struct Record {
     pub(crate) validator: Option<RunId>,
     /// The last run, when something of it would not go away.
     pub(crate) unswept: Option<RunId>,
+    /// How many processes of that were left when it was last swept.
+    #[serde(default)]
+    pub(crate) left: u32,
+    /// Not to be restarted when it ends by itself.
+    #[serde(default)]
+    pub(crate) once: bool,
+    /// Not to be started until somebody asks, though it is wanted: it has done its work for now.
+    #[serde(default)]
+    pub(crate) rests: bool,
+    /// What the present run has said of its watchdog's timeout; zero: it need not speak.
+    #[serde(default)]
+    pub(crate) watchdog_ms: Option<u64>,
     /// A reload was asked for that cannot be done at once.
     pub(crate) reload_queued: bool,
     /// How the present run is to be asked to end: a plan that replaces the process must still stop
@@ -60,6 +72,10 @@ impl Record {
             removing: false,
             validator: None,
             unswept: None,
+            left: 0,
+            once: false,
+            rests: false,
+            watchdog_ms: None,
             reload_queued: false,
             stop: None,
         }
@@ -78,8 +94,10 @@ impl Record {
                 step: SpawnStep::Exec,
             }
             | State::Starting { run, .. }
-            | State::Running { run, .. }
-            | State::Reloading { run, .. } => Some(*run),
+            | State::Running { up: Up { run, .. } }
+            | State::Reloading {
+                up: Up { run, .. }, ..
+            } => Some(*run),
             State::Stopping { run, .. } if self.validator != Some(*run) => Some(*run),
             State::Spawning {
                 step: SpawnStep::Validate,
@@ -112,9 +130,13 @@ impl Record {
         ]
     }
 
-    /// The same without what no person sees and no successor needs: where the probes stand.
+    /// The same without what no person sees and no successor needs: where the probes and the
+    /// watchdog stand.
     pub(crate) fn shown(&self) -> Self {
         let mut copy = self.clone();
+        if let Some(watchdog) = copy.state.up_mut().and_then(|up| up.watchdog.as_mut()) {
+            watchdog.by = None;
+        }
         for probe in copy.state.probes_mut() {
             *probe = Probing {
                 next_at: None,
@@ -162,12 +184,9 @@ impl State {
     fn probes_mut(&mut self) -> impl Iterator<Item = &mut Probing> {
         let (one, two) = match self {
             Self::Starting { probe, .. } => (probe.as_mut(), None),
-            Self::Running {
-                liveness, health, ..
+            Self::Running { up } | Self::Reloading { up, .. } => {
+                (up.liveness.as_mut(), up.health.as_mut())
             }
-            | Self::Reloading {
-                liveness, health, ..
-            } => (liveness.as_mut(), health.as_mut()),
             Self::Stopped
             | Self::Waiting { .. }
             | Self::Spawning { .. }

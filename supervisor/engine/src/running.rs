@@ -4,11 +4,14 @@ use alloc::borrow::ToOwned;
 
 use crate::{
     effect::{Effect, ProbeKind},
+    ids::RunId,
     machine::World,
     service::Service,
     spec::{Ready, Reload},
     state::{State, StopCause},
 };
+
+const RELOAD_FAILED: &str = "the reload failed; it runs on with the configuration it had";
 
 impl Service {
     /// A deadline of a service that is up has passed.
@@ -20,56 +23,40 @@ impl Service {
         {
             self.reload_over(w, "the reload did not finish in time; it runs on as it was");
         }
-        let (State::Running {
-            run,
-            stable_at,
-            liveness,
-            health,
-        }
-        | State::Reloading {
-            run,
-            stable_at,
-            liveness,
-            health,
-            ..
-        }) = &mut self.rec.state
-        else {
+        let service = self.id;
+        let Some(up) = self.rec.state.up_mut() else {
             return;
         };
-        if stable_at.is_some_and(|at| at <= w.now) {
-            *stable_at = None;
+        if up.stable_at.is_some_and(|at| at <= w.now) {
+            up.stable_at = None;
             self.rec.early = 0;
         }
-        let probes = [(ProbeKind::Liveness, liveness), (ProbeKind::Health, health)];
+        let run = up.run;
+        let probes = [
+            (ProbeKind::Liveness, &mut up.liveness),
+            (ProbeKind::Health, &mut up.health),
+        ];
         for (probe, probing) in probes {
-            if probing
-                .as_mut()
-                .is_some_and(|probing| probing.take_due(w.now))
-            {
+            if probing.as_mut().is_some_and(|it| it.take_due(w.now)) {
                 w.out.push(Effect::Probe {
-                    service: self.id,
-                    run: *run,
+                    service,
+                    run,
                     probe,
                 });
             }
         }
+        self.tick_watchdog(w);
     }
 
     /// Liveness ends the run; health only changes what is shown.
     pub(crate) fn probed_up(&mut self, w: &mut World<'_>, kind: ProbeKind, ok: bool, detail: &str) {
-        let (State::Running {
-            liveness, health, ..
-        }
-        | State::Reloading {
-            liveness, health, ..
-        }) = &mut self.rec.state
-        else {
+        let Some(up) = self.rec.state.up_mut() else {
             return;
         };
         let (probing, spec) = match kind {
             ProbeKind::Ready => return,
-            ProbeKind::Liveness => (liveness, &self.spec.liveness),
-            ProbeKind::Health => (health, &self.spec.health),
+            ProbeKind::Liveness => (&mut up.liveness, &self.spec.liveness),
+            ProbeKind::Health => (&mut up.health, &self.spec.health),
         };
         let (Some(probing), Some(spec)) = (probing, spec) else {
             return;
@@ -80,7 +67,10 @@ impl Service {
                 self.count_death(w.now);
                 self.ask(w, StopCause::Liveness);
             }
-            (ProbeKind::Health, Some(true)) => self.rec.detail.clear(),
+            // What a silent watchdog says of it stays.
+            (ProbeKind::Health, Some(true)) if up.verdict() != Some(false) => {
+                self.rec.detail.clear();
+            }
             (ProbeKind::Health, Some(false)) => detail.clone_into(&mut self.rec.detail),
             (ProbeKind::Ready | ProbeKind::Liveness | ProbeKind::Health, _) => {}
         }
@@ -128,7 +118,7 @@ impl Service {
     }
 
     fn reload_now(&mut self, w: &mut World<'_>) {
-        let (State::Running { run, .. } | State::Reloading { run, .. }) = self.rec.state else {
+        let Some(run) = self.rec.state.up().map(|up| up.run) else {
             return;
         };
         let service = self.id;
@@ -159,45 +149,31 @@ impl Service {
         }
     }
 
-    fn enter_reloading(&mut self, w: &World<'_>, helper: Option<crate::ids::RunId>) {
-        if let State::Running {
-            run,
-            stable_at,
-            liveness,
-            health,
-        }
-        | State::Reloading {
-            run,
-            stable_at,
-            liveness,
-            health,
-            ..
-        } = self.rec.state
-        {
-            let until = self.spec.ready_timeout_ms.map(|ms| w.now.after(ms));
+    fn enter_reloading(&mut self, w: &World<'_>, helper: Option<RunId>) {
+        if let Some(up) = self.rec.state.up() {
             self.rec.state = State::Reloading {
-                run,
+                up: *up,
                 helper,
-                until,
-                stable_at,
-                liveness,
-                health,
+                until: self.spec.ready_timeout_ms.map(|ms| w.now.after(ms)),
+                announced: false,
             };
+        }
+    }
+
+    /// The run says that it reloads: asked to or not, it will say when it is ready again.
+    pub(crate) fn reload_announced(&mut self, w: &World<'_>) {
+        if matches!(self.rec.state, State::Running { .. }) {
+            self.enter_reloading(w, None);
+        }
+        if let State::Reloading { announced, .. } = &mut self.rec.state {
+            *announced = true;
         }
     }
 
     /// Back to running, with what to say about it; whatever still works on the reload is ended.
     fn reload_over(&mut self, w: &mut World<'_>, detail: &str) {
         detail.clone_into(&mut self.rec.detail);
-        if let State::Reloading {
-            run,
-            helper,
-            stable_at,
-            liveness,
-            health,
-            ..
-        } = self.rec.state
-        {
+        if let State::Reloading { up, helper, .. } = self.rec.state {
             if let Some(run) = helper {
                 w.out.push(Effect::Kill {
                     service: self.id,
@@ -205,29 +181,30 @@ impl Service {
                 });
             }
             self.rec.validator = None;
-            self.rec.state = State::Running {
-                run,
-                stable_at,
-                liveness,
-                health,
-            };
+            self.rec.state = State::Running { up };
             self.reload_if_queued(w);
         }
     }
 
-    /// The run says that it has finished reloading.
+    /// The run says that it has finished reloading. A command that works on the reload still
+    /// has the last word.
     pub(crate) fn reload_said_ready(&mut self, w: &mut World<'_>) {
-        if matches!(self.rec.state, State::Reloading { helper: None, .. }) {
-            self.reload_over(w, "");
+        match &mut self.rec.state {
+            State::Reloading { helper: None, .. } => self.reload_over(w, ""),
+            State::Reloading { announced, .. } => *announced = false,
+            _ => {}
         }
     }
 
     /// The reload command has ended, or the signal could not be sent.
     pub(crate) fn reload_ended(&mut self, w: &mut World<'_>, ok: bool) {
-        let State::Reloading { helper, .. } = &mut self.rec.state else {
+        let State::Reloading {
+            helper, announced, ..
+        } = &mut self.rec.state
+        else {
             return;
         };
-        let by_command = helper.is_some();
+        let by_command = helper.is_some() && !*announced;
         if self.rec.validator.is_some() {
             return; // About an earlier reload.
         }
@@ -246,5 +223,3 @@ impl Service {
         }
     }
 }
-
-const RELOAD_FAILED: &str = "the reload failed; it runs on with the configuration it had";

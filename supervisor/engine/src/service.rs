@@ -10,7 +10,7 @@ use crate::{
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
-    state::{Probing, State, StopPhase, View},
+    state::{Probing, State, StopPhase, Up, View},
 };
 
 /// One service: its policy and all that is remembered of it.
@@ -39,12 +39,12 @@ impl Service {
                         Input::Reloaded(false)
                     }
                     _ if validator == Some(*run) => Input::SpawnFailed(true, VALIDATOR_LOST),
-                    _ if self.rec.unswept == Some(*run) => Input::Swept(0),
+                    _ if self.rec.unswept == Some(*run) => Input::Leftovers(0),
                     _ => return None,
                 });
             }
             Fact::Swept { run, left } if self.rec.unswept == Some(*run) => {
-                return Some(Input::Swept(*left));
+                return Some(Input::Leftovers(*left));
             }
             // A killed validator may be reported like any other run.
             Fact::Exited { run, exit } if self.is_stopping(*run) => (run, Input::Exited(*exit)),
@@ -60,6 +60,11 @@ impl Service {
             } => (run, Input::SpawnFailed(*transient, reason)),
             Fact::Spawned { run } => (run, Input::Spawned),
             Fact::Ready { run } => (run, Input::Ready),
+            Fact::Marked { run } => (run, Input::Marked),
+            Fact::Reloading { run } => (run, Input::ReloadsItself),
+            Fact::Alive { run } => (run, Input::Alive),
+            Fact::WatchdogTimeout { run, ms } => (run, Input::WatchdogTimeout(*ms)),
+            Fact::WatchdogTrigger { run } => (run, Input::WatchdogTrigger),
             Fact::Extend { run, ms } => (run, Input::Extend(*ms)),
             Fact::Probed {
                 run,
@@ -79,76 +84,97 @@ impl Service {
     /// The next moment at which [`Input::Tick`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let at = |probe: &Option<Probing>| probe.and_then(|probe| probe.next_at);
+        let up = |up: &Up| {
+            let watchdog = up.watchdog.and_then(|it| it.by);
+            let probes = at(&up.liveness).into_iter().chain(at(&up.health));
+            up.stable_at.into_iter().chain(probes).chain(watchdog).min()
+        };
         let all = match &self.rec.state {
             State::Starting {
-                ready_by, probe, ..
-            } => [*ready_by, at(probe), None, None],
-            State::Running {
-                stable_at,
-                liveness,
-                health,
+                ready_by,
+                probe,
+                ready_at,
                 ..
-            } => [*stable_at, at(liveness), at(health), None],
-            State::Reloading {
-                until,
-                stable_at,
-                liveness,
-                health,
-                ..
-            } => [*until, *stable_at, at(liveness), at(health)],
+            } => [*ready_by, at(probe), *ready_at],
+            State::Running { up: it } => [up(it), None, None],
+            State::Reloading { up: it, until, .. } => [up(it), *until, None],
             State::Stopping {
                 phase: StopPhase::Asked { kill_at },
                 ..
-            } => [Some(*kill_at), None, None, None],
-            State::Backoff { until, .. } => [Some(*until), None, None, None],
+            } => [Some(*kill_at), None, None],
+            State::Backoff { until, .. } => [Some(*until), None, None],
             State::Stopped
             | State::Waiting { .. }
             | State::Spawning { .. }
             | State::Stopping { .. }
             | State::Failed { .. }
-            | State::Completed => [None; 4],
+            | State::Completed => [None; 3],
         };
         all.into_iter().flatten().min()
     }
 
     /// Takes over a new policy without touching the process.
     pub(crate) fn take_spec(&mut self, spec: Box<Spec>, now: Moment, replaced: bool) {
-        self.spec = spec;
+        let scheduled = core::mem::replace(&mut self.spec, spec).scheduled;
+        self.take_schedule(scheduled);
         if replaced {
             return;
         }
         if self.rec.stop.is_some() {
             self.rec.stop = Some(self.spec.stop);
         }
-        if let State::Running {
-            liveness, health, ..
+        self.take_watchdog(now);
+        if let Some(up) = self.rec.state.up_mut() {
+            probe::take_over(&mut up.liveness, self.spec.liveness.as_ref(), now);
+            probe::take_over(&mut up.health, self.spec.health.as_ref(), now);
         }
-        | State::Reloading {
-            liveness, health, ..
+        let delay = self.ready_delay();
+        let patience = self.spec.ready_timeout_ms.filter(|_| delay.is_none());
+        if let State::Starting {
+            probe,
+            ready_by,
+            ready_at,
+            spawned_at,
+            ..
         } = &mut self.rec.state
         {
-            probe::take_over(liveness, self.spec.liveness.as_ref(), now);
-            probe::take_over(health, self.spec.health.as_ref(), now);
-        }
-        if let State::Starting { probe, .. } = &mut self.rec.state {
             let asked = match &self.spec.ready {
                 Ready::Probe(spec) if self.spec.kind == Kind::Daemon => Some(spec),
-                Ready::Probe(_) | Ready::Exec | Ready::Notify => None,
+                Ready::Probe(_) | Ready::Exec | Ready::Notify | Ready::Mark | Ready::Delay(_) => {
+                    None
+                }
             };
             probe::take_over(probe, asked, now);
+            *ready_at = delay.map(|ms| spawned_at.after(ms));
+            // Never less time than it had.
+            *ready_by = patience.map(|ms| ready_by.unwrap_or_else(|| now.after(ms)));
+        }
+    }
+
+    /// A plan that gives a oneshot a schedule lets it rest; one that takes it away has it run once.
+    fn take_schedule(&mut self, before: bool) {
+        let completed = matches!(self.rec.state, State::Completed);
+        match (before, self.spec.scheduled) {
+            (false, true) => self.rec.rests = completed,
+            (true, false) => {
+                self.rec.rests = false;
+                self.rec.bounce |= completed && self.rec.last_exit.is_none();
+            }
+            (true, true) | (false, false) => {}
         }
     }
 
     /// What a new control process has to say again: the old one may have died before it could.
     pub(crate) fn resume(&mut self, now: Moment) -> Option<Effect> {
         self.rec.wake_probes(now);
-        let State::Stopping { run, phase, .. } = &self.rec.state else {
+        self.resume_watchdog(now);
+        let State::Stopping { run, phase, cause } = &self.rec.state else {
             return None;
         };
         let (service, run) = (self.id, *run);
         match phase {
             StopPhase::Asked { .. } => {
-                let signal = self.stop_policy().signal;
+                let signal = self.stop_signal(*cause);
                 Some(Effect::Signal {
                     service,
                     run,
@@ -164,19 +190,16 @@ impl Service {
     /// Everything that may be shown.
     pub(crate) fn view(&self) -> View {
         let rec = &self.rec;
-        let healthy = match &rec.state {
-            State::Running { health, .. } | State::Reloading { health, .. } => {
-                health.and_then(|probe| probe.verdict)
-            }
-            _ => None,
-        };
         View {
             goal: rec.goal,
             hold: rec.hold.clone(),
             state: rec.state.clone(),
             ready: rec.state.is_up(),
-            healthy,
+            healthy: rec.state.up().and_then(Up::verdict),
             since: rec.since,
+            once: rec.once,
+            unrun: rec.rests && rec.last_exit.is_none(),
+            validating: rec.validator.is_some(),
             restarts: rec.restarts,
             last_exit: rec.last_exit,
             detail: rec.detail.clone(),

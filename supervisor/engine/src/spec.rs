@@ -31,6 +31,10 @@ pub struct Spec {
     pub liveness: Option<ProbeSpec>,
     /// Fails `failures` times in a row: shown as degraded; nothing is restarted.
     pub health: Option<ProbeSpec>,
+    /// Once ready, a run must say that it is alive, again and again.
+    pub watchdog: Option<Watchdog>,
+    /// A oneshot that rests until [`crate::Command::Run`]: it does not start with the daemon.
+    pub scheduled: bool,
     /// What follows an exit.
     pub restart: Restart,
     /// How a run is asked to end.
@@ -53,8 +57,14 @@ pub enum Kind {
 pub enum Ready {
     /// As soon as exec has succeeded.
     Exec,
-    /// When the run says so itself (`Fact::Ready`).
+    /// When the run says so by the notify protocol (`Fact::Ready`); a reload lasts until it says
+    /// so again.
     Notify,
+    /// When the run has left its mark (`Fact::Marked`): a newline on a descriptor, a line in its
+    /// log. That happens once a run; a reload does not wait for it.
+    Mark,
+    /// So many milliseconds after exec.
+    Delay(u64),
     /// When a probe succeeds `successes` times in a row.
     Probe(ProbeSpec),
 }
@@ -70,6 +80,26 @@ pub struct ProbeSpec {
     pub failures: u32,
     /// Successes in a row that count as a success; at least 1.
     pub successes: u32,
+}
+
+/// How long a run may be silent, and what its silence means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// Longest silence, unless the run itself says otherwise.
+    pub timeout_ms: u64,
+    /// What follows.
+    pub action: WatchdogAction,
+    /// Number of the signal that ends a silent run.
+    pub signal: i32,
+}
+
+/// What the silence of a watched run means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchdogAction {
+    /// It is ended, by the watchdog's signal first; its policy decides what follows.
+    Restart,
+    /// It is shown as degraded until it says that it is alive.
+    Degrade,
 }
 
 /// What follows when a run ends by itself.

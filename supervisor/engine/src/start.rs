@@ -10,7 +10,7 @@ use crate::{
     machine::World,
     service::Service,
     spec::{Kind, Policy, Ready},
-    state::{Probing, SpawnStep, State, StopCause},
+    state::{Probing, SpawnStep, State, StopCause, Up},
 };
 
 /// Most automatic starts that are remembered of one service, whatever its limit says.
@@ -22,7 +22,9 @@ impl Service {
         self.rec.bounce = false;
         self.rec.reload_queued = false;
         if !w.up_wanted {
-            self.rec.state = State::Stopped;
+            self.rest_down();
+        } else if self.rec.rests {
+            self.rec.state = self.at_rest();
         } else if w.unmet.is_empty() {
             self.begin(w);
         } else if !matches!(&self.rec.state, State::Waiting { on } if on == w.unmet) {
@@ -32,12 +34,37 @@ impl Service {
         }
     }
 
+    /// What it is while it is wanted and nothing is due.
+    const fn at_rest(&self) -> State {
+        match self.spec.kind {
+            Kind::Oneshot => State::Completed,
+            Kind::Daemon => State::Stopped,
+        }
+    }
+
+    /// Down, as is wanted; unless something of its last run is left, which must not be forgotten.
+    fn rest_down(&mut self) {
+        self.rec.state = match self.rec.unswept {
+            Some(_) => State::Failed {
+                reason: Failure::Leftovers(self.rec.left),
+            },
+            None => State::Stopped,
+        };
+    }
+
     /// A start by hand forgets every count.
     pub(crate) fn start_by_hand(&mut self, w: &mut World<'_>) {
         self.forget_counts();
         self.rec.detail.clear();
-        self.rec.unswept = None;
+        self.rec.rests = false;
         self.seek(w);
+    }
+
+    /// A completed oneshot is to run again; one that is about to be taken down does so after that.
+    pub(crate) fn start_again(&mut self, w: &mut World<'_>) {
+        if !self.rec.bounce {
+            self.start_by_hand(w);
+        }
     }
 
     /// A start by hand while it goes down is done after that, whatever the policy says.
@@ -83,6 +110,7 @@ impl Service {
     fn spawn(&mut self, w: &mut World<'_>) {
         let run = w.allocate();
         self.rec.stop = Some(self.spec.stop);
+        self.rec.watchdog_ms = None;
         self.rec.state = State::Spawning {
             run,
             step: SpawnStep::Exec,
@@ -135,12 +163,16 @@ impl Service {
         let daemon = self.spec.kind == Kind::Daemon;
         let probe = match &self.spec.ready {
             Ready::Probe(spec) if daemon => Some(Probing::begin(spec, now)),
-            Ready::Probe(_) | Ready::Exec | Ready::Notify => None,
+            Ready::Probe(_) | Ready::Exec | Ready::Notify | Ready::Mark | Ready::Delay(_) => None,
         };
-        let ready_by = self.spec.ready_timeout_ms.map(|ms| now.after(ms));
+        // The keeper starts nothing over what is left.
+        self.rec.unswept = None;
+        let delay = self.ready_delay();
+        let patience = self.spec.ready_timeout_ms.filter(|_| delay.is_none());
         self.rec.state = State::Starting {
             run,
-            ready_by,
+            ready_by: patience.map(|ms| now.after(ms)),
+            ready_at: delay.map(|ms| now.after(ms)),
             probe,
             spawned_at: now,
         };
@@ -148,6 +180,14 @@ impl Service {
             self.ask(w, StopCause::Asked);
         } else if daemon && self.spec.ready == Ready::Exec {
             self.become_running(w, run);
+        }
+    }
+
+    /// What time alone has to pass before it counts as ready.
+    pub(crate) fn ready_delay(&self) -> Option<u64> {
+        match self.spec.ready {
+            Ready::Delay(ms) if self.spec.kind == Kind::Daemon => Some(ms),
+            Ready::Delay(_) | Ready::Exec | Ready::Notify | Ready::Mark | Ready::Probe(_) => None,
         }
     }
 
@@ -161,11 +201,11 @@ impl Service {
         }
     }
 
-    /// The run said that it is ready; only one that was asked to say so is believed.
-    pub(crate) fn said_ready(&mut self, w: &mut World<'_>) {
+    /// The run said that it is ready; only one that was asked to say so in this way is believed.
+    pub(crate) fn said_ready(&mut self, w: &mut World<'_>, by: &Ready) {
         if let State::Starting { run, .. } = self.rec.state
             && self.spec.kind == Kind::Daemon
-            && self.spec.ready == Ready::Notify
+            && self.spec.ready == *by
         {
             self.become_running(w, run);
         }
@@ -174,12 +214,14 @@ impl Service {
     fn become_running(&mut self, w: &mut World<'_>, run: RunId) {
         let probe = |spec: &Option<_>| spec.as_ref().map(|spec| Probing::begin(spec, w.now));
         self.rec.detail.clear();
-        self.rec.state = State::Running {
+        let up = Up {
             run,
             stable_at: Some(w.now.after(self.spec.restart.reset_after_ms)),
             liveness: probe(&self.spec.liveness),
             health: probe(&self.spec.health),
+            watchdog: self.watch(w.now),
         };
+        self.rec.state = State::Running { up };
         self.reload_if_queued(w);
     }
 
@@ -189,12 +231,16 @@ impl Service {
             run,
             ready_by,
             probe,
+            ready_at,
             ..
         } = &mut self.rec.state
         else {
             return;
         };
-        if ready_by.is_some_and(|at| at <= w.now) {
+        if ready_at.is_some_and(|at| at <= w.now) {
+            let run = *run;
+            self.become_running(w, run);
+        } else if ready_by.is_some_and(|at| at <= w.now) {
             let said = core::mem::take(&mut self.rec.detail);
             self.rec.detail.push_str("not ready in time");
             if !said.is_empty() {
@@ -244,12 +290,8 @@ impl Service {
 
     /// Counts the death of a run that nobody asked to end.
     pub(crate) fn count_death(&mut self, now: Moment) {
-        let lasted = match &self.rec.state {
-            State::Running { stable_at, .. } | State::Reloading { stable_at, .. } => {
-                stable_at.is_none_or(|at| at <= now)
-            }
-            _ => false,
-        };
+        let up = self.rec.state.up();
+        let lasted = up.is_some_and(|up| up.stable_at.is_none_or(|at| at <= now));
         self.rec.early = if lasted {
             0
         } else {
@@ -264,9 +306,11 @@ impl Service {
             // Its exit is the reason, not what a probe had said of it before.
             self.rec.detail.clear();
         }
-        if self.spec.kind == Kind::Oneshot && success && cause == StopCause::Exited {
+        let once = core::mem::take(&mut self.rec.once);
+        if success && cause == StopCause::Exited && (once || self.spec.kind == Kind::Oneshot) {
             self.rec.early = 0;
-            self.rec.state = State::Completed;
+            self.rec.rests = self.spec.scheduled || self.spec.kind == Kind::Daemon;
+            self.rec.state = self.at_rest();
             return;
         }
         let again = match self.spec.restart.policy {
@@ -276,10 +320,11 @@ impl Service {
         };
         let reason = match (cause, exit) {
             (StopCause::ReadyTimeout, _) => Failure::ReadyTimeout,
+            (StopCause::Watchdog, _) => Failure::Watchdog,
             (_, Some(exit)) => Failure::Exited(exit),
             (_, None) => Failure::Spawn(self.rec.detail.clone()),
         };
-        if again || (exit.is_none() && cause == StopCause::Exited) {
+        if !once && (again || (exit.is_none() && cause == StopCause::Exited)) {
             self.retry(w, pause_ms(&self.spec.restart, self.rec.early));
         } else {
             self.rec.state = State::Failed { reason };
@@ -345,15 +390,21 @@ impl Service {
 
     /// What was left of the last run has gone after all.
     pub(crate) fn leftovers_gone(&mut self, w: &mut World<'_>, left: u32) {
-        if left == 0 && self.has_leftovers() {
-            self.rec.unswept = None;
+        self.rec.left = left;
+        if left > 0 {
+            return;
+        }
+        self.rec.unswept = None;
+        if self.has_leftovers() {
             self.seek(w);
         }
     }
 
     /// A completed oneshot has to run again, or is not wanted any more.
     pub(crate) fn leave_completed(&mut self, w: &mut World<'_>) {
-        if w.pulled && w.may_stop {
+        if w.up_wanted && self.rec.rests {
+            self.rec.bounce = false; // It is read at its next run.
+        } else if w.pulled && w.may_stop {
             self.seek(w);
         }
     }

@@ -52,34 +52,30 @@ pub enum State {
         ready_by: Option<Moment>,
         /// The readiness probe, if it has one.
         probe: Option<Probing>,
+        /// When it counts as ready, if time alone decides.
+        #[serde(default)]
+        ready_at: Option<Moment>,
         /// When exec succeeded.
         spawned_at: Moment,
     },
     /// Up and ready.
     Running {
-        /// Its main run.
-        run: RunId,
-        /// When the count of early deaths is cleared; `None` once it is.
-        stable_at: Option<Moment>,
-        /// The liveness probe, if it has one.
-        liveness: Option<Probing>,
-        /// The health probe, if it has one.
-        health: Option<Probing>,
+        /// The run, and what is watched of it.
+        #[serde(flatten)]
+        up: Up,
     },
     /// Up, taking a new configuration.
     Reloading {
-        /// Its main run.
-        run: RunId,
+        /// The run, and what is watched of it.
+        #[serde(flatten)]
+        up: Up,
         /// The validator's or the reload command's run, while there is one.
         helper: Option<RunId>,
         /// When patience ends.
         until: Option<Moment>,
-        /// Carried over from `Running`.
-        stable_at: Option<Moment>,
-        /// Carried over from `Running`.
-        liveness: Option<Probing>,
-        /// Carried over from `Running`.
-        health: Option<Probing>,
+        /// The run itself has said that it reloads, and will say when it is ready.
+        #[serde(default)]
+        announced: bool,
     },
     /// On its way down.
     Stopping {
@@ -104,6 +100,31 @@ pub enum State {
     },
     /// A oneshot that has done its work.
     Completed,
+}
+
+/// A run that is up, whether it reloads or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Up {
+    /// Its main run.
+    pub run: RunId,
+    /// When the count of early deaths is cleared; `None` once it is.
+    pub stable_at: Option<Moment>,
+    /// The liveness probe, if it has one.
+    pub liveness: Option<Probing>,
+    /// The health probe, if it has one.
+    pub health: Option<Probing>,
+    /// The watchdog, if it has one.
+    #[serde(default)]
+    pub watchdog: Option<Watching>,
+}
+
+/// The watchdog of one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watching {
+    /// When silence is a failure; `None` once it is, and for a run that need not speak.
+    pub by: Option<Moment>,
+    /// The verdict so far; `None` before the run has said anything.
+    pub verdict: Option<bool>,
 }
 
 /// What `Spawning` waits for.
@@ -143,6 +164,8 @@ pub enum StopCause {
     ReadyTimeout,
     /// Its liveness probe failed.
     Liveness,
+    /// Its watchdog heard nothing, or was triggered.
+    Watchdog,
 }
 
 /// One probe of one run. The counts start at zero for each run.
@@ -188,10 +211,16 @@ pub struct View {
     pub state: State,
     /// Up and ready, or completed.
     pub ready: bool,
-    /// The health probe's verdict; `None` without one, or before the first.
+    /// The verdict of the health probe and the watchdog; `None` without either, or before the first.
     pub healthy: Option<bool>,
     /// When it came into this state.
     pub since: Moment,
+    /// It is not restarted when it ends by itself: it was started by [`crate::Command::Once`].
+    pub once: bool,
+    /// A oneshot that has not run since the daemon started, and waits for its time.
+    pub unrun: bool,
+    /// The process that is being made or stopped is its validator's, not its own.
+    pub validating: bool,
     /// Automatic restarts since the last manual start.
     pub restarts: u32,
     /// How the last run ended, and when.
@@ -200,7 +229,46 @@ pub struct View {
     pub detail: String,
 }
 
+impl Up {
+    /// What is said of its health; a single no decides.
+    pub(crate) fn verdict(&self) -> Option<bool> {
+        let health = self.health.and_then(|it| it.verdict);
+        let watchdog = self.watchdog.and_then(|it| it.verdict);
+        health.into_iter().chain(watchdog).min()
+    }
+}
+
 impl State {
+    /// The run that is up.
+    pub(crate) const fn up(&self) -> Option<&Up> {
+        match self {
+            Self::Running { up } | Self::Reloading { up, .. } => Some(up),
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Spawning { .. }
+            | Self::Starting { .. }
+            | Self::Stopping { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) const fn up_mut(&mut self) -> Option<&mut Up> {
+        match self {
+            Self::Running { up } | Self::Reloading { up, .. } => Some(up),
+            Self::Stopped
+            | Self::Waiting { .. }
+            | Self::Spawning { .. }
+            | Self::Starting { .. }
+            | Self::Stopping { .. }
+            | Self::Backoff { .. }
+            | Self::Failed { .. }
+            | Self::Completed => None,
+        }
+    }
+
     /// The name that people and the API see: the lower-case variant.
     pub const fn name(&self) -> &'static str {
         match self {

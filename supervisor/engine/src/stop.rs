@@ -8,12 +8,27 @@ use crate::{
     machine::World,
     service::Service,
     spec::Stop,
-    state::{State, StopCause, StopPhase},
+    state::{State, StopCause, StopPhase, Up},
 };
 
 impl Service {
     pub(crate) fn stop_policy(&self) -> Stop {
         self.rec.stop.unwrap_or(self.spec.stop)
+    }
+
+    /// The signal that asks the present run to end for this reason.
+    pub(crate) fn stop_signal(&self, cause: StopCause) -> i32 {
+        match (cause, &self.spec.watchdog) {
+            (StopCause::Watchdog, Some(watchdog)) => watchdog.signal,
+            (
+                StopCause::Asked
+                | StopCause::Exited
+                | StopCause::ReadyTimeout
+                | StopCause::Liveness
+                | StopCause::Watchdog,
+                _,
+            ) => self.stop_policy().signal,
+        }
     }
 
     /// It is to go down and nothing has to stop before it.
@@ -26,15 +41,17 @@ impl Service {
     /// Sends the stop signal; SIGKILL follows at the deadline.
     pub(crate) fn ask(&mut self, w: &mut World<'_>, cause: StopCause) {
         let (State::Starting { run, .. }
-        | State::Running { run, .. }
-        | State::Reloading { run, .. }) = self.rec.state
+        | State::Running { up: Up { run, .. } }
+        | State::Reloading {
+            up: Up { run, .. }, ..
+        }) = self.rec.state
         else {
             return;
         };
         self.drop_reload(w);
-        let Stop { signal, timeout_ms } = self.stop_policy();
+        let signal = self.stop_signal(cause);
         let phase = StopPhase::Asked {
-            kill_at: w.now.after(timeout_ms),
+            kill_at: w.now.after(self.stop_policy().timeout_ms),
         };
         self.rec.state = State::Stopping { run, phase, cause };
         w.out.push(Effect::Signal {
@@ -52,8 +69,10 @@ impl Service {
             State::Stopping { run, cause, .. } => (run, cause),
             State::Spawning { run, .. }
             | State::Starting { run, .. }
-            | State::Running { run, .. }
-            | State::Reloading { run, .. } => (run, StopCause::Asked),
+            | State::Running { up: Up { run, .. } }
+            | State::Reloading {
+                up: Up { run, .. }, ..
+            } => (run, StopCause::Asked),
             State::Stopped
             | State::Waiting { .. }
             | State::Backoff { .. }
@@ -168,6 +187,7 @@ impl Service {
         };
         if left > 0 {
             self.rec.unswept = Some(run);
+            self.rec.left = left;
             self.rec.bounce = false;
             self.rec.state = State::Failed {
                 reason: Failure::Leftovers(left),

@@ -15,6 +15,8 @@ use proptest::prelude::*;
 enum Step {
     Start(u32),
     Stop(u32),
+    Once(u32),
+    Run(u32),
     Restart(u32),
     Reload(u32),
     Apply(u32, u8),
@@ -28,6 +30,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0..6u32).prop_map(Step::Start),
+        1 => (0..6u32).prop_map(Step::Once),
+        1 => (0..6u32).prop_map(Step::Run),
         2 => (0..6u32).prop_map(Step::Stop),
         2 => (0..6u32).prop_map(Step::Restart),
         1 => (0..6u32).prop_map(Step::Reload),
@@ -42,9 +46,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
     let edges = proptest::array::uniform6(0..8u8);
-    (0..4u8, 0..4u8, any::<bool>(), any::<bool>(), 0..3u8, edges).prop_map(
+    (0..5u8, 0..6u8, any::<bool>(), any::<bool>(), 0..3u8, edges).prop_map(
         |(kind, ready, validated, limited, reload, edges)| {
             let mut spec = if kind == 0 { oneshot() } else { daemon() };
+            spec.scheduled = kind == 0 && limited;
+            spec.watchdog = match kind {
+                2 => watchdog(WatchdogAction::Restart),
+                3 => watchdog(WatchdogAction::Degrade),
+                _ => None,
+            };
             spec.validated = validated;
             spec.restart.limit = limited.then_some(StartLimit {
                 starts: 3,
@@ -53,6 +63,8 @@ fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
             spec.ready = match ready {
                 0 => Ready::Exec,
                 1 => Ready::Notify,
+                4 => Ready::Mark,
+                5 => Ready::Delay(30),
                 _ => Ready::Probe(probe(2)),
             };
             if ready == 3 && kind != 0 {
@@ -99,7 +111,7 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
     let (run, proc) = nth(&all, who)?;
     let exit = Exit::Code(i32::from(what % 3));
     let probes: Vec<_> = rig.probes.iter().filter(|(of, _)| *of == run).collect();
-    Some(match (proc.role, proc.phase, what % 6) {
+    Some(match (proc.role, proc.phase, what % 12) {
         (Role::Validator, ..) => Fact::Validated {
             run,
             ok: !proc.killed && !what.is_multiple_of(4),
@@ -116,6 +128,14 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
         },
         (Role::Main, Phase::Alive, 0) => Fact::Ready { run },
         (Role::Main, Phase::Alive, 1) => Fact::Extend { run, ms: 30 },
+        (Role::Main, Phase::Alive, 3) => Fact::Marked { run },
+        (Role::Main, Phase::Alive, 4) => Fact::Reloading { run },
+        (Role::Main, Phase::Alive, 5 | 6) => Fact::Alive { run },
+        (Role::Main, Phase::Alive, 7) => Fact::WatchdogTimeout {
+            run,
+            ms: u64::from(what / 12) * 10,
+        },
+        (Role::Main, Phase::Alive, 8) => Fact::WatchdogTrigger { run },
         (Role::Main, Phase::Forking, 1) | (Role::Main, Phase::Alive, 2) => {
             Fact::Exited { run, exit }
         }
@@ -176,6 +196,8 @@ fn play(rig: &mut Rig, step: &Step) {
     let count = u32::try_from(rig.specs.len()).expect("it is there");
     match step {
         Step::Start(n) => drop(rig.command(Command::Start(set(&[n % count])))),
+        Step::Once(n) => drop(rig.command(Command::Once(set(&[n % count])))),
+        Step::Run(n) => drop(rig.command(Command::Run(set(&[n % count])))),
         Step::Stop(n) => drop(rig.command(Command::Stop(set(&[n % count]), hold()))),
         Step::Restart(n) => drop(rig.command(Command::Restart(set(&[n % count])))),
         Step::Reload(n) => drop(rig.command(Command::Reload(set(&[n % count])))),
@@ -252,7 +274,7 @@ proptest! {
         for n in 0..u32::try_from(specs.len()).unwrap() {
             let view = rig.engine.view(id(n)).unwrap();
             let settled = rig.settled(n);
-            let fine = if view.hold.is_some() {
+            let fine = if view.hold.is_some() || (settled == Settled::Held && !view.once) {
                 settled == Settled::Held
             } else {
                 matches!(

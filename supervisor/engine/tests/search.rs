@@ -32,7 +32,12 @@ fn quick(spec: Spec) -> Spec {
         timeout_ms: 20,
     };
     let ready_timeout_ms = spec.ready_timeout_ms.map(|_| 20);
+    let watchdog = spec.watchdog.map(|it| Watchdog {
+        timeout_ms: 20,
+        ..it
+    });
     Spec {
+        watchdog,
         restart,
         stop,
         ready_timeout_ms,
@@ -55,7 +60,8 @@ fn subjects() -> Vec<(&'static str, Spec)> {
         policy: Policy::Never,
         ..daemon().restart
     };
-    vec![
+    let mut all = special();
+    all.extend([
         (
             "plain",
             quick(Spec {
@@ -107,6 +113,38 @@ fn subjects() -> Vec<(&'static str, Spec)> {
                 ..daemon()
             }),
         ),
+    ]);
+    all
+}
+
+/// Those that are watched, that wait for their time, and whose readiness is told in other ways.
+fn special() -> Vec<(&'static str, Spec)> {
+    vec![
+        (
+            "watched",
+            quick(Spec {
+                ready: Ready::Mark,
+                watchdog: watchdog(WatchdogAction::Restart),
+                ..daemon()
+            }),
+        ),
+        (
+            "degrading",
+            quick(Spec {
+                ready: Ready::Delay(5),
+                watchdog: watchdog(WatchdogAction::Degrade),
+                reload: Some(Reload::Command),
+                ..daemon()
+            }),
+        ),
+        (
+            "scheduled",
+            quick(Spec {
+                scheduled: true,
+                requires: set(&[DEP]),
+                ..oneshot()
+            }),
+        ),
     ]
 }
 
@@ -142,6 +180,12 @@ fn moves(rig: &Rig) -> Vec<Move> {
     ];
     let depends =
         !rig.specs[&id(SUT)].requires.is_empty() || !rig.specs[&id(SUT)].binds_to.is_empty();
+    // Where it makes a difference; elsewhere it would only double the states.
+    if rig.specs[&id(SUT)].scheduled {
+        all.push(Move::Command("run", Command::Run(set(&[SUT]))));
+    } else if !depends && rig.specs[&id(SUT)].kind == Kind::Daemon {
+        all.push(Move::Command("once", Command::Once(set(&[SUT]))));
+    }
     if depends {
         all.extend([
             Move::Command("dependency: stop", Command::Stop(set(&[DEP]), hold())),
@@ -215,6 +259,11 @@ fn facts_of(run: RunId, proc: &Proc, all: &mut Vec<Move>) {
         (Role::Main, Phase::Alive) => vec![
             ("spawned", Fact::Spawned { run }),
             ("ready", Fact::Ready { run }),
+            ("marked", Fact::Marked { run }),
+            ("reloads by itself", Fact::Reloading { run }),
+            ("alive", Fact::Alive { run }),
+            ("needs no watchdog", Fact::WatchdogTimeout { run, ms: 0 }),
+            ("watchdog triggered", Fact::WatchdogTrigger { run }),
             ("extend", Fact::Extend { run, ms: 20 }),
             ("reload signal failed", Fact::Reloaded { run, ok: false }),
             ("exited: success", exit(0)),
@@ -410,6 +459,11 @@ fn check_stale(rig: &Rig) {
                 reason: detail(),
             },
             Fact::Ready { run },
+            Fact::Marked { run },
+            Fact::Reloading { run },
+            Fact::Alive { run },
+            Fact::WatchdogTimeout { run, ms: 1 },
+            Fact::WatchdogTrigger { run },
             Fact::Extend { run, ms: 1 },
             Fact::Probed {
                 run,

@@ -167,7 +167,8 @@ impl Control {
         peer: &Peer,
     ) -> Result<(Kind, Command), ErrorReply> {
         Ok(match action {
-            Action::Start | Action::Once => (Kind::Start, Command::Start(ids)),
+            Action::Start => (Kind::Start, Command::Start(ids)),
+            Action::Once => (Kind::Start, Command::Once(ids)),
             Action::Stop => {
                 let hold = Hold {
                     by: peer.name.clone(),
@@ -225,6 +226,17 @@ impl Control {
                 ),
                 Some(format!("start both: ctl start {}", name(service))),
             ),
+            Refusal::Held { service, hold } => (
+                format!(
+                    "{} was stopped by {} at {}",
+                    name(service),
+                    hold.by,
+                    words::time(hold.at_unix_ms)
+                ),
+                Some(format!("start it: ctl start {}", name(service))),
+            ),
+            Refusal::AlreadyRunning(id) => (format!("{} is on its way already", name(id)), None),
+            Refusal::NotOneshot(id) => (format!("{} is no oneshot", name(id)), None),
             Refusal::NotRunning(id) => (
                 format!("{} is not running", name(id)),
                 Some(format!("start it: ctl start {}", name(id))),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, ServiceId, Spec, StartLimit, Stop,
+    Watchdog, WatchdogAction,
 };
 
 /// Policy of a service in the engine's words. `ids` knows every enabled service.
@@ -22,15 +23,17 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
         after: edges(&service.after),
         validated: !service.validate.is_empty(),
         ready: match &service.ready.kind {
-            plan::ReadyKind::Exec | plan::ReadyKind::Delay(_) => Ready::Exec,
-            plan::ReadyKind::Notify | plan::ReadyKind::Fd(_) | plan::ReadyKind::Log(_) => {
-                Ready::Notify
-            }
+            plan::ReadyKind::Exec => Ready::Exec,
+            plan::ReadyKind::Delay(ms) => Ready::Delay(*ms),
+            plan::ReadyKind::Notify => Ready::Notify,
+            plan::ReadyKind::Fd(_) | plan::ReadyKind::Log(_) => Ready::Mark,
             plan::ReadyKind::Probe(it) => Ready::Probe(probe(it)),
         },
         ready_timeout_ms: service.ready.timeout_ms,
         liveness: service.liveness.as_ref().map(probe),
         health: service.health.as_ref().map(probe),
+        watchdog: service.watchdog.map(watchdog),
+        scheduled: service.oneshot && service.schedule.is_some(),
         restart: restart(&service.restart),
         stop: Stop {
             signal: service.stop.signal,
@@ -49,6 +52,17 @@ fn probe(it: &plan::Probe) -> ProbeSpec {
         interval_ms: it.interval_ms.max(1),
         failures: it.failures.max(1),
         successes: it.successes.max(1),
+    }
+}
+
+const fn watchdog(it: plan::Watchdog) -> Watchdog {
+    Watchdog {
+        timeout_ms: it.timeout_ms,
+        action: match it.action {
+            plan::WatchdogAction::Restart => WatchdogAction::Restart,
+            plan::WatchdogAction::Degrade => WatchdogAction::Degrade,
+        },
+        signal: it.signal,
     }
 }
 

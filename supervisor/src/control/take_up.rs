@@ -194,7 +194,7 @@ impl Control {
                     self.fact(Fact::Validated { run, ok: false });
                 }
                 State::Reloading {
-                    run,
+                    up: engine::Up { run, .. },
                     helper: Some(helper),
                     ..
                 } if !known(helper) => {

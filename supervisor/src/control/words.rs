@@ -27,6 +27,9 @@ pub(super) fn failure(reason: &Failure) -> String {
         Failure::ReadyTimeout => {
             "was not ready in time, and its policy is not to restart".to_owned()
         }
+        Failure::Watchdog => {
+            "was ended by its watchdog, and its policy is not to restart".to_owned()
+        }
         Failure::StartLimit => "restarted too often; start it to try again".to_owned(),
         Failure::Leftovers(count) => {
             format!("{count} of its processes would not go; a new run could meet them")
@@ -94,11 +97,17 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
         State::Starting { ready_by, .. } => {
             not_ready(&view.detail, ready_by.map(|by| by.since(now)))
         }
+        // Validators are not asked to end.
+        State::Stopping { .. } if view.validating => "its validator is being ended".to_owned(),
         State::Stopping {
             phase: engine::StopPhase::Killed,
             ..
         } => "did not stop in time; SIGKILL sent".to_owned(),
+        State::Running { .. } | State::Reloading { .. } if view.detail.is_empty() && view.once => {
+            "started once: it is not restarted when it ends".to_owned()
+        }
         State::Running { .. } | State::Reloading { .. } => view.detail.clone(),
+        State::Completed if view.unrun => "has not run yet; waits for its time".to_owned(),
         // What an earlier start said is not what this one is about.
         State::Waiting { .. }
         | State::Spawning { .. }

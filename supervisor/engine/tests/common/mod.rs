@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{
     Accepted, Command, Effect, Engine, Event, Exit, ExitSet, Fact, Goal, Hold, Kind, Moment,
     Policy, ProbeKind, ProbeSpec, Ready, Refusal, Restart, RunId, ServiceId, Settled, Shift, Spec,
-    State, Stop, StopCause,
+    State, Stop, StopCause, Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -40,6 +40,8 @@ pub(crate) fn daemon() -> Spec {
         ready_timeout_ms: Some(100),
         liveness: None,
         health: None,
+        watchdog: None,
+        scheduled: false,
         restart: Restart {
             policy: Policy::Always,
             success: ExitSet::default(),
@@ -76,6 +78,17 @@ pub(crate) fn oneshot() -> Spec {
         restart,
         ..daemon()
     }
+}
+
+pub(crate) const ABRT: i32 = 6;
+
+/// A watchdog with the timeout of a stop.
+pub(crate) const fn watchdog(action: WatchdogAction) -> Option<Watchdog> {
+    Some(Watchdog {
+        timeout_ms: STOP_MS,
+        action,
+        signal: ABRT,
+    })
 }
 
 pub(crate) fn probe(failures: u32) -> ProbeSpec {
@@ -344,8 +357,11 @@ impl Rig {
         );
         let spec = &self.specs[&service];
         for on in spec.requires.iter().chain(&spec.binds_to) {
-            if !reload && let Some(on) = self.engine.view(*on) {
-                assert!(on.ready, "{service:?} starts before what it requires");
+            if !reload && let Some(view) = self.engine.view(*on) {
+                assert!(
+                    view.ready,
+                    "{service:?} starts before {on:?}, which it requires: {view:?}"
+                );
             }
         }
     }
@@ -419,7 +435,13 @@ impl Rig {
             Fact::Probed { run, probe, .. } => {
                 self.probes.remove(&(*run, *probe));
             }
-            Fact::Ready { .. } | Fact::Extend { .. } => {}
+            Fact::Ready { .. }
+            | Fact::Marked { .. }
+            | Fact::Reloading { .. }
+            | Fact::Alive { .. }
+            | Fact::WatchdogTimeout { .. }
+            | Fact::WatchdogTrigger { .. }
+            | Fact::Extend { .. } => {}
         }
         self.send(Event::Fact(fact))
             .expect("a fact is never refused");
@@ -483,13 +505,10 @@ impl Rig {
             let run = *run;
             let spec = self.specs.get(&proc.service);
             let oneshot = spec.is_some_and(|spec| spec.kind == Kind::Oneshot);
-            let notify = spec.is_some_and(|spec| spec.ready == Ready::Notify);
+            let ready = spec.map(|spec| &spec.ready);
             let state = self.engine.view(proc.service).map(|view| view.state);
-            let unready = match &state {
-                Some(State::Starting { .. }) => true,
-                Some(State::Reloading { helper, .. }) => helper.is_none(),
-                _ => false,
-            };
+            let starting = matches!(state, Some(State::Starting { .. }));
+            let reloading = matches!(state, Some(State::Reloading { helper: None, .. }));
             let fact = match (proc.role, proc.phase) {
                 (Role::Validator, _) => Some(Fact::Validated {
                     run,
@@ -520,8 +539,10 @@ impl Rig {
                             run,
                             exit: Exit::Code(0),
                         })
-                    } else if notify && unready {
+                    } else if reloading || (starting && ready == Some(&Ready::Notify)) {
                         Some(Fact::Ready { run })
+                    } else if starting && ready == Some(&Ready::Mark) {
+                        Some(Fact::Marked { run })
                     } else {
                         None
                     }
@@ -557,13 +578,11 @@ impl Rig {
 pub(crate) fn calm_probes(state: &mut State) {
     let probes = match state {
         State::Starting { probe, .. } => vec![probe],
-        State::Running {
-            liveness, health, ..
-        }
-        | State::Reloading {
-            liveness, health, ..
-        } => {
-            vec![liveness, health]
+        State::Running { up } | State::Reloading { up, .. } => {
+            if let Some(watchdog) = &mut up.watchdog {
+                watchdog.by = None;
+            }
+            vec![&mut up.liveness, &mut up.health]
         }
         _ => vec![],
     };

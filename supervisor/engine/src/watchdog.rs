@@ -1,0 +1,139 @@
+//! The watchdog: a run that is up must say that it is alive, again and again. Unlike a probe it is
+//! the run that speaks and the engine that waits; so every word of it only moves a deadline.
+
+use alloc::borrow::ToOwned;
+
+use crate::{
+    ids::Moment,
+    machine::World,
+    service::Service,
+    spec::WatchdogAction,
+    state::{StopCause, Watching},
+};
+
+/// A deadline that is noticed this much later was missed because we ourselves did not run
+/// (stopped, swapped out, a paused machine): what was said meanwhile has not been heard yet.
+const LATE_MS: u64 = 1_000;
+
+const SILENT: &str = "its watchdog heard nothing of it in time";
+const TRIGGERED: &str = "it triggered its watchdog itself";
+
+impl Service {
+    /// Longest silence of the present run; `None`: it need not speak.
+    fn watchdog_timeout(&self) -> Option<u64> {
+        let spec = self.spec.watchdog.as_ref()?;
+        let timeout = self.rec.watchdog_ms.unwrap_or(spec.timeout_ms);
+        (timeout > 0).then_some(timeout)
+    }
+
+    /// The watchdog of a run that has just become ready.
+    pub(crate) fn watch(&self, now: Moment) -> Option<Watching> {
+        self.spec.watchdog?;
+        Some(Watching {
+            by: self.watchdog_timeout().map(|ms| now.after(ms)),
+            verdict: None,
+        })
+    }
+
+    /// It is alive; a silence that was shown is over.
+    pub(crate) fn alive(&mut self, w: &World<'_>) {
+        let by = self.watchdog_timeout().map(|ms| w.now.after(ms));
+        let Some(up) = self.rec.state.up_mut() else {
+            return;
+        };
+        let Some(watchdog) = &mut up.watchdog else {
+            return;
+        };
+        let recovered = watchdog.verdict == Some(false);
+        *watchdog = Watching {
+            by,
+            verdict: Some(true),
+        };
+        if recovered && up.verdict() != Some(false) {
+            self.rec.detail.clear();
+        }
+    }
+
+    /// The deadline has passed, or not yet.
+    pub(crate) fn tick_watchdog(&mut self, w: &mut World<'_>) {
+        let fresh = self.watchdog_timeout().map(|ms| w.now.after(ms));
+        let up = self.rec.state.up_mut();
+        let Some(watchdog) = up.and_then(|up| up.watchdog.as_mut()) else {
+            return;
+        };
+        let Some(by) = watchdog.by.filter(|by| *by <= w.now) else {
+            return;
+        };
+        if w.now.since(by) > LATE_MS {
+            watchdog.by = fresh;
+        } else {
+            self.watchdog_failed(w, SILENT);
+        }
+    }
+
+    /// The run says that it has failed.
+    pub(crate) fn watchdog_triggered(&mut self, w: &mut World<'_>) {
+        self.watchdog_failed(w, TRIGGERED);
+    }
+
+    fn watchdog_failed(&mut self, w: &mut World<'_>, why: &str) {
+        let Some(spec) = &self.spec.watchdog else {
+            return;
+        };
+        let action = spec.action;
+        let up = self.rec.state.up_mut();
+        let Some(watchdog) = up.and_then(|up| up.watchdog.as_mut()) else {
+            return;
+        };
+        why.clone_into(&mut self.rec.detail);
+        match action {
+            WatchdogAction::Restart => {
+                self.count_death(w.now);
+                self.ask(w, StopCause::Watchdog);
+            }
+            WatchdogAction::Degrade => {
+                *watchdog = Watching {
+                    by: None,
+                    verdict: Some(false),
+                }
+            }
+        }
+    }
+
+    /// The run says how long it may be silent. It may do so before it is ready.
+    pub(crate) fn watchdog_told(&mut self, now: Moment, ms: u64) {
+        if self.spec.watchdog.is_none() {
+            return;
+        }
+        self.rec.watchdog_ms = Some(ms);
+        self.restart_watchdog(now);
+    }
+
+    /// A plan has changed the watchdog of a run that goes on.
+    pub(crate) fn take_watchdog(&mut self, now: Moment) {
+        let fresh = self.watch(now);
+        let Some(up) = self.rec.state.up_mut() else {
+            return;
+        };
+        if up.watchdog.is_none() || fresh.is_none() {
+            up.watchdog = fresh;
+        } else {
+            self.restart_watchdog(now);
+        }
+    }
+
+    /// A new control process has heard nothing yet.
+    pub(crate) fn resume_watchdog(&mut self, now: Moment) {
+        let up = self.rec.state.up();
+        if up.is_some_and(|up| up.watchdog.is_some_and(|it| it.by.is_some())) {
+            self.restart_watchdog(now);
+        }
+    }
+
+    fn restart_watchdog(&mut self, now: Moment) {
+        let by = self.watchdog_timeout().map(|ms| now.after(ms));
+        if let Some(watchdog) = self.rec.state.up_mut().and_then(|up| up.watchdog.as_mut()) {
+            watchdog.by = by;
+        }
+    }
+}
