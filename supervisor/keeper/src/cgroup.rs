@@ -5,10 +5,11 @@
 //! started: to move them costs 10 ms at the start and at the end. Every failure means: go without.
 
 use std::{
+    ffi::CString,
     fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::OpenOptionsExt,
+        unix::{ffi::OsStringExt, fs::OpenOptionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -126,9 +127,10 @@ impl Group {
         })
     }
 
-    /// Moves a process here.
-    pub(crate) fn take(&self, pid: i32) -> io::Result<()> {
-        fs::write(self.dir.join("cgroup.procs"), pid.to_string())
+    /// The file by which a process enters.
+    pub(crate) fn procs(&self) -> Option<CString> {
+        let file = self.dir.join("cgroup.procs");
+        CString::new(file.into_os_string().into_vec()).ok()
     }
 
     /// Takes the directory away; false if something is still in it.

@@ -11,7 +11,6 @@ use std::{
 };
 
 use nix::{
-    errno::Errno,
     libc,
     sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
 };
@@ -25,8 +24,10 @@ use crate::{
     say::say,
     spawn,
     sys::{
+        caps::Wish,
         child::{Plan, Program},
-        clone, pidfd,
+        clone::Failure,
+        pidfd,
     },
     timers::Timer,
 };
@@ -52,8 +53,6 @@ pub(crate) struct Control {
     pub(crate) stderr: OwnedFd,
     pub(crate) pid: Option<i32>,
     pub(crate) link: Option<Link>,
-    /// Its end for the outcome of exec.
-    status: Option<OwnedFd>,
     pub(crate) took_over: bool,
     pub(crate) deaths: u32,
     /// When there last was none that had taken over.
@@ -74,7 +73,6 @@ impl Control {
             stderr,
             pid: None,
             link: None,
-            status: None,
             took_over: false,
             deaths: 0,
             lost_at: now_ms(),
@@ -103,8 +101,8 @@ impl Keeper {
         if self.control.pid.is_some() || self.ending.is_some() {
             return;
         }
-        if let Err(error) = self.try_start_control() {
-            say!("could not start the control process: {error}");
+        if let Err((stage, error)) = self.try_start_control() {
+            say!("could not start the control process: {stage}: {error}");
             self.retry_control();
         }
     }
@@ -115,16 +113,14 @@ impl Keeper {
         self.timers.add(now_ms() + pause, Timer::Control);
     }
 
-    fn try_start_control(&mut self) -> Result<(), Errno> {
-        let pair = || {
-            socketpair(
-                AddressFamily::Unix,
-                SockType::Stream,
-                None,
-                SockFlag::SOCK_CLOEXEC,
-            )
-        };
-        let ((ours, theirs), (gate, status)) = (pair()?, pair()?);
+    fn try_start_control(&mut self) -> Result<(), Failure> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::Stream,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .map_err(|errno| ("socketpair", errno))?;
         let variables = std::env::vars_os();
         let variables = variables
             .filter(|(name, _)| !init::OWN_VARIABLES.iter().any(|own| name == own))
@@ -138,6 +134,7 @@ impl Keeper {
         let strings = |all: &mut dyn Iterator<Item = OsString>| {
             all.map(|one| spawn::c_string(one.into_vec()))
                 .collect::<Result<Vec<_>, _>>()
+                .map_err(|errno| ("arguments", errno))
         };
         let badness = self.original.oom_score_adj.as_ref();
         let control = &self.control;
@@ -150,9 +147,11 @@ impl Keeper {
             rlimits: Vec::new(),
             umask: None,
             nice: None,
+            io_priority: None,
+            cpu_affinity: None,
             oom_score_adj: badness.map(|_| OOM_SCORE_ADJ.to_owned()),
             ids: None,
-            capabilities: None,
+            capabilities: Wish::default(),
             no_new_privs: false,
             blocked: [libc::SIGTERM, libc::SIGINT, libc::SIGHUP]
                 .into_iter()
@@ -165,15 +164,16 @@ impl Keeper {
                 fds[0],
                 self.lock.as_raw_fd(),
             ],
-            status: status.as_raw_fd(),
+            stdin: None,
+            ready: None,
+            record: None,
+            cgroup_procs: None,
         };
-        let born = clone::spawn(&plan, None)?;
-        drop((theirs, status));
-        let _ = nix::unistd::write(&gate, b"!");
+        let born = self.cradle.spawn(&plan, None, self.null.as_raw_fd())?;
+        drop(theirs);
         self.watch(&ours, Source::Link);
         self.control.pid = Some(born.pid);
         self.control.link = Some(Link::new(ours));
-        self.control.status = Some(gate);
         self.control.unanswered = 0;
         self.control.writing = false;
         self.greet();
@@ -304,15 +304,6 @@ impl Keeper {
         }
         while let Some(request) = self.inbox.pop_front() {
             self.request(request);
-        }
-        let reported = self
-            .control
-            .status
-            .take()
-            .and_then(|status| spawn::report(&status));
-        if let Some((stage, errno)) = reported {
-            let error = Errno::from_raw(errno);
-            say!("the control process could not be started: {stage}: {error}");
         }
         if self.ending.is_some() {
             return;

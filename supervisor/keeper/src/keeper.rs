@@ -29,7 +29,7 @@ use crate::{
     record::Records,
     run::{Run, Service},
     say::say,
-    sys::memory,
+    sys::{clone::Cradle, memory},
     timers::{Timer, Timers},
 };
 
@@ -51,7 +51,8 @@ pub(crate) enum Source {
     Link,
     /// Number of a service.
     Notify(u64),
-    Status(RunId),
+    /// The pipe on which a run says that it is ready.
+    Ready(RunId),
     Output(RunId),
     /// A main process that is not our child.
     Main(RunId),
@@ -66,7 +67,7 @@ impl Source {
             Self::Signals => (0, 0),
             Self::Link => (1, 0),
             Self::Notify(number) => (2, number),
-            Self::Status(run) => (3, run),
+            Self::Ready(run) => (3, run),
             Self::Output(run) => (4, run),
             Self::Main(run) => (5, run),
         };
@@ -79,7 +80,7 @@ impl Source {
             0 => Self::Signals,
             1 => Self::Link,
             2 => Self::Notify(value),
-            3 => Self::Status(value),
+            3 => Self::Ready(value),
             4 => Self::Output(value),
             5 => Self::Main(value),
             _ => return None,
@@ -106,6 +107,7 @@ pub(crate) struct Keeper {
     pub(crate) signals: SignalFd,
     pub(crate) original: Original,
     pub(crate) null: File,
+    pub(crate) cradle: Cradle,
     pub(crate) lock: File,
     pub(crate) listener: OwnedFd,
     pub(crate) cgroups: Option<Cgroups>,
@@ -200,7 +202,7 @@ impl Keeper {
         for source in sources {
             match *source {
                 Source::Notify(number) => self.read_notify(number),
-                Source::Status(run) => self.read_status(run),
+                Source::Ready(run) => self.read_ready(run),
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
                 Source::Signals | Source::Link => {}
@@ -305,7 +307,7 @@ mod tests {
             Source::Signals,
             Source::Link,
             Source::Notify(3),
-            Source::Status(3),
+            Source::Ready(3),
             Source::Output(3),
             Source::Main(u64::from(u32::MAX) + 7),
         ];

@@ -18,6 +18,9 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// Output of a probe or validator that is kept: its last bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
+/// Key of the `Notified` that a newline on the descriptor for readiness causes; its value is empty.
+pub const READY_FD: &str = "READY_FD";
+
 /// Number of a run; never used twice while the keeper lives.
 pub type RunId = u64;
 
@@ -163,11 +166,12 @@ pub struct Spawn {
     /// Numbers of the CPUs that it may run on; none: untouched.
     #[serde(default)]
     pub cpu_affinity: Option<Vec<u32>>,
-    /// Opened for reading as standard input, after the change of user; none: `/dev/null`.
+    /// Opened for reading as standard input, after the change of user, without waiting for anything;
+    /// a FIFO for writing too, where that is allowed, so that it never ends; none: `/dev/null`.
     #[serde(default)]
     pub stdin: Option<PathBuf>,
-    /// Give it the write end of a pipe at this number; a newline there comes back as
-    /// `Notified` with the key `READY_FD`.
+    /// Give it the write end of a pipe at this number (3 to 1023); a newline there comes back as
+    /// `Notified` with the key [`READY_FD`].
     #[serde(default)]
     pub ready_fd: Option<i32>,
     /// Give it a `NOTIFY_SOCKET`.

@@ -102,11 +102,13 @@ impl Keeper {
             let main = main.filter(|run| run.lives());
             let Some(run) = main
                 // In this order: it may end in between.
-                .filter(|run| self.speaks_for(run, pid) || vouched())
+                .filter(|run| {
+                    pid == run.main || !run.main_only && (self.speaks_for(run, pid) || vouched())
+                })
                 .map(|run| run.id)
             else {
                 let name = &service.open.service;
-                say!("{name}: drops a notification of pid {pid}, which is no process of its run");
+                say!("{name}: drops a notification of pid {pid}, which may not speak for its run");
                 continue;
             };
             self.take_notification(run, &buffer[..count]);
@@ -114,8 +116,6 @@ impl Keeper {
     }
 
     fn take_notification(&mut self, id: RunId, datagram: &[u8]) {
-        // Who speaks has been executed, though its status socket may not have been looked at yet.
-        self.read_status(id);
         for (key, value) in lines(datagram) {
             if key == "MAINPID" && !self.adopt_main(id, value) {
                 continue;

@@ -7,13 +7,11 @@ use std::{
     path::Path,
 };
 
-use nix::{errno::Errno, libc};
-
 use crate::message::Exit;
 
 /// Holds all of `/proc/PID/stat` that is of interest, so that one read, which the kernel does not
 /// cut short, is enough.
-const STAT_BYTES: usize = 1024;
+pub(crate) const STAT_BYTES: usize = 1024;
 
 /// What the keeper wants of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +36,8 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&bytes[..read])
 }
 
-fn parse_stat(bytes: &[u8]) -> Option<Stat> {
+/// What a read of `/proc/PID/stat` brought. Allocates nothing.
+pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
     // The name in parentheses may hold anything, also parentheses.
     let end = bytes.iter().rposition(|byte| *byte == b')')?;
     let text = std::str::from_utf8(bytes.get(end + 1..)?).ok()?;
@@ -64,15 +63,6 @@ pub(crate) fn exit_of_zombie(pid: i32) -> Option<Exit> {
         0 => Exit::Code(status >> 8 & 0xff),
         signal => Exit::Signal(signal),
     })
-}
-
-/// Why [`stat`] has nothing to say: there is no such process, or too many files are open.
-pub(crate) fn why_no_stat(pid: i32) -> Errno {
-    let error = fs::read(format!("/proc/{pid}/stat")).err();
-    let number = error.and_then(|error| error.raw_os_error());
-    number
-        .filter(|number| *number != libc::ENOENT)
-        .map_or(Errno::ESRCH, Errno::from_raw)
 }
 
 /// The process has this pipe as its standard output or error.

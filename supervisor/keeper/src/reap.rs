@@ -65,10 +65,6 @@ impl Keeper {
             return false;
         }
         if let Some(run) = self.by_pid.get(&pid).copied() {
-            // Exec may have failed, or its success may not have been noticed yet.
-            self.read_status(run);
-        }
-        if let Some(run) = self.by_pid.get(&pid).copied() {
             self.main_ended(run, pid, exit);
             return false;
         }
@@ -90,8 +86,15 @@ impl Keeper {
         } else {
             let _ = self.epoll.delete(&run.pidfd);
         }
-        run.exit = Some(exit);
+        // Its last word may be that it is ready.
+        self.read_ready(id);
         self.read_tail(id);
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.exit = Some(exit);
+            if let Some(ready) = run.ready.take() {
+                self.unwatch(ready);
+            }
+        }
         let _ = wait::reap(pid);
         let Some(run) = self.runs.get_mut(&id) else {
             return;

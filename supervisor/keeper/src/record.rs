@@ -1,16 +1,21 @@
 //! One small file per run, so that the next keeper finds what this one leaves behind.
 //!
-//! Written while the process waits at its gate, renamed into place, not fsynced: it only has to
-//! outlive processes, not the machine (the boot id says so).
+//! Written by the process itself before it executes its program, renamed into place, not fsynced: it
+//! only has to outlive processes, not the machine (the boot id says so).
 
 use std::{
+    ffi::CString,
     fs, io,
+    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{Role, RunId};
+use crate::{
+    message::{Role, RunId},
+    sys::note::Note,
+};
 
 /// Directory of the records, in the run directory.
 const DIRECTORY: &str = "runs";
@@ -24,9 +29,11 @@ pub(crate) struct Record {
     pub(crate) service: String,
     /// What for.
     pub(crate) role: Role,
-    /// Its main process; leader of its session and group.
+    /// Its main process; leader of its session and group. Written by that itself.
+    #[serde(skip_serializing)]
     pub(crate) pid: i32,
-    /// When that started, in ticks since boot.
+    /// When that started, in ticks since boot. Written by that itself.
+    #[serde(skip_serializing)]
     pub(crate) start: u64,
     /// Of which boot all this is true.
     pub(crate) boot_id: String,
@@ -54,16 +61,17 @@ impl Records {
         Ok(Self { dir })
     }
 
-    /// Writes a record; whole or not at all.
-    pub(crate) fn write(&self, record: &Record) -> io::Result<()> {
-        let text = serde_json::to_vec(record)?;
-        let temporary = self.dir.join(format!("{}.new", record.run));
-        let written = fs::write(&temporary, text)
-            .and_then(|()| fs::rename(&temporary, self.dir.join(record.run.to_string())));
-        if written.is_err() {
-            let _ = fs::remove_file(temporary);
-        }
-        written
+    /// The record of a run as a file that its process completes with `pid` and `start`.
+    pub(crate) fn note(&self, record: &Record) -> io::Result<Note> {
+        let mut rest = serde_json::to_vec(record)?;
+        // Its opening brace comes with what is put before.
+        rest.remove(0);
+        let path = |name: String| CString::new(self.dir.join(name).into_os_string().into_vec());
+        Ok(Note {
+            temporary: path(format!("{}.new", record.run))?,
+            path: path(record.run.to_string())?,
+            rest,
+        })
     }
 
     /// Takes a record away.
@@ -114,7 +122,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::open(dir.path()).unwrap();
         for run in [1, 10, 2] {
-            records.write(&record(run)).unwrap();
+            let note = records.note(&record(run)).unwrap();
+            let rest = String::from_utf8(note.rest).unwrap();
+            let text = format!("{{\"pid\":7,\"start\":8,{rest}");
+            fs::write(note.path.to_str().unwrap(), text).unwrap();
         }
         fs::write(dir.path().join("runs/3"), "{half").unwrap();
         records.remove(2);

@@ -24,8 +24,10 @@ pub(crate) struct Run {
     /// Of the main process. Polled only if that is not the leader.
     pub(crate) pidfd: OwnedFd,
     pub(crate) spawned_ms: u64,
-    /// Until exec has succeeded or failed.
-    pub(crate) status: Option<OwnedFd>,
+    /// Where it says that it is ready; until nobody can any more.
+    pub(crate) ready: Option<OwnedFd>,
+    /// Only its main process is heard on the notify socket.
+    pub(crate) main_only: bool,
     pub(crate) exit: Option<Exit>,
     pub(crate) swept: bool,
     /// A sweep that goes on.

@@ -1,24 +1,22 @@
-//! Starting a run: everything is prepared, the child is born, its record written, its gate opened.
-//! The outcome of exec comes later, over the status socket; nobody waits for it.
+//! Starting a run: everything is prepared, and its process is born, writes its record and executes its
+//! program before the next request is looked at.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     ffi::CString,
     io,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::ffi::OsStringExt,
     },
+    path::PathBuf,
 };
 
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
     libc,
-    sys::{
-        socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair},
-        stat::fstat,
-    },
+    sys::stat::fstat,
     unistd::{Gid, Uid, fchown, pipe2},
 };
 
@@ -27,26 +25,31 @@ use crate::{
     clock::now_ms,
     keeper::{Keeper, Original, Source},
     limits::rlimits,
-    message::{Fact, Role, RunId, Spawn},
+    message::{Fact, READY_FD, Role, RunId, Spawn},
     notify::Socket,
-    proc,
     record::Record,
     run::{Output, Run},
     sys::{
         caps,
-        child::{self, Ids, Plan, Program, REPORT_BYTES},
-        clone::{self, Born},
-        pidfd,
+        child::{CpuSet, Ids, Plan, Program},
+        clone::Born,
     },
     timers::Timer,
 };
 
-/// What could not be done, and its errno.
-pub(crate) type Failure = (&'static str, Errno);
+pub(crate) use crate::sys::clone::Failure;
+
+/// Below are standard input, output and error.
+const READY_FD_MIN: RawFd = 3;
+/// As high as the descriptors of a process may go by default.
+const READY_FD_MAX: RawFd = 1023;
+/// Read at once from a pipe for readiness: one byte is all that is needed.
+const READY_READ_BYTES: usize = 64;
 
 /// Standard output and error of a child.
 struct Streams {
-    write: OwnedFd,
+    /// Of a helper; a main run writes to its service's pipe.
+    write: Option<OwnedFd>,
     inode: u64,
     /// Of a helper.
     output: Option<Output>,
@@ -70,6 +73,34 @@ impl Keeper {
     }
 
     fn try_spawn(&mut self, spawn: &Spawn) -> Result<(), Failure> {
+        self.may_spawn(spawn)?;
+        let streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
+        let notify = self
+            .notify_socket(spawn)
+            .map_err(|errno| ("notify", errno))?;
+        let mut plan = plan(spawn, &self.original, notify.as_deref())?;
+        let output = streams.write_end(self, &spawn.service);
+        let output = output.map_err(|errno| ("pipe", errno))?;
+        plan.fds = vec![self.null.as_raw_fd(), output, output];
+        let ready = ready_pipe(spawn)?;
+        plan.ready = ready
+            .as_ref()
+            .map(|(_, write, number)| (write.as_raw_fd(), *number));
+        let helper_group = self.helper_group(spawn);
+        let born = self.bear(spawn, plan, &streams, helper_group.as_ref());
+        let born = match (born, helper_group) {
+            (Ok(born), group) => (born, group),
+            (Err(failure), group) => {
+                // Its child has yet to be reaped: the group is empty only then.
+                self.dead_groups.extend(group);
+                return Err(failure);
+            }
+        };
+        self.take_in(spawn, born, streams, ready.map(|(read, ..)| read));
+        Ok(())
+    }
+
+    fn may_spawn(&mut self, spawn: &Spawn) -> Result<(), Failure> {
         if self.ending.is_some() {
             return Err(("ending", Errno::ESHUTDOWN));
         }
@@ -83,39 +114,48 @@ impl Keeper {
         if spawn.role == Role::Main && !self.is_swept(&spawn.service) {
             return Err(("unswept", Errno::EBUSY));
         }
-        let streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
-        let notify = self
-            .notify_socket(spawn)
-            .map_err(|errno| ("notify", errno))?;
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
-            .map_err(|errno| ("socketpair", errno))?;
-        let mut plan = plan(spawn, &self.original, notify.as_deref())?;
-        let output = streams.write.as_raw_fd();
-        plan.fds = vec![self.null.as_raw_fd(), output, output];
-        plan.status = theirs.as_raw_fd();
-        let helper_group = self.helper_group(spawn);
+        Ok(())
+    }
+
+    /// The process itself, with its record, in its group.
+    fn bear(
+        &self,
+        spawn: &Spawn,
+        mut plan: Plan,
+        streams: &Streams,
+        helper_group: Option<&Group>,
+    ) -> Result<Born, Failure> {
         let group = match spawn.role {
             Role::Main => self.services[&spawn.service].group.as_ref(),
-            Role::Helper => helper_group.as_ref(),
+            Role::Helper => helper_group,
         };
-        if group.is_none() {
+        if let Some(group) = group {
+            plan.cgroup_procs = group.procs();
+        } else {
             let cookie = c_string(crate::sweep::cookie(spawn.run).into_bytes());
             plan.env.push(cookie.map_err(|errno| ("arguments", errno))?);
         }
-        let born = clone::spawn(&plan, group.map(AsFd::as_fd)).map_err(|errno| ("fork", errno))?;
-        let in_cgroup = born.in_cgroup || group.is_some_and(|group| group.take(born.pid).is_ok());
-        let group = group.filter(|_| in_cgroup);
-        if let Err(errno) = self.write_record(spawn, &born, group, streams.inode) {
-            // Still at its gate, which never opens; it is reaped like any other child.
-            let _ = pidfd::signal(&born.pidfd, libc::SIGKILL);
-            return Err(("record", errno));
+        let record = Record {
+            run: spawn.run,
+            service: spawn.service.clone(),
+            role: spawn.role,
+            pid: 0,
+            start: 0,
+            boot_id: self.boot_id.clone(),
+            cgroup: group.map(|group| group.dir().to_owned()),
+            pipe: streams.inode,
+            stop_signal: spawn.stop_signal,
+            stop_timeout_ms: spawn.stop_timeout_ms,
+        };
+        let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+        let note = self.files.note(&record);
+        plan.record = Some(note.map_err(|error| ("record", errno(error)))?);
+        let null = self.null.as_raw_fd();
+        let born = self.cradle.spawn(&plan, group.map(AsFd::as_fd), null);
+        if born.is_err() {
+            self.files.remove(spawn.run);
         }
-        drop(theirs);
-        let _ = send(ours.as_raw_fd(), b"!", MsgFlags::MSG_NOSIGNAL);
-        let helper_group = helper_group.filter(|_| in_cgroup);
-        self.take_in(spawn, born, streams, ours, (in_cgroup, helper_group));
-        Ok(())
+        born
     }
 
     fn helper_group(&self, spawn: &Spawn) -> Option<Group> {
@@ -127,13 +167,10 @@ impl Keeper {
     fn streams(&mut self, spawn: &Spawn) -> Result<Streams, Errno> {
         if spawn.role == Role::Main {
             self.make_pipe(&spawn.service)?;
-            let pipe = self.services[&spawn.service]
-                .pipe
-                .as_ref()
-                .ok_or(Errno::EPIPE)?;
+            let pipe = self.services[&spawn.service].pipe.as_ref();
             return Ok(Streams {
-                write: pipe.write.try_clone().map_err(|_| Errno::EMFILE)?,
-                inode: pipe.inode,
+                write: None,
+                inode: pipe.ok_or(Errno::EPIPE)?.inode,
                 output: None,
             });
         }
@@ -149,7 +186,7 @@ impl Keeper {
         let inode = fstat(&pipe)?.st_ino;
         let tail = VecDeque::new();
         Ok(Streams {
-            write,
+            write: Some(write),
             inode,
             output: Some(Output { pipe, tail }),
         })
@@ -174,41 +211,17 @@ impl Keeper {
         Ok(Some(name))
     }
 
-    fn write_record(
-        &self,
-        spawn: &Spawn,
-        born: &Born,
-        group: Option<&Group>,
-        pipe: u64,
-    ) -> Result<(), Errno> {
-        let record = Record {
-            run: spawn.run,
-            service: spawn.service.clone(),
-            role: spawn.role,
-            pid: born.pid,
-            start: proc::stat(born.pid)
-                .ok_or_else(|| proc::why_no_stat(born.pid))?
-                .start,
-            boot_id: self.boot_id.clone(),
-            cgroup: group.map(|group| group.dir().to_owned()),
-            pipe,
-            stop_signal: spawn.stop_signal,
-            stop_timeout_ms: spawn.stop_timeout_ms,
-        };
-        let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-        self.files.write(&record).map_err(errno)
-    }
-
     fn take_in(
         &mut self,
         spawn: &Spawn,
-        born: Born,
+        (born, group): (Born, Option<Group>),
         streams: Streams,
-        status: OwnedFd,
-        (in_cgroup, group): (bool, Option<Group>),
+        ready: Option<OwnedFd>,
     ) {
         let now = now_ms();
-        self.watch(&status, Source::Status(spawn.run));
+        if let Some(ready) = &ready {
+            self.watch(ready, Source::Ready(spawn.run));
+        }
         if let Some(output) = &streams.output {
             self.watch(&output.pipe, Source::Output(spawn.run));
         }
@@ -229,13 +242,14 @@ impl Keeper {
             main: born.pid,
             pidfd: born.pidfd,
             spawned_ms: now,
-            status: Some(status),
+            ready,
+            main_only: spawn.notify_main_only,
             exit: None,
             swept: false,
             sweep: None,
             notified: BTreeMap::default(),
             pipe: streams.inode,
-            in_cgroup,
+            in_cgroup: born.in_cgroup,
             group,
             seen: Vec::new(),
             stop_signal: spawn.stop_signal,
@@ -244,60 +258,68 @@ impl Keeper {
             output: streams.output,
         };
         self.runs.insert(spawn.run, run);
+        self.push(Fact::Spawned {
+            run: spawn.run,
+            pid: born.pid,
+            at_ms: now,
+        });
     }
 
-    /// The status socket has something to say, or has closed with a successful exec.
-    pub(crate) fn read_status(&mut self, id: RunId) {
-        let Some(run) = self.runs.get_mut(&id) else {
+    /// A run may have written its newline, or nobody can any more.
+    pub(crate) fn read_ready(&mut self, id: RunId) {
+        let mut buffer = [0; READY_READ_BYTES];
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) else {
             return;
         };
-        let Some(status) = run.status.take() else {
+        let Some(ready) = &run.ready else {
             return;
         };
-        let pid = run.leader;
-        self.unwatch(&status);
-        let Some((stage, errno)) = report(&status) else {
-            let at_ms = now_ms();
-            self.push(Fact::Spawned {
-                run: id,
-                pid,
-                at_ms,
-            });
-            return;
-        };
-        self.failed(id, stage, errno);
-        self.drop_run(id);
-    }
-
-    /// A run that never was: what is left of its process is reaped like any other child.
-    fn drop_run(&mut self, id: RunId) {
-        let Some(run) = self.runs.remove(&id) else {
-            return;
-        };
-        self.by_pid.remove(&run.leader);
-        self.files.remove(id);
-        if let Some(output) = &run.output {
-            self.unwatch(&output.pipe);
-        }
-        // The child is about to end, or has: the group can be empty only then.
-        let _ = pidfd::signal(&run.pidfd, libc::SIGKILL);
-        if let Some(group) = run.group {
-            self.dead_groups.push(group);
-        }
-        if let Some(service) = self.services.get_mut(&run.service)
-            && service.main == Some(id)
-        {
-            service.main = None;
+        match nix::unistd::read(ready, &mut buffer) {
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            // What follows the newline is read too: the pipe must not break or fill up under it.
+            Ok(count @ 1..) => {
+                let newline = buffer[..count].contains(&b'\n');
+                if newline && !run.notified.contains_key(READY_FD) {
+                    run.notified.insert(READY_FD.to_owned(), String::new());
+                    self.push(Fact::Notified {
+                        run: id,
+                        key: READY_FD.to_owned(),
+                        value: String::new(),
+                    });
+                }
+            }
+            Ok(0) | Err(_) => {
+                if let Some(ready) = run.ready.take() {
+                    self.unwatch(ready);
+                }
+            }
         }
     }
 }
 
-/// What a child has reported: stage and errno; nothing if exec has closed the socket.
-pub(crate) fn report(status: impl AsFd) -> Option<(&'static str, i32)> {
-    let mut report = [0; REPORT_BYTES];
-    let flags = MsgFlags::MSG_DONTWAIT;
-    let read = recv(status.as_fd().as_raw_fd(), &mut report, flags).ok()?;
-    (read == REPORT_BYTES).then(|| child::decode(report))
+impl Streams {
+    fn write_end(&self, keeper: &Keeper, service: &str) -> Result<RawFd, Errno> {
+        let pipe = || keeper.services.get(service)?.pipe.as_ref();
+        match &self.write {
+            Some(write) => Ok(write.as_raw_fd()),
+            None => Ok(pipe().ok_or(Errno::EPIPE)?.write.as_raw_fd()),
+        }
+    }
+}
+
+/// A pipe on which a run says that it is ready: both ends, and the number that its end has there.
+fn ready_pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, Failure> {
+    let Some(number) = spawn.ready_fd else {
+        return Ok(None);
+    };
+    if !(READY_FD_MIN..=READY_FD_MAX).contains(&number) {
+        return Err(("ready-fd", Errno::EBADF));
+    }
+    let pipe = pipe2(OFlag::O_CLOEXEC).and_then(|(read, write)| {
+        fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok((read, write, number))
+    });
+    pipe.map(Some).map_err(|errno| ("ready-fd", errno))
 }
 
 /// A string for the kernel.
@@ -323,13 +345,6 @@ fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan
         .chain(notify)
         .map(|one| text(&one))
         .collect::<Result<Vec<_>, _>>()?;
-    let cwd = c_string(spawn.cwd.clone().into_os_string().into_vec());
-    let names = spawn.capabilities.as_deref();
-    let capabilities = match names.map(caps::parse) {
-        Some(None) => return Err(("capabilities", Errno::EINVAL)),
-        Some(known) => known,
-        None => None,
-    };
     // An ordinary user may name its own ids; the calls themselves are refused to it.
     let ids = spawn.ids.as_ref().filter(|ids| {
         let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
@@ -339,10 +354,12 @@ fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan
         program: Program::Path(program),
         argv,
         env,
-        cwd: Some(cwd.map_err(|errno| ("chdir", errno))?),
+        cwd: path(Some(&spawn.cwd), "chdir")?,
         rlimits: rlimits(spawn, original)?,
         umask: Some(spawn.umask),
         nice: spawn.nice,
+        io_priority: spawn.io_priority,
+        cpu_affinity: spawn.cpu_affinity.as_deref().map(cpus).transpose()?,
         oom_score_adj: spawn
             .oom_score_adj
             .map(|score| score.to_string())
@@ -352,10 +369,41 @@ fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan
             gid: ids.gid,
             groups: ids.groups.clone(),
         }),
-        capabilities,
+        capabilities: capabilities(spawn)?,
         no_new_privs: spawn.no_new_privs,
         blocked: 0,
         fds: Vec::new(),
-        status: -1,
+        stdin: path(spawn.stdin.as_ref(), "stdin")?,
+        ready: None,
+        record: None,
+        cgroup_procs: None,
     })
+}
+
+fn path(path: Option<&PathBuf>, stage: &'static str) -> Result<Option<CString>, Failure> {
+    let path = path.map(|path| c_string(path.clone().into_os_string().into_vec()));
+    path.transpose().map_err(|errno| (stage, errno))
+}
+
+fn capabilities(spawn: &Spawn) -> Result<caps::Wish, Failure> {
+    let set = |names: &Option<Vec<String>>| {
+        let set = names.as_deref().map(caps::parse);
+        set.map(|set| set.ok_or(("capabilities", Errno::EINVAL)))
+            .transpose()
+    };
+    Ok(caps::Wish {
+        only: set(&spawn.capabilities)?,
+        bounding: set(&spawn.capability_bounding_set)?,
+        ambient: set(&spawn.ambient_capabilities)?.unwrap_or(0),
+    })
+}
+
+fn cpus(numbers: &[u32]) -> Result<Box<CpuSet>, Failure> {
+    let mut set = Box::new([0; _]);
+    for number in numbers {
+        let word = usize::try_from(number / u64::BITS).unwrap_or(usize::MAX);
+        let word = set.get_mut(word).ok_or(("cpu-affinity", Errno::EINVAL))?;
+        *word |= 1 << (number % u64::BITS);
+    }
+    Ok(set)
 }

@@ -32,7 +32,7 @@ use crate::{
     proc,
     record::Records,
     say::say,
-    sys::{child::FDS_RESERVED, file::duplicate_above, wait},
+    sys::{clone::Cradle, file::duplicate_above, place::FDS_RESERVED, wait},
     timers::Timers,
 };
 
@@ -84,6 +84,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let listener = listener::listen_at(&config.control_socket)
         .map_err(doing("listen on the control socket"))?;
     let log = LogThread::start().map_err(doing("start the log thread"))?;
+    let cradle = Cradle::new().map_err(doing("get memory for births"))?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(doing("make an epoll"))?;
     let keeper = Keeper {
         config,
@@ -93,6 +94,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         signals,
         original,
         null,
+        cradle,
         lock,
         listener,
         cgroups,

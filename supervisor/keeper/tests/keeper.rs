@@ -5,12 +5,16 @@
 //! is why it brings its own small runner: a keeper must be started before any other thread.
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
+#[path = "keeper/attributes.rs"]
+mod attributes;
 #[path = "keeper/control.rs"]
 mod control;
 #[path = "keeper/daemon.rs"]
 mod daemon;
 #[path = "keeper/notify.rs"]
 mod notify;
+#[path = "keeper/ready.rs"]
+mod ready;
 #[path = "keeper/spawn.rs"]
 mod spawn;
 #[path = "keeper/sweep.rs"]
@@ -27,7 +31,15 @@ fn main() -> ExitCode {
         Some("control") => return daemon::be_control(&arguments[1..]),
         _ => {}
     }
-    let tests = [spawn::TESTS, sweep::TESTS, control::TESTS, notify::TESTS].concat();
+    let tests = [
+        spawn::TESTS,
+        attributes::TESTS,
+        ready::TESTS,
+        sweep::TESTS,
+        control::TESTS,
+        notify::TESTS,
+    ]
+    .concat();
     let has = |option: &str| arguments.iter().any(|one| one == option);
     if has("--list") {
         // None of them is ignored.

@@ -74,8 +74,37 @@ struct Data {
     inheritable: u32,
 }
 
-/// Lets nothing but `keep` survive the exec. Allocates nothing: runs between fork and exec.
-pub(super) fn apply(keep: u64) -> Result<(), Errno> {
+/// What a run shall have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    /// These alone, also over a change of user.
+    pub(crate) only: Option<u64>,
+    /// These alone can ever be gained by exec.
+    pub(crate) bounding: Option<u64>,
+    /// These are kept over the change of user.
+    pub(crate) ambient: u64,
+}
+
+impl Wish {
+    /// What survives a change of user.
+    pub(crate) fn kept(&self) -> u64 {
+        self.only.unwrap_or(0) | self.ambient
+    }
+}
+
+/// Shrinks the bounding set to what was asked for. To be called before the change of user, which
+/// takes the right to do so away. Allocates nothing: runs between clone and exec.
+pub(super) fn bound(wish: &Wish) -> Result<(), Errno> {
+    wish.bounding.map_or(Ok(()), drop_bounding)
+}
+
+/// Lets nothing survive the exec but what was asked for. `changed`: the user is not root any more.
+/// Allocates nothing: runs between clone and exec.
+pub(super) fn apply(wish: &Wish, changed: bool) -> Result<(), Errno> {
+    let keep = wish.kept();
+    if wish.only.is_none() && keep == 0 {
+        return Ok(());
+    }
     let mut sets = get()?;
     // Permitted survived the change of user; the bounding set needs it effective.
     for set in &mut sets {
@@ -83,17 +112,19 @@ pub(super) fn apply(keep: u64) -> Result<(), Errno> {
     }
     set(&sets)?;
     // A process that may not shrink its bounding set has nothing in it to fear from a plain exec.
-    if sets[0].effective & (1 << SETPCAP) != 0 {
+    if wish.only.is_some() && wish.bounding.is_none() && sets[0].effective & (1 << SETPCAP) != 0 {
         drop_bounding(keep)?;
     }
     let [low, high] = [keep & u64::from(u32::MAX), keep >> 32];
     for (set, keep) in sets.iter_mut().zip([low, high]) {
         let keep = u32::try_from(keep).unwrap_or(u32::MAX);
-        *set = Data {
-            effective: keep,
-            permitted: keep,
-            inheritable: keep,
-        };
+        if wish.only.is_some() || changed {
+            set.effective = keep;
+            set.permitted = keep;
+            set.inheritable = keep;
+        } else {
+            set.inheritable |= keep;
+        }
     }
     set(&sets)?;
     prctl(AMBIENT, AMBIENT_CLEAR_ALL, 0)?;
@@ -108,11 +139,14 @@ fn bits(set: u64) -> impl Iterator<Item = libc::c_ulong> {
 }
 
 fn drop_bounding(keep: u64) -> Result<(), Errno> {
-    for number in (0..64).filter(|number| keep & 1 << number == 0) {
-        match prctl(libc::PR_CAPBSET_DROP, number, 0) {
+    let zero: libc::c_ulong = 0;
+    for number in (0..64).filter(|number: &libc::c_ulong| keep & 1 << number == 0) {
+        // SAFETY: integers only.
+        match unsafe { libc::prctl(libc::PR_CAPBSET_READ, number, zero, zero, zero) } {
+            0 => {}
+            1 => prctl(libc::PR_CAPBSET_DROP, number, 0)?,
             // Past the last one that this kernel has.
-            Err(Errno::EINVAL) => break,
-            other => other?,
+            _ => break,
         }
     }
     Ok(())

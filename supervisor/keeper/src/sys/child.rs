@@ -1,24 +1,33 @@
 //! What a child does between its birth and exec. Everything is prepared beforehand; the child only
-//! makes system calls, reads memory, and says over its status socket what it could not do.
+//! makes system calls, reads memory, and leaves in [`Prepared`] what it could not do.
+//!
+//! It shares the keeper's memory, and until it has its own also the table of descriptors, while the
+//! keeper's main thread is held in clone (see `clone`): so it allocates nothing, takes no lock and
+//! changes nothing but its own stack and the outcome.
 
 use std::{
-    ffi::{CString, c_char},
+    ffi::{CStr, CString, c_char},
     os::fd::RawFd,
     ptr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use nix::{errno::Errno, libc};
 
-use super::caps;
+use super::{caps, note, place};
 
-/// Where in the child's set-up something failed; travels as one byte.
+/// Where in the child's set-up something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Stage {
     Session,
+    Fds,
+    Record,
+    OomScore,
     Rlimit,
     Nice,
-    OomScore,
+    IoPriority,
+    CpuAffinity,
     Groups,
     Gid,
     Uid,
@@ -26,17 +35,21 @@ pub(crate) enum Stage {
     Capabilities,
     NoNewPrivs,
     Signals,
-    Fds,
     Chdir,
+    Stdin,
     Exec,
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 14] = [
+    const ALL: [(Self, &'static str); 18] = [
         (Self::Session, "setsid"),
+        (Self::Fds, "descriptors"),
+        (Self::Record, "record"),
+        (Self::OomScore, "oom-score"),
         (Self::Rlimit, "rlimits"),
         (Self::Nice, "nice"),
-        (Self::OomScore, "oom-score"),
+        (Self::IoPriority, "io-priority"),
+        (Self::CpuAffinity, "cpu-affinity"),
         (Self::Groups, "setgroups"),
         (Self::Gid, "setgid"),
         (Self::Uid, "setuid"),
@@ -44,20 +57,14 @@ impl Stage {
         (Self::Capabilities, "capabilities"),
         (Self::NoNewPrivs, "no-new-privs"),
         (Self::Signals, "signals"),
-        (Self::Fds, "descriptors"),
         (Self::Chdir, "chdir"),
+        (Self::Stdin, "stdin"),
         (Self::Exec, "exec"),
     ];
-}
 
-/// Bytes of a status report: stage, three of padding, errno.
-pub(crate) const REPORT_BYTES: usize = 8;
-
-/// Reads a report of the child: the stage's name and the errno.
-pub(crate) fn decode(report: [u8; REPORT_BYTES]) -> (&'static str, i32) {
-    let stage = Stage::ALL.get(usize::from(report[0]));
-    let errno = i32::from_le_bytes([report[4], report[5], report[6], report[7]]);
-    (stage.map_or("unknown", |(_, name)| name), errno)
+    const fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
 }
 
 /// Ids to change to.
@@ -77,6 +84,9 @@ pub(crate) enum Program {
     Fd(RawFd),
 }
 
+/// CPUs that a process may run on; enough bits for any kernel that is shipped.
+pub(crate) type CpuSet = [u64; 128];
+
 /// A whole child, as data. Descriptors are the keeper's and must stay open until after the clone.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -88,28 +98,42 @@ pub(crate) struct Plan {
     pub(crate) rlimits: Vec<(u32, libc::rlimit)>,
     pub(crate) umask: Option<libc::mode_t>,
     pub(crate) nice: Option<i32>,
+    pub(crate) io_priority: Option<u16>,
+    pub(crate) cpu_affinity: Option<Box<CpuSet>>,
     /// In digits.
     pub(crate) oom_score_adj: Option<String>,
     pub(crate) ids: Option<Ids>,
-    pub(crate) capabilities: Option<u64>,
+    pub(crate) capabilities: caps::Wish,
     pub(crate) no_new_privs: bool,
     /// Signals that stay blocked over exec, bit n-1 for signal n.
     pub(crate) blocked: u64,
-    /// Become the descriptors 0, 1, 2, …; all are above [`FDS_RESERVED`].
+    /// Become the descriptors 0, 1, 2, …; at most [`place::SLOTS`] different ones with the
+    /// program's and the one for readiness.
     pub(crate) fds: Vec<RawFd>,
-    /// Child's end of the status socket: a byte from the keeper opens the gate.
-    pub(crate) status: RawFd,
+    /// Opened as descriptor 0, after the change of user.
+    pub(crate) stdin: Option<CString>,
+    /// A descriptor and the number that it gets.
+    pub(crate) ready: Option<(RawFd, RawFd)>,
+    /// Written before exec.
+    pub(crate) record: Option<note::Note>,
+    /// File of the cgroup to enter where it could not be born there.
+    pub(crate) cgroup_procs: Option<CString>,
 }
 
-/// The keeper opens nothing below this number, so that moving descriptors into place in a child
-/// never overwrites one that is still to be moved.
-pub(crate) const FDS_RESERVED: RawFd = 8;
-
-/// Pointer arrays for exec over a [`Plan`].
+/// A [`Plan`] with the pointer arrays for exec, and what the child says.
 pub(super) struct Prepared<'a> {
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     argv: Vec<*const c_char>,
     env: Vec<*const c_char>,
+    pub(super) slots: place::Slots,
+    /// Bit n-1 for signal n whose disposition is not the default.
+    pub(super) reset: AtomicU64,
+    /// Enter the cgroup by oneself.
+    pub(super) enter: AtomicBool,
+    /// Has entered it.
+    pub(super) entered: AtomicBool,
+    /// Stage plus one in the upper half, errno in the lower; 0 is none.
+    failure: AtomicU64,
 }
 
 impl Plan {
@@ -122,13 +146,18 @@ impl Plan {
             plan: self,
             argv: pointers(&self.argv),
             env: pointers(&self.env),
+            slots: place::Slots::of(self),
+            reset: AtomicU64::new(0),
+            enter: AtomicBool::new(false),
+            entered: AtomicBool::new(false),
+            failure: AtomicU64::new(0),
         }
     }
 }
 
-type Done = Result<(), (Stage, Errno)>;
+pub(super) type Done = Result<(), (Stage, Errno)>;
 
-fn at(stage: Stage, done: impl Into<libc::c_long>) -> Done {
+pub(super) fn at(stage: Stage, done: impl Into<libc::c_long>) -> Done {
     if done.into() == -1 {
         return Err((stage, Errno::last()));
     }
@@ -136,36 +165,28 @@ fn at(stage: Stage, done: impl Into<libc::c_long>) -> Done {
 }
 
 impl Prepared<'_> {
-    /// Becomes the program, or reports why not and ends. Allocates nothing.
+    /// What the child could not do, once it has ended or executed its program.
+    pub(super) fn failure(&self) -> Option<(&'static str, Errno)> {
+        let failure = self.failure.load(Ordering::Acquire);
+        let stage = usize::try_from((failure >> 32).checked_sub(1)?).ok()?;
+        let errno = i32::try_from(failure & u64::from(u32::MAX)).unwrap_or(libc::EIO);
+        let (stage, _) = Stage::ALL.get(stage)?;
+        Some((stage.name(), Errno::from_raw(errno)))
+    }
+
+    /// Becomes the program, or says why not and ends. Allocates nothing.
     ///
     /// # Safety
-    /// Only in a child fresh from clone, with memory of its own.
+    /// Only in a child fresh from clone, whose parent thread is held until this has ended.
     pub(super) unsafe fn run(&self) -> ! {
         // SAFETY: as this function's own contract.
-        let failed = unsafe { self.set_up() };
-        let status = self.status_at();
-        if let Err((stage, errno)) = failed {
-            // Before `descriptors` the status socket still has its old number.
-            let before = (stage as u8) < Stage::Fds as u8;
-            let fd = if before || stage == Stage::Fds {
-                self.plan.status
-            } else {
-                status
-            };
-            let mut report = [0; REPORT_BYTES];
-            report[0] = stage as u8;
-            report[4..].copy_from_slice(&(errno as i32).to_le_bytes());
-            // SAFETY: `report` is valid for its length; MSG_NOSIGNAL spares us a SIGPIPE.
-            unsafe {
-                libc::send(fd, report.as_ptr().cast(), REPORT_BYTES, libc::MSG_NOSIGNAL);
-            }
+        if let Err((stage, errno)) = unsafe { self.set_up() } {
+            let number = u64::from((errno as i32).unsigned_abs());
+            let failure = (u64::from(stage as u8) + 1) << 32 | number;
+            self.failure.store(failure, Ordering::Release);
         }
         // SAFETY: ends the process without running anything of the keeper's.
         unsafe { libc::_exit(127) }
-    }
-
-    fn status_at(&self) -> RawFd {
-        RawFd::try_from(self.plan.fds.len()).unwrap_or(FDS_RESERVED)
     }
 
     /// # Safety
@@ -174,9 +195,55 @@ impl Prepared<'_> {
         let plan = self.plan;
         // SAFETY: integers only.
         at(Stage::Session, unsafe { libc::setsid() })?;
-        // Ahead of the limits, for it needs a descriptor beside all that the keeper has open.
+        guard();
+        self.slots.take(plan)?;
+        self.enter_cgroup();
+        if let Some(record) = &plan.record {
+            record.write().map_err(|errno| (Stage::Record, errno))?;
+        }
+        // Ahead of the limits, for it needs a descriptor.
         self.oom_score()?;
-        // SAFETY: the calls take integers or pointers into `plan`, which lives, and touch no state
+        self.limits()?;
+        self.ids()?;
+        let changes = plan.ids.as_ref().is_some_and(|ids| ids.uid != 0);
+        caps::apply(&plan.capabilities, changes).map_err(|errno| (Stage::Capabilities, errno))?;
+        if plan.no_new_privs {
+            // SAFETY: integers only.
+            let done = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+            at(Stage::NoNewPrivs, done)?;
+        }
+        self.signals()?;
+        if let Some(cwd) = &plan.cwd {
+            // SAFETY: a valid C string.
+            at(Stage::Chdir, unsafe { libc::chdir(cwd.as_ptr()) })?;
+        }
+        if let Some(path) = &plan.stdin {
+            place::stdin(path).map_err(|errno| (Stage::Stdin, errno))?;
+        }
+        self.exec()
+    }
+
+    /// Where that fails it goes without; the keeper sees that it has not been entered.
+    fn enter_cgroup(&self) {
+        if self.enter.load(Ordering::Relaxed)
+            && let Some(file) = &self.plan.cgroup_procs
+        {
+            self.entered
+                .store(write(file, b"0").is_ok(), Ordering::Release);
+        }
+    }
+
+    fn oom_score(&self) -> Done {
+        let Some(score) = &self.plan.oom_score_adj else {
+            return Ok(());
+        };
+        write(c"/proc/self/oom_score_adj", score.as_bytes())
+            .map_err(|errno| (Stage::OomScore, errno))
+    }
+
+    fn limits(&self) -> Done {
+        let plan = self.plan;
+        // SAFETY: the calls take integers or pointers into `plan`, which lives, and touch nothing
         // that is shared with the keeper.
         unsafe {
             for (resource, limit) in &plan.rlimits {
@@ -191,52 +258,31 @@ impl Prepared<'_> {
             if let Some(nice) = plan.nice {
                 at(Stage::Nice, libc::setpriority(libc::PRIO_PROCESS, 0, nice))?;
             }
-        }
-        self.ids()?;
-        if let Some(keep) = plan.capabilities {
-            caps::apply(keep).map_err(|errno| (Stage::Capabilities, errno))?;
-        }
-        if plan.no_new_privs {
-            // SAFETY: integers only.
-            let done = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-            at(Stage::NoNewPrivs, done)?;
-        }
-        self.signals()?;
-        self.descriptors()?;
-        if let Some(cwd) = &plan.cwd {
-            // SAFETY: a valid C string.
-            at(Stage::Chdir, unsafe { libc::chdir(cwd.as_ptr()) })?;
-        }
-        self.gate();
-        self.exec()
-    }
-
-    fn oom_score(&self) -> Done {
-        let Some(score) = &self.plan.oom_score_adj else {
-            return Ok(());
-        };
-        let path = c"/proc/self/oom_score_adj".as_ptr();
-        // SAFETY: a valid C string and a buffer of the length given.
-        unsafe {
-            let fd = libc::open(path, libc::O_WRONLY | libc::O_CLOEXEC);
-            at(Stage::OomScore, fd)?;
-            at(
-                Stage::OomScore,
-                libc::write(fd, score.as_ptr().cast(), score.len()) as libc::c_long,
-            )?;
-            libc::close(fd);
+            if let Some(turn) = plan.io_priority {
+                /// `IOPRIO_WHO_PROCESS`.
+                const WHO_PROCESS: libc::c_int = 1;
+                let turn = libc::c_int::from(turn);
+                let done = libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, turn);
+                at(Stage::IoPriority, done)?;
+            }
+            if let Some(cpus) = &plan.cpu_affinity {
+                let (bytes, cpus) = (size_of::<CpuSet>(), cpus.as_ptr());
+                let done = libc::syscall(libc::SYS_sched_setaffinity, 0, bytes, cpus);
+                at(Stage::CpuAffinity, done)?;
+            }
         }
         Ok(())
     }
 
     /// By raw calls: the C library's would ask all threads to follow, and there are none.
     fn ids(&self) -> Done {
+        caps::bound(&self.plan.capabilities).map_err(|errno| (Stage::Capabilities, errno))?;
         let Some(ids) = &self.plan.ids else {
             return Ok(());
         };
         // SAFETY: integers, and an array of the length given.
         unsafe {
-            if self.plan.capabilities.is_some_and(|keep| keep != 0) {
+            if self.plan.capabilities.kept() != 0 {
                 at(Stage::Uid, libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
             }
             let (count, groups) = (ids.groups.len(), ids.groups.as_ptr());
@@ -269,7 +315,10 @@ impl Prepared<'_> {
         // The kernel's sigaction of every architecture is smaller; all zeros is SIG_DFL.
         let default = [0_u64; 8];
         let null = ptr::null_mut::<u64>();
-        for signal in (1..=64).filter(|one| ![libc::SIGKILL, libc::SIGSTOP].contains(one)) {
+        let mut reset = self.reset.load(Ordering::Relaxed);
+        while reset != 0 {
+            let signal = reset.trailing_zeros() + 1;
+            reset &= reset - 1;
             // SAFETY: reads one zeroed action, writes nothing.
             let done =
                 unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), null, 8) };
@@ -289,48 +338,6 @@ impl Prepared<'_> {
         at(Stage::Signals, done)
     }
 
-    /// Moves the child's descriptors into place and closes all others.
-    fn descriptors(&self) -> Done {
-        for (to, from) in (0..).zip(&self.plan.fds) {
-            // SAFETY: integers only.
-            at(Stage::Fds, unsafe { libc::dup3(*from, to, 0) })?;
-        }
-        let status = self.status_at();
-        let first = status.unsigned_abs() + 1;
-        // SAFETY: integers only. Failure of the last call (Linux before 5.9) is harmless: all that
-        // the keeper itself opens closes at exec.
-        unsafe {
-            at(
-                Stage::Fds,
-                libc::dup3(self.plan.status, status, libc::O_CLOEXEC),
-            )?;
-            if let Program::Fd(program) = self.plan.program {
-                let moved = status + 1;
-                at(Stage::Fds, libc::dup3(program, moved, libc::O_CLOEXEC))?;
-            }
-            let first = first + u32::from(matches!(self.plan.program, Program::Fd(_)));
-            libc::syscall(libc::SYS_close_range, first, u32::MAX, 0);
-        }
-        Ok(())
-    }
-
-    /// Waits until the keeper has written down who this is; ends if the keeper is gone.
-    fn gate(&self) {
-        let mut byte = 0_u8;
-        loop {
-            // SAFETY: `byte` is valid for one byte.
-            let read = unsafe { libc::recv(self.status_at(), (&raw mut byte).cast(), 1, 0) };
-            if read == 1 {
-                return;
-            }
-            if read == -1 && Errno::last() == Errno::EINTR {
-                continue;
-            }
-            // SAFETY: ends the process without running anything of the keeper's.
-            unsafe { libc::_exit(127) }
-        }
-    }
-
     fn exec(&self) -> Done {
         let (argv, env) = (self.argv.as_ptr(), self.env.as_ptr());
         // SAFETY: null-terminated arrays of valid C strings, alive in `plan`.
@@ -339,7 +346,7 @@ impl Prepared<'_> {
                 Program::Path(path) => libc::c_long::from(libc::execve(path.as_ptr(), argv, env)),
                 Program::Fd(_) => libc::syscall(
                     libc::SYS_execveat,
-                    self.status_at() + 1,
+                    place::program_at(self.plan),
                     c"".as_ptr(),
                     argv,
                     env,
@@ -348,5 +355,50 @@ impl Prepared<'_> {
             }
         };
         at(Stage::Exec, done)
+    }
+}
+
+/// Longest time from birth to exec. What takes longer hangs, on a file server that does not answer or
+/// in a frozen group, and must not hold the keeper up for ever.
+pub(super) const GUARD_SECONDS: libc::time_t = 10;
+
+/// Has the kernel kill this process unless it executes its program in time: a timer ends with exec.
+fn guard() {
+    // SAFETY: all zeros is a valid event; the fields that matter are set.
+    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+    event.sigev_notify = libc::SIGEV_SIGNAL;
+    event.sigev_signo = libc::SIGKILL;
+    let mut timer: libc::c_int = 0;
+    let zero = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let time = libc::itimerspec {
+        it_interval: zero,
+        it_value: libc::timespec {
+            tv_sec: GUARD_SECONDS,
+            tv_nsec: 0,
+        },
+    };
+    // SAFETY: valid pointers for the calls' time. By raw calls: the C library's timers allocate.
+    // A kernel without timers guards nothing.
+    unsafe {
+        let clock = libc::CLOCK_MONOTONIC;
+        let (event, at) = (&raw const event, &raw mut timer);
+        if libc::syscall(libc::SYS_timer_create, clock, event, at) == 0 {
+            let null = ptr::null_mut::<libc::itimerspec>();
+            libc::syscall(libc::SYS_timer_settime, timer, 0, &raw const time, null);
+        }
+    }
+}
+
+/// Writes a short text to a file that exists.
+fn write(path: &CStr, text: &[u8]) -> Result<(), Errno> {
+    // SAFETY: a valid C string and a buffer of the length given.
+    unsafe {
+        let fd = Errno::result(libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC))?;
+        let written = Errno::result(libc::write(fd, text.as_ptr().cast(), text.len()));
+        libc::close(fd);
+        written.map(drop)
     }
 }

@@ -12,6 +12,8 @@ pub(crate) mod clone;
 pub(crate) mod file;
 pub(crate) mod inherited;
 pub(crate) mod memory;
+pub(crate) mod note;
 pub(crate) mod pidfd;
+pub(crate) mod place;
 pub(crate) mod socket;
 pub(crate) mod wait;

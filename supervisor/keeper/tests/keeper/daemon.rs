@@ -65,6 +65,8 @@ pub(crate) struct Daemon {
     link: Link,
     notices: VecDeque<(Notice, Vec<OwnedFd>)>,
     cgroups: bool,
+    /// Number of the last fact that has come.
+    last: u64,
 }
 
 impl Daemon {
@@ -88,6 +90,7 @@ impl Daemon {
             link,
             notices: VecDeque::new(),
             cgroups,
+            last: 0,
         };
         daemon.greet();
         daemon
@@ -153,12 +156,20 @@ impl Daemon {
     ) -> T {
         loop {
             let (notice, fds) = self.notice();
+            if let Notice::Fact(numbered) = &notice {
+                self.last = numbered.seq;
+            }
             if let Notice::Fact(numbered) = notice
                 && let Some(found) = wanted(&numbered.fact, fds)
             {
                 return found;
             }
         }
+    }
+
+    /// All facts that have come so far have been taken in.
+    pub(crate) fn acknowledge(&mut self) {
+        self.ask(Request::Ack { seq: self.last });
     }
 
     pub(crate) fn open(&mut self, service: &str) {

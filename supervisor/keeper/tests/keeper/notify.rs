@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_stranger_is_not_heard", stranger),
     ("mainpid_moves_the_main_process", main_pid),
     ("a_foreign_mainpid_is_dropped", foreign_main_pid),
+    ("only_the_main_process_is_heard_if_asked_so", main_only),
     (
         "the_last_value_of_a_key_survives_the_control_process",
         last_value,
@@ -103,6 +104,17 @@ fn foreign_main_pid() {
     assert_eq!(notified(&mut daemon), ("STATUS".into(), "after".into()));
     kill(pid, 9);
     assert_eq!(daemon.exited(1).0, Exit::Signal(9));
+}
+
+fn main_only() {
+    let mut daemon = Daemon::start();
+    daemon.open("web");
+    let script = format!("{}; exec {}", say("STATUS=child"), say("STATUS=main"));
+    let mut spawn = daemon.shell(1, "web", &script);
+    (spawn.notify, spawn.notify_main_only) = (true, true);
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    // Datagrams keep their order: the child's has been seen, and dropped.
+    assert_eq!(notified(&mut daemon), ("STATUS".into(), "main".into()));
 }
 
 fn last_value() {

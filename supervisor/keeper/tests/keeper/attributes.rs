@@ -1,0 +1,255 @@
+//! What a process is given: ids, capabilities, limits, turns, standard input.
+
+use std::{collections::BTreeMap, fs};
+
+use keeper::message::{Exit, Ids, Request, Role, Spawn};
+
+use crate::{
+    Test,
+    daemon::{Daemon, is_root},
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("attributes_are_set", attributes),
+    ("ids_groups_and_capabilities_are_set", identity),
+    (
+        "without_capabilities_nothing_is_left_of_root",
+        no_capabilities,
+    ),
+    ("turns_at_disk_and_cpu_are_set", turns),
+    ("capabilities_are_bounded", bounded),
+    ("ambient_capabilities_outlive_the_change_of_user", ambient),
+    ("standard_input_is_a_file", stdin_file),
+    ("a_fifo_without_a_writer_neither_hangs_nor_ends", stdin_fifo),
+    ("standard_input_is_opened_as_the_user", stdin_of_user),
+];
+
+fn attributes() {
+    let mut daemon = Daemon::start();
+    let script = "umask; ulimit -Sn; ulimit -Hn; ulimit -c; cut -d' ' -f19 /proc/$$/stat; \
+                  cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; pwd -P; env";
+    let mut spawn = daemon.shell(1, "web", script);
+    spawn.umask = 0o27;
+    let limits = [
+        ("nofile", (Some(64), Some(65))),
+        ("core", (Some(0), Some(0))),
+    ];
+    spawn.rlimits = limits.map(|(name, limit)| (name.into(), limit)).into();
+    spawn.nice = Some(5);
+    spawn.oom_score_adj = Some(500);
+    spawn.no_new_privs = true;
+    spawn.env = BTreeMap::from([("GREETING".into(), "hello world".into())]);
+    let (exit, _, output) = daemon.helper(spawn);
+    assert_eq!(exit, Exit::Code(0), "{output}");
+    let mut lines = output.lines();
+    let dir = daemon.dir.path().canonicalize().unwrap();
+    let dir = dir.to_str().unwrap();
+    for expected in ["0027", "64", "65", "0", "5", "500", "NoNewPrivs:\t1", dir] {
+        assert_eq!(lines.next(), Some(expected), "{output}");
+    }
+    let env: Vec<_> = lines
+        .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_="))
+        // The cookie of a run that has no cgroup.
+        .filter(|line| !line.starts_with("MATTERVISOR_RUN="))
+        .collect();
+    assert_eq!(env, ["GREETING=hello world"]);
+}
+
+fn identity() {
+    if !is_root() {
+        println!("skipped: ids can only be changed by root");
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let script = "id -u; id -g; id -G; grep -E '^Cap(Eff|Prm|Bnd|Amb)' /proc/self/status; \
+                  cat /proc/self/oom_score_adj";
+    let mut spawn = daemon.shell(1, "web", script);
+    spawn.cwd = "/".into();
+    spawn.ids = Some(Ids {
+        uid: 12345,
+        gid: 23456,
+        groups: vec![23456, 34567],
+    });
+    spawn.capabilities = Some(vec!["net_bind_service".into()]);
+    let before = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    let output = daemon.helper(spawn).2;
+    let bit = "0000000000000400";
+    let caps = ["CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| format!("{set}:\t{bit}"));
+    let expected = format!("12345\n23456\n23456 34567\n{}\n{before}", caps.join("\n"));
+    assert_eq!(output, expected);
+}
+
+fn no_capabilities() {
+    if !is_root() {
+        println!("skipped: there is nothing of root to lose");
+
+        /// As in `ioprio_set(2)`: best effort, level 6.
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let mut spawn = daemon.shell(1, "web", "grep -E '^Cap(Prm|Bnd)' /proc/self/status");
+    spawn.capabilities = Some(vec![]);
+    let none = "CapPrm:\t0000000000000000\nCapBnd:\t0000000000000000\n";
+    assert_eq!(daemon.helper(spawn).2, none);
+    let mut spawn = daemon.shell(2, "web", "id -u; grep CapPrm /proc/self/status");
+    spawn.cwd = "/".into();
+    spawn.ids = Some(Ids {
+        uid: 12345,
+        gid: 12345,
+        groups: vec![],
+    });
+    assert_eq!(daemon.helper(spawn).2, "12345\nCapPrm:\t0000000000000000\n");
+}
+
+const BEST_EFFORT_6: u16 = 2 << 13 | 6;
+
+fn turns() {
+    let mut daemon = Daemon::start();
+    let script = "grep Cpus_allowed_list /proc/self/status; ionice -p $$";
+    let mut spawn = daemon.shell(1, "web", script);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+    let first = allowed.unwrap().split(['-', ',']).next().unwrap();
+    spawn.cpu_affinity = Some(vec![first.parse().unwrap()]);
+    spawn.io_priority = Some(BEST_EFFORT_6);
+    let output = daemon.helper(spawn).2;
+    let mut lines = output.lines();
+    assert_eq!(
+        lines.next().unwrap(),
+        format!("Cpus_allowed_list:\t{first}")
+    );
+    assert_eq!(lines.next(), Some("best-effort: prio 6"), "{output}");
+    let mut fails = |run, cpus: Option<Vec<u32>>, turn| {
+        let mut spawn = daemon.shell(run, "web", "exit 0");
+        (spawn.cpu_affinity, spawn.io_priority) = (cpus, turn);
+        daemon.ask(Request::Spawn(Box::new(spawn)));
+        daemon.failed(run)
+    };
+    // No machine has that many, and no message of ours so many numbers.
+    assert_eq!(
+        fails(2, Some(vec![8191]), None),
+        ("cpu-affinity".into(), 22)
+    );
+    assert_eq!(
+        fails(3, Some(vec![8192]), None),
+        ("cpu-affinity".into(), 22)
+    );
+    assert_eq!(fails(4, None, Some(7 << 13)), ("io-priority".into(), 22));
+}
+
+fn identity_of(daemon: &mut Daemon, run: u64, with: impl FnOnce(&mut Spawn)) -> String {
+    let script = "grep -E '^Cap(Inh|Prm|Bnd|Amb)' /proc/self/status";
+    let mut spawn = daemon.shell(run, "web", script);
+    spawn.cwd = "/".into();
+    with(&mut spawn);
+    let output = daemon.helper(spawn).2;
+    let sets = output.lines().filter_map(|line| line.split_once(":\t"));
+    sets.map(|(name, set)| format!("{name}={} ", set.trim_start_matches('0')))
+        .collect()
+}
+
+fn names(names: &[&str]) -> Option<Vec<String>> {
+    Some(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+const NOBODY: u32 = 65534;
+
+fn nobody() -> Option<Ids> {
+    Some(Ids {
+        uid: NOBODY,
+        gid: NOBODY,
+        groups: vec![],
+    })
+}
+
+fn bounded() {
+    if !is_root() {
+        println!("skipped: only root may shrink the bounding set");
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let sets = identity_of(&mut daemon, 1, |spawn| {
+        spawn.capability_bounding_set = names(&["chown", "kill"]);
+    });
+    assert_eq!(sets, "CapInh= CapPrm=21 CapBnd=21 CapAmb= ");
+    let sets = identity_of(&mut daemon, 2, |spawn| {
+        spawn.capability_bounding_set = names(&["net_bind_service"]);
+        spawn.ids = nobody();
+    });
+    assert_eq!(sets, "CapInh= CapPrm= CapBnd=400 CapAmb= ");
+}
+
+fn ambient() {
+    if !is_root() {
+        println!("skipped: only root has capabilities to keep");
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let sets = identity_of(&mut daemon, 1, |spawn| {
+        spawn.ambient_capabilities = names(&["net_bind_service"]);
+        spawn.capability_bounding_set = names(&["net_bind_service", "chown"]);
+        spawn.ids = nobody();
+    });
+    assert_eq!(sets, "CapInh=400 CapPrm=400 CapBnd=401 CapAmb=400 ");
+    let mut spawn = daemon.shell(2, "web", "exit 0");
+    spawn.ambient_capabilities = names(&["net_bind_service"]);
+    spawn.capability_bounding_set = names(&["chown"]);
+    spawn.ids = nobody();
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    let refused = ("capabilities".to_owned(), 1);
+    assert_eq!(daemon.failed(2), refused, "ambient beyond the bounding set");
+}
+
+fn stdin_file() {
+    let mut daemon = Daemon::start();
+    fs::write(daemon.dir.path().join("input"), "first\nsecond\n").unwrap();
+    let mut spawn = daemon.shell(1, "web", "cat; grep flags /proc/self/fdinfo/0");
+    spawn.stdin = Some(daemon.dir.path().join("input"));
+    // O_RDONLY and O_LARGEFILE, and not O_NONBLOCK.
+    let output = daemon.helper(spawn).2;
+    let flags = output.strip_prefix("first\nsecond\nflags:\t").unwrap();
+    let flags = i64::from_str_radix(flags.trim(), 8).unwrap();
+    assert_eq!(flags & 0o4003, 0, "{output}");
+    let mut spawn = daemon.shell(2, "web", "exit 0");
+    spawn.stdin = Some("/nonexistent".into());
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    assert_eq!(daemon.failed(2), ("stdin".into(), 2));
+}
+
+fn stdin_fifo() {
+    let mut daemon = Daemon::start();
+    let fifo = daemon.dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_retain(0o600)).unwrap();
+    let script = "read one; echo $one; read two; echo $two";
+    let mut spawn = daemon.shell(1, "web", script);
+    spawn.stdin = Some(fifo.clone());
+    spawn.role = Role::Helper;
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    daemon.spawned(1);
+    // Each writer closes its end, and the reader goes on all the same.
+    fs::write(&fifo, "from one writer\n").unwrap();
+    fs::write(&fifo, "from another\n").unwrap();
+    let output = daemon.exited(1).2;
+    assert_eq!(output, "from one writer\nfrom another\n");
+}
+
+fn stdin_of_user() {
+    if !is_root() {
+        println!("skipped: ids can only be changed by root");
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let secret = daemon.dir.path().join("secret");
+    fs::write(&secret, "").unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&secret, private).unwrap();
+    daemon.open("web");
+    let mut spawn = daemon.shell(1, "web", "exit 0");
+    spawn.cwd = "/".into();
+    spawn.ids = nobody();
+    spawn.stdin = Some(secret);
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    assert_eq!(daemon.failed(1), ("stdin".into(), 13));
+}
