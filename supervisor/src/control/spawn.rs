@@ -189,6 +189,8 @@ fn helper_spawn(
 ) -> Result<Spawn, String> {
     let mut spawn = base_spawn(service, resolved, run);
     spawn.role = Role::Helper;
+    // What comes in there is the service's own to read.
+    spawn.stdin = None;
     spawn.timeout_ms = Some(timeout_ms);
     spawn.argv = argv;
     let path = service.env.get("PATH").map_or("", |v| v.value.as_str());
