@@ -51,6 +51,16 @@ pub(crate) enum Command {
     /// The control process; the keeper alone starts it
     #[command(hide = true)]
     Control,
+    /// Compress rotated log files; the keeper alone starts it
+    #[command(hide = true)]
+    Compress {
+        /// Leave those alone that were rotated less than this many milliseconds ago
+        #[arg(long, default_value_t = 0)]
+        rotated_for_ms: u64,
+        /// Log directories of services
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
     /// Delivers one notification; the control process alone starts it
     #[command(hide = true)]
     Deliver,

@@ -5,6 +5,7 @@
 
 mod ask;
 mod cli;
+mod compress;
 mod configuration;
 mod control;
 mod deliver;
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
         None => start::keeper(&cli),
         Some(Command::Control) => start::control(&cli),
         Some(Command::Deliver) => deliver::run(),
+        Some(Command::Compress {
+            rotated_for_ms,
+            ref dirs,
+        }) => start::compress(&cli, dirs, rotated_for_ms),
         Some(Command::Check) => start::check(&cli),
         Some(Command::Version) => start::version(),
     }

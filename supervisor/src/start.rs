@@ -8,13 +8,14 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use plan::{Options, Paths};
 
 use crate::{
     cli::{Cli, LogFormat},
-    configuration, control, exit,
+    compress, configuration, control, exit,
 };
 
 /// Runs everything until it is told to stop.
@@ -64,6 +65,12 @@ pub(crate) fn control(cli: &Cli) -> ExitCode {
         Ok(options) => control::run(&options),
         Err(why) => fail(&why),
     }
+}
+
+/// Compresses rotated log files.
+pub(crate) fn compress(cli: &Cli, dirs: &[PathBuf], rotated_for_ms: u64) -> ExitCode {
+    log_to_stderr(cli.log_format);
+    compress::run(dirs, Duration::from_millis(rotated_for_ms))
 }
 
 /// Says all that is wrong with the configuration.

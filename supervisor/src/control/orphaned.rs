@@ -113,6 +113,10 @@ impl Belongings {
                 dir: log_dir(&control.plan.paths, service),
                 size_bytes: planned.log.size_bytes,
                 keep: planned.log.keep,
+                age_ms: planned.log.age_ms,
+                // There is no keeper that would.
+                compress: false,
+                forward: planned.log.forward.map(super::convert::forward),
             };
             logs.open(service, spec, read_end);
             logs.mark(service, "the keeper has died; lines may be missing here");
