@@ -89,7 +89,7 @@ pub(crate) struct Names {
 #[derive(Debug, Args)]
 pub(crate) struct StatusOf {
     /// Services; none means all
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
     pub(crate) names: Vec<String>,
     /// With the CPU and memory of each, children included
     #[arg(long)]
@@ -267,7 +267,8 @@ impl Command {
     /// The names that `sv` would have been asked about.
     pub(crate) fn asked_of_sv(&self) -> &[String] {
         match self {
-            Self::Status(it) | Self::Start(it) | Self::Stop(it) | Self::Restart(it) => &it.names,
+            Self::Status(it) => &it.names,
+            Self::Start(it) | Self::Stop(it) | Self::Restart(it) => &it.names,
             _ => &[],
         }
     }
