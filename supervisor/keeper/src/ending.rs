@@ -62,6 +62,7 @@ impl Keeper {
         }
         let alone = ending.alone;
         self.ending = Some(ending);
+        self.end_compressor();
         self.inbox.clear();
         if alone {
             if let Some(pid) = self.control.pid {

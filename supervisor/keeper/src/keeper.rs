@@ -20,6 +20,7 @@ use crate::{
     Config,
     cgroup::{Cgroups, Group},
     clock::now_ms,
+    compressor::Compressor,
     control::Control,
     ending::Ending,
     facts::Facts,
@@ -56,6 +57,8 @@ pub(crate) enum Source {
     Output(RunId),
     /// A main process that is not our child.
     Main(RunId),
+    /// The log thread has rotated files.
+    Rotated,
 }
 
 const KIND_SHIFT: u32 = 56;
@@ -70,6 +73,7 @@ impl Source {
             Self::Ready(run) => (3, run),
             Self::Output(run) => (4, run),
             Self::Main(run) => (5, run),
+            Self::Rotated => (6, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -83,6 +87,7 @@ impl Source {
             3 => Self::Ready(value),
             4 => Self::Output(value),
             5 => Self::Main(value),
+            6 => Self::Rotated,
             _ => return None,
         })
     }
@@ -114,6 +119,7 @@ pub(crate) struct Keeper {
     pub(crate) log: log::Handle,
     pub(crate) init: Init,
     pub(crate) control: Control,
+    pub(crate) compressor: Compressor,
     pub(crate) inbox: VecDeque<Request>,
     pub(crate) facts: Facts,
     pub(crate) files: Records,
@@ -205,6 +211,7 @@ impl Keeper {
                 Source::Ready(run) => self.read_ready(run),
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
+                Source::Rotated => self.logs_rotated(),
                 Source::Signals | Source::Link => {}
             }
         }
@@ -225,6 +232,7 @@ impl Keeper {
             Timer::Helper(run) => self.helper_timed_out(run),
             Timer::Sweep(run) => self.sweep_step(run),
             Timer::Watchdog => self.watchdog(),
+            Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),
             Timer::Ending => self.ending_step(),
         }
@@ -310,6 +318,7 @@ mod tests {
             Source::Ready(3),
             Source::Output(3),
             Source::Main(u64::from(u32::MAX) + 7),
+            Source::Rotated,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

@@ -11,6 +11,7 @@
 //! | `start`, `lock`, `listener`, `leftovers` | what is done before the loop |
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
 //! | `log` | the log thread |
+//! | `compressor` | has rotated logs compressed |
 //! | `sys` | the only `unsafe` |
 //! | `orphan` | for a control process whose keeper has died |
 
@@ -18,6 +19,7 @@ use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 
 mod cgroup;
 mod clock;
+mod compressor;
 mod control;
 mod ending;
 mod facts;

@@ -68,6 +68,9 @@ impl Keeper {
             self.main_ended(run, pid, exit);
             return false;
         }
+        if self.compressor_ended(pid, exit) {
+            return false;
+        }
         let _ = wait::reap(pid);
         true
     }

@@ -22,6 +22,7 @@ use crate::{
     Config,
     cgroup::Cgroups,
     clock::now_ms,
+    compressor::Compressor,
     control::Control,
     facts::Facts,
     init::Init,
@@ -101,6 +102,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         log,
         init,
         control: Control::new(binary, stdout, stderr),
+        compressor: Compressor::from_environment(),
         inbox: std::collections::VecDeque::new(),
         facts: Facts::default(),
         files,
@@ -119,6 +121,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         leftovers,
     };
     keeper.watch(&keeper.signals, Source::Signals);
+    keeper.watch(keeper.log.rotations(), Source::Rotated);
     Ok(keeper)
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Sweep(RunId),
     /// Say that we live, and ask whether control does.
     Watchdog,
+    /// Have rotated logs compressed.
+    Compress,
     /// Asked to stop, and no control process takes over.
     Deserted,
     /// The keeper alone stops runs, or ends.
