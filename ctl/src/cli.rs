@@ -21,6 +21,7 @@ Examples:
   ctl logs -f                       follow everything
   ctl wait --timeout 5m             until everything is ready
   ctl events --changes --since 30d  who changed what
+  ctl top                           a live view; r restarts, s stops, q quits
 
 Exit codes:
   0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
@@ -257,6 +258,8 @@ pub(crate) enum Command {
     CheckConfig,
     /// Apply the configuration files: what did not change keeps running
     Reconfigure,
+    /// Watch services live, with their processor time, memory and last log lines
+    Top(Names),
     /// Print the completions for a shell: source <(ctl completions bash)
     Completions(ForShell),
     /// Show the versions of ctl and of the supervisor
@@ -286,6 +289,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "events",
             "service-list",
             "wait",
+            "top",
         ],
     ),
     (
@@ -395,6 +399,7 @@ mod tests {
           events          Show what has happened
           service-list    List all services and whether they are enabled on this host
           wait            Wait until services are ready, healthy or stopped
+          top             Watch services live, with their processor time, memory and last log lines
 
         Act:
           start           Start services and what they require, and wait until they are ready
@@ -446,6 +451,7 @@ mod tests {
           ctl logs -f                       follow everything
           ctl wait --timeout 5m             until everything is ready
           ctl events --changes --since 30d  who changed what
+          ctl top                           a live view; r restarts, s stops, q quits
 
         Exit codes:
           0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)

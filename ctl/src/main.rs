@@ -16,6 +16,7 @@ mod progress;
 mod render;
 #[cfg(test)]
 mod testing;
+mod top;
 mod usage;
 
 use std::{ffi::OsString, process::ExitCode};

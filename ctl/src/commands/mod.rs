@@ -11,7 +11,7 @@ mod service_list;
 mod status;
 mod version;
 mod wait;
-mod why;
+pub(crate) mod why;
 
 use std::{cell::RefCell, path::PathBuf, time::Duration};
 
@@ -168,6 +168,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Why(arguments) => why::run(context, &arguments.name).await,
         Command::CheckConfig => check_config::run(context),
         Command::Reconfigure => reconfigure::run(context).await,
+        Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),
         Command::Version => version::run(context).await,
     }

@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &Context, name: &str) -> Result<u8, Error> {
     Ok(0)
 }
 
-fn story(why: &Why, now: Timestamp) -> String {
+pub(crate) fn story(why: &Why, now: Timestamp) -> String {
     let mut text = String::new();
     for step in &why.chain {
         let indent = "   ".repeat(usize::try_from(step.depth).unwrap_or(0));
