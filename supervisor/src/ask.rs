@@ -3,9 +3,7 @@
 //! The loop answers each ask at once, from memory; what takes longer (a start that is to be
 //! waited for) comes as a stream over the receiver that the answer holds.
 
-use api::{
-    ActionRequest, CheckReply, ErrorReply, Outcome, Progress, ServiceEvent, StatusReply, Why,
-};
+use api::{ActionRequest, CheckReply, DiffReply, ErrorReply, Outcome, PlanReply, Progress, ServiceEvent, StatusReply, Why};
 use tokio::sync::{mpsc, oneshot};
 
 /// Asks that wait for the loop; more and the client is told that the supervisor is busy.
@@ -108,6 +106,20 @@ pub(crate) enum Ask {
     Check {
         /// Where the answer goes.
         reply: oneshot::Sender<CheckReply>,
+    },
+    /// The plan that runs.
+    Plan {
+        /// Empty means all.
+        names: Vec<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<PlanReply, ErrorReply>>,
+    },
+    /// What a reconfigure would change.
+    Diff {
+        /// Empty means all.
+        names: Vec<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<DiffReply, ErrorReply>>,
     },
     /// Where the logs of the named services (empty: all) are, for the log server.
     LogPlaces {

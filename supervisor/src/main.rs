@@ -14,10 +14,12 @@ mod history;
 mod holder;
 mod logs;
 mod server;
+mod shown;
 mod staging;
 mod start;
 mod store;
 mod usage;
+mod zone;
 
 use std::process::ExitCode;
 

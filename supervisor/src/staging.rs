@@ -13,12 +13,18 @@ use nix::{
 };
 use plan::{Directory, Plan, RenderedFile, Service};
 
-use crate::control::{Staged, StagedFile, resolve};
+use crate::{
+    control::{Staged, StagedFile, resolve},
+    zone,
+};
 
 /// Makes directories, writes a candidate for each file that is to change, and looks up ids and
 /// programs. What fails is told by service and stops no other.
 pub(crate) fn stage(plan: &Plan) -> Staged {
-    let mut staged = Staged::default();
+    let mut staged = Staged {
+        zone: Some(zone::local()),
+        ..Staged::default()
+    };
     for service in plan.services.values().filter(|service| service.enabled) {
         if let Err(why) = stage_service(service, &mut staged.files) {
             staged.broken.insert(service.name.clone(), why);

@@ -1,4 +1,4 @@
-//! What survives the daemon: holds, and the last plan that was applied. Small files in the
+//! What survives the daemon: holds, the last plan that was applied, and which schedules have run. Small files in the
 //! state directory, each written beside its place, synced and renamed.
 
 use std::{
@@ -13,8 +13,11 @@ use engine::Hold;
 use plan::Plan;
 use serde::{Deserialize, Serialize};
 
+use crate::control::Handled;
+
 const HOLDS: &str = "holds.json";
 const PLAN: &str = "plan.json";
+const SCHEDULE: &str = "schedule.json";
 
 /// Who stopped what, with the boot it happened in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -73,6 +76,18 @@ pub(crate) fn write_plan(state_dir: &Path, plan: &Plan) -> io::Result<()> {
         &state_dir.join(PLAN),
         serde_json::to_string(plan)?.as_bytes(),
     )
+}
+
+/// Up to when schedules were handled. What cannot be read is not known: nothing is owed then.
+pub(crate) fn read_schedule(state_dir: &Path) -> Handled {
+    let text = fs::read_to_string(state_dir.join(SCHEDULE)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Stores up to when schedules were handled.
+pub(crate) fn write_schedule(state_dir: &Path, handled: &Handled) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(handled)?;
+    write_atomically(&state_dir.join(SCHEDULE), text.as_bytes())
 }
 
 /// The kernel's id of this boot.

@@ -14,6 +14,8 @@
 //! | `POST /v1/logs/rotate` | `?services=A,B` | [`RotateReply`]; no name: every service |
 //! | `GET /v1/why/{name}` | | [`Why`] |
 //! | `GET /v1/check` | | [`CheckReply`] |
+//! | `GET /v1/plan` | `?services=A,B` | [`PlanReply`]: the plan that runs, without its secrets |
+//! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=` | NDJSON stream of [`Progress`] |
 //! | `GET /healthz` | | 200 if the control loop answers |
 //! | `GET /readyz` | | 200 if every enabled service is ready, else 503 that names the others |
@@ -26,6 +28,7 @@
 //! tolerated, unknown fields of a request are refused.
 
 mod action;
+mod config;
 mod error;
 mod event;
 mod log;
@@ -33,6 +36,7 @@ mod status;
 mod why;
 
 pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
+pub use config::{ConfigKey, DiffReply, KeyDiff, PlanReply, ServiceConfig, ServiceDiff};
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use log::{LogLine, LogQuery, RotateReply};

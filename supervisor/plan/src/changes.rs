@@ -89,6 +89,33 @@ pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
     out
 }
 
+/// What changes of the supervisor itself, in words. Never a value.
+pub fn site_changes(old: &Plan, new: &Plan) -> Vec<String> {
+    let differs = [
+        ("control", old.control != new.control),
+        (
+            "manage_accounts",
+            old.manage_accounts != new.manage_accounts,
+        ),
+    ];
+    let named = differs.into_iter().filter(|(_, differs)| *differs);
+    let mut out: Vec<String> = named.map(|(what, _)| format!("{what} changed")).collect();
+    let target = |plan: &Plan, name: &str| plan.notify.iter().find(|it| it.name == name).cloned();
+    for after in &new.notify {
+        match target(old, &after.name) {
+            None => out.push(format!("notify {} added", after.name)),
+            Some(before) if before != *after => out.push(format!("notify {} changed", after.name)),
+            Some(_) => {}
+        }
+    }
+    for before in &old.notify {
+        if target(new, &before.name).is_none() {
+            out.push(format!("notify {} removed", before.name));
+        }
+    }
+    out
+}
+
 fn compare(old: &Service, new: &Service) -> Change {
     let mut change = Change {
         kind: ChangeKind::Keep,

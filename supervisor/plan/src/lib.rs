@@ -46,6 +46,7 @@ mod schedule;
 pub mod secrets;
 mod service;
 mod setting;
+pub mod shown;
 pub mod signal;
 mod site;
 mod source;
@@ -54,7 +55,7 @@ mod template;
 mod tests;
 mod value;
 
-pub use changes::{Change, ChangeKind, changes};
+pub use changes::{Change, ChangeKind, changes, site_changes};
 pub use host::{Host, RealHost};
 pub use load::{Options, load};
 pub use model::*;

@@ -37,6 +37,17 @@ impl Control {
             }
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Check { reply } => self.job(Job::Check { reply }),
+            Ask::Plan { names, reply } => match matching(&names, &self.plan.services) {
+                Ok(names) => {
+                    let plan = self.plan.clone();
+                    self.job(Job::ShowPlan { plan, names, reply });
+                }
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Ask::Diff { names, reply } => {
+                let plan = self.plan.clone();
+                self.job(Job::Diff { plan, names, reply });
+            }
             Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
             Ask::RotateLogs { names, peer, reply } => {
                 drop(reply.send(self.rotate_logs(&names, &peer)));

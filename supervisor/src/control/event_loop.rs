@@ -21,8 +21,7 @@ use nix::{
 };
 use plan::{Options, Paths, Plan};
 use tokio::{
-    io::{Interest, Ready},
-    net::UnixStream,
+    io::{Interest, unix::AsyncFd},
     sync::{mpsc, watch},
 };
 
@@ -32,6 +31,7 @@ use super::{
     jobs,
     lifecycle::Boot,
     orphaned::Belongings,
+    wall_clock::WallClock,
 };
 use crate::{
     ask::{ASKS_MAX, Ask},
@@ -54,50 +54,57 @@ type Messages = Vec<(Notice, Vec<OwnedFd>)>;
 /// The link to the keeper, and tokio's view of when it is worth a look.
 struct Wire {
     link: Link,
-    /// A duplicate of the link's socket: tokio watches it, the link reads and writes.
-    watched: UnixStream,
+    /// Duplicates of the link's socket: tokio watches them, the link reads and writes. One each, for
+    /// whoever watches both is woken whenever the keeper has read something.
+    readable: AsyncFd<OwnedFd>,
+    /// There only while something waits to be written.
+    writable: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Wire {
     fn new(link: Link) -> io::Result<Self> {
-        let socket = link.as_fd().try_clone_to_owned()?;
-        let socket = std::os::unix::net::UnixStream::from(socket);
-        // Tokio insists on it; the link itself never waits either.
-        socket.set_nonblocking(true)?;
-        let watched = UnixStream::from_std(socket)?;
-        Ok(Self { link, watched })
+        let readable =
+            AsyncFd::with_interest(link.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
+        Ok(Self {
+            link,
+            readable,
+            writable: None,
+        })
     }
 
     /// Waits until there is something to read, or room to write what waits.
-    async fn ready(&self) -> io::Result<Ready> {
-        let write = self.link.wants_write();
-        let interest = if write {
-            Interest::READABLE | Interest::WRITABLE
-        } else {
-            Interest::READABLE
+    async fn ready(&self) -> io::Result<()> {
+        let Some(writable) = &self.writable else {
+            return self.readable.readable().await.map(drop);
         };
-        self.watched.ready(interest).await
+        tokio::select! {
+            ready = self.readable.readable() => ready.map(drop),
+            ready = writable.writable() => ready.map(drop),
+        }
     }
 
     /// Writes what waits and reads what is there.
-    fn exchange(&mut self, ready: Ready) -> Result<Messages, LinkError> {
-        if ready.is_writable() && self.link.wants_write() && !self.link.flush()? {
-            self.not_ready(Interest::WRITABLE);
-        }
-        if !ready.is_readable() {
-            return Ok(Vec::new());
-        }
+    fn exchange(&mut self) -> Result<Messages, LinkError> {
+        self.flush()?;
         let received = self.link.recv();
         if self.link.drained() {
-            self.not_ready(Interest::READABLE);
+            // So that tokio waits for the next edge.
+            let used_up = |_: &OwnedFd| Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.readable.try_io(Interest::READABLE, used_up);
         }
         received
     }
 
-    /// Tells tokio that the socket has been used up, so that it waits for the next edge.
-    fn not_ready(&self, interest: Interest) {
-        let used_up = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = self.watched.try_io(interest, used_up);
+    /// Writes what the socket takes, and watches for room if that is not all.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.link.flush()? {
+            self.writable = None;
+        } else if self.writable.is_none() {
+            let socket = self.link.as_fd().try_clone_to_owned()?;
+            // Made now, it begins with what is true now.
+            self.writable = Some(AsyncFd::with_interest(socket, Interest::WRITABLE)?);
+        }
+        Ok(())
     }
 }
 
@@ -218,6 +225,7 @@ fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
             boot.warnings.push(warning);
         }
     }
+    boot.handled = store::read_schedule(&paths.state_dir);
     let nothing_yet = hello.records.is_empty();
     let applied = if nothing_yet {
         None
@@ -294,8 +302,8 @@ impl World {
     /// Waits until the keeper says something.
     async fn receive(&mut self) -> Result<Messages, LinkError> {
         loop {
-            let ready = self.wire.ready().await?;
-            let messages = self.wire.exchange(ready)?;
+            self.wire.ready().await?;
+            let messages = self.wire.exchange()?;
             if !messages.is_empty() {
                 return Ok(messages);
             }
@@ -304,6 +312,7 @@ impl World {
 
     /// One turn after the other, until the keeper is gone. Facts come before commands.
     async fn turn(&mut self, control: &mut Control, mut asks: mpsc::Receiver<Ask>) {
+        let mut clock = WallClock::default();
         loop {
             self.flush();
             let due = control.poll_timeout();
@@ -311,7 +320,7 @@ impl World {
                 biased;
                 ready = self.wire.ready() => {
                     let received = match ready {
-                        Ok(ready) => self.wire.exchange(ready),
+                        Ok(()) => self.wire.exchange(),
                         Err(error) => Err(error.into()),
                     };
                     match received {
@@ -322,6 +331,9 @@ impl World {
                 Some(result) = self.results.recv() => self.handle(control, result),
                 Some(ask) = asks.recv() => self.handle(control, Input::Ask(ask)),
                 () = sleep_until(due) => self.handle(control, Input::Timeout),
+                () = clock.was_set(control.minds_the_clock()) => {
+                    self.handle(control, Input::Timeout);
+                }
             }
         }
     }
@@ -360,7 +372,7 @@ impl World {
 
     /// Sends what has gathered in a turn. What does not fit goes out when the link has room.
     fn flush(&mut self) {
-        if let Err(error) = self.wire.link.flush() {
+        if let Err(error) = self.wire.flush() {
             tracing::error!("cannot tell the keeper: {error}");
         }
     }

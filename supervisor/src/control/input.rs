@@ -9,6 +9,7 @@ use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Ids, Notice, Request};
 use plan::Plan;
 
+use super::Handled;
 use super::watchers::{Watch, Watched};
 use crate::{ask::Ask, history, store::Holds};
 
@@ -57,6 +58,24 @@ pub(crate) enum Job {
         /// Who wants to know.
         reply: tokio::sync::oneshot::Sender<api::CheckReply>,
     },
+    /// Say the plan that runs.
+    ShowPlan {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// Empty means all.
+        names: Vec<String>,
+        /// Who wants to know.
+        reply: tokio::sync::oneshot::Sender<Result<api::PlanReply, api::ErrorReply>>,
+    },
+    /// Read all configuration files and say what they would change.
+    Diff {
+        /// The plan that runs.
+        plan: Arc<Plan>,
+        /// Empty means all.
+        names: Vec<String>,
+        /// Who wants to know.
+        reply: tokio::sync::oneshot::Sender<Result<api::DiffReply, api::ErrorReply>>,
+    },
     /// Find accounts that the plan names and that do not exist.
     MissingAccounts {
         /// The plan.
@@ -84,6 +103,11 @@ pub(crate) enum Job {
         /// All of them.
         holds: Holds,
     },
+    /// Store up to when schedules were handled.
+    StoreSchedule {
+        /// All of them.
+        handled: Handled,
+    },
     /// Add lines to the history of changes.
     Record {
         /// What happened.
@@ -107,6 +131,21 @@ pub(crate) enum Job {
     },
     /// Look at disks and programs.
     Watch(Watch),
+    /// Wait until a service logs a line that makes one of its runs ready.
+    AwaitLine {
+        /// The run that waits for it.
+        run: RunId,
+        /// The service.
+        service: String,
+        /// Where its log is.
+        dir: PathBuf,
+        /// Regular expression; the first line that matches counts.
+        pattern: String,
+        /// Lines from this moment on, milliseconds of the Unix epoch.
+        since_unix_ms: u64,
+        /// Ends when nobody waits any more.
+        unwanted: tokio::sync::oneshot::Receiver<()>,
+    },
     /// One attempt of a network probe.
     Probe {
         /// The service's main run.
@@ -133,6 +172,8 @@ pub(crate) enum Done {
     Swapped(Result<(), String>),
     /// Of `StoreHolds`.
     HoldsStored(Result<(), String>),
+    /// Of `StoreSchedule`.
+    ScheduleStored(Result<(), String>),
     /// Of `Record`: where it failed, the lines come back.
     Recorded(Result<(), (Vec<history::Line>, String)>),
     /// Of `Resolve`.
@@ -151,6 +192,13 @@ pub(crate) enum Done {
     },
     /// Of `Watch`.
     Watched(Watched),
+    /// Of `AwaitLine`.
+    LineSeen {
+        /// The run that waited for it.
+        run: RunId,
+        /// What was looked for.
+        pattern: String,
+    },
     /// Of `Probe`.
     Probed {
         /// The service's main run.
@@ -182,6 +230,8 @@ pub(crate) struct Staged {
     pub(crate) broken: BTreeMap<String, String>,
     /// Ids and programs of all enabled services.
     pub(crate) resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
+    /// The local time zone, as it is now.
+    pub(crate) zone: Option<jiff::tz::TimeZone>,
 }
 
 /// One changed file.

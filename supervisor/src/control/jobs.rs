@@ -11,7 +11,7 @@ use super::{
     input::{AccountCommand, Done, Input, Job, Resolved, Unresolved},
     network_probe, watchers,
 };
-use crate::{configuration, history, holder, staging, store};
+use crate::{configuration, history, holder, logs, shown, staging, store};
 
 /// Where programs without a slash are looked up.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -40,9 +40,38 @@ pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::Unbounded
                 });
             });
         }
+        Job::AwaitLine {
+            run,
+            service,
+            dir,
+            pattern,
+            since_unix_ms,
+            unwanted,
+        } => {
+            tokio::spawn(async move {
+                let name = service.clone();
+                let line = logs::await_line(service, dir, &pattern, since_unix_ms);
+                tokio::select! {
+                    seen = line => match seen {
+                        Ok(()) => send(Done::LineSeen { run, pattern }),
+                        Err(error) => tracing::error!(
+                            service = name,
+                            "cannot wait for the line that makes it ready: {error}"
+                        ),
+                    },
+                    _ = unwanted => {}
+                }
+            });
+        }
         Job::Check { reply } => {
             // A client that has gone away no longer wants its answer.
             blocking(move || drop(reply.send(configuration::check(&options))));
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            blocking(move || drop(reply.send(Ok(shown::plan(&plan, &names)))));
+        }
+        Job::Diff { plan, names, reply } => {
+            blocking(move || drop(reply.send(shown::diff(&options, &plan, &names))));
         }
         Job::Discard { staged } => blocking(move || staging::discard(&staged)),
         job => blocking(move || {
@@ -71,6 +100,10 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         Job::StoreHolds { holds } => {
             Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
         }
+        Job::StoreSchedule { handled } => {
+            let written = store::write_schedule(&state_dir, &handled);
+            Done::ScheduleStored(written.map_err(|error| error.to_string()))
+        }
         Job::Record { lines, now_ms } => {
             let written = history::append(&state_dir, now_ms, &lines);
             Done::Recorded(written.map_err(|error| (lines, error.to_string())))
@@ -84,7 +117,7 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             run,
             reason: holder::describe(&address),
         },
-        Job::Probe { .. } | Job::Check { .. } | Job::Discard { .. } => return None,
+        Job::Probe { .. } | Job::AwaitLine { .. } | Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } | Job::Discard { .. } => return None,
     })
 }
 

@@ -21,6 +21,8 @@ const EXTEND_BY_USEC: u64 = 30_000_000;
 
 /// Key under which the keeper remembers how many stop signals there were.
 pub(super) const SIGNALS_RECORD: &str = "@signals";
+/// Key under which it remembers why the daemon ends with a failure.
+pub(super) const FAILED_RECORD: &str = "@failed";
 /// Pause between two status lines.
 const STATUS_PAUSE_MS: u64 = 1_000;
 /// Names in the status line that the init shows.
@@ -33,6 +35,8 @@ pub(crate) struct Boot {
     pub(crate) seed: u64,
     /// Holds that survived an earlier daemon.
     pub(crate) holds: BTreeMap<String, Hold>,
+    /// Up to when schedules were handled by an earlier daemon.
+    pub(crate) handled: super::Handled,
     /// Kernel's id of this boot.
     pub(crate) kernel_boot_id: String,
     /// Name of the user the supervisor runs as.
@@ -64,6 +68,8 @@ pub(super) struct Lifecycle {
     /// Services whose lot hangs on others: looked at again whenever anything changes.
     pub(super) waiting: BTreeSet<ServiceId>,
     pub(super) signals: u32,
+    /// Why the daemon ends with a failure: what has failed that it may not go on without.
+    pub(super) failed: Option<String>,
     /// Lower numbers are runs of an earlier control process.
     pub(super) first_own_run: Option<RunId>,
     told: String,
@@ -100,6 +106,7 @@ impl Lifecycle {
             down: BTreeSet::new(),
             waiting: BTreeSet::new(),
             signals: 0,
+            failed: None,
             first_own_run: None,
             told: String::new(),
             tell_at: None,
@@ -167,6 +174,7 @@ impl Control {
             tracing::error!("the plan cannot be applied: {}", error.message);
             self.lifecycle.set_refused(Some(error.message));
         }
+        self.ready_lines_follow_plan();
         self.watchers_follow_plan();
     }
 
@@ -178,12 +186,44 @@ impl Control {
             }
             return;
         }
+        self.count_signal();
+        self.begin_shutdown();
+    }
+
+    fn count_signal(&mut self) {
         self.lifecycle.signals += 1;
         let record = self.lifecycle.signals.to_string();
         self.tell(Request::Remember {
             service: SIGNALS_RECORD.to_owned(),
             record,
         });
+    }
+
+    /// A service has failed for good that the daemon may not go on without: as if by a signal, but
+    /// it ends with a failure.
+    pub(super) fn end_if_one_failed(&mut self) {
+        if self.lifecycle.is_stopping() {
+            return;
+        }
+        let failed = self.touched.iter().find_map(|id| {
+            let service = self.service(*id).filter(|it| it.exit_when_failed)?;
+            let view = self.engine.view(*id)?;
+            matches!(view.state, State::Failed { .. })
+                .then(|| format!("{}: {}", service.name, self.reason(&service.name, &view)))
+        });
+        let Some(why) = failed else {
+            return;
+        };
+        let what =
+            format!("stops everything and ends with a failure, by exit_when_failed of {why}");
+        tracing::error!("{what}");
+        self.publish("", "daemon", &what, None);
+        self.tell(Request::Remember {
+            service: FAILED_RECORD.to_owned(),
+            record: why.clone(),
+        });
+        self.lifecycle.failed = Some(why);
+        self.count_signal();
         self.begin_shutdown();
     }
 
@@ -221,7 +261,7 @@ impl Control {
     pub(super) fn shutdown_complete(&mut self, clean: bool) {
         tracing::info!(clean, "everything is stopped");
         self.tell(Request::Quit {
-            code: u8::from(!clean),
+            code: u8::from(!clean || self.lifecycle.failed.is_some()),
         });
     }
 

@@ -17,15 +17,18 @@ mod lifecycle;
 mod logs;
 mod names;
 mod network_probe;
+mod ready_lines;
 mod notifications;
 mod orphaned;
 mod reconfigure;
 mod records;
+mod schedule;
 #[cfg(test)]
 mod simulation;
 mod spawn;
 mod status;
 mod take_up;
+mod wall_clock;
 mod watchers;
 mod why;
 mod words;
@@ -44,6 +47,7 @@ use crate::ask::{ASKS_MAX, Ask};
 pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
 pub(crate) use input::{Staged, StagedFile};
+pub(crate) use schedule::Handled;
 pub(crate) use jobs::resolve;
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.
@@ -71,8 +75,10 @@ pub(crate) struct Control {
     changes: changes::Changes,
     records: records::Records,
     reconfigure: reconfigure::Reconfigure,
+    ready_lines: ready_lines::ReadyLines,
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
+    schedule: schedule::Schedule,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
     /// Asks that came before there was a plan to answer them from.
@@ -138,8 +144,10 @@ impl Control {
             changes: changes::Changes::default(),
             records: records::Records::default(),
             reconfigure: reconfigure::Reconfigure::default(),
+            ready_lines: ready_lines::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
+            schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {
                 pid: hello.keeper_pid,
@@ -198,7 +206,13 @@ impl Control {
             .chain(lifecycle)
             .chain(self.notifications.poll_timeout())
             .chain(self.watchers_due())
+            .chain(self.schedule.poll_timeout(self.now))
             .min()
+    }
+
+    /// It has to hear, by [`Input::Timeout`], when the wall clock is set.
+    pub(crate) fn minds_the_clock(&self) -> bool {
+        self.schedule.is_used()
     }
 
     /// Services in the order in which they are to be stopped when nobody is left to ask.
@@ -218,6 +232,7 @@ impl Control {
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
+        self.schedule_timeout();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
@@ -240,6 +255,7 @@ impl Control {
 
     /// After every input: tells followers what changed, and the keeper what has been taken in.
     fn settle(&mut self) {
+        self.end_if_one_failed();
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
             self.sort_touched(&touched);
@@ -273,7 +289,7 @@ impl Control {
 
 /// The services that names and patterns (`web*`) mean, each once, in the order given. A name or
 /// pattern that means none is an error, and nothing is done to any of the others.
-fn matching(
+pub(crate) fn matching(
     names: &[String],
     known: &BTreeMap<String, plan::Service>,
 ) -> Result<Vec<String>, api::ErrorReply> {

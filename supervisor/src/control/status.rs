@@ -77,10 +77,22 @@ impl Control {
             .map(|(exit, at)| last_exit(exit, unix_of(now, at)));
         status.reason = Some(reason).filter(|reason| !reason.is_empty());
         status.waiting_on = self.waiting_on(view);
+        let rests = view.goal == Goal::Up
+            && matches!(
+                view.state,
+                State::Stopped | State::Completed | State::Failed { .. }
+            );
+        let next_run = self.next_run(&status.name).filter(|_| rests);
         status.next_try_ms = match view.state {
             State::Backoff { until, .. } => Some(until.since(now.moment)),
-            _ => None,
+            _ => next_run.as_ref().map(|(in_ms, _)| *in_ms),
         };
+        if let Some((_, when)) = next_run {
+            status.reason = Some(match status.reason.take() {
+                Some(reason) => format!("{reason}; {when}"),
+                None => when,
+            });
+        }
         status.status_text = self.status_texts.get(&id).cloned();
     }
 

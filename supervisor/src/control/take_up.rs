@@ -3,15 +3,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::{Fact, Record, RunId, State};
+use engine::{Fact, Moment, Record, RunId, State};
 use keeper::message::{Hello, Request, Role};
 use plan::Plan;
 
 use super::{
     Control, Purpose, Run,
     changes::RECORD as CHANGES_RECORD,
-    lifecycle::{Boot, SIGNALS_RECORD},
+    lifecycle::{Boot, FAILED_RECORD, SIGNALS_RECORD},
     notifications::is_delivery,
+    schedule::RECORD as SCHEDULE_RECORD,
 };
 
 /// Key under which the keeper remembers the plan that has been applied.
@@ -33,6 +34,7 @@ impl Control {
         if let Some(record) = hello.records.get(SIGNALS_RECORD) {
             self.lifecycle.signals = record.parse().unwrap_or(1);
         }
+        self.lifecycle.failed = hello.records.get(FAILED_RECORD).cloned();
         let stopping = self.lifecycle.signals > 0;
         let unfinished = self.take_up_plan(hello);
         if records.is_empty() && !stopping {
@@ -40,6 +42,7 @@ impl Control {
         } else {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
+            self.take_up_schedule(hello.records.get(SCHEDULE_RECORD));
             self.take_up_runs(hello);
             if let Some(record) = hello.records.get(CHANGES_RECORD) {
                 self.changes.restore(record);
@@ -135,7 +138,10 @@ impl Control {
                 },
             );
             for (key, value) in &info.notified {
-                self.on_notified(run, key, value);
+                self.on_described(run, key, value);
+            }
+            if info.role == Role::Main && info.exit.is_none() {
+                self.take_up_ready_line(&info.service, run, Moment(info.spawned_ms));
             }
         }
         self.take_up_failures(hello);

@@ -11,7 +11,7 @@ use super::reply::Failure;
 const COMPARED_MAX: usize = 256;
 
 /// All routes; a part in braces stands for anything.
-pub(super) const ROUTES: [(Method, &str); 15] = [
+pub(super) const ROUTES: [(Method, &str); 17] = [
     (Method::GET, "/v1/services"),
     (Method::POST, "/v1/services"),
     (Method::GET, "/v1/services/{name}"),
@@ -24,6 +24,8 @@ pub(super) const ROUTES: [(Method, &str); 15] = [
     (Method::POST, "/v1/logs/rotate"),
     (Method::GET, "/v1/why/{name}"),
     (Method::GET, "/v1/check"),
+    (Method::GET, "/v1/plan"),
+    (Method::GET, "/v1/diff"),
     (Method::POST, "/v1/reconfigure"),
     (Method::GET, "/healthz"),
     (Method::GET, "/readyz"),

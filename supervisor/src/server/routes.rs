@@ -45,6 +45,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/logs/rotate", post(log_routes::rotate))
         .route("/v1/why/{name}", get(log_routes::why))
         .route("/v1/check", get(check))
+        .route("/v1/plan", get(plan))
+        .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -223,6 +225,26 @@ async fn outcome(
 async fn check(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
     let reply = shared.ask(|reply| Ask::Check { reply }).await?;
     Ok(json(&reply))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamesQuery {
+    /// Names and patterns, separated by commas; none means all.
+    #[serde(default)]
+    services: String,
+}
+
+async fn plan(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer {
+    let names = names(&query.services)?;
+    let plan = shared.ask(|reply| Ask::Plan { names, reply }).await??;
+    Ok(json(&plan))
+}
+
+async fn diff(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer {
+    let names = names(&query.services)?;
+    let diff = shared.ask(|reply| Ask::Diff { names, reply }).await??;
+    Ok(json(&diff))
 }
 
 /// The loop turns. The empty id is no change's, so this asks for nothing and costs nothing.

@@ -309,6 +309,14 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let unknown = names.first().map(|it| unknown(it));
                 let _ = reply.send((std::path::PathBuf::from("/nonexistent"), unknown));
             }
+            Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
+                site: Vec::new(),
+                services: Vec::new(),
+            }))),
+            Ask::Diff { reply, .. } => drop(reply.send(Ok(api::DiffReply {
+                site: vec!["control changed".to_owned()],
+                services: Vec::new(),
+            }))),
             Ask::Check { reply } => drop(reply.send(api::CheckReply {
                 ok: true,
                 problems: Vec::new(),

@@ -6,6 +6,7 @@ mod changes;
 mod keys;
 mod random;
 mod settings;
+mod shown;
 mod templates;
 mod world;
 

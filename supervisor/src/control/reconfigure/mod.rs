@@ -156,10 +156,12 @@ impl Control {
             Done::Staged(staged) => self.on_staged(staged),
             Done::Swapped(result) => self.on_swapped(result),
             Done::HoldsStored(result) => self.holds_stored(result),
+            Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
             Done::Resolved { run, resolved } => self.on_resolved(run, resolved),
             Done::Holder { run, reason } => self.spawn_refused(run, true, reason),
             Done::Watched(seen) => self.watched(seen),
+            Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,
                 probe,
@@ -277,6 +279,7 @@ impl Control {
             Stage::Resolving => {
                 self.resolved = staged.resolved;
                 self.broken = staged.broken;
+                self.schedule_follows_plan(staged.zone);
                 if std::mem::take(&mut self.reconfigure.again) {
                     let change = self.reconfigure.change.take();
                     self.start_reconfigure(change, false);
@@ -357,6 +360,7 @@ impl Control {
             self.remember_plan();
         }
         self.apply_to_engine(&shifts);
+        self.schedule_follows_plan(staged.zone);
         self.remember_plan();
         if let Some(id) = self.reconfigure.change.take() {
             self.accept_change(&id, targets, notes);

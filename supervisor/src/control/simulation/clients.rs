@@ -56,7 +56,8 @@ impl Clients {
     /// A request as clients make them, names that mean nothing among them.
     pub(super) fn draw(&mut self) -> ActionRequest {
         let action = match self.dice.below(10) {
-            0..2 => Action::Start,
+            0 => Action::Start,
+            1 => Action::Once,
             2..5 => Action::Stop,
             5..7 => Action::Restart,
             7..9 => Action::Reload,
@@ -87,7 +88,10 @@ impl Clients {
 
     /// The question and where its answer comes. What a start may lift counts as lifted at once.
     pub(super) fn ask(&mut self, request: &ActionRequest) -> (Input, Answer) {
-        if matches!(request.action, Action::Start | Action::Restart) {
+        if matches!(
+            request.action,
+            Action::Start | Action::Once | Action::Restart
+        ) {
             self.lift(&request.services);
         }
         let (reply, answer) = oneshot::channel();

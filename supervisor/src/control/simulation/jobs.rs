@@ -9,6 +9,7 @@ use std::{
 
 use engine::{Hold, ProbeKind, RunId};
 use plan::{Plan, Problem, Severity};
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{
     dice::{Agenda, Dice},
@@ -33,6 +34,9 @@ pub(super) struct Disk {
     files: BTreeMap<PathBuf, String>,
 }
 
+/// Most time from a line in a log to its being seen.
+const LINE_LATE_MS: u64 = 200;
+
 /// Work under way.
 #[derive(Debug)]
 pub(super) struct Jobs {
@@ -50,10 +54,12 @@ pub(super) enum Work {
     Stage(Arc<Plan>),
     Swap(Arc<Plan>),
     Store(Holds),
+    StoreSchedule,
     Record(Vec<history::Line>),
     Resolve(RunId, Box<plan::Service>),
     Holder(RunId),
     Probe(RunId, ProbeKind),
+    Line(RunId, String, tokio::sync::oneshot::Receiver<()>),
 }
 
 impl Jobs {
@@ -82,6 +88,7 @@ impl Jobs {
                 (Work::Swap(plan), 1_000)
             }
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
+            Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::Record { lines, .. } => (Work::Record(lines), 500),
             Job::Resolve { run, service } => (Work::Resolve(run, service), 3_000),
             Job::Holder { run, .. } => (Work::Holder(run), 1_000),
@@ -91,7 +98,17 @@ impl Jobs {
                 timeout_ms,
                 ..
             } => (Work::Probe(run, probe), timeout_ms),
-            Job::Check { .. } | Job::Discard { .. } | Job::Watch(_) => return,
+            Job::AwaitLine {
+                run,
+                pattern,
+                unwanted,
+                ..
+            } => (Work::Line(run, pattern, unwanted), 20),
+            Job::Check { .. }
+            | Job::ShowPlan { .. }
+            | Job::Diff { .. }
+            | Job::Discard { .. }
+            | Job::Watch(_) => return,
         };
         let pause = if self.fair || self.dice.percent(60) {
             self.dice.between(0, 20)
@@ -161,6 +178,7 @@ impl Jobs {
                 Done::Recorded(Err((lines, "no space left on device".to_owned())))
             }
             Work::Record(_) => Done::Recorded(Ok(())),
+            Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::Resolve(run, service) => Done::Resolved {
                 run,
                 resolved: self.resolve(&service),
@@ -169,6 +187,20 @@ impl Jobs {
                 run,
                 reason: "the port is in use".to_owned(),
             },
+            Work::Line(run, pattern, mut unwanted) => {
+                let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
+                let logged = keeper
+                    .runs
+                    .get(&run.0)
+                    .is_none_or(|main| main.has_logged(now));
+                if !logged && !unwanted_now {
+                    let again = Work::Line(run, pattern, unwanted);
+                    self.agenda.push(now + LINE_LATE_MS, again);
+                    return None;
+                }
+                // It may have been seen just before it was no longer wanted, or its run had ended.
+                Done::LineSeen { run, pattern }
+            }
             Work::Probe(run, probe) => {
                 let main = keeper.runs.get(&run.0);
                 let ok = main.is_some_and(|main| keeper.world.answers(now, main));
@@ -209,6 +241,7 @@ impl Jobs {
         let enabled = plan.services.values().filter(|service| service.enabled);
         let mut staged = Staged {
             files: self.changed(plan),
+            zone: Some(jiff::tz::TimeZone::UTC),
             ..Staged::default()
         };
         for service in enabled {

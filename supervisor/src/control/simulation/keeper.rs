@@ -39,6 +39,11 @@ pub(super) struct Run {
     pub(super) role: Role,
     pub(super) argv: Vec<String>,
     pub(super) notify: bool,
+    /// It can say that it is ready by a newline.
+    pub(super) ready_fd: bool,
+    /// It has to say that it is alive this often, and does so while `pings`.
+    pub(super) watchdog_ms: Option<u64>,
+    pub(super) pings: bool,
     pub(super) temper: Temper,
     pub(super) executing: bool,
     /// When a probe of it begins to succeed.
@@ -58,12 +63,19 @@ pub(super) enum Happening {
     Exec(RunId),
     ExecFails(RunId, i32),
     Says(RunId, &'static str, String),
+    /// It says that it is alive, and goes on saying so.
+    Pings(RunId),
     Ends(RunId, Exit),
     TimesOut(RunId),
     SweepEnds(RunId),
 }
 
 impl Run {
+    /// The line that makes it ready is in its log.
+    pub(super) fn has_logged(&self, now: u64) -> bool {
+        self.ready_at.is_some_and(|at| at <= now)
+    }
+
     pub(super) fn lives(&self) -> bool {
         self.exit.is_none()
     }
@@ -146,6 +158,9 @@ impl Keeper {
             role: spawn.role,
             argv: spawn.argv,
             notify: spawn.notify,
+            ready_fd: spawn.ready_fd.is_some(),
+            watchdog_ms: watchdog_ms(&spawn.env),
+            pings: false,
             temper,
             executing: false,
             ready_at: None,
@@ -284,9 +299,29 @@ impl Keeper {
                 let key = key.to_owned();
                 self.push(Fact::Notified { run, key, value });
             }
+            Happening::Pings(id) => self.pings(now, id),
             Happening::Ends(id, exit) => self.ends(now, id, exit, false),
             Happening::TimesOut(id) => self.ends(now, id, Exit::Signal(9), true),
             Happening::SweepEnds(id) => self.sweep_ends(id),
+        }
+    }
+
+    fn pings(&mut self, now: u64, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) else {
+            return;
+        };
+        let Some(often) = run.watchdog_ms else {
+            return;
+        };
+        run.pings = self.world.fair || !self.dice.percent(10);
+        if run.pings {
+            let value = if self.world.fair || !self.dice.percent(3) {
+                "1"
+            } else {
+                "trigger"
+            };
+            self.agenda.push(now + often / 3, Happening::Pings(id));
+            self.happens(now, Happening::Says(id, "WATCHDOG", value.to_owned()));
         }
     }
 
@@ -374,4 +409,9 @@ impl Keeper {
 
 pub(super) fn pid(run: RunId) -> i32 {
     i32::try_from(run).unwrap() + 1_000
+}
+
+fn watchdog_ms(env: &BTreeMap<String, String>) -> Option<u64> {
+    let usec: u64 = env.get("WATCHDOG_USEC")?.parse().unwrap();
+    Some(usec / 1000)
 }

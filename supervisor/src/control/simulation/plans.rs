@@ -10,7 +10,7 @@ use std::{
 
 use plan::{
     Ask, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind, Reload, RenderedFile,
-    Restart, Service, Stop,
+    Restart, Service, Stop, Watchdog, WatchdogAction,
 };
 
 use super::dice::Dice;
@@ -177,11 +177,11 @@ fn service(dice: &mut Dice, number: u64) -> Service {
         },
         ready: ready(dice),
         notify_access: None,
-        watchdog: None,
+        watchdog: watchdog(dice),
         liveness: dice.percent(20).then(|| probe(dice)),
         health: dice.percent(20).then(|| probe(dice)),
         restart: restart(dice),
-        exit_when_failed: false,
+        exit_when_failed: dice.percent(2),
         schedule: None,
         stop: Stop {
             signal: dice.pick(&[15, 2, 3]),
@@ -206,13 +206,24 @@ fn service(dice: &mut Dice, number: u64) -> Service {
 
 fn ready(dice: &mut Dice) -> Ready {
     Ready {
-        kind: match dice.below(3) {
+        kind: match dice.below(6) {
             0 => ReadyKind::Exec,
             1 => ReadyKind::Notify,
+            2 => ReadyKind::Fd(3),
+            3 => ReadyKind::Log(dice.pick(&["ready", "listening"]).to_owned()),
+            4 => ReadyKind::Delay(dice.between(0, 3_000)),
             _ => ReadyKind::Probe(probe(dice)),
         },
         timeout_ms: dice.percent(60).then(|| dice.between(8_000, 30_000)),
     }
+}
+
+fn watchdog(dice: &mut Dice) -> Option<Watchdog> {
+    dice.percent(20).then(|| Watchdog {
+        timeout_ms: dice.between(5_000, 30_000),
+        action: dice.pick(&[WatchdogAction::Restart, WatchdogAction::Degrade]),
+        signal: 6,
+    })
 }
 
 fn probe(dice: &mut Dice) -> Probe {

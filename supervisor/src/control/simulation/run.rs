@@ -244,10 +244,19 @@ impl Simulation {
         self.clients.read();
     }
 
+    /// A service has failed that the daemon may not go on without.
+    pub(super) fn one_failed(&self) -> bool {
+        let control = self.control.as_ref();
+        control.is_some_and(|it| it.lifecycle.failed.is_some())
+    }
+
     fn judge_quit(&self, code: u8) {
         let nothing_worked = self.keeper.records.keys().all(|name| name.starts_with('@'));
         let refused = code == crate::exit::CONFIGURATION && nothing_worked;
-        assert!(self.terminated || refused, "quits with {code} unasked");
+        assert!(
+            self.terminated || refused || (self.one_failed() && code == 1),
+            "quits with {code} unasked"
+        );
     }
 
     /// The control process dies: of what it said last, only a beginning has arrived.
@@ -296,6 +305,7 @@ impl Simulation {
             holds: self.jobs.disk.holds.clone(),
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
+            handled: crate::control::Handled::default(),
             warnings: Vec::new(),
         };
         self.show(&format!("=== control is born; facts: {:?}", hello.facts));

@@ -187,7 +187,7 @@ impl Simulation {
         self.end();
         let clean = self.keeper.quit == Some(0);
         assert!(
-            clean || self.keeper.has_leftovers(),
+            clean || self.keeper.has_leftovers() || self.one_failed(),
             "it ends as if not all had been stopped"
         );
     }

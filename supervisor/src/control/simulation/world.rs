@@ -144,6 +144,22 @@ impl World {
         if oneshot {
             lots.push(end(at, Exit::Code(0)));
         }
+        if run.ready_fd {
+            lots.push((at, Happening::Says(id, "READY_FD", "1".to_owned())));
+        }
+        if run.watchdog_ms.is_some() && !run.pings {
+            run.pings = true;
+            lots.push((at, Happening::Pings(id)));
+        }
+        if run.notify && !self.fair && self.dice.percent(20) {
+            // It reloads by itself, and sometimes never says that it has.
+            let begin = at + self.dice.between(0, 5_000);
+            lots.push((begin, Happening::Says(id, "RELOADING", "1".to_owned())));
+            if self.dice.percent(70) {
+                let end = begin + self.dice.between(0, 2_000);
+                lots.push((end, Happening::Says(id, "READY", "1".to_owned())));
+            }
+        }
         if run.notify {
             if patience > 2_000 {
                 let say = Happening::Says(id, "EXTEND_TIMEOUT_USEC", "30000000".to_owned());

@@ -1,0 +1,290 @@
+//! Oneshots that run by the clock.
+//!
+//! Each has a time that is due next, by the wall clock; the earliest is the one deadline. A time
+//! counts as handled once it has been acted upon, also when nothing could run (still running,
+//! held): that is told in the feed, and nothing runs twice. What was handled last is kept by the
+//! keeper and in the state directory, so that a time that passes while nobody looks is known.
+//!
+//! Wall-clock time that jumps (a clock that is set, a machine that slept) is noticed by the
+//! difference to the monotonic clock: all times are worked out again.
+
+use std::collections::BTreeMap;
+
+use engine::{Command, Moment, Refusal};
+use jiff::{Timestamp, tz::TimeZone};
+use keeper::message::Request;
+use plan::cron::Cron;
+use serde::{Deserialize, Serialize};
+
+use super::{Control, Job, Now, words};
+
+/// Key under which the keeper remembers what was handled.
+pub(super) const RECORD: &str = "@schedule";
+/// A time that passed no longer ago, while the daemon was being restarted, is not missed.
+const GRACE_MS: u64 = 60_000;
+/// Jumps of the clock up to this neither skip a time nor repeat it (as cron(8) has it).
+const JUMP_MS: u64 = 3 * 3_600_000;
+/// The clocks may drift apart by so much before it counts as a jump.
+const DRIFT_MS: u64 = 1_000;
+
+/// Wall clock times, milliseconds of the Unix epoch, up to which each service's times have been
+/// handled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Handled(pub(crate) BTreeMap<String, u64>);
+
+/// All that is scheduled.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    /// By service.
+    entries: BTreeMap<String, Entry>,
+    handled: Handled,
+    /// None: not known yet.
+    zone: Option<TimeZone>,
+    /// Wall clock less monotonic clock, when the times were worked out.
+    offset: i128,
+    /// Feeds the jitter.
+    random: u64,
+    storing: bool,
+    unstored: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    plan: plan::Schedule,
+    cron: Cron,
+    /// Wall clock; none: never again.
+    due: Option<u64>,
+}
+
+impl Schedule {
+    pub(super) fn new(seed: u64, handled: Handled) -> Self {
+        Self {
+            handled,
+            random: seed,
+            ..Self::default()
+        }
+    }
+
+    /// Something is scheduled, so it matters when the clock is set.
+    pub(super) fn is_used(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    pub(super) fn poll_timeout(&self, now: Now) -> Option<Moment> {
+        let due = self.entries.values().filter_map(|entry| entry.due).min()?;
+        Some(now.moment.after(due.saturating_sub(now.unix_ms)))
+    }
+
+    fn due_of(&self, service: &str) -> Option<u64> {
+        self.entries.get(service)?.due
+    }
+
+    /// Up to one whole `most`, evenly (splitmix64).
+    fn jitter(&mut self, most: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % most.saturating_add(1)
+    }
+
+    /// Works out when a service runs next. `grace_ms`: a time that passed no longer ago still counts.
+    fn work_out(&mut self, name: &str, now: Now, grace_ms: u64) {
+        let Some(zone) = self.zone.clone() else {
+            return;
+        };
+        let Some(Entry { plan, cron, .. }) = self.entries.get(name) else {
+            return;
+        };
+        let (cron, jitter_ms, catch_up) = (*cron, plan.jitter_ms, plan.catch_up);
+        let mut last = self.handled.0.get(name).copied().unwrap_or(now.unix_ms);
+        if last > now.unix_ms.saturating_add(JUMP_MS) {
+            // The clock was far ahead when it was stored.
+            last = now.unix_ms;
+        }
+        let next = |after| next_ms(&cron, after, &zone);
+        let window = jitter_ms.saturating_add(grace_ms);
+        let mut nominal = next(last);
+        if let Some(at) = nominal
+            && at.saturating_add(window) < now.unix_ms
+        {
+            nominal = if catch_up {
+                Some(now.unix_ms)
+            } else {
+                next(now.unix_ms.saturating_sub(window))
+            };
+        }
+        let late = self.jitter(jitter_ms);
+        let due = nominal.map(|at| at.saturating_add(late).max(now.unix_ms));
+        if self.handled.0.insert(name.to_owned(), last) != Some(last) {
+            self.unstored = true;
+        }
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.due = due;
+        }
+    }
+
+    /// The wall clock has jumped since times were last worked out.
+    fn has_jumped(&mut self, now: Now) -> bool {
+        let offset = i128::from(now.unix_ms) - i128::from(now.moment.0);
+        let jumped = (offset - self.offset).unsigned_abs() > u128::from(DRIFT_MS);
+        if jumped {
+            self.offset = offset;
+        }
+        jumped
+    }
+}
+
+fn next_ms(cron: &Cron, after_ms: u64, zone: &TimeZone) -> Option<u64> {
+    let after = Timestamp::from_millisecond(i64::try_from(after_ms).ok()?).ok()?;
+    let next = cron.next(after, zone)?;
+    u64::try_from(next.as_millisecond()).ok()
+}
+
+impl Control {
+    /// What an earlier control process handled is known better by the keeper than by the disk.
+    pub(super) fn take_up_schedule(&mut self, record: Option<&String>) {
+        if let Some(handled) = record.and_then(|it| serde_json::from_str(it).ok()) {
+            self.schedule.handled = handled;
+        }
+    }
+
+    /// The plan or the time zone may have changed.
+    pub(super) fn schedule_follows_plan(&mut self, zone: Option<TimeZone>) {
+        let now = self.now;
+        let moved = zone.is_some() && self.schedule.zone != zone;
+        if moved {
+            self.schedule.zone = zone;
+        }
+        let wanted = self.plan.services.values().filter(|it| it.enabled);
+        let wanted: BTreeMap<String, plan::Schedule> = wanted
+            .filter_map(|it| Some((it.name.clone(), it.schedule.clone()?)))
+            .collect();
+        let schedule = &mut self.schedule;
+        schedule.entries.retain(|name, _| wanted.contains_key(name));
+        let before = schedule.handled.0.len();
+        schedule
+            .handled
+            .0
+            .retain(|name, _| wanted.contains_key(name));
+        schedule.unstored |= schedule.handled.0.len() != before;
+        let jumped = schedule.has_jumped(now);
+        for (name, plan) in wanted {
+            let known = schedule.entries.get(&name).map(|entry| &entry.plan);
+            if known == Some(&plan) && !moved && !jumped {
+                continue;
+            }
+            if known.is_some_and(|known| known.cron != plan.cron) {
+                // What was missed of another schedule is not owed.
+                schedule.handled.0.insert(name.clone(), now.unix_ms);
+                schedule.unstored = true;
+            }
+            // The plan has checked it.
+            let Ok(cron) = Cron::parse(&plan.cron) else {
+                continue;
+            };
+            let entry = Entry {
+                plan,
+                cron,
+                due: None,
+            };
+            schedule.entries.insert(name.clone(), entry);
+            schedule.work_out(&name, now, GRACE_MS);
+        }
+        self.store_schedule_if_changed();
+    }
+
+    /// Time has passed, or the clock was set.
+    pub(super) fn schedule_timeout(&mut self) {
+        if !self.schedule.is_used() {
+            return;
+        }
+        let now = self.now;
+        if self.schedule.has_jumped(now) {
+            tracing::info!("the clock was set; schedules go by the new time");
+            let names: Vec<String> = self.schedule.entries.keys().cloned().collect();
+            for name in names {
+                self.schedule.work_out(&name, now, JUMP_MS);
+            }
+        }
+        if self.lifecycle.is_stopping() {
+            for entry in self.schedule.entries.values_mut() {
+                entry.due = None;
+            }
+            return;
+        }
+        let entries = self.schedule.entries.iter();
+        let due = entries.filter(|(_, entry)| entry.due.is_some_and(|due| due <= now.unix_ms));
+        let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
+        if due.is_empty() {
+            return;
+        }
+        for name in &due {
+            let handled = &mut self.schedule.handled.0;
+            handled.insert(name.clone(), now.unix_ms);
+        }
+        self.schedule.unstored = true;
+        // Before what rests on it: a control process that dies must not run it once more.
+        self.remember_schedule();
+        for name in due {
+            self.run_scheduled(&name);
+            self.schedule.work_out(&name, now, GRACE_MS);
+        }
+        self.store_schedule_if_changed();
+    }
+
+    fn run_scheduled(&mut self, name: &str) {
+        let Some(id) = self.names.id(name) else {
+            return;
+        };
+        let detail = match self.command(Command::Run([id].into())) {
+            Ok(_) => "runs: its time has come".to_owned(),
+            Err(Refusal::AlreadyRunning(_)) => {
+                "skipped: its time has come, but it is still under way".to_owned()
+            }
+            Err(refusal) => {
+                let why = self.refused(&refusal).message;
+                format!("skipped: its time has come, but {why}")
+            }
+        };
+        tracing::info!(service = name, "{detail}");
+        self.publish(name, "schedule", &detail, None);
+    }
+
+    /// When a service runs next: milliseconds from now, and in words.
+    pub(super) fn next_run(&self, name: &str) -> Option<(u64, String)> {
+        let due = self.schedule.due_of(name)?;
+        let in_ms = due.saturating_sub(self.now.unix_ms);
+        Some((in_ms, format!("next run {}", words::time(due))))
+    }
+
+    fn remember_schedule(&mut self) {
+        let record = serde_json::to_string(&self.schedule.handled).expect("a map is plain data");
+        self.tell(Request::Remember {
+            service: RECORD.to_owned(),
+            record,
+        });
+    }
+
+    fn store_schedule_if_changed(&mut self) {
+        if self.schedule.storing || !self.schedule.unstored {
+            return;
+        }
+        self.schedule.storing = true;
+        self.schedule.unstored = false;
+        let handled = self.schedule.handled.clone();
+        self.job(Job::StoreSchedule { handled });
+    }
+
+    pub(super) fn schedule_stored(&mut self, result: Result<(), String>) {
+        self.schedule.storing = false;
+        if let Err(error) = result {
+            // The next one tries again; until then the keeper knows.
+            tracing::warn!("cannot store which schedules have run: {error}");
+        }
+        self.store_schedule_if_changed();
+    }
+}
+
+#[cfg(test)]
+mod tests;
