@@ -16,7 +16,6 @@ use tokio::{
 use super::{
     Query, Seat,
     cursor::{Cursor, Origin},
-    filter::Filter,
     marker, outside,
     part::Id,
     reader::Shared,
@@ -49,8 +48,8 @@ pub(super) struct Client {
     notes: VecDeque<LogLine>,
     /// The channel is full, and a task rings when it no longer is.
     full: bool,
-    /// Given back when the client is dropped.
-    _seat: Seat,
+    /// Given back when the client is dropped; none: one of our own.
+    _seat: Option<Seat>,
 }
 
 /// The files of a service that its program writes itself.
@@ -78,7 +77,7 @@ pub(super) enum Pumped {
 }
 
 impl Client {
-    pub(super) fn new(query: Query, sender: Sender<LogLine>, seat: Seat) -> Client {
+    pub(super) fn new(query: Query, sender: Sender<LogLine>, seat: Option<Seat>) -> Client {
         Client {
             query,
             sender,
@@ -129,10 +128,7 @@ impl Client {
         let (service, filter) = (Arc::clone(service), Arc::clone(&self.query.filter));
         let source = if let Some(place) = self.query.after.of(&service, file.as_deref()) {
             // What comes after it is wanted whenever it was written.
-            let filter = Filter {
-                since: None,
-                ..Filter::clone(&filter)
-            };
+            let filter = filter.from_the_beginning();
             Source::reading(service, resume(&origin, place), Arc::new(filter))
         } else {
             match Seek::new(origin.clone(), self.query.lines, &filter) {
@@ -155,7 +151,7 @@ impl Client {
                 }
             }
         };
-        self.insert(Source { watch, ..source });
+        self.insert(source.with_watch(watch));
     }
 
     fn insert(&mut self, source: Source) {
@@ -235,7 +231,7 @@ impl Client {
         let watch = self.watch(service, origin.dir().to_owned(), watcher);
         let cursor = Cursor::at(origin, None, 0);
         let new = Source::reading(Arc::clone(service), cursor, Arc::clone(&self.query.filter));
-        let new = Source { watch, ..new };
+        let new = new.with_watch(watch);
         let mut all = self.sources.iter_mut().enumerate();
         let mut files = all
             .by_ref()

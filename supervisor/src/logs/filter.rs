@@ -87,6 +87,14 @@ impl Filter {
         })
     }
 
+    /// The same, whenever the lines were written.
+    pub(super) fn from_the_beginning(&self) -> Filter {
+        Filter {
+            since: None,
+            ..self.clone()
+        }
+    }
+
     /// Every line is wanted.
     pub(super) fn takes_all(&self) -> bool {
         self.since.is_none() && self.until.is_none() && self.grep.is_none()
@@ -314,7 +322,7 @@ mod tests {
         for (pattern, wanted, plain) in [
             ("error", "error", true),
             ("a.c", "a", false),
-            (r"status=\d{3} user", " user", false),
+            (r"status=\d{3} user", "status=", false),
             (r"ab*cd", "cd", false),
             (r"ab?", "a", false),
             (r"colou?r", "colo", false),

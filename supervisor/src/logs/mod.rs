@@ -10,6 +10,7 @@
 //! [`QUEUE_LINES`] lines under way to each, one block of a file in memory per service that is being
 //! read, and what the parts say of themselves.
 
+mod await_line;
 mod client;
 mod cursor;
 mod files;
@@ -37,6 +38,7 @@ use api::LogLine;
 use keeper::log::MARK;
 use tokio::sync::mpsc;
 
+pub(crate) use self::{await_line::await_line, filter::Filter, position::After};
 use self::{
     client::Client,
     cursor::Origin,
@@ -44,7 +46,6 @@ use self::{
     seek::Seek,
     source::{Filled, Source},
 };
-pub(crate) use self::{filter::Filter, position::After};
 use crate::ask::LogPlace;
 
 /// Clients that are served at the same time.
@@ -94,19 +95,24 @@ impl Drop for Seat {
 /// Starts to read. The stream ends after the last line, or, following, when the receiver is dropped.
 /// To be called on a tokio runtime, which watches for clients that leave. The error says why not.
 pub(crate) fn serve(query: Query) -> Result<mpsc::Receiver<LogLine>, String> {
-    static READER: OnceLock<Arc<Shared>> = OnceLock::new();
     let seat = Seat::take().ok_or_else(|| format!("{CLIENTS_MAX} clients read logs already"))?;
-    let shared = match READER.get() {
-        Some(shared) => shared,
-        None => match reader::start() {
-            // Were two threads started at once, the later one would sleep for ever, unused.
-            Ok(shared) => READER.get_or_init(|| shared),
-            Err(error) => return Err(format!("cannot start the thread that reads logs: {error}")),
-        },
-    };
+    let shared = shared()?;
     let (sender, receiver) = mpsc::channel(QUEUE_LINES);
-    reader::add(shared, Client::new(query, sender, seat));
+    reader::add(shared, Client::new(query, sender, Some(seat)));
     Ok(receiver)
+}
+
+/// The thread that reads, started when it is first needed.
+fn shared() -> Result<&'static Arc<Shared>, String> {
+    static READER: OnceLock<Arc<Shared>> = OnceLock::new();
+    if let Some(shared) = READER.get() {
+        return Ok(shared);
+    }
+    match reader::start() {
+        // Were two threads started at once, the later one would sleep for ever, unused.
+        Ok(shared) => Ok(READER.get_or_init(|| shared)),
+        Err(error) => Err(format!("cannot start the thread that reads logs: {error}")),
+    }
 }
 
 /// The last `n` lines of a service's log. Reads files: not for the control thread.

@@ -50,20 +50,40 @@ enum Todo {
 
 #[derive(Debug)]
 enum Work {
-    /// Backward, from `end` down to `low`.
-    Plain {
-        part: Part,
-        low: u64,
-        end: u64,
-        size: usize,
-    },
-    /// Forward, for it cannot be read otherwise; `tail` is the beginning of a line.
-    Packed {
-        part: Part,
-        offset: u64,
-        tail: Vec<u8>,
-        count: usize,
-    },
+    /// A plain file.
+    Plain(Plain),
+    /// A compressed one.
+    Packed(Packed),
+}
+
+/// Read backward, from `end` down to `low`.
+#[derive(Debug)]
+struct Plain {
+    part: Part,
+    low: u64,
+    end: u64,
+    size: usize,
+}
+
+/// Read forward, for it cannot be otherwise.
+#[derive(Debug)]
+struct Packed {
+    part: Part,
+    offset: u64,
+    /// Beginning of a line.
+    tail: Vec<u8>,
+    /// Wanted lines up to here.
+    count: usize,
+}
+
+/// What one step has brought.
+enum Step {
+    /// There is more of this file.
+    More(Work),
+    /// The file is done.
+    Done,
+    /// This many wanted lines too much have been found, and it is over.
+    Found(usize),
 }
 
 impl Seek {
@@ -107,10 +127,9 @@ impl Seek {
     /// Goes on with the search. When it is over: a place, and how many wanted lines there are to be
     /// left out.
     pub(super) fn step(&mut self, filter: &Filter, budget: &mut usize) -> Option<(Cursor, usize)> {
-        let Some(left) = self.left else {
-            self.todo.truncate(self.todo.len());
+        if self.left.is_none() {
             return Some((self.first(filter), 0));
-        };
+        }
         loop {
             let Some(work) = self.work.take().or_else(|| self.open(filter)) else {
                 return Some(self.end(0));
@@ -119,24 +138,14 @@ impl Seek {
                 self.work = Some(work);
                 return None;
             }
-            let left = self.left.unwrap_or(left);
-            let (work, skip) = match work {
-                Work::Plain {
-                    part,
-                    low,
-                    end,
-                    size,
-                } => self.backward(part, low, end, size, left, filter, budget),
-                Work::Packed {
-                    part,
-                    offset,
-                    tail,
-                    count,
-                } => self.forward(part, offset, tail, count, left, filter, budget),
+            let step = match work {
+                Work::Plain(plain) => self.backward(plain, filter, budget),
+                Work::Packed(packed) => self.forward(packed, filter, budget),
             };
-            self.work = work;
-            if let Some(skip) = skip {
-                return Some(self.end(skip));
+            match step {
+                Step::More(work) => self.work = Some(work),
+                Step::Done => {}
+                Step::Found(skip) => return Some(self.end(skip)),
             }
         }
     }
@@ -180,12 +189,12 @@ impl Seek {
                 },
             };
             let Some(length) = part.len() else {
-                return Some(Work::Packed {
+                return Some(Work::Packed(Packed {
                     part,
                     offset: 0,
                     tail: Vec::new(),
                     count: 0,
-                });
+                }));
             };
             let mut at = |moment: &Option<Moment>, without, early| {
                 moment.as_ref().map_or(without, |moment| {
@@ -194,113 +203,77 @@ impl Seek {
             };
             let low = at(&filter.since, 0, true);
             let end = at(&filter.until, length, false).max(low);
-            return Some(Work::Plain {
+            return Some(Work::Plain(Plain {
                 part,
                 low,
                 end,
                 size: PIECE_BYTES.start,
-            });
+            }));
         }
     }
 
-    /// Looks at one more piece. Answers what is left to do, or how much too much was found.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one kind of work")]
-    fn backward(
-        &mut self,
-        mut part: Part,
-        low: u64,
-        end: u64,
-        size: usize,
-        left: usize,
-        filter: &Filter,
-        budget: &mut usize,
-    ) -> (Option<Work>, Option<usize>) {
-        let begin = low.max(end.saturating_sub(size as u64));
-        let mut piece = vec![0; usize::try_from(end - begin).unwrap_or(size)];
+    /// Looks at one more piece.
+    fn backward(&mut self, mut plain: Plain, filter: &Filter, budget: &mut usize) -> Step {
+        let left = self.left.unwrap_or(0);
+        let begin = plain.low.max(plain.end.saturating_sub(plain.size as u64));
+        let mut piece = vec![0; usize::try_from(plain.end - begin).unwrap_or(plain.size)];
         // Truncated meanwhile: what is left of it is short.
-        let bytes = part.read_at(&mut piece, begin);
+        let bytes = plain.part.read_at(&mut piece, begin);
         piece.truncate(bytes);
         *budget = budget.saturating_sub(bytes);
-        let larger = (size * 4).min(PIECE_BYTES.end);
+        let largest = plain.size >= PIECE_BYTES.end;
+        plain.size = (plain.size * 4).min(PIECE_BYTES.end);
         let mut from = 0;
-        if begin > low {
+        if begin > plain.low {
             let rest = piece.len().saturating_sub(1);
             match memchr(b'\n', &piece[..rest]) {
                 Some(end) => from = end + 1,
-                None if size < PIECE_BYTES.end => {
-                    let work = Work::Plain {
-                        part,
-                        low,
-                        end,
-                        size: larger,
-                    };
-                    return (Some(work), None);
-                }
+                None if !largest => return Step::More(Work::Plain(plain)),
                 None => {}
             }
         }
-        let lines = &piece[from..];
         // What has no end yet is not handed on yet.
+        let lines = &piece[from..];
         let lines = &lines[..memrchr(b'\n', lines).map_or(0, |end| end + 1)];
         let count = count(filter, lines, self.origin.style());
         let start = begin + from as u64;
         if count >= left && (left > 0 || !lines.is_empty()) {
-            self.found = Some((part, start));
-            return (None, Some(count - left));
+            self.found = Some((plain.part, start));
+            return Step::Found(count - left);
         }
         self.left = Some(left - count.min(left));
-        if start <= low || bytes == 0 {
-            self.found = Some((part, low));
-            return (None, None);
+        if start <= plain.low || bytes == 0 {
+            self.found = Some((plain.part, plain.low));
+            return Step::Done;
         }
-        let work = Work::Plain {
-            part,
-            low,
-            end: start,
-            size: larger,
-        };
-        (Some(work), None)
+        plain.end = start;
+        Step::More(Work::Plain(plain))
     }
 
     /// The same for a compressed file.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one kind of work")]
-    fn forward(
-        &mut self,
-        mut part: Part,
-        mut offset: u64,
-        mut tail: Vec<u8>,
-        mut counted: usize,
-        left: usize,
-        filter: &Filter,
-        budget: &mut usize,
-    ) -> (Option<Work>, Option<usize>) {
-        let had = tail.len();
-        tail.resize(had + PIECE_BYTES.end, 0);
-        let bytes = part.read_at(&mut tail[had..], offset);
-        tail.truncate(had + bytes);
-        offset += bytes as u64;
+    fn forward(&mut self, mut packed: Packed, filter: &Filter, budget: &mut usize) -> Step {
+        let had = packed.tail.len();
+        packed.tail.resize(had + PIECE_BYTES.end, 0);
+        let bytes = packed.part.read_at(&mut packed.tail[had..], packed.offset);
+        packed.tail.truncate(had + bytes);
+        packed.offset += bytes as u64;
         *budget = budget.saturating_sub(bytes);
         if bytes > 0 {
-            let whole = memrchr(b'\n', &tail).map_or(0, |end| end + 1);
-            counted += count(filter, &tail[..whole], self.origin.style());
-            tail.drain(..whole);
-            if tail.len() >= PIECE_BYTES.end {
-                tail.clear();
+            let whole = memrchr(b'\n', &packed.tail).map_or(0, |end| end + 1);
+            packed.count += count(filter, &packed.tail[..whole], self.origin.style());
+            packed.tail.drain(..whole);
+            if packed.tail.len() >= PIECE_BYTES.end {
+                packed.tail.clear();
             }
-            let work = Work::Packed {
-                part,
-                offset,
-                tail,
-                count: counted,
-            };
-            return (Some(work), None);
+            return Step::More(Work::Packed(packed));
         }
-        self.found = Some((part, 0));
-        if counted >= left {
-            return (None, Some(counted - left));
+        let left = self.left.unwrap_or(0);
+        self.found = Some((packed.part, 0));
+        if packed.count >= left {
+            return Step::Found(packed.count - left);
         }
-        self.left = Some(left - counted);
-        (None, None)
+        self.left = Some(left - packed.count);
+        Step::Done
     }
 }
 

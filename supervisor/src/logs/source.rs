@@ -92,6 +92,12 @@ impl Source {
         }
     }
 
+    /// Woken by that.
+    pub(super) fn with_watch(mut self, watch: Option<Watch>) -> Source {
+        self.watch = watch;
+        self
+    }
+
     /// Its file, if it is one that a program writes itself.
     pub(super) fn path(&self) -> Option<&PathBuf> {
         match &self.origin {

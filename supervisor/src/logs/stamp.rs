@@ -22,6 +22,8 @@ const KEYS: [&[u8]; 4] = [
     b"\"ts\":",
     b"\"@timestamp\":",
 ];
+/// What is more than this counts milliseconds.
+const SECONDS_MAX: i64 = 100_000_000_000;
 const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// How the lines of a file are stamped.
@@ -93,18 +95,13 @@ fn guess(line: &[u8]) -> Option<Timestamp> {
 
 /// Seconds since 1970, as some write them into JSON.
 fn seconds(value: &[u8]) -> Option<Timestamp> {
-    let end = value
-        .iter()
-        .position(|byte| !byte.is_ascii_digit() && *byte != b'.')?;
-    let seconds: f64 = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
-    // Milliseconds, where they cannot be seconds.
-    let seconds = if seconds > 1e11 {
-        seconds / 1e3
-    } else {
-        seconds
-    };
-    let span = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
-    Timestamp::UNIX_EPOCH.checked_add(span).ok()
+    let end = value.iter().position(|byte| !byte.is_ascii_digit())?;
+    let whole: i64 = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
+    if whole > SECONDS_MAX {
+        return Timestamp::from_millisecond(whole).ok();
+    }
+    let (nanos, _) = fraction(&value[end..]);
+    Timestamp::new(whole, nanos).ok()
 }
 
 /// `2026-11-22T23:04:05.123Z` and its relatives: with a blank for the `T`, `/` for `-`, a comma for

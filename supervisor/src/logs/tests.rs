@@ -14,19 +14,47 @@ use keeper::log::{CURRENT, Handle, LogThread, Spec};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::*;
+use super::{cursor::Line, *};
 
 const STAMP: &str = "2026-11-22T23:04:0";
 
 fn query(services: &[(&str, &Path)], lines: usize, follow: bool) -> Query {
-    let services = services
-        .iter()
-        .map(|(name, dir)| ((*name).to_owned(), dir.to_path_buf()));
+    let places = services.iter().map(|(name, dir)| LogPlace {
+        service: (*name).to_owned(),
+        dir: dir.to_path_buf(),
+        files: Vec::new(),
+    });
     Query {
-        services: services.collect(),
-        lines,
+        places: places.collect(),
+        files: false,
+        lines: Some(lines),
         follow,
+        filter: Arc::default(),
+        after: After::default(),
     }
+}
+
+fn serve(query: Query) -> mpsc::Receiver<LogLine> {
+    super::serve(query).expect("there is room")
+}
+
+/// The last lines, and a cursor before them.
+fn tail(dir: &Path, lines: usize) -> Source {
+    let origin = Origin::Log(dir.to_owned());
+    let filter = Arc::new(Filter::default());
+    let seek = Seek::new(origin.clone(), Some(lines), &filter).unwrap();
+    Source::seeking("s".into(), seek, origin, filter, usize::MAX)
+}
+
+fn next_of(source: &mut Source) -> Option<Line> {
+    let mut budget = usize::MAX;
+    source.fill(&mut budget);
+    source.head.take()
+}
+
+fn last_lines(dir: &Path, n: usize) -> Vec<(String, String)> {
+    let lines = super::last_lines("s", dir, n).into_iter();
+    lines.map(|line| (line.at, line.text)).collect()
 }
 
 /// Makes a log by hand: one rotated file for each text but the last, which is `current`.
@@ -49,6 +77,10 @@ async fn next(stream: &mut mpsc::Receiver<LogLine>) -> Option<LogLine> {
         .expect("a line within 20 s")
 }
 
+mod outside;
+mod resume;
+mod search;
+
 async fn all(mut stream: mpsc::Receiver<LogLine>) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(line) = next(&mut stream).await {
@@ -66,6 +98,9 @@ fn keeper(dir: &Path, size_bytes: u64) -> (Handle, PipeWriter) {
             dir: dir.to_owned(),
             size_bytes,
             keep: 10_000,
+            age_ms: None,
+            compress: false,
+            forward: None,
         },
         reader.into(),
     );
@@ -117,14 +152,14 @@ fn line_without_a_stamp_is_shown_whole_and_a_marker_is_known() {
             "by hand\n{STAMP}1.000000Z [mattervisor] 3 lines lost\n"
         )],
     );
-    let mut cursor = Cursor::before_last(tmp.path(), 2);
-    let by_hand = cursor.next_line().unwrap();
+    let mut cursor = tail(tmp.path(), 2);
+    let by_hand = next_of(&mut cursor).unwrap();
     assert_eq!(
         (by_hand.at.as_str(), by_hand.text.as_str(), by_hand.marker),
         ("", "by hand", false)
     );
-    assert!(cursor.next_line().unwrap().marker);
-    assert_eq!(cursor.next_line(), None);
+    assert!(next_of(&mut cursor).unwrap().marker);
+    assert_eq!(next_of(&mut cursor), None);
 }
 
 #[tokio::test]
@@ -218,12 +253,12 @@ fn emptied_current_is_read_from_its_beginning() {
     let tmp = TempDir::new().unwrap();
     let line = format!("{STAMP}1.000000Z again\n");
     log(tmp.path(), &[&line]);
-    let mut cursor = Cursor::before_last(tmp.path(), 1);
-    assert_eq!(cursor.next_line().unwrap().text, "again");
+    let mut cursor = tail(tmp.path(), 1);
+    assert_eq!(next_of(&mut cursor).unwrap().text, "again");
     File::create(tmp.path().join(CURRENT)).unwrap();
-    assert_eq!(cursor.next_line(), None);
+    assert_eq!(next_of(&mut cursor), None);
     fs::write(tmp.path().join(CURRENT), &line).unwrap();
-    assert_eq!(cursor.next_line().unwrap().text, "again");
+    assert_eq!(next_of(&mut cursor).unwrap().text, "again");
 }
 
 #[tokio::test]
@@ -248,8 +283,8 @@ async fn files_gone_before_they_were_read_are_told() {
     let tmp = TempDir::new().unwrap();
     let one = |n: u32| format!("{STAMP}1.000000Z {n}\n");
     log(tmp.path(), &[&one(1), &one(2), &one(3), &one(4)]);
-    let mut cursor = Cursor::before_last(tmp.path(), 4);
-    assert_eq!(cursor.next_line().unwrap().text, "1");
+    let mut cursor = tail(tmp.path(), 4);
+    assert_eq!(next_of(&mut cursor).unwrap().text, "1");
     for n in 0..2 {
         fs::remove_file(
             tmp.path()
@@ -257,11 +292,11 @@ async fn files_gone_before_they_were_read_are_told() {
         )
         .unwrap();
     }
-    let gap = cursor.next_line().unwrap();
+    let gap = next_of(&mut cursor).unwrap();
     assert!(gap.marker && gap.text.contains("missing"), "{gap:?}");
-    assert_eq!(cursor.next_line().unwrap().text, "3");
-    assert_eq!(cursor.next_line().unwrap().text, "4");
-    assert_eq!(cursor.next_line(), None);
+    assert_eq!(next_of(&mut cursor).unwrap().text, "3");
+    assert_eq!(next_of(&mut cursor).unwrap().text, "4");
+    assert_eq!(next_of(&mut cursor), None);
 }
 
 #[tokio::test]
@@ -270,9 +305,17 @@ async fn client_that_leaves_is_forgotten_at_once() {
     log(tmp.path(), &[""]);
     // Of many that leave silently none keeps the place of another.
     for _ in 0..3 * CLIENTS_MAX {
-        let stream = serve(query(&[("s", tmp.path())], 0, true));
-        drop(stream);
-        tokio::task::yield_now().await;
+        let stream = async {
+            loop {
+                match super::serve(query(&[("s", tmp.path())], 0, true)) {
+                    Ok(stream) => return stream,
+                    // The reader has not yet heard of those who left.
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let stream = timeout(Duration::from_secs(20), stream).await;
+        drop(stream.expect("a place within 20 s"));
     }
     let mut stream = serve(query(&[("s", tmp.path())], 0, true));
     // The reader takes clients in order of arrival: an answer to the second means the first is read.
