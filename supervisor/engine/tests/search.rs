@@ -183,7 +183,7 @@ fn moves(rig: &Rig) -> Vec<Move> {
     // Where it makes a difference; elsewhere it would only double the states.
     if rig.specs[&id(SUT)].scheduled {
         all.push(Move::Command("run", Command::Run(set(&[SUT]))));
-    } else if !depends && rig.specs[&id(SUT)].kind == Kind::Daemon {
+    } else if !depends && !rig.specs[&id(SUT)].validated {
         all.push(Move::Command("once", Command::Once(set(&[SUT]))));
     }
     if depends {

@@ -78,6 +78,7 @@ impl Control {
         });
         let reason = spawn_failure(stage, error, &program);
         if purpose == Purpose::Main {
+            self.forget_ready_line(run);
             let transient = TRANSIENT.contains(&error) || stage == "record";
             self.fact(Fact::SpawnFailed {
                 run,
@@ -102,6 +103,7 @@ impl Control {
             if let Some(known) = self.runs.get_mut(&run) {
                 known.pid = None;
             }
+            self.forget_ready_line(run);
             let exit = match exit {
                 message::Exit::Code(code) => engine::Exit::Code(code),
                 message::Exit::Signal(signal) => engine::Exit::Signal(signal),
@@ -138,16 +140,33 @@ impl Control {
     }
 
     pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
+        let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
+        let fact = match key {
+            "READY" if value == "1" => Some(Fact::Ready { run }),
+            "READY_FD" if self.is_ready_by_fd(run) => Some(Fact::Marked { run }),
+            "RELOADING" if value == "1" => Some(Fact::Reloading { run }),
+            "WATCHDOG" if value == "1" => Some(Fact::Alive { run }),
+            "WATCHDOG" if value == "trigger" => Some(Fact::WatchdogTrigger { run }),
+            "WATCHDOG_USEC" => ms().map(|ms| Fact::WatchdogTimeout { run, ms }),
+            "EXTEND_TIMEOUT_USEC" => ms().map(|ms| Fact::Extend { run, ms }),
+            _ => None,
+        };
+        match fact {
+            Some(fact) => self.fact(fact),
+            None => self.on_described(run, key, value),
+        }
+    }
+
+    fn is_ready_by_fd(&self, run: RunId) -> bool {
+        let service = self.runs.get(&run).map(|known| &known.service);
+        let service = service.and_then(|name| self.plan.services.get(name));
+        service.is_some_and(|it| matches!(it.ready.kind, plan::ReadyKind::Fd(_)))
+    }
+
+    /// What a run says that changes no state. A new control process takes this up from the keeper;
+    /// what was said of states is in their records.
+    pub(super) fn on_described(&mut self, run: RunId, key: &str, value: &str) {
         match key {
-            "READY" if value == "1" => self.fact(Fact::Ready { run }),
-            "EXTEND_TIMEOUT_USEC" => {
-                if let Ok(usec) = value.parse::<u64>() {
-                    self.fact(Fact::Extend {
-                        run,
-                        ms: usec.div_ceil(1000),
-                    });
-                }
-            }
             "STATUS" => {
                 let service = self.runs.get(&run).and_then(|r| self.names.id(&r.service));
                 if let Some(id) = service {

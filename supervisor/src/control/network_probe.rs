@@ -1,6 +1,12 @@
 //! One attempt of a probe over the network. Exec probes are runs, and the keeper's.
 
-use std::time::Duration;
+use std::{
+    ffi::OsStr,
+    io,
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    path::Path,
+    time::Duration,
+};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
@@ -9,19 +15,18 @@ use hyper::{
     header::{CONNECTION, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// Of an answer's body, as much is read.
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// A longer path does not fit into a socket's address.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Asks once. `Ok` is a yes; `Err` says in words why not. Takes no longer than `timeout_ms`.
 pub(super) async fn ask(ask: &plan::Ask, timeout_ms: u64) -> Result<(), String> {
     let answer = async {
         match ask {
-            plan::Ask::Unix(path) => match tokio::net::UnixStream::connect(path).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(format!("cannot connect to {}: {error}", path.display())),
-            },
+            plan::Ask::Unix(path) => unix(path).await,
             plan::Ask::Tcp(address) => connect(address).await.map(drop),
             plan::Ask::Http { url, status, body } => http(url, status, body.as_deref()).await,
             plan::Ask::Exec(_) => Err("exec probes are the keeper's".to_owned()),
@@ -40,6 +45,27 @@ async fn connect(address: &str) -> Result<TcpStream, String> {
     TcpStream::connect(address)
         .await
         .map_err(|error| format!("cannot connect to {address}: {error}"))
+}
+
+/// Connects to a unix stream socket; `@name` is an abstract one.
+async fn unix(path: &Path) -> Result<(), String> {
+    let failed = |error: io::Error| format!("cannot connect to {}: {error}", path.display());
+    let bytes = path.as_os_str().as_bytes();
+    if let Some(name) = bytes.strip_prefix(b"@") {
+        let name = [b"\0", name].concat();
+        let connected = UnixStream::connect(OsStr::from_bytes(&name)).await;
+        return connected.map(drop).map_err(failed);
+    }
+    if bytes.len() <= SOCKET_PATH_BYTES_MAX {
+        return UnixStream::connect(path).await.map(drop).map_err(failed);
+    }
+    // An address has no room for it: by way of its directory.
+    let parts = path.parent().zip(path.file_name());
+    let (directory, name) = parts.ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let directory = std::fs::File::open(directory).map_err(failed)?;
+    let near = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let connected = UnixStream::connect(Path::new(&near).join(name)).await;
+    connected.map(drop).map_err(failed)
 }
 
 async fn http(url: &str, accepted: &[u16], wanted: Option<&str>) -> Result<(), String> {
@@ -160,6 +186,36 @@ mod tests {
                 .unwrap_err()
                 .contains("has no 'OK'")
         );
+    }
+
+    #[test]
+    fn unix_sockets_are_reached_by_path_however_long_and_by_abstract_name() {
+        use std::os::{linux::net::SocketAddrExt, unix::net};
+
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("d".repeat(120));
+        std::fs::create_dir(&deep).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let asks = |path: &Path| {
+            let it = plan::Ask::Unix(path.to_owned());
+            runtime.block_on(ask(&it, 5000))
+        };
+        let short = directory.path().join("s");
+        assert!(asks(&short).unwrap_err().starts_with("cannot connect to "));
+        let _short = net::UnixListener::bind(&short).unwrap();
+        assert_eq!(asks(&short), Ok(()));
+        // Bound under a short name, reached under a long one.
+        std::fs::rename(&short, deep.join("s")).unwrap();
+        assert_eq!(asks(&deep.join("s")), Ok(()));
+        assert!(asks(&deep.join("t")).unwrap_err().contains("No such file"));
+        let name = format!("mattervisor-probe-{}", std::process::id());
+        let address = net::SocketAddr::from_abstract_name(&name).unwrap();
+        let _abstract = net::UnixListener::bind_addr(&address).unwrap();
+        assert_eq!(asks(Path::new(&format!("@{name}"))), Ok(()));
+        assert!(asks(Path::new("@mattervisor-nobody")).is_err());
     }
 
     #[test]

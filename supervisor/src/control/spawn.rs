@@ -61,7 +61,16 @@ impl Control {
         spawn.argv.clone_from(&service.command);
         spawn.argv[0] = it.program;
         spawn.notify = service.has_notify_socket();
+        if let plan::ReadyKind::Fd(number) = service.ready.kind {
+            spawn.ready_fd = Some(number);
+        }
+        if let Some(watchdog) = &service.watchdog {
+            // WATCHDOG_PID stays unset, which sd_watchdog_enabled(3) takes as meant for everybody.
+            let usec = watchdog.timeout_ms.saturating_mul(1000).to_string();
+            spawn.env.insert("WATCHDOG_USEC".to_owned(), usec);
+        }
         self.tell(Request::Spawn(Box::new(spawn)));
+        self.await_ready_line(&service.name, run, self.now.moment);
     }
 
     /// Ids and program of a service have been looked up again, for a run that waits for them.
@@ -122,6 +131,7 @@ impl Control {
 
     pub(super) fn spawn_refused(&mut self, run: RunId, transient: bool, reason: String) {
         self.runs.remove(&run);
+        self.forget_ready_line(run);
         self.fact(Fact::SpawnFailed {
             run,
             transient,

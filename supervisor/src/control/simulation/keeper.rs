@@ -291,6 +291,8 @@ impl Keeper {
                     self.failed(id, "exec", errno);
                 }
             }
+            // In a fair world nobody begins what he was never to end.
+            Happening::Says(_, "RELOADING", _) if self.world.fair => {}
             Happening::Says(run, key, value) => {
                 let Some(it) = self.runs.get_mut(&run).filter(|it| it.lives()) else {
                     return;

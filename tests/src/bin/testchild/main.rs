@@ -9,7 +9,7 @@
 //! | `ignore-term`, `ignore=NAME` | ignores SIGTERM, or the named signal |
 //! | `trap-term=CODE`, `trap=NAME:CODE` | exits with the code at SIGTERM, or at the named signal |
 //! | `on-hup=TEXT` | prints the text at every SIGHUP |
-//! | `notify-on-hup=MSG` | speaks on `NOTIFY_SOCKET` at every SIGHUP |
+//! | `notify-on-hup=MSG`, `notify-on-term=MSG` | speaks on `NOTIFY_SOCKET` at every SIGHUP, at SIGTERM before what follows |
 //! | `stop-file=PATH` | at SIGTERM appends `PID MONOTONIC_NS` to the file and exits 0 |
 //! | `stop-delay=MS` | takes that long before what `trap-term` or `stop-file` after it does |
 //! | `child`, `setsid-child`, `stubborn-child` | leaves a child: in its group, in a session of its own, in its group and ignoring SIGTERM |
@@ -17,6 +17,10 @@
 //! | `orphans=N` | leaves N orphans that have ended or end at once |
 //! | `hold-pipe=SECS` | leaves a daemon that holds the log pipe that long |
 //! | `notify=MSG`, `notify-from-child=MSG`, `notify-after=MS:MSG` | speaks on `NOTIFY_SOCKET`; `\n` in MSG is a line end |
+//! | `ping=MS` | says `WATCHDOG=1` that often, for ever |
+//! | `ping-while=FILE:MS` | does so as long as the file exists, and whenever it does |
+//! | `ready-fd=FD:TEXT` | writes the text to that descriptor; `\n` is a line end |
+//! | `unix=PATH` | listens on that unix socket until it is ended |
 //! | `notify-to=FILE:MSG` | speaks on the socket whose name is in the file |
 //! | `flood=LINES:LEN` | prints numbered lines of that length |
 //! | `print=TEXT`, `print-part=TEXT`, `print-hex=HEX`, `err=TEXT` | a line, part of a line, raw bytes, a line on stderr |
@@ -82,6 +86,7 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
         }
         "on-hup" => signals.take(Signal::SIGHUP, Action::Print(argument.to_owned())),
         "notify-on-hup" => signals.take(Signal::SIGHUP, Action::Notify(argument.to_owned())),
+        "notify-on-term" => signals.take(Signal::SIGTERM, Action::Notify(argument.to_owned())),
         "stop-delay" => signals.take(Signal::SIGTERM, Action::Pause(millis(argument)?)),
         "stop-file" => {
             signals.take(Signal::SIGTERM, Action::Stamp(argument.to_owned()))?;
@@ -107,7 +112,13 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
             .wait(Some(Instant::now() + millis(argument)?), None)
             .map(|_| ()),
         "sleep" => signals.wait(None, None).map(|_| ()),
+        "ping" => ping(signals, None, argument),
+        "ping-while" => {
+            let (file, pause) = pair(argument)?;
+            ping(signals, Some(Path::new(file)), pause)
+        }
         "listen" => serve::listen(signals, number(argument)?),
+        "unix" => serve::unix(signals, argument),
         "http" => serve::http(signals, argument),
         _ => perform_output(signals, name, argument),
     }
@@ -127,6 +138,12 @@ fn perform_output(signals: &mut Signals, name: &str, argument: &str) -> io::Resu
         "file" => stamp(argument),
         "write" => write_file(argument),
         "remove" => fs::remove_file(argument),
+        "ready-fd" => {
+            let (fd, text) = pair(argument)?;
+            let path = format!("/proc/self/fd/{}", number::<u32>(fd)?);
+            let mut file = OpenOptions::new().write(true).open(path)?;
+            file.write_all(text.replace("\\n", "\n").as_bytes())
+        }
         "notify" => notify(argument),
         "notify-after" => {
             let (time, message) = pair(argument)?;
@@ -228,6 +245,17 @@ fn unhex(text: &str) -> io::Result<Vec<u8>> {
         .chunks(2)
         .map(|two| u8::from_str_radix(&two.iter().collect::<String>(), 16));
     bytes.collect::<Result<_, _>>().map_err(io::Error::other)
+}
+
+/// Says that it is alive, where there is no file for ever, else while there is one.
+fn ping(signals: &mut Signals, file: Option<&Path>, pause: &str) -> io::Result<()> {
+    let pause = millis(pause)?;
+    loop {
+        if file.is_none_or(Path::exists) {
+            notify("WATCHDOG=1")?;
+        }
+        signals.wait(Some(Instant::now() + pause), None)?;
+    }
 }
 
 fn wait_for_file(signals: &mut Signals, path: &Path) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Ports: one that accepts and says nothing, and one that answers HTTP.
+//! Ports and sockets: some that accept and say nothing, and one that answers HTTP.
 
 use std::{
     io::{self, Read, Write},
@@ -15,6 +15,12 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(1);
 /// Listens until the process is ended.
 pub(crate) fn listen(signals: &mut Signals, port: u16) -> io::Result<()> {
     let _listener = TcpListener::bind(("127.0.0.1", port))?;
+    signals.wait(None, None).map(|_| ())
+}
+
+/// Listens on a unix socket until the process is ended.
+pub(crate) fn unix(signals: &mut Signals, path: &str) -> io::Result<()> {
+    let _listener = std::os::unix::net::UnixListener::bind(path)?;
     signals.wait(None, None).map(|_| ())
 }
 
