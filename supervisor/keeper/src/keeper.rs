@@ -40,6 +40,8 @@ const EVENTS_PER_TURN: usize = 64;
 const REQUESTS_PER_TURN: usize = 32;
 /// An inbox that a boot or shutdown has made longer than this gives its memory back.
 const INBOX_KEPT: usize = 64;
+/// The log thread ends the last line of a run this much later, unless it is woken anyway.
+const LOG_LATER_MS: u64 = 5;
 /// Facts wait in their queue while the link is this far behind.
 const LINK_BYTES_AHEAD: usize = 256 << 10;
 /// Asked to stop, control has this long to take over before the keeper stops all by itself.
@@ -131,6 +133,10 @@ pub(crate) struct Keeper {
     pub(crate) by_pid: HashMap<i32, RunId>,
     /// Groups of helpers that never were: taken away once their child has been reaped.
     pub(crate) dead_groups: Vec<Group>,
+    /// Runs of which nothing is left but their record.
+    pub(crate) gone: Vec<RunId>,
+    /// The log thread is woken a little later.
+    pub(crate) log_later: bool,
     /// Runs whose sweep goes on.
     pub(crate) sweeping: BTreeSet<RunId>,
     pub(crate) next_run: RunId,
@@ -221,9 +227,22 @@ impl Keeper {
         while let Some(timer) = self.timers.next_due(now_ms()) {
             self.due(timer);
         }
-        self.log.wake();
         self.send_facts();
         self.flush_link();
+        self.afterwards();
+    }
+
+    /// What nobody waits for.
+    fn afterwards(&mut self) {
+        for run in std::mem::take(&mut self.gone) {
+            self.files.remove(run);
+        }
+        // The log thread would only be in the way of a replacement, which is about to be asked for.
+        if std::mem::take(&mut self.log_later) {
+            self.timers.add(now_ms() + LOG_LATER_MS, Timer::Log);
+        } else {
+            self.log.wake();
+        }
     }
 
     fn due(&mut self, timer: Timer) {
@@ -235,17 +254,18 @@ impl Keeper {
             Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),
             Timer::Ending => self.ending_step(),
+            // Woken at the end of every turn.
+            Timer::Log => {}
         }
     }
 
     /// True if children have ended.
     fn read_signals(&mut self) -> bool {
-        let mut ended = false;
-        while let Ok(Some(info)) = self.signals.read_signal() {
+        // One a turn is enough: what is left wakes us again.
+        if let Ok(Some(info)) = self.signals.read_signal() {
             let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
             if signal == nix::libc::SIGCHLD {
-                ended = true;
-                continue;
+                return true;
             }
             self.push(Fact::Signalled { signal });
             if signal != nix::libc::SIGHUP && self.term_at.is_none() {
@@ -253,7 +273,7 @@ impl Keeper {
                 self.timers.add(now_ms() + DESERTED_MS, Timer::Deserted);
             }
         }
-        ended
+        false
     }
 
     /// Keeps a fact; it is sent at the end of the turn.
@@ -274,7 +294,7 @@ impl Keeper {
                 .and_then(|fd| fd.try_clone().ok())
                 .into_iter()
                 .collect();
-            if let Err(error) = link.send(&Notice::Fact(numbered), fds) {
+            if let Err(error) = link.queue(&Notice::Fact(numbered), fds) {
                 self.link_failed(&error);
             }
         }

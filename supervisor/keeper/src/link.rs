@@ -22,7 +22,7 @@ use crate::{message::FRAME_BYTES_MAX, sys::socket};
 pub const PENDING_BYTES_MAX: usize = 64 << 20;
 /// Read by one call of [`Link::recv`], at most, so that one link cannot hold up a loop.
 const READS_PER_CALL: usize = 16;
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 16 << 10;
 const HEADER_BYTES: usize = 4;
 const WITH_FDS: u32 = 1 << 31;
 const LENGTH_MASK: u32 = (1 << 24) - 1;
@@ -174,8 +174,14 @@ impl Link {
             match socket::receive(&self.socket, &mut scratch) {
                 Ok(got) => {
                     self.incoming.extend_from_slice(&scratch[..got.bytes]);
-                    self.batches.extend(got.fds);
                     self.ended = got.bytes == 0;
+                    // A read that is short has taken all, unless descriptors have ended it.
+                    let short = got.bytes < scratch.len() && got.fds.is_none();
+                    self.batches.extend(got.fds);
+                    if short && !self.ended {
+                        self.drained = true;
+                        break;
+                    }
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {

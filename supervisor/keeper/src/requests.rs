@@ -47,6 +47,10 @@ impl Keeper {
     fn open(&mut self, open: Open) {
         let name = open.service.clone();
         if let Some(service) = self.services.get_mut(&name) {
+            // Said before every run; then there is mostly nothing to do.
+            if service.open == open && service.pipe.is_some() {
+                return;
+            }
             if let Some(pipe) = &service.pipe {
                 own(&pipe.read, &open);
             }

@@ -112,6 +112,8 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         runs: std::collections::BTreeMap::new(),
         by_pid: std::collections::HashMap::new(),
         dead_groups: Vec::new(),
+        gone: Vec::new(),
+        log_later: false,
         sweeping: std::collections::BTreeSet::new(),
         next_run: 1,
         timers: Timers::default(),

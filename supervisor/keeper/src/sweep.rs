@@ -8,7 +8,7 @@
 use nix::libc;
 
 use crate::{
-    cgroup,
+    cgroup::{self, Group},
     clock::now_ms,
     keeper::Keeper,
     message::{Fact, Role, RunId},
@@ -118,6 +118,7 @@ impl Keeper {
         if run.role == Role::Main {
             // Its last words may lack a line end, and nobody is left to write one.
             self.log.finish(&run.service);
+            self.log_later = true;
         }
         if let Some(group) = run.group.take()
             && !group.remove()
@@ -126,7 +127,7 @@ impl Keeper {
         }
         // The leader may outlive a main process of its choice only until here.
         self.by_pid.remove(&run.leader);
-        self.files.remove(id);
+        self.gone.push(id);
     }
 
     /// No main run of the service has anything left. One whose sweep was given up is looked at
@@ -155,12 +156,12 @@ impl Keeper {
         let Some(run) = self.runs.get(&id).filter(|run| !run.swept) else {
             return Vec::new();
         };
-        if let Some(dir) = self.group_dir(run) {
-            if cgroup::is_empty(&dir) {
+        if let Some(group) = self.group_of(run) {
+            if group.is_empty() {
                 return Vec::new();
             }
-            cgroup::kill(&dir);
-            return cgroup::members(&dir);
+            cgroup::kill(group.dir());
+            return cgroup::members(group.dir());
         }
         let found = self.attributed(run);
         for (pid, stat) in &found {
@@ -175,15 +176,14 @@ impl Keeper {
         found.into_iter().map(|(pid, _)| pid).collect()
     }
 
-    fn group_dir(&self, run: &Run) -> Option<std::path::PathBuf> {
+    fn group_of<'a>(&'a self, run: &'a Run) -> Option<&'a Group> {
         if !run.in_cgroup {
             return None;
         }
-        let group = match run.role {
+        match run.role {
             Role::Helper => run.group.as_ref(),
             Role::Main => self.services.get(&run.service)?.group.as_ref(),
-        };
-        group.map(|group| group.dir().to_owned())
+        }
     }
 
     /// Our descendants that belong to the run, without its unreaped main process and zombies.

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Deserted,
     /// The keeper alone stops runs, or ends.
     Ending,
+    /// Wake the log thread.
+    Log,
 }
 
 /// The set.

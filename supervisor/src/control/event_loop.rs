@@ -63,8 +63,7 @@ struct Wire {
 
 impl Wire {
     fn new(link: Link) -> io::Result<Self> {
-        let readable =
-            AsyncFd::with_interest(link.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
+        let readable = watch(&link, Interest::READABLE)?;
         Ok(Self {
             link,
             readable,
@@ -88,9 +87,7 @@ impl Wire {
         self.flush()?;
         let received = self.link.recv();
         if self.link.drained() {
-            // So that tokio waits for the next edge.
-            let used_up = |_: &OwnedFd| Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.readable.try_io(Interest::READABLE, used_up);
+            used_up(&self.readable, Interest::READABLE);
         }
         received
     }
@@ -99,13 +96,28 @@ impl Wire {
     fn flush(&mut self) -> io::Result<()> {
         if self.link.flush()? {
             self.writable = None;
-        } else if self.writable.is_none() {
-            let socket = self.link.as_fd().try_clone_to_owned()?;
+        } else if let Some(writable) = &self.writable {
+            used_up(writable, Interest::WRITABLE);
+        } else {
             // Made now, it begins with what is true now.
-            self.writable = Some(AsyncFd::with_interest(socket, Interest::WRITABLE)?);
+            self.writable = Some(watch(&self.link, Interest::WRITABLE)?);
         }
         Ok(())
     }
+}
+
+/// A duplicate of the link's socket that tokio watches.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, for a type that changes its descriptor; an OwnedFd does not"
+)]
+fn watch(link: &Link, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(link.as_fd().try_clone_to_owned()?, interest)
+}
+
+/// Tells tokio that the socket has been used up, so that it waits for the next edge.
+fn used_up(watched: &AsyncFd<OwnedFd>, interest: Interest) {
+    let _ = watched.try_io(interest, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }
 
 /// Is the control process, until the keeper ends it or dies.

@@ -111,6 +111,10 @@ impl Shared {
     fn commands(&self) -> MutexGuard<'_, Vec<Command>> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn has_commands(&self) -> bool {
+        !self.commands().is_empty()
+    }
 }
 
 /// The thread itself; see [`LogThread::start`].
@@ -174,7 +178,7 @@ impl Handle {
 
     /// Lets the thread begin with what waits, if anything does.
     pub(crate) fn wake(&self) {
-        if !self.shared.commands().is_empty() {
+        if self.shared.has_commands() {
             self.ring();
         }
     }
@@ -205,10 +209,12 @@ impl Handle {
         }
     }
 
-    /// Writes what is in the pipe, also an unfinished line: whoever began it is gone.
-    pub fn finish(&self, service: &str) {
-        if self.shared.commands().len() < COMMANDS_MAX {
-            self.tell(Command::Finish(service.to_owned()));
+    /// Writes what is in the pipe, also an unfinished line: whoever began it is gone. Done before
+    /// what is written there later, and at the latest with the next [`Self::wake`].
+    pub(crate) fn finish(&self, service: &str) {
+        let mut commands = self.shared.commands();
+        if commands.len() < COMMANDS_MAX {
+            commands.push(Command::Finish(service.to_owned()));
         }
     }
 

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod forward;
+mod rotation;
+
 /// One service `s` with its log in a directory that is not there yet.
 struct World {
     tmp: Rc<TempDir>,
@@ -24,15 +27,20 @@ struct World {
 impl World {
     fn new(size_bytes: u64, keep: u32) -> World {
         let tmp = Rc::new(TempDir::new().unwrap());
-        let handle = LogThread::start().unwrap();
-        let (reader, writer) = pipe().unwrap();
         let spec = Spec {
-            dir: tmp.path().join("var/s"),
             size_bytes,
             keep,
             ..Spec::default()
         };
-        handle.open("s", spec, reader.into());
+        World::with(tmp, spec, Places::usual())
+    }
+
+    /// With a spec whose directory is filled in, in a place that may hold something already.
+    fn with(tmp: Rc<TempDir>, spec: Spec, places: Places) -> World {
+        let handle = LogThread::start_with(places).unwrap();
+        let (reader, writer) = pipe().unwrap();
+        let dir = tmp.path().join("var/s");
+        handle.open("s", Spec { dir, ..spec }, reader.into());
         World {
             tmp,
             handle,

@@ -147,7 +147,11 @@ impl Mover {
         let ready = self.epoll.wait(&mut events, timeout).unwrap_or(0);
         let now = self.clock.refresh();
         self.turn += 1;
-        let mut rung = false;
+        // First, and also if not rung for: what ends a run's last line comes before the next run's.
+        let rung = events[..ready].iter().any(|event| event.data() == BELL);
+        if (rung || self.shared.has_commands()) && self.obey() {
+            return true;
+        }
         let mut seen = Turn {
             most: 0,
             full: false,
@@ -161,14 +165,9 @@ impl Mover {
             }
         }
         for event in &events[..ready] {
-            if event.data() == BELL {
-                rung = true;
-            } else {
+            if event.data() != BELL {
                 self.visit(event.data(), &mut seen);
             }
-        }
-        if rung && self.obey() {
-            return true;
         }
         if seen.most > SMALL_BYTES {
             self.large_us = now;
