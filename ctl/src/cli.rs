@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
-use crate::{complete::services, moment};
+use crate::{commands::logs, complete::services, moment};
 
 const AFTER_HELP: &str = "\
 No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
@@ -133,31 +133,6 @@ pub(crate) struct WaitFor {
     pub(crate) exit_status: bool,
 }
 
-/// Which lines to show.
-#[derive(Debug, Args)]
-pub(crate) struct LogLines {
-    /// Services; none means all
-    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
-    pub(crate) names: Vec<String>,
-    /// Last lines of each service to begin with
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-    pub(crate) lines: u32,
-    /// Go on with what is written from now on
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-}
-
-/// Which lines to begin with.
-#[derive(Debug, Args)]
-pub(crate) struct TailLines {
-    /// Services; none means all
-    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
-    pub(crate) names: Vec<String>,
-    /// Last lines of each service to begin with
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
-    pub(crate) lines: u32,
-}
-
 /// Which events to show.
 #[derive(Debug, Args)]
 pub(crate) struct EventLines {
@@ -247,9 +222,10 @@ pub(crate) enum Command {
     /// List all services and whether they are enabled on this host
     ServiceList,
     /// Show what services have logged
-    Logs(LogLines),
+    #[command(after_help = logs::EXAMPLES)]
+    Logs(logs::LogLines),
     /// Follow what services log
-    Tail(TailLines),
+    Tail(logs::Which),
     /// Show what has happened
     Events(EventLines),
     /// Explain the state of a service: the chain of causes

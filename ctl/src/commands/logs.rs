@@ -1,13 +1,19 @@
 //! `ctl logs` and `ctl tail`: what services have written. What they wrote is shown, not executed.
+//!
+//! Following goes on over a broken connection behind the last line of each service that was
+//! printed: every line comes once, or a marker says that lines are gone.
 
-use std::fmt::Write as _;
+mod arguments;
+mod printer;
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
-use api::LogLine;
+use api::{LogLine, RotateReply};
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
 
+pub(crate) use self::arguments::{Count, EXAMPLES, LogLines, Which};
+use self::printer::Printer;
 use super::Context;
 use crate::{
     cli::Format,
@@ -15,52 +21,120 @@ use crate::{
     error::{Error, Kind},
     failure::Failure,
     names::is_pattern,
-    render::{DIM, PLAIN, YELLOW, json, shown},
+    render::{json, shown},
 };
 
-/// Lines asked for again after a broken connection; those already shown are left out.
-const AGAIN_LINES: u32 = 1000;
-/// Services get these in the order of their appearance.
-const COLOURS: [AnsiColor; 6] = [
-    AnsiColor::Cyan,
-    AnsiColor::Green,
-    AnsiColor::Magenta,
-    AnsiColor::Blue,
-    AnsiColor::BrightCyan,
-    AnsiColor::BrightMagenta,
-];
+/// Lines of each service without `-n`.
+const LINES_DEFAULT: u32 = 100;
+/// Lines of each service that `tail` begins with.
+const TAIL_LINES: u32 = 10;
+/// Pause before a stream that brought nothing is asked for again.
+const AGAIN_PAUSE: Duration = Duration::from_millis(200);
+/// A supervisor that has just begun may not know its services yet for so long.
+const UNKNOWN_MAX: Duration = Duration::from_secs(5);
+/// Cursors in one request, in bytes: it may have 64 KiB in all. Beyond that, services that wrote
+/// nothing of late go on from the moment of the break.
+const CURSORS_BYTES_MAX: usize = 56 << 10;
 
-/// Prints the last lines, and goes on if asked; then a control process that restarts is waited for.
-pub(crate) async fn run(
+/// `ctl logs`.
+pub(crate) async fn run(context: &Context, asked: &LogLines) -> Result<u8, Error> {
+    if asked.rotate {
+        return rotate(context, &asked.which.names).await;
+    }
+    let lines = asked.which.lines.unwrap_or(Count::Last(LINES_DEFAULT));
+    show(context, &asked.which, lines, asked.until, asked.follow).await
+}
+
+/// `ctl tail`.
+pub(crate) async fn tail(context: &Context, which: &Which) -> Result<u8, Error> {
+    let lines = which.lines.unwrap_or(Count::Last(TAIL_LINES));
+    show(context, which, lines, None, true).await
+}
+
+/// Prints the lines, and goes on if asked; then a control process that restarts is waited for.
+async fn show(
     context: &Context,
-    names: &[String],
-    lines: u32,
+    which: &Which,
+    lines: Count,
+    until: Option<Timestamp>,
     follow: bool,
 ) -> Result<u8, Error> {
-    let alone = names.len() == 1 && !names.iter().any(|name| is_pattern(name));
-    let mut printer = Printer {
-        context,
-        prefix: !alone,
-        width: names.iter().map(String::len).max().unwrap_or(0),
-        colours: BTreeMap::new(),
-        last: BTreeMap::new(),
-        floor: String::new(),
-    };
-    let names = escaped(&names.join(","));
-    let mut path = format!("/v1/logs?services={names}&lines={lines}&follow={follow}");
+    let began = Timestamp::now();
+    let alone = which.names.len() == 1 && !which.names.iter().any(|name| is_pattern(name));
+    let mut printer = Printer::new(context, !alone || which.files, &which.names);
+    let base = base(which, until, follow);
+    let mut path = first(&base, which, lines, until);
+    let mut unknown_until: Option<Instant> = None;
     loop {
-        let ended = stream(context, &path, &mut printer).await;
-        match ended.map_err(|error| with_place(context, error))? {
-            None if !follow => return Ok(0),
-            Some(failure) if !follow => return Err(context.client.explain(failure)),
-            _ => {}
+        let (came, ended) = stream(context, &path, &mut printer).await;
+        match ended.map_err(|error| with_place(context, error)) {
+            Ok(None) if !follow => return Ok(0),
+            Ok(Some(failure)) if !follow => return Err(context.client.explain(failure)),
+            Ok(_) => unknown_until = Some(Instant::now() + UNKNOWN_MAX),
+            Err(error) => {
+                let young = unknown_until.is_some_and(|until| Instant::now() < until);
+                if !young || error.kind != Kind::UnknownService {
+                    return Err(error);
+                }
+            }
         }
-        if printer.floor.is_empty() {
-            printer.floor = Timestamp::now().to_string();
+        if !came {
+            sleep(AGAIN_PAUSE).await;
         }
-        path = format!("/v1/logs?services={names}&lines={AGAIN_LINES}&follow=true");
+        path = again(&base, which, &printer, began);
         super::wait::reachable(context).await?;
     }
+}
+
+/// What every request of this command says.
+fn base(which: &Which, until: Option<Timestamp>, follow: bool) -> String {
+    let names = escaped(&which.names.join(","));
+    let mut path = format!("/v1/logs?services={names}&follow={follow}");
+    if let Some(until) = until {
+        path.push_str(&format!("&until={until}"));
+    }
+    if let Some(grep) = &which.grep {
+        path.push_str(&format!("&grep={}", escaped(grep)));
+        if which.ignore_case {
+            path.push_str("&ignore_case=true");
+        }
+    }
+    if which.files {
+        path.push_str("&files=true");
+    }
+    path
+}
+
+/// The first request. Without a number of lines, what says which ones means all of those.
+fn first(base: &str, which: &Which, lines: Count, until: Option<Timestamp>) -> String {
+    let said = which.since.is_some() || until.is_some() || which.grep.is_some();
+    let since = which
+        .since
+        .map_or_else(String::new, |since| format!("&since={since}"));
+    match lines {
+        Count::Last(n) if which.lines.is_some() || !said => format!("{base}&lines={n}{since}"),
+        Count::All if !said => format!("{base}&since={}", Timestamp::UNIX_EPOCH),
+        _ => format!("{base}{since}"),
+    }
+}
+
+/// The request after a broken connection. A service that has shown nothing yet has written nothing,
+/// or nothing that was asked for, until this command began.
+fn again(base: &str, which: &Which, printer: &Printer<'_>, began: Timestamp) -> String {
+    let mut after = String::new();
+    let mut since = which.since.unwrap_or(began);
+    for cursor in printer.cursors() {
+        let cursor = escaped(cursor);
+        if after.len() + cursor.len() > CURSORS_BYTES_MAX {
+            since = Timestamp::now();
+            break;
+        }
+        if !after.is_empty() {
+            after.push(',');
+        }
+        after.push_str(&cursor);
+    }
+    format!("{base}&since={since}&after={after}")
 }
 
 /// Logs can be read without a supervisor too; says where they are.
@@ -72,146 +146,60 @@ fn with_place(context: &Context, error: Error) -> Error {
     error.hint(format!("the files are {}/SERVICE/current", dir.display()))
 }
 
-/// Until the stream ends, or breaks.
+/// Until the stream ends, or breaks; and whether anything came.
 async fn stream(
     context: &Context,
     path: &str,
     printer: &mut Printer<'_>,
-) -> Result<Option<Failure>, Error> {
+) -> (bool, Result<Option<Failure>, Error>) {
+    let ended = |failure| match failure {
+        failure @ Failure::Broken(_) => Ok(Some(failure)),
+        failure => Err(context.client.explain(failure)),
+    };
     let mut lines = match context.client.follow::<LogLine>(path).await {
         Ok(lines) => lines,
-        Err(failure @ Failure::Broken(_)) => return Ok(Some(failure)),
-        Err(failure) => return Err(context.client.explain(failure)),
+        Err(failure) => return (false, ended(failure)),
     };
+    let mut came = false;
     loop {
         match lines.next().await {
-            Ok(Some(batch)) => printer.print(batch)?,
-            Ok(None) => return Ok(None),
-            Err(failure @ Failure::Broken(_)) => return Ok(Some(failure)),
-            Err(failure) => return Err(context.client.explain(failure)),
-        }
-    }
-}
-
-struct Printer<'a> {
-    context: &'a Context,
-    prefix: bool,
-    width: usize,
-    colours: BTreeMap<String, Style>,
-    /// The stamp of the last line shown of each service.
-    last: BTreeMap<String, String>,
-    /// After a broken connection: nothing older is shown of a service that had shown nothing.
-    floor: String,
-}
-
-impl Printer<'_> {
-    fn print(&mut self, mut batch: Vec<LogLine>) -> Result<(), Error> {
-        if !self.floor.is_empty() {
-            batch.retain(|line| {
-                let last = self.last.get(&line.service).unwrap_or(&self.floor);
-                line.marker || line.at > *last
-            });
-        }
-        for line in &batch {
-            if !line.at.is_empty() {
-                self.last.insert(line.service.clone(), line.at.clone());
+            Ok(Some(batch)) => {
+                came = true;
+                if let Err(error) = printer.print(batch) {
+                    return (came, Err(error));
+                }
             }
+            Ok(None) => return (came, Ok(None)),
+            Err(failure) => return (came, ended(failure)),
         }
-        let text = match self.context.format {
-            Format::Json => json::lines(&batch)?,
-            _ => batch.iter().map(|line| self.line(line)).collect(),
-        };
-        self.context.print(&text)
     }
+}
 
-    fn line(&mut self, line: &LogLine) -> String {
-        let mut text = String::new();
-        if self.prefix {
-            let next =
-                Style::new().fg_color(Some(COLOURS[self.colours.len() % COLOURS.len()].into()));
-            let style = *self.colours.entry(line.service.clone()).or_insert(next);
-            let name = shown(&line.service);
-            self.width = self.width.max(name.len());
-            let _ = write!(text, "{style}{name:<0$}{style:#}  ", self.width);
+/// `ctl logs --rotate`.
+async fn rotate(context: &Context, names: &[String]) -> Result<u8, Error> {
+    let names = escaped(&names.join(","));
+    let path = format!("/v1/logs/rotate?services={names}");
+    let explain = |failure| context.client.explain(failure);
+    let mut reply = context
+        .client
+        .post::<RotateReply>(&path, Vec::new())
+        .await
+        .map_err(explain)?;
+    while let Some(replies) = reply.next().await.map_err(explain)? {
+        for reply in replies {
+            let text = match context.format {
+                Format::Json => json::value(&reply, context.terminal())?,
+                _ => reply
+                    .services
+                    .iter()
+                    .map(|name| format!("{}: new log file\n", shown(name)))
+                    .collect(),
+            };
+            context.print(&text)?;
         }
-        if !line.at.is_empty() {
-            let _ = write!(text, "{DIM}{}{DIM:#} ", shown(&line.at));
-        }
-        let style = if line.marker { YELLOW } else { PLAIN };
-        let _ = writeln!(text, "{style}{}{style:#}", shown(&line.text));
-        text
     }
+    Ok(0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Answer, Fake, ctl, ctl_unread};
-
-    fn line(service: &str, second: u32, text: &str) -> LogLine {
-        LogLine {
-            service: service.into(),
-            file: None,
-            at: format!("2999-11-22T12:00:{second:02}.000000Z"),
-            text: text.into(),
-            marker: false,
-        }
-    }
-
-    #[test]
-    fn one_service_has_no_prefix_and_escapes_are_shown() {
-        let text = json::lines(&[line("nginx", 1, "\x1b]0;owned\x07 hello")]).unwrap();
-        let fake = Fake::new(vec![Answer::Whole(200, text)]);
-        let ran = fake.ctl("logs nginx -n 5");
-        assert_eq!(
-            ran.out,
-            "2999-11-22T12:00:01.000000Z \\x1b]0;owned\\x07 hello\n"
-        );
-        assert_eq!(
-            fake.requests(),
-            ["GET /v1/logs?services=nginx&lines=5&follow=false HTTP/1.1"]
-        );
-    }
-
-    #[test]
-    fn without_a_supervisor_it_says_where_the_files_are() {
-        let ran = ctl("ctl --root /nonexistent logs nginx");
-        assert_eq!(ran.code, 5);
-        let place = "/nonexistent/var/log/mattervisor/SERVICE/current";
-        assert!(ran.err.contains(place), "{}", ran.err);
-    }
-
-    #[test]
-    fn several_services_are_told_apart() {
-        let text = json::lines(&[line("nginx", 1, "a"), line("mattermost", 2, "b")]).unwrap();
-        let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("logs nginx mattermost");
-        assert_eq!(
-            ran.out,
-            "nginx       2999-11-22T12:00:01.000000Z a\nmattermost  2999-11-22T12:00:02.000000Z b\n"
-        );
-    }
-
-    #[test]
-    fn following_goes_on_after_a_restart_of_the_control_process_without_repeating() {
-        let refused = r#"{"kind":"busy","message":"enough"}"#;
-        let fake = Fake::new(vec![
-            Answer::Cut(json::lines(&[line("nginx", 1, "one")]).unwrap()),
-            Answer::Whole(200, "{}".into()),
-            Answer::Cut(json::lines(&[line("nginx", 1, "one"), line("nginx", 2, "two")]).unwrap()),
-            Answer::Whole(200, "{}".into()),
-            Answer::Whole(503, refused.into()),
-        ]);
-        let ran = fake.ctl("tail nginx");
-        assert_eq!(ran.code, 1);
-        let texts: Vec<&str> = ran.out.lines().map(|line| &line[28..]).collect();
-        assert_eq!(texts, ["one", "two"]);
-    }
-
-    #[test]
-    fn a_reader_that_goes_away_ends_it_quietly() {
-        let text = json::lines(&[line("nginx", 1, "a")]).unwrap();
-        let fake = Fake::new(vec![Answer::Stall(text)]);
-        let root = fake.root.path().display();
-        assert_eq!(ctl_unread(&format!("ctl --root {root} logs -f")), 0);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ mod actions;
 mod check_config;
 mod completions;
 mod events;
-mod logs;
+pub(crate) mod logs;
 mod reconfigure;
 mod service_list;
 mod status;
@@ -158,12 +158,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Quit(names) => actions::run(context, signal("QUIT"), names.names).await,
         Command::Wait(arguments) => wait::run(context, &arguments).await,
         Command::ServiceList => service_list::run(context).await,
-        Command::Logs(arguments) => {
-            logs::run(context, &arguments.names, arguments.lines, arguments.follow).await
-        }
-        Command::Tail(arguments) => {
-            logs::run(context, &arguments.names, arguments.lines, true).await
-        }
+        Command::Logs(arguments) => logs::run(context, &arguments).await,
+        Command::Tail(arguments) => logs::tail(context, &arguments).await,
         Command::Events(arguments) => events::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments.name).await,
         Command::CheckConfig => check_config::run(context),

@@ -48,6 +48,7 @@ fn line(text: &str) -> LogLine {
         text: text.into(),
         file: None,
         marker: false,
+        cursor: String::new(),
     }
 }
 
