@@ -3,8 +3,13 @@
 //! The loop answers each ask at once, from memory; what takes longer (a start that is to be
 //! waited for) comes as a stream over the receiver that the answer holds.
 
-use api::{ActionRequest, CheckReply, DiffReply, ErrorReply, Outcome, PlanReply, Progress, ServiceEvent, StatusReply, Why};
+use api::{
+    ActionRequest, CheckReply, DiffReply, ErrorReply, Outcome, PlanReply, Progress, ServiceEvent,
+    StatusReply, Why,
+};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::scrape::Scrape;
 
 /// Asks that wait for the loop; more and the client is told that the supervisor is busy.
 pub(crate) const ASKS_MAX: usize = 256;
@@ -101,6 +106,11 @@ pub(crate) enum Ask {
         name: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Why, ErrorReply>>,
+    },
+    /// All that is counted.
+    Scrape {
+        /// Where the answer goes, once the keeper has said its part.
+        reply: oneshot::Sender<Result<Scrape, ErrorReply>>,
     },
     /// Check the files as they are now; changes nothing.
     Check {

@@ -13,6 +13,7 @@ mod exit;
 mod history;
 mod holder;
 mod logs;
+mod scrape;
 mod server;
 mod shown;
 mod staging;

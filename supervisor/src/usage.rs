@@ -18,10 +18,13 @@ use std::{
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use nix::unistd::{SysconfVar, sysconf};
+use nix::{
+    time::{ClockId, clock_gettime},
+    unistd::{SysconfVar, sysconf},
+};
 
 /// A percentage over less says nothing: the kernel counts in hundredths of a second.
 const SPAN_MIN: Duration = Duration::from_millis(200);
@@ -52,6 +55,8 @@ pub(crate) struct Usage {
     pub(crate) memory_bytes: u64,
     /// Processes of the tree.
     pub(crate) processes: u32,
+    /// When the main process started, in seconds of the Unix epoch.
+    pub(crate) started: Option<f64>,
 }
 
 /// Remembers what it has seen last, so that a percentage needs no second look.
@@ -87,6 +92,7 @@ struct Look {
     cpu: Duration,
     memory_bytes: u64,
     processes: u32,
+    started: Option<f64>,
 }
 
 impl Meter {
@@ -120,6 +126,7 @@ impl Meter {
                 cpu_percent: sample.and_then(|it| it.percent).filter(|_| percent),
                 memory_bytes: look.memory_bytes,
                 processes: look.processes,
+                started: look.started,
             };
             (name, usage)
         });
@@ -188,6 +195,7 @@ fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, Look> {
                     cpu,
                     memory_bytes,
                     processes,
+                    started: started(target.pid),
                 };
                 looks.insert(target.name.clone(), look);
             }
@@ -208,11 +216,24 @@ fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, Look> {
                 cpu: units.time(ticks),
                 memory_bytes,
                 processes,
+                started: started(target.pid),
             };
             looks.insert(target.name.clone(), look);
         }
     }
     looks
+}
+
+/// When a process started, in seconds of the Unix epoch.
+fn started(pid: i32) -> Option<f64> {
+    let up = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let after_boot = Units::get().time(Process::read(pid)?.start_ticks);
+    Some(
+        (now + after_boot)
+            .saturating_sub(Duration::from(up))
+            .as_secs_f64(),
+    )
 }
 
 /// Memory of these together, and how many of them there are.
@@ -335,6 +356,8 @@ struct Process {
     session: i32,
     own_ticks: u64,
     reaped_ticks: u64,
+    /// After the machine's boot.
+    start_ticks: u64,
 }
 
 impl Process {
@@ -353,14 +376,20 @@ impl Process {
         let mut number = || fields.next()?.parse::<i32>().ok();
         let (parent, group, session) = (number()?, number()?, number()?);
         // tty, its group, flags, four counts of faults.
-        let mut times = fields.skip(7).map_while(|it| it.parse::<u64>().ok());
-        let mut both = || Some(times.next()? + times.next()?);
+        let mut rest = fields.skip(7);
+        let mut both = || {
+            let mut time = || rest.next()?.parse::<u64>().ok();
+            Some(time()? + time()?)
+        };
+        let (own_ticks, reaped_ticks) = (both()?, both()?);
         Some(Self {
             parent,
             group,
             session,
-            own_ticks: both()?,
-            reaped_ticks: both()?,
+            own_ticks,
+            reaped_ticks,
+            // Priority, nice value, threads, a timer.
+            start_ticks: rest.nth(4)?.parse().ok()?,
         })
     }
 }
@@ -449,6 +478,7 @@ mod tests {
         let process = Process::parse(line).unwrap();
         assert_eq!((process.parent, process.group, process.session), (7, 8, 9));
         assert_eq!((process.own_ticks, process.reaped_ticks), (56, 15));
+        assert_eq!(process.start_ticks, 12345);
     }
 
     #[test]
@@ -471,6 +501,7 @@ mod tests {
                 cpu: Duration::from_secs(seconds),
                 memory_bytes: 0,
                 processes: 1,
+                started: None,
             };
             meter.take_in(&BTreeMap::from([("a".to_owned(), look)]));
             meter.last["a"].total.as_secs()
@@ -491,6 +522,7 @@ mod tests {
             session,
             own_ticks: 1,
             reaped_ticks: 0,
+            start_ticks: 0,
         };
         let processes = BTreeMap::from([
             (10, process(1, 10, 10)),

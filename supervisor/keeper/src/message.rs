@@ -48,6 +48,8 @@ pub enum Request {
         /// The service.
         service: String,
     },
+    /// Say how much has been logged. Answered by `Stats`.
+    Stats,
     /// SIGKILL the run's main process and everything that belongs to it. `Exited` and `Swept` follow.
     Sweep {
         /// The run.
@@ -223,8 +225,24 @@ pub enum Notice {
         /// The service.
         service: String,
     },
+    /// The answer to `Stats`: one entry a service that has a log.
+    Stats {
+        /// By name.
+        logs: Vec<LogStats>,
+    },
     /// Answer with `Here`.
     AreYouThere,
+}
+
+/// How much a service has logged since the keeper started, or since it came into the plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogStats {
+    /// The service.
+    pub service: String,
+    /// Written to its files, stamps included.
+    pub bytes: u64,
+    /// Lines that could not be written.
+    pub dropped_lines: u64,
 }
 
 /// A fact and its number.

@@ -14,7 +14,7 @@ use crate::{
     ending::Ending,
     keeper::{DESERTED_MS, Keeper},
     log::Spec,
-    message::{Open, Request, RunId},
+    message::{Notice, Open, Request, RunId},
     run::{Pipe, Service},
     say::say,
     sys::pidfd,
@@ -32,6 +32,10 @@ impl Keeper {
             Request::Spawn(spawn) => self.spawn(&spawn),
             Request::Signal { run, signal, cont } => self.signal(run, signal, cont),
             Request::Rotate { service } => self.log.rotate(&service),
+            Request::Stats => {
+                let logs = self.log.stats();
+                self.notice(&Notice::Stats { logs }, Vec::new());
+            }
             Request::Sweep { run } => self.sweep_asked(run),
             Request::Remember { service, record } => {
                 self.records.insert(service, record);

@@ -36,6 +36,7 @@ impl Control {
                 drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
             }
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
+            Ask::Scrape { reply } => self.scrape(reply),
             Ask::Check { reply } => self.job(Job::Check { reply }),
             Ask::Plan { names, reply } => match matching(&names, &self.plan.services) {
                 Ok(names) => {

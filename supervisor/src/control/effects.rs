@@ -65,6 +65,7 @@ impl Control {
         match spec.ask {
             plan::Ask::Exec(_) => {
                 let number = self.engine.allocate_run();
+                self.tally.probe_starts(number, self.now.moment);
                 self.start_helper(id, number, Purpose::Probe(run, probe));
             }
             ask => self.job(Job::Probe {
@@ -103,6 +104,7 @@ impl Control {
         // Whoever waits for it to be gone looks again.
         self.touched.insert(id);
         self.status_texts.remove(&id);
+        self.tally.forget(id);
         let Some(name) = self.names.name(id).map(str::to_owned) else {
             return;
         };

@@ -25,6 +25,7 @@ impl Control {
                 self.on_keeper_fact(numbered.fact);
             }
             Notice::AreYouThere => self.tell(message::Request::Here),
+            Notice::Stats { logs } => self.on_stats(&logs),
             Notice::Hello(_) | Notice::Opened { .. } => {}
         }
     }
@@ -215,12 +216,17 @@ impl Control {
                 }
                 self.fact(Fact::Reloaded { run: of, ok });
             }
-            Purpose::Probe(of, probe) => self.fact(Fact::Probed {
-                run: of,
-                probe,
-                ok,
-                detail,
-            }),
+            Purpose::Probe(of, probe) => {
+                if let Some(took) = self.tally.probe_ends(run, self.now.moment) {
+                    self.count_probe(of, probe, ok, took);
+                }
+                self.fact(Fact::Probed {
+                    run: of,
+                    probe,
+                    ok,
+                    detail,
+                });
+            }
             Purpose::Reconfigure => self.reconfigure_step_ended(run, ok, &detail),
             Purpose::Delivery => self.delivery_ended(run, ok, &detail),
             Purpose::Main => unreachable!("a main run is not a helper"),

@@ -10,6 +10,7 @@ use super::{Control, words};
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
     history,
+    scrape::EventCounts,
 };
 
 /// Events that are kept; the oldest give way.
@@ -23,6 +24,8 @@ pub(super) struct Feed {
     ring: VecDeque<ServiceEvent>,
     followers: Vec<Follower>,
     seq: u64,
+    /// Events that a follower was too slow for.
+    dropped: u64,
     /// What the last event of each service said.
     shown: BTreeMap<ServiceId, Shown>,
 }
@@ -79,7 +82,9 @@ impl Feed {
     pub(super) fn publish(&mut self, mut event: ServiceEvent) {
         self.seq += 1;
         event.seq = self.seq;
-        self.followers.retain_mut(|follower| follower.offer(&event));
+        let dropped = &mut self.dropped;
+        self.followers
+            .retain_mut(|follower| follower.offer(&event, dropped));
         if self.ring.len() == RING_EVENTS_MAX {
             self.ring.pop_front();
         }
@@ -93,6 +98,15 @@ impl Feed {
             ring.any(|event| !event.service.is_empty() && pattern.matches(&event.service))
         };
         filter.patterns.iter().all(about)
+    }
+
+    /// For who counts.
+    pub(super) fn counts(&self) -> EventCounts {
+        EventCounts {
+            published: self.seq,
+            dropped: self.dropped,
+            followers: self.followers.len(),
+        }
     }
 
     /// The last `backlog` events, then those to come if asked for.
@@ -137,7 +151,7 @@ impl Feed {
 
 impl Follower {
     /// False: it has gone away.
-    fn offer(&mut self, event: &ServiceEvent) -> bool {
+    fn offer(&mut self, event: &ServiceEvent, dropped: &mut u64) -> bool {
         if !self.filter.wants(event) {
             return !self.events.is_closed();
         }
@@ -149,7 +163,10 @@ impl Follower {
             };
             match self.events.try_send(marker) {
                 Ok(()) => self.gap = false,
-                Err(TrySendError::Full(_)) => return true,
+                Err(TrySendError::Full(_)) => {
+                    *dropped += 1;
+                    return true;
+                }
                 Err(TrySendError::Closed(_)) => return false,
             }
         }
@@ -157,6 +174,7 @@ impl Follower {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
                 self.gap = true;
+                *dropped += 1;
                 true
             }
             Err(TrySendError::Closed(_)) => false,
@@ -173,6 +191,7 @@ impl Control {
         let Some(view) = self.engine.view(id) else {
             return;
         };
+        self.tally.restarts(id, view.restarts);
         let detail = self.reason(&name, &view);
         let shown = Shown {
             state: view.state.name(),

@@ -3,7 +3,7 @@
 //! [`crate::control::Control`] is sans-IO: it takes one [`Input`], queues [`Output`]s and never
 //! waits. The event loop carries outputs out; a simulation can do so as well.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Ids, Notice, Request};
@@ -209,6 +209,8 @@ pub(crate) enum Done {
         ok: bool,
         /// In words.
         detail: String,
+        /// How long it took to say so.
+        took: Duration,
     },
 }
 

@@ -30,13 +30,16 @@ pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::Unbounded
             timeout_ms,
         } => {
             tokio::spawn(async move {
+                let asked = std::time::Instant::now();
                 let answer = network_probe::ask(&ask, timeout_ms).await;
+                let took = asked.elapsed();
                 let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
                 send(Done::Probed {
                     run,
                     probe,
                     ok,
                     detail,
+                    took,
                 });
             });
         }
@@ -117,7 +120,12 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             run,
             reason: holder::describe(&address),
         },
-        Job::Probe { .. } | Job::AwaitLine { .. } | Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } | Job::Discard { .. } => return None,
+        Job::Probe { .. }
+        | Job::AwaitLine { .. }
+        | Job::Check { .. }
+        | Job::ShowPlan { .. }
+        | Job::Diff { .. }
+        | Job::Discard { .. } => return None,
     })
 }
 

@@ -17,9 +17,9 @@ mod lifecycle;
 mod logs;
 mod names;
 mod network_probe;
-mod ready_lines;
 mod notifications;
 mod orphaned;
+mod ready_lines;
 mod reconfigure;
 mod records;
 mod schedule;
@@ -28,6 +28,7 @@ mod simulation;
 mod spawn;
 mod status;
 mod take_up;
+mod tally;
 mod wall_clock;
 mod watchers;
 mod why;
@@ -47,8 +48,8 @@ use crate::ask::{ASKS_MAX, Ask};
 pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
 pub(crate) use input::{Staged, StagedFile};
-pub(crate) use schedule::Handled;
 pub(crate) use jobs::resolve;
+pub(crate) use schedule::Handled;
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.
 const OUTPUTS_KEPT: usize = 64;
@@ -67,6 +68,7 @@ pub(crate) struct Control {
     runs: BTreeMap<RunId, Run>,
     /// Those of them that began under an earlier plan.
     outdated: BTreeSet<RunId>,
+    tally: tally::Tally,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
     /// What the last validator or reload command said that failed, by service.
@@ -138,6 +140,7 @@ impl Control {
             broken: BTreeMap::new(),
             runs: BTreeMap::new(),
             outdated: BTreeSet::new(),
+            tally: tally::Tally::default(),
             status_texts: BTreeMap::new(),
             last_failures: BTreeMap::new(),
             feed: feed::Feed::default(),
@@ -240,6 +243,7 @@ impl Control {
     }
 
     fn fact(&mut self, fact: Fact) {
+        self.count(&fact);
         // A fact cannot be refused.
         let _ = self.feed_engine(Event::Fact(fact));
     }

@@ -67,7 +67,7 @@ impl Belongings {
                 Fact::Swept { run, .. } => drop(self.mains.remove(&run)),
                 _ => {}
             },
-            Notice::Hello(_) | Notice::AreYouThere => {}
+            Notice::Hello(_) | Notice::Stats { .. } | Notice::AreYouThere => {}
         }
     }
 

@@ -276,7 +276,9 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
                 say("if it only needs longer: raise `timeout` in the [ready] of its service file"),
                 run("start", "tries again"),
             ],
-            Failure::Exited(_) | Failure::StartLimit | Failure::Watchdog => vec![logs, run("start", "tries again")],
+            Failure::Exited(_) | Failure::StartLimit | Failure::Watchdog => {
+                vec![logs, run("start", "tries again")]
+            }
             Failure::Leftovers(_) => vec![
                 say("end the processes that are left: the supervisor's log names them"),
                 run("start", "tries again"),

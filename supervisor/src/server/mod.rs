@@ -9,6 +9,7 @@ mod access;
 mod connection;
 mod input;
 mod log_routes;
+mod metrics;
 mod past;
 mod paths;
 mod questions;

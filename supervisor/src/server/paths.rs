@@ -11,7 +11,7 @@ use super::reply::Failure;
 const COMPARED_MAX: usize = 256;
 
 /// All routes; a part in braces stands for anything.
-pub(super) const ROUTES: [(Method, &str); 17] = [
+pub(super) const ROUTES: &[(Method, &str)] = &[
     (Method::GET, "/v1/services"),
     (Method::POST, "/v1/services"),
     (Method::GET, "/v1/services/{name}"),
@@ -27,6 +27,7 @@ pub(super) const ROUTES: [(Method, &str); 17] = [
     (Method::GET, "/v1/plan"),
     (Method::GET, "/v1/diff"),
     (Method::POST, "/v1/reconfigure"),
+    (Method::GET, "/metrics"),
     (Method::GET, "/healthz"),
     (Method::GET, "/readyz"),
 ];

@@ -21,7 +21,7 @@ use super::{
     Shared,
     access::Credentials,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
-    log_routes, past,
+    log_routes, metrics, past,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
@@ -48,6 +48,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/plan", get(plan))
         .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
+        .route("/metrics", get(metrics::answer))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(unknown_path)

@@ -3,6 +3,7 @@
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use api::{ErrorKind, ErrorReply, Outcome, Progress, ServiceEvent, StatusReply, Why, WhyStep};
+use keeper::message::LogStats;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
@@ -15,7 +16,10 @@ use super::{
     paths::ROUTES,
     slots::Slots,
 };
-use crate::ask::{Ask, LogPlace};
+use crate::{
+    ask::{Ask, LogPlace},
+    scrape::{EventCounts, ProbeTally, Scrape, ServiceTally},
+};
 
 /// Whatever a test waits for comes within this time, or never.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -201,6 +205,36 @@ fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
     })
 }
 
+/// One service that has been through something.
+fn scrape() -> Scrape {
+    let probe = ProbeTally {
+        last: Duration::from_millis(3),
+        sum: Duration::from_millis(1500),
+        count: 500,
+        failures: 2,
+    };
+    let web = ServiceTally {
+        restarts: 4,
+        exits: [
+            (("exited", "1".to_owned()), 3),
+            (("killed", "KILL".to_owned()), 1),
+        ]
+        .into(),
+        probes: [("health", probe)].into(),
+        ..ServiceTally::default()
+    };
+    Scrape {
+        status: status(&[]).unwrap(),
+        tallies: [("web".to_owned(), web)].into(),
+        logs: vec![LogStats {
+            service: "web".to_owned(),
+            bytes: 1234,
+            dropped_lines: 5,
+        }],
+        events: EventCounts::default(),
+    }
+}
+
 fn unknown(name: &str) -> ErrorReply {
     ErrorReply {
         kind: ErrorKind::UnknownService,
@@ -309,6 +343,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let unknown = names.first().map(|it| unknown(it));
                 let _ = reply.send((std::path::PathBuf::from("/nonexistent"), unknown));
             }
+            Ask::Scrape { reply } => drop(reply.send(Ok(scrape()))),
             Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
                 site: Vec::new(),
                 services: Vec::new(),

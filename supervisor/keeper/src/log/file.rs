@@ -12,6 +12,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use nix::{errno::Errno, fcntl::OFlag};
 
 use super::{
     COMPRESSED, CURRENT, MARK, STAMP_BYTES, Spec,
+    counts::Counts,
     stamp::{Clock, rotated_at, rotated_name},
 };
 
@@ -41,6 +43,7 @@ pub(super) struct LogFile {
     /// It ends in the middle of a line.
     torn: bool,
     dropped: Dropped,
+    counts: Arc<Counts>,
 }
 
 /// What could not be written since writing last worked.
@@ -53,7 +56,7 @@ struct Dropped {
 
 impl LogFile {
     /// Opens it, or makes it; a failure shows when lines are dropped for it.
-    pub(super) fn new(spec: Spec) -> LogFile {
+    pub(super) fn new(spec: Spec, counts: Arc<Counts>) -> LogFile {
         let path = spec.dir.join(CURRENT);
         let mut file = LogFile {
             limit: limit(&spec),
@@ -66,6 +69,7 @@ impl LogFile {
             rotated: false,
             torn: false,
             dropped: Dropped::default(),
+            counts,
         };
         file.settle();
         file
@@ -121,9 +125,14 @@ impl LogFile {
             self.due_us = self.due_from(clock.us());
         }
         if self.ready(clock) {
+            // What was lost before has just been told of.
             self.write(lines);
+            let written = (lines.len() as u64).saturating_sub(self.dropped.bytes);
+            self.counts.add(written, self.dropped.lines);
         } else {
+            let before = self.dropped.lines;
             self.dropped.add(lines);
+            self.counts.add(0, self.dropped.lines - before);
         }
         lines.clear();
     }

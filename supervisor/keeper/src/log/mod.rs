@@ -15,6 +15,7 @@
 //! never waited for, and the count is written when writing works again; at most
 //! [`COMMANDS_MAX`] marks wait to be done.
 
+mod counts;
 mod file;
 mod forward;
 mod lines;
@@ -42,8 +43,9 @@ use self::{
     forward::{Forwarding, Places},
     rotations::Rotations,
 };
-use crate::message::Forward;
+use crate::message::{Forward, LogStats};
 
+use self::counts::AllCounts;
 pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
 /// Name of the file that is written to, in a service's log directory.
@@ -105,6 +107,7 @@ struct Shared {
     commands: Mutex<Vec<Command>>,
     bell: EventFd,
     rotations: Rotations,
+    counts: AllCounts,
 }
 
 impl Shared {
@@ -141,6 +144,7 @@ impl LogThread {
             commands: Mutex::new(Vec::new()),
             bell: EventFd::from_value_and_flags(0, flags)?,
             rotations: Rotations::new()?,
+            counts: AllCounts::default(),
         });
         let mover = thread::Mover::new(Arc::clone(&shared), Forwarding::new(places))?;
         let (tell, told) = mpsc::channel();
@@ -245,6 +249,11 @@ impl Handle {
         self.tell(Command::Stop);
         // A thread that panicked has told so on stderr; there is nothing to undo.
         let _ = self.thread.join();
+    }
+
+    /// What has been written of every open log, and lost.
+    pub(crate) fn stats(&self) -> Vec<LogStats> {
+        self.shared.counts.read()
     }
 
     /// The thread's id, for whoever measures it.

@@ -289,6 +289,7 @@ impl Mover {
                     if let Some(token) = self.find(&service) {
                         self.end(token);
                     }
+                    self.shared.counts.forget(&service);
                 }
                 Command::Mark(service, text) => {
                     self.after_all_before(&service, |target, out, clock| {
@@ -354,6 +355,7 @@ impl Mover {
         let token = self.next_token;
         self.next_token += 1;
         let name = spec.forward.map(|_| (service.clone(), spec.clone()));
+        let counts = self.shared.counts.of(&service);
         let log = Log {
             service,
             pipe: Some(pipe),
@@ -361,7 +363,7 @@ impl Mover {
                 .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(PIPE_BYTES),
             target: Target {
-                file: LogFile::new(spec),
+                file: LogFile::new(spec, counts),
                 route: None,
                 carry: Vec::new(),
             },

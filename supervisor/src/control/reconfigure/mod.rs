@@ -167,7 +167,9 @@ impl Control {
                 probe,
                 ok,
                 detail,
+                took,
             } => {
+                self.count_probe(run, probe, ok, took);
                 self.fact(engine::Fact::Probed {
                     run,
                     probe,

@@ -210,6 +210,7 @@ impl Jobs {
                     probe,
                     ok,
                     detail: detail.to_owned(),
+                    took: std::time::Duration::ZERO,
                 }
             }
         })

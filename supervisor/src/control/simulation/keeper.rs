@@ -129,7 +129,8 @@ impl Keeper {
             Request::TookOver
             | Request::Here
             | Request::TellInit { .. }
-            | Request::Rotate { .. } => {}
+            | Request::Rotate { .. }
+            | Request::Stats => {}
         }
     }
 
