@@ -229,11 +229,9 @@ fn started(pid: i32) -> Option<f64> {
     let up = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let after_boot = Units::get().time(Process::read(pid)?.start_ticks);
-    Some(
-        (now + after_boot)
-            .saturating_sub(Duration::from(up))
-            .as_secs_f64(),
-    )
+    let started = (now + after_boot).saturating_sub(Duration::from(up));
+    // No finer than the clocks agree: the same at every look.
+    Some((started.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 /// Memory of these together, and how many of them there are.

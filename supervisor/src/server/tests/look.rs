@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn every_route_of_the_table_is_there_and_no_other_method_is() {
     let server = Server::start(ROOT, Limits::REAL);
-    for (method, route) in ROUTES {
+    for (method, route) in ROUTES.iter().map(|(method, route)| (method, *route)) {
         let path = route
             .replace("{name}", "web")
             .replace("{action}", "stop")
