@@ -1,10 +1,10 @@
 //! `ctl check-config`: what is wrong with the configuration files. Reads them itself, so that it
 //! works, and says the same, whether or not a supervisor runs; changes nothing.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use api::{CheckReply, Problem};
-use plan::{Options, Plan, RealHost, Severity};
+use plan::{Options, Paths, Plan, RealHost, Severity};
 
 use super::Context;
 use crate::{
@@ -19,7 +19,9 @@ pub(crate) fn run(context: &Context) -> Result<u8, Error> {
         root: absolute(&context.root)?,
         catalog: context.catalog.as_deref().map(absolute).transpose()?,
     };
+    let etc_dir = Paths::new(&options).etc_dir;
     let (good, found) = match plan::load(&RealHost, &options) {
+        Ok(_) if !etc_dir.is_dir() => (None, vec![nothing_there(etc_dir)]),
         Ok(mut plan) => {
             let remarks = std::mem::take(&mut plan.remarks);
             (Some(sentence(&plan)), remarks)
@@ -50,6 +52,21 @@ pub(crate) fn run(context: &Context) -> Result<u8, Error> {
     } else {
         Kind::Failed.exit_code()
     })
+}
+
+/// A root that was mistyped has no mistake in its files.
+fn nothing_there(etc_dir: PathBuf) -> plan::Problem {
+    plan::Problem {
+        severity: Severity::Error,
+        file: etc_dir,
+        line: None,
+        column: None,
+        key: String::new(),
+        message: "there is no configuration here: the directory does not exist".to_owned(),
+        hint: Some(
+            "--root or MATTERVISOR_ROOT names the directory above etc/mattervisor".to_owned(),
+        ),
+    }
 }
 
 /// Paths of a plan are absolute.
@@ -174,6 +191,18 @@ mod tests {
             "{}",
             ran.out
         );
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_is_not_good() {
+        let root = tempfile::tempdir().unwrap();
+        let gone = root.path().join("gone");
+        let ran = ctl(&format!("ctl --root {} check-config", gone.display()));
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        let place = gone.join("etc/mattervisor");
+        let said = format!("{}: error: there is no configuration here", place.display());
+        assert!(ran.out.contains(&said), "{}", ran.out);
+        assert!(ran.out.contains("--root"), "{}", ran.out);
     }
 
     #[test]

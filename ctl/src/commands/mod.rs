@@ -4,11 +4,14 @@
 mod actions;
 mod check_config;
 mod completions;
+mod diff_config;
 mod events;
 pub(crate) mod logs;
 mod reconfigure;
 mod service_list;
+mod show_config;
 mod status;
+mod toml_text;
 mod version;
 mod wait;
 pub(crate) mod why;
@@ -163,6 +166,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Events(arguments) => events::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments.name).await,
         Command::CheckConfig => check_config::run(context),
+        Command::ShowConfig(names) => show_config::run(context, &names.names).await,
+        Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
         Command::Reconfigure => reconfigure::run(context).await,
         Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),
