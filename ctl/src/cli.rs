@@ -366,78 +366,78 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        insta::assert_snapshot!(command().term_width(100).render_help().to_string(), @r#"
-    Control the services that the supervisor runs
+        insta::assert_snapshot!(command().term_width(100).render_help().to_string(), @r"
+        Control the services that the supervisor runs
 
-    Usage: ctl [OPTIONS] <COMMAND>
+        Usage: ctl [OPTIONS] <COMMAND>
 
-    Look:
-      status          Show what runs, whether it is ready, since when, and why not
-      why             Explain the state of a service: the chain of causes
-      logs            Show what services have logged
-      tail            Follow what services log
-      events          Show what has happened
-      service-list    List all services and whether they are enabled on this host
-      wait            Wait until services are ready, healthy or stopped
-      top             Watch services live, with their processor time, memory and last log lines
+        Look:
+          status          Show what runs, whether it is ready, since when, and why not
+          why             Explain the state of a service: the chain of causes
+          logs            Show what services have logged
+          tail            Follow what services log
+          events          Show what has happened
+          service-list    List all services and whether they are enabled on this host
+          wait            Wait until services are ready, healthy or stopped
+          top             Watch services live, with their processor time, memory and last log lines
 
-    Act:
-      start           Start services and what they require, and wait until they are ready
-      stop            Stop services and hold them until they are started again
-      restart         Stop and start services, and wait until they are ready
-      once            Start services, and leave them down when they end
-      reload          Let services take a new configuration without ending
-      start-except    Start all services but these
-      stop-except     Stop all services but these
-      restart-except  Restart all services but these
+        Act:
+          start           Start services and what they require, and wait until they are ready
+          stop            Stop services and hold them until they are started again
+          restart         Stop and start services, and wait until they are ready
+          once            Start services, and leave them down when they end
+          reload          Let services take a new configuration without ending
+          start-except    Start all services but these
+          stop-except     Stop all services but these
+          restart-except  Restart all services but these
 
-    Signal:
-      hup             Send SIGHUP to the main process
-      int             Send SIGINT to the main process
-      term            Send SIGTERM to the main process
-      kill            Send SIGKILL to the main process
-      usr1            Send SIGUSR1 to the main process
-      usr2            Send SIGUSR2 to the main process
-      quit            Send SIGQUIT to the main process
+        Signal:
+          hup             Send SIGHUP to the main process
+          int             Send SIGINT to the main process
+          term            Send SIGTERM to the main process
+          kill            Send SIGKILL to the main process
+          usr1            Send SIGUSR1 to the main process
+          usr2            Send SIGUSR2 to the main process
+          quit            Send SIGQUIT to the main process
 
-    Configure:
-      check-config    Check the configuration files; works without a supervisor, changes nothing
-      diff-config     Show what a reconfigure would change; 1 if it would change anything
-      show-config     Show the configuration that runs, without its secrets
-      reconfigure     Apply the configuration files: what did not change keeps running
+        Configure:
+          check-config    Check the configuration files; works without a supervisor, changes nothing
+          diff-config     Show what a reconfigure would change; 1 if it would change anything
+          show-config     Show the configuration that runs, without its secrets
+          reconfigure     Apply the configuration files: what did not change keeps running
 
-    Other:
-      completions     Print the completions for a shell: source <(ctl completions bash)
-      version         Show the versions of ctl and of the supervisor
+        Other:
+          completions     Print the completions for a shell: source <(ctl completions bash)
+          version         Show the versions of ctl and of the supervisor
 
-    Options:
-          --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
-                                others [env: MATTERVISOR_ROOT] [default: /]
-          --socket <PATH>       Control socket [default: ROOT/run/mattervisor/ctl.sock]
-          --catalog <DIR>       Catalogue of services, for check-config [env: MATTERVISOR_CATALOG]
-          --format <FORMAT>     How to print: a table for people, JSON, or gitlab-ctl's lines [default:
-                                table] [possible values: table, json, runit]
-          --no-wait             Return as soon as the change is accepted
-          --timeout <DURATION>  Give up waiting after this long (90s, 5m, 1h30m); the change itself goes
-                                on
-      -h, --help                Print help (see more with '--help')
-      -V, --version             Print version
+        Options:
+              --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
+                                    others [env: MATTERVISOR_ROOT] [default: /]
+              --socket <PATH>       Control socket [default: ROOT/run/mattervisor/ctl.sock]
+              --catalog <DIR>       Catalogue of services, for check-config [env: MATTERVISOR_CATALOG]
+              --format <FORMAT>     How to print: a table for people, JSON, or gitlab-ctl's lines [default:
+                                    table] [possible values: table, json, runit]
+              --no-wait             Return as soon as the change is accepted
+              --timeout <DURATION>  Give up waiting after this long (90s, 5m, 1h30m); the change itself goes
+                                    on
+          -h, --help                Print help (see more with '--help')
+          -V, --version             Print version
 
-    No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
-    and patterns ('matter*') may be given; one that is unknown is an error and nothing is done.
+        No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
+        and patterns ('matter*') may be given; one that is unknown is an error and nothing is done.
 
-    Examples:
-      ctl status                        what runs, is it ready, since when, why not
-      ctl restart mattermost nginx      and wait until both are ready again
-      ctl why mattermost                the chain of causes, with the last lines it logged
-      ctl logs -f                       follow everything
-      ctl wait --timeout 5m             until everything is ready
-      ctl events --changes --since 30d  who changed what
-      ctl top                           a live view; r restarts, s stops, q quits
+        Examples:
+          ctl status                        what runs, is it ready, since when, why not
+          ctl restart mattermost nginx      and wait until both are ready again
+          ctl why mattermost                the chain of causes, with the last lines it logged
+          ctl logs -f                       follow everything
+          ctl wait --timeout 5m             until everything is ready
+          ctl events --changes --since 30d  who changed what
+          ctl top                           a live view; r restarts, s stops, q quits
 
-    Exit codes:
-      0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
-      4 no such service    5 supervisor not reachable    6 not allowed    7 timed out
-    "#);
+        Exit codes:
+          0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
+          4 no such service    5 supervisor not reachable    6 not allowed    7 timed out
+        ");
     }
 }
