@@ -3,7 +3,8 @@
 use std::{
     io::Read,
     os::unix::process::ExitStatusExt,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -57,32 +58,76 @@ pub fn run(command: &mut Command) -> Ctl {
 
 /// Runs a program; fails the test if it has not ended in time.
 pub fn run_for(command: &mut Command, limit: Duration) -> Ctl {
-    let started = Instant::now();
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = processes::spawn(command);
-    let stdout = reader(child.stdout.take());
-    let stderr = reader(child.stderr.take());
-    let Some(status) = patience::within(limit, || child.try_wait().ok().flatten()) else {
-        let _ = child.kill();
-        let _ = child.wait();
-        panic!("{command:?} has not ended within {limit:?}");
-    };
-    let took = started.elapsed();
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    Ctl {
-        code,
-        stdout: stdout.join().unwrap_or_default(),
-        stderr: stderr.join().unwrap_or_default(),
-        took,
+    Running::start(command).finish_within(limit)
+}
+
+/// A program that runs beside the test. Dropping it kills it.
+pub struct Running {
+    child: Option<Child>,
+    what: String,
+    started: Instant,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    /// Starts a program.
+    pub fn start(command: &mut Command) -> Self {
+        let started = Instant::now();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = processes::spawn(command);
+        Self {
+            what: format!("{command:?}"),
+            started,
+            stdout: Some(reader(child.stdout.take())),
+            stderr: Some(reader(child.stderr.take())),
+            child: Some(child),
+        }
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> i32 {
+        let id = self.child.as_ref().map_or(0, Child::id);
+        i32::try_from(id).expect("pids are positive")
+    }
+
+    /// It has ended.
+    pub fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("it is taken at the end only");
+        child.try_wait().ok().flatten().is_some()
+    }
+
+    /// Waits for its end; fails the test if that does not come in time.
+    pub fn finish_within(mut self, limit: Duration) -> Ctl {
+        let child = self.child.as_mut().expect("it is taken at the end only");
+        let Some(status) = patience::within(limit, || child.try_wait().ok().flatten()) else {
+            panic!("{} has not ended within {limit:?}", self.what);
+        };
+        let text = |thread: Option<JoinHandle<String>>| thread.and_then(|it| it.join().ok());
+        Ctl {
+            took: self.started.elapsed(),
+            code: status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            stdout: text(self.stdout.take()).unwrap_or_default(),
+            stderr: text(self.stderr.take()).unwrap_or_default(),
+        }
     }
 }
 
-fn reader<R: Read + Send + 'static>(pipe: Option<R>) -> std::thread::JoinHandle<String> {
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn reader<R: Read + Send + 'static>(pipe: Option<R>) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {

@@ -6,10 +6,13 @@
 
 mod child_attributes;
 mod cli_errors;
+mod completions;
 mod control_process_death;
 mod dependencies;
 mod documents;
+mod events;
 mod faults;
+mod gitlab_ctl_format;
 mod gitlab_ctl_sins;
 mod https;
 mod init;
@@ -25,6 +28,8 @@ mod stack;
 mod stop;
 mod storm;
 mod sweep;
+mod top;
+mod wait;
 mod websocket;
 mod why;
 

@@ -1,0 +1,109 @@
+//! What a shell is told when somebody presses Tab.
+
+use std::{
+    os::unix::{net::UnixListener, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use mattervisor_tests::{World, binary, run};
+
+/// What bash offers for this line, the cursor at its end.
+fn offered(root: &Path, line: &str) -> Vec<String> {
+    let script = r#"
+        source <("$1" completions bash)
+        words="$2"
+        read -r -a COMP_WORDS <<< "$words"
+        [[ "$words" == *" " ]] && COMP_WORDS+=("")
+        COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
+        COMP_LINE="$words" COMP_POINT=${#words} COMP_TYPE=9
+        complete -p ctl > /dev/null || exit 1
+        function="$(complete -p ctl | sed 's/.* -F \([^ ]*\) .*/\1/')"
+        "$function" ctl "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let line = line.replace("ROOT", &root.display().to_string());
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", script, "bash"]);
+    bash.arg(binary("ctl")).arg(line);
+    let told = run(&mut bash).ok();
+    assert_eq!(told.stderr, "");
+    let names = told.stdout.lines().map(|it| it.trim().to_owned());
+    names.filter(|it| !it.is_empty()).collect()
+}
+
+/// Bash offers commands, flags and the services that there are.
+#[test]
+fn bash_knows_the_services() {
+    let mut world = World::new();
+    for name in ["mattermost", "mattermost-database", "nginx"] {
+        world.child(name, &["sleep"], "");
+    }
+    world.start();
+    let root = world.root().to_owned();
+    let offered = |line: &str| offered(&root, line);
+    assert_eq!(offered("ctl resta"), ["restart", "restart-except"]);
+    assert_eq!(
+        offered("ctl --root ROOT restart mat"),
+        ["mattermost", "mattermost-database"]
+    );
+    assert_eq!(
+        offered("ctl --root ROOT stop nginx mattermost-"),
+        ["mattermost-database"]
+    );
+    assert!(offered("ctl --root ROOT why ").contains(&"nginx".to_owned()));
+    assert_eq!(offered("ctl wait --heal"), ["--healthy"]);
+    assert_eq!(offered("ctl --format r"), ["runit"]);
+    let stopped = world.stop();
+    assert_eq!(stopped, 0);
+    // Down: silent, with or without its socket.
+    assert_eq!(offered("ctl --root ROOT restart mat"), [""; 0]);
+}
+
+/// A supervisor that hangs keeps nobody at the keyboard waiting.
+#[test]
+fn a_silent_supervisor_is_not_waited_for() {
+    let directory = tempfile::tempdir_in("/tmp").unwrap();
+    let run_dir = directory.path().join("run/mattervisor");
+    std::fs::create_dir_all(&run_dir).unwrap();
+    let _listener = UnixListener::bind(run_dir.join("ctl.sock")).unwrap();
+    let mut ctl = Command::new(binary("ctl"));
+    ctl.args(["--", "ctl", "--root"]).arg(directory.path());
+    ctl.args(["restart", ""]);
+    ctl.env("CTL_COMPLETE", "bash");
+    ctl.env("_CLAP_COMPLETE_INDEX", "4");
+    let told = run(&mut ctl).ok();
+    assert!(!told.stdout.contains("nginx"), "{}", told.stdout);
+    // 200 ms, and the rest for a busy machine.
+    assert!(told.took < Duration::from_secs(2), "{:?}", told.took);
+}
+
+fn packaged(name: &str) -> PathBuf {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/completions");
+    Path::new(root).join(name)
+}
+
+/// What is packaged is what `ctl completions` prints.
+#[test]
+fn the_packaged_files_are_those_of_the_definition() {
+    for (shell, name) in [("bash", "ctl.bash"), ("zsh", "_ctl"), ("fish", "ctl.fish")] {
+        let mut ctl = Command::new(binary("ctl"));
+        // Found by PATH, as on a real system.
+        ctl.arg0("ctl").args(["completions", shell]);
+        let printed = run(&mut ctl).ok().stdout;
+        let path = packaged(name);
+        if std::env::var_os("MATTERVISOR_UPDATE").is_some() {
+            std::fs::write(&path, &printed).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            kept == printed,
+            "{} is out of date: ctl completions {shell}",
+            path.display()
+        );
+        if run(Command::new("sh").args(["-c", &format!("command -v {shell}")])).code == 0 {
+            run(Command::new(shell).arg("-n").arg(&path)).ok();
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `ctl top`, on a real terminal.
+
+use mattervisor_tests::{Pty, StatusExt, World, eventually, kill};
+use nix::sys::signal::Signal;
+
+fn world() -> World {
+    let mut world = World::new();
+    world.child("chatty", &["print=hello from chatty", "sleep"], "");
+    world.child("quiet", &["sleep"], "");
+    world.start_ready();
+    world
+}
+
+fn top(world: &World) -> Pty {
+    Pty::start(world.ctl_command().arg("top"))
+}
+
+fn row<'a>(screen: &'a str, name: &str) -> &'a str {
+    let found = screen.lines().find(|line| line.starts_with(name));
+    found.unwrap_or_default()
+}
+
+/// One sees the services and their log, restarts one by key, and gets the terminal back.
+#[test]
+fn it_shows_and_restarts_and_gives_the_terminal_back() {
+    let world = world();
+    let pid = world.status().pid("chatty");
+    let mut top = top(&world);
+    top.until("the services", |screen| {
+        row(screen, "chatty").contains(&format!("running   yes   {pid:>7}"))
+            && row(screen, "quiet").contains("running")
+            && screen.contains("hello from chatty")
+            && screen.contains("2 services: 2 ready")
+    });
+    assert!(top.is_taken());
+    top.send("r");
+    top.until("the question", |screen| {
+        screen.contains("restart chatty? y/n")
+    });
+    top.send("n");
+    top.until("the keys", |screen| screen.contains("q quit"));
+    assert_eq!(world.status().pid("chatty"), pid, "no is no");
+    top.send("ry");
+    let now = world.wait_reborn("chatty", pid).pid("chatty");
+    top.until("the result", |screen| {
+        screen.contains(&format!("chatty: running (pid {now}), ready"))
+            && row(screen, "chatty").contains(&now.to_string())
+    });
+    // An arrow key, and what happens elsewhere.
+    top.send("\x1b[B");
+    top.until("the other's log", |screen| screen.contains("log of quiet"));
+    world.ctl(&["stop", "quiet"]).ok();
+    top.until("what somebody else did", |screen| {
+        row(screen, "quiet").contains("stopped")
+    });
+    top.send("\r");
+    top.until("why", |screen| screen.contains("stopped by"));
+    top.send("q");
+    top.until("the table", |screen| screen.contains("chatty"));
+    top.send("q");
+    assert_eq!(top.finish(), Some(0));
+    eventually("the terminal is given back", || {
+        (!top.is_taken()).then_some(())
+    });
+}
+
+/// A control process that hangs is said; one that is replaced is found again.
+#[test]
+fn it_outlives_the_control_process() {
+    let world = world();
+    let mut top = top(&world);
+    top.until("the services", |screen| {
+        row(screen, "quiet").contains("running")
+    });
+    let control = world.control_pid();
+    kill(control, Signal::SIGSTOP);
+    top.until("that nobody answers", |screen| {
+        screen.contains("reconnecting")
+    });
+    kill(control, Signal::SIGKILL);
+    top.until("that somebody answers", |screen| {
+        !screen.contains("reconnecting")
+    });
+    assert_ne!(world.control_pid(), control);
+    world.ctl(&["stop", "quiet"]).ok();
+    top.until("the new state", |screen| {
+        row(screen, "quiet").contains("stopped")
+    });
+    top.send("/quiet\rS");
+    world.wait_for("it is started by key", |status| status.ready("quiet"));
+    top.until("the new state", |screen| {
+        row(screen, "quiet").contains("running") && !screen.contains("\nchatty")
+    });
+}
+
+/// Whatever ends it, the terminal is as it was.
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    let world = world();
+    let mut top = top(&world);
+    top.until("the services", |screen| screen.contains("chatty"));
+    kill(top.pid(), Signal::SIGTERM);
+    assert_eq!(top.finish(), Some(143));
+    eventually("the terminal is given back", || {
+        (!top.is_taken()).then_some(())
+    });
+}
+
+/// Where nobody looks it does not pretend.
+#[test]
+fn in_a_pipe_it_is_refused() {
+    let world = world();
+    let told = world.ctl(&["top"]).expect_code(2);
+    assert!(
+        told.stderr.contains("ctl status --usage"),
+        "{}",
+        told.stderr
+    );
+}
