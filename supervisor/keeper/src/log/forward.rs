@@ -32,8 +32,8 @@ const LAST: Duration = Duration::from_secs(1);
 const TELL_US: i64 = 1_000_000;
 /// Between two tellings while it takes none.
 const TELL_DOWN_US: i64 = 60_000_000;
-/// Stack of a thread, in bytes.
-const STACK_BYTES: usize = 256 << 10;
+/// Stack of a thread, in bytes: reading the time zone takes a good part of it, once.
+const STACK_BYTES: usize = 2 << 20;
 /// Sockets, and the variables that name others.
 const SOCKETS: [(&str, &str); 2] = [
     ("MATTERVISOR_SYSLOG_SOCKET", "/dev/log"),

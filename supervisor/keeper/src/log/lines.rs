@@ -5,7 +5,12 @@
 
 use memchr::memchr_iter;
 
-use super::{LINE_BYTES_MAX, MARK, file::LogFile, forward::Route, stamp::Clock};
+use super::{
+    LINE_BYTES_MAX, MARK,
+    file::LogFile,
+    forward::{Route, Telling},
+    stamp::Clock,
+};
 
 /// Room for finished lines; more is written in several pieces, each of whole lines. That of one
 /// full read with a stamp on each line of usual length.
@@ -105,11 +110,11 @@ impl Out {
     }
 
     /// Writes what is still to be said of this target. Called when no more lines will come.
-    pub(super) fn last_words(&mut self, target: &mut Target, clock: &Clock) {
+    pub(super) fn last_words(target: &mut Target, clock: &Clock) {
         target.file.settle_dropped(clock);
         if let Some(route) = &mut target.route {
             let told = route.last_telling();
-            self.tell(target, told, clock);
+            tell(target, told, clock);
         }
     }
 
@@ -141,24 +146,24 @@ impl Out {
             target.file.append(&mut self.bytes, clock);
             if something {
                 let told = route.telling(clock.us());
-                self.tell(target, told, clock);
+                tell(target, told, clock);
             }
             return;
         }
         target.file.append(&mut self.bytes, clock);
     }
+}
 
-    /// Tells what was not forwarded.
-    fn tell(&mut self, target: &mut Target, told: super::forward::Telling, clock: &Clock) {
-        let line = |text: String| {
-            let stamp = String::from_utf8_lossy(clock.stamp());
-            format!("{stamp}{MARK}{text}\n").into_bytes()
-        };
-        if let Some(text) = told.file {
-            target.file.append(&mut line(text), clock);
-        }
-        if let (Some(text), Some(route)) = (told.stream, &target.route) {
-            route.send_own(&line(text));
-        }
+/// Tells what was not forwarded.
+fn tell(target: &mut Target, told: Telling, clock: &Clock) {
+    let line = |text: String| {
+        let stamp = String::from_utf8_lossy(clock.stamp());
+        format!("{stamp}{MARK}{text}\n").into_bytes()
+    };
+    if let Some(text) = told.file {
+        target.file.append(&mut line(text), clock);
+    }
+    if let (Some(text), Some(route)) = (told.stream, &target.route) {
+        route.send_own(&line(text));
     }
 }

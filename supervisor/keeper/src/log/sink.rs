@@ -139,13 +139,15 @@ impl Datagrams {
                 return Err(error);
             }
             self.socket = None;
-            match pauses.next().filter(|_| !self.given_up) {
-                Some(pause) => std::thread::sleep(Duration::from_millis(pause)),
-                None => {
-                    self.given_up = true;
-                    return Err(error);
-                }
-            }
+            let Some(pause) = pauses.next().filter(|_| !self.given_up) else {
+                self.given_up = true;
+                return Err(error);
+            };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nobody tells when the socket is back"
+            )]
+            std::thread::sleep(Duration::from_millis(pause));
         }
     }
 

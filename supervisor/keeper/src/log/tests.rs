@@ -36,11 +36,11 @@ impl World {
     }
 
     /// With a spec whose directory is filled in, in a place that may hold something already.
-    fn with(tmp: Rc<TempDir>, spec: Spec, places: Places) -> World {
+    fn with(tmp: Rc<TempDir>, mut spec: Spec, places: Places) -> World {
         let handle = LogThread::start_with(places).unwrap();
         let (reader, writer) = pipe().unwrap();
-        let dir = tmp.path().join("var/s");
-        handle.open("s", Spec { dir, ..spec }, reader.into());
+        spec.dir = tmp.path().join("var/s");
+        handle.open("s", spec, reader.into());
         World {
             tmp,
             handle,

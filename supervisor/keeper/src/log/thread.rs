@@ -34,6 +34,7 @@ use super::{
     lines::{Out, Target},
     stamp::Clock,
 };
+use crate::message::Forward;
 
 /// One read takes at most this much: the larger, the larger the pieces in which the kernel keeps
 /// the file.
@@ -282,7 +283,10 @@ impl Mover {
             match command {
                 Command::Open(service, spec, pipe) => self.open(service, spec, pipe),
                 Command::Reconfigure(service, spec) => {
-                    self.reroute(&service, &spec);
+                    if let Some(token) = self.find(&service) {
+                        self.drain(token);
+                        self.route(token, spec.forward);
+                    }
                     self.after_all_before(&service, |target, _, _| target.file.reconfigure(spec));
                 }
                 Command::Close(service) => {
@@ -354,7 +358,7 @@ impl Mover {
         let pipe_bytes = fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).ok();
         let token = self.next_token;
         self.next_token += 1;
-        let name = spec.forward.map(|_| (service.clone(), spec.clone()));
+        let forward = spec.forward;
         let counts = self.shared.counts.of(&service);
         let log = Log {
             service,
@@ -372,27 +376,21 @@ impl Mover {
         };
         self.logs.insert(token, log);
         self.watch_again(token);
-        if let Some((service, spec)) = name {
-            self.reroute(&service, &spec);
-        }
+        self.route(token, forward);
     }
 
-    /// Sends the lines of a service where its spec wants them from now on.
-    fn reroute(&mut self, service: &str, spec: &Spec) {
-        let Some(token) = self.find(service) else {
-            return;
-        };
-        self.drain(token);
+    /// Sends the lines of a service there from now on.
+    fn route(&mut self, token: u64, forward: Option<Forward>) {
         let Some(log) = self.logs.get_mut(&token) else {
             return;
         };
         let now = log.target.route.as_ref().map(|route| route.forward());
-        if now == spec.forward {
+        if now == forward {
             return;
         }
-        self.out.last_words(&mut log.target, &self.clock);
+        Out::last_words(&mut log.target, &self.clock);
         log.target.route = None;
-        match spec.forward.map(|to| self.forwarding.route(service, to)) {
+        match forward.map(|to| self.forwarding.route(&log.service, to)) {
             None => {}
             Some(Ok(route)) => log.target.route = Some(route),
             Some(Err(error)) => {
@@ -419,7 +417,7 @@ impl Mover {
         self.drain(token);
         self.hang_up(token);
         if let Some(log) = self.logs.get_mut(&token) {
-            self.out.last_words(&mut log.target, &self.clock);
+            Out::last_words(&mut log.target, &self.clock);
         }
         self.streams.retain(|stream| *stream != token);
         self.logs.remove(&token);

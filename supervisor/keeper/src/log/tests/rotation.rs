@@ -1,0 +1,159 @@
+//! Rotation by age and on demand, and what becomes of the files.
+
+use super::*;
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn aged(tmp: Rc<TempDir>, age_ms: u64) -> World {
+    let spec = Spec {
+        keep: 10,
+        age_ms: Some(age_ms),
+        ..Spec::default()
+    };
+    World::with(tmp, spec, Places::usual())
+}
+
+/// A `current` of an earlier life whose only line is so old.
+fn with_line_from(ago: Duration) -> Rc<TempDir> {
+    let tmp = Rc::new(TempDir::new().unwrap());
+    let dir = tmp.path().join("var/s");
+    fs::create_dir_all(&dir).unwrap();
+    let at = jiff::Timestamp::now() - ago;
+    let stamp = at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
+    fs::write(dir.join(CURRENT), format!("{stamp} old\n")).unwrap();
+    tmp
+}
+
+#[test]
+fn age_counts_from_the_first_line_also_of_an_earlier_life() {
+    for (ago, files_after) in [(2 * HOUR_MS, 2), (HOUR_MS / 2, 1)] {
+        let mut world = aged(with_line_from(Duration::from_millis(ago)), HOUR_MS);
+        world.handle.sync();
+        let before = files(&world.dir()).len();
+        assert_eq!(before, 1, "nothing is rotated before a line comes");
+        world.write(b"new\n");
+        world.handle.sync();
+        let names = files(&world.dir());
+        assert_eq!(
+            names.len(),
+            files_after,
+            "first line {ago} ms old: {names:?}"
+        );
+        let last = text(&lines(&world.current()));
+        assert_eq!(last.last().unwrap(), "new");
+        assert_eq!(text(&world.stop()), ["old", "new"]);
+    }
+}
+
+#[test]
+fn every_file_gets_as_old_as_the_first() {
+    let tmp = Rc::new(TempDir::new().unwrap());
+    let mut world = aged(tmp, 20);
+    for line in ["a\n", "b\n", "c\n"] {
+        world.write(line.as_bytes());
+        world.handle.sync();
+        let stamped = fs::read_to_string(world.current()).unwrap();
+        let at: jiff::Timestamp = stamped[..STAMP_BYTES - 1].parse().unwrap();
+        // Until the file is old enough; a loaded machine only makes it older.
+        let (_nobody, never) = mpsc::channel::<()>();
+        while jiff::Timestamp::now().duration_since(at) < jiff::SignedDuration::from_millis(20) {
+            never.recv_timeout(Duration::from_millis(1)).unwrap_err();
+        }
+    }
+    assert_eq!(files(&world.dir()).len(), 3);
+    assert_eq!(text(&world.stop()), ["a", "b", "c"]);
+}
+
+#[test]
+fn age_that_is_given_later_holds_for_the_open_file() {
+    let tmp = with_line_from(Duration::from_secs(7200));
+    let mut world = World::with(
+        tmp,
+        Spec {
+            keep: 1,
+            ..Spec::default()
+        },
+        Places::usual(),
+    );
+    let spec = Spec {
+        dir: world.dir(),
+        keep: 1,
+        age_ms: Some(HOUR_MS),
+        ..Spec::default()
+    };
+    world.handle.reconfigure("s", spec);
+    world.handle.sync();
+    world.write(b"new\n");
+    world.handle.sync();
+    assert_eq!(files(&world.dir()).len(), 2);
+}
+
+#[test]
+fn on_demand_the_next_line_goes_to_a_new_file_and_an_empty_one_stays() {
+    let mut world = World::new(0, 10);
+    world.handle.rotate("s");
+    world.handle.sync();
+    assert_eq!(files(&world.dir()), [world.current()]);
+    world.write(b"one\nhalf");
+    world.handle.rotate("s");
+    world.handle.rotate("s");
+    world.handle.sync();
+    world.write(b" a line\n");
+    world.handle.sync();
+    let names = files(&world.dir());
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(text(&lines(&names[0])), ["one"]);
+    assert_eq!(text(&lines(&names[1])), ["half a line"]);
+}
+
+#[test]
+fn plain_and_compressed_files_count_alike() {
+    let tmp = Rc::new(TempDir::new().unwrap());
+    let dir = tmp.path().join("var/s");
+    fs::create_dir_all(&dir).unwrap();
+    let old =
+        |second: u8, end: &str| dir.join(format!("2026-01-01T00-00-0{second}.000000Z.log{end}"));
+    for (second, end) in [(1, ".zst"), (2, ".zst"), (3, ""), (3, ".zst"), (4, "")] {
+        fs::write(old(second, end), "").unwrap();
+    }
+    let mut world = World::with(
+        tmp,
+        Spec {
+            keep: 3,
+            ..Spec::default()
+        },
+        Places::usual(),
+    );
+    world.write(b"line\n");
+    world.handle.rotate("s");
+    world.handle.sync();
+    let names = files(&dir);
+    assert_eq!(names[..3], [old(3, ""), old(3, ".zst"), old(4, "")]);
+    assert_eq!(names.len(), 5, "{names:?}");
+    world.write(b"line\n");
+    world.handle.rotate("s");
+    world.handle.sync();
+    assert_eq!(files(&dir)[0], old(4, ""));
+}
+
+#[test]
+fn rotations_are_told_of_those_that_are_to_be_compressed() {
+    for compress in [false, true] {
+        let tmp = Rc::new(TempDir::new().unwrap());
+        let spec = Spec {
+            size_bytes: 10,
+            keep: 2,
+            compress,
+            ..Spec::default()
+        };
+        let mut world = World::with(tmp, spec, Places::usual());
+        world.write(b"fills it\n");
+        world.handle.sync();
+        let expected = if compress {
+            vec!["s".to_owned()]
+        } else {
+            vec![]
+        };
+        assert_eq!(world.handle.take_rotated(u64::MAX), (expected, false));
+    }
+}
