@@ -21,11 +21,8 @@ impl<'a> Resolver<'a> {
             return Some(on);
         }
         let world = self.world;
-        let document = &world
-            .services
-            .iter()
-            .find(|(name, _)| plain(name) == service)?
-            .1;
+        let name = &world.spaces.get(service)?.name;
+        let document = world.services.get(name)?;
         let Some(node) = document.table.get("enable").map(|entry| &entry.node) else {
             return Some(true);
         };
@@ -68,14 +65,12 @@ impl<'a> Resolver<'a> {
 
     /// The group that turns a service off.
     pub(crate) fn group_off(&self, service: &str) -> Option<&'a Space> {
-        let site = self.site;
-        self.world.spaces.iter().find_map(|(name, space)| {
-            let Switch::Group(members) = &space.switch else {
-                return None;
-            };
-            let off = site.enable.get(name).is_some_and(|(on, _)| !on);
-            (off && self.means(members, service)).then_some(space)
-        })
+        let mut groups = self.off_groups.iter();
+        let off = |space: &&&Space| match &space.switch {
+            Switch::Group(members) => self.means(members, service),
+            _ => false,
+        };
+        groups.find(off).copied()
     }
 
     /// What the roles say of a service.
@@ -102,11 +97,7 @@ impl<'a> Resolver<'a> {
             }
             _ => None,
         })?;
-        self.world
-            .services
-            .keys()
-            .find(|name| plain(name) == off)
-            .cloned()
+        self.world.spaces.get(&off).map(|space| space.name.clone())
     }
 
     /// Declared names that a template uses and that have no value.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::{
     Source, Variable,
-    decl::plain,
     fields::Fields,
     reader::Reader,
     resolve::{Name, Origin, Outcome},
@@ -163,18 +162,14 @@ pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
 
 pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut BTreeMap<String, Variable>) {
     let world = reader.resolver.world;
-    for (space_name, space) in &world.spaces {
-        if space.alias_of.is_some()
-            || space.service.as_deref().map(plain).as_deref() != Some(reader.space.as_str())
-        {
-            continue;
-        }
-        for (key, setting) in &space.settings {
+    let declaring = reader.resolver.declaring.get(&reader.space).cloned();
+    for space_name in declaring.unwrap_or_default() {
+        for (key, setting) in &world.spaces[space_name].settings {
             // A secret that is to be made is wanted also where no template names it.
             if setting.env.is_none() && setting.generate.is_none() {
                 continue;
             }
-            let name = Name::Setting(space_name.clone(), key.clone());
+            let name = Name::Setting(space_name.to_owned(), key.clone());
             match (reader.resolver.resolve(&name), &setting.env) {
                 (Outcome::Set { value, secret }, Some(variable)) => {
                     let secret = secret || crate::guard::looks_secret(variable, &value.text());

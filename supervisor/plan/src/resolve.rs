@@ -8,7 +8,7 @@ use minijinja::{ErrorKind, Value};
 use crate::{
     Host, MissingSecret, Paths,
     context::Context,
-    decl::{World, plain},
+    decl::{Space, Switch, World, plain},
     problem::Report,
     site::Site,
     source::Place,
@@ -89,6 +89,10 @@ pub(crate) struct Resolver<'a> {
     pub(crate) host: &'a dyn Host,
     pub(crate) world: &'a World,
     pub(crate) site: &'a Site,
+    /// Spaces that declare settings of a service, by its plain name.
+    pub(crate) declaring: BTreeMap<String, Vec<&'a str>>,
+    /// Groups that the site file switches off.
+    pub(crate) off_groups: Vec<&'a Space>,
     pub(crate) report: &'a mut Report,
     pub(crate) missing_secrets: Vec<MissingSecret>,
     pub(crate) templates: Templates,
@@ -122,10 +126,26 @@ impl<'a> Resolver<'a> {
             ),
             ("supervisor_uid", Typed::Int(i64::from(host.uid()))),
         ]);
+        let mut declaring: BTreeMap<String, Vec<&'a str>> = BTreeMap::new();
+        let mut off_groups = Vec::new();
+        for (name, space) in &world.spaces {
+            if let Some(service) = &space.service
+                && space.alias_of.is_none()
+                && !space.settings.is_empty()
+            {
+                declaring.entry(plain(service)).or_default().push(name);
+            }
+            let off = site.enable.get(name).is_some_and(|(on, _)| !on);
+            if off && matches!(space.switch, Switch::Group(_)) {
+                off_groups.push(space);
+            }
+        }
         Self {
             host,
             world,
             site,
+            declaring,
+            off_groups,
             report,
             missing_secrets: Vec::new(),
             templates: Templates::new(),
