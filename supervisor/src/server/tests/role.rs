@@ -16,10 +16,21 @@ async fn an_admin_may_act_and_is_named() {
 #[tokio::test]
 async fn a_viewer_may_look_but_not_act() {
     let mut server = Server::start(VIEWER, Limits::REAL);
-    for path in ["/v1/services", "/v1/events", "/v1/why/web", "/healthz"] {
+    for path in [
+        "/v1/services",
+        "/v1/events",
+        "/v1/logs?services=web",
+        "/v1/why/web",
+        "/healthz",
+    ] {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }
-    for path in ["/v1/services/web/stop", "/v1/services", "/v1/reconfigure"] {
+    for path in [
+        "/v1/services/web/stop",
+        "/v1/services",
+        "/v1/logs/rotate",
+        "/v1/reconfigure",
+    ] {
         let error = server.ask("POST", path, "").await.error(403);
         assert_eq!(error.kind, ErrorKind::NotAllowed);
         assert!(error.message.contains("uid 3999999002"), "{error:?}");
