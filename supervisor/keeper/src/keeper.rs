@@ -2,6 +2,7 @@
 //! the control process asks comes before what children cause.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fs::File,
     os::fd::{AsFd, OwnedFd},
@@ -102,6 +103,8 @@ pub(crate) struct Original {
     pub(crate) nofile: rlimit,
     /// Badness, if the keeper has changed its own.
     pub(crate) oom_score_adj: Option<String>,
+    /// What was said of limits that cannot be had: once, and again only if the plan asks for others.
+    pub(crate) told: RefCell<BTreeSet<String>>,
 }
 
 /// Everything the keeper holds.

@@ -26,7 +26,7 @@ pub(crate) fn rlimits(
         };
         limits.push((
             resource as u32,
-            within_reach(&spawn.service, name, resource, limit),
+            within_reach(&spawn.service, name, resource, limit, original),
         ));
     }
     Ok(limits)
@@ -39,6 +39,7 @@ fn within_reach(
     name: &str,
     resource: Resource,
     limit: libc::rlimit,
+    original: &Original,
 ) -> libc::rlimit {
     let Ok((soft, hard)) = getrlimit(resource) else {
         return limit;
@@ -52,10 +53,12 @@ fn within_reach(
         let _ = setrlimit(resource, soft, hard);
         return limit;
     }
-    say!(
-        "{service}: may not raise the limit {name} to {}, so it is {hard}",
-        limit.rlim_max
-    );
+    let wanted = limit.rlim_max;
+    let message = format!("{service}: may not raise the limit {name} to {wanted}, so it is {hard}");
+    // Not at every start of a service that starts often.
+    if original.told.borrow_mut().insert(message.clone()) {
+        say!("{message}");
+    }
     libc::rlimit {
         rlim_cur: limit.rlim_cur.min(hard),
         rlim_max: hard,

@@ -1,6 +1,7 @@
 //! From nothing to a keeper that may loop: limits, signals, lock, groups, leftovers, socket.
 
 use std::{
+    cell::RefCell,
     fs::{self, File},
     io,
     os::fd::AsRawFd,
@@ -169,5 +170,6 @@ fn raise_limits() -> Original {
             rlim_max: hard,
         },
         oom_score_adj: lowered.then(|| before.trim().to_owned()),
+        told: RefCell::default(),
     }
 }

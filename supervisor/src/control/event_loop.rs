@@ -7,6 +7,10 @@ use std::{
         unix::{fs::PermissionsExt, net::UnixListener},
     },
     process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -171,17 +175,22 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
     let access = own_access();
     let (access_sender, access_receiver) = watch::channel(access);
     world.access = Some(access_sender);
-    let (ask_sender, asks) = mpsc::channel(ASKS_MAX);
-    if let Err(error) = serve_clients(listener, ask_sender, access_receiver) {
+    let (ask_sender, mut asks) = mpsc::channel(ASKS_MAX);
+    let orphaned = Arc::new(AtomicBool::new(false));
+    let known = Arc::clone(&orphaned);
+    if let Err(error) = serve_clients(listener, ask_sender, access_receiver, known) {
         tracing::error!("the control socket does not work: {error}");
     }
     let mut control = Control::new(now(), &hello, plan, boot);
     world.drain(&mut control);
     world.take_in(&mut control, messages);
-    world.turn(&mut control, asks).await;
+    world.turn(&mut control, &mut asks).await;
     if world.leaving {
         return ExitCode::SUCCESS;
     }
+    // Said before the last asks go unanswered.
+    orphaned.store(true, Ordering::Relaxed);
+    drop(asks);
     tracing::error!("lost the keeper");
     world.belongings.stop_everything(&control);
     ExitCode::from(exit::FAILURE)
@@ -193,12 +202,13 @@ fn serve_clients(
     listener: UnixListener,
     asks: mpsc::Sender<Ask>,
     access: watch::Receiver<server::Access>,
+    orphaned: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let serve = move || {
-        if let Err(error) = runtime.block_on(server::serve(listener, asks, access)) {
+        if let Err(error) = runtime.block_on(server::serve(listener, asks, access, orphaned)) {
             tracing::error!("the control socket does not work: {error}");
         }
     };
@@ -323,7 +333,7 @@ impl World {
     }
 
     /// One turn after the other, until the keeper is gone. Facts come before commands.
-    async fn turn(&mut self, control: &mut Control, mut asks: mpsc::Receiver<Ask>) {
+    async fn turn(&mut self, control: &mut Control, asks: &mut mpsc::Receiver<Ask>) {
         let mut clock = WallClock::default();
         loop {
             self.flush();

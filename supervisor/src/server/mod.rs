@@ -7,6 +7,7 @@
 
 mod access;
 mod connection;
+mod health;
 mod input;
 mod log_routes;
 mod metrics;
@@ -25,7 +26,7 @@ mod tests;
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -87,6 +88,8 @@ struct Shared {
     names: UserNames,
     /// See there.
     limits: Limits,
+    /// The keeper is gone and everything is being stopped: nobody will answer any more.
+    orphaned: Arc<AtomicBool>,
     /// Looks at what services use, for one client after the other.
     meter: Arc<Mutex<Meter>>,
 }
@@ -96,6 +99,7 @@ pub(crate) async fn serve(
     listener: std::os::unix::net::UnixListener,
     asks: mpsc::Sender<Ask>,
     access: watch::Receiver<Access>,
+    orphaned: Arc<AtomicBool>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
@@ -104,6 +108,7 @@ pub(crate) async fn serve(
         access,
         names: UserNames::default(),
         limits: Limits::REAL,
+        orphaned,
         meter: Arc::default(),
     };
     accept_all(listener, Arc::new(shared), access::credentials).await

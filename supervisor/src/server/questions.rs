@@ -1,5 +1,7 @@
 //! Putting an [`Ask`] to the control loop, with a limit on how long its answer may take.
 
+use std::sync::atomic::Ordering;
+
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{Shared, reply::Failure};
@@ -17,16 +19,32 @@ impl Shared {
             Err(TrySendError::Full(_)) => {
                 return Err(busy("too many requests wait for the supervisor"));
             }
-            Err(TrySendError::Closed(_)) => return Err(gone()),
+            Err(TrySendError::Closed(_)) => return Err(self.gone()),
         }
         match tokio::time::timeout(self.limits.answer, answer).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(gone()),
+            Ok(Err(_)) => Err(self.gone()),
             Err(_) => Err(busy(&format!(
                 "the supervisor did not answer within {} s",
                 self.limits.answer.as_secs()
             ))),
         }
+    }
+
+    /// Nobody is there to ask, and why.
+    fn gone(&self) -> Failure {
+        if self.orphaned.load(Ordering::Relaxed) {
+            return Failure::new(
+                api::ErrorKind::Internal,
+                "the keeper is gone, so every service is being stopped, in order",
+                "start the supervisor again when it has ended: systemctl restart mattervisor",
+            );
+        }
+        Failure::new(
+            api::ErrorKind::Internal,
+            "the control loop has ended without an answer",
+            "try again: a new control process takes over; the supervisor's log says why",
+        )
     }
 
     /// The peer with its name, for the record.
@@ -43,13 +61,5 @@ fn busy(message: &str) -> Failure {
         api::ErrorKind::Busy,
         message,
         "try again; whether a change has arrived says GET /v1/changes/ID",
-    )
-}
-
-fn gone() -> Failure {
-    Failure::new(
-        api::ErrorKind::Internal,
-        "the control loop has ended without an answer",
-        "try again: a new control process takes over; the supervisor's log says why",
     )
 }

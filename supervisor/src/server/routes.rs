@@ -20,6 +20,7 @@ use serde::Deserialize;
 use super::{
     Shared,
     access::Credentials,
+    health,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
     log_routes, metrics, past,
     paths::{unknown_action, unknown_path, wrong_method},
@@ -49,8 +50,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
         .route("/metrics", get(metrics::answer))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .with_state(shared)
@@ -246,33 +247,6 @@ async fn diff(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer 
     let names = names(&query.services)?;
     let diff = shared.ask(|reply| Ask::Diff { names, reply }).await??;
     Ok(json(&diff))
-}
-
-/// The loop turns. The empty id is no change's, so this asks for nothing and costs nothing.
-async fn healthz(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
-    let id = String::new();
-    shared.ask(|reply| Ask::Outcome { id, reply }).await?;
-    Ok(json(&serde_json::json!({ "healthy": true })))
-}
-
-async fn readyz(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
-    let names = Vec::new();
-    let status = shared.ask(|reply| Ask::Status { names, reply }).await??;
-    let missing: Vec<&str> = status
-        .services
-        .iter()
-        .filter(|it| it.enabled && !it.ready)
-        .map(|it| it.name.as_str())
-        .collect();
-    let Some(first) = missing.first() else {
-        return Ok(json(&serde_json::json!({ "ready": true })));
-    };
-    Err(Failure::new(
-        ErrorKind::Refused,
-        format!("not ready: {}", missing.join(", ")),
-        format!("`ctl why {first}` says why"),
-    )
-    .with_status(StatusCode::SERVICE_UNAVAILABLE))
 }
 
 /// `SIGHUP`, `hup` and `HUP` are `HUP`.

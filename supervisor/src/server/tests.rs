@@ -59,6 +59,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         access,
         names: UserNames::default(),
         limits,
+        orphaned: Arc::default(),
         meter: Arc::default(),
     })
 }

@@ -117,9 +117,39 @@ async fn events_stream_as_lines_and_end_without_follow() {
 #[tokio::test]
 async fn readiness_names_who_is_not_ready_and_leaves_out_the_disabled() {
     let server = Server::start(ROOT, Limits::REAL);
-    let error = server.get("/readyz").await.error(503);
-    assert_eq!(error.message, "not ready: db");
-    assert_eq!(server.get("/healthz").await.json()["healthy"], true);
+    for (path, accept, status, body) in [
+        ("/readyz", "*/*", 503, "not ready: db\n"),
+        (
+            "/readyz?verbose",
+            "*/*",
+            503,
+            "[-]db failed: running\n[+]web ok\nreadyz check failed\n",
+        ),
+        ("/healthz", "*/*", 200, "ok\n"),
+        (
+            "/healthz?verbose",
+            "*/*",
+            200,
+            "[+]control ok\nhealthz check passed\n",
+        ),
+        ("/healthz", "application/json", 200, "{\"healthy\":true}\n"),
+        (
+            "/readyz",
+            "text/html, application/json;q=0.9",
+            503,
+            "{\"kind\":\"refused\",\"message\":\"not ready: db\",\"hint\":\"`ctl why db` says why\"}\n",
+        ),
+    ] {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept: {accept}\r\n\r\n"
+        );
+        let answer = Answer::parse(&server.send(request.as_bytes()).await);
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (status, body),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -130,7 +160,9 @@ async fn a_loop_that_does_not_answer_or_is_gone_is_told_apart() {
         ..Limits::REAL
     };
     let (_tell, seen) = mpsc::unbounded_channel();
-    let server = Server::start_with(ROOT, shared(asks, limits), seen);
+    let shared = shared(asks, limits);
+    let orphaned = Arc::clone(&shared.orphaned);
+    let server = Server::start_with(ROOT, shared, seen);
     let error = server.get("/healthz").await.error(503);
     assert_eq!(error.kind, ErrorKind::Busy);
     assert!(error.message.contains("did not answer"), "{error:?}");
@@ -141,4 +173,11 @@ async fn a_loop_that_does_not_answer_or_is_gone_is_told_apart() {
     drop(to_loop);
     let error = server.get("/v1/services").await.error(500);
     assert_eq!(error.kind, ErrorKind::Internal);
+    assert!(error.hint.unwrap().contains("takes over"));
+    orphaned.store(true, std::sync::atomic::Ordering::Relaxed);
+    let error = server.get("/v1/services").await.error(500);
+    assert!(
+        error.message.contains("every service is being stopped"),
+        "{error:?}"
+    );
 }

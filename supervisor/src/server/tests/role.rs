@@ -59,6 +59,7 @@ async fn a_new_plan_decides_about_connections_that_are_open() {
         asks,
         access,
         names: UserNames::default(),
+        orphaned: Arc::default(),
         meter: Arc::default(),
         limits: Limits::REAL,
     });
