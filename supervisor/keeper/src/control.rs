@@ -36,6 +36,8 @@ use crate::{
 const BACKOFF_MIN_MS: u64 = 10;
 /// Longest such pause.
 const BACKOFF_MAX_MS: u64 = 1000;
+/// Services in one [`Notice::Opened`]: a message carries 253 descriptors.
+const OPENED_MAX: usize = 120;
 /// Signs of life that a control process may miss.
 const MISSED_MAX: u32 = 3;
 /// Badness of the control process, where the keeper could lower its own.
@@ -203,26 +205,32 @@ impl Keeper {
             self.link_failed(&error);
             return;
         }
-        let services: Vec<String> = self.services.keys().cloned().collect();
-        for service in services {
-            self.announce(&service);
-        }
+        let opened = self.services.values().filter(|it| it.pipe.is_some());
+        self.unannounced = opened.map(|it| it.open.service.clone()).collect();
+        self.announce();
     }
 
-    /// Hands the ends of a service's log pipe over.
-    pub(crate) fn announce(&mut self, service: &str) {
-        let pipe = self
-            .services
-            .get(service)
-            .and_then(|service| service.pipe.as_ref());
-        let Some(pipe) = pipe else {
-            return;
-        };
-        // Out of descriptors: control then has none of this pipe, which matters only if we die.
-        let ends = [&pipe.read, &pipe.write].map(|end| end.try_clone().ok());
-        let fds: Vec<OwnedFd> = ends.into_iter().flatten().collect();
-        let service = service.to_owned();
-        self.notice(&Notice::Opened { service }, fds);
+    /// Hands the ends of log pipes over, those of many services with one message.
+    pub(crate) fn announce(&mut self) {
+        let all = std::mem::take(&mut self.unannounced);
+        for some in all.chunks(OPENED_MAX) {
+            let (mut services, mut fds) = (Vec::new(), Vec::new());
+            for name in some {
+                let service = self.services.get(name);
+                let Some(pipe) = service.and_then(|service| service.pipe.as_ref()) else {
+                    continue;
+                };
+                // Out of descriptors: control then has none of this pipe, which matters only if
+                // we die.
+                if let (Ok(read), Ok(write)) = (pipe.read.try_clone(), pipe.write.try_clone()) {
+                    services.push(name.clone());
+                    fds.extend([read, write]);
+                }
+            }
+            if !services.is_empty() {
+                self.notice(&Notice::Opened { services }, fds);
+            }
+        }
     }
 
     /// Says something that is not kept; it is sent at the end of the turn.

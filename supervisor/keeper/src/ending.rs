@@ -1,7 +1,12 @@
 //! How the keeper ends: because control says that all is stopped, or, when no control process takes
 //! over after SIGTERM, after it has stopped all runs by itself, newest first.
 
-use nix::libc;
+use std::os::fd::AsFd;
+
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 use crate::{
     clock::now_ms,
@@ -13,8 +18,8 @@ use crate::{
     timers::Timer,
 };
 
-/// For the control process to end by itself after `Quit`, and for the last sweeps.
-const LAST_MS: u64 = 1000;
+/// For the control process to end by itself after `Quit`.
+const LAST_MS: u16 = 1000;
 /// Sweeps take this long at most (`sweep::GIVE_UP_MS` and a little).
 const SWEEPS_MS: u64 = 6000;
 /// Exit code of a keeper that had to do it alone.
@@ -28,7 +33,7 @@ pub(crate) struct Ending {
     alone: bool,
     /// The run being stopped, and when it is killed.
     stopping: Option<(RunId, u64)>,
-    /// Since when nothing is left to do but wait for the last to go.
+    /// Since when the last sweeps are waited for.
     last_ms: Option<u64>,
 }
 
@@ -125,12 +130,12 @@ impl Keeper {
             self.stop_alone(next);
             return None;
         }
+        if self.living().is_empty() && self.sweeping.is_empty() {
+            return Some(code);
+        }
         let now = now_ms();
-        let busy = !self.living().is_empty() || !self.sweeping.is_empty();
-        let limit = if busy { SWEEPS_MS } else { LAST_MS };
-        let until = *self.ending.as_mut()?.last_ms.get_or_insert(now) + limit;
-        let done = !busy && self.control.pid.is_none();
-        if done || now >= until {
+        let until = *self.ending.as_mut()?.last_ms.get_or_insert(now) + SWEEPS_MS;
+        if now >= until {
             return Some(code);
         }
         self.timers.add(until, Timer::Ending);
@@ -157,28 +162,32 @@ impl Keeper {
         }
     }
 
-    /// Leaves nothing behind; returns the exit code.
-    pub(crate) fn close(mut self, code: u8) -> u8 {
-        if let Some(pid) = self.control.pid.take() {
-            let _ = pidfd::kill(pid, libc::SIGKILL);
-            // Gone in no time: reaped, so that its lock and group are free.
-            let end = now_ms() + LAST_MS;
-            while matches!(wait::reap(pid), Ok(None)) && now_ms() < end {
-                let _ = nix::poll::poll(&mut [], nix::poll::PollTimeout::from(1_u8));
-            }
-        }
+    /// Leaves nothing behind and ends, while the control process ends by itself.
+    pub(crate) fn close(self, code: u8) -> ! {
         let unswept = self.runs.values().filter(|run| !run.swept).count();
         if unswept > 0 {
             say!("ends with {unswept} runs of which something is left");
         } else {
             self.files.clear();
         }
-        self.log.stop();
         let _ = std::fs::remove_file(&self.config.control_socket);
-        self.services.clear();
         if let Some(groups) = &self.cgroups {
             groups.tear_down();
         }
-        code
+        self.log.stop();
+        if let Some(pid) = self.control.pid {
+            if let Ok(control) = pidfd::open(pid) {
+                let mut polled = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
+                let _ = poll(&mut polled, PollTimeout::from(LAST_MS));
+            }
+            let _ = pidfd::kill(pid, libc::SIGKILL);
+            // Gone in no time: reaped, so that its lock and group are free.
+            let end = now_ms() + u64::from(LAST_MS);
+            while matches!(wait::reap(pid), Ok(None)) && now_ms() < end {
+                let _ = poll(&mut [], PollTimeout::from(1_u8));
+            }
+        }
+        // Nothing is taken apart: the kernel does it all at once.
+        std::process::exit(code.into())
     }
 }

@@ -138,6 +138,8 @@ pub(crate) struct Keeper {
     pub(crate) dead_groups: Vec<Group>,
     /// Runs of which nothing is left but their record.
     pub(crate) gone: Vec<RunId>,
+    /// Services whose log pipe control does not have yet.
+    pub(crate) unannounced: Vec<String>,
     /// The log thread is woken a little later.
     pub(crate) log_later: bool,
     /// Runs whose sweep goes on.
@@ -152,14 +154,14 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Runs until all has been stopped; returns the exit code.
-    pub(crate) fn run(mut self) -> u8 {
+    /// Runs until all has been stopped, and ends the process.
+    pub(crate) fn run(mut self) -> ! {
         self.start_control();
         self.flush_link();
         self.watchdog();
         loop {
             if let Some(code) = self.ended() {
-                return self.close(code);
+                self.close(code);
             }
             let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
             let count = match self.epoll.wait(&mut events, self.timeout()) {
@@ -230,6 +232,7 @@ impl Keeper {
         while let Some(timer) = self.timers.next_due(now_ms()) {
             self.due(timer);
         }
+        self.announce();
         self.send_facts();
         self.flush_link();
         self.afterwards();
@@ -289,15 +292,7 @@ impl Keeper {
             && link.pending() < LINK_BYTES_AHEAD
             && let Some(numbered) = self.facts.next_unsent()
         {
-            let pidfd = match &numbered.fact {
-                Fact::Spawned { run, .. } => self.runs.get(run).map(|run| &run.pidfd),
-                _ => None,
-            };
-            let fds = pidfd
-                .and_then(|fd| fd.try_clone().ok())
-                .into_iter()
-                .collect();
-            if let Err(error) = link.queue(&Notice::Fact(numbered), fds) {
+            if let Err(error) = link.queue(&Notice::Fact(numbered), Vec::new()) {
                 self.link_failed(&error);
             }
         }

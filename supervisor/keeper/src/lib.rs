@@ -83,7 +83,7 @@ pub struct Config {
 pub fn run(config: Config) -> ExitCode {
     say::use_json(config.log_json);
     match start::start(config) {
-        Ok(keeper) => ExitCode::from(keeper.run()),
+        Ok(keeper) => keeper.run(),
         Err(start::StartError::Interrupted) => ExitCode::SUCCESS,
         Err(error) => {
             say::say!("{error}");

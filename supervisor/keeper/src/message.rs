@@ -219,11 +219,11 @@ pub enum Notice {
     Hello(Box<Hello>),
     /// Something has happened; repeated in the next `Hello` until acknowledged.
     Fact(Numbered),
-    /// The log pipe of an opened service: carries duplicates of its read and write end, so that
-    /// nobody dies of SIGPIPE should the keeper die.
+    /// The log pipes of opened services: carries duplicates of the read and the write end of each, in
+    /// this order, so that nobody dies of SIGPIPE should the keeper die.
     Opened {
-        /// The service.
-        service: String,
+        /// The services.
+        services: Vec<String>,
     },
     /// The answer to `Stats`: one entry a service that has a log.
     Stats {
@@ -302,7 +302,7 @@ pub struct RunInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "kebab-case")]
 pub enum Fact {
-    /// Exec succeeded. Carries a pidfd of the process.
+    /// Exec succeeded.
     Spawned {
         /// The run.
         run: RunId,

@@ -4,6 +4,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
     time::Duration,
 };
 
@@ -12,7 +13,17 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-use crate::sys;
+use crate::{message::RunId, proc, record::Records, sys};
+
+/// The first process of a run, by the record that it has written: its pid, and a pidfd that names no
+/// other. `None`: it is gone.
+pub fn first_process(run_dir: &Path, run: RunId) -> Option<(i32, OwnedFd)> {
+    let record = Records::at(run_dir).one(run)?;
+    let pidfd = sys::pidfd::open(record.pid).ok()?;
+    // Asked after it was opened: then the answer is about this very process.
+    let same = proc::stat(record.pid).is_some_and(|stat| stat.start == record.start);
+    same.then_some((record.pid, pidfd))
+}
 
 /// Opens a pidfd. Safe against a reused pid only while the keeper lives and has not reported the
 /// exit of that process.

@@ -61,6 +61,12 @@ impl Records {
         Ok(Self { dir })
     }
 
+    /// The directory that another process has made.
+    pub(crate) fn at(run_dir: &Path) -> Self {
+        let dir = run_dir.join(DIRECTORY);
+        Self { dir }
+    }
+
     /// The record of a run as a file that its process completes with `pid` and `start`.
     pub(crate) fn note(&self, record: &Record) -> io::Result<Note> {
         let mut rest = serde_json::to_vec(record)?;
@@ -77,6 +83,12 @@ impl Records {
     /// Takes a record away.
     pub(crate) fn remove(&self, run: RunId) {
         let _ = fs::remove_file(self.dir.join(run.to_string()));
+    }
+
+    /// The record of this run, if it can be read.
+    pub(crate) fn one(&self, run: RunId) -> Option<Record> {
+        let text = fs::read(self.dir.join(run.to_string())).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// All records, newest run first; what cannot be read is left out.

@@ -110,7 +110,7 @@ impl Keeper {
         let inode = fstat(&read)?.st_ino;
         service.pipe = Some(Pipe { read, write, inode });
         self.log.open_later(name, spec, for_log);
-        self.announce(name);
+        self.unannounced.push(name.to_owned());
         Ok(())
     }
 

@@ -114,6 +114,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         by_pid: std::collections::HashMap::new(),
         dead_groups: Vec::new(),
         gone: Vec::new(),
+        unannounced: Vec::new(),
         log_later: false,
         sweeping: std::collections::BTreeSet::new(),
         next_run: 1,

@@ -142,10 +142,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         .build();
     match runtime {
         Ok(runtime) => {
-            let code = runtime.block_on(serve(link, options));
-            // A job that hangs (a dead name service) must not hold up the end.
-            runtime.shutdown_background();
-            code
+            let code = i32::from(runtime.block_on(serve(link, options)));
+            // Nothing is taken apart: the kernel does it all at once, and a job that hangs (a dead
+            // name service) must not hold up the end.
+            std::process::exit(code)
         }
         Err(error) => {
             tracing::error!("cannot set up the event loop: {error}");
@@ -154,12 +154,12 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
 }
 
-async fn serve(link: Link, options: &Options) -> ExitCode {
+async fn serve(link: Link, options: &Options) -> u8 {
     let wire = match Wire::new(link) {
         Ok(wire) => wire,
         Err(error) => {
             tracing::error!("cannot watch the link to the keeper: {error}");
-            return ExitCode::from(exit::FAILURE);
+            return exit::FAILURE;
         }
     };
     let mut world = World::new(wire, options);
@@ -167,7 +167,7 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
         Ok(met) => met,
         Err(error) => {
             tracing::error!("the keeper did not say hello: {error}");
-            return ExitCode::from(exit::FAILURE);
+            return exit::FAILURE;
         }
     };
     world.belongings.adopt(&hello);
@@ -186,14 +186,14 @@ async fn serve(link: Link, options: &Options) -> ExitCode {
     world.take_in(&mut control, messages);
     world.turn(&mut control, &mut asks).await;
     if world.leaving {
-        return ExitCode::SUCCESS;
+        return 0;
     }
     // Said before the last asks go unanswered.
     orphaned.store(true, Ordering::Relaxed);
     drop(asks);
     tracing::error!("lost the keeper");
     world.belongings.stop_everything(&control);
-    ExitCode::from(exit::FAILURE)
+    exit::FAILURE
 }
 
 /// Serves the control socket on a thread of its own: what clients cost (their bytes, their log
@@ -337,6 +337,9 @@ impl World {
         let mut clock = WallClock::default();
         loop {
             self.flush();
+            if self.leaving && !self.wire.link.wants_write() {
+                return;
+            }
             let due = control.poll_timeout();
             tokio::select! {
                 biased;

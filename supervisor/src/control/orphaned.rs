@@ -1,8 +1,8 @@
 //! When the keeper dies: the control process stops what runs, in order, and ends.
 //!
-//! It holds a pidfd of every main process and duplicates of every log pipe, so that nothing it
-//! signals can be another process, and nobody dies of SIGPIPE meanwhile. A log thread of its own
-//! drains the pipes after a marked gap.
+//! The records of the runs name every main process, so that nothing it signals can be another one. It
+//! holds duplicates of every log pipe, so that nobody dies of SIGPIPE meanwhile. A log thread of its
+//! own drains the pipes after a marked gap.
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 
@@ -18,10 +18,13 @@ use super::{Control, spawn::log_dir};
 /// After SIGKILL a process is gone, unless the kernel holds it.
 const KILLED_WAIT: Duration = Duration::from_secs(5);
 
+/// Key of a notification that names another main process.
+const MAIN_PID: &str = "MAINPID";
+
 /// What is needed to stop everything without a keeper.
 #[derive(Debug, Default)]
 pub(super) struct Belongings {
-    /// Main processes by run.
+    /// Main processes, by run, that have no record: named by another one with `MAINPID=`.
     mains: BTreeMap<u64, Main>,
     /// Read and write end of each service's log pipe.
     pipes: BTreeMap<String, Vec<OwnedFd>>,
@@ -34,40 +37,47 @@ struct Main {
 }
 
 impl Belongings {
-    /// Main processes that an earlier control process started: their pidfds went with it. As long
-    /// as the keeper lives, it has not reaped them unseen, so the pids still mean them.
+    /// Main processes that were named to an earlier control process: their pidfds went with it. As
+    /// long as the keeper lives, it has not reaped them unseen, so the pids still mean them.
     pub(super) fn adopt(&mut self, hello: &Hello) {
         let living = hello
             .runs
             .iter()
             .filter(|it| it.role == Role::Main && it.exit.is_none());
-        for info in living {
-            if let Ok(pidfd) = orphan::open(info.pid) {
-                self.mains.insert(
-                    info.run,
-                    Main {
-                        pid: info.pid,
-                        pidfd,
-                    },
-                );
-            }
+        for info in living.filter(|it| it.notified.contains_key(MAIN_PID)) {
+            self.keep(info.run, info.pid);
         }
     }
 
-    /// Keeps the descriptors that came with a notice.
-    pub(super) fn note(&mut self, notice: &Notice, mut fds: Vec<OwnedFd>) {
+    fn keep(&mut self, run: u64, pid: i32) {
+        if let Ok(pidfd) = orphan::open(pid) {
+            self.mains.insert(run, Main { pid, pidfd });
+        }
+    }
+
+    /// Keeps what a notice brings.
+    pub(super) fn note(&mut self, notice: &Notice, fds: Vec<OwnedFd>) {
         match notice {
-            Notice::Opened { service } => drop(self.pipes.insert(service.clone(), fds)),
-            Notice::Fact(numbered) => match numbered.fact {
-                Fact::Spawned { run, pid, .. } => {
-                    if let Some(pidfd) = fds.pop() {
-                        self.mains.insert(run, Main { pid, pidfd });
+            Notice::Opened { services } => {
+                // Fewer, if this process has no numbers left: whose they are is not known then.
+                if fds.len() == 2 * services.len() {
+                    let mut fds = fds.into_iter();
+                    for service in services {
+                        let ends = fds.by_ref().take(2).collect();
+                        self.pipes.insert(service.clone(), ends);
                     }
                 }
-                Fact::Swept { run, .. } => drop(self.mains.remove(&run)),
+            }
+            Notice::Fact(numbered) => match &numbered.fact {
+                Fact::Notified { run, key, value } if key == MAIN_PID => {
+                    if let Ok(pid) = value.parse() {
+                        self.keep(*run, pid);
+                    }
+                }
+                Fact::Swept { run, .. } => drop(self.mains.remove(run)),
                 _ => {}
             },
-            Notice::Hello(_) | Notice::Stats { .. } | Notice::AreYouThere => {}
+            Notice::Hello(_) | Notice::AreYouThere | Notice::Stats { .. } => {}
         }
     }
 
@@ -75,11 +85,16 @@ impl Belongings {
     pub(super) fn stop_everything(mut self, control: &Control) {
         tracing::error!("the keeper is gone; stopping every service in order");
         let logs = self.drain_logs(control);
+        let run_dir = &control.plan.paths.run_dir;
         for (service, stop) in control.stop_order() {
             let Some(run) = control.main_run_of(&service) else {
                 continue;
             };
-            let Some(main) = self.mains.remove(&run.0) else {
+            let by_record = || {
+                let (pid, pidfd) = orphan::first_process(run_dir, run.0)?;
+                Some(Main { pid, pidfd })
+            };
+            let Some(main) = self.mains.remove(&run.0).or_else(by_record) else {
                 continue;
             };
             let limit = Duration::from_millis(stop.timeout_ms);

@@ -82,8 +82,6 @@ fn identity() {
 fn no_capabilities() {
     if !is_root() {
         println!("skipped: there is nothing of root to lose");
-
-        /// As in `ioprio_set(2)`: best effort, level 6.
         return;
     }
     let mut daemon = Daemon::start();
@@ -101,6 +99,7 @@ fn no_capabilities() {
     assert_eq!(daemon.helper(spawn).2, "12345\nCapPrm:\t0000000000000000\n");
 }
 
+/// As in `ioprio_set(2)`: best effort, level 6.
 const BEST_EFFORT_6: u16 = 2 << 13 | 6;
 
 fn turns() {

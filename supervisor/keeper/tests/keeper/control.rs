@@ -140,12 +140,12 @@ fn pipes() {
     let mut daemon = Daemon::start();
     daemon.open("web");
     for _ in 0..2 {
-        let (service, fds) = loop {
-            if let (Notice::Opened { service }, fds) = daemon.notice() {
-                break (service, fds);
+        let (services, fds) = loop {
+            if let (Notice::Opened { services }, fds) = daemon.notice() {
+                break (services, fds);
             }
         };
-        assert_eq!((service.as_str(), fds.len()), ("web", 2));
+        assert_eq!((services, fds.len()), (vec!["web".to_owned()], 2));
         nix::unistd::write(&fds[1], b"said by control\n").unwrap();
         daemon.replace_control();
     }

@@ -198,7 +198,7 @@ impl Daemon {
     /// A main run of a shell script that has begun; returns its pid.
     pub(crate) fn main(&mut self, run: RunId, service: &str, script: &str) -> i32 {
         self.spawn_main(run, service, script);
-        self.spawned(run).0
+        self.spawned(run)
     }
 
     pub(crate) fn shell(&self, run: RunId, service: &str, script: &str) -> Spawn {
@@ -242,9 +242,9 @@ impl Daemon {
         self.exited(run)
     }
 
-    pub(crate) fn spawned(&mut self, run: RunId) -> (i32, Vec<OwnedFd>) {
-        self.wait(|fact, fds| match fact {
-            Fact::Spawned { run: r, pid, .. } if *r == run => Some((*pid, fds)),
+    pub(crate) fn spawned(&mut self, run: RunId) -> i32 {
+        self.wait(|fact, _| match fact {
+            Fact::Spawned { run: r, pid, .. } if *r == run => Some(*pid),
             Fact::Failed { run: r, .. } if *r == run => panic!("{fact:?}"),
             _ => None,
         })

@@ -39,7 +39,7 @@ fn spawn(daemon: &mut Daemon, script: &str) -> i32 {
     let mut spawn = daemon.shell(1, "web", script);
     spawn.notify = true;
     daemon.ask(Request::Spawn(Box::new(spawn)));
-    daemon.spawned(1).0
+    daemon.spawned(1)
 }
 
 fn notified(daemon: &mut Daemon) -> (String, String) {

@@ -17,7 +17,7 @@ fn ready_run(daemon: &mut Daemon, run: u64, number: i32, script: &str) -> i32 {
     let mut spawn = daemon.shell(run, "web", script);
     spawn.ready_fd = Some(number);
     daemon.ask(Request::Spawn(Box::new(spawn)));
-    daemon.spawned(run).0
+    daemon.spawned(run)
 }
 
 fn is_ready(daemon: &mut Daemon, wanted: u64) -> bool {

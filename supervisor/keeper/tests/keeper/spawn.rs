@@ -20,9 +20,15 @@ pub(crate) const TESTS: &[Test] = &[
 
 fn a_run() {
     let mut daemon = Daemon::start();
-    daemon.spawn_main(7, "web", "exit 3");
-    let (pid, fds) = daemon.spawned(7);
-    assert!(pid > 1 && fds.len() == 1, "a pidfd comes along");
+    let script = "while [ ! -e go ]; do sleep 0.01; done; exit 3";
+    daemon.spawn_main(7, "web", script);
+    let pid = daemon.spawned(7);
+    let record = fs::read_to_string(daemon.dir.path().join("runs/7")).unwrap();
+    assert!(
+        record.contains(&format!("\"pid\":{pid},\"start\":")),
+        "{record}"
+    );
+    fs::write(daemon.dir.path().join("go"), "").unwrap();
     assert_eq!(daemon.exited(7).0, Exit::Code(3));
     assert!(daemon.swept(7).is_empty());
     daemon.main(8, "web", "kill -s KILL $$");
