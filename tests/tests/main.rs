@@ -17,6 +17,8 @@ mod gitlab_ctl_sins;
 mod https;
 mod init;
 mod keeper_death;
+mod log_forward;
+mod log_rotation;
 mod logs;
 mod notifications;
 mod probes;

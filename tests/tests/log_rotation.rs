@@ -1,0 +1,224 @@
+//! Rotated files: by age, on demand, compressed by a process of their own.
+
+use std::{fs, path::Path};
+
+use mattervisor_tests::{
+    StatusExt, World, alive, binary, children, command_line, eventually, kill, status_field,
+};
+use nix::sys::signal::Signal;
+
+const DELAY: &str = "MATTERVISOR_COMPRESS_DELAY_MS";
+
+/// Names in a log directory, oldest first, `current` last.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+fn compressed(directory: &Path) -> usize {
+    let names = names(directory);
+    names.iter().filter(|name| name.ends_with(".zst")).count()
+}
+
+/// Texts of all lines of a service, also those of compressed files, oldest first.
+fn all_texts(directory: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for name in names(directory) {
+        let bytes = fs::read(directory.join(&name)).unwrap();
+        let bytes = if name.ends_with(".zst") {
+            zstd::decode_all(bytes.as_slice()).unwrap()
+        } else {
+            bytes
+        };
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.is_empty() || text.ends_with('\n'), "{name} is torn");
+        texts.extend(
+            text.lines()
+                .map(|line| line.split_once(' ').unwrap().1.to_owned()),
+        );
+    }
+    texts
+}
+
+#[track_caller]
+fn assert_flood(texts: &[String], lines: usize, length: usize) {
+    let flood: Vec<&String> = texts
+        .iter()
+        .filter(|text| text.starts_with("flood "))
+        .collect();
+    assert_eq!(flood.len(), lines);
+    for (number, text) in flood.iter().enumerate() {
+        assert!(
+            text.contains(&format!(" {number:010} ")),
+            "line {number} is {text}"
+        );
+        assert_eq!(text.len(), length, "{text}");
+    }
+}
+
+/// Behaviour 44 with all that can happen to a file at once: rotation by size and by age, while
+/// older ones are being compressed.
+#[test]
+fn b44_lines_are_once_and_whole_under_rotation_by_age_and_compression() {
+    const LINES: usize = 20_000;
+    let mut world = World::new();
+    world.env(DELAY, "10");
+    let flood = format!("flood={LINES}:150");
+    let verbs = [flood.as_str(), "print=flooded", "sleep"];
+    let log = "[log]\nsize = \"300K\"\nkeep = 1000\nage = \"20ms\"";
+    world.child("a", &verbs, log);
+    world.start_ready();
+    world.wait_log("a", |line| line == "flooded");
+    let directory = world.log_dir("a");
+    eventually("all but the newest rotated file are compressed", || {
+        let names = names(&directory);
+        let plain = names.iter().filter(|name| name.ends_with(".log")).count();
+        (plain == 1 && compressed(&directory) >= 5 && !names.iter().any(|it| it.ends_with(".tmp")))
+            .then_some(())
+    });
+    assert_flood(&all_texts(&directory), LINES, 150);
+}
+
+/// The compressor is the keeper's: it works while the control process does not, out of everybody's
+/// way, and is gone when it is done.
+#[test]
+fn files_are_compressed_at_the_lowest_priority_and_without_control() {
+    let mut world = World::new();
+    world.env(DELAY, "10");
+    let go = world.file("go");
+    let verbs = [
+        &format!("wait-file={go}"),
+        "flood=200000:150",
+        "print=flooded",
+        "sleep",
+    ];
+    world.child("a", &verbs, "[log]\nsize = \"10M\"\nkeep = 1000");
+    world.start_ready();
+    let control = world.control_pid();
+    let keeper = world.keeper_pid();
+    kill(control, Signal::SIGSTOP);
+    fs::write(go, "").unwrap();
+    let directory = world.log_dir("a");
+    let mut nice = None;
+    eventually("a rotated file is compressed", || {
+        let running = children(keeper)
+            .into_iter()
+            .find(|pid| command_line(*pid).contains("compress --rotated-for-ms"));
+        // Field 19, counted behind the name, which may hold anything.
+        let stat = running.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        let field = stat.and_then(|stat| {
+            let (_, rest) = stat.rsplit_once(") ")?;
+            rest.split(' ').nth(16).map(str::to_owned)
+        });
+        nice = field.or(nice.take());
+        (compressed(&directory) >= 1).then_some(())
+    });
+    kill(control, Signal::SIGCONT);
+    if let Some(nice) = nice {
+        assert_eq!(nice, "19");
+    }
+    eventually("the compressor has been reaped", || {
+        let left = children(keeper).into_iter();
+        (left
+            .filter(|pid| status_field(*pid, "Name").as_deref() == Some("supervisor"))
+            .count()
+            == 1)
+            .then_some(())
+    });
+    assert!(alive(control));
+    assert_eq!(world.stop(), 0);
+}
+
+/// A file that cannot be compressed stays, is told of once, and harms nothing.
+#[test]
+fn a_failure_to_compress_is_told_once_and_harms_nothing() {
+    let mut world = World::new();
+    world.env(DELAY, "10");
+    let directory = world.log_dir("a");
+    fs::create_dir_all(&directory).unwrap();
+    let old = directory.join("2026-01-01T00-00-00.000000Z.log");
+    fs::write(&old, "2026-01-01T00:00:00.000000Z old\n").unwrap();
+    // What it is to become is in the way, and cannot be replaced.
+    let name = "2026-01-01T00-00-00.000000Z.log.zst";
+    fs::create_dir_all(directory.join(name).join("in the way")).unwrap();
+    world.child(
+        "a",
+        &["flood=1000:150", "print=flooded", "sleep"],
+        "[log]\nsize = \"20K\"\nkeep = 1000",
+    );
+    world.start_ready();
+    let told = "rotated files could not be compressed and stay as they are: is a directory";
+    let all = || all_texts_of_files(&directory);
+    eventually("the failure is told in the log", || {
+        all().iter().any(|line| line.contains(told)).then_some(())
+    });
+    world.ctl(&["restart", "a"]).ok();
+    eventually("the second flood is compressed", || {
+        (compressed(&directory) >= 8).then_some(())
+    });
+    assert!(old.exists());
+    let lines = all();
+    let count = lines.iter().filter(|line| line.contains(told)).count();
+    assert_eq!(count, 1, "it is told once");
+}
+
+/// As [`all_texts`], without what is no file.
+fn all_texts_of_files(directory: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for name in names(directory) {
+        let Ok(bytes) = fs::read(directory.join(&name)) else {
+            continue;
+        };
+        let text = if name.ends_with(".zst") {
+            zstd::decode_all(bytes.as_slice()).unwrap_or_default()
+        } else {
+            bytes
+        };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        texts.extend(text.lines().map(str::to_owned));
+    }
+    texts
+}
+
+/// Behaviour 43: a service that writes its own log into its own log grows it without end, and harms
+/// nobody.
+#[test]
+fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
+    let mut world = World::new();
+    let (ctl, root) = (binary("ctl"), world.root().display().to_string());
+    world.service(
+        "a",
+        &format!(
+            "command = [\"{}\", \"--root\", \"{root}\", \"logs\", \"-f\", \"a\"]\n\
+             [log]\nsize = \"50K\"\nkeep = 2\n",
+            ctl.display()
+        ),
+    );
+    world.child("b", &["print=here", "sleep"], "");
+    world.start_ready();
+    // The first line, from which the others come: a mark of the supervisor's own.
+    fs::OpenOptions::new()
+        .append(true)
+        .open(world.log_dir("a").join("current"))
+        .and_then(|mut file| {
+            std::io::Write::write_all(&mut file, b"2026-01-01T00:00:00.000000Z first\n")
+        })
+        .unwrap();
+    let directory = world.log_dir("a");
+    eventually("its log feeds on itself until it is rotated", || {
+        names(&directory)
+            .iter()
+            .any(|name| name.ends_with(".log"))
+            .then_some(())
+    });
+    assert_eq!(world.status().state("a"), "running");
+    world.wait_log("b", |line| line == "here");
+    world.ctl(&["stop", "a"]).ok();
+    assert_eq!(world.status().state("b"), "running");
+    assert!(names(&directory).len() <= 3);
+    assert_eq!(world.stop(), 0);
+}
