@@ -140,6 +140,8 @@ pub(crate) enum Ask {
     },
     /// Rotate the logs of the named services (empty: all) now. Answered with their names, sorted.
     RotateLogs {
+        /// For the record.
+        id: String,
         /// Empty means all.
         names: Vec<String>,
         /// By whom.

@@ -19,6 +19,7 @@ mod init;
 mod keeper_death;
 mod log_forward;
 mod log_rotation;
+mod log_reading;
 mod logs;
 mod notifications;
 mod probes;

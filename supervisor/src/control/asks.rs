@@ -50,9 +50,12 @@ impl Control {
                 self.job(Job::Diff { plan, names, reply });
             }
             Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
-            Ask::RotateLogs { names, peer, reply } => {
-                drop(reply.send(self.rotate_logs(&names, &peer)));
-            }
+            Ask::RotateLogs {
+                id,
+                names,
+                peer,
+                reply,
+            } => drop(reply.send(self.rotate_logs(&id, &names, &peer))),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What control knows of logs: where they are, and who asked for a rotation. It reads none.
 
-use api::ErrorReply;
+use api::{ErrorReply, Outcome};
 use keeper::message::Request;
 
 use super::{Control, matching, spawn::log_dir};
@@ -24,6 +24,7 @@ impl Control {
     /// Has the keeper rotate the logs of these services.
     pub(super) fn rotate_logs(
         &mut self,
+        id: &str,
         names: &[String],
         peer: &Peer,
     ) -> Result<Vec<String>, ErrorReply> {
@@ -34,6 +35,12 @@ impl Control {
                 service: name.clone(),
             });
         }
+        self.record_asked(id, peer, "rotate log", &names);
+        self.record_ended(&Outcome {
+            id: id.to_owned(),
+            finished: true,
+            results: Vec::new(),
+        });
         tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
         Ok(names)
     }

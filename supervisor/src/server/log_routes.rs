@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     input::{NoBody, NoParams, Params, Segments, names},
     reply::{Failure, json},
-    routes::{Answer, Caller, Loop},
+    routes::{Answer, Caller, Loop, fresh_id},
     stream::ndjson,
 };
 use crate::{
@@ -99,7 +99,12 @@ pub(super) async fn rotate(
 ) -> Answer {
     let names = names(&query.services)?;
     let peer = shared.peer(peer.uid).await;
-    let ask = |reply| Ask::RotateLogs { names, peer, reply };
+    let ask = |reply| Ask::RotateLogs {
+        id: fresh_id(),
+        names,
+        peer,
+        reply,
+    };
     let services = shared.ask(ask).await??;
     Ok(json(&RotateReply { services }))
 }

@@ -263,7 +263,7 @@ fn signal_name(name: &str) -> Result<String, Failure> {
 }
 
 /// For a client that made no id: nobody else has this one.
-fn fresh_id() -> String {
+pub(super) fn fresh_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let now = SystemTime::now()

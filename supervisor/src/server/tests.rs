@@ -365,7 +365,9 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 };
                 let _ = reply.send(Ok(names.into_iter().map(place).collect()));
             }
-            Ask::RotateLogs { names, peer, reply } => {
+            Ask::RotateLogs {
+                names, peer, reply, ..
+            } => {
                 let unknown = names.iter().find(|it| *it == "nope").map(|it| unknown(it));
                 let _ = tell.send(format!("{} rotate {}", peer.name, names.join(" ")));
                 let _ = reply.send(unknown.map_or(Ok(names), Err));

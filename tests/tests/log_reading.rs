@@ -1,0 +1,262 @@
+//! What services have written is found again, once and in order, whatever happens to the files and
+//! to whoever reads them.
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Stdio},
+};
+
+use api::LogLine;
+use mattervisor_tests::{World, eventually, kill};
+use nix::sys::signal::Signal;
+
+/// `ctl` with its output in a file; ended when dropped.
+struct Follower {
+    child: Child,
+    out: PathBuf,
+}
+
+impl Follower {
+    fn start(world: &World, arguments: &[&str]) -> Self {
+        let out = world.path("followed");
+        let mut command = world.ctl_command();
+        command.args(arguments).args(["--format", "json"]);
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command.stdout(File::create(&out).unwrap());
+        let child = command.spawn().unwrap();
+        Self { child, out }
+    }
+
+    fn bytes(&self) -> u64 {
+        fs::metadata(&self.out).unwrap().len()
+    }
+
+    /// Whole lines so far.
+    fn lines(&self) -> Vec<LogLine> {
+        let text = fs::read_to_string(&self.out).unwrap();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines = whole.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().unwrap()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The texts that `ctl logs` prints.
+fn texts(world: &World, arguments: &[&str]) -> Vec<String> {
+    let mut all = vec!["logs", "--format", "json"];
+    all.extend(arguments);
+    let out = world.ctl(&all).ok().stdout;
+    let lines = out.lines().map(|line| {
+        let line: LogLine = serde_json::from_str(line).unwrap();
+        line.text
+    });
+    lines.collect()
+}
+
+/// Behaviours 42 and 44 for those who follow: rotation with compression, a new run and the death of
+/// the control process, again and again in a flood, lose and double nothing.
+#[test]
+fn b42_following_shows_every_line_once_whatever_dies() {
+    const LINES: usize = 20_000;
+    let mut world = World::new();
+    world.env("MATTERVISOR_COMPRESS_DELAY_MS", "20");
+    let flood = format!("flood={LINES}:100");
+    let verbs = [&flood, "print=flooded", "sleep"];
+    world.child(
+        "a",
+        &verbs,
+        "[log]\nsize = \"200K\"\nkeep = 1000\ncompress = true",
+    );
+    world.child("b", &["print=quiet", "sleep"], "");
+    world.start_ready();
+    let follower = Follower::start(&world, &["logs", "-f", "-n", "all", "a", "b"]);
+    let flooded = |n: usize| {
+        eventually("the flood has been followed to its end", || {
+            let text = fs::read_to_string(&follower.out).unwrap();
+            let ends = text.matches("\"text\":\"flooded\"").count();
+            (ends == n).then_some(())
+        });
+    };
+    for run in 0..3 {
+        if run > 0 {
+            world.ctl(&["restart", "a", "--no-wait"]).ok();
+        }
+        // A line of a flood takes some 300 bytes here.
+        let seen = follower.bytes();
+        for kills in 1..3 {
+            eventually("more lines come", || {
+                let enough = seen + kills * 20_000 * 60;
+                (follower.bytes() > enough).then_some(())
+            });
+            kill(world.control_pid(), Signal::SIGKILL);
+        }
+        flooded(run + 1);
+    }
+    let lines = follower.lines();
+    assert!(
+        lines
+            .iter()
+            .all(|line| !line.marker || !line.text.contains("missing"))
+    );
+    let mut runs: Vec<(&str, usize)> = Vec::new();
+    for line in lines.iter().filter(|line| line.text.starts_with("flood ")) {
+        let mut words = line.text.split(' ').skip(1);
+        let (pid, number) = (words.next().unwrap(), words.next().unwrap());
+        if runs.last().is_none_or(|(last, _)| *last != pid) {
+            runs.push((pid, 0));
+        }
+        let next = &mut runs.last_mut().unwrap().1;
+        assert_eq!(number.parse(), Ok(*next), "after {next} lines of {pid}");
+        *next += 1;
+    }
+    assert_eq!(
+        runs.iter().map(|(_, count)| *count).collect::<Vec<_>>(),
+        [LINES; 3]
+    );
+    let quiet = lines.iter().filter(|line| line.text == "quiet").count();
+    assert_eq!(quiet, 1, "a quiet service is not repeated");
+    assert!(
+        fs::read_dir(world.log_dir("a")).unwrap().count() > 20,
+        "it did not rotate"
+    );
+}
+
+/// Searches go over rotated and compressed files, and `-n` counts what matches.
+#[test]
+fn searches_reach_into_rotated_and_compressed_files() {
+    const LINES: usize = 6000;
+    let mut world = World::new();
+    world.env("MATTERVISOR_COMPRESS_DELAY_MS", "20");
+    let flood = format!("flood={LINES}:100");
+    world.child(
+        "a",
+        &[&flood, "print=flooded", "sleep"],
+        "[log]\nsize = \"100K\"\nkeep = 1000\ncompress = true",
+    );
+    world.start_ready();
+    world.wait_log("a", |line| line == "flooded");
+    eventually("files are compressed", || {
+        let names = fs::read_dir(world.log_dir("a")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        (names.filter(|name| name.ends_with(".zst")).count() >= 3).then_some(())
+    });
+    let wanted: Vec<String> = (0..LINES)
+        .filter(|n| n % 1000 == 77)
+        .map(|n| format!(" {n:010} "))
+        .collect();
+    let found = texts(&world, &["a", "--grep", r"^flood \d+ \d{7}077 "]);
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for (line, wanted) in found.iter().zip(&wanted) {
+        assert!(line.contains(wanted), "{line}");
+    }
+    let last = texts(&world, &["a", "--grep", "077 X*", "-n", "2"]);
+    assert!(last.len() == 2 && last[0].contains(&wanted[4]), "{last:#?}");
+    assert_eq!(texts(&world, &["a", "--grep", "FLOODED"]), [""; 0]);
+    assert_eq!(
+        texts(&world, &["a", "--grep", "FLOODED", "-i"]),
+        ["flooded"]
+    );
+    let all = texts(&world, &["a", "--since", "1h"]);
+    assert_eq!(
+        all.iter().filter(|line| line.starts_with("flood ")).count(),
+        LINES
+    );
+    assert_eq!(texts(&world, &["a", "--until", "1h ago"]), [""; 0]);
+    let wrong = world.ctl(&["logs", "a", "--grep", "("]).expect_code(2);
+    assert!(
+        wrong.stderr.contains("no regular expression"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+/// `--rotate` begins new files, of the services named, and knows what it is asked for.
+#[test]
+fn logs_are_rotated_when_asked() {
+    let mut world = World::new();
+    world.child("a", &["print=before", "sleep"], "");
+    world.child("b", &["print=before", "sleep"], "");
+    world.start_ready();
+    world.wait_log("a", |line| line == "before");
+    world.wait_log("b", |line| line == "before");
+    let files = |service: &str| fs::read_dir(world.log_dir(service)).unwrap().count();
+    let said = world.ctl(&["logs", "--rotate", "a"]).ok().stdout;
+    assert!(said.starts_with("a: "), "{said}");
+    eventually("the log of a is rotated", || {
+        (files("a") == 2).then_some(())
+    });
+    assert_eq!(files("b"), 1);
+    eventually("who asked is on record", || {
+        let changes = world.ctl(&["events", "--changes"]).ok().stdout;
+        changes.contains("rotate log").then_some(())
+    });
+    assert_eq!(
+        texts(&world, &["a"])
+            .iter()
+            .filter(|it| *it == "before")
+            .count(),
+        1
+    );
+    let unknown = world.ctl(&["logs", "--rotate", "aa"]).expect_code(4);
+    assert!(unknown.stderr.contains("aa"), "{}", unknown.stderr);
+}
+
+/// `--files` shows what programs write themselves, and follows it over renaming.
+#[test]
+fn files_of_services_are_shown_and_followed() {
+    let mut world = World::new();
+    let own = world.path("own");
+    fs::create_dir(&own).unwrap();
+    let file = own.join("own.log");
+    fs::write(
+        &file,
+        "{\"timestamp\":\"2026-11-22 10:00:00.000 Z\",\"msg\":\"first\"}\n",
+    )
+    .unwrap();
+    let pattern = format!("log_files = [\"{}\"]", own.join("*.log").display());
+    world.child("a", &["print=on stdout", "sleep"], &pattern);
+    world.start_ready();
+    world.wait_log("a", |line| line == "on stdout");
+    assert!(
+        !texts(&world, &["a"])
+            .iter()
+            .any(|line| line.contains("first"))
+    );
+    let shown = world.ctl(&["logs", "a", "--files"]).ok().stdout;
+    let first = shown.lines().next().unwrap();
+    assert!(
+        first.starts_with("a:own.log  2026-11-22T10:00:00.000000Z {"),
+        "{shown}"
+    );
+    assert!(shown.contains("on stdout"), "{shown}");
+    let follower = Follower::start(&world, &["logs", "a", "--files", "-f"]);
+    let wait = |text: &str| {
+        eventually("a line is followed", || {
+            follower
+                .lines()
+                .iter()
+                .any(|line| line.text.contains(text))
+                .then_some(())
+        });
+    };
+    wait("first");
+    fs::rename(&file, own.join("own.log.1")).unwrap();
+    fs::write(&file, "second\n").unwrap();
+    wait("second");
+    kill(world.control_pid(), Signal::SIGKILL);
+    fs::write(own.join("other.log"), "third\n").unwrap();
+    wait("third");
+    let texts: Vec<String> = follower.lines().into_iter().map(|line| line.text).collect();
+    assert_eq!(
+        texts.iter().filter(|it| *it == "second").count(),
+        1,
+        "{texts:?}"
+    );
+}
