@@ -22,6 +22,7 @@ mod log_rotation;
 mod log_reading;
 mod logs;
 mod notifications;
+mod once;
 mod probes;
 mod readiness;
 mod reload;
@@ -33,6 +34,7 @@ mod storm;
 mod sweep;
 mod top;
 mod wait;
+mod watchdog;
 mod websocket;
 mod why;
 

@@ -24,6 +24,160 @@ fn b15_start_timeout_stops_the_process_and_says_so() {
     );
 }
 
+/// Behaviour 17: on a readiness descriptor only a newline counts; other bytes, and its end, do not.
+#[test]
+fn b17_only_a_newline_on_the_readiness_fd_counts() {
+    let mut world = World::new();
+    let go = world.file("go");
+    let ready = "[ready]\nfd = 3\ntimeout = \"1m\"";
+    let verbs = [
+        "ready-fd=3:almost",
+        "print=said",
+        &format!("wait-file={go}"),
+        "ready-fd=3:there\\n",
+        "sleep",
+    ];
+    world.child("a", &verbs, ready);
+    world.child(
+        "impatient",
+        &["ready-fd=3:never", "sleep"],
+        "[ready]\nfd = 3\ntimeout = \"300ms\"\n[restart]\npolicy = \"never\"",
+    );
+    world.start();
+    world.wait_log("a", |line| line == "said");
+    let status = world.wait_state("impatient", "failed");
+    assert_eq!(status.state("a"), "starting", "{status:#?}");
+    std::fs::write(go, "").unwrap();
+    let status = world.wait_state("a", "running");
+    assert!(status.ready("a"));
+}
+
+/// Behaviour 21: a line that is written in pieces counts once it is whole, and one of an earlier
+/// run does not count.
+#[test]
+fn b21_ready_line_split_by_buffering_counts_once_it_is_whole() {
+    let mut world = World::new();
+    let go = world.file("go");
+    let verbs = [
+        "print=begins",
+        "delay=300",
+        "print-part=now listen",
+        "err=",
+        "print-part=now listen",
+        &format!("wait-file={go}"),
+        "print-part=ing on 808",
+        "print=5",
+        "sleep",
+    ];
+    let ready = "[ready]\nlog = 'listening on \\d+$'\ntimeout = \"1m\"";
+    world.child("a", &verbs, ready);
+    world.start();
+    world.wait_log("a", |line| line.contains("now listen"));
+    assert_eq!(world.status().state("a"), "starting");
+    std::fs::write(&go, "").unwrap();
+    assert!(world.wait_state("a", "running").ready("a"));
+    // The line of the first run is in the log, and is not the second one's.
+    std::fs::remove_file(&go).unwrap();
+    world.ctl(&["restart", "a", "--no-wait"]).ok();
+    world.wait_state("a", "starting");
+    world
+        .ctl(&["wait", "a", "--timeout", "300ms"])
+        .expect_code(7);
+    std::fs::write(&go, "").unwrap();
+    world.wait_state("a", "running");
+}
+
+/// Behaviour 21: a pattern that is changed while it starts, and a control process that dies
+/// meanwhile, still find the line of the right run.
+#[test]
+fn b21_a_changed_pattern_matches_what_the_run_has_logged_already() {
+    let mut world = World::new();
+    let go = world.file("go");
+    let verbs = [
+        "print=up at last",
+        &format!("wait-file={go}"),
+        "print=really up",
+        "sleep",
+    ];
+    let ready = |pattern: &str| format!("[ready]\nlog = \"{pattern}\"\ntimeout = \"1m\"");
+    world.child("a", &verbs, &ready("^really"));
+    world.child("b", &["delay=100", "print=b is up", "sleep"], &ready("up$"));
+    world.start();
+    world.wait_log("a", |line| line == "up at last");
+    assert_eq!(world.wait_state("b", "running").state("a"), "starting");
+    let pid = world.status().pid("a");
+    // Nobody watches while the line is written.
+    mattervisor_tests::kill(world.control_pid(), nix::sys::signal::Signal::SIGKILL);
+    std::fs::write(&go, "").unwrap();
+    let status = world.wait_state("a", "running");
+    assert_eq!(status.pid("a"), pid);
+    std::fs::remove_file(&go).unwrap();
+    world.ctl(&["restart", "a", "--no-wait"]).ok();
+    world.wait_for("a starts anew", |status| {
+        status.state("a") == "starting" && status.service("a").pid != Some(pid)
+    });
+    let pid = world.status().pid("a");
+    world.child("a", &verbs, &ready("at last$"));
+    world.ctl(&["reconfigure"]).ok();
+    let status = world.wait_state("a", "running");
+    assert_eq!(status.pid("a"), pid);
+}
+
+/// Time alone makes ready, and a unix socket that answers.
+#[test]
+fn delay_and_unix_sockets_make_ready() {
+    let mut world = World::new();
+    let (go, socket) = (world.file("go"), world.file("s"));
+    world.child("slow", &["sleep"], "[ready]\ndelay = \"700ms\"");
+    world.child(
+        "socket",
+        &[&format!("wait-file={go}"), &format!("unix={socket}")],
+        &format!("[ready]\nunix = \"{socket}\"\ninterval = \"50ms\"\ntimeout = \"1m\""),
+    );
+    world.child("after", &["sleep"], "requires = [\"slow\"]");
+    world.start();
+    let started = std::time::Instant::now();
+    let status = world.wait_state("after", "running");
+    assert!(status.ready("slow"));
+    assert!(started.elapsed() < Duration::from_secs(15));
+    assert_eq!(status.state("socket"), "starting");
+    std::fs::write(go, "").unwrap();
+    assert!(world.wait_state("socket", "running").ready("socket"));
+}
+
+/// Behaviour 18: RELOADING of any service that has a notify socket lasts until its READY, however
+/// it was begun, and its end in between is an end.
+#[test]
+fn b18_a_service_that_reloads_by_itself_is_shown_and_may_die_of_it() {
+    let mut world = World::new();
+    let (go, die) = (world.file("go"), world.file("die"));
+    let begins = [
+        "notify=RELOADING=1",
+        &format!("wait-file={go}"),
+        "notify=READY=1",
+        "sleep",
+    ];
+    // Not by its readiness: exec is enough for that.
+    world.child("a", &begins, "notify_access = \"all\"");
+    let dies = ["notify=RELOADING=1", &format!("wait-file={die}"), "exit=5"];
+    world.child(
+        "dies",
+        &dies,
+        "notify_access = \"main\"\n[restart]\npolicy = \"never\"",
+    );
+    world.start_ready();
+    world.wait_state("a", "reloading");
+    world.wait_state("dies", "reloading");
+    std::fs::write(go, "").unwrap();
+    world.wait_state("a", "running");
+    std::fs::write(die, "").unwrap();
+    let status = world.wait_state("dies", "failed");
+    assert_eq!(
+        status.service("dies").last_exit.as_ref().unwrap().code,
+        Some(5)
+    );
+}
+
 /// Behaviour 19: what another service's process says on a notify socket is not believed; what a
 /// child of the service itself says is.
 #[test]

@@ -174,6 +174,33 @@ fn b13_an_end_before_exec_is_noticed_is_handled_once() {
     assert_eq!(stamps(file.as_ref()).len(), 20);
 }
 
+/// Behaviour 30: restarts by hand, however many and however slow their stops, use up no limit.
+#[test]
+fn b30_clean_restarts_by_hand_and_slow_stops_use_up_no_limit() {
+    let mut world = World::new();
+    let go = world.file("go");
+    std::fs::write(&go, "").unwrap();
+    world.child(
+        "a",
+        &["stop-delay=50", "trap-term=0", "sleep"],
+        "[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"\nlimit = { starts = 2, within = \"1h\" }",
+    );
+    world.start_ready();
+    for _ in 0..5 {
+        world.ctl(&["restart", "a"]).ok();
+    }
+    // The limit is whole: two ends are followed by a start each, the third is one too many.
+    for _ in 0..2 {
+        let pid = world.status().pid("a");
+        kill(pid, Signal::SIGKILL);
+        world.wait_reborn("a", pid);
+    }
+    kill(world.status().pid("a"), Signal::SIGKILL);
+    let status = world.wait_state("a", "failed");
+    let reason = status.service("a").reason.clone().unwrap_or_default();
+    assert!(reason.contains("too often"), "{reason}");
+}
+
 /// Behaviour 29: past the limit it has failed; a later manual start begins a new count.
 #[test]
 fn b29_restart_limit_ends_in_failed_and_a_manual_start_resets_it() {

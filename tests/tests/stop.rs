@@ -35,6 +35,27 @@ fn b22_stop_timeout_escalates_to_sigkill_and_says_so() {
     );
 }
 
+/// Behaviour 20: a stop that asks for more time gets it, also of a service whose readiness is not
+/// told by notification.
+#[test]
+fn b20_extend_timeout_prolongs_the_stop() {
+    let mut world = World::new();
+    let verbs = [
+        "notify-on-term=EXTEND_TIMEOUT_USEC=20000000",
+        "stop-delay=1200",
+        "trap-term=9",
+        "print=set",
+        "sleep",
+    ];
+    let more = "notify_access = \"main\"\n[stop]\ntimeout = \"500ms\"";
+    world.child("asks", &verbs, more);
+    world.start_ready();
+    world.wait_log("asks", |line| line == "set");
+    world.ctl(&["stop", "asks"]).ok();
+    let exit = world.status().service("asks").last_exit.clone().unwrap();
+    assert_eq!(exit.code, Some(9), "it was killed: {exit:?}");
+}
+
 /// Behaviour 23: every stop signal that a service may name is the one that it gets.
 #[test]
 fn b23_custom_stop_signals() {

@@ -1,0 +1,189 @@
+//! What a run says of itself while it is up: that it is alive, that it reloads, that it is ready.
+
+mod common;
+
+use common::*;
+use engine::*;
+
+fn watched(action: WatchdogAction) -> Spec {
+    Spec {
+        watchdog: watchdog(action),
+        ..daemon()
+    }
+}
+
+fn alive(rig: &mut Rig) {
+    let run = rig.run(0);
+    rig.fact(Fact::Alive { run });
+}
+
+fn signals(rig: &Rig) -> Vec<i32> {
+    let signal = |it: &Effect| match it {
+        Effect::Signal { signal, .. } => Some(*signal),
+        _ => None,
+    };
+    rig.last.iter().filter_map(signal).collect()
+}
+
+#[test]
+fn silence_is_ended_by_the_watchdogs_signal_then_killed_and_restarted_as_an_early_death() {
+    let mut rig = Rig::up(&[watched(WatchdogAction::Restart)]);
+    for _ in 0..3 {
+        rig.pass(STOP_MS - 1);
+        alive(&mut rig);
+        assert!(rig.last.is_empty() || rig.name(0) == "running");
+    }
+    rig.pass(STOP_MS - 1);
+    assert_eq!(rig.name(0), "running");
+    rig.pass(1);
+    let cause = StopCause::Watchdog;
+    assert!(matches!(rig.state(0), State::Stopping { cause: it, .. } if it == cause));
+    assert_eq!(signals(&rig), [ABRT]);
+    rig.pass(STOP_MS);
+    assert!(rig.last.iter().any(|it| matches!(it, Effect::Kill { .. })));
+    rig.calm(Mood::Obedient);
+    assert_eq!(rig.name(0), "running");
+    rig.pass(STOP_MS);
+    rig.exit(0, Exit::Signal(ABRT));
+    assert_eq!(rig.name(0), "backoff", "the second early death in a row");
+}
+
+#[test]
+fn words_that_change_nothing_are_not_told_or_stored() {
+    let mut rig = Rig::up(&[watched(WatchdogAction::Restart)]);
+    alive(&mut rig);
+    rig.pass(10);
+    alive(&mut rig);
+    assert_eq!(rig.last, []);
+}
+
+#[test]
+fn degrade_shows_and_recovers_with_the_next_word() {
+    let mut rig = Rig::up(&[watched(WatchdogAction::Degrade)]);
+    rig.pass(STOP_MS);
+    let view = rig.engine.view(id(0)).unwrap();
+    assert_eq!((view.state.name(), view.healthy), ("running", Some(false)));
+    assert!(view.detail.contains("watchdog"), "{}", view.detail);
+    assert!(view.ready);
+    rig.pass(10_000);
+    assert_eq!(rig.name(0), "running");
+    alive(&mut rig);
+    let view = rig.engine.view(id(0)).unwrap();
+    assert_eq!((view.healthy, view.detail.as_str()), (Some(true), ""));
+    rig.pass(STOP_MS);
+    assert_eq!(rig.engine.view(id(0)).unwrap().healthy, Some(false));
+}
+
+#[test]
+fn the_run_sets_its_timeout_before_it_is_ready_and_the_next_run_begins_anew() {
+    let spec = Spec {
+        ready: Ready::Mark,
+        ..watched(WatchdogAction::Restart)
+    };
+    let mut rig = Rig::with(&[spec]);
+    rig.spawned(0);
+    let run = rig.run(0);
+    rig.fact(Fact::WatchdogTimeout { run, ms: 0 });
+    rig.fact(Fact::Marked { run });
+    rig.pass(10_000);
+    assert_eq!(rig.name(0), "running");
+    rig.fact(Fact::WatchdogTimeout { run, ms: 7 });
+    rig.pass(7);
+    assert_eq!(rig.name(0), "stopping");
+    rig.exit(0, Exit::Signal(ABRT));
+    rig.calm(Mood::Obedient);
+    rig.pass(STOP_MS - 1);
+    assert_eq!(rig.name(0), "running");
+}
+
+#[test]
+fn a_triggered_watchdog_fails_at_once_and_by_policy_never_for_good() {
+    let mut spec = watched(WatchdogAction::Restart);
+    spec.restart.policy = Policy::Never;
+    let mut rig = Rig::up(&[spec]);
+    let run = rig.run(0);
+    rig.fact(Fact::WatchdogTrigger { run });
+    assert_eq!(signals(&rig), [ABRT]);
+    rig.exit(0, Exit::Code(0));
+    let reason = Failure::Watchdog;
+    assert_eq!(rig.state(0), State::Failed { reason });
+}
+
+#[test]
+fn a_deadline_that_we_ourselves_slept_through_is_no_silence() {
+    let mut rig = Rig::up(&[watched(WatchdogAction::Restart)]);
+    rig.now = rig.now.after(3_600_000);
+    rig.send(Event::Timeout).unwrap();
+    assert_eq!(rig.name(0), "running");
+    rig.pass(STOP_MS);
+    assert_eq!(rig.name(0), "stopping");
+}
+
+/// peers' behaviour 18
+#[test]
+fn a_reload_that_the_run_begins_lasts_until_it_is_ready_or_its_patience_ends() {
+    let mut rig = Rig::up(&[daemon()]);
+    let run = rig.run(0);
+    rig.fact(Fact::Reloading { run });
+    assert_eq!(rig.name(0), "reloading");
+    rig.ready(0);
+    assert_eq!(rig.name(0), "running");
+    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Extend { run, ms: 500 });
+    rig.pass(499);
+    assert_eq!(rig.name(0), "reloading");
+    rig.pass(1);
+    let view = rig.engine.view(id(0)).unwrap();
+    assert_eq!(view.state.name(), "running");
+    assert!(view.detail.contains("in time"), "{}", view.detail);
+    rig.fact(Fact::Reloading { run });
+    rig.exit(0, Exit::Code(1));
+    assert_eq!(rig.name(0), "spawning", "an end while it reloads is an end");
+}
+
+#[test]
+fn a_reload_command_is_over_when_the_run_it_has_set_reloading_is_ready_again() {
+    let spec = Spec {
+        reload: Some(Reload::Command),
+        ..daemon()
+    };
+    let mut rig = Rig::up(&[spec]);
+    let run = rig.run(0);
+    rig.command(Command::Reload(set(&[0]))).unwrap();
+    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Reloaded { run, ok: true });
+    assert_eq!(rig.name(0), "reloading");
+    rig.ready(0);
+    assert_eq!(rig.name(0), "running");
+    rig.command(Command::Reload(set(&[0]))).unwrap();
+    rig.fact(Fact::Reloading { run });
+    rig.ready(0);
+    assert_eq!(rig.name(0), "reloading", "its command still works");
+    rig.fact(Fact::Reloaded { run, ok: true });
+    assert_eq!(rig.name(0), "running");
+}
+
+/// peers' behaviour 17
+#[test]
+fn each_way_to_be_ready_is_believed_where_it_was_asked_for_alone() {
+    let by = |ready| Spec { ready, ..daemon() };
+    let specs = [by(Ready::Mark), by(Ready::Notify), by(Ready::Delay(30))];
+    let mut rig = Rig::with(&specs);
+    for n in 0..3 {
+        rig.spawned(n);
+    }
+    let run = |rig: &Rig, n| rig.run(n);
+    rig.ready(0);
+    let marked = Fact::Marked { run: run(&rig, 1) };
+    rig.fact(marked);
+    rig.ready(2);
+    assert_eq!([0, 1, 2].map(|n| rig.name(n)), ["starting"; 3]);
+    rig.pass(29);
+    assert_eq!(rig.name(2), "starting");
+    rig.pass(1);
+    assert_eq!(rig.name(2), "running");
+    let marked = Fact::Marked { run: run(&rig, 0) };
+    rig.fact(marked);
+    rig.ready(1);
+    assert_eq!([0, 1].map(|n| rig.name(n)), ["running"; 2]);
+}
