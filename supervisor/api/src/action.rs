@@ -6,6 +6,7 @@ use crate::error::ErrorReply;
 
 /// What can be asked of services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Start, lifting holds.
@@ -24,6 +25,7 @@ pub enum Action {
 
 /// `POST /v1/services`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ActionRequest {
     /// Made by the client: a second request with the same id is not done again, it only reports.
@@ -41,6 +43,7 @@ pub struct ActionRequest {
 
 /// One line of the answer to a change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "progress", rename_all = "kebab-case")]
 pub enum Progress {
     /// The engine has taken it; goals and holds are on disk.
@@ -67,6 +70,7 @@ pub enum Progress {
 
 /// How a change ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// The client's id.
     pub id: String,
@@ -78,6 +82,7 @@ pub struct Outcome {
 
 /// How a change ended for one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ActionResult {
     /// Which.
     pub service: String,
@@ -95,6 +100,7 @@ pub struct ActionResult {
 
 /// Whether one service came to what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// As asked.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// `GET /v1/plan`: the plan that runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanReply {
     /// Of the supervisor itself; empty where services are named.
     pub site: Vec<ConfigKey>,
@@ -14,6 +15,7 @@ pub struct PlanReply {
 
 /// One service of the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceConfig {
     /// Its name.
     pub name: String,
@@ -23,6 +25,7 @@ pub struct ServiceConfig {
 
 /// One key of the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigKey {
     /// As a service file has it, tables by dots: `ready.timeout`.
     pub key: String,
@@ -38,6 +41,7 @@ pub struct ConfigKey {
 
 /// `GET /v1/diff`: what a reconfigure would change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffReply {
     /// Of the supervisor itself, in words; empty where services are named.
     pub site: Vec<String>,
@@ -47,6 +51,7 @@ pub struct DiffReply {
 
 /// What would happen to one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceDiff {
     /// Its name.
     pub name: String,
@@ -60,6 +65,7 @@ pub struct ServiceDiff {
 
 /// One key that differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyDiff {
     /// As in [`ConfigKey`].
     pub key: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Every error that the API answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorReply {
     /// What kind: decides ctl's exit code.
     pub kind: ErrorKind,
@@ -16,6 +17,7 @@ pub struct ErrorReply {
 
 /// Kinds of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     /// Malformed request, unknown path or field. Exit code 2.

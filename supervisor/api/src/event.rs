@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that happened to a service, or to the daemon itself (`service` empty).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceEvent {
     /// Counts up; a gap means that events were dropped for this reader.
     pub seq: u64,
@@ -28,6 +29,7 @@ pub struct ServiceEvent {
 
 /// Somebody's change, as it is kept for a year.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangeRecord {
     /// Made by the client.
     pub id: String,

@@ -2,8 +2,8 @@
 //!
 //! | request | body | answer |
 //! | --- | --- | --- |
-//! | `GET /v1/services` | `?services=A,B` | [`StatusReply`] of those named, or all |
-//! | `GET /v1/services/{name}` | | [`ServiceStatus`] |
+//! | `GET /v1/services` | `?services=A,B&usage=true` | [`StatusReply`] of those named, or all; with what they use |
+//! | `GET /v1/services/{name}` | `?usage=true` | [`ServiceStatus`] |
 //! | `POST /v1/services/{name}/{action}` | `?id=&wait=` | NDJSON stream of [`Progress`]; `start`, `stop`, `restart`, `reload` |
 //! | `POST /v1/services/{name}/signal/{signal}` | `?id=&wait=` | the same, for [`Action::Signal`] |
 //! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
@@ -17,8 +17,10 @@
 //! | `GET /v1/plan` | `?services=A,B` | [`PlanReply`]: the plan that runs, without its secrets |
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=` | NDJSON stream of [`Progress`] |
-//! | `GET /healthz` | | 200 if the control loop answers |
-//! | `GET /readyz` | | 200 if every enabled service is ready, else 503 that names the others |
+//! | `GET /v1/openapi.json` | | all of this for programs: OpenAPI 3.1 |
+//! | `GET /metrics` | | everything countable, as OpenMetrics 1.0 |
+//! | `GET /healthz` | `?verbose` | 200 if the control loop answers |
+//! | `GET /readyz` | `?verbose` | 200 if every enabled service is ready, else 503 that names the others |
 //!
 //! An `id` has 1 to 128 characters out of `a-z A-Z 0-9 - _ .`; without one the server makes its
 //! own and the outcome cannot be asked for. `wait` is `true` unless said otherwise. `n` of events

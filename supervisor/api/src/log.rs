@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Query of `GET /v1/logs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
     /// Names, separated by commas; empty means every service that has a log.
@@ -39,6 +40,7 @@ pub struct LogQuery {
 
 /// Answer to `POST /v1/logs/rotate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RotateReply {
     /// Services whose `current` is being rotated.
     pub services: Vec<String>,
@@ -46,6 +48,7 @@ pub struct RotateReply {
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLine {
     /// Who wrote it.
     pub service: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReply {
     /// The daemon itself.
     pub supervisor: SupervisorStatus,
@@ -13,6 +14,7 @@ pub struct StatusReply {
 
 /// The daemon itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SupervisorStatus {
     /// Of the control process.
     pub version: String,
@@ -34,6 +36,7 @@ pub struct SupervisorStatus {
 
 /// One service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,
@@ -80,6 +83,7 @@ pub struct ServiceStatus {
 
 /// An explicit stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeldBy {
     /// Who, for people.
     pub by: String,
@@ -89,6 +93,7 @@ pub struct HeldBy {
 
 /// How a run ended: exactly one of `code` and `signal`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LastExit {
     /// Exit code.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ use crate::{log::LogLine, status::ServiceStatus};
 
 /// `GET /v1/why/{name}`: the chain of causes, the service asked for first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Why {
     /// The service and, below each link, what it waits for or lacks: a tree, depth first. A service
     /// stands in it once.
@@ -14,6 +15,7 @@ pub struct Why {
 
 /// One link of the chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WhyStep {
     /// The service at this link.
     pub service: ServiceStatus,
@@ -39,6 +41,7 @@ pub struct WhyStep {
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hint {
     /// The command to type, where one will do.
     pub command: Option<String>,
@@ -48,6 +51,7 @@ pub struct Hint {
 
 /// `GET /v1/check`: the files as they are now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CheckReply {
     /// Nothing is wrong.
     pub ok: bool,
@@ -57,6 +61,7 @@ pub struct CheckReply {
 
 /// One thing in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// `error`, `warning` or `note`.
     pub severity: String,

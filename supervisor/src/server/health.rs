@@ -19,6 +19,7 @@ use crate::ask::Ask;
 
 /// Query of both.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct HealthQuery {
     /// A line for each thing that was looked at. Needs no value.

@@ -84,6 +84,7 @@ fn wanted(query: &LogQuery) -> Result<logs::Query, Failure> {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RotateQuery {
     #[serde(default)]

@@ -11,6 +11,7 @@ mod health;
 mod input;
 mod log_routes;
 mod metrics;
+mod openapi;
 mod past;
 mod paths;
 mod questions;

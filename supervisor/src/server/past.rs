@@ -24,6 +24,7 @@ const EVENTS_MAX: usize = 10_000;
 const COUNT_DEFAULT: usize = 10;
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventQuery {
     #[serde(default)]
@@ -57,6 +58,7 @@ pub(super) async fn events(
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeQuery {
     n: Option<usize>,

@@ -22,7 +22,7 @@ use super::{
     access::Credentials,
     health,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
-    log_routes, metrics, past,
+    log_routes, metrics, openapi, past,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
@@ -49,6 +49,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/plan", get(plan))
         .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
+        .route("/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::answer))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -58,8 +59,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct StatusQuery {
+pub(super) struct StatusQuery {
     /// Names and patterns, separated by commas; none means all.
     #[serde(default)]
     services: String,
@@ -69,8 +71,9 @@ struct StatusQuery {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct OneStatusQuery {
+pub(super) struct OneStatusQuery {
     /// With `cpu_percent` and `memory_bytes`; may take 0.2 s.
     #[serde(default)]
     usage: bool,
@@ -106,8 +109,9 @@ async fn status_of_one(
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct ChangeQuery {
+pub(super) struct ChangeQuery {
     id: Option<String>,
     #[serde(default = "yes")]
     wait: bool,
@@ -187,8 +191,9 @@ async fn send_action(shared: &Shared, peer: &Credentials, mut request: ActionReq
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct ReconfigureQuery {
+pub(super) struct ReconfigureQuery {
     id: Option<String>,
 }
 
@@ -230,8 +235,9 @@ async fn check(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> An
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct NamesQuery {
+pub(super) struct NamesQuery {
     /// Names and patterns, separated by commas; none means all.
     #[serde(default)]
     services: String,

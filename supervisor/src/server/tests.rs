@@ -379,4 +379,5 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
 mod change;
 mod hostile;
 mod look;
+mod openapi;
 mod role;
