@@ -188,3 +188,58 @@ fn a_changed_file_reloads_and_a_refused_one_changes_nothing() {
     );
     assert_eq!(stamps(starts.as_ref()).len(), 1);
 }
+
+/// The plan that runs is shown without its secrets, and what the files would change is told before
+/// it is done.
+#[test]
+fn show_config_and_diff_config_tell_before_and_after() {
+    let mut world = World::new();
+    let more = |word: &str| {
+        format!(
+            "[settings]\ntoken = {{ secret = true, env = \"TOKEN\" }}\n[env]\nWORD = \"{word}\"\n"
+        )
+    };
+    let secret = |value: &str| {
+        let path = world.path("etc/mattervisor/secrets.toml");
+        std::fs::write(&path, format!("a.token = \"{value}\"\n")).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+    };
+    secret("hush-one");
+    world.child("a", &["sleep"], &more("one"));
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    let said = world.ctl(&["diff-config"]).ok().stdout;
+    assert_eq!(said, "no difference\n");
+    let shown = world.ctl(&["show-config", "a"]).ok().stdout;
+    assert!(shown.contains("env.WORD = \"one\""), "{shown}");
+    assert!(shown.contains("env.TOKEN = \"(secret)\""), "{shown}");
+    assert!(!shown.contains("hush") && !shown.contains("[b]"), "{shown}");
+
+    let path = world.path("etc/mattervisor/secrets.toml");
+    std::fs::write(&path, "a.token = \"hush-two\"\n").unwrap();
+    world.child("a", &["sleep"], &more("two"));
+    world.child("added", &["sleep"], "");
+    world.without("b");
+    let told = world.ctl(&["diff-config"]).expect_code(1).stdout;
+    for line in [
+        "a would restart: env TOKEN changed, env WORD changed",
+        "  - env.WORD = \"one\"",
+        "  + env.WORD = \"two\"",
+        "added would start: added",
+        "b would stop: removed",
+    ] {
+        assert!(told.lines().any(|it| it == line), "no {line:?} in {told}");
+    }
+    assert!(!told.contains("hush"), "{told}");
+    let json = world.ctl(&["diff-config", "a", "--format", "json"]);
+    let json = json.expect_code(1).stdout;
+    assert!(!json.contains("hush") && !json.contains("added"), "{json}");
+
+    world.service("bad", "comand = [\"x\"]\n");
+    let said = world.ctl(&["diff-config"]).expect_code(1).both();
+    assert!(said.contains("comand"), "{said}");
+    world.without("bad");
+    world.ctl(&["reconfigure"]).ok();
+    world.ctl(&["diff-config"]).ok();
+}

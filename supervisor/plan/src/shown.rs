@@ -1,7 +1,7 @@
 //! A plan for people: each key of a service with its value and where that comes from. No secret
 //! is in it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::{Value, json};
 
@@ -369,7 +369,7 @@ fn duration(mut ms: u64) -> String {
         ("ms", 1),
     ] {
         if ms >= length {
-            out.push_str(&format!("{}{unit}", ms / length));
+            let _ = write!(out, "{}{unit}", ms / length);
             ms %= length;
         }
     }
