@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
-use crate::{commands::logs, complete::services, moment};
+use crate::{commands::logs, complete::services, examples, moment};
 
 const AFTER_HELP: &str = "\
 No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
@@ -222,7 +222,6 @@ pub(crate) enum Command {
     /// List all services and whether they are enabled on this host
     ServiceList,
     /// Show what services have logged
-    #[command(after_help = logs::EXAMPLES)]
     Logs(logs::LogLines),
     /// Follow what services log
     Tail(logs::Which),
@@ -289,13 +288,16 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Signal",
         &["hup", "int", "term", "kill", "usr1", "usr2", "quit"],
     ),
-    ("Configure", &["check-config", "diff-config", "show-config", "reconfigure"]),
+    (
+        "Configure",
+        &["check-config", "diff-config", "show-config", "reconfigure"],
+    ),
     ("Other", &["completions", "version"]),
 ];
 
 /// The definition with commands listed in groups.
 pub(crate) fn command() -> clap::Command {
-    let command = Cli::command();
+    let command = examples::added(Cli::command());
     let groups = groups(&command);
     command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{groups}\nOptions:\n{{options}}{{after-help}}"

@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod complete;
 mod error;
+mod examples;
 mod failure;
 mod lines;
 mod moment;

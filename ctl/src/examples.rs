@@ -1,0 +1,245 @@
+//! What stands below the help of each command: what one would not guess, and examples.
+
+use clap::Command;
+
+use crate::commands::logs;
+
+const WHEN: &str =
+    "WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
+or RFC 3339.";
+
+const STATUS: &str = "\
+Ends with 3 if an enabled service is not ready.
+
+Examples:
+  ctl status                                what runs, and why not
+  ctl status mattermost 'post*'
+  ctl status --usage                        with processor time and memory of whole process trees
+  ctl status --format json | jq '.services[] | select(.ready | not) | .name'
+  ctl status --format runit                 gitlab-ctl's lines";
+
+const WHY: &str = "\
+Examples:
+  ctl why mattermost                        down to what is broken, with what to do about it";
+
+const TAIL: &str = "\
+The same as ctl logs -f, with the last 10 lines of each service to begin with.
+
+Examples:
+  ctl tail                                  all of them, merged by time
+  ctl tail nginx --grep ' 50[0-9] '
+  ctl tail mattermost --files               with the files that it writes itself";
+
+const EVENTS: &str = "\
+Events are kept in memory, the last 4096. Changes are kept on disk for a year: who asked for what,
+and how it ended.
+
+Examples:
+  ctl events -f nginx                       what happens to nginx from now on
+  ctl events --since 1h                     what has happened
+  ctl events --changes --since 30d          who changed what
+  ctl events --changes --since 2026-11-01 --until 2026-11-08 mattermost
+  ctl events --changes --format json | jq 'select(.outcome == \"failed\")'";
+
+const SERVICE_LIST: &str = "\
+Examples:
+  ctl service-list
+  ctl service-list --format runit           an asterisk behind each that is enabled";
+
+const WAIT: &str = "\
+Ends with 3 if that cannot come about by itself, with 4 if a service leaves the plan meanwhile and
+with 7 at the end of --timeout. It goes on when the control process is replaced. With --exit-status
+it ends with the exit code of the service's last main process instead, and with 255 if a signal
+ended that; what prevents the waiting itself keeps its own code.
+
+Examples:
+  ctl wait --timeout 5m                     until all are ready
+  ctl wait --healthy mattermost
+  ctl once migration && ctl wait --stopped --exit-status migration";
+
+const TOP: &str = "\
+Keys: up and down select, r restarts and s stops after a question, S starts, f follows the log on
+the whole screen, Enter says why, / filters, o sorts, ? lists all keys, q quits. Usage is of whole
+process trees, once a second. Needs a terminal; in a pipe use ctl status --usage.
+
+Examples:
+  ctl top
+  ctl top 'worker@*'";
+
+const START: &str = "\
+Lifts the holds of these services and of what they require.
+
+Examples:
+  ctl start                                 all that are enabled
+  ctl start mattermost --timeout 2m         give up waiting then; the start goes on
+  ctl start 'worker@*' --no-wait";
+
+const STOP: &str = "\
+A stopped service stays so until it is started. What requires it stops first, and comes back with it.
+
+Examples:
+  ctl stop nginx
+  ctl stop                                  all of them";
+
+const RESTART: &str = "\
+What requires them restarts too, and is named.
+
+Examples:
+  ctl restart mattermost nginx
+  ctl restart                               all that are enabled";
+
+const ONCE: &str = "\
+Neither does their restart policy start them again. The next start makes them ordinary again.
+
+Examples:
+  ctl once migration
+  ctl once mattermost                       to see how it ends";
+
+const RELOAD: &str = "\
+Examples:
+  ctl reload nginx";
+
+const START_EXCEPT: &str = "\
+Examples:
+  ctl start-except 'worker@*'";
+
+const STOP_EXCEPT: &str = "\
+What requires a service that stops is stopped too, even if it is named here.
+
+Examples:
+  ctl stop-except postgresql                all but the database";
+
+const RESTART_EXCEPT: &str = "\
+What requires a service that restarts is restarted too, even if it is named here.
+
+Examples:
+  ctl restart-except postgresql nginx";
+
+const SIGNAL: &str = "\
+Sent to the main process alone; what it does then is its own affair.
+
+Examples:
+  ctl hup nginx
+  ctl usr1 nginx 'worker@*'";
+
+const CHECK_CONFIG: &str = "\
+Names every problem with file, line, key and the nearest right name, and ends with 1 if there is one.
+
+Examples:
+  ctl check-config
+  ctl check-config --root /srv/test --catalog ./services.d";
+
+const SHOW_CONFIG: &str = "\
+Examples:
+  ctl show-config mattermost
+  ctl show-config --format json";
+
+const DIFF_CONFIG: &str = "\
+Examples:
+  ctl diff-config                           before ctl reconfigure";
+
+const RECONFIGURE: &str = "\
+What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
+
+Examples:
+  ctl check-config && ctl reconfigure";
+
+const COMPLETIONS: &str = "\
+The shell then asks this program, which asks the supervisor for the names of services.
+
+Examples:
+  source <(ctl completions bash)            for this shell
+  ctl completions bash > /etc/bash_completion.d/ctl
+  ctl completions zsh > /usr/local/share/zsh/site-functions/_ctl
+  ctl completions fish > ~/.config/fish/completions/ctl.fish";
+
+const VERSION: &str = "\
+Examples:
+  ctl version
+  ctl version --format json";
+
+/// The definition, with what stands below the help of each command.
+pub(crate) fn added(command: Command) -> Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|it| it.get_name().to_owned())
+        .collect();
+    names
+        .iter()
+        .fold(command, |command, name| match below(name) {
+            Some(text) => command.mut_subcommand(name, |it| it.after_help(text)),
+            None => command,
+        })
+}
+
+fn below(command: &str) -> Option<String> {
+    let text = match command {
+        "status" => STATUS,
+        "why" => WHY,
+        "logs" => logs::EXAMPLES,
+        "tail" => TAIL,
+        "events" => return Some(format!("{WHEN}\n{EVENTS}")),
+        "service-list" => SERVICE_LIST,
+        "wait" => WAIT,
+        "top" => TOP,
+        "start" => START,
+        "stop" => STOP,
+        "restart" => RESTART,
+        "once" => ONCE,
+        "reload" => RELOAD,
+        "start-except" => START_EXCEPT,
+        "stop-except" => STOP_EXCEPT,
+        "restart-except" => RESTART_EXCEPT,
+        "hup" | "int" | "term" | "kill" | "usr1" | "usr2" | "quit" => SIGNAL,
+        "check-config" => CHECK_CONFIG,
+        "show-config" => SHOW_CONFIG,
+        "diff-config" => DIFF_CONFIG,
+        "reconfigure" => RECONFIGURE,
+        "completions" => COMPLETIONS,
+        "version" => VERSION,
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli;
+
+    /// An example that the parser refuses is worse than none.
+    #[test]
+    fn every_command_has_examples_and_they_parse() {
+        for command in cli::command().get_subcommands() {
+            let name = command.get_name();
+            let text = command.get_after_help().map(ToString::to_string);
+            let text = text.unwrap_or_else(|| panic!("ctl {name} has no example"));
+            let examples = text.split("Examples:\n").nth(1);
+            let examples = examples.unwrap_or_else(|| panic!("ctl {name} has no example"));
+            for line in examples.lines() {
+                let line = line.trim().split("   ").next().unwrap_or_default();
+                let line = line.trim_start_matches("source <(").trim_end_matches(')');
+                for part in line
+                    .split(['|', '&', '>'])
+                    .filter(|it| it.trim().starts_with("ctl "))
+                {
+                    parses(part.trim());
+                }
+            }
+        }
+    }
+
+    fn parses(line: &str) {
+        // Quoted words may have blanks.
+        let mut words: Vec<String> = Vec::new();
+        for (index, piece) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(piece.to_owned());
+            } else {
+                words.extend(piece.split_whitespace().map(str::to_owned));
+            }
+        }
+        if let Err(error) = cli::command().try_get_matches_from(words) {
+            panic!("{line}: {error}");
+        }
+    }
+}
