@@ -15,7 +15,7 @@ fn now_ms() -> u128 {
 fn zone_with_minute_in(seconds: u128) -> String {
     let second = now_ms() / 1000 % 60;
     let east = (120 - seconds - second) % 60;
-    format!("<T>-0:00:{east:02}")
+    format!("<TST>-0:00:{east:02}")
 }
 
 /// What an earlier daemon left: times up to then have been handled.
