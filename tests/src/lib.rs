@@ -15,6 +15,7 @@ mod processes;
 mod programs;
 mod pty;
 mod skip;
+mod socket;
 mod status;
 mod world;
 
@@ -29,5 +30,6 @@ pub use processes::{alive, children, command_line, kill, processes_of, status_fi
 pub use programs::{Missing, nginx, postgres};
 pub use pty::Pty;
 pub use skip::{must_run_all, note};
+pub use socket::Reply;
 pub use status::StatusExt;
 pub use world::World;
