@@ -410,8 +410,12 @@ fn reconfigure_moves_and_resizes_from_the_next_line_on() {
 
 #[test]
 fn idle_thread_never_wakes() {
+    const LINES: usize = 20_000;
     let mut worlds = World::new(0, 1);
-    worlds.write(b"a line\n");
+    // Long enough to be read as a stream.
+    for _ in 0..LINES {
+        worlds.write(b"a line\n");
+    }
     worlds.handle.sync();
     let status = PathBuf::from(format!("/proc/self/task/{}/status", worlds.handle.tid()));
     let field = |key: &str| {
@@ -436,5 +440,5 @@ fn idle_thread_never_wakes() {
     let before = field("voluntary_ctxt_switches");
     wait(300);
     assert_eq!(field("voluntary_ctxt_switches"), before);
-    assert_eq!(text(&worlds.stop()), ["a line"]);
+    assert_eq!(text(&worlds.stop()), vec!["a line"; LINES]);
 }
