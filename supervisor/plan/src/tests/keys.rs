@@ -67,7 +67,7 @@ fn wrong_ways_of_being_ready() {
       hint: alone it means ready after that long, beside a probe the wait before the first one
     "#);
     assert_snapshot!(wrong("[ready]\ndelay = '1m'\ntimeout = '1s'"), @r#"/cat/services.d/app.toml:3: error: ready.delay: is longer than the timeout, so it would never be ready"#);
-    assert_snapshot!(wrong("[ready]\nunix = 'run/a'"), @r#"/cat/services.d/app.toml:3: error: ready.unix: must be an absolute path, not `run/a`"#);
+    assert_snapshot!(wrong("[ready]\nunix = 'run/a'"), @r#"/cat/services.d/app.toml:3: error: ready.unix: must be an absolute path, or `@` and a name: `run/a`"#);
     assert_snapshot!(wrong("[ready]\nunx = '/run/a'"), @r#"
     /cat/services.d/app.toml:2: error: ready: does not say what is asked: write one of notify = true, fd, log, http, tcp, unix, exec or delay
     /cat/services.d/app.toml:3: error: ready.unx: unknown key
