@@ -235,10 +235,11 @@ impl Control {
         let mut outcomes = Vec::new();
         for change in self.changes.list.iter_mut().filter(ended) {
             change.recorded = true;
-            outcomes.push(change.outcome());
+            // What a reconfiguration is about was not known when it was asked for.
+            outcomes.push((change.outcome(), change.kind == Kind::Reconfigure));
         }
-        for outcome in &outcomes {
-            self.record_ended(outcome);
+        for (outcome, name_services) in &outcomes {
+            self.record_ended(outcome, *name_services);
         }
     }
 

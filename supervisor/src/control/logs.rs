@@ -36,11 +36,12 @@ impl Control {
             });
         }
         self.record_asked(id, peer, "rotate log", &names);
-        self.record_ended(&Outcome {
+        let outcome = Outcome {
             id: id.to_owned(),
             finished: true,
             results: Vec::new(),
-        });
+        };
+        self.record_ended(&outcome, false);
         tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
         Ok(names)
     }

@@ -15,6 +15,9 @@ use crate::{
 /// Lines that wait to be written; more are lost, and counted.
 const WAITING_MAX: usize = 1024;
 
+/// Services whose failure is told in the words of one change.
+const FAILURES_MAX: usize = 20;
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -53,8 +56,8 @@ impl Control {
     }
 
     /// It has come to its end.
-    pub(super) fn record_ended(&mut self, outcome: &api::Outcome) {
-        let failed: Vec<String> = outcome
+    pub(super) fn record_ended(&mut self, outcome: &api::Outcome, name_services: bool) {
+        let mut failed: Vec<String> = outcome
             .results
             .iter()
             .filter(|result| result.verdict == Verdict::Failed)
@@ -64,7 +67,13 @@ impl Control {
             })
             .collect();
         let word = if failed.is_empty() { "done" } else { "failed" };
-        let services = outcome.results.iter().map(|result| result.service.clone());
+        if failed.len() > FAILURES_MAX {
+            let more = failed.len() - FAILURES_MAX;
+            failed.truncate(FAILURES_MAX);
+            failed.push(format!("{more} more failed"));
+        }
+        let named = outcome.results.iter().filter(|_| name_services);
+        let services = named.map(|result| result.service.clone());
         let said = Said::Ended {
             outcome: word.to_owned(),
             detail: failed.join("; "),

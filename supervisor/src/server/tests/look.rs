@@ -82,6 +82,10 @@ async fn a_query_that_is_not_understood_is_an_error_that_names_the_key() {
         ("/v1/events?folow=true", "folow"),
         ("/v1/events?n=many", "digit"),
         ("/v1/events?n=10001", "10001"),
+        ("/v1/events?since=yesterday", "yesterday"),
+        ("/v1/changes?follow=true", "follow"),
+        ("/v1/changes?until=10:00", "10:00"),
+        ("/v1/changes?n=100001", "100001"),
         ("/v1/logs?follow=maybe", "true"),
         ("/v1/logs?lines=1000001", "1000001"),
         ("/v1/logs?since=yesterday", "yesterday"),
@@ -98,6 +102,17 @@ async fn a_query_that_is_not_understood_is_an_error_that_names_the_key() {
     let many = vec!["n"; api::NAMES_MAX + 1].join(",");
     let error = server.get(&format!("/v1/services?services={many}")).await;
     error.error(400);
+}
+
+#[tokio::test]
+async fn changes_of_nobody_are_404_and_none_are_no_line() {
+    let server = Server::start(ROOT, Limits::REAL);
+    let answer = server.get("/v1/changes?since=2026-11-22T10:00:00Z").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    assert_eq!(
+        server.get("/v1/changes?services=wbe").await.error(404),
+        unknown("wbe")
+    );
 }
 
 #[tokio::test]
