@@ -145,14 +145,25 @@ pub(crate) fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Resul
     } else if let Some(entry) = tcp {
         let target = checked(reader, &entry.node, fields.key("tcp"), address)?;
         Ok(Some(Ask::Tcp(target)))
-    } else if unix.is_some() {
-        let path = reader.path_key(fields, "unix", false).ok_or(())?;
-        Ok(Some(Ask::Unix(path)))
+    } else if let Some(entry) = unix {
+        let path = checked(reader, &entry.node, fields.key("unix"), socket)?;
+        Ok(Some(Ask::Unix(path.into())))
     } else if exec.is_some() {
         let argv = reader.argv_key(fields, "exec").ok_or(())?;
         Ok(Some(Ask::Exec(argv)))
     } else {
         Ok(None)
+    }
+}
+
+/// A unix socket: by its path, or `@name` for an abstract one.
+fn socket(text: &str) -> Result<(), String> {
+    match text.strip_prefix('@') {
+        Some("") => Err("has no name behind its `@`".to_owned()),
+        None if !text.starts_with('/') => Err(format!(
+            "must be an absolute path, or `@` and a name: `{text}`"
+        )),
+        Some(_) | None => Ok(()),
     }
 }
 
