@@ -195,6 +195,7 @@ fn moves(rig: &Rig) -> Vec<Move> {
     if rig.engine.poll_timeout().is_some() {
         all.push(Move::Time);
     }
+    own_words(rig, &mut all);
     for (run, proc) in &rig.procs {
         if depends || proc.service == id(SUT) {
             facts_of(*run, proc, &mut all);
@@ -215,6 +216,31 @@ fn moves(rig: &Rig) -> Vec<Move> {
         }
     }
     all
+}
+
+/// What a run may say of itself, in those worlds where it makes a difference.
+fn own_words(rig: &Rig, all: &mut Vec<Move>) {
+    let spec = &rig.specs[&id(SUT)];
+    let Some(run) = rig.engine.main_run(id(SUT)) else {
+        return;
+    };
+    if rig.procs.get(&run).map(|it| it.phase) != Some(Phase::Alive) {
+        return;
+    }
+    if !spec.validated {
+        all.push(Move::Fact("reloads by itself", Fact::Reloading { run }));
+    }
+    if spec.ready == Ready::Mark {
+        all.push(Move::Fact("marked", Fact::Marked { run }));
+    }
+    if spec.watchdog.is_some() {
+        let words = [
+            ("alive", Fact::Alive { run }),
+            ("needs no watchdog", Fact::WatchdogTimeout { run, ms: 0 }),
+            ("watchdog triggered", Fact::WatchdogTrigger { run }),
+        ];
+        all.extend(words.map(|(name, fact)| Move::Fact(name, fact)));
+    }
 }
 
 fn facts_of(run: RunId, proc: &Proc, all: &mut Vec<Move>) {
@@ -259,11 +285,6 @@ fn facts_of(run: RunId, proc: &Proc, all: &mut Vec<Move>) {
         (Role::Main, Phase::Alive) => vec![
             ("spawned", Fact::Spawned { run }),
             ("ready", Fact::Ready { run }),
-            ("marked", Fact::Marked { run }),
-            ("reloads by itself", Fact::Reloading { run }),
-            ("alive", Fact::Alive { run }),
-            ("needs no watchdog", Fact::WatchdogTimeout { run, ms: 0 }),
-            ("watchdog triggered", Fact::WatchdogTrigger { run }),
             ("extend", Fact::Extend { run, ms: 20 }),
             ("reload signal failed", Fact::Reloaded { run, ok: false }),
             ("exited: success", exit(0)),
