@@ -241,6 +241,8 @@ pub(crate) enum Command {
     Top(Names),
     /// Print the completions for a shell: source <(ctl completions bash)
     Completions(ForShell),
+    /// Let the program that is installed now take over control; no service notices
+    Reexec,
     /// Show the versions of ctl and of the supervisor
     Version,
 }
@@ -292,7 +294,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Configure",
         &["check-config", "diff-config", "show-config", "reconfigure"],
     ),
-    ("Other", &["completions", "version"]),
+    ("Other", &["completions", "reexec", "version"]),
 ];
 
 /// The definition with commands listed in groups.
@@ -410,6 +412,7 @@ mod tests {
 
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)
+          reexec          Let the program that is installed now take over control; no service notices
           version         Show the versions of ctl and of the supervisor
 
         Options:

@@ -75,6 +75,16 @@ pub(crate) enum Ask {
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },
+    /// Hand over to another control process, of the program that is installed now. Same answer as
+    /// `Act`, but it ends only if that fails: else this process ends before.
+    Reexec {
+        /// The client's id.
+        id: String,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
     /// What became of a change; `None` if it never arrived.
     Outcome {
         /// The client's id.

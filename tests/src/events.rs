@@ -1,6 +1,7 @@
 //! Following the event stream, as `ctl events --follow` prints it.
 
 use std::{
+    cell::RefCell,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
@@ -15,6 +16,32 @@ use crate::processes;
 pub struct Events {
     child: Child,
     lines: Receiver<String>,
+}
+
+/// Lines of a command that goes on.
+pub struct Lines {
+    events: Events,
+    seen: RefCell<Vec<String>>,
+}
+
+impl Lines {
+    /// How many there are so far.
+    pub fn len(&self) -> usize {
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.events.lines.try_iter());
+        seen.len()
+    }
+
+    /// There is none yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All so far.
+    pub fn all(&self) -> Vec<String> {
+        self.len();
+        self.seen.borrow().clone()
+    }
 }
 
 /// What came of waiting for the next event.
@@ -45,6 +72,15 @@ impl Events {
             });
         }
         Self { child, lines }
+    }
+
+    /// Collects the lines that a command prints, whatever they are.
+    pub fn lines(command: &mut Command) -> Lines {
+        let events = Self::follow(command);
+        Lines {
+            events,
+            seen: RefCell::default(),
+        }
     }
 
     /// The next event. A line that is none fails the test.

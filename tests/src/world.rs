@@ -25,6 +25,8 @@ const ORDERLY: Duration = Duration::from_secs(2);
 pub struct World {
     directory: TempDir,
     catalog: Option<PathBuf>,
+    /// The supervisor to start, if it is not the one that was built.
+    program: Option<PathBuf>,
     environment: Vec<(String, String)>,
     init: Arc<UnixDatagram>,
     told: Arc<Mutex<Vec<String>>>,
@@ -57,6 +59,7 @@ impl World {
         let world = Self {
             directory,
             catalog: None,
+            program: None,
             environment: Vec::new(),
             init,
             told,
@@ -89,6 +92,12 @@ impl World {
     /// Takes services from this catalogue instead of an empty one.
     pub fn use_catalog(&mut self, path: &Path) -> &mut Self {
         self.catalog = Some(path.to_owned());
+        self
+    }
+
+    /// Starts this copy of the supervisor.
+    pub fn program(&mut self, path: &Path) -> &mut Self {
+        self.program = Some(path.to_owned());
         self
     }
 
@@ -133,13 +142,15 @@ impl World {
 
     /// The command that starts the supervisor here.
     pub fn supervisor(&self) -> Command {
+        let program = self.program.clone();
+        let program = program.unwrap_or_else(|| binary("supervisor"));
         let mut command = match self.nofile {
-            None => Command::new(binary("supervisor")),
+            None => Command::new(program),
             Some(count) => {
                 let mut limited = Command::new("prlimit");
                 limited
                     .arg(format!("--nofile={count}"))
-                    .arg(binary("supervisor"));
+                    .arg(program);
                 limited
             }
         };

@@ -27,6 +27,7 @@ mod once;
 mod openapi;
 mod probes;
 mod readiness;
+mod reexec;
 mod reload;
 mod restart;
 mod schedule;

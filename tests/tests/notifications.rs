@@ -7,11 +7,14 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
+    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use mattervisor_tests::{StatusExt, World, binary, eventually, install, kill, skip};
+use mattervisor_tests::{
+    StatusExt, World, binary, eventually, free_port, install, kill, need, nginx, run, skip,
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -170,6 +173,67 @@ fn a_server_that_fails_is_asked_again() {
     let pauses = [posted[1].at - posted[0].at, posted[2].at - posted[1].at];
     assert!(pauses[0] >= Duration::from_millis(900), "{pauses:?}");
     assert!(pauses[1] >= Duration::from_millis(1900), "{pauses:?}");
+}
+
+/// Over TLS, with the system's certificates, to which a test may add its own.
+#[test]
+fn a_webhook_over_tls_is_checked_against_the_certificates() {
+    need!(nginx());
+    let hooks = Hooks::new(&[]);
+    let mut world = World::new();
+    let (key, certificate) = (world.file("key"), world.file("certificate"));
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+    ]);
+    openssl.args([
+        "-subj",
+        "/CN=hooks",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    openssl.args(["-keyout", &key, "-out", &certificate]);
+    run(&mut openssl).ok();
+    let (tls, plain, root) = (free_port(), hooks.port, world.root().display().to_string());
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|it| format!("{it}_temp_path {root}/{it};"))
+        .concat();
+    let conf = format!(
+        "daemon off; master_process off; pid {root}/nginx.pid; error_log stderr;\nevents {{}}\n\
+         http {{ access_log off; {temporary}\nserver {{ listen 127.0.0.1:{tls} ssl;\n\
+         ssl_certificate {certificate}; ssl_certificate_key {key};\n\
+         location / {{ proxy_pass http://127.0.0.1:{plain}; }} }} }}\n"
+    );
+    let path = world.file("nginx.conf");
+    fs::write(&path, conf).unwrap();
+    let command = format!("command = [\"nginx\", \"-e\", \"stderr\", \"-c\", \"{path}\"]\n");
+    world.service(
+        "nginx",
+        &format!("{command}[ready]\ntcp = \"127.0.0.1:{tls}\"\n"),
+    );
+    world.child(
+        "a",
+        &["exit=3"],
+        &format!("requires = [\"nginx\"]\n{ONE_RUN}"),
+    );
+    let url = format!("https://127.0.0.1:{tls}/hooks/{PLANTED}");
+    site(
+        &world,
+        &format!("[notify.chat]\nwebhook = \"{url}\"\non = [\"failed\"]\n"),
+    );
+    world.start();
+    // Nobody vouches for that certificate: nothing is sent.
+    let log = eventually("the log says so", || {
+        let log = world.supervisor_log();
+        log.contains("could not be delivered").then_some(log)
+    });
+    assert!(log.contains("TLS fails") && !log.contains(PLANTED), "{log}");
+    assert!(hooks.posted().is_empty());
+    assert_eq!(world.stop(), 0);
+    world.env("SSL_CERT_FILE", &certificate);
+    world.start();
+    assert_eq!(hooks.wait(1)[0].body["username"], "mattervisor");
 }
 
 /// One that refuses for good is not, and the daemon's log says so without the URL.

@@ -8,6 +8,7 @@ mod diff_config;
 mod events;
 pub(crate) mod logs;
 mod reconfigure;
+mod reexec;
 mod service_list;
 mod show_config;
 mod status;
@@ -171,6 +172,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Reconfigure => reconfigure::run(context).await,
         Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),
+        Command::Reexec => reexec::run(context).await,
         Command::Version => version::run(context).await,
     }
 }

@@ -7,6 +7,7 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
+    path::PathBuf,
     time::Duration,
 };
 
@@ -21,6 +22,7 @@ use crate::{
     keeper::{Keeper, Source},
     link::{Link, LinkError},
     message::{Exit, Hello, Notice, Request, VERSION},
+    reexec::{Retired, Successor},
     say::say,
     spawn,
     sys::{
@@ -51,10 +53,16 @@ const ONE_ARENA: &str = "MALLOC_ARENA_MAX=1";
 pub(crate) struct Control {
     /// The binary that last took over: its path may have been replaced since.
     pub(crate) binary: File,
+    /// Where the daemon's program was when it was started; another may be there by now.
+    pub(crate) path: PathBuf,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
     pub(crate) pid: Option<i32>,
     pub(crate) link: Option<Link>,
+    /// One that is to take over from it.
+    pub(crate) successor: Option<Successor>,
+    /// Those that have been killed for another and not been reaped.
+    pub(crate) retired: Vec<Retired>,
     pub(crate) took_over: bool,
     pub(crate) deaths: u32,
     /// When there last was none that had taken over.
@@ -68,13 +76,16 @@ pub(crate) struct Control {
 
 impl Control {
     /// None yet.
-    pub(crate) fn new(binary: File, stdout: OwnedFd, stderr: OwnedFd) -> Self {
+    pub(crate) fn new(binary: File, path: PathBuf, stdout: OwnedFd, stderr: OwnedFd) -> Self {
         Self {
             binary,
+            path,
             stdout,
             stderr,
             pid: None,
             link: None,
+            successor: None,
+            retired: Vec::new(),
             took_over: false,
             deaths: 0,
             lost_at: now_ms(),
@@ -91,6 +102,21 @@ impl Control {
         self.backoff_ms = BACKOFF_MIN_MS;
     }
 
+    /// Another begins in this place: whether its link has more to read, and is watched for writing.
+    pub(crate) fn begins(&mut self, more: bool, writing: bool) {
+        self.more = more;
+        self.writing = writing;
+        self.unanswered = 0;
+    }
+
+    /// The link to whoever is to hear of facts.
+    pub(crate) fn listening(&mut self) -> Option<&mut Link> {
+        match &mut self.successor {
+            Some(successor) => Some(&mut successor.link),
+            None => self.link.as_mut(),
+        }
+    }
+
     /// It has answered.
     pub(crate) fn is_here(&mut self) {
         self.unanswered = 0;
@@ -100,7 +126,8 @@ impl Control {
 impl Keeper {
     /// Starts the control process, unless there is one or all is ending.
     pub(crate) fn start_control(&mut self) {
-        if self.control.pid.is_some() || self.ending.is_some() {
+        let other = self.control.pid.is_some() || self.control.successor.is_some();
+        if other || self.ending.is_some() {
             return;
         }
         if let Err((stage, error)) = self.try_start_control() {
@@ -116,6 +143,22 @@ impl Keeper {
     }
 
     fn try_start_control(&mut self) -> Result<(), Failure> {
+        let binary = self.control.binary.try_clone();
+        let binary = binary.map_err(|_| ("open", nix::errno::Errno::EMFILE))?;
+        let (pid, mut link) = self.bear_control(&binary)?;
+        let greeted = self.greet(&mut link);
+        self.watch(&link, Source::Link);
+        self.control.pid = Some(pid);
+        self.control.link = Some(link);
+        self.control.begins(false, false);
+        if let Err(error) = greeted {
+            self.link_failed(&error);
+        }
+        Ok(())
+    }
+
+    /// Starts this binary as a control process; returns its pid and our end of its link.
+    pub(crate) fn bear_control(&mut self, binary: &File) -> Result<(i32, Link), Failure> {
         let (ours, theirs) = socketpair(
             AddressFamily::Unix,
             SockType::Stream,
@@ -142,7 +185,7 @@ impl Keeper {
         let control = &self.control;
         let fds = [&theirs, &control.stdout, &control.stderr].map(AsRawFd::as_raw_fd);
         let plan = Plan {
-            program: Program::Fd(control.binary.as_raw_fd()),
+            program: Program::Fd(binary.as_raw_fd()),
             argv: strings(&mut self.config.control_argv.iter().cloned())?,
             env: strings(&mut variables)?,
             cwd: None,
@@ -173,17 +216,11 @@ impl Keeper {
         };
         let born = self.cradle.spawn(&plan, None, self.null.as_raw_fd())?;
         drop(theirs);
-        self.watch(&ours, Source::Link);
-        self.control.pid = Some(born.pid);
-        self.control.link = Some(Link::new(ours));
-        self.control.unanswered = 0;
-        self.control.writing = false;
-        self.greet();
-        Ok(())
+        Ok((born.pid, Link::new(ours)))
     }
 
     /// Sends all that a new control process needs.
-    fn greet(&mut self) {
+    pub(crate) fn greet(&mut self, link: &mut Link) -> Result<(), LinkError> {
         self.facts.rewind();
         let hello = Hello {
             version: VERSION,
@@ -196,23 +233,27 @@ impl Keeper {
             facts: self.facts.first_unsent(),
             leftovers: self.leftovers.clone(),
         };
-        let listener = self.listener.try_clone();
-        let sent = listener.map_err(LinkError::Io).and_then(|listener| {
-            let link = self.control.link.as_mut().ok_or(LinkError::Eof)?;
-            link.send(&Notice::Hello(Box::new(hello)), vec![listener])
-        });
-        if let Err(error) = sent {
-            self.link_failed(&error);
-            return;
-        }
+        let listener = self.listener.try_clone()?;
+        link.send(&Notice::Hello(Box::new(hello)), vec![listener])?;
         let opened = self.services.values().filter(|it| it.pipe.is_some());
-        self.unannounced = opened.map(|it| it.open.service.clone()).collect();
-        self.announce();
+        let opened: Vec<String> = opened.map(|it| it.open.service.clone()).collect();
+        self.unannounced.clear();
+        for (notice, fds) in self.announcements(&opened) {
+            link.queue(&notice, fds)?;
+        }
+        Ok(())
     }
 
     /// Hands the ends of log pipes over, those of many services with one message.
     pub(crate) fn announce(&mut self) {
         let all = std::mem::take(&mut self.unannounced);
+        for (notice, fds) in self.announcements(&all) {
+            self.notice(&notice, fds);
+        }
+    }
+
+    fn announcements(&self, all: &[String]) -> Vec<(Notice, Vec<OwnedFd>)> {
+        let mut announcements = Vec::new();
         for some in all.chunks(OPENED_MAX) {
             let (mut services, mut fds) = (Vec::new(), Vec::new());
             for name in some {
@@ -228,9 +269,10 @@ impl Keeper {
                 }
             }
             if !services.is_empty() {
-                self.notice(&Notice::Opened { services }, fds);
+                announcements.push((Notice::Opened { services }, fds));
             }
         }
+        announcements
     }
 
     /// Says something that is not kept; it is sent at the end of the turn.

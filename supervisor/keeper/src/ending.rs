@@ -69,6 +69,7 @@ impl Keeper {
         self.ending = Some(ending);
         self.end_compressor();
         self.inbox.clear();
+        self.give_up_successor("is not needed: all is ending");
         if alone {
             if let Some(pid) = self.control.pid {
                 let _ = pidfd::kill(pid, libc::SIGKILL);

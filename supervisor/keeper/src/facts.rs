@@ -69,6 +69,16 @@ impl Facts {
         self.sent = 0;
     }
 
+    /// Number of the last fact that the control process has been sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// The control process that had been sent so much goes on.
+    pub(crate) fn resume(&mut self, sent: u64) {
+        self.sent = sent;
+    }
+
     /// The next one that this control process has not been sent.
     pub(crate) fn next_unsent(&mut self) -> Option<Numbered> {
         let at = self.queue.partition_point(|fact| fact.seq <= self.sent);

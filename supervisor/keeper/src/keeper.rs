@@ -53,6 +53,8 @@ pub(crate) const DESERTED_MS: u64 = 10_000;
 pub(crate) enum Source {
     Signals,
     Link,
+    /// The link of a control process that is to take over.
+    Successor,
     /// Number of a service.
     Notify(u64),
     /// The pipe on which a run says that it is ready.
@@ -77,6 +79,7 @@ impl Source {
             Self::Output(run) => (4, run),
             Self::Main(run) => (5, run),
             Self::Rotated => (6, 0),
+            Self::Successor => (7, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -91,6 +94,7 @@ impl Source {
             4 => Self::Output(value),
             5 => Self::Main(value),
             6 => Self::Rotated,
+            7 => Self::Successor,
             _ => return None,
         })
     }
@@ -223,6 +227,7 @@ impl Keeper {
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
                 Source::Rotated => self.logs_rotated(),
+                Source::Successor => self.read_successor(),
                 Source::Signals | Source::Link => {}
             }
         }
@@ -235,6 +240,7 @@ impl Keeper {
         self.announce();
         self.send_facts();
         self.flush_link();
+        self.flush_successor();
         self.afterwards();
     }
 
@@ -254,6 +260,7 @@ impl Keeper {
     fn due(&mut self, timer: Timer) {
         match timer {
             Timer::Control => self.start_control(),
+            Timer::Successor => self.successor_due(),
             Timer::Helper(run) => self.helper_timed_out(run),
             Timer::Sweep(run) => self.sweep_step(run),
             Timer::Watchdog => self.watchdog(),
@@ -288,12 +295,16 @@ impl Keeper {
     }
 
     fn send_facts(&mut self) {
-        while let Some(link) = &mut self.control.link
+        while let Some(link) = self.control.listening()
             && link.pending() < LINK_BYTES_AHEAD
             && let Some(numbered) = self.facts.next_unsent()
         {
             if let Err(error) = link.queue(&Notice::Fact(numbered), Vec::new()) {
-                self.link_failed(&error);
+                if self.control.successor.is_some() {
+                    self.give_up_successor(&format!("does not listen: {error}"));
+                } else {
+                    self.link_failed(&error);
+                }
             }
         }
     }
@@ -314,9 +325,14 @@ impl Keeper {
 
     /// Watches the link for writing too, or no longer.
     pub(crate) fn watch_link(&self, fd: impl AsFd, writing: bool) {
+        self.watch_for(fd, Source::Link, writing);
+    }
+
+    /// Watches a descriptor that is watched already as this source, for writing too or not.
+    pub(crate) fn watch_for(&self, fd: impl AsFd, source: Source, writing: bool) {
         let mut flags = EpollFlags::EPOLLIN;
         flags.set(EpollFlags::EPOLLOUT, writing);
-        let mut event = EpollEvent::new(flags, Source::Link.token());
+        let mut event = EpollEvent::new(flags, source.token());
         if let Err(error) = self.epoll.modify(fd, &mut event) {
             say!("could not watch the link: {error}");
         }
@@ -337,6 +353,7 @@ mod tests {
             Source::Output(3),
             Source::Main(u64::from(u32::MAX) + 7),
             Source::Rotated,
+            Source::Successor,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

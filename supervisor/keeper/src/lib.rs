@@ -7,7 +7,7 @@
 //! | file | job |
 //! | --- | --- |
 //! | `message`, `link` | what the two processes say to each other, and how |
-//! | `keeper` | the loop; `requests`, `control`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
+//! | `keeper` | the loop; `requests`, `control`, `reexec`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
 //! | `start`, `lock`, `listener`, `leftovers` | what is done before the loop |
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
 //! | `log` | the log thread |
@@ -37,6 +37,7 @@ pub mod orphan;
 mod proc;
 mod reap;
 mod record;
+mod reexec;
 mod requests;
 mod run;
 mod say;

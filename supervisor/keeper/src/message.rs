@@ -79,6 +79,9 @@ pub enum Request {
     },
     /// Sign of life, in answer to `AreYouThere`.
     Here,
+    /// Start the binary that is now at the daemon's path as a control process beside this one, which
+    /// asks nothing more. It is ended once the new one has taken over, or hears `NotReplaced`.
+    Reexec,
     /// All has been stopped: end with this code.
     Quit {
         /// The daemon's exit code.
@@ -232,6 +235,11 @@ pub enum Notice {
     },
     /// Answer with `Here`.
     AreYouThere,
+    /// In answer to `Reexec`: no other has taken over, so this one goes on.
+    NotReplaced {
+        /// For people.
+        why: String,
+    },
 }
 
 /// How much a service has logged since the keeper started, or since it came into the plan.

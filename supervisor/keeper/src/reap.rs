@@ -59,6 +59,10 @@ impl Keeper {
     /// True if it was no main process.
     fn child_ended(&mut self, ended: Ended) -> bool {
         let Ended { pid, exit } = ended;
+        if self.other_control_ended(pid, exit) {
+            let _ = wait::reap(pid);
+            return false;
+        }
         if self.control.pid == Some(pid) {
             let _ = wait::reap(pid);
             self.control_died(pid, exit);

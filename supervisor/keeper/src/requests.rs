@@ -44,6 +44,7 @@ impl Keeper {
             Request::TellInit { message } => self.init.tell(&message),
             Request::Ack { seq } => self.acknowledged(seq),
             Request::Here => self.control.is_here(),
+            Request::Reexec => self.reexec(),
             Request::Quit { code } => self.end(Ending::asked(code)),
         }
     }

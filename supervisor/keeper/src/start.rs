@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io,
     os::fd::AsRawFd,
+    path::PathBuf,
 };
 
 use nix::{
@@ -102,7 +103,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         cgroups,
         log,
         init,
-        control: Control::new(binary, stdout, stderr),
+        control: Control::new(binary, own_path(), stdout, stderr),
         compressor: Compressor::from_environment(),
         inbox: std::collections::VecDeque::new(),
         facts: Facts::default(),
@@ -138,6 +139,14 @@ fn reserve() -> io::Result<File> {
         }
         std::mem::forget(null);
     }
+}
+
+/// Where our program was when it was started; a package may put another there meanwhile.
+fn own_path() -> PathBuf {
+    let path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let text = path.to_string_lossy();
+    text.strip_suffix(" (deleted)")
+        .map_or(path.clone(), PathBuf::from)
 }
 
 /// Blocks the signals that the loop reads, for this and every later thread.

@@ -10,6 +10,8 @@ use crate::message::RunId;
 pub(crate) enum Timer {
     /// Start the control process again.
     Control,
+    /// A new control process has not taken over.
+    Successor,
     /// A helper has run too long.
     Helper(RunId),
     /// Look again whether a run is swept.

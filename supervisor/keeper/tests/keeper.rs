@@ -15,6 +15,8 @@ mod daemon;
 mod notify;
 #[path = "keeper/ready.rs"]
 mod ready;
+#[path = "keeper/reexec.rs"]
+mod reexec;
 #[path = "keeper/spawn.rs"]
 mod spawn;
 #[path = "keeper/sweep.rs"]
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ready::TESTS,
         sweep::TESTS,
         control::TESTS,
+        reexec::TESTS,
         notify::TESTS,
     ]
     .concat();

@@ -24,6 +24,7 @@ impl Control {
             Ask::Reconfigure { id, peer, reply } => {
                 drop(reply.send(self.ask_reconfigure(&id, &peer)));
             }
+            Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
             Ask::Outcome { id, reply } => drop(reply.send(self.changes.outcome(&id))),
             Ask::Events {
                 backlog,

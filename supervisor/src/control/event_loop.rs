@@ -390,6 +390,11 @@ impl World {
                 }
                 Output::Job(job) => jobs::start(job, &self.options, &self.result_sender),
                 Output::Access(who) => self.widen(&who),
+                Output::LetIn(open) => {
+                    if let Some(access) = &self.access {
+                        access.send_modify(|it| it.closed = !open);
+                    }
+                }
                 Output::ReleaseMemory => keeper::release_memory(),
             }
         }

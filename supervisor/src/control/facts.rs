@@ -26,7 +26,7 @@ impl Control {
             }
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
-            Notice::Hello(_) | Notice::Opened { .. } => {}
+            Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
         }
     }
 

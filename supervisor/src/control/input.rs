@@ -44,6 +44,8 @@ pub(crate) enum Output {
     Job(Job),
     /// The plan says who may use the control socket.
     Access(plan::Control),
+    /// Clients may connect, or are to wait in the backlog.
+    LetIn(bool),
     /// A burst of work is over: give back the memory that it took.
     ReleaseMemory,
 }

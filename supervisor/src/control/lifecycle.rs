@@ -137,6 +137,11 @@ impl Lifecycle {
         self.refused = refused;
     }
 
+    /// Goals and holds are on their way to the disk.
+    pub(super) const fn is_storing(&self) -> bool {
+        self.storing || self.unstored
+    }
+
     pub(super) const fn is_stopping(&self) -> bool {
         matches!(self.phase, Phase::Stopping { .. })
     }

@@ -11,6 +11,7 @@ mod effects;
 mod event_loop;
 mod facts;
 mod feed;
+mod handover;
 mod input;
 mod jobs;
 mod lifecycle;
@@ -80,6 +81,7 @@ pub(crate) struct Control {
     ready_lines: ready_lines::ReadyLines,
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
+    handover: handover::Handover,
     schedule: schedule::Schedule,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
@@ -150,6 +152,7 @@ impl Control {
             ready_lines: ready_lines::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
+            handover: handover::Handover::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {
@@ -173,6 +176,10 @@ impl Control {
     /// Takes in one thing that happened.
     pub(crate) fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
+        if self.handover.is_frozen() {
+            self.handle_frozen(input);
+            return;
+        }
         match input {
             Input::Notice(notice) => self.on_notice(notice),
             Input::Ask(ask) if self.reconfigure.is_first() => self.keep_for_later(ask),
@@ -202,6 +209,9 @@ impl Control {
 
     /// When [`Input::Timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<engine::Moment> {
+        if self.handover.is_frozen() {
+            return None;
+        }
         let lifecycle = self.lifecycle.poll_timeout();
         self.engine
             .poll_timeout()
@@ -209,6 +219,7 @@ impl Control {
             .chain(lifecycle)
             .chain(self.notifications.poll_timeout())
             .chain(self.watchers_due())
+            .chain(self.handover.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .min()
     }
@@ -271,6 +282,7 @@ impl Control {
         if let Some(seq) = self.unacknowledged.take() {
             self.outputs.push_back(Output::Keeper(Request::Ack { seq }));
         }
+        self.hand_over_when_quiet();
     }
 
     /// The main run of a service, by name.
@@ -287,6 +299,9 @@ impl Control {
     }
 
     fn job(&mut self, job: Job) {
+        if matches!(job, Job::Resolve { .. } | Job::Holder { .. }) {
+            self.handover.lookups += 1;
+        }
         self.outputs.push_back(Output::Job(job));
     }
 }

@@ -77,7 +77,10 @@ impl Belongings {
                 Fact::Swept { run, .. } => drop(self.mains.remove(run)),
                 _ => {}
             },
-            Notice::Hello(_) | Notice::AreYouThere | Notice::Stats { .. } => {}
+            Notice::Hello(_)
+            | Notice::AreYouThere
+            | Notice::NotReplaced { .. }
+            | Notice::Stats { .. } => {}
         }
     }
 

@@ -29,6 +29,13 @@ pub(super) struct Records {
     lost: usize,
 }
 
+impl Records {
+    /// Lines are on their way to the disk. What cannot be written is not waited for.
+    pub(super) fn are_under_way(&self) -> bool {
+        self.busy || !(self.failing || self.waiting.is_empty())
+    }
+}
+
 impl Control {
     /// Somebody has asked for a change.
     pub(super) fn record_asked(&mut self, id: &str, peer: &Peer, what: &str, services: &[String]) {

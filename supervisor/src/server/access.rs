@@ -35,6 +35,8 @@ pub(crate) struct Access {
     pub(crate) admin_gids: Vec<u32>,
     /// Groups whose members may look.
     pub(crate) viewer_gids: Vec<u32>,
+    /// Nobody is let in for now: who connects waits in the backlog.
+    pub(crate) closed: bool,
 }
 
 /// What a peer may do.
@@ -191,6 +193,7 @@ mod tests {
             own_uid: 900,
             admin_gids: vec![10],
             viewer_gids: vec![20, 21],
+            closed: false,
         }
     }
 

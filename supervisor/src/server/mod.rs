@@ -115,6 +115,15 @@ pub(crate) async fn serve(
     accept_all(listener, Arc::new(shared), access::credentials).await
 }
 
+/// Returns once nobody was let in for a while and that is over.
+async fn while_closed(access: &mut watch::Receiver<Access>) {
+    let closed = access.wait_for(|it| it.closed).await.is_ok();
+    if !closed || access.wait_for(|it| !it.closed).await.is_err() {
+        // Nobody is left who could say so.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// The accept loop. `who` finds out about a peer; tests put in others than themselves.
 async fn accept_all(
     listener: UnixListener,
@@ -124,9 +133,15 @@ async fn accept_all(
     let routes = routes::router(Arc::clone(&shared));
     let slots = Slots::new(shared.limits);
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+    let mut access = shared.access.clone();
     let mut failing = false;
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            () = while_closed(&mut access) => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(err) => {
                 if !failing {

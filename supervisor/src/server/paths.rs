@@ -27,6 +27,7 @@ pub(super) const ROUTES: &[(Method, &str)] = &[
     (Method::GET, "/v1/plan"),
     (Method::GET, "/v1/diff"),
     (Method::POST, "/v1/reconfigure"),
+    (Method::POST, "/v1/reexec"),
     (Method::GET, "/v1/openapi.json"),
     (Method::GET, "/metrics"),
     (Method::GET, "/healthz"),

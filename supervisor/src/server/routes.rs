@@ -49,6 +49,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/plan", get(plan))
         .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
+        .route("/v1/reexec", post(reexec))
         .route("/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::answer))
         .route("/healthz", get(health::healthz))
@@ -207,6 +208,19 @@ async fn reconfigure(
     check_id(&id)?;
     let peer = shared.peer(peer.uid).await;
     let ask = |reply| Ask::Reconfigure { id, peer, reply };
+    Ok(ndjson(shared.ask(ask).await??))
+}
+
+async fn reexec(
+    State(shared): Loop,
+    Extension(peer): Caller,
+    Params(query): Params<ReconfigureQuery>,
+    _: NoBody,
+) -> Answer {
+    let id = query.id.unwrap_or_else(fresh_id);
+    check_id(&id)?;
+    let peer = shared.peer(peer.uid).await;
+    let ask = |reply| Ask::Reexec { id, peer, reply };
     Ok(ndjson(shared.ask(ask).await??))
 }
 

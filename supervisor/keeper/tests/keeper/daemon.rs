@@ -69,6 +69,15 @@ pub(crate) struct Daemon {
     last: u64,
 }
 
+/// A control process beside the one that a [`Daemon`] has.
+pub(crate) struct Successor {
+    pub(crate) pid: i32,
+    pub(crate) hello: Hello,
+    control: UnixStream,
+    link: Link,
+    notices: VecDeque<(Notice, Vec<OwnedFd>)>,
+}
+
 impl Daemon {
     /// With cgroups, where the machine has them.
     pub(crate) fn start() -> Self {
@@ -125,6 +134,37 @@ impl Daemon {
         self.notices.clear();
         (self.control, self.control_pid, self.link) = (control, pid, link);
         self.greet();
+    }
+
+    /// Takes the link of a control process that the keeper has started beside ours, and its hello.
+    pub(crate) fn successor(&mut self) -> Successor {
+        let (control, pid, mut link) = accept(&self.driver);
+        let mut notices = VecDeque::new();
+        while notices.is_empty() {
+            assert!(readable(&link, Instant::now() + PATIENCE), "no hello");
+            notices.extend(link.recv().unwrap());
+        }
+        let Some((Notice::Hello(hello), _)) = notices.pop_front() else {
+            panic!("the first frame is no hello");
+        };
+        Successor {
+            pid,
+            hello: *hello,
+            control,
+            link,
+            notices,
+        }
+    }
+
+    /// From now on that one is ours; returns the one before.
+    pub(crate) fn become_successor(&mut self, it: Successor) -> Successor {
+        Successor {
+            pid: std::mem::replace(&mut self.control_pid, it.pid),
+            hello: std::mem::replace(&mut self.hello, it.hello),
+            control: std::mem::replace(&mut self.control, it.control),
+            link: std::mem::replace(&mut self.link, it.link),
+            notices: std::mem::replace(&mut self.notices, it.notices),
+        }
     }
 
     #[expect(
@@ -314,6 +354,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whoever holds the link now, the test is over.
+            let _ = self.keeper.kill();
+        }
         if matches!(self.keeper.try_wait(), Ok(None)) {
             let _ = self.link.send(&Request::Quit { code: 0 }, vec![]);
             let _ = self.keeper.wait();

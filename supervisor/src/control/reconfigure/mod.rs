@@ -158,8 +158,14 @@ impl Control {
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
-            Done::Resolved { run, resolved } => self.on_resolved(run, resolved),
-            Done::Holder { run, reason } => self.spawn_refused(run, true, reason),
+            Done::Resolved { run, resolved } => {
+                self.handover.lookups -= 1;
+                self.on_resolved(run, resolved);
+            }
+            Done::Holder { run, reason } => {
+                self.handover.lookups -= 1;
+                self.spawn_refused(run, true, reason);
+            }
             Done::Watched(seen) => self.watched(seen),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {

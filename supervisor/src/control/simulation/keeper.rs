@@ -127,6 +127,7 @@ impl Keeper {
                 self.quit = Some(code);
             }
             Request::TookOver
+            | Request::Reexec
             | Request::Here
             | Request::TellInit { .. }
             | Request::Rotate { .. }

@@ -39,7 +39,7 @@ pub(super) struct Simulation {
     pub(super) clients: Clients,
     pub(super) script: Agenda<Op>,
     to_keeper: Agenda<Request>,
-    to_control: Agenda<Notice>,
+    pub(super) to_control: Agenda<Notice>,
     /// How late the next timeout comes.
     late: u64,
     timeouts: u32,
@@ -143,7 +143,12 @@ impl Simulation {
             }
             Source::ToKeeper => {
                 let request = self.to_keeper.pop().unwrap();
+                let reexec = request == Request::Reexec;
                 self.keeper.request(self.now, request);
+                if reexec {
+                    self.script
+                        .push(self.now + self.dice.between(0, 5_000), Op::Succeed);
+                }
             }
             Source::ToControl => {
                 let notice = self.to_control.pop().unwrap();
@@ -238,7 +243,7 @@ impl Simulation {
                     self.show(&format!("-> job {}", super::words::of_job(&job)));
                     self.jobs.start(self.now, job);
                 }
-                Output::Access(_) | Output::ReleaseMemory => {}
+                Output::Access(_) | Output::LetIn(_) | Output::ReleaseMemory => {}
             }
         }
         self.clients.read();

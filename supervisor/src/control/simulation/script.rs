@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{checks, keeper::Happening, plans, run::Simulation};
 use crate::{
-    ask::{Ask, EventFilter},
-    control::input::Input,
+    ask::{Ask, EventFilter, Peer},
+    control::{Control, input::Input},
 };
 
 /// A fair world comes to rest within this time.
@@ -37,6 +37,10 @@ pub(super) enum Op {
     /// The keeper asks for a sign of life.
     Watchdog,
     Terminate,
+    /// Somebody wants another control process.
+    Reexec,
+    /// It takes over, or does not.
+    Succeed,
 }
 
 impl Simulation {
@@ -51,7 +55,8 @@ impl Simulation {
                 55..72 => Op::Edit,
                 72..85 => Op::Murder,
                 85..98 => Op::Look,
-                _ => Op::Watchdog,
+                98 => Op::Watchdog,
+                _ => Op::Reexec,
             };
             self.script.push(at, op);
         }
@@ -92,6 +97,8 @@ impl Simulation {
                 }
             }
             Op::Look => self.look(),
+            Op::Reexec => self.reexec(),
+            Op::Succeed => self.succeed(),
             Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
             Op::Terminate => self.signal(15),
         }
@@ -106,6 +113,32 @@ impl Simulation {
         let id = request.id.clone();
         self.clients.wait(id, Some(request), answer);
         self.handle(input);
+    }
+
+    /// Another control process, which has been asked for, takes over or does not.
+    fn succeed(&mut self) {
+        let frozen = |it: &Control| it.handover.is_frozen();
+        if !self.control.as_ref().is_some_and(frozen) {
+            return; // It has died meanwhile.
+        }
+        if self.dice.percent(50) {
+            self.die();
+        } else {
+            let why = "did not take over within 5 s".to_owned();
+            self.to_control
+                .push_last(self.now, Notice::NotReplaced { why });
+        }
+    }
+
+    fn reexec(&mut self) {
+        let (reply, _) = oneshot::channel();
+        let id = format!("reexec-{}", self.dice.below(1 << 30));
+        let peer = Peer {
+            uid: 0,
+            name: "root".to_owned(),
+        };
+        self.show("<- reexec");
+        self.ask(Ask::Reexec { id, peer, reply });
     }
 
     fn reconfigure(&mut self) {

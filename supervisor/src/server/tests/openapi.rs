@@ -203,7 +203,13 @@ fn act(it: &mut Document) {
         "reconfigure",
         "Read the files again and apply the difference.",
     );
-    it.add(("POST", "/v1/reconfigure"), say, query, reply);
+    it.add(("POST", "/v1/reconfigure"), say, query, reply.clone());
+    let query = it.query::<ReconfigureQuery>();
+    let say = (
+        "reexec",
+        "Hand over to another control process, of the program that is installed now.",
+    );
+    it.add(("POST", "/v1/reexec"), say, query, reply);
     let (query, reply) = (it.query::<RotateQuery>(), it.json::<api::RotateReply>());
     let say = ("rotateLogs", "Begin new log files now.");
     it.add(("POST", "/v1/logs/rotate"), say, query, reply);

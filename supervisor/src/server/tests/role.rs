@@ -30,6 +30,7 @@ async fn a_viewer_may_look_but_not_act() {
         "/v1/services",
         "/v1/logs/rotate",
         "/v1/reconfigure",
+        "/v1/reexec",
     ] {
         let error = server.ask("POST", path, "").await.error(403);
         assert_eq!(error.kind, ErrorKind::NotAllowed);

@@ -32,6 +32,7 @@
 //! | `env`, `id` | prints the environment; ids, limits and masks |
 //! | `listen=PORT`, `http=PORT:STATUS:BODY` | serves on 127.0.0.1 until it is ended; `STATUS` may be `@FILE`, read at each request |
 //! | `delay=MS`, `sleep` | does nothing for that long, for ever |
+//! | `control` | the same: what a keeper starts as its control process hangs |
 //! | `world=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
 //!
 //! The verbs that leave a process take `=PATH`: its pid is appended to that file.
@@ -111,7 +112,7 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
         "delay" => signals
             .wait(Some(Instant::now() + millis(argument)?), None)
             .map(|_| ()),
-        "sleep" => signals.wait(None, None).map(|_| ()),
+        "sleep" | "control" => signals.wait(None, None).map(|_| ()),
         "ping" => ping(signals, None, argument),
         "ping-while" => {
             let (file, pause) = pair(argument)?;

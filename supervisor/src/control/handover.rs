@@ -1,0 +1,191 @@
+//! `ctl reexec`: hands all over to another control process, or goes on if that will not do.
+//!
+//! It is asked for, then waited a moment until nothing is under way that the other could not know
+//! of, then the keeper is asked for the other. From that word on this process changes nothing: what
+//! comes is held back, questions are answered from memory, and new clients wait in the backlog.
+//! Either the keeper ends this process, or says that the other has failed; then all that was held
+//! back is handled as if it came now. Limits: [`PATIENCE_MS`], [`ASKS_MAX`].
+
+use std::collections::VecDeque;
+
+use api::{ErrorKind, ErrorReply, Progress};
+use engine::Moment;
+use keeper::message::{Notice, Request};
+use tokio::sync::mpsc;
+
+use super::{Control, Input, input::Output};
+use crate::ask::{ASKS_MAX, Ask, Peer};
+
+/// Lookups (a user, a program, who holds a port) may hold it up this long: they can hang.
+const PATIENCE_MS: u64 = 2_000;
+/// Lines of the answer: that it is accepted, and how it ended.
+const LINES: usize = 2;
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    stage: Stage,
+    /// Lookups under way.
+    pub(super) lookups: usize,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// Nobody has asked.
+    #[default]
+    None,
+    /// As soon as nothing is under way, or at this moment.
+    Asked { by: Moment, client: Client },
+    /// Another is being started.
+    Frozen {
+        held: VecDeque<Input>,
+        asks: usize,
+        client: Client,
+    },
+}
+
+/// Who has asked.
+#[derive(Debug)]
+struct Client {
+    id: String,
+    progress: mpsc::Sender<Progress>,
+}
+
+impl Handover {
+    pub(super) const fn is_frozen(&self) -> bool {
+        matches!(self.stage, Stage::Frozen { .. })
+    }
+
+    pub(super) const fn poll_timeout(&self) -> Option<Moment> {
+        match self.stage {
+            Stage::Asked { by, .. } => Some(by),
+            Stage::None | Stage::Frozen { .. } => None,
+        }
+    }
+}
+
+impl Control {
+    /// A client wants it.
+    pub(super) fn ask_reexec(
+        &mut self,
+        id: &str,
+        peer: &Peer,
+    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
+        let why_not = if self.lifecycle.is_stopping() {
+            Some("the supervisor is stopping everything")
+        } else if !self.reconfigure.is_idle() {
+            Some("a reconfiguration is under way")
+        } else if !matches!(self.handover.stage, Stage::None) {
+            Some("another control process is being started already")
+        } else {
+            None
+        };
+        self.record_asked(id, peer, "reexec", &[]);
+        if let Some(why) = why_not {
+            self.record_refused(id, why);
+            return Err(ErrorReply {
+                kind: ErrorKind::Refused,
+                message: format!("cannot start another control process: {why}"),
+                hint: Some("give the command again when that is over".to_owned()),
+            });
+        }
+        self.publish("", "change", "reexec", Some(&peer.name));
+        tracing::info!(by = peer.name, "reexec");
+        let (progress, stream) = mpsc::channel(LINES);
+        let _ = progress.try_send(Progress::Accepted {
+            services: Vec::new(),
+            notes: Vec::new(),
+        });
+        let id = id.to_owned();
+        self.handover.stage = Stage::Asked {
+            by: self.now.moment.after(PATIENCE_MS),
+            client: Client { id, progress },
+        };
+        Ok(stream)
+    }
+
+    /// Asks the keeper for another, once it can know all that this one knows. Called last of all
+    /// that follows an input: nothing may be asked after it.
+    pub(super) fn hand_over_when_quiet(&mut self) {
+        let Stage::Asked { by, .. } = self.handover.stage else {
+            return;
+        };
+        let busy = self.handover.lookups > 0
+            || self.lifecycle.is_storing()
+            || self.records.are_under_way()
+            || !self.reconfigure.is_idle();
+        if busy && self.now.moment < by {
+            return;
+        }
+        let Stage::Asked { client, .. } = std::mem::take(&mut self.handover.stage) else {
+            return;
+        };
+        if self.lifecycle.is_stopping() || !self.reconfigure.is_idle() {
+            self.refuse_reexec(client, "something else has come in between");
+            return;
+        }
+        self.outputs.push_back(Output::LetIn(false));
+        self.tell(Request::Reexec);
+        self.handover.stage = Stage::Frozen {
+            held: VecDeque::new(),
+            asks: 0,
+            client,
+        };
+    }
+
+    /// Takes in what comes while another is being started.
+    pub(super) fn handle_frozen(&mut self, input: Input) {
+        match input {
+            Input::Notice(Notice::NotReplaced { why }) => self.go_on(&why),
+            Input::Notice(Notice::AreYouThere) => self.tell(Request::Here),
+            Input::Ask(ask) if changes_nothing(&ask) => self.on_ask(ask),
+            input => self.hold_back(input),
+        }
+    }
+
+    fn hold_back(&mut self, input: Input) {
+        let Stage::Frozen { held, asks, .. } = &mut self.handover.stage else {
+            return;
+        };
+        if matches!(input, Input::Ask(_)) {
+            if *asks == ASKS_MAX {
+                // Its client hears that nobody answers.
+                return;
+            }
+            *asks += 1;
+        }
+        held.push_back(input);
+    }
+
+    /// The other will not do.
+    fn go_on(&mut self, why: &str) {
+        let Stage::Frozen { held, client, .. } = std::mem::take(&mut self.handover.stage) else {
+            return;
+        };
+        tracing::error!("the new control process does not take over, so this one goes on: {why}");
+        self.outputs.push_back(Output::LetIn(true));
+        self.refuse_reexec(client, why);
+        for input in held {
+            self.handle(self.now, input);
+        }
+        self.handle(self.now, Input::Timeout);
+    }
+
+    fn refuse_reexec(&mut self, client: Client, why: &str) {
+        self.record_refused(&client.id, why);
+        self.publish("", "daemon", &format!("reexec failed: {why}"), None);
+        let _ = client.progress.try_send(Progress::Refused(ErrorReply {
+            kind: ErrorKind::Internal,
+            message: format!("no other control process has taken over: {why}"),
+            hint: Some("the old one goes on, and no service has noticed".to_owned()),
+        }));
+    }
+}
+
+/// It is answered from memory, or by a job that only reads.
+const fn changes_nothing(ask: &Ask) -> bool {
+    !matches!(
+        ask,
+        Ask::Act { .. } | Ask::Reconfigure { .. } | Ask::RotateLogs { .. } | Ask::Reexec { .. }
+    )
+}
