@@ -81,7 +81,6 @@ impl Service {
     #[expect(
         clippy::too_many_lines,
         clippy::match_same_arms,
-        clippy::unnested_or_patterns,
         reason = "it is the whole table: read as one, state by state"
     )]
     pub(crate) fn on(&mut self, w: &mut World<'_>, input: Input<'_>) {

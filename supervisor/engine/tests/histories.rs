@@ -51,8 +51,8 @@ fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
             let mut spec = if kind == 0 { oneshot() } else { daemon() };
             spec.scheduled = kind == 0 && limited;
             spec.watchdog = match kind {
-                2 => watchdog(WatchdogAction::Restart),
-                3 => watchdog(WatchdogAction::Degrade),
+                2 => Some(watchdog(WatchdogAction::Restart)),
+                3 => Some(watchdog(WatchdogAction::Degrade)),
                 _ => None,
             };
             spec.validated = validated;

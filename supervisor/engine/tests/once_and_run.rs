@@ -13,7 +13,8 @@ fn scheduled() -> Spec {
 }
 
 fn once(rig: &mut Rig, n: u32) -> Accepted {
-    rig.command(Command::Once(set(&[n]))).unwrap()
+    rig.command(Command::Once(set(&[n])))
+        .expect("it can be started")
 }
 
 fn run(rig: &mut Rig, n: u32) -> Result<Accepted, Refusal> {

@@ -124,7 +124,7 @@ fn special() -> Vec<(&'static str, Spec)> {
             "watched",
             quick(Spec {
                 ready: Ready::Mark,
-                watchdog: watchdog(WatchdogAction::Restart),
+                watchdog: Some(watchdog(WatchdogAction::Restart)),
                 ..daemon()
             }),
         ),
@@ -132,7 +132,7 @@ fn special() -> Vec<(&'static str, Spec)> {
             "degrading",
             quick(Spec {
                 ready: Ready::Delay(5),
-                watchdog: watchdog(WatchdogAction::Degrade),
+                watchdog: Some(watchdog(WatchdogAction::Degrade)),
                 reload: Some(Reload::Command),
                 ..daemon()
             }),

@@ -7,7 +7,7 @@ use engine::*;
 
 fn watched(action: WatchdogAction) -> Spec {
     Spec {
-        watchdog: watchdog(action),
+        watchdog: Some(watchdog(action)),
         ..daemon()
     }
 }

@@ -83,12 +83,12 @@ pub(crate) fn oneshot() -> Spec {
 pub(crate) const ABRT: i32 = 6;
 
 /// A watchdog with the timeout of a stop.
-pub(crate) const fn watchdog(action: WatchdogAction) -> Option<Watchdog> {
-    Some(Watchdog {
+pub(crate) const fn watchdog(action: WatchdogAction) -> Watchdog {
+    Watchdog {
         timeout_ms: STOP_MS,
         action,
         signal: ABRT,
-    })
+    }
 }
 
 pub(crate) fn probe(failures: u32) -> ProbeSpec {
