@@ -4,7 +4,7 @@ use std::process::Command;
 
 use mattervisor_tests::{StatusExt, World, eventually, skip};
 
-/// Reads standard input with Prometheus' own parser of OpenMetrics and says how many families it has.
+/// Reads standard input with Prometheus' own parser of `OpenMetrics` and says how many families it has.
 const PARSER: &str = "
 import sys
 try:

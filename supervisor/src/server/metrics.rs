@@ -1,4 +1,4 @@
-//! `GET /metrics`: everything countable, as OpenMetrics 1.0 text.
+//! `GET /metrics`: everything countable, as `OpenMetrics` 1.0 text.
 //!
 //! Written by hand: it is one text of lines, all of it made anew for each scrape, and nothing is kept
 //! between two. What `/proc` has to be asked for is asked on a blocking thread.
