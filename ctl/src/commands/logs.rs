@@ -6,7 +6,7 @@
 mod arguments;
 mod printer;
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use api::{LogLine, RotateReply};
 use jiff::Timestamp;
@@ -91,10 +91,10 @@ fn base(which: &Which, until: Option<Timestamp>, follow: bool) -> String {
     let names = escaped(&which.names.join(","));
     let mut path = format!("/v1/logs?services={names}&follow={follow}");
     if let Some(until) = until {
-        path.push_str(&format!("&until={until}"));
+        let _ = write!(path, "&until={until}");
     }
     if let Some(grep) = &which.grep {
-        path.push_str(&format!("&grep={}", escaped(grep)));
+        let _ = write!(path, "&grep={}", escaped(grep));
         if which.ignore_case {
             path.push_str("&ignore_case=true");
         }
@@ -189,11 +189,10 @@ async fn rotate(context: &Context, names: &[String]) -> Result<u8, Error> {
         for reply in replies {
             let text = match context.format {
                 Format::Json => json::value(&reply, context.terminal())?,
-                _ => reply
-                    .services
-                    .iter()
-                    .map(|name| format!("{}: new log file\n", shown(name)))
-                    .collect(),
+                _ => reply.services.iter().fold(String::new(), |mut text, name| {
+                    let _ = writeln!(text, "{}: new log file", shown(name));
+                    text
+                }),
             };
             context.print(&text)?;
         }

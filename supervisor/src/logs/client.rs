@@ -3,7 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, VecDeque},
-    path::PathBuf,
+    path::Path,
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ use super::{
     Query, Seat,
     cursor::{Cursor, Origin},
     marker, outside,
-    part::Id,
+    part::{Id, Part},
     reader::Shared,
     seek::{Seek, resume},
     source::{Filled, Source},
@@ -120,7 +120,7 @@ impl Client {
     /// One more source, at the place that the query says.
     fn add(&mut self, service: &Arc<str>, origin: Origin, watcher: &mut Watcher) {
         // Watched before it is read: what is written in between is seen twice, and not missed.
-        let watch = self.watch(service, origin.dir().to_owned(), watcher);
+        let watch = self.watch(service, origin.dir(), watcher);
         let file = match &origin {
             Origin::Log(_) => None,
             Origin::File(path) => Some(path.to_string_lossy()),
@@ -128,7 +128,7 @@ impl Client {
         let (service, filter) = (Arc::clone(service), Arc::clone(&self.query.filter));
         let source = if let Some(place) = self.query.after.of(&service, file.as_deref()) {
             // What comes after it is wanted whenever it was written.
-            let filter = filter.from_the_beginning();
+            let filter = filter.whenever();
             Source::reading(service, resume(&origin, place), Arc::new(filter))
         } else {
             match Seek::new(origin.clone(), self.query.lines, &filter) {
@@ -159,8 +159,8 @@ impl Client {
         self.sources.push(source);
     }
 
-    fn watch(&mut self, service: &str, dir: PathBuf, watcher: &mut Watcher) -> Option<Watch> {
-        let watch = self.query.follow.then(|| watcher.watch(&dir))?;
+    fn watch(&mut self, service: &str, dir: &Path, watcher: &mut Watcher) -> Option<Watch> {
+        let watch = self.query.follow.then(|| watcher.watch(dir))?;
         if watch.is_none() {
             let said = "cannot follow: no more inotify watches; see fs.inotify.max_user_watches";
             self.notes.push_back(marker(service, said));
@@ -184,7 +184,7 @@ impl Client {
             watcher.unwatch(watch);
         }
         for dir in outside::dirs(&patterns, &files) {
-            let watch = self.watch(&service, dir, watcher);
+            let watch = self.watch(&service, &dir, watcher);
             self.sets[set].watches.extend(watch);
         }
         // Read to their ends under their old names first.
@@ -228,7 +228,7 @@ impl Client {
             let there = source.path().is_some_and(|path| path.exists());
             source.idle && !there
         });
-        let watch = self.watch(service, origin.dir().to_owned(), watcher);
+        let watch = self.watch(service, origin.dir(), watcher);
         let cursor = Cursor::at(origin, None, 0);
         let new = Source::reading(Arc::clone(service), cursor, Arc::clone(&self.query.filter));
         let new = new.with_watch(watch);
@@ -284,7 +284,7 @@ impl Client {
             if watches.iter().any(|watch| changes.names(*watch)) {
                 for source in &self.sources {
                     // What a file of ours has become meanwhile is no new one either.
-                    let meta = source.path().and(source.part()).map(|part| part.metadata());
+                    let meta = source.path().and(source.part()).map(Part::metadata);
                     let set = &mut self.sets[set];
                     if let Some(Ok(meta)) = meta
                         && source.service == set.service
@@ -364,7 +364,7 @@ impl Client {
 }
 
 /// What tells a file from one that has its inode later.
-fn identity(path: &std::path::Path) -> Option<(Id, i64)> {
+fn identity(path: &Path) -> Option<(Id, i64)> {
     path.symlink_metadata().ok().map(|meta| identity_of(&meta))
 }
 

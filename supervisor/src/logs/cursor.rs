@@ -182,11 +182,10 @@ impl Cursor {
                 continue;
             }
             match self.turn() {
-                Turn::Moved => {}
                 Turn::Rest if self.judge(0, self.begin, false, filter) == Verdict::Wanted => {
                     return Next::Line(self.line(0, self.begin));
                 }
-                Turn::Rest => {}
+                Turn::Moved | Turn::Rest => {}
                 Turn::Stay => {
                     self.compact();
                     self.buffer.shrink_to_fit();

@@ -88,7 +88,7 @@ impl Filter {
     }
 
     /// The same, whenever the lines were written.
-    pub(super) fn from_the_beginning(&self) -> Filter {
+    pub(super) fn whenever(&self) -> Filter {
         Filter {
             since: None,
             ..self.clone()

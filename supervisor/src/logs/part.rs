@@ -49,7 +49,19 @@ pub(super) struct Part {
 struct Unpacking {
     decoder: Decoder<'static, io::BufReader<FromStart>>,
     at: u64,
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
+}
+
+impl Unpacking {
+    fn begin(file: &Arc<File>) -> io::Result<Unpacking> {
+        let mut decoder = Decoder::new(FromStart(Arc::clone(file), 0))?;
+        decoder.window_log_max(WINDOW_LOG_MAX)?;
+        Ok(Unpacking {
+            decoder,
+            at: 0,
+            permit: Permit::take(),
+        })
+    }
 }
 
 impl std::fmt::Debug for Unpacking {
@@ -161,18 +173,8 @@ impl Part {
         if self.broken.is_some() {
             return Ok(0);
         }
-        let mut unpacking = match self.decoder.take().filter(|it| it.at <= offset) {
-            Some(unpacking) => unpacking,
-            None => {
-                let mut decoder = Decoder::new(FromStart(Arc::clone(&self.file), 0))?;
-                decoder.window_log_max(WINDOW_LOG_MAX)?;
-                Unpacking {
-                    decoder,
-                    at: 0,
-                    _permit: Permit::take(),
-                }
-            }
-        };
+        let kept = self.decoder.take().filter(|it| it.at <= offset);
+        let mut unpacking = kept.map_or_else(|| Unpacking::begin(&self.file), Ok)?;
         let mut passed = Vec::new();
         while unpacking.at < offset {
             let left = usize::try_from(offset - unpacking.at).unwrap_or(SKIP_BYTES);
@@ -193,7 +195,7 @@ impl Part {
             }
         }
         unpacking.at += filled as u64;
-        if unpacking._permit.is_some() {
+        if unpacking.permit.is_some() {
             self.decoder = Some(unpacking);
         }
         Ok(filled)

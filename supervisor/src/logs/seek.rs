@@ -78,8 +78,8 @@ struct Packed {
 
 /// What one step has brought.
 enum Step {
-    /// There is more of this file.
-    More(Work),
+    /// There is more of this file, in `work`.
+    More,
     /// The file is done.
     Done,
     /// This many wanted lines too much have been found, and it is over.
@@ -143,8 +143,7 @@ impl Seek {
                 Work::Packed(packed) => self.forward(packed, filter, budget),
             };
             match step {
-                Step::More(work) => self.work = Some(work),
-                Step::Done => {}
+                Step::More | Step::Done => {}
                 Step::Found(skip) => return Some(self.end(skip)),
             }
         }
@@ -212,6 +211,11 @@ impl Seek {
         }
     }
 
+    fn more(&mut self, work: Work) -> Step {
+        self.work = Some(work);
+        Step::More
+    }
+
     /// Looks at one more piece.
     fn backward(&mut self, mut plain: Plain, filter: &Filter, budget: &mut usize) -> Step {
         let left = self.left.unwrap_or(0);
@@ -228,7 +232,7 @@ impl Seek {
             let rest = piece.len().saturating_sub(1);
             match memchr(b'\n', &piece[..rest]) {
                 Some(end) => from = end + 1,
-                None if !largest => return Step::More(Work::Plain(plain)),
+                None if !largest => return self.more(Work::Plain(plain)),
                 None => {}
             }
         }
@@ -247,7 +251,7 @@ impl Seek {
             return Step::Done;
         }
         plain.end = start;
-        Step::More(Work::Plain(plain))
+        self.more(Work::Plain(plain))
     }
 
     /// The same for a compressed file.
@@ -265,7 +269,7 @@ impl Seek {
             if packed.tail.len() >= PIECE_BYTES.end {
                 packed.tail.clear();
             }
-            return Step::More(Work::Packed(packed));
+            return self.more(Work::Packed(packed));
         }
         let left = self.left.unwrap_or(0);
         self.found = Some((packed.part, 0));
@@ -315,8 +319,8 @@ pub(super) fn resume(origin: &Origin, place: Position) -> Cursor {
         let mut cursor = match origin {
             Origin::Log(dir) => {
                 let (rotated, current) = files::all(dir);
-                let later = rotated.iter().filter(|it| it.at >= place.us);
-                let part = later.filter_map(|it| it.open().ok()).next().or(current);
+                let mut later = rotated.iter().filter(|it| it.at >= place.us);
+                let part = later.find_map(|it| it.open().ok()).or(current);
                 Cursor::at(origin.clone(), part, 0)
             }
             Origin::File(_) => Cursor::at(origin.clone(), None, 0),
