@@ -73,7 +73,9 @@ impl Keeper {
                     give_up_at,
                     sent_before,
                 });
-                if let Err(error) = greeted {
+                if let Err(error) = greeted
+                    && !is_gone(&error)
+                {
                     self.give_up_successor(&format!("could not be told the state: {error}"));
                 }
             }
@@ -189,7 +191,10 @@ impl Keeper {
         let Some(successor) = &mut self.control.successor else {
             return;
         };
-        if let Err(error) = successor.link.flush() {
+        if let Err(error) = successor.link.flush().map_err(LinkError::Io) {
+            if is_gone(&error) {
+                return;
+            }
             self.give_up_successor(&format!("does not listen: {error}"));
             return;
         }
@@ -200,4 +205,9 @@ impl Keeper {
             self.watch_for(&successor.link, Source::Successor, wants);
         }
     }
+}
+
+/// It has ended; how it did comes with its status, and says more.
+fn is_gone(error: &LinkError) -> bool {
+    matches!(error, LinkError::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -104,13 +104,25 @@ fn judge(status: u16, pause: Option<Duration>) -> Result<(), Failed> {
 
 /// An error in words that have nothing of the URL: some of the library's quote it.
 fn failure(error: &ureq::Error) -> Failed {
+    // What TLS says comes wrapped as what the connection says.
+    let tls: Option<&rustls::Error> = match error {
+        ureq::Error::Io(error) => error.get_ref().and_then(|it| it.downcast_ref()),
+        ureq::Error::Rustls(error) => Some(error),
+        _ => None,
+    };
+    if let Some(error) = tls {
+        return Failed {
+            why: format!("TLS fails: {error}"),
+            again: false,
+            pause: None,
+        };
+    }
     let (why, again) = match error {
         ureq::Error::Timeout(_) => ("the server does not answer in time".to_owned(), true),
         ureq::Error::Io(error) => (format!("cannot reach the server: {}", error.kind()), true),
         ureq::Error::HostNotFound => ("cannot find the server's address".to_owned(), true),
         ureq::Error::ConnectionFailed => ("cannot connect to the server".to_owned(), true),
         ureq::Error::Protocol(_) => ("the server does not speak HTTP".to_owned(), true),
-        ureq::Error::Rustls(error) => (format!("TLS fails: {error}"), false),
         ureq::Error::Tls(error) => (format!("TLS fails: {error}"), false),
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
             ("its address is no URL".to_owned(), false)
