@@ -186,7 +186,7 @@ fn watchdog_ms(service: &Service) -> Option<u64> {
 }
 
 fn environment(old: &Service, new: &Service, change: &mut Change) {
-    for (name, variable) in &new.env {
+    for (name, variable) in new.env.iter() {
         match old.env.get(name) {
             None => change.because(ChangeKind::Restart, format!("env {name} added")),
             Some(before) if before.value != variable.value => {

@@ -54,6 +54,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod value;
+mod variables;
 
 pub use changes::{Change, ChangeKind, changes, site_changes};
 pub use host::{Host, RealHost};
@@ -61,3 +62,4 @@ pub use load::{Options, load};
 pub use model::*;
 pub use near::nearest;
 pub use problem::{Problem, Problems, Severity};
+pub use variables::Variables;

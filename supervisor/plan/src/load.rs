@@ -90,7 +90,10 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
     }
     Ok(Plan {
         paths,
-        services,
+        services: services
+            .into_iter()
+            .map(|(name, service)| (name, Box::new(service)))
+            .collect(),
         control: site.control,
         manage_accounts: site.manage_accounts.unwrap_or(true),
         notify,

@@ -10,6 +10,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::Variables;
+
 /// Where everything lies under one root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paths {
@@ -33,7 +35,7 @@ pub struct Plan {
     /// Where things lie.
     pub paths: Paths,
     /// Every service by name, disabled ones too (those with only what status shows filled in).
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, Box<Service>>,
     /// Who may use the control socket.
     pub control: Control,
     /// Whether missing accounts are created.
@@ -86,116 +88,157 @@ pub struct MissingSecret {
 }
 
 /// One service, rendered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Service {
     /// Its name.
     pub name: String,
     /// For people.
+    #[serde(skip_serializing_if = "is_default")]
     pub description: String,
     /// Whether it runs on this host.
+    #[serde(skip_serializing_if = "is_default")]
     pub enabled: bool,
     /// How to enable it, when it is not: `set external_url in …`.
+    #[serde(skip_serializing_if = "is_default")]
     pub enable_hint: String,
     /// Why it cannot run on this host although the plan is right: its program was not found, …
     /// A spawn of it fails with this text. Fields that depend on what is missing are empty.
+    #[serde(skip_serializing_if = "is_default")]
     pub broken: Option<String>,
     /// A oneshot runs to its end.
+    #[serde(skip_serializing_if = "is_default")]
     pub oneshot: bool,
     /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
+    #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
     /// Run before every start and reload; its failure keeps the service from it. Empty: none.
+    #[serde(skip_serializing_if = "is_default")]
     pub validate: Vec<String>,
     /// The whole environment.
-    pub env: BTreeMap<String, Variable>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub env: Variables,
     /// User to run as; none: the supervisor's own.
+    #[serde(skip_serializing_if = "is_default")]
     pub user: Option<String>,
     /// Group to run as; none: the user's.
+    #[serde(skip_serializing_if = "is_default")]
     pub group: Option<String>,
     /// Supplementary groups; none: those of the user.
+    #[serde(skip_serializing_if = "is_default")]
     pub groups: Option<Vec<String>>,
     /// Numeric ids for accounts that must be created.
+    #[serde(skip_serializing_if = "is_default")]
     pub uid: Option<u32>,
     /// Numeric ids for accounts that must be created.
+    #[serde(skip_serializing_if = "is_default")]
     pub gid: Option<u32>,
     /// Home directory for an account that must be created.
+    #[serde(skip_serializing_if = "is_default")]
     pub home: Option<PathBuf>,
     /// Working directory; `/` unless given.
+    #[serde(skip_serializing_if = "is_default")]
     pub working_dir: PathBuf,
     /// File mode creation mask.
+    #[serde(skip_serializing_if = "is_default")]
     pub umask: u32,
     /// Nice value.
+    #[serde(skip_serializing_if = "is_default")]
     pub nice: Option<i32>,
     /// Badness for the OOM killer.
+    #[serde(skip_serializing_if = "is_default")]
     pub oom_score_adj: Option<i32>,
     /// Turn at the disk; none: untouched.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub io_priority: Option<IoPriority>,
     /// Numbers of the CPUs that it may run on, ascending; none: untouched.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub cpu_affinity: Option<Vec<u32>>,
     /// What it reads as standard input.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub stdin: Stdin,
     /// Resource limits by name: soft and hard; `None` is unlimited.
+    #[serde(skip_serializing_if = "is_default")]
     pub limits: BTreeMap<String, (Option<u64>, Option<u64>)>,
     /// No gain of privileges by exec.
+    #[serde(skip_serializing_if = "is_default")]
     pub no_new_privs: bool,
     /// Capabilities that alone stay, in every set, also over the change of user; none: untouched.
+    #[serde(skip_serializing_if = "is_default")]
     pub capabilities: Option<Vec<String>>,
     /// Capabilities that it and its children can ever gain by exec; none: untouched.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub capability_bounding_set: Option<Vec<String>>,
     /// Capabilities that it keeps over the change of user, besides what the kernel does; none: none.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub ambient_capabilities: Option<Vec<String>>,
     /// Dependencies by name; only enabled services are named.
+    #[serde(skip_serializing_if = "is_default")]
     pub requires: BTreeSet<String>,
     /// See `requires`.
+    #[serde(skip_serializing_if = "is_default")]
     pub wants: BTreeSet<String>,
     /// See `requires`.
+    #[serde(skip_serializing_if = "is_default")]
     pub binds_to: BTreeSet<String>,
     /// See `requires`.
+    #[serde(skip_serializing_if = "is_default")]
     pub after: BTreeSet<String>,
     /// What it requires, wants or binds to and is disabled on this host, so that it is not waited for.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub disabled_needs: BTreeSet<String>,
     /// `host:port` addresses that must be free before exec.
+    #[serde(skip_serializing_if = "is_default")]
     pub listens: Vec<String>,
     /// When dependents may start.
+    #[serde(skip_serializing_if = "is_default")]
     pub ready: Ready,
     /// Whose messages on the notify socket count; none: every process's, where readiness or a
     /// watchdog asks for a socket at all.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub notify_access: Option<NotifyAccess>,
     /// It must say that it is alive, again and again; none: it need not.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub watchdog: Option<Watchdog>,
     /// Restart it when this fails.
+    #[serde(skip_serializing_if = "is_default")]
     pub liveness: Option<Probe>,
     /// Show it as degraded when this fails.
+    #[serde(skip_serializing_if = "is_default")]
     pub health: Option<Probe>,
     /// What follows an exit.
+    #[serde(skip_serializing_if = "is_default")]
     pub restart: Restart,
     /// When it has failed for good, the daemon stops everything and ends with a failure.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub exit_when_failed: bool,
     /// When a oneshot runs by itself; none: with the daemon's start alone.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub schedule: Option<Schedule>,
     /// How it is asked to end.
+    #[serde(skip_serializing_if = "is_default")]
     pub stop: Stop,
     /// How it takes a new configuration.
+    #[serde(skip_serializing_if = "is_default")]
     pub reload: Option<Reload>,
     /// Rotation of its log, and where else its lines go.
+    #[serde(skip_serializing_if = "is_default")]
     pub log: Log,
     /// Files that the program writes itself, as absolute paths or patterns (`*`), for
     /// `ctl logs --files`.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub log_files: Vec<String>,
     /// Created when missing, in this order.
+    #[serde(skip_serializing_if = "is_default")]
     pub directories: Vec<Directory>,
     /// Rendered files, in this order.
+    #[serde(skip_serializing_if = "is_default")]
     pub files: Vec<RenderedFile>,
+}
+
+/// A thousand services are stored, and held by the keeper too: what is as usual is left out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Service {
@@ -240,6 +283,15 @@ pub struct Ready {
     pub kind: ReadyKind,
     /// Patience; none: for ever.
     pub timeout_ms: Option<u64>,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self {
+            kind: ReadyKind::Exec,
+            timeout_ms: None,
+        }
+    }
 }
 
 /// What says that a service is ready.
@@ -319,6 +371,22 @@ pub struct Restart {
     pub limit: Option<(u32, u64)>,
 }
 
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Always,
+            success_codes: BTreeSet::new(),
+            success_signals: BTreeSet::new(),
+            delay_ms: 1000,
+            factor_milli: 2000,
+            max_delay_ms: 60_000,
+            jitter_milli: 100,
+            reset_after_ms: 60_000,
+            limit: None,
+        }
+    }
+}
+
 /// Which exits of a run are followed by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
@@ -339,6 +407,15 @@ pub struct Stop {
     pub signal: i32,
     /// Time from it to SIGKILL.
     pub timeout_ms: u64,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self {
+            signal: 15,
+            timeout_ms: 30_000,
+        }
+    }
 }
 
 /// How a service takes a new configuration.

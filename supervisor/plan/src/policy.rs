@@ -1,27 +1,9 @@
 //! `[restart]`, `[stop]` and `[reload]`.
 
-use std::collections::BTreeSet;
-
 use crate::{
     Policy, Reload, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
     source::Kind,
 };
-
-pub(crate) const SIGTERM: i32 = 15;
-
-pub(crate) fn default_restart() -> Restart {
-    Restart {
-        policy: Policy::Always,
-        success_codes: BTreeSet::new(),
-        success_signals: BTreeSet::new(),
-        delay_ms: 1000,
-        factor_milli: 2000,
-        max_delay_ms: 60_000,
-        jitter_milli: 100,
-        reset_after_ms: 60_000,
-        limit: None,
-    }
-}
 
 /// A oneshot that ended well is done; only its failures are followed by another run.
 pub(crate) fn restart(
@@ -29,7 +11,7 @@ pub(crate) fn restart(
     fields: &mut Fields<'_>,
     oneshot: bool,
 ) -> Restart {
-    let mut out = default_restart();
+    let mut out = Restart::default();
     if oneshot {
         out.policy = Policy::OnFailure;
     }
@@ -159,10 +141,7 @@ pub(crate) fn decimal_milli(text: &str) -> Option<u32> {
 }
 
 pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop {
-    let mut out = Stop {
-        signal: SIGTERM,
-        timeout_ms: 30_000,
-    };
+    let mut out = Stop::default();
     let Some(mut fields) = fields.table("stop", reader.report()) else {
         return out;
     };

@@ -1,13 +1,10 @@
 //! One service file, rendered into a [`Service`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    Log, Service, Stop, attributes, decl::plain, environment, fields::Fields, files, log, policy,
-    probes, process, reader::Reader, ready, resolve::Resolver, schedule, source::Document,
+    Service, attributes, decl::plain, environment, fields::Fields, files, log, policy, probes,
+    process, reader::Reader, ready, resolve::Resolver, schedule, source::Document,
 };
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
@@ -47,7 +44,7 @@ pub(crate) fn build(
     attributes::check_capabilities(reader, &mut fields, &service);
     service.enabled = enabled;
     if enabled {
-        service.env = environment::environment(reader, &mut fields);
+        service.env = environment::environment(reader, &mut fields).into();
     } else {
         environment::check_env(reader, &mut fields);
     }
@@ -108,14 +105,11 @@ fn born(
         name: name.to_owned(),
         description: description(reader, fields),
         enabled,
-        enable_hint: String::new(),
-        broken: None,
         oneshot: reader
             .word_key(fields, "type", &[("daemon", false), ("oneshot", true)])
             .unwrap_or(false),
         command: reader.argv_key(fields, "command").unwrap_or_default(),
         validate: reader.argv_key(fields, "validate").unwrap_or_default(),
-        env: BTreeMap::new(),
         user: account(reader, fields, "user"),
         group: account(reader, fields, "group"),
         groups: reader.list_key(fields, "groups"),
@@ -133,7 +127,6 @@ fn born(
         io_priority: process::io_priority(reader, fields),
         cpu_affinity: process::cpu_affinity(reader, fields),
         stdin: process::stdin(reader, fields),
-        limits: BTreeMap::new(),
         no_new_privs: reader.bool_key(fields, "no_new_privs").unwrap_or(false),
         capabilities: attributes::capabilities(reader, fields, "capabilities"),
         capability_bounding_set: attributes::capabilities(
@@ -146,28 +139,8 @@ fn born(
         wants: names(reader, fields, "wants"),
         binds_to: names(reader, fields, "binds_to"),
         after: names(reader, fields, "after"),
-        disabled_needs: BTreeSet::new(),
         listens: listens(reader, fields),
-        ready: crate::Ready {
-            kind: crate::ReadyKind::Exec,
-            timeout_ms: None,
-        },
-        notify_access: None,
-        watchdog: None,
-        liveness: None,
-        health: None,
-        restart: policy::default_restart(),
-        exit_when_failed: false,
-        schedule: None,
-        stop: Stop {
-            signal: policy::SIGTERM,
-            timeout_ms: 30_000,
-        },
-        reload: None,
-        log: Log::default(),
-        log_files: Vec::new(),
-        directories: Vec::new(),
-        files: Vec::new(),
+        ..Service::default()
     }
 }
 

@@ -193,7 +193,7 @@ fn process(service: &Service, out: &mut Keys) {
 }
 
 fn environment(service: &Service, out: &mut Keys) {
-    for (name, variable) in &service.env {
+    for (name, variable) in service.env.iter() {
         let source = match variable.source {
             Source::Base => "the supervisor",
             Source::Computed => "[env] of the service file",

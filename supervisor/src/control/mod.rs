@@ -291,7 +291,10 @@ impl Control {
     }
 
     fn service(&self, id: ServiceId) -> Option<&plan::Service> {
-        self.plan.services.get(self.names.name(id)?)
+        self.plan
+            .services
+            .get(self.names.name(id)?)
+            .map(AsRef::as_ref)
     }
 
     fn tell(&mut self, request: Request) {
@@ -310,7 +313,7 @@ impl Control {
 /// pattern that means none is an error, and nothing is done to any of the others.
 pub(crate) fn matching(
     names: &[String],
-    known: &BTreeMap<String, plan::Service>,
+    known: &BTreeMap<String, Box<plan::Service>>,
 ) -> Result<Vec<String>, api::ErrorReply> {
     let mut found: Vec<String> = Vec::new();
     let mut seen: BTreeSet<&String> = BTreeSet::new();
@@ -335,7 +338,7 @@ pub(crate) fn matching(
 }
 
 /// Errors of clients that ask for what is not there.
-fn unknown_service(name: &str, known: &BTreeMap<String, plan::Service>) -> api::ErrorReply {
+fn unknown_service(name: &str, known: &BTreeMap<String, Box<plan::Service>>) -> api::ErrorReply {
     let near = plan::nearest(name, known.keys().map(String::as_str));
     api::ErrorReply {
         kind: api::ErrorKind::UnknownService,

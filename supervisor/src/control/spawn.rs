@@ -95,7 +95,7 @@ impl Control {
         if self.outdated.remove(&run)
             && let Some(service) = self.plan.services.get(&name)
         {
-            let service = Box::new(service.clone());
+            let service = service.clone();
             self.job(Job::Resolve { run, service });
             return;
         }

@@ -12,7 +12,7 @@ use crate::{
 /// The service `app` with these lines below its command.
 fn service(lines: &str) -> Service {
     let mut plan = World::new().shipped("app", &with_command(lines)).plan();
-    plan.services.remove("app").unwrap()
+    *plan.services.remove("app").unwrap()
 }
 
 fn with_command(lines: &str) -> String {

@@ -33,7 +33,7 @@ COPY = "{{ more }}"
 "#;
 
 fn app(site: &str) -> Service {
-    World::new().shipped("app", APP).site(site).plan().services["app"].clone()
+    World::new().shipped("app", APP).site(site).plan().services["app"].as_ref().clone()
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn found(files: &[&str], version: Option<&str>) -> Service {
     if let Some(version) = version {
         world.put("/data/VERSION", version);
     }
-    world.plan().services["app"].clone()
+    world.plan().services["app"].as_ref().clone()
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn names(world: &World) -> Vec<String> {
 }
 
 fn service(world: &World, name: &str) -> Service {
-    world.plan().services.remove(name).unwrap()
+    *world.plan().services.remove(name).unwrap()
 }
 
 #[test]

@@ -52,7 +52,8 @@ pub(super) fn draw(dice: &mut Dice) -> Plan {
     let mut plan = Plan::empty(paths());
     for number in 0..dice.between(2, SERVICES_MAX) {
         let service = service(dice, number);
-        plan.services.insert(service.name.clone(), service);
+        plan.services
+            .insert(service.name.clone(), Box::new(service));
     }
     tidy(&mut plan);
     plan
@@ -65,7 +66,7 @@ pub(super) fn edit(dice: &mut Dice, plan: &Plan) -> Plan {
         let number = dice.below(SERVICES_MAX);
         let name = format!("s{number}");
         let Some(old) = plan.services.get_mut(&name) else {
-            plan.services.insert(name, service(dice, number));
+            plan.services.insert(name, Box::new(service(dice, number)));
             continue;
         };
         match dice.below(8) {
@@ -75,7 +76,7 @@ pub(super) fn edit(dice: &mut Dice, plan: &Plan) -> Plan {
             3 => old.files = files(dice, &name),
             4 => old.stop.timeout_ms = dice.between(50, 9_000),
             5 => old.ready = ready(dice),
-            6 => *old = service(dice, number),
+            6 => **old = service(dice, number),
             _ => {
                 let new = service(dice, number);
                 old.requires = new.requires;
@@ -146,7 +147,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
             kind.to_owned(),
         ],
         validate: optional(dice.percent(25), "validate"),
-        env: BTreeMap::new(),
+        env: plan::Variables::default(),
         user: None,
         group: None,
         groups: None,
