@@ -18,8 +18,8 @@
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=` | NDJSON stream of [`Progress`] |
 //! | `POST /v1/reexec` | `?id=` | NDJSON stream of [`Progress`] that ends only if no other control process takes over; else the connection closes |
-//! | `GET /v1/openapi.json` | | all of this for programs: OpenAPI 3.1 |
-//! | `GET /metrics` | | everything countable, as OpenMetrics 1.0 |
+//! | `GET /v1/openapi.json` | | all of this for programs: `OpenAPI` 3.1 |
+//! | `GET /metrics` | | everything countable, as `OpenMetrics` 1.0 |
 //! | `GET /healthz` | `?verbose` | 200 if the control loop answers |
 //! | `GET /readyz` | `?verbose` | 200 if every enabled service is ready, else 503 that names the others |
 //!

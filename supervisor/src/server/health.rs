@@ -78,9 +78,10 @@ pub(super) async fn readyz(
 fn every_one(services: &[&ServiceStatus], passed: bool) -> String {
     let line = |it: &&ServiceStatus| {
         let reason = it.reason.as_deref().unwrap_or(&it.state);
-        match it.ready {
-            true => format!("[+]{} ok\n", it.name),
-            false => format!("[-]{} failed: {}\n", it.name, reason.replace('\n', " ")),
+        if it.ready {
+            format!("[+]{} ok\n", it.name)
+        } else {
+            format!("[-]{} failed: {}\n", it.name, reason.replace('\n', " "))
         }
     };
     let end = if passed { "passed" } else { "failed" };

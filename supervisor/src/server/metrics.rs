@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     ask::Ask,
-    scrape::{ProbeTally, Scrape, ServiceTally},
+    scrape::{Scrape, ServiceTally},
     usage::{self, Usage},
 };
 
@@ -207,45 +207,32 @@ fn counts(text: &mut Text, tallies: &BTreeMap<String, ServiceTally>) {
 }
 
 fn probes(text: &mut Text, tallies: &BTreeMap<String, ServiceTally>) {
-    let mut each = |write: &mut dyn FnMut(&mut Text, &[(&str, &str)], &ProbeTally)| {
-        for (name, tally) in tallies {
-            for (probe, tally) in &tally.probes {
-                write(text, &[("service", name), ("probe", probe)], tally);
-            }
-        }
+    let probes = || {
+        let services = tallies.iter();
+        services.flat_map(|(name, tally)| {
+            let each = tally.probes.iter();
+            each.map(move |(probe, it)| ([("service", name.as_str()), ("probe", *probe)], it))
+        })
     };
-    let mut first = true;
-    each(&mut |text, labels, tally| {
-        if std::mem::take(&mut first) {
-            let help = "Time that a probe took to say yes or no.";
-            text.family("probe_duration_seconds", "summary", "seconds", help);
-        }
-        text.sample(
-            "probe_duration_seconds_sum",
-            labels,
-            tally.sum.as_secs_f64(),
-        );
-        text.sample("probe_duration_seconds_count", labels, tally.count);
-    });
-    let mut first = true;
-    each(&mut |text, labels, tally| {
-        if std::mem::take(&mut first) {
-            let help = "Time that a probe took the last time.";
-            text.family("probe_last_duration_seconds", "gauge", "seconds", help);
-        }
+    let help = "Time that a probe took to say yes or no.";
+    text.family("probe_duration_seconds", "summary", "seconds", help);
+    for (labels, it) in probes() {
+        text.sample("probe_duration_seconds_sum", &labels, it.sum.as_secs_f64());
+        text.sample("probe_duration_seconds_count", &labels, it.count);
+    }
+    let help = "Time that a probe took the last time.";
+    text.family("probe_last_duration_seconds", "gauge", "seconds", help);
+    for (labels, it) in probes() {
         text.sample(
             "probe_last_duration_seconds",
-            labels,
-            tally.last.as_secs_f64(),
+            &labels,
+            it.last.as_secs_f64(),
         );
-    });
-    let mut first = true;
-    each(&mut |text, labels, tally| {
-        if std::mem::take(&mut first) {
-            text.family("probe_failures", "counter", "", "Probes that said no.");
-        }
-        text.sample("probe_failures_total", labels, tally.failures);
-    });
+    }
+    text.family("probe_failures", "counter", "", "Probes that said no.");
+    for (labels, it) in probes() {
+        text.sample("probe_failures_total", &labels, it.failures);
+    }
 }
 
 fn logs(text: &mut Text, scrape: &Scrape) {
