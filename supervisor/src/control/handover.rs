@@ -121,7 +121,7 @@ impl Control {
             return;
         };
         if self.lifecycle.is_stopping() || !self.reconfigure.is_idle() {
-            self.refuse_reexec(client, "something else has come in between");
+            self.refuse_reexec(&client, "something else has come in between");
             return;
         }
         self.outputs.push_back(Output::LetIn(false));
@@ -164,14 +164,14 @@ impl Control {
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
         self.outputs.push_back(Output::LetIn(true));
-        self.refuse_reexec(client, why);
+        self.refuse_reexec(&client, why);
         for input in held {
             self.handle(self.now, input);
         }
         self.handle(self.now, Input::Timeout);
     }
 
-    fn refuse_reexec(&mut self, client: Client, why: &str) {
+    fn refuse_reexec(&mut self, client: &Client, why: &str) {
         self.record_refused(&client.id, why);
         self.publish("", "daemon", &format!("reexec failed: {why}"), None);
         let _ = client.progress.try_send(Progress::Refused(ErrorReply {
