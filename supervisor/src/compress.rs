@@ -170,8 +170,8 @@ mod tests {
     fn dir_with(files: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for name in files {
-            let lines: String = (0..20_000).map(|n| format!("{name} {n}\n")).collect();
-            fs::write(dir.path().join(name), lines).unwrap();
+            let lines: Vec<String> = (0..20_000).map(|n| format!("{name} {n}\n")).collect();
+            fs::write(dir.path().join(name), lines.concat()).unwrap();
         }
         dir
     }

@@ -7,6 +7,10 @@ use mattervisor_tests::{
 };
 use nix::sys::signal::Signal;
 
+/// Ends of names.
+const ZST: &str = ".zst";
+const LOG: &str = ".log";
+const TMP: &str = ".tmp";
 const DELAY: &str = "MATTERVISOR_COMPRESS_DELAY_MS";
 
 /// Names in a log directory, oldest first, `current` last.
@@ -21,7 +25,7 @@ fn names(directory: &Path) -> Vec<String> {
 
 fn compressed(directory: &Path) -> usize {
     let names = names(directory);
-    names.iter().filter(|name| name.ends_with(".zst")).count()
+    names.iter().filter(|name| name.ends_with(ZST)).count()
 }
 
 /// Texts of all lines of a service, also those of compressed files, oldest first.
@@ -29,7 +33,7 @@ fn all_texts(directory: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for name in names(directory) {
         let bytes = fs::read(directory.join(&name)).unwrap();
-        let bytes = if name.ends_with(".zst") {
+        let bytes = if name.ends_with(ZST) {
             zstd::decode_all(bytes.as_slice()).unwrap()
         } else {
             bytes
@@ -76,8 +80,8 @@ fn b44_lines_are_once_and_whole_under_rotation_by_age_and_compression() {
     let directory = world.log_dir("a");
     eventually("all but the newest rotated file are compressed", || {
         let names = names(&directory);
-        let plain = names.iter().filter(|name| name.ends_with(".log")).count();
-        (plain == 1 && compressed(&directory) >= 5 && !names.iter().any(|it| it.ends_with(".tmp")))
+        let plain = names.iter().filter(|name| name.ends_with(LOG)).count();
+        (plain == 1 && compressed(&directory) >= 5 && !names.iter().any(|it| it.ends_with(TMP)))
             .then_some(())
     });
     assert_flood(&all_texts(&directory), LINES, 150);
@@ -173,7 +177,7 @@ fn all_texts_of_files(directory: &Path) -> Vec<String> {
         let Ok(bytes) = fs::read(directory.join(&name)) else {
             continue;
         };
-        let text = if name.ends_with(".zst") {
+        let text = if name.ends_with(ZST) {
             zstd::decode_all(bytes.as_slice()).unwrap_or_default()
         } else {
             bytes
@@ -212,7 +216,7 @@ fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
     eventually("its log feeds on itself until it is rotated", || {
         names(&directory)
             .iter()
-            .any(|name| name.ends_with(".log"))
+            .any(|name| name.ends_with(LOG))
             .then_some(())
     });
     assert_eq!(world.status().state("a"), "running");
