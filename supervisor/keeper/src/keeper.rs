@@ -150,7 +150,9 @@ pub(crate) struct Keeper {
     pub(crate) sweeping: BTreeSet<RunId>,
     pub(crate) next_run: RunId,
     pub(crate) timers: Timers,
-    /// More children have ended than one turn reaps.
+    /// The child that the last signal was about.
+    pub(crate) ended_child: Option<i32>,
+    /// More children may have ended than this turn reaps.
     pub(crate) reap_more: bool,
     pub(crate) term_at: Option<u64>,
     pub(crate) ending: Option<Ending>,
@@ -278,6 +280,7 @@ impl Keeper {
         if let Ok(Some(info)) = self.signals.read_signal() {
             let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
             if signal == nix::libc::SIGCHLD {
+                self.ended_child = i32::try_from(info.ssi_pid).ok();
                 return true;
             }
             self.push(Fact::Signalled { signal });

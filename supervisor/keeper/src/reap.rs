@@ -27,6 +27,16 @@ const OUTPUT_READS_MAX: usize = 17;
 impl Keeper {
     /// Reaps what has ended, bounded.
     pub(crate) fn reap(&mut self) {
+        // Signals of several children melt into one, and to look for more takes the kernel a look at
+        // every child: it comes after this one has been told.
+        if let Some(pid) = self.ended_child.take()
+            && let Ok(Some(ended)) = wait::peek(pid)
+        {
+            self.reap_more = true;
+            let orphan = self.child_ended(ended);
+            self.reaped_all(orphan);
+            return;
+        }
         let mut orphans = false;
         for _ in 0..REAPED_PER_TURN {
             match wait::peek_any() {

@@ -120,6 +120,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         sweeping: std::collections::BTreeSet::new(),
         next_run: 1,
         timers: Timers::default(),
+        ended_child: None,
         reap_more: false,
         term_at: None,
         ending: None,
