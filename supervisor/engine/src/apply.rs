@@ -108,7 +108,7 @@ impl Engine {
         let again = service.resume(now);
         self.adopt_runs(id, &service.rec);
         let before = service.rec.shown();
-        self.nodes.insert(id, Node::new(service));
+        self.nodes.insert(id, Box::new(Node::new(service)));
         self.book(id, &before);
         self.tell_changed(id);
         if let Some(effect) = again {

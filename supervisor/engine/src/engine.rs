@@ -2,6 +2,7 @@
 //! One event costs what it touches, never the number of services.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
@@ -24,7 +25,8 @@ pub(crate) const SHUTDOWN_GRACE_MS: u64 = 10_000;
 /// Decides what happens to every service.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    pub(crate) nodes: BTreeMap<ServiceId, Node>,
+    /// Boxed: a tree has room for more than it holds.
+    pub(crate) nodes: BTreeMap<ServiceId, Box<Node>>,
     /// Records of services that no plan has mentioned yet.
     pub(crate) restored: BTreeMap<ServiceId, Record>,
     runs: BTreeMap<RunId, ServiceId>,

@@ -21,13 +21,43 @@ const FOLLOWERS_MAX: usize = 64;
 /// The ring and its followers.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
-    ring: VecDeque<ServiceEvent>,
+    ring: VecDeque<Happened>,
     followers: Vec<Follower>,
     seq: u64,
     /// Events that a follower was too slow for.
     dropped: u64,
     /// What the last event of each service said.
     shown: BTreeMap<ServiceId, Shown>,
+}
+
+/// An event as it is kept: a ring of them is to be small.
+#[derive(Debug)]
+struct Happened {
+    unix_ms: u64,
+    service: Box<str>,
+    kind: &'static str,
+    state: &'static str,
+    ready: bool,
+    pid: Option<i32>,
+    detail: Box<str>,
+    by: Option<Box<str>>,
+}
+
+impl Happened {
+    /// As people get it.
+    fn told(&self, seq: u64) -> ServiceEvent {
+        ServiceEvent {
+            seq,
+            at: words::time(self.unix_ms),
+            service: self.service.to_string(),
+            kind: self.kind.to_owned(),
+            state: self.state.to_owned(),
+            ready: self.ready,
+            pid: self.pid,
+            detail: self.detail.to_string(),
+            by: self.by.as_ref().map(ToString::to_string),
+        }
+    }
 }
 
 /// What people see change.
@@ -79,12 +109,14 @@ impl Filter {
 
 impl Feed {
     /// Adds one event and hands it to the followers.
-    pub(super) fn publish(&mut self, mut event: ServiceEvent) {
+    fn publish(&mut self, event: Happened) {
         self.seq += 1;
-        event.seq = self.seq;
-        let dropped = &mut self.dropped;
-        self.followers
-            .retain_mut(|follower| follower.offer(&event, dropped));
+        if !self.followers.is_empty() {
+            let told = event.told(self.seq);
+            let dropped = &mut self.dropped;
+            self.followers
+                .retain_mut(|follower| follower.offer(&told, dropped));
+        }
         if self.ring.len() == RING_EVENTS_MAX {
             self.ring.pop_front();
         }
@@ -116,14 +148,14 @@ impl Feed {
         follow: bool,
         filter: Filter,
     ) -> mpsc::Receiver<ServiceEvent> {
-        let newest_first = self.ring.iter().rev();
-        let wanted = newest_first
-            .filter(|event| filter.wants(event))
-            .take(backlog);
-        let past: Vec<&ServiceEvent> = wanted.collect();
+        let wanted = self
+            .newest_first()
+            .map(|(seq, event)| event.told(seq))
+            .filter(|event| filter.wants(event));
+        let past: Vec<ServiceEvent> = wanted.take(backlog).collect();
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX + past.len());
         for event in past.into_iter().rev() {
-            let _ = sender.try_send(event.clone());
+            let _ = sender.try_send(event);
         }
         if follow && self.followers.len() < FOLLOWERS_MAX {
             self.followers.push(Follower {
@@ -136,16 +168,22 @@ impl Feed {
     }
 
     /// The last `count` events of one service, oldest first.
-    pub(super) fn history(&self, service: &str, count: usize) -> Vec<&ServiceEvent> {
-        let mut last: Vec<_> = self
-            .ring
-            .iter()
-            .rev()
-            .filter(|event| event.service == service)
+    pub(super) fn history(&self, service: &str, count: usize) -> Vec<ServiceEvent> {
+        let of_it = self
+            .newest_first()
+            .filter(|(_, event)| *event.service == *service);
+        let mut last: Vec<_> = of_it
             .take(count)
+            .map(|(seq, event)| event.told(seq))
             .collect();
         last.reverse();
         last
+    }
+
+    /// What is kept, with its numbers.
+    fn newest_first(&self) -> impl Iterator<Item = (u64, &Happened)> {
+        let numbers = (1..=self.seq).rev();
+        numbers.zip(self.ring.iter().rev())
     }
 }
 
@@ -204,34 +242,36 @@ impl Control {
         if self.feed.shown.insert(id, shown) == Some(shown) {
             return;
         }
-        self.feed.publish(ServiceEvent {
-            seq: 0,
-            at: words::time(self.now.unix_ms),
+        self.feed.publish(Happened {
+            unix_ms: self.now.unix_ms,
             pid: self.pid(id),
-            service: name,
-            kind: "state".to_owned(),
-            state: view.state.name().to_owned(),
+            service: name.into(),
+            kind: "state",
+            state: view.state.name(),
             ready: view.ready,
-            detail,
+            detail: detail.into(),
             by: None,
         });
     }
 
     /// Tells the world something that is not a state.
-    pub(super) fn publish(&mut self, service: &str, kind: &str, detail: &str, by: Option<&str>) {
+    pub(super) fn publish(
+        &mut self,
+        service: &str,
+        kind: &'static str,
+        detail: &str,
+        by: Option<&str>,
+    ) {
         let view = self.names.id(service).and_then(|id| self.engine.view(id));
-        self.feed.publish(ServiceEvent {
-            seq: 0,
-            at: words::time(self.now.unix_ms),
-            service: service.to_owned(),
-            kind: kind.to_owned(),
-            state: view
-                .as_ref()
-                .map_or_else(String::new, |view| view.state.name().to_owned()),
+        self.feed.publish(Happened {
+            unix_ms: self.now.unix_ms,
+            service: service.into(),
+            kind,
+            state: view.as_ref().map_or("", |view| view.state.name()),
             ready: view.as_ref().is_some_and(|view| view.ready),
             pid: None,
-            detail: detail.to_owned(),
-            by: by.map(str::to_owned),
+            detail: detail.into(),
+            by: by.map(Into::into),
         });
     }
 
@@ -247,16 +287,15 @@ impl Control {
 mod tests {
     use super::*;
 
-    fn event(detail: &str) -> ServiceEvent {
-        ServiceEvent {
-            seq: 0,
-            at: String::new(),
-            service: "a".to_owned(),
-            kind: "state".to_owned(),
-            state: "running".to_owned(),
+    fn event(detail: &str) -> Happened {
+        Happened {
+            unix_ms: 0,
+            service: "a".into(),
+            kind: "state",
+            state: "running",
             ready: true,
             pid: None,
-            detail: detail.to_owned(),
+            detail: detail.into(),
             by: None,
         }
     }
@@ -295,16 +334,16 @@ mod tests {
 
     #[test]
     fn a_filter_holds_for_the_past_and_the_future() {
-        let named = |service: &str, at: &str| ServiceEvent {
-            service: service.to_owned(),
-            at: at.to_owned(),
-            ..event(at)
+        let named = |service: &str, at: u64| Happened {
+            service: service.into(),
+            unix_ms: at,
+            ..event(&at.to_string())
         };
         let mut feed = Feed::default();
-        feed.publish(named("a", "1"));
-        feed.publish(named("b", "2"));
-        feed.publish(named("", "3"));
-        feed.publish(named("a", "4"));
+        feed.publish(named("a", 1));
+        feed.publish(named("b", 2));
+        feed.publish(named("", 3));
+        feed.publish(named("a", 4));
         let filter = |names: &[&str], since: Option<&str>| {
             Filter::new(&EventFilter {
                 names: names.iter().map(|&name| name.to_owned()).collect(),
@@ -314,9 +353,9 @@ mod tests {
         };
         assert!(feed.knows(&filter(&["a", "[ab]"], None)));
         assert!(!feed.knows(&filter(&["a", "c*"], None)));
-        let mut only = feed.subscribe(10, true, filter(&["a"], Some("2")));
-        feed.publish(named("b", "5"));
-        feed.publish(named("a", "6"));
+        let mut only = feed.subscribe(10, true, filter(&["a"], Some(&words::time(2))));
+        feed.publish(named("b", 5));
+        feed.publish(named("a", 6));
         assert_eq!(only.try_recv().unwrap().detail, "4");
         assert_eq!(only.try_recv().unwrap().detail, "6");
         assert!(only.try_recv().is_err());
