@@ -41,6 +41,8 @@ const EVENTS_PER_TURN: usize = 64;
 const REQUESTS_PER_TURN: usize = 32;
 /// An inbox that a boot or shutdown has made longer than this gives its memory back.
 const INBOX_KEPT: usize = 64;
+/// After this what a burst of requests has brought along is over.
+const RELEASE_LATER_MS: u64 = 500;
 /// The log thread ends the last line of a run this much later, unless it is woken anyway.
 const LOG_LATER_MS: u64 = 5;
 /// Facts wait in their queue while the link is this far behind.
@@ -144,6 +146,8 @@ pub(crate) struct Keeper {
     pub(crate) gone: Vec<RunId>,
     /// Services whose log pipe control does not have yet.
     pub(crate) unannounced: Vec<String>,
+    /// Memory is given back when the burst is over.
+    pub(crate) release_later: bool,
     /// The log thread is woken a little later.
     pub(crate) log_later: bool,
     /// Runs whose sweep goes on.
@@ -219,7 +223,9 @@ impl Keeper {
         }
         if self.inbox.is_empty() && self.inbox.capacity() > INBOX_KEPT {
             self.inbox = VecDeque::new();
-            memory::release();
+            if !std::mem::replace(&mut self.release_later, true) {
+                self.timers.add(now_ms() + RELEASE_LATER_MS, Timer::Release);
+            }
         }
         // Before reaping: a sender that is a zombie can still be told.
         for source in sources {
@@ -271,6 +277,10 @@ impl Keeper {
             Timer::Ending => self.ending_step(),
             // Woken at the end of every turn.
             Timer::Log => {}
+            Timer::Release => {
+                self.release_later = false;
+                memory::release();
+            }
         }
     }
 

@@ -116,6 +116,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         dead_groups: Vec::new(),
         gone: Vec::new(),
         unannounced: Vec::new(),
+        release_later: false,
         log_later: false,
         sweeping: std::collections::BTreeSet::new(),
         next_run: 1,

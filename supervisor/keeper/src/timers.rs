@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Ending,
     /// Wake the log thread.
     Log,
+    /// Give memory back.
+    Release,
 }
 
 /// The set.

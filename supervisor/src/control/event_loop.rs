@@ -49,6 +49,8 @@ const CLIENTS_STACK_BYTES: usize = 1 << 20;
 const JOB_THREADS_MAX: usize = 64;
 /// A thread that has nothing to do gives its memory back after this.
 const JOB_THREAD_IDLE: Duration = Duration::from_secs(1);
+/// Memory is given back this much after a plan has settled: what that brought along is over then.
+const RELEASE_LATER: Duration = Duration::from_millis(500);
 /// More than this is not gathered: the keeper is to begin while the rest is being decided.
 const FLUSH_BYTES: usize = 16 << 10;
 
@@ -395,7 +397,10 @@ impl World {
                         access.send_modify(|it| it.closed = !open);
                     }
                 }
-                Output::ReleaseMemory => keeper::release_memory(),
+                Output::ReleaseMemory => drop(tokio::spawn(async {
+                    tokio::time::sleep(RELEASE_LATER).await;
+                    keeper::release_memory();
+                })),
             }
         }
     }
