@@ -66,6 +66,37 @@ fn limits_and_masks_are_as_asked() {
     assert_eq!(id["cwd"], cwd);
 }
 
+/// Standard input, CPUs, turn at the disk.
+#[test]
+fn turns_and_standard_input_are_as_asked() {
+    let mut world = World::new();
+    let input = world.file("etc/input");
+    std::fs::create_dir_all(world.file("etc")).unwrap();
+    std::fs::write(&input, "said before\n").unwrap();
+    world.service(
+        "cat",
+        &format!("command = [\"/bin/cat\"]\ntype = \"oneshot\"\nstdin = \"{input}\"\n"),
+    );
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+    let first = allowed.unwrap().split(['-', ',']).next().unwrap();
+    world.service(
+        "turns",
+        &format!(
+            "command = [\"/bin/sh\", \"-c\", \"grep Cpus_allowed_list /proc/self/status; ionice -p $$\"]\n\
+             type = \"oneshot\"\ncpu_affinity = [{first}]\nio_priority = \"best-effort:6\"\n"
+        ),
+    );
+    world.start_ready();
+    world.wait_log("cat", |line| line == "said before");
+    world.wait_log("turns", |line| {
+        line == format!("Cpus_allowed_list:\t{first}")
+    });
+    world.wait_log("turns", |line| line == "best-effort: prio 6");
+}
+
 /// User and group are dropped for good, without any supplementary group of ours.
 #[test]
 fn user_and_groups_are_dropped() {
