@@ -544,7 +544,9 @@ mod tests {
         };
         let (a, b) = (target("a", 20), target("b", 30));
         let mut trees = table.trees(&[&a, &b], 10);
-        trees.iter_mut().for_each(|tree| tree.sort_unstable());
+        for tree in &mut trees {
+            tree.sort_unstable();
+        }
         assert_eq!(trees, [vec![20, 21, 22], vec![30, 31]]);
     }
 

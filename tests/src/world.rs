@@ -148,9 +148,7 @@ impl World {
             None => Command::new(program),
             Some(count) => {
                 let mut limited = Command::new("prlimit");
-                limited
-                    .arg(format!("--nofile={count}"))
-                    .arg(program);
+                limited.arg(format!("--nofile={count}")).arg(program);
                 limited
             }
         };

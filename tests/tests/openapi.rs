@@ -15,10 +15,9 @@ fn mismatch(file: &Value, schema: &Value, value: &Value, at: &str) -> Option<Str
         let wrong = || Some(format!("{at}: {value} is against {word} {rule}"));
         let fits = |schema: &Value| mismatch(file, schema, value, at).is_none();
         match word.as_str() {
-            "description" | "title" | "default" | "format" => None,
             "minimum" if value.is_number() && value.as_f64() < rule.as_f64() => wrong(),
             "maximum" if value.as_f64() > rule.as_f64() => wrong(),
-            "minimum" | "maximum" => None,
+            "description" | "title" | "default" | "format" | "minimum" | "maximum" => None,
             "$ref" => {
                 let pointer = rule.as_str().unwrap().trim_start_matches('#');
                 let schema = file.pointer(pointer).unwrap();
@@ -29,13 +28,7 @@ fn mismatch(file: &Value, schema: &Value, value: &Value, at: &str) -> Option<Str
                 Value::String(_) if is(value, rule) => None,
                 _ => wrong(),
             },
-            "const" => {
-                if value == rule {
-                    None
-                } else {
-                    wrong()
-                }
-            }
+            "const" => (value != rule).then(wrong).flatten(),
             "enum" if rule.as_array().unwrap().contains(value) => None,
             "oneOf"
                 if rule

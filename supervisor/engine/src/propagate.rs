@@ -191,7 +191,11 @@ impl Engine {
 
     fn forget_if_gone(&mut self, id: ServiceId) {
         self.propagate();
-        if !self.nodes.get(&id).is_some_and(|node| node.is_forgettable()) {
+        if !self
+            .nodes
+            .get(&id)
+            .is_some_and(|node| node.is_forgettable())
+        {
             return;
         }
         let Some(node) = self.nodes.remove(&id) else {

@@ -2,7 +2,7 @@
 //! was started by. Once it has loaded the state and says so, it is the control process and the old
 //! one is ended; if it has not within [`PATIENCE_MS`], or ends, the old one goes on.
 //!
-//! The old one asks nothing between [`Request::Reexec`](crate::message::Request::Reexec) and the
+//! The old one asks nothing between [`Request::Reexec`] and the
 //! answer, so what it has asked is done and its records are whole. Facts go to the new one
 //! meanwhile, and what nobody has acknowledged goes to whoever is in charge afterwards.
 

@@ -195,7 +195,7 @@ fn environment(old: &Service, new: &Service, change: &mut Change) {
             Some(_) => {}
         }
     }
-    for name in old.env.keys().filter(|name| !new.env.contains_key(*name)) {
+    for name in old.env.keys().filter(|name| !new.env.contains_key(name)) {
         change.because(ChangeKind::Restart, format!("env {name} removed"));
     }
 }

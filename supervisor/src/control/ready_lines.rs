@@ -93,11 +93,13 @@ impl Control {
     pub(super) fn take_up_ready_line(&mut self, service: &str, run: RunId, spawned: Moment) {
         let view = self.names.id(service).and_then(|id| self.engine.view(id));
         let waits = match view.map(|view| view.state) {
-            Some(State::Starting { run: its, .. }) => its == run,
-            Some(State::Spawning {
-                run: its,
-                step: SpawnStep::Exec,
-            }) => its == run,
+            Some(
+                State::Starting { run: its, .. }
+                | State::Spawning {
+                    run: its,
+                    step: SpawnStep::Exec,
+                },
+            ) => its == run,
             _ => false,
         };
         if waits {

@@ -331,45 +331,6 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let _ = reply.send(Ok(answer));
                 tokio::spawn(send_events(backlog, follow, lines, tell.clone()));
             }
-            Ask::Why { name, reply } => {
-                let _ = reply.send(Ok(Why {
-                    chain: vec![WhyStep {
-                        service: service(&name, false),
-                        depth: 0,
-                        root: true,
-                        sentence: "it fails".to_owned(),
-                        notes: Vec::new(),
-                        hints: Vec::new(),
-                        history: Vec::new(),
-                        log: Vec::new(),
-                    }],
-                }));
-            }
-            Ask::History { names, reply } => {
-                let unknown = names.first().map(|it| unknown(it));
-                let _ = reply.send((std::path::PathBuf::from("/nonexistent"), unknown));
-            }
-            Ask::Scrape { reply } => drop(reply.send(Ok(scrape()))),
-            Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
-                site: Vec::new(),
-                services: Vec::new(),
-            }))),
-            Ask::Diff { reply, .. } => drop(reply.send(Ok(api::DiffReply {
-                site: vec!["control changed".to_owned()],
-                services: Vec::new(),
-            }))),
-            Ask::Check { reply } => drop(reply.send(api::CheckReply {
-                ok: true,
-                problems: Vec::new(),
-            })),
-            Ask::LogPlaces { names, reply } => {
-                let place = |service| LogPlace {
-                    service,
-                    dir: Path::new("/nonexistent/mattervisor").to_owned(),
-                    files: Vec::new(),
-                };
-                let _ = reply.send(Ok(names.into_iter().map(place).collect()));
-            }
             Ask::RotateLogs {
                 names, peer, reply, ..
             } => {
@@ -377,7 +338,54 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let _ = tell.send(format!("{} rotate {}", peer.name, names.join(" ")));
                 let _ = reply.send(unknown.map_or(Ok(names), Err));
             }
+            look => answer(look),
         }
+    }
+}
+
+/// Answers what changes nothing and tells nothing.
+fn answer(look: Ask) {
+    match look {
+        Ask::Why { name, reply } => {
+            let _ = reply.send(Ok(Why {
+                chain: vec![WhyStep {
+                    service: service(&name, false),
+                    depth: 0,
+                    root: true,
+                    sentence: "it fails".to_owned(),
+                    notes: Vec::new(),
+                    hints: Vec::new(),
+                    history: Vec::new(),
+                    log: Vec::new(),
+                }],
+            }));
+        }
+        Ask::History { names, reply } => {
+            let unknown = names.first().map(|it| unknown(it));
+            let _ = reply.send((std::path::PathBuf::from("/nonexistent"), unknown));
+        }
+        Ask::Scrape { reply } => drop(reply.send(Ok(scrape()))),
+        Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
+            site: Vec::new(),
+            services: Vec::new(),
+        }))),
+        Ask::Diff { reply, .. } => drop(reply.send(Ok(api::DiffReply {
+            site: vec!["control changed".to_owned()],
+            services: Vec::new(),
+        }))),
+        Ask::Check { reply } => drop(reply.send(api::CheckReply {
+            ok: true,
+            problems: Vec::new(),
+        })),
+        Ask::LogPlaces { names, reply } => {
+            let place = |service| LogPlace {
+                service,
+                dir: Path::new("/nonexistent/mattervisor").to_owned(),
+                files: Vec::new(),
+            };
+            let _ = reply.send(Ok(names.into_iter().map(place).collect()));
+        }
+        _ => unreachable!("the loop answers this one"),
     }
 }
 

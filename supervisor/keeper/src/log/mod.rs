@@ -8,7 +8,7 @@
 //! that names sort by age. A line is `STAMP text`, the stamp as in RFC 3339, in UTC, with
 //! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. Bytes that
 //! are not UTF-8 pass as they are. Rotated files of services that want it are compressed later, by
-//! somebody else: the thread only says whose have come ([`Handle::take_rotated`]).
+//! somebody else: the thread only says whose have come (`Handle::take_rotated`).
 //!
 //! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
 //! marked line between them; what cannot be written (disk full, no right) is dropped and counted,

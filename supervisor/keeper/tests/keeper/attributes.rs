@@ -145,22 +145,23 @@ fn identity_of(daemon: &mut Daemon, run: u64, with: impl FnOnce(&mut Spawn)) -> 
     with(&mut spawn);
     let output = daemon.helper(spawn).2;
     let sets = output.lines().filter_map(|line| line.split_once(":\t"));
-    sets.map(|(name, set)| format!("{name}={} ", set.trim_start_matches('0')))
-        .collect()
+    sets.fold(String::new(), |all, (name, set)| {
+        all + name + "=" + set.trim_start_matches('0') + " "
+    })
 }
 
-fn names(names: &[&str]) -> Option<Vec<String>> {
-    Some(names.iter().map(|name| (*name).to_owned()).collect())
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 const NOBODY: u32 = 65534;
 
-fn nobody() -> Option<Ids> {
-    Some(Ids {
+fn nobody() -> Ids {
+    Ids {
         uid: NOBODY,
         gid: NOBODY,
         groups: vec![],
-    })
+    }
 }
 
 fn bounded() {
@@ -170,12 +171,12 @@ fn bounded() {
     }
     let mut daemon = Daemon::start();
     let sets = identity_of(&mut daemon, 1, |spawn| {
-        spawn.capability_bounding_set = names(&["chown", "kill"]);
+        spawn.capability_bounding_set = Some(names(&["chown", "kill"]));
     });
     assert_eq!(sets, "CapInh= CapPrm=21 CapBnd=21 CapAmb= ");
     let sets = identity_of(&mut daemon, 2, |spawn| {
-        spawn.capability_bounding_set = names(&["net_bind_service"]);
-        spawn.ids = nobody();
+        spawn.capability_bounding_set = Some(names(&["net_bind_service"]));
+        spawn.ids = Some(nobody());
     });
     assert_eq!(sets, "CapInh= CapPrm= CapBnd=400 CapAmb= ");
 }
@@ -187,15 +188,15 @@ fn ambient() {
     }
     let mut daemon = Daemon::start();
     let sets = identity_of(&mut daemon, 1, |spawn| {
-        spawn.ambient_capabilities = names(&["net_bind_service"]);
-        spawn.capability_bounding_set = names(&["net_bind_service", "chown"]);
-        spawn.ids = nobody();
+        spawn.ambient_capabilities = Some(names(&["net_bind_service"]));
+        spawn.capability_bounding_set = Some(names(&["net_bind_service", "chown"]));
+        spawn.ids = Some(nobody());
     });
     assert_eq!(sets, "CapInh=400 CapPrm=400 CapBnd=401 CapAmb=400 ");
     let mut spawn = daemon.shell(2, "web", "exit 0");
-    spawn.ambient_capabilities = names(&["net_bind_service"]);
-    spawn.capability_bounding_set = names(&["chown"]);
-    spawn.ids = nobody();
+    spawn.ambient_capabilities = Some(names(&["net_bind_service"]));
+    spawn.capability_bounding_set = Some(names(&["chown"]));
+    spawn.ids = Some(nobody());
     daemon.ask(Request::Spawn(Box::new(spawn)));
     let refused = ("capabilities".to_owned(), 1);
     assert_eq!(daemon.failed(2), refused, "ambient beyond the bounding set");
@@ -247,7 +248,7 @@ fn stdin_of_user() {
     daemon.open("web");
     let mut spawn = daemon.shell(1, "web", "exit 0");
     spawn.cwd = "/".into();
-    spawn.ids = nobody();
+    spawn.ids = Some(nobody());
     spawn.stdin = Some(secret);
     daemon.ask(Request::Spawn(Box::new(spawn)));
     assert_eq!(daemon.failed(1), ("stdin".into(), 13));

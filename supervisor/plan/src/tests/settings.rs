@@ -33,7 +33,9 @@ COPY = "{{ more }}"
 "#;
 
 fn app(site: &str) -> Service {
-    World::new().shipped("app", APP).site(site).plan().services["app"].as_ref().clone()
+    World::new().shipped("app", APP).site(site).plan().services["app"]
+        .as_ref()
+        .clone()
 }
 
 #[test]

@@ -131,7 +131,6 @@ fn service(dice: &mut Dice, number: u64) -> Service {
     let name = format!("s{number}");
     let oneshot = dice.percent(20);
     let kind = if oneshot { "oneshot" } else { "daemon" };
-    let command = |program: &str| vec![format!("/simulated/{program}")];
     let optional = |yes: bool, program: &str| if yes { command(program) } else { Vec::new() };
     Service {
         description: String::new(),
@@ -171,11 +170,11 @@ fn service(dice: &mut Dice, number: u64) -> Service {
         binds_to: edges(dice, number, 10),
         after: edges(dice, number, 10),
         disabled_needs: BTreeSet::new(),
-        listens: if dice.percent(3) {
-            vec![TAKEN.1.clone()]
-        } else {
-            Vec::new()
-        },
+        listens: dice
+            .percent(3)
+            .then(|| TAKEN.1.clone())
+            .into_iter()
+            .collect(),
         ready: ready(dice),
         notify_access: None,
         watchdog: watchdog(dice),
@@ -188,11 +187,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
             signal: dice.pick(&[15, 2, 3]),
             timeout_ms: dice.between(50, 9_000),
         },
-        reload: match dice.below(3) {
-            0 => None,
-            1 => Some(Reload::Signal(1)),
-            _ => Some(Reload::Command(command("reload"))),
-        },
+        reload: reload(dice),
         log: Log {
             size_bytes: 1 << 20,
             keep: 1,
@@ -202,6 +197,18 @@ fn service(dice: &mut Dice, number: u64) -> Service {
         directories: Vec::new(),
         files: files(dice, &name),
         name,
+    }
+}
+
+fn command(program: &str) -> Vec<String> {
+    vec![format!("/simulated/{program}")]
+}
+
+fn reload(dice: &mut Dice) -> Option<Reload> {
+    match dice.below(3) {
+        0 => None,
+        1 => Some(Reload::Signal(1)),
+        _ => Some(Reload::Command(command("reload"))),
     }
 }
 

@@ -88,10 +88,11 @@ impl Document {
             "operationId": id,
             "summary": summary,
             "responses": {
-                "200": { "description": "As asked.", "content": content },
+                "200": { "description": "As asked." },
                 "default": { "$ref": "#/components/responses/Error" },
             },
         });
+        operation["responses"]["200"]["content"] = content;
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
         }
