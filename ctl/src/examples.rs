@@ -153,6 +153,12 @@ Examples:
   ctl completions zsh > /usr/local/share/zsh/site-functions/_ctl
   ctl completions fish > ~/.config/fish/completions/ctl.fish";
 
+const REEXEC: &str = "\
+If the new one does not answer in time, the old one goes on.
+
+Examples:
+  ctl reexec && ctl version                 after an upgrade of the package";
+
 const VERSION: &str = "\
 Examples:
   ctl version
@@ -196,6 +202,7 @@ fn below(command: &str) -> Option<String> {
         "diff-config" => DIFF_CONFIG,
         "reconfigure" => RECONFIGURE,
         "completions" => COMPLETIONS,
+        "reexec" => REEXEC,
         "version" => VERSION,
         _ => return None,
     };
