@@ -6,6 +6,7 @@ use crate::{
     effect::Effect,
     engine::{Engine, Shutdown},
     event::{Accepted, Command, Refusal},
+    graph,
     ids::{Moment, ServiceId},
     machine::Input,
     spec::Kind,
@@ -92,6 +93,17 @@ impl Engine {
         all
     }
 
+    /// These, what another depends on first. One that rests looks ready until it is started itself:
+    /// nothing that is to start on top of it may come before it.
+    fn in_start_order(&self, ids: &Ids) -> Vec<ServiceId> {
+        let among = |id: &ServiceId| {
+            let mut edges = self.nodes.get(id)?.edges.clone();
+            edges.retain(|on, _| ids.contains(on));
+            Some((*id, edges))
+        };
+        graph::start_order(&ids.iter().filter_map(among).collect())
+    }
+
     fn closure(targets: &Ids, next: impl Fn(ServiceId) -> Vec<ServiceId>) -> Ids {
         let mut all = targets.clone();
         let mut todo: Vec<ServiceId> = targets.iter().copied().collect();
@@ -111,7 +123,7 @@ impl Engine {
             self.set_once(*id, once, &mut accepted);
         }
         self.propagate();
-        for id in all {
+        for id in self.in_start_order(&all) {
             let Some(node) = self.nodes.get(&id) else {
                 continue;
             };
@@ -129,7 +141,7 @@ impl Engine {
                         accepted.affected.insert(id);
                     }
                     self.step(now, id, Input::Start);
-                    self.propagate();
+                    self.unbind(now);
                 }
                 State::Spawning { .. }
                 | State::Starting { .. }
@@ -154,8 +166,7 @@ impl Engine {
             to.affected.insert(id);
             self.step(now, id, Input::Start);
         }
-        // What is bound to it goes down before anything starts on top of that.
-        self.settle(now);
+        self.unbind(now);
     }
 
     /// The time of these oneshots has come.
@@ -176,9 +187,9 @@ impl Engine {
                 return Err(Refusal::AlreadyRunning(*id));
             }
         }
-        for id in targets {
-            self.step(now, *id, Input::Start);
-            self.settle(now);
+        for id in self.in_start_order(targets) {
+            self.step(now, id, Input::Start);
+            self.unbind(now);
         }
         Ok(Accepted {
             affected: targets.clone(),

@@ -396,8 +396,14 @@ impl Engine {
 impl Class {
     pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
         match &node.service.rec.state {
+            // It is read at its next run that it is to run again; but what it requires is to go
+            // down, and so is what requires it.
             State::Completed if node.service.rec.rests && node.up_wanted(stopping_all) => {
-                Self::Ready
+                if node.pulled_requirements > 0 {
+                    Self::Stuck
+                } else {
+                    Self::Ready
+                }
             }
             State::Running { .. } | State::Reloading { .. } | State::Completed => {
                 if node.pulled {

@@ -107,15 +107,21 @@ impl Engine {
     /// Propagates, then executes, until both have nothing left to do.
     pub(crate) fn settle(&mut self, now: Moment) {
         loop {
-            self.propagate();
-            if let Some(id) = self.unbound.pop_first() {
-                self.step(now, id, Input::Unbound);
-            } else if let Some(id) = self.dirty.pop_first() {
-                self.step(now, id, Input::Reconcile);
-                self.forget_if_gone(id);
-            } else {
+            self.unbind(now);
+            let Some(id) = self.dirty.pop_first() else {
                 return;
-            }
+            };
+            self.step(now, id, Input::Reconcile);
+            self.forget_if_gone(id);
+        }
+    }
+
+    /// Takes down what is bound to what has gone, before anything starts on top of that.
+    pub(crate) fn unbind(&mut self, now: Moment) {
+        self.propagate();
+        while let Some(id) = self.unbound.pop_first() {
+            self.step(now, id, Input::Unbound);
+            self.propagate();
         }
     }
 

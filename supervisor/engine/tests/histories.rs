@@ -242,7 +242,8 @@ fn play(rig: &mut Rig, step: &Step) {
     }
 }
 
-/// An obedient world until everything has settled.
+/// An obedient world until everything has settled. Who is watched says that it is alive: one that
+/// does not is restarted for ever, and what comes up slowly on top of it never does.
 fn converge(rig: &mut Rig) {
     for _ in 0..400 {
         rig.calm(Mood::Obedient);
@@ -252,14 +253,39 @@ fn converge(rig: &mut Rig) {
                 Some(Settled::No | Settled::Backoff)
             )
         });
-        if rest || !rig.next_deadline() {
+        if rest || !rig.next_deadline_of_the_living() {
             return;
         }
     }
 }
 
+/// What requires a silent one runs on while its watchdog ends it. A start changes only what follows,
+/// and a new control process only says the signal again.
+#[test]
+fn a_start_while_a_silent_one_is_ended_keeps_its_requirers_up_over_a_rebirth() {
+    let silent = Spec {
+        watchdog: Some(watchdog(WatchdogAction::Restart)),
+        ..daemon()
+    };
+    let mut rig = Rig::up(&[silent, requiring(&[0])]);
+    rig.pass(STOP_MS);
+    assert_eq!((rig.name(0), rig.name(1)), ("stopping", "running"));
+    let run = rig.run(1);
+    rig.start(0);
+    rebirth(&mut rig);
+    rig.calm(Mood::Obedient);
+    assert_eq!(rig.name(0), "running");
+    assert_eq!(rig.run(1), run);
+}
+
+/// As many as a build has time for; `PROPTEST_CASES=20000` for a longer search.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|it| it.parse().ok()).unwrap_or(300)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn histories_keep_every_rule_and_end_where_everything_is_wanted(

@@ -132,3 +132,48 @@ fn what_is_left_is_not_forgotten_by_a_stop() {
     rig.fact(Fact::Swept { run: old, left: 0 });
     assert_eq!(rig.name(0), "stopped");
 }
+
+/// It rests, and so counts as ready; what it requires is held all the same.
+#[test]
+fn a_hold_below_one_that_waits_for_its_time_keeps_down_what_requires_that() {
+    let between = Spec {
+        requires: set(&[0]),
+        ..scheduled()
+    };
+    let mut rig = Rig::up(&[daemon(), between, requiring(&[1])]);
+    assert_eq!(rig.name(2), "running");
+    rig.stop(0);
+    rig.calm(Mood::Obedient);
+    assert_eq!((rig.name(0), rig.name(1)), ("stopped", "completed"));
+    assert_eq!(rig.settled(2), Settled::WaitingOn(id(1)));
+    rig.start(0);
+    rig.calm(Mood::Obedient);
+    assert_eq!(rig.name(2), "running");
+}
+
+/// Those that rest look ready until their own turn comes. The rules are checked at every effect.
+#[test]
+fn all_that_rest_are_started_before_what_needs_them() {
+    let on = |ids: &[u32], spec: Spec| Spec {
+        requires: set(ids),
+        ..spec
+    };
+    // Whatever their numbers say.
+    let specs = [
+        on(&[2, 3], daemon()),
+        on(&[3], scheduled()),
+        scheduled(),
+        scheduled(),
+    ];
+    let mut rig = Rig::with(&specs);
+    rig.calm(Mood::Obedient);
+    rig.stop(0);
+    rig.calm(Mood::Obedient);
+    rig.command(Command::Start(set(&[0, 1, 2, 3]))).unwrap();
+    assert_eq!((rig.name(0), rig.name(1)), ("waiting", "waiting"));
+    rig.calm(Mood::Obedient);
+    let ends: Vec<_> = (0..4).map(|n| rig.name(n)).collect();
+    assert_eq!(ends, ["running", "completed", "completed", "completed"]);
+    rig.command(Command::Run(set(&[1, 2, 3]))).unwrap();
+    assert_eq!(rig.name(1), "waiting");
+}

@@ -187,3 +187,29 @@ fn each_way_to_be_ready_is_believed_where_it_was_asked_for_alone() {
     rig.ready(1);
     assert_eq!([0, 1].map(|n| rig.name(n)), ["running"; 2]);
 }
+
+/// What comes up slowly on top of one that is watched does so if that speaks, and never if it does
+/// not: each time it is restarted, what is bound to it begins anew.
+#[test]
+fn what_is_bound_to_a_watched_one_comes_up_if_that_says_that_it_is_alive() {
+    let slow = |on: u32| Spec {
+        binds_to: set(&[on]),
+        ready: Ready::Delay(STOP_MS - 10),
+        ..daemon()
+    };
+    let specs = [watched(WatchdogAction::Restart), slow(0), slow(1)];
+    let mut rig = Rig::up(&specs);
+    while rig.settled(2) != Settled::Ready {
+        assert!(rig.next_deadline_of_the_living());
+        rig.calm(Mood::Obedient);
+    }
+    assert_eq!(rig.engine.view(id(0)).unwrap().restarts, 0);
+
+    let mut silent = Rig::up(&specs);
+    for _ in 0..100 {
+        silent.next_deadline();
+        silent.calm(Mood::Obedient);
+        assert_ne!(silent.settled(2), Settled::Ready);
+    }
+    assert!(silent.engine.view(id(0)).unwrap().restarts > 10);
+}

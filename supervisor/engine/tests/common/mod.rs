@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{
     Accepted, Command, Effect, Engine, Event, Exit, ExitSet, Fact, Goal, Hold, Kind, Moment,
     Policy, ProbeKind, ProbeSpec, Ready, Refusal, Restart, RunId, ServiceId, Settled, Shift, Spec,
-    State, Stop, StopCause, Watchdog, WatchdogAction,
+    State, Stop, StopCause, View, Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -219,7 +219,7 @@ impl Rig {
 
     /// Feeds one event and carries out what it asks for.
     pub(crate) fn send(&mut self, event: Event) -> Result<Accepted, Refusal> {
-        let before = self.engine.clone();
+        let before = self.seen();
         let outcome = self.engine.handle(self.now, event);
         self.last.clear();
         while let Some(effect) = self.engine.poll_effect() {
@@ -233,26 +233,32 @@ impl Rig {
         outcome
     }
 
-    fn check(&self, before: &Engine) {
-        for service in self.specs.keys() {
-            let changed = Effect::Changed { service: *service };
+    /// What is shown of each service, but for what its probes count by the way.
+    fn seen(&self) -> Vec<(ServiceId, Option<View>)> {
+        let each = self.specs.keys().map(|service| {
+            let mut view = self.engine.view(*service);
+            if let Some(view) = &mut view {
+                calm_probes(&mut view.state);
+            }
+            (*service, view)
+        });
+        each.collect()
+    }
+
+    fn check(&self, before: &[(ServiceId, Option<View>)]) {
+        for (service, now) in self.seen() {
+            let changed = Effect::Changed { service };
             let told = self
                 .last
                 .iter()
                 .filter(|effect| **effect == changed)
                 .count();
             assert!(told <= 1, "{changed:?} twice");
-            let seen = |engine: &Engine| {
-                let mut view = engine.view(*service)?;
-                calm_probes(&mut view.state);
-                Some(view)
-            };
-            if let Some(now) = seen(&self.engine)
-                && seen(before).as_ref() != Some(&now)
-            {
+            let was = before.iter().find(|(id, _)| *id == service);
+            if now.is_some() && was.is_none_or(|(_, was)| *was != now) {
                 assert_eq!(told, 1, "{service:?} changed unsaid to {now:?}");
             }
-            if let Some(State::Waiting { on }) = self.engine.view(*service).map(|it| it.state) {
+            if let Some(State::Waiting { on }) = now.map(|it| it.state) {
                 assert!(!on.is_empty(), "{service:?} waits for nothing");
             }
         }
@@ -301,7 +307,8 @@ impl Rig {
             Effect::Signal {
                 service, run, stop, ..
             } => {
-                if *stop {
+                // A successor only says again what was right to ask when it was first said.
+                if *stop && self.procs.get(run).is_some_and(|it| !it.asked) {
                     self.check_stop_order(*service);
                 }
                 let proc = self
@@ -499,6 +506,25 @@ impl Rig {
         true
     }
 
+    /// The same, but whoever has to say by then that it is alive does so in time.
+    pub(crate) fn next_deadline_of_the_living(&mut self) -> bool {
+        let Some(at) = self.engine.poll_timeout() else {
+            return false;
+        };
+        self.now = at.max(self.now);
+        let watched = |(run, it): (&RunId, &Proc)| {
+            let speaks = it.role == Role::Main && it.phase == Phase::Alive && !it.killed;
+            let spec = self.specs.get(&it.service)?;
+            (speaks && spec.watchdog.is_some()).then_some(*run)
+        };
+        for run in self.procs.iter().filter_map(watched).collect::<Vec<_>>() {
+            self.fact(Fact::Alive { run });
+        }
+        self.send(Event::Timeout)
+            .expect("a timeout is never refused");
+        true
+    }
+
     /// What a world of this mood does next by itself.
     pub(crate) fn next_fact(&self, mood: Mood) -> Option<Fact> {
         for (run, proc) in &self.procs {
@@ -577,14 +603,14 @@ impl Rig {
 /// Blanks what a probe counts by the way.
 pub(crate) fn calm_probes(state: &mut State) {
     let probes = match state {
-        State::Starting { probe, .. } => vec![probe],
+        State::Starting { probe, .. } => [probe.as_mut(), None],
         State::Running { up } | State::Reloading { up, .. } => {
             if let Some(watchdog) = &mut up.watchdog {
                 watchdog.by = None;
             }
-            vec![&mut up.liveness, &mut up.health]
+            [up.liveness.as_mut(), up.health.as_mut()]
         }
-        _ => vec![],
+        _ => [None, None],
     };
     for probe in probes.into_iter().flatten() {
         probe.next_at = None;
