@@ -109,8 +109,13 @@ impl Keeper {
         own(&read, &service.open);
         let for_log = read.try_clone().map_err(|_| Errno::EMFILE)?;
         let inode = fstat(&read)?.st_ino;
-        service.pipe = Some(Pipe { read, write, inode });
-        self.log.open_later(name, spec, for_log);
+        let flow = self.log.open_later(name, spec, for_log);
+        service.pipe = Some(Pipe {
+            read,
+            write,
+            inode,
+            flow,
+        });
         self.unannounced.push(name.to_owned());
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     cgroup::Group,
+    log::Flow,
     message::{Exit, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo},
     notify::Socket,
 };
@@ -112,6 +113,8 @@ pub(crate) struct Pipe {
     pub(crate) read: OwnedFd,
     pub(crate) write: OwnedFd,
     pub(crate) inode: u64,
+    /// Shared with the log thread, which reads it.
+    pub(crate) flow: Flow,
 }
 
 #[cfg(test)]

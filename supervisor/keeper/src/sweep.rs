@@ -117,8 +117,11 @@ impl Keeper {
         run.swept = true;
         if run.role == Role::Main {
             // Its last words may lack a line end, and nobody is left to write one.
-            self.log.finish(&run.service);
-            self.log_later = true;
+            let service = self.services.get(&run.service);
+            if let Some(pipe) = service.and_then(|service| service.pipe.as_ref()) {
+                self.log.finish(&run.service, &pipe.flow, &pipe.read);
+                self.log_later = true;
+            }
         }
         if let Some(group) = run.group.take()
             && !group.remove()

@@ -17,6 +17,7 @@
 
 mod counts;
 mod file;
+mod flow;
 mod forward;
 mod lines;
 mod rotations;
@@ -28,7 +29,7 @@ mod thread;
 
 use std::{
     io,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
@@ -46,6 +47,7 @@ use self::{
 use crate::message::{Forward, LogStats};
 
 use self::counts::AllCounts;
+pub use self::flow::Flow;
 pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
 /// Name of the file that is written to, in a service's log directory.
@@ -80,14 +82,14 @@ pub struct Spec {
 #[derive(Debug)]
 enum Command {
     /// Read this pipe into these files.
-    Open(String, Spec, OwnedFd),
+    Open(String, Spec, OwnedFd, Flow),
     /// Use this from the next line on.
     Reconfigure(String, Spec),
     /// Drain and forget.
     Close(String),
     /// Write a marked line.
     Mark(String, String),
-    /// End an unfinished line.
+    /// End an unfinished line at the end of its run, which the flow knows.
     Finish(String),
     /// Rotate after the last whole line, whatever the size.
     Rotate(String),
@@ -168,16 +170,19 @@ impl LogThread {
 impl Handle {
     /// Reads `read_end` from now on and appends to the files of `spec`. A service that is open
     /// already gets the new pipe and spec; what is left in the old pipe is written first.
-    pub fn open(&self, service: &str, spec: Spec, read_end: OwnedFd) {
-        self.open_later(service, spec, read_end);
+    pub fn open(&self, service: &str, spec: Spec, read_end: OwnedFd) -> Flow {
+        let flow = self.open_later(service, spec, read_end);
         self.ring();
+        flow
     }
 
     /// As [`Self::open`], but begins only with the next [`Self::wake`] or other command: many at a
     /// time cost one wake-up, and do not take turns with whoever spawns.
-    pub(crate) fn open_later(&self, service: &str, spec: Spec, read_end: OwnedFd) {
-        let command = Command::Open(service.to_owned(), spec, read_end);
+    pub(crate) fn open_later(&self, service: &str, spec: Spec, read_end: OwnedFd) -> Flow {
+        let flow = Flow::default();
+        let command = Command::Open(service.to_owned(), spec, read_end, flow.clone());
         self.shared.commands().push(command);
+        flow
     }
 
     /// Lets the thread begin with what waits, if anything does.
@@ -213,9 +218,11 @@ impl Handle {
         }
     }
 
-    /// Writes what is in the pipe, also an unfinished line: whoever began it is gone. Done before
-    /// what is written there later, and at the latest with the next [`Self::wake`].
-    pub(crate) fn finish(&self, service: &str) {
+    /// Writes what is in the pipe, also an unfinished line: whoever began it is gone. What is
+    /// written there later begins a line of its own. Done at the latest with the next
+    /// [`Self::wake`].
+    pub(crate) fn finish(&self, service: &str, flow: &Flow, pipe: impl AsFd) {
+        flow.end_here(pipe);
         let mut commands = self.shared.commands();
         if commands.len() < COMMANDS_MAX {
             commands.push(Command::Finish(service.to_owned()));

@@ -22,6 +22,7 @@ struct World {
     tmp: Rc<TempDir>,
     handle: Handle,
     writer: PipeWriter,
+    flow: Flow,
 }
 
 impl World {
@@ -40,11 +41,12 @@ impl World {
         let handle = LogThread::start_with(places).unwrap();
         let (reader, writer) = pipe().unwrap();
         spec.dir = tmp.path().join("var/s");
-        handle.open("s", spec, reader.into());
+        let flow = handle.open("s", spec, reader.into());
         World {
             tmp,
             handle,
             writer,
+            flow,
         }
     }
 
@@ -58,6 +60,10 @@ impl World {
 
     fn write(&mut self, bytes: &[u8]) {
         self.writer.write_all(bytes).unwrap();
+    }
+
+    fn finish(&self) {
+        self.handle.finish("s", &self.flow, &self.writer);
     }
 
     /// Stops the thread; the lines of all files, oldest first, without stamps.
@@ -152,12 +158,53 @@ fn partial_line_is_flushed_by_close_by_mark_and_by_the_last_writer_going() {
         tmp,
         handle,
         writer,
+        ..
     } = world;
     drop(writer);
     handle.mark("s", "after");
     handle.stop();
     let lines = lines(&tmp.path().join("var/s/current"));
     assert_eq!(text(&lines), ["at the end", "[mattervisor] after"]);
+}
+
+/// The thread reads the last words of two runs and the first ones of a third at once.
+#[test]
+fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
+    let tmp = Rc::new(TempDir::new().unwrap());
+    let handle = LogThread::start_with(Places::usual()).unwrap();
+    let (reader, writer) = pipe().unwrap();
+    let spec = Spec {
+        dir: tmp.path().join("var/s"),
+        keep: 1,
+        ..Spec::default()
+    };
+    // Nothing is read before all has been written.
+    let flow = handle.open_later("s", spec, reader.into());
+    let mut world = World {
+        tmp,
+        handle,
+        writer,
+        flow,
+    };
+    for run in ["one\nonly ha", "", "two\nand ha", "lf\nthree\n"] {
+        world.write(run.as_bytes());
+        world.finish();
+    }
+    world.handle.sync();
+    let expected = ["one", "only ha", "two", "and ha", "lf", "three"];
+    assert_eq!(text(&lines(&world.current())), expected);
+
+    // The end comes when all of the run has been read; then with what the next one writes, or not.
+    for next in ["next\n", ""] {
+        world.write(b"again ha");
+        world.handle.sync();
+        world.finish();
+        world.write(next.as_bytes());
+        world.handle.wake();
+        world.handle.sync();
+    }
+    let now = text(&lines(&world.current()));
+    assert_eq!(now[expected.len()..], ["again ha", "next", "again ha"]);
 }
 
 #[test]

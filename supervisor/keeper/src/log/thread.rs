@@ -24,11 +24,10 @@ use nix::{
         signal::SigSet,
         time::TimeSpec,
     },
-    unistd::read,
 };
 
 use super::{
-    Command, Shared, Spec,
+    Command, Flow, Shared, Spec,
     file::LogFile,
     forward::Forwarding,
     lines::{Out, Target},
@@ -68,6 +67,8 @@ pub(super) struct Mover {
     shared: Arc<Shared>,
     epoll: Epoll,
     logs: BTreeMap<u64, Log>,
+    /// Tokens by service.
+    tokens: BTreeMap<Arc<str>, u64>,
     /// Tokens of pipes that are out of the epoll and read every turn.
     streams: Vec<u64>,
     next_token: u64,
@@ -79,6 +80,8 @@ pub(super) struct Mover {
     /// When a read last brought so much that the buffers have grown; 0: they are small.
     large_us: i64,
     buffer: Vec<u8>,
+    /// Where runs have ended in what the last read brought.
+    ends: Vec<usize>,
     out: Out,
     forwarding: Forwarding,
 }
@@ -86,10 +89,11 @@ pub(super) struct Mover {
 /// A service's pipe and where its lines go.
 #[derive(Debug)]
 struct Log {
-    service: String,
+    service: Arc<str>,
     /// None once every writer is gone.
     pipe: Option<OwnedFd>,
     pipe_bytes: usize,
+    flow: Flow,
     target: Target,
     /// The last turn that brought data, and how many did in a row.
     streak: (u64, u32),
@@ -113,6 +117,7 @@ impl Mover {
             shared,
             epoll,
             logs: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             streams: Vec::new(),
             next_token: BELL + 1,
             clock: Clock::new(),
@@ -120,6 +125,7 @@ impl Mover {
             last_us: 0,
             large_us: 0,
             buffer: vec![0; READ_BYTES],
+            ends: Vec::new(),
             out: Out::new(),
             forwarding,
         })
@@ -148,7 +154,7 @@ impl Mover {
         let ready = self.epoll.wait(&mut events, timeout).unwrap_or(0);
         let now = self.clock.refresh();
         self.turn += 1;
-        // First, and also if not rung for: what ends a run's last line comes before the next run's.
+        // First, and also if not rung for: it costs nothing now, and a wake-up later.
         let rung = events[..ready].iter().any(|event| event.data() == BELL);
         if (rung || self.shared.has_commands()) && self.obey() {
             return true;
@@ -240,11 +246,23 @@ impl Mover {
         let Some(pipe) = &log.pipe else {
             return 0;
         };
-        match read(pipe, &mut self.buffer) {
+        let outcome = log.flow.read(pipe, &mut self.buffer, &mut self.ends);
+        let mut data = &self.buffer[..outcome.unwrap_or(0)];
+        let mut done = 0;
+        for end in self.ends.drain(..) {
+            let (last, next) = data.split_at(end - done);
+            (data, done) = (next, end);
+            if !last.is_empty() {
+                self.out.feed(&mut log.target, last, &self.clock);
+            }
+            self.out.finish(&mut log.target, &self.clock);
+        }
+        match outcome {
             Ok(0) => self.hang_up(token),
             Ok(bytes) => {
-                let data = &self.buffer[..bytes];
-                self.out.feed(&mut log.target, data, &self.clock);
+                if !data.is_empty() {
+                    self.out.feed(&mut log.target, data, &self.clock);
+                }
                 if log.target.file.take_rotated() {
                     self.shared.rotations.add(&log.service);
                 }
@@ -281,7 +299,7 @@ impl Mover {
         let commands = std::mem::take(&mut *self.shared.commands());
         for command in commands {
             match command {
-                Command::Open(service, spec, pipe) => self.open(service, spec, pipe),
+                Command::Open(service, spec, pipe, flow) => self.open(&service, spec, pipe, flow),
                 Command::Reconfigure(service, spec) => {
                     if let Some(token) = self.find(&service) {
                         self.drain(token);
@@ -301,11 +319,8 @@ impl Mover {
                         out.mark(target, &text, clock);
                     });
                 }
-                Command::Finish(service) => {
-                    self.after_all_before(&service, |target, out, clock| {
-                        out.finish(target, clock);
-                    });
-                }
+                // The reading itself ends the line, at its end.
+                Command::Finish(service) => self.after_all_before(&service, |_, _, _| {}),
                 Command::Rotate(service) => {
                     self.after_all_before(&service, |target, _, clock| {
                         target.file.settle();
@@ -343,13 +358,11 @@ impl Mover {
     }
 
     fn find(&self, service: &str) -> Option<u64> {
-        let mut logs = self.logs.iter();
-        logs.find(|(_, log)| log.service == service)
-            .map(|(token, _)| *token)
+        self.tokens.get(service).copied()
     }
 
-    fn open(&mut self, service: String, spec: Spec, pipe: OwnedFd) {
-        if let Some(token) = self.find(&service) {
+    fn open(&mut self, service: &str, spec: Spec, pipe: OwnedFd, flow: Flow) {
+        if let Some(token) = self.find(service) {
             self.end(token);
         }
         let flags = fcntl(&pipe, FcntlArg::F_GETFL).unwrap_or(0);
@@ -359,13 +372,16 @@ impl Mover {
         let token = self.next_token;
         self.next_token += 1;
         let forward = spec.forward;
-        let counts = self.shared.counts.of(&service);
+        let counts = self.shared.counts.of(service);
+        let service: Arc<str> = service.into();
+        self.tokens.insert(Arc::clone(&service), token);
         let log = Log {
             service,
             pipe: Some(pipe),
             pipe_bytes: pipe_bytes
                 .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(PIPE_BYTES),
+            flow,
             target: Target {
                 file: LogFile::new(spec, counts),
                 route: None,
@@ -420,6 +436,8 @@ impl Mover {
             Out::last_words(&mut log.target, &self.clock);
         }
         self.streams.retain(|stream| *stream != token);
-        self.logs.remove(&token);
+        if let Some(log) = self.logs.remove(&token) {
+            self.tokens.remove(&log.service);
+        }
     }
 }

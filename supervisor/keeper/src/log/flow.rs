@@ -1,0 +1,69 @@
+//! Where one run's output ends and the next one's begins, though both come through one pipe.
+//!
+//! Owner: the keeper notes each end as it happens, with one ioctl and without waking the log thread,
+//! which may be far behind; the thread asks with every read. The lock is held over that read, so that
+//! no byte is neither in the pipe nor counted; a read never blocks.
+//!
+//! Limit: at most [`ENDS_MAX`] ends wait in a pipe; a line that runs over one beyond them is not cut.
+
+use std::{
+    collections::VecDeque,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use nix::{errno::Errno, unistd::read};
+
+use crate::sys::file::readable_bytes;
+
+/// Ends of runs that nobody has read up to yet.
+const ENDS_MAX: usize = 64;
+
+/// What has come out of one log pipe so far. A copy is the same.
+#[derive(Clone, Debug, Default)]
+pub struct Flow(Arc<Mutex<Taken>>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    bytes: u64,
+    /// Counts of bytes after which a run had nothing more to say; they grow.
+    ends: VecDeque<u64>,
+}
+
+impl Flow {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever has written into this pipe so far is gone.
+    pub(super) fn end_here(&self, pipe: impl AsFd) {
+        let mut taken = self.lock();
+        // Always works for a pipe.
+        let end = taken.bytes + readable_bytes(pipe).unwrap_or(0);
+        if taken.ends.len() < ENDS_MAX && taken.ends.back() != Some(&end) {
+            taken.ends.push_back(end);
+        }
+    }
+
+    /// Reads once, and sets `ends` to the places in `buffer` at which a run has ended.
+    pub(super) fn read(
+        &self,
+        pipe: impl AsFd,
+        buffer: &mut [u8],
+        ends: &mut Vec<usize>,
+    ) -> Result<usize, Errno> {
+        ends.clear();
+        let mut taken = self.lock();
+        let outcome = read(pipe, buffer);
+        let before = taken.bytes;
+        taken.bytes += outcome.unwrap_or(0) as u64;
+        while let Some(end) = taken.ends.front().copied()
+            && end <= taken.bytes
+        {
+            taken.ends.pop_front();
+            // Never before this read: an end that had been reached then was taken then.
+            ends.push(usize::try_from(end.saturating_sub(before)).unwrap_or(0));
+        }
+        outcome
+    }
+}
