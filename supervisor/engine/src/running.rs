@@ -16,12 +16,12 @@ const RELOAD_FAILED: &str = "the reload failed; it runs on with the configuratio
 impl Service {
     /// A deadline of a service that is up has passed.
     pub(crate) fn tick_up(&mut self, w: &mut World<'_>) {
-        if let State::Reloading {
-            until: Some(until), ..
-        } = self.rec.state
-            && until <= w.now
-        {
-            self.reload_over(w, "the reload did not finish in time; it runs on as it was");
+        let overdue = matches!(
+            self.rec.state,
+            State::Reloading { until: Some(until), .. } if until <= w.now
+        );
+        if overdue {
+            self.end_reload(w, "the reload did not finish in time; it runs on as it was");
         }
         let service = self.id;
         let Some(up) = self.rec.state.up_mut() else {
@@ -46,6 +46,10 @@ impl Service {
             }
         }
         self.tick_watchdog(w);
+        // The next reload is not begun for one that has just been asked to end.
+        if overdue && matches!(self.rec.state, State::Running { .. }) {
+            self.reload_if_queued(w);
+        }
     }
 
     /// Liveness ends the run; health only changes what is shown.
@@ -170,8 +174,17 @@ impl Service {
         }
     }
 
-    /// Back to running, with what to say about it; whatever still works on the reload is ended.
+    /// Back to running, or to the next reload.
     fn reload_over(&mut self, w: &mut World<'_>, detail: &str) {
+        let reloading = matches!(self.rec.state, State::Reloading { .. });
+        self.end_reload(w, detail);
+        if reloading {
+            self.reload_if_queued(w);
+        }
+    }
+
+    /// Back to running, with what to say about it; whatever still works on the reload is ended.
+    fn end_reload(&mut self, w: &mut World<'_>, detail: &str) {
         detail.clone_into(&mut self.rec.detail);
         if let State::Reloading { up, helper, .. } = self.rec.state {
             if let Some(run) = helper {
@@ -182,7 +195,6 @@ impl Service {
             }
             self.rec.validator = None;
             self.rec.state = State::Running { up };
-            self.reload_if_queued(w);
         }
     }
 

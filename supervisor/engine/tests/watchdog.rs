@@ -213,3 +213,24 @@ fn what_is_bound_to_a_watched_one_comes_up_if_that_says_that_it_is_alive() {
     }
     assert!(silent.engine.view(id(0)).unwrap().restarts > 10);
 }
+
+#[test]
+fn a_queued_reload_is_not_begun_when_the_watchdog_ends_the_run_at_the_same_time() {
+    let mut rig = Rig::up(&[Spec {
+        validated: true,
+        reload: Some(Reload::Signal(1)),
+        ready_timeout_ms: Some(STOP_MS),
+        ..watched(WatchdogAction::Restart)
+    }]);
+    for _ in 0..2 {
+        rig.command(Command::Reload(set(&[0]))).unwrap();
+    }
+    alive(&mut rig);
+    rig.pass(STOP_MS);
+    assert_eq!(signals(&rig), [ABRT]);
+    let begun = rig
+        .last
+        .iter()
+        .any(|it| matches!(it, Effect::Validate { .. }));
+    assert!(!begun, "{:?}", rig.last);
+}

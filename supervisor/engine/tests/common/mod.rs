@@ -221,11 +221,11 @@ impl Rig {
     pub(crate) fn send(&mut self, event: Event) -> Result<Accepted, Refusal> {
         let before = self.seen();
         let outcome = self.engine.handle(self.now, event);
-        self.last.clear();
-        while let Some(effect) = self.engine.poll_effect() {
-            self.carry_out(&effect);
-            self.last.push(effect);
+        let effects: Vec<Effect> = core::iter::from_fn(|| self.engine.poll_effect()).collect();
+        for (at, effect) in effects.iter().enumerate() {
+            self.carry_out(effect, &effects[at..]);
         }
+        self.last = effects;
         if outcome.is_err() {
             assert!(self.last.is_empty(), "a refusal changes nothing");
         }
@@ -265,7 +265,7 @@ impl Rig {
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm an effect")]
-    fn carry_out(&mut self, effect: &Effect) {
+    fn carry_out(&mut self, effect: &Effect, rest: &[Effect]) {
         match effect {
             Effect::Changed { service } => {
                 assert!(
@@ -276,7 +276,14 @@ impl Rig {
             Effect::Spawn { service, run } | Effect::Validate { service, run } => {
                 let main = matches!(effect, Effect::Spawn { .. });
                 let role = if main { Role::Main } else { Role::Validator };
-                self.check_spawn(*service, role);
+                // What time took back within the same event was for the state before that.
+                let kill = Effect::Kill {
+                    service: *service,
+                    run: *run,
+                };
+                if main || !rest.contains(&kill) {
+                    self.check_spawn(*service, role);
+                }
                 assert_eq!(self.engine.service_of(*run), Some(*service));
                 let proc = Proc {
                     service: *service,
