@@ -60,7 +60,6 @@ fn b21_ready_line_split_by_buffering_counts_once_it_is_whole() {
     let go = world.file("go");
     let verbs = [
         "print=begins",
-        "delay=300",
         "print-part=now listen",
         "err=",
         "print-part=now listen",
