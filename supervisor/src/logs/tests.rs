@@ -34,8 +34,19 @@ fn query(services: &[(&str, &Path)], lines: usize, follow: bool) -> Query {
     }
 }
 
-fn serve(query: Query) -> mpsc::Receiver<LogLine> {
-    super::serve(query).expect("there is room")
+/// Tests of one process share the seats, and those who leave are not gone before the reader hears of
+/// it: waits for a seat.
+async fn serve(query: Query) -> mpsc::Receiver<LogLine> {
+    let seated = async {
+        loop {
+            match super::serve(query.clone()) {
+                Ok(stream) => return stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let seated = timeout(Duration::from_secs(20), seated).await;
+    seated.expect("a seat within 20 s")
 }
 
 /// The last lines, and a cursor before them.
@@ -179,9 +190,9 @@ async fn services_are_merged_by_time_and_the_stream_ends() {
             "{STAMP}2.000000Z 2\n{STAMP}3.000000Z 3\n{STAMP}5.000000Z 5\n"
         )],
     );
-    let merged = all(serve(query(&[("a", &a), ("b", &b)], 2, false))).await;
+    let merged = all(serve(query(&[("a", &a), ("b", &b)], 2, false)).await).await;
     assert_eq!(merged, ["a:1", "b:3", "a:4", "b:5"]);
-    let merged = all(serve(query(&[("b", &b), ("a", &a)], 0, false))).await;
+    let merged = all(serve(query(&[("b", &b), ("a", &a)], 0, false)).await).await;
     assert_eq!(merged, [""; 0]);
 }
 
@@ -192,7 +203,7 @@ async fn follow_over_rotation_shows_every_line_once() {
     let dir = tmp.path().join("s");
     let (handle, mut writer) = keeper(&dir, 5000);
     // The directory need not be there yet, and more lines come than the channel takes.
-    let mut stream = serve(query(&[("s", &dir)], 10, true));
+    let mut stream = serve(query(&[("s", &dir)], 10, true)).await;
     let scribe = std::thread::spawn(move || {
         for n in 0..LINES {
             writeln!(writer, "line {n}").unwrap();
@@ -213,7 +224,7 @@ async fn follow_over_rotation_shows_every_line_once() {
 async fn follow_begins_before_the_directory_and_survives_its_loss() {
     let tmp = TempDir::new().unwrap();
     let dir = tmp.path().join("not/there/yet");
-    let mut stream = serve(query(&[("s", &dir)], 10, true));
+    let mut stream = serve(query(&[("s", &dir)], 10, true)).await;
     for round in 0..3 {
         fs::create_dir_all(&dir).unwrap();
         let mut file = File::create(dir.join(CURRENT)).unwrap();
@@ -231,10 +242,10 @@ async fn follow_begins_before_the_directory_and_survives_its_loss() {
 async fn follow_survives_deletion_of_current() {
     let tmp = TempDir::new().unwrap();
     let (handle, mut writer) = keeper(tmp.path(), 0);
-    let mut stream = serve(query(&[("s", tmp.path())], 0, true));
+    let mut stream = serve(query(&[("s", tmp.path())], 0, true)).await;
     // One that ends shows that the one before it has been begun.
     assert!(
-        all(serve(query(&[("s", tmp.path())], 0, false)))
+        all(serve(query(&[("s", tmp.path())], 0, false)).await)
             .await
             .is_empty()
     );
@@ -269,9 +280,9 @@ async fn slow_client_gets_all_lines_later() {
         .map(|n| format!("{STAMP}1.000000Z {n}\n"))
         .collect();
     log(tmp.path(), &[&text]);
-    let mut slow = serve(query(&[("s", tmp.path())], usize::MAX, true));
+    let mut slow = serve(query(&[("s", tmp.path())], usize::MAX, true)).await;
     // The channel is full, and another client is served meanwhile.
-    let other = all(serve(query(&[("s", tmp.path())], 3, false))).await;
+    let other = all(serve(query(&[("s", tmp.path())], 3, false)).await).await;
     assert_eq!(other.len(), 3);
     for n in 0..lines {
         assert_eq!(next(&mut slow).await.unwrap().text, n.to_string());
@@ -305,22 +316,12 @@ async fn client_that_leaves_is_forgotten_at_once() {
     log(tmp.path(), &[""]);
     // Of many that leave silently none keeps the place of another.
     for _ in 0..3 * CLIENTS_MAX {
-        let stream = async {
-            loop {
-                match super::serve(query(&[("s", tmp.path())], 0, true)) {
-                    Ok(stream) => return stream,
-                    // The reader has not yet heard of those who left.
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            }
-        };
-        let stream = timeout(Duration::from_secs(20), stream).await;
-        drop(stream.expect("a place within 20 s"));
+        drop(serve(query(&[("s", tmp.path())], 0, true)).await);
     }
-    let mut stream = serve(query(&[("s", tmp.path())], 0, true));
+    let mut stream = serve(query(&[("s", tmp.path())], 0, true)).await;
     // The reader takes clients in order of arrival: an answer to the second means the first is read.
     assert!(
-        all(serve(query(&[("s", tmp.path())], 0, false)))
+        all(serve(query(&[("s", tmp.path())], 0, false)).await)
             .await
             .is_empty()
     );

@@ -16,7 +16,7 @@ fn files(dir: &Path, patterns: &[&str], lines: usize, follow: bool) -> Query {
 
 /// Texts by file name.
 async fn named(query: Query) -> Vec<String> {
-    let mut stream = serve(query);
+    let mut stream = serve(query).await;
     let mut lines = Vec::new();
     while let Some(line) = next(&mut stream).await {
         lines.push(label(&line));
@@ -126,7 +126,7 @@ async fn following_goes_over_renaming_truncation_and_new_files() {
     let tmp = TempDir::new().unwrap();
     let a = tmp.path().join("a.log");
     append(&a, "0\n");
-    let mut stream = serve(files(tmp.path(), &["*.log"], 10, true));
+    let mut stream = serve(files(tmp.path(), &["*.log"], 10, true)).await;
     let mut expect =
         async |wanted: &str| assert_eq!(label(&next(&mut stream).await.unwrap()), wanted);
     expect("a.log:0").await;
@@ -153,7 +153,7 @@ async fn a_file_that_was_renamed_meanwhile_is_read_to_its_end_first() {
     let tmp = TempDir::new().unwrap();
     let a = tmp.path().join("a.log");
     append(&a, "0\n1\n");
-    let mut stream = serve(files(tmp.path(), &["*.log"], 10, true));
+    let mut stream = serve(files(tmp.path(), &["*.log"], 10, true)).await;
     assert_eq!(next(&mut stream).await.unwrap().text, "0");
     let cursor = next(&mut stream).await.unwrap().cursor;
     drop(stream);

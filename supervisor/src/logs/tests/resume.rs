@@ -20,7 +20,7 @@ async fn after_each_line_the_rest_comes_whatever_became_of_the_files() {
             .collect::<String>()
     };
     log(tmp.path(), &[&text(0..4), &text(4..8), &text(8..12)]);
-    let mut stream = serve(query(&[("s", tmp.path())], 100, false));
+    let mut stream = serve(query(&[("s", tmp.path())], 100, false)).await;
     let mut lines = Vec::new();
     while let Some(line) = next(&mut stream).await {
         lines.push(line);
@@ -46,7 +46,7 @@ async fn after_each_line_the_rest_comes_whatever_became_of_the_files() {
             _ => {}
         }
         for (at, line) in lines.iter().enumerate() {
-            let rest = all(serve(after(&line.cursor, tmp.path(), false))).await;
+            let rest = all(serve(after(&line.cursor, tmp.path(), false)).await).await;
             let wanted: Vec<String> = lines[at + 1..]
                 .iter()
                 .map(|line| format!("s:{}", line.text))
@@ -65,16 +65,16 @@ async fn a_line_whose_file_is_gone_leaves_a_marked_gap() {
     let tmp = TempDir::new().unwrap();
     let line = |n: u32| format!("2026-11-22T22:00:0{n}.000000Z {n}\n");
     log(tmp.path(), &[&line(1), &line(2), &line(3)]);
-    let mut stream = serve(query(&[("s", tmp.path())], 3, false));
+    let mut stream = serve(query(&[("s", tmp.path())], 3, false)).await;
     let first = next(&mut stream).await.unwrap();
     assert_eq!(first.text, "1");
     fs::remove_file(tmp.path().join("2026-11-22T23-00-00.000000Z.log")).unwrap();
-    let rest = all(serve(after(&first.cursor, tmp.path(), false))).await;
+    let rest = all(serve(after(&first.cursor, tmp.path(), false)).await).await;
     assert!(rest[0].contains("lines may be missing"), "{rest:?}");
     assert_eq!(rest[1..], ["s:2", "s:3"]);
     // Nor is another file taken for it that has its inode.
     let other = first.cursor.replace('~', "~f");
-    let rest = all(serve(after(&other, tmp.path(), false))).await;
+    let rest = all(serve(after(&other, tmp.path(), false)).await).await;
     assert!(rest[0].contains("lines may be missing"), "{rest:?}");
 }
 
@@ -97,7 +97,8 @@ async fn a_reader_that_comes_back_again_and_again_misses_nothing_of_a_flood() {
             first()
         } else {
             after(&cursor, &dir, true)
-        });
+        })
+        .await;
         for _ in 0..(seen % 700 + 1).min(LINES - seen) {
             let line = next(&mut stream).await.unwrap();
             assert_eq!(line.text, format!("line {seen}"));
@@ -115,12 +116,12 @@ async fn what_comes_after_a_cursor_is_wanted_whenever_it_was_written() {
         .map(|n| format!("{STAMP}{n}.000000Z {n}\n"))
         .collect();
     log(tmp.path(), &[&text]);
-    let mut stream = serve(query(&[("s", tmp.path())], 5, false));
+    let mut stream = serve(query(&[("s", tmp.path())], 5, false)).await;
     let first = next(&mut stream).await.unwrap();
     let filter = Filter::new(Some("2026-11-22T23:04:03Z"), None, None, false).unwrap();
     let query = Query {
         filter: filter.into(),
         ..after(&first.cursor, tmp.path(), false)
     };
-    assert_eq!(all(serve(query)).await, ["s:1", "s:2", "s:3", "s:4"]);
+    assert_eq!(all(serve(query).await).await, ["s:1", "s:2", "s:3", "s:4"]);
 }

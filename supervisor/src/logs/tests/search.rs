@@ -55,7 +55,7 @@ fn search(dir: &Path, n: Option<usize>, since: &str, until: &str, grep: &str) ->
 }
 
 async fn numbers(query: Query) -> Vec<usize> {
-    let lines = all(serve(query)).await;
+    let lines = all(serve(query).await).await;
     let number = |line: &String| line.strip_prefix("s:line ").unwrap().parse().unwrap();
     lines.iter().map(number).collect()
 }
@@ -168,15 +168,16 @@ async fn a_search_through_much_does_not_hold_up_one_who_follows() {
     let text = "x".repeat(99) + "\n";
     log(&large, &[&text.repeat(1_000_000)]);
     log(&small, &[""]);
-    let mut follower = serve(query(&[("small", &small)], 0, true));
+    let mut follower = serve(query(&[("small", &small)], 0, true)).await;
     assert!(
-        all(serve(query(&[("small", &small)], 0, false)))
+        all(serve(query(&[("small", &small)], 0, false)).await)
             .await
             .is_empty()
     );
-    let mut searches: Vec<_> = (0..4)
-        .map(|_| serve(search(&large, None, "", "", "[y]+z")))
-        .collect();
+    let mut searches = Vec::new();
+    for _ in 0..4 {
+        searches.push(serve(search(&large, None, "", "", "[y]+z")).await);
+    }
     let mut file = fs::OpenOptions::new()
         .append(true)
         .open(small.join(CURRENT))
@@ -201,14 +202,8 @@ async fn broken_compressed_files_are_shown_as_far_as_they_go() {
         ("empty", &[]),
     ] {
         fs::write(&first, bytes).unwrap();
-        let lines = all(serve(search(
-            tmp.path(),
-            None,
-            "2026-11-22T23:00:00Z",
-            "",
-            "",
-        )))
-        .await;
+        let lines =
+            all(serve(search(tmp.path(), None, "2026-11-22T23:00:00Z", "", "")).await).await;
         let broken = lines
             .iter()
             .filter(|line| line.contains("cannot be read to its end"))
@@ -236,7 +231,7 @@ async fn more_compressed_files_at_a_time_than_decoders() {
         .iter()
         .map(|(name, dir)| (name.as_str(), dir.as_path()))
         .collect();
-    let merged = all(serve(query(&services, 50, false))).await;
+    let merged = all(serve(query(&services, 50, false)).await).await;
     assert_eq!(merged.len(), 40 * 50);
     for (n, line) in merged.iter().enumerate() {
         assert!(line.ends_with(&format!(":line {}", n / 40)), "{n}: {line}");
@@ -246,7 +241,7 @@ async fn more_compressed_files_at_a_time_than_decoders() {
 #[tokio::test]
 async fn files_that_go_or_are_compressed_while_they_are_read_are_no_error() {
     let tmp = hour();
-    let all_of = |query| async move { all(serve(query)).await };
+    let all_of = |query| async move { all(serve(query).await).await };
     let origin = Origin::Log(tmp.path().to_owned());
     let filter = Arc::new(Filter::default());
     let seek = Seek::new(origin.clone(), None, &filter).unwrap();
