@@ -25,10 +25,15 @@ pub(crate) enum Stop {
 
 /// Reads the command line.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
-    let parsed = cli::command()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| explain(arguments, &error))
+    let read = |command: clap::Command| {
+        command
+            .try_get_matches_from(arguments)
+            .and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    // What help needs (groups, examples) is made for those who are answered by it.
+    read(Cli::command())
+        .or_else(|_| read(cli::command()))
+        .map_err(|error| explain(arguments, &error))
 }
 
 fn explain(arguments: &[OsString], error: &clap::Error) -> Stop {

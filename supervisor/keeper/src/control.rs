@@ -229,7 +229,7 @@ impl Keeper {
             control_deaths: self.control.deaths,
             next_run: self.next_run,
             records: self.records.clone(),
-            runs: self.runs.values().map(crate::run::Run::info).collect(),
+            runs: self.runs.values().map(|run| run.info()).collect(),
             facts: self.facts.first_unsent(),
             leftovers: self.leftovers.clone(),
         };

@@ -12,7 +12,6 @@ use crate::{
     clock::now_ms,
     keeper::Keeper,
     message::{Role, RunId},
-    run::Run,
     say::say,
     sys::{pidfd, wait},
     timers::Timer,
@@ -108,7 +107,7 @@ impl Keeper {
             return;
         }
         ending.stopping = Some((id, u64::MAX));
-        if self.runs.get(&id).is_some_and(Run::lives) {
+        if self.runs.get(&id).is_some_and(|run| run.lives()) {
             say!("run {id} did not stop in time; kills it");
             self.kill_tree(id);
         }

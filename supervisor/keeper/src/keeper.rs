@@ -134,10 +134,11 @@ pub(crate) struct Keeper {
     pub(crate) inbox: VecDeque<Request>,
     pub(crate) facts: Facts,
     pub(crate) files: Records,
-    pub(crate) services: BTreeMap<String, Service>,
+    /// Boxed, as `runs`: a tree has room for more than it holds.
+    pub(crate) services: BTreeMap<String, Box<Service>>,
     pub(crate) services_made: u64,
     pub(crate) records: BTreeMap<String, String>,
-    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) runs: BTreeMap<RunId, Box<Run>>,
     /// Main processes that have not been reaped.
     pub(crate) by_pid: HashMap<i32, RunId>,
     /// Groups of helpers that never were: taken away once their child has been reaped.

@@ -75,7 +75,7 @@ impl Keeper {
                 number: self.services_made,
                 main: None,
             };
-            self.services.insert(name.clone(), service);
+            self.services.insert(name.clone(), Box::new(service));
         }
         if let Err(error) = self.make_pipe(&name) {
             say!("{name}: no log pipe yet: {error}");

@@ -257,7 +257,7 @@ impl Keeper {
             timed_out: false,
             output: streams.output,
         };
-        self.runs.insert(spawn.run, run);
+        self.runs.insert(spawn.run, Box::new(run));
         self.push(Fact::Spawned {
             run: spawn.run,
             pid: born.pid,
