@@ -25,8 +25,8 @@ pub(super) struct Watcher {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     descriptor: WatchDescriptor,
-    /// The directory above it. A directory that is deleted while we or the writer have one of its files
-    /// open does not tell so itself: it lives on until those are closed.
+    /// The directory above that one. A directory that is deleted while we or the writer have a file
+    /// open that was in it does not tell so itself: it lives on until that is closed.
     parent: Option<WatchDescriptor>,
 }
 
@@ -65,22 +65,25 @@ impl Watcher {
     /// Watches a directory. None: it is not allowed, or the system allows no more watches.
     pub(super) fn watch(&mut self, dir: &Path) -> Option<Watch> {
         for _ in 0..TRIES_MAX {
-            // First of all, so that the end of the directory is seen from now on.
-            let parent = dir.parent().and_then(|parent| self.add(parent, false).ok());
-            let nearest = self.nearest(dir);
-            if let Ok(Some(descriptor)) = nearest {
+            let Some((descriptor, nearest)) = self.nearest(dir).ok()? else {
+                continue;
+            };
+            let above = nearest.parent();
+            let parent = above.and_then(|above| self.add(above, false).ok());
+            // Both are still what their names say: from now on the parent tells the end of the other.
+            let again = self.add(nearest, nearest == dir).ok();
+            self.drop_use(again);
+            if again == Some(descriptor) {
                 return Some(Watch { descriptor, parent });
             }
+            self.drop_use(Some(descriptor));
             self.drop_use(parent);
-            if nearest.is_err() {
-                return None;
-            }
         }
         None
     }
 
     /// The directory itself or the nearest above it. None: more of the path was made meanwhile.
-    fn nearest(&mut self, dir: &Path) -> Result<Option<WatchDescriptor>, Errno> {
+    fn nearest<'p>(&mut self, dir: &'p Path) -> Result<Option<(WatchDescriptor, &'p Path)>, Errno> {
         // The part of the path that is not there.
         let mut missing: Option<&Path> = None;
         for above in dir.ancestors() {
@@ -89,7 +92,7 @@ impl Watcher {
                     self.drop_use(Some(descriptor));
                     return Ok(None);
                 }
-                Ok(descriptor) => return Ok(Some(descriptor)),
+                Ok(descriptor) => return Ok(Some((descriptor, above))),
                 Err(Errno::ENOENT | Errno::ENOTDIR) => missing = Some(above),
                 Err(error) => return Err(error),
             }
