@@ -210,14 +210,13 @@ fn b43_a_service_that_logs_its_own_log_does_not_deadlock() {
     world.child("b", &["print=here", "sleep"], "");
     world.start_ready();
     // The first line, from which the others come: a mark of the supervisor's own.
-    fs::OpenOptions::new()
-        .append(true)
-        .open(world.log_dir("a").join("current"))
-        .and_then(|mut file| {
-            std::io::Write::write_all(&mut file, b"2026-01-01T00:00:00.000000Z first\n")
-        })
-        .unwrap();
     let directory = world.log_dir("a");
+    // The log thread makes the file in its own time.
+    let mut current = eventually("the log is there", || {
+        let mut append = fs::OpenOptions::new();
+        append.append(true).open(directory.join("current")).ok()
+    });
+    std::io::Write::write_all(&mut current, b"2026-01-01T00:00:00.000000Z first\n").unwrap();
     eventually("its log feeds on itself until it is rotated", || {
         names(&directory)
             .iter()
