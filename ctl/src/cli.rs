@@ -44,7 +44,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Directory that stands before etc/mattervisor and the others
@@ -78,7 +78,7 @@ pub(crate) enum Format {
     Runit,
 }
 
-/// Any number of services.
+// Any number of services.
 #[derive(Debug, Args)]
 pub(crate) struct Names {
     /// Services; none means all
@@ -86,7 +86,7 @@ pub(crate) struct Names {
     pub(crate) names: Vec<String>,
 }
 
-/// What to show of which services.
+// What to show of which services.
 #[derive(Debug, Args)]
 pub(crate) struct StatusOf {
     /// Services; none means all
@@ -97,7 +97,7 @@ pub(crate) struct StatusOf {
     pub(crate) usage: bool,
 }
 
-/// At least one service.
+// At least one service.
 #[derive(Debug, Args)]
 pub(crate) struct SomeNames {
     /// Services, at least one
@@ -105,7 +105,7 @@ pub(crate) struct SomeNames {
     pub(crate) names: Vec<String>,
 }
 
-/// Those that are left alone.
+// Those that are left alone.
 #[derive(Debug, Args)]
 pub(crate) struct Except {
     /// Services that are left alone, at least one
@@ -113,7 +113,7 @@ pub(crate) struct Except {
     pub(crate) names: Vec<String>,
 }
 
-/// What to wait for.
+// What to wait for.
 #[derive(Debug, Args)]
 pub(crate) struct WaitFor {
     /// Services; none means all that are enabled
@@ -133,7 +133,7 @@ pub(crate) struct WaitFor {
     pub(crate) exit_status: bool,
 }
 
-/// Which events to show.
+// Which events to show.
 #[derive(Debug, Args)]
 pub(crate) struct EventLines {
     /// Services; none means all, and the supervisor itself
@@ -156,7 +156,7 @@ pub(crate) struct EventLines {
     pub(crate) changes: bool,
 }
 
-/// One service.
+// One service.
 #[derive(Debug, Args)]
 pub(crate) struct Name {
     /// Service
@@ -164,7 +164,7 @@ pub(crate) struct Name {
     pub(crate) name: String,
 }
 
-/// For which shell.
+// For which shell.
 #[derive(Debug, Args)]
 pub(crate) struct ForShell {
     /// Shell
@@ -184,6 +184,9 @@ pub(crate) enum Shell {
 
 /// What to do. Help lists these by [`GROUPS`].
 #[derive(Debug, Subcommand)]
+// Only the command that is asked for is defined in full. (What is said of it would be overwritten by
+// documentation of its arguments' type, so those types have plain comments.)
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Show what runs, whether it is ready, since when, and why not
     Status(StatusOf),

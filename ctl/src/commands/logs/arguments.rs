@@ -30,7 +30,7 @@ pub(crate) enum Count {
     All,
 }
 
-/// Which lines to show.
+// Which lines to show.
 #[derive(Debug, Args)]
 pub(crate) struct LogLines {
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(crate) struct LogLines {
     pub(crate) rotate: bool,
 }
 
-/// What `logs` and `tail` have in common.
+// What `logs` and `tail` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// Services; none means all
