@@ -192,6 +192,45 @@ pub struct Spawn {
     pub timeout_ms: Option<u64>,
 }
 
+impl Spawn {
+    /// A helper that is the supervisor's own business: in `/`, as the supervisor itself, with nothing
+    /// changed of what a process has from birth. It is killed after `timeout_ms`.
+    pub fn helper(
+        run: RunId,
+        service: &str,
+        argv: Vec<String>,
+        env: BTreeMap<String, String>,
+        timeout_ms: u64,
+    ) -> Self {
+        Self {
+            run,
+            service: service.to_owned(),
+            role: Role::Helper,
+            argv,
+            env,
+            cwd: "/".into(),
+            ids: None,
+            umask: 0o022,
+            rlimits: BTreeMap::new(),
+            nice: None,
+            oom_score_adj: None,
+            no_new_privs: false,
+            capabilities: None,
+            capability_bounding_set: None,
+            ambient_capabilities: None,
+            io_priority: None,
+            cpu_affinity: None,
+            stdin: None,
+            ready_fd: None,
+            notify: false,
+            notify_main_only: false,
+            stop_signal: 15,
+            stop_timeout_ms: 1000,
+            timeout_ms: Some(timeout_ms),
+        }
+    }
+}
+
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -16,7 +16,7 @@ use std::{
 };
 
 use engine::{Moment, RunId, ServiceId, State, StopCause, View};
-use keeper::message::{Request, Role, Spawn};
+use keeper::message::{Request, Spawn};
 use plan::{NotifyBy, NotifyOn, NotifyTarget};
 
 use self::{
@@ -387,32 +387,7 @@ fn spawn(run: RunId, target: &NotifyTarget, message: Message) -> Result<Spawn, S
         let own = format!("/proc/{}/exe", std::process::id());
         (vec![own, "deliver".to_owned()], DELIVERY_TIMEOUT_MS)
     };
-    Ok(Spawn {
-        run: run.0,
-        service: OWNER.to_owned(),
-        role: Role::Helper,
-        argv,
-        env,
-        cwd: "/".into(),
-        ids: None,
-        umask: 0o022,
-        rlimits: BTreeMap::new(),
-        nice: None,
-        oom_score_adj: None,
-        no_new_privs: false,
-        capabilities: None,
-        capability_bounding_set: None,
-        ambient_capabilities: None,
-        io_priority: None,
-        cpu_affinity: None,
-        stdin: None,
-        ready_fd: None,
-        notify: false,
-        notify_main_only: false,
-        stop_signal: 15,
-        stop_timeout_ms: 1000,
-        timeout_ms: Some(timeout_ms),
-    })
+    Ok(Spawn::helper(run.0, OWNER, argv, env, timeout_ms))
 }
 
 /// What a command finds in its environment.

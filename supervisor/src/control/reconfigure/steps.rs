@@ -1,13 +1,14 @@
 //! The steps of a reconfiguration that are commands: accounts to be made, candidates to be checked.
 //! One after the other, each a run of the keeper's.
 
-use std::collections::BTreeMap;
-
 use engine::RunId;
-use keeper::message::{Request, Role};
+use keeper::message::{Request, Spawn};
 
 use super::Stage;
 use crate::control::{Control, Job, Purpose, Run, jobs};
+
+/// An account tool or validator may take this long.
+const STEP_TIMEOUT_MS: u64 = 60_000;
 
 impl Control {
     pub(super) fn next_account(&mut self) {
@@ -33,32 +34,8 @@ impl Control {
     /// Runs one command of a reconfiguration, as the supervisor itself.
     fn start_step(&mut self, number: RunId, service: &str, argv: Vec<String>) {
         let path = ("PATH".to_owned(), jobs::PATH.to_owned());
-        let spawn = keeper::message::Spawn {
-            run: number.0,
-            service: service.to_owned(),
-            role: Role::Helper,
-            argv,
-            env: [path].into(),
-            cwd: "/".into(),
-            ids: None,
-            umask: 0o022,
-            rlimits: BTreeMap::new(),
-            nice: None,
-            oom_score_adj: None,
-            no_new_privs: false,
-            capabilities: None,
-            capability_bounding_set: None,
-            ambient_capabilities: None,
-            io_priority: None,
-            cpu_affinity: None,
-            stdin: None,
-            ready_fd: None,
-            notify: false,
-            notify_main_only: false,
-            stop_signal: 15,
-            stop_timeout_ms: 1000,
-            timeout_ms: Some(60_000),
-        };
+        let env = [path].into();
+        let spawn = Spawn::helper(number.0, service, argv, env, STEP_TIMEOUT_MS);
         let run = Run {
             service: service.to_owned(),
             pid: None,
