@@ -190,30 +190,12 @@ fn open(dir: &Path, number: u64) -> Open {
 
 fn spawn(program: &str, number: u64, run: RunId) -> Request {
     let path = ("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+    let argv = vec![program.to_owned(), "/dev/null:1:pause".to_owned()];
+    let service = format!("service-{number}");
     Request::Spawn(Box::new(Spawn {
-        run,
-        service: format!("service-{number}"),
         role: Role::Main,
-        argv: vec![program.to_owned(), "/dev/null:1:pause".to_owned()],
-        env: BTreeMap::from([path]),
-        cwd: "/".into(),
-        ids: None,
-        umask: 0o22,
-        rlimits: BTreeMap::new(),
-        nice: None,
-        oom_score_adj: None,
-        no_new_privs: false,
-        capabilities: None,
-        capability_bounding_set: None,
-        ambient_capabilities: None,
-        io_priority: None,
-        cpu_affinity: None,
-        stdin: None,
-        ready_fd: None,
-        notify: false,
-        notify_main_only: false,
-        stop_signal: 15,
         stop_timeout_ms: 2000,
         timeout_ms: None,
+        ..Spawn::helper(run, &service, argv, BTreeMap::from([path]), 0)
     }))
 }

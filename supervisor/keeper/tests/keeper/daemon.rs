@@ -245,30 +245,11 @@ impl Daemon {
         let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
         let path = ("PATH".to_owned(), "/usr/bin:/bin".to_owned());
         Spawn {
-            run,
-            service: service.to_owned(),
             role: Role::Main,
-            argv,
-            env: BTreeMap::from([path]),
             cwd: self.dir.path().to_owned(),
-            ids: None,
-            umask: 0o22,
-            rlimits: BTreeMap::new(),
-            nice: None,
-            oom_score_adj: None,
-            no_new_privs: false,
-            capabilities: None,
-            capability_bounding_set: None,
-            ambient_capabilities: None,
-            io_priority: None,
-            cpu_affinity: None,
-            stdin: None,
-            ready_fd: None,
-            notify: false,
-            notify_main_only: false,
-            stop_signal: 15,
             stop_timeout_ms: 2000,
             timeout_ms: None,
+            ..Spawn::helper(run, service, argv, BTreeMap::from([path]), 0)
         }
     }
 
