@@ -31,6 +31,8 @@ pub trait Host {
     fn cpus(&self) -> u32;
     /// Physical memory in bytes.
     fn memory_bytes(&self) -> u64;
+    /// Where the programs of this package are: the directory of the one that runs.
+    fn program_dir(&self) -> PathBuf;
 }
 
 /// The machine we are on.
@@ -92,6 +94,11 @@ impl Host for RealHost {
     fn cpus(&self) -> u32 {
         std::thread::available_parallelism()
             .map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+    }
+
+    fn program_dir(&self) -> PathBuf {
+        let exe = std::env::current_exe().unwrap_or_default();
+        exe.parent().map(Path::to_owned).unwrap_or_default()
     }
 
     fn memory_bytes(&self) -> u64 {

@@ -125,6 +125,7 @@ impl<'a> Resolver<'a> {
                 Typed::Int(i64::try_from(host.memory_bytes()).unwrap_or(i64::MAX)),
             ),
             ("supervisor_uid", Typed::Int(i64::from(host.uid()))),
+            ("program_dir", dir(&host.program_dir())),
         ]);
         let mut declaring: BTreeMap<String, Vec<&'a str>> = BTreeMap::new();
         let mut off_groups = Vec::new();

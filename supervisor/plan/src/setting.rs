@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 48] = [
+pub(crate) const SERVICE_KEYS: [&str; 53] = [
     "description",
     "command",
     "enable",
@@ -42,11 +42,14 @@ pub(crate) const SERVICE_KEYS: [&str; 48] = [
     "binds_to",
     "after",
     "listens",
+    "listens_hint",
+    "asserts",
     "validate",
     "settings",
     "sections",
     "env",
     "env_files",
+    "variables",
     "ready",
     "notify_access",
     "watchdog",
@@ -61,11 +64,13 @@ pub(crate) const SERVICE_KEYS: [&str; 48] = [
     "log_files",
     "directories",
     "files",
+    "certificates",
+    "watches",
     "doc",
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 11] = [
+pub(crate) const BUILTINS: [&str; 12] = [
     "root",
     "run_dir",
     "state_dir",
@@ -75,6 +80,7 @@ pub(crate) const BUILTINS: [&str; 11] = [
     "cpus",
     "memory_bytes",
     "supervisor_uid",
+    "program_dir",
     "candidate",
     "instance",
 ];

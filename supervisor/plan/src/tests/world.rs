@@ -177,4 +177,8 @@ impl Host for World {
     fn memory_bytes(&self) -> u64 {
         8 << 30
     }
+
+    fn program_dir(&self) -> PathBuf {
+        PathBuf::from("/usr/lib/mattervisor")
+    }
 }

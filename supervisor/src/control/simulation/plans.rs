@@ -197,6 +197,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
         directories: Vec::new(),
         files: files(dice, &name),
         name,
+        ..Service::default()
     }
 }
 

@@ -1,91 +1,14 @@
-//! The plan: exactly what will run on this host, checked and rendered.
-//!
-//! Durations are milliseconds, sizes bytes, paths absolute.
+//! One service and how it is run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::{Certificate, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, WatchedFile};
 use crate::Variables;
-
-/// Where everything lies under one root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paths {
-    /// The root itself; `/` when installed.
-    pub root: PathBuf,
-    /// `ROOT/etc/mattervisor`.
-    pub etc_dir: PathBuf,
-    /// `ROOT/var/lib/mattervisor`.
-    pub state_dir: PathBuf,
-    /// `ROOT/var/log/mattervisor`.
-    pub log_dir: PathBuf,
-    /// `ROOT/run/mattervisor`.
-    pub run_dir: PathBuf,
-    /// The catalogue's `services.d`.
-    pub catalog_dir: PathBuf,
-}
-
-/// Everything that will run, or would if it were enabled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Where things lie.
-    pub paths: Paths,
-    /// Every service by name, disabled ones too (those with only what status shows filled in).
-    pub services: BTreeMap<String, Box<Service>>,
-    /// Who may use the control socket.
-    pub control: Control,
-    /// Whether missing accounts are created.
-    pub manage_accounts: bool,
-    /// Who is told when something goes wrong, and how; `[notify.NAME]` of the site file.
-    #[serde(default)]
-    pub notify: Vec<NotifyTarget>,
-    /// Settings with `generate` that have no value yet. While there are any, the plan holds
-    /// placeholders for them and must not run: make them, store them, load again.
-    #[serde(skip)]
-    pub missing_secrets: Vec<MissingSecret>,
-    /// Warnings and notes; a plan has no errors. Not stored with it.
-    #[serde(skip)]
-    pub remarks: Vec<crate::Problem>,
-}
-
-impl Plan {
-    /// A plan of nothing: what runs before the first one is made.
-    pub fn empty(paths: Paths) -> Self {
-        Self {
-            paths,
-            services: BTreeMap::new(),
-            control: Control::default(),
-            manage_accounts: false,
-            notify: Vec::new(),
-            missing_secrets: Vec::new(),
-            remarks: Vec::new(),
-        }
-    }
-}
-
-/// Who may use the control socket, besides root and the supervisor's own user.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Control {
-    /// Members may act.
-    pub admin_group: Option<String>,
-    /// Members may look.
-    pub viewer_group: Option<String>,
-}
-
-/// A secret that has to be made; see [`crate::secrets`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingSecret {
-    /// The service, or section, as `secrets.toml` names it.
-    pub service: String,
-    /// The setting.
-    pub key: String,
-    /// How it is made: `hex:16`.
-    pub spec: String,
-}
 
 /// One service, rendered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -190,6 +113,9 @@ pub struct Service {
     /// `host:port` addresses that must be free before exec.
     #[serde(skip_serializing_if = "is_default")]
     pub listens: Vec<String>,
+    /// What else to say when one of them is taken: what the administrator may do about it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub listens_hint: String,
     /// When dependents may start.
     #[serde(skip_serializing_if = "is_default")]
     pub ready: Ready,
@@ -234,6 +160,12 @@ pub struct Service {
     /// Rendered files, in this order.
     #[serde(skip_serializing_if = "is_default")]
     pub files: Vec<RenderedFile>,
+    /// Certificates that it serves: checked before use, watched for renewal.
+    #[serde(skip_serializing_if = "is_default")]
+    pub certificates: Vec<Certificate>,
+    /// Files that are changed outside, and what that means for it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub watches: Vec<WatchedFile>,
 }
 
 /// A thousand services are stored, and held by the keeper too: what is as usual is left out.
@@ -248,104 +180,6 @@ impl Service {
             || self.watchdog.is_some()
             || self.notify_access.is_some()
     }
-}
-
-/// One environment variable.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Variable {
-    /// Its value.
-    pub value: String,
-    /// Where it comes from.
-    pub source: Source,
-    /// Never to be shown.
-    pub secret: bool,
-}
-
-/// Where a variable comes from, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
-    /// The supervisor: PATH.
-    Base,
-    /// `[env]` of the service file.
-    Computed,
-    /// A file of `env_files`.
-    EnvFile,
-    /// A setting.
-    Setting,
-    /// `SERVICE.env` of the site file.
-    EnvMap,
-}
-
-/// When a service is ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ready {
-    /// What says so.
-    pub kind: ReadyKind,
-    /// Patience; none: for ever.
-    pub timeout_ms: Option<u64>,
-}
-
-impl Default for Ready {
-    fn default() -> Self {
-        Self {
-            kind: ReadyKind::Exec,
-            timeout_ms: None,
-        }
-    }
-}
-
-/// What says that a service is ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ReadyKind {
-    /// Exec has succeeded.
-    Exec,
-    /// READY=1 by `sd_notify`.
-    Notify,
-    /// A newline on this file descriptor, as s6 has it.
-    Fd(i32),
-    /// The service logs a line that matches this regular expression.
-    Log(String),
-    /// This many milliseconds after exec.
-    Delay(u64),
-    /// A probe.
-    Probe(Probe),
-}
-
-/// One question, asked again and again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probe {
-    /// What is asked.
-    pub ask: Ask,
-    /// Wait before the first attempt.
-    pub delay_ms: u64,
-    /// Pause between attempts.
-    pub interval_ms: u64,
-    /// Longest time of one attempt.
-    pub timeout_ms: u64,
-    /// Failures in a row that count.
-    pub failures: u32,
-    /// Successes in a row that count.
-    pub successes: u32,
-}
-
-/// What a probe asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ask {
-    /// GET this `http://` URL; the answer's status must be one of these (empty: 200 to 399).
-    Http {
-        /// `http://host:port/path?query`.
-        url: String,
-        /// Accepted status codes.
-        status: Vec<u16>,
-        /// The body must contain this.
-        body: Option<String>,
-    },
-    /// Connect to `host:port`.
-    Tcp(String),
-    /// Connect to this unix stream socket.
-    Unix(PathBuf),
-    /// Run this; exit code 0 is a yes. As the service's user, in its environment.
-    Exec(Vec<String>),
 }
 
 /// See `engine::Restart`; the same fields.
@@ -427,70 +261,6 @@ pub enum Reload {
     Command(Vec<String>),
 }
 
-/// Rotation of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Log {
-    /// Size at which `current` is rotated.
-    pub size_bytes: u64,
-    /// Rotated files that are kept.
-    pub keep: u32,
-    /// `current` is rotated when its first line is this old; none: by size alone.
-    pub age_ms: Option<u64>,
-    /// Rotated files are compressed with zstd, except for the newest.
-    #[serde(default = "yes")]
-    pub compress: bool,
-    /// Where each line also goes; none: into the file alone.
-    #[serde(default)]
-    pub forward: Option<Forward>,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            size_bytes: 10 << 20,
-            keep: 10,
-            age_ms: None,
-            compress: true,
-            forward: None,
-        }
-    }
-}
-
-/// Where log lines also go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forward {
-    /// Where.
-    pub to: ForwardTo,
-    /// How they look on the daemon's standard output.
-    pub format: ForwardFormat,
-}
-
-/// A place for log lines besides the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ForwardTo {
-    /// `/dev/log`.
-    Syslog,
-    /// The journal's own socket.
-    Journal,
-    /// The daemon's standard output, for containers.
-    Stdout,
-}
-
-/// How a line looks on the daemon's standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ForwardFormat {
-    /// `SERVICE | line`.
-    Text,
-    /// One JSON object a line: `{"at","service","text"}`.
-    Json,
-}
-
 /// Turn at the disk; see `ioprio_set(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoPriority {
@@ -564,136 +334,4 @@ pub struct Schedule {
     pub jitter_ms: u64,
     /// A time that passed while the daemon was down is made up for at its start.
     pub catch_up: bool,
-}
-
-/// Somebody to tell.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotifyTarget {
-    /// `NAME` of `[notify.NAME]`.
-    pub name: String,
-    /// How.
-    pub by: NotifyBy,
-    /// Of what.
-    pub on: BTreeSet<NotifyOn>,
-}
-
-/// How somebody is told.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotifyBy {
-    /// POST to this URL (secret: it is its own password). Mattermost and Slack take the same JSON.
-    Webhook(String),
-    /// Run this; what happened is in its environment.
-    Command(Vec<String>),
-    /// A mail by `sendmail -t`.
-    Sendmail {
-        /// Recipients.
-        to: Vec<String>,
-        /// Sender; none: sendmail's own idea.
-        from: Option<String>,
-    },
-}
-
-/// What is worth telling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotifyOn {
-    /// A service will not come back by itself.
-    Failed,
-    /// A service has ended and was restarted.
-    Restarted,
-    /// A health or liveness probe, or a watchdog, says no.
-    Unhealthy,
-    /// A service that was failed or unhealthy is well again.
-    Recovered,
-    /// Less than 10 % of a disk that we or a service write to is free.
-    Disk,
-    /// A service runs a program that has been replaced on disk.
-    DeletedBinary,
-}
-
-/// A directory that must exist.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Directory {
-    /// Absolute.
-    pub path: PathBuf,
-    /// Mode bits.
-    pub mode: u32,
-    /// Owner; none: the service's user.
-    pub user: Option<String>,
-    /// Group; none: the service's group.
-    pub group: Option<String>,
-}
-
-/// A file that the plan renders.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RenderedFile {
-    /// Absolute.
-    pub path: PathBuf,
-    /// What it will contain.
-    pub content: String,
-    /// Mode bits.
-    pub mode: u32,
-    /// Owner; none: the service's user.
-    pub user: Option<String>,
-    /// Group; none: the service's group.
-    pub group: Option<String>,
-    /// Command that checks the candidate before it is swapped in; the candidate's path is
-    /// already in it. Empty: none.
-    pub validate: Vec<String>,
-    /// Where the candidate is written for that: beside `path`.
-    pub candidate: PathBuf,
-    /// What a change of it means for a running service.
-    pub on_change: OnChange,
-    /// Written only where it is missing, never changed again.
-    pub create_only: bool,
-    /// Content must not be shown.
-    pub secret: bool,
-}
-
-/// What a changed file means for a running service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnChange {
-    /// Reload it.
-    Reload,
-    /// Restart it.
-    Restart,
-    /// It notices by itself, or only at its next start.
-    Nothing,
-}
-
-/// What stands for a secret wherever it would be shown.
-const HIDDEN: &str = "(secret)";
-
-impl fmt::Debug for Variable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if self.secret { HIDDEN } else { &self.value };
-        write!(f, "{value:?} ({:?})", self.source)
-    }
-}
-
-impl fmt::Debug for RenderedFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RenderedFile")
-            .field("path", &self.path)
-            .field("content", if self.secret { &HIDDEN } else { &self.content })
-            .field("mode", &format_args!("{:04o}", self.mode))
-            .field("user", &self.user)
-            .field("group", &self.group)
-            .field("validate", &self.validate)
-            .field("on_change", &self.on_change)
-            .field("create_only", &self.create_only)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for NotifyTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = match &self.by {
-            NotifyBy::Webhook(_) => format!("webhook {HIDDEN}"),
-            NotifyBy::Command(argv) => format!("command {argv:?}"),
-            NotifyBy::Sendmail { to, .. } => format!("mail to {to:?}"),
-        };
-        write!(f, "{} by {by} on {:?}", self.name, self.on)
-    }
 }

@@ -1,0 +1,29 @@
+//! Certificates that a service serves, and files that are changed outside.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::OnChange;
+
+/// A certificate with its key, checked before use and watched for renewal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The certificate with its chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The host name that it must cover; none: any will do.
+    pub host: Option<String>,
+    /// The key's passphrase; with one it is not checked whether key and certificate match.
+    pub password_file: Option<PathBuf>,
+}
+
+/// A file that something else writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedFile {
+    /// Absolute; need not exist.
+    pub path: PathBuf,
+    /// What a change of it means for the running service.
+    pub on_change: OnChange,
+}

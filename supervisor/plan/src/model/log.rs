@@ -1,0 +1,67 @@
+//! A service's log: rotation, and where else its lines go.
+
+use serde::{Deserialize, Serialize};
+
+/// Rotation of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Size at which `current` is rotated.
+    pub size_bytes: u64,
+    /// Rotated files that are kept.
+    pub keep: u32,
+    /// `current` is rotated when its first line is this old; none: by size alone.
+    pub age_ms: Option<u64>,
+    /// Rotated files are compressed with zstd, except for the newest.
+    #[serde(default = "yes")]
+    pub compress: bool,
+    /// Where each line also goes; none: into the file alone.
+    #[serde(default)]
+    pub forward: Option<Forward>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            size_bytes: 10 << 20,
+            keep: 10,
+            age_ms: None,
+            compress: true,
+            forward: None,
+        }
+    }
+}
+
+/// Where log lines also go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// Where.
+    pub to: ForwardTo,
+    /// How they look on the daemon's standard output.
+    pub format: ForwardFormat,
+}
+
+/// A place for log lines besides the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardTo {
+    /// `/dev/log`.
+    Syslog,
+    /// The journal's own socket.
+    Journal,
+    /// The daemon's standard output, for containers.
+    Stdout,
+}
+
+/// How a line looks on the daemon's standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardFormat {
+    /// `SERVICE | line`.
+    Text,
+    /// One JSON object a line: `{"at","service","text"}`.
+    Json,
+}

@@ -1,0 +1,64 @@
+//! Who is told of what.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::HIDDEN;
+
+/// Somebody to tell.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyTarget {
+    /// `NAME` of `[notify.NAME]`.
+    pub name: String,
+    /// How.
+    pub by: NotifyBy,
+    /// Of what.
+    pub on: BTreeSet<NotifyOn>,
+}
+
+/// How somebody is told.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifyBy {
+    /// POST to this URL (secret: it is its own password). Mattermost and Slack take the same JSON.
+    Webhook(String),
+    /// Run this; what happened is in its environment.
+    Command(Vec<String>),
+    /// A mail by `sendmail -t`.
+    Sendmail {
+        /// Recipients.
+        to: Vec<String>,
+        /// Sender; none: sendmail's own idea.
+        from: Option<String>,
+    },
+}
+
+/// What is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifyOn {
+    /// A service will not come back by itself.
+    Failed,
+    /// A service has ended and was restarted.
+    Restarted,
+    /// A health or liveness probe, or a watchdog, says no.
+    Unhealthy,
+    /// A service that was failed or unhealthy is well again.
+    Recovered,
+    /// Less than 10 % of a disk that we or a service write to is free.
+    Disk,
+    /// A service runs a program that has been replaced on disk.
+    DeletedBinary,
+}
+
+impl fmt::Debug for NotifyTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match &self.by {
+            NotifyBy::Webhook(_) => format!("webhook {HIDDEN}"),
+            NotifyBy::Command(argv) => format!("command {argv:?}"),
+            NotifyBy::Sendmail { to, .. } => format!("mail to {to:?}"),
+        };
+        write!(f, "{} by {by} on {:?}", self.name, self.on)
+    }
+}

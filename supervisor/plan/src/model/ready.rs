@@ -1,0 +1,77 @@
+//! When a service is ready, live and healthy.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// When a service is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// What says so.
+    pub kind: ReadyKind,
+    /// Patience; none: for ever.
+    pub timeout_ms: Option<u64>,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self {
+            kind: ReadyKind::Exec,
+            timeout_ms: None,
+        }
+    }
+}
+
+/// What says that a service is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadyKind {
+    /// Exec has succeeded.
+    Exec,
+    /// READY=1 by `sd_notify`.
+    Notify,
+    /// A newline on this file descriptor, as s6 has it.
+    Fd(i32),
+    /// The service logs a line that matches this regular expression.
+    Log(String),
+    /// This many milliseconds after exec.
+    Delay(u64),
+    /// A probe.
+    Probe(Probe),
+}
+
+/// One question, asked again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// What is asked.
+    pub ask: Ask,
+    /// Wait before the first attempt.
+    pub delay_ms: u64,
+    /// Pause between attempts.
+    pub interval_ms: u64,
+    /// Longest time of one attempt.
+    pub timeout_ms: u64,
+    /// Failures in a row that count.
+    pub failures: u32,
+    /// Successes in a row that count.
+    pub successes: u32,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// GET this `http://` URL; the answer's status must be one of these (empty: 200 to 399).
+    Http {
+        /// `http://host:port/path?query`.
+        url: String,
+        /// Accepted status codes.
+        status: Vec<u16>,
+        /// The body must contain this.
+        body: Option<String>,
+    },
+    /// Connect to `host:port`.
+    Tcp(String),
+    /// Connect to this unix stream socket.
+    Unix(PathBuf),
+    /// Run this; exit code 0 is a yes. As the service's user, in its environment.
+    Exec(Vec<String>),
+}

@@ -1,0 +1,40 @@
+//! Variables of a service's environment.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::HIDDEN;
+
+/// One environment variable.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its value.
+    pub value: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Never to be shown.
+    pub secret: bool,
+}
+
+/// Where a variable comes from, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The supervisor: PATH.
+    Base,
+    /// `[env]` of the service file.
+    Computed,
+    /// A file of `env_files`.
+    EnvFile,
+    /// A setting.
+    Setting,
+    /// `SERVICE.env` of the site file.
+    EnvMap,
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.secret { HIDDEN } else { &self.value };
+        write!(f, "{value:?} ({:?})", self.source)
+    }
+}
