@@ -1,12 +1,7 @@
 //! Plans drawn from the dice. Services are `s0`, `s1`, …; each depends only on lower numbers, so
 //! that no plan has a loop, also after many changes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::TcpListener,
-    path::PathBuf,
-    sync::LazyLock,
-};
+use std::{collections::BTreeSet, net::TcpListener, path::PathBuf, sync::LazyLock};
 
 use plan::{
     Ask, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind, Reload, RenderedFile,
@@ -133,9 +128,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
     let kind = if oneshot { "oneshot" } else { "daemon" };
     let optional = |yes: bool, program: &str| if yes { command(program) } else { Vec::new() };
     Service {
-        description: String::new(),
         enabled: dice.percent(92),
-        enable_hint: String::new(),
         broken: dice
             .percent(3)
             .then(|| "its program was not found".to_owned()),
@@ -146,43 +139,23 @@ fn service(dice: &mut Dice, number: u64) -> Service {
             kind.to_owned(),
         ],
         validate: optional(dice.percent(25), "validate"),
-        env: plan::Variables::default(),
-        user: None,
-        group: None,
-        groups: None,
-        uid: None,
-        gid: None,
-        home: None,
         working_dir: "/".into(),
         umask: 0o022,
-        nice: None,
-        oom_score_adj: None,
-        io_priority: None,
-        cpu_affinity: None,
-        stdin: plan::Stdin::Null,
-        limits: BTreeMap::new(),
-        no_new_privs: false,
-        capabilities: None,
-        capability_bounding_set: None,
-        ambient_capabilities: None,
         requires: edges(dice, number, 30),
         wants: edges(dice, number, 15),
         binds_to: edges(dice, number, 10),
         after: edges(dice, number, 10),
-        disabled_needs: BTreeSet::new(),
         listens: dice
             .percent(3)
             .then(|| TAKEN.1.clone())
             .into_iter()
             .collect(),
         ready: ready(dice),
-        notify_access: None,
         watchdog: watchdog(dice),
         liveness: dice.percent(20).then(|| probe(dice)),
         health: dice.percent(20).then(|| probe(dice)),
         restart: restart(dice),
         exit_when_failed: dice.percent(2),
-        schedule: None,
         stop: Stop {
             signal: dice.pick(&[15, 2, 3]),
             timeout_ms: dice.between(50, 9_000),
@@ -193,8 +166,6 @@ fn service(dice: &mut Dice, number: u64) -> Service {
             keep: 1,
             ..Log::default()
         },
-        log_files: Vec::new(),
-        directories: Vec::new(),
         files: files(dice, &name),
         name,
         ..Service::default()
