@@ -3,6 +3,7 @@
 //! The keeper holds every process and decides nothing; the control process decides everything and
 //! may die at any moment. Both are this one binary.
 
+mod accounts;
 mod ask;
 mod cli;
 mod compress;

@@ -38,6 +38,7 @@ use super::{
     wall_clock::WallClock,
 };
 use crate::{
+    accounts,
     ask::{ASKS_MAX, Ask},
     exit, server, store,
 };
@@ -428,8 +429,8 @@ impl World {
                 tracing::warn!("cannot change the mode of {}: {error}", socket.display());
             }
             let access = server::Access {
-                admin_gids: jobs::group_ids(&admins),
-                viewer_gids: jobs::group_ids(&viewers),
+                admin_gids: accounts::group_ids(&admins),
+                viewer_gids: accounts::group_ids(&viewers),
                 ..own_access()
             };
             sender.send_replace(access);

@@ -11,7 +11,7 @@ use plan::Plan;
 
 use super::Handled;
 use super::watchers::{Watch, Watched};
-use crate::{ask::Ask, history, store::Holds};
+use crate::{accounts::Accounts, ask::Ask, history, store::Holds};
 
 /// The time, twice: for deadlines and for people.
 #[derive(Clone, Copy, Debug)]
@@ -166,8 +166,8 @@ pub(crate) enum Job {
 pub(crate) enum Done {
     /// Of `Load`.
     Loaded(Result<Box<Plan>, Vec<plan::Problem>>),
-    /// Of `MissingAccounts`: the commands that create them, with the service that wants each.
-    MissingAccounts(Vec<AccountCommand>),
+    /// Of `MissingAccounts`: the commands that create them, and what stands against it.
+    MissingAccounts(Accounts),
     /// Of `Stage`: what was written, and what went wrong with which service.
     Staged(Staged),
     /// Of `Swap`.
@@ -214,15 +214,6 @@ pub(crate) enum Done {
         /// How long it took to say so.
         took: Duration,
     },
-}
-
-/// A command that creates an account.
-#[derive(Clone, Debug)]
-pub(crate) struct AccountCommand {
-    /// The service that wants the account.
-    pub(crate) service: String,
-    /// `useradd …` or `groupadd …`, absolute.
-    pub(crate) argv: Vec<String>,
 }
 
 /// What `Stage` did.

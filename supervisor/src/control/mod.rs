@@ -49,7 +49,7 @@ use crate::ask::{ASKS_MAX, Ask};
 pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
 pub(crate) use input::{Staged, StagedFile};
-pub(crate) use jobs::resolve;
+pub(crate) use jobs::{PATH, look_up_program, resolve};
 pub(crate) use schedule::Handled;
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.

@@ -20,9 +20,12 @@ mod steps;
 use super::{
     Control, Job,
     changes::Kind,
-    input::{AccountCommand, Done, Staged, StagedFile},
+    input::{Done, Staged, StagedFile},
 };
-use crate::ask::Peer;
+use crate::{
+    accounts::{AccountCommand, Accounts},
+    ask::Peer,
+};
 
 /// Problems that are told over the API; the rest is counted.
 const PROBLEMS_TOLD_MAX: usize = 50;
@@ -40,6 +43,8 @@ pub(super) struct Reconfigure {
     first: bool,
     /// Another SIGHUP came meanwhile.
     again: bool,
+    /// Services whose accounts could not be made at the daemon's start, and why.
+    without_account: BTreeMap<String, String>,
 }
 
 /// How far it is.
@@ -54,6 +59,8 @@ enum Stage {
         plan: Arc<Plan>,
         left: VecDeque<AccountCommand>,
         run: Option<RunId>,
+        /// What that run makes.
+        making: Option<AccountCommand>,
     },
     /// Directories and candidates are being written.
     Staging { plan: Arc<Plan> },
@@ -130,6 +137,7 @@ impl Control {
             change,
             first,
             again: false,
+            without_account: BTreeMap::new(),
         };
         self.job(Job::Load);
     }
@@ -152,7 +160,7 @@ impl Control {
     pub(super) fn on_done(&mut self, done: Done) {
         match done {
             Done::Loaded(result) => self.on_loaded(result),
-            Done::MissingAccounts(commands) => self.on_missing_accounts(commands),
+            Done::MissingAccounts(accounts) => self.on_missing_accounts(accounts),
             Done::Staged(staged) => self.on_staged(staged),
             Done::Swapped(result) => self.on_swapped(result),
             Done::HoldsStored(result) => self.holds_stored(result),
@@ -206,6 +214,7 @@ impl Control {
             plan,
             left: VecDeque::new(),
             run: None,
+            making: None,
         };
     }
 
@@ -275,14 +284,26 @@ impl Control {
         }
     }
 
-    fn on_missing_accounts(&mut self, commands: Vec<AccountCommand>) {
+    /// A clash refuses a change; at the daemon's start it fails that service alone, by what `Stage`
+    /// finds again.
+    fn on_missing_accounts(&mut self, accounts: Accounts) {
+        if !self.reconfigure.first && !accounts.clashes.is_empty() {
+            let clashes = accounts.clashes.iter();
+            let said: Vec<_> = clashes
+                .map(|(name, why)| format!("{name}: {why}"))
+                .collect();
+            self.give_up(said.join("\n"), Some("nothing has changed"));
+            return;
+        }
         if let Stage::Accounts { left, .. } = &mut self.reconfigure.stage {
-            *left = commands.into();
+            *left = accounts.commands.into();
         }
         self.next_account();
     }
 
     fn on_staged(&mut self, mut staged: Staged) {
+        let without_account = std::mem::take(&mut self.reconfigure.without_account);
+        staged.broken.extend(without_account);
         match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Resolving => {
                 self.resolved = staged.resolved;

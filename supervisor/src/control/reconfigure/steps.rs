@@ -5,14 +5,23 @@ use engine::RunId;
 use keeper::message::{Request, Spawn};
 
 use super::Stage;
-use crate::control::{Control, Job, Purpose, Run, jobs};
+use crate::{
+    accounts::AccountCommand,
+    control::{Control, Job, Purpose, Run, jobs},
+};
 
 /// An account tool or validator may take this long.
 const STEP_TIMEOUT_MS: u64 = 60_000;
 
 impl Control {
     pub(super) fn next_account(&mut self) {
-        let Stage::Accounts { plan, left, run } = &mut self.reconfigure.stage else {
+        let Stage::Accounts {
+            plan,
+            left,
+            run,
+            making,
+        } = &mut self.reconfigure.stage
+        else {
             return;
         };
         let Some(command) = left.pop_front() else {
@@ -23,12 +32,11 @@ impl Control {
         };
         let number = self.engine.allocate_run();
         *run = Some(number);
-        tracing::info!(
-            service = command.service,
-            "creating an account: {}",
-            command.argv.join(" ")
-        );
-        self.start_step(number, &command.service, command.argv);
+        let service = command.services.first().cloned().unwrap_or_default();
+        let argv = command.argv.clone();
+        tracing::info!(service, "creates {}: {}", command.account, argv.join(" "));
+        *making = Some(command);
+        self.start_step(number, &service, argv);
     }
 
     /// Runs one command of a reconfiguration, as the supervisor itself.
@@ -52,13 +60,10 @@ impl Control {
         detail: &str,
     ) {
         match &mut self.reconfigure.stage {
-            Stage::Accounts { run, .. } if *run == Some(number) => {
-                if !ok {
-                    // What needs the account fails with that reason; the rest goes on.
-                    tracing::error!("cannot create an account: {detail}");
-                }
-                self.next_account();
-            }
+            Stage::Accounts { run, making, .. } if *run == Some(number) => match making.take() {
+                Some(failed) if !ok => self.on_no_account(&failed, detail),
+                _ => self.next_account(),
+            },
             Stage::Checking { run, .. } if *run == Some(number) => {
                 if ok {
                     self.next_check();
@@ -68,6 +73,22 @@ impl Control {
             }
             _ => {}
         }
+    }
+
+    /// At the daemon's start what needs the account fails with that reason and the rest goes on;
+    /// later nothing is changed.
+    fn on_no_account(&mut self, failed: &AccountCommand, detail: &str) {
+        let why = format!("cannot create {}: {detail}", failed.account);
+        if !self.reconfigure.first {
+            self.give_up(why, Some("nothing that runs has changed"));
+            return;
+        }
+        tracing::error!("{why}");
+        for service in &failed.services {
+            let known = &mut self.reconfigure.without_account;
+            known.entry(service.clone()).or_insert_with(|| why.clone());
+        }
+        self.next_account();
     }
 
     pub(super) fn next_check(&mut self) {

@@ -88,7 +88,7 @@ impl World {
                     continue;
                 }
                 Output::Job(Job::Load) => Done::Loaded(Ok(Box::new(plan.clone()))),
-                Output::Job(Job::MissingAccounts { .. }) => Done::MissingAccounts(Vec::new()),
+                Output::Job(Job::MissingAccounts { .. }) => Done::MissingAccounts(crate::accounts::Accounts::default()),
                 Output::Job(Job::Stage { .. }) => {
                     let program = Resolved {
                         ids: None,

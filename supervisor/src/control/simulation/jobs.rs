@@ -17,7 +17,8 @@ use super::{
     plans,
 };
 use crate::{
-    control::input::{AccountCommand, Done, Job, Resolved, Staged, StagedFile, Unresolved},
+    accounts::{AccountCommand, Accounts},
+    control::input::{Done, Job, Resolved, Staged, StagedFile, Unresolved},
     history,
     store::Holds,
 };
@@ -229,13 +230,22 @@ impl Jobs {
         self.disk.holds = holds.map(|(name, it)| (name, it.hold)).collect();
     }
 
-    fn accounts(&mut self) -> Vec<AccountCommand> {
+    fn accounts(&mut self) -> Accounts {
         let count = self.dice.pick(&[0, 0, 0, 1, 2]);
         let command = |_| AccountCommand {
-            service: "s0".to_owned(),
+            services: vec!["s0".to_owned()],
+            account: "user s0".to_owned(),
             argv: vec!["/simulated/account".to_owned()],
         };
-        (0..count).map(command).collect()
+        let mut accounts = Accounts {
+            commands: (0..count).map(command).collect(),
+            ..Accounts::default()
+        };
+        if !self.fair && self.dice.percent(5) {
+            let why = "uid 7 belongs to user other".to_owned();
+            accounts.clashes.insert("s0".to_owned(), why);
+        }
+        accounts
     }
 
     fn stage(&mut self, plan: &Plan) -> Staged {
