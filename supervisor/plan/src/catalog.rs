@@ -1,9 +1,11 @@
 //! `catalog.toml`: what is not one service's own.
 //!
 //! `[settings]` (or `[keys]`) are keys at the top of the site file. `[sections]` gives a service's
-//! settings a second name. `[groups]` are turned off as one; a group is a list of services or
+//! settings a second name (`NAME = "service"`), or declares settings that are no service's
+//! (`[sections.NAME]`). `[groups]` are turned off as one; a group is a list of services or
 //! `{ services, settings }`. `[flags]` are names that may be switched off though they are not
-//! shipped. `[roles]` turn services on and off: a list to turn on, or `{ enable, disable }`.
+//! shipped: a list, or a table that says of each why it cannot be on. `[roles]` turn services on
+//! and off: a list to turn on, or `{ enable, disable }`.
 
 use std::collections::BTreeMap;
 
@@ -45,8 +47,21 @@ impl World {
     pub(crate) fn name_sections(&mut self, node: &Node, report: &mut Report) {
         for (section, entry) in table_of(node, "sections", report) {
             let key = format!("sections.{section}");
+            if let Some(declared) = entry.node.table() {
+                let space = Space {
+                    name: section.clone(),
+                    settings: settings(declared, &key, false, report),
+                    ..Space::default()
+                };
+                self.spaces.entry(plain(section)).or_insert(space);
+                continue;
+            }
             let Some(service) = entry.node.text() else {
-                report.error(&entry.node.at, key, "must be the name of a service");
+                report.error(
+                    &entry.node.at,
+                    key,
+                    "must be the name of a service, or a table of settings",
+                );
                 continue;
             };
             let Some(owner) = self.space(service).filter(|space| space.own) else {
@@ -108,14 +123,22 @@ impl World {
     }
 
     pub(crate) fn add_flags(&mut self, node: &Node, report: &mut Report) {
-        let all: Vec<String> = match &node.kind {
-            Kind::Table(table) => table.keys().cloned().collect(),
-            _ => names(node, "flags", report),
+        let all: Vec<(String, Option<String>)> = match &node.kind {
+            Kind::Table(table) => table
+                .iter()
+                .map(|(name, entry)| (name.clone(), entry.node.text().map(str::to_owned)))
+                .collect(),
+            _ => names(node, "flags", report)
+                .into_iter()
+                .map(|name| (name, None))
+                .collect(),
         };
-        for name in all {
-            self.spaces
-                .entry(plain(&name))
-                .or_insert_with(|| flag(&name));
+        for (name, reason) in all {
+            let space = Space {
+                reason,
+                ..flag(&name)
+            };
+            self.spaces.entry(plain(&name)).or_insert(space);
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Space {
     pub(crate) base: Option<String>,
     /// What `{{ instance }}` is; empty in a template itself.
     pub(crate) instance: Option<String>,
+    /// Why a flag cannot be on.
+    pub(crate) reason: Option<String>,
 }
 
 /// What `NAME.enable` does.

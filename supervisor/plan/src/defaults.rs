@@ -1,4 +1,4 @@
-//! The value of a declared setting: given, made, found on this host, or its default.
+//! The value of a declared setting: given, made, read or found on this host, or its default.
 
 use std::collections::BTreeMap;
 
@@ -41,6 +41,9 @@ impl Resolver<'_> {
                 secret: true,
             };
         }
+        if let Some(line) = crate::find::read(self, space, setting, key) {
+            return self.checked_default(setting, Typed::parse(setting.ty, &line), false, key);
+        }
         if setting.find.is_empty() {
             return self.default(space, setting, &format!("settings.{key}"));
         }
@@ -73,6 +76,10 @@ impl Resolver<'_> {
         let (value, secret) = match &node.kind {
             Kind::Text(text) if is_template(text) => {
                 match self.eval(space, text, Origin::Value(&node.at), &key, None) {
+                    // "No value under this condition": `{{ x if y else none }}`.
+                    Eval::Set { value, .. } if value.is_none() => {
+                        return Outcome::Unset { missing: None };
+                    }
                     Eval::Set { value, secret } => (Typed::from_value(setting.ty, &value), secret),
                     Eval::Unset { missing } => return Outcome::Unset { missing },
                     Eval::Broken(reason) => {
@@ -88,6 +95,17 @@ impl Resolver<'_> {
                 Err(outcome) => return outcome,
             },
         };
+        self.checked_default(setting, value, secret, &key)
+    }
+
+    /// A default that was worked out, held to its setting.
+    fn checked_default(
+        &mut self,
+        setting: &Setting,
+        value: Result<Typed, String>,
+        secret: bool,
+        key: &str,
+    ) -> Outcome {
         match value.and_then(|value| allowed(setting, value)) {
             Ok(value) => Outcome::Set {
                 value,
@@ -100,7 +118,11 @@ impl Resolver<'_> {
                 } else {
                     why
                 };
-                self.report.error(&node.at, key, why);
+                let at = setting
+                    .default
+                    .as_ref()
+                    .map_or(&setting.at, |node| &node.at);
+                self.report.error(at, key, why);
                 Outcome::Failed
             }
         }

@@ -79,7 +79,7 @@ impl<'a> Resolver<'a> {
             .site
             .roles
             .iter()
-            .filter_map(|role| self.world.roles.get(role));
+            .filter_map(|(role, _)| self.world.roles.get(role));
         let (mut on, mut off) = (false, false);
         for role in roles {
             on |= self.means(&role.enable, service);

@@ -103,6 +103,10 @@ pub(crate) fn computed(
                 };
             }
             let (value, secret) = reader.eval(text, Origin::Value(&node.at), key, true)?;
+            // "No variable under this condition": `{{ x if y else none }}`.
+            if value.is_none() {
+                return None;
+            }
             (value.to_string(), secret)
         }
         Kind::Int(int) => (int.to_string(), false),

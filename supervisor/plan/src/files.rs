@@ -19,7 +19,7 @@ pub(crate) struct Places {
 }
 
 /// The tables of a list of tables.
-fn tables<'t>(
+pub(crate) fn tables<'t>(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'t>,
     key: &'static str,

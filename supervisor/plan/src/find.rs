@@ -1,4 +1,4 @@
-//! Finding programs where distributions put them.
+//! Finding programs where distributions put them, and what a file on this host says.
 //!
 //! All matches of all patterns count: the newest version (what `*` stands for, 9 < 10 < 15)
 //! first, then the order of the patterns. Where `version_file` exists, the match must be of the
@@ -52,6 +52,22 @@ pub(crate) fn find(
             ))
         }
     }
+}
+
+/// The first line of the file that a setting's `read` names. None: there is no such file, it is
+/// empty, or it is not for us to read.
+pub(crate) fn read(
+    resolver: &mut Resolver<'_>,
+    space: &str,
+    setting: &Setting,
+    key: &str,
+) -> Option<String> {
+    let node = setting.read.as_ref()?;
+    let path = rendered(resolver, space, node, &format!("settings.{key}.read"))?;
+    let bytes = resolver.host.read(Path::new(&path)).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().next().unwrap_or_default().trim();
+    (!line.is_empty()).then(|| line.to_owned())
 }
 
 fn wanted_version(

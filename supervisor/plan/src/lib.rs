@@ -11,6 +11,7 @@
 //! What has many problems is reported with all of them. What follows from a problem that was
 //! already reported is not: its value is `Failed`, and silent.
 
+mod asserts;
 mod attributes;
 mod catalog;
 mod changes;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    Service, attributes, decl::plain, environment, fields::Fields, files, log, policy, probes,
-    process, reader::Reader, ready, resolve::Resolver, schedule, source::Document,
+    Service, asserts, attributes, decl::plain, environment, fields::Fields, files, log, policy,
+    probes, process, reader::Reader, ready, resolve::Resolver, schedule, source::Document,
 };
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
@@ -65,6 +65,7 @@ pub(crate) fn build(
     service.log_files = log::log_files(reader, &mut fields);
     service.directories = files::directories(reader, &mut fields);
     service.files = files::files(reader, &mut fields, places);
+    asserts::asserts(reader, name, &mut fields);
     fields.finish(&[], reader.report());
     service.broken = reader.broken.take();
     service

@@ -99,6 +99,10 @@ pub(crate) struct Setting {
     pub(crate) values: Vec<String>,
     /// A URL without path.
     pub(crate) bare: bool,
+    /// A file whose first line is the value, where the file is there.
+    pub(crate) read: Option<Node>,
+    /// Accepted, but without effect: why, and what to write instead.
+    pub(crate) obsolete: Option<String>,
 }
 
 pub(crate) fn settings(
@@ -159,6 +163,10 @@ pub(crate) fn setting(
     report: &mut Report,
 ) -> Option<Setting> {
     let mut fields = Fields::new(table, at.clone(), key);
+    if let Some(obsolete) = text(&mut fields, "obsolete", report) {
+        fields.finish(&SERVICE_KEYS, report);
+        return Some(without_effect(at, obsolete));
+    }
     let ty = type_of(&mut fields, report);
     let secret = flag(&mut fields, "secret", report);
     let bare = flag(&mut fields, "bare", report);
@@ -178,6 +186,7 @@ pub(crate) fn setting(
     let find = string_list(&mut fields, "find", report);
     let values = string_list(&mut fields, "values", report);
     let version_file = fields.node("version_file").cloned();
+    let read = fields.node("read").cloned();
     text(&mut fields, "doc", report);
     let default = fields.node("default").cloned();
     if let (Some(ty), Some(node)) = (ty, &default)
@@ -209,7 +218,27 @@ pub(crate) fn setting(
         version_file,
         values,
         bare,
+        read,
+        obsolete: None,
     })
+}
+
+/// What may be said and does nothing.
+fn without_effect(at: &Place, why: String) -> Setting {
+    Setting {
+        at: at.clone(),
+        ty: Type::Text,
+        default: None,
+        env: None,
+        secret: false,
+        generate: None,
+        find: Vec::new(),
+        version_file: None,
+        values: Vec::new(),
+        bare: false,
+        read: None,
+        obsolete: Some(why),
+    }
 }
 
 /// Whether a value is a template or a list or table with one in it.

@@ -43,7 +43,7 @@ pub(crate) struct Site {
     pub(crate) env: BTreeMap<String, BTreeMap<String, EnvVar>>,
     /// `NAME.enable` by plain name.
     pub(crate) enable: BTreeMap<String, (bool, Place)>,
-    pub(crate) roles: Vec<String>,
+    pub(crate) roles: Vec<(String, Place)>,
     pub(crate) control: Control,
     pub(crate) manage_accounts: Option<bool>,
     /// `[log]`, for all services.
@@ -100,7 +100,7 @@ fn roles(site: &mut Site, entry: &Entry, world: &World, report: &mut Report) {
             continue;
         };
         if world.roles.contains_key(name) {
-            site.roles.push(name.to_owned());
+            site.roles.push((name.to_owned(), item.at.clone()));
         } else if !world.damaged {
             report
                 .error(&item.at, "roles", format!("there is no role `{name}`"))
@@ -111,6 +111,9 @@ fn roles(site: &mut Site, entry: &Entry, world: &World, report: &mut Report) {
 
 fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
     let setting = &world.keys[name];
+    if without_effect(setting, entry, name, report) {
+        return;
+    }
     if let Some(value) = typed(setting, &entry.node, name, report) {
         if setting.secret {
             site.secret
@@ -123,6 +126,17 @@ fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut R
         };
         site.keys.insert(name.to_owned(), given);
     }
+}
+
+/// What is accepted and does nothing is said, with the reason.
+fn without_effect(setting: &Setting, entry: &Entry, key: &str, report: &mut Report) -> bool {
+    let Some(reason) = &setting.obsolete else {
+        return false;
+    };
+    report
+        .note(&entry.key_at, key, "has no effect here")
+        .hint(reason);
+    true
 }
 
 fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
@@ -150,6 +164,9 @@ fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut
     for (setting, entry) in table {
         let dotted = format!("{name}.{setting}");
         if let Some(declared) = owner.settings.get(setting) {
+            if without_effect(declared, entry, &dotted, report) {
+                continue;
+            }
             let Some(value) = typed(declared, &entry.node, &dotted, report) else {
                 continue;
             };
@@ -190,17 +207,25 @@ fn switch(site: &mut Site, space: &Space, canonical: &str, entry: &Entry, report
         return;
     };
     if on && space.switch == Switch::Flag {
+        let message = format!(
+            "`{}` is not in this catalogue, so it cannot be enabled",
+            space.name
+        );
+        let reason = space.reason.as_deref();
+        let usual = "remove the line; what is not in the catalogue does not run here";
         report
-            .error(
-                &entry.node.at,
-                dotted,
-                format!(
-                    "`{}` is not in this catalogue, so it cannot be enabled",
-                    space.name
-                ),
-            )
-            .hint("remove the line; what is not in the catalogue does not run here");
+            .error(&entry.node.at, dotted, message)
+            .hint(reason.unwrap_or(usual));
         return;
+    }
+    if on && matches!(space.switch, Switch::Group(_)) {
+        report
+            .note(
+                &entry.key_at,
+                &dotted,
+                "a group turns its services off; it turns none on",
+            )
+            .hint("write SERVICE.enable = true for each that shall run here");
     }
     site.enable
         .insert(canonical.to_owned(), (on, entry.key_at.clone()));

@@ -22,10 +22,12 @@ pub(crate) enum Type {
     Size,
     List,
     Map,
+    /// A string, a number, true or false, as text.
+    Scalar,
 }
 
 /// All types as service files name them.
-pub(crate) const TYPES: [(&str, Type); 10] = [
+pub(crate) const TYPES: [(&str, Type); 11] = [
     ("string", Type::Text),
     ("bool", Type::Bool),
     ("int", Type::Int),
@@ -36,6 +38,7 @@ pub(crate) const TYPES: [(&str, Type); 10] = [
     ("size", Type::Size),
     ("list", Type::List),
     ("map", Type::Map),
+    ("scalar", Type::Scalar),
 ];
 
 impl Type {
@@ -59,6 +62,7 @@ impl Type {
             Self::Size => "a size such as \"10M\"",
             Self::List => "a list",
             Self::Map => "a table",
+            Self::Scalar => "a string, a number, true or false",
         }
     }
 }
@@ -195,6 +199,10 @@ impl Typed {
             (Type::Text | Type::Url | Type::Path | Type::Duration | Type::Size, Kind::Text(t)) => {
                 Self::parse(ty, t)
             }
+            (Type::Scalar, Kind::Text(text)) => Ok(Self::Text(text.clone())),
+            (Type::Scalar, Kind::Int(int)) => Ok(Self::Text(int.to_string())),
+            (Type::Scalar, Kind::Float(float)) => Ok(Self::Text(float.to_string())),
+            (Type::Scalar, Kind::Bool(bool)) => Ok(Self::Text(bool.to_string())),
             // Imported files have their ports in quotes.
             (Type::Int | Type::Port, Kind::Text(t)) if !t.is_empty() => Self::parse(ty, t),
             (Type::List, Kind::List(list)) => list
@@ -283,7 +291,7 @@ impl Typed {
                 Err(format!("must be an absolute path, not `{text}`"))
             }
             Type::Path if text.contains('\0') => Err("a path cannot contain a NUL".to_owned()),
-            Type::Text | Type::Path => Ok(Self::Text(text.to_owned())),
+            Type::Text | Type::Path | Type::Scalar => Ok(Self::Text(text.to_owned())),
             Type::Duration => duration::duration_ms(text).map(|_| Self::Text(text.to_owned())),
             Type::Size => duration::size_bytes(text).map(|_| Self::Text(text.to_owned())),
             Type::List => Ok(Self::List(
