@@ -17,6 +17,22 @@ pub(crate) fn describe(address: &str) -> String {
     }
 }
 
+/// The same with what to do about it, where that is known.
+pub(crate) fn with_hint(reason: String, hint: &str) -> String {
+    match hint {
+        "" => reason,
+        hint => format!("{reason}; {hint}"),
+    }
+}
+
+/// The reason alone, wherever [`with_hint`] has put it.
+pub(crate) fn without_hint(text: &str, hint: &str) -> String {
+    match hint {
+        "" => text.to_owned(),
+        hint => text.replacen(&format!("; {hint}"), "", 1),
+    }
+}
+
 /// Inode of a socket that listens on the port, as /proc/net/tcp shows it.
 fn listening_inode(port: u16) -> Option<String> {
     const LISTEN: &str = "0A";
@@ -74,5 +90,17 @@ mod tests {
             said.contains(&format!("(pid {})", std::process::id())),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_hint_is_put_on_and_taken_off() {
+        let plain = || "127.0.0.1:80 is in use by nginx (pid 12)".to_owned();
+        let hinted = super::with_hint(plain(), "ask it");
+        assert_eq!(hinted, format!("{}; ask it", plain()));
+        let shown = format!("{hinted}; next try in 3s");
+        let bare = format!("{}; next try in 3s", plain());
+        assert_eq!(super::without_hint(&shown, "ask it"), bare);
+        assert_eq!(super::with_hint(plain(), ""), plain());
+        assert_eq!(super::without_hint(&bare, ""), bare);
     }
 }

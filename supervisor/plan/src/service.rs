@@ -141,6 +141,10 @@ fn born(
         binds_to: names(reader, fields, "binds_to"),
         after: names(reader, fields, "after"),
         listens: listens(reader, fields),
+        listens_hint: reader
+            .text_key(fields, "listens_hint")
+            .map(|hint| hint.split_whitespace().collect::<Vec<_>>().join(" "))
+            .unwrap_or_default(),
         ..Service::default()
     }
 }

@@ -54,6 +54,7 @@ pub fn service(service: &Service) -> Vec<Shown> {
         out.put(key, names);
     }
     out.put("listens", &service.listens);
+    out.put("listens_hint", &service.listens_hint);
     environment(service, &mut out);
     readiness(service, &mut out);
     endings(service, &mut out);

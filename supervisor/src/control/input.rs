@@ -130,6 +130,8 @@ pub(crate) enum Job {
         run: RunId,
         /// The address.
         address: String,
+        /// What the service file says to do about it; may be empty.
+        hint: String,
     },
     /// Look at disks and programs.
     Watch(Watch),
@@ -189,7 +191,7 @@ pub(crate) enum Done {
     Holder {
         /// The run that wanted the address.
         run: RunId,
-        /// `port 8065 is in use by nginx (pid 12)`.
+        /// `127.0.0.1:8065 is in use by nginx (pid 12)`, and what to do about it.
         reason: String,
     },
     /// Of `Watch`.

@@ -114,9 +114,9 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             resolved: resolve(&service),
         },
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
-        Job::Holder { run, address } => Done::Holder {
+        Job::Holder { run, address, hint } => Done::Holder {
             run,
-            reason: holder::describe(&address),
+            reason: holder::with_hint(holder::describe(&address), &hint),
         },
         Job::Probe { .. }
         | Job::AwaitLine { .. }

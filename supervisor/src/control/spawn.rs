@@ -53,6 +53,7 @@ impl Control {
             self.job(Job::Holder {
                 run,
                 address: address.clone(),
+                hint: service.listens_hint.clone(),
             });
             return;
         }

@@ -8,6 +8,7 @@ use api::{ErrorReply, Hint, ServiceStatus, Why, WhyStep};
 use engine::{Exit, Failure, State, View};
 
 use super::{Control, unknown_service, words};
+use crate::holder;
 
 /// Events that are shown of a service.
 const HISTORY_EVENTS: usize = 8;
@@ -68,7 +69,11 @@ impl Control {
         WhyStep {
             depth,
             root,
-            sentence: Self::sentence(&status, view.as_ref()),
+            // What to do stands below it.
+            sentence: holder::without_hint(
+                &Self::sentence(&status, view.as_ref()),
+                &service.listens_hint,
+            ),
             notes: self.notes_on(service, &status, view.as_ref()),
             hints: if root {
                 hints(service, &status, view.as_ref())
@@ -255,10 +260,11 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
     }
     let in_use = status.reason.as_ref().filter(|it| it.contains(IN_USE));
     if in_use.is_some() {
-        return vec![
-            say("end what holds the address, or give one of the two another"),
-            run("restart", "tries again at once"),
-        ];
+        let what = match service.listens_hint.as_str() {
+            "" => "end what holds the address, or give one of the two another",
+            hint => hint,
+        };
+        return vec![say(what), run("restart", "tries again at once")];
     }
     let Some(view) = view else {
         return vec![run("start", "starts it")];
