@@ -102,20 +102,10 @@ pub fn generate(spec: &str, random: &[u8]) -> Result<String, String> {
 /// `secrets.toml` with more values: (service, key, value). What is in it stays as it was written.
 pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<String, String> {
     let mut wanted = parse(text)?;
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut out = text.to_owned();
     for (service, key, value) in values {
         let quoted = toml::Value::from(value.as_str()).to_string();
-        if let Some(header) = lines
-            .iter()
-            .position(|line| header_name(line) == Some(service))
-        {
-            lines.insert(header + 1, format!("{key} = {quoted}"));
-        } else {
-            // Above the first header, or it would belong to that; below the opening comment.
-            let comment = |line: &&String| line.trim().is_empty() || line.starts_with('#');
-            let top = lines.iter().take_while(comment).count();
-            lines.insert(top, format!("{service}.{key} = {quoted}"));
-        }
+        out = with_line(&out, service, key, &quoted);
         let table = wanted
             .entry(service)
             .or_insert_with(|| toml::Table::new().into());
@@ -123,16 +113,72 @@ pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<St
             table.insert(key.clone(), value.as_str().into());
         }
     }
+    checked(out, &wanted)
+}
+
+/// The text with one line more.
+fn with_line(text: &str, service: &str, key: &str, value: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if let Some(header) = lines
+        .iter()
+        .position(|line| header_name(line) == Some(service))
+    {
+        lines.insert(header + 1, format!("{key} = {value}"));
+    } else {
+        // Above the first header, or it would belong to that; below the opening comment.
+        let comment = |line: &&String| line.trim().is_empty() || line.starts_with('#');
+        let top = lines.iter().take_while(comment).count();
+        lines.insert(top, format!("{service}.{key} = {value}"));
+    }
     let mut out = lines.join("\n");
     out.push('\n');
-    // What looks like a header may stand inside a string: nothing else may have changed.
-    if parse(&out)? == wanted {
+    out
+}
+
+/// What looks like a header may stand inside a string: nothing else may have changed.
+fn checked(out: String, wanted: &toml::Table) -> Result<String, String> {
+    if parse(&out)? == *wanted {
         return Ok(out);
     }
     Err(
         "secrets.toml cannot take another value; write its tables as `service.key = value`"
             .to_owned(),
     )
+}
+
+/// One value for `secrets.toml`: service, key, what it shall be.
+pub type Assignment = (String, String, toml::Value);
+
+/// `secrets.toml` with these values: one that is there is replaced where it stands, one that is not
+/// is added. Everything else stays as it was written.
+pub fn set_in(text: &str, values: &[Assignment]) -> Result<String, String> {
+    let mut wanted = parse(text)?;
+    let mut out = text.to_owned();
+    let mut missing = Vec::new();
+    for (service, key, value) in values {
+        let table = wanted
+            .entry(service)
+            .or_insert_with(|| toml::Table::new().into());
+        let old = table
+            .as_table_mut()
+            .and_then(|table| table.insert(key.clone(), value.clone()));
+        if old.is_none() {
+            missing.push((service, key, value));
+        } else if let Some(range) = span(&out, service, key) {
+            out.replace_range(range, &value.to_string());
+        }
+    }
+    for (service, key, value) in missing {
+        out = with_line(&out, service, key, &value.to_string());
+    }
+    checked(out, &wanted)
+}
+
+/// Where a value is written.
+fn span(text: &str, service: &str, key: &str) -> Option<std::ops::Range<usize>> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let table = document.get_ref().get(service)?.get_ref().as_table()?;
+    Some(table.get(key)?.span())
 }
 
 fn parse(text: &str) -> Result<toml::Table, String> {
@@ -165,6 +211,28 @@ mod tests {
         for bad in ["hex", "hex:0", "hex:x", "rot13:4", "hex:99999"] {
             assert!(Spec::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn replaces_what_is_there_and_adds_what_is_not() {
+        let set = |k: &str, v: toml::Value| ("m".to_owned(), k.to_owned(), v);
+        let values = [set("id", "new".into()), set("on", true.into())];
+        let text = "# mine\nm.id = \"old\" # from June\nm.secret = 's'\n[n]\nid = 'other'\n";
+        assert_eq!(
+            set_in(text, &values).unwrap(),
+            "# mine\nm.on = true\nm.id = \"new\" # from June\nm.secret = 's'\n[n]\nid = 'other'\n"
+        );
+        let text = "[m]\nid = \"\"\"[m]\nold\"\"\"\n";
+        assert_eq!(
+            set_in(text, &values).unwrap(),
+            "[m]\non = true\nid = \"new\"\n"
+        );
+        assert_eq!(
+            set_in("m = { id = 'x' }\n", &values[..1]).unwrap(),
+            "m = { id = \"new\" }\n"
+        );
+        assert!(set_in("m = { id = 'x' }\n", &values).is_err());
+        assert!(set_in("m = 1\n", &values).is_err());
     }
 
     #[test]
