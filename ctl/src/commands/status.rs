@@ -19,8 +19,11 @@ pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, E
     } else {
         names::status_path(names)
     };
-    let reply: StatusReply = context.client.get(&path).await?;
+    let mut reply: StatusReply = context.client.get(&path).await?;
     let named = !names.is_empty();
+    if context.format == Format::Table && !named {
+        hide_disabled(&mut reply.services);
+    }
     let text = match context.format {
         Format::Json => json::value(&reply, context.terminal())?,
         Format::Runit => runit::status(&reply.supervisor, &reply.services, named),
@@ -44,6 +47,14 @@ pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, E
     })
 }
 
+/// What does not run on this host is not in the way: `ctl service-list` has it, and `ctl status NAME`.
+/// Where nothing is enabled, all of it says how that is done.
+fn hide_disabled(services: &mut Vec<api::ServiceStatus>) {
+    if services.iter().any(|service| service.enabled) {
+        services.retain(|service| service.enabled);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +73,16 @@ mod tests {
             .into_iter()
             .filter(|service| service.name == name)
             .collect()
+    }
+
+    #[test]
+    fn disabled_ones_are_hidden_unless_nothing_is_enabled() {
+        let mut services = every_state();
+        hide_disabled(&mut services);
+        assert!(services.iter().all(|service| service.enabled));
+        let mut services = only("redis");
+        hide_disabled(&mut services);
+        assert_eq!(services.len(), 1, "it says how it is enabled");
     }
 
     #[test]
