@@ -75,6 +75,7 @@ impl Control {
         let program = planned.and_then(|it| super::spawn::program_of(it, &purpose));
         let program = program.unwrap_or_else(|| match purpose {
             Purpose::Delivery => "what delivers a notification".to_owned(),
+            Purpose::Reconfigure => self.reconfigure.program(run),
             _ => "the validator of a file".to_owned(),
         });
         let reason = spawn_failure(stage, error, &program);

@@ -15,6 +15,7 @@ use engine::{RunId, Shift};
 use keeper::message::Request;
 use plan::{ChangeKind, Plan};
 
+mod mended;
 mod steps;
 
 use super::{
@@ -83,6 +84,18 @@ enum Stage {
 impl Reconfigure {
     pub(super) const fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle | Stage::Resolving)
+    }
+
+    /// The program of a step that could not be executed.
+    pub(super) fn program(&self, number: RunId) -> String {
+        match &self.stage {
+            Stage::Accounts {
+                run: Some(run),
+                making: Some(making),
+                ..
+            } if *run == number => making.argv[0].clone(),
+            _ => "the validator of a file".to_owned(),
+        }
     }
 
     /// The daemon's first plan is being made: there is nothing to show yet.
@@ -372,6 +385,13 @@ impl Control {
             notes.push(format!("{name} {verb}: {reasons}"));
             shifts.insert(name.clone(), shift);
             targets.push(name);
+        }
+        for name in self.mended(&staged) {
+            if !shifts.contains_key(&name) {
+                notes.push(format!("{name} starts: what it lacked is there now"));
+                shifts.insert(name.clone(), Shift::Restart);
+                targets.push(name);
+            }
         }
         if notes.is_empty() {
             notes.push("nothing has changed".to_owned());

@@ -1,0 +1,28 @@
+//! Services that could not start for want of something that is there now.
+//!
+//! What failed a service alone (its account, its directory, its program) is not in the plan, so a
+//! comparison of plans does not see it mended. Whoever mends it says `ctl reconfigure`.
+
+use engine::{Goal, State};
+
+use crate::control::{Control, input::Staged};
+
+impl Control {
+    /// Those that failed for it and would not now, in order.
+    pub(super) fn mended(&self, staged: &Staged) -> Vec<String> {
+        let lacked = |name: &&String| {
+            self.broken.contains_key(*name) || matches!(self.resolved.get(*name), Some(Err(_)))
+        };
+        let has_it = staged.resolved.iter().filter(|(name, resolved)| {
+            resolved.is_ok() && !staged.broken.contains_key(name.as_str())
+        });
+        let failed = |name: &&String| {
+            let view = self.names.id(name).and_then(|id| self.engine.view(id));
+            view.is_some_and(|view| {
+                matches!(view.state, State::Failed { .. }) && view.goal == Goal::Up
+            })
+        };
+        let names = has_it.map(|(name, _)| name).filter(lacked).filter(failed);
+        names.cloned().collect()
+    }
+}
