@@ -80,6 +80,10 @@ impl Resolver<'_> {
                     Eval::Set { value, .. } if value.is_none() => {
                         return Outcome::Unset { missing: None };
                     }
+                    // As if there were no default.
+                    Eval::Set { value, .. } if value.is_none() => {
+                        return Outcome::Unset { missing: None };
+                    }
                     Eval::Set { value, secret } => (Typed::from_value(setting.ty, &value), secret),
                     Eval::Unset { missing } => return Outcome::Unset { missing },
                     Eval::Broken(reason) => {

@@ -9,7 +9,8 @@ use crate::{
     resolve::Origin,
     service::account,
     setting::SERVICE_KEYS,
-    source::{self, Kind, Node},
+    source::{Kind, Node},
+    template_file::TemplateFile,
 };
 
 /// Where templates lie: the administrator's directory first.
@@ -198,38 +199,7 @@ fn from_template(
     places: &Places,
 ) -> Option<(String, bool)> {
     let name = reader.text(node, key)?;
-    let relative = Path::new(&name);
-    let inside = relative
-        .components()
-        .all(|part| matches!(part, std::path::Component::Normal(_)));
-    if !inside {
-        reader.report().error(
-            &node.at,
-            key,
-            "must be a path below services.d, without `..`",
-        );
-        return None;
-    }
-    for dir in &places.dirs {
-        let path = dir.join(relative);
-        let host = reader.resolver.host;
-        match source::read_text(host, &path, reader.report()) {
-            Ok(Some(text)) => {
-                let (value, secret) = reader.eval(&text, Origin::File(&path), key, false)?;
-                return Some((crate::value::plain_text(&value), secret));
-            }
-            Ok(None) => {}
-            Err(()) => return None,
-        }
-    }
-    let dirs: Vec<String> = places
-        .dirs
-        .iter()
-        .map(|dir| dir.display().to_string())
-        .collect();
-    reader
-        .report()
-        .error(&node.at, key, format!("there is no template `{name}`"))
-        .hint(format!("looked in {}", dirs.join(" and ")));
-    None
+    let file = TemplateFile::read(reader, places, &name, &node.at, key)?;
+    let (value, secret) = reader.eval(&file.main.text, Origin::File(&file), key, false)?;
+    Some((crate::value::plain_text(&value), secret))
 }

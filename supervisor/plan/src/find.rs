@@ -64,6 +64,9 @@ pub(crate) fn read(
 ) -> Option<String> {
     let node = setting.read.as_ref()?;
     let path = rendered(resolver, space, node, &format!("settings.{key}.read"))?;
+    if let Some(before) = &setting.read_after {
+        return resolver.host.word_after(Path::new(&path), before);
+    }
     let bytes = resolver.host.read(Path::new(&path)).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().next().unwrap_or_default().trim();

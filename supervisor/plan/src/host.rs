@@ -12,6 +12,12 @@ use std::{
 pub trait Host {
     /// The whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The word that follows a text in a file of any size, a program too: letters, digits, `.`, `-`,
+    /// `_` and `+`. None: it cannot be read, or has no such text.
+    fn word_after(&self, path: &Path, text: &str) -> Option<String> {
+        let bytes = self.read(path).ok()?;
+        word_after(&bytes, text.as_bytes())
+    }
     /// Files of a directory, sorted; an absent directory is an error of kind `NotFound`.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Mode bits and owner of a file.
@@ -35,6 +41,36 @@ pub trait Host {
     fn program_dir(&self) -> PathBuf;
 }
 
+/// A large file is read in parts of this size.
+const PART_BYTES: usize = 64 << 10;
+/// A word is not longer.
+const WORD_BYTES: usize = 64;
+
+/// Where a text begins.
+fn position(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    let first = *text.first()?;
+    let mut from = 0;
+    while let Some(at) = bytes.get(from..)?.iter().position(|byte| *byte == first) {
+        if bytes[from + at..].starts_with(text) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
+}
+
+fn word_after(bytes: &[u8], text: &[u8]) -> Option<String> {
+    let rest = &bytes[position(bytes, text)? + text.len()..];
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b".-_+".contains(byte);
+    let word: Vec<u8> = rest
+        .iter()
+        .take(WORD_BYTES)
+        .take_while(part)
+        .copied()
+        .collect();
+    String::from_utf8(word).ok().filter(|word| !word.is_empty())
+}
+
 /// The machine we are on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealHost;
@@ -54,6 +90,32 @@ impl Host for RealHost {
         let mut bytes = Vec::new();
         fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    fn word_after(&self, path: &Path, text: &str) -> Option<String> {
+        if !fs::metadata(path).ok()?.is_file() {
+            return None;
+        }
+        let mut file = fs::File::open(path).ok()?;
+        let text = text.as_bytes();
+        // What one part ends with is looked at again with the next.
+        let kept = text.len() + WORD_BYTES;
+        let mut window = Vec::with_capacity(PART_BYTES + kept);
+        loop {
+            let mut part = file.by_ref().take(PART_BYTES as u64);
+            let count = part.read_to_end(&mut window).ok()?;
+            let found = word_after(&window, text);
+            let whole = found.as_ref().is_some_and(|_| count < PART_BYTES);
+            if whole || count == 0 {
+                return found;
+            }
+            if let Some(start) = position(&window, text)
+                && window.len() - start >= kept
+            {
+                return found;
+            }
+            window.drain(..window.len().saturating_sub(kept));
+        }
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -120,6 +182,27 @@ impl Host for RealHost {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_found_in_a_large_file_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        for before in [0, 1, PART_BYTES - 9, PART_BYTES, 3 * PART_BYTES - 17] {
+            let mut bytes = vec![b'v'; before];
+            bytes.extend(b"version: 1.25.1-x\0more");
+            bytes.extend(vec![0; 2 * PART_BYTES]);
+            fs::write(&path, &bytes).unwrap();
+            let found = RealHost.word_after(&path, "version: ");
+            assert_eq!(found.as_deref(), Some("1.25.1-x"), "{before}");
+        }
+        fs::write(&path, "version: 7").unwrap();
+        assert_eq!(
+            RealHost.word_after(&path, "version: ").as_deref(),
+            Some("7")
+        );
+        assert_eq!(RealHost.word_after(&path, "version; "), None);
+        assert_eq!(RealHost.word_after(dir.path(), "version"), None);
+    }
 
     #[test]
     fn the_real_disk_is_seen_as_it_is() {

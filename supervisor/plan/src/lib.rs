@@ -5,7 +5,7 @@
 //! `instances` and `catalog` gather what may be said; `site`, `daemon` and `guard` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
-//! `schedule`, `log` and `files` renders each service;
+//! `schedule`, `log`, `files` and `template_file` renders each service;
 //! `graph` checks the whole. Everything reports into one `problem::Report`.
 //!
 //! What has many problems is reported with all of them. What follows from a problem that was
@@ -42,7 +42,9 @@ mod problem;
 mod process;
 mod reader;
 mod ready;
+mod render;
 mod resolve;
+mod rewritten;
 mod schedule;
 pub mod secrets;
 mod service;
@@ -52,6 +54,7 @@ pub mod signal;
 mod site;
 mod source;
 mod template;
+mod template_file;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -63,4 +66,6 @@ pub use load::{Options, load};
 pub use model::*;
 pub use near::nearest;
 pub use problem::{Problem, Problems, Severity};
+pub use render::{Instead, render_template, render_text};
+pub use rewritten::Rewritten;
 pub use variables::Variables;

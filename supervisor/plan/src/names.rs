@@ -7,6 +7,7 @@ use crate::{
     near::did_you_mean,
     resolve::{Name, Origin, Resolver},
     setting::{BUILTINS, Setting},
+    source::Place,
     template::explain,
     value::{Type, URL_PARTS},
 };
@@ -114,16 +115,38 @@ impl Resolver<'_> {
         key: &str,
         candidate: bool,
     ) -> Option<BTreeMap<String, Name>> {
+        let mut out = BTreeMap::new();
+        let Origin::File(file) = origin else {
+            let place = |offset| origin.place(text, offset);
+            let good = self.names_of(space, text, &place, key, candidate, &mut out);
+            return good.then_some(out);
+        };
+        let mut good = true;
+        for part in file.parts() {
+            let place = |offset| part.place(offset);
+            good &= self.names_of(space, &part.text, &place, key, candidate, &mut out);
+        }
+        good.then_some(out)
+    }
+
+    /// Adds the names that one text uses. False: something is wrong with them, which is reported.
+    fn names_of(
+        &mut self,
+        space: &str,
+        text: &str,
+        place: &dyn Fn(usize) -> Place,
+        key: &str,
+        candidate: bool,
+        out: &mut BTreeMap<String, Name>,
+    ) -> bool {
         let dotted = match self.templates.names(text) {
             Ok(names) => names,
             Err(error) => {
                 let offset = error.range().map_or(0, |range| range.start);
-                self.report
-                    .error(&origin.place(text, offset), key, explain(&error));
-                return None;
+                self.report.error(&place(offset), key, explain(&error));
+                return false;
             }
         };
-        let mut out = BTreeMap::new();
         let mut good = true;
         for dotted in dotted {
             match self.find(space, &dotted, candidate) {
@@ -132,7 +155,7 @@ impl Resolver<'_> {
                 }
                 Err(hint) => {
                     good = false;
-                    let at = origin.place(text, word(text, &dotted));
+                    let at = place(word(text, &dotted));
                     let hint = hint.or_else(|| {
                         let only = match dotted.as_str() {
                             "candidate" => "`validate` of [[files]]",
@@ -147,7 +170,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        good.then_some(out)
+        good
     }
 
     /// How many parts of a dotted name are the name; the rest are parts of its value.

@@ -12,7 +12,8 @@ use crate::{
     problem::Report,
     site::Site,
     source::Place,
-    template::{Templates, explain, is_template, lone, lone_name},
+    template::{Templates, explain, innermost, is_template, lone, lone_name},
+    template_file::TemplateFile,
     value::Typed,
 };
 
@@ -72,14 +73,14 @@ pub(crate) enum Eval {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin<'a> {
     Value(&'a Place),
-    File(&'a Path),
+    File(&'a TemplateFile),
 }
 
 impl Origin<'_> {
     pub(crate) fn place(self, text: &str, offset: usize) -> Place {
         match self {
             Self::Value(at) => at.inside(text, offset),
-            Self::File(path) => Place::in_text(path, text, offset),
+            Self::File(file) => file.main.place(offset),
         }
     }
 }
@@ -232,7 +233,7 @@ impl<'a> Resolver<'a> {
     ) -> Eval {
         let value = context.value();
         let (result, base) = match origin {
-            Origin::File(_) => (self.templates.render_text(text, &value).map(Value::from), 0),
+            Origin::File(file) => (self.templates.render_file(file, &value).map(Value::from), 0),
             Origin::Value(_) => {
                 let base = lone(text).and_then(|inner| text.find(inner)).unwrap_or(0);
                 (self.templates.render(text, &value), base)
@@ -244,12 +245,20 @@ impl<'a> Resolver<'a> {
                 secret: context.secret,
             },
             Err(error) => {
+                let error = innermost(&error);
                 let undefined = error.kind() == ErrorKind::UndefinedError;
                 if undefined && let Some(reason) = context.unset.values().flatten().next() {
                     return Eval::Broken(reason.clone());
                 }
                 let range = error.range().map(|r| r.start + base..r.end + base);
-                let at = origin.place(text, range.as_ref().map_or(0, |range| range.start));
+                let start = range.as_ref().map_or(0, |range| range.start);
+                let (at, text) = match origin {
+                    Origin::Value(_) => (origin.place(text, start), text),
+                    Origin::File(file) => {
+                        let part = file.part(error.name().unwrap_or_default());
+                        (part.place(start), part.text.as_str())
+                    }
+                };
                 let written = range.and_then(|range| text.get(range)).unwrap_or_default();
                 let name = context
                     .unset
@@ -265,7 +274,7 @@ impl<'a> Resolver<'a> {
                         .error(&at, key, format!("needs `{name}`, which is not set"))
                         .hint(hint);
                 } else {
-                    self.report.error(&at, key, explain(&error));
+                    self.report.error(&at, key, explain(error));
                 }
                 Eval::Failed
             }

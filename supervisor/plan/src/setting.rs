@@ -101,6 +101,10 @@ pub(crate) struct Setting {
     pub(crate) bare: bool,
     /// A file whose first line is the value, where the file is there.
     pub(crate) read: Option<Node>,
+    /// What stands in that file before the value, wherever it is; the file may be a program.
+    pub(crate) read_after: Option<String>,
+    /// No part of it has a control character, so that it cannot leave its line of a file.
+    pub(crate) one_line: bool,
     /// Accepted, but without effect: why, and what to write instead.
     pub(crate) obsolete: Option<String>,
 }
@@ -187,6 +191,8 @@ pub(crate) fn setting(
     let values = string_list(&mut fields, "values", report);
     let version_file = fields.node("version_file").cloned();
     let read = fields.node("read").cloned();
+    let read_after = text(&mut fields, "read_after", report);
+    let one_line = flag(&mut fields, "one_line", report);
     text(&mut fields, "doc", report);
     let default = fields.node("default").cloned();
     if let (Some(ty), Some(node)) = (ty, &default)
@@ -219,6 +225,8 @@ pub(crate) fn setting(
         values,
         bare,
         read,
+        read_after,
+        one_line,
         obsolete: None,
     })
 }
@@ -237,6 +245,8 @@ fn without_effect(at: &Place, why: String) -> Setting {
         values: Vec::new(),
         bare: false,
         read: None,
+        read_after: None,
+        one_line: false,
         obsolete: Some(why),
     }
 }

@@ -227,6 +227,10 @@ fn switch(site: &mut Site, space: &Space, canonical: &str, entry: &Entry, report
             )
             .hint("write SERVICE.enable = true for each that shall run here");
     }
+    // Under each of its names it may be switched off.
+    if on && site.enable.get(canonical).is_some_and(|(on, _)| !on) {
+        return;
+    }
     site.enable
         .insert(canonical.to_owned(), (on, entry.key_at.clone()));
 }
@@ -319,6 +323,9 @@ pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> 
     }
     if text.contains('\0') {
         return Err("cannot contain a NUL".to_owned());
+    }
+    if setting.one_line && value.has_control() {
+        return Err("cannot contain a line break or another control character".to_owned());
     }
     if let Typed::Url(url) = &value
         && setting.bare

@@ -8,7 +8,7 @@ use minijinja::{
     syntax::SyntaxConfig, value::ValueKind,
 };
 
-use crate::{duration, value::plain_text};
+use crate::{duration, template_file::TemplateFile, value::plain_text};
 
 /// Macros that call each other go no deeper.
 const RECURSION_LIMIT: usize = 64;
@@ -130,8 +130,22 @@ impl Templates {
         self.render_text(text, context).map(Value::from)
     }
 
+    /// Renders a file and what it includes to a string.
+    pub(crate) fn render_file(
+        &self,
+        file: &TemplateFile,
+        context: &Value,
+    ) -> Result<String, Error> {
+        let mut env: Environment<'_> = self.env.clone();
+        for part in &file.included {
+            env.add_template(&part.name, &part.text)?;
+        }
+        env.template_from_named_str("value", &file.main.text)?
+            .render(context.clone())
+    }
+
     /// Renders to a string.
-    pub(crate) fn render_text(&self, text: &str, context: &Value) -> Result<String, Error> {
+    fn render_text(&self, text: &str, context: &Value) -> Result<String, Error> {
         self.env
             .template_from_named_str("value", text)?
             .render(context.clone())
@@ -141,6 +155,18 @@ impl Templates {
 /// In double quotes, with backslashes before quotes and backslashes.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+/// The error itself, where the engine wraps it into that of an including template.
+pub(crate) fn innermost(error: &Error) -> &Error {
+    let mut error = error;
+    while error.kind() == ErrorKind::BadInclude
+        && let Some(inner) = std::error::Error::source(error)
+        && let Some(inner) = inner.downcast_ref::<Error>()
+    {
+        error = inner;
+    }
+    error
 }
 
 /// The engine's words without its kind and place, which we give ourselves.

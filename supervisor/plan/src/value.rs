@@ -315,6 +315,19 @@ impl Typed {
         }
     }
 
+    /// Some part of it has a control character.
+    pub(crate) fn has_control(&self) -> bool {
+        let bad = |text: &str| text.contains(char::is_control);
+        match self {
+            Self::Text(text) => bad(text),
+            Self::Bool(_) | Self::Int(_) | Self::Url(_) => false,
+            Self::List(list) => list.iter().any(Self::has_control),
+            Self::Map(map) => map
+                .iter()
+                .any(|(key, value)| bad(key) || value.has_control()),
+        }
+    }
+
     /// As an environment variable: a list joined by one space, a map as JSON.
     pub(crate) fn text(&self) -> String {
         match self {
