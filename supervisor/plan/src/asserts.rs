@@ -4,7 +4,7 @@
 //! is given must hold, else `message` is reported, with `hint` where there is one: as an error, or
 //! as `level` says (`warning`, `note`). It is reported at the line of the site file that `about`
 //! names (a setting of the service, `SERVICE.KEY`, or a top-level key), or at the one that enables
-//! the service. A disabled service asserts nothing.
+//! the service. Behind an error the rest is not reported. A disabled service asserts nothing.
 
 use std::path::Path;
 
@@ -21,12 +21,34 @@ use crate::{
 
 /// Checks the asserts of a service.
 pub(crate) fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
+    let mut refused = false;
     for fields in files::tables(reader, fields, "asserts") {
-        assert(reader, name, fields);
+        let failed = assert(reader, fields);
+        // What else is wrong mostly follows from the first.
+        let Some(failed) = failed.filter(|_| !refused) else {
+            continue;
+        };
+        refused = failed.level == Severity::Error;
+        let (place, key) = place(reader, name, failed.about.as_deref());
+        let report = reader.report();
+        let problem = match failed.level {
+            Severity::Error => report.error(&place, key, failed.message),
+            Severity::Warning => report.warning(&place, key, failed.message),
+            Severity::Note => report.note(&place, key, failed.message),
+        };
+        problem.hint_some(failed.hint);
     }
 }
 
-fn assert(reader: &mut Reader<'_, '_>, name: &str, mut fields: Fields<'_>) {
+/// An assert that does not hold.
+struct Failed {
+    level: Severity,
+    about: Option<String>,
+    message: String,
+    hint: Option<String>,
+}
+
+fn assert(reader: &mut Reader<'_, '_>, mut fields: Fields<'_>) -> Option<Failed> {
     let mut asked = false;
     let mut holds = true;
     for (key, wanted) in [("path_exists", true), ("path_missing", false)] {
@@ -58,17 +80,12 @@ fn assert(reader: &mut Reader<'_, '_>, name: &str, mut fields: Fields<'_>) {
         }
     }
     fields.finish(&SERVICE_KEYS, reader.report());
-    let Some(message) = message.filter(|_| !holds && reader.render) else {
-        return;
-    };
-    let (place, key) = place(reader, name, about.as_deref());
-    let report = reader.report();
-    let problem = match level.unwrap_or(Severity::Error) {
-        Severity::Error => report.error(&place, key, message),
-        Severity::Warning => report.warning(&place, key, message),
-        Severity::Note => report.note(&place, key, message),
-    };
-    problem.hint_some(hint);
+    Some(Failed {
+        level: level.unwrap_or(Severity::Error),
+        about,
+        message: message.filter(|_| !holds && reader.render)?,
+        hint,
+    })
 }
 
 /// A link that leads nowhere is there too.

@@ -126,7 +126,10 @@ impl World {
         let all: Vec<(String, Option<String>)> = match &node.kind {
             Kind::Table(table) => table
                 .iter()
-                .map(|(name, entry)| (name.clone(), entry.node.text().map(str::to_owned)))
+                .map(|(name, entry)| {
+                    let reason = entry.node.text().filter(|text| !text.is_empty());
+                    (name.clone(), reason.map(str::to_owned))
+                })
                 .collect(),
             _ => names(node, "flags", report)
                 .into_iter()

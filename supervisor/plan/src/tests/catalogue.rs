@@ -49,9 +49,13 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
     for service in plan.services.values() {
         let own = format!("set {}.enable = true", service.name);
         let key = match service.name.as_str() {
-            "mattermost" | "mattermost-database" | "nginx" | "postgresql" | "postgresql-setup" => {
-                "set mattermost_external_url"
-            }
+            "mattermost"
+            | "mattermost-database"
+            | "mattermost-version"
+            | "nginx"
+            | "postgresql"
+            | "postgresql-setup" => "set mattermost_external_url",
+            "letsencrypt-placeholder" => "set letsencrypt.enable = true",
             // What Mattermost does not need.
             _ => &own,
         };
@@ -70,6 +74,7 @@ fn one_line_enables_the_stack() {
     let all = [
         "mattermost",
         "mattermost-database",
+        "mattermost-version",
         "nginx",
         "postgresql",
         "postgresql-setup",
@@ -156,7 +161,10 @@ fn an_external_database_turns_ours_off() {
     let site = "mattermost_external_url = \"http://m.example\"\npostgresql.enable = false\n\
         mattermost.sql_data_source = \"postgres://u:p@db/m\"\n";
     let plan = shipped(site).plan();
-    assert_eq!(enabled(&plan), ["mattermost", "nginx"]);
+    assert_eq!(
+        enabled(&plan),
+        ["mattermost", "mattermost-version", "nginx"]
+    );
     assert!(plan.services["mattermost"].requires.is_empty());
     assert_eq!(
         plan.services["mattermost"].env["MM_SQLSETTINGS_DATASOURCE"].value,

@@ -25,7 +25,10 @@ mod websocket;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 /// What `version` says: the release whose habits are copied.
 const VERSION: &str = "11.6.0";
@@ -64,6 +67,14 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
+            // The real one's words, by which one learns whether it knows an option.
+            if let Some(ContextValue::String(flag)) = error
+                .get(ContextKind::InvalidArg)
+                .filter(|_| error.kind() == ErrorKind::UnknownArgument)
+            {
+                eprintln!("Error: unknown flag: {flag}");
+                return ExitCode::FAILURE;
+            }
             let _ = error.print();
             return ExitCode::from(u8::from(error.use_stderr()));
         }
