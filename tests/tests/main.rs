@@ -4,6 +4,7 @@
 //! that one finds them all: `cargo test -p mattervisor-tests -- --list | grep ::b`.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
+mod accounts;
 mod child_attributes;
 mod cli_errors;
 mod completions;
