@@ -68,6 +68,7 @@ fn store_missing(etc_dir: &Path, plan: &Plan) -> Result<(), Vec<Problem>> {
                 "secrets that are missing are generated there; make it writable for the supervisor"
                     .to_owned(),
             ),
+            variable: None,
         }]
     };
     let mut values = Vec::new();

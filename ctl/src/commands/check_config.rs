@@ -66,6 +66,7 @@ fn nothing_there(etc_dir: PathBuf) -> plan::Problem {
         hint: Some(
             "--root or MATTERVISOR_ROOT names the directory above etc/mattervisor".to_owned(),
         ),
+        variable: None,
     }
 }
 

@@ -5,11 +5,15 @@
 //! keeps any character, and one at the end of a line joins the next. Where systemd ignores a line
 //! that makes no sense, this is an error.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{io, path::Path};
 
 use crate::{
-    Source, Variable, fields::Fields, reader::Reader, setting::env_name, source::MAX_FILE_BYTES,
-    source::Place,
+    Source, Variable,
+    environment::{Environment, Written},
+    fields::Fields,
+    reader::Reader,
+    setting::env_name,
+    source::{MAX_FILE_BYTES, Place},
 };
 
 /// A mistake: its offset, what is wrong, and what to do.
@@ -19,7 +23,7 @@ type Mistake = (usize, String, Option<&'static str>);
 pub(crate) fn env_files(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
-    env: &mut BTreeMap<String, Variable>,
+    env: &mut Environment,
 ) {
     let Some(node) = fields.node("env_files") else {
         return;
@@ -57,12 +61,7 @@ pub(crate) fn env_files(
     }
 }
 
-fn one_file(
-    reader: &mut Reader<'_, '_>,
-    path: &Path,
-    bytes: Vec<u8>,
-    env: &mut BTreeMap<String, Variable>,
-) {
+fn one_file(reader: &mut Reader<'_, '_>, path: &Path, bytes: Vec<u8>, env: &mut Environment) {
     if bytes.len() > MAX_FILE_BYTES {
         let message = "the file is larger than 1 MiB";
         reader
@@ -81,7 +80,12 @@ fn one_file(
             return;
         }
     };
-    let mut parser = Parser { text: &text, at: 0 };
+    let whole = Place::in_text(path, &text, 0);
+    let mut parser = Parser {
+        text: &text,
+        at: 0,
+        start: 0,
+    };
     loop {
         match parser.next() {
             Ok(Some((name, value))) => {
@@ -91,14 +95,19 @@ fn one_file(
                     // Such files are where people keep passwords.
                     secret: true,
                 };
-                env.insert(name, variable);
+                let written = Written {
+                    at: whole.at(parser.start),
+                    key: name.clone(),
+                    setting: None,
+                    given: true,
+                };
+                env.set(name, variable, written);
             }
             Ok(None) => return,
             Err((offset, message, hint)) => {
-                let at = Place::in_text(path, &text, offset);
                 reader
                     .report()
-                    .error(&at, "env_files", message)
+                    .error(&whole.at(offset), "env_files", message)
                     .hint_some(hint.map(str::to_owned));
                 parser.skip_line();
             }
@@ -109,6 +118,8 @@ fn one_file(
 struct Parser<'t> {
     text: &'t str,
     at: usize,
+    /// Where the last variable begins.
+    start: usize,
 }
 
 impl Parser<'_> {
@@ -139,6 +150,7 @@ impl Parser<'_> {
             }
         }
         let start = self.at;
+        self.start = start;
         let line = self.text[start..].lines().next().unwrap_or_default();
         let Some((name, _)) = line.split_once('=') else {
             let message = "is not NAME=value".to_owned();
@@ -227,7 +239,11 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Vec<(String, String)> {
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = Parser {
+            text,
+            at: 0,
+            start: 0,
+        };
         std::iter::from_fn(|| parser.next().unwrap()).collect()
     }
 
@@ -287,7 +303,11 @@ mod tests {
             "A B=c\n",
             "=x\n",
         ] {
-            let mut parser = Parser { text: bad, at: 0 };
+            let mut parser = Parser {
+                text: bad,
+                at: 0,
+                start: 0,
+            };
             assert!(parser.next().is_err(), "{bad:?}");
         }
     }

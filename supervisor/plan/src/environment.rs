@@ -4,29 +4,54 @@ use std::collections::BTreeMap;
 
 use crate::{
     Source, Variable,
+    decl::plain,
     fields::Fields,
     reader::Reader,
     resolve::{Name, Origin, Outcome},
     setting::{SERVICE_KEYS, env_name},
-    source::{Kind, Node},
+    source::{Kind, Node, Place},
     template::{is_template, lone_name},
 };
+
+/// Variables, and where each but PATH was written.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) variables: BTreeMap<String, Variable>,
+    pub(crate) written: BTreeMap<String, Written>,
+}
+
+/// Where the value of a variable was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) at: Place,
+    /// The dotted key there.
+    pub(crate) key: String,
+    /// The setting that became the variable, as the site file names it.
+    pub(crate) setting: Option<String>,
+    /// By the administrator, and not by the service file.
+    pub(crate) given: bool,
+}
+
+impl Environment {
+    /// Sets a variable over whatever it was.
+    pub(crate) fn set(&mut self, name: String, variable: Variable, written: Written) {
+        self.variables.insert(name.clone(), variable);
+        self.written.insert(name, written);
+    }
+}
 
 /// What every service gets unless it says otherwise.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// PATH < `[env]` < `env_files` < settings < `SERVICE.env`.
-pub(crate) fn environment(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-) -> BTreeMap<String, Variable> {
-    let mut env = BTreeMap::new();
+pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environment {
+    let mut env = Environment::default();
     let base = Variable {
         value: PATH.to_owned(),
         source: Source::Base,
         secret: false,
     };
-    env.insert("PATH".to_owned(), base);
+    env.variables.insert("PATH".to_owned(), base);
     if let Some(table) = fields.entry("env").and_then(|entry| entry.node.table()) {
         for (name, entry) in table {
             let key = format!("env.{name}");
@@ -34,14 +59,18 @@ pub(crate) fn environment(
                 reader.report().error(&entry.key_at, key, why);
             } else if let Some((value, secret)) = computed(reader, &entry.node, &key) {
                 let secret = secret || crate::guard::looks_secret(name, &value);
-                env.insert(
-                    name.clone(),
-                    Variable {
-                        value,
-                        source: Source::Computed,
-                        secret,
-                    },
-                );
+                let variable = Variable {
+                    value,
+                    source: Source::Computed,
+                    secret,
+                };
+                let written = Written {
+                    at: entry.key_at.clone(),
+                    key,
+                    setting: None,
+                    given: false,
+                };
+                env.set(name.clone(), variable, written);
             }
         }
     } else {
@@ -54,15 +83,18 @@ pub(crate) fn environment(
     let maps = base.and_then(|base| site.env.get(base)).into_iter();
     for map in maps.chain(site.env.get(&reader.space)) {
         for (name, var) in map {
-            let value = var.value.clone();
-            env.insert(
-                name.clone(),
-                Variable {
-                    value,
-                    source: Source::EnvMap,
-                    secret: var.secret,
-                },
-            );
+            let variable = Variable {
+                value: var.value.clone(),
+                source: Source::EnvMap,
+                secret: var.secret,
+            };
+            let written = Written {
+                at: var.at.clone(),
+                key: var.key.clone(),
+                setting: None,
+                given: true,
+            };
+            env.set(name.clone(), variable, written);
         }
     }
     env
@@ -134,7 +166,7 @@ pub(crate) fn computed(
 }
 
 pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
-    crate::env_file::env_files(reader, fields, &mut BTreeMap::new());
+    crate::env_file::env_files(reader, fields, &mut Environment::default());
     let Some(entry) = fields.entry("env") else {
         return;
     };
@@ -164,7 +196,7 @@ pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
     }
 }
 
-pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut BTreeMap<String, Variable>) {
+pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) {
     let world = reader.resolver.world;
     let declaring = reader.resolver.declaring.get(&reader.space).cloned();
     for space_name in declaring.unwrap_or_default() {
@@ -178,14 +210,13 @@ pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut BTreeMap<Stri
                 (Outcome::Set { value, secret }, Some(variable)) => {
                     let secret = secret || crate::guard::looks_secret(variable, &value.text());
                     let value = value.text();
-                    env.insert(
-                        variable.clone(),
-                        Variable {
-                            value,
-                            source: Source::Setting,
-                            secret,
-                        },
-                    );
+                    let written = written(reader, space_name, key, setting.at.clone());
+                    let found = Variable {
+                        value,
+                        source: Source::Setting,
+                        secret,
+                    };
+                    env.set(variable.clone(), found, written);
                 }
                 (
                     Outcome::Unset {
@@ -198,5 +229,41 @@ pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut BTreeMap<Stri
                 _ => {}
             }
         }
+    }
+}
+
+/// Where the value of a setting was written; its declaration, where nobody has set it.
+fn written(reader: &Reader<'_, '_>, space: &str, key: &str, declared: Place) -> Written {
+    let world = reader.resolver.world;
+    let given = |space: &str| {
+        let place = (space.to_owned(), key.to_owned());
+        reader.resolver.site.settings.get(&place)
+    };
+    let base = world.base(space);
+    let own = given(space);
+    let named = if own.is_some() {
+        space
+    } else {
+        base.unwrap_or(space)
+    };
+    let name = &world.spaces[named].name;
+    let full = format!("{name}.{key}");
+    match own.or_else(|| given(base?)) {
+        Some(given) => Written {
+            at: given.at.clone(),
+            key: full.clone(),
+            setting: Some(full),
+            given: true,
+        },
+        None => Written {
+            at: declared,
+            key: if plain(name) == reader.space || base.is_some() {
+                format!("settings.{key}")
+            } else {
+                format!("sections.{full}")
+            },
+            setting: Some(full),
+            given: false,
+        },
     }
 }

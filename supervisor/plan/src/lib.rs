@@ -6,7 +6,7 @@
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
 //! `schedule`, `log`, `files` and `template_file` renders each service;
-//! `graph` checks the whole. Everything reports into one `problem::Report`.
+//! `known_variables` holds an environment to what its program knows; `graph` checks the whole. Everything reports into one `problem::Report`.
 //!
 //! What has many problems is reported with all of them. What follows from a problem that was
 //! already reported is not: its value is `Failed`, and silent.
@@ -31,11 +31,13 @@ mod graph;
 mod guard;
 mod host;
 mod instances;
+mod known_variables;
 mod load;
 mod log;
 mod model;
 mod names;
 mod near;
+mod origins;
 mod policy;
 mod probes;
 mod problem;
@@ -62,9 +64,10 @@ mod variables;
 
 pub use changes::{Change, ChangeKind, changes, site_changes};
 pub use host::{Host, RealHost};
-pub use load::{Options, load};
+pub use load::{Options, load, load_with_origins};
 pub use model::*;
 pub use near::nearest;
+pub use origins::{Origin, Origins};
 pub use problem::{Problem, Problems, Severity};
 pub use render::{Instead, render_template, render_text};
 pub use rewritten::Rewritten;

@@ -64,6 +64,24 @@ impl Paths {
 /// Reads and checks everything. All problems of all files come at once; warnings and notes of a
 /// plan that is right are in [`Plan::remarks`].
 pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
+    load_noting(host, options, &mut None)
+}
+
+/// The same, and where each variable of each enabled service was written, as far as that is known.
+pub fn load_with_origins(
+    host: &dyn Host,
+    options: &Options,
+) -> (Result<Plan, Problems>, crate::Origins) {
+    let mut origins = Some(crate::Origins::new());
+    let plan = load_noting(host, options, &mut origins);
+    (plan, origins.unwrap_or_default())
+}
+
+fn load_noting(
+    host: &dyn Host,
+    options: &Options,
+    origins: &mut Option<crate::Origins>,
+) -> Result<Plan, Problems> {
     let paths = Paths::new(options);
     let mut report = Report::default();
     let site_file = paths.site_file();
@@ -74,8 +92,10 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
     // Without them nearly every template would seem to lack something.
     let complete = !damaged && !world.damaged;
     let mut resolver = Resolver::new(host, &paths, &world, &site, &mut report);
+    resolver.origins = origins.take();
     let services = services(&mut resolver, &paths, complete);
     let mut missing_secrets = std::mem::take(&mut resolver.missing_secrets);
+    *origins = resolver.origins.take();
     drop(resolver);
     missing_secrets.sort_by(|a, b| (&a.service, &a.key).cmp(&(&b.service, &b.key)));
     missing_secrets.dedup();

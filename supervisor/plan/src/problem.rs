@@ -45,6 +45,8 @@ pub struct Problem {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// Service and name of the variable that it is about, where it is about one.
+    pub variable: Option<(String, String)>,
 }
 
 impl Problem {
@@ -147,6 +149,7 @@ impl Report {
             key,
             message,
             hint: None,
+            variable: None,
         });
         let last = self.list.len() - 1;
         &mut self.list[last]

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use minijinja::{ErrorKind, Value};
 
 use crate::{
-    Host, MissingSecret, Paths,
+    Host, MissingSecret, Origins, Paths,
     context::Context,
     decl::{Space, Switch, World, plain},
     problem::Report,
@@ -100,6 +100,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) builtins: BTreeMap<&'static str, Typed>,
     pub(crate) memo: BTreeMap<Name, Outcome>,
     pub(crate) stack: Vec<Name>,
+    /// Where variables were written, if somebody wants to know.
+    pub(crate) origins: Option<Origins>,
 }
 
 impl<'a> Resolver<'a> {
@@ -154,6 +156,7 @@ impl<'a> Resolver<'a> {
             builtins,
             memo: BTreeMap::new(),
             stack: Vec::new(),
+            origins: None,
         }
     }
 

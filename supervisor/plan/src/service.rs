@@ -44,9 +44,13 @@ pub(crate) fn build(
     attributes::check_capabilities(reader, &mut fields, &service);
     service.enabled = enabled;
     if enabled {
-        service.env = environment::environment(reader, &mut fields).into();
+        let environment = environment::environment(reader, &mut fields);
+        crate::known_variables::check(reader, name, &mut fields, Some(&environment), places);
+        reader.resolver.note_origins(name, &environment);
+        service.env = environment.variables.into();
     } else {
         environment::check_env(reader, &mut fields);
+        crate::known_variables::check(reader, name, &mut fields, None, places);
     }
     service.ready = ready::ready(reader, &mut fields);
     service.notify_access = ready::notify_access(reader, &mut fields);

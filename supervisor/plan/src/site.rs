@@ -30,6 +30,9 @@ pub(crate) struct Given {
 pub(crate) struct EnvVar {
     pub(crate) value: String,
     pub(crate) secret: bool,
+    pub(crate) at: Place,
+    /// As the file has it.
+    pub(crate) key: String,
 }
 
 /// Everything that was given.
@@ -278,10 +281,16 @@ fn env(
         let secret = is_secret_variable(service, name, &value, world);
         if secret {
             site.secret
-                .get_or_insert_with(|| (key, entry.key_at.clone()));
+                .get_or_insert_with(|| (key.clone(), entry.key_at.clone()));
         }
         let vars = site.env.entry(service.to_owned()).or_default();
-        vars.insert(name.clone(), EnvVar { value, secret });
+        let var = EnvVar {
+            value,
+            secret,
+            at: entry.key_at.clone(),
+            key,
+        };
+        vars.insert(name.clone(), var);
     }
 }
 

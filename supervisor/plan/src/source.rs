@@ -56,7 +56,8 @@ impl Place {
         }
     }
 
-    fn at(&self, offset: usize) -> Self {
+    /// Another place in the same file.
+    pub(crate) fn at(&self, offset: usize) -> Self {
         Self {
             source: Arc::clone(&self.source),
             offset: Some(offset),

@@ -4,6 +4,7 @@ mod bad;
 mod catalogue;
 mod changes;
 mod keys;
+mod known_variables;
 mod random;
 mod settings;
 mod shown;

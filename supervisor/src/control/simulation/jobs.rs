@@ -300,5 +300,6 @@ fn problem() -> Problem {
         key: "external_url".to_owned(),
         message: "is not a URL".to_owned(),
         hint: None,
+        variable: None,
     }
 }

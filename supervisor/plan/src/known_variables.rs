@@ -1,0 +1,319 @@
+//! `[variables]` of a service file: the variables that a program knows, and whether those that its
+//! service gets are among them.
+//!
+//! Many programs ignore without a word a variable that they do not know, and a value that they
+//! cannot read. Such a program ships a table of what it knows (`table` module has its form), and
+//! every variable of the service that begins with `prefix` is held to it, at the place where the
+//! administrator wrote it. What has no effect is a warning; what the program dies of is an error.
+//! The table is read only for an enabled service and nothing of it is kept.
+
+mod name;
+mod table;
+mod value;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Variable,
+    environment::{Environment, Written},
+    fields::Fields,
+    files::Places,
+    problem::{Report, Severity},
+    reader::Reader,
+    resolve::{Eval, Origin},
+    setting::SERVICE_KEYS,
+    source::{self, Node},
+    template::is_template,
+};
+use name::Names;
+use table::{Row, Table, Version};
+
+/// What `[variables]` says.
+#[derive(Debug, Default)]
+struct Rules {
+    /// Names that begin so are checked; upper case.
+    prefix: String,
+    /// The installed version, where it is known.
+    version: Option<Version>,
+    /// Names that are not checked; a `*` at the end stands for anything. Upper case.
+    ignore: Vec<String>,
+}
+
+impl Rules {
+    fn concern(&self, name: &str) -> bool {
+        let ignored = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => name == pattern,
+        };
+        name.starts_with(&self.prefix) && !self.ignore.iter().any(ignored)
+    }
+}
+
+/// Reads `[variables]` and, with an environment, holds that to it.
+pub(crate) fn check(
+    reader: &mut Reader<'_, '_>,
+    service: &str,
+    fields: &mut Fields<'_>,
+    environment: Option<&Environment>,
+    places: &Places,
+) {
+    let Some(mut fields) = fields.table("variables", reader.report()) else {
+        return;
+    };
+    let rules = rules(reader, &mut fields);
+    let table = fields.node("table");
+    let key = fields.key("table");
+    let name = table.and_then(|node| reader.text(node, &key));
+    for (missing, key) in [
+        (rules.prefix.is_empty(), "prefix"),
+        (table.is_none(), "table"),
+    ] {
+        if missing {
+            let key = fields.key(key);
+            reader.report().error(&fields.at, key, "is missing");
+        }
+    }
+    fields.finish(&SERVICE_KEYS, reader.report());
+    let (Some(environment), Some(name), Some(node)) = (environment, name, table) else {
+        return;
+    };
+    if rules.prefix.is_empty() {
+        return;
+    }
+    if let Some(text) = read(reader, places, &name, node, &key) {
+        let table = Table(&text);
+        let judge = Judge {
+            service,
+            rules: &rules,
+            table: &table,
+            report: reader.report(),
+        };
+        judge.all(environment);
+    }
+}
+
+fn rules(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Rules {
+    let prefix = reader.text_key(fields, "prefix").unwrap_or_default();
+    let ignore = reader.list_key(fields, "ignore").unwrap_or_default();
+    let key = fields.key("version");
+    let version = fields
+        .node("version")
+        .and_then(|node| version(reader, node, &key));
+    Rules {
+        prefix: prefix.to_ascii_uppercase(),
+        ignore: ignore
+            .iter()
+            .map(|name| name.to_ascii_uppercase())
+            .collect(),
+        version,
+    }
+}
+
+/// The installed version. One that cannot be found out keeps nothing from running.
+fn version(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Version> {
+    let Some(text) = node.text() else {
+        let message = format!("must be a string, not {}", node.what());
+        reader.report().error(&node.at, key, message);
+        return None;
+    };
+    if !is_template(text) {
+        return Version::parse(text);
+    }
+    if !reader.render {
+        reader.eval(text, Origin::Value(&node.at), key, true);
+        return None;
+    }
+    let space = reader.space.clone();
+    match reader
+        .resolver
+        .eval(&space, text, Origin::Value(&node.at), key, None)
+    {
+        Eval::Set { value, .. } => Version::parse(&value.to_string()),
+        Eval::Unset { .. } | Eval::Broken(_) | Eval::Failed => None,
+    }
+}
+
+/// The table, from where templates lie.
+fn read(
+    reader: &mut Reader<'_, '_>,
+    places: &Places,
+    name: &str,
+    node: &Node,
+    key: &str,
+) -> Option<String> {
+    for dir in &places.dirs {
+        let host = reader.resolver.host;
+        match source::read_text(host, &dir.join(name), reader.report()) {
+            Ok(Some(text)) => return Some(text),
+            Ok(None) => {}
+            Err(()) => return None,
+        }
+    }
+    let dirs: Vec<String> = places
+        .dirs
+        .iter()
+        .map(|dir| dir.display().to_string())
+        .collect();
+    reader
+        .report()
+        .error(&node.at, key, format!("there is no file `{name}`"))
+        .hint(format!("looked in {}", dirs.join(" and ")));
+    None
+}
+
+/// One variable of the service that the table is asked about.
+struct Asked<'e> {
+    name: &'e str,
+    variable: &'e Variable,
+    written: &'e Written,
+}
+
+/// Says what is wrong with a variable.
+struct Judge<'j> {
+    service: &'j str,
+    rules: &'j Rules,
+    table: &'j Table<'j>,
+    report: &'j mut Report,
+}
+
+impl Judge<'_> {
+    fn all(mut self, environment: &Environment) {
+        let mut asked: BTreeMap<String, Asked<'_>> = BTreeMap::new();
+        for (name, variable) in &environment.variables {
+            let upper = name.to_uppercase();
+            let Some(written) = environment
+                .written
+                .get(name)
+                .filter(|_| self.rules.concern(&upper))
+            else {
+                continue;
+            };
+            let one = Asked {
+                name,
+                variable,
+                written,
+            };
+            if let Some(twin) = asked.get(&upper) {
+                let message = format!(
+                    "{} is the same variable to the program, which takes one of the two",
+                    twin.name
+                );
+                self.say(
+                    Severity::Warning,
+                    &one,
+                    message,
+                    Some("remove one of them".to_owned()),
+                );
+            }
+            asked.insert(upper, one);
+        }
+        // One pass over the table, which is long, with the few that are asked about.
+        let mut found: BTreeMap<&str, Row<'_>> = BTreeMap::new();
+        for row in self.table.rows() {
+            if let Some((upper, _)) = asked.get_key_value(row.name) {
+                found.insert(upper, row);
+            }
+        }
+        for (upper, one) in &asked {
+            match found.get(upper.as_str()) {
+                None => self.unknown(upper, one),
+                Some(row) if row.never() => self.never(one, row),
+                Some(row) => {
+                    self.age(one, row);
+                    self.value(one, row);
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, severity: Severity, one: &Asked<'_>, message: String, hint: Option<String>) {
+        let Written { at, key, .. } = one.written;
+        // Where the key is a setting's, say which variable is meant.
+        let message = if key.ends_with(one.name) {
+            message
+        } else {
+            format!("{}: {message}", one.name)
+        };
+        let problem = match severity {
+            Severity::Error => self.report.error(at, key, message),
+            Severity::Warning => self.report.warning(at, key, message),
+            Severity::Note => self.report.note(at, key, message),
+        };
+        problem.hint_some(hint);
+        problem.variable = Some((self.service.to_owned(), one.name.to_owned()));
+    }
+
+    fn unknown(&mut self, upper: &str, one: &Asked<'_>) {
+        let names = Names::of(self.table);
+        let (message, hint) = if let Some(whole) = names.beginning(upper) {
+            let message = format!("counts as {whole}: what follows that name is not looked at");
+            (message, Some(format!("write {whole}")))
+        } else {
+            let near = names.near(upper);
+            let sure = upper.as_bytes().get(self.rules.prefix.len()) == Some(&b'_');
+            if near.is_none() && !sure {
+                // It begins alike by chance.
+                return;
+            }
+            let message = "is not known in any version, and has no effect".to_owned();
+            let hint = near.map(|near| format!("did you mean {near}?"));
+            (message, hint)
+        };
+        self.say(Severity::Warning, one, message, hint);
+    }
+
+    fn never(&mut self, one: &Asked<'_>, row: &Row<'_>) {
+        let right = row.note;
+        let never = "never was a variable of any version, and has no effect";
+        let gone = self.table.rows().find(|other| other.name == right);
+        let (message, hint) = match gone.and_then(|row| row.until) {
+            Some(gone) => (
+                format!(
+                    "{never}; {right}, which is meant, was dropped after {}",
+                    gone.before
+                ),
+                "remove it".to_owned(),
+            ),
+            None => (never.to_owned(), format!("write {right}")),
+        };
+        self.say(Severity::Warning, one, message, Some(hint));
+    }
+
+    /// Whether the installed version has it. What the service file itself sets is for every version.
+    fn age(&mut self, one: &Asked<'_>, row: &Row<'_>) {
+        if !one.written.given {
+            return;
+        }
+        let said = match self.rules.version {
+            Some(installed) => row.age(installed),
+            None => row.until.map(|until| {
+                let message = format!(
+                    "newer versions have dropped it: {} still had it, {} has not",
+                    until.before, until.after
+                );
+                (Severity::Note, message)
+            }),
+        };
+        let Some((severity, message)) = said else {
+            return;
+        };
+        let hint = row.until.map(|_| match row.note {
+            "" => "remove it".to_owned(),
+            name if !name.contains(' ') => format!("write {name}"),
+            note => note.to_owned(),
+        });
+        self.say(severity, one, message, hint);
+    }
+
+    fn value(&mut self, one: &Asked<'_>, row: &Row<'_>) {
+        let shown = !one.variable.secret;
+        if let Some(trouble) = value::check(row, &one.variable.value, shown) {
+            let severity = if trouble.fatal {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            self.say(severity, one, trouble.message, trouble.hint);
+        }
+    }
+}
