@@ -139,7 +139,7 @@ pub(crate) fn computed(
             if value.is_none() {
                 return None;
             }
-            (value.to_string(), secret)
+            (crate::value::plain_text(&value), secret)
         }
         Kind::Int(int) => (int.to_string(), false),
         Kind::Bool(bool) => (bool.to_string(), false),

@@ -130,7 +130,7 @@ fn wrong_types_and_values() {
     assert_snapshot!(site("web.secret = 12345\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.secret: must be a string, not a number; write it in quotes"#);
     assert_snapshot!(site("grafana.enable = true\n"), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: grafana.enable: `grafana` is not in this catalogue, so it cannot be enabled
-      hint: remove the line; what is not in the catalogue does not run here
+      hint: not shipped
     "#);
     assert_snapshot!(service("description = 'no command'\n"), @r#"
     /cat/services.d/app.toml: error: command: `app` has no command

@@ -6,7 +6,7 @@ use super::World;
 use crate::{Plan, Source};
 
 /// The catalogue of this repository on a machine with Debian's PostgreSQL and nginx.
-fn shipped(site: &str) -> World {
+pub(super) fn shipped(site: &str) -> World {
     let mut world = World::new();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services.d");
     copy(&mut world, &dir, "/cat/services.d");
@@ -34,7 +34,7 @@ fn copy(world: &mut World, from: &Path, to: &str) {
     }
 }
 
-fn enabled(plan: &Plan) -> Vec<&str> {
+pub(super) fn enabled(plan: &Plan) -> Vec<&str> {
     plan.services
         .values()
         .filter(|s| s.enabled)
@@ -112,7 +112,7 @@ fn one_line_enables_the_stack() {
 }
 
 /// Every line of the seed document, in TOML.
-const SEED: &str = r#"
+pub(super) const SEED: &str = r#"
 mattermost_external_url = "https://mattermost.example.com"
 mattermost_nginx.redirect_http_to_https = true
 mattermost_nginx.ssl_certificate = "/etc/gitlab/ssl/mattermost-nginx.crt"

@@ -1,8 +1,10 @@
 //! Whole loads on a machine that is only in memory.
 
+mod asserts;
 mod bad;
 mod catalogue;
 mod changes;
+mod gitlab_rb;
 mod keys;
 mod known_variables;
 mod random;
