@@ -19,13 +19,14 @@ use crate::{
 pub(crate) const RESERVED: [&str; 5] = ["control", "log", "manage_accounts", "notify", "roles"];
 
 /// What `on` may say.
-const EVENTS: [(&str, NotifyOn); 6] = [
+const EVENTS: [(&str, NotifyOn); 7] = [
     ("failed", NotifyOn::Failed),
     ("restarted", NotifyOn::Restarted),
     ("unhealthy", NotifyOn::Unhealthy),
     ("recovered", NotifyOn::Recovered),
     ("disk", NotifyOn::Disk),
     ("deleted-binary", NotifyOn::DeletedBinary),
+    ("certificate", NotifyOn::Certificate),
 ];
 /// More targets are a mistake.
 const MAX_TARGETS: usize = 32;

@@ -31,6 +31,8 @@ pub trait Host {
     }
     /// Matches of a shell pattern, sorted.
     fn glob(&self, pattern: &str) -> Vec<PathBuf>;
+    /// The time, in seconds of the Unix epoch.
+    fn unix_seconds(&self) -> i64;
     /// The effective user the supervisor has, or will have.
     fn uid(&self) -> u32;
     /// Number of online processors.
@@ -146,6 +148,11 @@ impl Host for RealHost {
             .unwrap_or_default();
         found.sort();
         found
+    }
+
+    fn unix_seconds(&self) -> i64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
     }
 
     fn uid(&self) -> u32 {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Host, NotifyTarget, Paths, Plan, Problems, Service,
+    Host, NotifyTarget, Paths, Plan, Problems, Service, certificates,
     daemon::RESERVED,
     decl::{World, plain, valid_name},
     files::Places,
@@ -104,6 +104,10 @@ fn load_noting(
     graph::check(&mut services, &world, &mut report);
     let notify = notify(&mut site, complete, &mut report);
     let failed = report.has_errors();
+    let enabled = services.values().filter(|service| service.enabled);
+    for service in enabled.filter(|_| !failed) {
+        certificates::report(host, service, &mut report);
+    }
     let remarks = report.into_sorted();
     if failed {
         return Err(Problems(remarks));
@@ -152,7 +156,7 @@ fn warn_without_root(
 }
 
 /// Everything declared by the catalogue and the administrator's own service files.
-fn world(
+pub(crate) fn world(
     host: &dyn Host,
     options: &Options,
     paths: &Paths,
@@ -273,7 +277,7 @@ fn documents(
 }
 
 /// What the administrator says, and whether part of it could not be read.
-fn site(
+pub(crate) fn site(
     host: &dyn Host,
     paths: &Paths,
     document: &Document,

@@ -57,6 +57,7 @@ impl Message {
             NotifyOn::Recovered => "recovered",
             NotifyOn::Disk => "disk",
             NotifyOn::DeletedBinary => "deleted-binary",
+            NotifyOn::Certificate => "certificate",
         }
     }
 

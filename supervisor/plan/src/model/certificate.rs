@@ -17,6 +17,10 @@ pub struct Certificate {
     pub host: Option<String>,
     /// The key's passphrase; with one it is not checked whether key and certificate match.
     pub password_file: Option<PathBuf>,
+    /// The service that makes and renews it: it may be absent at first, and is told of only when
+    /// its renewal is late.
+    #[serde(default)]
+    pub renewed_by: Option<String>,
 }
 
 /// A file that something else writes.

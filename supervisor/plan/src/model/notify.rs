@@ -50,6 +50,8 @@ pub enum NotifyOn {
     Disk,
     /// A service runs a program that has been replaced on disk.
     DeletedBinary,
+    /// A certificate ends soon.
+    Certificate,
 }
 
 impl fmt::Debug for NotifyTarget {

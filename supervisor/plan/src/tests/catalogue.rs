@@ -102,7 +102,7 @@ fn one_line_enables_the_stack() {
         .iter()
         .find(|f| f.path.ends_with("nginx.conf"))
         .unwrap();
-    assert!(nginx.content.contains("listen *:80;"), "{}", nginx.content);
+    assert!(nginx.content.contains("listen \"*:80\";"), "{}", nginx.content);
     assert!(
         nginx
             .validate
@@ -151,7 +151,7 @@ fn every_line_of_the_seed_is_understood() {
         "{nginx}"
     );
     assert!(
-        nginx.contains("return 301 https://mattermost.example.com"),
+        nginx.contains("return 301 \"https://mattermost.example.com$request_uri\""),
         "{nginx}"
     );
 }

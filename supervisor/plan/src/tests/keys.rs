@@ -330,7 +330,7 @@ fn who_is_told() {
         to: vec!["ops@example.com".into()],
         from: Some("mv@example.com".into()),
     };
-    assert!(ops.by == mail && !ops.on.contains(&NotifyOn::Restarted) && ops.on.len() == 5);
+    assert!(ops.by == mail && !ops.on.contains(&NotifyOn::Restarted) && ops.on.len() == 6);
     assert!(page.by == NotifyBy::Command(vec!["/bin/page".into(), "now".into()]));
 }
 
@@ -359,7 +359,7 @@ fn wrong_targets() {
     assert_snapshot!(site("notify.a = { command = ['/a'], from = 'me@a' }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a: `from` has a meaning with `sendmail` only"#);
     assert_snapshot!(site("notify.a = { sendmail = ['a b'] }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a.sendmail: `a b` is not a mail address"#);
     assert_snapshot!(site("notify.a = { command = ['/a'], on = ['faild'] }\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a.on: must be one of failed, restarted, unhealthy, recovered, disk, deleted-binary, not `faild`
+    /etc/mattervisor/mattervisor.toml:1: error: notify.a.on: must be one of failed, restarted, unhealthy, recovered, disk, deleted-binary, certificate, not `faild`
       hint: did you mean `failed`?
     "#);
     let mut world = World::new();

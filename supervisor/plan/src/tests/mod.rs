@@ -2,6 +2,7 @@
 
 mod asserts;
 mod bad;
+mod broken;
 mod catalogue;
 mod changes;
 mod gitlab_rb;
@@ -11,6 +12,6 @@ mod random;
 mod settings;
 mod shown;
 mod templates;
-mod world;
+pub(crate) mod world;
 
 pub(crate) use world::World;

@@ -15,6 +15,7 @@ pub(crate) struct World {
     faults: BTreeMap<PathBuf, io::ErrorKind>,
     links: BTreeSet<PathBuf>,
     uid: u32,
+    now: i64,
 }
 
 const ETC: &str = "/etc/mattervisor";
@@ -42,6 +43,12 @@ impl World {
     pub(crate) fn fault(&mut self, path: &str, kind: io::ErrorKind) -> &mut Self {
         self.put(path, "");
         self.faults.insert(path.into(), kind);
+        self
+    }
+
+    /// Seconds of the Unix epoch.
+    pub(crate) fn now(&mut self, now: i64) -> &mut Self {
+        self.now = now;
         self
     }
 
@@ -164,6 +171,10 @@ impl Host for World {
             .filter(|path| pattern.matches_path_with(path, strict))
             .cloned()
             .collect()
+    }
+
+    fn unix_seconds(&self) -> i64 {
+        self.now
     }
 
     fn uid(&self) -> u32 {

@@ -258,7 +258,7 @@ impl Control {
             NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
             NotifyOn::Unhealthy => format!("{name} is unhealthy{}", because(&view.detail)),
             NotifyOn::Recovered => format!("{name} has recovered: it is ready and healthy again"),
-            NotifyOn::Disk | NotifyOn::DeletedBinary => name.to_owned(),
+            NotifyOn::Disk | NotifyOn::DeletedBinary | NotifyOn::Certificate => name.to_owned(),
         }
     }
 
