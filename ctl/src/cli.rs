@@ -8,7 +8,11 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
-use crate::{commands::logs, complete::services, examples, moment};
+use crate::{
+    commands::{gitlab, logs},
+    complete::services,
+    examples, moment,
+};
 
 const AFTER_HELP: &str = "\
 No NAME means all services for status, start, stop, restart, logs, tail and wait. Several names
@@ -240,6 +244,8 @@ pub(crate) enum Command {
     DiffConfig(Names),
     /// Apply the configuration files: what did not change keeps running
     Reconfigure,
+    /// Sign-on with GitLab, and GitLab's nginx in front of Mattermost
+    Gitlab(gitlab::Gitlab),
     /// Watch services live, with their processor time, memory and last log lines
     Top(Names),
     /// Print the completions for a shell: source <(ctl completions bash)
@@ -295,7 +301,13 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "Configure",
-        &["check-config", "diff-config", "show-config", "reconfigure"],
+        &[
+            "check-config",
+            "diff-config",
+            "show-config",
+            "reconfigure",
+            "gitlab",
+        ],
     ),
     ("Other", &["completions", "reexec", "version"]),
 ];
@@ -412,6 +424,7 @@ mod tests {
           diff-config     Show what a reconfigure would change; 1 if it would change anything
           show-config     Show the configuration that runs, without its secrets
           reconfigure     Apply the configuration files: what did not change keeps running
+          gitlab          Sign-on with GitLab, and GitLab's nginx in front of Mattermost
 
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)

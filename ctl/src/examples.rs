@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use crate::commands::logs;
+use crate::commands::{gitlab, logs};
 
 const WHEN: &str =
     "WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
@@ -201,6 +201,7 @@ fn below(command: &str) -> Option<String> {
         "show-config" => SHOW_CONFIG,
         "diff-config" => DIFF_CONFIG,
         "reconfigure" => RECONFIGURE,
+        "gitlab" => gitlab::EXAMPLES,
         "completions" => COMPLETIONS,
         "reexec" => REEXEC,
         "version" => VERSION,

@@ -10,6 +10,7 @@ mod error;
 mod examples;
 mod failure;
 mod lines;
+mod mattermost;
 mod moment;
 mod names;
 mod output;

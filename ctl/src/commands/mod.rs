@@ -6,6 +6,7 @@ mod check_config;
 mod completions;
 mod diff_config;
 mod events;
+pub(crate) mod gitlab;
 pub(crate) mod logs;
 mod reconfigure;
 mod reexec;
@@ -170,6 +171,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::ShowConfig(names) => show_config::run(context, &names.names).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
         Command::Reconfigure => reconfigure::run(context).await,
+        Command::Gitlab(arguments) => gitlab::run(context, &arguments),
         Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),
         Command::Reexec => reexec::run(context).await,

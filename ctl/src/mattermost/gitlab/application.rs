@@ -1,0 +1,100 @@
+//! An OAuth application of GitLab: what Mattermost needs it to be.
+
+use serde::Deserialize;
+
+use super::Secret;
+
+/// What Omnibus called it, so that its application is found again.
+pub(super) const NAME: &str = "GitLab Mattermost";
+/// All that Mattermost asks of GitLab.
+pub(super) const SCOPE: &str = "read_user";
+
+/// Where GitLab may send users back to, for a Mattermost at that address.
+pub(super) fn redirect_uris(site_url: &str) -> [String; 2] {
+    let site_url = site_url.trim_end_matches('/');
+    ["signup", "login"].map(|way| format!("{site_url}/{way}/gitlab/complete"))
+}
+
+/// As `GET /api/v4/applications` lists it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Application {
+    /// Its number in the API's paths.
+    pub(super) id: u64,
+    /// The client's id: `mattermost.gitlab_id`.
+    #[serde(rename = "application_id")]
+    pub(super) client_id: String,
+    /// Its name.
+    #[serde(default, rename = "application_name")]
+    pub(super) name: String,
+    /// Redirect URIs, parted by white space.
+    #[serde(default)]
+    pub(super) callback_url: String,
+    /// Whether the client needs its secret.
+    #[serde(default = "yes")]
+    pub(super) confidential: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Application {
+    /// Users can be sent back to all of these.
+    pub(super) fn redirects_to(&self, uris: &[String; 2]) -> bool {
+        uris.iter().all(|uri| {
+            self.callback_url
+                .split_whitespace()
+                .any(|known| known == uri)
+        })
+    }
+}
+
+/// One whose secret has just been told.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// The application.
+    pub(super) application: Application,
+    /// Told this once.
+    pub(super) secret: Secret,
+}
+
+/// The application for these addresses: one of our name before others.
+pub(super) fn by_redirects<'a>(
+    all: &'a [Application],
+    uris: &[String; 2],
+) -> Option<&'a Application> {
+    let mut fitting = all.iter().filter(|it| it.redirects_to(uris));
+    let first = fitting.clone().next();
+    fitting.find(|it| it.name == NAME).or(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn application(id: u64, name: &str, callbacks: &str) -> Application {
+        Application {
+            id,
+            client_id: format!("app{id}"),
+            name: name.to_owned(),
+            callback_url: callbacks.to_owned(),
+            confidential: true,
+        }
+    }
+
+    #[test]
+    fn the_application_is_found_by_its_addresses_whatever_parts_and_names_them() {
+        let uris = redirect_uris("https://mm.example.com/");
+        assert_eq!(uris[0], "https://mm.example.com/signup/gitlab/complete");
+        let both = format!("{}\r\n{}", uris[0], uris[1]);
+        let all = [
+            application(1, NAME, "https://other.example.com/signup/gitlab/complete"),
+            application(2, NAME, &uris[0]),
+            application(3, "chat", &format!("{} {}", uris[1], uris[0])),
+            application(4, NAME, &both),
+        ];
+        assert_eq!(by_redirects(&all, &uris).map(|it| it.id), Some(4));
+        assert_eq!(by_redirects(&all[..3], &uris).map(|it| it.id), Some(3));
+        assert!(by_redirects(&all[..2], &uris).is_none());
+    }
+}

@@ -1,0 +1,195 @@
+//! Keeping what GitLab has told, in `secrets.toml`: prepared before GitLab is asked for anything,
+//! so that what cannot be stored is not made.
+
+use std::{
+    fs::{self, File},
+    io::{self, Seek, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use plan::secrets::{Assignment, set_in};
+
+use super::{Secret, here::SERVICE};
+use crate::error::{Error, Kind};
+
+/// What stands for what GitLab has not told yet: as long as the longest it tells.
+const PLACEHOLDER: &str =
+    "################################################################################";
+
+/// The values to keep.
+#[derive(Clone, Debug)]
+pub(super) struct Values {
+    /// GitLab's address.
+    pub(super) url: String,
+    /// The application's id and secret; none: those that are there stay.
+    pub(super) client: Option<(String, Secret)>,
+}
+
+impl Values {
+    /// With placeholders for what GitLab will tell.
+    pub(super) fn expected(url: &str) -> Self {
+        let client = (PLACEHOLDER.to_owned(), Secret::new(PLACEHOLDER));
+        Self {
+            url: url.to_owned(),
+            client: Some(client),
+        }
+    }
+
+    /// Dotted names of what is kept.
+    pub(super) fn names(&self) -> Vec<String> {
+        let rows = self.assignments().into_iter();
+        rows.map(|(service, key, _)| format!("{service}.{key}"))
+            .collect()
+    }
+
+    /// `secrets.toml` with these.
+    pub(super) fn to_text(&self, text: &str) -> Result<String, Error> {
+        set_in(text, &self.assignments()).map_err(|why| Error::new(Kind::Failed, why))
+    }
+
+    fn assignments(&self) -> Vec<Assignment> {
+        let row = |key: &str, value: toml::Value| (SERVICE.to_owned(), key.to_owned(), value);
+        let mut rows = vec![
+            row("gitlab_enable", true.into()),
+            row("gitlab_url", self.url.as_str().into()),
+        ];
+        if let Some((id, secret)) = &self.client {
+            rows.push(row("gitlab_id", id.as_str().into()));
+            rows.push(row("gitlab_secret", secret.reveal().into()));
+        }
+        rows
+    }
+}
+
+/// A file beside `secrets.toml` that will take its place. Dropped, it is removed.
+pub(super) struct Prepared {
+    path: PathBuf,
+    beside: PathBuf,
+    file: File,
+}
+
+/// The text of a file that need not be there.
+pub(super) fn read(path: &Path) -> Result<String, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(failed("read", path, &error)),
+    }
+}
+
+fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied => Kind::NotAllowed,
+        _ => Kind::Failed,
+    };
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => "this needs root: sudo ctl gitlab …",
+        io::ErrorKind::NotFound => "make the directory, or name another root: --root DIR",
+        _ => "nothing was changed; mend it and try again",
+    };
+    Error::new(kind, format!("cannot {verb} {}: {error}", path.display())).hint(hint)
+}
+
+impl Prepared {
+    /// Finds out that the values can be stored, by writing as much beside the file.
+    pub(super) fn new(path: &Path, expected: &Values) -> Result<Self, Error> {
+        // A link stays one.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let text = expected.to_text(&read(&path)?)?;
+        let beside = path.with_file_name(format!(".secrets.{}.new", std::process::id()));
+        let made = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&beside);
+        let file = made.map_err(|error| failed("write beside", &path, &error))?;
+        let mut prepared = Self { path, beside, file };
+        let written = prepared.fill(&text);
+        written.map_err(|error| failed("write beside", &prepared.path, &error))?;
+        Ok(prepared)
+    }
+
+    /// Stores the values: all of them, or nothing is changed.
+    pub(super) fn store(mut self, values: &Values) -> Result<(), Error> {
+        // Read again: the supervisor may have made secrets meanwhile.
+        let text = values.to_text(&read(&self.path)?)?;
+        let written = self.fill(&text).and_then(|()| self.rename());
+        written.map_err(|error| failed("write", &self.path, &error))
+    }
+
+    fn fill(&mut self, text: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())?;
+        self.file.sync_all()
+    }
+
+    fn rename(&self) -> io::Result<()> {
+        if let Ok(old) = fs::metadata(&self.path) {
+            let new = self.file.metadata()?;
+            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+                std::os::unix::fs::fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
+            }
+        }
+        fs::rename(&self.beside, &self.path)?;
+        match self.path.parent() {
+            Some(dir) => File::open(dir)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // Gone already where it has taken its place.
+        let _ = fs::remove_file(&self.beside);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn values() -> Values {
+        Values {
+            url: "https://gitlab.example.com".to_owned(),
+            client: Some(("id1".to_owned(), Secret::new("s1"))),
+        }
+    }
+
+    #[test]
+    fn the_file_is_private_and_what_was_in_it_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secrets.toml");
+        fs::write(&path, "# mine\nmattermost.gitlab_id = 'old'\n").unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        let prepared =
+            Prepared::new(&path, &Values::expected("https://gitlab.example.com")).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("'old'"));
+        prepared.store(&values()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("# mine\n") && !text.contains("old"),
+            "{text}"
+        );
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        assert_eq!(table["mattermost"]["gitlab_secret"].as_str(), Some("s1"));
+        assert_eq!(table["mattermost"]["gitlab_enable"].as_bool(), Some(true));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_stored_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secrets.toml");
+        drop(Prepared::new(&path, &values()).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let gone = dir.path().join("gone/secrets.toml");
+        let error = Prepared::new(&gone, &values()).err().unwrap();
+        assert!(error.message.contains("cannot write beside"), "{error}");
+    }
+}

@@ -1,0 +1,4 @@
+//! Jobs that are about Mattermost itself and what it comes from. No other folder of Rust code knows
+//! these names: everything else is generic, and the catalogue is about Mattermost.
+
+pub(crate) mod gitlab;
