@@ -9,6 +9,7 @@ mod gitlab_rb;
 mod keys;
 mod known_variables;
 mod random;
+mod reference;
 mod settings;
 mod shown;
 mod templates;

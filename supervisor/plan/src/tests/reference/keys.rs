@@ -1,0 +1,210 @@
+//! What the keys of a service file mean, and those of the site file that no service file declares.
+
+use std::fmt::Write as _;
+
+use super::words::cell;
+
+/// The beginning of the first page.
+pub(super) const SITE: &str = r#"All you edit is the site file, `/etc/mattervisor/mattervisor.toml`. Its keys are `gitlab.rb`'s: `mattermost['uid'] = 1234`
+is `mattermost.uid = 1234`. Secrets may stand in `/etc/mattervisor/secrets.toml` in the same form.
+
+In a default, `{{ … }}` is worked out: a setting of the same service by its name, another's as `service.key`, and `state_dir`
+(`/var/lib/mattervisor`), `run_dir` (`/run/mattervisor`), `log_dir` (`/var/log/mattervisor`), `etc_dir` (`/etc/mattervisor`),
+`memory_bytes`, `cpus`. A setting that is unset, or whose default gives `none`, sets no variable.
+
+## The supervisor itself
+
+| key | default | what it is |
+| --- | --- | --- |
+| `SERVICE.enable` | by its service file | whether it runs on this host |
+| `SERVICE.env` | `{}` | further variables of its environment; they win over its settings |
+| `SERVICE.instances` | by its service file | for a template, `NAME@.toml`: names of its instances, or how many |
+| `roles` | `[]` | presets, see below |
+| `manage_accounts.enable` | `true` | makes accounts and groups that are missing |
+| `control.admin_group` | unset | its members may act, without being root |
+| `control.viewer_group` | unset | its members may look, and read logs |
+| `log.forward` | `"none"` | where all log lines go besides: `none`, `syslog`, `journal`, `stdout` |
+| `log.format` | `"text"` | with `forward = "stdout"`: `text` or `json` |
+| `notify.NAME.webhook` | unset | a URL that is told what happens. Secret |
+| `notify.NAME.sendmail`, `.from` | unset | addresses that get it by mail |
+| `notify.NAME.command` | unset | a program that gets it |
+| `notify.NAME.on` | all but `restarted` | what is told: `failed`, `restarted`, `unhealthy`, `recovered`, `disk`, `deleted-binary`, `certificate` |
+
+## Keys of no single service
+
+"#;
+
+const INTRO: &str = r#"# Service files
+
+A file `NAME.toml` in `/etc/mattervisor/services.d` describes a service, or changes single keys of the shipped one of that name.
+Only `command` is required. Every value may be a template, `{{ … }}`.
+
+| key | what it is |
+| --- | --- |
+"#;
+
+/// Every key at top level, in its order.
+#[rustfmt::skip]
+pub(super) const KEYS: [(&str, &str); 53] = [
+    ("description", "one line for people"),
+    ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
+    ("enable", "whether it runs on this host: `true` (default), `false` or a template"),
+    ("instances", "in a template, `NAME@.toml`: names of its instances, or how many"),
+    ("type", "`daemon` (default) stays up, `oneshot` runs to its end"),
+    ("schedule", "when a oneshot runs: a cron expression, or a table"),
+    ("user", "account it runs as; default: the supervisor's own. Made where it is missing"),
+    ("group", "its group; default: the account's"),
+    ("groups", "further groups; default: those of the account"),
+    ("uid", "number for an account that is made"),
+    ("gid", "number for a group that is made"),
+    ("home", "home directory for an account that is made"),
+    ("umask", "default `\"0022\"`"),
+    ("working_dir", "default `/`"),
+    ("nice", "-20 to 19"),
+    ("oom_score_adj", "-1000 to 1000: the higher, the sooner the kernel kills it for want of memory"),
+    ("io_priority", "`\"idle\"`, `\"best-effort:7\"`, `\"realtime:0\"` or `{ class, level }`"),
+    ("cpu_affinity", "CPUs that it may run on: `[0, \"2-3\"]`"),
+    ("stdin", "`\"null\"` (default) or the path of a file, FIFO or device"),
+    ("no_new_privs", "no gain of privileges by exec"),
+    ("capabilities", "the only capabilities it keeps"),
+    ("capability_bounding_set", "capabilities it can ever gain"),
+    ("ambient_capabilities", "capabilities it keeps though it is not root"),
+    ("requires", "services that must be ready or completed first, and with which it is stopped"),
+    ("wants", "services that are started before it; their failure does not hold it back"),
+    ("binds_to", "as `requires`, and when one of them goes down, also by a crash, it is stopped"),
+    ("after", "services that it starts after, if they start at all"),
+    ("listens", "addresses that must be free before it starts: `[\"127.0.0.1:8065\"]`"),
+    ("listens_hint", "what to say, besides, when one of them is taken"),
+    ("asserts", "what must hold on this host where it is enabled"),
+    ("validate", "command that must succeed before every start and reload"),
+    ("settings", "what the site file may say: `NAME.KEY`"),
+    ("sections", "settings under another name than its own"),
+    ("env", "variables of its environment"),
+    ("env_files", "files with further ones, as systemd's `EnvironmentFile=`; with `-` before the path one may be missing"),
+    ("variables", "which variables the program knows, for checks"),
+    ("ready", "when what depends on it may start; default: once it is executed"),
+    ("notify_access", "whose messages on the notify socket count: `all` or `main`"),
+    ("watchdog", "it must say `WATCHDOG=1` so often"),
+    ("liveness", "probe; when it fails, the service is restarted"),
+    ("health", "probe; when it fails, that is shown and told"),
+    ("restart", "what follows its end"),
+    ("exit_when_failed", "when it has failed for good, the supervisor stops everything and ends with 1"),
+    ("stop", "how it is asked to end"),
+    ("reload", "how it takes a new configuration"),
+    ("limits", "resource limits"),
+    ("log", "rotation of its log"),
+    ("log_files", "files that it writes itself, for `ctl logs --files`: paths or patterns"),
+    ("directories", "made where they are missing"),
+    ("files", "rendered from templates, checked, then swapped in"),
+    ("certificates", "certificates that it serves: checked before use, watched for renewal"),
+    ("watches", "files that are changed outside"),
+    ("doc", "for people; nothing reads it"),
+];
+
+/// What stands inside the tables.
+#[rustfmt::skip]
+const TABLES: [(&str, &str, &[(&str, &str)]); 16] = [
+    ("[settings]", "`KEY = { … }`, each with", &[
+        ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool)"),
+        ("default", "value, or template; one that gives `none` is no value"),
+        ("env", "variable that it becomes"),
+        ("secret", "`true`: never shown, logged or given as an argument"),
+        ("generate", "how it is made where it is missing: `hex:16`, `base64:32`; kept in secrets.toml"),
+        ("find", "for a path: patterns; the newest match is the value"),
+        ("version_file", "with `find`: a file that names the version to take"),
+        ("read", "a file; its first line is the value where it is there"),
+        ("read_after", "with `read`: what stands before the value in that file, which may be a program"),
+        ("values", "the only ones allowed"),
+        ("bare", "for a URL: http or https, without a path"),
+        ("one_line", "no line break may be in it"),
+        ("obsolete", "the key is accepted and does nothing; why, or what to write instead"),
+        ("doc", "one line for people"),
+    ]),
+    ("[ready]", "", &[
+        ("notify", "`true`: the program says `READY=1`"),
+        ("fd", "it writes a newline to this descriptor"),
+        ("log", "it logs a line that matches this regular expression"),
+        ("http, tcp, unix, exec", "a URL answers, somebody listens, a command succeeds"),
+        ("status, body", "of `http`: codes that count (200 to 399), and what must be in the answer"),
+        ("delay", "alone: ready after this time; beside a probe: the wait before it"),
+        ("timeout", "longest time until ready (`60s`)"),
+        ("interval, attempt_timeout, failures, successes", "of the attempts"),
+    ]),
+    ("[liveness], [health]", "", &[
+        ("http, tcp, unix, exec, status, body", "as in `[ready]`"),
+        ("interval, timeout, failures, successes, delay", "of the attempts"),
+    ]),
+    ("[watchdog]", "", &[
+        ("timeout", "longest silence"),
+        ("action", "`restart` (default) or `degrade`: only show and tell it"),
+        ("signal", "default `ABRT`"),
+    ]),
+    ("[restart]", "", &[
+        ("policy", "`always` (default; of a oneshot `on-failure`), `unless-stopped`, `on-failure`, `never`"),
+        ("delay, factor, max_delay, jitter", "pauses: `1s`, growing by 2, up to `1m`"),
+        ("reset_after", "up so long clears the count (`1m`)"),
+        ("limit", "`{ starts = 5, within = \"1m\" }`: then it has failed"),
+        ("success", "exit codes and signals that count as success"),
+    ]),
+    ("[stop]", "", &[("signal", "default `TERM`"), ("timeout", "then SIGKILL (`30s`)")]),
+    ("[reload]", "", &[("signal", "such as `HUP`"), ("command", "or a command")]),
+    ("[limits]", "`nofile`, `nproc`, `core`, … as in setrlimit(2): a number, `\"unlimited\"`, or `{ soft, hard }`", &[]),
+    ("[log]", "", &[
+        ("size", "a file is rotated when it is so long (`10M`)"),
+        ("age", "or its first line so old"),
+        ("keep", "so many rotated files stay (10)"),
+        ("compress", "`true`"),
+        ("forward, format", "as in the site file, for this service"),
+    ]),
+    ("[schedule]", "", &[
+        ("cron", "five fields as in crontab(5)"),
+        ("at, days", "or a time of day, and days of the week"),
+        ("jitter", "put off by up to that, at random"),
+        ("catch_up", "what was missed while the supervisor was down is made up for"),
+    ]),
+    ("[[asserts]]", "What does not hold is reported where the site file enables the service.", &[
+        ("path_exists, path_missing", "paths"),
+        ("that", "a template that gives true or false"),
+        ("message, hint", "what is said"),
+        ("level", "`error` (default), `warning` or `note`"),
+        ("about", "the key at whose line it is said"),
+    ]),
+    ("[[directories]]", "", &[("path, mode", "default mode `\"0755\"`"), ("user, group", "default: the service's")]),
+    ("[[files]]", "", &[
+        ("path, mode", "default mode `\"0644\"`, with a secret in it `\"0600\"`"),
+        ("template", "path of a template below services.d"),
+        ("content", "or the text itself"),
+        ("validate", "command that checks `{{ candidate }}` before it is swapped in"),
+        ("on_change", "`restart` (default), `reload` or `nothing`"),
+        ("create_only", "made where it is missing, then left alone"),
+        ("user, group, secret", "owner; must not be shown"),
+    ]),
+    ("[[certificates]]", "", &[
+        ("certificate, key", "PEM files"),
+        ("host", "name that it must cover"),
+        ("password_file", "the key's passphrase"),
+    ]),
+    ("[[watches]]", "", &[("path", "a file that something else writes"), ("on_change", "`restart`, `reload` or `nothing`")]),
+    ("[sections.NAME]", "`KEY = { … }` as in `[settings]`: the site file says `NAME.KEY`.", &[]),
+];
+
+pub(super) fn page() -> String {
+    let mut out = INTRO.to_owned();
+    for (key, what) in KEYS {
+        let _ = writeln!(out, "| `{key}` | {} |", cell(what));
+    }
+    for (table, intro, keys) in TABLES {
+        let _ = writeln!(out, "\n## `{table}`\n");
+        if !intro.is_empty() {
+            let _ = writeln!(out, "{intro}\n");
+        }
+        if !keys.is_empty() {
+            out.push_str("| key | what it is |\n| --- | --- |\n");
+        }
+        for (key, what) in keys {
+            let names: Vec<String> = key.split(", ").map(|it| format!("`{it}`")).collect();
+            let _ = writeln!(out, "| {} | {} |", names.join(", "), cell(what));
+        }
+    }
+    out
+}
