@@ -72,6 +72,4 @@ pub use origins::{Origin, Origins};
 pub use problem::{Problem, Problems, Severity};
 pub use render::{Instead, render_template, render_text};
 pub use rewritten::Rewritten;
-pub use render::{Instead, render_template, render_text};
-pub use rewritten::Rewritten;
 pub use variables::Variables;
