@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{Client, NoTls};
 
 use crate::{log::Log, moods::Moods};
@@ -88,6 +88,15 @@ impl Database {
         }
     }
 
+    /// The connection, renewed if it has broken; nothing if there is none to be had.
+    pub(crate) async fn client(&self) -> MutexGuard<'_, Option<Client>> {
+        let mut guard = self.client.lock().await;
+        if guard.as_ref().is_none_or(Client::is_closed) {
+            *guard = self.connect().await.ok();
+        }
+        guard
+    }
+
     /// Keeps a message that came over a websocket.
     pub(crate) async fn keep_frame(&self, message: &str) -> Result<(), String> {
         let guard = self.client.lock().await;
@@ -137,7 +146,7 @@ impl Database {
 }
 
 /// The error with what caused it, which is the part that helps.
-fn words(error: impl std::error::Error) -> String {
+pub(crate) fn words(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -7,15 +7,17 @@ use axum::{
     extract::{Query, Request, State},
     http::{HeaderMap, HeaderName, StatusCode},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     config::Config,
     database::Database,
+    log::Log,
     moods::{Mood, Moods},
-    websocket,
+    oauth::{self, States},
+    users, websocket,
 };
 
 /// What the handlers look at.
@@ -26,6 +28,10 @@ pub(crate) struct Server {
     pub(crate) database: Database,
     /// How it misbehaves.
     pub(crate) moods: Moods,
+    /// Where it says what happens.
+    pub(crate) log: Log,
+    /// Sign-ons on their way.
+    pub(crate) states: States,
 }
 
 /// Everything that anybody may ask.
@@ -50,6 +56,13 @@ fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route("/", get(page))
         .route("/api/v4/system/ping", get(ping))
+        .route("/api/v4/config/client", get(users::client_config))
+        .route("/api/v4/users", post(users::create))
+        .route("/api/v4/users/me", get(users::me))
+        .route("/oauth/{service}/login", get(oauth::begin))
+        .route("/oauth/{service}/signup", get(oauth::begin))
+        .route("/login/{service}/complete", get(oauth::complete))
+        .route("/signup/{service}/complete", get(oauth::complete))
         .route("/api/v4/websocket", get(websocket::upgrade))
         .route("/api/v4/echo-headers", get(echo_headers).post(echo_headers))
         .fallback(|request: Request| async move {
@@ -63,9 +76,14 @@ fn routes() -> Router<Arc<Server>> {
 async fn page(State(server): State<Arc<Server>>) -> Html<String> {
     let name = server.config.text("TeamSettings", "SiteName");
     let name = name.replace('&', "&amp;").replace('<', "&lt;");
+    let gitlab = if server.config.flag("GitLabSettings", "Enable") {
+        "<p><a href=\"/oauth/gitlab/login\">GitLab</a></p>\n"
+    } else {
+        ""
+    };
     Html(format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title></head>\n\
-         <body><h1>{name}</h1>\n<p>This is the stand-in for a Mattermost server {version}, not Mattermost itself. \
+         <body><h1>{name}</h1>\n{gitlab}<p>This is the stand-in for a Mattermost server {version}, not Mattermost itself. \
          It keeps the server's contract with its machine, so that the stack around it can be tried.</p>\n\
          <p>The real one: <a href=\"https://mattermost.com/download/\">mattermost.com/download</a></p>\
          </body></html>\n",

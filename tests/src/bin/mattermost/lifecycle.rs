@@ -18,7 +18,9 @@ use crate::{
     http::{self, Server},
     log::Log,
     moods::Moods,
-    notify, schema,
+    notify,
+    oauth::States,
+    schema,
     signals::{self, Stop},
 };
 
@@ -103,8 +105,10 @@ async fn live(config: Config, moods: Moods, serve: bool) -> ExitCode {
         config,
         database,
         moods,
+        log,
+        states: States::default(),
     });
-    answer(server, &log, started).await
+    answer(server, started).await
 }
 
 async fn open_store(
@@ -128,7 +132,8 @@ async fn open_store(
 }
 
 /// Listens, is ready, and stops when asked.
-async fn answer(server: Arc<Server>, log: &Log, started: Instant) -> ExitCode {
+async fn answer(server: Arc<Server>, started: Instant) -> ExitCode {
+    let log = &server.log;
     log.info("Starting Server...", &[]);
     let address = server
         .config

@@ -8,8 +8,9 @@
 //! to 15 s to stop when it has just started, and dies of SIGHUP.
 //!
 //! Misbehaviour can be asked for by environment variables named `STANDIN_…`; see [`moods`].
-//! It is not a chat: there are no users, teams or posts.
+//! It is not a chat: there are users, who sign up by email or sign on with GitLab, and no teams or posts.
 
+mod accounts;
 mod config;
 mod database;
 mod env;
@@ -19,8 +20,11 @@ mod log;
 mod migrations;
 mod moods;
 mod notify;
+mod oauth;
+mod provider;
 mod schema;
 mod signals;
+mod users;
 mod websocket;
 
 use std::{path::PathBuf, process::ExitCode};

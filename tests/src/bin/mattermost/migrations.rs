@@ -28,6 +28,19 @@ const ALL: &[(i64, &str, &str)] = &[
         "CREATE TABLE IF NOT EXISTS standin_frames (id bigserial PRIMARY KEY, \
          at timestamptz NOT NULL DEFAULT now(), message text NOT NULL)",
     ),
+    (
+        4,
+        "create_users",
+        "CREATE TABLE IF NOT EXISTS users (id varchar(26) PRIMARY KEY, username varchar(64) NOT NULL UNIQUE, \
+         email varchar(128) NOT NULL UNIQUE, auth_service varchar(32) NOT NULL, auth_data varchar(128) UNIQUE, \
+         roles varchar(256) NOT NULL)",
+    ),
+    (
+        5,
+        "create_sessions",
+        "CREATE TABLE IF NOT EXISTS sessions (token varchar(26) PRIMARY KEY, \
+         user_id varchar(26) NOT NULL REFERENCES users (id))",
+    ),
 ];
 
 /// Number of the newest migration.

@@ -1,0 +1,188 @@
+//! Who there is: accounts and sessions, kept in the database, and the few questions about them.
+//!
+//! No passwords: nobody signs in by one here.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use crate::http::Server;
+
+/// The session's cookie.
+const TOKEN: &str = "MMAUTHTOKEN";
+
+/// Somebody whom GitLab vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// GitLab's word for them.
+    pub(crate) username: String,
+    /// In lower case.
+    pub(crate) email: String,
+    /// Their id there: what stays when all else changes.
+    pub(crate) auth_data: String,
+}
+
+/// One account.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    /// 26 letters and digits.
+    pub(crate) id: String,
+    /// What others see.
+    pub(crate) username: String,
+    /// In lower case.
+    pub(crate) email: String,
+    /// `gitlab`, or empty for email.
+    pub(crate) auth_service: String,
+    /// By blanks.
+    pub(crate) roles: String,
+}
+
+impl User {
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id, "username": self.username, "email": self.email,
+            "auth_service": self.auth_service, "roles": self.roles,
+        })
+    }
+}
+
+/// A session that has begun.
+pub(crate) struct Session {
+    /// What the cookie holds.
+    pub(crate) token: String,
+    /// Whose it is.
+    pub(crate) user: String,
+}
+
+/// `GET /api/v4/users/me`.
+pub(crate) async fn me(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let user = match cookie_of(&headers, TOKEN).or(bearer) {
+        Some(token) => server.database.user_of(token).await.unwrap_or_default(),
+        None => None,
+    };
+    match user {
+        Some(user) => Json(user.json()).into_response(),
+        None => refused(
+            StatusCode::UNAUTHORIZED,
+            "api.context.session_expired.app_error",
+            "Invalid or expired session, please login again.",
+        ),
+    }
+}
+
+/// `POST /api/v4/users`: signing up by email.
+pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> Response {
+    if !server.config.flag("EmailSettings", "EnableSignUpWithEmail") {
+        return refused(
+            StatusCode::NOT_IMPLEMENTED,
+            "api.user.create_user.signup_email_disabled.app_error",
+            "User sign-up with email is disabled.",
+        );
+    }
+    let asked: Value = serde_json::from_str(&body).unwrap_or_default();
+    let word = |key: &str| asked[key].as_str().unwrap_or_default();
+    if ["username", "email", "password"].map(word).contains(&"") {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            "api.context.invalid_body_param.app_error",
+            "Invalid or missing user in request body.",
+        );
+    }
+    match server
+        .database
+        .add_user(word("username"), &word("email").to_lowercase())
+        .await
+    {
+        Ok(user) => (StatusCode::CREATED, Json(user.json())).into_response(),
+        Err(error) => {
+            server
+                .log
+                .error("Unable to create the user", &[("error", &error)]);
+            refused(
+                StatusCode::BAD_REQUEST,
+                "app.user.save.email_exists.app_error",
+                "An account with that username or email already exists.",
+            )
+        }
+    }
+}
+
+/// `GET /api/v4/config/client`: what the login page offers.
+pub(crate) async fn client_config(State(server): State<Arc<Server>>) -> Json<Value> {
+    let flag = |section: &str, key: &str| server.config.flag(section, key).to_string();
+    Json(json!({
+        "SiteName": server.config.text("TeamSettings", "SiteName"),
+        "SiteURL": server.config.text("ServiceSettings", "SiteURL"),
+        "EnableSignUpWithGitLab": flag("GitLabSettings", "Enable"),
+        "EnableSignUpWithEmail": flag("EmailSettings", "EnableSignUpWithEmail"),
+        "EnableSignInWithEmail": flag("EmailSettings", "EnableSignInWithEmail"),
+    }))
+}
+
+/// A cookie for all of the site; over HTTPS the browser returns it over HTTPS alone.
+pub(crate) fn cookie(headers: &HeaderMap, name: &str, value: &str, more: &str) -> String {
+    let secure = headers
+        .get("x-forwarded-proto")
+        .is_some_and(|scheme| scheme == "https");
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/{more}{secure}")
+}
+
+/// The cookies of a session that begins.
+pub(crate) fn session_cookies(headers: &HeaderMap, session: &Session) -> [String; 2] {
+    [
+        cookie(headers, TOKEN, &session.token, "; HttpOnly"),
+        cookie(headers, "MMUSERID", &session.user, ""),
+    ]
+}
+
+/// What the browser has sent of a cookie.
+pub(crate) fn cookie_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let sent = headers.get_all(header::COOKIE).iter();
+    let pairs = sent
+        .filter_map(|it| it.to_str().ok())
+        .flat_map(|line| line.split(';'));
+    pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+fn refused(status: StatusCode, id: &str, message: &str) -> Response {
+    let body = json!({"id": id, "message": message, "status_code": status.as_u16()});
+    (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=1; MMAUTHTOKEN=t=2".parse().unwrap());
+        headers.append(header::COOKIE, "b=3".parse().unwrap());
+        assert_eq!(cookie_of(&headers, TOKEN), Some("t=2"));
+        assert_eq!(cookie_of(&headers, "b"), Some("3"));
+        assert_eq!(cookie_of(&headers, "c"), None);
+    }
+
+    #[test]
+    fn cookies_are_secure_over_https_alone() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(cookie(&headers, "a", "1", ""), "a=1; Path=/");
+        headers.insert("x-forwarded-proto", "https".parse().unwrap());
+        assert_eq!(
+            cookie(&headers, "a", "1", "; HttpOnly"),
+            "a=1; Path=/; HttpOnly; Secure"
+        );
+    }
+}
