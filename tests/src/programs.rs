@@ -12,6 +12,21 @@ impl fmt::Display for Missing {
     }
 }
 
+impl Missing {
+    /// With the reason, and what to do.
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+/// A program of one of the system's own directories, which a package of Debian has.
+pub fn program(name: &str, package: &str) -> Result<PathBuf, Missing> {
+    let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
+    let mut paths = places.iter().map(|place| PathBuf::from(place).join(name));
+    let found = paths.find(|path| path.is_file());
+    found.ok_or_else(|| Missing(format!("no {name}: install the package {package}")))
+}
+
 /// The directory of the newest `PostgreSQL`'s programs.
 pub fn postgres() -> Result<PathBuf, Missing> {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();

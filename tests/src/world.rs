@@ -1,6 +1,7 @@
 //! A supervisor on a root of its own.
 
 use std::{
+    ffi::OsString,
     fs,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::{Path, PathBuf},
@@ -14,7 +15,9 @@ use tempfile::TempDir;
 
 use crate::{
     binaries::binary,
-    files, patience,
+    files,
+    netns::Namespace,
+    patience,
     processes::{self, kill},
 };
 
@@ -34,6 +37,8 @@ pub struct World {
     control_groups: Vec<PathBuf>,
     /// Limit of open files, if it is not the test's own.
     nofile: Option<u64>,
+    /// Words before the supervisor's own, which put it elsewhere.
+    prefix: Vec<OsString>,
 }
 
 impl Default for World {
@@ -66,6 +71,7 @@ impl World {
             keeper: None,
             control_groups: Vec::new(),
             nofile: None,
+            prefix: Vec::new(),
         };
         fs::create_dir_all(world.path("etc/mattervisor/services.d"))
             .expect("a directory can be made");
@@ -113,6 +119,12 @@ impl World {
         self
     }
 
+    /// Lets the supervisor run on this host. `ctl` reaches it from everywhere: its socket is a file.
+    pub fn on(&mut self, host: &Namespace) -> &mut Self {
+        self.prefix = host.enter();
+        self
+    }
+
     /// Writes the site file.
     pub fn site(&self, text: &str) -> &Self {
         let path = self.path("etc/mattervisor/mattervisor.toml");
@@ -144,14 +156,14 @@ impl World {
     pub fn supervisor(&self) -> Command {
         let program = self.program.clone();
         let program = program.unwrap_or_else(|| binary("supervisor"));
-        let mut command = match self.nofile {
-            None => Command::new(program),
-            Some(count) => {
-                let mut limited = Command::new("prlimit");
-                limited.arg(format!("--nofile={count}")).arg(program);
-                limited
-            }
-        };
+        let mut words = self.prefix.clone();
+        if let Some(count) = self.nofile {
+            words.push("prlimit".into());
+            words.push(format!("--nofile={count}").into());
+        }
+        words.push(program.into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command
             .arg("--root")
             .arg(self.root())

@@ -1,0 +1,186 @@
+//! Two hosts on one machine: network namespaces with a cable between them.
+//!
+//! Each has a name, an address, and its own `/etc/hosts` in which it finds the other. They are gone
+//! when the [`Network`] is dropped, also after a panic, once nothing runs in them any more: drop it
+//! after the worlds that live in it. Only what was made here is ever touched. Needs root.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use tempfile::NamedTempFile;
+
+use crate::{ctl::run, programs::Missing};
+
+/// For the names: several networks of one process do not meet.
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// A host: a network namespace with an address.
+pub struct Namespace {
+    name: String,
+    address: &'static str,
+    hosts: PathBuf,
+}
+
+/// Two hosts and the cable between them.
+pub struct Network {
+    hosts: [Namespace; 2],
+    _hosts_file: NamedTempFile,
+}
+
+impl Network {
+    /// Two hosts by these names, each listed in the other's `/etc/hosts`.
+    pub fn new(names: [&str; 2]) -> Result<Self, Missing> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Missing::new(
+                "network namespaces need root: run the tests as root",
+            ));
+        }
+        for program in ["ip", "nsenter", "unshare"] {
+            if !["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+                .iter()
+                .any(|directory| Path::new(directory).join(program).is_file())
+            {
+                return Err(Missing::new(format!(
+                    "no program {program}: install the packages iproute2 and util-linux"
+                )));
+            }
+        }
+        let addresses = ["10.213.0.1", "10.213.0.2"];
+        let hosts_file = hosts_file(&names, addresses);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let hosts = ["a", "b"].map(|side| Namespace {
+            name: format!("mattervisor-{}-{number}-{side}", std::process::id()),
+            address: addresses[usize::from(side == "b")],
+            hosts: hosts_file.path().to_owned(),
+        });
+        // From here on Drop cleans up.
+        let network = Self {
+            hosts,
+            _hosts_file: hosts_file,
+        };
+        for host in &network.hosts {
+            let made = run(Command::new("ip").args(["netns", "add", &host.name]));
+            if made.code != 0 {
+                return Err(Missing::new(format!(
+                    "network namespaces cannot be made here: {}",
+                    made.stderr.trim()
+                )));
+            }
+        }
+        network.connect();
+        Ok(network)
+    }
+
+    fn connect(&self) {
+        let [a, b] = &self.hosts;
+        let cable = format!(
+            "-n {} link add wire type veth peer name wire netns {}",
+            a.name, b.name
+        );
+        ip(&cable);
+        for host in [a, b] {
+            ip(&format!("-n {} link set lo up", host.name));
+            ip(&format!(
+                "-n {} address add {}/24 dev wire",
+                host.name, host.address
+            ));
+            ip(&format!("-n {} link set wire up", host.name));
+        }
+    }
+
+    /// The host that was named first.
+    pub const fn first(&self) -> &Namespace {
+        &self.hosts[0]
+    }
+
+    /// The host that was named second.
+    pub const fn second(&self) -> &Namespace {
+        &self.hosts[1]
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for host in &self.hosts {
+            if Path::new("/run/netns").join(&host.name).exists() {
+                let gone = run(Command::new("ip").args(["netns", "delete", &host.name]));
+                if gone.code != 0 {
+                    eprintln!("cannot remove the namespace {}: {}", host.name, gone.stderr);
+                }
+            }
+        }
+    }
+}
+
+impl Namespace {
+    /// Its address, an IPv4 one.
+    pub const fn address(&self) -> &str {
+        self.address
+    }
+
+    /// What starts a program on this host when put before it. The program takes the place of these,
+    /// so that their pid is its own.
+    pub(crate) fn enter(&self) -> Vec<OsString> {
+        let net = format!("--net=/run/netns/{}", self.name);
+        // Mounts of its own: /etc/hosts is this network's. What the machine mounts later is seen.
+        let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let words = [
+            "nsenter",
+            &net,
+            "unshare",
+            "--mount",
+            "--propagation",
+            "slave",
+            "sh",
+            "-c",
+            script,
+        ];
+        let words = words.iter().map(OsString::from);
+        words.chain([self.hosts.clone().into()]).collect()
+    }
+
+    /// A program on this host, ready for arguments.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let words = self.enter();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(program.as_ref());
+        command
+    }
+
+    /// The TCP ports that somebody listens on, in order, each once.
+    pub fn ports(&self) -> Vec<u16> {
+        let said = run(self.command("ss").args(["-H", "-l", "-t", "-n"])).ok();
+        let lines = said.stdout.lines();
+        let locals = lines.filter_map(|line| line.split_whitespace().nth(3));
+        let mut ports: Vec<u16> = locals
+            .filter_map(|local| local.rsplit(':').next()?.parse().ok())
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+}
+
+fn hosts_file(names: &[&str; 2], addresses: [&str; 2]) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("a file can be made");
+    let mut text = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
+    for (name, address) in names.iter().zip(addresses) {
+        text += &format!("{address} {name}\n");
+    }
+    file.write_all(text.as_bytes())
+        .expect("a file can be written");
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).expect("it is ours");
+    file
+}
+
+/// `ip` with these words, which must succeed.
+fn ip(words: &str) {
+    let _ = run(Command::new("ip").args(words.split(' '))).ok();
+}
