@@ -33,6 +33,7 @@ mod reload;
 mod restart;
 mod schedule;
 mod shutdown;
+mod split_server;
 mod stack;
 mod stop;
 mod storm;

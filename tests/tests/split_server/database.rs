@@ -1,0 +1,87 @@
+//! Mattermost's database on the other host.
+
+use mattervisor_tests::{StatusExt, World, need, postgres, run};
+
+use super::{
+    browser::Browser,
+    hosts::{GITLAB, GitlabHost, MattermostHost, network},
+};
+
+const PASSWORD: &str = "of-the-role";
+
+/// As PostgreSQL's superuser, over its socket.
+fn sql(world: &World, database: &str, query: &str) -> String {
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    command.arg(postgres().unwrap().join("psql")).arg("-h");
+    command.arg(world.path("run/mattervisor/postgresql"));
+    command.args(["-U", "postgres", "-d", database, "-Atc", query]);
+    run(&mut command).ok().stdout.trim().to_owned()
+}
+
+/// PostgreSQL listens on the other host and lets this one in with a password; here nothing of it
+/// runs. A database that is away for a while is no reason to restart.
+#[test]
+fn the_database_may_be_on_the_other_host() {
+    let network = need!(network());
+    let mut gitlab = GitlabHost::new(network.first(), None);
+    let client = network.second().address();
+    gitlab.site(&format!(
+        "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n\
+         postgresql.listen_address = \"0.0.0.0\"\n\
+         postgresql.md5_auth_cidr_addresses = [\"{client}/32\"]\n"
+    ));
+    gitlab.start(&["postgresql"]);
+    let role = format!("CREATE ROLE mattermost LOGIN PASSWORD '{PASSWORD}'");
+    sql(&gitlab.world, "postgres", &role);
+    let database = "CREATE DATABASE mattermost_production OWNER mattermost";
+    sql(&gitlab.world, "postgres", database);
+
+    let mut mattermost = MattermostHost::new(network.second(), None);
+    mattermost.site(
+        "",
+        &format!(
+            "postgresql.enable = false\nmattermost.sql_data_source = \
+             \"postgres://mattermost:{PASSWORD}@{GITLAB}:5432/mattermost_production?sslmode=disable\"\n"
+        ),
+    );
+    mattermost
+        .world
+        .service("mattermost", "health.interval = \"100ms\"\n");
+    mattermost.start(&["mattermost", "nginx"]);
+    let query = "select count(*) from standin_starts";
+    assert_eq!(sql(&gitlab.world, "mattermost_production", query), "1");
+    let status = mattermost.world.status();
+    for name in ["postgresql", "postgresql-setup", "mattermost-database"] {
+        assert!(!status.service(name).enabled, "{name}");
+    }
+    assert_eq!(network.second().ports(), [80, 8065]);
+    for directory in [
+        "run/mattervisor/postgresql",
+        "var/lib/mattervisor/postgresql",
+    ] {
+        assert!(!mattermost.world.path(directory).exists(), "{directory}");
+    }
+    let page = Browser::new(network.first(), None).get(&format!("{}/", mattermost.url));
+    assert_eq!(page.status, 200, "{page:?}");
+    let said = mattermost.world.ctl(&["show-config"]).ok().both();
+    assert!(!said.contains(PASSWORD), "{said}");
+
+    // Nobody else gets in, with the same password.
+    let mut stranger = network.first().command(postgres().unwrap().join("psql"));
+    stranger.env("PGPASSWORD", PASSWORD);
+    let url = format!("host={GITLAB} user=mattermost dbname=mattermost_production");
+    let refused = run(stranger.args([url.as_str(), "-Atc", "select 1"]));
+    assert!(refused.both().contains("pg_hba.conf"), "{}", refused.both());
+
+    let pid = status.pid("mattermost");
+    gitlab.world.ctl(&["stop", "postgresql"]).ok();
+    mattermost.world.wait_for("it is degraded", |status| {
+        status.service("mattermost").healthy == Some(false)
+    });
+    gitlab.world.ctl(&["start", "postgresql"]).ok();
+    mattermost.world.wait_for("it is well again", |status| {
+        status.service("mattermost").healthy == Some(true)
+    });
+    assert_eq!(mattermost.world.status().pid("mattermost"), pid);
+}

@@ -1,0 +1,276 @@
+//! The two hosts: GitLab's and Mattermost's.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use mattervisor_tests::{
+    Missing, Namespace, Network, StatusExt, World, binary, install, nginx, postgres, program,
+};
+
+/// A host may take its time: initdb alone needs seconds on a busy machine.
+pub(super) const START: Duration = Duration::from_secs(120);
+pub(super) const GITLAB: &str = "gitlab.example.com";
+pub(super) const MATTERMOST: &str = "mattermost.example.com";
+/// The administrator's token for GitLab's API.
+pub(super) const ROOT_TOKEN: &str = "glpat-of-the-administrator";
+const REDIS_PASSWORD: &str = "what \"redis\" wants # to hear";
+
+/// The network and what its hosts need, if all of it is here.
+pub(super) fn network() -> Result<Network, Missing> {
+    postgres()?;
+    nginx()?;
+    for (name, package) in [
+        ("redis-server", "redis-server"),
+        (
+            "prometheus-postgres-exporter",
+            "prometheus-postgres-exporter",
+        ),
+        ("prometheus-redis-exporter", "prometheus-redis-exporter"),
+        ("curl", "curl"),
+        ("openssl", "openssl"),
+        ("ss", "iproute2"),
+    ] {
+        program(name, package)?;
+    }
+    Network::new([GITLAB, MATTERMOST])
+}
+
+/// A world on a host with the shipped catalogue.
+fn world(host: &Namespace) -> World {
+    let mut world = World::new();
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
+    world.use_catalog(&catalog).on(host);
+    world
+}
+
+/// Writes a site file that may hold secrets.
+pub(super) fn site(world: &World, text: &str) {
+    world.site(text);
+    let path = world.path("etc/mattervisor/mattervisor.toml");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Writes a program, as a shell script.
+fn script(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// GitLab's host. What stands for GitLab lies where its package would, as far as the catalogue asks:
+/// puma is the stand-in, the others do nothing.
+pub(super) struct GitlabHost {
+    pub(super) world: World,
+    pub(super) url: String,
+    /// Where its socket is and what it wants to hear.
+    pub(super) redis: PathBuf,
+}
+
+impl GitlabHost {
+    /// By HTTPS if there is a directory with a certificate.
+    pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
+        let world = world(host);
+        package(&world);
+        proxy(&world, certificates);
+        let scheme = if certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let this = Self {
+            redis: world.path("run/mattervisor/redis/redis.socket"),
+            url: format!("{scheme}://{GITLAB}"),
+            world,
+        };
+        this.site("");
+        this
+    }
+
+    /// Writes the site file: GitLab's services, and these lines.
+    pub(super) fn site(&self, more: &str) {
+        let root = self.world.root().display();
+        site(
+            &self.world,
+            &format!(
+                "gitlab_dir = \"{root}/opt/gitlab\"\ngitlab_state_dir = \"{root}/var/opt/gitlab\"\n\
+                 user.username = \"nobody\"\nuser.group = \"nogroup\"\n\
+                 puma.enable = true\npuma.env = {{ GITLAB_STANDIN_ROOT_TOKEN = \"{ROOT_TOKEN}\" }}\n\
+                 {more}"
+            ),
+        );
+    }
+
+    /// The lines for all of its services, redis switched as asked.
+    pub(super) fn everything(redis: bool) -> String {
+        let password = REDIS_PASSWORD.replace('"', "\\\"");
+        format!(
+            "sidekiq.enable = true\ngitlab_workhorse.enable = true\ngitaly.enable = true\n\
+             redis.enable = {redis}\nredis.bind = \"127.0.0.1\"\nredis.port = 6379\n\
+             redis.password = \"{password}\"\n\
+             redis_exporter.enable = true\npostgres_exporter.enable = true\n\
+             postgres_exporter.per_table_stats = true\n\
+             postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n\
+             postgresql.max_connections = 40\n"
+        )
+    }
+
+    /// Starts it and waits for these services.
+    pub(super) fn start(&mut self, services: &[&str]) {
+        start(&mut self.world, services);
+    }
+
+    /// What redis says to a command.
+    pub(super) fn redis(&self, words: &[&str]) -> String {
+        let mut command = std::process::Command::new("redis-cli");
+        command.env("REDISCLI_AUTH", REDIS_PASSWORD);
+        command.arg("-s").arg(&self.redis).args(words);
+        mattervisor_tests::run(&mut command)
+            .stdout
+            .trim()
+            .to_owned()
+    }
+}
+
+/// Starts a host and waits for these services.
+fn start(world: &mut World, services: &[&str]) {
+    world.start();
+    world.wait_for_within(START, "the services are ready", |status| {
+        services.iter().all(|name| status.ready(name))
+    });
+}
+
+/// What of GitLab's package the catalogue asks for.
+fn package(world: &World) {
+    let root = world.root().display().to_string();
+    let package = world.path("opt/gitlab");
+    let bin = package.join("embedded/bin");
+    let rails = package.join("embedded/service/gitlab-rails");
+    let state = world.path("var/opt/gitlab");
+    fs::create_dir_all(&bin).unwrap();
+    install(&binary("gitlab"), &bin.join("stand-in"));
+    install(&binary("testchild"), &bin.join("testchild"));
+    let idle = format!("exec '{root}/opt/gitlab/embedded/bin/testchild' 'world={root}' sleep");
+    // Like the real one with -e: environment from a directory, then the program.
+    script(&bin.join("chpst"), "shift 2\nexec \"$@\"");
+    script(
+        &bin.join("bundle"),
+        &format!("exec '{root}/opt/gitlab/embedded/bin/stand-in' --listen 127.0.0.1:8080"),
+    );
+    script(&rails.join("bin/sidekiq-cluster"), &idle);
+    script(&bin.join("gitaly-wrapper"), &idle);
+    let socket = "gitlab-workhorse/sockets/socket";
+    script(
+        &bin.join("gitlab-workhorse"),
+        &idle.replace("sleep", &format!("'unix={root}/var/opt/gitlab/{socket}'")),
+    );
+    for file in [
+        "gitlab-rails/etc/puma.rb",
+        "gitlab-rails/working/nothing",
+        "gitlab-workhorse/config.toml",
+        "gitaly/config.toml",
+    ] {
+        let path = state.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let sockets = state.join(socket);
+    let sockets = sockets.parent().unwrap();
+    fs::create_dir_all(sockets).unwrap();
+    fs::set_permissions(sockets, fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+/// An nginx before puma, on the port of its scheme, as a service of the site's own.
+fn proxy(world: &World, certificates: Option<&Path>) {
+    let root = world.root().display();
+    let listen = certificates.map_or_else(
+        || "listen 80;".to_owned(),
+        |directory| {
+            let path = directory.join(GITLAB);
+            let path = path.display();
+            format!("listen 443 ssl;\nssl_certificate {path}.crt;\nssl_certificate_key {path}.key;")
+        },
+    );
+    let port = if certificates.is_some() { 443 } else { 80 };
+    let state = world.path("gitlab-nginx");
+    fs::create_dir_all(&state).unwrap();
+    let configuration = format!(
+        "daemon off;\nuser nobody nogroup;\nworker_processes 1;\npid {root}/gitlab-nginx/pid;\n\
+         error_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n\
+         client_body_temp_path {root}/gitlab-nginx/body;\nproxy_temp_path {root}/gitlab-nginx/proxy;\n\
+         fastcgi_temp_path {root}/gitlab-nginx/fastcgi;\nuwsgi_temp_path {root}/gitlab-nginx/uwsgi;\n\
+         scgi_temp_path {root}/gitlab-nginx/scgi;\nserver {{\n{listen}\nserver_name {GITLAB};\n\
+         location / {{\nproxy_pass http://127.0.0.1:8080;\nproxy_redirect off;\n\
+         proxy_set_header Host $http_host;\nproxy_set_header X-Forwarded-Proto $scheme;\n}}\n}}\n}}\n"
+    );
+    fs::write(state.join("nginx.conf"), configuration).unwrap();
+    let nginx = nginx().unwrap();
+    world.service(
+        "gitlab-nginx",
+        &format!(
+            "command = [\"{}\", \"-c\", \"{root}/gitlab-nginx/nginx.conf\"]\nwants = [\"puma\"]\n\
+             stop.signal = \"QUIT\"\nready.tcp = \"127.0.0.1:{port}\"\n",
+            nginx.display()
+        ),
+    );
+}
+
+/// Mattermost's host: the site file of GitLab's documentation, and what the test adds.
+pub(super) struct MattermostHost {
+    pub(super) world: World,
+    pub(super) url: String,
+}
+
+impl MattermostHost {
+    /// By HTTPS if there is a directory with a certificate, which is copied to its usual place.
+    pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
+        let world = world(host);
+        let bin = world.path("opt/mattermost/bin");
+        fs::create_dir_all(&bin).unwrap();
+        install(&binary("mattermost"), &bin.join("mattermost"));
+        let scheme = if certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        if let Some(from) = certificates {
+            let ssl = world.path("etc/mattervisor/ssl");
+            fs::create_dir_all(&ssl).unwrap();
+            for end in ["crt", "key"] {
+                let file = format!("{MATTERMOST}.{end}");
+                fs::copy(from.join(&file), ssl.join(&file)).unwrap();
+            }
+        }
+        Self {
+            url: format!("{scheme}://{MATTERMOST}"),
+            world,
+        }
+    }
+
+    /// Writes the site file: the documentation's lines, where things are here, and these lines.
+    pub(super) fn site(&self, environment: &str, more: &str) {
+        let (root, url) = (self.world.root().display(), &self.url);
+        site(
+            &self.world,
+            &format!(
+                "mattermost_external_url = \"{url}\"\n\
+                 # Shut down GitLab services on the Mattermost server\n\
+                 gitlab_rails.enable = false\nredis.enable = false\n\
+                 postgres_exporter.enable = false\ngrafana.enable = false\n\
+                 mattermost.install_dir = \"{root}/opt/mattermost\"\n\
+                 mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\n\
+                 mattermost.env = {{ STANDIN_STOP_MS = \"100\"{environment} }}\n\
+                 nginx.username = \"nobody\"\nnginx.group = \"nogroup\"\nnginx.worker_processes = 1\n\
+                 postgresql.shared_buffers = \"16MB\"\npostgresql.max_connections = 40\n{more}"
+            ),
+        );
+    }
+
+    /// Starts it and waits for these services.
+    pub(super) fn start(&mut self, services: &[&str]) {
+        start(&mut self.world, services);
+    }
+}

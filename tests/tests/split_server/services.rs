@@ -1,0 +1,181 @@
+//! What runs where: GitLab's services on its host, none of them on Mattermost's.
+
+use std::fs;
+
+use mattervisor_tests::{Network, StatusExt, alive, command_line, need};
+
+use super::{
+    browser::Browser,
+    hosts::{GITLAB, GitlabHost, MattermostHost, network},
+};
+
+const GITLABS: [&str; 8] = [
+    "puma",
+    "sidekiq",
+    "gitlab-workhorse",
+    "gitaly",
+    "redis",
+    "redis-exporter",
+    "postgresql",
+    "postgres-exporter",
+];
+const NOT_ON_MATTERMOSTS: [&str; 11] = [
+    "puma",
+    "sidekiq",
+    "gitlab-workhorse",
+    "gitaly",
+    "gitlab-kas",
+    "gitlab-exporter",
+    "redis",
+    "redis-exporter",
+    "postgres-exporter",
+    "grafana",
+    "prometheus",
+];
+
+fn metrics(network: &Network, port: u16) -> String {
+    let browser = Browser::new(network.first(), None);
+    let page = browser.get(&format!("http://127.0.0.1:{port}/metrics"));
+    assert_eq!(page.status, 200, "{page:?}");
+    page.body
+}
+
+/// GitLab's host runs all of it: redis and the exporters are the real ones. What is turned off and
+/// on again has its data still.
+#[test]
+fn gitlabs_host_runs_redis_and_the_exporters() {
+    let network = need!(network());
+    let mut gitlab = GitlabHost::new(network.first(), None);
+    gitlab.site(&GitlabHost::everything(true));
+    gitlab.start(&GITLABS);
+    let status = gitlab.world.status();
+    for name in ["mattermost", "mattermost-database", "nginx", "grafana"] {
+        assert!(!status.service(name).enabled, "{name}");
+    }
+    assert_eq!(
+        network.first().ports(),
+        [80, 6379, 8080, 9121, 9187],
+        "GitLab's nginx, redis, puma, the exporters; PostgreSQL has a socket alone"
+    );
+    let figures = metrics(&network, 9187);
+    assert!(figures.contains("\npg_up 1\n"), "{figures}");
+    assert!(figures.contains("pg_stat_database_"), "{figures}");
+    assert!(metrics(&network, 9121).contains("\nredis_up 1\n"));
+    assert_eq!(gitlab.redis(&["set", "kept", "yes"]), "OK");
+    // Without its password, redis says nothing of it.
+    let mut stranger = std::process::Command::new("redis-cli");
+    stranger.arg("-s").arg(&gitlab.redis).args(["get", "kept"]);
+    let said = mattervisor_tests::run(&mut stranger);
+    assert!(said.both().contains("NOAUTH"), "{}", said.both());
+    let lines = gitlab.world.processes().into_iter().map(command_line);
+    for line in lines {
+        assert!(
+            !line.contains("wants"),
+            "a password in a command line: {line}"
+        );
+    }
+
+    let before = status.pid("redis");
+    gitlab.site(&GitlabHost::everything(false));
+    gitlab.world.ctl(&["reconfigure"]).ok();
+    assert!(!alive(before));
+    assert!(!gitlab.redis.exists(), "its socket is gone");
+    assert!(!network.first().ports().contains(&6379));
+    assert!(
+        gitlab
+            .world
+            .path("var/lib/mattervisor/redis/dump.rdb")
+            .is_file()
+    );
+    let after = gitlab.world.status();
+    for name in GITLABS.iter().filter(|name| **name != "redis") {
+        assert_eq!(after.pid(name), status.pid(name), "{name} was bounced");
+    }
+    gitlab.site(&GitlabHost::everything(true));
+    gitlab.world.ctl(&["reconfigure"]).ok();
+    assert_eq!(gitlab.redis(&["get", "kept"]), "yes");
+    assert_eq!(gitlab.world.stop(), 0, "{}", gitlab.world.supervisor_log());
+    assert_eq!(gitlab.world.leftovers(), Vec::<String>::new());
+    assert!(network.first().ports().is_empty());
+}
+
+/// A redis.conf that redis would not take changes nothing, and redis' own words are shown, but not
+/// a password.
+#[test]
+fn redis_checks_its_configuration_before_it_is_used() {
+    let network = need!(network());
+    let mut gitlab = GitlabHost::new(network.first(), None);
+    gitlab.site("redis.enable = true\nredis.password = \"planted-secret\"\n");
+    gitlab.start(&["redis"]);
+    let pid = gitlab.world.status().pid("redis");
+    for line in [
+        "redis.maxmemory = \"plenty\"",
+        "redis.parameters = { requirepass = \"planted-secret planted-secret\" }",
+    ] {
+        gitlab.site(&format!(
+            "redis.enable = true\nredis.password = \"planted-secret\"\n{line}\n"
+        ));
+        let refused = gitlab.world.ctl(&["reconfigure"]).expect_code(1);
+        assert!(
+            refused.both().contains("FATAL CONFIG FILE ERROR"),
+            "{}",
+            refused.both()
+        );
+        assert!(!refused.both().contains("planted"), "{}", refused.both());
+        assert_eq!(gitlab.world.status().pid("redis"), pid);
+    }
+}
+
+/// On Mattermost's host nothing of GitLab's runs, listens or lies about, and asking for it says how.
+#[test]
+fn mattermosts_host_runs_nothing_of_gitlabs() {
+    let network = need!(network());
+    let mut mattermost = MattermostHost::new(network.second(), None);
+    mattermost.site("", "");
+    mattermost.start(&["postgresql", "mattermost", "nginx"]);
+    assert_eq!(network.second().ports(), [80, 8065]);
+    let lines: Vec<String> = mattermost
+        .world
+        .processes()
+        .into_iter()
+        .map(command_line)
+        .collect();
+    let status = mattermost.world.status();
+    let list = mattermost.world.ctl(&["service-list"]).ok().stdout;
+    let shown = mattermost.world.ctl(&["status"]).ok().stdout;
+    for name in NOT_ON_MATTERMOSTS {
+        assert!(!status.service(name).enabled, "{name}");
+        assert!(!lines.iter().any(|line| line.contains(name)), "{lines:?}");
+        for directory in ["run", "var/lib", "var/log"] {
+            let path = mattermost
+                .world
+                .path(&format!("{directory}/mattervisor/{name}"));
+            assert!(fs::symlink_metadata(&path).is_err(), "{}", path.display());
+        }
+        let said = list
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
+        let said = said.unwrap_or_else(|| panic!("{name} is not in {list}"));
+        assert_eq!(said.split_whitespace().nth(1), Some("no"), "{said}");
+        assert!(!shown.contains(name), "{shown}");
+        let said = mattermost.world.ctl(&["status", name]).expect_code(3);
+        assert!(said.stdout.contains("disabled"), "{}", said.both());
+    }
+    let refused = mattermost.world.ctl(&["start", "redis"]).expect_code(1);
+    assert!(
+        refused.both().contains("redis is disabled"),
+        "{}",
+        refused.both()
+    );
+    assert!(
+        refused.both().contains("redis.enable"),
+        "{}",
+        refused.both()
+    );
+    // The other host is there, and nothing listens on it.
+    let mut curl = network.second().command("curl");
+    let nobody = mattervisor_tests::run(curl.args(["-sS", &format!("http://{GITLAB}/")]));
+    assert_eq!(nobody.code, 7, "refused, not unknown: {}", nobody.both());
+    let page = Browser::new(network.first(), None).get(&format!("{}/", mattermost.url));
+    assert_eq!(page.status, 200, "{page:?}");
+}
