@@ -170,11 +170,12 @@ impl Namespace {
 
 fn hosts_file(names: &[&str; 2], addresses: [&str; 2]) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a file can be made");
-    let mut text = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
-    for (name, address) in names.iter().zip(addresses) {
-        text += &format!("{address} {name}\n");
-    }
-    file.write_all(text.as_bytes())
+    let written = names
+        .iter()
+        .zip(addresses)
+        .try_fold((), |(), (name, address)| writeln!(file, "{address} {name}"));
+    written
+        .and_then(|()| file.write_all(b"127.0.0.1 localhost\n::1 localhost\n"))
         .expect("a file can be written");
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).expect("it is ours");
     file

@@ -3,6 +3,7 @@
 //! GitLab's host runs redis and the exporters for real, and stand-ins for GitLab's services, behind
 //! an nginx of its own. Mattermost's host has the site file of GitLab's documentation for this.
 
+mod both;
 mod browser;
 mod certificates;
 mod database;
