@@ -28,6 +28,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
             cron: cron(reader, node, KEY)?,
             jitter_ms: 0,
             catch_up: false,
+            at_start: false,
         });
     };
     let mut inner = Fields::new(table, node.at.clone(), KEY);
@@ -41,6 +42,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
     let days = days_node.map(|node| days(reader, node));
     let jitter = reader.duration_key(fields, "jitter").unwrap_or(0);
     let catch_up = reader.bool_key(fields, "catch_up").unwrap_or(false);
+    let at_start = reader.bool_key(fields, "at_start").unwrap_or(false);
     if let Some(node) = fields.node("jitter").filter(|_| jitter > MAX_JITTER_MS) {
         let message = "must be at most 1d";
         reader.report().error(&node.at, "schedule.jitter", message);
@@ -70,6 +72,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
         cron,
         jitter_ms: jitter,
         catch_up,
+        at_start,
     })
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
         liveness: service.liveness.as_ref().map(probe),
         health: service.health.as_ref().map(probe),
         watchdog: service.watchdog.map(watchdog),
-        scheduled: service.oneshot && service.schedule.is_some(),
+        scheduled: service.oneshot && service.schedule.as_ref().is_some_and(|it| !it.at_start),
         restart: restart(&service.restart),
         stop: Stop {
             signal: service.stop.signal,

@@ -6,6 +6,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::{fs::PermissionsExt, net::UnixListener},
     },
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Arc,
@@ -30,8 +31,8 @@ use tokio::{
 };
 
 use super::{
-    Control,
-    input::{Input, Now, Output},
+    Control, file_watcher,
+    input::{Done, Input, Now, Output},
     jobs,
     lifecycle::Boot,
     orphaned::Belongings,
@@ -290,6 +291,8 @@ struct World {
     results: mpsc::UnboundedReceiver<Input>,
     result_sender: mpsc::UnboundedSender<Input>,
     access: Option<watch::Sender<server::Access>>,
+    /// Files that are watched, once there are any.
+    files: Option<watch::Sender<Vec<PathBuf>>>,
     belongings: Belongings,
     /// The keeper has been told to quit: that it goes is no surprise.
     leaving: bool,
@@ -305,6 +308,7 @@ impl World {
             results,
             result_sender,
             access: None,
+            files: None,
             belongings: Belongings::default(),
             leaving: false,
         }
@@ -393,6 +397,7 @@ impl World {
                 }
                 Output::Job(job) => jobs::start(job, &self.options, &self.result_sender),
                 Output::Access(who) => self.widen(&who),
+                Output::WatchFiles(paths) => self.watch_files(paths),
                 Output::LetIn(open) => {
                     if let Some(access) = &self.access {
                         access.send_modify(|it| it.closed = !open);
@@ -411,6 +416,19 @@ impl World {
         if let Err(error) = self.wire.flush() {
             tracing::error!("cannot tell the keeper: {error}");
         }
+    }
+
+    /// Files that somebody else writes are watched by a task.
+    fn watch_files(&mut self, paths: Vec<PathBuf>) {
+        if let Some(files) = &self.files {
+            files.send_replace(paths);
+            return;
+        }
+        let (sender, wanted) = watch::channel(paths);
+        self.files = Some(sender);
+        let results = self.result_sender.clone();
+        let tell = move || drop(results.send(Input::Done(Box::new(Done::FilesTouched))));
+        drop(tokio::spawn(file_watcher::follow(wanted, tell)));
     }
 
     /// Lets the groups of the plan reach the control socket. Their members are told apart by

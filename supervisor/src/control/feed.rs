@@ -234,7 +234,7 @@ impl Control {
         let shown = Shown {
             state: view.state.name(),
             ready: view.ready,
-            healthy: view.healthy,
+            healthy: self.healthy(&name, &view),
             since: view.since,
             run: self.engine.main_run(id),
         };

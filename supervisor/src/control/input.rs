@@ -10,6 +10,7 @@ use keeper::message::{Ids, Notice, Request};
 use plan::Plan;
 
 use super::Handled;
+use super::file_watcher::{Look, Seen};
 use super::watchers::{Watch, Watched};
 use crate::{accounts::Accounts, ask::Ask, history, store::Holds};
 
@@ -46,6 +47,8 @@ pub(crate) enum Output {
     Access(plan::Control),
     /// Clients may connect, or are to wait in the backlog.
     LetIn(bool),
+    /// Watch exactly these files.
+    WatchFiles(Vec<PathBuf>),
     /// A burst of work is over: give back the memory that it took.
     ReleaseMemory,
 }
@@ -135,6 +138,8 @@ pub(crate) enum Job {
     },
     /// Look at disks and programs.
     Watch(Watch),
+    /// Look at certificates and watched files.
+    LookAtFiles(Look),
     /// Wait until a service logs a line that makes one of its runs ready.
     AwaitLine {
         /// The run that waits for it.
@@ -196,6 +201,10 @@ pub(crate) enum Done {
     },
     /// Of `Watch`.
     Watched(Watched),
+    /// Of `LookAtFiles`.
+    FilesSeen(Seen),
+    /// Files that are watched may have changed, or are watched from now on.
+    FilesTouched,
     /// Of `AwaitLine`.
     LineSeen {
         /// The run that waited for it.

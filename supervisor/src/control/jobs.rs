@@ -6,6 +6,7 @@ use plan::{Plan, Service};
 use tokio::sync::mpsc;
 
 use super::{
+    file_watcher,
     input::{Done, Input, Job, Resolved, Staged, Unresolved},
     network_probe, watchers,
 };
@@ -114,6 +115,7 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             resolved: resolve(&service),
         },
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
+        Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),
         Job::Holder { run, address, hint } => Done::Holder {
             run,
             reason: holder::with_hint(holder::describe(&address), &hint),

@@ -181,6 +181,7 @@ impl Control {
         }
         self.ready_lines_follow_plan();
         self.watchers_follow_plan();
+        self.watched_files_follow_plan();
     }
 
     /// SIGTERM, SIGINT or SIGHUP to the keeper.

@@ -11,6 +11,7 @@ mod effects;
 mod event_loop;
 mod facts;
 mod feed;
+mod file_watcher;
 mod handover;
 mod input;
 mod jobs;
@@ -31,6 +32,7 @@ mod status;
 mod take_up;
 mod tally;
 mod wall_clock;
+mod watched_files;
 mod watchers;
 mod why;
 mod words;
@@ -81,6 +83,7 @@ pub(crate) struct Control {
     ready_lines: ready_lines::ReadyLines,
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
+    watched_files: watched_files::WatchedFiles,
     handover: handover::Handover,
     schedule: schedule::Schedule,
     lifecycle: lifecycle::Lifecycle,
@@ -152,6 +155,7 @@ impl Control {
             ready_lines: ready_lines::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
+            watched_files: watched_files::WatchedFiles::default(),
             handover: handover::Handover::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
@@ -219,6 +223,7 @@ impl Control {
             .chain(lifecycle)
             .chain(self.notifications.poll_timeout())
             .chain(self.watchers_due())
+            .chain(self.watched_files.poll_timeout())
             .chain(self.handover.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .min()
@@ -246,6 +251,7 @@ impl Control {
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
+        self.watched_files_timeout();
         self.schedule_timeout();
     }
 

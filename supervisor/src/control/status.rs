@@ -62,7 +62,7 @@ impl Control {
         });
         view.state.name().clone_into(&mut status.state);
         status.ready = view.ready;
-        status.healthy = view.healthy;
+        status.healthy = self.healthy(&status.name, view);
         status.pid = self.pid(id);
         let since_unix_ms = match &view.hold {
             // Held since before this daemon: the engine has no moment for that.
@@ -116,6 +116,14 @@ impl Control {
                 format!("{reason}: {failure}")
             }
             _ => reason,
+        };
+        let certificate = self
+            .certificate_reason(name)
+            .filter(|_| matches!(view.state, State::Running { .. } | State::Reloading { .. }));
+        let reason = match certificate {
+            Some(certificate) if reason.is_empty() => certificate,
+            Some(certificate) => format!("{certificate}; {reason}"),
+            None => reason,
         };
         let Some(restarts) = self.flapping(name) else {
             return reason;

@@ -42,6 +42,7 @@ impl Control {
         } else {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
+            self.take_up_certificates(&hello.records);
             self.take_up_schedule(hello.records.get(SCHEDULE_RECORD));
             self.take_up_runs(hello);
             if let Some(record) = hello.records.get(CHANGES_RECORD) {

@@ -75,7 +75,13 @@ impl Control {
                 &service.listens_hint,
             ),
             notes: self.notes_on(service, &status, view.as_ref()),
-            hints: if root {
+            hints: if root && self.certificate_trouble(&service.name).is_some() && status.ready {
+                vec![Hint {
+                    command: None,
+                    text: "mend the file that is named: it is loaded as soon as it has changed"
+                        .to_owned(),
+                }]
+            } else if root {
                 hints(service, &status, view.as_ref())
             } else {
                 Vec::new()

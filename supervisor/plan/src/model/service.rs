@@ -334,4 +334,7 @@ pub struct Schedule {
     pub jitter_ms: u64,
     /// A time that passed while the daemon was down is made up for at its start.
     pub catch_up: bool,
+    /// It runs when the daemon starts, or the plan changes it, too.
+    #[serde(default)]
+    pub at_start: bool,
 }

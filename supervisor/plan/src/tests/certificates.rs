@@ -122,7 +122,7 @@ fn what_cannot_be_used_is_told_with_its_file() {
     cases.push(("another key", world(&certificate, &other)));
     cases.push(("no PEM", world("hello", "hello")));
     cases.push(("a key for a certificate", world(&key, &certificate)));
-    let torn = certificate.replace("-----END", "AAAA\n-----END");
+    let torn = certificate.replacen("MII", "MIIB", 1);
     cases.push(("torn", world(&torn, &key)));
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
@@ -130,10 +130,11 @@ fn what_cannot_be_used_is_told_with_its_file() {
     let mut open = world(&certificate, &key);
     open.mode(KEY, 0o644);
     cases.push(("open", open));
-    cases.push((
-        "twice",
-        world(&format!("{certificate}{}", made(&["ca"], 9).0), &key),
-    ));
+    let other_key = KeyPair::generate().unwrap();
+    let mut other = params(&["ca"], 9);
+    other.distinguished_name.push(DnType::CommonName, "authority");
+    let other = other.self_signed(&other_key).unwrap().pem();
+    cases.push(("no chain", world(&format!("{certificate}{other}"), &key)));
     let all: Vec<String> = cases
         .iter()
         .map(|(what, world)| format!("{what}\n{}", said(world, &of("m.example"), 1)))

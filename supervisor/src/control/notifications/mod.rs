@@ -187,14 +187,15 @@ impl Control {
                 StopCause::Asked | StopCause::Exited | StopCause::ReadyTimeout
             )
         );
+        let verdict = self.healthy(name, view);
         let healthy = if probed {
-            view.healthy == Some(true)
+            verdict == Some(true)
         } else {
-            view.healthy != Some(false)
+            verdict != Some(false)
         };
         Look {
             failed: matches!(view.state, State::Failed { .. }),
-            unhealthy: view.healthy == Some(false) || ended_by_us,
+            unhealthy: verdict == Some(false) || ended_by_us,
             crashing: matches!(view.state, State::Backoff { attempt: 2.., .. }),
             well: view.ready && healthy,
             down: matches!(view.state, State::Stopped),
@@ -256,7 +257,11 @@ impl Control {
         match cause {
             NotifyOn::Failed => format!("{name} has failed{}", because(&reason)),
             NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
-            NotifyOn::Unhealthy => format!("{name} is unhealthy{}", because(&view.detail)),
+            NotifyOn::Unhealthy => {
+                let trouble = self.certificate_trouble(name);
+                let why = trouble.as_ref().unwrap_or(&view.detail);
+                format!("{name} is unhealthy{}", because(why))
+            }
             NotifyOn::Recovered => format!("{name} has recovered: it is ready and healthy again"),
             NotifyOn::Disk | NotifyOn::DeletedBinary | NotifyOn::Certificate => name.to_owned(),
         }

@@ -188,6 +188,8 @@ impl Control {
                 self.spawn_refused(run, true, reason);
             }
             Done::Watched(seen) => self.watched(seen),
+            Done::FilesSeen(seen) => self.files_seen(seen),
+            Done::FilesTouched => self.look_at_files(),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,

@@ -20,6 +20,7 @@ fn schedule(cron: &str, last: Option<u64>, change: impl FnOnce(&mut plan::Schedu
         cron: cron.to_owned(),
         jitter_ms: 0,
         catch_up: false,
+        at_start: false,
     };
     change(&mut plan);
     let handled = last.map(|last| ("job".to_owned(), last)).into_iter();

@@ -109,7 +109,8 @@ impl Jobs {
             | Job::ShowPlan { .. }
             | Job::Diff { .. }
             | Job::Discard { .. }
-            | Job::Watch(_) => return,
+            | Job::Watch(_)
+            | Job::LookAtFiles(_) => return,
         };
         let pause = if self.fair || self.dice.percent(60) {
             self.dice.between(0, 20)

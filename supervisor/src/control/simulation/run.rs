@@ -243,7 +243,10 @@ impl Simulation {
                     self.show(&format!("-> job {}", super::words::of_job(&job)));
                     self.jobs.start(self.now, job);
                 }
-                Output::Access(_) | Output::LetIn(_) | Output::ReleaseMemory => {}
+                Output::Access(_)
+                | Output::LetIn(_)
+                | Output::WatchFiles(_)
+                | Output::ReleaseMemory => {}
             }
         }
         self.clients.read();

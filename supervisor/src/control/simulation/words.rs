@@ -50,6 +50,7 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::Resolve { run, service } => format!("resolve {} for {run:?}", service.name),
         Job::AwaitLine { run, pattern, .. } => format!("await {pattern} of {run:?}"),
         Job::Watch(_) => "watch".to_owned(),
+        Job::LookAtFiles(_) => "look at files".to_owned(),
         Job::Holder { run, .. } => format!("holder for {run:?}"),
         Job::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
     }
