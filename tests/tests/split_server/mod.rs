@@ -8,5 +8,6 @@ mod browser;
 mod certificates;
 mod database;
 mod hosts;
+mod redis;
 mod services;
 mod sign_on;

@@ -99,33 +99,6 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
     assert!(network.first().ports().is_empty());
 }
 
-/// A redis.conf that redis would not take changes nothing, and redis' own words are shown, but not
-/// a password.
-#[test]
-fn redis_checks_its_configuration_before_it_is_used() {
-    let network = need!(network());
-    let mut gitlab = GitlabHost::new(network.first(), None);
-    gitlab.site("redis.enable = true\nredis.password = \"planted-secret\"\n");
-    gitlab.start(&["redis"]);
-    let pid = gitlab.world.status().pid("redis");
-    for line in [
-        "redis.maxmemory = \"plenty\"",
-        "redis.parameters = { requirepass = \"planted-secret planted-secret\" }",
-    ] {
-        gitlab.site(&format!(
-            "redis.enable = true\nredis.password = \"planted-secret\"\n{line}\n"
-        ));
-        let refused = gitlab.world.ctl(&["reconfigure"]).expect_code(1);
-        assert!(
-            refused.both().contains("FATAL CONFIG FILE ERROR"),
-            "{}",
-            refused.both()
-        );
-        assert!(!refused.both().contains("planted"), "{}", refused.both());
-        assert_eq!(gitlab.world.status().pid("redis"), pid);
-    }
-}
-
 /// On Mattermost's host nothing of GitLab's runs, listens or lies about, and asking for it says how.
 #[test]
 fn mattermosts_host_runs_nothing_of_gitlabs() {
