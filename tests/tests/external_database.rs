@@ -1,0 +1,181 @@
+//! A database elsewhere: Mattermost uses it, and nothing of the one that ships is there.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use mattervisor_tests::{StatusExt, World, free_port, http_get, need, nginx, postgres, run};
+
+use crate::stack::Stack;
+
+/// A `PostgreSQL` that the test has started, as an administrator of another machine would.
+struct Elsewhere {
+    bin: PathBuf,
+    data: PathBuf,
+    port: u16,
+}
+
+impl Elsewhere {
+    fn start(world: &World, bin: PathBuf) -> Self {
+        let data = world.path("elsewhere");
+        fs::create_dir(&data).unwrap();
+        let it = Self {
+            bin,
+            data,
+            port: free_port(),
+        };
+        if nix::unistd::geteuid().is_root() {
+            let user = nix::unistd::User::from_name("postgres").unwrap().unwrap();
+            nix::unistd::chown(&it.data, Some(user.uid), Some(user.gid)).unwrap();
+        }
+        let data = it.data.display().to_string();
+        it.run(
+            "initdb",
+            &["-D", &data, "-A", "trust", "-U", "postgres", "-N"],
+        );
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c shared_buffers=16MB",
+            it.port
+        );
+        let log = format!("{data}/log");
+        it.run(
+            "pg_ctl",
+            &["-D", &data, "-l", &log, "-w", "-o", &options, "start"],
+        );
+        it.sql(
+            "postgres",
+            "create role mm login password 'elsewhere-secret'",
+        );
+        it.sql("postgres", "create database chat owner mm");
+        it
+    }
+
+    /// One of its programs, as the account that may run it.
+    fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let path = self.bin.join(program);
+        let mut command = if nix::unistd::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+            command.arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        command.current_dir("/").args(arguments);
+        run(&mut command).ok().stdout.trim().to_owned()
+    }
+
+    fn sql(&self, database: &str, query: &str) -> String {
+        let port = self.port.to_string();
+        let to = [
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            "-d",
+            database,
+        ];
+        self.run("psql", &[&to[..], &["-Atc", query]].concat())
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let data = self.data.display().to_string();
+        if !std::thread::panicking() {
+            self.run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"]);
+        }
+    }
+}
+
+/// A directory that is there.
+fn any<'p>(world: &World, paths: &[&'p str]) -> Option<&'p str> {
+    paths.iter().copied().find(|path| world.path(path).exists())
+}
+
+#[test]
+fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    let site = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let usual = fs::read_to_string(&site).unwrap();
+    stack
+        .world
+        .site(&format!("{usual}postgresql.enable = false\n"));
+    let said = stack.world.ctl(&["check-config"]).expect_code(1);
+    assert!(
+        said.both().contains("mattermost.sql_data_source"),
+        "{}",
+        said.both()
+    );
+
+    let elsewhere = Elsewhere::start(&stack.world, bin);
+    let secrets = stack.world.path("etc/mattervisor/secrets.toml");
+    let source = format!(
+        "mattermost.sql_data_source = \"postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable\"\n",
+        elsewhere.port
+    );
+    fs::write(&secrets, source).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
+    stack.world.start();
+    stack.world.wait_for("Mattermost serves", |status| {
+        status.ready("mattermost") && status.ready("nginx")
+    });
+    assert_eq!(http_get(stack.nginx_port, "/").unwrap().0, 200);
+    assert_eq!(
+        elsewhere.sql("chat", "select count(*) from standin_starts"),
+        "1"
+    );
+    let status = stack.world.status();
+    for name in ["postgresql", "postgresql-setup", "mattermost-database"] {
+        assert!(!status.service(name).enabled, "{name}");
+    }
+    let ours = [
+        "var/lib/mattervisor/postgresql",
+        "run/mattervisor/postgresql",
+        "run/mattervisor/postgresql-conf",
+        "run/mattervisor/mattermost-database",
+        "var/log/mattervisor/postgresql",
+        "run/mattervisor/puma",
+    ];
+    assert_eq!(
+        any(&stack.world, &ours),
+        None,
+        "is there though it is disabled"
+    );
+    let shown = stack.world.ctl(&["show-config", "mattermost"]).ok().both();
+    assert!(!shown.contains("elsewhere-secret"), "{shown}");
+    stack.world.stop();
+}
+
+/// What was ours before stays where it is.
+#[test]
+fn data_of_a_disabled_database_stay() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let version = stack
+        .world
+        .path("var/lib/mattervisor/postgresql/data/PG_VERSION");
+    assert!(Path::new(&version).exists());
+    let site = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let usual = fs::read_to_string(&site).unwrap();
+    let off =
+        "mattermost.enable = false\npostgresql.enable = false\nmattermost_nginx.enable = false\n";
+    stack.world.site(&format!("{usual}{off}"));
+    stack.world.ctl(&["reconfigure"]).ok();
+    let status = stack.world.wait_for("all is down", |status| {
+        ["postgresql", "mattermost", "nginx"]
+            .iter()
+            .all(|name| status.service(name).pid.is_none())
+    });
+    assert!(!status.service("postgresql").enabled);
+    assert!(Path::new(&version).exists());
+}
