@@ -53,6 +53,16 @@ fn text(fields: &mut Fields<'_>, key: &'static str, report: &mut Report) -> Opti
 }
 
 pub(crate) fn manage_accounts(site: &mut Site, entry: &Entry, report: &mut Report) {
+    if let Kind::Bool(on) = entry.node.kind {
+        report
+            .error(
+                &entry.node.at,
+                "manage_accounts",
+                "must be a table, not true or false",
+            )
+            .hint(format!("write manage_accounts.enable = {on}"));
+        return;
+    }
     let Some(table) = table_of(entry, "manage_accounts", report) else {
         return;
     };

@@ -75,9 +75,26 @@ impl<'t> Fields<'t> {
                 Some(misplaced(key, self.prefix.trim_end_matches('.')))
             } else {
                 did_you_mean(key, self.known.iter().copied())
+                    .or_else(|| of_systemd(key, &self.prefix))
             });
         }
     }
+}
+
+/// What systemd's words are called here, in the hint for one that was taken over.
+fn of_systemd(key: &str, prefix: &str) -> Option<String> {
+    let ours = match key {
+        "ExecStart" => "command = [\"PROGRAM\", \"ARGUMENT\"]",
+        "ExecReload" => "[reload] with signal or command",
+        "WorkingDirectory" => "working_dir",
+        "Environment" => "[env]",
+        "EnvironmentFile" => "env_files",
+        "Unit" | "Service" | "Install" if prefix.is_empty() => {
+            "keys at the top, without that header"
+        }
+        _ => return None,
+    };
+    Some(format!("this is a word of systemd: write {ours}"))
 }
 
 /// The hint for a top-level key that slipped under a header.

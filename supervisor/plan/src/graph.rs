@@ -61,7 +61,6 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
         }
     }
     find_loops(services, documents, report);
-    check_listens(services, documents, report);
 }
 
 /// `worker@` means all instances. What is no template stays, and is reported as unknown.
@@ -96,28 +95,8 @@ fn unknown(
     report.error(at, kind, message).hint_some(hint);
 }
 
-/// Of two services on one address, the second to start would not come up.
-fn check_listens(
-    services: &BTreeMap<String, Service>,
-    documents: &BTreeMap<String, Document>,
-    report: &mut Report,
-) {
-    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-    for (name, service) in services.iter().filter(|(_, service)| service.enabled) {
-        for address in &service.listens {
-            if let Some(first) = taken.insert(address, name).filter(|first| first != name) {
-                let at = place(&documents[name], "listens", address);
-                report.warning(
-                    &at,
-                    "listens",
-                    format!("`{first}` listens on {address} too"),
-                );
-            }
-        }
-    }
-}
-
-fn place(document: &Document, kind: &str, wanted: &str) -> Place {
+/// Where a word stands in a list of a service file.
+pub(crate) fn place(document: &Document, kind: &str, wanted: &str) -> Place {
     let Some(entry) = document.table.get(kind) else {
         return document.whole.clone();
     };

@@ -34,6 +34,7 @@ mod host;
 mod instances;
 mod known_variables;
 mod load;
+mod listens;
 mod log;
 mod model;
 mod names;
@@ -56,6 +57,7 @@ pub mod shown;
 pub mod signal;
 mod site;
 mod source;
+mod syntax;
 mod template;
 mod template_file;
 #[cfg(test)]

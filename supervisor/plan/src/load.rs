@@ -13,6 +13,7 @@ use crate::{
     files::Places,
     graph, guard,
     instances::{self, instance_file_hint},
+    listens,
     problem::Report,
     resolve::Resolver,
     service,
@@ -102,6 +103,7 @@ fn load_noting(
     let mut services = services;
     warn_without_root(host, &services, &site, &mut report);
     graph::check(&mut services, &world, &mut report);
+    listens::check(&services, &world, &site, &mut report);
     let notify = notify(&mut site, complete, &mut report);
     let failed = report.has_errors();
     let enabled = services.values().filter(|service| service.enabled);

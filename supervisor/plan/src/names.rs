@@ -9,6 +9,7 @@ use crate::{
     setting::{BUILTINS, Setting},
     source::Place,
     template::explain,
+    template::unclosed,
     value::{Type, URL_PARTS},
 };
 
@@ -143,7 +144,9 @@ impl Resolver<'_> {
             Ok(names) => names,
             Err(error) => {
                 let offset = error.range().map_or(0, |range| range.start);
-                self.report.error(&place(offset), key, explain(&error));
+                self.report
+                    .error(&place(offset), key, explain(&error))
+                    .hint_some(unclosed(text));
                 return false;
             }
         };

@@ -6,15 +6,18 @@
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '.'], "_");
     let wanted = plain(name);
+    let most = |candidate: &str| (wanted.len().min(candidate.len()) / 3).max(1);
     candidates
         .into_iter()
+        // The distance is at least the difference in length, and costs much more.
+        .filter(|candidate| wanted.len().abs_diff(candidate.len()) <= most(candidate))
         .map(|candidate| {
             (
                 strsim::damerau_levenshtein(&wanted, &plain(candidate)),
                 candidate,
             )
         })
-        .filter(|(distance, candidate)| *distance <= (wanted.len().min(candidate.len()) / 3).max(1))
+        .filter(|(distance, candidate)| *distance <= most(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

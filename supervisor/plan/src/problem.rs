@@ -3,7 +3,11 @@
 //! Owner: everything in this crate reports into a [`Report`]; [`crate::load()`] hands out either
 //! all of it as [`Problems`] or, when nothing is an error, the rest as remarks of the plan.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::source::Place;
 
@@ -103,6 +107,8 @@ impl std::error::Error for Problems {}
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     list: Vec<Problem>,
+    /// Files that are not TOML, each with its first line that is not.
+    damaged: BTreeMap<PathBuf, u32>,
 }
 
 impl Report {
@@ -155,6 +161,19 @@ impl Report {
         &mut self.list[last]
     }
 
+    /// From this line on, what the file seems to say may follow from its syntax error.
+    pub(crate) fn damaged(&mut self, file: &Path, line: Option<u32>) {
+        let line = line.unwrap_or_default();
+        let first = self.damaged.entry(file.to_owned()).or_insert(line);
+        *first = line.min(*first);
+    }
+
+    /// It is about a key of a file that cannot be read there.
+    fn follows(&self, problem: &Problem) -> bool {
+        let first = self.damaged.get(&problem.file);
+        !problem.key.is_empty() && first.is_some_and(|first| problem.line >= Some(*first))
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.list.iter().any(|p| p.severity == Severity::Error)
     }
@@ -166,6 +185,8 @@ impl Report {
                 .cmp(&(&b.file, b.line, b.column, b.severity, &b.key, &b.message))
         });
         self.list.dedup();
-        self.list
+        let mut list = std::mem::take(&mut self.list);
+        list.retain(|problem| !self.follows(problem));
+        list
     }
 }

@@ -63,10 +63,18 @@ impl Reader<'_, '_> {
                 } else {
                     why
                 };
-                self.report().error(&node.at, key, why);
+                self.blame(node, key, why);
                 None
             }
         }
+    }
+
+    /// Reports what is wrong with a value: where the site file gives it, if it is that.
+    pub(crate) fn blame(&mut self, node: &Node, key: &str, why: String) {
+        let name = node.text().and_then(crate::template::lone_name);
+        let given = name.and_then(|name| self.resolver.given(&self.space, name));
+        let (at, key) = given.unwrap_or_else(|| (node.at.clone(), key.to_owned()));
+        self.report().error(&at, key, why);
     }
 
     /// The value of a template.
@@ -160,7 +168,7 @@ impl Reader<'_, '_> {
             range.start(),
             range.end()
         );
-        self.report().error(&node.at, name, message);
+        self.blame(node, &name, message);
         None
     }
 
@@ -292,7 +300,9 @@ impl Reader<'_, '_> {
         let node = fields.node(key)?;
         let name = fields.key(key);
         let parsed = if let Kind::Int(int) = &node.kind {
-            u32::try_from(*int).ok()
+            // 750 would be 1356 in octal.
+            let octal = node.at.written().starts_with("0o");
+            u32::try_from(*int).ok().filter(|_| octal)
         } else {
             let text = self.text(node, &name)?;
             let digits = text.strip_prefix("0o").unwrap_or(&text);

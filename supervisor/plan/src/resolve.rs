@@ -160,6 +160,31 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Where the site file gives what a dotted name stands for, and its name there.
+    pub(crate) fn given(&self, space: &str, dotted: &str) -> Option<(Place, String)> {
+        let (mut space, mut dotted) = (space.to_owned(), dotted.to_owned());
+        for _ in 0..MAX_DEPTH {
+            match self.find(&space, &dotted, false).ok()? {
+                Name::Key(key) => {
+                    let given = self.site.keys.get(&key)?;
+                    return Some((given.at.clone(), key));
+                }
+                Name::Setting(own, key) => {
+                    let owner = &self.world.spaces[&own];
+                    let place = (own.clone(), key.clone());
+                    if let Some(given) = self.site.settings.get(&place) {
+                        return Some((given.at.clone(), format!("{}.{key}", owner.name)));
+                    }
+                    let default = owner.settings[&key].default.as_ref()?;
+                    lone_name(default.text()?)?.clone_into(&mut dotted);
+                    space = own;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
     /// The value of a text in the templates of a space.
     pub(crate) fn eval(
         &mut self,

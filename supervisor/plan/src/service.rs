@@ -189,13 +189,17 @@ pub(crate) fn account(
 ) -> Option<String> {
     let node = fields.node(key)?;
     let name = reader.text(node, &fields.key(key))?;
-    if name.is_empty() || name.contains([':', '/', '\n']) || name.contains(char::is_whitespace) {
+    if name.is_empty()
+        || name.starts_with('-')
+        || name.contains([':', '/', '\n'])
+        || name.contains(char::is_whitespace)
+    {
         let message = if name.is_empty() {
             "cannot be empty".to_owned()
         } else {
             format!("`{}` cannot be the name of an account", name.escape_debug())
         };
-        reader.report().error(&node.at, fields.key(key), message);
+        reader.blame(node, &fields.key(key), message);
         return None;
     }
     Some(name)

@@ -13,6 +13,7 @@ use crate::{
     problem::Report,
     setting::{Setting, env_name},
     source::{Document, Entry, Kind, Node, Place, Table},
+    template::is_template,
     value::{Type, Typed},
 };
 
@@ -304,7 +305,9 @@ fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Opti
         Err(why) => {
             // A secret's value must not come out in a message.
             let shown = match &node.kind {
-                Kind::Text(text) => why.contains(text.as_str()),
+                Kind::Text(text) => {
+                    why.contains(text.as_str()) || why.contains(&text.escape_debug().to_string())
+                }
                 Kind::Int(int) => why.contains(&int.to_string()),
                 _ => false,
             };
@@ -313,7 +316,10 @@ fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Opti
             } else {
                 why
             };
-            report.error(&node.at, key, why);
+            let problem = report.error(&node.at, key, why);
+            if node.text().is_some_and(is_template) {
+                problem.hint("the site file has no templates: write the value itself");
+            }
             None
         }
     }
@@ -339,9 +345,17 @@ pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> 
     if let Typed::Url(url) = &value
         && setting.bare
     {
+        if url.has_user() {
+            return Err("must begin with its host, but has a user before it".to_owned());
+        }
         if !matches!(url.path.as_str(), "" | "/") {
+            let what = if url.path.starts_with('/') {
+                "has the path"
+            } else {
+                "goes on with"
+            };
             return Err(format!(
-                "must end after its host and port, but has the path `{}`",
+                "must end after its host and port, but {what} `{}`",
                 url.path
             ));
         }
@@ -392,11 +406,17 @@ fn unknown_setting(
     let hint = if top {
         Some(misplaced(setting, name))
     } else {
-        did_you_mean(setting, known)
+        did_you_mean(setting, known).or_else(|| declared_in(owner, world))
     };
     report
         .error(&entry.key_at, format!("{name}.{setting}"), message)
         .hint_some(hint);
+}
+
+/// Where one finds what there is.
+fn declared_in(owner: &Space, world: &World) -> Option<String> {
+    let file = world.services.get(owner.service.as_ref()?)?.whole.file();
+    Some(format!("its settings are listed in {}", file.display()))
 }
 
 pub(crate) fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e Table> {

@@ -6,12 +6,12 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use toml::de::{DeTable, DeValue};
 
-use crate::{Host, problem::Report};
+use crate::{Host, problem::Report, syntax};
 
 /// Largest configuration file or template.
 pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
@@ -24,6 +24,30 @@ const MAX_SYNTAX_ERRORS: usize = 5;
 pub(crate) struct Source {
     path: PathBuf,
     text: String,
+    /// Where lines begin, once somebody asks: thousands of mistakes must not take minutes.
+    lines: OnceLock<Vec<usize>>,
+}
+
+impl Source {
+    fn new(path: &Path, text: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            text,
+            lines: OnceLock::new(),
+        }
+    }
+
+    /// The beginning of the line of an offset, and its number from 0.
+    fn line(&self, offset: usize) -> (usize, usize) {
+        let lines = self.lines.get_or_init(|| {
+            let ends = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+            std::iter::once(0)
+                .chain(ends.map(|(at, _)| at + 1))
+                .collect()
+        });
+        let number = lines.partition_point(|start| *start <= offset) - 1;
+        (lines[number], number)
+    }
 }
 
 /// A place in a file, or a file as a whole.
@@ -37,10 +61,7 @@ impl Place {
     /// The file as a whole.
     pub(crate) fn whole(path: &Path) -> Self {
         Self {
-            source: Arc::new(Source {
-                path: path.to_owned(),
-                text: String::new(),
-            }),
+            source: Arc::new(Source::new(path, String::new())),
             offset: None,
         }
     }
@@ -48,10 +69,7 @@ impl Place {
     /// A place in a text that is not TOML.
     pub(crate) fn in_text(path: &Path, text: &str, offset: usize) -> Self {
         Self {
-            source: Arc::new(Source {
-                path: path.to_owned(),
-                text: text.to_owned(),
-            }),
+            source: Arc::new(Source::new(path, text.to_owned())),
             offset: Some(offset),
         }
     }
@@ -71,14 +89,18 @@ impl Place {
     /// Line and column from 1.
     pub(crate) fn position(&self) -> Option<(u32, u32)> {
         let text = self.source.text.as_bytes();
-        let before = &text[..self.offset?.min(text.len())];
-        let start = before
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |p| p + 1);
-        let lines = before.split(|b| *b == b'\n').count() - 1;
-        let columns = String::from_utf8_lossy(&before[start..]).chars().count();
+        let offset = self.offset?.min(text.len());
+        let (start, lines) = self.source.line(offset);
+        let columns = String::from_utf8_lossy(&text[start..offset])
+            .chars()
+            .count();
         Some((count(lines), count(columns)))
+    }
+
+    /// What stands there.
+    pub(crate) fn written(&self) -> &str {
+        let start = self.offset.unwrap_or_default();
+        self.source.text.get(start..).unwrap_or_default()
     }
 
     /// The place of an offset inside the string value that starts here.
@@ -139,7 +161,9 @@ pub(crate) enum Kind {
     Int(i64),
     Float(f64),
     Bool(bool),
-    Other,
+    Date,
+    /// An integer beyond 64 bits.
+    Huge,
     List(Vec<Node>),
     Table(Table),
 }
@@ -168,7 +192,8 @@ impl Node {
             Kind::Int(_) => "a number",
             Kind::Float(_) => "a number with a fraction",
             Kind::Bool(_) => "true or false",
-            Kind::Other => "a date or a number that is too large",
+            Kind::Date => "a date",
+            Kind::Huge => "a number that is too large",
             Kind::List(_) => "a list",
             Kind::Table(_) => "a table",
         }
@@ -226,13 +251,23 @@ pub(crate) fn read_text(
     }
     String::from_utf8(bytes).map(Some).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(&error.as_bytes()[..offset]).into_owned();
+        let bytes = error.as_bytes();
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            report
+                .error(&whole, "", "the file is UTF-16, not UTF-8")
+                .hint("save it as UTF-8, or: iconv -f UTF-16 -t UTF-8");
+            return;
+        }
+        let text = String::from_utf8_lossy(&bytes[..offset]).into_owned();
         let at = Place::in_text(path, &text, offset);
-        report.error(
-            &at,
-            "",
-            format!("the file is not UTF-8 text: wrong byte at offset {offset}"),
-        );
+        let byte = bytes[offset];
+        report
+            .error(
+                &at,
+                "",
+                format!("the file is not UTF-8 text: there is a byte 0x{byte:02X} in this line"),
+            )
+            .hint("save it as UTF-8; if it is Latin-1: iconv -f LATIN1 -t UTF-8");
     })
 }
 
@@ -249,10 +284,7 @@ pub(crate) fn read(host: &dyn Host, path: &Path, report: &mut Report) -> Option<
 }
 
 fn parse(path: &Path, text: String, report: &mut Report) -> Document {
-    let source = Arc::new(Source {
-        path: path.to_owned(),
-        text,
-    });
+    let source = Arc::new(Source::new(path, text));
     let whole = Place {
         source: Arc::clone(&source),
         offset: None,
@@ -261,11 +293,18 @@ fn parse(path: &Path, text: String, report: &mut Report) -> Document {
     let mut lines = Vec::new();
     for error in &errors {
         let offset = error.span().map_or(source.text.len(), |span| span.start);
+        report.damaged(path, whole.at(offset).position().map(|(line, _)| line));
         let at = whole.at(offset);
         let line = at.position().map(|(line, _)| line);
-        if !lines.contains(&line) && lines.len() < MAX_SYNTAX_ERRORS {
+        if lines.len() == MAX_SYNTAX_ERRORS {
+            break;
+        }
+        if !lines.contains(&line) {
             lines.push(line);
-            report.error(&at, "", syntax_message(error.message()));
+            let said = syntax::explain(&source.text, offset, error.message());
+            report
+                .error(&at, "", format!("not TOML: {}", said.message))
+                .hint_some(said.hint);
         }
     }
     let table = convert_table(table.get_ref(), &whole);
@@ -274,14 +313,6 @@ fn parse(path: &Path, text: String, report: &mut Report) -> Document {
         table,
         damaged: !errors.is_empty(),
     }
-}
-
-/// The parser's words, on one line.
-fn syntax_message(message: &str) -> String {
-    format!(
-        "not TOML: {}",
-        message.lines().collect::<Vec<_>>().join(", ")
-    )
 }
 
 fn convert_table(table: &DeTable<'_>, whole: &Place) -> Table {
@@ -305,14 +336,14 @@ fn convert(value: &DeValue<'_>, whole: &Place) -> Kind {
         DeValue::String(text) => Kind::Text(text.clone().into_owned()),
         DeValue::Integer(int) => {
             let digits = int.as_str().replace('_', "");
-            i64::from_str_radix(&digits, int.radix()).map_or(Kind::Other, Kind::Int)
+            i64::from_str_radix(&digits, int.radix()).map_or(Kind::Huge, Kind::Int)
         }
         DeValue::Float(float) => {
             let digits = float.as_str().replace('_', "");
-            digits.parse().map_or(Kind::Other, Kind::Float)
+            digits.parse().map_or(Kind::Huge, Kind::Float)
         }
         DeValue::Boolean(bool) => Kind::Bool(*bool),
-        DeValue::Datetime(_) => Kind::Other,
+        DeValue::Datetime(_) => Kind::Date,
         DeValue::Array(list) => Kind::List(
             list.iter()
                 .map(|v| Node {

@@ -169,9 +169,57 @@ pub(crate) fn innermost(error: &Error) -> &Error {
     error
 }
 
+/// The first `{{`, `{%` or block of a text that has no end.
+pub(crate) fn unclosed(text: &str) -> Option<String> {
+    const BLOCKS: [&str; 6] = ["if", "for", "macro", "filter", "block", "call"];
+    let mut open: Vec<(&str, usize)> = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
+        let close = if rest[start..].starts_with("{{") {
+            "}}"
+        } else {
+            "%}"
+        };
+        let line = text[..text.len() - rest.len() + start]
+            .matches('\n')
+            .count()
+            + 1;
+        let behind = start + 2;
+        let Some(end) = rest[behind..].find(close).map(|end| behind + end) else {
+            let begin = &rest[start..behind];
+            return Some(format!("the {begin} in line {line} has no {close}"));
+        };
+        let word = rest[behind..end].trim_matches(['-', '+', ' ', '\n', '\t']);
+        let word = word.split_whitespace().next().unwrap_or_default();
+        if close == "%}" {
+            if BLOCKS.contains(&word) {
+                open.push((word, line));
+            } else if word
+                .strip_prefix("end")
+                .is_some_and(|end| BLOCKS.contains(&end))
+            {
+                open.pop();
+            }
+        }
+        rest = &rest[end + 2..];
+    }
+    let (word, line) = open.pop()?;
+    Some(format!(
+        "the {{% {word} %}} in line {line} has no {{% end{word} %}}"
+    ))
+}
+
 /// The engine's words without its kind and place, which we give ourselves.
 pub(crate) fn explain(error: &Error) -> String {
+    let named = matches!(
+        error.kind(),
+        ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest
+    );
     let mut text = match error.detail() {
+        _ if error.kind() == ErrorKind::OutOfFuel => {
+            "does more than a template may: is there a loop without end?".to_owned()
+        }
+        Some(detail) if named => detail.to_owned(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };

@@ -83,9 +83,9 @@ pub(crate) const URL_PARTS: [&str; 5] = ["scheme", "host", "port", "path", "auth
 impl Url {
     /// Only what services are reached by: a scheme, a host, perhaps a port and a path.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("`{text}` is not a URL: {why}"));
+        let wrong = |why: &str| Err(format!("`{}` is not a URL: {why}", without_user(text)));
         let Some((scheme, rest)) = text.split_once("://") else {
-            return wrong("it has no scheme such as \"https://\"");
+            return wrong("it has no scheme, such as https://");
         };
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
         if scheme.is_empty() || !scheme.chars().all(valid) {
@@ -132,6 +132,24 @@ impl Url {
             port,
             path: path.to_owned(),
         })
+    }
+}
+
+/// A user and password before the host are not shown.
+fn without_user(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = text.split_at(start);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}…{}", &rest[at..]),
+        None => text.to_owned(),
+    }
+}
+
+impl Url {
+    /// It has a user, and perhaps a password, before its host.
+    pub(crate) fn has_user(&self) -> bool {
+        without_user(&self.text) != self.text
     }
 }
 
@@ -215,12 +233,27 @@ impl Typed {
                 .map(|(key, entry)| Ok((key.clone(), Self::plain(&entry.node)?)))
                 .collect::<Result<_, String>>()
                 .map(Self::Map),
-            (Type::Bool, Kind::Text(t)) if matches!(t.as_str(), "true" | "false") => Err(format!(
-                "must be true or false, not a string; write {t} without quotes"
+            (Type::Bool, Kind::Text(t)) => Err(match t.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => {
+                    "must be true or false, not a string; write true without quotes"
+                }
+                "false" | "no" | "off" | "0" => {
+                    "must be true or false, not a string; write false without quotes"
+                }
+                _ => "must be true or false, not a string",
+            }
+            .to_owned()),
+            (Type::List, Kind::Text(t)) => Err(format!(
+                "must be a list, not a string; write [\"{}\"]",
+                t.escape_debug()
             )),
-            (Type::Text, Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::Other) => Err(
-                format!("must be a string, not {}; write it in quotes", node.what()),
-            ),
+            (
+                Type::Text,
+                Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::Date | Kind::Huge,
+            ) => Err(format!(
+                "must be a string, not {}; write it in quotes",
+                node.what()
+            )),
             _ => Err(format!("must be {}, not {}", ty.what(), node.what())),
         }
     }

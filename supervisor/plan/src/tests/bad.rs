@@ -126,7 +126,7 @@ fn wrong_types_and_values() {
     assert_snapshot!(site("web.env = { 'A=B' = 'x' }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.env.A=B: `A=B` cannot be the name of an environment variable"#);
     assert_snapshot!(site("web.env = { A = \"x\\u0000y\" }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.env.A: a variable cannot contain a NUL"#);
     assert_snapshot!(site("external_url = 'https://chat.example/team'\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: must end after its host and port, but has the path `/team`"#);
-    assert_snapshot!(site("external_url = 'chat.example'\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: `chat.example` is not a URL: it has no scheme such as "https://""#);
+    assert_snapshot!(site("external_url = 'chat.example'\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: `chat.example` is not a URL: it has no scheme, such as https://"#);
     assert_snapshot!(site("web.secret = 12345\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.secret: must be a string, not a number; write it in quotes"#);
     assert_snapshot!(site("grafana.enable = true\n"), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: grafana.enable: `grafana` is not in this catalogue, so it cannot be enabled
@@ -178,7 +178,10 @@ fn templates() {
     /cat/services.d/app.toml:1: error: command: needs `port`, which is not set
       hint: set `app.port` in /etc/mattervisor/mattervisor.toml
     "#);
-    assert_snapshot!(service("command = ['/bin/a', '{{ port']\n"), @r#"/cat/services.d/app.toml:1: error: command: syntax error: unexpected end of input, expected end of variable block"#);
+    assert_snapshot!(service("command = ['/bin/a', '{{ port']\n"), @r#"
+    /cat/services.d/app.toml:1: error: command: syntax error: unexpected end of input, expected end of variable block
+      hint: the {{ in line 1 has no }}
+    "#);
     assert_snapshot!(service("command = ['/bin/a', '{{ candidate }}']\n"), @r#"
     /cat/services.d/app.toml:1: error: command: there is no `candidate`
       hint: `candidate` is there in `validate` of [[files]] only
@@ -232,7 +235,10 @@ fn a_loop_is_spelled_out_and_twenty_are_not_too_many() {
 #[test]
 fn files_that_cannot_be_read() {
     let file = "/etc/mattervisor/mattervisor.toml";
-    assert_snapshot!(World::new().put(file, b"a = 'x\xff'\n").errors(), @r#"/etc/mattervisor/mattervisor.toml:1: error: the file is not UTF-8 text: wrong byte at offset 6"#);
+    assert_snapshot!(World::new().put(file, b"a = 'x\xff'\n").errors(), @r#"
+    /etc/mattervisor/mattervisor.toml:1: error: the file is not UTF-8 text: there is a byte 0xFF in this line
+      hint: save it as UTF-8; if it is Latin-1: iconv -f LATIN1 -t UTF-8
+    "#);
     assert_snapshot!(World::new().put(file, vec![b'#'; (1 << 20) + 1]).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: the file is larger than 1 MiB"#);
     assert_snapshot!(World::new().fault(file, io::ErrorKind::PermissionDenied).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: permission denied"#);
     assert_snapshot!(World::new().fault(file, io::ErrorKind::IsADirectory).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: it is a directory"#);
@@ -275,7 +281,8 @@ fn everything_wrong_is_said_at_once() {
     /etc/mattervisor/mattervisor.toml:1: error: web.prot: `web` has no setting `prot`
       hint: did you mean `port`?
     /etc/mattervisor/mattervisor.toml:2: error: web.flag: must be true or false, not a number
-    /etc/mattervisor/services.d/broken.toml:2: error: not TOML: missing comma between array elements, expected `,`
+    /etc/mattervisor/services.d/broken.toml:2: error: not TOML: the list that begins in line 1 is not closed
+      hint: write ] behind its last value
     /etc/mattervisor/services.d/other.toml:3: error: usr: unknown key
       hint: did you mean `user`?
     "#);

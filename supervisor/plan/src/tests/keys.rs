@@ -171,7 +171,7 @@ fn wrong_births() {
       hint: did you mean `NET_BIND_SERVICE`?
     "#);
     assert_snapshot!(wrong("capability_bounding_set = ['chown']\nambient_capabilities = ['kill']"), @r#"/cat/services.d/app.toml:3: error: ambient_capabilities: has `kill`, which `capability_bounding_set` lacks"#);
-    assert_snapshot!(wrong("exit_when_failed = 'yes'"), @r#"/cat/services.d/app.toml:2: error: exit_when_failed: must be true or false, not a string"#);
+    assert_snapshot!(wrong("exit_when_failed = 'yes'"), @r#"/cat/services.d/app.toml:2: error: exit_when_failed: must be true or false, not a string; write true without quotes"#);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn wrong_files_of_variables() {
     /cat/services.d/app.toml:2: error: env_files: must be absolute paths, not `app.env`
       hint: a `-` before a path means that the file may be missing
     "#);
-    assert_snapshot!(wrong("env_files = '/etc/default/app'"), @r#"/cat/services.d/app.toml:2: error: env_files: must be a list, not a string"#);
+    assert_snapshot!(wrong("env_files = '/etc/default/app'"), @r#"/cat/services.d/app.toml:2: error: env_files: must be a list, not a string; write ["/etc/default/app"]"#);
 }
 
 #[test]

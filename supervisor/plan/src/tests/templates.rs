@@ -176,6 +176,7 @@ fn wrong_uses() {
     /cat/services.d/worker@.toml: error: worker: the name cannot be told from `worker`
       hint: rename one of the two files
     /etc/mattervisor/mattervisor.toml:1: error: worker.instances: `worker` has no setting `instances`
+      hint: its settings are listed in /etc/mattervisor/services.d/worker.toml
     "#);
     assert_snapshot!(file("other", "command = ['/a']\ninstances = ['1']\n"), @r#"
     /etc/mattervisor/services.d/other.toml:2: error: instances: only a template can have instances
