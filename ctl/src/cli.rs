@@ -242,6 +242,8 @@ pub(crate) enum Command {
     ShowConfig(Names),
     /// Show what a reconfigure would change; 1 if it would change anything
     DiffConfig(Names),
+    /// Show the environment of a service, and what is wrong with it
+    Env(crate::commands::env::Env),
     /// Apply the configuration files: what did not change keeps running
     Reconfigure,
     /// Sign-on with GitLab, and GitLab's nginx in front of Mattermost
@@ -305,6 +307,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "check-config",
             "diff-config",
             "show-config",
+            "env",
             "reconfigure",
             "gitlab",
         ],
@@ -423,6 +426,7 @@ mod tests {
           check-config    Check the configuration files; works without a supervisor, changes nothing
           diff-config     Show what a reconfigure would change; 1 if it would change anything
           show-config     Show the configuration that runs, without its secrets
+          env             Show the environment of a service, and what is wrong with it
           reconfigure     Apply the configuration files: what did not change keeps running
           gitlab          Sign-on with GitLab, and GitLab's nginx in front of Mattermost
 

@@ -201,6 +201,7 @@ fn below(command: &str) -> Option<String> {
         "show-config" => SHOW_CONFIG,
         "diff-config" => DIFF_CONFIG,
         "reconfigure" => RECONFIGURE,
+        "env" => crate::commands::env::EXAMPLES,
         "gitlab" => gitlab::EXAMPLES,
         "completions" => COMPLETIONS,
         "reexec" => REEXEC,

@@ -44,6 +44,7 @@ pub(crate) fn check(options: &Options) -> CheckReply {
 }
 
 fn to_api(problem: Problem) -> api::Problem {
+    let (service, variable) = problem.variable.unzip();
     api::Problem {
         severity: problem.severity.to_string(),
         file: problem.file.display().to_string(),
@@ -51,6 +52,8 @@ fn to_api(problem: Problem) -> api::Problem {
         key: problem.key,
         message: problem.message,
         hint: problem.hint,
+        service,
+        variable,
     }
 }
 

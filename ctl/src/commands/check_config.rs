@@ -15,10 +15,7 @@ use crate::{
 
 /// Prints every problem; 1 if one of them is an error.
 pub(crate) fn run(context: &Context) -> Result<u8, Error> {
-    let options = Options {
-        root: absolute(&context.root)?,
-        catalog: context.catalog.as_deref().map(absolute).transpose()?,
-    };
+    let options = options(context)?;
     let etc_dir = Paths::new(&options).etc_dir;
     let (good, found) = match plan::load(&RealHost, &options) {
         Ok(_) if !etc_dir.is_dir() => (None, vec![nothing_there(etc_dir)]),
@@ -51,6 +48,14 @@ pub(crate) fn run(context: &Context) -> Result<u8, Error> {
         0
     } else {
         Kind::Failed.exit_code()
+    })
+}
+
+/// Where the files are that the command line means.
+pub(super) fn options(context: &Context) -> Result<Options, Error> {
+    Ok(Options {
+        root: absolute(&context.root)?,
+        catalog: context.catalog.as_deref().map(absolute).transpose()?,
     })
 }
 
@@ -96,7 +101,8 @@ fn verdict(errors: usize) -> String {
     format!("the configuration has {errors} {what}")
 }
 
-fn to_api(problem: plan::Problem) -> Problem {
+pub(super) fn to_api(problem: plan::Problem) -> Problem {
+    let (service, variable) = problem.variable.unzip();
     Problem {
         severity: problem.severity.to_string(),
         file: problem.file.display().to_string(),
@@ -104,11 +110,13 @@ fn to_api(problem: plan::Problem) -> Problem {
         key: problem.key,
         message: problem.message,
         hint: problem.hint,
+        service,
+        variable,
     }
 }
 
 /// `file:line: severity: key: message`, the hint below it.
-fn write_problem(text: &mut String, problem: &Problem) {
+pub(super) fn write_problem(text: &mut String, problem: &Problem) {
     let style = match problem.severity.as_str() {
         "error" => RED_BOLD,
         "warning" => YELLOW.bold(),

@@ -5,6 +5,7 @@ mod actions;
 mod check_config;
 mod completions;
 mod diff_config;
+pub(crate) mod env;
 mod events;
 pub(crate) mod gitlab;
 pub(crate) mod logs;
@@ -169,6 +170,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Why(arguments) => why::run(context, &arguments.name).await,
         Command::CheckConfig => check_config::run(context),
         Command::ShowConfig(names) => show_config::run(context, &names.names).await,
+        Command::Env(arguments) => env::run(context, &arguments).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
         Command::Reconfigure => reconfigure::run(context).await,
         Command::Gitlab(arguments) => gitlab::run(context, &arguments),

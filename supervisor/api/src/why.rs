@@ -75,4 +75,10 @@ pub struct Problem {
     pub message: String,
     /// What to do; the nearest right name.
     pub hint: Option<String>,
+    /// The service whose environment it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The variable there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
 }

@@ -77,7 +77,7 @@ pub(crate) fn is_secret_variable(service: &str, name: &str, value: &str, world: 
 }
 
 /// Passwords, keys and tokens by their usual names, and URLs with a password in them.
-pub(crate) fn looks_secret(name: &str, value: &str) -> bool {
+pub fn looks_secret(name: &str, value: &str) -> bool {
     let plain_value = value.is_empty()
         || value.starts_with('/')
         || matches!(value, "true" | "false")

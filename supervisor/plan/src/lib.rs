@@ -66,6 +66,7 @@ mod value;
 mod variables;
 
 pub use changes::{Change, ChangeKind, changes, site_changes};
+pub use guard::looks_secret;
 pub use host::{Host, RealHost};
 pub use load::{Options, load, load_with_origins};
 pub use model::*;

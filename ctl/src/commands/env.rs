@@ -1,0 +1,128 @@
+//! `ctl env`: the environment of one service, where each variable comes from, and what its program
+//! will make of it.
+//!
+//! What runs is asked of the supervisor, which hands out no secret; without one, and for
+//! `--reveal`, the files are read here. Changes nothing.
+
+mod gather;
+mod print;
+
+use std::path::PathBuf;
+
+use api::Problem;
+use clap::Args;
+use clap_complete::ArgValueCompleter;
+use serde::Serialize;
+
+use super::Context;
+use crate::{
+    cli::Format,
+    complete::services,
+    error::{Error, Kind},
+    mattermost::against_config,
+    names,
+    render::json,
+};
+
+pub(crate) const EXAMPLES: &str = "\
+Shows what runs, or what the files say where no supervisor runs. Below stands what is wrong with
+names and values that the program would ignore or die of, as far as the catalogue knows them.
+
+Examples:
+  ctl env mattermost
+  sudo ctl env mattermost --reveal          reads the files, secrets included
+  sudo ctl env mattermost --against-config  which keys of config.json it overrides
+  ctl env mattermost --format json | jq -r '.variables[] | select(.source == \"env map\") | .name'
+  ctl env mattermost --reveal --export      lines for a shell, to run its tools by hand";
+
+// Whose environment.
+#[derive(Debug, Args)]
+pub(crate) struct Env {
+    /// Service
+    #[arg(value_name = "SERVICE", add = ArgValueCompleter::new(services))]
+    name: String,
+    /// With its secrets; reads the files, which takes the right to read secrets.toml
+    #[arg(long)]
+    reveal: bool,
+    /// As lines for a shell; without --reveal secrets are left out
+    #[arg(long, conflicts_with = "against_config")]
+    export: bool,
+    /// List the keys of Mattermost's config.json that it overrides, with both values
+    #[arg(long)]
+    against_config: bool,
+}
+
+/// The environment of a service.
+#[derive(Debug, Serialize)]
+pub(crate) struct Environment {
+    /// Whose.
+    pub(crate) service: String,
+    /// `supervisor`: it runs so; `files`: they say so.
+    pub(crate) from: &'static str,
+    /// Variables by name.
+    pub(crate) variables: Vec<Entry>,
+    /// What the files would change: `env X changed`.
+    differs: Vec<String>,
+    /// What is wrong with it.
+    findings: Vec<Problem>,
+    /// For people only.
+    #[serde(skip)]
+    notes: Vec<String>,
+    /// Where relative paths begin.
+    #[serde(skip)]
+    pub(crate) working_dir: PathBuf,
+}
+
+/// One variable.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// Null where it is hidden.
+    pub(crate) value: Option<String>,
+    pub(crate) secret: bool,
+    /// `supervisor`, `computed`, `env file`, `setting`, `default`, `env map` or `secret`.
+    pub(crate) source: &'static str,
+    /// The setting that became it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) setting: Option<String>,
+    /// Where it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<u32>,
+    /// Its value where that is known, hidden or not. Never printed without `--reveal`.
+    #[serde(skip)]
+    pub(crate) real: Option<String>,
+}
+
+/// Prints the environment, or what it does to config.json.
+pub(crate) async fn run(context: &Context, asked: &Env) -> Result<u8, Error> {
+    if names::is_pattern(&asked.name) {
+        let message = format!(
+            "'{}' is a pattern, and this is about one service",
+            asked.name
+        );
+        return Err(Error::new(Kind::Usage, message).hint("see: ctl service-list"));
+    }
+    let environment = if asked.reveal {
+        gather::revealed(context, &asked.name).await?
+    } else {
+        gather::masked(context, &asked.name).await?
+    };
+    if asked.against_config {
+        return against_config::run(context, &environment, asked.reveal);
+    }
+    let text = if asked.export {
+        print::export(&environment)
+    } else {
+        match context.format {
+            Format::Json => json::value(&environment, context.terminal())?,
+            Format::Table | Format::Runit => print::table(&environment),
+        }
+    };
+    context.print(&text)?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests;
