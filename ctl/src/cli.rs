@@ -9,7 +9,7 @@ use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
 use crate::{
-    commands::{gitlab, logs},
+    commands::{gitlab, import, logs},
     complete::services,
     examples, moment,
 };
@@ -238,6 +238,8 @@ pub(crate) enum Command {
     Why(Name),
     /// Check the configuration files; works without a supervisor, changes nothing
     CheckConfig,
+    /// Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
+    Import(import::Arguments),
     /// Show the configuration that runs, without its secrets
     ShowConfig(Names),
     /// Show what a reconfigure would change; 1 if it would change anything
@@ -309,6 +311,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "show-config",
             "env",
             "reconfigure",
+            "import",
             "gitlab",
         ],
     ),
@@ -428,6 +431,7 @@ mod tests {
           show-config     Show the configuration that runs, without its secrets
           env             Show the environment of a service, and what is wrong with it
           reconfigure     Apply the configuration files: what did not change keeps running
+          import          Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
           gitlab          Sign-on with GitLab, and GitLab's nginx in front of Mattermost
 
         Other:

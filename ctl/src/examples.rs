@@ -138,6 +138,17 @@ const DIFF_CONFIG: &str = "\
 Examples:
   ctl diff-config                           before ctl reconfigure";
 
+const IMPORT: &str = "\
+Nothing of the file is run. Each line is converted, not needed here, or in need of you; the report says
+which and why, and ends with what to do next. Secrets are never printed: they go into secrets.toml beside
+the file of -o, mode 0600. No file that is there is overwritten; a secrets.toml gets what it lacks.
+
+Examples:
+  ctl import gitlab-rb /etc/gitlab/gitlab.rb       what would come of it
+  ctl import gitlab-rb /etc/gitlab/gitlab.rb -o /etc/mattervisor/mattervisor.toml
+  ctl import gitlab-rb gitlab.rb --secrets gitlab-secrets.json --env-dir env -o mattervisor.toml
+  ctl import gitlab-rb gitlab.rb --format json -o mattervisor.toml | jq '.person[].text'";
+
 const RECONFIGURE: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 
@@ -200,6 +211,7 @@ fn below(command: &str) -> Option<String> {
         "check-config" => CHECK_CONFIG,
         "show-config" => SHOW_CONFIG,
         "diff-config" => DIFF_CONFIG,
+        "import" => IMPORT,
         "reconfigure" => RECONFIGURE,
         "env" => crate::commands::env::EXAMPLES,
         "gitlab" => gitlab::EXAMPLES,

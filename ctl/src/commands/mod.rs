@@ -8,13 +8,14 @@ mod diff_config;
 pub(crate) mod env;
 mod events;
 pub(crate) mod gitlab;
+pub(crate) mod import;
 pub(crate) mod logs;
 mod reconfigure;
 mod reexec;
 mod service_list;
 mod show_config;
 mod status;
-mod toml_text;
+pub(crate) mod toml_text;
 mod version;
 mod wait;
 pub(crate) mod why;
@@ -169,6 +170,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Events(arguments) => events::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments.name).await,
         Command::CheckConfig => check_config::run(context),
+        Command::Import(arguments) => import::run(context, arguments),
         Command::ShowConfig(names) => show_config::run(context, &names.names).await,
         Command::Env(arguments) => env::run(context, &arguments).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,

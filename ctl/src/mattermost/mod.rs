@@ -3,3 +3,4 @@
 
 pub(crate) mod against_config;
 pub(crate) mod gitlab;
+pub(crate) mod import;

@@ -1,0 +1,226 @@
+//! Which key of a site file each setting of gitlab.rb becomes.
+//!
+//! Owner: [`Converter`]. Each rule answers what became of a setting and puts what it becomes into the
+//! draft; the rules for one section each are in `mattermost`, `variables`, `nginx` and `postgresql`.
+
+use serde_json::Value as Json;
+
+use super::{
+    catalogue::{Catalogue, Declared, Switch},
+    coerce,
+    draft::{Draft, Entry, Part},
+    gitlab,
+    package::Package,
+    report::{Fate, Line, Origin, Report},
+    ruby::Value,
+    secrecy,
+    settings::Setting,
+};
+
+/// Everything that a rule needs.
+pub(super) struct Converter<'a> {
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) package: &'a Package<'a>,
+    pub(super) draft: Draft,
+    pub(super) report: Report,
+}
+
+/// What a rule says, and what else is to be known.
+pub(super) type Verdict = (Fate, Option<String>);
+
+impl Converter<'_> {
+    /// One setting of gitlab.rb.
+    pub(super) fn setting(&mut self, setting: &Setting) {
+        let (fate, remark) = self.verdict(setting);
+        if let Fate::Person(why) = &fate {
+            let text = if setting.text.is_empty() {
+                setting.what()
+            } else {
+                setting.text.clone()
+            };
+            let comment = format!("gitlab.rb line {}: {text}: {why}", setting.line);
+            self.draft.comments.push(comment);
+        }
+        let line = setting.became(fate, remark);
+        self.tell(line);
+    }
+
+    /// Adds a line to the report; entries of the draft that it stands for know it from here on.
+    pub(super) fn tell(&mut self, line: Line) {
+        let keys = match &line.fate {
+            Fate::Converted(keys) => keys.clone(),
+            _ => Vec::new(),
+        };
+        let number = self.report.add(line);
+        self.draft.report_as(&keys, number);
+    }
+
+    fn verdict(&mut self, setting: &Setting) -> Verdict {
+        match setting.section.as_str() {
+            "" => (self.top(setting), None),
+            "mattermost" if setting.key == "env" => self.variable(setting),
+            "mattermost" => self.mattermost(setting),
+            "mattermost_nginx" => (self.mattermost_nginx(setting), None),
+            "nginx" => (self.nginx(setting), None),
+            "postgresql" => (self.postgresql(setting), None),
+            _ => (self.other(setting), None),
+        }
+    }
+
+    fn top(&mut self, setting: &Setting) -> Fate {
+        match setting.key.as_str() {
+            "mattermost_external_url" => match coerce::typed(&setting.value, "url") {
+                Ok(None) => Fate::not_needed("it has no value, so Mattermost is off"),
+                Ok(Some(Json::String(url))) if url.is_empty() => {
+                    Fate::not_needed("it is empty, so Mattermost is off")
+                }
+                Ok(Some(url)) => self.put(
+                    setting,
+                    Part::Site,
+                    &["mattermost_external_url"],
+                    url,
+                    false,
+                ),
+                Err(why) => Fate::Person(why),
+            },
+            "external_url" => Fate::not_needed(if self.package.stays() {
+                "GitLab's own address; it stays in GitLab's gitlab.rb"
+            } else {
+                "GitLab's own address; nothing of GitLab runs here"
+            }),
+            "roles" => {
+                Fate::not_needed("roles of GitLab's package: they say which of its services run")
+            }
+            key if gitlab::is_top(key) => Fate::not_needed("belongs to GitLab"),
+            key => {
+                let tops = ["mattermost_external_url", "external_url", "roles"];
+                Fate::person(format!(
+                    "GitLab has no setting of this name{}",
+                    near(key, tops.into_iter())
+                ))
+            }
+        }
+    }
+
+    /// A section that is not one of Mattermost's own.
+    fn other(&mut self, setting: &Setting) -> Fate {
+        let (section, key) = (setting.section.as_str(), setting.key.as_str());
+        let known = gitlab::is_section(section)
+            || matches!(section, "letsencrypt" | "manage_accounts")
+            || self.catalogue.switch(section).is_some();
+        if !known {
+            let why = format!(
+                "GitLab has no section of this name{}",
+                near(section, gitlab::known())
+            );
+            return Fate::Person(why);
+        }
+        if key == "enable" && section != "manage_storage_directories" {
+            return self.switch(setting);
+        }
+        if section == "letsencrypt" && self.package.stays() {
+            return Fate::not_needed("GitLab's nginx ends TLS on this machine, and renews there");
+        }
+        let ours = section == "logging"
+            || (matches!(section, "letsencrypt" | "postgres_exporter") && !self.package.stays());
+        if ours && let Some(declared) = self.catalogue.setting(section, key).cloned() {
+            return self.declared(setting, Part::Services, &[section, key], &declared);
+        }
+        if key == "mattermost_host" && section == "gitlab_rails" {
+            return Fate::not_needed(
+                "it tells GitLab where Mattermost is: it stays in GitLab's gitlab.rb",
+            );
+        }
+        Fate::not_needed(gitlab::reason(section, key))
+    }
+
+    /// `SECTION['enable']`.
+    fn switch(&mut self, setting: &Setting) -> Fate {
+        let section = setting.section.as_str();
+        let switch = self.catalogue.switch(section);
+        let on = match &setting.value {
+            Value::Bool(on) => *on,
+            Value::Nil => return Fate::not_needed("it has no value"),
+            Value::Unknown(why) => return Fate::Person(why.clone()),
+            _ => return Fate::person("it is neither true nor false"),
+        };
+        let path = [section, "enable"];
+        match (section, on) {
+            ("manage_accounts", _) => self.put(setting, Part::Site, &path, Json::from(on), false),
+            ("letsencrypt", true) if self.package.stays() => {
+                Fate::not_needed("GitLab's nginx ends TLS on this machine, and renews there")
+            }
+            ("letsencrypt", true) if switch == Some(Switch::Service) => {
+                self.put(setting, Part::Services, &path, Json::from(on), false)
+            }
+            (_, true) => Fate::not_needed("belongs to GitLab, which runs it"),
+            (_, false) if switch.is_some() => {
+                self.put(setting, Part::Services, &path, Json::from(on), false)
+            }
+            (_, false) => Fate::not_needed("it does not run here"),
+        }
+    }
+
+    /// A setting that the catalogue declares.
+    pub(super) fn declared(
+        &mut self,
+        setting: &Setting,
+        part: Part,
+        path: &[&str],
+        declared: &Declared,
+    ) -> Fate {
+        if let Some(why) = &declared.obsolete {
+            return Fate::not_needed(why.clone());
+        }
+        match coerce::typed(&setting.value, &declared.kind) {
+            Ok(None) => Fate::not_needed("it has no value: the default counts"),
+            Ok(Some(value)) => {
+                let text = value.as_str().unwrap_or_default();
+                let secret = declared.secret || secrecy::value_secret(text);
+                self.put(setting, part, path, value, secret)
+            }
+            Err(why) => Fate::Person(why),
+        }
+    }
+
+    /// Puts a value into the draft.
+    pub(super) fn put(
+        &mut self,
+        setting: &Setting,
+        part: Part,
+        path: &[&str],
+        value: Json,
+        secret: bool,
+    ) -> Fate {
+        self.add(Origin::Line(setting.line), part, path, value, secret, None)
+    }
+
+    /// The same with all that can be said of it.
+    pub(super) fn add(
+        &mut self,
+        origin: Origin,
+        part: Part,
+        path: &[&str],
+        value: Json,
+        secret: bool,
+        note: Option<&str>,
+    ) -> Fate {
+        let entry = Entry {
+            part,
+            path: path.iter().map(|it| (*it).to_owned()).collect(),
+            value,
+            secret,
+            note: note.map(str::to_owned),
+            origin,
+            reported: None,
+        };
+        let key = entry.key();
+        self.draft.set(entry);
+        Fate::Converted(vec![key])
+    }
+}
+
+/// `; did you mean X?`, where something is near.
+pub(super) fn near<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    plan::nearest(name, known).map_or_else(String::new, |it| format!("; did you mean {it}?"))
+}

@@ -1,0 +1,201 @@
+//! Turns the gitlab.rb of a GitLab package with Mattermost into a site file.
+//!
+//! The way of an import: `sources` reads files; [`ruby`] reads gitlab.rb without running it; `settings`
+//! finds which value of each setting counts; `convert` with the `rules_*` says which key it becomes;
+//! `package` knows which environment GitLab's package made of all that, and `finish` adds what is
+//! needed for the same one here; `check` holds the result to the catalogue inside the program. `write`
+//! writes it. Everything that was said ends up in the [`report`].
+//!
+//! Limits: files to 2 MiB, values and their nesting as [`ruby`] says. No secret is in a report.
+
+mod catalogue;
+mod check;
+mod coerce;
+mod convert;
+mod draft;
+mod finish;
+mod gitlab;
+mod legacy;
+mod next;
+mod package;
+pub(crate) mod report;
+mod ruby;
+mod rules_mattermost;
+mod rules_nginx;
+mod rules_postgresql;
+mod rules_variables;
+mod secrecy;
+mod settings;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value as Json};
+
+use self::{
+    catalogue::Catalogue, convert::Converter, draft::Draft, package::Package, report::Report,
+};
+use crate::error::{Error, Kind};
+
+/// What is imported, and where to.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// gitlab.rb, or `-`.
+    pub(crate) file: PathBuf,
+    /// gitlab-secrets.json.
+    pub(crate) secrets: Option<PathBuf>,
+    /// The directory of variables.
+    pub(crate) env_dir: Option<PathBuf>,
+    /// The site file to write.
+    pub(crate) output: Option<PathBuf>,
+    /// Under which GitLab's package would be.
+    pub(crate) root: PathBuf,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Import {
+    pub(crate) report: Report,
+    /// The site file's text.
+    pub(crate) site: String,
+    /// Keys that belong into secrets.toml.
+    pub(crate) secret_keys: Vec<String>,
+    /// Files that were written.
+    pub(crate) written: Vec<PathBuf>,
+}
+
+/// Everything that was read.
+struct Inputs {
+    ruby: String,
+    secrets: Map<String, Json>,
+    variables: Option<BTreeMap<String, Option<String>>>,
+    /// GitLab's package is on this machine.
+    installed: bool,
+    /// What was read, for the report.
+    read: Vec<String>,
+    /// A file of secrets without Mattermost's.
+    without_block: bool,
+}
+
+/// Reads, converts, checks and, with an output, writes.
+pub(crate) fn run(request: &Request) -> Result<Import, Error> {
+    let secrets_file = request.output.as_deref().map(write::target).transpose()?;
+    let inputs = read(request)?;
+    let name = match request.file.file_name() {
+        Some(name) if request.file != Path::new("-") => name.to_string_lossy().into_owned(),
+        _ => "gitlab.rb".to_owned(),
+    };
+    let catalogue = Catalogue::embedded();
+    let (draft, report) = convert(&inputs, &catalogue, request, secrets_file.as_deref())?;
+    let site = draft.site(&name).text;
+    let mut import = Import {
+        report,
+        site,
+        secret_keys: draft.secrets().map(draft::Entry::key).collect(),
+        written: Vec::new(),
+    };
+    if let (Some(output), Some(secrets)) = (&request.output, &secrets_file) {
+        let merged = write::merge(secrets, &draft)?;
+        let new = draft.secrets_file().text;
+        let new = (!import.secret_keys.is_empty()).then_some(new.as_str());
+        import.written = write::write(output, &import.site, secrets, new, merged.as_ref())?;
+    }
+    Ok(import)
+}
+
+fn convert(
+    inputs: &Inputs,
+    catalogue: &Catalogue,
+    request: &Request,
+    secrets_file: Option<&Path>,
+) -> Result<(Draft, Report), Error> {
+    let said = ruby::read(&inputs.ruby).map_err(|error| {
+        let place = format!("{}:{}:{}", request.file.display(), error.line, error.column);
+        Error::new(
+            Kind::Failed,
+            format!("{place}: {}; nothing was written", error.what),
+        )
+        .hint(format!(
+            "ruby -c {} says more, where there is a Ruby",
+            request.file.display()
+        ))
+    })?;
+    let (settings, lines) = settings::settle(&said);
+    let package = Package {
+        settings: &settings,
+        secrets: &inputs.secrets,
+        variables: inputs.variables.as_ref(),
+        installed: inputs.installed,
+    };
+    let mut converter = Converter {
+        catalogue,
+        package: &package,
+        draft: Draft::default(),
+        report: Report {
+            read: inputs.read.clone(),
+            ..Report::default()
+        },
+    };
+    for line in lines {
+        converter.stray(line);
+    }
+    for setting in &settings {
+        converter.setting(setting);
+    }
+    converter.secrets();
+    converter.arrange(inputs.without_block);
+    converter.finish(secrets_file)?;
+    let Converter {
+        draft, mut report, ..
+    } = converter;
+    let own_nginx = draft
+        .get(&["mattermost_nginx", "enable"])
+        .is_none_or(|it| it.value != Json::from(false));
+    report.next = next::steps(&package, &request.root, own_nginx);
+    report.lines.sort_by_key(|line| line.origin);
+    Ok((draft, report))
+}
+
+/// Where GitLab's package keeps things, below the root.
+const GITLAB_RB: &str = "etc/gitlab/gitlab.rb";
+const ENV_DIR: &str = "opt/gitlab/etc/mattermost/env";
+const EMBEDDED: &str = "opt/gitlab/embedded";
+
+/// Reads everything. What lies where GitLab's package puts it is found by itself.
+fn read(request: &Request) -> Result<Inputs, Error> {
+    let ruby = sources::text(&request.file, "gitlab.rb")?;
+    let mut read = vec![request.file.display().to_string()];
+    let beside = request.file.with_file_name("gitlab-secrets.json");
+    let from_stdin = request.file == Path::new("-");
+    let secrets = request
+        .secrets
+        .clone()
+        .or_else(|| Some(beside).filter(|it| !from_stdin && it.exists()));
+    let in_place = request.file == request.root.join(GITLAB_RB);
+    let env_dir = request.env_dir.clone().or_else(|| {
+        let dir = request.root.join(ENV_DIR);
+        Some(dir).filter(|it| in_place && it.is_dir())
+    });
+    let block = secrets.as_deref().map(sources::secrets).transpose()?;
+    let variables = env_dir.as_deref().map(sources::variables).transpose()?;
+    read.extend(
+        [&secrets, &env_dir]
+            .into_iter()
+            .flatten()
+            .map(|it| it.display().to_string()),
+    );
+    Ok(Inputs {
+        ruby,
+        without_block: matches!(block, Some(None)),
+        secrets: block.flatten().unwrap_or_default(),
+        variables,
+        installed: request.root.join(EMBEDDED).exists(),
+        read,
+    })
+}

@@ -1,0 +1,174 @@
+//! What became of each line: converted, not needed here, or in need of a person.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Where something was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// In gitlab.rb, from 1.
+    Line(usize),
+    /// In gitlab-secrets.json.
+    Secrets,
+    /// In the directory of variables.
+    EnvDir,
+    /// Nowhere: GitLab's package did so by itself.
+    Package,
+    /// By what is on this machine.
+    Machine,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Secrets => f.write_str("gitlab-secrets.json"),
+            Self::EnvDir => f.write_str("env directory"),
+            Self::Package => f.write_str("GitLab's package"),
+            Self::Machine => f.write_str("this machine"),
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is said by these keys now.
+    Converted(Vec<String>),
+    /// Nothing has to say it here, and why.
+    NotNeeded(String),
+    /// Somebody has to look at it, and why.
+    Person(String),
+}
+
+impl Fate {
+    /// See [`Fate::NotNeeded`].
+    pub(crate) fn not_needed(why: impl Into<String>) -> Self {
+        Self::NotNeeded(why.into())
+    }
+
+    /// See [`Fate::Person`].
+    pub(crate) fn person(why: impl Into<String>) -> Self {
+        Self::Person(why.into())
+    }
+}
+
+/// One line of the report.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) origin: Origin,
+    /// The setting, as its source names it; may be empty.
+    pub(crate) what: String,
+    /// The statement, without secrets; may be empty.
+    pub(crate) text: String,
+    pub(crate) fate: Fate,
+    /// What else is to be known.
+    pub(crate) remark: Option<String>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// What was read.
+    pub(crate) read: Vec<String>,
+    pub(crate) lines: Vec<Line>,
+    /// What to do next, in order.
+    pub(crate) next: Vec<String>,
+}
+
+impl Report {
+    /// Adds a line and answers its number.
+    pub(crate) fn add(&mut self, line: Line) -> usize {
+        self.lines.push(line);
+        self.lines.len() - 1
+    }
+
+    /// Adds something that a person has to know and no statement stands for.
+    pub(crate) fn person(&mut self, origin: Origin, what: &str, why: impl Into<String>) {
+        self.add(Line {
+            origin,
+            what: what.to_owned(),
+            text: String::new(),
+            fate: Fate::person(why),
+            remark: None,
+        });
+    }
+
+    /// How many lines are converted, not needed, and for a person.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let count = |wanted: fn(&Fate) -> bool| {
+            let of = self.lines.iter().filter(|line| wanted(&line.fate));
+            of.count()
+        };
+        [
+            count(|it| matches!(it, Fate::Converted(_))),
+            count(|it| matches!(it, Fate::NotNeeded(_))),
+            count(|it| matches!(it, Fate::Person(_))),
+        ]
+    }
+}
+
+/// The report for programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Json<'r> {
+    read: &'r [String],
+    converted: Vec<JsonLine<'r>>,
+    not_needed: Vec<JsonLine<'r>>,
+    person: Vec<JsonLine<'r>>,
+    next: &'r [String],
+    /// The site file, when it was not written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'r str>,
+    written: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonLine<'r> {
+    origin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    setting: &'r str,
+    text: &'r str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    keys: &'r [String],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<&'r str>,
+}
+
+impl Report {
+    /// For programs. `site`: the file's text, if it was not written anywhere.
+    pub(crate) fn json<'r>(&'r self, site: Option<&'r str>, written: Vec<String>) -> Json<'r> {
+        let mut json = Json {
+            read: &self.read,
+            converted: Vec::new(),
+            not_needed: Vec::new(),
+            person: Vec::new(),
+            next: &self.next,
+            site,
+            written,
+        };
+        for line in &self.lines {
+            let (list, keys, reason): (_, &[String], &str) = match &line.fate {
+                Fate::Converted(keys) => (&mut json.converted, keys, ""),
+                Fate::NotNeeded(why) => (&mut json.not_needed, &[], why),
+                Fate::Person(why) => (&mut json.person, &[], why),
+            };
+            list.push(JsonLine {
+                origin: line.origin.to_string(),
+                line: match line.origin {
+                    Origin::Line(line) => Some(line),
+                    _ => None,
+                },
+                setting: &line.what,
+                text: &line.text,
+                keys,
+                reason,
+                remark: line.remark.as_deref(),
+            });
+        }
+        json
+    }
+}

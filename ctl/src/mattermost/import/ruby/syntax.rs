@@ -1,0 +1,100 @@
+//! Where a file is not Ruby.
+
+use tree_sitter::Node;
+
+/// The first place that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    /// From 1.
+    pub(crate) line: usize,
+    /// In characters, from 1.
+    pub(crate) column: usize,
+    /// What is wrong there.
+    pub(crate) what: String,
+}
+
+/// Words that begin or end something and can be no name; the parser takes a lone one for a name.
+const RESERVED: [&str; 9] = [
+    "end", "else", "elsif", "then", "do", "when", "in", "ensure", "rescue",
+];
+
+/// The first mistake of a tree. The tree is walked without recursion: it may be as deep as the file
+/// is long.
+pub(super) fn first_error(root: Node<'_>, source: &str) -> Option<SyntaxError> {
+    let mut cursor = root.walk();
+    loop {
+        let node = cursor.node();
+        if let Some(what) = mistake(node, source) {
+            return Some(at(node, source, what));
+        }
+        let dive = node.has_error() || node.kind() == "program";
+        if dive && cursor.goto_first_child() {
+            continue;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return None;
+            }
+        }
+    }
+}
+
+fn mistake(node: Node<'_>, source: &str) -> Option<String> {
+    if node.is_missing() {
+        return Some(format!("{} is missing here", expected(node.kind())));
+    }
+    if node.kind() == "identifier" && RESERVED.contains(&&source[node.byte_range()]) {
+        return Some(format!(
+            "`{}` stands here alone",
+            &source[node.byte_range()]
+        ));
+    }
+    if !node.is_error() {
+        return None;
+    }
+    if let Some(open) = unclosed(node, source) {
+        return Some(format!("`{open}` is not closed"));
+    }
+    Some("this is not Ruby".to_owned())
+}
+
+fn expected(kind: &str) -> String {
+    if kind.chars().all(|it| it.is_ascii_lowercase() || it == '_') && kind.len() > 3 {
+        "a value".to_owned()
+    } else {
+        format!("`{kind}`")
+    }
+}
+
+/// What an error begins with and never ends.
+fn unclosed(node: Node<'_>, source: &str) -> Option<String> {
+    const PAIRS: [(&str, &str); 4] = [("[", "]"), ("{", "}"), ("(", ")"), ("\"", "\"")];
+    let mut cursor = node.walk();
+    let kinds: Vec<Node<'_>> = node.children(&mut cursor).take(1000).collect();
+    let count = |kind: &str| kinds.iter().filter(|it| it.kind() == kind).count();
+    for (open, close) in PAIRS {
+        let more = if open == close {
+            count(open) % 2 == 1
+        } else {
+            count(open) > count(close)
+        };
+        if more {
+            let token = kinds.iter().rev().find(|it| it.kind() == open)?;
+            return Some(source[token.byte_range()].to_owned());
+        }
+    }
+    let block = kinds
+        .first()
+        .filter(|it| ["if", "unless", "case", "begin", "def"].contains(&it.kind()))?;
+    Some(block.kind().to_owned())
+}
+
+fn at(node: Node<'_>, source: &str, what: String) -> SyntaxError {
+    let start = node.start_byte();
+    let begin = source[..start].rfind('\n').map_or(0, |it| it + 1);
+    SyntaxError {
+        line: node.start_position().row + 1,
+        column: source[begin..start].chars().count() + 1,
+        what,
+    }
+}

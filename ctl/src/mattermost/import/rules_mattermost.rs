@@ -1,0 +1,169 @@
+//! `mattermost['KEY']`.
+
+use serde_json::Value as Json;
+
+use super::{
+    coerce,
+    convert::{Converter, Verdict, near},
+    draft::Part,
+    legacy,
+    package::{self, Database},
+    report::{Fate, Origin},
+    ruby::Value,
+    secrecy,
+    settings::Setting,
+};
+
+impl Converter<'_> {
+    /// Anything but `mattermost['env']`.
+    pub(super) fn mattermost(&mut self, setting: &Setting) -> Verdict {
+        let key = setting.key.as_str();
+        if let Some(fate) = self.mattermost_own(setting) {
+            return (fate, None);
+        }
+        if package::PATHS.iter().any(|(own, ..)| *own == key) {
+            match coerce::variable(&setting.value) {
+                Ok(Some(path)) if package::own_path(key, &path) => {
+                    let why = "its place in GitLab's package; the files move, see what is next";
+                    return (Fate::not_needed(why), None);
+                }
+                Ok(Some(path)) if !path.starts_with('/') => {
+                    return (Fate::person("it is not an absolute path"), None);
+                }
+                _ => {}
+            }
+        }
+        // A salt of old has its variable still, though it is no setting here.
+        let declared = self.catalogue.setting("mattermost", key).cloned();
+        let legacy = legacy::find(key);
+        if let Some(declared) = declared.filter(|it| it.obsolete.is_none() || legacy.is_none()) {
+            if declared.env.is_some() && coerce::variable(&setting.value) == Ok(None) {
+                let why = "it is empty, and GitLab's package set no variable for that";
+                return (Fate::not_needed(why), None);
+            }
+            let path = ["mattermost", key];
+            let fate = self.declared(setting, Part::Mattermost, &path, &declared);
+            return (fate, None);
+        }
+        if let Some(legacy) = legacy {
+            return self.legacy(setting, &legacy);
+        }
+        let settings = legacy::keys().collect::<Vec<_>>();
+        let known = self.catalogue.names("mattermost");
+        let hint = near(key, known.chain(settings.iter().map(String::as_str)));
+        let why = format!("Mattermost never had a setting of this name in gitlab.rb{hint}");
+        (Fate::Person(why), None)
+    }
+
+    /// Settings that were about GitLab's package, or that need a look.
+    fn mattermost_own(&mut self, setting: &Setting) -> Option<Fate> {
+        let key = setting.key.as_str();
+        Some(match key {
+            "enable" => match &setting.value {
+                Value::Bool(false) => Fate::person(
+                    "Mattermost was off in GitLab's package; here mattermost_external_url turns it on: write mattermost.enable = false to leave it off",
+                ),
+                Value::Unknown(why) => Fate::Person(why.clone()),
+                _ => Fate::not_needed("mattermost_external_url turns it on"),
+            },
+            "sql_data_source" => return self.data_source(setting),
+            "sql_driver_name" => match coerce::variable(&setting.value) {
+                Ok(Some(driver))
+                    if driver != "postgres"
+                        && self.package.said("mattermost", "sql_data_source").is_none() =>
+                {
+                    Fate::person(
+                        "no mattermost['sql_data_source'] says where that database is, and the one here is PostgreSQL",
+                    )
+                }
+                _ => return None,
+            },
+            _ if legacy::DEAD.contains(&key) => {
+                Fate::not_needed("no Mattermost has read it since version 4")
+            }
+            _ => return None,
+        })
+    }
+
+    fn data_source(&mut self, setting: &Setting) -> Option<Fate> {
+        let source = match coerce::variable(&setting.value) {
+            Ok(Some(source)) => source,
+            Ok(None) => return Some(Fate::not_needed("it is empty: the database here counts")),
+            Err(why) => return Some(Fate::Person(why)),
+        };
+        Some(self.database(Origin::Line(setting.line), &source))
+    }
+
+    /// The database that Mattermost had.
+    pub(super) fn database(&mut self, origin: Origin, source: &str) -> Fate {
+        match Database::of(source) {
+            Database::Bundled { user, name } => {
+                let part = Part::Mattermost;
+                let note = "as GitLab's package named it, so that a dump fits";
+                for (key, value) in [("sql_user", user), ("database_name", name)] {
+                    let path = ["mattermost", key];
+                    self.add(origin, part, &path, Json::from(value), false, Some(note));
+                }
+                Fate::Converted(vec![
+                    "mattermost.sql_user".to_owned(),
+                    "mattermost.database_name".to_owned(),
+                ])
+            }
+            Database::Elsewhere(source) => {
+                let path = ["mattermost", "sql_data_source"];
+                let value = Json::from(source);
+                let fate = self.add(origin, Part::Mattermost, &path, value, true, None);
+                let note = Some("the database is elsewhere");
+                let off = Json::from(false);
+                let path = ["postgresql", "enable"];
+                self.add(origin, Part::Postgresql, &path, off, false, note);
+                fate
+            }
+        }
+    }
+
+    /// A key of the style before GitLab 11.0.
+    fn legacy(&mut self, setting: &Setting, legacy: &legacy::Legacy) -> Verdict {
+        let variable = &legacy.variable;
+        let remark = legacy.documented.map(|wrong| {
+            format!("GitLab's document names {wrong} for it, which no Mattermost ever had")
+        });
+        let value = match coerce::variable(&setting.value) {
+            Ok(Some(value)) => value,
+            Ok(None) => {
+                let why = "it is empty, and GitLab's package set no variable for that";
+                return (Fate::not_needed(why), remark);
+            }
+            Err(why) => {
+                return (
+                    Fate::person(format!("{why}; it would be {variable}")),
+                    remark,
+                );
+            }
+        };
+        let secret = secrecy::secret_variable(variable, &value);
+        let shown = if secret { "(secret)" } else { &value };
+        let path = ["mattermost", "env", variable.as_str()];
+        let line = format!("mattermost.env.{variable} = {}", Json::from(shown));
+        if let Some(last) = legacy.gone_after {
+            let why = format!(
+                "Mattermost has no {variable} any more: the last version seen with it is {last}"
+            );
+            self.draft
+                .comments
+                .push(format!("{line}   gone after Mattermost {last}"));
+            return (Fate::NotNeeded(why), remark);
+        }
+        if let Some(variables) = self.package.variables
+            && !variables.contains_key(variable)
+        {
+            let why = format!(
+                "GitLab 11.0 and later ignored this line: Mattermost ran without {variable}, by what its System Console says; mattermost.env.{variable} would set it again"
+            );
+            return (Fate::Person(why), remark);
+        }
+        let part = Part::Variables;
+        let fate = self.put(setting, part, &path, Json::from(value), secret);
+        (fate, remark)
+    }
+}

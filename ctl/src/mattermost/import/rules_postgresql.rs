@@ -1,0 +1,132 @@
+//! `postgresql['KEY']`.
+
+use serde_json::Value as Json;
+
+use super::{
+    coerce,
+    convert::{Converter, near},
+    draft::Part,
+    gitlab,
+    package::{Database, SOCKET_DIR},
+    report::Fate,
+    ruby::Value,
+    settings::Setting,
+};
+
+/// What is about GitLab's own databases, their replication, or its package.
+const GITLAB: [&str; 24] = [
+    "auto_restart_on_version_change",
+    "connect_port",
+    "consul_service_name",
+    "dbname",
+    "gid",
+    "group",
+    "home",
+    "hot_standby",
+    "internal_certificate",
+    "internal_key",
+    "log_group",
+    "pg_user_attributes_source",
+    "pgbouncer_user",
+    "pgbouncer_user_password",
+    "recovery_target_timeline",
+    "registry",
+    "replication_user",
+    "semmsl",
+    "shell",
+    "shmall",
+    "shmmax",
+    "uid",
+    "username",
+    "version",
+];
+
+impl Converter<'_> {
+    /// GitLab's PostgreSQL, as far as it is a model for the one here.
+    pub(super) fn postgresql(&mut self, setting: &Setting) -> Fate {
+        let key = setting.key.as_str();
+        if key == "sql_mattermost_user" {
+            return match coerce::typed(&setting.value, "string") {
+                Ok(Some(user)) => {
+                    let path = ["mattermost", "sql_user"];
+                    self.put(setting, Part::Mattermost, &path, user, false)
+                }
+                Ok(None) => Fate::not_needed("it has no value"),
+                Err(why) => Fate::Person(why),
+            };
+        }
+        if self.package.stays() {
+            return Fate::not_needed(
+                "it is about GitLab's PostgreSQL, which stays; Mattermost has one of its own here",
+            );
+        }
+        if key == "enable" {
+            return self.postgresql_switch(setting);
+        }
+        if matches!(key, "dir" | "data_dir" | "unix_socket_directory") {
+            let own = coerce::variable(&setting.value)
+                .ok()
+                .flatten()
+                .is_none_or(|it| it.starts_with(SOCKET_DIR));
+            if own || key == "unix_socket_directory" {
+                return Fate::not_needed(
+                    "where GitLab's PostgreSQL is; the data moves by dump and restore",
+                );
+            }
+            return Fate::person(format!(
+                "it is where GitLab's PostgreSQL has its data, which moves by dump and restore: postgresql.{key} is the place of the one here"
+            ));
+        }
+        let declared = self.catalogue.setting("postgresql", key).cloned();
+        if let Some(why) = declared.as_ref().and_then(|it| it.obsolete.clone()) {
+            return Fate::NotNeeded(why);
+        }
+        let own = GITLAB.contains(&key)
+            || ["sql_", "svlogd_", "pgbouncer"]
+                .iter()
+                .any(|it| key.starts_with(it));
+        if own {
+            return Fate::not_needed("about GitLab's own databases, accounts or replication");
+        }
+        if let Some(declared) = declared {
+            let path = ["postgresql", key];
+            return self.declared(setting, Part::Postgresql, &path, &declared);
+        }
+        if gitlab::PARAMETERS.contains(&key) {
+            return self.parameter(setting);
+        }
+        let hint = near(key, self.catalogue.names("postgresql"));
+        Fate::person(format!(
+            "the PostgreSQL here has no such setting{hint}; postgresql.parameters takes any parameter of postgresql.conf"
+        ))
+    }
+
+    fn postgresql_switch(&mut self, setting: &Setting) -> Fate {
+        match (&setting.value, self.package.database()) {
+            (Value::Unknown(why), _) => Fate::Person(why.clone()),
+            (Value::Bool(false), Database::Elsewhere(_)) => {
+                let path = ["postgresql", "enable"];
+                self.put(setting, Part::Postgresql, &path, Json::from(false), false)
+            }
+            (Value::Bool(false), Database::Bundled { .. }) => Fate::person(
+                "PostgreSQL was off in GitLab's package, but no mattermost['sql_data_source'] says where Mattermost's database is: set mattermost.sql_data_source, or let it run here",
+            ),
+            _ => Fate::not_needed("it runs where Mattermost does"),
+        }
+    }
+
+    fn parameter(&mut self, setting: &Setting) -> Fate {
+        let value = match &setting.value {
+            Value::Nil => return Fate::not_needed("it has no value: the default counts"),
+            Value::Bool(on) => Json::from(if *on { "on" } else { "off" }),
+            Value::Int(it) => Json::from(*it),
+            other => match coerce::typed(other, "string") {
+                Ok(Some(text)) => text,
+                Ok(None) => return Fate::not_needed("it has no value"),
+                Err(why) => return Fate::Person(why),
+            },
+        };
+        let path = ["postgresql", "parameters", setting.key.as_str()];
+        self.put(setting, Part::Postgresql, &path, value, false)
+    }
+}

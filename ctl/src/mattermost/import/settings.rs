@@ -1,0 +1,145 @@
+//! From statements to settings: which value of each counts, and what became of the others.
+
+use super::{
+    report::{Fate, Line, Origin},
+    ruby::{Pair, Said, Value, What},
+};
+
+/// A setting with the value that counts.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    /// From 1.
+    pub(super) line: usize,
+    /// The statement, without secrets.
+    pub(super) text: String,
+    /// Empty at the top.
+    pub(super) section: String,
+    pub(super) key: String,
+    /// A variable of `SECTION['env']`.
+    pub(super) variable: Option<String>,
+    pub(super) value: Value,
+}
+
+impl Setting {
+    /// As gitlab.rb names it.
+    pub(super) fn what(&self) -> String {
+        let name = name(&self.section, &self.key);
+        match &self.variable {
+            Some(variable) => format!("{name}['{variable}']"),
+            None => name,
+        }
+    }
+
+    /// A line of the report about it.
+    pub(super) fn became(&self, fate: Fate, remark: Option<String>) -> Line {
+        Line {
+            origin: Origin::Line(self.line),
+            what: self.what(),
+            text: self.text.clone(),
+            fate,
+            remark,
+        }
+    }
+}
+
+/// `section['key']`, or the key alone at the top.
+pub(super) fn name(section: &str, key: &str) -> String {
+    if section.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{section}['{key}']")
+    }
+}
+
+/// The settings that count, in the file's order, and a line for each other statement.
+pub(super) fn settle(said: &[Said]) -> (Vec<Setting>, Vec<Line>) {
+    let (mut settings, mut lines) = (Vec::new(), Vec::new());
+    for (index, one) in said.iter().enumerate() {
+        let fate = match &one.what {
+            What::Nothing(why) => Fate::not_needed(*why),
+            What::Odd(why) => Fate::person(why.clone()),
+            What::Set {
+                section,
+                key,
+                value,
+                maybe,
+                ..
+            } => match later(&said[index + 1..], section, key) {
+                // Its variables are told one by one.
+                Some((_, true)) if is_env(key, value) => continue,
+                Some((line, true)) => Fate::not_needed(format!(
+                    "line {line} goes on with it, and has the whole value"
+                )),
+                Some((line, false)) if !maybe => Fate::not_needed(format!(
+                    "line {line} says it again, and the last one counts"
+                )),
+                _ => {
+                    expand(one, section, key, value, &mut settings);
+                    continue;
+                }
+            },
+        };
+        let what = match &one.what {
+            What::Set { section, key, .. } => name(section, key),
+            _ => String::new(),
+        };
+        lines.push(Line {
+            origin: Origin::Line(one.line),
+            what,
+            text: one.text.clone(),
+            fate,
+            remark: None,
+        });
+    }
+    (settings, lines)
+}
+
+fn is_env(key: &str, value: &Value) -> bool {
+    key == "env" && matches!(value, Value::Hash(_))
+}
+
+/// The line that sets the same for certain, and whether it adds.
+fn later(rest: &[Said], section: &str, key: &str) -> Option<(usize, bool)> {
+    rest.iter().find_map(|said| match &said.what {
+        What::Set {
+            section: other,
+            key: same,
+            adds,
+            maybe: false,
+            ..
+        } if other == section && same == key => Some((said.line, *adds)),
+        _ => None,
+    })
+}
+
+/// Each variable of an env hash is a setting of its own.
+fn expand(said: &Said, section: &str, key: &str, value: &Value, settings: &mut Vec<Setting>) {
+    let one = Setting {
+        line: said.line,
+        text: said.text.clone(),
+        section: section.to_owned(),
+        key: key.to_owned(),
+        variable: None,
+        value: value.clone(),
+    };
+    let Value::Hash(pairs) = value else {
+        settings.push(one);
+        return;
+    };
+    if key != "env" || pairs.is_empty() {
+        settings.push(one);
+        return;
+    }
+    let variable = |pair: &Pair| Setting {
+        line: pair.line,
+        text: if pair.line == said.line {
+            said.text.clone()
+        } else {
+            String::new()
+        },
+        variable: pair.key.text(),
+        value: pair.value.clone(),
+        ..one.clone()
+    };
+    settings.extend(pairs.iter().map(variable));
+}
