@@ -29,6 +29,7 @@ mod metrics;
 mod notifications;
 mod once;
 mod openapi;
+mod postgresql_settings;
 mod probes;
 mod readiness;
 mod reexec;

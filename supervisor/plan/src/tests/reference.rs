@@ -218,15 +218,12 @@ fn index(all: &Catalogue, pages: &BTreeSet<String>) -> String {
     }
     out.push_str("\n## Sections\n");
     for (section, entry) in inside(catalog, "sections").into_iter().flat_map(in_order) {
-        match entry.node.table() {
-            Some(table) => {
-                let _ = writeln!(out, "\n### {section}\n");
-                settings(&mut out, &format!("{section}."), table);
-            }
-            None => {
-                let service = entry.node.text().unwrap_or_default();
-                let _ = writeln!(out, "\n`{section}` is [{service}]({service}.md).");
-            }
+        if let Some(table) = entry.node.table() {
+            let _ = writeln!(out, "\n### {section}\n");
+            settings(&mut out, &format!("{section}."), table);
+        } else {
+            let service = entry.node.text().unwrap_or_default();
+            let _ = writeln!(out, "\n`{section}` is [{service}]({service}.md).");
         }
     }
     groups_and_roles(&mut out, catalog);

@@ -34,14 +34,14 @@ In a default, `{{ … }}` is worked out: a setting of the same service by its na
 
 "#;
 
-const INTRO: &str = r#"# Service files
+const INTRO: &str = r"# Service files
 
 A file `NAME.toml` in `/etc/mattervisor/services.d` describes a service, or changes single keys of the shipped one of that name.
 Only `command` is required. Every value may be a template, `{{ … }}`.
 
 | key | what it is |
 | --- | --- |
-"#;
+";
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
@@ -101,9 +101,16 @@ pub(super) const KEYS: [(&str, &str); 53] = [
     ("doc", "for people; nothing reads it"),
 ];
 
+/// A table's name, what is said of it, and its keys.
+type Inside = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [(&str, &str, &[(&str, &str)]); 16] = [
+const TABLES: [Inside; 16] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool)"),
         ("default", "value, or template; one that gives `none` is no value"),

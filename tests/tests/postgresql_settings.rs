@@ -1,0 +1,117 @@
+//! Every parameter of PostgreSQL that has a key of its own reaches the server as it was written.
+
+use std::{fmt::Write as _, path::Path, process::Command};
+
+use mattervisor_tests::{World, need, postgres, run};
+
+/// Key, value of the site file, and what the server shows.
+const PARAMETERS: [(&str, &str, &str); 49] = [
+    ("wal_level", "\"logical\"", "logical"),
+    ("max_wal_senders", "3", "3"),
+    ("max_replication_slots", "4", "4"),
+    ("wal_buffers", "\"1MB\"", "1MB"),
+    ("wal_log_hints", "true", "on"),
+    ("hot_standby", "\"off\"", "off"),
+    ("archive_mode", "\"on\"", "on"),
+    (
+        "archive_command",
+        "\"test '%f' != \\\"\\\"\"",
+        "test '%f' != \"\"",
+    ),
+    ("archive_timeout", "\"1min\"", "1min"),
+    ("autovacuum_max_workers", "\"2\"", "2"),
+    ("autovacuum_freeze_max_age", "300000000", "300000000"),
+    ("track_activity_query_size", "\"2048\"", "2kB"),
+    ("max_locks_per_transaction", "100", "100"),
+    ("max_worker_processes", "9", "9"),
+    ("max_connections", "33", "33"),
+    ("shared_buffers", "\"16MB\"", "16MB"),
+    ("work_mem", "\"5MB\"", "5MB"),
+    ("maintenance_work_mem", "\"17MB\"", "17MB"),
+    ("effective_cache_size", "\"65MB\"", "65MB"),
+    ("min_wal_size", "\"96MB\"", "96MB"),
+    ("max_wal_size", "\"192MB\"", "192MB"),
+    ("checkpoint_timeout", "\"6min\"", "6min"),
+    ("checkpoint_completion_target", "0.8", "0.8"),
+    ("checkpoint_warning", "\"31s\"", "31s"),
+    ("autovacuum", "false", "off"),
+    ("log_autovacuum_min_duration", "5000", "5s"),
+    ("autovacuum_naptime", "\"2min\"", "2min"),
+    ("autovacuum_vacuum_threshold", "51", "51"),
+    ("autovacuum_analyze_threshold", "52", "52"),
+    ("autovacuum_vacuum_scale_factor", "0.02", "0.02"),
+    ("autovacuum_analyze_scale_factor", "0.01", "0.01"),
+    ("autovacuum_vacuum_cost_delay", "\"3ms\"", "3ms"),
+    ("autovacuum_vacuum_cost_limit", "300", "300"),
+    ("log_statement", "\"ddl\"", "ddl"),
+    ("log_min_duration_statement", "1000", "1s"),
+    ("log_temp_files", "1024", "1MB"),
+    ("log_lock_waits", "1", "on"),
+    ("random_page_cost", "1.1", "1.1"),
+    ("max_parallel_workers_per_gather", "0", "0"),
+    ("deadlock_timeout", "\"2s\"", "2s"),
+    ("default_statistics_target", "200", "200"),
+    ("wal_keep_size", "16", "16MB"),
+    ("max_slot_wal_keep_size", "1024", "1GB"),
+    ("max_standby_archive_delay", "\"31s\"", "31s"),
+    ("max_standby_streaming_delay", "\"32s\"", "32s"),
+    ("synchronous_commit", "\"local\"", "local"),
+    ("hot_standby_feedback", "true", "on"),
+    ("statement_timeout", "61000", "61s"),
+    ("idle_in_transaction_session_timeout", "\"62000\"", "62s"),
+];
+
+struct Database {
+    world: World,
+    bin: std::path::PathBuf,
+}
+
+impl Database {
+    /// The one that ships, alone.
+    fn start(bin: std::path::PathBuf, settings: &str) -> Self {
+        let mut world = World::new();
+        world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+        world.site(&format!("postgresql.enable = true\n{settings}"));
+        world.start_ready();
+        Self { world, bin }
+    }
+
+    fn show(&self, parameter: &str) -> String {
+        let mut command = if nix::unistd::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+            command.arg(self.bin.join("psql"));
+            command
+        } else {
+            Command::new(self.bin.join("psql"))
+        };
+        let socket = self.world.path("run/mattervisor/postgresql");
+        command.arg("-h").arg(socket);
+        command.args(["-U", "postgres", "-d", "postgres", "-Atc"]);
+        command.arg(format!("show {parameter}")).current_dir("/");
+        run(&mut command).ok().stdout.trim().to_owned()
+    }
+}
+
+#[test]
+fn each_parameter_reaches_the_server() {
+    let bin = need!(postgres());
+    let mut site = String::new();
+    for (key, value, _) in PARAMETERS {
+        writeln!(site, "postgresql.{key} = {value}").unwrap();
+    }
+    let database = Database::start(bin, &site);
+    for (key, _, shown) in PARAMETERS {
+        assert_eq!(database.show(key), shown, "{key}");
+    }
+    assert_eq!(database.show("listen_addresses"), "");
+}
+
+#[test]
+fn unset_the_server_decides_and_no_statement_is_cut_off() {
+    let bin = need!(postgres());
+    let database = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
+    assert_eq!(database.show("statement_timeout"), "0");
+    assert_eq!(database.show("idle_in_transaction_session_timeout"), "0");
+    assert_eq!(database.show("wal_level"), "replica");
+}
