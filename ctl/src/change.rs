@@ -62,6 +62,7 @@ impl Change {
             id: self.id.clone(),
             finished: false,
             results: Vec::new(),
+            rollback: None,
         }
     }
 }
@@ -128,6 +129,11 @@ async fn follow(context: &Context, change: &Change, heard: &Heard<'_>) -> Result
                         } => {
                             heard.state(service, state, &detail);
                         }
+                        Progress::Step { detail } => {
+                            heard.spinner.say(|| shown(&detail).into_owned());
+                        }
+                        // Of a dry run, which is no change.
+                        Progress::Preview(_) => {}
                         Progress::Done(outcome) => return Ok(outcome),
                         Progress::Refused(reply) => return Err(reply.into()),
                     }

@@ -247,7 +247,7 @@ pub(crate) enum Command {
     /// Show the environment of a service, and what is wrong with it
     Env(crate::commands::env::Env),
     /// Apply the configuration files: what did not change keeps running
-    Reconfigure,
+    Reconfigure(crate::commands::reconfigure::How),
     /// Sign-on with GitLab, and GitLab's nginx in front of Mattermost
     Gitlab(gitlab::Gitlab),
     /// Watch services live, with their processor time, memory and last log lines

@@ -152,8 +152,14 @@ Examples:
 const RECONFIGURE: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 
+With the same files a dry run says what the real one then does, service by service. Where a service does
+not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not your
+files: neither a boot nor a restart applies those again unless one changes; ctl reconfigure does.
+
 Examples:
-  ctl check-config && ctl reconfigure";
+  ctl reconfigure --dry-run                 what would change, and because of what
+  ctl check-config && ctl reconfigure
+  ctl reconfigure --rollback                the last configuration that worked";
 
 const COMPLETIONS: &str = "\
 The shell then asks this program, which asks the supervisor for the names of services.

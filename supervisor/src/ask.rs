@@ -25,6 +25,15 @@ pub(crate) struct Peer {
     pub(crate) name: String,
 }
 
+/// What is wanted of a reconfigure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Only say what it would do.
+    pub(crate) dry_run: bool,
+    /// Go back to the last configuration that worked, whatever the files say.
+    pub(crate) rollback: bool,
+}
+
 /// Which events are wanted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventFilter {
@@ -66,10 +75,13 @@ pub(crate) enum Ask {
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },
-    /// Read all files again and apply the difference. Same answer as `Act`.
+    /// Read all files again and apply the difference. Same answer as `Act`; that of a dry run ends
+    /// with `Preview`.
     Reconfigure {
         /// The client's id.
         id: String,
+        /// What of it.
+        wanted: Wanted,
         /// By whom.
         peer: Peer,
         /// Where the progress comes from, or why there is none.

@@ -1,15 +1,96 @@
 //! Reads the configuration: a plan or all problems, with missing secrets made on the way.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
 use api::CheckReply;
 use plan::{Options, Paths, Plan, Problem, RealHost, Severity};
 
-use crate::store::write_atomically;
+use crate::{
+    applied::{self, Applied, Inputs},
+    control::{Loaded, NotLoaded, Source},
+    store::write_atomically,
+};
+
+/// A longer file is none of the configuration: it is not read, and not kept.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Directories below `services.d` that are looked into.
+const DEPTH_MAX: usize = 4;
+
+/// Finds the plan that is asked for.
+pub(crate) fn of(source: &Source, options: &Options) -> Result<Loaded, NotLoaded> {
+    let paths = Paths::new(options);
+    let of_files = |plan| Loaded {
+        plan: Box::new(plan),
+        kept: None,
+        rejected: None,
+        mark: None,
+    };
+    let loaded = match source {
+        Source::Files => load(options),
+        Source::FilesAsTheyAre => load_only(options),
+        Source::FirstFiles => match still_rejected(&paths) {
+            Some(applied) => {
+                return Ok(Loaded {
+                    mark: Some(applied.mark),
+                    rejected: applied.rejected,
+                    ..of_files(applied.plan)
+                });
+            }
+            None => load(options),
+        },
+        Source::Kept(running) => {
+            let kept = applied::before(&paths.state_dir, running);
+            let kept = kept.ok_or(NotLoaded::NothingKept)?;
+            return Ok(Loaded {
+                kept: Some(kept.told()),
+                rejected: Some(inputs(&paths)),
+                ..of_files(kept.plan)
+            });
+        }
+    };
+    loaded.map(of_files).map_err(NotLoaded::Problems)
+}
+
+/// The plan that was gone back to, if the files say what they said then.
+fn still_rejected(paths: &Paths) -> Option<Applied> {
+    let applied = applied::read(&paths.state_dir)?;
+    (*applied.rejected.as_ref()? == inputs(paths)).then_some(applied)
+}
+
+/// All that the administrator has written. What cannot be read is not there, as far as it goes to
+/// tell whether something has changed.
+fn inputs(paths: &Paths) -> Inputs {
+    let mut files = vec![paths.site_file(), paths.secrets_file()];
+    // One that is not there has none.
+    let _ = files_below(&paths.etc_dir.join("services.d"), DEPTH_MAX, &mut files);
+    files.retain(|path| fs::metadata(path).is_ok_and(|it| it.len() <= FILE_BYTES_MAX));
+    let read = |path: PathBuf| {
+        let bytes = fs::read(&path).ok()?;
+        Some((path, String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    files.into_iter().filter_map(read).collect::<BTreeMap<_, _>>()
+}
+
+fn files_below(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_file() {
+            files.push(path);
+        } else if depth > 0 && path.is_dir() {
+            files_below(&path, depth - 1, files)?;
+        }
+    }
+    Ok(())
+}
 
 /// Makes the plan from the files as they are now. Secrets that are missing are generated and
 /// stored first, once.
-pub(crate) fn load(options: &Options) -> Result<Plan, Vec<Problem>> {
+fn load(options: &Options) -> Result<Plan, Vec<Problem>> {
     let plan = load_once(options)?;
     if plan.missing_secrets.is_empty() {
         return Ok(plan);
@@ -43,7 +124,7 @@ pub(crate) fn check(options: &Options) -> CheckReply {
     }
 }
 
-fn to_api(problem: Problem) -> api::Problem {
+pub(crate) fn to_api(problem: Problem) -> api::Problem {
     let (service, variable) = problem.variable.unzip();
     api::Problem {
         severity: problem.severity.to_string(),

@@ -4,6 +4,7 @@
 //! may die at any moment. Both are this one binary.
 
 mod accounts;
+mod applied;
 mod ask;
 mod cli;
 mod compress;

@@ -1,4 +1,8 @@
 //! Brings directories and rendered files to the disk, in two steps: candidates first, then swap.
+//! A rehearsal writes candidates alone, and says what else there would be to do.
+
+mod rehearsal;
+mod swap;
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -12,6 +16,9 @@ use nix::{
     unistd::{Gid, Group, Uid, User, fchown},
 };
 use plan::{Directory, Plan, RenderedFile, Service};
+
+pub(crate) use rehearsal::rehearse;
+pub(crate) use swap::swap;
 
 use crate::{
     control::{Staged, StagedFile, resolve},
@@ -53,19 +60,19 @@ fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), S
     Ok(())
 }
 
-/// Puts candidates in place, each atomically.
-pub(crate) fn swap(files: &[StagedFile]) -> io::Result<()> {
-    files
-        .iter()
-        .try_for_each(|file| fs::rename(&file.candidate, &file.path))
-}
-
 /// Removes candidates that will not be used.
 pub(crate) fn discard(files: &[StagedFile]) {
     for file in files {
-        if let Err(error) = fs::remove_file(&file.candidate) {
+        if let Err(error) = remove_if_there(&file.candidate) {
             tracing::warn!("cannot remove {}: {error}", file.candidate.display());
         }
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -117,13 +124,29 @@ fn stage_file(service: &Service, file: &RenderedFile) -> io::Result<Option<Stage
             .custom_flags(flags)
             .open(&file.path)?;
         set_owner_and_mode(&opened, owner, file.mode)?;
+        // Of a control process that died with it.
+        remove_if_there(&file.candidate)?;
         return Ok(None);
     }
     make_parents(&file.path)?;
-    match fs::remove_file(&file.candidate) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    write_candidate(service, file, owner).map(Some)
+}
+
+fn write_candidate(service: &Service, file: &RenderedFile, owner: Owner) -> io::Result<StagedFile> {
+    remove_if_there(&file.candidate)?;
+    let staged = StagedFile {
+        service: service.name.clone(),
+        candidate: file.candidate.clone(),
+        path: file.path.clone(),
+        validate: file.validate.clone(),
+    };
+    let written = fill_candidate(file, owner);
+    // On a full disk it would only hold the room that others want.
+    written.inspect_err(|_| discard(std::slice::from_ref(&staged)))?;
+    Ok(staged)
+}
+
+fn fill_candidate(file: &RenderedFile, owner: Owner) -> io::Result<()> {
     let mut candidate = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -131,13 +154,7 @@ fn stage_file(service: &Service, file: &RenderedFile) -> io::Result<Option<Stage
         .open(&file.candidate)?;
     candidate.write_all(file.content.as_bytes())?;
     set_owner_and_mode(&candidate, owner, file.mode)?;
-    candidate.sync_all()?;
-    Ok(Some(StagedFile {
-        service: service.name.clone(),
-        candidate: file.candidate.clone(),
-        path: file.path.clone(),
-        validate: file.validate.clone(),
-    }))
+    candidate.sync_all()
 }
 
 type Owner = Option<(Uid, Gid)>;

@@ -1,22 +1,20 @@
-//! What survives the daemon: holds, the last plan that was applied, and which schedules have run. Small files in the
-//! state directory, each written beside its place, synced and renamed.
+//! What survives the daemon: holds, and which schedules have run; plans are in `applied.rs`. Small
+//! files in the state directory, each written beside its place, synced and renamed.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use engine::Hold;
-use plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Handled;
 
 const HOLDS: &str = "holds.json";
-const PLAN: &str = "plan.json";
 const SCHEDULE: &str = "schedule.json";
 
 /// Who stopped what, with the boot it happened in.
@@ -64,20 +62,6 @@ impl Holds {
     }
 }
 
-/// The last plan that was applied, if one is stored and can be read by this version.
-pub(crate) fn read_plan(state_dir: &Path) -> Option<Plan> {
-    let text = fs::read_to_string(state_dir.join(PLAN)).ok()?;
-    serde_json::from_str(&text).ok()
-}
-
-/// Stores the plan that has just been applied. It holds secrets: 0600.
-pub(crate) fn write_plan(state_dir: &Path, plan: &Plan) -> io::Result<()> {
-    write_atomically(
-        &state_dir.join(PLAN),
-        serde_json::to_string(plan)?.as_bytes(),
-    )
-}
-
 /// Up to when schedules were handled. What cannot be read is not known: nothing is owed then.
 pub(crate) fn read_schedule(state_dir: &Path) -> Handled {
     let text = fs::read_to_string(state_dir.join(SCHEDULE)).unwrap_or_default();
@@ -98,16 +82,31 @@ pub(crate) fn boot_id() -> String {
 
 /// Writes a file of mode 0600 so that after a crash the old one or the new one is there, whole.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    let beside = write_beside(path, content)?;
+    put_in_place(&beside, path)
+}
+
+/// The first half of it, all that takes room: where the new content lies now.
+pub(crate) fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
     let beside = path.with_extension("new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    let write = || {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    // Half a file would only hold the room that others want.
+    write().inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    Ok(beside)
+}
+
+/// The second half.
+pub(crate) fn put_in_place(beside: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(beside, path)?;
     match path.parent() {
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),

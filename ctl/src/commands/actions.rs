@@ -119,6 +119,7 @@ mod tests {
 
     fn outcome(verdict: Verdict, state: &str) -> Outcome {
         Outcome {
+            rollback: None,
             id: "x".into(),
             finished: verdict != Verdict::Pending,
             results: vec![result("mattermost", verdict, state, Some(123))],

@@ -10,7 +10,7 @@ mod events;
 pub(crate) mod gitlab;
 pub(crate) mod import;
 pub(crate) mod logs;
-mod reconfigure;
+pub(crate) mod reconfigure;
 mod reexec;
 mod service_list;
 mod show_config;
@@ -174,7 +174,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::ShowConfig(names) => show_config::run(context, &names.names).await,
         Command::Env(arguments) => env::run(context, &arguments).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
-        Command::Reconfigure => reconfigure::run(context).await,
+        Command::Reconfigure(how) => reconfigure::run(context, how).await,
         Command::Gitlab(arguments) => gitlab::run(context, &arguments),
         Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),

@@ -1,20 +1,43 @@
-//! `ctl reconfigure`: apply the configuration files.
+//! `ctl reconfigure`: apply the configuration files, say what that would do, or go back.
 
-use api::Verdict;
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
-use super::{Context, actions};
+use api::{ActionResult, KeptPlan, Outcome, Preview, Progress, Verdict, Why};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{Context, actions, why};
 use crate::{
     change::{self, Change},
     cli::Format,
-    error::Error,
-    render::{json, runit, table},
+    client::escaped,
+    error::{Error, Kind},
+    progress::Spinner,
+    render::{HINT, json, preview, runit, shown, styled, table},
 };
 
+/// Services whose failure is explained at once; `ctl why` explains the others.
+const EXPLAINED_MAX: usize = 3;
+
+// What of it.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct How {
+    /// Only say what it would do, and why; changes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go back to the last configuration that worked, whatever the files say
+    #[arg(long)]
+    pub(crate) rollback: bool,
+}
+
 /// Asks for it and tells what became of each service that it concerned.
-pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
+pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
+    if how.dry_run {
+        return dry_run(context, how).await;
+    }
     let id = change::new_id();
     let change = Change {
-        path: format!("/v1/reconfigure?id={id}"),
+        path: path(&id, how),
         id,
         body: Vec::new(),
         ends: change::UP_ENDS,
@@ -23,12 +46,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let outcome = change::carry_out(context, &change).await?;
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
-        Format::Runit
-            if outcome
-                .results
-                .iter()
-                .any(|it| it.verdict == Verdict::Failed) =>
-        {
+        Format::Runit if failed(&outcome).next().is_some() => {
             runit::results(&outcome.results, true)
         }
         Format::Runit => runit::results(&outcome.results, true) + runit::RECONFIGURED,
@@ -37,30 +55,161 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
         }
         Format::Table => table::results(&outcome.results, true),
     };
-    actions::finish(context, &outcome, &text)
+    let code = actions::finish(context, &outcome, &text)?;
+    if context.format == Format::Table {
+        explain(context, &outcome).await;
+    }
+    if let Some(kept) = outcome
+        .rollback
+        .as_ref()
+        .filter(|_| failed(&outcome).next().is_some())
+    {
+        context.output.borrow_mut().note(&offer(kept));
+    }
+    Ok(code)
+}
+
+fn path(id: &str, how: How) -> String {
+    let mut path = format!("/v1/reconfigure?id={id}");
+    for (flag, name) in [(how.dry_run, "dry_run"), (how.rollback, "rollback")] {
+        if flag {
+            let _ = write!(path, "&{name}=true");
+        }
+    }
+    path
+}
+
+fn failed(outcome: &Outcome) -> impl Iterator<Item = &ActionResult> {
+    let results = outcome.results.iter();
+    results.filter(|result| result.verdict == Verdict::Failed)
+}
+
+/// Why they have failed, as `ctl why` says it: each first cause once.
+async fn explain(context: &Context, outcome: &Outcome) {
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut explained = 0;
+    for result in failed(outcome) {
+        let path = format!("/v1/why/{}", escaped(&result.service));
+        // What cannot be explained is told all the same: it has been, above.
+        let Ok(why) = context.client.get::<Why>(&path).await else {
+            return;
+        };
+        let roots = why.chain.iter().filter(|step| step.root);
+        let roots: Vec<String> = roots.map(|step| step.service.name.clone()).collect();
+        if roots.iter().all(|root| known.contains(root)) {
+            continue;
+        }
+        known.extend(roots);
+        let story = why::story(&why, Timestamp::now());
+        for line in story.lines() {
+            context.output.borrow_mut().note(line);
+        }
+        explained += 1;
+        if explained == EXPLAINED_MAX {
+            return;
+        }
+    }
+}
+
+/// How to get out of it.
+fn offer(kept: &KeptPlan) -> String {
+    let command = styled(HINT, "ctl reconfigure --rollback");
+    let not_up = match kept.not_up.as_slice() {
+        [] => String::new(),
+        names => format!("; not up with it: {}", shown(&names.join(", "))),
+    };
+    format!(
+        "{command} goes back to the configuration of {}, asked for by {}{not_up}",
+        shown(&kept.at),
+        shown(&kept.by)
+    )
+}
+
+async fn dry_run(context: &Context, how: How) -> Result<u8, Error> {
+    let asked = ask(context, how);
+    let preview = match context.timeout {
+        None => asked.await?,
+        Some(timeout) => within(timeout, asked).await?,
+    };
+    let text = match context.format {
+        Format::Json => json::value(&preview, context.terminal())?,
+        Format::Table | Format::Runit => preview::text(&preview),
+    };
+    context.print(&text)?;
+    Ok(0)
+}
+
+async fn within(
+    timeout: Duration,
+    asked: impl Future<Output = Result<Preview, Error>>,
+) -> Result<Preview, Error> {
+    tokio::time::timeout(timeout, asked)
+        .await
+        .unwrap_or_else(|_| {
+            let message = format!("timed out after {timeout:?}; nothing is changed by a dry run");
+            Err(Error::new(Kind::TimedOut, message))
+        })
+}
+
+async fn ask(context: &Context, how: How) -> Result<Preview, Error> {
+    let client = &context.client;
+    let spinner = Spinner::new(context.output.borrow().progress);
+    let path = path(&change::new_id(), how);
+    let mut lines = match client.post::<Progress>(&path, Vec::new()).await {
+        Ok(lines) => lines,
+        Err(failure) => return Err(client.explain(failure)),
+    };
+    loop {
+        let batch = match lines.next().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => {
+                let message =
+                    "the supervisor ended the dry run without a word; it has changed nothing";
+                return Err(Error::new(Kind::Failed, message).hint("give the command again"));
+            }
+            Err(failure) => return Err(client.explain(failure)),
+        };
+        for progress in batch {
+            match progress {
+                Progress::Step { detail } => spinner.say(|| shown(&detail).into_owned()),
+                Progress::Preview(preview) => return Ok(*preview),
+                Progress::Refused(reply) => return Err(reply.into()),
+                Progress::Accepted { .. } | Progress::State { .. } | Progress::Done(_) => {}
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use api::{Outcome, Progress};
+    use api::{HostChange, ServiceChange};
 
     use super::*;
-    use crate::testing::{Answer, Fake};
+    use crate::testing::{Answer, Fake, result};
+
+    fn outcome(results: Vec<ActionResult>) -> Outcome {
+        Outcome {
+            id: "x".into(),
+            finished: true,
+            results,
+            rollback: Some(KeptPlan {
+                at: "2026-11-22T10:00:00.000Z".into(),
+                by: "root".into(),
+                not_up: Vec::new(),
+            }),
+        }
+    }
 
     #[test]
     fn nothing_to_change_is_said() {
-        let outcome = Outcome {
-            id: "x".into(),
-            finished: true,
-            results: Vec::new(),
-        };
-        let text = json::lines(&[Progress::Done(outcome)]).unwrap();
+        let text = json::lines(&[Progress::Done(outcome(Vec::new()))]).unwrap();
         let fake = Fake::new(vec![Answer::Whole(200, text)]);
         let ran = fake.ctl("reconfigure");
         assert_eq!(
             (ran.code, ran.out.as_str()),
             (0, "reconfigured: no service had to change\n")
         );
+        assert_eq!(ran.err, "");
         assert!(fake.requests()[0].starts_with("POST /v1/reconfigure?id="));
     }
 
@@ -82,5 +231,77 @@ mod tests {
         let text = json::lines(&[accepted]).unwrap();
         let ran = Fake::new(vec![Answer::Stall(text)]).ctl("reconfigure --no-wait");
         assert_eq!((ran.code, ran.out.as_str()), (0, "nginx reloads\n"));
+    }
+
+    #[test]
+    fn a_service_that_does_not_come_up_is_explained_and_the_way_back_offered() {
+        let done = outcome(vec![result("nginx", Verdict::Failed, "failed", None)]);
+        let text = json::lines(&[Progress::Done(done)]).unwrap();
+        let why = r#"{"chain":[]}"#.to_owned();
+        let fake = Fake::new(vec![Answer::Whole(200, text), Answer::Whole(200, why)]);
+        let ran = fake.ctl("reconfigure");
+        assert_eq!(ran.code, 1);
+        assert_eq!(fake.requests()[1], "GET /v1/why/nginx HTTP/1.1");
+        assert!(
+            ran.err.ends_with(
+                "ctl reconfigure --rollback goes back to the configuration of \
+                 2026-11-22T10:00:00.000Z, asked for by root\n"
+            ),
+            "{}",
+            ran.err
+        );
+    }
+
+    #[test]
+    fn a_dry_run_shows_what_would_be_done_and_is_0() {
+        let change = |name: &str, action: &str, reasons: &[&str]| ServiceChange {
+            name: name.into(),
+            action: action.into(),
+            reasons: reasons.iter().map(|&it| it.to_owned()).collect(),
+            note: String::new(),
+        };
+        let preview = Preview {
+            services: vec![
+                change(
+                    "mattermost",
+                    "restart",
+                    &["env MM_X changed", "env MM_Y added"],
+                ),
+                change("postgresql", "nothing", &[]),
+            ],
+            host: vec![HostChange {
+                action: "generate".into(),
+                what: "secret mattermost.key".into(),
+                services: vec!["mattermost".into()],
+            }],
+            ..Preview::default()
+        };
+        let step = Progress::Step {
+            detail: "checks /x".into(),
+        };
+        let text = json::lines(&[step, Progress::Preview(Box::new(preview.clone()))]).unwrap();
+        let fake = Fake::new(vec![Answer::Whole(200, text.clone())]);
+        let ran = fake.ctl("reconfigure --dry-run --rollback");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        let asked = &fake.requests()[0];
+        assert!(asked.contains("&dry_run=true&rollback=true "), "{asked}");
+        insta::assert_snapshot!(ran.out, @r"
+            NAME        ACTION   BECAUSE
+            mattermost  restart  env MM_X changed, env MM_Y added
+            postgresql  nothing
+            generate secret mattermost.key (mattermost)
+            nothing has been changed: this was a dry run
+        ");
+        let ran =
+            Fake::new(vec![Answer::Whole(200, text)]).ctl("reconfigure --dry-run --format json");
+        assert_eq!(serde_json::from_str::<Preview>(&ran.out).unwrap(), preview);
+    }
+
+    #[test]
+    fn a_dry_run_that_breaks_off_says_that_nothing_has_changed() {
+        let fake = Fake::new(vec![Answer::Whole(200, String::new())]);
+        let ran = fake.ctl("reconfigure --dry-run");
+        assert_eq!(ran.code, 1);
+        assert!(ran.err.contains("changed nothing"), "{}", ran.err);
     }
 }

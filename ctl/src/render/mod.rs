@@ -2,6 +2,7 @@
 //! comes from programs and files, so it passes through [`shown`] before it reaches a terminal.
 
 pub(crate) mod json;
+pub(crate) mod preview;
 pub(crate) mod runit;
 pub(crate) mod table;
 

@@ -191,7 +191,11 @@ async fn carry_out(client: &Client, action: Action, service: String) -> Result<O
                     match progress {
                         Progress::Done(outcome) => return Ok(outcome),
                         Progress::Refused(reply) => return Err(reply.into()),
-                        Progress::Accepted { .. } | Progress::State { .. } => {}
+                        // Of this no dry run is asked for.
+                        Progress::Accepted { .. }
+                        | Progress::State { .. }
+                        | Progress::Step { .. }
+                        | Progress::Preview(_) => {}
                     }
                 }
             }

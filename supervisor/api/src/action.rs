@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::ErrorReply;
+use crate::{
+    config::{KeptPlan, Preview},
+    error::ErrorReply,
+};
 
 /// What can be asked of services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,13 @@ pub enum Progress {
         /// In words; may be empty.
         detail: String,
     },
+    /// A reconfigure has come so far: `checks /x/y.conf`. Before `Accepted`.
+    Step {
+        /// In words.
+        detail: String,
+    },
+    /// The last line of a dry run: nothing has changed.
+    Preview(Box<Preview>),
     /// The last line.
     Done(Outcome),
     /// The last line, instead.
@@ -78,6 +88,9 @@ pub struct Outcome {
     pub finished: bool,
     /// One for each target.
     pub results: Vec<ActionResult>,
+    /// Of a reconfigure: what `ctl reconfigure --rollback` would go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<KeptPlan>,
 }
 
 /// How a change ended for one service.

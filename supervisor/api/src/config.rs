@@ -75,6 +75,78 @@ pub struct KeyDiff {
     pub after: Option<Value>,
 }
 
+/// The last line of `POST /v1/reconfigure?dry_run=true`: what the real one would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Preview {
+    /// Of a rollback: what it would go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<KeptPlan>,
+    /// Every service that is enabled, before or after, by name.
+    pub services: Vec<ServiceChange>,
+    /// What changes of the supervisor itself, in words.
+    pub site: Vec<String>,
+    /// What would be made or written on this host.
+    pub host: Vec<HostChange>,
+    /// Rendered files that have a command to check them.
+    pub checks: Vec<FileCheck>,
+    /// Warnings and notes on the files.
+    pub remarks: Vec<crate::Problem>,
+}
+
+/// What a reconfigure does to one service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ServiceChange {
+    /// Its name.
+    pub name: String,
+    /// `start`, `stop`, `restart`, `reload`, `in place` or `nothing`.
+    pub action: String,
+    /// Why: `env MM_X changed`. Never a value.
+    pub reasons: Vec<String>,
+    /// What else is to be known: `stopped by root at …, and stays so`; may be empty.
+    pub note: String,
+}
+
+/// One thing that a reconfigure does besides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HostChange {
+    /// `create` an account, `make` a directory, `change` its mode or owner, `generate` a secret,
+    /// `write` a file.
+    pub action: String,
+    /// `user www`, `directory /x`, `secret web.key`, `file /x/y.conf`.
+    pub what: String,
+    /// Services that it is for.
+    pub services: Vec<String>,
+}
+
+/// The check of a rendered file before it is put in place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FileCheck {
+    /// Whose file.
+    pub service: String,
+    /// The file.
+    pub path: String,
+    /// It was checked, and is right.
+    pub passed: bool,
+    /// Why it was not checked; empty where it was.
+    pub detail: String,
+}
+
+/// A configuration that is kept to go back to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeptPlan {
+    /// When it was applied, RFC 3339 in UTC.
+    pub at: String,
+    /// Who asked for that.
+    pub by: String,
+    /// Services that were not up with it. Empty, unless it is the first that there was.
+    pub not_up: Vec<String>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 const fn is_false(value: &bool) -> bool {
     !*value

@@ -16,7 +16,7 @@
 //! | `GET /v1/check` | | [`CheckReply`] |
 //! | `GET /v1/plan` | `?services=A,B` | [`PlanReply`]: the plan that runs, without its secrets |
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
-//! | `POST /v1/reconfigure` | `?id=` | NDJSON stream of [`Progress`] |
+//! | `POST /v1/reconfigure` | `?id=&dry_run=&rollback=` | NDJSON stream of [`Progress`]; of a dry run it ends with a [`Preview`] |
 //! | `POST /v1/reexec` | `?id=` | NDJSON stream of [`Progress`] that ends only if no other control process takes over; else the connection closes |
 //! | `GET /v1/openapi.json` | | all of this for programs: `OpenAPI` 3.1 |
 //! | `GET /metrics` | | everything countable, as `OpenMetrics` 1.0 |
@@ -39,7 +39,10 @@ mod status;
 mod why;
 
 pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
-pub use config::{ConfigKey, DiffReply, KeyDiff, PlanReply, ServiceConfig, ServiceDiff};
+pub use config::{
+    ConfigKey, DiffReply, FileCheck, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,
+    ServiceChange, ServiceConfig, ServiceDiff,
+};
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use log::{LogLine, LogQuery, RotateReply};

@@ -1,6 +1,6 @@
 //! What differs between two plans, and what each difference means for a running service.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use crate::{NotifyAccess, OnChange, Plan, ReadyKind, Service};
 
@@ -87,6 +87,33 @@ pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
         out.insert(name.clone(), change);
     }
     out
+}
+
+/// Adds files that are on disk otherwise than the new plan has them, though the plans agree: what
+/// runs may have read them. `files` are names of services, each with a path.
+pub fn add_altered<'a>(
+    changes: &mut BTreeMap<String, Change>,
+    new: &Plan,
+    files: impl Iterator<Item = (&'a str, &'a Path)>,
+) {
+    for (name, path) in files {
+        let (Some(change), Some(service)) = (changes.get_mut(name), new.services.get(name)) else {
+            continue;
+        };
+        let file = service.files.iter().find(|file| file.path == path);
+        let named = format!("file {} ", path.display());
+        let known = change.reasons.iter().any(|why| why.starts_with(&named));
+        // One that starts reads it then.
+        if let Some(file) = file
+            && !known
+            && change.kind != ChangeKind::Start
+        {
+            change.because(
+                kind_of(file.on_change, service),
+                format!("{named}was missing or altered"),
+            );
+        }
+    }
 }
 
 /// What changes of the supervisor itself, in words. Never a value.

@@ -65,7 +65,7 @@ mod tests;
 mod value;
 mod variables;
 
-pub use changes::{Change, ChangeKind, changes, site_changes};
+pub use changes::{Change, ChangeKind, add_altered, changes, site_changes};
 pub use guard::looks_secret;
 pub use host::{Host, RealHost};
 pub use load::{Options, load, load_with_origins};

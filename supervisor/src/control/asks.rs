@@ -21,9 +21,12 @@ impl Control {
                 peer,
                 reply,
             } => drop(reply.send(self.act(&request, &peer))),
-            Ask::Reconfigure { id, peer, reply } => {
-                drop(reply.send(self.ask_reconfigure(&id, &peer)));
-            }
+            Ask::Reconfigure {
+                id,
+                wanted,
+                peer,
+                reply,
+            } => drop(reply.send(self.ask_reconfigure(&id, wanted, &peer))),
             Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
             Ask::Outcome { id, reply } => drop(reply.send(self.changes.outcome(&id))),
             Ask::Events {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use api::{ActionResult, ErrorReply, Outcome, Progress, Verdict};
+use api::{ActionResult, ErrorReply, KeptPlan, Outcome, Progress, Verdict};
 use engine::{RunId, ServiceId, Settled, State};
 use keeper::message::Request;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub(super) struct Change {
     accepted: bool,
     finished: bool,
     notes: Vec<String>,
+    /// Of a reconfiguration: what there is to go back to.
+    #[serde(default)]
+    rollback: Option<KeptPlan>,
     /// Its end has been recorded in the history.
     #[serde(default)]
     recorded: bool,
@@ -70,6 +73,9 @@ pub(super) struct Target {
     at_rest: bool,
     /// There was nothing to do.
     already: bool,
+    /// Of a reconfiguration: it only takes its new configuration.
+    #[serde(default)]
+    reloads: bool,
     /// Once it is over.
     result: Option<ActionResult>,
 }
@@ -88,6 +94,13 @@ impl Changes {
             .iter()
             .find(|change| change.id == id)
             .map(Change::outcome)
+    }
+
+    /// Says how far a change is.
+    pub(super) fn say(&mut self, id: &str, progress: Progress) {
+        if let Some(change) = self.get(id) {
+            change.say(progress);
+        }
     }
 
     fn get(&mut self, id: &str) -> Option<&mut Change> {
@@ -111,6 +124,7 @@ impl Change {
             id: self.id.clone(),
             finished: self.finished,
             results: results.collect(),
+            rollback: self.rollback.clone(),
         }
     }
 
@@ -162,6 +176,7 @@ impl Control {
             accepted: false,
             finished: false,
             notes: Vec::new(),
+            rollback: None,
             recorded: false,
             progress: Some(sender),
             wait,
@@ -182,6 +197,20 @@ impl Control {
         change.targets = targets;
         change.notes = notes;
         self.remember_changes();
+    }
+
+    /// The same for a reconfiguration, which may have something to go back to.
+    pub(super) fn accept_reconfigure(
+        &mut self,
+        id: &str,
+        targets: BTreeMap<String, Target>,
+        notes: Vec<String>,
+        rollback: Option<KeptPlan>,
+    ) {
+        if let Some(change) = self.changes.get(id) {
+            change.rollback = rollback;
+        }
+        self.accept_change(id, targets, notes);
     }
 
     /// The change cannot be done; nothing has changed.
@@ -314,6 +343,10 @@ impl Control {
         } else {
             Verdict::Done
         };
+        let kind = match kind {
+            Kind::Reconfigure if target.reloads => Kind::Reload,
+            other => other,
+        };
         let wants_up = match kind {
             Kind::Signal => return Some(self.result(name, done)),
             Kind::Stop => false,
@@ -434,6 +467,11 @@ impl Change {
 }
 
 impl Target {
+    /// A reconfiguration reloads it.
+    pub(super) const fn reloads(&mut self) {
+        self.reloads = true;
+    }
+
     /// There was nothing to do for it, if it had come to rest before.
     pub(super) const fn needless_if(&mut self, untouched: bool) {
         self.already = untouched && self.at_rest;

@@ -39,7 +39,7 @@ use super::{
     wall_clock::WallClock,
 };
 use crate::{
-    accounts,
+    accounts, applied,
     ask::{ASKS_MAX, Ask},
     exit, server, store,
 };
@@ -256,9 +256,13 @@ fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
     let applied = if nothing_yet {
         None
     } else {
-        store::read_plan(&paths.state_dir)
+        applied::read(&paths.state_dir)
     };
-    (applied.unwrap_or_else(|| Plan::empty(paths)), boot)
+    let Some(applied) = applied else {
+        return (Plan::empty(paths), boot);
+    };
+    boot.applied = Some((applied.mark, applied.rejected));
+    (applied.plan, boot)
 }
 
 fn own_access() -> server::Access {

@@ -12,7 +12,13 @@ use plan::Plan;
 use super::Handled;
 use super::file_watcher::{Look, Seen};
 use super::watchers::{Watch, Watched};
-use crate::{accounts::Accounts, ask::Ask, history, store::Holds};
+use crate::{
+    accounts::Accounts,
+    applied::{Inputs, Mark, Swapped},
+    ask::Ask,
+    history,
+    store::Holds,
+};
 
 /// The time, twice: for deadlines and for people.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +62,8 @@ pub(crate) enum Output {
 /// What blocks or waits.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Read all configuration files and make a plan; generated secrets are stored.
-    Load,
+    /// Make a plan.
+    Load(Source),
     /// Read all configuration files and only say what is wrong.
     Check {
         /// Who wants to know.
@@ -90,11 +96,13 @@ pub(crate) enum Job {
     Stage {
         /// The plan.
         plan: Arc<Plan>,
+        /// Only candidates, and what else there would be to do.
+        rehearsal: bool,
     },
-    /// Put candidates in place and store the plan as the last good one.
-    Swap {
-        /// The plan.
-        plan: Arc<Plan>,
+    /// Put candidates in place and store the plan as the one that is applied; or do neither.
+    Swap(Box<Swap>),
+    /// Put files back that a control process had changed which died before it stored their plan.
+    PutBack {
         /// What `Stage` wrote.
         staged: Vec<StagedFile>,
     },
@@ -102,6 +110,13 @@ pub(crate) enum Job {
     Discard {
         /// What `Stage` wrote.
         staged: Vec<StagedFile>,
+    },
+    /// Keep a plan that has worked, to go back to.
+    Keep {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// Who had it applied, and when.
+        mark: Mark,
     },
     /// Store goals and holds.
     StoreHolds {
@@ -168,17 +183,71 @@ pub(crate) enum Job {
     },
 }
 
+/// Where a plan comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// All configuration files; generated secrets are stored.
+    Files,
+    /// The same, at the daemon's start: one that was gone back from stays away.
+    FirstFiles,
+    /// The same, and nothing is stored.
+    FilesAsTheyAre,
+    /// The last plan that worked and is another than this one.
+    Kept(Arc<Plan>),
+}
+
+/// A plan that is to be applied.
+#[derive(Debug)]
+pub(crate) struct Swap {
+    /// The plan.
+    pub(crate) plan: Arc<Plan>,
+    /// What `Stage` wrote.
+    pub(crate) staged: Vec<StagedFile>,
+    /// Who wants it, and when.
+    pub(crate) mark: Mark,
+    /// What the files say that it is applied in place of.
+    pub(crate) rejected: Option<Inputs>,
+    /// The plan that runs, who had it applied, and what is not up with it; none: it runs nothing.
+    pub(crate) before: Option<(Arc<Plan>, Mark, Vec<String>)>,
+}
+
+/// A plan, as it was found.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The plan.
+    pub(crate) plan: Box<Plan>,
+    /// It is one that was kept.
+    pub(crate) kept: Option<api::KeptPlan>,
+    /// What the files say that it stands in the place of.
+    pub(crate) rejected: Option<Inputs>,
+    /// Who had it applied, of one that was applied before.
+    pub(crate) mark: Option<Mark>,
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub(crate) enum NotLoaded {
+    /// The files do not check.
+    Problems(Vec<plan::Problem>),
+    /// There is none to go back to.
+    NothingKept,
+}
+
 /// The result of a job.
 #[derive(Debug)]
 pub(crate) enum Done {
     /// Of `Load`.
-    Loaded(Result<Box<Plan>, Vec<plan::Problem>>),
+    Loaded(Result<Loaded, NotLoaded>),
     /// Of `MissingAccounts`: the commands that create them, and what stands against it.
     MissingAccounts(Accounts),
     /// Of `Stage`: what was written, and what went wrong with which service.
     Staged(Staged),
     /// Of `Swap`.
-    Swapped(Result<(), String>),
+    Swapped(Result<Swapped, String>),
+    /// Of `PutBack`.
+    PutBack,
+    /// Of `Discard`.
+    Discarded,
     /// Of `StoreHolds`.
     HoldsStored(Result<(), String>),
     /// Of `StoreSchedule`.
@@ -236,6 +305,10 @@ pub(crate) struct Staged {
     pub(crate) broken: BTreeMap<String, String>,
     /// Ids and programs of all enabled services.
     pub(crate) resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
+    /// Of a rehearsal: what would be made and written.
+    pub(crate) host: Vec<api::HostChange>,
+    /// Of a rehearsal: files that cannot be checked yet.
+    pub(crate) left_out: Vec<api::FileCheck>,
     /// The local time zone, as it is now.
     pub(crate) zone: Option<jiff::tz::TimeZone>,
 }

@@ -7,10 +7,14 @@ use tokio::sync::mpsc;
 
 use super::{
     file_watcher,
-    input::{Done, Input, Job, Resolved, Staged, Unresolved},
+    input::{Done, Input, Job, Resolved, Staged, StagedFile, Swap, Unresolved},
     network_probe, watchers,
 };
-use crate::{accounts, configuration, history, holder, logs, shown, staging, store};
+use crate::{
+    accounts,
+    applied::{self, Kept, Mark, Swapped},
+    configuration, history, holder, logs, shown, staging, store,
+};
 
 /// Where programs without a slash are looked up.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -75,7 +79,6 @@ pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::Unbounded
         Job::Diff { plan, names, reply } => {
             blocking(move || drop(reply.send(shown::diff(&options, &plan, &names))));
         }
-        Job::Discard { staged } => blocking(move || staging::discard(&staged)),
         job => blocking(move || {
             if let Some(done) = block(job, &options) {
                 send(done);
@@ -91,13 +94,21 @@ fn blocking(work: impl FnOnce() + Send + 'static) {
 fn block(job: Job, options: &plan::Options) -> Option<Done> {
     let state_dir = plan::Paths::new(options).state_dir;
     Some(match job {
-        Job::Load => Done::Loaded(configuration::load(options).map(Box::new)),
+        Job::Load(source) => Done::Loaded(configuration::of(&source, options)),
         Job::MissingAccounts { plan } => Done::MissingAccounts(accounts::look(&plan)),
-        Job::Stage { plan } => Done::Staged(stage(&plan)),
-        Job::Swap { plan, staged } => {
-            let swapped =
-                staging::swap(&staged).and_then(|()| store::write_plan(&state_dir, &plan));
-            Done::Swapped(swapped.map_err(|error| error.to_string()))
+        Job::Stage { plan, rehearsal } => Done::Staged(stage(&plan, rehearsal)),
+        Job::Swap(it) => Done::Swapped(swap(&state_dir, *it)),
+        Job::PutBack { staged } => {
+            put_back(&staged);
+            Done::PutBack
+        }
+        Job::Discard { staged } => {
+            staging::discard(&staged);
+            Done::Discarded
+        }
+        Job::Keep { plan, mark } => {
+            keep(&state_dir, &plan, mark);
+            return None;
         }
         Job::StoreHolds { holds } => {
             Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
@@ -124,16 +135,62 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         | Job::AwaitLine { .. }
         | Job::Check { .. }
         | Job::ShowPlan { .. }
-        | Job::Diff { .. }
-        | Job::Discard { .. } => return None,
+        | Job::Diff { .. } => return None,
     })
 }
 
 /// A service whose account is another than it says would run as the wrong one.
-fn stage(plan: &Plan) -> Staged {
-    let mut staged = staging::stage(plan);
+fn stage(plan: &Plan, rehearsal: bool) -> Staged {
+    let mut staged = if rehearsal {
+        staging::rehearse(plan)
+    } else {
+        staging::stage(plan)
+    };
     staged.broken.extend(accounts::look(plan).clashes);
     staged
+}
+
+fn swap(state_dir: &Path, it: Swap) -> Result<Swapped, String> {
+    let before = it.before.map(|(plan, mark, not_up)| Kept {
+        mark,
+        not_up,
+        plan: Plan::clone(&plan),
+    });
+    let swap = applied::Swap {
+        plan: &it.plan,
+        files: &it.staged,
+        mark: &it.mark,
+        rejected: it.rejected,
+        before,
+    };
+    applied::swap(state_dir, swap).map_err(|error| error.to_string())
+}
+
+fn put_back(staged: &[StagedFile]) {
+    match staging::swap(staged) {
+        Ok(undo) => {
+            undo.forget();
+            for file in staged {
+                tracing::warn!(
+                    service = file.service,
+                    "put {} back: the configuration it was of had not been applied",
+                    file.path.display()
+                );
+            }
+        }
+        Err(error) => tracing::error!("cannot put files of the running plan back: {error}"),
+    }
+}
+
+fn keep(state_dir: &Path, plan: &Plan, mark: Mark) {
+    let kept = Kept {
+        mark,
+        not_up: Vec::new(),
+        plan: plan.clone(),
+    };
+    if let Err(error) = applied::keep(state_dir, kept, false) {
+        tracing::error!("cannot keep the configuration that works, to go back to: {error}");
+    }
 }
 
 /// Ids and program of a service, looked up in the user database and on PATH.

@@ -1,13 +1,19 @@
 //! The daemon's own life: what it takes up at its start, what it tells its init, how it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use engine::{Command, Goal, Hold, Moment, Record, RunId, ServiceId, Settled, Shift, State};
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use super::{Control, Job, Now, convert, input::Output};
-use crate::store::{Holds, StoredHold};
+use super::{Control, Job, Now, input::Output};
+use crate::{
+    applied::{Inputs, Mark},
+    store::{Holds, StoredHold},
+};
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
 const SHUTDOWN_MS_MAX: u64 = 5 * 60_000;
@@ -43,6 +49,8 @@ pub(crate) struct Boot {
     pub(crate) own_user: String,
     /// Shown in status: missing privileges, unreadable state.
     pub(crate) warnings: Vec<String>,
+    /// Of the plan on disk: who had it applied, and what the files say that it stands in place of.
+    pub(crate) applied: Option<(Mark, Option<Inputs>)>,
 }
 
 /// Where the daemon is in its life.
@@ -133,8 +141,17 @@ impl Lifecycle {
         self.refused.iter().chain(&self.warnings).cloned().collect()
     }
 
-    pub(super) fn set_refused(&mut self, refused: Option<String>) {
+    /// Says whether that is new.
+    pub(super) fn set_refused(&mut self, refused: Option<String>) -> bool {
+        let new = self.refused != refused;
         self.refused = refused;
+        new
+    }
+
+    /// Who has stopped a service that may not be in the plan.
+    pub(super) fn held(&self, name: &str) -> Option<&Hold> {
+        let stored = self.holds.get(name).map(|it| &it.hold);
+        self.inherited.get(name).or(stored)
     }
 
     /// Goals and holds are on their way to the disk.
@@ -168,16 +185,11 @@ impl Control {
                     .restore(id, Record::at_rest(Goal::Down, Some(hold)));
             }
         }
-        let specs = enabled.iter().map(|name| {
-            let spec = convert::spec(&self.plan.services[name], self.names.ids());
-            let shift = shifts.get(name).copied().unwrap_or(Shift::Keep);
-            (self.names.ids()[name], Box::new(spec), shift)
-        });
-        let specs = specs.collect();
+        let specs = self.specs(&Arc::clone(&self.plan), shifts);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
             let error = self.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);
-            self.lifecycle.set_refused(Some(error.message));
+            let _ = self.lifecycle.set_refused(Some(error.message));
         }
         self.ready_lines_follow_plan();
         self.watchers_follow_plan();
@@ -188,7 +200,7 @@ impl Control {
     pub(super) fn on_own_signal(&mut self, signal: i32) {
         if signal == Signal::SIGHUP as i32 {
             if !self.lifecycle.is_stopping() {
-                self.start_reconfigure(None, false);
+                self.on_hangup();
             }
             return;
         }

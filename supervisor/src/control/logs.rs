@@ -37,6 +37,7 @@ impl Control {
         }
         self.record_asked(id, peer, "rotate log", &names);
         let outcome = Outcome {
+            rollback: None,
             id: id.to_owned(),
             finished: true,
             results: Vec::new(),

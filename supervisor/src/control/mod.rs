@@ -50,8 +50,9 @@ use crate::ask::{ASKS_MAX, Ask};
 
 pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
-pub(crate) use input::{Staged, StagedFile};
+pub(crate) use input::{Loaded, NotLoaded, Source, Staged, StagedFile};
 pub(crate) use jobs::{PATH, look_up_program, resolve};
+pub(crate) use words::time;
 pub(crate) use schedule::Handled;
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.
@@ -80,6 +81,7 @@ pub(crate) struct Control {
     changes: changes::Changes,
     records: records::Records,
     reconfigure: reconfigure::Reconfigure,
+    standing: reconfigure::Standing,
     ready_lines: ready_lines::ReadyLines,
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
@@ -152,6 +154,7 @@ impl Control {
             changes: changes::Changes::default(),
             records: records::Records::default(),
             reconfigure: reconfigure::Reconfigure::default(),
+            standing: reconfigure::Standing::default(),
             ready_lines: ready_lines::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
@@ -225,6 +228,7 @@ impl Control {
             .chain(self.watchers_due())
             .chain(self.watched_files.poll_timeout())
             .chain(self.handover.poll_timeout())
+            .chain(self.standing.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .min()
     }
@@ -253,6 +257,7 @@ impl Control {
         self.watchers_timeout();
         self.watched_files_timeout();
         self.schedule_timeout();
+        self.standing_timeout();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
@@ -282,6 +287,7 @@ impl Control {
             self.sort_touched(&touched);
             self.look_for_trouble(&touched);
             self.advance_changes(&touched);
+            self.judge_trial(&touched);
             self.lifecycle_check();
         }
         self.store_holds_if_changed();

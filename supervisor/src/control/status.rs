@@ -33,8 +33,14 @@ impl Control {
             control_restarts: self.keeper.control_deaths,
             root: self.plan.paths.root.display().to_string(),
             state: self.lifecycle.phase_name().to_owned(),
-            warnings: self.lifecycle.warnings(),
+            warnings: self.warnings(),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
+        warnings.extend(self.lifecycle.warnings());
+        warnings
     }
 
     pub(super) fn service_status(&self, service: &plan::Service) -> ServiceStatus {

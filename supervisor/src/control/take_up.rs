@@ -24,7 +24,6 @@ impl Control {
         for line in &hello.leftovers {
             tracing::warn!("stopped a process of an earlier supervisor: {line}");
         }
-        drop(boot);
         self.tell(Request::TookOver);
         let records = hello
             .records
@@ -37,8 +36,9 @@ impl Control {
         self.lifecycle.failed = hello.records.get(FAILED_RECORD).cloned();
         let stopping = self.lifecycle.signals > 0;
         let unfinished = self.take_up_plan(hello);
+        let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
-            self.start_reconfigure(None, true);
+            self.start_first();
         } else {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
@@ -58,6 +58,7 @@ impl Control {
             self.unacknowledged = Some(numbered.seq);
             self.on_keeper_fact(numbered.fact);
         }
+        self.take_up_standing(hello, boot.applied, is_unfinished);
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_changes();
         self.lifecycle_check();

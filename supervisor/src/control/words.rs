@@ -54,7 +54,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// RFC 3339 in UTC, milliseconds.
-pub(super) fn time(unix_ms: u64) -> String {
+pub(crate) fn time(unix_ms: u64) -> String {
     let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(ms)
         .unwrap_or(Timestamp::UNIX_EPOCH)

@@ -27,7 +27,7 @@ use super::{
     reply::{Failure, json},
     stream::ndjson,
 };
-use crate::ask::Ask;
+use crate::ask::{Ask, Wanted};
 
 pub(super) type Answer = Result<Response, Failure>;
 pub(super) type Loop = State<Arc<Shared>>;
@@ -196,6 +196,12 @@ async fn send_action(shared: &Shared, peer: &Credentials, mut request: ActionReq
 #[serde(deny_unknown_fields)]
 pub(super) struct ReconfigureQuery {
     id: Option<String>,
+    /// Change nothing; the stream ends with what would be done.
+    #[serde(default)]
+    dry_run: bool,
+    /// Go back to the last configuration that worked, whatever the files say.
+    #[serde(default)]
+    rollback: bool,
 }
 
 async fn reconfigure(
@@ -207,14 +213,30 @@ async fn reconfigure(
     let id = query.id.unwrap_or_else(fresh_id);
     check_id(&id)?;
     let peer = shared.peer(peer.uid).await;
-    let ask = |reply| Ask::Reconfigure { id, peer, reply };
+    let wanted = Wanted {
+        dry_run: query.dry_run,
+        rollback: query.rollback,
+    };
+    let ask = |reply| Ask::Reconfigure {
+        id,
+        wanted,
+        peer,
+        reply,
+    };
     Ok(ndjson(shared.ask(ask).await??))
+}
+
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReexecQuery {
+    id: Option<String>,
 }
 
 async fn reexec(
     State(shared): Loop,
     Extension(peer): Caller,
-    Params(query): Params<ReconfigureQuery>,
+    Params(query): Params<ReexecQuery>,
     _: NoBody,
 ) -> Answer {
     let id = query.id.unwrap_or_else(fresh_id);

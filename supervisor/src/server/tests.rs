@@ -17,7 +17,7 @@ use super::{
     slots::Slots,
 };
 use crate::{
-    ask::{Ask, LogPlace},
+    ask::{Ask, LogPlace, Wanted},
     scrape::{EventCounts, ProbeTally, Scrape, ServiceTally},
 };
 
@@ -252,6 +252,7 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
         notes: Vec::new(),
     };
     let done = Progress::Done(Outcome {
+        rollback: None,
         id: id.to_owned(),
         finished: true,
         results: Vec::new(),
@@ -305,8 +306,18 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let refused = request.services.iter().find(|it| *it == "nope");
                 let _ = reply.send(refused.map_or(Ok(lines), |it| Err(unknown(it))));
             }
-            Ask::Reconfigure { id, peer, reply } => {
-                let _ = tell.send(format!("{} reconfigure {id}", peer.name));
+            Ask::Reconfigure {
+                id,
+                wanted,
+                peer,
+                reply,
+            } => {
+                let how = if wanted == Wanted::default() {
+                    String::new()
+                } else {
+                    format!(" {wanted:?}")
+                };
+                let _ = tell.send(format!("{} reconfigure {id}{how}", peer.name));
                 let _ = reply.send(Ok(finished(&id)));
             }
             Ask::Reexec { reply, .. } => {
@@ -315,6 +326,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             }
             Ask::Outcome { id, reply } => {
                 let outcome = Outcome {
+                    rollback: None,
                     id: id.clone(),
                     finished: true,
                     results: Vec::new(),

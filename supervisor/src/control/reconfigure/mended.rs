@@ -14,7 +14,8 @@ impl Control {
             self.broken.contains_key(*name) || matches!(self.resolved.get(*name), Some(Err(_)))
         };
         let has_it = staged.resolved.iter().filter(|(name, resolved)| {
-            resolved.is_ok() && !staged.broken.contains_key(name.as_str())
+            let found = resolved.is_ok() || self.reconfigure.found.would_have_account(name);
+            found && !staged.broken.contains_key(name.as_str())
         });
         let failed = |name: &&String| {
             let view = self.names.id(name).and_then(|id| self.engine.view(id));

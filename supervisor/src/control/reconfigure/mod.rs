@@ -1,51 +1,104 @@
 //! From changed files to a changed host, step by step, with nothing half-applied.
 //!
 //! Load and check, make missing accounts, write candidates beside the files, let each service's
-//! own program check them, swap them in, and only then tell the engine. A step that fails leaves
-//! everything as it was. At the daemon's start the same steps bring up the first plan; there a
+//! own program check them, swap them in, and only then tell the engine (`apply.rs`). A step that
+//! fails leaves everything as it was. A dry run takes the same road and turns back before the swap
+//! (`moves.rs` says what either does). A rollback takes it with a plan that has worked (`standing.rs`
+//! knows whether one has). At the daemon's start the same steps bring up the first plan; there a
 //! configuration that does not check is refused aloud and the last good plan runs.
+//! One at a time: a second one is refused.
+
+mod apply;
+mod mended;
+mod moves;
+mod stages;
+mod standing;
+mod steps;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use api::{ErrorKind, ErrorReply};
-use engine::{RunId, Shift};
+use api::{ErrorKind, ErrorReply, FileCheck, HostChange, KeptPlan, Preview, Progress};
+use engine::RunId;
 use keeper::message::Request;
-use plan::{ChangeKind, Plan};
+use plan::Plan;
+use tokio::sync::mpsc;
 
-mod mended;
-mod steps;
+pub(super) use standing::Standing;
 
 use super::{
     Control, Job,
     changes::Kind,
-    input::{Done, Staged, StagedFile},
+    input::{Done, Source, Staged, StagedFile},
+    words,
 };
 use crate::{
-    accounts::{AccountCommand, Accounts},
-    ask::Peer,
+    accounts::AccountCommand,
+    applied::{Inputs, Mark},
+    ask::{Peer, STREAM_LINES_MAX, Wanted},
 };
-
-/// Problems that are told over the API; the rest is counted.
-const PROBLEMS_TOLD_MAX: usize = 50;
 
 /// Shown in status as long as it is true.
 const REFUSED: &str = "the configuration on disk was refused, the last good one runs: see ctl check-config, and the supervisor's own log";
+
+/// What a dry run says of an account.
+const CREATE: &str = "create";
 
 /// One reconfiguration, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Reconfigure {
     stage: Stage,
-    /// The client's id, when a client asked.
-    change: Option<String>,
+    order: Order,
     /// It is the daemon's first.
     first: bool,
+    /// The init has been told that it is under way.
+    told: bool,
+    /// A client's, that came while a control process took over.
+    next: Option<Order>,
     /// Another SIGHUP came meanwhile.
     again: bool,
     /// Services whose accounts could not be made at the daemon's start, and why.
     without_account: BTreeMap<String, String>,
+    /// What is known of the plan besides.
+    found: Found,
+}
+
+/// What is wanted, and by whom.
+#[derive(Debug, Default)]
+struct Order {
+    mark: Mark,
+    /// The client's id, when a client asked for a change.
+    change: Option<String>,
+    /// Who wants to know what would be done, and nothing done.
+    preview: Option<mpsc::Sender<Progress>>,
+    rollback: bool,
+}
+
+/// What has come to light on the way.
+#[derive(Debug, Default)]
+struct Found {
+    /// The plan is one that was kept.
+    kept: Option<KeptPlan>,
+    /// What the files say that it stands in the place of.
+    rejected: Option<Inputs>,
+    /// There is such a thing.
+    rolled_back: bool,
+    /// Warnings and notes on the files.
+    remarks: Vec<plan::Problem>,
+    /// Of a dry run: accounts to be made, secrets to be generated.
+    host: Vec<HostChange>,
+    /// Candidates that have been checked.
+    checks: Vec<FileCheck>,
+}
+
+impl Found {
+    /// Of a dry run: an account would be made for it.
+    fn would_have_account(&self, service: &str) -> bool {
+        let mut made = self.host.iter().filter(|it| it.action == CREATE);
+        made.any(|it| it.services.iter().any(|name| name == service))
+    }
 }
 
 /// How far it is.
@@ -70,20 +123,36 @@ enum Stage {
         plan: Arc<Plan>,
         staged: Box<Staged>,
         left: VecDeque<StagedFile>,
-        run: Option<RunId>,
+        /// The run, and which file it checks.
+        run: Option<(RunId, FileCheck)>,
     },
     /// Candidates are being put in place.
     Swapping {
         plan: Arc<Plan>,
         staged: Box<Staged>,
     },
+    /// Candidates are being removed; then this is said.
+    Discarding(Last),
     /// Only ids and programs are being looked up, for a control process that took over.
     Resolving,
+    /// Files are being put back, for a control process that took over.
+    PuttingBack,
+}
+
+/// The last word of one that changes nothing.
+#[derive(Debug)]
+enum Last {
+    Refused(ErrorReply),
+    Preview(Box<Preview>),
 }
 
 impl Reconfigure {
     pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Idle | Stage::Resolving)
+        matches!(self.stage, Stage::Idle) || self.is_taking_up()
+    }
+
+    const fn is_taking_up(&self) -> bool {
+        matches!(self.stage, Stage::Resolving | Stage::PuttingBack)
     }
 
     /// The program of a step that could not be executed.
@@ -102,57 +171,115 @@ impl Reconfigure {
     pub(super) const fn is_first(&self) -> bool {
         self.first && !self.is_idle()
     }
+
+    /// Whose order is in the way of another.
+    fn busy_with(&self) -> Option<&Order> {
+        if self.is_idle() {
+            self.next.as_ref()
+        } else {
+            Some(&self.order)
+        }
+    }
 }
 
 impl Control {
     pub(super) fn ask_reconfigure(
         &mut self,
         id: &str,
+        wanted: Wanted,
         peer: &Peer,
-    ) -> Result<tokio::sync::mpsc::Receiver<api::Progress>, ErrorReply> {
+    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
         if let Some(known) = self.follow_known(id) {
             return Ok(known);
         }
         if self.lifecycle.is_stopping() {
             return Err(self.refused(&engine::Refusal::ShuttingDown));
         }
-        if !self.reconfigure.is_idle() || self.reconfigure.change.is_some() {
-            return Err(ErrorReply {
-                kind: ErrorKind::Busy,
-                message: "another reconfigure is under way".to_owned(),
-                hint: Some("follow it: ctl events -f".to_owned()),
-            });
+        if let Some(other) = self.reconfigure.busy_with() {
+            return Err(busy(other));
         }
-        self.publish("", "change", "reconfigure", Some(&peer.name));
-        tracing::info!(by = peer.name, "reconfigure");
+        let mut order = Order {
+            mark: self.mark(&peer.name),
+            rollback: wanted.rollback,
+            ..Order::default()
+        };
+        if wanted.dry_run {
+            let (sender, stream) = mpsc::channel(STREAM_LINES_MAX);
+            order.preview = Some(sender);
+            self.start_order(order);
+            return Ok(stream);
+        }
+        let what = if wanted.rollback {
+            "reconfigure --rollback"
+        } else {
+            "reconfigure"
+        };
+        self.publish("", "change", what, Some(&peer.name));
+        tracing::info!(by = peer.name, "{what}");
         let stream = self.begin_change(id, Kind::Reconfigure, true);
-        self.record_asked(id, peer, "reconfigure", &[]);
-        self.start_reconfigure(Some(id.to_owned()), false);
+        self.record_asked(id, peer, what, &[]);
+        order.change = Some(id.to_owned());
+        self.start_order(order);
         Ok(stream)
     }
 
-    pub(super) fn start_reconfigure(&mut self, change: Option<String>, first: bool) {
-        if !self.reconfigure.is_idle() {
-            self.reconfigure.again = true;
-            return;
-        }
-        if matches!(self.reconfigure.stage, Stage::Resolving) {
-            // Two answers of the same kind could not be told apart: one after the other.
-            self.reconfigure.again = true;
-            self.reconfigure.change = self.reconfigure.change.take().or(change);
-            return;
-        }
-        if !first {
-            self.tell_reloading();
-        }
+    /// The daemon's first plan.
+    pub(super) fn start_first(&mut self) {
         self.reconfigure = Reconfigure {
             stage: Stage::Loading,
-            change,
-            first,
-            again: false,
-            without_account: BTreeMap::new(),
+            order: Order {
+                mark: self.mark("the start of the supervisor"),
+                ..Order::default()
+            },
+            first: true,
+            ..Reconfigure::default()
         };
-        self.job(Job::Load);
+        self.job(Job::Load(Source::FirstFiles));
+    }
+
+    /// SIGHUP: the files as they are when what is under way is over.
+    pub(super) fn on_hangup(&mut self) {
+        if !matches!(self.reconfigure.stage, Stage::Idle) {
+            self.reconfigure.again = true;
+            return;
+        }
+        let mark = self.mark("SIGHUP");
+        self.start_order(Order {
+            mark,
+            ..Order::default()
+        });
+    }
+
+    fn start_order(&mut self, order: Order) {
+        if self.reconfigure.is_taking_up() {
+            // Two answers of the same kind could not be told apart: one after the other.
+            self.reconfigure.next = Some(order);
+            return;
+        }
+        let told = order.preview.is_none();
+        if told {
+            self.tell_reloading();
+        }
+        let source = match (order.rollback, &order.preview) {
+            (true, _) => Source::Kept(Arc::clone(&self.plan)),
+            (false, Some(_)) => Source::FilesAsTheyAre,
+            (false, None) => Source::Files,
+        };
+        self.reconfigure = Reconfigure {
+            stage: Stage::Loading,
+            order,
+            told,
+            again: self.reconfigure.again,
+            ..Reconfigure::default()
+        };
+        self.job(Job::Load(source));
+    }
+
+    fn mark(&self, by: &str) -> Mark {
+        Mark {
+            at_unix_ms: self.now.unix_ms,
+            by: by.to_owned(),
+        }
     }
 
     /// A control process that took over looks up ids and programs; the plan itself runs already.
@@ -160,6 +287,7 @@ impl Control {
         self.reconfigure.stage = Stage::Resolving;
         self.job(Job::Stage {
             plan: Arc::clone(&self.plan),
+            rehearsal: false,
         });
     }
 
@@ -169,6 +297,94 @@ impl Control {
         self.tell(Request::TellInit { message });
     }
 
+    /// Says to the client how far it is.
+    fn say_step(&mut self, detail: String) {
+        let step = Progress::Step { detail };
+        match (
+            &self.reconfigure.order.change,
+            &self.reconfigure.order.preview,
+        ) {
+            (Some(id), _) => self.changes.say(id, step),
+            // A reader that is slow or gone misses only how far it is.
+            (None, Some(preview)) => drop(preview.try_send(step)),
+            (None, None) => {}
+        }
+    }
+
+    /// Ends a reconfiguration that failed: nothing has changed.
+    fn give_up(&mut self, kind: ErrorKind, message: String, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
+        self.say_last(Last::Refused(ErrorReply {
+            kind,
+            message,
+            hint,
+        }));
+    }
+
+    /// Removes candidates first, so that nothing is left of them once the client knows.
+    fn discard_and_say(&mut self, staged: Vec<StagedFile>, last: Last) {
+        self.reconfigure.stage = Stage::Discarding(last);
+        self.job(Job::Discard { staged });
+    }
+
+    fn on_discarded(&mut self) {
+        match std::mem::take(&mut self.reconfigure.stage) {
+            Stage::Discarding(last) => self.say_last(last),
+            Stage::PuttingBack => self.on_put_back(),
+            other => self.reconfigure.stage = other,
+        }
+    }
+
+    fn say_last(&mut self, last: Last) {
+        let order = std::mem::take(&mut self.reconfigure.order);
+        match (last, order.change, order.preview) {
+            (Last::Preview(preview), _, Some(client)) => {
+                // The queue has room for all steps: it is read, or nobody is there any more.
+                let _ = client.try_send(Progress::Preview(preview));
+            }
+            (Last::Preview(_), _, None) => {}
+            (Last::Refused(error), _, Some(client)) => {
+                let _ = client.try_send(Progress::Refused(error));
+            }
+            (Last::Refused(error), Some(id), None) => {
+                tracing::error!("reconfigure: {}", error.message);
+                self.refuse_change(&id, error);
+            }
+            (Last::Refused(error), None, None) => {
+                tracing::error!("reconfigure: {}", error.message);
+                self.set_refused(Some(REFUSED.to_owned()));
+            }
+        }
+        self.end_reconfigure();
+    }
+
+    fn end_reconfigure(&mut self) {
+        let ended = std::mem::take(&mut self.reconfigure);
+        if ended.told {
+            self.tell(Request::TellInit {
+                message: "READY=1".to_owned(),
+            });
+        }
+        for ask in std::mem::take(&mut self.early) {
+            self.on_ask(ask);
+        }
+        // What this plan has just set going is on its way, and must be known to be.
+        let touched = self.touched.clone();
+        self.sort_touched(&touched);
+        self.lifecycle_check();
+        self.start_what_waits(ended.next, ended.again);
+    }
+
+    /// What had to wait.
+    fn start_what_waits(&mut self, next: Option<Order>, again: bool) {
+        if let Some(order) = next {
+            self.reconfigure.again |= again;
+            self.start_order(order);
+        } else if again {
+            self.on_hangup();
+        }
+    }
+
     /// A job of a reconfiguration, or of anything else, is done.
     pub(super) fn on_done(&mut self, done: Done) {
         match done {
@@ -176,6 +392,8 @@ impl Control {
             Done::MissingAccounts(accounts) => self.on_missing_accounts(accounts),
             Done::Staged(staged) => self.on_staged(staged),
             Done::Swapped(result) => self.on_swapped(result),
+            Done::PutBack => self.on_put_back(),
+            Done::Discarded => self.on_discarded(),
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
@@ -208,215 +426,23 @@ impl Control {
             }
         }
     }
+}
 
-    fn on_loaded(&mut self, result: Result<Box<Plan>, Vec<plan::Problem>>) {
-        match result {
-            Ok(plan) => {
-                self.lifecycle.set_refused(None);
-                self.with_plan(Arc::from(plan));
-            }
-            Err(problems) => self.on_refused_plan(&problems),
-        }
-    }
-
-    pub(super) fn with_plan(&mut self, plan: Arc<Plan>) {
-        for remark in &plan.remarks {
-            tracing::warn!("{remark}");
-        }
-
-        self.job(Job::MissingAccounts { plan: plan.clone() });
-        self.reconfigure.stage = Stage::Accounts {
-            plan,
-            left: VecDeque::new(),
-            run: None,
-            making: None,
-        };
-    }
-
-    fn on_refused_plan(&mut self, problems: &[plan::Problem]) {
-        for problem in problems {
-            tracing::error!("{problem}");
-        }
-        let said: Vec<_> = problems
-            .iter()
-            .take(PROBLEMS_TOLD_MAX)
-            .map(ToString::to_string)
-            .collect();
-        let message = format!("the configuration does not check:\n{}", said.join("\n"));
-        if self.reconfigure.first {
-            let last_good = crate::store::read_plan(&self.plan.paths.state_dir);
-            let Some(plan) = last_good else {
-                tracing::error!("there is no configuration that has ever worked; giving up");
-                self.tell(Request::Quit {
-                    code: crate::exit::CONFIGURATION,
-                });
-                return;
-            };
-            tracing::error!("the last good configuration runs instead");
-            self.lifecycle.set_refused(Some(REFUSED.to_owned()));
-            self.with_plan(Arc::new(plan));
-            return;
-        }
-        self.give_up(
-            message,
-            Some("nothing has changed; mend the files and try again"),
-        );
-    }
-
-    /// Ends a reconfiguration that failed: nothing has changed.
-    fn give_up(&mut self, message: String, hint: Option<&str>) {
-        tracing::error!("reconfigure: {message}");
-        let error = ErrorReply {
-            kind: ErrorKind::Configuration,
-            message,
-            hint: hint.map(str::to_owned),
-        };
-        match self.reconfigure.change.take() {
-            Some(id) => self.refuse_change(&id, error),
-            None => self.lifecycle.set_refused(Some(REFUSED.to_owned())),
-        }
-        self.end_reconfigure();
-    }
-
-    fn end_reconfigure(&mut self) {
-        let again = self.reconfigure.again;
-        let first = self.reconfigure.first;
-        self.reconfigure = Reconfigure::default();
-        if !first {
-            self.tell(Request::TellInit {
-                message: "READY=1".to_owned(),
-            });
-        }
-        for ask in std::mem::take(&mut self.early) {
-            self.on_ask(ask);
-        }
-        // What this plan has just set going is on its way, and must be known to be.
-        let touched = self.touched.clone();
-        self.sort_touched(&touched);
-        self.lifecycle_check();
-        if again {
-            self.start_reconfigure(None, false);
-        }
-    }
-
-    /// A clash refuses a change; at the daemon's start it fails that service alone, by what `Stage`
-    /// finds again.
-    fn on_missing_accounts(&mut self, accounts: Accounts) {
-        if !self.reconfigure.first && !accounts.clashes.is_empty() {
-            let clashes = accounts.clashes.iter();
-            let said: Vec<_> = clashes
-                .map(|(name, why)| format!("{name}: {why}"))
-                .collect();
-            self.give_up(said.join("\n"), Some("nothing has changed"));
-            return;
-        }
-        if let Stage::Accounts { left, .. } = &mut self.reconfigure.stage {
-            *left = accounts.commands.into();
-        }
-        self.next_account();
-    }
-
-    fn on_staged(&mut self, mut staged: Staged) {
-        let without_account = std::mem::take(&mut self.reconfigure.without_account);
-        staged.broken.extend(without_account);
-        match std::mem::take(&mut self.reconfigure.stage) {
-            Stage::Resolving => {
-                self.resolved = staged.resolved;
-                self.broken = staged.broken;
-                self.schedule_follows_plan(staged.zone);
-                if std::mem::take(&mut self.reconfigure.again) {
-                    let change = self.reconfigure.change.take();
-                    self.start_reconfigure(change, false);
-                }
-            }
-            Stage::Staging { plan } => {
-                // The first plan has nothing running that a bad file could hurt: a service's own
-                // validator sees it before the start and fails that service alone.
-                let checked = !self.reconfigure.first;
-                let left = staged
-                    .files
-                    .iter()
-                    .filter(|file| checked && !file.validate.is_empty());
-                let left = left.cloned().collect();
-                if checked && let Some((service, why)) = staged.broken.pop_first() {
-                    self.job(Job::Discard {
-                        staged: staged.files,
-                    });
-                    self.give_up(format!("{service}: {why}"), Some("nothing has changed"));
-                    return;
-                }
-                let staged = Box::new(staged);
-                self.reconfigure.stage = Stage::Checking {
-                    plan,
-                    staged,
-                    left,
-                    run: None,
-                };
-                self.next_check();
-            }
-            other => self.reconfigure.stage = other,
-        }
-    }
-
-    fn on_swapped(&mut self, result: Result<(), String>) {
-        let Stage::Swapping { plan, staged } = std::mem::take(&mut self.reconfigure.stage) else {
-            return;
-        };
-        if let Err(error) = result {
-            if !self.reconfigure.first {
-                self.give_up(format!("cannot put files in place: {error}"), None);
-                return;
-            }
-            tracing::error!("cannot store the plan or its files: {error}");
-        }
-        let changes = plan::changes(&self.plan, &plan);
-        let mut targets: Vec<String> = Vec::new();
-        let mut shifts = BTreeMap::new();
-        let mut notes = vec![];
-        for (name, change) in changes {
-            let reasons = change.reasons.join(", ");
-            let (shift, verb) = match change.kind {
-                ChangeKind::Keep => continue,
-                ChangeKind::InPlace => (Shift::Keep, "updated in place"),
-                ChangeKind::Reload => (Shift::Reload, "reloads"),
-                ChangeKind::Restart => (Shift::Restart, "restarts"),
-                // One that left with an earlier plan may not be down yet: it runs what was then.
-                ChangeKind::Start => (Shift::Restart, "starts"),
-                ChangeKind::Stop => (Shift::Keep, "stops"),
-            };
-            notes.push(format!("{name} {verb}: {reasons}"));
-            shifts.insert(name.clone(), shift);
-            targets.push(name);
-        }
-        for name in self.mended(&staged) {
-            if !shifts.contains_key(&name) {
-                notes.push(format!("{name} starts: what it lacked is there now"));
-                shifts.insert(name.clone(), Shift::Restart);
-                targets.push(name);
-            }
-        }
-        if notes.is_empty() {
-            notes.push("nothing has changed".to_owned());
-        }
-        let targets = self.targets(&targets);
-        self.plan = plan;
-        self.resolved = staged.resolved;
-        self.broken = staged.broken;
-        let access = self.plan.control.clone();
-        self.outputs.push_back(super::Output::Access(access));
-        // What is being looked up for the old plan is of no use for the new one.
-        self.outdated = self.runs.keys().copied().collect();
-        if self.reconfigure.first {
-            // Nothing runs that a plan half-applied could leave behind, but much to be lost.
-            self.remember_plan();
-        }
-        self.apply_to_engine(&shifts);
-        self.schedule_follows_plan(staged.zone);
-        self.remember_plan();
-        if let Some(id) = self.reconfigure.change.take() {
-            self.accept_change(&id, targets, notes);
-            self.release_when_stored();
-        }
-        self.end_reconfigure();
+fn busy(other: &Order) -> ErrorReply {
+    let what = match (&other.preview, other.rollback) {
+        (Some(_), _) => "a dry run of a reconfigure",
+        (None, true) => "a rollback",
+        (None, false) => "another reconfigure",
+    };
+    let (by, at) = (&other.mark.by, words::time(other.mark.at_unix_ms));
+    let asked = if other.mark.by.is_empty() {
+        String::new()
+    } else {
+        format!(", asked for by {by} at {at}")
+    };
+    ErrorReply {
+        kind: ErrorKind::Busy,
+        message: format!("{what} is under way{asked}"),
+        hint: Some("try again when it is done; ctl events -f follows it".to_owned()),
     }
 }

@@ -1,13 +1,14 @@
 //! The steps of a reconfiguration that are commands: accounts to be made, candidates to be checked.
 //! One after the other, each a run of the keeper's.
 
+use api::{ErrorKind, FileCheck};
 use engine::RunId;
 use keeper::message::{Request, Spawn};
 
 use super::Stage;
 use crate::{
     accounts::AccountCommand,
-    control::{Control, Job, Purpose, Run, jobs},
+    control::{Control, Purpose, Run, jobs},
 };
 
 /// An account tool or validator may take this long.
@@ -26,8 +27,7 @@ impl Control {
         };
         let Some(command) = left.pop_front() else {
             let plan = plan.clone();
-            self.job(Job::Stage { plan: plan.clone() });
-            self.reconfigure.stage = Stage::Staging { plan };
+            self.stage(plan);
             return;
         };
         let number = self.engine.allocate_run();
@@ -35,7 +35,9 @@ impl Control {
         let service = command.services.first().cloned().unwrap_or_default();
         let argv = command.argv.clone();
         tracing::info!(service, "creates {}: {}", command.account, argv.join(" "));
+        let step = format!("creates {}", command.account);
         *making = Some(command);
+        self.say_step(step);
         self.start_step(number, &service, argv);
     }
 
@@ -64,8 +66,11 @@ impl Control {
                 Some(failed) if !ok => self.on_no_account(&failed, detail),
                 _ => self.next_account(),
             },
-            Stage::Checking { run, .. } if *run == Some(number) => {
+            Stage::Checking { run, .. } if run.as_ref().is_some_and(|it| it.0 == number) => {
                 if ok {
+                    if let Some((_, check)) = run.take() {
+                        self.reconfigure.found.checks.push(check);
+                    }
                     self.next_check();
                 } else {
                     self.on_bad_candidate(detail);
@@ -80,7 +85,8 @@ impl Control {
     fn on_no_account(&mut self, failed: &AccountCommand, detail: &str) {
         let why = format!("cannot create {}: {detail}", failed.account);
         if !self.reconfigure.first {
-            self.give_up(why, Some("nothing that runs has changed"));
+            let hint = Some("nothing that runs has changed");
+            self.give_up(ErrorKind::Configuration, why, hint);
             return;
         }
         tracing::error!("{why}");
@@ -97,7 +103,14 @@ impl Control {
         };
         if let Some(file) = left.pop_front() {
             let number = self.engine.allocate_run();
-            *run = Some(number);
+            let check = FileCheck {
+                service: file.service.clone(),
+                path: file.path.display().to_string(),
+                passed: true,
+                detail: String::new(),
+            };
+            let step = format!("checks {}", check.path);
+            *run = Some((number, check));
             let mut argv = file.validate;
             match jobs::look_up_program(&argv[0], jobs::PATH) {
                 Ok(program) => argv[0] = program,
@@ -106,6 +119,7 @@ impl Control {
                     return;
                 }
             }
+            self.say_step(step);
             self.start_step(number, &file.service, argv);
             return;
         }
@@ -113,24 +127,6 @@ impl Control {
         else {
             return;
         };
-        self.job(Job::Swap {
-            plan: plan.clone(),
-            staged: staged.files.clone(),
-        });
-        self.reconfigure.stage = Stage::Swapping { plan, staged };
-    }
-
-    fn on_bad_candidate(&mut self, detail: &str) {
-        let Stage::Checking { staged, .. } = std::mem::take(&mut self.reconfigure.stage) else {
-            return;
-        };
-        self.job(Job::Discard {
-            staged: staged.files,
-        });
-        let message = format!("a rendered file does not check:\n{detail}");
-        self.give_up(
-            message,
-            Some("nothing has changed; the old file is still in place"),
-        );
+        self.checked(plan, staged);
     }
 }

@@ -7,9 +7,10 @@ use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request};
 use plan::{Options, RealHost};
 
 use super::Handled;
+use crate::applied::Swapped;
 use crate::control::{
     Control,
-    input::{Done, Input, Job, Now, Output, Resolved, Staged},
+    input::{Done, Input, Job, Loaded, Now, Output, Resolved, Staged},
     lifecycle::Boot,
 };
 
@@ -87,8 +88,15 @@ impl World {
                     self.spawned.push(spawn.run);
                     continue;
                 }
-                Output::Job(Job::Load) => Done::Loaded(Ok(Box::new(plan.clone()))),
-                Output::Job(Job::MissingAccounts { .. }) => Done::MissingAccounts(crate::accounts::Accounts::default()),
+                Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
+                    plan: Box::new(plan.clone()),
+                    kept: None,
+                    rejected: None,
+                    mark: None,
+                })),
+                Output::Job(Job::MissingAccounts { .. }) => {
+                    Done::MissingAccounts(crate::accounts::Accounts::default())
+                }
                 Output::Job(Job::Stage { .. }) => {
                     let program = Resolved {
                         ids: None,
@@ -100,7 +108,7 @@ impl World {
                         ..Staged::default()
                     })
                 }
-                Output::Job(Job::Swap { .. }) => Done::Swapped(Ok(())),
+                Output::Job(Job::Swap(_)) => Done::Swapped(Ok(Swapped::default())),
                 Output::Job(Job::StoreSchedule { handled }) => {
                     self.stored = Some(handled);
                     Done::ScheduleStored(Ok(()))

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{dice::Dice, plans};
 use crate::{
-    ask::{Ask, Peer},
+    ask::{Ask, Peer, Wanted},
     control::input::Input,
 };
 
@@ -108,6 +108,10 @@ impl Clients {
         let id = self.id();
         let ask = Ask::Reconfigure {
             id: id.clone(),
+            wanted: Wanted {
+                dry_run: self.dice.percent(20),
+                rollback: self.dice.percent(20),
+            },
             peer: peer(),
             reply,
         };
@@ -178,8 +182,10 @@ impl Clients {
                             .extend(held.filter(|it| Some(plans::number(it)) > since));
                     }
                 }
-                Ok(Progress::State { .. }) => {}
-                Ok(Progress::Done(_) | Progress::Refused(_)) => return false,
+                Ok(Progress::State { .. } | Progress::Step { .. }) => {}
+                Ok(Progress::Done(_) | Progress::Refused(_) | Progress::Preview(_)) => {
+                    return false;
+                }
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
                     panic!("the stream of {} ended without a last line", client.id)

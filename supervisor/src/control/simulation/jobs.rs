@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use api::KeptPlan;
 use engine::{Hold, ProbeKind, RunId};
 use plan::{Plan, Problem, Severity};
 use tokio::sync::oneshot::error::TryRecvError;
@@ -18,7 +19,10 @@ use super::{
 };
 use crate::{
     accounts::{AccountCommand, Accounts},
-    control::input::{Done, Job, Resolved, Staged, StagedFile, Unresolved},
+    applied::Swapped,
+    control::input::{
+        Done, Job, Loaded, NotLoaded, Resolved, Source, Staged, StagedFile, Swap, Unresolved,
+    },
     history,
     store::Holds,
 };
@@ -33,6 +37,10 @@ pub(super) struct Disk {
     pub(super) holds: BTreeMap<String, Hold>,
     /// Rendered files.
     files: BTreeMap<PathBuf, String>,
+    /// Candidates of the control process that lives.
+    pub(super) candidates: BTreeSet<PathBuf>,
+    /// Plans that have worked, the last one first.
+    kept: Vec<Plan>,
 }
 
 /// Most time from a line in a log to its being seen.
@@ -50,10 +58,12 @@ pub(super) struct Jobs {
 /// One piece of it.
 #[derive(Debug)]
 pub(super) enum Work {
-    Load,
+    Load(Source),
     Accounts,
     Stage(Arc<Plan>),
-    Swap(Arc<Plan>),
+    Swap(Box<Swap>),
+    PutBack(Vec<StagedFile>),
+    Discard(Vec<StagedFile>),
     Store(Holds),
     StoreSchedule,
     Record(Vec<history::Line>),
@@ -70,6 +80,8 @@ impl Jobs {
             stored: None,
             holds: BTreeMap::new(),
             files: BTreeMap::new(),
+            candidates: BTreeSet::new(),
+            kept: Vec::new(),
         };
         Self {
             dice,
@@ -81,13 +93,16 @@ impl Jobs {
 
     pub(super) fn start(&mut self, now: u64, job: Job) {
         let (work, longest) = match job {
-            Job::Load => (Work::Load, 2_000),
+            Job::Load(source) => (Work::Load(source), 2_000),
             Job::MissingAccounts { .. } => (Work::Accounts, 2_000),
-            Job::Stage { plan } => (Work::Stage(plan), 3_000),
-            Job::Swap { plan, staged } => {
-                self.judge_swap(&plan, &staged);
-                (Work::Swap(plan), 1_000)
+            Job::Stage { plan, .. } => (Work::Stage(plan), 3_000),
+            Job::Swap(swap) => {
+                self.judge_swap(&swap.plan, &swap.staged);
+                (Work::Swap(swap), 1_000)
             }
+            Job::PutBack { staged } => (Work::PutBack(staged), 1_000),
+            Job::Discard { staged } => (Work::Discard(staged), 500),
+            Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::Record { lines, .. } => (Work::Record(lines), 500),
@@ -108,7 +123,6 @@ impl Jobs {
             Job::Check { .. }
             | Job::ShowPlan { .. }
             | Job::Diff { .. }
-            | Job::Discard { .. }
             | Job::Watch(_)
             | Job::LookAtFiles(_) => return,
         };
@@ -131,7 +145,7 @@ impl Jobs {
         );
     }
 
-    fn changed(&self, plan: &Plan) -> Vec<StagedFile> {
+    pub(super) fn changed(&self, plan: &Plan) -> Vec<StagedFile> {
         let enabled = plan.services.values().filter(|service| service.enabled);
         let files = enabled.flat_map(|service| service.files.iter().map(move |it| (service, it)));
         let changed = files.filter(|(_, it)| self.disk.files.get(&it.path) != Some(&it.content));
@@ -151,23 +165,30 @@ impl Jobs {
         // What the first plan leaves on no disk is the hardest to live with.
         let full = if self.disk.stored.is_some() { 10 } else { 30 };
         Some(match self.agenda.pop()? {
-            Work::Load => {
+            Work::Load(Source::Kept(running)) => Done::Loaded(self.disk.kept_before(&running)),
+            Work::Load(_) => {
                 let odds = if self.disk.stored.is_some() { 10 } else { 1 };
                 Done::Loaded(if luck(&mut self.dice, fair, odds) {
-                    Err(vec![problem()])
+                    Err(NotLoaded::Problems(vec![problem()]))
                 } else {
-                    Ok(Box::new(self.disk.site.clone()))
+                    Ok(loaded(self.disk.site.clone()))
                 })
             }
             Work::Accounts => Done::MissingAccounts(self.accounts()),
             Work::Stage(plan) => Done::Staged(self.stage(&plan)),
-            Work::Swap(plan) if luck(&mut self.dice, fair, full) => {
-                drop(plan); // And nothing is in place.
+            Work::Swap(swap) if luck(&mut self.dice, fair, full) => {
+                // And nothing is in place.
+                self.disk.discard(&swap.staged);
                 Done::Swapped(Err("no space left on device".to_owned()))
             }
-            Work::Swap(plan) => {
-                self.swap(Plan::clone(&plan));
-                Done::Swapped(Ok(()))
+            Work::Swap(swap) => Done::Swapped(Ok(self.swap(&swap))),
+            Work::PutBack(staged) => {
+                self.disk.put(&staged);
+                Done::PutBack
+            }
+            Work::Discard(staged) => {
+                self.disk.discard(&staged);
+                Done::Discarded
             }
             Work::Store(_) if luck(&mut self.dice, fair, 10) => {
                 Done::HoldsStored(Err("no space left on device".to_owned()))
@@ -218,12 +239,17 @@ impl Jobs {
         })
     }
 
-    fn swap(&mut self, plan: Plan) {
-        for file in plan.services.values().flat_map(|service| &service.files) {
-            let content = file.content.clone();
-            self.disk.files.insert(file.path.clone(), content);
+    fn swap(&mut self, swap: &Swap) -> Swapped {
+        self.disk.put(&swap.staged);
+        self.disk.stored = Some(Plan::clone(&swap.plan));
+        if let Some((before, ..)) = &swap.before {
+            self.disk.keep(before, true);
         }
-        self.disk.stored = Some(plan);
+        Swapped {
+            rollback: None,
+            has_worked: self.disk.kept.contains(&swap.plan),
+            stored: true,
+        }
     }
 
     fn store(&mut self, holds: Holds) {
@@ -256,6 +282,8 @@ impl Jobs {
             zone: Some(jiff::tz::TimeZone::UTC),
             ..Staged::default()
         };
+        let candidates = staged.files.iter().map(|file| file.candidate.clone());
+        self.disk.candidates.extend(candidates);
         for service in enabled {
             let resolved = self.resolve(service);
             staged.resolved.insert(service.name.clone(), resolved);
@@ -279,16 +307,72 @@ impl Jobs {
         })
     }
 
-    /// The control process has died in the midst of it.
-    pub(super) fn cut(&mut self) {
+    /// The control process has died in the midst of it. `swapping`: its successor will know that it
+    /// was putting files in place.
+    pub(super) fn cut(&mut self, swapping: bool) {
+        self.disk.candidates.clear();
         let left: Vec<Work> = self.agenda.drain().collect();
         for work in left {
             match work {
-                Work::Swap(plan) if self.dice.percent(50) => self.swap(Plan::clone(&plan)),
+                Work::Swap(swap) if self.dice.percent(50) => drop(self.swap(&swap)),
+                // Of several files the first are in place, and the plan is not.
+                Work::Swap(swap) if swapping => {
+                    let some = self.dice.index(swap.staged.len() + 1);
+                    self.disk.put(&swap.staged[..some]);
+                }
                 Work::Store(holds) if self.dice.percent(50) => self.store(holds),
                 _ => {}
             }
         }
+    }
+}
+
+impl Disk {
+    /// Candidates take their places; each has its content for its extension.
+    fn put(&mut self, staged: &[StagedFile]) {
+        for file in staged {
+            let content = file.candidate.extension().unwrap_or_default();
+            let content = content.to_string_lossy().into_owned();
+            self.files.insert(file.path.clone(), content);
+        }
+        self.discard(staged);
+    }
+
+    fn discard(&mut self, staged: &[StagedFile]) {
+        for file in staged {
+            self.candidates.remove(&file.candidate);
+        }
+    }
+
+    fn keep(&mut self, plan: &Plan, as_first: bool) {
+        if !as_first || self.kept.is_empty() {
+            self.kept.retain(|it| it != plan);
+            self.kept.insert(0, plan.clone());
+            self.kept.truncate(2);
+        }
+    }
+
+    fn kept_before(&self, running: &Plan) -> Result<Loaded, NotLoaded> {
+        let plan = self.kept.iter().find(|it| *it != running);
+        let plan = plan.ok_or(NotLoaded::NothingKept)?;
+        Ok(Loaded {
+            kept: Some(KeptPlan {
+                at: String::new(),
+                by: "root".to_owned(),
+                not_up: Vec::new(),
+            }),
+            rejected: Some(BTreeMap::new()),
+            ..loaded(plan.clone())
+        })
+    }
+}
+
+fn loaded(plan: Plan) -> Loaded {
+    Loaded {
+        plan: Box::new(plan),
+        kept: None,
+        rejected: None,
+        mark: None,
     }
 }
 

@@ -283,7 +283,9 @@ impl Simulation {
         }
         self.leaving = false;
         self.to_control.clear();
-        self.jobs.cut();
+        let standing = self.keeper.records.get("@standing");
+        let swapping = standing.is_some_and(|it| it.contains("\"swapping\":true"));
+        self.jobs.cut(swapping);
         self.keeper.deaths += 1;
         let birth = self.now + self.dice.between(0, 50);
         self.script.push(birth, Op::Birth);
@@ -315,6 +317,7 @@ impl Simulation {
             own_user: "nobody".to_owned(),
             handled: crate::control::Handled::default(),
             warnings: Vec::new(),
+            applied: None,
         };
         self.show(&format!("=== control is born; facts: {:?}", hello.facts));
         let alone = hello.facts.is_empty();

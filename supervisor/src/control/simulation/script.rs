@@ -260,6 +260,10 @@ impl Simulation {
             return;
         };
         checks::judge_editions(control, &self.keeper);
+        let altered = self.jobs.changed(&control.plan);
+        assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
+        let candidates = &self.jobs.disk.candidates;
+        assert!(candidates.is_empty(), "left behind: {candidates:?}");
         let now = crate::control::Now {
             moment: engine::Moment(self.now),
             unix_ms: self.now,

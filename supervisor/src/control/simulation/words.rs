@@ -36,13 +36,17 @@ pub(super) fn of_request(request: &Request) -> String {
 
 pub(super) fn of_job(job: &Job) -> String {
     match job {
-        Job::Load => "load".to_owned(),
+        Job::Load(source) => cut(format!("load {source:?}")),
         Job::Check { .. } => "check".to_owned(),
         Job::ShowPlan { .. } => "show plan".to_owned(),
         Job::Diff { .. } => "diff".to_owned(),
         Job::MissingAccounts { .. } => "missing accounts".to_owned(),
-        Job::Stage { plan } => format!("stage {:?}", plan.services.keys()),
-        Job::Swap { staged, .. } => cut(format!("swap {staged:?}")),
+        Job::Stage { plan, rehearsal } => {
+            format!("stage {:?}, rehearsal: {rehearsal}", plan.services.keys())
+        }
+        Job::Swap(swap) => cut(format!("swap {:?}", swap.staged)),
+        Job::PutBack { staged } => cut(format!("put back {staged:?}")),
+        Job::Keep { .. } => "keep".to_owned(),
         Job::Discard { .. } => "discard".to_owned(),
         Job::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
         Job::StoreSchedule { .. } => "store schedule".to_owned(),

@@ -14,7 +14,7 @@ use super::super::{
     openapi::DOCUMENT,
     past,
     paths::ROUTES,
-    routes::{ChangeQuery, NamesQuery, OneStatusQuery, ReconfigureQuery, StatusQuery},
+    routes::{ChangeQuery, NamesQuery, OneStatusQuery, ReconfigureQuery, ReexecQuery, StatusQuery},
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/openapi.json");
@@ -202,10 +202,10 @@ fn act(it: &mut Document) {
     let query = it.query::<ReconfigureQuery>();
     let say = (
         "reconfigure",
-        "Read the files again and apply the difference.",
+        "Read the files again and apply the difference, or say what that would do, or go back.",
     );
     it.add(("POST", "/v1/reconfigure"), say, query, reply.clone());
-    let query = it.query::<ReconfigureQuery>();
+    let query = it.query::<ReexecQuery>();
     let say = (
         "reexec",
         "Hand over to another control process, of the program that is installed now.",

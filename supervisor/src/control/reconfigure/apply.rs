@@ -1,0 +1,164 @@
+//! The step after which everything is different: candidates are swapped in and the engine is told.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{ErrorKind, ErrorReply};
+use engine::Settled;
+use plan::Plan;
+
+use super::{
+    Last, Stage,
+    moves::{Action, Move},
+};
+use crate::{
+    applied::Swapped,
+    control::{
+        Control, Job, Output,
+        input::{Staged, Swap},
+    },
+};
+
+/// Said of a rollback that is done.
+const STILL_IN_FILES: &str = "the files still hold the other configuration: ctl diff-config shows it. A boot does not apply it unless a file changes; ctl reconfigure does";
+
+impl Control {
+    /// All candidates are right: this is how far a dry run goes.
+    pub(super) fn checked(&mut self, plan: Arc<Plan>, staged: Box<Staged>) {
+        if self.reconfigure.order.preview.is_some() {
+            let last = match self.preview(&plan, &staged) {
+                Ok(preview) => Last::Preview(Box::new(preview)),
+                Err(error) => Last::Refused(error),
+            };
+            self.discard_and_say(staged.files, last);
+            return;
+        }
+        if self.runs_already(&plan, &staged) {
+            self.apply(plan, *staged, None);
+            return;
+        }
+        let before = (!self.reconfigure.first).then(|| {
+            let (mark, not_up) = (self.standing.mark().clone(), self.not_up());
+            (Arc::clone(&self.plan), mark, not_up)
+        });
+        self.note_swapping(true);
+        let swap = Swap {
+            plan: Arc::clone(&plan),
+            staged: staged.files.clone(),
+            mark: self.reconfigure.order.mark.clone(),
+            rejected: self.reconfigure.found.rejected.take(),
+            before,
+        };
+        self.job(Job::Swap(Box::new(swap)));
+        self.reconfigure.stage = Stage::Swapping { plan, staged };
+    }
+
+    /// Nothing has to be written, on no disk.
+    fn runs_already(&self, plan: &Arc<Plan>, staged: &Staged) -> bool {
+        let same = !self.reconfigure.first && staged.files.is_empty() && **plan == *self.plan;
+        same && self.standing.is_stored_as_files_have_it()
+    }
+
+    /// Enabled services that are not as somebody wants them.
+    fn not_up(&self) -> Vec<String> {
+        let mut enabled = self.enabled();
+        enabled.retain(|name| {
+            !matches!(
+                self.settled(name),
+                Some(Settled::Ready | Settled::Completed | Settled::Held)
+            )
+        });
+        enabled
+    }
+
+    pub(super) fn on_swapped(&mut self, result: Result<Swapped, String>) {
+        let Stage::Swapping { plan, staged } = std::mem::take(&mut self.reconfigure.stage) else {
+            return;
+        };
+        let swapped = match result {
+            Ok(swapped) => Some(swapped),
+            Err(error) if !self.reconfigure.first => {
+                self.note_swapping(false);
+                let message = format!("cannot put the new configuration in place: {error}");
+                let hint = Some("nothing has changed");
+                self.give_up(ErrorKind::Configuration, message, hint);
+                return;
+            }
+            Err(error) => {
+                tracing::error!("cannot store the plan or its files: {error}");
+                None
+            }
+        };
+        self.apply(plan, *staged, Some(swapped.unwrap_or_default()));
+    }
+
+    /// The plan runs from here on. `swapped`: it is another than before, or may be.
+    fn apply(&mut self, plan: Arc<Plan>, staged: Staged, swapped: Option<Swapped>) {
+        let moves = match self.moves(&plan, &staged) {
+            Ok(moves) => moves,
+            // Only a shutdown refuses a plan that was checked; it ends all of this anyway.
+            Err(error) => {
+                self.cannot_apply(error);
+                return;
+            }
+        };
+        let left: Vec<String> = self.standing.on_trial().cloned().collect();
+        let moved = moves.iter().filter(|it| it.is_change());
+        let mut names: Vec<String> = moved.map(|it| it.name.clone()).collect();
+        if names.is_empty() {
+            // What the last change has not brought up yet is what this one is judged by.
+            names = left;
+        }
+        let mut targets = self.targets(&names);
+        for it in moves.iter().filter(|it| it.action == Action::Reload) {
+            if let Some(target) = targets.get_mut(&it.name) {
+                target.reloads();
+            }
+        }
+        self.plan = plan;
+        self.resolved = staged.resolved;
+        self.broken = staged.broken;
+        let access = self.plan.control.clone();
+        self.outputs.push_back(Output::Access(access));
+        // What is being looked up for the old plan is of no use for the new one.
+        self.outdated = self.runs.keys().copied().collect();
+        if self.reconfigure.first {
+            // Nothing runs that a plan half-applied could leave behind, but much to be lost.
+            self.remember_plan();
+        }
+        let shifts: BTreeMap<_, _> = moves.iter().map(|it| (it.name.clone(), it.shift)).collect();
+        self.apply_to_engine(&shifts);
+        self.schedule_follows_plan(staged.zone);
+        let notes = self.notes_on_moves(&moves);
+        if let Some(swapped) = swapped {
+            self.stand(&moves, swapped);
+            self.remember_plan();
+        }
+        if let Some(id) = self.reconfigure.order.change.take() {
+            let rollback = self.standing.rollback();
+            self.accept_reconfigure(&id, targets, notes, rollback);
+            self.release_when_stored();
+        }
+        self.end_reconfigure();
+    }
+
+    fn notes_on_moves(&self, moves: &[Move]) -> Vec<String> {
+        let mut notes: Vec<String> = moves.iter().filter_map(Move::sentence).collect();
+        if notes.is_empty() {
+            notes.push("nothing has changed".to_owned());
+        }
+        if let Some(kept) = &self.reconfigure.found.kept {
+            let back = format!(
+                "back to the configuration of {}, asked for by {}",
+                kept.at, kept.by
+            );
+            notes.insert(0, back);
+            notes.push(STILL_IN_FILES.to_owned());
+        }
+        notes
+    }
+
+    fn cannot_apply(&mut self, error: ErrorReply) {
+        self.note_swapping(false);
+        self.give_up(error.kind, error.message, error.hint.as_deref());
+    }
+}

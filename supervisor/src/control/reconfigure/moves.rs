@@ -1,0 +1,284 @@
+//! What a plan does to each service, worked out in one place for a dry run and for the real one.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{ErrorReply, Preview, ServiceChange};
+use engine::{Command, Event, Goal, Shift, State, View};
+use plan::{ChangeKind, Plan, Severity};
+
+use crate::control::{Control, convert, input::Staged, words};
+
+/// Why one starts that has not changed.
+const LACKED: &str = "what it lacked is there now";
+
+/// What becomes of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Nothing,
+    InPlace,
+    Reload,
+    Restart,
+    Start,
+    Stop,
+}
+
+impl Action {
+    /// As the API has it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::InPlace => "in place",
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Nothing => "goes on",
+            Self::InPlace => "updated in place",
+            Self::Reload => "reloads",
+            Self::Restart => "restarts",
+            Self::Start => "starts",
+            Self::Stop => "stops",
+        }
+    }
+}
+
+/// What becomes of one service, and why.
+#[derive(Debug)]
+pub(super) struct Move {
+    pub(super) name: String,
+    /// What the engine is told.
+    pub(super) shift: Shift,
+    pub(super) action: Action,
+    reasons: Vec<String>,
+    note: String,
+}
+
+impl Move {
+    pub(super) fn is_change(&self) -> bool {
+        self.action != Action::Nothing
+    }
+
+    /// It has another process or configuration than before, which may turn out not to work.
+    pub(super) const fn is_risky(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Reload | Action::Restart | Action::Start
+        )
+    }
+
+    /// One line for people, of one that changes.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let note = match self.note.as_str() {
+            "" => String::new(),
+            note => format!(" ({note})"),
+        };
+        let (name, verb, why) = (&self.name, self.action.verb(), self.reasons.join(", "));
+        self.is_change()
+            .then(|| format!("{name} {verb}: {why}{note}"))
+    }
+
+    fn told(self) -> ServiceChange {
+        ServiceChange {
+            name: self.name,
+            action: self.action.name().to_owned(),
+            reasons: self.reasons,
+            note: self.note,
+        }
+    }
+}
+
+impl Control {
+    /// What a new plan does to every service that is enabled, before or after.
+    pub(super) fn moves(
+        &mut self,
+        plan: &Arc<Plan>,
+        staged: &Staged,
+    ) -> Result<Vec<Move>, ErrorReply> {
+        let mut changes = plan::changes(&self.plan, plan);
+        let files = staged
+            .files
+            .iter()
+            .map(|file| (file.service.as_str(), file.path.as_path()));
+        plan::add_altered(&mut changes, plan, files);
+        for name in self.mended(staged) {
+            if let Some(change) = changes.get_mut(&name) {
+                change.kind = change.kind.max(ChangeKind::Restart);
+                change.reasons.push(LACKED.to_owned());
+            }
+        }
+        let shifts: BTreeMap<String, Shift> = changes
+            .iter()
+            .map(|(name, change)| (name.clone(), shift(change.kind)))
+            .collect();
+        let bounced = self.foresee(plan, &shifts)?;
+        let restarted: Vec<String> = changes
+            .iter()
+            .filter(|(name, change)| change.kind == ChangeKind::Restart || bounced.contains(name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let moves = changes.into_iter().map(|(name, mut change)| {
+            let (action, note) = if bounced.contains(&name) {
+                let on = needs_of(plan, &name, &restarted);
+                change.reasons.push(format!("with {}", on.join(", ")));
+                (Action::Restart, String::new())
+            } else {
+                self.action(&name, change.kind)
+            };
+            Move {
+                shift: shift(change.kind),
+                name,
+                action,
+                reasons: change.reasons,
+                note,
+            }
+        });
+        Ok(moves.collect())
+    }
+
+    /// Services that restart because of others: a copy of the engine is told, and says so.
+    fn foresee(
+        &mut self,
+        plan: &Arc<Plan>,
+        shifts: &BTreeMap<String, Shift>,
+    ) -> Result<Vec<String>, ErrorReply> {
+        if self.reconfigure.first {
+            return Ok(Vec::new());
+        }
+        let specs = self.specs(plan, shifts);
+        let mut engine = self.engine.clone();
+        let accepted = engine.handle(self.now.moment, Event::Command(Command::Apply(specs)));
+        let accepted = accepted.map_err(|refusal| self.refused(&refusal))?;
+        let dependents = accepted.dependents.iter();
+        let names = dependents.filter_map(|id| self.names.name(*id));
+        let own = |name: &&str| shifts.get(*name).is_none_or(|it| *it != Shift::Restart);
+        Ok(names.filter(own).map(str::to_owned).collect())
+    }
+
+    /// The engine's view of a plan.
+    pub(in crate::control) fn specs(
+        &mut self,
+        plan: &Plan,
+        shifts: &BTreeMap<String, Shift>,
+    ) -> Vec<(engine::ServiceId, Box<engine::Spec>, Shift)> {
+        let enabled = plan.services.values().filter(|it| it.enabled);
+        let enabled: Vec<_> = enabled.collect();
+        for service in &enabled {
+            self.names.intern(&service.name);
+        }
+        let spec = |service: &&Box<plan::Service>| {
+            let spec = convert::spec(service, self.names.ids());
+            let shift = shifts.get(&service.name).copied().unwrap_or(Shift::Keep);
+            (self.names.ids()[&service.name], Box::new(spec), shift)
+        };
+        enabled.iter().map(spec).collect()
+    }
+
+    /// What a change means for a service as it is now.
+    fn action(&self, name: &str, kind: ChangeKind) -> (Action, String) {
+        let id = self.names.id(name);
+        let view = id.and_then(|id| self.engine.view(id));
+        let plain = |action| (action, String::new());
+        match (kind, view) {
+            (ChangeKind::Keep, _) => plain(Action::Nothing),
+            (ChangeKind::InPlace, _) => plain(Action::InPlace),
+            (ChangeKind::Start, _) => match self.lifecycle.held(name) {
+                Some(hold) => (Action::InPlace, stays_stopped(hold)),
+                None => plain(Action::Start),
+            },
+            (ChangeKind::Stop, Some(view)) => match view.state {
+                State::Stopped | State::Failed { .. } | State::Completed => {
+                    (Action::InPlace, "it does not run now".to_owned())
+                }
+                _ => plain(Action::Stop),
+            },
+            (ChangeKind::Stop, None) => plain(Action::InPlace),
+            (ChangeKind::Reload | ChangeKind::Restart, None) => plain(Action::Start),
+            (ChangeKind::Reload | ChangeKind::Restart, Some(view)) => self.renewal(kind, &view),
+        }
+    }
+
+    /// How one that is in the plan already takes what only a process can.
+    fn renewal(&self, kind: ChangeKind, view: &View) -> (Action, String) {
+        let in_place = |note: String| (Action::InPlace, note);
+        match &view.state {
+            State::Stopped => in_place(match &view.hold {
+                Some(hold) => stays_stopped(hold),
+                None => "it does not run now".to_owned(),
+            }),
+            State::Waiting { on } => {
+                let on = on.iter().filter_map(|id| self.names.name(*id));
+                let on: Vec<_> = on.collect();
+                in_place(format!("it waits for {}", on.join(", ")))
+            }
+            State::Stopping { .. } if view.goal == Goal::Up => {
+                (Action::Restart, "it is being stopped already".to_owned())
+            }
+            State::Stopping { .. } => in_place("it is being stopped".to_owned()),
+            State::Failed { .. } | State::Backoff { .. } => {
+                (Action::Start, format!("it is in {} now", view.state.name()))
+            }
+            State::Running { .. } | State::Reloading { .. } if kind == ChangeKind::Reload => {
+                (Action::Reload, String::new())
+            }
+            State::Running { .. }
+            | State::Reloading { .. }
+            | State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Completed => (Action::Restart, String::new()),
+        }
+    }
+
+    /// What a dry run ends with.
+    pub(super) fn preview(
+        &mut self,
+        plan: &Arc<Plan>,
+        staged: &Staged,
+    ) -> Result<Preview, ErrorReply> {
+        let moves = self.moves(plan, staged)?;
+        let found = std::mem::take(&mut self.reconfigure.found);
+        let remarks = found
+            .remarks
+            .into_iter()
+            .filter(|it| it.severity != Severity::Error);
+        Ok(Preview {
+            rollback: found.kept,
+            services: moves.into_iter().map(Move::told).collect(),
+            site: plan::site_changes(&self.plan, plan),
+            host: found.host,
+            checks: found.checks,
+            remarks: remarks.map(crate::configuration::to_api).collect(),
+        })
+    }
+}
+
+fn stays_stopped(hold: &engine::Hold) -> String {
+    let at = words::time(hold.at_unix_ms);
+    format!("stopped by {} at {at}, and stays so", hold.by)
+}
+
+/// What of the restarted ones a service needs.
+fn needs_of(plan: &Plan, name: &str, restarted: &[String]) -> Vec<String> {
+    let Some(service) = plan.services.get(name) else {
+        return Vec::new();
+    };
+    let needs = service.requires.union(&service.binds_to);
+    needs
+        .filter(|on| restarted.contains(on))
+        .map(|on| format!("{on}, which it requires"))
+        .collect()
+}
+
+/// What the engine is told of a change.
+const fn shift(kind: ChangeKind) -> Shift {
+    match kind {
+        ChangeKind::Keep | ChangeKind::InPlace | ChangeKind::Stop => Shift::Keep,
+        ChangeKind::Reload => Shift::Reload,
+        // One that left with an earlier plan may not be down yet: it runs what was then.
+        ChangeKind::Restart | ChangeKind::Start => Shift::Restart,
+    }
+}

@@ -1,0 +1,227 @@
+//! The steps of a reconfiguration that are jobs, up to the point where nothing has changed yet.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use api::{ErrorKind, ErrorReply, HostChange};
+use keeper::message::Request;
+use plan::Plan;
+
+use super::{Found, Last, Stage};
+use crate::{
+    accounts::{AccountCommand, Accounts},
+    applied,
+    control::{
+        Control, Job,
+        input::{Loaded, NotLoaded, Staged},
+    },
+};
+
+/// Problems that are told over the API; the rest is counted.
+const PROBLEMS_TOLD_MAX: usize = 50;
+const UNCHANGED: Option<&str> = Some("nothing has changed");
+
+impl Control {
+    fn is_dry_run(&self) -> bool {
+        self.reconfigure.order.preview.is_some()
+    }
+
+    pub(super) fn on_loaded(&mut self, result: Result<Loaded, NotLoaded>) {
+        match result {
+            Ok(mut loaded) => {
+                if loaded.kept.is_none() && loaded.rejected.is_none() && !self.is_dry_run() {
+                    self.set_refused(None);
+                }
+                if let Some(mark) = loaded.mark {
+                    self.reconfigure.order.mark = mark;
+                }
+                for remark in &loaded.plan.remarks {
+                    tracing::warn!("{remark}");
+                }
+                self.reconfigure.found = Found {
+                    kept: loaded.kept,
+                    rolled_back: loaded.rejected.is_some(),
+                    rejected: loaded.rejected,
+                    // Plans are compared without them.
+                    remarks: std::mem::take(&mut loaded.plan.remarks),
+                    host: generated(&loaded.plan),
+                    ..Found::default()
+                };
+                self.with_plan(Arc::from(loaded.plan));
+            }
+            Err(NotLoaded::Problems(problems)) => self.on_refused_plan(&problems),
+            Err(NotLoaded::NothingKept) => self.give_up(
+                ErrorKind::Refused,
+                "there is no configuration to go back to: none that worked differs from the one that runs".to_owned(),
+                Some("ctl diff-config compares the one that runs with the files"),
+            ),
+        }
+    }
+
+    /// A plan that checks: what does it need?
+    pub(in crate::control) fn with_plan(&mut self, plan: Arc<Plan>) {
+        self.job(Job::MissingAccounts { plan: plan.clone() });
+        self.reconfigure.stage = Stage::Accounts {
+            plan,
+            left: VecDeque::new(),
+            run: None,
+            making: None,
+        };
+    }
+
+    fn on_refused_plan(&mut self, problems: &[plan::Problem]) {
+        if !self.is_dry_run() {
+            for problem in problems {
+                tracing::error!("{problem}");
+            }
+        }
+        let said: Vec<_> = problems
+            .iter()
+            .take(PROBLEMS_TOLD_MAX)
+            .map(ToString::to_string)
+            .collect();
+        let message = format!("the configuration does not check:\n{}", said.join("\n"));
+        if self.reconfigure.first {
+            let Some(applied) = applied::read(&self.plan.paths.state_dir) else {
+                tracing::error!("there is no configuration that has ever worked; giving up");
+                self.tell(Request::Quit {
+                    code: crate::exit::CONFIGURATION,
+                });
+                return;
+            };
+            tracing::error!("the last good configuration runs instead");
+            self.set_refused(Some(super::REFUSED.to_owned()));
+            self.reconfigure.order.mark = applied.mark;
+            self.reconfigure.found.rolled_back = applied.rejected.is_some();
+            self.reconfigure.found.rejected = applied.rejected;
+            self.with_plan(Arc::new(applied.plan));
+            return;
+        }
+        let hint = Some("nothing has changed; mend the files and try again");
+        self.give_up(ErrorKind::Configuration, message, hint);
+    }
+
+    /// A clash refuses a change; at the daemon's start it fails that service alone, by what `Stage`
+    /// finds again.
+    pub(super) fn on_missing_accounts(&mut self, accounts: Accounts) {
+        if !self.reconfigure.first && !accounts.clashes.is_empty() {
+            let clashes = accounts.clashes.iter();
+            let said: Vec<_> = clashes
+                .map(|(name, why)| format!("{name}: {why}"))
+                .collect();
+            self.give_up(ErrorKind::Configuration, said.join("\n"), UNCHANGED);
+            return;
+        }
+        let dry_run = self.is_dry_run();
+        if dry_run {
+            let made = accounts.commands.iter().map(created);
+            self.reconfigure.found.host.extend(made);
+        } else if let Stage::Accounts { left, .. } = &mut self.reconfigure.stage {
+            *left = accounts.commands.into();
+        }
+        self.next_account();
+    }
+
+    /// All accounts are there, or cannot be had.
+    pub(super) fn stage(&mut self, plan: Arc<Plan>) {
+        let rehearsal = self.is_dry_run();
+        self.reconfigure.stage = Stage::Staging { plan: plan.clone() };
+        self.job(Job::Stage { plan, rehearsal });
+    }
+
+    pub(super) fn on_staged(&mut self, mut staged: Staged) {
+        let without_account = std::mem::take(&mut self.reconfigure.without_account);
+        staged.broken.extend(without_account);
+        match std::mem::take(&mut self.reconfigure.stage) {
+            Stage::Resolving => self.on_resolved_all(staged),
+            Stage::Staging { plan } => {
+                // The first plan has nothing running that a bad file could hurt: a service's own
+                // validator sees it before the start and fails that service alone.
+                let checked = !self.reconfigure.first;
+                if checked && let Some((service, why)) = staged.broken.pop_first() {
+                    let refused = refused(format!("{service}: {why}"), UNCHANGED);
+                    self.discard_and_say(staged.files, Last::Refused(refused));
+                    return;
+                }
+                let left = staged
+                    .files
+                    .iter()
+                    .filter(|file| checked && !file.validate.is_empty());
+                let left = left.cloned().collect();
+                self.reconfigure.found.host.append(&mut staged.host);
+                let left_out = std::mem::take(&mut staged.left_out);
+                self.reconfigure.found.checks.extend(left_out);
+                self.reconfigure.stage = Stage::Checking {
+                    plan,
+                    staged: Box::new(staged),
+                    left,
+                    run: None,
+                };
+                self.next_check();
+            }
+            other => self.reconfigure.stage = other,
+        }
+    }
+
+    /// A control process that took over knows all that its plan needs.
+    fn on_resolved_all(&mut self, staged: Staged) {
+        self.resolved = staged.resolved;
+        self.broken = staged.broken;
+        self.schedule_follows_plan(staged.zone);
+        if staged.files.is_empty() {
+            self.on_put_back();
+            return;
+        }
+        // Files that are not as the plan has them: of a swap that was cut short, or somebody's own.
+        self.reconfigure.stage = Stage::PuttingBack;
+        let staged = staged.files;
+        self.job(if self.standing.is_swapping() {
+            Job::PutBack { staged }
+        } else {
+            Job::Discard { staged }
+        });
+    }
+
+    pub(super) fn on_put_back(&mut self) {
+        self.note_swapping(false);
+        let ended = std::mem::take(&mut self.reconfigure);
+        self.start_what_waits(ended.next, ended.again);
+    }
+
+    /// A rendered file is not as it should be.
+    pub(super) fn on_bad_candidate(&mut self, detail: &str) {
+        let Stage::Checking { staged, run, .. } = std::mem::take(&mut self.reconfigure.stage)
+        else {
+            return;
+        };
+        let which = run.map_or_else(String::new, |(_, check)| format!(" ({})", check.path));
+        let message = format!("a rendered file does not check{which}:\n{detail}");
+        let hint = Some("nothing has changed; the old file is still in place");
+        self.discard_and_say(staged.files, Last::Refused(refused(message, hint)));
+    }
+}
+
+fn refused(message: String, hint: Option<&str>) -> ErrorReply {
+    ErrorReply {
+        kind: ErrorKind::Configuration,
+        message,
+        hint: hint.map(str::to_owned),
+    }
+}
+
+fn created(command: &AccountCommand) -> HostChange {
+    HostChange {
+        action: super::CREATE.to_owned(),
+        what: command.account.clone(),
+        services: command.services.clone(),
+    }
+}
+
+/// Secrets that only a dry run leaves missing.
+fn generated(plan: &Plan) -> Vec<HostChange> {
+    let missing = plan.missing_secrets.iter().map(|secret| HostChange {
+        action: "generate".to_owned(),
+        what: format!("secret {}.{}", secret.service, secret.key),
+        services: vec![secret.service.clone()],
+    });
+    missing.collect()
+}

@@ -1,0 +1,260 @@
+//! How the running plan stands: who had it applied, whether it has worked, what there is to go
+//! back to. The keeper remembers it, so that it outlives a control process.
+//!
+//! A plan has worked once every service that it started, restarted or reloaded is ready, or has
+//! completed, and all have stayed so for [`PROOF_MS`]. One that somebody had stopped before is no
+//! part of that.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use api::KeptPlan;
+use engine::{Moment, ServiceId, Settled, State};
+use keeper::message::{Hello, Request};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Found, Order,
+    moves::{Action, Move},
+};
+use crate::{
+    applied::{Inputs, Mark, Swapped},
+    control::{Control, Job, words},
+};
+
+/// One that dies right after it was ready has not worked.
+const PROOF_MS: u64 = 5_000;
+/// Key under which the keeper remembers it; no service can have this name.
+const RECORD: &str = "@standing";
+/// Key under which it remembers that the files were refused, and why.
+const REFUSED_RECORD: &str = "@refused";
+
+/// How the running plan stands.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(in crate::control) struct Standing {
+    mark: Mark,
+    /// Services that it has changed; whether by a reload. Empty once it has worked.
+    changed: BTreeMap<String, bool>,
+    /// Those of them that are not up.
+    trial: BTreeSet<String>,
+    /// When it will have worked, if nothing happens before.
+    #[serde(skip)]
+    proven_at: Option<Moment>,
+    /// It is kept, or on its way.
+    kept: bool,
+    /// What a rollback would go back to.
+    rollback: Option<KeptPlan>,
+    /// It was gone back to.
+    rolled_back: bool,
+    /// It is on disk.
+    stored: bool,
+    /// It is the daemon's first: what is not up with it may be so for other reasons.
+    first: bool,
+    /// Files are being put in place for another.
+    swapping: bool,
+}
+
+impl Standing {
+    pub(super) const fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    pub(super) fn on_trial(&self) -> impl Iterator<Item = &String> {
+        self.trial.iter()
+    }
+
+    pub(super) fn rollback(&self) -> Option<KeptPlan> {
+        self.rollback.clone()
+    }
+
+    pub(in crate::control) const fn poll_timeout(&self) -> Option<Moment> {
+        self.proven_at
+    }
+
+    pub(super) const fn is_swapping(&self) -> bool {
+        self.swapping
+    }
+
+    pub(super) const fn is_stored_as_files_have_it(&self) -> bool {
+        self.stored && !self.rolled_back
+    }
+
+    /// Shown in status as long as it is true.
+    pub(in crate::control) fn warning(&self) -> Option<String> {
+        let (by, at) = (&self.mark.by, words::time(self.mark.at_unix_ms));
+        self.rolled_back.then(|| {
+            format!(
+                "the configuration was rolled back by {by} at {at}: the files hold another one, which ctl diff-config shows and ctl reconfigure applies"
+            )
+        })
+    }
+}
+
+impl Control {
+    /// What an earlier control process knew of it. `stored` is of the plan on disk, which it had
+    /// not applied to the end if `unfinished`.
+    pub(in crate::control) fn take_up_standing(
+        &mut self,
+        hello: &Hello,
+        stored: Option<(Mark, Option<Inputs>)>,
+        unfinished: bool,
+    ) {
+        if let Some(record) = hello.records.get(RECORD) {
+            match serde_json::from_str(record) {
+                Ok(standing) => self.standing = standing,
+                Err(error) => tracing::error!("lost how the configuration stands: {error}"),
+            }
+            self.judge_all();
+        }
+        if let Some(why) = hello
+            .records
+            .get(REFUSED_RECORD)
+            .filter(|it| !it.is_empty())
+        {
+            self.lifecycle.set_refused(Some(why.clone()));
+        }
+        if let (true, Some((mark, rejected))) = (unfinished, stored) {
+            self.reconfigure.order = Order {
+                mark,
+                ..Order::default()
+            };
+            self.reconfigure.found = Found {
+                rolled_back: rejected.is_some(),
+                rejected,
+                ..Found::default()
+            };
+        }
+    }
+
+    /// Another plan runs now.
+    pub(super) fn stand(&mut self, moves: &[Move], swapped: Swapped) {
+        let risky = moves.iter().filter(|it| it.is_risky());
+        let mut changed: BTreeMap<String, bool> = risky
+            .map(|it| (it.name.clone(), it.action == Action::Reload))
+            .collect();
+        // What an earlier plan has not brought up, this one has not either.
+        let before = std::mem::take(&mut self.standing);
+        if !before.first {
+            changed.extend(before.trial.into_iter().map(|name| (name, false)));
+        }
+        let planned = |name: &String| self.plan.services.get(name).is_some_and(|it| it.enabled);
+        changed.retain(|name, _| planned(name) && !self.is_held(name));
+        let first = self.reconfigure.first;
+        let kept = first && swapped.has_worked;
+        if kept {
+            changed.clear();
+        }
+        self.standing = Standing {
+            mark: self.reconfigure.order.mark.clone(),
+            trial: changed.keys().cloned().collect(),
+            changed,
+            proven_at: None,
+            kept,
+            rollback: swapped.rollback,
+            rolled_back: self.reconfigure.found.rolled_back,
+            stored: swapped.stored,
+            first,
+            swapping: false,
+        };
+        self.remember_standing();
+        self.judge_all();
+    }
+
+    fn judge_all(&mut self) {
+        let changed = self.standing.changed.keys();
+        let all = changed.filter_map(|name| self.names.id(name)).collect();
+        self.judge_trial(&all);
+    }
+
+    fn is_held(&self, name: &str) -> bool {
+        self.settled(name) == Some(Settled::Held)
+    }
+
+    /// Services have changed: may the plan count as one that works?
+    pub(in crate::control) fn judge_trial(&mut self, touched: &BTreeSet<ServiceId>) {
+        // At the end nothing is up, and that says nothing about the plan.
+        if self.standing.kept || !self.standing.stored || self.lifecycle.is_stopping() {
+            return;
+        }
+        for id in touched {
+            let Some(name) = self.names.name(*id) else {
+                continue;
+            };
+            let Some(reloads) = self.standing.changed.get(name).copied() else {
+                continue;
+            };
+            let name = name.to_owned();
+            if self.is_up_with_it(*id, reloads) {
+                self.standing.trial.remove(&name);
+            } else {
+                self.standing.trial.insert(name);
+            }
+        }
+        if !self.standing.trial.is_empty() {
+            self.standing.proven_at = None;
+        } else if self.standing.changed.is_empty() {
+            self.keep_plan();
+        } else {
+            let proof = self.now.moment.after(PROOF_MS);
+            self.standing.proven_at.get_or_insert(proof);
+        }
+    }
+
+    /// Time has passed.
+    pub(in crate::control) fn standing_timeout(&mut self) {
+        let due = self.standing.proven_at;
+        if due.is_some_and(|at| at <= self.now.moment) && !self.lifecycle.is_stopping() {
+            self.keep_plan();
+        }
+    }
+
+    fn keep_plan(&mut self) {
+        self.standing.kept = true;
+        self.standing.proven_at = None;
+        self.standing.changed.clear();
+        let (plan, mark) = (Arc::clone(&self.plan), self.standing.mark.clone());
+        self.job(Job::Keep { plan, mark });
+        self.remember_standing();
+    }
+
+    fn is_up_with_it(&self, id: ServiceId, reloads: bool) -> bool {
+        let Some(view) = self.engine.view(id) else {
+            // It has left the plan.
+            return true;
+        };
+        let up = matches!(
+            self.engine.settled(id),
+            Some(Settled::Ready | Settled::Completed)
+        );
+        let refused = reloads && !view.detail.is_empty();
+        up && !refused && !matches!(view.state, State::Reloading { .. })
+    }
+
+    /// Files are being put in place, or that is over.
+    pub(super) fn note_swapping(&mut self, swapping: bool) {
+        if self.standing.swapping != swapping {
+            self.standing.swapping = swapping;
+            self.remember_standing();
+        }
+    }
+
+    /// The files are refused, or are good again.
+    pub(super) fn set_refused(&mut self, refused: Option<String>) {
+        if self.lifecycle.set_refused(refused.clone()) {
+            self.tell(Request::Remember {
+                service: REFUSED_RECORD.to_owned(),
+                record: refused.unwrap_or_default(),
+            });
+        }
+    }
+
+    fn remember_standing(&mut self) {
+        let record = serde_json::to_string(&self.standing).expect("it is plain data");
+        self.tell(Request::Remember {
+            service: RECORD.to_owned(),
+            record,
+        });
+    }
+}
