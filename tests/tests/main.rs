@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod accounts;
+mod beside_gitlab;
 mod child_attributes;
 mod cli_errors;
 mod completions;
@@ -14,6 +15,7 @@ mod documents;
 mod events;
 mod external_database;
 mod faults;
+mod gitlab_authorize;
 mod gitlab_ctl_format;
 mod gitlab_ctl_sins;
 mod gitlab_services;

@@ -168,7 +168,8 @@ pub fn set_in(text: &str, values: &[Assignment]) -> Result<String, String> {
             out.replace_range(range, &value.to_string());
         }
     }
-    for (service, key, value) in missing {
+    // Each goes above the one before it.
+    for (service, key, value) in missing.into_iter().rev() {
         out = with_line(&out, service, key, &value.to_string());
     }
     checked(out, &wanted)

@@ -86,7 +86,9 @@ impl Control {
             } else {
                 Vec::new()
             },
-            history: self.history(&service.name),
+            history: (self.history(&service.name).iter())
+                .map(|line| holder::without_hint(line, &service.listens_hint))
+                .collect(),
             service: status,
             log: Vec::new(),
         }

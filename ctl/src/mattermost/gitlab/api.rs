@@ -1,6 +1,6 @@
 //! GitLab's REST API of instance-wide applications, and its word on a client's secret.
 //!
-//! Limits: [`REQUEST_MAX`] a request, [`ANSWER_BYTES_MAX`] an answer, [`PAGES_MAX`] pages. No
+//! Limits: [`REQUEST_MAX`] a request unless told otherwise, [`ANSWER_BYTES_MAX`] an answer, [`PAGES_MAX`] pages. No
 //! redirect is followed: the token is for the address that was given.
 
 use std::{path::Path, time::Duration};
@@ -64,9 +64,14 @@ pub(super) fn base_url(text: &str) -> Result<String, Error> {
 
 impl Gitlab {
     /// Nothing is sent yet.
-    pub(super) fn new(base: &str, token: Secret, ca_file: Option<&Path>) -> Result<Self, Error> {
+    pub(super) fn new(
+        base: &str,
+        token: Secret,
+        ca_file: Option<&Path>,
+        timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            agent: agent(roots(ca_file)?),
+            agent: agent(roots(ca_file)?, timeout.unwrap_or(REQUEST_MAX)),
             base: base.to_owned(),
             token,
         })
@@ -376,13 +381,13 @@ fn roots(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Error> {
     Ok(roots)
 }
 
-fn agent(roots: Vec<Certificate<'static>>) -> ureq::Agent {
+fn agent(roots: Vec<Certificate<'static>>, timeout: Duration) -> ureq::Agent {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::from(roots))
         .unversioned_rustls_crypto_provider(provider);
     ureq::Agent::config_builder()
-        .timeout_global(Some(REQUEST_MAX))
+        .timeout_global(Some(timeout))
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
@@ -420,7 +425,7 @@ mod tests {
 
     #[test]
     fn nobody_there_is_told_without_the_token() {
-        let gitlab = Gitlab::new("http://127.0.0.1:1", Secret::new("planted"), None).unwrap();
+        let gitlab = Gitlab::new("http://127.0.0.1:1", Secret::new("planted"), None, None).unwrap();
         let error = gitlab.list().unwrap_err();
         let said = format!("{} {}", error.message, error.hints.join(" "));
         assert!(said.contains("cannot ask http://127.0.0.1:1"), "{said}");

@@ -32,6 +32,9 @@ pub(super) struct Application {
     /// Whether the client needs its secret.
     #[serde(default = "yes")]
     pub(super) confidential: bool,
+    /// What it may ask for; an older GitLab does not tell.
+    #[serde(default)]
+    pub(super) scopes: Option<Vec<String>>,
 }
 
 fn yes() -> bool {
@@ -39,6 +42,12 @@ fn yes() -> bool {
 }
 
 impl Application {
+    /// It may ask who a user is, as far as GitLab tells.
+    pub(super) fn may_read_users(&self) -> bool {
+        let enough = |scope: &String| [SCOPE, "api", "read_api"].contains(&scope.as_str());
+        self.scopes.as_ref().is_none_or(|it| it.iter().any(enough))
+    }
+
     /// Users can be sent back to all of these.
     pub(super) fn redirects_to(&self, uris: &[String; 2]) -> bool {
         uris.iter().all(|uri| {
@@ -79,6 +88,7 @@ mod tests {
             name: name.to_owned(),
             callback_url: callbacks.to_owned(),
             confidential: true,
+            scopes: None,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::{
     api::{Gitlab, base_url},
-    application::{Application, NAME, Told, by_redirects, redirect_uris},
+    application::{Application, NAME, SCOPE, Told, by_redirects, redirect_uris},
     here::Here,
     input::{self, AuthorizeWith},
     report::{self, Action, Done},
@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, with: &AuthorizeWith, mode: Mode) -> Result
     let url = url(with, &here)?;
     let job = Job {
         uris: redirect_uris(&here.told.site_url),
-        gitlab: Gitlab::new(&url, token, with.ca_file.as_deref())?,
+        gitlab: Gitlab::new(&url, token, with.ca_file.as_deref(), context.timeout)?,
         here,
         dry_run: with.dry_run,
     };
@@ -41,12 +41,19 @@ pub(crate) fn run(context: &Context, with: &AuthorizeWith, mode: Mode) -> Result
         Mode::Authorize => job.authorize(&all)?,
         Mode::Reauthorize => job.reauthorize(&all)?,
     };
-    let plain = (url.starts_with("http:"))
+    let plain = in_the_clear(&url)
         .then(|| format!("{url} is not encrypted: the token went over the network as it is"));
     let remarks = [job.here.edition_remark(), token_remark, plain];
     done.remarks.extend(remarks.into_iter().flatten());
     report::print(context, &job.here, &url, &job.uris, &done, with.dry_run)?;
     Ok(0)
+}
+
+/// Whether others on the network could have read the token.
+fn in_the_clear(url: &str) -> bool {
+    let own = ["127.0.0.1", "localhost", "[::1]"];
+    let rest = url.strip_prefix("http://");
+    rest.is_some_and(|rest| !own.iter().any(|host| rest.starts_with(host)))
 }
 
 fn url(with: &AuthorizeWith, here: &Here) -> Result<String, Error> {
@@ -105,6 +112,12 @@ impl Job {
         if !known.confidential {
             done.remarks.push(format!(
                 "`{}` is not confidential in GitLab, so its secret protects nothing: ctl gitlab reauthorize",
+                shown(&known.name)
+            ));
+        }
+        if !known.may_read_users() {
+            done.remarks.push(format!(
+                "`{}` may not read users in GitLab: give it the scope {SCOPE} there",
                 shown(&known.name)
             ));
         }

@@ -112,7 +112,9 @@ pub(super) fn print(
     for uri in uris {
         let _ = writeln!(text, "  {}", shown(uri));
     }
-    let _ = writeln!(text, "  confidential, scope {SCOPE}");
+    if matches!(done.action, Action::Created | Action::Replaced) {
+        let _ = writeln!(text, "  confidential, scope {SCOPE}");
+    }
     match (done.stored.is_empty(), dry_run) {
         (true, _) => text.push_str("nothing had to change here\n"),
         (false, dry_run) => {

@@ -27,7 +27,7 @@ const TEMPLATE: &str = "nginx/vhost.conf.j2";
 /// How such a file begins: another one is not overwritten.
 const FIRST_LINE: &str = "# Written by `ctl gitlab vhost`";
 /// Certificate and key that the virtual host names; empty by plain HTTP.
-const CERTIFICATES: &str = "{% if listen_https if listen_https is defined else mattermost_external_url.scheme == 'https' %}\
+const CERTIFICATES: &str = "{% if (listen_https if listen_https is defined else mattermost_external_url.scheme == 'https') %}\
      {{ ssl_certificate }}\n{{ ssl_certificate_key }}{% endif %}";
 
 /// Writes the virtual host and says what to do with it.

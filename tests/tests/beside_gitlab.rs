@@ -1,0 +1,302 @@
+//! GitLab and Mattermost on one machine: GitLab's nginx holds the ports, ours says so, and GitLab's
+//! then serves both by their names.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use mattervisor_tests::{
+    Ctl, Running, StatusExt, World, children, eventually, free_port, kill, need, nginx, postgres,
+    run,
+};
+use nix::sys::signal::Signal;
+
+use crate::stack::Stack;
+
+/// An nginx as GitLab configures its own: its names in the http block, its virtual host, and a
+/// place for more.
+struct GitlabNginx {
+    running: Running,
+    port: u16,
+    scheme: &'static str,
+    conf: PathBuf,
+    vhost: PathBuf,
+}
+
+impl GitlabNginx {
+    fn start(world: &World, program: &Path, tls: bool) -> Self {
+        let (root, port) = (world.root().display().to_string(), free_port());
+        let dir = world.path("gitlab-nginx");
+        std::fs::create_dir_all(&dir).unwrap();
+        let keys = if tls {
+            certificate(&dir, "gitlab", "gitlab.test");
+            format!(
+                "ssl_certificate {root}/gitlab-nginx/gitlab.crt; ssl_certificate_key {root}/gitlab-nginx/gitlab.key;"
+            )
+        } else {
+            String::new()
+        };
+        let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|it| format!("  {it}_temp_path {root}/gitlab-nginx/{it};\n"))
+            .concat();
+        let ssl = if tls { " ssl" } else { "" };
+        let conf = dir.join("nginx.conf");
+        let text = format!(
+            "daemon off;\npid {root}/gitlab-nginx/nginx.pid;\nerror_log {root}/gitlab-nginx/error.log warn;\n\
+             worker_processes 1;\nevents {{ worker_connections 100; }}\nhttp {{\n{temp}\
+             log_format gitlab_access '$remote_addr';\n  log_format gitlab_mattermost_access '$remote_addr';\n\
+             map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}\n\
+             proxy_cache_path {root}/gitlab-nginx/cache keys_zone=gitlab:1m max_size=1m levels=1:2;\n  proxy_cache gitlab;\n\
+             upstream gitlab-workhorse {{ server 127.0.0.1:1 fail_timeout=0; }}\n\
+             server {{\n listen *:{port}{ssl}; server_name gitlab.test; {keys}\n\
+             access_log {root}/gitlab-nginx/gitlab_access.log gitlab_access;\n return 200 'this is gitlab';\n }}\n\
+             include {root}/gitlab-nginx/*.custom;\n}}\n"
+        );
+        std::fs::write(&conf, text).unwrap();
+        let running = Running::start(Command::new(program).arg("-c").arg(&conf));
+        let it = Self {
+            running,
+            port,
+            scheme: if tls { "https" } else { "http" },
+            conf,
+            vhost: dir.join("mattermost.custom"),
+        };
+        eventually("GitLab's nginx serves", || {
+            (it.curl("gitlab.test", "/", &[]).code == 0).then_some(())
+        });
+        it
+    }
+
+    /// Asks by a name that leads here.
+    fn curl(&self, name: &str, path: &str, more: &[&str]) -> Ctl {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sSk",
+            "-i",
+            "--max-time",
+            "20",
+            "--noproxy",
+            "*",
+            "--http1.1",
+        ]);
+        curl.args(["--resolve", &format!("{name}:{}:127.0.0.1", self.port)]);
+        run(curl
+            .args(more)
+            .arg(format!("{}://{name}:{}{path}", self.scheme, self.port)))
+    }
+}
+
+fn certificate(dir: &Path, file: &str, name: &str) {
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "90",
+    ]);
+    openssl.args(["-subj", &format!("/CN={name}")]);
+    openssl.args(["-addext", &format!("subjectAltName=DNS:{name}")]);
+    openssl.arg("-keyout").arg(dir.join(format!("{file}.key")));
+    openssl.arg("-out").arg(dir.join(format!("{file}.crt")));
+    run(&mut openssl).ok();
+}
+
+/// A stack whose site file leads users to GitLab's nginx, by a name of its own.
+fn stack_beside(bin: PathBuf, program: &Path, tls: bool) -> (Stack, GitlabNginx, String) {
+    let stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let gitlab = GitlabNginx::start(&stack.world, program, tls);
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = std::fs::read_to_string(&file).unwrap();
+    let site = site.replace(
+        &format!("http://127.0.0.1:{}", stack.nginx_port),
+        &format!("{}://mattermost.test:{}", gitlab.scheme, gitlab.port),
+    );
+    // As it is unless somebody changes it: every address.
+    let site = site.replace("nginx.listen_addresses = [\"127.0.0.1\"]\n", "");
+    stack.world.site(&site);
+    if tls {
+        let dir = stack.world.path("etc/mattervisor/ssl");
+        std::fs::create_dir_all(&dir).unwrap();
+        certificate(&dir, "mattermost.test", "mattermost.test");
+    }
+    (stack, gitlab, site)
+}
+
+/// Ours is refused, with who has the port and what to do.
+fn refused_with_hint(world: &World, port: u16) {
+    let status = world.wait_for("nginx finds the port in use", |status| {
+        status.state("nginx") == "backoff" || status.state("nginx") == "failed"
+    });
+    let reason = status.service("nginx").reason.clone().unwrap_or_default();
+    let holder = format!("0.0.0.0:{port} is in use by nginx (pid ");
+    assert!(reason.contains(&holder), "{reason}");
+    assert!(reason.contains("ctl gitlab vhost"), "{reason}");
+    let why = world.ctl(&["why", "nginx"]).both();
+    assert!(why.contains("mattermost_nginx.enable = false"), "{why}");
+}
+
+/// Writes the virtual host, lets GitLab's nginx take it in, and returns where requests are logged.
+fn take_in(world: &World, gitlab: &GitlabNginx, program: &Path) -> String {
+    let vhost = gitlab.vhost.display().to_string();
+    let (log, program) = (
+        world.file("gitlab-nginx/mm.log"),
+        program.display().to_string(),
+    );
+    let arguments = [
+        "gitlab",
+        "vhost",
+        "-o",
+        &vhost,
+        "--nginx",
+        &program,
+        "--access-log",
+        &log,
+    ];
+    let said = world.ctl(&arguments).ok().stdout;
+    let line = format!("nginx['custom_nginx_config'] = \"include {vhost};\"");
+    assert!(
+        said.contains(&line) && said.contains("gitlab-ctl reconfigure"),
+        "{said}"
+    );
+    assert!(!said.contains("mattermost_nginx.enable"), "{said}");
+    let again = world.ctl(&arguments).ok().stdout;
+    assert!(again.contains("nothing was written"), "{again}");
+    let mut check = Command::new(&program);
+    let checked = run(check.args(["-t", "-c"]).arg(&gitlab.conf)).ok().both();
+    assert!(
+        !checked.contains("[warn]") && !checked.contains("[emerg]"),
+        "{checked}"
+    );
+    let before = children(gitlab.running.pid());
+    kill(gitlab.running.pid(), Signal::SIGHUP);
+    eventually("the workers with the old configuration are gone", || {
+        let now = children(gitlab.running.pid());
+        (!now.is_empty() && before.iter().all(|pid| !now.contains(pid))).then_some(())
+    });
+    log
+}
+
+/// The whole way: refused with who has the port and what to do; done; both names lead to the right
+/// server, websockets too.
+fn both_are_served(tls: bool) {
+    let bin = need!(postgres());
+    let program = need!(nginx());
+    let (mut stack, gitlab, site) = stack_beside(bin, &program, tls);
+    stack.world.start();
+    refused_with_hint(&stack.world, gitlab.port);
+    stack
+        .world
+        .site(&format!("{site}mattermost_nginx.enable = false\n"));
+    stack.world.ctl(&["reconfigure"]).ok();
+    let log = take_in(&stack.world, &gitlab, &program);
+    eventually("Mattermost is there by its name", || {
+        let page = gitlab
+            .curl("mattermost.test", "/?token=planted", &[])
+            .stdout;
+        (page.starts_with("HTTP/1.1 200") && page.contains("stand-in for a Mattermost"))
+            .then_some(())
+    });
+    let page = gitlab.curl("gitlab.test", "/", &[]).ok().stdout;
+    assert!(page.contains("this is gitlab"), "{page}");
+    let headers = gitlab
+        .curl("mattermost.test", "/api/v4/echo-headers", &[])
+        .ok()
+        .stdout;
+    assert!(
+        headers.contains(&format!("\"x-forwarded-proto\":\"{}\"", gitlab.scheme)),
+        "{headers}"
+    );
+    websocket(&gitlab);
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(
+        logged.contains("GET / HTTP/1.1") && !logged.contains("planted"),
+        "{logged}"
+    );
+}
+
+/// The upgrade gets through, and so does what the server says first.
+fn websocket(gitlab: &GitlabNginx) {
+    let headers = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    let mut more: Vec<&str> = headers.iter().flat_map(|it| ["-H", *it]).collect();
+    // It never ends by itself.
+    more.extend(["--max-time", "3"]);
+    let said = gitlab
+        .curl("mattermost.test", "/api/v4/websocket", &more)
+        .stdout;
+    assert!(
+        said.starts_with("HTTP/1.1 101") && said.contains("hello"),
+        "{said}"
+    );
+}
+
+#[test]
+fn both_names_are_served_by_http() {
+    both_are_served(false);
+}
+
+#[test]
+fn both_names_are_served_by_https() {
+    both_are_served(true);
+}
+
+/// Where ours is still on, it says what comes first; a certificate that is missing is named; a file
+/// that is another's is left alone; standard output has nothing but the configuration.
+#[test]
+fn the_virtual_host_is_written_with_care() {
+    let mut world = World::new();
+    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    let unset = world.ctl(&["gitlab", "vhost"]).expect_code(1).stderr;
+    assert!(unset.contains("mattermost_external_url"), "{unset}");
+    world.site("mattermost_external_url = \"https://mattermost.test\"\n");
+    let file = world.file("vhost.conf");
+    let said = world.ctl(&["gitlab", "vhost", "-o", &file]).ok().stdout;
+    assert!(said.contains("mattermost_nginx.enable = false"), "{said}");
+    assert!(
+        said.contains("ssl/mattermost.test.crt is not there yet"),
+        "{said}"
+    );
+    let printed = world.ctl(&["gitlab", "vhost"]).ok();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(printed.stdout, text);
+    assert!(
+        text.contains("/var/log/gitlab/nginx/mattermost_access.log"),
+        "{text}"
+    );
+    // GitLab's nginx is not here: what every version understands.
+    assert!(
+        text.contains(" ssl http2;") && !text.contains("http2 on"),
+        "{text}"
+    );
+    let other = world.file("gitlab.rb");
+    std::fs::write(&other, "# GitLab\n").unwrap();
+    let said = world
+        .ctl(&["gitlab", "vhost", "-o", &other])
+        .expect_code(1)
+        .stderr;
+    assert!(said.contains("is another file already"), "{said}");
+    let said = world.ctl(&["gitlab", "vhost", "-o", &world.file("no/dir")]);
+    assert!(said.expect_code(1).stderr.contains("cannot write"));
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "# GitLab\n");
+}
+
+/// The hint is any service's, and only where it has one.
+#[test]
+fn a_port_in_use_is_told_with_the_hint_of_the_service_file() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let listens = format!("listens = [\"{address}\"]\n");
+    let hint = "listens_hint = \"ask {{ whom }}\"\n[settings]\nwhom = { type = \"string\", default = \"the operator\" }";
+    world.child("hinted", &["sleep"], &format!("{listens}{hint}"));
+    world.start();
+    let said = world.ctl(&["start", "hinted", "--timeout", "3s"]).both();
+    assert!(said.contains("; ask the operator"), "{said}");
+    let status = world.ctl(&["status", "hinted", "--format", "json"]).stdout;
+    assert!(status.contains("; ask the operator"), "{status}");
+    let why = world.ctl(&["why", "hinted"]).both();
+    assert_eq!(why.matches("ask the operator").count(), 1, "{why}");
+}
