@@ -37,7 +37,7 @@ pub trait Host {
     fn uid(&self) -> u32;
     /// Number of online processors.
     fn cpus(&self) -> u32;
-    /// Physical memory in bytes.
+    /// Physical memory in bytes, or what the container may have of it.
     fn memory_bytes(&self) -> u64;
     /// Where the programs of this package are: the directory of the one that runs.
     fn program_dir(&self) -> PathBuf;
@@ -183,7 +183,20 @@ impl Host for RealHost {
                     .ok()
             })
             .map_or(0, |kib| kib * 1024)
+            .min(container_memory())
     }
+}
+
+/// What the container that we are in may use; a machine's own root group has no such file.
+fn container_memory() -> u64 {
+    [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .iter()
+    .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
+    .min()
+    .unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
