@@ -12,6 +12,7 @@ mod completions;
 mod control_process_death;
 mod dependencies;
 mod documents;
+mod env;
 mod events;
 mod external_database;
 mod faults;

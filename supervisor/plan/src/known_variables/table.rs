@@ -74,9 +74,11 @@ impl<'t> Row<'t> {
 
     /// What is to be said of it for the version that is installed.
     pub(super) fn age(&self, installed: Version) -> Option<(Severity, String)> {
-        if let Some(until) = self.until.filter(|until| installed > until.before) {
+        // Settings come and go with a release, not with its corrections.
+        let release = Version(installed.0, installed.1, None);
+        if let Some(until) = self.until.filter(|until| release > until.before) {
             let Bounds { before, after } = until;
-            return Some(if installed >= after {
+            return Some(if release >= after {
                 let message = format!(
                     "has no effect: {installed} has dropped it ({before} still had it, {after} has not)"
                 );
@@ -88,8 +90,8 @@ impl<'t> Row<'t> {
                 (Severity::Note, message)
             });
         }
-        let Bounds { before, after } = self.since.filter(|since| installed < since.after)?;
-        Some(if installed <= before || before == after {
+        let Bounds { before, after } = self.since.filter(|since| release < since.after)?;
+        Some(if release <= before || before == after {
             let message = format!(
                 "has no effect: {installed} does not have it yet, {after} is the first that is known to"
             );
@@ -171,9 +173,9 @@ mod tests {
         let line = "A\tbool\t5.5..5.6\t9.0..9.11\t\tB";
         let row = Table(line).rows().next().unwrap();
         let says = |installed: &str| row.age(version(installed)).map(|(severity, _)| severity);
-        assert_eq!(says("5.5"), Some(Severity::Warning));
+        assert_eq!(says("5.5.1"), Some(Severity::Warning));
         assert_eq!(says("5.6"), None);
-        assert_eq!(says("9.0"), None);
+        assert_eq!(says("9.0.7"), None);
         assert_eq!(says("9.5"), Some(Severity::Note));
         assert_eq!(says("9.11.3"), Some(Severity::Warning));
         let row = Table("A\tjson\t7.5\t\t\t").rows().next().unwrap();
