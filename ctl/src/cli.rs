@@ -9,7 +9,7 @@ use clap_complete::ArgValueCompleter;
 use jiff::Timestamp;
 
 use crate::{
-    commands::{gitlab, import, logs},
+    commands::{gitlab, import, logs, renew_le_certs},
     complete::services,
     examples, moment,
 };
@@ -250,6 +250,8 @@ pub(crate) enum Command {
     Reconfigure(crate::commands::reconfigure::How),
     /// Sign-on with GitLab, and GitLab's nginx in front of Mattermost
     Gitlab(gitlab::Gitlab),
+    /// Get or renew the certificate from Let's Encrypt now
+    RenewLeCerts(renew_le_certs::Renew),
     /// Watch services live, with their processor time, memory and last log lines
     Top(Names),
     /// Print the completions for a shell: source <(ctl completions bash)
@@ -313,6 +315,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "reconfigure",
             "import",
             "gitlab",
+            "renew-le-certs",
         ],
     ),
     ("Other", &["completions", "reexec", "version"]),

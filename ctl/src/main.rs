@@ -1,6 +1,7 @@
 //! Asks: the client of the supervisor. Everything it knows it learns over the control socket, but
 //! for `check-config`, which reads the files itself.
 
+mod acme;
 mod change;
 mod cli;
 mod client;
@@ -9,6 +10,7 @@ mod complete;
 mod error;
 mod examples;
 mod failure;
+mod https;
 mod lines;
 mod mattermost;
 mod moment;

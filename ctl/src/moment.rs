@@ -15,6 +15,13 @@ pub(crate) fn read(text: &str) -> Result<Timestamp, String> {
     read_at(text, &Zoned::now()).ok_or_else(|| HINT.to_owned())
 }
 
+/// `2026-11-23`, as the calendar here has it.
+pub(crate) fn day(unix_seconds: i64) -> String {
+    let at = Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+    let zone = jiff::tz::TimeZone::system();
+    at.to_zoned(zone).strftime("%Y-%m-%d").to_string()
+}
+
 /// The same, seen from `now`; none if it is no moment. A bare duration lies in the past.
 fn read_at(text: &str, now: &Zoned) -> Option<Timestamp> {
     let text = text.trim();

@@ -12,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod logs;
 pub(crate) mod reconfigure;
 mod reexec;
+pub(crate) mod renew_le_certs;
 mod service_list;
 mod show_config;
 mod status;
@@ -175,6 +176,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Env(arguments) => env::run(context, &arguments).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
         Command::Reconfigure(how) => reconfigure::run(context, how).await,
+        Command::RenewLeCerts(arguments) => renew_le_certs::run(context, &arguments).await,
         Command::Gitlab(arguments) => gitlab::run(context, &arguments),
         Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),

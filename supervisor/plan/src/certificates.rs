@@ -186,6 +186,39 @@ pub fn check(host: &dyn Host, certificate: &Certificate, now: i64) -> Vec<Findin
     findings.list
 }
 
+/// What whoever renews a certificate must know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// From when it is valid, seconds of the Unix epoch.
+    pub from: i64,
+    /// Until when.
+    pub to: i64,
+    /// Nobody but itself vouches for it.
+    pub self_signed: bool,
+}
+
+impl Life {
+    /// The moment from which it is to be renewed: a third of its life is left, or 30 days.
+    pub fn renew_at(&self) -> i64 {
+        self.to - SOON_S.min((self.to - self.from) / 3)
+    }
+}
+
+/// The life of the first certificate of a PEM file, and whether it is for all these hosts. None: there
+/// is none.
+pub fn life(pem: &[u8], hosts: &[String]) -> Option<(Life, bool)> {
+    let mut blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
+    let block = blocks.find(|block| block.label == "CERTIFICATE")?;
+    let (_, leaf) = X509Certificate::from_der(&block.contents).ok()?;
+    let life = Life {
+        from: leaf.validity().not_before.timestamp(),
+        to: leaf.validity().not_after.timestamp(),
+        self_signed: leaf.issuer() == leaf.subject(),
+    };
+    let for_all = hosts.iter().all(|host| covers(&leaf, host).is_ok());
+    Some((life, for_all))
+}
+
 /// Gathers what is wrong with one certificate.
 struct Findings<'c> {
     certificate: &'c Certificate,

@@ -6,10 +6,7 @@
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use ureq::{
-    http::{Response, Uri},
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
-};
+use ureq::http::{Response, Uri};
 
 use super::{
     Secret,
@@ -17,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind},
+    https::{agent, roots},
     render::shown,
 };
 
@@ -345,56 +343,6 @@ fn untrusted(error: &rustls::Error) -> (String, String) {
         other => (format!("TLS fails: {other}"), own),
     };
     (why, hint.to_owned())
-}
-
-/// The system's authorities and those of the file.
-fn roots(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Error> {
-    // SSL_CERT_FILE and SSL_CERT_DIR may name others.
-    let system = rustls_native_certs::load_native_certs().certs;
-    let mut roots: Vec<_> = system
-        .iter()
-        .map(|it| Certificate::from_der(it).to_owned())
-        .collect();
-    let Some(path) = ca_file else {
-        return Ok(roots);
-    };
-    let failed = |why: String| {
-        let path = path.display();
-        Error::new(
-            Kind::Failed,
-            format!("cannot take authorities from {path}: {why}"),
-        )
-        .hint("it is a PEM file: -----BEGIN CERTIFICATE----- …")
-    };
-    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let before = roots.len();
-    for item in parse_pem(&bytes) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(failed(error.to_string())),
-        }
-    }
-    if roots.len() == before {
-        return Err(failed("there is no certificate in it".to_owned()));
-    }
-    Ok(roots)
-}
-
-fn agent(roots: Vec<Certificate<'static>>, timeout: Duration) -> ureq::Agent {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::from(roots))
-        .unversioned_rustls_crypto_provider(provider);
-    ureq::Agent::config_builder()
-        .timeout_global(Some(timeout))
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .user_agent(concat!("mattervisor/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls.build())
-        .build()
-        .new_agent()
 }
 
 #[cfg(test)]

@@ -132,7 +132,9 @@ fn what_cannot_be_used_is_told_with_its_file() {
     cases.push(("open", open));
     let other_key = KeyPair::generate().unwrap();
     let mut other = params(&["ca"], 9);
-    other.distinguished_name.push(DnType::CommonName, "authority");
+    other
+        .distinguished_name
+        .push(DnType::CommonName, "authority");
     let other = other.self_signed(&other_key).unwrap().pem();
     cases.push(("no chain", world(&format!("{certificate}{other}"), &key)));
     let all: Vec<String> = cases
@@ -169,7 +171,12 @@ fn a_plan_with_a_bad_certificate_is_a_plan_that_warns() {
     let (certificate, key) = made(&["m.example"], 90);
     world.put(CERTIFICATE, certificate);
     world.put(KEY, key).mode(KEY, 0o600).now(91 * DAY);
-    let remarks: Vec<String> = world.plan().remarks.iter().map(ToString::to_string).collect();
+    let remarks: Vec<String> = world
+        .plan()
+        .remarks
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let expired =
         "/ssl/m.crt: warning: web.certificates: the certificate expired on 1970-04-01".to_owned();
     assert!(remarks.contains(&expired), "{remarks:?}");

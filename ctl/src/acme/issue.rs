@@ -1,0 +1,204 @@
+//! One certificate: the order, the answers to the authority's questions, and what it gives.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+
+use instant_acme::{
+    AuthorizationStatus, ChallengeType, Identifier, NewOrder, OrderStatus, RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+
+use super::{
+    Order,
+    account::{self, Known},
+    client, with_file,
+};
+use crate::error::{Error, Kind};
+
+/// The authority is asked as long as this whether it is done.
+const PATIENCE: RetryPolicy = RetryPolicy::new()
+    .initial_delay(Duration::from_millis(250))
+    .backoff(1.5)
+    .timeout(Duration::from_secs(120));
+/// Where the authority looks for its answers.
+const PLACE: &str = ".well-known/acme-challenge";
+
+/// What the authority gave.
+pub(super) struct Issued {
+    /// The certificate with its chain, PEM.
+    pub(super) chain: String,
+    /// Its key, PEM.
+    pub(super) key: String,
+}
+
+/// Answers that lie open while the authority asks.
+#[derive(Default)]
+struct Answers(Vec<PathBuf>);
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // Of no use to anybody, and of no harm.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Gets a certificate.
+pub(super) async fn issue(
+    order: &Order,
+    known: Option<Known>,
+    say: &dyn Fn(&str),
+) -> Result<Issued, Error> {
+    let (account, known) = account::open(order, known).await?;
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: instant_acme::Error| client::failure(&what, order, &error)
+    };
+    let identifiers: Vec<Identifier> = order.hosts.iter().map(|host| identifier(host)).collect();
+    let new = account.new_order(&NewOrder::new(&identifiers)).await;
+    let mut asked = new.map_err(failed("the authority does not take the order"))?;
+    let mut answers = Answers::default();
+    answer(order, &mut asked, &mut answers, say).await?;
+    let ready = asked.poll_ready(&PATIENCE).await;
+    match ready {
+        Ok(OrderStatus::Ready) => {}
+        // The reason is with the host that it is about.
+        Ok(_) => return Err(refused(order, &mut asked).await),
+        Err(instant_acme::Error::Api(problem)) => {
+            let refused = refused(order, &mut asked).await;
+            let said = client::words(&problem);
+            return Err(if refused.message.contains(&said) {
+                refused
+            } else {
+                refused.hint(said)
+            });
+        }
+        Err(error) => return Err(failed("the authority has not come to an end")(error)),
+    }
+    drop(answers);
+    let key = key(order)?;
+    let mut params =
+        CertificateParams::new(order.hosts.clone()).map_err(|error| made("request", &error))?;
+    params.distinguished_name = DistinguishedName::new();
+    let request = params
+        .serialize_request(&key)
+        .map_err(|error| made("request", &error))?;
+    let what = "the authority gives no certificate";
+    asked
+        .finalize_csr(request.der())
+        .await
+        .map_err(failed(what))?;
+    let chain = asked
+        .poll_certificate(&PATIENCE)
+        .await
+        .map_err(failed(what))?;
+    account::issued(order, known)?;
+    let key = key.serialize_pem();
+    Ok(Issued { chain, key })
+}
+
+/// Lays out what the authority is to find, and lets it look.
+async fn answer(
+    order: &Order,
+    asked: &mut instant_acme::Order,
+    answers: &mut Answers,
+    say: &dyn Fn(&str),
+) -> Result<(), Error> {
+    let failed = |error: instant_acme::Error| {
+        client::failure("the authority cannot be answered", order, &error)
+    };
+    let mut authorizations = asked.authorizations();
+    while let Some(found) = authorizations.next().await {
+        let mut found = found.map_err(failed)?;
+        match found.status {
+            AuthorizationStatus::Pending => {}
+            AuthorizationStatus::Valid => continue,
+            other => {
+                let message = format!("the authority says of {}: {other:?}", found.identifier());
+                return Err(Error::new(Kind::Failed, message));
+            }
+        }
+        let host = found.identifier().to_string();
+        let Some(mut challenge) = found.challenge(ChallengeType::Http01) else {
+            let message = format!("the authority does not ask for {host} by HTTP");
+            return Err(Error::new(Kind::Failed, message));
+        };
+        let path = order.wwwroot.join(PLACE).join(&challenge.token);
+        lay_out(order, &path, challenge.key_authorization().as_str())?;
+        answers.0.push(path);
+        say(&format!("the authority looks whether {host} is ours"));
+        challenge.set_ready().await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Puts an answer where the web server finds it, whoever that runs as.
+fn lay_out(order: &Order, path: &std::path::Path, text: &str) -> Result<(), Error> {
+    let token = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    if token.is_empty() || !token.iter().all(plain) {
+        // It becomes the name of a file.
+        return Err(Error::new(
+            Kind::Failed,
+            "the authority asks for an answer with a strange name",
+        ));
+    }
+    let mut directory = order.wwwroot.clone();
+    for name in ["", ".well-known", "acme-challenge"] {
+        directory.push(name);
+        match fs::create_dir(&directory) {
+            Ok(()) => fs::set_permissions(&directory, PermissionsExt::from_mode(0o755))
+                .map_err(|error| with_file("open up", &directory, &error))?,
+            Err(_) if directory.is_dir() => {}
+            Err(error) => return Err(with_file("make", &directory, &error)),
+        }
+    }
+    fs::write(path, text).map_err(|error| with_file("write", path, &error))?;
+    fs::set_permissions(path, PermissionsExt::from_mode(0o644))
+        .map_err(|error| with_file("open up", path, &error))
+}
+
+/// Why the authority does not believe that the hosts are ours.
+async fn refused(order: &Order, asked: &mut instant_acme::Order) -> Error {
+    let mut error = Error::new(Kind::Failed, "");
+    let mut said = Vec::new();
+    let mut authorizations = asked.authorizations();
+    while let Some(Ok(mut found)) = authorizations.next().await {
+        let host = found.identifier().to_string();
+        let Ok(state) = found.refresh().await else {
+            continue;
+        };
+        for problem in state.challenges.iter().filter_map(|it| it.error.as_ref()) {
+            said.push(format!("{host}: {}", client::words(problem)));
+            error = client::hints(error, order, problem);
+        }
+    }
+    if said.is_empty() {
+        said.push("it gives no reason".to_owned());
+    }
+    error.hints.dedup();
+    error.message = format!(
+        "the authority could not see that this host is ours: {}",
+        said.join("; ")
+    );
+    error
+}
+
+fn identifier(host: &str) -> Identifier {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    address
+        .parse()
+        .map_or_else(|_| Identifier::Dns(host.to_owned()), Identifier::Ip)
+}
+
+fn key(order: &Order) -> Result<KeyPair, Error> {
+    let algorithm = match order.key_type.as_str() {
+        "ecdsa384" => &rcgen::PKCS_ECDSA_P384_SHA384,
+        _ => &rcgen::PKCS_ECDSA_P256_SHA256,
+    };
+    KeyPair::generate_for(algorithm).map_err(|error| made("key", &error))
+}
+
+fn made(what: &str, error: &rcgen::Error) -> Error {
+    Error::new(Kind::Failed, format!("cannot make a {what}: {error}"))
+}
