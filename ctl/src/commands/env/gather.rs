@@ -1,5 +1,7 @@
 //! Where an environment is had from: the supervisor that runs, or the files.
 
+use std::collections::BTreeSet;
+
 use api::{CheckReply, ConfigKey, DiffReply, PlanReply, Problem, ServiceStatus};
 use plan::{Origin, Origins, Paths, Plan, Problems, RealHost, Service, Source};
 
@@ -37,8 +39,9 @@ impl Files {
 pub(super) async fn masked(context: &Context, name: &str) -> Result<Environment, Error> {
     match running(context, name).await {
         Err(error) if error.kind == Kind::Unreachable => {
-            let mut found = from_files(context, &Files::read(context)?, name)?;
-            hide(&mut found);
+            let files = Files::read(context)?;
+            let mut found = from_files(context, &files, name)?;
+            hide(&mut found, files.service(name));
             found.notes.push(
                 "This is what the files say: no supervisor answers. --reveal shows secrets."
                     .to_owned(),
@@ -287,9 +290,16 @@ fn from_files(context: &Context, files: &Files, name: &str) -> Result<Environmen
     Ok(found)
 }
 
-fn hide(found: &mut Environment) {
-    for entry in found.variables.iter_mut().filter(|entry| entry.secret) {
-        entry.value = None;
+/// Hides what the supervisor would hide: also values that a secret has got into.
+fn hide(found: &mut Environment, service: Option<&Service>) {
+    let shown = service.map(plan::shown::service).unwrap_or_default();
+    let hidden = shown.into_iter().filter(|it| it.secret);
+    let hidden: BTreeSet<String> = hidden.map(|it| it.key).collect();
+    for entry in &mut found.variables {
+        if entry.secret || hidden.contains(&format!("env.{}", entry.name)) {
+            entry.secret = true;
+            entry.value = None;
+        }
     }
 }
 

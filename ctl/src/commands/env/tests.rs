@@ -59,7 +59,7 @@ fn said(root: &TempDir, rest: &str) -> String {
 #[test]
 fn without_a_supervisor_the_files_are_asked_and_secrets_are_hidden() {
     let root = files(
-        "chat.count = \"ten\"\nchat.env = { HTTP_PROXY = \"p\\n2\", MM_OPN = \"\", MM_TEAM_NAME = \"\" }\n",
+        "chat.count = \"ten\"\nchat.env = { HTTP_PROXY = \"p\\n2\", COPY = \"x hunter2\", MM_OPN = \"\", MM_TEAM_NAME = \"\" }\n",
     );
     secrets(
         &root,
@@ -75,6 +75,7 @@ fn without_a_supervisor_the_files_are_asked_and_secrets_are_hidden() {
     assert_snapshot!(lines.join("\n"), @r#"
     VARIABLE VALUE SOURCE
     API_TOKEN (secret) secret (secrets.toml:3)
+    COPY (secret) env map (mattervisor.toml:2)
     HTTP_PROXY p\x0a2 env map (mattervisor.toml:2)
     MM_CONFIG ROOT/config.json computed (chat.toml:9)
     MM_OPN "" env map (mattervisor.toml:2)
