@@ -12,7 +12,9 @@ use crate::{
     binaries::binary,
     ctl::{self, Ctl},
     events::{Events, Next},
-    files, patience,
+    files,
+    netns::Namespace,
+    patience,
     status::StatusExt,
     world::World,
 };
@@ -29,6 +31,15 @@ impl World {
             .arg(self.root())
             .arg("--catalog")
             .arg(self.catalog());
+        command.env("NO_COLOR", "1").env_remove("MATTERVISOR_ROOT");
+        command
+    }
+
+    /// The same on a host of a network, for what it does there itself.
+    pub fn ctl_command_on(&self, host: &Namespace) -> Command {
+        let here = self.ctl_command();
+        let mut command = host.command(here.get_program());
+        command.args(here.get_args());
         command.env("NO_COLOR", "1").env_remove("MATTERVISOR_ROOT");
         command
     }

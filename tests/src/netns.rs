@@ -5,7 +5,7 @@
 //! after the worlds that live in it. Only what was made here is ever touched. Needs root.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::Write,
     os::unix::fs::PermissionsExt,
@@ -147,10 +147,10 @@ impl Namespace {
     }
 
     /// A program on this host, ready for arguments.
-    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let words = self.enter();
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg(program.as_ref());
+        command.args(&words[1..]).arg(program);
         command
     }
 

@@ -11,18 +11,34 @@ use super::{
     hosts::{GITLAB, GitlabHost, MATTERMOST, MattermostHost, ROOT_TOKEN, START},
 };
 
+pub(super) const MATTERMOSTS: [&str; 3] = ["postgresql", "mattermost", "nginx"];
+
 /// Both hosts, and the application that GitLab knows Mattermost by.
 pub(super) struct Both<'n> {
     network: &'n Network,
     authority: Option<&'n Authority>,
-    gitlab: GitlabHost,
+    pub(super) gitlab: GitlabHost,
     pub(super) mattermost: MattermostHost,
     pub(super) id: String,
     pub(super) secret: String,
 }
 
 impl<'n> Both<'n> {
+    /// Both run, and GitLab knows Mattermost as an administrator has told it.
     pub(super) fn start(
+        network: &'n Network,
+        authority: Option<&'n Authority>,
+        directory: &Path,
+    ) -> Self {
+        let mut both = Self::strangers(network, authority, directory);
+        (both.id, both.secret) = both.add_application();
+        both.site(&both.secret, true);
+        both.mattermost.start(&MATTERMOSTS);
+        both
+    }
+
+    /// GitLab runs. Mattermost does not yet, and GitLab has not heard of it.
+    pub(super) fn strangers(
         network: &'n Network,
         authority: Option<&'n Authority>,
         directory: &Path,
@@ -35,19 +51,22 @@ impl<'n> Both<'n> {
         let mut gitlab = GitlabHost::new(network.first(), certificates);
         gitlab.start(&["puma", "gitlab-nginx"]);
         let mattermost = MattermostHost::new(network.second(), certificates);
-        let mut both = Self {
+        Self {
             network,
             authority,
             gitlab,
             mattermost,
             id: String::new(),
             secret: String::new(),
-        };
-        (both.id, both.secret) = both.add_application();
-        both.site(&both.secret, true);
-        both.mattermost
-            .start(&["postgresql", "mattermost", "nginx"]);
-        both
+        }
+    }
+
+    /// What of Mattermost's environment makes it trust the authority.
+    pub(super) fn trust(&self) -> String {
+        self.authority.map_or_else(String::new, |authority| {
+            let file = authority.certificate();
+            format!(", SSL_CERT_FILE = \"{}\"", file.display())
+        })
     }
 
     pub(super) fn browser(&self) -> Browser<'n> {
@@ -86,12 +105,10 @@ impl<'n> Both<'n> {
     /// Mattermost's site file, as GitLab's documentation has it.
     pub(super) fn site(&self, secret: &str, trusting: bool) {
         let (gitlab, id) = (&self.gitlab.url, &self.id);
-        let environment = match self.authority {
-            Some(authority) if trusting => format!(
-                ", SSL_CERT_FILE = \"{}\"",
-                authority.certificate().display()
-            ),
-            _ => String::new(),
+        let environment = if trusting {
+            self.trust()
+        } else {
+            String::new()
         };
         self.mattermost.site(
             &environment,

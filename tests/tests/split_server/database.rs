@@ -10,7 +10,7 @@ use super::{
 const PASSWORD: &str = "of-the-role";
 
 /// As PostgreSQL's superuser, over its socket.
-fn sql(world: &World, database: &str, query: &str) -> String {
+pub(super) fn sql(world: &World, database: &str, query: &str) -> String {
     let mut command = std::process::Command::new("setpriv");
     command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
     command.arg(postgres().unwrap().join("psql")).arg("-h");

@@ -96,7 +96,7 @@ fn redis_checks_its_configuration_before_it_is_used() {
             "redis.parameters = { masterauth = \"planted two\" }",
             "wrong number of arguments",
         ),
-        (&long, "set redis.unixsocket to a shorter one"),
+        (&long, "a socket has 107 bytes at most"),
     ] {
         site(&world, &on(line));
         let refused = world.ctl(&["reconfigure"]).expect_code(1).both();

@@ -6,6 +6,7 @@ use mattervisor_tests::{Network, StatusExt, alive, command_line, need};
 
 use super::{
     browser::Browser,
+    database::sql,
     hosts::{GITLAB, GitlabHost, MattermostHost, network},
 };
 
@@ -57,7 +58,19 @@ fn gitlabs_host_runs_redis_and_the_exporters() {
         [80, 6379, 8080, 9121, 9187],
         "GitLab's nginx, redis, puma, the exporters; PostgreSQL has a socket alone"
     );
+    // One of ours, since nobody else makes tables here.
+    let table = "CREATE TABLE counted AS SELECT generate_series(1, 7)";
+    sql(&gitlab.world, "postgres", table);
+    sql(&gitlab.world, "postgres", "ANALYZE counted");
     let figures = metrics(&network, 9187);
+    let mut tables = figures
+        .lines()
+        .filter(|line| line.starts_with("pg_stat_user_tables_n_live_tup{"));
+    let counted = tables.find(|line| line.contains("\"counted\""));
+    assert!(
+        counted.is_some_and(|line| line.ends_with(" 7")),
+        "{figures}"
+    );
     assert!(figures.contains("\npg_up 1\n"), "{figures}");
     assert!(figures.contains("pg_stat_database_"), "{figures}");
     assert!(metrics(&network, 9121).contains("\nredis_up 1\n"));

@@ -1,11 +1,11 @@
 //! GitLab's sequence diagram of signing on, step by step through both proxies, and its wrong turns.
 
-use mattervisor_tests::need;
+use mattervisor_tests::{need, run};
 
 use super::{
-    both::{Both, parameter},
+    both::{Both, MATTERMOSTS, parameter},
     certificates::Authority,
-    hosts::{GITLAB, MATTERMOST, network},
+    hosts::{GITLAB, MATTERMOST, ROOT_TOKEN, network},
 };
 
 /// The diagram over HTTP, twice: the second time GitLab knows the browser, and the account is there.
@@ -71,6 +71,38 @@ fn signing_on_over_https() {
     let complete = both.allowed(&browser);
     both.fails(&browser, &complete, 500, "Bad response from token request");
     both.logged("UnknownIssuer", &both.secret);
+}
+
+/// The same, where `ctl gitlab authorize` on Mattermost's host has made the application on the other,
+/// with an authority of its own; a second time it finds all in order, and reauthorizing goes on working.
+#[test]
+fn signing_on_as_ctl_has_authorized_it() {
+    let network = need!(network());
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let mut both = Both::strangers(&network, Some(&authority), directory.path());
+    both.mattermost.site(&both.trust(), "");
+    both.mattermost.start(&MATTERMOSTS);
+    let token = directory.path().join("token");
+    std::fs::write(&token, ROOT_TOKEN).unwrap();
+    let gitlab = |what: &str| {
+        let mut ctl = both.mattermost.world.ctl_command_on(network.second());
+        ctl.args(["gitlab", what, "--url", &both.gitlab.url]);
+        ctl.arg("--token-file").arg(&token).arg("--ca-file");
+        run(ctl.arg(authority.certificate())).ok().both()
+    };
+    let said = gitlab("authorize");
+    let line = format!(
+        "gitlab_rails['mattermost_host'] = \"{}\"",
+        both.mattermost.url
+    );
+    assert!(said.contains(&line), "{said}");
+    both.reconfigure();
+    both.signs_on(&both.browser());
+    gitlab("authorize");
+    gitlab("reauthorize");
+    both.reconfigure();
+    both.signs_on(&both.browser());
 }
 
 /// Every wrong turn that people take or are led to: each ends where it should, and signs nobody on.
