@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod accounts;
+mod bad_input;
 mod beside_gitlab;
 mod child_attributes;
 mod cli_errors;
@@ -32,6 +33,7 @@ mod metrics;
 mod notifications;
 mod once;
 mod openapi;
+mod planted_secrets;
 mod postgresql_settings;
 mod probes;
 mod readiness;

@@ -62,6 +62,7 @@ pub(crate) fn explain(text: &str, offset: usize, parser: &str) -> Explained {
         parser,
     };
     let rules = [
+        deep,
         merge,
         twice,
         characters,
@@ -298,6 +299,17 @@ fn unquoted(it: &Spot<'_>) -> Option<Explained> {
     explained(
         "a string must be in quotes",
         format!("write {} = \"…\"", it.key),
+    )
+}
+
+/// Brackets in brackets, by the thousand.
+fn deep(it: &Spot<'_>) -> Option<Explained> {
+    if !it.parser.contains("recurs") {
+        return None;
+    }
+    explained(
+        "tables or lists lie too deep in one another",
+        "nothing that can be said here needs more than a few levels",
     )
 }
 

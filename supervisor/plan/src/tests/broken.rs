@@ -10,7 +10,7 @@ use super::{World, catalogue::shipped};
 use crate::Problems;
 
 /// A good service, beside the broken one.
-const NEIGHBOUR: &str = "command = ['/bin/neighbour']\nlistens = ['127.0.0.1:7777']\n[settings]\nport = { type = 'port', default = 7777 }\n";
+const NEIGHBOUR: &str = "command = ['/bin/neighbour']\nlistens = ['127.77.7.7:7777']\n[settings]\nport = { type = 'port', default = 7777 }\n";
 
 fn entries(kind: &str) -> Vec<PathBuf> {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/broken/");

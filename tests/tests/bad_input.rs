@@ -1,0 +1,359 @@
+//! Broken files before a supervisor that runs: each is refused in words, and nothing that runs
+//! notices.
+//!
+//! The files are those of `tests/broken/`, whose messages `plan` holds to snapshots, and what a
+//! disk can have besides: no file at all, one that is too large, a directory, a pipe.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use mattervisor_tests::{StatusExt, World, eventually};
+use nix::sys::signal::Signal;
+
+const SITE: &str = "etc/mattervisor/mattervisor.toml";
+const SERVICES: &str = "etc/mattervisor/services.d";
+
+/// Two services, one with a rendered file, over the catalogue that ships.
+fn world() -> World {
+    let mut world = World::new();
+    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
+    world.use_catalog(&catalog);
+    world.child(
+        "neighbour",
+        &["sleep"],
+        "listens = ['127.77.7.7:7777']\n[settings]\nport = { type = 'port', default = 7777 }\n",
+    );
+    let file = world.file("var/second.conf");
+    world.child(
+        "second",
+        &["sleep"],
+        &format!("requires = ['neighbour']\n[[files]]\npath = '{file}'\ncontent = 'as it was'\n"),
+    );
+    world
+}
+
+/// Files below a directory with their content; what tells who asked, and which plan has
+/// stood the test of time, is left out.
+fn files(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![world.path("var/lib"), world.path("run"), world.path("etc")];
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).unwrap().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            if kind.is_dir() && path.file_name().is_none_or(|name| name != "changes") {
+                left.push(path);
+            } else if kind.is_file() && !path.ends_with("kept-plans.json") {
+                let content = fs::read(&path).unwrap();
+                found.insert(path, content);
+            }
+        }
+    }
+    found.insert(
+        "second.conf".into(),
+        fs::read(world.path("var/second.conf")).unwrap(),
+    );
+    found
+}
+
+/// What runs: name, state and pid of every service that does.
+fn running(world: &World) -> Vec<(String, String, Option<i32>)> {
+    let services = world.status().services.into_iter();
+    let running = services.filter(|it| it.enabled);
+    running.map(|it| (it.name, it.state, it.pid)).collect()
+}
+
+/// The broken files of a kind, each as (name, where it belongs, content).
+fn broken(kind: &str) -> Vec<(String, Vec<(PathBuf, Vec<u8>)>)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("broken")
+        .join(kind);
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let read = |path: &Path| fs::read(path).unwrap();
+        let files = match kind {
+            "site" => vec![(SITE.into(), read(&path))],
+            _ if path.is_dir() => {
+                let parts = fs::read_dir(&path).unwrap().map(|it| it.unwrap().path());
+                let place = |part: &Path| Path::new(SERVICES).join(part.file_name().unwrap());
+                parts.map(|part| (place(&part), read(&part))).collect()
+            }
+            _ => vec![(Path::new(SERVICES).join("app.toml"), read(&path))],
+        };
+        all.push((name, files));
+    }
+    assert!(all.len() >= 20, "too few broken {kind} files");
+    all.sort();
+    all
+}
+
+/// Lets a broken configuration be asked for in every way, and holds the world to what it was.
+struct Refusal {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    running: Vec<(String, String, Option<i32>)>,
+}
+
+impl Refusal {
+    fn of(world: &World) -> Self {
+        Self {
+            files: files(world),
+            running: running(world),
+        }
+    }
+
+    /// `said` must be in the message; it is the whole first line of `check-config` otherwise.
+    fn check(&self, world: &World, name: &str, said: &str) {
+        let checked = world.ctl(&["check-config"]);
+        assert_eq!(checked.code, 1, "{name}: {}", checked.both());
+        let first = checked
+            .stdout
+            .lines()
+            .find(|line| line.contains(": error: "));
+        let first = first.unwrap_or_else(|| panic!("{name}: {}", checked.both()));
+        assert!(checked.stdout.contains(said), "{name}: {}", checked.both());
+        let told = world.ctl(&["reconfigure"]);
+        assert_eq!(told.code, 1, "{name}: {}", told.both());
+        assert!(
+            told.stderr.contains(first) && told.stderr.contains("nothing has changed"),
+            "{name}: {first} is not in {}",
+            told.both()
+        );
+    }
+
+    fn nothing_has_changed(&self, world: &World, name: &str) {
+        assert_eq!(running(world), self.running, "{name}");
+        let now = files(world);
+        let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&now), names(&self.files), "{name}");
+        for (path, content) in &now {
+            assert!(
+                self.files[path] == *content,
+                "{name}: {} has changed",
+                path.display()
+            );
+        }
+    }
+}
+
+fn every_file_is_refused(kind: &str) {
+    let mut world = world();
+    world.start_ready();
+    let refusal = Refusal::of(&world);
+    for (name, parts) in broken(kind) {
+        for (path, content) in &parts {
+            fs::write(world.path(path.to_str().unwrap()), content).unwrap();
+        }
+        refusal.check(&world, &name, "");
+        for (path, _) in &parts {
+            fs::remove_file(world.path(path.to_str().unwrap())).unwrap();
+        }
+        world.site("");
+        refusal.nothing_has_changed(&world, &name);
+    }
+    let told = world.ctl(&["reconfigure"]).ok();
+    assert!(
+        told.stdout.contains("nothing has changed"),
+        "{}",
+        told.both()
+    );
+    refusal.nothing_has_changed(&world, "mended");
+    world.ctl(&["status"]).ok();
+}
+
+#[test]
+fn a_broken_site_file_changes_nothing_that_runs() {
+    every_file_is_refused("site");
+}
+
+#[test]
+fn a_broken_service_file_changes_nothing_that_runs() {
+    every_file_is_refused("service");
+}
+
+/// What is not a file, or more than one may be, in the place of each file that is read.
+#[test]
+fn what_is_no_file_changes_nothing_that_runs() {
+    let mut world = world();
+    world.start_ready();
+    let refusal = Refusal::of(&world);
+    let site = world.path(SITE);
+    let service = world.path(SERVICES).join("app.toml");
+    let secrets = world.path("etc/mattervisor/secrets.toml");
+    for path in [&site, &service, &secrets] {
+        let name = path.display().to_string();
+        let _ = fs::remove_file(path);
+        let shown = |what: &str| format!("{name}: error: cannot read the file: {what}");
+
+        fs::create_dir(path).unwrap();
+        refusal.check(&world, &name, &shown("it is a directory"));
+        fs::remove_dir(path).unwrap();
+
+        symlink("/nowhere/at/all", path).unwrap();
+        refusal.check(
+            &world,
+            &name,
+            &shown("it is a link to a file that is not there"),
+        );
+        fs::remove_file(path).unwrap();
+
+        symlink(path, path).unwrap();
+        refusal.check(&world, &name, &shown(""));
+        fs::remove_file(path).unwrap();
+
+        symlink("/dev/zero", path).unwrap();
+        refusal.check(&world, &name, &shown("it is not a regular file"));
+        fs::remove_file(path).unwrap();
+
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        refusal.check(&world, &name, &shown("it is not a regular file"));
+        fs::remove_file(path).unwrap();
+
+        fs::write(path, vec![b'#'; 10 << 20]).unwrap();
+        refusal.check(
+            &world,
+            &name,
+            &format!("{name}: error: the file is larger than 1 MiB"),
+        );
+        fs::remove_file(path).unwrap();
+
+        fs::write(path, format!("a = {}\n", "[".repeat(200_000))).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        refusal.check(&world, &name, &format!("{name}:1: error: not TOML"));
+        fs::remove_file(path).unwrap();
+
+        if !nix::unistd::geteuid().is_root() {
+            fs::write(path, "").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+            refusal.check(&world, &name, &shown("permission denied"));
+            fs::remove_file(path).unwrap();
+        }
+        world.site("");
+        refusal.nothing_has_changed(&world, &name);
+    }
+}
+
+/// Files with secrets that others can read.
+#[test]
+fn secrets_that_others_can_read_are_refused() {
+    let mut world = world();
+    world.start_ready();
+    let refusal = Refusal::of(&world);
+    let (site, secrets) = (world.path(SITE), world.path("etc/mattervisor/secrets.toml"));
+    let secret = "mattermost.gitlab_secret = 'hush1234'\n";
+    world.site(secret);
+    fs::set_permissions(&site, fs::Permissions::from_mode(0o644)).unwrap();
+    refusal.check(
+        &world,
+        "site",
+        "mattermost.gitlab_secret: the file holds this secret, but others can read it (mode 0644)",
+    );
+    world.site("");
+    fs::write(&secrets, secret).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o640)).unwrap();
+    refusal.check(
+        &world,
+        "secrets.toml",
+        "others can get at the file (mode 0640); it must be 0600",
+    );
+    fs::remove_file(&secrets).unwrap();
+    refusal.nothing_has_changed(&world, "secrets");
+}
+
+/// SIGHUP does as little as a client, and says so until it is mended.
+#[test]
+fn sighup_with_broken_files_changes_nothing_and_is_shown() {
+    let mut world = world();
+    world.start_ready();
+    let refusal = Refusal::of(&world);
+    let log = || fs::read_to_string(world.path("supervisor.log")).unwrap();
+    for (index, line) in [
+        "mattermost_external_url = \"ftp://x\"",
+        "mattermost['uid'] = 1234",
+        "matermost.uid = 1",
+    ]
+    .iter()
+    .enumerate()
+    {
+        world.site(&format!("{line}\n"));
+        world.signal(Signal::SIGHUP);
+        eventually("the refusal is logged", || {
+            let refusals = log()
+                .matches("ERROR reconfigure: the configuration does not check")
+                .count();
+            (refusals > index).then_some(())
+        });
+        let status = world.wait_for("it is shown", |status| {
+            status
+                .supervisor
+                .warnings
+                .iter()
+                .any(|it| it.contains("refused"))
+        });
+        assert_eq!(status.services.iter().filter(|it| it.enabled).count(), 2);
+        world.site("");
+        refusal.nothing_has_changed(&world, line);
+    }
+    world.ctl(&["reconfigure"]).ok();
+    world.wait_for("it is no longer shown", |status| {
+        !status
+            .supervisor
+            .warnings
+            .iter()
+            .any(|it| it.contains("refused"))
+    });
+    refusal.nothing_has_changed(&world, "mended");
+}
+
+/// At the start the last good plan runs, with the message in the log; without one the supervisor
+/// ends with 78.
+#[test]
+fn at_the_start_the_last_good_plan_runs_or_there_is_none() {
+    let mut world = world();
+    world.start_ready();
+    assert_eq!(world.stop(), 0);
+    world.site("mattermost['uid'] = 1234\n");
+    world.start();
+    let status = world.wait_for("both run", |status| {
+        status.ready("neighbour") && status.ready("second")
+    });
+    let warnings = status.supervisor.warnings.join("\n");
+    assert!(warnings.contains("was refused"), "{warnings}");
+    let log = world.supervisor_log();
+    let said = "mattervisor.toml:1: error: not TOML: this is Ruby";
+    assert!(log.contains(said), "{log}");
+    assert_eq!(world.stop(), 0);
+
+    let fresh = World::new();
+    fresh.site("mattermost['uid'] = 1234\n");
+    let mut child = fresh.spawn_supervisor();
+    let ended = eventually("it ends", || child.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(78), "{}", fresh.supervisor_log());
+    let log = fresh.supervisor_log();
+    assert!(log.contains(said) && log.contains("ever worked"), "{log}");
+}
+
+/// A port that somebody has is found before exec, and its holder is named; once it is free, the
+/// service starts.
+#[test]
+fn a_port_in_use_names_its_holder() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut world = World::new();
+    world.child("app", &["sleep"], &format!("listens = ['{address}']\n"));
+    world.start();
+    let said = format!("{address} is in use by");
+    let holder = format!("(pid {})", std::process::id());
+    let status = world.wait_for("app waits for its port", |status| {
+        let reason = status.service("app").reason.clone().unwrap_or_default();
+        reason.contains(&said)
+    });
+    let reason = status.service("app").reason.clone().unwrap_or_default();
+    assert!(reason.contains(&holder), "{reason}");
+    drop(listener);
+    world.wait_state("app", "running");
+}
