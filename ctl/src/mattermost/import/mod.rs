@@ -156,7 +156,7 @@ fn convert(
     } = converter;
     let own_nginx = draft
         .get(&["mattermost_nginx", "enable"])
-        .is_none_or(|it| it.value != Json::from(false));
+        .is_none_or(|it| it.value.as_bool() != Some(false));
     report.next = next::steps(&package, &request.root, own_nginx);
     report.lines.sort_by_key(|line| line.origin);
     Ok((draft, report))

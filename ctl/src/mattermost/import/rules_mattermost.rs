@@ -66,7 +66,7 @@ impl Converter<'_> {
                 Value::Unknown(why) => Fate::Person(why.clone()),
                 _ => Fate::not_needed("mattermost_external_url turns it on"),
             },
-            "sql_data_source" => return self.data_source(setting),
+            "sql_data_source" => self.data_source(setting),
             "sql_driver_name" => match coerce::variable(&setting.value) {
                 Ok(Some(driver))
                     if driver != "postgres"
@@ -85,13 +85,12 @@ impl Converter<'_> {
         })
     }
 
-    fn data_source(&mut self, setting: &Setting) -> Option<Fate> {
-        let source = match coerce::variable(&setting.value) {
-            Ok(Some(source)) => source,
-            Ok(None) => return Some(Fate::not_needed("it is empty: the database here counts")),
-            Err(why) => return Some(Fate::Person(why)),
-        };
-        Some(self.database(Origin::Line(setting.line), &source))
+    fn data_source(&mut self, setting: &Setting) -> Fate {
+        match coerce::variable(&setting.value) {
+            Ok(Some(source)) => self.database(Origin::Line(setting.line), &source),
+            Ok(None) => Fate::not_needed("it is empty: the database here counts"),
+            Err(why) => Fate::Person(why),
+        }
     }
 
     /// The database that Mattermost had.

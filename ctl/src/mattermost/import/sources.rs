@@ -38,7 +38,7 @@ pub(super) fn text(path: &Path, what: &str) -> Result<String, Error> {
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = good.split(|byte| *byte == b'\n').count();
         Error::new(
             Kind::Failed,
             format!("{shown}:{line}: this line is not UTF-8"),

@@ -213,9 +213,8 @@ impl Reader<'_> {
             }
             let object = here.child_by_field_name("object")?;
             let index = children(here).into_iter().find(|it| *it != object)?;
-            let key = match self.value(index) {
-                Value::Text(key) | Value::Symbol(key) => key,
-                _ => return None,
+            let (Value::Text(key) | Value::Symbol(key)) = self.value(index) else {
+                return None;
             };
             keys.push(key);
             here = object;

@@ -181,7 +181,9 @@ fn of_hash(hash: &Value, method: &str, arguments: &[Value]) -> Option<Value> {
                 let Value::Hash(pairs) = more else {
                     return None;
                 };
-                pairs.iter().for_each(|it| merged.put(it.clone()));
+                for pair in pairs {
+                    merged.put(pair.clone());
+                }
             }
             Some(merged)
         }

@@ -5,7 +5,7 @@ use tree_sitter::Node;
 use super::{Reader, value::Value};
 
 /// `'x' * 1000` and its like stay below this.
-const MAX_REPEAT: i64 = 1 << 16;
+const MAX_TEXT: usize = 1 << 20;
 
 impl Reader<'_> {
     pub(super) fn unary(&mut self, node: Node<'_>) -> Value {
@@ -32,9 +32,9 @@ impl Reader<'_> {
         };
         let left = self.value(left);
         match (operator.as_str(), left.truth()) {
-            ("||" | "or", Some(true)) | ("&&" | "and", Some(false)) => left,
             ("||" | "or", Some(false)) | ("&&" | "and", Some(true)) => self.value(right),
-            ("||" | "or" | "&&" | "and", None) => left,
+            // It decides, or it is not known.
+            ("||" | "or" | "&&" | "and", _) => left,
             _ => {
                 let right = self.value(right);
                 operate(&operator, left, right).unwrap_or_else(|| self.unknown(node))
@@ -63,8 +63,8 @@ pub(super) fn operate(operator: &str, left: Value, right: Value) -> Option<Value
         },
         "*" => match (left, right) {
             (Value::Text(text), Value::Int(times)) => {
-                let times = usize::try_from(times.min(MAX_REPEAT)).ok()?;
-                if text.len().saturating_mul(times) > 1 << 20 {
+                let times = usize::try_from(times).ok()?;
+                if text.len().saturating_mul(times) > MAX_TEXT {
                     return Some(Value::Unknown("it is too large to be a setting".to_owned()));
                 }
                 Value::Text(text.repeat(times))

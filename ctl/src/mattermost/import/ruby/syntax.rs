@@ -24,8 +24,8 @@ pub(super) fn first_error(root: Node<'_>, source: &str) -> Option<SyntaxError> {
     let mut cursor = root.walk();
     loop {
         let node = cursor.node();
-        if let Some(what) = mistake(node, source) {
-            return Some(at(node, source, what));
+        if let Some((place, what)) = mistake(node, source) {
+            return Some(at(place, source, what));
         }
         let dive = node.has_error() || node.kind() == "program";
         if dive && cursor.goto_first_child() {
@@ -39,23 +39,36 @@ pub(super) fn first_error(root: Node<'_>, source: &str) -> Option<SyntaxError> {
     }
 }
 
-fn mistake(node: Node<'_>, source: &str) -> Option<String> {
+/// What is wrong with a node, and where that is to be told.
+fn mistake<'t>(node: Node<'t>, source: &str) -> Option<(Node<'t>, String)> {
     if node.is_missing() {
-        return Some(format!("{} is missing here", expected(node.kind())));
+        let ends = ["}", "]", ")", "\"", "'", "end"].contains(&node.kind());
+        // Where it begins helps more than where the file ends.
+        let open = node.parent().and_then(|it| it.child(0)).filter(|_| ends);
+        return Some(match open {
+            Some(open) => (
+                open,
+                format!("`{}` is not closed", &source[open.byte_range()]),
+            ),
+            None => (node, format!("{} is missing here", expected(node.kind()))),
+        });
     }
-    if node.kind() == "identifier" && RESERVED.contains(&&source[node.byte_range()]) {
-        return Some(format!(
-            "`{}` stands here alone",
-            &source[node.byte_range()]
-        ));
+    told(node, source)
+}
+
+fn told<'t>(node: Node<'t>, source: &str) -> Option<(Node<'t>, String)> {
+    let text = &source[node.byte_range()];
+    if node.kind() == "identifier" && RESERVED.contains(&text) {
+        return Some((node, format!("`{text}` stands here alone")));
     }
     if !node.is_error() {
         return None;
     }
-    if let Some(open) = unclosed(node, source) {
-        return Some(format!("`{open}` is not closed"));
+    if let Some(open) = unclosed(node) {
+        let what = format!("`{}` is not closed", &source[open.byte_range()]);
+        return Some((open, what));
     }
-    Some("this is not Ruby".to_owned())
+    Some((node, "this is not Ruby".to_owned()))
 }
 
 fn expected(kind: &str) -> String {
@@ -67,7 +80,7 @@ fn expected(kind: &str) -> String {
 }
 
 /// What an error begins with and never ends.
-fn unclosed(node: Node<'_>, source: &str) -> Option<String> {
+fn unclosed(node: Node<'_>) -> Option<Node<'_>> {
     const PAIRS: [(&str, &str); 4] = [("[", "]"), ("{", "}"), ("(", ")"), ("\"", "\"")];
     let mut cursor = node.walk();
     let kinds: Vec<Node<'_>> = node.children(&mut cursor).take(1000).collect();
@@ -79,14 +92,11 @@ fn unclosed(node: Node<'_>, source: &str) -> Option<String> {
             count(open) > count(close)
         };
         if more {
-            let token = kinds.iter().rev().find(|it| it.kind() == open)?;
-            return Some(source[token.byte_range()].to_owned());
+            return kinds.into_iter().rev().find(|it| it.kind() == open);
         }
     }
-    let block = kinds
-        .first()
-        .filter(|it| ["if", "unless", "case", "begin", "def"].contains(&it.kind()))?;
-    Some(block.kind().to_owned())
+    let block = kinds.into_iter().next();
+    block.filter(|it| ["if", "unless", "case", "begin", "def"].contains(&it.kind()))
 }
 
 fn at(node: Node<'_>, source: &str, what: String) -> SyntaxError {
