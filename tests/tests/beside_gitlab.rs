@@ -271,6 +271,10 @@ fn the_virtual_host_is_written_with_care() {
         text.contains(" ssl http2;") && !text.contains("http2 on"),
         "{text}"
     );
+    let json = world.ctl(&["gitlab", "vhost", "-o", &file, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.ok().stdout).unwrap();
+    assert_eq!(json["written"], false);
+    assert_eq!(json["mattermost_nginx_enabled"], true);
     let other = world.file("gitlab.rb");
     std::fs::write(&other, "# GitLab\n").unwrap();
     let said = world

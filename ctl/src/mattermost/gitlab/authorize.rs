@@ -51,9 +51,14 @@ pub(crate) fn run(context: &Context, with: &AuthorizeWith, mode: Mode) -> Result
 
 /// Whether others on the network could have read the token.
 fn in_the_clear(url: &str) -> bool {
-    let own = ["127.0.0.1", "localhost", "[::1]"];
     let rest = url.strip_prefix("http://");
-    rest.is_some_and(|rest| !own.iter().any(|host| rest.starts_with(host)))
+    rest.is_some_and(|rest| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _)| host);
+        !["127.0.0.1", "localhost", "[::1]"].contains(&host)
+    })
 }
 
 fn url(with: &AuthorizeWith, here: &Here) -> Result<String, Error> {
@@ -151,7 +156,13 @@ impl Job {
             done.stored = expected.names();
             return Ok(done);
         };
-        let Some(told) = self.gitlab.renew(known)? else {
+        let renewed = (self.gitlab.renew(known)).map_err(|error| match error.kind {
+            Kind::Failed => error.hint(
+                "should GitLab have renewed the secret all the same: run ctl gitlab reauthorize again",
+            ),
+            _ => error,
+        });
+        let Some(told) = renewed? else {
             drop(prepared);
             return self.create(Action::Replaced, &[known]);
         };
@@ -175,7 +186,12 @@ impl Job {
         let Some(prepared) = self.prepared(&expected)? else {
             return Ok(done);
         };
-        let told = self.gitlab.create(&self.uris)?;
+        let told = (self.gitlab.create(&self.uris)).map_err(|error| match error.kind {
+            Kind::Failed => error.hint(
+                "should GitLab have made the application all the same: ctl gitlab reauthorize takes it over",
+            ),
+            _ => error,
+        })?;
         if let Err(error) = prepared.store(&self.values(&told)) {
             let id = told.application.id;
             return Err(error.hint(match self.gitlab.delete(&told.application) {
@@ -279,5 +295,24 @@ impl Job {
         )
         .hint("change its redirect URIs in GitLab's admin area, under Applications")
         .hint("or let ctl gitlab reauthorize put another in its place")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_the_clear;
+
+    #[test]
+    fn plain_http_is_told_where_others_could_listen() {
+        for (url, told) in [
+            ("https://gitlab.example.com", false),
+            ("http://gitlab.example.com", true),
+            ("http://localhost.example.com:80/git", true),
+            ("http://localhost", false),
+            ("http://127.0.0.1:8080/git", false),
+            ("http://[::1]:8080", false),
+        ] {
+            assert_eq!(in_the_clear(url), told, "{url}");
+        }
     }
 }

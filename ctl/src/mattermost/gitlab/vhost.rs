@@ -16,9 +16,10 @@ use super::{
     input::VhostTo,
 };
 use crate::{
+    cli::Format,
     commands::Context,
     error::{Error, Kind},
-    render::{BOLD, YELLOW, styled},
+    render::{BOLD, YELLOW, json, styled},
 };
 
 /// The service whose settings and templates these are.
@@ -54,13 +55,20 @@ pub(crate) fn run(context: &Context, to: &VhostTo) -> Result<u8, Error> {
         remarks.push("its path has letters that nginx and Ruby must be told with care".to_owned());
     }
     let own_runs = plan.services.get(PROXY).is_some_and(|it| it.enabled);
-    context.print(&said(
-        &path,
-        changed,
-        own_runs,
-        &plan.paths.site_file(),
-        &remarks,
-    ))?;
+    let line = format!(
+        "nginx['custom_nginx_config'] = \"include {};\"",
+        path.display()
+    );
+    if context.format == Format::Json {
+        let value = serde_json::json!({
+            "file": path, "written": changed, "gitlab_rb": [line], "remarks": remarks,
+            "mattermost_nginx_enabled": own_runs,
+        });
+        context.print(&json::value(&value, context.terminal())?)?;
+        return Ok(0);
+    }
+    let first = own_runs.then(|| plan.paths.site_file());
+    context.print(&said(&path, changed, first.as_deref(), &line, &remarks))?;
     Ok(0)
 }
 
@@ -132,8 +140,9 @@ fn failed(path: &Path, error: &io::Error) -> Error {
         .hint("choose a place that nginx reads, such as -o /etc/gitlab/mattermost-nginx.conf")
 }
 
-fn said(path: &Path, changed: bool, own_runs: bool, site: &Path, remarks: &[String]) -> String {
-    let (path, site) = (path.display(), site.display());
+/// `site`: the site file, where ours is still on in it.
+fn said(path: &Path, changed: bool, site: Option<&Path>, line: &str, remarks: &[String]) -> String {
+    let path = path.display();
     let mut text = if changed {
         format!("wrote {path}\n")
     } else {
@@ -142,17 +151,15 @@ fn said(path: &Path, changed: bool, own_runs: bool, site: &Path, remarks: &[Stri
     let mut step = |what: &str, line: &str| {
         let _ = writeln!(text, "\n{}\n  {line}", styled(BOLD, what));
     };
-    if own_runs {
+    if let Some(site) = site {
+        let site = site.display();
         step(
             &format!("here, in {site}, so that both do not want the same ports:"),
             "mattermost_nginx.enable = false",
         );
         step("then:", "ctl reconfigure");
     }
-    step(
-        "in /etc/gitlab/gitlab.rb:",
-        &format!("nginx['custom_nginx_config'] = \"include {path};\""),
-    );
+    step("in /etc/gitlab/gitlab.rb:", line);
     step("then:", "gitlab-ctl reconfigure");
     step(
         "when this file alone has changed later:",
