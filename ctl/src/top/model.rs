@@ -330,7 +330,12 @@ impl Model {
 
     /// The services that are shown, in order.
     pub(crate) fn rows(&self) -> Vec<&ServiceStatus> {
-        let wanted = |service: &&ServiceStatus| service.name.contains(&self.filter);
+        // What is disabled here is found by its name, and else not in the way.
+        let nothing = !self.services.iter().any(|service| service.enabled);
+        let wanted = |service: &&ServiceStatus| {
+            service.name.contains(&self.filter)
+                && (service.enabled || nothing || !self.filter.is_empty())
+        };
         let mut rows: Vec<_> = self.services.iter().filter(wanted).collect();
         rows.sort_by(|one, other| self.order.compare(one, other));
         rows

@@ -83,13 +83,13 @@ fn everything_fits_on_80_by_24() {
     held       stopped   no          -    45s    0      -      -
     mattermost running   yes       123    45s    0    0.0   3.0K
     nginx      backoff   no          -    45s    7      -      -
-    redis      disabled  -           -      -    0      -      -
     reloads    reloading yes       123    45s    0  100.0   192M                   █
     setup      completed yes         -    45s    0      -      -
     spawning   spawning  no          -    45s    0      -      -
     starts     starting  no         55    45s    0   87.5  48.0M                   █
     stops      stopping  no         56    45s    0  112.5   768M                   █
     waits      waiting   no          -    45s    0      -      -
+
 
     ── log of broken ───────────────────────────────────────────────────────────────
     exec: no such file or directory
@@ -205,7 +205,13 @@ fn a_filter_narrows_and_esc_lifts_it() {
     press(&mut model, KeyCode::Enter);
     assert_eq!((model.rows().len(), &model.mode), (1, &Mode::Table));
     press(&mut model, KeyCode::Esc);
-    assert_eq!(model.rows().len(), every_state().len());
+    assert_eq!(
+        model.rows().len(),
+        every_state().len() - 1,
+        "all but the disabled one"
+    );
+    letters(&mut model, "/redis");
+    assert_eq!(model.rows().len(), 1, "which is found by its name");
 }
 
 #[test]
