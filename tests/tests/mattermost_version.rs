@@ -76,4 +76,13 @@ fn the_stack_writes_it_down() {
         stack.world.status().state("mattermost-version"),
         "completed"
     );
+    // Another one is put in its place, as an upgrade does it.
+    let program = stack.world.path("opt/bin/mattermost");
+    let new = stack.world.path("opt/bin/new");
+    fs::write(&new, NEW.replace("11.6.0", "12.0.0")).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&new, &program).unwrap();
+    eventually("the new version is there", || {
+        (fs::read_to_string(&file).ok()? == "12.0.0\n").then_some(())
+    });
 }
