@@ -1,5 +1,5 @@
 //! Asks: the client of the supervisor. Everything it knows it learns over the control socket, but
-//! for `check-config`, which reads the files itself.
+//! for `check-config` and the jobs in `mattermost/`, which read the files themselves.
 
 mod acme;
 mod change;

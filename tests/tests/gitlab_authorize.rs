@@ -405,7 +405,7 @@ fn a_secret_that_is_lost_or_wrong_is_noticed() {
     agree(&world, &gitlab);
 }
 
-/// Where nothing can be stored, nothing is made.
+/// A user who may not: the files' readers first, then the directory. Nothing is made in GitLab.
 #[test]
 fn what_cannot_be_stored_is_not_made() {
     let world = host("");
@@ -413,30 +413,44 @@ fn what_cannot_be_stored_is_not_made() {
     let etc = world.path("etc/mattervisor");
     let (program, token) = (world.path("ctl"), world.path("their-token"));
     install(&binary("ctl"), &program);
+    let catalog = copied_catalog(&world);
     std::fs::write(&token, ROOT).unwrap();
-    std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o555)).unwrap();
-    let mut command = Command::new("setpriv");
-    if nix::unistd::geteuid().is_root() {
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    } else {
-        command.arg("--no-new-privs");
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let refused = || {
+        let mut command = Command::new("setpriv");
+        if nix::unistd::geteuid().is_root() {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        } else {
+            command.arg("--no-new-privs");
+        }
+        command.arg(&program).arg("--root").arg(world.root());
+        command.arg("--catalog").arg(&catalog);
+        command.args([
+            "gitlab",
+            "authorize",
+            "--url",
+            &gitlab.url(),
+            "--token-file",
+        ]);
+        run(command.arg(&token))
+    };
+    mode(&etc, 0o555);
+    let directory = refused();
+    mode(&etc, 0o755);
+    let secrets = etc.join("secrets.toml");
+    std::fs::write(&secrets, "mattermost.gitlab_scope = \"read_user\"\n").unwrap();
+    mode(&secrets, 0o000);
+    let file = refused();
+    mode(&secrets, 0o600);
+    for (said, words) in [
+        (directory, "cannot write beside"),
+        (file, "cannot read the file"),
+    ] {
+        let said = said.expect_code(6).stderr;
+        assert!(said.contains(words) && said.contains("sudo ctl"), "{said}");
     }
-    command.arg(&program).arg("--root").arg(world.root());
-    command.arg("--catalog").arg(copied_catalog(&world));
-    command.args([
-        "gitlab",
-        "authorize",
-        "--url",
-        &gitlab.url(),
-        "--token-file",
-    ]);
-    let said = run(command.arg(&token));
-    std::fs::set_permissions(&etc, PermissionsExt::from_mode(0o755)).unwrap();
-    let said = said.expect_code(6).stderr;
-    assert!(
-        said.contains("cannot write beside") && said.contains("sudo ctl"),
-        "{said}"
-    );
     assert!(gitlab.applications().is_empty());
 }
 

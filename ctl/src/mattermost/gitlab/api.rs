@@ -143,16 +143,15 @@ impl Gitlab {
         secret: &Secret,
         redirect: &str,
     ) -> Result<bool, Error> {
-        let body = json!({
-            "grant_type": "authorization_code", "code": "none", "redirect_uri": redirect,
-            "client_id": client, "client_secret": secret.reveal(),
-        });
-        let url = self.url("/oauth/token");
-        let request = self
-            .agent
-            .post(url)
-            .header("content-type", "application/json");
-        let answer = request.send(body.to_string()).and_then(answer);
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", "none"),
+            ("redirect_uri", redirect),
+            ("client_id", client),
+            ("client_secret", secret.reveal()),
+        ];
+        let request = self.agent.post(self.url("/oauth/token"));
+        let answer = request.send_form(fields).and_then(answer);
         let answer = answer.map_err(|error| self.failed(&error))?;
         let said: Value = serde_json::from_str(&answer.body).map_err(|_| self.no_gitlab())?;
         match said["error"].as_str() {

@@ -75,6 +75,11 @@ pub(super) fn wrong(problems: &Problems) -> Error {
         Kind::Failed,
         format!("the configuration cannot be used: {first}"),
     );
+    let denied = |it: &plan::Problem| it.message.contains("permission denied");
+    if errors().all(denied) && errors().next().is_some() {
+        let kind = Kind::NotAllowed;
+        return Error { kind, ..error }.hint("this needs root: sudo ctl gitlab …");
+    }
     match errors().count() {
         0 | 1 => error,
         many => error.hint(format!(
