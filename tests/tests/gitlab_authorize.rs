@@ -537,7 +537,7 @@ fn tls_is_checked_and_an_own_authority_can_be_given() {
     let program = need!(nginx());
     let world = host("");
     let gitlab = Gitlab::start(&world, &[]);
-    let (tls, plain) = (free_port(), free_port());
+    let (tls, plain, own) = (free_port(), free_port(), free_port());
     certificates(world.root());
     let conf = world.path("proxy.conf");
     std::fs::write(
@@ -548,6 +548,7 @@ fn tls_is_checked_and_an_own_authority_can_be_given() {
              uwsgi_temp_path {root}/t4;\n scgi_temp_path {root}/t5;\n\
              server {{ listen 127.0.0.1:{tls} ssl; ssl_certificate {root}/leaf.crt; ssl_certificate_key {root}/leaf.key;\n\
              location / {{ proxy_pass http://127.0.0.1:{}; }} }}\n\
+             server {{ listen 127.0.0.1:{own} ssl; ssl_certificate {root}/ca.crt; ssl_certificate_key {root}/ca.key; }}\n\
              server {{ listen 127.0.0.1:{plain}; return 301 https://localhost:{tls}$request_uri; }}\n}}\n",
             gitlab.port,
             root = world.root().display(),
@@ -576,6 +577,13 @@ fn tls_is_checked_and_an_own_authority_can_be_given() {
     let said = ask(&world, "authorize", &["--url", &other, "--ca-file", &ca]);
     let said = said.expect_code(1).stderr;
     assert!(said.contains("for another name"), "{said}");
+    let own = format!("https://localhost:{own}");
+    let said = ask(&world, "authorize", &["--url", &own, "--ca-file", &ca]);
+    let said = said.expect_code(1).stderr;
+    assert!(
+        said.contains("that of an authority") && said.contains("CA:FALSE"),
+        "{said}"
+    );
     let key = world.file("leaf.key");
     let said = ask(&world, "authorize", &["--url", &url, "--ca-file", &key]);
     let said = said.expect_code(1).stderr;
