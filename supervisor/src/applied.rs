@@ -77,7 +77,7 @@ pub(crate) struct Swap<'a> {
     pub(crate) files: &'a [StagedFile],
     pub(crate) mark: &'a Mark,
     pub(crate) rejected: Option<Inputs>,
-    /// What ran until now, to be kept if nothing is kept yet.
+    /// What ran until now, to be kept if nothing is kept yet; none: this is the daemon's first.
     pub(crate) before: Option<Kept>,
 }
 
@@ -100,6 +100,7 @@ pub(crate) fn read(state_dir: &Path) -> Option<Applied> {
 /// Puts candidates in place and stores the plan, or does neither: a control process that dies in
 /// between leaves files that its successor puts back.
 pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
+    let first = swap.before.is_none();
     let applied = Applied {
         mark: swap.mark.clone(),
         rejected: swap.rejected,
@@ -108,13 +109,27 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
     let text = serde_json::to_string(&applied)?;
     let path = state_dir.join(APPLIED);
     // What takes room comes first: after this nothing is written any more.
-    let written = store::write_beside(&path, text.as_bytes())?;
-    let undo = staging::swap(swap.files).inspect_err(|_| drop(fs::remove_file(&written)))?;
-    if let Err(error) = store::put_in_place(&written, &path) {
-        undo.back();
-        return Err(error);
+    let written = match store::write_beside(&path, text.as_bytes()) {
+        Ok(written) => written,
+        Err(error) if first => {
+            // Nothing runs that could be hurt, and services need their files.
+            tracing::error!("cannot store the plan: {error}");
+            staging::swap_each(swap.files);
+            return Ok(Swapped::default());
+        }
+        Err(error) => return Err(error),
+    };
+    if first {
+        staging::swap_each(swap.files);
+        store::put_in_place(&written, &path)?;
+    } else {
+        let undo = staging::swap(swap.files).inspect_err(|_| drop(fs::remove_file(&written)))?;
+        if let Err(error) = store::put_in_place(&written, &path) {
+            undo.back();
+            return Err(error);
+        }
+        undo.forget();
     }
-    undo.forget();
     if let Some(before) = swap.before {
         // Not to have it is worth a word, not the change.
         if let Err(error) = keep(state_dir, before, true) {
@@ -242,7 +257,7 @@ mod tests {
                     files,
                     mark: &mark("root"),
                     rejected: None,
-                    before: None,
+                    before: Some(kept_of(plan, "root")),
                 },
             )
         };
@@ -262,6 +277,6 @@ mod tests {
             .map(|it| it.unwrap().file_name())
             .collect();
         left.sort();
-        assert_eq!(left, ["one", "plan.json"]);
+        assert_eq!(left, ["kept-plans.json", "one", "plan.json"]);
     }
 }

@@ -18,7 +18,7 @@ use nix::{
 use plan::{Directory, Plan, RenderedFile, Service};
 
 pub(crate) use rehearsal::rehearse;
-pub(crate) use swap::swap;
+pub(crate) use swap::{swap, swap_each};
 
 use crate::{
     control::{Staged, StagedFile, resolve},

@@ -38,6 +38,8 @@ mod postgresql_settings;
 mod probes;
 mod readiness;
 mod reexec;
+mod reconfigure;
+mod reconfigure_stack;
 mod reload;
 mod restart;
 mod schedule;

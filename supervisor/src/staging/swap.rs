@@ -32,6 +32,21 @@ pub(crate) fn swap(files: &[StagedFile]) -> io::Result<Undo> {
     Ok(undo)
 }
 
+/// Puts candidates in place as far as that goes: what fails is told, and hurts one service alone.
+pub(crate) fn swap_each(files: &[StagedFile]) {
+    for file in files {
+        match swap(std::slice::from_ref(file)) {
+            Ok(undo) => undo.forget(),
+            Err(error) => {
+                tracing::error!(
+                    service = file.service,
+                    "cannot put a file in place: {error}"
+                );
+            }
+        }
+    }
+}
+
 impl Undo {
     fn put(&mut self, file: &StagedFile) -> io::Result<()> {
         let old = old_of(&file.candidate);

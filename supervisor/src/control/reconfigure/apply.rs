@@ -114,6 +114,7 @@ impl Control {
                 target.reloads();
             }
         }
+        let site = plan::site_changes(&self.plan, &plan);
         self.plan = plan;
         self.resolved = staged.resolved;
         self.broken = staged.broken;
@@ -128,7 +129,7 @@ impl Control {
         let shifts: BTreeMap<_, _> = moves.iter().map(|it| (it.name.clone(), it.shift)).collect();
         self.apply_to_engine(&shifts);
         self.schedule_follows_plan(staged.zone);
-        let notes = self.notes_on_moves(&moves);
+        let notes = self.notes_on_moves(&moves, &site);
         if let Some(swapped) = swapped {
             self.stand(&moves, swapped);
             self.remember_plan();
@@ -141,8 +142,10 @@ impl Control {
         self.end_reconfigure();
     }
 
-    fn notes_on_moves(&self, moves: &[Move]) -> Vec<String> {
-        let mut notes: Vec<String> = moves.iter().filter_map(Move::sentence).collect();
+    fn notes_on_moves(&self, moves: &[Move], site: &[String]) -> Vec<String> {
+        let site = site.iter().map(|what| format!("supervisor: {what}"));
+        let moves = moves.iter().filter_map(Move::sentence);
+        let mut notes: Vec<String> = moves.chain(site).collect();
         if notes.is_empty() {
             notes.push("nothing has changed".to_owned());
         }

@@ -166,11 +166,11 @@ impl Control {
         shifts: &BTreeMap<String, Shift>,
     ) -> Vec<(engine::ServiceId, Box<engine::Spec>, Shift)> {
         let enabled = plan.services.values().filter(|it| it.enabled);
-        let enabled: Vec<_> = enabled.collect();
+        let enabled: Vec<&plan::Service> = enabled.map(AsRef::as_ref).collect();
         for service in &enabled {
             self.names.intern(&service.name);
         }
-        let spec = |service: &&Box<plan::Service>| {
+        let spec = |service: &&plan::Service| {
             let spec = convert::spec(service, self.names.ids());
             let shift = shifts.get(&service.name).copied().unwrap_or(Shift::Keep);
             (self.names.ids()[&service.name], Box::new(spec), shift)
@@ -185,7 +185,7 @@ impl Control {
         let plain = |action| (action, String::new());
         match (kind, view) {
             (ChangeKind::Keep, _) => plain(Action::Nothing),
-            (ChangeKind::InPlace, _) => plain(Action::InPlace),
+            (ChangeKind::InPlace, _) | (ChangeKind::Stop, None) => plain(Action::InPlace),
             (ChangeKind::Start, _) => match self.lifecycle.held(name) {
                 Some(hold) => (Action::InPlace, stays_stopped(hold)),
                 None => plain(Action::Start),
@@ -196,7 +196,6 @@ impl Control {
                 }
                 _ => plain(Action::Stop),
             },
-            (ChangeKind::Stop, None) => plain(Action::InPlace),
             (ChangeKind::Reload | ChangeKind::Restart, None) => plain(Action::Start),
             (ChangeKind::Reload | ChangeKind::Restart, Some(view)) => self.renewal(kind, &view),
         }

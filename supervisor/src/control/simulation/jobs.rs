@@ -165,15 +165,7 @@ impl Jobs {
         // What the first plan leaves on no disk is the hardest to live with.
         let full = if self.disk.stored.is_some() { 10 } else { 30 };
         Some(match self.agenda.pop()? {
-            Work::Load(Source::Kept(running)) => Done::Loaded(self.disk.kept_before(&running)),
-            Work::Load(_) => {
-                let odds = if self.disk.stored.is_some() { 10 } else { 1 };
-                Done::Loaded(if luck(&mut self.dice, fair, odds) {
-                    Err(NotLoaded::Problems(vec![problem()]))
-                } else {
-                    Ok(loaded(self.disk.site.clone()))
-                })
-            }
+            Work::Load(source) => Done::Loaded(self.load(&source)),
             Work::Accounts => Done::MissingAccounts(self.accounts()),
             Work::Stage(plan) => Done::Staged(self.stage(&plan)),
             Work::Swap(swap) if luck(&mut self.dice, fair, full) => {
@@ -237,6 +229,17 @@ impl Jobs {
                 }
             }
         })
+    }
+
+    fn load(&mut self, source: &Source) -> Result<Loaded, NotLoaded> {
+        if let Source::Kept(running) = source {
+            return self.disk.kept_before(running);
+        }
+        let odds = if self.disk.stored.is_some() { 10 } else { 1 };
+        if !self.fair && self.dice.percent(odds) {
+            return Err(NotLoaded::Problems(vec![problem()]));
+        }
+        Ok(loaded(self.disk.site.clone()))
     }
 
     fn swap(&mut self, swap: &Swap) -> Swapped {

@@ -1,0 +1,126 @@
+//! Reconfiguring the whole: a real nginx checks what it is given, and nothing else is touched.
+
+use std::{fs, os::unix::fs::MetadataExt, time::Duration};
+
+use api::Preview;
+use mattervisor_tests::{StatusExt, http_get, need, nginx, postgres};
+
+use crate::stack::Stack;
+
+/// A reconfigure of the whole that finds nothing changed takes no longer: ctl, its supervisor and
+/// the reading of the catalogue. In a build for tests on a busy machine, so ten times the promise.
+const NOTHING_CHANGED: Duration = Duration::from_millis(500);
+
+fn add(stack: &Stack, line: &str) {
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = fs::read_to_string(file).unwrap();
+    stack.world.site(&format!("{site}{line}\n"));
+}
+
+/// A changed nginx configuration is checked beside the old, swapped in and reloaded: nginx keeps
+/// its pid, the others do not notice. What nginx rejects changes nothing, in nginx's own words.
+#[test]
+fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let world = &stack.world;
+    let before = world.status();
+    let pids = |status: &api::StatusReply| {
+        ["postgresql", "mattermost", "nginx"].map(|name| status.pid(name))
+    };
+    let conf = world.path("run/mattervisor/nginx/nginx.conf");
+    let old = (fs::read(&conf).unwrap(), fs::metadata(&conf).unwrap().ino());
+    let plan = fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap();
+    let listed = || -> Vec<_> {
+        let entries = fs::read_dir(conf.parent().unwrap()).unwrap();
+        let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let beside = listed();
+
+    let site = fs::read_to_string(world.path("etc/mattervisor/mattervisor.toml")).unwrap();
+    add(
+        &stack,
+        "mattermost_nginx.proxy_read_timeout = 3601\nmattermost_nginx.custom_nginx_config = \"no_such_directive on;\"",
+    );
+    for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
+        let told = world.ctl(arguments).expect_code(1).both();
+        assert!(
+            told.contains("unknown directive \"no_such_directive\""),
+            "{told}"
+        );
+        assert_eq!(listed(), beside);
+    }
+    assert_eq!(pids(&world.status()), pids(&before));
+    assert_eq!(
+        old,
+        (fs::read(&conf).unwrap(), fs::metadata(&conf).unwrap().ino())
+    );
+    assert_eq!(
+        fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap(),
+        plan
+    );
+
+    world.site(&site);
+    add(&stack, "mattermost_nginx.proxy_read_timeout = 3601");
+    let told = world
+        .ctl(&["reconfigure", "--dry-run", "--format", "json"])
+        .ok();
+    let preview: Preview = serde_json::from_str(&told.stdout).unwrap();
+    for service in &preview.services {
+        let meant = if service.name == "nginx" {
+            "reload"
+        } else {
+            "nothing"
+        };
+        assert_eq!(service.action, meant, "{service:?}");
+    }
+    assert!(
+        preview
+            .checks
+            .iter()
+            .any(|it| it.passed && it.service == "nginx"),
+        "{preview:?}"
+    );
+    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    assert!(
+        told.contains("nginx reloads: file") && told.contains("nginx.conf changed"),
+        "{told}"
+    );
+    let after = world.status();
+    assert_eq!(pids(&after), pids(&before));
+    let new = fs::read_to_string(&conf).unwrap();
+    assert!(new.contains("3601"), "{new}");
+    assert_eq!(
+        http_get(stack.nginx_port, "/").map(|(code, _)| code),
+        Some(200)
+    );
+    assert_eq!(listed(), beside, "no candidate is left");
+}
+
+/// Nothing has changed: nothing is written, and it is over at once.
+#[test]
+fn nothing_changed_is_over_at_once() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let plan = stack.world.path("var/lib/mattervisor/plan.json");
+    let written = fs::metadata(&plan).unwrap().ino();
+    let took = (0..5).map(|_| {
+        let told = stack.world.ctl(&["reconfigure"]).ok();
+        assert!(
+            told.stdout.contains("no service had to change"),
+            "{}",
+            told.stdout
+        );
+        told.took
+    });
+    let best = took.min().unwrap();
+    println!("a reconfigure that changes nothing takes {best:?}");
+    assert!(best < NOTHING_CHANGED, "it takes {best:?}");
+    assert_eq!(fs::metadata(&plan).unwrap().ino(), written);
+}
