@@ -76,10 +76,8 @@ const SERVICES: [&str; 5] = ["puma", "sidekiq", "gitaly", "gitlab-kas", "gitlab-
 #[test]
 fn they_run_and_their_group_takes_them_down() {
     let mut world = gitlab();
-    let on: String = SERVICES
-        .iter()
-        .map(|name| format!("{}.enable = true\n", name.replace('-', "_")))
-        .collect();
+    let on = SERVICES.map(|name| format!("{}.enable = true\n", name.replace('-', "_")));
+    let on = on.concat();
     site(&world, &on);
     world.start_ready();
     let status = world.status();

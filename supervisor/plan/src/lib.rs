@@ -2,7 +2,7 @@
 //! problems at once. Pure but for the [`Host`].
 //!
 //! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`,
-//! `instances` and `catalog` gather what may be said; `site`, `daemon` and `guard` check what the administrator says;
+//! `instances` and `catalog` gather what may be said; `site`, `unknown`, `daemon` and `guard` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
 //! `schedule`, `log`, `files`, `certificates`, `asserts` and `template_file` renders each service;
@@ -62,6 +62,7 @@ mod template;
 mod template_file;
 #[cfg(test)]
 mod tests;
+mod unknown;
 mod value;
 mod variables;
 
