@@ -10,6 +10,7 @@ mod ctl;
 mod events;
 mod files;
 mod netns;
+pub mod openssl;
 mod patience;
 mod ports;
 mod processes;

@@ -110,6 +110,15 @@ pub(super) fn words(problem: &Problem) -> String {
     }
 }
 
+/// The authority has lost the account, or never had it.
+pub(super) fn is_forgotten(error: &Acme) -> bool {
+    let Acme::Api(problem) = error else {
+        return false;
+    };
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    kind.ends_with(":accountDoesNotExist")
+}
+
 /// What helps against what the authority says.
 pub(super) fn hints(error: Error, order: &Order, problem: &Problem) -> Error {
     let kind = problem.r#type.as_deref().unwrap_or_default();

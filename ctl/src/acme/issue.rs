@@ -49,13 +49,20 @@ pub(super) async fn issue(
     known: Option<Known>,
     say: &dyn Fn(&str),
 ) -> Result<Issued, Error> {
-    let (account, known) = account::open(order, known).await?;
+    let had_account = known.is_some();
+    let (mut account, mut known) = account::open(order, known).await?;
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: instant_acme::Error| client::failure(&what, order, &error)
     };
     let identifiers: Vec<Identifier> = order.hosts.iter().map(|host| identifier(host)).collect();
-    let new = account.new_order(&NewOrder::new(&identifiers)).await;
+    let wanted = NewOrder::new(&identifiers);
+    let mut new = account.new_order(&wanted).await;
+    if had_account && new.as_ref().is_err_and(client::is_forgotten) {
+        say("the authority does not know our account any more: makes another");
+        (account, known) = account::open(order, None).await?;
+        new = account.new_order(&wanted).await;
+    }
     let mut asked = new.map_err(failed("the authority does not take the order"))?;
     let mut answers = Answers::default();
     answer(order, &mut asked, &mut answers, say).await?;

@@ -60,6 +60,7 @@ impl Control {
         if self.purpose(run) == Some(&Purpose::Main) {
             self.fact(Fact::Spawned { run });
             self.watchers_run_started();
+            self.watched_files_run_started(run);
         }
     }
 

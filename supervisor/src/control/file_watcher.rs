@@ -77,14 +77,17 @@ pub(crate) fn look(look: &Look) -> Seen {
 }
 
 fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok();
-    let ms = |it: &fs::Metadata| it.ctime().saturating_mul(1000) + it.ctime_nsec() / 1_000_000;
-    let changed_ms = metadata.as_ref().and_then(|it| u64::try_from(ms(it)).ok());
+    // A link that leads elsewhere now is a change too.
+    let entries = way(path).into_iter().map(|(dir, name)| dir.join(name));
+    let found = entries.filter_map(|entry| fs::symlink_metadata(entry).ok());
+    let ms = |it: fs::Metadata| it.ctime().saturating_mul(1000) + it.ctime_nsec() / 1_000_000;
+    let changed_ms = found.map(ms).max().and_then(|ms| u64::try_from(ms).ok());
     let content = RealHost.read(path).ok().map(|bytes| {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
         // Of a large file only the beginning is read.
-        metadata.map(|it| it.len()).hash(&mut hasher);
+        let size = fs::metadata(path).ok().map(|it| it.len());
+        size.hash(&mut hasher);
         hasher.finish()
     });
     Stamp {

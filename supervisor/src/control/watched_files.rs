@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use engine::{Command, Moment, State};
+use engine::{Command, Moment, RunId, State};
 use keeper::message::Request;
 use plan::{
     NotifyOn, OnChange, Service,
@@ -37,6 +37,8 @@ pub(super) struct WatchedFiles {
     findings: BTreeMap<String, Vec<Finding>>,
     /// The days of [`TELL_DAYS`] that were told last, by certificate.
     told: BTreeMap<PathBuf, i64>,
+    /// When the process of a service began, wall clock.
+    started: BTreeMap<String, u64>,
     due: Option<Moment>,
     looking: bool,
     /// Something has happened while a look was under way.
@@ -64,6 +66,7 @@ impl Control {
         let known: BTreeSet<String> = self.plan.services.keys().cloned().collect();
         let files = &mut self.watched_files;
         files.findings.retain(|name, _| known.contains(name));
+        files.started.retain(|name, _| known.contains(name));
         files.seen.retain(|path, _| paths.contains(path));
         if files.paths == paths {
             // What a certificate is held to may have changed.
@@ -127,31 +130,45 @@ impl Control {
         }
     }
 
-    /// Files that are other than when they were last seen. At the first look these are the ones
-    /// that have changed since the service that uses them runs.
+    /// Files that are other than when they were last seen; at the first look, any may be.
     fn changed_files(&self, stamps: &BTreeMap<PathBuf, Stamp>) -> BTreeSet<PathBuf> {
         let seen = &self.watched_files.seen;
         let first = seen.is_empty();
         let differs = |path: &PathBuf, stamp: &Stamp| match seen.get(path) {
             Some(before) => before.content != stamp.content,
-            None => first && self.changed_unseen(path, stamp),
+            None => first,
         };
         let changed = stamps.iter().filter(|(path, stamp)| differs(path, stamp));
         changed.map(|(path, _)| path.clone()).collect()
     }
 
-    fn changed_unseen(&self, path: &PathBuf, stamp: &Stamp) -> bool {
-        let users = self.plan.services.values();
-        let mut users = users.filter(|it| it.enabled && files_of(it).any(|file| file == *path));
-        users.any(|service| {
-            let id = self.names.id(&service.name);
-            let view = id.and_then(|id| self.engine.view(id));
-            view.is_some_and(|view| {
-                let since = self.now.moment.since(view.since);
-                let since = self.now.unix_ms.saturating_sub(since);
-                matches!(view.state, State::Running { .. }) && stamp.changed_ms > since
-            })
-        })
+    /// A run of a service reads its files as they are now.
+    pub(super) fn watched_files_run_started(&mut self, run: RunId) {
+        let service = self.runs.get(&run).map(|run| run.service.clone());
+        let service = service.and_then(|name| self.plan.services.get(&name));
+        if let Some(service) = service.filter(|it| files_of(it).next().is_some()) {
+            let name = service.name.clone();
+            let started = &mut self.watched_files.started;
+            started.insert(name, self.now.unix_ms);
+        }
+    }
+
+    /// Since when a service has read its files, wall clock; none: it does not run.
+    fn read_since(&self, name: &str) -> Option<u64> {
+        let id = self.names.id(name)?;
+        let view = self.engine.view(id)?;
+        // A oneshot that has completed has read them too.
+        if self.engine.main_run(id).is_none() && !matches!(view.state, State::Completed) {
+            return None;
+        }
+        let since = view.since;
+        let since = self
+            .now
+            .unix_ms
+            .saturating_sub(self.now.moment.since(since));
+        // Of a run that began under an earlier control process only its state is known.
+        let started = self.watched_files.started.get(name);
+        Some(started.copied().unwrap_or(since))
     }
 
     /// Lets a service that runs take the files of its own that have changed.
@@ -159,16 +176,25 @@ impl Control {
         let Some(service) = self.plan.services.get(name).filter(|it| it.enabled) else {
             return;
         };
+        let Some(since) = self.read_since(name) else {
+            return;
+        };
+        let seen = &self.watched_files.seen;
+        // Of one that is gone nothing says when it went.
+        let gone = |stamp: &Stamp| stamp.content.is_none();
+        let newer = |path: &PathBuf| {
+            let stamp = seen.get(path);
+            stamp.is_none_or(|stamp| stamp.changed_ms > since || gone(stamp))
+        };
         let own: BTreeSet<PathBuf> = files_of(service)
-            .filter(|it| changed.contains(it))
+            .filter(|it| changed.contains(it) && newer(it))
             .collect();
         let Some(id) = self.names.id(name).filter(|_| !own.is_empty()) else {
             return;
         };
-        let action = action(service, changed);
+        let action = action(service, &own);
         let listed: Vec<String> = own.iter().map(|path| path.display().to_string()).collect();
         let listed = listed.join(" and ");
-        let is_up = self.engine.main_run(id).is_some();
         let unusable = self.finding(name, |grade| grade == Grade::Unusable);
         if let Some(unusable) = unusable {
             let detail = format!("{listed} changed on disk and is not loaded: {unusable}");
@@ -177,7 +203,6 @@ impl Control {
             return;
         }
         let (verb, command) = match action {
-            _ if !is_up => return,
             OnChange::Reload => ("reloads", Command::Reload([id].into())),
             OnChange::Restart => ("restarts", Command::Restart([id].into())),
             OnChange::Nothing => return,

@@ -50,11 +50,26 @@ impl Control {
         if is_fine(status) || status.held.is_some() || !status.enabled {
             return Vec::new();
         }
+        if self.certificate_trouble(&service.name).is_some() && status.ready {
+            let renewed = service.certificates.iter();
+            let renewed = renewed.filter_map(|it| it.renewed_by.as_ref());
+            return renewed.filter(|name| self.lacks(name)).cloned().collect();
+        }
         needs(service)
-            .filter_map(|name| self.plan.services.get(name))
-            .filter(|it| it.enabled && !is_fine(&self.service_status(it)))
-            .map(|it| it.name.clone())
+            .filter(|name| self.lacks(name))
+            .cloned()
             .collect()
+    }
+
+    /// Whether all is not well with a service, as far as others may suffer from it.
+    fn lacks(&self, name: &str) -> bool {
+        let Some(service) = self.plan.services.get(name).filter(|it| it.enabled) else {
+            return false;
+        };
+        let status = self.service_status(service);
+        // Its certificates are its clients' concern.
+        let served = status.ready && self.certificate_trouble(name).is_some();
+        !served && !is_fine(&status)
     }
 
     fn why_step(

@@ -1,0 +1,295 @@
+//! Certificates and other files that somebody else writes: noticed when they change, checked before
+//! they are used, told of before they end.
+
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
+
+use mattervisor_tests::{
+    StatusExt, World, eventually, free_port, need, nginx,
+    openssl::{aged, fingerprint, self_signed, served},
+    run,
+};
+
+/// nginx with one HTTPS server, as a service with a certificate; its file is of the test's making.
+struct Web {
+    world: World,
+    port: u16,
+}
+
+impl Web {
+    fn new() -> Self {
+        let world = World::new();
+        let port = free_port();
+        let at = |name: &str| world.path(name).display().to_string();
+        fs::create_dir_all(world.path("ssl")).unwrap();
+        let configuration = format!(
+            "daemon off;\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\n access_log off;\n \
+             server {{\n listen 127.0.0.1:{port} ssl;\n ssl_certificate {};\n \
+             ssl_certificate_key {};\n }}\n}}\n",
+            at("nginx.pid"),
+            at("ssl/m.crt"),
+            at("ssl/m.key"),
+        );
+        fs::write(world.path("nginx.conf"), configuration).unwrap();
+        let nginx = nginx().unwrap().display().to_string();
+        let config = at("nginx.conf");
+        world.service(
+            "web",
+            &format!(
+                "command = ['{nginx}', '-c', '{config}']\n\
+                 validate = ['{nginx}', '-t', '-q', '-c', '{config}']\n\
+                 [ready]\ntcp = '127.0.0.1:{port}'\ninterval = '50ms'\n\
+                 [stop]\nsignal = 'QUIT'\n[reload]\nsignal = 'HUP'\n\
+                 [[certificates]]\ncertificate = '{}'\nkey = '{}'\nhost = 'm.example'\n",
+                at("ssl/m.crt"),
+                at("ssl/m.key"),
+            ),
+        );
+        Self { world, port }
+    }
+
+    /// A pair of files for the host, in `ssl`.
+    fn pair(&self, name: &str, host: &str, days: i32) -> (PathBuf, PathBuf) {
+        let at = |end: &str| self.world.path(&format!("ssl/{name}.{end}"));
+        let pair = (at("crt"), at("key"));
+        self_signed(&pair.0, &pair.1, &format!("DNS:{host}"), days);
+        pair
+    }
+
+    /// Puts a pair in place, key first, by renames.
+    fn place(&self, name: &str) -> String {
+        let (certificate, key) = self.files();
+        fs::rename(self.world.path(&format!("ssl/{name}.key")), key).unwrap();
+        fs::rename(self.world.path(&format!("ssl/{name}.crt")), &certificate).unwrap();
+        fingerprint(&certificate)
+    }
+
+    fn files(&self) -> (PathBuf, PathBuf) {
+        (self.world.path("ssl/m.crt"), self.world.path("ssl/m.key"))
+    }
+
+    #[track_caller]
+    fn serves(&self, print: &str) {
+        eventually("the certificate is served", || {
+            (served(self.port, "m.example")? == *print).then_some(())
+        });
+    }
+
+    fn events(&self, word: &str) -> Vec<String> {
+        let told = self.world.ctl(&["events", "-n", "500", "web"]).ok().stdout;
+        let lines = told.lines().filter(|line| line.contains(word));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn told(&self, word: &str) -> String {
+        eventually(word, || self.events(word).pop())
+    }
+
+    fn reason(&self) -> String {
+        let status = self.world.status();
+        let web = status.services.iter().find(|it| it.name == "web").unwrap();
+        web.reason.clone().unwrap_or_default()
+    }
+}
+
+/// A renewed pair is noticed and loaded by a reload, once, without a new process, whether it comes
+/// by renames, by writing, or by a link that leads elsewhere.
+#[test]
+fn a_renewed_pair_is_loaded_once_however_it_comes() {
+    need!(nginx());
+    let mut web = Web::new();
+    web.pair("m", "m.example", 90);
+    web.world.start_ready();
+    let pid = web.world.status().pid("web");
+    web.serves(&fingerprint(&web.files().0));
+    web.pair("new", "m.example", 90);
+    let print = web.place("new");
+    web.serves(&print);
+    let told = web.told("changed on disk: web reloads");
+    assert!(
+        told.contains("ssl/m.crt") && told.contains("ssl/m.key"),
+        "{told}"
+    );
+    assert_eq!(
+        web.events("web reloads").len(),
+        1,
+        "the pair was loaded in two steps"
+    );
+
+    web.pair("m", "m.example", 80);
+    web.serves(&fingerprint(&web.files().0));
+
+    // As certbot does it: links to links, and the last one is switched.
+    let world = &web.world;
+    for number in ["1", "2"] {
+        fs::create_dir_all(world.path(&format!("archive/{number}"))).unwrap();
+        let at = |end: &str| world.path(&format!("archive/{number}/m.{end}"));
+        self_signed(&at("crt"), &at("key"), "DNS:m.example", 90);
+    }
+    let live = world.path("live");
+    symlink(world.path("archive/1"), &live).unwrap();
+    for (end, place) in [("crt", web.files().0), ("key", web.files().1)] {
+        fs::remove_file(&place).unwrap();
+        symlink(live.join(format!("m.{end}")), place).unwrap();
+    }
+    web.serves(&fingerprint(&world.path("archive/1/m.crt")));
+    symlink(world.path("archive/2"), world.path("live.new")).unwrap();
+    fs::rename(world.path("live.new"), &live).unwrap();
+    web.serves(&fingerprint(&world.path("archive/2/m.crt")));
+    assert_eq!(world.status().pid("web"), pid);
+}
+
+/// A certificate whose key is not there yet is not loaded, and what runs goes on; once the key has
+/// come, both are.
+#[test]
+fn half_a_pair_is_told_and_not_loaded() {
+    need!(nginx());
+    let mut web = Web::new();
+    web.pair("m", "m.example", 90);
+    let old = fingerprint(&web.files().0);
+    web.world.start_ready();
+    let (certificate, key) = web.pair("new", "m.example", 90);
+    fs::rename(certificate, web.files().0).unwrap();
+    let told = web.told("is not loaded");
+    assert!(
+        told.contains("the key does not belong to the certificate"),
+        "{told}"
+    );
+    assert_eq!(served(web.port, "m.example").unwrap(), old);
+    web.world.wait_for("it is degraded", |status| {
+        let web = status.services.iter().find(|it| it.name == "web");
+        web.is_some_and(|it| it.ready && it.healthy == Some(false))
+    });
+    assert!(web.reason().starts_with("degraded: "), "{}", web.reason());
+    let why = web.world.ctl(&["why", "web"]).ok().stdout;
+    assert!(why.contains("mend the file that is named"), "{why}");
+    fs::rename(key, web.files().1).unwrap();
+    web.serves(&fingerprint(&web.files().0));
+    web.world.wait_for("it is well again", |status| {
+        let web = status.services.iter().find(|it| it.name == "web");
+        web.is_some_and(|it| it.ready && it.healthy != Some(false))
+    });
+}
+
+/// A certificate that has expired, or is for another host, starts and is degraded; check-config
+/// says so too. One that ends soon is told, and the service is well.
+#[test]
+fn what_clients_would_not_trust_degrades_and_does_not_block() {
+    need!(nginx());
+    let mut web = Web::new();
+    let told = web.world.path("told");
+    let script = web.world.path("tell.sh");
+    fs::write(
+        &script,
+        format!(
+            "#!/bin/sh\necho \"$MATTERVISOR_TEXT\" >> {}\n",
+            told.display()
+        ),
+    )
+    .unwrap();
+    run(Command::new("chmod").arg("755").arg(&script)).ok();
+    let command = script.display().to_string();
+    web.world
+        .site(&format!("[notify.me]\ncommand = [\"{command}\"]\n"));
+    web.pair("m", "other.example", 90);
+    let checked = web.world.ctl(&["check-config"]).ok().both();
+    assert!(
+        checked.contains("m.crt: warning: web.certificates: the certificate is not for m.example, but for other.example"),
+        "{checked}"
+    );
+    web.world.start_ready();
+    web.told("is not for m.example");
+    assert!(
+        web.reason().contains("is not for m.example"),
+        "{}",
+        web.reason()
+    );
+    let has = |word: &str| {
+        eventually(word, || {
+            let text = fs::read_to_string(&told).ok()?;
+            text.contains(word).then_some(text)
+        })
+    };
+    has("web is unhealthy: ");
+    let at = |end: &str| web.world.path(&format!("ssl/ends.{end}"));
+    aged(&at("crt"), &at("key"), "m.example", 71, 19);
+    web.place("ends");
+    web.told("the certificate expires in 19 days");
+    has("web has recovered");
+    let text = has("the certificate expires in 19 days");
+    assert_eq!(text.matches("expires in 19 days").count(), 1, "{text}");
+    assert!(
+        web.reason().contains("expires in 19 days"),
+        "{}",
+        web.reason()
+    );
+    // The next control process knows what was told.
+    web.world.ctl(&["reexec"]).ok();
+    web.told("the certificate expires in 19 days");
+    let text = fs::read_to_string(&told).unwrap();
+    assert_eq!(text.matches("expires in 19 days").count(), 1, "{text}");
+}
+
+/// Files of `[[watches]]` do what they ask for, and nothing else does.
+#[test]
+fn watched_files_restart_reload_or_do_nothing() {
+    let mut world = World::new();
+    let list = |name: &str| world.path(name).display().to_string();
+    let more = format!(
+        "[reload]\nsignal = 'HUP'\n\
+         [[watches]]\npath = '{}'\non_change = 'restart'\n\
+         [[watches]]\npath = '{}'\n\
+         [[watches]]\npath = '{}'\non_change = 'nothing'\n",
+        list("later/restart"),
+        list("reload"),
+        list("nothing"),
+    );
+    world.child("worker", &["on-hup=again", "sleep"], &more);
+    world.start_ready();
+    let pid = world.status().pid("worker");
+    fs::write(world.path("nothing"), "1").unwrap();
+    fs::write(world.path("unknown"), "1").unwrap();
+    fs::write(world.path("reload"), "1").unwrap();
+    let reloads = |count: usize| {
+        eventually("a reload is told", || {
+            let told = world.ctl(&["events", "-n", "500", "worker"]).ok().stdout;
+            (told.matches("changed on disk: worker reloads").count() == count).then_some(told)
+        })
+    };
+    let told = reloads(1);
+    assert!(told.contains("/reload changed on disk"), "{told}");
+    // The same once more is no change.
+    fs::write(world.path("reload"), "1").unwrap();
+    fs::write(world.path("reload"), "2").unwrap();
+    reloads(2);
+    assert_eq!(world.status().pid("worker"), pid);
+    fs::create_dir(world.path("later")).unwrap();
+    fs::write(world.path("later/restart"), "1").unwrap();
+    world.wait_reborn("worker", pid);
+    let told = world.ctl(&["events", "-n", "500", "worker"]).ok().stdout;
+    assert!(
+        told.contains("later/restart changed on disk: worker restarts"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("/nothing changed") && !told.contains("/unknown"),
+        "{told}"
+    );
+}
+
+/// A change while no control process watches is not lost; without one nothing is loaded again.
+#[test]
+fn what_changes_while_control_is_away_is_loaded_when_it_is_back() {
+    need!(nginx());
+    let mut web = Web::new();
+    web.pair("m", "m.example", 90);
+    web.world.start_ready();
+    let pid = web.world.status().pid("web");
+    let control = web.world.control_pid();
+    web.pair("new", "m.example", 90);
+    mattervisor_tests::kill(control, nix::sys::signal::Signal::SIGSTOP);
+    let print = web.place("new");
+    mattervisor_tests::kill(control, nix::sys::signal::Signal::SIGKILL);
+    web.serves(&print);
+    assert_eq!(web.world.status().pid("web"), pid);
+}

@@ -1,0 +1,368 @@
+//! Certificates from an authority that speaks ACME: a real server of that protocol (pebble), which
+//! comes to nginx to see whether the name is ours.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use mattervisor_tests::{
+    Missing, StatusExt, World, eventually, free_port, need, nginx,
+    openssl::{fingerprint, served, signed},
+    program, run,
+};
+use tempfile::TempDir;
+
+const HOST: &str = "chat.mv.test";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An authority with a DNS of its own, in which every name is this machine.
+struct Authority {
+    program: PathBuf,
+    dir: TempDir,
+    port: u16,
+    /// Where it asks for what lies below `/.well-known/`.
+    http_port: u16,
+    management: u16,
+    dns_port: u16,
+    children: Vec<Child>,
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Authority {
+    fn new() -> Result<Self, Missing> {
+        let pebble = program("pebble", "pebble")?;
+        let dns = program("pebble-challtestsrv", "pebble")?;
+        let dir = tempfile::tempdir().unwrap();
+        signed(dir.path(), "DNS:localhost");
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let (port, http_port, management) = (free_port(), free_port(), free_port());
+        let dns_port = free_port();
+        let configuration = serde_json::json!({ "pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"),
+            "managementListenAddress": format!("127.0.0.1:{}", free_port()),
+            "certificate": at("server.crt"),
+            "privateKey": at("server.key"),
+            "httpPort": http_port,
+            "tlsPort": free_port(),
+        }});
+        fs::write(at("pebble.json"), configuration.to_string()).unwrap();
+        let mut names = Command::new(dns);
+        names.args([
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-defaultIPv6",
+            "",
+        ]);
+        names.args(["-dns01", &format!("127.0.0.1:{dns_port}")]);
+        names.args(["-management", &format!("127.0.0.1:{management}")]);
+        let mut authority = Self {
+            program: pebble,
+            dir,
+            port,
+            http_port,
+            management,
+            dns_port,
+            children: vec![quiet(&mut names)],
+        };
+        authority.begin();
+        Ok(authority)
+    }
+
+    /// Starts the authority itself; it knows nobody.
+    fn begin(&mut self) {
+        let mut authority = Command::new(&self.program);
+        authority
+            .arg("-config")
+            .arg(self.dir.path().join("pebble.json"));
+        authority.args(["-dnsserver", &format!("127.0.0.1:{}", self.dns_port)]);
+        // It does not take its time, and refuses some requests as a real one may.
+        authority
+            .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_WFE_NONCEREJECT", "10");
+        self.children.push(quiet(&mut authority));
+        self.wait();
+    }
+
+    fn wait(&self) {
+        for port in [self.port, self.management] {
+            eventually("the authority listens", || {
+                std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+            });
+        }
+    }
+
+    /// From now on every name is this address.
+    fn names_lead_to(&self, address: &str) {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sSf",
+            "--noproxy",
+            "*",
+            "-d",
+            &format!("{{\"ip\":\"{address}\"}}"),
+        ]);
+        curl.arg(format!(
+            "http://127.0.0.1:{}/set-default-ipv4",
+            self.management
+        ));
+        run(&mut curl).ok();
+    }
+
+    /// Lines for the site file.
+    fn site(&self) -> String {
+        format!(
+            "letsencrypt.enable = true\n\
+             letsencrypt.acme_directory = \"https://localhost:{}/dir\"\n\
+             letsencrypt.acme_ca_file = \"{}\"\n\
+             letsencrypt.contact_emails = [\"admin@mv.test\"]\n",
+            self.port,
+            self.dir.path().join("ca.crt").display()
+        )
+    }
+}
+
+/// The shipped catalogue on a root of its own. Mattermost itself is not there: nginx answers 502.
+struct Front {
+    world: World,
+    port: u16,
+    site: String,
+}
+
+impl Front {
+    fn new(plain: u16) -> Self {
+        let mut world = World::new();
+        world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+        let port = free_port();
+        let nobody = if nix::unistd::geteuid().is_root() {
+            "nginx.username = \"nobody\"\nnginx.group = \"nogroup\"\nmattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"\n"
+        } else {
+            ""
+        };
+        let site = format!(
+            "mattermost_nginx.listen_addresses = [\"127.0.0.1\"]\n\
+             mattermost_nginx.redirect_http_to_https_port = {plain}\n\
+             nginx.worker_processes = 1\npostgresql.enable = false\n\
+             mattermost.sql_data_source = \"postgres://127.0.0.1:1/none\"\n\
+             mattermost.service_port = {}\n{nobody}",
+            free_port()
+        );
+        Self { world, port, site }
+    }
+
+    fn write(&self, scheme: &str, more: &str) {
+        let url = format!(
+            "mattermost_external_url = \"{scheme}://{HOST}:{}\"\n",
+            self.port
+        );
+        self.world.site(&format!("{url}{}{more}", self.site));
+        let path = self.world.path("etc/mattervisor/mattervisor.toml");
+        fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.world.path(&format!("etc/mattervisor/ssl/{HOST}.crt"))
+    }
+
+    /// Who has signed what is served.
+    fn issuer(&self) -> String {
+        let path = self.certificate();
+        let mut openssl = Command::new("openssl");
+        run(openssl.args(["x509", "-noout", "-issuer", "-in"]).arg(path)).stdout
+    }
+
+    #[track_caller]
+    fn wait_state(&self, name: &str, state: &str) {
+        self.world
+            .wait_for_within(PATIENCE, &format!("{name} is {state}"), |status| {
+                status
+                    .services
+                    .iter()
+                    .any(|it| it.name == name && it.state == state)
+            });
+    }
+
+    #[track_caller]
+    fn serves_its_file(&self) {
+        eventually("what is on disk is served", || {
+            (served(self.port, HOST)? == fingerprint(&self.certificate())).then_some(())
+        });
+    }
+}
+
+fn quiet(command: &mut Command) -> Child {
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// HTTPS with a certificate from the authority is switched on by a reconfigure of a running HTTP
+/// installation; nginx keeps its process, serves the certificate, redirects, and nobody but root
+/// can read the keys. By hand nothing is done before it is time, but for --force.
+#[test]
+fn a_running_installation_gets_https_by_one_line() {
+    need!(nginx());
+    let mut authority = need!(Authority::new());
+    let mut front = Front::new(authority.http_port);
+    front.write("http", "");
+    let refused = front.world.ctl(&["renew-le-certs"]).expect_code(1).both();
+    assert!(refused.contains("letsencrypt.enable = true"), "{refused}");
+    front.world.start();
+    front.wait_state("nginx", "running");
+    let pid = front.world.status().pid("nginx");
+    front.write("https", &authority.site());
+    front.world.ctl(&["reconfigure"]);
+    front.wait_state("letsencrypt", "completed");
+    front.serves_its_file();
+    assert!(front.issuer().contains("Pebble"), "{}", front.issuer());
+    assert_eq!(
+        front.world.status().pid("nginx"),
+        pid,
+        "nginx was restarted"
+    );
+    front.world.wait_for("nginx is well", |status| {
+        let nginx = status.services.iter().find(|it| it.name == "nginx");
+        nginx.is_some_and(|it| it.ready && it.healthy != Some(false))
+    });
+    let state = front.world.path("var/lib/mattervisor/letsencrypt");
+    assert_eq!(
+        (mode(&state), mode(&state.join("account.json"))),
+        (0o700, 0o600)
+    );
+    assert_eq!(mode(&front.certificate().with_extension("key")), 0o600);
+    assert_eq!(mode(&front.world.path("etc/mattervisor/ssl")), 0o755);
+    let place = front
+        .world
+        .path("var/lib/mattervisor/nginx/www/.well-known/acme-challenge");
+    assert_eq!(
+        fs::read_dir(place).unwrap().count(),
+        0,
+        "an answer still lies open"
+    );
+    let mut curl = Command::new("curl");
+    curl.args(["-sSi", "--noproxy", "*"])
+        .arg(format!("http://127.0.0.1:{}/x?y=1", authority.http_port));
+    let answer = run(&mut curl).ok().stdout;
+    assert!(answer.starts_with("HTTP/1.1 301"), "{answer}");
+    assert!(
+        answer.contains(&format!("ocation: https://{HOST}:{}/x?y=1", front.port)),
+        "{answer}"
+    );
+
+    let before = fingerprint(&front.certificate());
+    let told = front.world.ctl(&["renew-le-certs"]).ok().stdout;
+    assert!(told.contains("is good; it is renewed from"), "{told}");
+    assert_eq!(fingerprint(&front.certificate()), before);
+    let told = front.world.ctl(&["renew-le-certs", "--force"]).ok().stdout;
+    assert!(told.contains("is new; it is renewed from"), "{told}");
+    assert_ne!(fingerprint(&front.certificate()), before);
+    front.serves_its_file();
+    assert_eq!(
+        front.world.status().pid("nginx"),
+        pid,
+        "nginx was restarted"
+    );
+
+    // Another authority at the same address: it has never heard of us.
+    drop(
+        authority
+            .children
+            .pop()
+            .map(|mut child| (child.kill(), child.wait())),
+    );
+    authority.begin();
+    let told = front.world.ctl(&["renew-le-certs", "--force"]).ok().stdout;
+    assert!(
+        told.contains("does not know our account any more"),
+        "{told}"
+    );
+    front.serves_its_file();
+}
+
+/// From the first start on: nginx is up with a certificate of our own, says so, and has the real one
+/// as soon as the authority can reach it. What it says when it cannot is shown and told.
+#[test]
+fn what_the_authority_says_is_shown_and_told() {
+    need!(nginx());
+    let authority = need!(Authority::new());
+    authority.names_lead_to("127.0.0.9");
+    let mut front = Front::new(authority.http_port);
+    let told = front.world.path("told");
+    let script = front.world.path("tell.sh");
+    fs::write(
+        &script,
+        format!(
+            "#!/bin/sh\necho \"$MATTERVISOR_TEXT\" >> {}\n",
+            told.display()
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let notify = format!("[notify.me]\ncommand = [\"{}\"]\n", script.display());
+    front.write("https", &format!("{}{notify}", authority.site()));
+    // As the catalogue has it, but without the pause between the attempts.
+    front
+        .world
+        .service("letsencrypt", "[restart]\ndelay = \"100ms\"\n");
+    front.world.start();
+    front.wait_state("letsencrypt", "failed");
+    front.serves_its_file();
+    let status = front.world.status();
+    let nginx = status
+        .services
+        .iter()
+        .find(|it| it.name == "nginx")
+        .unwrap();
+    assert!(nginx.ready && nginx.healthy == Some(false), "{nginx:?}");
+    let reason = nginx.reason.clone().unwrap_or_default();
+    assert!(
+        reason.contains("our own until `letsencrypt` has got one"),
+        "{reason}"
+    );
+    let why = front.world.ctl(&["why", "letsencrypt"]).both();
+    assert!(
+        why.contains("could not see that this host is ours"),
+        "{why}"
+    );
+    assert!(
+        why.contains("127.0.0.9") && why.contains("connection refused"),
+        "{why}"
+    );
+    eventually("it is told", || {
+        let text = fs::read_to_string(&told).ok()?;
+        text.contains("letsencrypt has failed").then_some(())
+    });
+    let refused = front.world.ctl(&["renew-le-certs"]).expect_code(1).both();
+    assert!(
+        refused.contains("connection refused") && refused.contains("port 80"),
+        "{refused}"
+    );
+
+    authority.names_lead_to("127.0.0.1");
+    front.world.ctl(&["start", "letsencrypt"]);
+    front.wait_state("letsencrypt", "completed");
+    front.serves_its_file();
+    assert!(front.issuer().contains("Pebble"), "{}", front.issuer());
+    front.world.wait_for("nginx is well", |status| {
+        let nginx = status.services.iter().find(|it| it.name == "nginx");
+        nginx.is_some_and(|it| it.ready && it.healthy != Some(false))
+    });
+}
