@@ -96,9 +96,8 @@ pub fn looks_secret(name: &str, value: &str) -> bool {
     .any(|word| upper.contains(word))
         || upper.ends_with("KEY");
     let url = value.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split('/').next().unwrap_or_default();
-        authority
-            .rsplit_once('@')
+        // A password may have a slash in it, though it should not.
+        rest.rsplit_once('@')
             .is_some_and(|(user, _)| user.contains(':'))
     });
     (named && !plain_value && !url_without_password(value)) || url || value.contains("password=")

@@ -13,9 +13,9 @@ use crate::{
     problem::Report,
     setting::{Setting, env_name},
     source::{Document, Entry, Kind, Node, Place, Table},
-    unknown::{unknown_name, unknown_setting},
     template::is_template,
-    value::{Type, Typed},
+    unknown::{unknown_name, unknown_setting},
+    value::{Type, Typed, without_user},
 };
 
 /// A value that was given.
@@ -333,8 +333,9 @@ pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> 
         let near = crate::nearest(&text, setting.values.iter().map(String::as_str));
         let near = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
         return Err(format!(
-            "must be one of {}, not \"{text}\"{near}",
-            setting.values.join(", ")
+            "must be one of {}, not \"{}\"{near}",
+            setting.values.join(", "),
+            without_user(&text)
         ));
     }
     if text.contains('\0') {

@@ -136,11 +136,11 @@ impl Url {
 }
 
 /// A user and password before the host are not shown.
-fn without_user(text: &str) -> String {
+pub(crate) fn without_user(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = text.split_at(start);
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
+    // A password may have a slash in it, though it should not.
+    match rest.rfind('@').filter(|_| start > 0) {
         Some(at) => format!("{scheme}…{}", &rest[at..]),
         None => text.to_owned(),
     }
@@ -245,7 +245,7 @@ impl Typed {
             .to_owned()),
             (Type::List, Kind::Text(t)) => Err(format!(
                 "must be a list, not a string; write [\"{}\"]",
-                t.escape_debug()
+                without_user(t).escape_debug()
             )),
             (
                 Type::Text,
@@ -302,26 +302,28 @@ impl Typed {
 
     /// What a text means.
     pub(crate) fn parse(ty: Type, text: &str) -> Result<Self, String> {
+        let shown = || without_user(text);
         match ty {
             Type::Bool => match text.trim() {
                 "true" => Ok(Self::Bool(true)),
                 "false" => Ok(Self::Bool(false)),
-                _ => Err(format!("must be true or false, not `{text}`")),
+                _ => Err(format!("must be true or false, not `{}`", shown())),
             },
             Type::Int => text
                 .trim()
                 .parse()
                 .map(Self::Int)
-                .map_err(|_| format!("must be a number, not `{text}`")),
+                .map_err(|_| format!("must be a number, not `{}`", shown())),
             Type::Port => match text.trim().parse::<u16>() {
                 Ok(port) if port > 0 => Ok(Self::Int(i64::from(port))),
                 _ => Err(format!(
-                    "must be a port number from 1 to 65535, not `{text}`"
+                    "must be a port number from 1 to 65535, not `{}`",
+                    shown()
                 )),
             },
             Type::Url => Url::parse(text).map(Self::Url),
             Type::Path if !text.starts_with('/') => {
-                Err(format!("must be an absolute path, not `{text}`"))
+                Err(format!("must be an absolute path, not `{}`", shown()))
             }
             Type::Path if text.contains('\0') => Err("a path cannot contain a NUL".to_owned()),
             Type::Text | Type::Path | Type::Scalar => Ok(Self::Text(text.to_owned())),
@@ -332,7 +334,7 @@ impl Typed {
                     .map(|w| Self::Text(w.to_owned()))
                     .collect(),
             )),
-            Type::Map => Err(format!("must be a table, not `{text}`")),
+            Type::Map => Err(format!("must be a table, not `{}`", shown())),
         }
     }
 
