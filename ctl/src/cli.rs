@@ -436,6 +436,7 @@ mod tests {
           reconfigure     Apply the configuration files: what did not change keeps running
           import          Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
           gitlab          Sign-on with GitLab, and GitLab's nginx in front of Mattermost
+          renew-le-certs  Get or renew the certificate from Let's Encrypt now
 
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)
