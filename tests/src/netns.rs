@@ -185,3 +185,37 @@ fn hosts_file(names: &[&str; 2], addresses: [&str; 2]) -> NamedTempFile {
 fn ip(words: &str) {
     let _ = run(Command::new("ip").args(words.split(' '))).ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(network: &Network) -> [PathBuf; 2] {
+        [network.first(), network.second()].map(|host| Path::new("/run/netns").join(&host.name))
+    }
+
+    #[test]
+    fn two_hosts_reach_each_other_and_nobody_else() {
+        let network = crate::need!(Network::new(["one.example.com", "two.example.com"]));
+        let mut getent = network.first().command("getent");
+        let found = run(getent.args(["hosts", "two.example.com"])).ok();
+        assert!(found.stdout.starts_with(network.second().address()));
+        let mut routes = network.second().command("ip");
+        let routes = run(routes.args(["route", "show", "default"])).ok();
+        assert_eq!(routes.stdout, "", "no way out");
+        assert_eq!(network.second().ports(), [0_u16; 0]);
+    }
+
+    #[test]
+    fn a_network_is_gone_after_a_panic() {
+        let network = crate::need!(Network::new(["one.example.com", "two.example.com"]));
+        let files = names(&network);
+        assert!(files.iter().all(|file| file.exists()));
+        let panicked = std::thread::spawn(move || {
+            let _network = network;
+            panic!("on purpose");
+        });
+        assert!(panicked.join().is_err());
+        assert!(!files.iter().any(|file| file.exists()));
+    }
+}
