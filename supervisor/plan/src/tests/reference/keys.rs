@@ -110,7 +110,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 16] = [
+const TABLES: [Inside; 17] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool)"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -168,6 +168,12 @@ const TABLES: [Inside; 16] = [
         ("at, days", "or a time of day, and days of the week"),
         ("jitter", "put off by up to that, at random"),
         ("catch_up", "what was missed while the supervisor was down is made up for"),
+    ]),
+    ("[variables]", "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.", &[
+        ("prefix", "names that begin so, in any case, are checked"),
+        ("table", "a file below services.d: a line a variable; name, type, since, until, dies and note, parted by tabs. `mattermost/variables.tsv` says what they mean"),
+        ("version", "the installed version; without one, a name that any version has is right"),
+        ("ignore", "names that are not checked; a `*` at the end stands for anything"),
     ]),
     ("[[asserts]]", "What does not hold is reported where the site file enables the service.", &[
         ("path_exists, path_missing", "paths"),
