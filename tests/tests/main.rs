@@ -23,6 +23,7 @@ mod gitlab_ctl_format;
 mod gitlab_ctl_sins;
 mod gitlab_services;
 mod https;
+mod import;
 mod init;
 mod keeper_death;
 mod letsencrypt;
