@@ -101,7 +101,7 @@ impl Control {
                 return;
             }
         };
-        let left: Vec<String> = self.standing.on_trial().cloned().collect();
+        let left = self.on_trial();
         let moved = moves.iter().filter(|it| it.is_change());
         let mut names: Vec<String> = moved.map(|it| it.name.clone()).collect();
         if names.is_empty() {

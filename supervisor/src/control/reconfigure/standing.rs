@@ -37,8 +37,11 @@ pub(in crate::control) struct Standing {
     mark: Mark,
     /// Services that it has changed; whether by a reload. Empty once it has worked.
     changed: BTreeMap<String, bool>,
-    /// Those of them that are not up.
+    /// Those of them that have not been up yet.
     trial: BTreeSet<String>,
+    /// Those that have been, and are not any more, though nobody has stopped them.
+    #[serde(skip)]
+    fallen: BTreeSet<String>,
     /// When it will have worked, if nothing happens before.
     #[serde(skip)]
     proven_at: Option<Moment>,
@@ -59,10 +62,6 @@ pub(in crate::control) struct Standing {
 impl Standing {
     pub(super) const fn mark(&self) -> &Mark {
         &self.mark
-    }
-
-    pub(super) fn on_trial(&self) -> impl Iterator<Item = &String> {
-        self.trial.iter()
     }
 
     pub(super) fn rollback(&self) -> Option<KeptPlan> {
@@ -150,6 +149,7 @@ impl Control {
             mark: self.reconfigure.order.mark.clone(),
             trial: changed.keys().cloned().collect(),
             changed,
+            fallen: BTreeSet::new(),
             proven_at: None,
             kept,
             rollback: swapped.rollback,
@@ -166,6 +166,12 @@ impl Control {
         let changed = self.standing.changed.keys();
         let all = changed.filter_map(|name| self.names.id(name)).collect();
         self.judge_trial(&all);
+    }
+
+    /// Services that the plan has changed and that have not been up since, though somebody wants them.
+    pub(super) fn on_trial(&self) -> Vec<String> {
+        let trial = self.standing.trial.iter();
+        trial.filter(|name| !self.is_held(name)).cloned().collect()
     }
 
     fn is_held(&self, name: &str) -> bool {
@@ -188,11 +194,14 @@ impl Control {
             let name = name.to_owned();
             if self.is_up_with_it(*id, reloads) {
                 self.standing.trial.remove(&name);
-            } else {
-                self.standing.trial.insert(name);
+                self.standing.fallen.remove(&name);
+            } else if self.is_held(&name) {
+                self.standing.fallen.remove(&name);
+            } else if !self.standing.trial.contains(&name) {
+                self.standing.fallen.insert(name);
             }
         }
-        if !self.standing.trial.is_empty() {
+        if !self.standing.trial.is_empty() || !self.standing.fallen.is_empty() {
             self.standing.proven_at = None;
         } else if self.standing.changed.is_empty() {
             self.keep_plan();
