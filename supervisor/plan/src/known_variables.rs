@@ -209,8 +209,10 @@ impl Judge<'_> {
         }
         // One pass over the table, which is long, with the few that are asked about.
         let mut found: BTreeMap<&str, Row<'_>> = BTreeMap::new();
-        for row in self.table.rows() {
-            if let Some((upper, _)) = asked.get_key_value(row.name) {
+        for (name, line) in self.table.lines() {
+            if let Some((upper, _)) = asked.get_key_value(name)
+                && let Some(row) = Row::read(line)
+            {
                 found.insert(upper, row);
             }
         }

@@ -20,10 +20,13 @@ pub(super) struct Table<'t>(pub(super) &'t str);
 impl<'t> Table<'t> {
     /// Every row, read as it is come to.
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'t>> + use<'t> {
-        self.0
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(Row::read)
+        self.lines().filter_map(|(_, line)| Row::read(line))
+    }
+
+    /// Each name with its line, which is not read yet.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&'t str, &'t str)> + use<'t> {
+        let lines = self.0.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| (line.split('\t').next().unwrap_or_default(), line))
     }
 }
 
@@ -46,7 +49,8 @@ pub(super) struct Bounds {
 }
 
 impl<'t> Row<'t> {
-    fn read(line: &'t str) -> Option<Self> {
+    /// Reads a line of [`Table::lines`].
+    pub(super) fn read(line: &'t str) -> Option<Self> {
         let mut columns = line.split('\t');
         let name = columns.next().filter(|name| !name.is_empty())?;
         let mut next = || columns.next().unwrap_or_default();
