@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 use mattervisor_tests::{
@@ -25,7 +26,7 @@ use crate::stack::Stack;
 struct Planted {
     secrets: Vec<(&'static str, String)>,
     /// What was said and by whom.
-    said: Vec<(String, Vec<u8>)>,
+    said: Vec<(String, String)>,
 }
 
 impl Planted {
@@ -40,8 +41,9 @@ impl Planted {
         secret
     }
 
-    fn note(&mut self, what: &str, bytes: impl Into<Vec<u8>>) {
-        self.said.push((what.to_owned(), bytes.into()));
+    fn note(&mut self, what: &str, bytes: impl AsRef<[u8]>) {
+        let text = String::from_utf8_lossy(bytes.as_ref()).into_owned();
+        self.said.push((what.to_owned(), text));
     }
 
     fn told(&mut self, what: &str, told: &Ctl) {
@@ -54,8 +56,8 @@ impl Planted {
         let mut leaks = Vec::new();
         for (place, secret) in &self.secrets {
             for needle in disguises(secret) {
-                for (what, bytes) in &self.said {
-                    if contains(bytes, needle.as_bytes()) {
+                for (what, text) in &self.said {
+                    if text.contains(&needle) {
                         leaks.push(format!("the secret of {place}, as {needle}, in {what}"));
                     }
                 }
@@ -63,18 +65,6 @@ impl Planted {
         }
         assert!(leaks.is_empty(), "{}", leaks.join("\n"));
     }
-}
-
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == needle[0]) {
-        rest = &rest[at..];
-        if rest.starts_with(needle) {
-            return true;
-        }
-        rest = &rest[1..];
-    }
-    false
 }
 
 /// The secret as it is, percent-encoded, and what is the same of it in base64 wherever it begins.
@@ -119,6 +109,9 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// Patience with an end of the whole stack.
+const STOP: Duration = Duration::from_secs(240);
+
 /// Files that must hold a secret, all of them their owner's alone.
 const HOLDERS: [&str; 9] = [
     "etc/mattervisor/mattervisor.toml",
@@ -133,13 +126,17 @@ const HOLDERS: [&str; 9] = [
 ];
 
 /// Every file under the root, but those that must hold them.
-fn search_files(world: &World, planted: &mut Planted) {
+fn search_files(world: &World, planted: &mut Planted, running: bool) {
     let mut left = vec![world.root().to_owned()];
     let mut kept = 0;
     while let Some(dir) = left.pop() {
         for entry in fs::read_dir(&dir).unwrap().flatten() {
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
             if kind.is_dir() {
+                // What the database writes is looked at once, when it is down.
+                if running && path.ends_with("postgresql/data") {
+                    continue;
+                }
                 left.push(path);
             } else if kind.is_file() {
                 let below = path
@@ -152,10 +149,9 @@ fn search_files(world: &World, planted: &mut Planted) {
                 };
                 if HOLDERS.iter().any(|holder| below.starts_with(holder)) {
                     let mode = fs::metadata(&path).unwrap().mode() & 0o077;
-                    let holds = planted
-                        .secrets
-                        .iter()
-                        .any(|(_, secret)| contains(&content, secret.as_bytes()));
+                    let text = String::from_utf8_lossy(&content);
+                    let mut secrets = planted.secrets.iter();
+                    let holds = secrets.any(|(_, secret)| text.contains(secret));
                     assert!(!holds || mode == 0, "{below} holds a secret: mode {mode:o}");
                     kept += usize::from(holds);
                 } else {
@@ -412,11 +408,13 @@ fn what_is_secret_comes_out_nowhere() {
     change(world, &mut planted, &secrets);
     ask_everything(world, &mut planted);
     search_processes(world, &mut planted);
-    search_files(world, &mut planted);
+    search_files(world, &mut planted, true);
     let keeper_log = fs::read(world.path("supervisor.log")).unwrap();
     planted.note("the supervisor's log", keeper_log);
-    assert_eq!(stack.world.stop(), 0);
-    search_files(&stack.world, &mut planted);
+    // On a busy machine the database takes its time for the last checkpoint.
+    stack.world.signal(Signal::SIGTERM);
+    assert_eq!(stack.world.wait_end(STOP), 0);
+    search_files(&stack.world, &mut planted, false);
     planted.search();
 }
 
@@ -466,16 +464,9 @@ fn change(world: &World, planted: &mut Planted, secrets: &str) {
 fn a_secret_is_found_in_every_disguise() {
     let mut planted = Planted::default();
     let secret = planted.plant("a test");
-    assert!(contains(
-        format!("x={secret}!").as_bytes(),
-        secret.as_bytes()
-    ));
     let percent = secret.replace('+', "%2B").replace('/', "%2F");
-    let found = |text: &str| {
-        disguises(&secret)
-            .iter()
-            .any(|it| contains(text.as_bytes(), it.as_bytes()))
-    };
+    let found = |text: &str| disguises(&secret).iter().any(|it| text.contains(it));
+    assert!(found(&format!("x={secret}!")));
     assert!(found(&percent) && found(&percent.to_lowercase()));
     for before in ["", "a", "ab", "user:"] {
         assert!(
