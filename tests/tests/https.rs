@@ -70,3 +70,63 @@ fn https_with_redirect_and_a_broken_certificate() {
     let trusted = ssl.join("good.crt").display().to_string();
     assert!(curl(&["--cacert", &trusted, &page]).starts_with("HTTP/2 200"));
 }
+
+/// Values with quotes, braces, semicolons and variables stay what they are, each in its directive;
+/// one with a line break is refused where it stands.
+#[test]
+fn no_value_leaves_its_directive() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = std::fs::read_to_string(&file).unwrap();
+    let monitor = free_port();
+    let nasty = format!(
+        "mattermost_nginx.proxy_set_headers = {{ X-Test = 'a\"b; }} \\ {{c}} #d', X-Frame-Options = '' }}\n\
+         mattermost_nginx.referrer_policy = 'x\"; add_header X-Evil 1; #'\n\
+         mattermost_nginx.custom_gitlab_mattermost_server_config = 'add_header X-Raw yes always;'\n\
+         nginx.log_format = \"'$request_method' {{\\\"}}; $status\"\n\
+         nginx.client_max_body_size = '1m'\nmattermost_nginx.client_max_body_size = '2m'\n\
+         nginx.proxy_cache = 'gitlab'\nnginx.hide_server_tokens = 'off'\n\
+         nginx.status = {{ enable = true, port = {monitor} }}\n\
+         mattermost_nginx.listen_port = {}\n",
+        stack.nginx_port
+    );
+    stack.world.site(&format!("{site}{nasty}"));
+    stack.start();
+    let page = format!("http://127.0.0.1:{}", stack.nginx_port);
+    let echoed = curl(&[&format!("{page}/api/v4/echo-headers")]);
+    assert!(echoed.contains(r#"a\"b; } \\ {c} #d"#), "{echoed}");
+    assert!(
+        !echoed.to_lowercase().contains("x-frame-options"),
+        "{echoed}"
+    );
+    assert!(
+        echoed.contains("Referrer-Policy: x\"; add_header X-Evil 1; #"),
+        "{echoed}"
+    );
+    assert!(
+        echoed.contains("X-Raw: yes") && !echoed.contains("\nX-Evil"),
+        "{echoed}"
+    );
+    let asked = curl(&[&format!("http://127.0.0.1:{monitor}/nginx_status")]);
+    assert!(asked.contains("Active connections"), "{asked}");
+    let rendered = stack.world.path("run/mattervisor/nginx/nginx.conf");
+    let rendered = std::fs::read_to_string(rendered).unwrap();
+    assert!(
+        rendered.contains("client_max_body_size \"2m\";"),
+        "{rendered}"
+    );
+    stack
+        .world
+        .wait_log("nginx", |line| line.contains("'GET' {\"}; 200"));
+
+    stack
+        .world
+        .site(&format!("{site}nginx.log_format = \"a\\n}}\"\n"));
+    let refused = stack.world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(
+        refused.contains("nginx.log_format: cannot contain a line break"),
+        "{refused}"
+    );
+}

@@ -117,26 +117,28 @@ fn one_that_is_renewed_here_is_told_of_when_that_is_late() {
 fn what_cannot_be_used_is_told_with_its_file() {
     let (certificate, key) = made(&["m.example"], 90);
     let (_, other) = made(&["m.example"], 90);
-    let mut cases = Vec::new();
-    cases.push(("nothing", World::new()));
-    cases.push(("another key", world(&certificate, &other)));
-    cases.push(("no PEM", world("hello", "hello")));
-    cases.push(("a key for a certificate", world(&key, &certificate)));
     let torn = certificate.replacen("MII", "MIIB", 1);
-    cases.push(("torn", world(&torn, &key)));
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    cases.push(("encrypted", world(&certificate, encrypted)));
     let mut open = world(&certificate, &key);
     open.mode(KEY, 0o644);
-    cases.push(("open", open));
     let other_key = KeyPair::generate().unwrap();
-    let mut other = params(&["ca"], 9);
-    other
+    let mut authority = params(&["ca"], 9);
+    authority
         .distinguished_name
         .push(DnType::CommonName, "authority");
-    let other = other.self_signed(&other_key).unwrap().pem();
-    cases.push(("no chain", world(&format!("{certificate}{other}"), &key)));
+    let authority = authority.self_signed(&other_key).unwrap().pem();
+    let chain = format!("{certificate}{authority}");
+    let cases = [
+        ("nothing", World::new()),
+        ("another key", world(&certificate, &other)),
+        ("no PEM", world("hello", "hello")),
+        ("a key for a certificate", world(&key, &certificate)),
+        ("torn", world(&torn, &key)),
+        ("encrypted", world(&certificate, encrypted)),
+        ("open", open),
+        ("no chain", world(&chain, &key)),
+    ];
     let all: Vec<String> = cases
         .iter()
         .map(|(what, world)| format!("{what}\n{}", said(world, &of("m.example"), 1)))
