@@ -1,6 +1,9 @@
 //! `ctl import`: needs nothing but its file, and what it writes runs.
 
-use std::{collections::BTreeMap, fs, io::Write, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    collections::BTreeMap, fs, io::Write, os::unix::fs::PermissionsExt, path::PathBuf,
+    process::Command,
+};
 
 use mattervisor_tests::{StatusExt, World, binary, need, nginx, postgres, run};
 use serde_json::Value;
@@ -158,13 +161,9 @@ fn environ(pid: i32) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A site as GitLab's package had it, imported: everything comes up, `ctl env` says what the process
-/// has, and that is what the package gave it.
-#[test]
-fn what_was_imported_runs_with_the_environment_that_it_had() {
-    let bin = need!(postgres());
-    need!(nginx());
-    let mut stack = Stack::new(bin, "");
+/// A stack whose site file was imported, with its address and Mattermost's port.
+fn imported_stack(bin: PathBuf) -> (Stack, String, String) {
+    let stack = Stack::new(bin, "");
     let site = stack.world.path("etc/mattervisor/mattervisor.toml");
     let before = fs::read_to_string(&site).unwrap();
     fs::remove_file(&site).unwrap();
@@ -188,8 +187,8 @@ fn what_was_imported_runs_with_the_environment_that_it_had() {
     let file = put(&stack.world, "gitlab.rb", &ruby);
     let secrets = put(
         &stack.world,
-        "gitlab-secrets.json",
-        "{\"mattermost\":{\"sql_at_rest_encrypt_key\":\"0123456789abcdef0123456789abcdef\"}}",
+        "secrets.json",
+        &format!("{{\"mattermost\":{{\"sql_at_rest_encrypt_key\":\"{KEY}\"}}}}"),
     );
     let out = site.display().to_string();
     let arguments = [
@@ -218,6 +217,18 @@ fn what_was_imported_runs_with_the_environment_that_it_had() {
     for line in own {
         writeln!(text, "{line}").unwrap();
     }
+    (stack, url, port)
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// A site as GitLab's package had it, imported: everything comes up, `ctl env` says what the process
+/// has, and that is what the package gave it.
+#[test]
+fn what_was_imported_runs_with_the_environment_that_it_had() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let (mut stack, url, port) = imported_stack(bin);
     stack.world.ctl(&["check-config"]).ok();
     stack.start();
     let has = environ(stack.world.status().pid("mattermost"));
@@ -229,10 +240,7 @@ fn what_was_imported_runs_with_the_environment_that_it_had() {
         ("MM_TEAMSETTINGS_SITENAME", "GitLab Mattermost"),
         ("MM_TEAMSETTINGS_MAXUSERSPERTEAM", "70"),
         ("MM_SQLSETTINGS_DRIVERNAME", "postgres"),
-        (
-            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
-            "0123456789abcdef0123456789abcdef",
-        ),
+        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", KEY),
         ("MM_GITLABSETTINGS_ENABLE", "false"),
         ("GODEBUG", "tlsmlkem=0"),
         ("NO_PROXY", "my_no_proxy"),
@@ -243,10 +251,8 @@ fn what_was_imported_runs_with_the_environment_that_it_had() {
     let ends = source.starts_with("user=gitlab_mattermost ")
         && source.ends_with(" port=5432 dbname=mattermost_production");
     assert!(ends, "{source}");
-    let said = stack
-        .world
-        .ctl(&["env", "mattermost", "--reveal", "--format", "json"])
-        .ok();
+    let arguments = ["env", "mattermost", "--reveal", "--format", "json"];
+    let said = stack.world.ctl(&arguments).ok();
     let json: Value = serde_json::from_str(&said.stdout).unwrap();
     for variable in json["variables"].as_array().unwrap() {
         let name = variable["name"].as_str().unwrap();

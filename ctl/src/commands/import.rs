@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     mattermost::import::{
         self, Import, Request,
-        report::{Fate, Line, Origin, Report},
+        report::{Fate, Line, Report},
     },
     render::{BOLD, DIM, GREEN, YELLOW, json, shown, styled},
 };
@@ -137,7 +137,9 @@ fn part(out: &mut String, report: &Report, heading: &str, wanted: usize) {
 
 fn entry(out: &mut String, line: &Line, width: usize) {
     let origin = line.origin.to_string();
-    let name = if line.what.is_empty() {
+    // What somebody has to look at is shown as it stands.
+    let left = matches!(line.fate, Fate::Person(_)) && !line.text.is_empty();
+    let name = if left || line.what.is_empty() {
         &line.text
     } else {
         &line.what
@@ -153,16 +155,6 @@ fn entry(out: &mut String, line: &Line, width: usize) {
             let _ = write!(out, ": {}", shown(why));
         }
         Fate::Person(why) => {
-            // The text as well, unless it is the name.
-            if matches!(line.origin, Origin::Line(_)) && !line.text.is_empty() && *name != line.text
-            {
-                let _ = write!(
-                    out,
-                    "\n  {:width$}  {}",
-                    "",
-                    styled(DIM, &shown(&line.text))
-                );
-            }
             let _ = write!(out, "\n  {:width$}  {}", "", shown(why));
         }
     }

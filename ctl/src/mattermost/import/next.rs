@@ -10,6 +10,11 @@ const TRUSTED: &str = "etc/gitlab/trusted-certs";
 /// The steps. `own_nginx`: nginx runs here, for Mattermost.
 pub(super) fn steps(package: &Package<'_>, root: &Path, own_nginx: bool) -> Vec<String> {
     let mut steps = Vec::new();
+    let url = package.text("", "mattermost_external_url");
+    if url.is_none() {
+        // Nothing of Mattermost is there to move.
+        return steps;
+    }
     if package.stays() {
         steps.push(
             "GitLab stays on this machine, and its nginx has the ports: `ctl gitlab vhost` writes Mattermost's site for it. If Mattermost moves to a machine of its own, remove mattermost_nginx.enable = false"
@@ -31,10 +36,9 @@ pub(super) fn steps(package: &Package<'_>, root: &Path, own_nginx: bool) -> Vec<
         Database::Elsewhere(_) => {}
     }
     steps.push(
-        "the files: data, plugins, client-plugins and config.json (the settings of the System Console) of /var/opt/gitlab/mattermost go to mattermost.home, /var/lib/mattervisor/mattermost by itself (docs/migrate.md)"
+        "the files: data, plugins, client-plugins and config.json (the settings of the System Console) of /var/opt/gitlab/mattermost go to mattermost.home, which is /var/lib/mattervisor/mattermost unless set (docs/migrate.md)"
             .to_owned(),
     );
-    let url = package.text("", "mattermost_external_url");
     if let Some(url) = url.filter(|it| it.starts_with("https://") && own_nginx)
         && package
             .said("mattermost_nginx", "ssl_certificate")
@@ -42,7 +46,7 @@ pub(super) fn steps(package: &Package<'_>, root: &Path, own_nginx: bool) -> Vec<
     {
         let host = host(&url).unwrap_or_default().to_owned();
         steps.push(format!(
-            "the certificate: cp /etc/gitlab/ssl/{host}.crt /etc/gitlab/ssl/{host}.key to /etc/mattervisor/ssl/"
+            "the certificate: cp /etc/gitlab/ssl/{host}.crt /etc/gitlab/ssl/{host}.key /etc/mattervisor/ssl/"
         ));
     }
     let own = std::fs::read_dir(root.join(TRUSTED));
