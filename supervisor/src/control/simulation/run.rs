@@ -332,9 +332,11 @@ impl Simulation {
         let record = &self.keeper.records[service];
         let removing = record.contains("\"removing\":true");
         // One that had just come in, with a plan that was not applied to the end, comes in again.
-        let name = format!("\"name\":\"{service}\"");
         let plan = self.keeper.records.get("@plan");
-        let applied = plan.is_none_or(|plan| plan.contains(&name));
+        let applied = plan.is_none_or(|plan| {
+            let plan: plan::Plan = serde_json::from_str(plan).unwrap();
+            plan.services.get(service).is_some_and(|it| it.enabled)
+        });
         assert!(
             removing || !applied,
             "{service} is dropped because control has died"
