@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::package::{DATABASE, Database, Package, SOCKET_DIR, SQL_USER, host};
+use super::{
+    package::{DATABASE, Database, Package, SOCKET_DIR, SQL_USER, host},
+    ruby::Value,
+};
 
 /// Certificates that GitLab's administrator added.
 const TRUSTED: &str = "etc/gitlab/trusted-certs";
@@ -40,6 +43,7 @@ pub(super) fn steps(package: &Package<'_>, root: &Path, own_nginx: bool) -> Vec<
             .to_owned(),
     );
     if let Some(url) = url.filter(|it| it.starts_with("https://") && own_nginx)
+        && package.said("letsencrypt", "enable") != Some(&Value::Bool(true))
         && package
             .said("mattermost_nginx", "ssl_certificate")
             .is_none()
