@@ -102,7 +102,11 @@ fn one_line_enables_the_stack() {
         .iter()
         .find(|f| f.path.ends_with("nginx.conf"))
         .unwrap();
-    assert!(nginx.content.contains("listen \"*:80\";"), "{}", nginx.content);
+    assert!(
+        nginx.content.contains("listen \"*:80\";"),
+        "{}",
+        nginx.content
+    );
     assert!(
         nginx
             .validate
@@ -170,4 +174,50 @@ fn an_external_database_turns_ours_off() {
         plan.services["mattermost"].env["MM_SQLSETTINGS_DATASOURCE"].value,
         "postgres://u:p@db/m"
     );
+}
+
+/// `listen … http2` until 1.25.0, a directive of its own from 1.25.1 on.
+#[test]
+fn http2_is_switched_on_as_the_version_of_nginx_has_it() {
+    for (version, directive) in [
+        ("1.22.1", false),
+        ("1.25.0", false),
+        ("1.25.1", true),
+        ("1.29.0", true),
+    ] {
+        let site = format!(
+            "mattermost_external_url = \"https://m.example\"\nnginx.nginx_version = \"{version}\"\n"
+        );
+        let plan = shipped(&site).plan();
+        let content = &plan.services["nginx"].files[0].content;
+        assert_eq!(
+            content.contains("    http2 on;\n"),
+            directive,
+            "{version}: {content}"
+        );
+        assert_eq!(
+            content.contains("\"*:443\" ssl http2;"),
+            !directive,
+            "{version}: {content}"
+        );
+    }
+}
+
+#[test]
+fn what_is_said_of_nginx_holds_for_its_section_unless_that_says_otherwise() {
+    let site = |lines: &str| format!("mattermost_external_url = \"http://m.example\"\n{lines}");
+    let enabled = |lines: &str| shipped(&site(lines)).plan().services["nginx"].enabled;
+    assert!(enabled("nginx.enable = true\n"));
+    assert!(!enabled(
+        "nginx.enable = true\nmattermost_nginx.enable = false\n"
+    ));
+    assert!(!enabled(
+        "nginx.enable = false\nmattermost_nginx.enable = true\n"
+    ));
+    let both =
+        "nginx.proxy_read_timeout = 7\nnginx.keepalive = 9\nmattermost_nginx.keepalive = 5\n";
+    let plan = shipped(&site(both)).plan();
+    let content = &plan.services["nginx"].files[0].content;
+    assert!(content.contains("proxy_read_timeout 7s;"), "{content}");
+    assert!(content.contains("keepalive 5;"), "{content}");
 }
