@@ -191,6 +191,12 @@ impl Resolver<'_> {
 
     /// A name in the templates of a space, as the site file writes it.
     pub(crate) fn full_name(&self, space: &str, dotted: &str) -> String {
+        // `.host` of a URL is not set by itself.
+        if let Some((key, _)) = dotted.split_once('.')
+            && self.world.keys.contains_key(key)
+        {
+            return key.to_owned();
+        }
         match self.world.canonical(space) {
             Some((_, own)) if own.settings.contains_key(dotted) => {
                 let base = own
