@@ -233,6 +233,11 @@ fn a_running_installation_gets_https_by_one_line() {
     front.wait_state("nginx", "running");
     let pid = front.world.status().pid("nginx");
     front.write("https", &authority.site());
+    front.world.ctl(&["reconfigure", "--dry-run"]).ok();
+    assert!(
+        !front.certificate().exists(),
+        "a dry run made a certificate"
+    );
     front.world.ctl(&["reconfigure"]);
     front.wait_state("letsencrypt", "completed");
     front.serves_its_file();

@@ -42,6 +42,9 @@ pub(crate) struct Renew {
     /// Make a certificate of our own where there is none, then execute the command
     #[arg(long, hide = true, requires_all = ["host", "certificate", "key", "command"])]
     placeholder: bool,
+    /// Remove it when the command has ended: it was to be tried, and nothing is to change
+    #[arg(long, hide = true, requires = "placeholder")]
+    trial: bool,
     /// Whom the placeholder is for
     #[arg(long, hide = true)]
     host: Option<String>,
@@ -59,7 +62,7 @@ pub(crate) struct Renew {
 /// Does it.
 pub(crate) async fn run(context: &Context, arguments: &Renew) -> Result<u8, Error> {
     if arguments.placeholder {
-        return Err(placeholder(arguments));
+        return placeholder(arguments);
     }
     let order = match &arguments.order {
         Some(path) => Order::read(path)?,
@@ -95,23 +98,42 @@ fn not_enabled() -> Error {
         .hint("set letsencrypt.enable = true in the site file, then: ctl reconfigure")
 }
 
-/// Makes the placeholder and becomes the command; comes back only if that fails.
-fn placeholder(arguments: &Renew) -> Error {
+/// Makes the placeholder and becomes the command; comes back only if that fails, or in a trial.
+fn placeholder(arguments: &Renew) -> Result<u8, Error> {
     let given = (&arguments.host, &arguments.certificate, &arguments.key);
     let ((Some(host), Some(certificate), Some(key)), Some((program, rest))) =
         (given, arguments.command.split_first())
     else {
-        return Error::new(
-            Kind::Usage,
-            "--placeholder needs --host, --certificate, --key and a command",
-        );
+        let message = "--placeholder needs --host, --certificate, --key and a command";
+        return Err(Error::new(Kind::Usage, message));
     };
-    if let Err(error) = acme::make_placeholder(host, certificate, key) {
-        return error;
-    }
-    let error = std::process::Command::new(program).args(rest).exec();
+    let made = acme::make_placeholder(host, certificate, key)?;
+    let mut command = std::process::Command::new(program);
+    command.args(rest);
+    let error = if made && arguments.trial {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one command of ours, waited for at once; nobody else reaps here"
+        )]
+        let ended = command.status();
+        // What was there for the trial alone; a reload makes it again.
+        let _ = (std::fs::remove_file(certificate), std::fs::remove_file(key));
+        match ended {
+            Ok(status) => {
+                return Ok(status
+                    .code()
+                    .map_or(1, |code| u8::try_from(code).unwrap_or(1)));
+            }
+            Err(error) => error,
+        }
+    } else {
+        command.exec()
+    };
     let program = program.to_string_lossy();
-    Error::new(Kind::Failed, format!("cannot execute {program}: {error}"))
+    Err(Error::new(
+        Kind::Failed,
+        format!("cannot execute {program}: {error}"),
+    ))
 }
 
 fn day(unix_seconds: i64) -> String {
