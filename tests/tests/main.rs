@@ -42,6 +42,7 @@ mod probes;
 mod readiness;
 mod reexec;
 mod reconfigure;
+mod reconfigure_rollback;
 mod reconfigure_stack;
 mod reload;
 mod restart;

@@ -66,7 +66,25 @@ fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
 
     world.site(&site);
     add(&stack, "mattermost_nginx.proxy_read_timeout = 3601");
-    let told = world
+    only_nginx_would_reload(&stack);
+    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    assert!(
+        told.contains("nginx reloads: file") && told.contains("nginx.conf changed"),
+        "{told}"
+    );
+    assert_eq!(pids(&world.status()), pids(&before));
+    let new = fs::read_to_string(&conf).unwrap();
+    assert!(new.contains("3601"), "{new}");
+    assert_eq!(
+        http_get(stack.nginx_port, "/").map(|(code, _)| code),
+        Some(200)
+    );
+    assert_eq!(listed(), beside, "no candidate is left");
+}
+
+fn only_nginx_would_reload(stack: &Stack) {
+    let told = stack
+        .world
         .ctl(&["reconfigure", "--dry-run", "--format", "json"])
         .ok();
     let preview: Preview = serde_json::from_str(&told.stdout).unwrap();
@@ -85,20 +103,6 @@ fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
             .any(|it| it.passed && it.service == "nginx"),
         "{preview:?}"
     );
-    let told = world.ctl(&["reconfigure"]).ok().stdout;
-    assert!(
-        told.contains("nginx reloads: file") && told.contains("nginx.conf changed"),
-        "{told}"
-    );
-    let after = world.status();
-    assert_eq!(pids(&after), pids(&before));
-    let new = fs::read_to_string(&conf).unwrap();
-    assert!(new.contains("3601"), "{new}");
-    assert_eq!(
-        http_get(stack.nginx_port, "/").map(|(code, _)| code),
-        Some(200)
-    );
-    assert_eq!(listed(), beside, "no candidate is left");
 }
 
 /// Nothing has changed: nothing is written, and it is over at once.

@@ -9,6 +9,7 @@
 //! One at a time: a second one is refused.
 
 mod apply;
+mod ending;
 mod mended;
 mod moves;
 mod stages;
@@ -295,94 +296,6 @@ impl Control {
         let usec = self.now.moment.0.saturating_mul(1000);
         let message = format!("RELOADING=1\nMONOTONIC_USEC={usec}");
         self.tell(Request::TellInit { message });
-    }
-
-    /// Says to the client how far it is.
-    fn say_step(&mut self, detail: String) {
-        let step = Progress::Step { detail };
-        match (
-            &self.reconfigure.order.change,
-            &self.reconfigure.order.preview,
-        ) {
-            (Some(id), _) => self.changes.say(id, step),
-            // A reader that is slow or gone misses only how far it is.
-            (None, Some(preview)) => drop(preview.try_send(step)),
-            (None, None) => {}
-        }
-    }
-
-    /// Ends a reconfiguration that failed: nothing has changed.
-    fn give_up(&mut self, kind: ErrorKind, message: String, hint: Option<&str>) {
-        let hint = hint.map(str::to_owned);
-        self.say_last(Last::Refused(ErrorReply {
-            kind,
-            message,
-            hint,
-        }));
-    }
-
-    /// Removes candidates first, so that nothing is left of them once the client knows.
-    fn discard_and_say(&mut self, staged: Vec<StagedFile>, last: Last) {
-        self.reconfigure.stage = Stage::Discarding(last);
-        self.job(Job::Discard { staged });
-    }
-
-    fn on_discarded(&mut self) {
-        match std::mem::take(&mut self.reconfigure.stage) {
-            Stage::Discarding(last) => self.say_last(last),
-            Stage::PuttingBack => self.on_put_back(),
-            other => self.reconfigure.stage = other,
-        }
-    }
-
-    fn say_last(&mut self, last: Last) {
-        let order = std::mem::take(&mut self.reconfigure.order);
-        match (last, order.change, order.preview) {
-            (Last::Preview(preview), _, Some(client)) => {
-                // The queue has room for all steps: it is read, or nobody is there any more.
-                let _ = client.try_send(Progress::Preview(preview));
-            }
-            (Last::Preview(_), _, None) => {}
-            (Last::Refused(error), _, Some(client)) => {
-                let _ = client.try_send(Progress::Refused(error));
-            }
-            (Last::Refused(error), Some(id), None) => {
-                tracing::error!("reconfigure: {}", error.message);
-                self.refuse_change(&id, error);
-            }
-            (Last::Refused(error), None, None) => {
-                tracing::error!("reconfigure: {}", error.message);
-                self.set_refused(Some(REFUSED.to_owned()));
-            }
-        }
-        self.end_reconfigure();
-    }
-
-    fn end_reconfigure(&mut self) {
-        let ended = std::mem::take(&mut self.reconfigure);
-        if ended.told {
-            self.tell(Request::TellInit {
-                message: "READY=1".to_owned(),
-            });
-        }
-        for ask in std::mem::take(&mut self.early) {
-            self.on_ask(ask);
-        }
-        // What this plan has just set going is on its way, and must be known to be.
-        let touched = self.touched.clone();
-        self.sort_touched(&touched);
-        self.lifecycle_check();
-        self.start_what_waits(ended.next, ended.again);
-    }
-
-    /// What had to wait.
-    fn start_what_waits(&mut self, next: Option<Order>, again: bool) {
-        if let Some(order) = next {
-            self.reconfigure.again |= again;
-            self.start_order(order);
-        } else if again {
-            self.on_hangup();
-        }
     }
 
     /// A job of a reconfiguration, or of anything else, is done.
