@@ -204,10 +204,11 @@ impl Jobs {
             },
             Work::Line(run, pattern, mut unwanted) => {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
-                let logged = keeper
-                    .runs
-                    .get(&run.0)
-                    .is_none_or(|main| main.has_logged(now));
+                let logged = match keeper.runs.get(&run.0) {
+                    Some(main) => main.has_logged(now),
+                    // It is over. One that is still on its way to the keeper has said nothing.
+                    None => run.0 < keeper.next_run,
+                };
                 if !logged && !unwanted_now {
                     let again = Work::Line(run, pattern, unwanted);
                     self.agenda.push(now + LINE_LATE_MS, again);
