@@ -195,8 +195,9 @@ impl Simulation {
         let Some(control) = &mut self.control else {
             return;
         };
-        // What was asked before the first plan is done in the same step as that.
-        let alone = !control.reconfigure.is_first();
+        // What was asked before the first plan is done in the same step as that, and so is all that
+        // was held back for another control process, once that has failed.
+        let alone = !control.reconfigure.is_first() && !control.handover.is_frozen();
         control.handle(now, input);
         self.drain(alone);
         if self.mortal && self.dice.below(150) == 0 {
