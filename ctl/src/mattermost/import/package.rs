@@ -140,6 +140,14 @@ impl Package<'_> {
         })
     }
 
+    /// Whether `mattermost['env']` has this variable, with whatever value: before GitLab 11.0 it won
+    /// over the settings of that style, and later nothing else was read.
+    pub(super) fn in_env(&self, variable: &str) -> bool {
+        let named = |it: &Setting| it.variable.as_deref() == Some(variable);
+        let mut settings = self.settings.iter();
+        settings.any(|it| it.section == "mattermost" && named(it))
+    }
+
     fn off(&self, section: &str) -> bool {
         self.said(section, "enable") == Some(&Value::Bool(false))
     }

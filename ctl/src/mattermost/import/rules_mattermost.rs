@@ -127,6 +127,10 @@ impl Converter<'_> {
         let remark = legacy.documented.map(|wrong| {
             format!("GitLab's document names {wrong} for it, which no Mattermost ever had")
         });
+        if self.package.in_env(variable) {
+            let why = format!("mattermost['env'] says {variable} itself, and that counts");
+            return (Fate::NotNeeded(why), remark);
+        }
         let value = match coerce::variable(&setting.value) {
             Ok(Some(value)) => value,
             Ok(None) => {

@@ -154,3 +154,19 @@ fn the_example_of_the_document() {
     assert!(line(&import, wrong).remark.is_some());
     assert!(matches!(line(&import, wrong).fate, Fate::Converted(_)));
 }
+
+/// Wherever it stands: a secret of old must not take the place of the one that was in use.
+#[test]
+fn a_variable_of_the_hash_counts_more_than_a_key_of_old() {
+    let (machine, import) = imported(
+        "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n\
+        mattermost['email_smtp_password'] = 'before'\n\
+        mattermost['env'] = { 'MM_EMAILSETTINGS_SMTPPASSWORD' => 'in use' }\n\
+        mattermost['email_smtp_password'] = 'behind'\n",
+    );
+    let why = not_needed(&import, "mattermost['email_smtp_password']");
+    assert!(why.contains("counts"), "{why}");
+    let plan = machine.plan();
+    let variable = &plan.services["mattermost"].env["MM_EMAILSETTINGS_SMTPPASSWORD"];
+    assert_eq!(variable.value, "in use");
+}
