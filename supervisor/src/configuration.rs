@@ -13,7 +13,6 @@ use plan::{Options, Paths, Plan, Problem, RealHost, Severity};
 use crate::{
     applied::{self, Applied, Inputs},
     control::{Loaded, NotLoaded, Source},
-    store::write_atomically,
 };
 
 /// A longer file is none of the configuration: it is not read, and not kept.
@@ -73,7 +72,10 @@ fn inputs(paths: &Paths) -> Inputs {
         let bytes = fs::read(&path).ok()?;
         Some((path, String::from_utf8_lossy(&bytes).into_owned()))
     };
-    files.into_iter().filter_map(read).collect::<BTreeMap<_, _>>()
+    files
+        .into_iter()
+        .filter_map(read)
+        .collect::<BTreeMap<_, _>>()
 }
 
 fn files_below(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -163,14 +165,10 @@ fn store_missing(etc_dir: &Path, plan: &Plan) -> Result<(), Vec<Problem>> {
         let value = plan::secrets::generate(&missing.spec, &random).map_err(failed)?;
         values.push((missing.service.clone(), missing.key.clone(), value));
     }
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed(format!("cannot read it: {error}"))),
-    };
-    let text = plan::secrets::insert_into(&text, &values).map_err(failed)?;
-    write_atomically(&path, text.as_bytes())
-        .map_err(|error| failed(format!("cannot write it: {error}")))?;
+    plan::secrets_file::rewrite(&path, |text| {
+        plan::secrets::insert_into(text, &values).map(Some)
+    })
+    .map_err(|failure| failed(failure.to_string()))?;
     tracing::info!("generated {} secrets in {}", values.len(), path.display());
     Ok(())
 }

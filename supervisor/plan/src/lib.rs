@@ -1,5 +1,5 @@
 //! Checks: site file, service files, settings, templates and secrets become a [`Plan`], or all
-//! problems at once. Pure but for the [`Host`].
+//! problems at once. Pure but for the [`Host`], and for `secrets_file`, which no plan is made by.
 //!
 //! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`,
 //! `instances` and `catalog` gather what may be said; `site`, `unknown`, `daemon` and `guard` check what the administrator says;
@@ -33,8 +33,8 @@ mod guard;
 mod host;
 mod instances;
 mod known_variables;
-mod load;
 mod listens;
+mod load;
 mod log;
 mod model;
 mod names;
@@ -51,6 +51,7 @@ mod resolve;
 mod rewritten;
 mod schedule;
 pub mod secrets;
+pub mod secrets_file;
 mod service;
 mod setting;
 pub mod shown;

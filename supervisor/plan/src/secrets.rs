@@ -99,18 +99,22 @@ pub fn generate(spec: &str, random: &[u8]) -> Result<String, String> {
     Ok(spec.encode(random))
 }
 
-/// `secrets.toml` with more values: (service, key, value). What is in it stays as it was written.
+/// `secrets.toml` with more values: (service, key, value). What is in it stays as it was written,
+/// also the value of one of these keys.
 pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<String, String> {
     let mut wanted = parse(text)?;
     let mut out = text.to_owned();
     for (service, key, value) in values {
-        let quoted = toml::Value::from(value.as_str()).to_string();
-        out = with_line(&out, service, key, &quoted);
+        let value = toml::Value::from(value.as_str());
         let table = wanted
             .entry(service)
             .or_insert_with(|| toml::Table::new().into());
+        if table.get(key).is_some() {
+            continue;
+        }
+        out = with_line(&out, service, key, &value.to_string());
         if let Some(table) = table.as_table_mut() {
-            table.insert(key.clone(), value.as_str().into());
+            table.insert(key.clone(), value);
         }
     }
     checked(out, &wanted)
@@ -248,6 +252,10 @@ mod tests {
         assert_eq!(table["a"]["x"].as_str(), Some("1"));
         assert!(out.starts_with("# mine\n"));
         assert_eq!(insert_into("", &[new("a", "z")]).unwrap(), "a.z = 'v\"1'\n");
+        assert_eq!(
+            insert_into("a.z = 1\n", &[new("a", "z")]).unwrap(),
+            "a.z = 1\n"
+        );
         assert!(insert_into("a = { x = 1 }\n", &[new("a", "z")]).is_err());
     }
 }

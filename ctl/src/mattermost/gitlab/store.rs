@@ -2,13 +2,14 @@
 //! so that what cannot be stored is not made.
 
 use std::{
-    fs::{self, File},
-    io::{self, Seek, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    io,
     path::{Path, PathBuf},
 };
 
-use plan::secrets::{Assignment, set_in};
+use plan::{
+    secrets::{Assignment, set_in},
+    secrets_file::{self, Failure, Reserved},
+};
 
 use super::{Secret, here::SERVICE};
 use crate::error::{Error, Kind};
@@ -62,20 +63,16 @@ impl Values {
     }
 }
 
-/// A file beside `secrets.toml` that will take its place. Dropped, it is removed.
+/// Room beside `secrets.toml` for the values. Dropped, it is given back.
 pub(super) struct Prepared {
     path: PathBuf,
-    beside: PathBuf,
-    file: File,
+    room: Reserved,
 }
 
 /// The text of a file that need not be there.
 pub(super) fn read(path: &Path) -> Result<String, Error> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(failed("read", path, &error)),
-    }
+    let text = secrets_file::read(path).map_err(|error| failed("read", path, &error))?;
+    Ok(text.unwrap_or_default())
 }
 
 fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
@@ -94,62 +91,32 @@ fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
 impl Prepared {
     /// Finds out that the values can be stored, by writing as much beside the file.
     pub(super) fn new(path: &Path, expected: &Values) -> Result<Self, Error> {
-        // A link stays one.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let text = expected.to_text(&read(&path)?)?;
-        let beside = path.with_file_name(format!(".secrets.{}.new", std::process::id()));
-        let made = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside);
-        let file = made.map_err(|error| failed("write beside", &path, &error))?;
-        let mut prepared = Self { path, beside, file };
-        let written = prepared.fill(&text);
-        written.map_err(|error| failed("write beside", &prepared.path, &error))?;
-        Ok(prepared)
+        let text = expected.to_text(&read(path)?)?;
+        let room = Reserved::new(path, &text);
+        let room = room.map_err(|error| failed("write beside", path, &error))?;
+        let path = path.to_owned();
+        Ok(Self { path, room })
     }
 
     /// Stores the values: all of them, or nothing is changed.
-    pub(super) fn store(mut self, values: &Values) -> Result<(), Error> {
-        // Read again: the supervisor may have made secrets meanwhile.
-        let text = values.to_text(&read(&self.path)?)?;
-        let written = self.fill(&text).and_then(|()| self.rename());
-        written.map_err(|error| failed("write", &self.path, &error))
-    }
-
-    fn fill(&mut self, text: &str) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.file.write_all(text.as_bytes())?;
-        self.file.sync_all()
-    }
-
-    fn rename(&self) -> io::Result<()> {
-        if let Ok(old) = fs::metadata(&self.path) {
-            let new = self.file.metadata()?;
-            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-                std::os::unix::fs::fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
-            }
+    pub(super) fn store(self, values: &Values) -> Result<(), Error> {
+        // As it is now: the supervisor may have made secrets meanwhile.
+        let change = |text: &str| set_in(text, &values.assignments()).map(Some);
+        match self.room.rewrite(change) {
+            Ok(_) => Ok(()),
+            Err(Failure::Read(error)) => Err(failed("read", &self.path, &error)),
+            Err(Failure::Write(error)) => Err(failed("write", &self.path, &error)),
+            Err(Failure::Change(why)) => Err(Error::new(Kind::Failed, why)),
         }
-        fs::rename(&self.beside, &self.path)?;
-        match self.path.parent() {
-            Some(dir) => File::open(dir)?.sync_all(),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        // Gone already where it has taken its place.
-        let _ = fs::remove_file(&self.beside);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, PermissionsExt},
+    };
 
     use super::*;
 

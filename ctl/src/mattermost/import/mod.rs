@@ -101,10 +101,7 @@ pub(crate) fn run(request: &Request) -> Result<Import, Error> {
         written: Vec::new(),
     };
     if let (Some(output), Some(secrets)) = (&request.output, &secrets_file) {
-        let merged = write::merge(secrets, &draft)?;
-        let new = draft.secrets_file().text;
-        let new = (!import.secret_keys.is_empty()).then_some(new.as_str());
-        import.written = write::write(output, &import.site, secrets, new, merged.as_ref())?;
+        import.written = write::write(output, &import.site, secrets, &draft)?;
     }
     Ok(import)
 }

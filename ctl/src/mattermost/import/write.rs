@@ -1,4 +1,5 @@
-//! Writing the site file and the secrets: new files only, whole or not at all.
+//! Writing the site file, a new one always, and the secrets, new or beneath what is there: both
+//! whole, or neither.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use plan::secrets_file::{self, Failure};
 use toml::{Table, Value};
 
 use super::draft::{Draft, Entry, dotted};
@@ -86,20 +88,17 @@ fn said(error: &io::Error) -> String {
 
 /// The secrets of a file that is there, beneath it what the draft has. None: there is no such file.
 pub(super) fn merge(path: &Path, draft: &Draft) -> Result<Option<Merged>, Error> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            let message = format!("cannot read {}: {}", path.display(), said(&error));
-            return Err(Error::new(Kind::Failed, message));
-        }
-    };
+    let text = secrets_file::read(path).map_err(|error| failed("read", path, &error))?;
+    let Some(text) = text else { return Ok(None) };
     let entries: Vec<&Entry> = draft.secrets().collect();
-    merge_text(&text, &entries).map(Some).map_err(|why| {
-        let shown = path.display();
-        Error::new(Kind::Failed, format!("cannot add to {shown}: {why}"))
-            .hint("its values are not touched: move it away, or add the keys by hand")
-    })
+    let merged = merge_text(&text, &entries);
+    merged.map(Some).map_err(|why| cannot_add(path, &why))
+}
+
+fn cannot_add(path: &Path, why: &str) -> Error {
+    let shown = path.display();
+    Error::new(Kind::Failed, format!("cannot add to {shown}: {why}"))
+        .hint("its values are not touched: move it away, or add the keys by hand")
 }
 
 fn merge_text(text: &str, entries: &[&Entry]) -> Result<Merged, String> {
@@ -166,42 +165,55 @@ fn insert(lines: &mut Vec<String>, entry: &Entry) {
     lines.insert(top, format!("{} = {value}", entry.key()));
 }
 
+fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::AlreadyExists => return exists(path),
+        io::ErrorKind::PermissionDenied => Kind::NotAllowed,
+        _ => Kind::Failed,
+    };
+    let message = format!("cannot {verb} {}: {}", path.display(), said(error));
+    Error::new(kind, message)
+}
+
 /// Writes both files. On a failure nothing new is left behind.
 pub(super) fn write(
     site: &Path,
     site_text: &str,
     secrets: &Path,
-    secrets_text: Option<&str>,
-    merged: Option<&Merged>,
+    draft: &Draft,
 ) -> Result<Vec<PathBuf>, Error> {
-    let failed = |path: &Path, error: &io::Error| {
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            return exists(path);
-        }
-        let kind = if error.kind() == io::ErrorKind::PermissionDenied {
-            Kind::NotAllowed
-        } else {
-            Kind::Failed
-        };
-        Error::new(
-            kind,
-            format!("cannot write {}: {}", path.display(), said(error)),
-        )
-    };
-    create(site, site_text).map_err(|error| failed(site, &error))?;
+    create(site, site_text).map_err(|error| failed("write", site, &error))?;
     let mut written = vec![site.to_owned()];
-    let stored = match (merged, secrets_text) {
-        (Some(merged), _) if merged.changed => replace(secrets, &merged.text),
-        (None, Some(text)) => create(secrets, text),
-        _ => return Ok(written),
-    };
-    if let Err(error) = stored {
-        // A site file without its secrets would start Mattermost with new ones.
-        let _ = fs::remove_file(site);
-        return Err(failed(secrets, &error));
+    match store(secrets, draft) {
+        Ok(true) => written.push(secrets.to_owned()),
+        Ok(false) => {}
+        Err(error) => {
+            // A site file without its secrets would start Mattermost with new ones.
+            let _ = fs::remove_file(site);
+            return Err(error);
+        }
     }
-    written.push(secrets.to_owned());
     Ok(written)
+}
+
+/// Puts what the draft has into the file, as that is now. Answers whether something was new.
+fn store(path: &Path, draft: &Draft) -> Result<bool, Error> {
+    let entries: Vec<&Entry> = draft.secrets().collect();
+    if entries.is_empty() {
+        return Ok(false);
+    }
+    let change = |text: &str| {
+        if text.is_empty() {
+            return Ok(Some(draft.secrets_file().text));
+        }
+        let merged = merge_text(text, &entries)?;
+        Ok(merged.changed.then_some(merged.text))
+    };
+    secrets_file::rewrite(path, change).map_err(|failure| match failure {
+        Failure::Read(error) => failed("read", path, &error),
+        Failure::Write(error) => failed("write", path, &error),
+        Failure::Change(why) => cannot_add(path, &why),
+    })
 }
 
 /// A new file for its owner alone.
@@ -213,15 +225,6 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
         .open(path)?;
     fill(file, text).inspect_err(|_| {
         let _ = fs::remove_file(path);
-    })
-}
-
-/// The old file stays until the new one is whole.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension(format!("toml.{}", std::process::id()));
-    create(&beside, text)?;
-    fs::rename(&beside, path).inspect_err(|_| {
-        let _ = fs::remove_file(&beside);
     })
 }
 
