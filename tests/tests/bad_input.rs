@@ -66,8 +66,11 @@ fn running(world: &World) -> Vec<(String, String, Option<i32>)> {
     running.map(|it| (it.name, it.state, it.pid)).collect()
 }
 
-/// The broken files of a kind, each as (name, where it belongs, content).
-fn broken(kind: &str) -> Vec<(String, Vec<(PathBuf, Vec<u8>)>)> {
+/// Where a broken file belongs, and its content.
+type Broken = (PathBuf, Vec<u8>);
+
+/// The broken files of a kind by name.
+fn broken(kind: &str) -> Vec<(String, Vec<Broken>)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("broken")
         .join(kind);
@@ -92,6 +95,25 @@ fn broken(kind: &str) -> Vec<(String, Vec<(PathBuf, Vec<u8>)>)> {
     all
 }
 
+/// `said` must be in the message; it is the whole first line of `check-config` otherwise.
+fn check(world: &World, name: &str, said: &str) {
+    let checked = world.ctl(&["check-config"]);
+    assert_eq!(checked.code, 1, "{name}: {}", checked.both());
+    let first = checked
+        .stdout
+        .lines()
+        .find(|line| line.contains(": error: "));
+    let first = first.unwrap_or_else(|| panic!("{name}: {}", checked.both()));
+    assert!(checked.stdout.contains(said), "{name}: {}", checked.both());
+    let told = world.ctl(&["reconfigure"]);
+    assert_eq!(told.code, 1, "{name}: {}", told.both());
+    assert!(
+        told.stderr.contains(first) && told.stderr.contains("nothing has changed"),
+        "{name}: {first} is not in {}",
+        told.both()
+    );
+}
+
 /// Lets a broken configuration be asked for in every way, and holds the world to what it was.
 struct Refusal {
     files: BTreeMap<PathBuf, Vec<u8>>,
@@ -104,25 +126,6 @@ impl Refusal {
             files: files(world),
             running: running(world),
         }
-    }
-
-    /// `said` must be in the message; it is the whole first line of `check-config` otherwise.
-    fn check(&self, world: &World, name: &str, said: &str) {
-        let checked = world.ctl(&["check-config"]);
-        assert_eq!(checked.code, 1, "{name}: {}", checked.both());
-        let first = checked
-            .stdout
-            .lines()
-            .find(|line| line.contains(": error: "));
-        let first = first.unwrap_or_else(|| panic!("{name}: {}", checked.both()));
-        assert!(checked.stdout.contains(said), "{name}: {}", checked.both());
-        let told = world.ctl(&["reconfigure"]);
-        assert_eq!(told.code, 1, "{name}: {}", told.both());
-        assert!(
-            told.stderr.contains(first) && told.stderr.contains("nothing has changed"),
-            "{name}: {first} is not in {}",
-            told.both()
-        );
     }
 
     fn nothing_has_changed(&self, world: &World, name: &str) {
@@ -148,7 +151,7 @@ fn every_file_is_refused(kind: &str) {
         for (path, content) in &parts {
             fs::write(world.path(path.to_str().unwrap()), content).unwrap();
         }
-        refusal.check(&world, &name, "");
+        check(&world, &name, "");
         for (path, _) in &parts {
             fs::remove_file(world.path(path.to_str().unwrap())).unwrap();
         }
@@ -190,11 +193,11 @@ fn what_is_no_file_changes_nothing_that_runs() {
         let shown = |what: &str| format!("{name}: error: cannot read the file: {what}");
 
         fs::create_dir(path).unwrap();
-        refusal.check(&world, &name, &shown("it is a directory"));
+        check(&world, &name, &shown("it is a directory"));
         fs::remove_dir(path).unwrap();
 
         symlink("/nowhere/at/all", path).unwrap();
-        refusal.check(
+        check(
             &world,
             &name,
             &shown("it is a link to a file that is not there"),
@@ -202,19 +205,19 @@ fn what_is_no_file_changes_nothing_that_runs() {
         fs::remove_file(path).unwrap();
 
         symlink(path, path).unwrap();
-        refusal.check(&world, &name, &shown(""));
+        check(&world, &name, &shown(""));
         fs::remove_file(path).unwrap();
 
         symlink("/dev/zero", path).unwrap();
-        refusal.check(&world, &name, &shown("it is not a regular file"));
+        check(&world, &name, &shown("it is not a regular file"));
         fs::remove_file(path).unwrap();
 
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        refusal.check(&world, &name, &shown("it is not a regular file"));
+        check(&world, &name, &shown("it is not a regular file"));
         fs::remove_file(path).unwrap();
 
         fs::write(path, vec![b'#'; 10 << 20]).unwrap();
-        refusal.check(
+        check(
             &world,
             &name,
             &format!("{name}: error: the file is larger than 1 MiB"),
@@ -223,13 +226,13 @@ fn what_is_no_file_changes_nothing_that_runs() {
 
         fs::write(path, format!("a = {}\n", "[".repeat(200_000))).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-        refusal.check(&world, &name, &format!("{name}:1: error: not TOML"));
+        check(&world, &name, &format!("{name}:1: error: not TOML"));
         fs::remove_file(path).unwrap();
 
         if !nix::unistd::geteuid().is_root() {
             fs::write(path, "").unwrap();
-            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
-            refusal.check(&world, &name, &shown("permission denied"));
+            fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
+            check(&world, &name, &shown("permission denied"));
             fs::remove_file(path).unwrap();
         }
         world.site("");
@@ -247,7 +250,7 @@ fn secrets_that_others_can_read_are_refused() {
     let secret = "mattermost.gitlab_secret = 'hush1234'\n";
     world.site(secret);
     fs::set_permissions(&site, fs::Permissions::from_mode(0o644)).unwrap();
-    refusal.check(
+    check(
         &world,
         "site",
         "mattermost.gitlab_secret: the file holds this secret, but others can read it (mode 0644)",
@@ -255,7 +258,7 @@ fn secrets_that_others_can_read_are_refused() {
     world.site("");
     fs::write(&secrets, secret).unwrap();
     fs::set_permissions(&secrets, fs::Permissions::from_mode(0o640)).unwrap();
-    refusal.check(
+    check(
         &world,
         "secrets.toml",
         "others can get at the file (mode 0640); it must be 0600",

@@ -228,16 +228,9 @@ fn ask_everything(world: &World, planted: &mut Planted) {
     assert!(asked >= 20, "too few routes: {asked}");
 }
 
-/// Broken files in which the secrets stand where the mistakes are.
-fn break_everything(world: &World, planted: &mut Planted, site: &str, secrets: &str) {
-    let own = planted.plant("a broken line");
-    let path = world.path("etc/mattervisor/secrets.toml");
-    let private = |text: &str, path: &Path| {
-        fs::write(path, text).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-    };
-    let file = world.path("etc/mattervisor/mattervisor.toml");
-    for (number, line) in [
+/// Lines that are wrong in one way each, with a secret in them.
+fn mistakes(own: &str) -> Vec<String> {
+    vec![
         format!("mattermost.gitlab_secret = {own}"),
         format!("mattermost.gitlab_secret = \"{own}"),
         format!("mattermost.gitlab_secret = ['{own}']"),
@@ -266,9 +259,18 @@ fn break_everything(world: &World, planted: &mut Planted, site: &str, secrets: &
         format!("redis.password = ['{own}']"),
         format!("redis.password = 'x\\n{own}'\nredis.prt = 1"),
     ]
-    .iter()
-    .enumerate()
-    {
+}
+
+/// Broken files in which the secrets stand where the mistakes are.
+fn break_everything(world: &World, planted: &mut Planted, site: &str, secrets: &str) {
+    let own = planted.plant("a broken line");
+    let path = world.path("etc/mattervisor/secrets.toml");
+    let private = |text: &str, path: &Path| {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let file = world.path("etc/mattervisor/mattervisor.toml");
+    for (number, line) in mistakes(&own).iter().enumerate() {
         let (own_file, kept) = if number % 2 == 0 {
             (&file, site)
         } else {

@@ -52,8 +52,8 @@ pub(crate) use event_loop::run;
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
 pub(crate) use input::{Loaded, NotLoaded, Source, Staged, StagedFile};
 pub(crate) use jobs::{PATH, look_up_program, resolve};
-pub(crate) use words::time;
 pub(crate) use schedule::Handled;
+pub(crate) use words::time;
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.
 const OUTPUTS_KEPT: usize = 64;

@@ -152,10 +152,9 @@ fn payload(message: &Message) -> Value {
     field("At", &message.at());
     let colour = match message.cause {
         NotifyOn::Failed | NotifyOn::Unhealthy => "#d24b4e",
-        NotifyOn::Restarted
-        | NotifyOn::Disk
-        | NotifyOn::DeletedBinary
-        | NotifyOn::Certificate => "#e0a800",
+        NotifyOn::Restarted | NotifyOn::Disk | NotifyOn::DeletedBinary | NotifyOn::Certificate => {
+            "#e0a800"
+        }
         NotifyOn::Recovered => "#3db887",
     };
     json!({

@@ -434,7 +434,8 @@ fn two_services_on_one_address_are_refused() {
     world
         .shipped("a", "command = ['/a']\nlistens = [':80']\n")
         .shipped("b", "command = ['/b']\nlistens = ['0.0.0.0:80']\n");
-    let said = "b.toml:2: error: listens: `b` listens on 0.0.0.0:80, but `a` has 0.0.0.0:80 already";
+    let said =
+        "b.toml:2: error: listens: `b` listens on 0.0.0.0:80, but `a` has 0.0.0.0:80 already";
     assert!(world.errors().contains(said), "{}", world.errors());
     world.shipped("a", "command = ['/a']\nlistens = [':80']\nenable = false\n");
     assert_eq!(world.remarks(), "");
