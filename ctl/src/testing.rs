@@ -312,3 +312,14 @@ pub(crate) fn ctl_unread(line: &str) -> u8 {
         Output::to(Box::new(Closed), Box::new(io::sink())),
     )
 }
+
+/// A root with this site file and a catalogue, which is empty.
+pub(crate) fn root(site: &str) -> (TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let etc = root.path().join("etc/mattervisor");
+    let catalog = root.path().join("catalog");
+    std::fs::create_dir_all(&etc).unwrap();
+    std::fs::create_dir_all(&catalog).unwrap();
+    std::fs::write(etc.join("mattervisor.toml"), site).unwrap();
+    (root, catalog)
+}

@@ -132,6 +132,19 @@ impl World {
         self
     }
 
+    /// A file that gets a line of what is told, and the table of the site file that sees to it.
+    pub fn notified(&self) -> (PathBuf, String) {
+        let (told, script) = (self.path("told"), self.path("tell.sh"));
+        let text = format!(
+            "#!/bin/sh\necho \"$MATTERVISOR_TEXT\" >> {}\n",
+            told.display()
+        );
+        fs::write(&script, text).expect("the root is ours");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let command = script.display();
+        (told, format!("[notify.me]\ncommand = [\"{command}\"]\n"))
+    }
+
     /// Writes a service file.
     pub fn service(&self, name: &str, text: &str) -> &Self {
         let path = self.path(&format!("etc/mattervisor/services.d/{name}.toml"));

@@ -8,8 +8,8 @@ use std::{
 };
 
 use mattervisor_tests::{
-    Ctl, Running, StatusExt, World, children, eventually, free_port, kill, need, nginx, postgres,
-    run,
+    Ctl, Running, StatusExt, World, children, eventually, free_port, kill, need, nginx, openssl,
+    postgres, run,
 };
 use nix::sys::signal::Signal;
 
@@ -89,15 +89,8 @@ impl GitlabNginx {
 }
 
 fn certificate(dir: &Path, file: &str, name: &str) {
-    let mut openssl = Command::new("openssl");
-    openssl.args([
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "90",
-    ]);
-    openssl.args(["-subj", &format!("/CN={name}")]);
-    openssl.args(["-addext", &format!("subjectAltName=DNS:{name}")]);
-    openssl.arg("-keyout").arg(dir.join(format!("{file}.key")));
-    openssl.arg("-out").arg(dir.join(format!("{file}.crt")));
-    run(&mut openssl).ok();
+    let at = |end: &str| dir.join(format!("{file}.{end}"));
+    openssl::self_signed(&at("crt"), &at("key"), &format!("DNS:{name}"), 90);
 }
 
 /// A stack whose site file leads users to GitLab's nginx, by a name of its own.

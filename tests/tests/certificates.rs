@@ -1,12 +1,11 @@
 //! Certificates and other files that somebody else writes: noticed when they change, checked before
 //! they are used, told of before they end.
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use mattervisor_tests::{
     StatusExt, World, eventually, free_port, need, nginx,
     openssl::{aged, fingerprint, self_signed, served},
-    run,
 };
 
 /// nginx with one HTTPS server, as a service with a certificate; its file is of the test's making.
@@ -177,20 +176,8 @@ fn half_a_pair_is_told_and_not_loaded() {
 fn what_clients_would_not_trust_degrades_and_does_not_block() {
     need!(nginx());
     let mut web = Web::new();
-    let told = web.world.path("told");
-    let script = web.world.path("tell.sh");
-    fs::write(
-        &script,
-        format!(
-            "#!/bin/sh\necho \"$MATTERVISOR_TEXT\" >> {}\n",
-            told.display()
-        ),
-    )
-    .unwrap();
-    run(Command::new("chmod").arg("755").arg(&script)).ok();
-    let command = script.display().to_string();
-    web.world
-        .site(&format!("[notify.me]\ncommand = [\"{command}\"]\n"));
+    let (told, notify) = web.world.notified();
+    web.world.site(&notify);
     web.pair("m", "other.example", 90);
     let checked = web.world.ctl(&["check-config"]).ok().both();
     assert!(

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use mattervisor_tests::{free_port, need, nginx, postgres, run};
+use mattervisor_tests::{free_port, need, nginx, openssl, postgres, run};
 
 use crate::stack::Stack;
 
@@ -15,19 +15,8 @@ fn curl(arguments: &[&str]) -> String {
 
 fn make_certificate(directory: &Path) {
     std::fs::create_dir_all(directory).unwrap();
-    let mut openssl = Command::new("openssl");
-    openssl.args([
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-    ]);
-    openssl.args([
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost",
-    ]);
-    openssl.arg("-keyout").arg(directory.join("localhost.key"));
-    openssl.arg("-out").arg(directory.join("localhost.crt"));
-    run(&mut openssl).ok();
+    let at = |end: &str| directory.join(format!("localhost.{end}"));
+    openssl::self_signed(&at("crt"), &at("key"), "DNS:localhost", 2);
 }
 
 /// HTTPS from the default place of certificate and key, plain HTTP is redirected, HTTP/2 and HSTS

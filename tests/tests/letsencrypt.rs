@@ -314,18 +314,7 @@ fn what_the_authority_says_is_shown_and_told() {
     let authority = need!(Authority::new());
     authority.names_lead_to("127.0.0.9");
     let mut front = Front::new(authority.http_port);
-    let told = front.world.path("told");
-    let script = front.world.path("tell.sh");
-    fs::write(
-        &script,
-        format!(
-            "#!/bin/sh\necho \"$MATTERVISOR_TEXT\" >> {}\n",
-            told.display()
-        ),
-    )
-    .unwrap();
-    fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-    let notify = format!("[notify.me]\ncommand = [\"{}\"]\n", script.display());
+    let (told, notify) = front.world.notified();
     front.write("https", &format!("{}{notify}", authority.site()));
     // As the catalogue has it, but without the pause between the attempts.
     front

@@ -116,7 +116,7 @@ pub(super) fn to_api(problem: plan::Problem) -> Problem {
 }
 
 /// `file:line: severity: key: message`, the hint below it.
-pub(super) fn write_problem(text: &mut String, problem: &Problem) {
+pub(crate) fn write_problem(text: &mut String, problem: &Problem) {
     let style = match problem.severity.as_str() {
         "error" => RED_BOLD,
         "warning" => YELLOW.bold(),
@@ -147,12 +147,7 @@ mod tests {
 
     /// A root with this site file, and a catalogue of one service.
     fn checked(site: &str, flags: &str) -> (Ran, TempDir) {
-        let root = tempfile::tempdir().unwrap();
-        let etc = root.path().join("etc/mattervisor");
-        let catalog = root.path().join("catalog");
-        std::fs::create_dir_all(&etc).unwrap();
-        std::fs::create_dir_all(&catalog).unwrap();
-        std::fs::write(etc.join("mattervisor.toml"), site).unwrap();
+        let (root, catalog) = crate::testing::root(site);
         let service = "command = [\"/bin/sleep\", \"9\"]\n[settings]\nport = { type = \"port\" }\n";
         std::fs::write(catalog.join("sleeper.toml"), service).unwrap();
         let (root_dir, catalog) = (root.path().display(), catalog.display());

@@ -9,7 +9,7 @@ use crate::{
     resolve::Origin,
     service::account,
     setting::SERVICE_KEYS,
-    source::{Kind, Node},
+    source::{self, Kind, Node, Place},
     template_file::TemplateFile,
 };
 
@@ -17,6 +17,36 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     pub(crate) dirs: Vec<PathBuf>,
+}
+
+impl Places {
+    /// A file from the first of them that has it: where it lies, and its text. That none has it is
+    /// reported, at the place that wants it; `what` it is.
+    pub(crate) fn read(
+        &self,
+        reader: &mut Reader<'_, '_>,
+        what: &str,
+        name: &str,
+        at: &Place,
+        key: &str,
+    ) -> Option<(PathBuf, String)> {
+        for dir in &self.dirs {
+            let path = dir.join(name);
+            let host = reader.resolver.host;
+            match source::read_text(host, &path, reader.report()) {
+                Ok(Some(text)) => return Some((path, text)),
+                Ok(None) => {}
+                Err(()) => return None,
+            }
+        }
+        let dirs: Vec<String> = (self.dirs.iter())
+            .map(|dir| dir.display().to_string())
+            .collect();
+        let message = format!("there is no {what} `{name}`");
+        let problem = reader.report().error(at, key, message);
+        problem.hint(format!("looked in {}", dirs.join(" and ")));
+        None
+    }
 }
 
 /// The tables of a list of tables.

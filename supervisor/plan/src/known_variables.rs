@@ -22,7 +22,7 @@ use crate::{
     reader::Reader,
     resolve::{Eval, Origin},
     setting::SERVICE_KEYS,
-    source::{self, Node},
+    source::Node,
     template::is_template,
 };
 use name::Names;
@@ -80,7 +80,8 @@ pub(crate) fn check(
     if rules.prefix.is_empty() {
         return;
     }
-    if let Some(text) = read(reader, places, &name, node, &key) {
+    // It lies where templates lie.
+    if let Some((_, text)) = places.read(reader, "file", &name, &node.at, &key) {
         let table = Table(&text);
         let judge = Judge {
             service,
@@ -131,34 +132,6 @@ fn version(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Versio
         Eval::Set { value, .. } => Version::parse(&value.to_string()),
         Eval::Unset { .. } | Eval::Broken(_) | Eval::Failed => None,
     }
-}
-
-/// The table, from where templates lie.
-fn read(
-    reader: &mut Reader<'_, '_>,
-    places: &Places,
-    name: &str,
-    node: &Node,
-    key: &str,
-) -> Option<String> {
-    for dir in &places.dirs {
-        let host = reader.resolver.host;
-        match source::read_text(host, &dir.join(name), reader.report()) {
-            Ok(Some(text)) => return Some(text),
-            Ok(None) => {}
-            Err(()) => return None,
-        }
-    }
-    let dirs: Vec<String> = places
-        .dirs
-        .iter()
-        .map(|dir| dir.display().to_string())
-        .collect();
-    reader
-        .report()
-        .error(&node.at, key, format!("there is no file `{name}`"))
-        .hint(format!("looked in {}", dirs.join(" and ")));
-    None
 }
 
 /// One variable of the service that the table is asked about.

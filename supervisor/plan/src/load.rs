@@ -85,11 +85,7 @@ fn load_noting(
 ) -> Result<Plan, Problems> {
     let paths = Paths::new(options);
     let mut report = Report::default();
-    let site_file = paths.site_file();
-    let said = source::read(host, &site_file, &mut report);
-    let said = said.unwrap_or_else(|| Document::empty(&site_file));
-    let world = world(host, options, &paths, &said, &mut report);
-    let (mut site, damaged) = site(host, &paths, &said, &world, &mut report);
+    let (world, mut site, damaged) = said(host, options, &paths, &mut report);
     // Without them nearly every template would seem to lack something.
     let complete = !damaged && !world.damaged;
     let mut resolver = Resolver::new(host, &paths, &world, &site, &mut report);
@@ -157,8 +153,24 @@ fn warn_without_root(
     }
 }
 
+/// What may be said on this host, what the administrator says, and whether part of that could not
+/// be read.
+pub(crate) fn said(
+    host: &dyn Host,
+    options: &Options,
+    paths: &Paths,
+    report: &mut Report,
+) -> (World, Site, bool) {
+    let site_file = paths.site_file();
+    let document = source::read(host, &site_file, report);
+    let document = document.unwrap_or_else(|| Document::empty(&site_file));
+    let world = world(host, options, paths, &document, report);
+    let (site, damaged) = site(host, paths, &document, &world, report);
+    (world, site, damaged)
+}
+
 /// Everything declared by the catalogue and the administrator's own service files.
-pub(crate) fn world(
+fn world(
     host: &dyn Host,
     options: &Options,
     paths: &Paths,
@@ -279,7 +291,7 @@ fn documents(
 }
 
 /// What the administrator says, and whether part of it could not be read.
-pub(crate) fn site(
+fn site(
     host: &dyn Host,
     paths: &Paths,
     document: &Document,

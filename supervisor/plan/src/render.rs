@@ -5,12 +5,12 @@ use crate::{
     Host, Options, Paths, Problems,
     decl::plain,
     files::Places,
-    load::{site, world},
+    load::said,
     problem::Report,
     reader::Reader,
     resolve::{Origin, Resolver},
     site::Given,
-    source::{self, Document, Place},
+    source::Place,
     template_file::TemplateFile,
     value::{Typed, plain_text},
 };
@@ -55,11 +55,7 @@ fn render(
 ) -> Result<String, Problems> {
     let paths = Paths::new(options);
     let mut report = Report::default();
-    let site_file = paths.site_file();
-    let said = source::read(host, &site_file, &mut report);
-    let said = said.unwrap_or_else(|| Document::empty(&site_file));
-    let world = world(host, options, &paths, &said, &mut report);
-    let (mut site, _) = site(host, &paths, &said, &world, &mut report);
+    let (world, mut site, _) = said(host, options, &paths, &mut report);
     let at = Place::whole(&paths.catalog_dir.join(format!("{service}.toml")));
     let space = plain(service);
     match world.canonical(&space) {

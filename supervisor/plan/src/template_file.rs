@@ -5,11 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{
-    files::Places,
-    reader::Reader,
-    source::{self, Place},
-};
+use crate::{files::Places, reader::Reader, source::Place};
 
 /// Files that one template may include, whatever includes them.
 const INCLUDES_MAX: usize = 32;
@@ -102,28 +98,9 @@ fn part(
         reader.report().error(at, key, message);
         return None;
     }
-    for dir in &places.dirs {
-        let path = dir.join(relative);
-        let host = reader.resolver.host;
-        match source::read_text(host, &path, reader.report()) {
-            Ok(Some(text)) => {
-                let name = name.to_owned();
-                return Some(Part { name, path, text });
-            }
-            Ok(None) => {}
-            Err(()) => return None,
-        }
-    }
-    let dirs: Vec<String> = places
-        .dirs
-        .iter()
-        .map(|dir| dir.display().to_string())
-        .collect();
-    reader
-        .report()
-        .error(at, key, format!("there is no template `{name}`"))
-        .hint(format!("looked in {}", dirs.join(" and ")));
-    None
+    let (path, text) = places.read(reader, "template", name, at, key)?;
+    let name = name.to_owned();
+    Some(Part { name, path, text })
 }
 
 /// Offset and name of each `{% include "NAME" %}`.

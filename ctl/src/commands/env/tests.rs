@@ -22,12 +22,7 @@ const TABLE: &str = "MM_CONFIG\tany\nMM_SQL_KEY\tstring\nMM_SQL_MADE\tstring\nMM
 
 /// A root with this site file, and the catalogue of one service and one that is disabled.
 fn files(site: &str) -> TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let etc = root.path().join("etc/mattervisor");
-    let catalog = root.path().join("catalog");
-    std::fs::create_dir_all(&etc).unwrap();
-    std::fs::create_dir_all(&catalog).unwrap();
-    std::fs::write(etc.join("mattervisor.toml"), site).unwrap();
+    let (root, catalog) = crate::testing::root(site);
     std::fs::write(catalog.join("chat.toml"), SERVICE).unwrap();
     std::fs::write(catalog.join("chat.tsv"), TABLE).unwrap();
     let off = "command = [\"/bin/x\"]\nenable = false\n";

@@ -68,18 +68,20 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
     }
 }
 
+/// What runs where only the address is given.
+pub(super) const STACK: [&str; 6] = [
+    "mattermost",
+    "mattermost-database",
+    "mattermost-version",
+    "nginx",
+    "postgresql",
+    "postgresql-setup",
+];
+
 #[test]
 fn one_line_enables_the_stack() {
     let plan = shipped("mattermost_external_url = \"http://mattermost.example.com\"\n").plan();
-    let all = [
-        "mattermost",
-        "mattermost-database",
-        "mattermost-version",
-        "nginx",
-        "postgresql",
-        "postgresql-setup",
-    ];
-    assert_eq!(enabled(&plan), all);
+    assert_eq!(enabled(&plan), STACK);
     assert!(
         plan.services
             .values()

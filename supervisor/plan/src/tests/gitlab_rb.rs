@@ -3,7 +3,7 @@
 mod keys;
 
 use self::keys::{MATTERMOST, NGINX, OTHERS, POSTGRESQL};
-use super::catalogue::{SEED, enabled, shipped};
+use super::catalogue::{SEED, STACK, enabled, shipped};
 use crate::Plan;
 
 const URL: &str = "mattermost_external_url = \"https://mattermost.example.com\"\n";
@@ -197,16 +197,8 @@ fn no_time_limit_of_gitlab_s_is_on_the_database() {
 
 #[test]
 fn roles_are_presets_that_everything_else_overrides() {
-    let mattermost = [
-        "mattermost",
-        "mattermost-database",
-        "mattermost-version",
-        "nginx",
-        "postgresql",
-        "postgresql-setup",
-    ];
     let site = format!("{URL}roles = [\"mattermost\"]\n");
-    assert_eq!(enabled(&shipped(&site).plan()), mattermost);
+    assert_eq!(enabled(&shipped(&site).plan()), STACK);
     let mut world = shipped(&format!(
         "{site}redis.enable = true\nmattermost_nginx.enable = false\n"
     ));

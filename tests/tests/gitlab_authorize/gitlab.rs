@@ -1,0 +1,131 @@
+//! A stand-in GitLab, and a host whose Mattermost is to sign users on with it.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use mattervisor_tests::{Ctl, Running, World, binary, eventually, free_port, http_get, run};
+use serde_json::Value;
+pub(super) const ROOT: &str = "glpat-planted-root-token";
+pub(super) const USER: &str = "glpat-planted-user-token";
+pub(super) const READER: &str = "glpat-planted-read-token";
+pub(super) const SITE_URL: &str = "https://mattermost.example.com";
+
+/// A stand-in GitLab whose state can be read.
+pub(crate) struct Gitlab {
+    pub(crate) port: u16,
+    pub(super) data: PathBuf,
+    _running: Running,
+}
+
+impl Gitlab {
+    /// Starts it with its data below the world's root, and returns once it answers.
+    pub(crate) fn start(world: &World, environment: &[(&str, &str)]) -> Self {
+        let (port, data) = (free_port(), world.path("gitlab"));
+        let mut command = Command::new(binary("gitlab"));
+        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.env("GITLAB_STANDIN_DATA", &data);
+        command.env("GITLAB_STANDIN_ROOT_TOKEN", ROOT);
+        command.env("GITLAB_STANDIN_USER_TOKEN", USER);
+        command.env("GITLAB_STANDIN_READ_TOKEN", READER);
+        command.envs(environment.iter().copied());
+        let it = Self {
+            port,
+            data,
+            _running: Running::start(&mut command),
+        };
+        eventually("GitLab is up", || http_get(port, "/-/health"));
+        it
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its applications, with their secrets.
+    pub(super) fn applications(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.data.join("state.json")).unwrap_or_default();
+        let state: Value = serde_json::from_str(&text).unwrap_or_default();
+        state["applications"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Makes an application by its API, as another tool would.
+    pub(super) fn add(&self, name: &str, redirects: &str) -> Value {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sS",
+            "--fail",
+            "--noproxy",
+            "*",
+            "-H",
+            &format!("PRIVATE-TOKEN: {ROOT}"),
+        ]);
+        curl.args([
+            "-d",
+            "scopes=read_user",
+            "--data-urlencode",
+            &format!("name={name}"),
+        ]);
+        curl.args(["--data-urlencode", &format!("redirect_uri={redirects}")]);
+        let answer = run(curl.arg(format!("{}/api/v4/applications", self.url()))).ok();
+        serde_json::from_str(&answer.stdout).unwrap()
+    }
+}
+
+pub(super) fn both_uris() -> String {
+    format!("{SITE_URL}/signup/gitlab/complete\n{SITE_URL}/login/gitlab/complete")
+}
+
+/// A host with a Mattermost of that address; no supervisor runs.
+pub(super) fn host(site: &str) -> World {
+    let mut world = World::new();
+    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    world.site(&format!("mattermost_external_url = \"{SITE_URL}\"\n{site}"));
+    for (name, token) in [
+        ("root", ROOT),
+        ("user", USER),
+        ("read", READER),
+        ("bad", "glpat-no"),
+    ] {
+        let path = world.path(&format!("{name}-token"));
+        std::fs::write(&path, format!("{token}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    world
+}
+
+/// `ctl gitlab VERB` with the administrator's token; nothing that it says may hold a token or a
+/// secret.
+pub(super) fn ask(world: &World, verb: &str, more: &[&str]) -> Ctl {
+    let token = world.file("root-token");
+    let said = world.ctl(&[&["gitlab", verb, "--token-file", &token], more].concat());
+    let text = said.both();
+    assert!(
+        !text.contains("planted") && !text.contains("gloas-"),
+        "{text}"
+    );
+    said
+}
+
+pub(super) fn secrets(world: &World) -> toml::Table {
+    let text = std::fs::read_to_string(world.path("etc/mattervisor/secrets.toml"));
+    let table: toml::Table = toml::from_str(&text.unwrap_or_default()).unwrap();
+    let mattermost = table.get("mattermost").and_then(toml::Value::as_table);
+    mattermost.cloned().unwrap_or_default()
+}
+
+/// Id and secret here are those of the one application there.
+pub(super) fn agree(world: &World, gitlab: &Gitlab) {
+    let (here, there) = (secrets(world), gitlab.applications());
+    assert_eq!(there.len(), 1, "{there:?}");
+    assert_eq!(
+        here["gitlab_id"].as_str(),
+        there[0]["application_id"].as_str()
+    );
+    assert_eq!(here["gitlab_secret"].as_str(), there[0]["secret"].as_str());
+}

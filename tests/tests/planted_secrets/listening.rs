@@ -1,0 +1,122 @@
+//! Everything that could say a secret is asked or read.
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use mattervisor_tests::World;
+
+use super::planted::Planted;
+/// Files that must hold a secret, all of them their owner's alone.
+const HOLDERS: [&str; 9] = [
+    "etc/mattervisor/mattervisor.toml",
+    "etc/mattervisor/secrets.toml",
+    "etc/mattervisor/ssl/",
+    "etc/bot.env",
+    "var/bot.conf",
+    "run/mattervisor/redis-conf/redis.conf",
+    "var/lib/mattervisor/plan",
+    "var/lib/mattervisor/kept-plans.json",
+    "var/lib/mattervisor/previous",
+];
+
+/// Every file under the root, but those that must hold them.
+pub(super) fn search_files(world: &World, planted: &mut Planted, running: bool) {
+    let mut left = vec![world.root().to_owned()];
+    let mut kept = 0;
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).unwrap().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            if kind.is_dir() {
+                // What the database writes is looked at once, when it is down.
+                if running && path.ends_with("postgresql/data") {
+                    continue;
+                }
+                left.push(path);
+            } else if kind.is_file() {
+                let below = path
+                    .strip_prefix(world.root())
+                    .unwrap()
+                    .display()
+                    .to_string();
+                let Ok(content) = fs::read(&path) else {
+                    continue;
+                };
+                if HOLDERS.iter().any(|holder| below.starts_with(holder)) {
+                    let mode = fs::metadata(&path).unwrap().mode() & 0o077;
+                    let text = String::from_utf8_lossy(&content);
+                    let mut secrets = planted.secrets.iter();
+                    let holds = secrets.any(|(_, secret)| text.contains(secret));
+                    assert!(!holds || mode == 0, "{below} holds a secret: mode {mode:o}");
+                    kept += usize::from(holds);
+                } else {
+                    planted.note(&below, content);
+                }
+            }
+        }
+    }
+    assert!(kept >= 3, "the secrets are nowhere at all");
+}
+
+/// Command lines of all processes of the root, and the environment of the supervisor itself.
+pub(super) fn search_processes(world: &World, planted: &mut Planted) {
+    for pid in world.processes() {
+        let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let line = read("cmdline");
+        let name = String::from_utf8_lossy(&line).replace('\0', " ");
+        if name.contains("supervisor") {
+            planted.note(&format!("the environment of {name}"), read("environ"));
+        }
+        planted.note(&format!("the command line of {pid}"), line);
+    }
+}
+
+pub(super) fn ask_everything(world: &World, planted: &mut Planted) {
+    for words in [
+        "status",
+        "status --format json",
+        "status --usage",
+        "check-config",
+        "check-config --format json",
+        "show-config",
+        "show-config --format json",
+        "diff-config",
+        "diff-config --format json",
+        "reconfigure --dry-run",
+        "reconfigure --dry-run --format json",
+        "why mattermost",
+        "why bot",
+        "why bot --format json",
+        "env mattermost",
+        "env mattermost --format json",
+        "env bot",
+        "events",
+        "events --format json",
+        "events --changes",
+        "events --changes --since 30d --format json",
+        "logs",
+        "logs --files",
+        "logs --format json",
+        "service-list",
+        "version",
+    ] {
+        let arguments: Vec<&str> = words.split(' ').collect();
+        planted.told(&format!("ctl {words}"), &world.ctl(&arguments));
+    }
+    let api = world.get("/v1/openapi.json");
+    let api: serde_json::Value = serde_json::from_str(&api.body).unwrap();
+    let mut asked = 0;
+    for (path, methods) in api["paths"].as_object().unwrap() {
+        if methods.get("get").is_none() {
+            continue;
+        }
+        for service in ["mattermost", "bot"] {
+            let path = path.replace("{name}", service).replace("{id}", "none");
+            let reply = world.get(&path);
+            planted.note(
+                &format!("GET {path}"),
+                format!("{}{}", reply.head, reply.body),
+            );
+            asked += 1;
+        }
+    }
+    assert!(asked >= 20, "too few routes: {asked}");
+}
