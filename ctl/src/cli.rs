@@ -35,7 +35,8 @@ Exit codes:
 const ROOT_HELP: &str = "Directory that stands before etc/mattervisor, run/mattervisor and the \
     others [env: MATTERVISOR_ROOT] [default: /]";
 
-const CATALOG_HELP: &str = "Catalogue of services, for check-config [env: MATTERVISOR_CATALOG]";
+const CATALOG_HELP: &str =
+    "Catalogue of services, for commands that read the files themselves [env: MATTERVISOR_CATALOG]";
 
 /// Control the services that the supervisor runs
 #[derive(Debug, Parser)]
@@ -50,6 +51,7 @@ pub(crate) struct Cli {
 
 // What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Directory that stands before etc/mattervisor and the others
     #[arg(long, global = true, value_name = "DIR", help = ROOT_HELP)]
@@ -57,7 +59,7 @@ pub(crate) struct Global {
     /// Control socket [default: ROOT/run/mattervisor/ctl.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Catalogue of services, for check-config
+    /// Catalogue of services, for what reads the files itself
     #[arg(long, global = true, value_name = "DIR", help = CATALOG_HELP)]
     pub(crate) catalog: Option<PathBuf>,
     /// How to print: a table for people, JSON, or gitlab-ctl's lines
@@ -342,7 +344,8 @@ mod tests {
               --root <DIR>          Directory that stands before etc/mattervisor, run/mattervisor and the
                                     others [env: MATTERVISOR_ROOT] [default: /]
               --socket <PATH>       Control socket [default: ROOT/run/mattervisor/ctl.sock]
-              --catalog <DIR>       Catalogue of services, for check-config [env: MATTERVISOR_CATALOG]
+              --catalog <DIR>       Catalogue of services, for commands that read the files themselves [env:
+                                    MATTERVISOR_CATALOG]
               --format <FORMAT>     How to print: a table for people, JSON, or gitlab-ctl's lines [default:
                                     table] [possible values: table, json, runit]
               --no-wait             Return as soon as the change is accepted

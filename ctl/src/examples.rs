@@ -75,7 +75,8 @@ Examples:
   ctl start 'worker@*' --no-wait";
 
 const STOP: &str = "\
-A stopped service stays so until it is started. What requires it stops first, and comes back with it.
+A stopped service stays so until it is started. What requires it stops first, and comes back with
+it.
 
 Examples:
   ctl stop nginx
@@ -123,7 +124,8 @@ Examples:
   ctl usr1 nginx 'worker@*'";
 
 const CHECK_CONFIG: &str = "\
-Names every problem with file, line, key and the nearest right name, and ends with 1 if there is one.
+Names every problem with file, line, key and the nearest right name, and ends with 1 if there is
+one.
 
 Examples:
   ctl check-config
@@ -139,9 +141,10 @@ Examples:
   ctl diff-config                           before ctl reconfigure";
 
 const IMPORT: &str = "\
-Nothing of the file is run. Each line is converted, not needed here, or in need of you; the report says
-which and why, and ends with what to do next. Secrets are never printed: they go into secrets.toml beside
-the file of -o, mode 0600. No file that is there is overwritten; a secrets.toml gets what it lacks.
+Nothing of the file is run. Each line is converted, not needed here, or in need of you; the report
+says which and why, and ends with what to do next. Secrets are never printed: they go into
+secrets.toml beside the file of -o, mode 0600. No file that is there is overwritten; a secrets.toml
+gets what it lacks.
 
 Examples:
   ctl import gitlab-rb /etc/gitlab/gitlab.rb       what would come of it
@@ -152,9 +155,10 @@ Examples:
 const RECONFIGURE: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 
-With the same files a dry run says what the real one then does, service by service. Where a service does
-not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not your
-files: neither a boot nor a restart applies those again unless one changes; ctl reconfigure does.
+With the same files a dry run says what the real one then does, service by service. Where a service
+does not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not
+your files: neither a boot nor a restart applies those again unless one changes; ctl reconfigure
+does.
 
 Examples:
   ctl reconfigure --dry-run                 what would change, and because of what
