@@ -122,6 +122,32 @@ fn the_bad_one_stays_away(world: &mut World) {
     world.ctl(&["diff-config"]).ok();
 }
 
+/// One that cannot say when it is ready runs as soon as it executes: a reconfigure waits and sees
+/// whether it stays up, and says so if not; also when it is asked once more.
+#[test]
+fn what_dies_right_after_its_start_is_no_success() {
+    let mut world = World::new();
+    world.child("web", &["sleep"], "");
+    world.child("other", &["sleep"], "");
+    world.start_ready();
+    until_kept(&world, 1);
+    world.child("web", &["err=no such table", "exit-after=200:3"], "");
+    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    for said in ["web", "exit code 3", "ctl reconfigure --rollback goes back"] {
+        assert!(told.contains(said), "no {said:?} in {told}");
+    }
+    // What is left of it is not made good by a change of something else.
+    world.child("other", &["print=other", "sleep"], "");
+    world.ctl(&["reconfigure"]).ok();
+    world.ctl(&["reconfigure"]).expect_code(1);
+
+    world.ctl(&["reconfigure", "--rollback"]).ok();
+    assert!(world.status().ready("web"));
+    world.child("web", &["print=mended", "sleep"], "");
+    world.ctl(&["reconfigure"]).ok();
+    until_kept(&world, 2);
+}
+
 /// There is nothing to go back to: said so, and nothing done.
 #[test]
 fn nothing_to_go_back_to_is_an_error() {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use api::{ActionResult, ErrorReply, KeptPlan, Outcome, Progress, Verdict};
-use engine::{RunId, ServiceId, Settled, State};
+use engine::{Moment, RunId, ServiceId, Settled, State};
 use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -41,6 +41,9 @@ pub(super) struct Change {
     /// Its end has been recorded in the history.
     #[serde(default)]
     recorded: bool,
+    /// When to look again whether its services stay up.
+    #[serde(skip)]
+    look_at: Option<Moment>,
     #[serde(skip)]
     progress: Option<mpsc::Sender<Progress>>,
     /// The client goes as soon as the change is accepted.
@@ -94,6 +97,12 @@ impl Changes {
             .iter()
             .find(|change| change.id == id)
             .map(Change::outcome)
+    }
+
+    /// When some are to be looked at again.
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        let open = self.list.iter().filter(|change| !change.finished);
+        open.filter_map(|change| change.look_at).min()
     }
 
     /// Says how far a change is.
@@ -178,6 +187,7 @@ impl Control {
             notes: Vec::new(),
             rollback: None,
             recorded: false,
+            look_at: None,
             progress: Some(sender),
             wait,
         });
@@ -248,14 +258,29 @@ impl Control {
 
     /// After an earlier control process: what has come to its end without anybody looking.
     pub(super) fn resume_changes(&mut self) {
+        self.look_again(|_| true);
+        self.release_when_stored();
+    }
+
+    /// Time has passed: what has stayed up long enough?
+    pub(super) fn changes_timeout(&mut self) {
+        let now = self.now.moment;
+        if self.changes.poll_timeout().is_some_and(|at| at <= now) {
+            self.look_again(|change| change.look_at.is_some_and(|at| at <= now));
+            self.remember_changes();
+        }
+    }
+
+    fn look_again(&mut self, due: impl Fn(&Change) -> bool) {
         let mut changes = std::mem::take(&mut self.changes.list);
-        for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
+        let open = |it: &&mut Change| it.accepted && !it.finished && due(it);
+        for change in changes.iter_mut().filter(open) {
+            change.look_at = None;
             let all = change.targets.keys().cloned().collect();
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
         self.record_endings();
-        self.release_when_stored();
     }
 
     /// What has ended and is not in the history yet goes there.
@@ -320,6 +345,11 @@ impl Control {
             if let Some(target) = change.targets.get_mut(name)
                 && target.result.is_none()
             {
+                let looks_on = kind == Kind::Reconfigure && !target.reloads;
+                if let Some(until) = self.looks_on_until(name).filter(|_| looks_on) {
+                    change.look_at = change.look_at.map_or(Some(until), |at| Some(at.min(until)));
+                    continue;
+                }
                 target.result = self.verdict(kind, name, target);
             }
         }

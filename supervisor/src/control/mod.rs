@@ -229,6 +229,7 @@ impl Control {
             .chain(self.watched_files.poll_timeout())
             .chain(self.handover.poll_timeout())
             .chain(self.standing.poll_timeout())
+            .chain(self.changes.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .min()
     }
@@ -258,6 +259,7 @@ impl Control {
         self.watched_files_timeout();
         self.schedule_timeout();
         self.standing_timeout();
+        self.changes_timeout();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {

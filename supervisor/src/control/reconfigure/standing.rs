@@ -11,8 +11,9 @@ use std::{
 };
 
 use api::KeptPlan;
-use engine::{Moment, ServiceId, Settled, State};
+use engine::{Goal, Moment, ServiceId, Settled, State};
 use keeper::message::{Hello, Request};
+use plan::ReadyKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -133,10 +134,12 @@ impl Control {
         let mut changed: BTreeMap<String, bool> = risky
             .map(|it| (it.name.clone(), it.action == Action::Reload))
             .collect();
-        // What an earlier plan has not brought up, this one has not either.
+        // What an earlier plan has changed and not proven is no better with this one.
         let before = std::mem::take(&mut self.standing);
         if !before.first {
-            changed.extend(before.trial.into_iter().map(|name| (name, false)));
+            for (name, reloads) in before.changed {
+                changed.entry(name).or_insert(reloads);
+            }
         }
         let planned = |name: &String| self.plan.services.get(name).is_some_and(|it| it.enabled);
         changed.retain(|name, _| planned(name) && !self.is_held(name));
@@ -168,10 +171,22 @@ impl Control {
         self.judge_trial(&all);
     }
 
-    /// Services that the plan has changed and that have not been up since, though somebody wants them.
+    /// Services that the plan has changed and that have not been up since, or not stayed so, though
+    /// somebody wants them.
     pub(super) fn on_trial(&self) -> Vec<String> {
-        let trial = self.standing.trial.iter();
+        let trial = self.standing.trial.union(&self.standing.fallen);
         trial.filter(|name| !self.is_held(name)).cloned().collect()
+    }
+
+    /// A service without a `[ready]` of its own is ready as soon as it executes, which says little of
+    /// a new configuration: until when it has to stay so for the change to be done.
+    pub(in crate::control) fn looks_on_until(&self, name: &str) -> Option<Moment> {
+        let planned = self.plan.services.get(name)?;
+        let view = self.engine.view(self.names.id(name)?)?;
+        let tells_nothing = planned.ready.kind == ReadyKind::Exec && !planned.oneshot;
+        let runs = matches!(view.state, State::Running { .. }) && view.goal == Goal::Up;
+        let until = view.since.after(PROOF_MS);
+        (tells_nothing && runs && until > self.now.moment).then_some(until)
     }
 
     fn is_held(&self, name: &str) -> bool {
