@@ -50,7 +50,7 @@ impl Control {
             }
             match unfinished {
                 _ if stopping => {}
-                Some(plan) => self.with_plan(plan),
+                Some(plan) => self.go_on_with(plan),
                 None => self.start_stage_only(),
             }
         }

@@ -47,6 +47,7 @@ impl Control {
 
     pub(super) fn say_last(&mut self, last: Last) {
         let order = std::mem::take(&mut self.reconfigure.order);
+        let in_place = std::mem::take(&mut self.reconfigure.in_place);
         match (last, order.change, order.preview) {
             (Last::Preview(preview), _, Some(client)) => {
                 // The queue has room for all steps: it is read, or nobody is there any more.
@@ -65,7 +66,20 @@ impl Control {
                 self.set_refused(Some(REFUSED.to_owned()));
             }
         }
-        self.end_reconfigure();
+        if in_place {
+            self.take_out();
+        } else {
+            self.end_reconfigure();
+        }
+    }
+
+    /// What was put in place cannot be applied: the plan that runs gets its files back.
+    fn take_out(&mut self) {
+        let ended = std::mem::take(&mut self.reconfigure);
+        self.reconfigure.next = ended.next;
+        self.reconfigure.again = ended.again;
+        self.note_taken_out();
+        self.start_stage_only();
     }
 
     pub(super) fn end_reconfigure(&mut self) {

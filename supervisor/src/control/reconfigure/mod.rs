@@ -54,6 +54,8 @@ pub(super) struct Reconfigure {
     order: Order,
     /// It is the daemon's first.
     first: bool,
+    /// An earlier control process has put its files in place, and died before it was applied.
+    in_place: bool,
     /// The init has been told that it is under way.
     told: bool,
     /// A client's, that came while a control process took over.
@@ -150,6 +152,12 @@ enum Last {
 impl Reconfigure {
     pub(super) const fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle) || self.is_taking_up()
+    }
+
+    /// Nothing of it is left to be done, not even for a control process that took over.
+    #[cfg(test)]
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
     }
 
     const fn is_taking_up(&self) -> bool {
@@ -281,6 +289,12 @@ impl Control {
             at_unix_ms: self.now.unix_ms,
             by: by.to_owned(),
         }
+    }
+
+    /// A control process that took over goes on with a plan that is in place and not applied.
+    pub(super) fn go_on_with(&mut self, plan: Arc<Plan>) {
+        self.reconfigure.in_place = true;
+        self.with_plan(plan);
     }
 
     /// A control process that took over looks up ids and programs; the plan itself runs already.

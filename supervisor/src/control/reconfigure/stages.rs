@@ -58,7 +58,7 @@ impl Control {
     }
 
     /// A plan that checks: what does it need?
-    pub(in crate::control) fn with_plan(&mut self, plan: Arc<Plan>) {
+    pub(super) fn with_plan(&mut self, plan: Arc<Plan>) {
         self.job(Job::MissingAccounts { plan: plan.clone() });
         self.reconfigure.stage = Stage::Accounts {
             plan,

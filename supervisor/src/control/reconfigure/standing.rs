@@ -264,6 +264,13 @@ impl Control {
         }
     }
 
+    /// Files of another plan are in place, and that plan is stored: neither is to stay.
+    pub(super) fn note_taken_out(&mut self) {
+        self.standing.swapping = true;
+        self.standing.stored = false;
+        self.remember_standing();
+    }
+
     /// The files are refused, or are good again.
     pub(super) fn set_refused(&mut self, refused: Option<String>) {
         if self.lifecycle.set_refused(refused.clone()) {

@@ -39,8 +39,10 @@ pub(super) struct Disk {
     files: BTreeMap<PathBuf, String>,
     /// Candidates of the control process that lives.
     pub(super) candidates: BTreeSet<PathBuf>,
+    /// The first plan has found no room for its files, and goes on without.
+    pub(super) was_full: bool,
     /// Plans that have worked, the last one first.
-    kept: Vec<Plan>,
+    pub(super) kept: Vec<Plan>,
 }
 
 /// Most time from a line in a log to its being seen.
@@ -81,6 +83,7 @@ impl Jobs {
             holds: BTreeMap::new(),
             files: BTreeMap::new(),
             candidates: BTreeSet::new(),
+            was_full: false,
             kept: Vec::new(),
         };
         Self {
@@ -171,6 +174,7 @@ impl Jobs {
             Work::Swap(swap) if luck(&mut self.dice, fair, full) => {
                 // And nothing is in place.
                 self.disk.discard(&swap.staged);
+                self.disk.was_full |= swap.before.is_none();
                 Done::Swapped(Err("no space left on device".to_owned()))
             }
             Work::Swap(swap) => Done::Swapped(Ok(self.swap(&swap))),
@@ -245,6 +249,7 @@ impl Jobs {
 
     fn swap(&mut self, swap: &Swap) -> Swapped {
         self.disk.put(&swap.staged);
+        self.disk.was_full = false;
         self.disk.stored = Some(Plan::clone(&swap.plan));
         if let Some((before, ..)) = &swap.before {
             self.disk.keep(before, true);
@@ -311,16 +316,16 @@ impl Jobs {
         })
     }
 
-    /// The control process has died in the midst of it. `swapping`: its successor will know that it
-    /// was putting files in place.
-    pub(super) fn cut(&mut self, swapping: bool) {
+    /// The control process has died in the midst of it. `may_swap`: it may have begun to put files in
+    /// place.
+    pub(super) fn cut(&mut self, may_swap: bool) {
         self.disk.candidates.clear();
         let left: Vec<Work> = self.agenda.drain().collect();
         for work in left {
             match work {
                 Work::Swap(swap) if self.dice.percent(50) => drop(self.swap(&swap)),
                 // Of several files the first are in place, and the plan is not.
-                Work::Swap(swap) if swapping => {
+                Work::Swap(swap) if may_swap => {
                     let some = self.dice.index(swap.staged.len() + 1);
                     self.disk.put(&swap.staged[..some]);
                 }

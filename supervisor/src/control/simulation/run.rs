@@ -19,7 +19,7 @@ use super::{
 };
 use crate::control::{
     Control,
-    input::{Input, Now, Output},
+    input::{Input, Job, Now, Output},
     lifecycle::Boot,
 };
 
@@ -39,6 +39,10 @@ pub(super) struct Simulation {
     pub(super) clients: Clients,
     pub(super) script: Agenda<Op>,
     to_keeper: Agenda<Request>,
+    /// Requests that control has made.
+    told: u64,
+    /// How many of them came before it had files put in place.
+    told_before_swap: u64,
     pub(super) to_control: Agenda<Notice>,
     /// How late the next timeout comes.
     late: u64,
@@ -77,6 +81,8 @@ impl Simulation {
             clients: Clients::new(dice.split()),
             script: Agenda::default(),
             to_keeper: Agenda::default(),
+            told: 0,
+            told_before_swap: 0,
             to_control: Agenda::default(),
             late: 0,
             timeouts: 0,
@@ -200,9 +206,23 @@ impl Simulation {
         let alone = !control.reconfigure.is_first() && !control.handover.is_frozen();
         control.handle(now, input);
         self.drain(alone);
+        self.judge_files();
         if self.mortal && self.dice.below(150) == 0 {
             self.die();
         }
+    }
+
+    /// Whatever was cut short: what is in place is of the plan that runs.
+    fn judge_files(&self) {
+        let Some(control) = &self.control else {
+            return;
+        };
+        let under_way = !control.reconfigure.is_over() || control.reconfigure.is_first();
+        if under_way || control.lifecycle.is_stopping() || self.jobs.disk.was_full {
+            return;
+        }
+        let altered = self.jobs.changed(&control.plan);
+        assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
     }
 
     fn drain(&mut self, alone: bool) {
@@ -238,10 +258,14 @@ impl Simulation {
                         self.judge_quit(code);
                     }
                     let pause = self.dice.pick(&[0, 0, 0, 1, 3]);
+                    self.told += 1;
                     self.to_keeper.push_last(self.now + pause, request);
                 }
                 Output::Job(job) => {
                     self.show(&format!("-> job {}", super::words::of_job(&job)));
+                    if matches!(job, Job::Swap(_)) {
+                        self.told_before_swap = self.told;
+                    }
                     self.jobs.start(self.now, job);
                 }
                 Output::Access(_)
@@ -284,9 +308,9 @@ impl Simulation {
         }
         self.leaving = false;
         self.to_control.clear();
-        let standing = self.keeper.records.get("@standing");
-        let swapping = standing.is_some_and(|it| it.contains("\"swapping\":true"));
-        self.jobs.cut(swapping);
+        // What it said before it had files put in place is with the keeper once some of them are.
+        self.jobs
+            .cut(self.told - cut as u64 >= self.told_before_swap);
         self.keeper.deaths += 1;
         let birth = self.now + self.dice.between(0, 50);
         self.script.push(birth, Op::Birth);

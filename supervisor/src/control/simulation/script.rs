@@ -14,6 +14,8 @@ use crate::{
 const REST_MS_MAX: u64 = 600_000;
 /// What was drawn for a process before the world was fair comes within this time.
 const DOOM_MS_MAX: u64 = 95_000;
+/// A plan with which everything is up counts as one that works after this long.
+const PROOF_MS_MAX: u64 = 20_000;
 /// SIGTERM to the end, in a fair world.
 const STOP_MS_MAX: u64 = 400_000;
 
@@ -194,11 +196,11 @@ impl Simulation {
         // What was bound to happen happens.
         self.run_until(self.now + DOOM_MS_MAX);
         let mended = plans::mend(&self.jobs.disk.site);
-        let broken = self
+        let applied = self
             .control
             .as_ref()
-            .is_some_and(|it| !it.broken.is_empty());
-        let current = !broken && self.jobs.disk.stored.as_ref() == Some(&mended);
+            .is_some_and(|it| it.broken.is_empty() && *it.plan == mended);
+        let current = applied && self.jobs.disk.stored.as_ref() == Some(&mended);
         self.jobs.disk.site = mended;
         if !current || self.dice.percent(50) {
             self.signal(1);
@@ -207,6 +209,7 @@ impl Simulation {
         self.settle(REST_MS_MAX, |it| it.unrest(false));
         self.start_all();
         self.settle(REST_MS_MAX, |it| it.unrest(true));
+        self.run_until(self.now + PROOF_MS_MAX);
         if self.over() {
             return;
         }
@@ -262,6 +265,18 @@ impl Simulation {
         checks::judge_editions(control, &self.keeper);
         let altered = self.jobs.changed(&control.plan);
         assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
+        let works = self.jobs.disk.kept.contains(&control.plan);
+        // Somebody stopped it before it was up, or it refused to reload.
+        let unproven = control.plan.services.values().any(|it| {
+            let view = control.names.id(&it.name);
+            let view = view.and_then(|id| control.engine.view(id));
+            it.enabled && view.is_some_and(|it| it.hold.is_some() || !it.detail.is_empty())
+        });
+        assert!(
+            works || unproven,
+            "all is up, and the plan is not kept: {:?}",
+            control.standing
+        );
         let candidates = &self.jobs.disk.candidates;
         assert!(candidates.is_empty(), "left behind: {candidates:?}");
         let now = crate::control::Now {
