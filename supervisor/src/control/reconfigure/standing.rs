@@ -228,8 +228,10 @@ impl Control {
 
     /// Time has passed.
     pub(in crate::control) fn standing_timeout(&mut self) {
-        let due = self.standing.proven_at;
-        if due.is_some_and(|at| at <= self.now.moment) && !self.lifecycle.is_stopping() {
+        let now = self.now.moment;
+        let due = self.standing.proven_at.take_if(|at| *at <= now).is_some();
+        // At the end nothing is proven any more.
+        if due && !self.lifecycle.is_stopping() {
             self.keep_plan();
         }
     }

@@ -25,8 +25,9 @@ use crate::control::{
 
 /// Events that are shown when something is wrong; of a single simulation all are.
 const SHOWN_EVENTS: usize = 50;
-/// Timeouts that may follow each other without time passing.
-const IDLE_TIMEOUTS_MAX: u32 = 100;
+/// Timeouts for one thing that is due: services may have probes at the same moment. More is to spin,
+/// and to hear of nothing besides.
+const IDLE_TIMEOUTS_MAX: u32 = 20;
 
 /// Everything.
 pub(super) struct Simulation {
@@ -46,6 +47,8 @@ pub(super) struct Simulation {
     pub(super) to_control: Agenda<Notice>,
     /// How late the next timeout comes.
     late: u64,
+    /// What was due at the last one, and how many there have been for it.
+    due: Option<Moment>,
     timeouts: u32,
     /// Control may die after any step.
     pub(super) mortal: bool,
@@ -85,6 +88,7 @@ impl Simulation {
             told_before_swap: 0,
             to_control: Agenda::default(),
             late: 0,
+            due: None,
             timeouts: 0,
             mortal: true,
             leaving: false,
@@ -116,9 +120,6 @@ impl Simulation {
                 self.now = end;
                 return;
             };
-            if at > self.now {
-                self.timeouts = 0;
-            }
             self.now = self.now.max(at);
             self.turn(source);
         }
@@ -172,7 +173,13 @@ impl Simulation {
                 self.perform(op);
             }
             Source::Timer => {
-                self.timeouts += 1;
+                let due = self.control.as_ref().and_then(Control::poll_timeout);
+                self.timeouts = if due == self.due {
+                    self.timeouts + 1
+                } else {
+                    0
+                };
+                self.due = due;
                 assert!(self.timeouts < IDLE_TIMEOUTS_MAX, "it spins");
                 self.late = self.dice.pick(&[0, 0, 0, 1, 30]);
                 self.show("<- timeout");
