@@ -4,12 +4,14 @@
 use api::{
     ConfigKey, DiffReply, ErrorKind, ErrorReply, KeyDiff, PlanReply, ServiceConfig, ServiceDiff,
 };
-use plan::{ChangeKind, Options, Plan, shown};
+use plan::{ChangeKind, Options, Plan, RenderedFile, Service, file_lines, shown};
 
 use crate::configuration;
 
 /// Problems that are told; the rest is counted by `ctl check-config`.
 const PROBLEMS_TOLD_MAX: usize = 50;
+/// Lines of one file that are told, of the old and of the new one each; the rest is counted.
+const LINES_TOLD_MAX: usize = 40;
 
 /// The plan, or of it those services that are named.
 pub(crate) fn plan(plan: &Plan, names: &[String]) -> PlanReply {
@@ -100,7 +102,53 @@ fn keys(old: &Plan, new: &Plan, name: &str) -> Vec<KeyDiff> {
         before: value(&before, key),
         after: value(&after, key),
     });
-    all.filter(|it| it.before != it.after).collect()
+    let mut differ: Vec<_> = all.filter(|it| it.before != it.after).collect();
+    for (before, after) in same_file(old, new) {
+        let key = format!("files.\"{}\"", after.path.display());
+        let Some((gone, come)) = file_lines::changed(before, after) else {
+            continue;
+        };
+        // Its lines say more than its length.
+        if gone.len() + come.len() > 0 {
+            differ.retain(|it| it.key != key);
+        }
+        lines(&mut differ, &key, gone, come);
+    }
+    differ
+}
+
+/// Files of both, that differ in what they contain alone.
+fn same_file<'a>(
+    old: &'a Service,
+    new: &'a Service,
+) -> impl Iterator<Item = (&'a RenderedFile, &'a RenderedFile)> {
+    new.files.iter().filter_map(|after| {
+        let before = old.files.iter().find(|it| it.path == after.path)?;
+        let as_after = RenderedFile {
+            content: after.content.clone(),
+            ..before.clone()
+        };
+        (as_after == *after).then_some((before, after))
+    })
+}
+
+/// Lines of a file, as pairs of what was and what will be.
+fn lines(out: &mut Vec<KeyDiff>, key: &str, gone: Vec<String>, come: Vec<String>) {
+    let side = |mut lines: Vec<String>| {
+        let more = lines.len().saturating_sub(LINES_TOLD_MAX);
+        lines.truncate(LINES_TOLD_MAX);
+        lines.extend((more > 0).then(|| format!("and {more} more lines")));
+        lines
+    };
+    let (gone, come) = (side(gone), side(come));
+    for index in 0..gone.len().max(come.len()) {
+        let at = |lines: &[String]| lines.get(index).map(|it| it.as_str().into());
+        out.push(KeyDiff {
+            key: key.to_owned(),
+            before: at(&gone),
+            after: at(&come),
+        });
+    }
 }
 
 fn refused(problems: &[plan::Problem]) -> ErrorReply {

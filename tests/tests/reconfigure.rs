@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -261,6 +262,40 @@ fn a_file_that_does_not_check_changes_nothing_at_all() {
     assert_eq!(
         fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap(),
         plan
+    );
+}
+
+/// The line that the checker complains of is told, since its candidate is gone; and so are warnings,
+/// which often say in plain words what the checker does not, of a change that is applied too.
+#[test]
+fn what_a_checker_means_and_warnings_are_told() {
+    let mut world = World::new();
+    let conf = world.file("out.conf");
+    let checker = r#"grep -qv bad "$1" || { echo "bad word in $1:1" >&2; exit 1; }"#;
+    let checker =
+        format!(r#"validate = ["/bin/sh", "-c", '''{checker}''', "check", "{{{{ candidate }}}}"]"#);
+    let service = with_file(&conf).replace(
+        r#"validate = ["/bin/grep", "fine", "{{ candidate }}"]"#,
+        &checker,
+    );
+    assert!(service.contains("bad word"));
+    world.child("a", &["sleep"], &service);
+    world.start_ready();
+    let secrets = world.path("etc/mattervisor/secrets.toml");
+    fs::write(&secrets, "a.word = \"other\"\n").unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
+    world.site("a.word = \"bad\"\n");
+    let warning = "warning: a.word: secrets.toml has another value for this; the one here counts";
+    for arguments in [&["reconfigure"][..], &["reconfigure", "--dry-run"]] {
+        let told = world.ctl(arguments).expect_code(1).both();
+        assert!(told.contains("\nline 1 is: word: bad\n"), "{told}");
+        assert!(told.contains(warning), "{told}");
+    }
+    world.site("a.word = \"good\"\n");
+    let told = world.ctl(&["reconfigure"]).ok().both();
+    assert!(
+        told.contains(warning) && told.contains("a reloads"),
+        "{told}"
     );
 }
 

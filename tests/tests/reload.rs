@@ -206,7 +206,14 @@ fn show_config_and_diff_config_tell_before_and_after() {
             .unwrap();
     };
     secret("hush-one");
-    world.child("a", &["sleep"], &more("one"));
+    let (open, closed) = (world.file("open.conf"), world.file("closed.conf"));
+    let files = |size: u8| {
+        format!(
+            "[[files]]\npath = \"{open}\"\ncontent = \"size {size}\\nsame\\n\"\n\
+            [[files]]\npath = \"{closed}\"\ncontent = \"size {size}\\nkey {{{{ token }}}}\\n\"\n"
+        )
+    };
+    world.child("a", &["sleep"], &(more("one") + &files(1)));
     world.child("b", &["sleep"], "");
     world.start_ready();
     let said = world.ctl(&["diff-config"]).ok().stdout;
@@ -218,12 +225,13 @@ fn show_config_and_diff_config_tell_before_and_after() {
 
     let path = world.path("etc/mattervisor/secrets.toml");
     std::fs::write(&path, "a.token = \"hush-two\"\n").unwrap();
-    world.child("a", &["sleep"], &more("two"));
+    world.child("a", &["sleep"], &(more("two") + &files(2)));
     world.child("added", &["sleep"], "");
     world.without("b");
     let told = world.ctl(&["diff-config"]).expect_code(1).stdout;
     for line in [
-        "a would restart: env TOKEN changed, env WORD changed",
+        &*format!("  - {open}: size 1"),
+        &*format!("  + {open}: size 2"),
         "  - env.WORD = \"one\"",
         "  + env.WORD = \"two\"",
         "added would start: added",
@@ -231,7 +239,16 @@ fn show_config_and_diff_config_tell_before_and_after() {
     ] {
         assert!(told.lines().any(|it| it == line), "no {line:?} in {told}");
     }
-    assert!(!told.contains("hush"), "{told}");
+    let whole = "a would restart: env TOKEN changed, env WORD changed, file";
+    assert!(
+        told.contains(whole) && told.contains("closed.conf"),
+        "{told}"
+    );
+    // A file with a secret in it is not quoted.
+    assert!(
+        !told.contains("hush") && told.matches("size").count() == 2,
+        "{told}"
+    );
     let json = world.ctl(&["diff-config", "a", "--format", "json"]);
     let json = json.expect_code(1).stdout;
     assert!(!json.contains("hush") && !json.contains("added"), "{json}");

@@ -51,10 +51,18 @@ fn differences(diff: &DiffReply) -> String {
 fn values(text: &mut String, key: &KeyDiff) {
     for (value, sign, style) in [(&key.before, '-', RED), (&key.after, '+', GREEN)] {
         if let Some(value) = value {
-            let line = format!("  {sign} {} = {}", key.key, toml_text::value(value));
+            let line = match (file(&key.key), value.as_str()) {
+                (Some(path), Some(text)) => format!("  {sign} {path}: {text}"),
+                _ => format!("  {sign} {} = {}", key.key, toml_text::value(value)),
+            };
             let _ = writeln!(text, "{}", styled(style, &shown(&line)));
         }
     }
+}
+
+/// The file whose line a value is.
+fn file(key: &str) -> Option<&str> {
+    key.strip_prefix("files.\"")?.strip_suffix('"')
 }
 
 /// What a reconfigure would do to it.
@@ -96,7 +104,9 @@ mod tests {
                 { "name": "a", "action": "start", "reasons": ["added"], "keys": [] },
                 { "name": "b", "action": "restart", "reasons": ["env X changed", "env KEY changed"],
                   "keys": [{ "key": "env.X", "before": "1", "after": "2" },
-                           { "key": "nice", "before": null, "after": 3 }] },
+                           { "key": "nice", "before": null, "after": 3 },
+                           { "key": "files.\"/run/x.conf\"", "before": "a 1;", "after": "a 2;" },
+                           { "key": "files.\"/run/y.conf\"", "before": { "bytes": 1 }, "after": { "bytes": 2 } }] },
             ],
         }));
         assert_eq!(code, 1);
@@ -107,6 +117,10 @@ mod tests {
       - env.X = "1"
       + env.X = "2"
       + nice = 3
+      - /run/x.conf: a 1;
+      + /run/x.conf: a 2;
+      - files."/run/y.conf" = { bytes = 1 }
+      + files."/run/y.conf" = { bytes = 2 }
     "#);
     }
 }

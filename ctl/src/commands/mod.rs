@@ -2,7 +2,7 @@
 //! [`Error`] and is printed in one place.
 
 mod actions;
-mod check_config;
+pub(crate) mod check_config;
 mod completions;
 mod diff_config;
 pub(crate) mod env;

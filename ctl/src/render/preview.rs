@@ -3,18 +3,19 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use api::{FileCheck, HostChange, KeptPlan, Preview, Problem, ServiceChange};
+use api::{FileCheck, HostChange, KeptPlan, Preview, ServiceChange};
 
 use super::{
     BOLD, DIM, GREEN, PLAIN, RED, YELLOW, shown, styled,
     table::{Cell, columns, plain},
 };
+use crate::commands::check_config::write_problem;
 
 /// The whole of it.
 pub(crate) fn text(preview: &Preview) -> String {
     let mut text = String::new();
     for remark in &preview.remarks {
-        let _ = writeln!(text, "{}", problem(remark));
+        write_problem(&mut text, remark);
     }
     if let Some(kept) = &preview.rollback {
         let _ = writeln!(text, "{}", back_to(kept));
@@ -90,18 +91,4 @@ fn back_to(kept: &KeptPlan) -> String {
     };
     let (at, by) = (shown(&kept.at), shown(&kept.by));
     format!("back to the configuration of {at}, asked for by {by}{not_up}")
-}
-
-fn problem(problem: &Problem) -> String {
-    let place = match (problem.file.as_str(), problem.line) {
-        ("", _) => String::new(),
-        (file, 0) => format!("{}: ", shown(file)),
-        (file, line) => format!("{}:{line}: ", shown(file)),
-    };
-    let key = match problem.key.as_str() {
-        "" => String::new(),
-        key => format!("{}: ", shown(key)),
-    };
-    let severity = styled(YELLOW, &shown(&problem.severity));
-    format!("{place}{severity}: {key}{}", shown(&problem.message))
 }

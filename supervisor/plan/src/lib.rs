@@ -26,6 +26,7 @@ mod enable;
 mod env_file;
 mod environment;
 mod fields;
+pub mod file_lines;
 mod files;
 mod find;
 mod graph;

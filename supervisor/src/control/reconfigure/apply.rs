@@ -104,9 +104,10 @@ impl Control {
         let left = self.on_trial();
         let moved = moves.iter().filter(|it| it.is_change());
         let mut names: Vec<String> = moved.map(|it| it.name.clone()).collect();
-        if names.is_empty() {
+        if names.is_empty() || self.reconfigure.order.rollback {
             // What the last change has not brought up yet is what this one is judged by.
-            names = left;
+            let left = left.into_iter().filter(|it| !names.contains(it));
+            names.extend(left.collect::<Vec<_>>());
         }
         let mut targets = self.targets(&names);
         for it in moves.iter().filter(|it| it.action == Action::Reload) {
@@ -149,6 +150,7 @@ impl Control {
         if notes.is_empty() {
             notes.push("nothing has changed".to_owned());
         }
+        notes.splice(0..0, self.reconfigure.found.warnings());
         if let Some(kept) = &self.reconfigure.found.kept {
             let back = format!(
                 "back to the configuration of {}, asked for by {}",

@@ -24,7 +24,7 @@ use std::{
 use api::{ErrorKind, ErrorReply, FileCheck, HostChange, KeptPlan, Preview, Progress};
 use engine::RunId;
 use keeper::message::Request;
-use plan::Plan;
+use plan::{Plan, Severity};
 use tokio::sync::mpsc;
 
 pub(super) use standing::Standing;
@@ -97,6 +97,20 @@ struct Found {
 }
 
 impl Found {
+    /// What is probably not meant, in lines; notes are for those who ask.
+    fn warnings(&self) -> Vec<String> {
+        let remarks = self.remarks.iter();
+        let warnings = remarks.filter(|it| it.severity == Severity::Warning);
+        let said = warnings.take(stages::PROBLEMS_TOLD_MAX);
+        said.flat_map(|it| {
+            it.to_string()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
     /// Of a dry run: an account would be made for it.
     fn would_have_account(&self, service: &str) -> bool {
         let mut made = self.host.iter().filter(|it| it.action == CREATE);

@@ -1,8 +1,8 @@
 //! The steps of a reconfiguration that are jobs, up to the point where nothing has changed yet.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
 
-use api::{ErrorKind, ErrorReply, HostChange};
+use api::{ErrorKind, ErrorReply, FileCheck, HostChange};
 use keeper::message::Request;
 use plan::Plan;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Problems that are told over the API; the rest is counted.
-const PROBLEMS_TOLD_MAX: usize = 50;
+pub(super) const PROBLEMS_TOLD_MAX: usize = 50;
 const UNCHANGED: Option<&str> = Some("nothing has changed");
 
 impl Control {
@@ -189,15 +189,35 @@ impl Control {
 
     /// A rendered file is not as it should be.
     pub(super) fn on_bad_candidate(&mut self, detail: &str) {
-        let Stage::Checking { staged, run, .. } = std::mem::take(&mut self.reconfigure.stage)
+        let Stage::Checking {
+            plan, staged, run, ..
+        } = std::mem::take(&mut self.reconfigure.stage)
         else {
             return;
         };
-        let which = run.map_or_else(String::new, |(_, check)| format!(" ({})", check.path));
-        let message = format!("a rendered file does not check{which}:\n{detail}");
+        let check = run.map(|(_, check)| check);
+        let which = check
+            .as_ref()
+            .map_or_else(String::new, |it| format!(" ({})", it.path));
+        let mut message = format!("a rendered file does not check{which}:\n{detail}");
+        if let Some((number, line)) = check.and_then(|it| meant(&plan, &it, detail)) {
+            let _ = write!(message, "\nline {number} is: {line}");
+        }
+        // The program's own words may be hard to read; a warning often says it plainly.
+        for line in self.reconfigure.found.warnings() {
+            let _ = write!(message, "\n{line}");
+        }
         let hint = Some("nothing has changed; the old file is still in place");
         self.discard_and_say(staged.files, Last::Refused(refused(message, hint)));
     }
+}
+
+/// The line that the checking program complains of: the candidate is gone when this is read.
+fn meant(plan: &Plan, check: &FileCheck, detail: &str) -> Option<(usize, String)> {
+    let service = plan.services.get(&check.service)?;
+    let mut files = service.files.iter();
+    let file = files.find(|it| it.path.display().to_string() == check.path)?;
+    plan::file_lines::meant(file, detail)
 }
 
 fn refused(message: String, hint: Option<&str>) -> ErrorReply {
