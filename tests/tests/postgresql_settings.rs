@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path, process::Command};
 
-use mattervisor_tests::{World, need, postgres, run};
+use mattervisor_tests::{StatusExt as _, World, need, postgres, run};
 
 /// Key, value of the site file, and what the server shows.
 const PARAMETERS: [(&str, &str, &str); 49] = [
@@ -114,4 +114,32 @@ fn unset_the_server_decides_and_no_statement_is_cut_off() {
     assert_eq!(database.show("statement_timeout"), "0");
     assert_eq!(database.show("idle_in_transaction_session_timeout"), "0");
     assert_eq!(database.show("wal_level"), "replica");
+}
+
+/// A value that PostgreSQL does not take is found before anything is stopped, in its own words.
+#[test]
+fn a_value_that_postgresql_does_not_take_changes_nothing() {
+    let bin = need!(postgres());
+    let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
+    let Database { world, .. } = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
+    let pid = world.status().pid("postgresql");
+    for (line, said) in [
+        ("postgresql.parameters = { no_such = 1 }", "no_such"),
+        (
+            "postgresql.max_worker_processes = \"many\"",
+            "max_worker_processes",
+        ),
+        ("postgresql.work_mem = \"4 megs\"", "work_mem"),
+    ] {
+        world.site(&format!("{small}{line}\n"));
+        let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+        assert!(
+            told.contains(said) && told.contains("nothing has changed"),
+            "{told}"
+        );
+        assert_eq!(world.status().pid("postgresql"), pid);
+    }
+    world.site(&format!("{small}postgresql.work_mem = \"4MB\"\n"));
+    world.ctl(&["reconfigure"]).ok();
+    assert_eq!(world.status().pid("postgresql"), pid);
 }
