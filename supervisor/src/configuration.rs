@@ -169,6 +169,7 @@ fn store_missing(etc_dir: &Path, plan: &Plan) -> Result<(), Vec<Problem>> {
         plan::secrets::insert_into(text, &values).map(Some)
     })
     .map_err(|failure| failed(failure.to_string()))?;
-    tracing::info!("generated {} secrets in {}", values.len(), path.display());
+    let (count, s) = (values.len(), if values.len() == 1 { "" } else { "s" });
+    tracing::info!("generated {count} secret{s} in {}", path.display());
     Ok(())
 }

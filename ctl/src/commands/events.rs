@@ -116,7 +116,7 @@ fn change_table(records: &[ChangeRecord]) -> String {
         };
         let mut outcome = record.outcome.clone();
         if !record.detail.is_empty() {
-            let _ = write!(outcome, ": {}", record.detail);
+            let _ = write!(outcome, ": {}", one_line(&record.detail));
         }
         vec![
             (DIM, shown(&record.at).into_owned()),
@@ -129,6 +129,20 @@ fn change_table(records: &[ChangeRecord]) -> String {
     let rows: Vec<_> = records.iter().map(row).collect();
     let lines = table::columns(&["AT", "BY", "WHAT", "SERVICES", "OUTCOME"], &rows);
     lines.join("\n") + "\n"
+}
+
+/// What stands in several lines, in the one that a row of a table has.
+fn one_line(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines().map(str::trim).filter(|it| !it.is_empty()) {
+        out.push_str(match out.chars().last() {
+            None => "",
+            Some(':' | ';') => " ",
+            Some(_) => "; ",
+        });
+        out.push_str(line);
+    }
+    out
 }
 
 fn print(context: &Context, batch: &[ServiceEvent]) -> Result<(), Error> {
@@ -237,6 +251,12 @@ mod tests {
                 "a: stopping",
             ),
             change("reconfigure", &[], "accepted", ""),
+            change(
+                "reconfigure",
+                &[],
+                "refused",
+                "it does not check:\n/x:1: no\n  hint: yes",
+            ),
         ];
         let text = json::lines(&records).unwrap();
         let fake = Fake::new(vec![
@@ -249,6 +269,7 @@ mod tests {
         2026-11-22T12:00:00.000Z  alice (uid 1000)  restart      nginx                 done
         2026-11-22T12:00:00.000Z  alice (uid 1000)  stop         a b c d e and 2 more  failed: a: stopping
         2026-11-22T12:00:00.000Z  alice (uid 1000)  reconfigure  -                     accepted
+        2026-11-22T12:00:00.000Z  alice (uid 1000)  reconfigure  -                     refused: it does not check: /x:1: no; hint: yes
         ");
         assert_eq!(fake.ctl("events --changes --format json").out, text);
         assert_eq!(

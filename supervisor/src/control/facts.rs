@@ -4,7 +4,7 @@ use engine::{Fact, RunId};
 use keeper::message::{self, Notice};
 use nix::errno::Errno;
 
-use super::{Control, Purpose, Run};
+use super::{Control, Purpose, Run, words};
 
 /// Errors of a spawn that can pass: another try is worth it.
 const TRANSIENT: [Errno; 7] = [
@@ -119,7 +119,7 @@ impl Control {
             message::Exit::Code(0) => Ok(output.trim_end().to_owned()),
             message::Exit::Code(code) => Err(with_output(&format!("exit code {code}"), output)),
             message::Exit::Signal(signal) => {
-                let name = super::words::signal_name(signal);
+                let name = words::signal_name(signal);
                 Err(with_output(&format!("killed by {name}"), output))
             }
         };
@@ -195,7 +195,11 @@ impl Control {
             return;
         };
         let ok = result.is_ok();
-        let detail = result.unwrap_or_else(|reason| reason);
+        let mut detail = result.unwrap_or_else(|reason| reason);
+        if !matches!(known.purpose, Purpose::Reconfigure) {
+            // It becomes a state's reason, which has one line.
+            detail = words::one_line(&detail);
+        }
         if ok
             && matches!(
                 known.purpose,

@@ -122,10 +122,22 @@ fn not_ready(detail: &str, left_ms: Option<u64>) -> String {
         "" => String::new(),
         detail => format!(": {detail}"),
     };
-    let left = left_ms.map_or_else(String::new, |ms| {
-        format!("; patience ends in {}", duration(ms))
-    });
+    let left = left_ms.map_or_else(String::new, |ms| format!("; times out in {}", duration(ms)));
     format!("not ready yet{why}{left}")
+}
+
+/// What a program said in several lines, in one.
+pub(super) fn one_line(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines().map(str::trim).filter(|it| !it.is_empty()) {
+        out.push_str(match out.chars().last() {
+            None => "",
+            Some(':' | ';') => " ",
+            Some(_) => "; ",
+        });
+        out.push_str(line);
+    }
+    out
 }
 
 /// What a service is and since when: `has been running for 3s`, `completed 3s ago`.
@@ -150,8 +162,17 @@ mod tests {
         assert_eq!(not_ready("", None), "not ready yet");
         assert_eq!(
             not_ready("cannot execute /bin/no", Some(65_000)),
-            "not ready yet: cannot execute /bin/no; patience ends in 1m 5s"
+            "not ready yet: cannot execute /bin/no; times out in 1m 5s"
         );
+    }
+
+    #[test]
+    fn several_lines_become_one() {
+        assert_eq!(
+            one_line("exit code 1:\n  no such user\n\ntest failed\n"),
+            "exit code 1: no such user; test failed"
+        );
+        assert_eq!(one_line("exit code 1"), "exit code 1");
     }
 
     #[test]
