@@ -88,6 +88,9 @@ fn a_full_disk_stops_nothing_and_is_said() {
             .any(|line| line == "hello")
             .then_some(())
     });
+    // What is stopped from now on stays so, and nobody is warned any more.
+    world.ctl(&["stop", "a"]).ok();
+    assert_eq!(world.status().supervisor.warnings, Vec::<String>::new());
     assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
     drop(disk);
 }

@@ -164,6 +164,9 @@ impl Lifecycle {
     }
 }
 
+/// The state directory cannot be written to.
+const STOPS_LOST: &str = "stops will not survive a restart of the supervisor";
+
 impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
     pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
@@ -436,12 +439,12 @@ impl Control {
 
     pub(super) fn holds_stored(&mut self, result: Result<(), String>) {
         self.lifecycle.storing = false;
+        // What could not be stored once is made good by the next time that it can.
+        let warnings = &mut self.lifecycle.warnings;
+        warnings.retain(|it| !it.starts_with(STOPS_LOST));
         if let Err(error) = result {
             tracing::error!("cannot store who stopped what: {error}");
-            let warning = format!("stops will not survive a restart of the supervisor: {error}");
-            if !self.lifecycle.warnings.contains(&warning) {
-                self.lifecycle.warnings.push(warning);
-            }
+            warnings.push(format!("{STOPS_LOST}: {error}"));
         }
         self.release_when_stored();
     }
