@@ -43,7 +43,8 @@ pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
         ends: change::UP_ENDS,
         leave_when_accepted: !context.wait,
     };
-    let outcome = change::carry_out(context, &change).await?;
+    let carried_out = change::carry_out(context, &change).await;
+    let outcome = carried_out.map_err(|error| with_way_back(error, how))?;
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
         Format::Runit if failed(&outcome).next().is_some() => {
@@ -67,6 +68,14 @@ pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
         context.output.borrow_mut().note(&offer(kept));
     }
     Ok(code)
+}
+
+/// Whoever has waited long enough may want the old configuration back.
+fn with_way_back(error: Error, how: How) -> Error {
+    if error.kind != Kind::TimedOut || how.rollback {
+        return error;
+    }
+    error.hint("to see why: ctl why SERVICE; to go back instead: ctl reconfigure --rollback")
 }
 
 fn path(id: &str, how: How) -> String {
@@ -231,6 +240,34 @@ mod tests {
         let text = json::lines(&[accepted]).unwrap();
         let ran = Fake::new(vec![Answer::Stall(text)]).ctl("reconfigure --no-wait");
         assert_eq!((ran.code, ran.out.as_str()), (0, "nginx reloads\n"));
+    }
+
+    #[test]
+    fn whoever_gives_up_waiting_is_told_the_way_back() {
+        let accepted = Progress::Accepted {
+            services: vec!["nginx".into()],
+            notes: Vec::new(),
+        };
+        let text = json::lines(&[accepted]).unwrap();
+        let stalled = || Fake::new(vec![Answer::Stall(text.clone())]);
+        let ran = stalled().ctl("reconfigure --timeout 100ms");
+        assert_eq!(ran.code, 7);
+        assert!(
+            ran.err.contains("ctl reconfigure --rollback"),
+            "{}",
+            ran.err
+        );
+        let ran = stalled().ctl("reconfigure --rollback --timeout 100ms");
+        assert!(!ran.err.contains("--rollback"), "{}", ran.err);
+    }
+
+    #[test]
+    fn what_is_disabled_is_not_told_how_to_be_enabled() {
+        let mut gone = result("redis", Verdict::Done, "disabled", None);
+        gone.detail = "set redis.enable = true in /etc/x".into();
+        let text = json::lines(&[Progress::Done(outcome(vec![gone]))]).unwrap();
+        let ran = Fake::new(vec![Answer::Whole(200, text)]).ctl("reconfigure");
+        assert_eq!((ran.code, ran.out.as_str()), (0, "redis: disabled\n"));
     }
 
     #[test]

@@ -258,6 +258,8 @@ fn result_line(result: &ActionResult, up: bool) -> String {
         .unwrap_or_default();
     let detail = match result.detail.as_str() {
         "" => String::new(),
+        // How to enable it again is not what somebody asks who has just disabled it.
+        _ if result.state == "disabled" => String::new(),
         detail => format!("; {}", shown(detail)),
     };
     // What the detail says already is not said twice: `stopped by root at …`, `waiting on nginx`.
