@@ -1,7 +1,7 @@
 //! `ctl check-config`: what is wrong with the configuration files. Reads them itself, so that it
 //! works, and says the same, whether or not a supervisor runs; changes nothing.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use api::{CheckReply, Problem};
 use plan::{Options, Paths, Plan, RealHost, Severity};
@@ -93,7 +93,24 @@ fn sentence(plan: &Plan) -> String {
         .count();
     let disabled = plan.services.len() - enabled;
     let services = if enabled == 1 { "service" } else { "services" };
-    format!("the configuration is good: {enabled} {services} enabled, {disabled} disabled")
+    let counts = format!("{enabled} {services} enabled, {disabled} disabled");
+    match first_step(plan) {
+        Some(hint) if enabled == 0 => {
+            format!("the configuration is good, but nothing would run: {counts}\nhint: {hint}")
+        }
+        _ => format!("the configuration is good: {counts}"),
+    }
+}
+
+/// What enables the most services.
+fn first_step(plan: &Plan) -> Option<&str> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for service in plan.services.values() {
+        *counts.entry(service.enable_hint.as_str()).or_default() += 1;
+    }
+    counts.remove("");
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    most.map(|(hint, _)| hint)
 }
 
 fn verdict(errors: usize) -> String {
@@ -165,6 +182,18 @@ mod tests {
         assert_eq!(
             last,
             "the configuration is good: 1 service enabled, 0 disabled"
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_runs_nothing_says_how_to_begin() {
+        let (ran, _root) = checked("sleeper.enable = false\n", "");
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        assert!(
+            ran.out
+                .contains("nothing would run: 0 services enabled, 1 disabled\nhint: "),
+            "{}",
+            ran.out
         );
     }
 

@@ -241,7 +241,9 @@ pub(crate) fn read_text(
                 io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
                 _ => error.to_string(),
             };
-            report.error(&whole, "", format!("cannot read the file: {why}"));
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let problem = report.error(&whole, "", format!("cannot read the file: {why}"));
+            problem.hint_some(denied.then(|| "only its owner and root may: sudo".to_owned()));
             return Err(());
         }
     };

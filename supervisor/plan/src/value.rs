@@ -83,6 +83,9 @@ pub(crate) const URL_PARTS: [&str; 5] = ["scheme", "host", "port", "path", "auth
 impl Url {
     /// Only what services are reached by: a scheme, a host, perhaps a port and a path.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("is empty; where it is meant to be unset, remove the line".to_owned());
+        }
         let wrong = |why: &str| Err(format!("`{}` is not a URL: {why}", without_user(text)));
         let Some((scheme, rest)) = text.split_once("://") else {
             return wrong("it has no scheme, such as https://");

@@ -126,6 +126,7 @@ fn wrong_types_and_values() {
     assert_snapshot!(site("web.env = { 'A=B' = 'x' }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.env.A=B: `A=B` cannot be the name of an environment variable"#);
     assert_snapshot!(site("web.env = { A = \"x\\u0000y\" }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.env.A: a variable cannot contain a NUL"#);
     assert_snapshot!(site("external_url = 'https://chat.example/team'\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: must end after its host and port, but has the path `/team`"#);
+    assert_snapshot!(site("external_url = ''\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: is empty; where it is meant to be unset, remove the line"#);
     assert_snapshot!(site("external_url = 'chat.example'\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: `chat.example` is not a URL: it has no scheme, such as https://"#);
     assert_snapshot!(site("web.secret = 12345\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.secret: must be a string, not a number; write it in quotes"#);
     assert_snapshot!(site("grafana.enable = true\n"), @r#"
@@ -240,7 +241,10 @@ fn files_that_cannot_be_read() {
       hint: save it as UTF-8; if it is Latin-1: iconv -f LATIN1 -t UTF-8
     "#);
     assert_snapshot!(World::new().put(file, vec![b'#'; (1 << 20) + 1]).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: the file is larger than 1 MiB"#);
-    assert_snapshot!(World::new().fault(file, io::ErrorKind::PermissionDenied).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: permission denied"#);
+    assert_snapshot!(World::new().fault(file, io::ErrorKind::PermissionDenied).errors(), @r#"
+    /etc/mattervisor/mattervisor.toml: error: cannot read the file: permission denied
+      hint: only its owner and root may: sudo
+    "#);
     assert_snapshot!(World::new().fault(file, io::ErrorKind::IsADirectory).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: it is a directory"#);
     assert_snapshot!(World::new().dangling(file).errors(), @r#"/etc/mattervisor/mattervisor.toml: error: cannot read the file: it is a link to a file that is not there"#);
     assert_snapshot!(World::new().own("bad name", "command = ['/bin/a']\n").errors(), @r#"
