@@ -256,10 +256,15 @@ impl Converter<'_> {
                 Some(line) => self.report.lines[line].fate = Fate::Person(why.clone()),
                 None => self.report.person(origin, &key, why.clone()),
             }
-            let text = entry
-                .reported
-                .map_or(key, |line| self.report.lines[line].text.clone());
-            self.draft.comments.push(format!("{origin}: {text}: {why}"));
+            let place = match origin {
+                Origin::Line(line) => format!("gitlab.rb line {line}"),
+                other => other.to_string(),
+            };
+            let text = entry.reported.map(|line| &self.report.lines[line].text);
+            self.draft.comments.push(match text {
+                Some(text) if !text.is_empty() => format!("{place}: {text}: {why}"),
+                _ => format!("{place}: {why}"),
+            });
         }
         self.draft.remove(&indices);
         None

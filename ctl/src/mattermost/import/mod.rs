@@ -113,7 +113,8 @@ fn convert(
     secrets_file: Option<&Path>,
 ) -> Result<(Draft, Report), Error> {
     let said = ruby::read(&inputs.ruby).map_err(|error| {
-        let place = format!("{}:{}:{}", request.file.display(), error.line, error.column);
+        let file = sources::name(&request.file);
+        let place = format!("{file}:{}:{}", error.line, error.column);
         Error::new(
             Kind::Failed,
             format!("{place}: {}; nothing was written", error.what),
@@ -167,7 +168,7 @@ const EMBEDDED: &str = "opt/gitlab/embedded";
 /// Reads everything. What lies where GitLab's package puts it is found by itself.
 fn read(request: &Request) -> Result<Inputs, Error> {
     let ruby = sources::text(&request.file, "gitlab.rb")?;
-    let mut read = vec![request.file.display().to_string()];
+    let mut read = vec![sources::name(&request.file)];
     let beside = request.file.with_file_name("gitlab-secrets.json");
     let from_stdin = request.file == Path::new("-");
     let secrets = request

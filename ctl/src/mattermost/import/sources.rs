@@ -18,14 +18,19 @@ const MAX_VARIABLES: usize = 2000;
 
 /// A text file, or standard input for `-`.
 pub(super) fn text(path: &Path, what: &str) -> Result<String, Error> {
-    let shown = path.display();
+    let shown = name(path);
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)
     } else {
         open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|error| unreadable(path, &error))?;
+    let hint = if what == "gitlab.rb" {
+        GITLAB_RB
+    } else {
+        GITLAB_SECRETS
+    };
+    read.map_err(|error| unreadable(path, &error, hint))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let message = format!("{shown} is larger than 2 MiB: it is no {what}");
         return Err(
@@ -51,6 +56,19 @@ pub(super) fn text(path: &Path, what: &str) -> Result<String, Error> {
         .unwrap_or(text))
 }
 
+/// How a file is called in what is said.
+pub(super) fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
+    path.display().to_string()
+}
+
+/// Where each is to be had, for those who do not find it.
+const GITLAB_RB: &str = "GitLab's is /etc/gitlab/gitlab.rb; copy it here, or read it over ssh: `ssh gitlab sudo cat /etc/gitlab/gitlab.rb | ctl import gitlab-rb -`";
+const GITLAB_SECRETS: &str = "GitLab's is /etc/gitlab/gitlab-secrets.json; copy it here";
+const ENV_DIR: &str = "GitLab's is /opt/gitlab/etc/mattermost/env; copy it here";
+
 fn open(path: &Path) -> io::Result<File> {
     if fs::metadata(path)?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -58,14 +76,10 @@ fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
+fn unreadable(path: &Path, error: &io::Error, hint: &'static str) -> Error {
     let shown = path.display();
     let (kind, why, hint) = match error.kind() {
-        io::ErrorKind::NotFound => (
-            Kind::Failed,
-            "there is no such file",
-            "GitLab's is /etc/gitlab/gitlab.rb; copy it here, or read it over ssh: `ssh gitlab sudo cat /etc/gitlab/gitlab.rb | ctl import gitlab-rb -`",
-        ),
+        io::ErrorKind::NotFound => (Kind::Failed, "there is no such file", hint),
         io::ErrorKind::PermissionDenied => (
             Kind::NotAllowed,
             "not allowed",
@@ -115,11 +129,13 @@ pub(super) fn variables(dir: &Path) -> Result<BTreeMap<String, Option<String>>, 
             format!("{shown} is not a directory of variables"),
         )
         .hint("GitLab's is /opt/gitlab/etc/mattermost/env"),
-        _ => unreadable(dir, &error),
+        _ => unreadable(dir, &error, ENV_DIR),
     })?;
     let mut variables = BTreeMap::new();
     for entry in entries {
-        let path = entry.map_err(|error| unreadable(dir, &error))?.path();
+        let path = entry
+            .map_err(|error| unreadable(dir, &error, ENV_DIR))?
+            .path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('.') {
             continue;
@@ -139,7 +155,7 @@ fn variable(path: &Path) -> Result<Option<String>, Error> {
     let mut bytes = Vec::new();
     open(path)
         .and_then(|file| file.take(MAX_VARIABLE_BYTES).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(path, &error))?;
+        .map_err(|error| unreadable(path, &error, ENV_DIR))?;
     if bytes.is_empty() {
         return Ok(None);
     }

@@ -1,6 +1,9 @@
 //! Files that are none, and places where nothing can be written: nothing is left behind.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::Machine;
 
@@ -105,4 +108,43 @@ fn secrets_that_cannot_take_a_key_are_not_touched() {
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
         assert!(!machine.path("etc/mattervisor/mattervisor.toml").exists());
     }
+}
+
+/// Each file that is not there is told with the place of that file in GitLab's package.
+#[test]
+fn what_is_missing_is_told_with_its_own_place() {
+    let hints = |change: &dyn Fn(&mut Machine)| {
+        let mut machine = Machine::new("mattermost_external_url 'http://m.example.com'\n");
+        change(&mut machine);
+        let error = machine.import().unwrap_err();
+        assert!(error.message.contains("there is no such"), "{error}");
+        error.hints.join("\n")
+    };
+    let gone = PathBuf::from("/nonexistent/x");
+    let told = hints(&|it| it.request.secrets = Some(gone.clone()));
+    assert!(told.contains("gitlab-secrets.json"), "{told}");
+    let told = hints(&|it| it.request.env_dir = Some(gone.clone()));
+    assert!(told.contains("mattermost/env"), "{told}");
+    let told = hints(&|it| it.request.file = gone.clone());
+    assert!(told.contains("/etc/gitlab/gitlab.rb"), "{told}");
+}
+
+/// What is taken out again stands as a comment, said once and with its place.
+#[test]
+fn what_does_not_check_stays_as_a_comment() {
+    let machine = Machine::new(
+        "mattermost_external_url 'http://m.example.com'\nexternal_url 'http://g.example.com:99999'\n\
+        mattermost['service_port'] = 99999\n",
+    );
+    machine.imported();
+    let site = machine.site();
+    assert!(
+        site.contains("# gitlab.rb line 3: mattermost['service_port'] = 99999: "),
+        "{site}"
+    );
+    assert!(
+        site.contains("# GitLab's package: mattermost.gitlab_url `http"),
+        "{site}"
+    );
+    assert!(!site.contains(": : "), "{site}");
 }
