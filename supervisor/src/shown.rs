@@ -105,10 +105,13 @@ fn keys(old: &Plan, new: &Plan, name: &str) -> Vec<KeyDiff> {
     let mut differ: Vec<_> = all.filter(|it| it.before != it.after).collect();
     for (before, after) in same_file(old, new) {
         let key = format!("files.\"{}\"", after.path.display());
-        let Some((gone, come)) = file_lines::changed(before, after) else {
+        if before.content == after.content {
             continue;
-        };
-        // Its lines say more than its length.
+        }
+        let hidden = || vec![shown::HIDDEN.to_owned()];
+        let told = file_lines::changed(before, after);
+        let (gone, come) = told.unwrap_or_else(|| (hidden(), hidden()));
+        // Its lines say more than its length; blank ones and their order do not count.
         if gone.len() + come.len() > 0 {
             differ.retain(|it| it.key != key);
         }

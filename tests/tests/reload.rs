@@ -232,6 +232,8 @@ fn show_config_and_diff_config_tell_before_and_after() {
     for line in [
         &*format!("  - {open}: size 1"),
         &*format!("  + {open}: size 2"),
+        &*format!("  - {closed}: (secret)"),
+        &*format!("  + {closed}: (secret)"),
         "  - env.WORD = \"one\"",
         "  + env.WORD = \"two\"",
         "added would start: added",

@@ -54,6 +54,10 @@ pub(crate) async fn renew(
 
 /// Something could not be done with a file.
 fn with_file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        let message = format!("cannot {what} {}: permission denied", path.display());
+        return Error::new(Kind::NotAllowed, message).hint("this needs root: sudo ctl …");
+    }
     Error::new(
         Kind::Failed,
         format!("cannot {what} {}: {error}", path.display()),
