@@ -78,6 +78,10 @@ impl Service {
 
     fn watchdog_failed(&mut self, w: &mut World<'_>, why: &str) {
         let Some(spec) = &self.spec.watchdog else {
+            // A plan that restarts it has taken it away, and others have to go first.
+            if let Some(up) = self.rec.state.up_mut() {
+                up.watchdog = None;
+            }
             return;
         };
         let action = spec.action;
