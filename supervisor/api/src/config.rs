@@ -67,7 +67,8 @@ pub struct ServiceDiff {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyDiff {
-    /// As in [`ConfigKey`].
+    /// As in [`ConfigKey`]; of a rendered file the values are lines, and each line that differs has
+    /// its own entry.
     pub key: String,
     /// What runs; none: it is added.
     pub before: Option<Value>,
