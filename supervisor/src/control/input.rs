@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Ids, Notice, Request};
 use plan::Plan;
+use serde::{Deserialize, Serialize};
 
 use super::Handled;
 use super::file_watcher::{Look, Seen};
@@ -314,7 +315,7 @@ pub(crate) struct Staged {
 }
 
 /// One changed file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StagedFile {
     /// Whose.
     pub(crate) service: String,

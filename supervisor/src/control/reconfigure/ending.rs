@@ -41,6 +41,13 @@ impl Control {
         match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Discarding(last) => self.say_last(last),
             Stage::PuttingBack => self.on_put_back(),
+            Stage::Clearing(plan) => {
+                self.note_candidates(None);
+                match plan {
+                    Some(plan) => self.stage(plan),
+                    None => self.on_put_back(),
+                }
+            }
             other => self.reconfigure.stage = other,
         }
     }
@@ -84,6 +91,7 @@ impl Control {
 
     pub(super) fn end_reconfigure(&mut self) {
         let ended = std::mem::take(&mut self.reconfigure);
+        self.note_candidates(None);
         if ended.told {
             self.tell(Request::TellInit {
                 message: "READY=1".to_owned(),

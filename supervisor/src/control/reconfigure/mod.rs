@@ -154,6 +154,9 @@ enum Stage {
     Resolving,
     /// Files are being put back, for a control process that took over.
     PuttingBack,
+    /// What an earlier control process left of a plan that it did not apply is being removed; then
+    /// this plan goes on.
+    Clearing(Option<Arc<Plan>>),
 }
 
 /// The last word of one that changes nothing.
@@ -175,7 +178,10 @@ impl Reconfigure {
     }
 
     const fn is_taking_up(&self) -> bool {
-        matches!(self.stage, Stage::Resolving | Stage::PuttingBack)
+        matches!(
+            self.stage,
+            Stage::Resolving | Stage::PuttingBack | Stage::Clearing(None)
+        )
     }
 
     /// The program of a step that could not be executed.

@@ -121,9 +121,24 @@ impl Control {
         self.next_account();
     }
 
+    /// Removes what an earlier control process left of a plan, if there is anything.
+    fn clear_left(&mut self, then: Option<&Arc<Plan>>) -> bool {
+        let staged = self.left_candidates();
+        let any = !staged.is_empty();
+        if any {
+            self.reconfigure.stage = Stage::Clearing(then.cloned());
+            self.job(Job::Discard { staged });
+        }
+        any
+    }
+
     /// All accounts are there, or cannot be had.
     pub(super) fn stage(&mut self, plan: Arc<Plan>) {
+        if self.clear_left(Some(&plan)) {
+            return;
+        }
         let rehearsal = self.is_dry_run();
+        self.note_candidates(Some(&plan));
         self.reconfigure.stage = Stage::Staging { plan: plan.clone() };
         self.job(Job::Stage { plan, rehearsal });
     }
@@ -182,6 +197,9 @@ impl Control {
     }
 
     pub(super) fn on_put_back(&mut self) {
+        if self.clear_left(None) {
+            return;
+        }
         self.note_swapping(false);
         let ended = std::mem::take(&mut self.reconfigure);
         self.start_what_waits(ended.next, ended.again);

@@ -13,7 +13,7 @@ use std::{
 use api::KeptPlan;
 use engine::{Goal, Moment, ServiceId, Settled, State};
 use keeper::message::{Hello, Request};
-use plan::ReadyKind;
+use plan::{Plan, ReadyKind};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     applied::{Inputs, Mark, Swapped},
-    control::{Control, Job, words},
+    control::{Control, Job, StagedFile, words},
 };
 
 /// One that dies right after it was ready has not worked.
@@ -58,6 +58,8 @@ pub(in crate::control) struct Standing {
     first: bool,
     /// Files are being put in place for another.
     swapping: bool,
+    /// Candidates that may have been written for another.
+    candidates: Vec<StagedFile>,
 }
 
 impl Standing {
@@ -160,6 +162,7 @@ impl Control {
             stored: swapped.stored,
             first,
             swapping: false,
+            candidates: Vec::new(),
         };
         self.remember_standing();
         self.judge_all();
@@ -266,10 +269,27 @@ impl Control {
         }
     }
 
+    /// Candidates are about to be written for a plan, or are gone.
+    pub(super) fn note_candidates(&mut self, of: Option<&Plan>) {
+        let new: Vec<StagedFile> = of.map(candidates).unwrap_or_default();
+        if self.standing.candidates.is_empty() && new.is_empty() {
+            return;
+        }
+        self.standing.candidates = new;
+        self.remember_standing();
+    }
+
+    /// What an earlier control process may have left of a plan that it did not apply.
+    pub(super) fn left_candidates(&self) -> Vec<StagedFile> {
+        self.standing.candidates.clone()
+    }
+
     /// Files of another plan are in place, and that plan is stored: neither is to stay.
     pub(super) fn note_taken_out(&mut self) {
         self.standing.swapping = true;
         self.standing.stored = false;
+        // The other plan, should it be tried once more, may not have these files.
+        self.standing.candidates.extend(candidates(&self.plan));
         self.remember_standing();
     }
 
@@ -290,4 +310,17 @@ impl Control {
             record,
         });
     }
+}
+
+/// What staging a plan may write.
+fn candidates(plan: &Plan) -> Vec<StagedFile> {
+    let enabled = plan.services.values().filter(|service| service.enabled);
+    let files = enabled.flat_map(|service| service.files.iter().map(move |it| (service, it)));
+    let staged = files.map(|(service, file)| StagedFile {
+        service: service.name.clone(),
+        candidate: file.candidate.clone(),
+        path: file.path.clone(),
+        validate: file.validate.clone(),
+    });
+    staged.collect()
 }

@@ -37,7 +37,7 @@ pub(super) struct Disk {
     pub(super) holds: BTreeMap<String, Hold>,
     /// Rendered files.
     files: BTreeMap<PathBuf, String>,
-    /// Candidates of the control process that lives.
+    /// Which of them have candidates beside them.
     pub(super) candidates: BTreeSet<PathBuf>,
     /// The first plan has found no room for its files, and goes on without.
     pub(super) was_full: bool,
@@ -291,7 +291,10 @@ impl Jobs {
             zone: Some(jiff::tz::TimeZone::UTC),
             ..Staged::default()
         };
-        let candidates = staged.files.iter().map(|file| file.candidate.clone());
+        for file in enabled.clone().flat_map(|service| &service.files) {
+            self.disk.candidates.remove(&file.path);
+        }
+        let candidates = staged.files.iter().map(|file| file.path.clone());
         self.disk.candidates.extend(candidates);
         for service in enabled {
             let resolved = self.resolve(service);
@@ -316,16 +319,22 @@ impl Jobs {
         })
     }
 
-    /// The control process has died in the midst of it. `may_swap`: it may have begun to put files in
-    /// place.
-    pub(super) fn cut(&mut self, may_swap: bool) {
-        self.disk.candidates.clear();
+    /// The control process has died in the midst of it. `begun`: it may have begun to write candidates,
+    /// or to put them in place.
+    pub(super) fn cut(&mut self, begun: bool) {
+        if !begun || self.disk.stored.is_none() {
+            self.disk.candidates.clear();
+        }
         let left: Vec<Work> = self.agenda.drain().collect();
         for work in left {
             match work {
                 Work::Swap(swap) if self.dice.percent(50) => drop(self.swap(&swap)),
                 // Of several files the first are in place, and the plan is not.
-                Work::Swap(swap) if may_swap => {
+                Work::Stage(plan) if begun && self.disk.stored.is_some() => {
+                    let staged = self.changed(&plan).into_iter().map(|file| file.path);
+                    self.disk.candidates.extend(staged);
+                }
+                Work::Swap(swap) if begun => {
                     let some = self.dice.index(swap.staged.len() + 1);
                     self.disk.put(&swap.staged[..some]);
                 }
@@ -349,7 +358,7 @@ impl Disk {
 
     fn discard(&mut self, staged: &[StagedFile]) {
         for file in staged {
-            self.candidates.remove(&file.candidate);
+            self.candidates.remove(&file.path);
         }
     }
 

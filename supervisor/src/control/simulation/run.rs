@@ -33,6 +33,8 @@ const IDLE_TIMEOUTS_MAX: u32 = 20;
 pub(super) struct Simulation {
     seed: u64,
     pub(super) dice: Dice,
+    /// Of its own, for deaths at the worst of times.
+    grim: Dice,
     pub(super) now: u64,
     pub(super) control: Option<Control>,
     pub(super) keeper: Keeper,
@@ -42,8 +44,8 @@ pub(super) struct Simulation {
     to_keeper: Agenda<Request>,
     /// Requests that control has made.
     told: u64,
-    /// How many of them came before it had files put in place.
-    told_before_swap: u64,
+    /// How many of them came before it had candidates written, or put in place.
+    told_before_files: u64,
     pub(super) to_control: Agenda<Notice>,
     /// How late the next timeout comes.
     late: u64,
@@ -77,6 +79,7 @@ impl Simulation {
         let world = World::new(dice.split());
         let mut it = Self {
             seed,
+            grim: dice.clone().split(),
             now: 1_000_000,
             control: None,
             keeper: Keeper::new(world, dice.split()),
@@ -85,7 +88,7 @@ impl Simulation {
             script: Agenda::default(),
             to_keeper: Agenda::default(),
             told: 0,
-            told_before_swap: 0,
+            told_before_files: 0,
             to_control: Agenda::default(),
             late: 0,
             due: None,
@@ -230,6 +233,20 @@ impl Simulation {
         }
         let altered = self.jobs.changed(&control.plan);
         assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
+        let candidates = &self.jobs.disk.candidates;
+        assert!(candidates.is_empty(), "left behind: {candidates:?}");
+    }
+
+    /// Files are about to be written, or put in place: there is no worse time to die.
+    fn note_files(&mut self, job: &Job) {
+        if !matches!(job, Job::Stage { .. } | Job::Swap(_)) {
+            return;
+        }
+        self.told_before_files = self.told;
+        if self.mortal && self.grim.percent(8) {
+            let soon = self.now + self.grim.between(0, 20);
+            self.script.push(soon, Op::Die);
+        }
     }
 
     fn drain(&mut self, alone: bool) {
@@ -270,9 +287,7 @@ impl Simulation {
                 }
                 Output::Job(job) => {
                     self.show(&format!("-> job {}", super::words::of_job(&job)));
-                    if matches!(job, Job::Swap(_)) {
-                        self.told_before_swap = self.told;
-                    }
+                    self.note_files(&job);
                     self.jobs.start(self.now, job);
                 }
                 Output::Access(_)
@@ -315,9 +330,9 @@ impl Simulation {
         }
         self.leaving = false;
         self.to_control.clear();
-        // What it said before it had files put in place is with the keeper once some of them are.
+        // What it said before it had files written is with the keeper once some of them are.
         self.jobs
-            .cut(self.told - cut as u64 >= self.told_before_swap);
+            .cut(self.told - cut as u64 >= self.told_before_files);
         self.keeper.deaths += 1;
         let birth = self.now + self.dice.between(0, 50);
         self.script.push(birth, Op::Birth);
