@@ -3,10 +3,12 @@
 //! A change carries an id made by its client. The keeper remembers the list, so a client whose
 //! connection broke when the control process died learns the outcome from the next one.
 
+mod verdict;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use api::{ActionResult, ErrorReply, KeptPlan, Outcome, Progress, Verdict};
-use engine::{Moment, RunId, ServiceId, Settled, State};
+use engine::{Moment, RunId, ServiceId, Settled};
 use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -334,118 +336,6 @@ impl Control {
         if ended {
             self.record_endings();
             self.remember_changes();
-        }
-    }
-
-    /// Looks at the targets that may have come to their end; `affected` keeps this cheap when a
-    /// change is about a thousand services.
-    fn evaluate(&self, change: &mut Change, affected: &BTreeSet<String>) {
-        let kind = change.kind;
-        for name in affected {
-            if let Some(target) = change.targets.get_mut(name)
-                && target.result.is_none()
-            {
-                let looks_on = kind == Kind::Reconfigure && !target.reloads;
-                if let Some(until) = self.looks_on_until(name).filter(|_| looks_on) {
-                    change.look_at = change.look_at.map_or(Some(until), |at| Some(at.min(until)));
-                    continue;
-                }
-                target.result = self.verdict(kind, name, target);
-            }
-        }
-        if change
-            .targets
-            .values()
-            .all(|target| target.result.is_some())
-        {
-            change.finish();
-        }
-    }
-
-    /// How the change has ended for one service, if it has.
-    fn verdict(&self, kind: Kind, name: &str, target: &Target) -> Option<ActionResult> {
-        let Some(view) = self.names.id(name).and_then(|id| self.engine.view(id)) else {
-            // It left the plan, which for a reconfiguration is what was asked.
-            return Some(self.result(name, Verdict::Done));
-        };
-        let done = if target.already {
-            Verdict::Already
-        } else {
-            Verdict::Done
-        };
-        let kind = match kind {
-            Kind::Reconfigure if target.reloads => Kind::Reload,
-            other => other,
-        };
-        let wants_up = match kind {
-            Kind::Signal => return Some(self.result(name, done)),
-            Kind::Stop => false,
-            Kind::Start | Kind::Restart | Kind::Reload => true,
-            Kind::Reconfigure => view.goal == engine::Goal::Up,
-        };
-        if !wants_up {
-            return match view.state {
-                State::Failed {
-                    reason: engine::Failure::Leftovers(_),
-                } => Some(self.result(name, Verdict::Failed)),
-                State::Stopped | State::Completed | State::Failed { .. } => {
-                    Some(self.stopped_result(name, done, target))
-                }
-                // Somebody has started it again before it was down.
-                _ if kind == Kind::Stop && view.goal == engine::Goal::Up => {
-                    Some(self.result(name, Verdict::Failed))
-                }
-                _ => None,
-            };
-        }
-        let run = self.main_run_of(name);
-        if kind == Kind::Restart && run.is_some() && run == target.run_before {
-            return None;
-        }
-        if kind == Kind::Reload && matches!(view.state, State::Reloading { .. }) {
-            return None;
-        }
-        let failed = kind == Kind::Reload && !view.detail.is_empty();
-        match self.settled(name)? {
-            Settled::No => None,
-            Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
-            _ => Some(self.result(name, Verdict::Failed)),
-        }
-    }
-
-    /// The result of a stop: one that needed SIGKILL has succeeded, and says so.
-    fn stopped_result(&self, name: &str, verdict: Verdict, target: &Target) -> ActionResult {
-        let mut result = self.result(name, verdict);
-        let view = self.names.id(name).and_then(|id| self.engine.view(id));
-        let exit = view.and_then(|view| view.last_exit).map(|(exit, _)| exit);
-        let kill = nix::sys::signal::Signal::SIGKILL as i32;
-        if target.run_before.is_some() && exit == Some(engine::Exit::Signal(kill)) {
-            let rest = std::mem::take(&mut result.detail);
-            let sep = if rest.is_empty() { "" } else { "; " };
-            result.detail = format!("needed SIGKILL{sep}{rest}");
-        }
-        result
-    }
-
-    fn result(&self, name: &str, verdict: Verdict) -> ActionResult {
-        let status = self
-            .plan
-            .services
-            .get(name)
-            .map(|service| self.service_status(service));
-        ActionResult {
-            service: name.to_owned(),
-            verdict,
-            state: status
-                .as_ref()
-                .map_or("gone", |status| &status.state)
-                .to_owned(),
-            pid: status.as_ref().and_then(|status| status.pid),
-            seconds: status
-                .as_ref()
-                .and_then(|status| status.uptime_seconds)
-                .unwrap_or(0),
-            detail: status.and_then(|status| status.reason).unwrap_or_default(),
         }
     }
 
