@@ -175,8 +175,11 @@ impl Control {
     }
 
     /// Services that the plan has changed and that have not been up since, or not stayed so, though
-    /// somebody wants them.
+    /// somebody wants them. The daemon's first plan has changed none.
     pub(super) fn on_trial(&self) -> Vec<String> {
+        if self.standing.first {
+            return Vec::new();
+        }
         let trial = self.standing.trial.union(&self.standing.fallen);
         trial.filter(|name| !self.is_held(name)).cloned().collect()
     }
