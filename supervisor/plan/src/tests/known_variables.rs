@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::World;
-use crate::{Host, Options, RealHost, load, load_with_origins};
+use crate::{Host, Options, RealHost, load_with_origins};
 
 const TABLE: &str = "\
 # comment
