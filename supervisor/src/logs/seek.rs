@@ -26,8 +26,9 @@ const PIECE_BYTES: std::ops::Range<usize> = 16 << 10..512 << 10;
 const WINDOW_BYTES: u64 = 32 << 10;
 /// A stamp is looked for in so many bytes.
 const LOOK_BYTES: u64 = 1 << 20;
-/// Compressed files that are looked into for a line by its stamp.
-const TRIES_MAX: usize = 8;
+/// Compressed files that are looked into for a line by its stamp: of a burst many have lines from
+/// about that moment.
+const TRIES_MAX: usize = 64;
 
 /// A search under way.
 #[derive(Debug)]
