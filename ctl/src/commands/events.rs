@@ -116,7 +116,7 @@ fn change_table(records: &[ChangeRecord]) -> String {
         };
         let mut outcome = record.outcome.clone();
         if !record.detail.is_empty() {
-            let _ = write!(outcome, ": {}", one_line(&record.detail));
+            let _ = write!(outcome, ": {}", api::one_line(&record.detail));
         }
         vec![
             (DIM, shown(&record.at).into_owned()),
@@ -129,20 +129,6 @@ fn change_table(records: &[ChangeRecord]) -> String {
     let rows: Vec<_> = records.iter().map(row).collect();
     let lines = table::columns(&["AT", "BY", "WHAT", "SERVICES", "OUTCOME"], &rows);
     lines.join("\n") + "\n"
-}
-
-/// What stands in several lines, in the one that a row of a table has.
-fn one_line(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.lines().map(str::trim).filter(|it| !it.is_empty()) {
-        out.push_str(match out.chars().last() {
-            None => "",
-            Some(':' | ';') => " ",
-            Some(_) => "; ",
-        });
-        out.push_str(line);
-    }
-    out
 }
 
 fn print(context: &Context, batch: &[ServiceEvent]) -> Result<(), Error> {

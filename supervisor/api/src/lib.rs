@@ -36,6 +36,7 @@ mod error;
 mod event;
 mod log;
 mod status;
+mod text;
 mod why;
 
 pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
@@ -47,6 +48,7 @@ pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use log::{LogLine, LogQuery, RotateReply};
 pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
+pub use text::one_line;
 pub use why::{CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.

@@ -198,7 +198,7 @@ impl Control {
         let mut detail = result.unwrap_or_else(|reason| reason);
         if !matches!(known.purpose, Purpose::Reconfigure) {
             // It becomes a state's reason, which has one line.
-            detail = words::one_line(&detail);
+            detail = api::one_line(&detail);
         }
         if ok
             && matches!(

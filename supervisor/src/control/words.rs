@@ -126,20 +126,6 @@ fn not_ready(detail: &str, left_ms: Option<u64>) -> String {
     format!("not ready yet{why}{left}")
 }
 
-/// What a program said in several lines, in one.
-pub(super) fn one_line(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.lines().map(str::trim).filter(|it| !it.is_empty()) {
-        out.push_str(match out.chars().last() {
-            None => "",
-            Some(':' | ';') => " ",
-            Some(_) => "; ",
-        });
-        out.push_str(line);
-    }
-    out
-}
-
 /// What a service is and since when: `has been running for 3s`, `completed 3s ago`.
 pub(super) fn since(state: &str, seconds: Option<u64>) -> String {
     let span = seconds.map(|seconds| duration(seconds * 1000));
@@ -164,15 +150,6 @@ mod tests {
             not_ready("cannot execute /bin/no", Some(65_000)),
             "not ready yet: cannot execute /bin/no; times out in 1m 5s"
         );
-    }
-
-    #[test]
-    fn several_lines_become_one() {
-        assert_eq!(
-            one_line("exit code 1:\n  no such user\n\ntest failed\n"),
-            "exit code 1: no such user; test failed"
-        );
-        assert_eq!(one_line("exit code 1"), "exit code 1");
     }
 
     #[test]
