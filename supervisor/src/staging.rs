@@ -22,7 +22,7 @@ pub(crate) use swap::{swap, swap_each};
 
 use crate::{
     control::{Staged, StagedFile, resolve},
-    zone,
+    credentials, zone,
 };
 
 /// Makes directories, writes a candidate for each file that is to change, and looks up ids and
@@ -36,6 +36,7 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
         if let Err(why) = stage_service(service, &mut staged.files) {
             staged.broken.insert(service.name.clone(), why);
         }
+        lay(service, &mut staged);
         staged
             .resolved
             .insert(service.name.clone(), resolve(service));
@@ -58,6 +59,22 @@ fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), S
         files.extend(candidate);
     }
     Ok(())
+}
+
+/// Copies what only root may read, and notes what was not there before.
+fn lay(service: &Service, staged: &mut Staged) {
+    match credentials::lay(service) {
+        Ok(new) => {
+            let new = new.into_iter().map(|path| StagedFile {
+                service: service.name.clone(),
+                candidate: path.clone(),
+                path,
+                validate: Vec::new(),
+            });
+            staged.laid.extend(new);
+        }
+        Err(why) => drop(staged.not_laid.insert(service.name.clone(), why.reason)),
+    }
 }
 
 /// Removes candidates that will not be used.

@@ -335,6 +335,23 @@ pub(crate) struct Staged {
     pub(crate) zone: Option<jiff::tz::TimeZone>,
 }
 
+impl Staged {
+    /// All that is to be removed when nothing comes of it.
+    pub(crate) fn leftovers(self) -> Vec<StagedFile> {
+        let mut files = self.files;
+        files.extend(self.laid);
+        files
+    }
+
+    /// A service that cannot have what it needs, and why.
+    pub(crate) fn first_refused(&self) -> Option<(&str, &str)> {
+        let mut refused = self.broken.iter().chain(&self.not_laid);
+        refused
+            .next()
+            .map(|(service, why)| (service.as_str(), why.as_str()))
+    }
+}
+
 /// One changed file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StagedFile {
