@@ -303,7 +303,7 @@ pub(crate) struct Staged {
     /// Candidates, in the order of the plan.
     pub(crate) files: Vec<StagedFile>,
     /// Services whose directories or files could not be made, and why.
-    pub(crate) broken: BTreeMap<String, String>,
+    pub(crate) broken: BTreeMap<String, Broken>,
     /// Ids and programs of all enabled services.
     pub(crate) resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
     /// Of a rehearsal: what would be made and written.
@@ -312,6 +312,16 @@ pub(crate) struct Staged {
     pub(crate) left_out: Vec<api::FileCheck>,
     /// The local time zone, as it is now.
     pub(crate) zone: Option<jiff::tz::TimeZone>,
+}
+
+/// Why a service cannot have its directories or files.
+#[derive(Clone, Debug)]
+pub(crate) struct Broken {
+    /// In words.
+    pub(crate) why: String,
+    /// What went wrong in a directory of the service's own account. That is no other service's
+    /// concern: the service fails by it, and the change goes on.
+    pub(crate) own: Option<PathBuf>,
 }
 
 /// One changed file.
@@ -323,6 +333,9 @@ pub(crate) struct StagedFile {
     pub(crate) candidate: PathBuf,
     /// Where it belongs.
     pub(crate) path: PathBuf,
+    /// Whose own directory both may lie in; none: root's.
+    #[serde(default)]
+    pub(crate) user: Option<String>,
     /// Command that checks it; empty: none.
     pub(crate) validate: Vec<String>,
 }

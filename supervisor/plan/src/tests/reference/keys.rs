@@ -184,13 +184,14 @@ const TABLES: [Inside; 17] = [
     ]),
     ("[[directories]]", "", &[("path, mode", "default mode `\"0755\"`"), ("user, group", "default: the service's")]),
     ("[[files]]", "", &[
-        ("path, mode", "default mode `\"0644\"`, with a secret in it `\"0600\"`"),
+        ("path, mode", "default mode `\"0640\"`"),
         ("template", "path of a template below services.d"),
         ("content", "or the text itself"),
         ("validate", "command that checks `{{ candidate }}` before it is swapped in"),
         ("on_change", "`restart` (default), `reload` or `nothing`"),
         ("create_only", "made where it is missing, then left alone"),
-        ("user, group, secret", "owner; must not be shown"),
+        ("user, group", "owner; default: root, or the service's user in a directory of its own, and the service's group"),
+        ("secret", "must not be shown"),
     ]),
     ("[[certificates]]", "", &[
         ("certificate, key", "PEM files"),
