@@ -1,6 +1,10 @@
 //! The steps of a reconfiguration that are jobs, up to the point where nothing has changed yet.
 
-use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use api::{ErrorKind, ErrorReply, FileCheck, HostChange};
 use keeper::message::Request;
@@ -11,7 +15,7 @@ use crate::{
     accounts::{Accounts, MakeCommand},
     applied,
     control::{
-        Control, Job,
+        Broken, Control, Job,
         input::{Loaded, NotLoaded, Staged},
     },
 };
@@ -145,6 +149,8 @@ impl Control {
 
     pub(super) fn on_staged(&mut self, mut staged: Staged) {
         let without_account = std::mem::take(&mut self.reconfigure.without_account);
+        let without_account = without_account.into_iter();
+        let without_account = without_account.map(|(name, why)| (name, Broken { why, own: None }));
         staged.broken.extend(without_account);
         match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Resolving => self.on_resolved_all(staged),
@@ -165,6 +171,9 @@ impl Control {
                 self.reconfigure.found.host.append(&mut staged.host);
                 let left_out = std::mem::take(&mut staged.left_out);
                 self.reconfigure.found.checks.extend(left_out);
+                if checked {
+                    self.reconfigure.found.spoiled(&staged.broken);
+                }
                 self.reconfigure.stage = Stage::Checking {
                     plan,
                     staged: Box::new(staged),
@@ -180,7 +189,7 @@ impl Control {
     /// A control process that took over knows all that its plan needs.
     fn on_resolved_all(&mut self, staged: Staged) {
         self.resolved = staged.resolved;
-        self.broken = staged.broken;
+        self.broken = reasons(staged.broken);
         self.schedule_follows_plan(staged.zone);
         if staged.files.is_empty() {
             self.on_put_back();
@@ -240,6 +249,12 @@ fn meant(plan: &Plan, check: &FileCheck, detail: &str) -> Option<(usize, String)
     let mut files = service.files.iter();
     let file = files.find(|it| it.path.display().to_string() == check.path)?;
     plan::file_lines::meant(file, detail)
+}
+
+/// Why services cannot start.
+pub(super) fn reasons(broken: BTreeMap<String, Broken>) -> BTreeMap<String, String> {
+    let reasons = broken.into_iter().map(|(name, it)| (name, it.why));
+    reasons.collect()
 }
 
 fn refused(message: String, hint: Option<&str>) -> ErrorReply {
