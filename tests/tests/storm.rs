@@ -1,8 +1,8 @@
 //! A hundred services that end at once.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use mattervisor_tests::{World, lines};
+use mattervisor_tests::{World, eventually, lines};
 
 /// `ctl` stays in control of a hundred crash loops, and a stop of all of them holds.
 #[test]
@@ -58,6 +58,11 @@ fn a_flood_of_output_delays_nobody() {
     world.child("quiet", &["print=here", "sleep"], "");
     world.start_ready();
     world.wait_log("quiet", |line| line == "here");
+    // It has begun.
+    eventually("the flood has reached its log", || {
+        let current = world.log_dir("flood").join("current");
+        fs::metadata(current).ok().filter(|it| it.len() > 0)
+    });
     for _ in 0..10 {
         let answer = world.ctl(&["status", "quiet"]).ok();
         assert!(answer.took < Duration::from_secs(2), "{answer:#?}");

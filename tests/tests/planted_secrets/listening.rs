@@ -5,14 +5,15 @@ use std::{fs, os::unix::fs::MetadataExt};
 use mattervisor_tests::World;
 
 use super::planted::Planted;
-/// Files that must hold a secret, all of them their owner's alone.
-const HOLDERS: [&str; 9] = [
+/// Files that must hold a secret: their owner's alone, or root's and to be read by a service's group.
+const HOLDERS: [&str; 10] = [
     "etc/mattervisor/mattervisor.toml",
     "etc/mattervisor/secrets.toml",
     "etc/mattervisor/ssl/",
     "etc/bot.env",
     "var/bot.conf",
     "run/mattervisor/redis-conf/redis.conf",
+    "run/mattervisor/nginx-conf/tls/",
     "var/lib/mattervisor/plan",
     "var/lib/mattervisor/kept-plans.json",
     "var/lib/mattervisor/previous",
@@ -41,7 +42,9 @@ pub(super) fn search_files(world: &World, planted: &mut Planted, running: bool) 
                     continue;
                 };
                 if HOLDERS.iter().any(|holder| below.starts_with(holder)) {
-                    let mode = fs::metadata(&path).unwrap().mode() & 0o077;
+                    let meta = fs::metadata(&path).unwrap();
+                    let group = if meta.uid() == 0 { 0o040 } else { 0 };
+                    let mode = meta.mode() & 0o077 & !group;
                     let text = String::from_utf8_lossy(&content);
                     let mut secrets = planted.secrets.iter();
                     let holds = secrets.any(|(_, secret)| text.contains(secret));
