@@ -23,7 +23,7 @@ pub(crate) use swap::{swap, swap_each};
 
 use crate::{
     control::{Broken, Staged, StagedFile, resolve},
-    zone,
+    credentials, zone,
 };
 
 /// Makes directories, writes a candidate for each file that is to change, and looks up ids and
@@ -43,6 +43,7 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
                 staged.broken.insert(service.name.clone(), broken);
             }
         }
+        lay(service, &mut staged);
         staged
             .resolved
             .insert(service.name.clone(), resolve(service));
@@ -72,6 +73,23 @@ fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), B
 fn without_account(what: &str, error: &io::Error) -> Broken {
     let why = format!("cannot {what}: {error}");
     Broken { why, own: None }
+}
+
+/// Copies what only root may read, and notes what was not there before.
+fn lay(service: &Service, staged: &mut Staged) {
+    match credentials::lay(service) {
+        Ok(new) => {
+            let new = new.into_iter().map(|path| StagedFile {
+                service: service.name.clone(),
+                candidate: path.clone(),
+                path,
+                user: None,
+                validate: Vec::new(),
+            });
+            staged.laid.extend(new);
+        }
+        Err(why) => drop(staged.not_laid.insert(service.name.clone(), why.reason)),
+    }
 }
 
 /// Removes candidates that will not be used.

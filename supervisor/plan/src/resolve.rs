@@ -127,7 +127,12 @@ impl<'a> Resolver<'a> {
                 "memory_bytes",
                 Typed::Int(i64::try_from(host.memory_bytes()).unwrap_or(i64::MAX)),
             ),
+            (
+                "supervisor_capabilities",
+                Typed::List(host.capabilities().into_iter().map(Typed::Text).collect()),
+            ),
             ("supervisor_uid", Typed::Int(i64::from(host.uid()))),
+            ("supervisor_account", Typed::Text(host.user())),
             ("program_dir", dir(&host.program_dir())),
         ]);
         let mut declaring: BTreeMap<String, Vec<&'a str>> = BTreeMap::new();

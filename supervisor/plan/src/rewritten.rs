@@ -65,6 +65,14 @@ impl Host for Rewritten<'_> {
         self.host.uid()
     }
 
+    fn user(&self) -> String {
+        self.host.user()
+    }
+
+    fn capabilities(&self) -> Vec<String> {
+        self.host.capabilities()
+    }
+
     fn cpus(&self) -> u32 {
         self.host.cpus()
     }

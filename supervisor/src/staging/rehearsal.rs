@@ -56,6 +56,15 @@ fn rehearse_service(service: &Service, staged: &mut Staged) {
             }
         }
     }
+    let made = service.credentials.iter().filter(|it| !it.make.is_empty());
+    if let Some(it) = made.into_iter().find(|it| !it.source.exists()) {
+        let source = it.source.display();
+        missing.get_or_insert_with(|| format!("file {source} is not there yet"));
+    }
+    if missing.is_none() {
+        // For the validators; what is new is removed with the candidates.
+        super::lay(service, staged);
+    }
     for file in &service.files {
         rehearse_file(service, file, missing.as_deref(), staged);
     }

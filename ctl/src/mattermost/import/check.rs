@@ -78,6 +78,10 @@ impl Host for Memory {
         0
     }
 
+    fn capabilities(&self) -> Vec<String> {
+        vec!["net_bind_service".to_owned()]
+    }
+
     fn cpus(&self) -> u32 {
         2
     }

@@ -30,7 +30,7 @@ impl Control {
                 Ok(preview) => Last::Preview(Box::new(preview)),
                 Err(error) => Last::Refused(error),
             };
-            self.discard_and_say(staged.files, last);
+            self.discard_and_say(staged.leftovers(), last);
             return;
         }
         if self.runs_already(&plan, &staged) {

@@ -12,7 +12,7 @@ use plan::Plan;
 
 use super::{Found, Last, Stage};
 use crate::{
-    accounts::{AccountCommand, Accounts},
+    accounts::{Accounts, MakeCommand},
     applied,
     control::{
         Broken, Control, Job,
@@ -158,10 +158,9 @@ impl Control {
                 // The first plan has nothing running that a bad file could hurt: a service's own
                 // validator sees it before the start and fails that service alone.
                 let checked = !self.reconfigure.first;
-                let mut broken = staged.broken.iter();
-                if checked && let Some((service, it)) = broken.find(|(_, it)| it.own.is_none()) {
-                    let refused = refused(format!("{service}: {}", it.why), UNCHANGED);
-                    self.discard_and_say(staged.files, Last::Refused(refused));
+                if checked && let Some((service, why)) = staged.first_refused() {
+                    let refused = refused(format!("{service}: {why}"), UNCHANGED);
+                    self.discard_and_say(staged.leftovers(), Last::Refused(refused));
                     return;
                 }
                 let left = staged
@@ -224,9 +223,13 @@ impl Control {
             return;
         };
         let check = run.map(|(_, check)| check);
-        let which = check
-            .as_ref()
-            .map_or_else(String::new, |it| format!(" ({})", it.path));
+        let which = check.as_ref().map_or_else(String::new, |it| {
+            let service = plan.services.get(&it.service);
+            let user = service.and_then(|it| it.user.as_deref());
+            // What root could read, that account may not.
+            let user = user.map_or_else(String::new, |user| format!(", read as {user}"));
+            format!(" ({}{user})", it.path)
+        });
         let mut message = format!("a rendered file does not check{which}:\n{detail}");
         if let Some((number, line)) = check.and_then(|it| meant(&plan, &it, detail)) {
             let _ = write!(message, "\nline {number} is: {line}");
@@ -236,7 +239,7 @@ impl Control {
             let _ = write!(message, "\n{line}");
         }
         let hint = Some("nothing has changed; the old file is still in place");
-        self.discard_and_say(staged.files, Last::Refused(refused(message, hint)));
+        self.discard_and_say(staged.leftovers(), Last::Refused(refused(message, hint)));
     }
 }
 
@@ -262,10 +265,10 @@ fn refused(message: String, hint: Option<&str>) -> ErrorReply {
     }
 }
 
-fn created(command: &AccountCommand) -> HostChange {
+fn created(command: &MakeCommand) -> HostChange {
     HostChange {
         action: super::CREATE.to_owned(),
-        what: command.account.clone(),
+        what: command.what.clone(),
         services: command.services.clone(),
     }
 }
