@@ -132,7 +132,9 @@ fn options(cli: &Cli) -> Result<Options, String> {
     let root = absolute(&root.unwrap_or_else(|| PathBuf::from("/")))?;
     safe_path::trust_root(&root);
     let catalog = catalog.as_deref().map(absolute).transpose()?;
-    catalog.iter().for_each(|it| safe_path::trust_root(it));
+    if let Some(catalog) = &catalog {
+        safe_path::trust_root(catalog);
+    }
     Ok(Options { root, catalog })
 }
 
