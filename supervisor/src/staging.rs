@@ -70,11 +70,6 @@ fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), B
     Ok(())
 }
 
-fn without_account(what: &str, error: &io::Error) -> Broken {
-    let why = format!("cannot {what}: {error}");
-    Broken { why, own: None }
-}
-
 /// Copies what only root may read, and notes what was not there before.
 fn lay(service: &Service, staged: &mut Staged) {
     match credentials::lay(service) {
@@ -90,6 +85,11 @@ fn lay(service: &Service, staged: &mut Staged) {
         }
         Err(why) => drop(staged.not_laid.insert(service.name.clone(), why.reason)),
     }
+}
+
+fn without_account(what: &str, error: &io::Error) -> Broken {
+    let why = format!("cannot {what}: {error}");
+    Broken { why, own: None }
 }
 
 /// Removes candidates that will not be used.

@@ -57,7 +57,7 @@ impl Dir {
                 wanted: "directory",
             }
             .into()),
-            End::Missing(..) => Err(io::ErrorKind::NotFound.into()),
+            End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
         }
     }
 
@@ -113,7 +113,7 @@ impl Dir {
             End::Other(..) => return Self::find(path, account),
         };
         if parts.iter().any(|part| part == "..") {
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(nix::errno::Errno::ENOENT.into());
         }
         let mut dir = Self::new(step, account)?;
         let last = parts.len().saturating_sub(1);
@@ -144,8 +144,8 @@ impl Dir {
             End::Missing(step, mut parts) if parts.len() == 1 && parts[0] != ".." => {
                 (step, parts.remove(0))
             }
-            End::Missing(..) => return Err(io::ErrorKind::NotFound.into()),
-            End::Dir(_) => return Err(io::ErrorKind::IsADirectory.into()),
+            End::Missing(..) => return Err(nix::errno::Errno::ENOENT.into()),
+            End::Dir(_) => return Err(nix::errno::Errno::EISDIR.into()),
         };
         Ok((Self::new(step, None)?, name))
     }
@@ -354,8 +354,8 @@ impl Dir {
                 account: None,
             }
             .names(limit),
-            End::Other(..) => Err(io::ErrorKind::NotADirectory.into()),
-            End::Missing(..) => Err(io::ErrorKind::NotFound.into()),
+            End::Other(..) => Err(nix::errno::Errno::ENOTDIR.into()),
+            End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
         }
     }
 

@@ -49,12 +49,12 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// expected.
 pub fn open_guest(path: &Path) -> io::Result<File> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::IsADirectory.into());
+        return Err(nix::errno::Errno::EISDIR.into());
     };
     let (mut step, path) = match walk(parent)? {
         End::Dir(step) => (step, parent.join(name)),
-        End::Other(..) => return Err(io::ErrorKind::NotADirectory.into()),
-        End::Missing(..) => return Err(io::ErrorKind::NotFound.into()),
+        End::Other(..) => return Err(nix::errno::Errno::ENOTDIR.into()),
+        End::Missing(..) => return Err(nix::errno::Errno::ENOENT.into()),
     };
     if let Some(meta) = step.stat(name)?
         && meta.is_symlink()
@@ -89,8 +89,8 @@ pub fn holding(path: &Path, content: &[u8]) -> Option<Metadata> {
 fn end(path: &Path) -> io::Result<(Step, OsString)> {
     match walk(path)? {
         End::Other(step, name) => Ok((step, name)),
-        End::Dir(_) => Err(io::ErrorKind::IsADirectory.into()),
-        End::Missing(..) => Err(io::ErrorKind::NotFound.into()),
+        End::Dir(_) => Err(nix::errno::Errno::EISDIR.into()),
+        End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
     }
 }
 

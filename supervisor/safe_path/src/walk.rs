@@ -161,7 +161,7 @@ pub(crate) fn walk(path: &Path) -> io::Result<End> {
         } else if way.left.is_empty() {
             return Ok(End::Other(way.end(), part));
         } else {
-            return Err(io::ErrorKind::NotADirectory.into());
+            return Err(nix::errno::Errno::ENOTDIR.into());
         }
     }
     Ok(End::Dir(way.end()))
@@ -182,8 +182,8 @@ pub fn stat(path: &Path) -> io::Result<Option<Metadata>> {
 pub fn metadata(path: &Path) -> io::Result<Metadata> {
     match walk(path)? {
         End::Dir(step) => File::from(step.handle).metadata(),
-        End::Other(step, name) => step.stat(&name)?.ok_or(io::ErrorKind::NotFound.into()),
-        End::Missing(..) => Err(io::ErrorKind::NotFound.into()),
+        End::Other(step, name) => step.stat(&name)?.ok_or(nix::errno::Errno::ENOENT.into()),
+        End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
     }
 }
 

@@ -335,16 +335,6 @@ pub(crate) struct Staged {
     pub(crate) zone: Option<jiff::tz::TimeZone>,
 }
 
-/// Why a service cannot have its directories or files.
-#[derive(Clone, Debug)]
-pub(crate) struct Broken {
-    /// In words.
-    pub(crate) why: String,
-    /// What went wrong in a directory of the service's own account. That is no other service's
-    /// concern: the service fails by it, and the change goes on.
-    pub(crate) own: Option<PathBuf>,
-}
-
 impl Staged {
     /// All that is to be removed when nothing comes of it.
     pub(crate) fn leftovers(self) -> Vec<StagedFile> {
@@ -353,8 +343,7 @@ impl Staged {
         files
     }
 
-    /// A service that cannot have what it needs, and why; one that has its own account to thank for
-    /// it does not count.
+    /// A service that cannot have what it needs for a reason that refuses the whole change, and why.
     pub(crate) fn first_refused(&self) -> Option<(&str, &str)> {
         let broken = self.broken.iter().filter(|(_, it)| it.own.is_none());
         let broken = broken.map(|(service, it)| (service, &it.why));
@@ -363,6 +352,16 @@ impl Staged {
             .next()
             .map(|(service, why)| (service.as_str(), why.as_str()))
     }
+}
+
+/// Why a service cannot have its directories or files.
+#[derive(Clone, Debug)]
+pub(crate) struct Broken {
+    /// In words.
+    pub(crate) why: String,
+    /// What went wrong in a directory of the service's own account. That is no other service's
+    /// concern: the service fails by it, and the change goes on.
+    pub(crate) own: Option<PathBuf>,
 }
 
 /// One changed file.
