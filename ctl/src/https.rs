@@ -6,6 +6,9 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::error::{Error, Kind};
 
+/// A longer file holds more than authorities.
+const CA_BYTES_MAX: u64 = 16 << 20;
+
 /// The system's authorities and those of the file.
 pub(crate) fn roots(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Error> {
     // SSL_CERT_FILE and SSL_CERT_DIR may name others.
@@ -25,7 +28,7 @@ pub(crate) fn roots(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>,
         )
         .hint("it is a PEM file: -----BEGIN CERTIFICATE----- …")
     };
-    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let bytes = safe_path::read(path, CA_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
     let before = roots.len();
     for item in parse_pem(&bytes) {
         match item {

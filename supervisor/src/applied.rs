@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -126,7 +126,7 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
         staging::swap_each(swap.files);
         store::put_in_place(&written, &path)?;
     } else {
-        let undo = staging::swap(swap.files).inspect_err(|_| drop(fs::remove_file(&written)))?;
+        let undo = staging::swap(swap.files).inspect_err(|_| store::forget_beside(&written))?;
         if let Err(error) = store::put_in_place(&written, &path) {
             undo.back();
             return Err(error);
@@ -173,7 +173,7 @@ fn kept(state_dir: &Path) -> Vec<Kept> {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let text = match fs::read_to_string(path) {
+    let text = match store::read_text(path) {
         Ok(text) => text,
         Err(error) => {
             if error.kind() != io::ErrorKind::NotFound {
@@ -190,6 +190,8 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use plan::{Options, Paths};
+
+    use std::fs;
 
     use super::*;
 

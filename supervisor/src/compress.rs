@@ -9,19 +9,17 @@
 //! behind is removed first. Owner, mode and time of change stay the same.
 
 use std::{
-    fs::{self, File, FileTimes, OpenOptions, Permissions},
+    fs::{File, FileTimes, Permissions},
     io::{self, BufWriter},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
-    path::{Path, PathBuf},
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use keeper::log::{COMPRESSED, rotated_at};
-use nix::{
-    fcntl::OFlag,
-    sys::{prctl, signal::Signal},
-};
+use nix::sys::{prctl, signal::Signal};
+use safe_path::Dir;
 
 use crate::exit;
 
@@ -31,6 +29,8 @@ const LEVEL: i32 = 3;
 const UNFINISHED: &str = ".tmp";
 /// Written at once.
 const PIECE_BYTES: usize = 128 << 10;
+/// Names in a log directory that are looked at.
+const NAMES_MAX: usize = 1 << 16;
 
 /// Compresses what is in these directories and has been rotated for that long. The exit code is the
 /// errno of the last failure, for the keeper to tell; a failure leaves the file as it is.
@@ -42,8 +42,11 @@ pub(crate) fn run(dirs: &[PathBuf], rotated_for: Duration) -> ExitCode {
     let before_us = now_us.saturating_sub(rotated_for.as_micros());
     let mut failed = None;
     for dir in dirs {
-        for path in candidates(dir, before_us) {
-            if let Err(error) = compress(&path) {
+        // Gone with its service, or not ours alone: nothing in it is to be changed.
+        let Ok(dir) = Dir::open(dir) else { continue };
+        for name in candidates(&dir, before_us) {
+            if let Err(error) = compress(&dir, &name) {
+                let path = dir.path().join(name);
                 tracing::warn!("cannot compress {}: {error}", path.display());
                 failed = Some(error);
             }
@@ -60,14 +63,11 @@ pub(crate) fn run(dirs: &[PathBuf], rotated_for: Duration) -> ExitCode {
 }
 
 /// Files to compress, oldest first. Removes what an earlier run has not finished.
-fn candidates(dir: &Path, before_us: u128) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        // Gone with its service.
-        return Vec::new();
-    };
+fn candidates(dir: &Dir, before_us: u128) -> Vec<String> {
+    let names = dir.names(NAMES_MAX).unwrap_or_default();
     let mut rotated = Vec::new();
-    for entry in entries.filter_map(Result::ok) {
-        let Ok(name) = entry.file_name().into_string() else {
+    for name in names {
+        let Ok(name) = name.into_string() else {
             continue;
         };
         if let Some(us) = rotated_at(&name) {
@@ -76,7 +76,7 @@ fn candidates(dir: &Path, before_us: u128) -> Vec<PathBuf> {
             .strip_suffix(UNFINISHED)
             .is_some_and(|whole| rotated_at(whole).is_some())
         {
-            let _ = fs::remove_file(entry.path());
+            let _ = dir.remove(name);
         }
     }
     rotated.sort_unstable();
@@ -85,47 +85,35 @@ fn candidates(dir: &Path, before_us: u128) -> Vec<PathBuf> {
     rotated
         .into_iter()
         .filter(|(us, name)| Some(*us) != newest && old(*us) && !name.ends_with(COMPRESSED))
-        .map(|(_, name)| dir.join(name))
+        .map(|(_, name)| name)
         .collect()
 }
 
-/// Compresses one file, unless it is gone or no plain file.
-fn compress(path: &Path) -> io::Result<()> {
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path);
-    let plain = match opened {
+/// Compresses one file, unless it is gone. An error if it is not a plain file of ours.
+fn compress(dir: &Dir, name: &str) -> io::Result<()> {
+    let plain = match dir.open_own(name) {
         // Rotated away meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    if !plain.metadata()?.is_file() {
-        return Ok(());
-    }
-    let whole = with_end(path, COMPRESSED);
-    let unfinished = with_end(&whole, UNFINISHED);
-    let written = write(&plain, &unfinished);
+    let whole = format!("{name}{COMPRESSED}");
+    let unfinished = format!("{whole}{UNFINISHED}");
+    let written = write(&plain, dir, &unfinished);
     // One that was rotated away in the meantime must not come back.
-    let done = written.and_then(|()| match fs::symlink_metadata(path) {
-        Ok(_) => fs::rename(&unfinished, &whole).map(|()| true),
-        Err(_) => Ok(false),
+    let done = written.and_then(|()| match dir.stat(name)? {
+        Some(_) => dir.rename(&unfinished, &whole).map(|()| true),
+        None => Ok(false),
     });
     if matches!(done, Ok(true)) {
-        return fs::remove_file(path);
+        return dir.remove(name).map(drop);
     }
-    let _ = fs::remove_file(&unfinished);
+    let _ = dir.remove(&unfinished);
     done.map(drop)
 }
 
-fn write(plain: &File, to: &Path) -> io::Result<()> {
+fn write(plain: &File, dir: &Dir, to: &str) -> io::Result<()> {
     let meta = plain.metadata()?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)?;
+    let file = dir.create(to, 0o600)?;
     if (meta.uid(), meta.gid()) != (file.metadata()?.uid(), file.metadata()?.gid()) {
         fchown(&file, Some(meta.uid()), Some(meta.gid()))?;
     }
@@ -144,14 +132,10 @@ fn write(plain: &File, to: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-fn with_end(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    PathBuf::from(name)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     const OLD: &str = "2026-01-01T00-00-00.000000Z.log";
@@ -165,6 +149,10 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    fn opened(dir: &tempfile::TempDir) -> Dir {
+        Dir::open(dir.path()).unwrap()
     }
 
     fn dir_with(files: &[&str]) -> tempfile::TempDir {
@@ -183,8 +171,8 @@ mod tests {
         fs::set_permissions(&old, Permissions::from_mode(0o604)).unwrap();
         let before = fs::read(&old).unwrap();
         let meta = fs::metadata(&old).unwrap();
-        for path in candidates(dir.path(), u128::MAX) {
-            compress(&path).unwrap();
+        for path in candidates(&opened(&dir), u128::MAX) {
+            compress(&opened(&dir), &path).unwrap();
         }
         let compressed = [format!("{OLD}.zst"), format!("{MIDDLE}.zst")];
         assert_eq!(
@@ -204,7 +192,7 @@ mod tests {
         assert_eq!((after.uid(), after.gid()), (meta.uid(), meta.gid()));
         assert_eq!(after.mtime(), meta.mtime());
         assert_eq!(zstd::decode_all(file).unwrap(), before);
-        assert!(candidates(dir.path(), u128::MAX).is_empty());
+        assert!(candidates(&opened(&dir), u128::MAX).is_empty());
     }
 
     #[test]
@@ -212,8 +200,8 @@ mod tests {
         let dir = dir_with(&[OLD, NEWEST, "mine.tmp"]);
         fs::write(dir.path().join(format!("{OLD}.zst.tmp")), "half").unwrap();
         fs::write(dir.path().join(format!("{OLD}.zst")), "of a power cut").unwrap();
-        for path in candidates(dir.path(), u128::MAX) {
-            compress(&path).unwrap();
+        for path in candidates(&opened(&dir), u128::MAX) {
+            compress(&opened(&dir), &path).unwrap();
         }
         let compressed = format!("{OLD}.zst");
         assert_eq!(names(dir.path()), [&compressed, NEWEST, "mine.tmp"]);
@@ -225,16 +213,16 @@ mod tests {
     fn young_files_are_left_alone() {
         let dir = dir_with(&[OLD, MIDDLE, NEWEST]);
         let until = rotated_at(OLD).and_then(|us| u128::try_from(us).ok());
-        let found = candidates(dir.path(), until.unwrap());
-        assert_eq!(found, [dir.path().join(OLD)]);
+        let found = candidates(&opened(&dir), until.unwrap());
+        assert_eq!(found, [OLD]);
     }
 
     #[test]
     fn one_that_goes_away_or_is_no_file_does_no_harm() {
         let dir = dir_with(&[NEWEST]);
-        compress(&dir.path().join(OLD)).unwrap();
+        compress(&opened(&dir), OLD).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join(MIDDLE)).unwrap();
-        compress(&dir.path().join(MIDDLE)).unwrap_err();
+        compress(&opened(&dir), MIDDLE).unwrap_err();
         assert_eq!(names(dir.path()), [MIDDLE, NEWEST]);
     }
 }

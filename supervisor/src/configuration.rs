@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use api::CheckReply;
 use plan::{Options, Paths, Plan, Problem, RealHost, Severity};
+use safe_path::Dir;
 
 use crate::{
     applied::{self, Applied, Inputs},
@@ -17,6 +18,8 @@ use crate::{
 
 /// A longer file is none of the configuration: it is not read, and not kept.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Names in a directory that are looked at.
+const NAMES_MAX: usize = 1 << 16;
 /// Directories below `services.d` that are looked into.
 const DEPTH_MAX: usize = 4;
 
@@ -67,9 +70,8 @@ fn inputs(paths: &Paths) -> Inputs {
     let mut files = vec![paths.site_file(), paths.secrets_file()];
     // One that is not there has none.
     let _ = files_below(&paths.etc_dir.join("services.d"), DEPTH_MAX, &mut files);
-    files.retain(|path| fs::metadata(path).is_ok_and(|it| it.len() <= FILE_BYTES_MAX));
     let read = |path: PathBuf| {
-        let bytes = fs::read(&path).ok()?;
+        let bytes = safe_path::read(&path, FILE_BYTES_MAX).ok()?;
         Some((path, String::from_utf8_lossy(&bytes).into_owned()))
     };
     files
@@ -79,11 +81,14 @@ fn inputs(paths: &Paths) -> Inputs {
 }
 
 fn files_below(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_file() {
+    for name in Dir::names_of(dir, NAMES_MAX)? {
+        let path = dir.join(name);
+        let Ok(found) = safe_path::metadata(&path) else {
+            continue;
+        };
+        if found.is_file() {
             files.push(path);
-        } else if depth > 0 && path.is_dir() {
+        } else if depth > 0 && found.is_dir() {
             files_below(&path, depth - 1, files)?;
         }
     }

@@ -8,14 +8,15 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fs::{self, File},
+    fs::File,
     io::{self, BufRead, BufReader, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use api::ChangeRecord;
 use jiff::Timestamp;
+use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
 /// A segment that is longer is followed by a new one, in bytes.
@@ -31,6 +32,8 @@ pub(crate) const RECORDS_MAX: usize = 100_000;
 /// A line that is longer was not written by us.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
+/// Names in the directory that are looked at.
+const NAMES_MAX: usize = 4096;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// One line.
@@ -92,16 +95,16 @@ pub(crate) fn directory(state_dir: &Path) -> PathBuf {
 
 /// Adds lines; all or, where that fails, none of them.
 pub(crate) fn append(state_dir: &Path, now_ms: u64, lines: &[Line]) -> io::Result<()> {
-    let directory = directory(state_dir);
+    let directory = Dir::make(&directory(state_dir), 0o755)?;
     let mut segments = segments(&directory)?;
     let room = |start: u64| {
-        let length = fs::metadata(path(&directory, start)).map_or(0, |it| it.len());
+        let found = directory.stat(name(start)).ok().flatten();
+        let length = found.map_or(0, |it| it.len());
         length < SEGMENT_BYTES && now_ms.saturating_sub(start) < SEGMENT_AGE_MS
     };
     let start = match segments.last().copied() {
         Some(last) if room(last) => last,
         last => {
-            fs::create_dir_all(&directory)?;
             // Later than the last even if the clock was set back.
             let start = last.map_or(now_ms, |last| now_ms.max(last + 1));
             segments.push(start);
@@ -109,7 +112,7 @@ pub(crate) fn append(state_dir: &Path, now_ms: u64, lines: &[Line]) -> io::Resul
             start
         }
     };
-    let mut file = open(&directory, start)?;
+    let mut file = directory.append(name(start), 0o600)?;
     let length = file.metadata()?.len();
     let mut text = Vec::new();
     if length > 0 && !ends_whole(&file, length)? {
@@ -132,26 +135,14 @@ fn ends_whole(file: &File, length: u64) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-fn path(directory: &Path, start: u64) -> PathBuf {
-    directory.join(format!("{start}.ndjson"))
+fn name(start: u64) -> String {
+    format!("{start}.ndjson")
 }
 
-fn open(directory: &Path, start: u64) -> io::Result<File> {
-    let mut options = fs::OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o600);
-    options.open(path(directory, start))
-}
-
-/// Where each segment starts, oldest first; none where there is no directory.
-fn segments(directory: &Path) -> io::Result<Vec<u64>> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+/// Where each segment starts, oldest first.
+fn segments(directory: &Dir) -> io::Result<Vec<u64>> {
     let mut starts = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name();
+    for name in directory.names(NAMES_MAX)? {
         let start = name.to_str().and_then(|name| name.strip_suffix(".ndjson"));
         starts.extend(start.and_then(|start| start.parse::<u64>().ok()));
     }
@@ -160,19 +151,23 @@ fn segments(directory: &Path) -> io::Result<Vec<u64>> {
 }
 
 /// Removes segments whose every line is too old, and those that are too many.
-fn prune(directory: &Path, now_ms: u64, segments: &[u64]) {
+fn prune(directory: &Dir, now_ms: u64, segments: &[u64]) {
     let too_many = segments.len().saturating_sub(SEGMENTS_MAX);
     for (index, pair) in segments.windows(2).enumerate() {
         if index < too_many || pair[1] + KEPT_MS < now_ms {
             // One that stays is tried again the next time.
-            let _ = fs::remove_file(path(directory, pair[0]));
+            let _ = directory.remove(name(pair[0]));
         }
     }
 }
 
 /// Records, oldest first. Lines that cannot be read are left out.
 pub(crate) fn read(state_dir: &Path, query: &Query) -> io::Result<Vec<ChangeRecord>> {
-    let directory = directory(state_dir);
+    let directory = match Dir::open(&directory(state_dir)) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
     let segments = segments(&directory)?;
     let since_ms = query.since.as_deref().and_then(unix_ms).unwrap_or(0);
     let mut records = Records::default();
@@ -184,7 +179,7 @@ pub(crate) fn read(state_dir: &Path, query: &Query) -> io::Result<Vec<ChangeReco
         {
             continue;
         }
-        let file = match File::open(path(&directory, start)) {
+        let file = match directory.open_file(name(start)) {
             Ok(file) => file,
             // Pruned meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -301,6 +296,8 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// 2026-11-22T00:00:00Z.
@@ -346,6 +343,10 @@ mod tests {
             count: 1000,
             ..Query::default()
         }
+    }
+
+    fn opened(state_dir: &Path) -> Dir {
+        Dir::open(&directory(state_dir)).unwrap()
     }
 
     #[test]
@@ -402,7 +403,7 @@ mod tests {
     fn half_a_line_spoils_no_other() {
         let dir = tempfile::tempdir().unwrap();
         append(dir.path(), NOW, &[asked(NOW, "one", &["a"])]).unwrap();
-        let mut file = open(&directory(dir.path()), NOW).unwrap();
+        let mut file = opened(dir.path()).append(name(NOW), 0o600).unwrap();
         file.write_all(b"{\"at\":\"2026").unwrap();
         append(dir.path(), NOW + 1, &[asked(NOW + 1, "two", &["a"])]).unwrap();
         assert_eq!(ids(dir.path(), &all()), ["one", "two"]);
@@ -414,7 +415,7 @@ mod tests {
         let long = "x".repeat(usize::try_from(SEGMENT_BYTES).unwrap());
         append(dir.path(), NOW, &[asked(NOW, "old", &[&long])]).unwrap();
         append(dir.path(), NOW + 1, &[asked(NOW + 1, "next", &["a"])]).unwrap();
-        assert_eq!(segments(&directory(dir.path())).unwrap(), [NOW, NOW + 1]);
+        assert_eq!(segments(&opened(dir.path())).unwrap(), [NOW, NOW + 1]);
         assert_eq!(ids(dir.path(), &all()), ["old", "next"]);
         let month = NOW + SEGMENT_AGE_MS + 1;
         append(dir.path(), month, &[asked(month, "month", &["a"])]).unwrap();
@@ -428,7 +429,7 @@ mod tests {
             let at = much_later + (n + 1) * 1000;
             append(dir.path(), at, &[asked(at, &n.to_string(), &[&long])]).unwrap();
         }
-        let count = segments(&directory(dir.path())).unwrap().len();
+        let count = segments(&opened(dir.path())).unwrap().len();
         assert!(count <= SEGMENTS_MAX, "{count} segments");
     }
 

@@ -119,7 +119,7 @@ pub(crate) fn version() -> ExitCode {
 }
 
 /// Root and catalogue as absolute paths: the daemon changes no directory, but its children do. From
-/// here on the root is trusted.
+/// here on both are trusted.
 fn options(cli: &Cli) -> Result<Options, String> {
     let absolute = |path: &Path| -> Result<PathBuf, String> {
         std::path::absolute(path).map_err(|error| format!("cannot use {}: {error}", path.display()))
@@ -131,10 +131,11 @@ fn options(cli: &Cli) -> Result<Options, String> {
         .or_else(|| environment("MATTERVISOR_CATALOG"));
     let root = absolute(&root.unwrap_or_else(|| PathBuf::from("/")))?;
     safe_path::trust_root(&root);
-    Ok(Options {
-        root,
-        catalog: catalog.as_deref().map(absolute).transpose()?,
-    })
+    let catalog = catalog.as_deref().map(absolute).transpose()?;
+    if let Some(catalog) = &catalog {
+        safe_path::trust_root(catalog);
+    }
+    Ok(Options { root, catalog })
 }
 
 /// An empty variable is as good as none.

@@ -3,17 +3,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    ffi::OsStr,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use engine::Hold;
+use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Handled;
 
+/// A longer file of the state directory is not ours: a plan of a thousand services has less.
+const STATE_BYTES_MAX: u64 = 256 << 20;
 const HOLDS: &str = "holds.json";
 const SCHEDULE: &str = "schedule.json";
 
@@ -38,7 +40,7 @@ pub(crate) struct StoredHold {
 impl Holds {
     /// The stored holds that still count in this boot. A missing file means none.
     pub(crate) fn read(state_dir: &Path, boot_id: &str) -> io::Result<BTreeMap<String, Hold>> {
-        let text = match fs::read_to_string(state_dir.join(HOLDS)) {
+        let text = match read_text(&state_dir.join(HOLDS)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(error) => return Err(error),
@@ -64,7 +66,7 @@ impl Holds {
 
 /// Up to when schedules were handled. What cannot be read is not known: nothing is owed then.
 pub(crate) fn read_schedule(state_dir: &Path) -> Handled {
-    let text = fs::read_to_string(state_dir.join(SCHEDULE)).unwrap_or_default();
+    let text = read_text(&state_dir.join(SCHEDULE)).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
 
@@ -76,8 +78,14 @@ pub(crate) fn write_schedule(state_dir: &Path, handled: &Handled) -> io::Result<
 
 /// The kernel's id of this boot.
 pub(crate) fn boot_id() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
+}
+
+/// The whole of a file of the state directory.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = safe_path::read(path, STATE_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Writes a file of mode 0600 so that after a crash the old one or the new one is there, whole.
@@ -89,28 +97,34 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
 /// The first half of it, all that takes room: where the new content lies now.
 pub(crate) fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
     let beside = path.with_extension("new");
+    let (dir, name) = place(&beside)?;
     let write = || {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
+        dir.remove(name)?;
+        let mut file = dir.create(name, 0o600)?;
         file.write_all(content)?;
         file.sync_all()
     };
     // Half a file would only hold the room that others want.
-    write().inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    write().inspect_err(|_| drop(dir.remove(name)))?;
     Ok(beside)
 }
 
 /// The second half.
 pub(crate) fn put_in_place(beside: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(beside, path)?;
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
+    let (dir, name) = place(path)?;
+    dir.rename(place(beside)?.1, name)?;
+    dir.sync()
+}
+
+/// The first half is of no use.
+pub(crate) fn forget_beside(beside: &Path) {
+    let _ = place(beside).and_then(|(dir, name)| dir.remove(name));
+}
+
+fn place(path: &Path) -> io::Result<(Dir, &OsStr)> {
+    let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no path of a file");
+    let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(wrong)?;
+    Ok((Dir::open(dir)?, name))
 }
 
 #[cfg(test)]

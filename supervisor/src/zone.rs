@@ -1,10 +1,12 @@
 //! The local time zone, read afresh: from TZ or `/etc/localtime`. Blocks; not for the control
 //! thread.
 
-use std::{env, fs, path::Path};
+use std::{env, path::Path};
 
 use jiff::tz::TimeZone;
 
+/// A longer file is no zone.
+const ZONE_BYTES_MAX: u64 = 1 << 20;
 const LOCALTIME: &str = "/etc/localtime";
 const ZONES: &str = "/usr/share/zoneinfo";
 
@@ -38,7 +40,7 @@ fn by_name(name: &str) -> Option<TimeZone> {
 }
 
 fn from_file(path: &Path) -> Option<TimeZone> {
-    let bytes = fs::read(path).ok()?;
+    let bytes = safe_path::read(path, ZONE_BYTES_MAX).ok()?;
     TimeZone::tzif("", &bytes).ok()
 }
 

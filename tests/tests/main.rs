@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod accounts;
+mod attacks_by_path;
 mod bad_input;
 mod beside_gitlab;
 mod certificates;

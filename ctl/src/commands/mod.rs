@@ -78,8 +78,14 @@ impl Context {
 pub(crate) fn run(cli: Cli, output: Output) -> u8 {
     let Cli { global, command } = cli;
     let root = root(global.root);
-    if let Ok(root) = std::path::absolute(&root) {
-        safe_path::trust_root(&root);
+    let catalog = global
+        .catalog
+        .or_else(|| environment("MATTERVISOR_CATALOG"));
+    let named = [Some(&root), catalog.as_ref()];
+    for named in named.into_iter().flatten() {
+        if let Ok(named) = std::path::absolute(named) {
+            safe_path::trust_root(&named);
+        }
     }
     let context = Context {
         client: Client::new(socket(Some(root.clone()), global.socket)),
@@ -87,9 +93,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
         wait: !global.no_wait,
         timeout: global.timeout,
         root,
-        catalog: global
-            .catalog
-            .or_else(|| environment("MATTERVISOR_CATALOG")),
+        catalog,
         output: RefCell::new(output),
     };
     let names = command.asked_of_sv().to_vec();

@@ -20,6 +20,7 @@ use nix::{
         stat::{Mode, fchmod},
     },
 };
+use safe_path::Dir;
 
 /// Clients that wait to be served; more are refused.
 const BACKLOG: i32 = 128;
@@ -28,9 +29,8 @@ const PATH_BYTES_MAX: usize = 107;
 
 /// Binds and listens. Only to be called with the lock held: whatever is at the path is stale.
 pub(crate) fn listen_at(path: &Path) -> io::Result<OwnedFd> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+        Dir::open(parent)?.remove(name)?;
     }
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;

@@ -4,10 +4,7 @@
 use std::{
     fs::File,
     io::{self, Seek, Write},
-    os::{
-        fd::AsFd,
-        unix::fs::{FileExt, OpenOptionsExt},
-    },
+    os::{fd::AsFd, unix::fs::FileExt},
     path::Path,
 };
 
@@ -15,6 +12,8 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+
+use safe_path::Dir;
 
 use crate::{init::Init, proc, say::say, sys::file};
 
@@ -51,14 +50,8 @@ pub(crate) enum LockError {
 pub(crate) fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<File, LockError> {
     let path = dir.join("lock");
     let failed = |error| LockError::Io(path.display().to_string(), error);
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
+    let opened = Dir::open(dir).and_then(|dir| dir.append("lock", 0o600));
+    let mut file = opened.map_err(failed)?;
     let mut tries = 0;
     loop {
         match file::try_lock(&file) {

@@ -5,11 +5,12 @@
 
 use std::{
     ffi::CString,
-    fs, io,
+    io,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
 
+use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -47,6 +48,11 @@ pub(crate) struct Record {
     pub(crate) stop_timeout_ms: u64,
 }
 
+/// A longer file is no record.
+const RECORD_BYTES_MAX: u64 = 1 << 20;
+/// Files in the directory that are looked at.
+const NAMES_MAX: usize = 1 << 16;
+
 /// The directory of the records.
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -57,7 +63,7 @@ impl Records {
     /// Makes the directory, if missing.
     pub(crate) fn open(run_dir: &Path) -> io::Result<Self> {
         let dir = run_dir.join(DIRECTORY);
-        fs::create_dir_all(&dir)?;
+        Dir::make_own(&dir, 0o755)?;
         Ok(Self { dir })
     }
 
@@ -82,19 +88,23 @@ impl Records {
 
     /// Takes a record away.
     pub(crate) fn remove(&self, run: RunId) {
-        let _ = fs::remove_file(self.dir.join(run.to_string()));
+        let _ = Dir::open(&self.dir).and_then(|dir| dir.remove(run.to_string()));
     }
 
     /// The record of this run, if it can be read.
     pub(crate) fn one(&self, run: RunId) -> Option<Record> {
-        let text = fs::read(self.dir.join(run.to_string())).ok()?;
+        let text = Dir::open(&self.dir).and_then(|dir| dir.read(run.to_string(), RECORD_BYTES_MAX));
+        let text = text.ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// All records, newest run first; what cannot be read is left out.
     pub(crate) fn read(&self) -> Vec<Record> {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let texts = entries.filter_map(|entry| fs::read(entry.path()).ok());
+        let Ok(dir) = Dir::open(&self.dir) else {
+            return Vec::new();
+        };
+        let names = dir.names(NAMES_MAX).unwrap_or_default().into_iter();
+        let texts = names.filter_map(|name| dir.read(name, RECORD_BYTES_MAX).ok());
         let mut records: Vec<Record> = texts
             .filter_map(|text| serde_json::from_slice(&text).ok())
             .collect();
@@ -104,14 +114,19 @@ impl Records {
 
     /// Takes all files of the directory away, also broken ones.
     pub(crate) fn clear(&self) {
-        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            let _ = fs::remove_file(entry.path());
+        let Ok(dir) = Dir::open(&self.dir) else {
+            return;
+        };
+        for name in dir.names(NAMES_MAX).unwrap_or_default() {
+            let _ = dir.remove(name);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn record(run: RunId) -> Record {

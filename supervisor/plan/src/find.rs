@@ -67,7 +67,7 @@ pub(crate) fn read(
     if let Some(before) = &setting.read_after {
         return resolver.host.word_after(Path::new(&path), before);
     }
-    let bytes = resolver.host.read(Path::new(&path)).ok()?;
+    let bytes = resolver.host.read_guest(Path::new(&path)).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().next().unwrap_or_default().trim();
     (!line.is_empty()).then(|| line.to_owned())
@@ -90,7 +90,7 @@ fn wanted_version(
     ) else {
         return Ok(None);
     };
-    match resolver.host.read(Path::new(&path)) {
+    match resolver.host.read_guest(Path::new(&path)) {
         Ok(bytes) => {
             Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned()).filter(|v| !v.is_empty()))
         }

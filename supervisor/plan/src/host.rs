@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use safe_path::Dir;
+
 use crate::attributes;
 
 /// What planning may ask of the machine. `plan/` has no other way to see it, so that a test can
@@ -14,6 +16,11 @@ use crate::attributes;
 pub trait Host {
     /// The whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The whole of a file that an account may have laid out: no link, and it is to be shown only if
+    /// it has the form that was expected.
+    fn read_guest(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read(path)
+    }
     /// The word that follows a text in a file of any size, a program too: letters, digits, `.`, `-`,
     /// `_` and `+`. None: it cannot be read, or has no such text.
     fn word_after(&self, path: &Path, text: &str) -> Option<String> {
@@ -37,6 +44,10 @@ pub trait Host {
     fn unix_seconds(&self) -> i64;
     /// The effective user the supervisor has, or will have.
     fn uid(&self) -> u32;
+    /// The name of that user, or its number where it has none.
+    fn user(&self) -> String {
+        self.uid().to_string()
+    }
     /// Capabilities that the supervisor can give to a service, lower case, without `cap_`.
     fn capabilities(&self) -> Vec<String>;
     /// Number of online processors.
@@ -47,6 +58,10 @@ pub trait Host {
     fn program_dir(&self) -> PathBuf;
 }
 
+/// Names in a directory that are looked at.
+const NAMES_MAX: usize = 1 << 16;
+/// So much of a file is searched for a text: more than any program has.
+const SEARCHED_BYTES_MAX: u64 = 1 << 30;
 /// A large file is read in parts of this size.
 const PART_BYTES: usize = 64 << 10;
 /// A word is not longer.
@@ -77,32 +92,31 @@ fn word_after(bytes: &[u8], text: &[u8]) -> Option<String> {
     String::from_utf8(word).ok().filter(|word| !word.is_empty())
 }
 
+/// One byte more than is allowed, so that too much is noticed and never all of it read.
+fn begin(file: fs::File) -> io::Result<Vec<u8>> {
+    let limit = crate::source::MAX_FILE_BYTES as u64 + 1;
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The machine we are on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealHost;
 
 impl Host for RealHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let kind = fs::metadata(path)?;
-        if kind.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !kind.is_file() {
-            // Opening a pipe would wait for its writer.
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        // One byte more than is allowed, so that too much is noticed and never all of it read.
-        let limit = crate::source::MAX_FILE_BYTES as u64 + 1;
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        begin(safe_path::open(path)?)
+    }
+
+    fn read_guest(&self, path: &Path) -> io::Result<Vec<u8>> {
+        begin(safe_path::open_guest(path)?)
     }
 
     fn word_after(&self, path: &Path, text: &str) -> Option<String> {
-        if !fs::metadata(path).ok()?.is_file() {
-            return None;
-        }
-        let mut file = fs::File::open(path).ok()?;
+        // A program may have several names; one that an account has laid out may not.
+        let file = safe_path::open(path).or_else(|_| safe_path::open_guest(path));
+        let mut file = file.ok()?.take(SEARCHED_BYTES_MAX);
         let text = text.as_bytes();
         // What one part ends with is looked at again with the next.
         let kept = text.len() + WORD_BYTES;
@@ -125,16 +139,12 @@ impl Host for RealHost {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            paths.push(entry?.path());
-        }
-        paths.sort();
-        Ok(paths)
+        let names = Dir::names_of(dir, NAMES_MAX)?;
+        Ok(names.into_iter().map(|name| dir.join(name)).collect())
     }
 
     fn mode(&self, path: &Path) -> io::Result<(u32, u32)> {
-        let found = fs::metadata(path)?;
+        let found = safe_path::metadata(path)?;
         Ok((found.mode() & 0o7777, found.uid()))
     }
 
@@ -162,6 +172,12 @@ impl Host for RealHost {
     fn uid(&self) -> u32 {
         // The owner of our own entry in /proc is the effective user.
         fs::metadata("/proc/self").map_or(0, |found| found.uid())
+    }
+
+    fn user(&self) -> String {
+        let uid = self.uid();
+        let found = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+        found.map_or_else(|| uid.to_string(), |user| user.name)
     }
 
     fn capabilities(&self) -> Vec<String> {
@@ -270,5 +286,43 @@ mod tests {
             [at("a.toml"), at("b.toml")]
         );
         assert!(host.cpus() > 0 && host.memory_bytes() > 1 << 20);
+    }
+
+    /// What an account can make of a file of its own directory that planning asks for.
+    #[test]
+    fn a_guests_file_hangs_nothing_and_lends_nobody_elses() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("not run: another account needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let secrets = dir.path().join("secrets.toml");
+        fs::write(&secrets, "gitlab_secret = 'hush'").unwrap();
+        let nobody = Some(65_534);
+        std::os::unix::fs::chown(&data, nobody, nobody).unwrap();
+        let version = data.join("PG_VERSION");
+        fs::write(&version, "15\n").unwrap();
+        std::os::unix::fs::chown(&version, nobody, nobody).unwrap();
+        assert_eq!(RealHost.read_guest(&version).unwrap(), b"15\n");
+        // What is root's own configuration is not taken from there.
+        let error = RealHost.read(&version).unwrap_err().to_string();
+        assert!(error.contains("belongs to uid 65534"), "{error}");
+        let refused = |lay: &dyn Fn(), wanted: &str| {
+            fs::remove_file(&version).unwrap();
+            lay();
+            let _ = std::os::unix::fs::lchown(&version, nobody, nobody);
+            let error = RealHost.read_guest(&version).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+            assert_eq!(RealHost.word_after(&version, "gitlab_secret = '"), None);
+        };
+        let link = |to: &Path| std::os::unix::fs::symlink(to, &version).unwrap();
+        refused(&|| link(&secrets), "symbolic link");
+        refused(&|| link(Path::new("/dev/zero")), "symbolic link");
+        let mode = nix::sys::stat::Mode::S_IRUSR;
+        let fifo = || nix::unistd::mkfifo(&version, mode).unwrap();
+        refused(&fifo, "not a regular file");
+        refused(&|| fs::hard_link(&secrets, &version).unwrap(), "hard links");
     }
 }

@@ -42,6 +42,7 @@ mod model;
 mod names;
 mod near;
 mod origins;
+mod places;
 mod policy;
 mod probes;
 mod problem;

@@ -13,7 +13,7 @@ use crate::{
     files::Places,
     graph, guard,
     instances::{self, instance_file_hint},
-    listens,
+    listens, places,
     problem::Report,
     resolve::Resolver,
     service,
@@ -100,6 +100,7 @@ fn load_noting(
     warn_without_root(host, &services, &site, &mut report);
     graph::check(&mut services, &world, &mut report);
     listens::check(&services, &world, &site, &mut report);
+    places::check(host.uid(), &paths, &services, &world, &site, &mut report);
     let notify = notify(&mut site, complete, &mut report);
     let failed = report.has_errors();
     let enabled = services.values().filter(|service| service.enabled);

@@ -132,6 +132,7 @@ impl<'a> Resolver<'a> {
                 Typed::List(host.capabilities().into_iter().map(Typed::Text).collect()),
             ),
             ("supervisor_uid", Typed::Int(i64::from(host.uid()))),
+            ("supervisor_account", Typed::Text(host.user())),
             ("program_dir", dir(&host.program_dir())),
         ]);
         let mut declaring: BTreeMap<String, Vec<&'a str>> = BTreeMap::new();

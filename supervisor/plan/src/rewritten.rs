@@ -30,6 +30,10 @@ impl Host for Rewritten<'_> {
         self.host.read(path)
     }
 
+    fn read_guest(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.host.read_guest(path)
+    }
+
     fn word_after(&self, path: &Path, text: &str) -> Option<String> {
         self.host.word_after(path, text)
     }
@@ -63,6 +67,10 @@ impl Host for Rewritten<'_> {
 
     fn uid(&self) -> u32 {
         self.host.uid()
+    }
+
+    fn user(&self) -> String {
+        self.host.user()
     }
 
     fn capabilities(&self) -> Vec<String> {

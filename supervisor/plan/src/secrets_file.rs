@@ -5,10 +5,11 @@
 //! as one small file takes to be read and written. A person's editor does not take it.
 
 use std::{
+    ffi::OsString,
     fmt,
-    fs::{self, File, Metadata, OpenOptions, Permissions},
+    fs::{File, Metadata},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,8 @@ use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
 };
+
+use safe_path::{Account, Dir};
 
 use crate::source::MAX_FILE_BYTES;
 
@@ -47,7 +50,7 @@ impl fmt::Display for Failure {
 
 /// The text of the file; none where there is no such file.
 pub fn read(path: &Path) -> io::Result<Option<String>> {
-    match File::open(path) {
+    match safe_path::open(path) {
         Ok(mut file) => text_of(&mut file).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -75,9 +78,9 @@ impl Reserved {
     /// Finds out that a text can be stored, by writing it beside the file.
     pub fn new(path: &Path, text: &str) -> io::Result<Self> {
         // Behind a link is where it will lie.
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let (dir, _) = Dir::place(path)?;
         let name = format!(".secrets.{}.new", std::process::id());
-        let mut beside = Beside::new(real.with_file_name(name))?;
+        let mut beside = Beside::new(dir, name.into())?;
         beside.fill(text)?;
         let path = path.to_owned();
         Ok(Self { path, beside })
@@ -95,8 +98,8 @@ impl Reserved {
 /// The file, ours alone.
 struct Locked {
     file: Flock<File>,
-    /// Where it really lies.
-    path: PathBuf,
+    /// Where it really lies, a directory that only root or we can change, and its name there.
+    place: (Dir, OsString),
     before: Metadata,
     /// There was none.
     made: bool,
@@ -105,23 +108,23 @@ struct Locked {
 impl Locked {
     fn new(path: &Path) -> Result<Self, Failure> {
         for _ in 0..ATTEMPTS {
-            let (file, made) = open(path).map_err(Failure::Write)?;
+            let place = Dir::place(path).map_err(Failure::Write)?;
+            let (file, made) = match open(&place) {
+                Err(error) if is_others(&error) => continue,
+                opened => opened.map_err(Failure::Write)?,
+            };
             let file = lock(file).map_err(Failure::Write)?;
             let before = file.metadata().map_err(Failure::Read)?;
             // While we waited, another may have put a new one in its place.
-            let place = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
-            match place {
-                Ok((there, path)) if (there.dev(), there.ino()) == (before.dev(), before.ino()) => {
-                    return Ok(Self {
-                        file,
-                        path,
-                        before,
-                        made,
-                    });
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Failure::Read(error)),
+            let there = place.0.stat(&place.1).map_err(Failure::Read)?;
+            let same = |there: Metadata| (there.dev(), there.ino()) == (before.dev(), before.ino());
+            if there.is_some_and(same) {
+                return Ok(Self {
+                    file,
+                    place,
+                    before,
+                    made,
+                });
             }
         }
         let busy = "others put new ones in its place all the time";
@@ -146,15 +149,13 @@ impl Locked {
         let mut beside = match beside {
             Some(beside) => beside,
             // Ours alone too: what a crash has left there is nobody's.
-            None => Beside::new(self.path.with_file_name(".secrets.new"))?,
+            None => Beside::new(Dir::open(self.place.0.path())?, ".secrets.new".into())?,
         };
         beside.fill(text)?;
         beside.become_like(&self.before)?;
-        fs::rename(&beside.path, &self.path)?;
-        match self.path.parent() {
-            Some(dir) => File::open(dir)?.sync_all(),
-            None => Ok(()),
-        }
+        let (dir, name) = &self.place;
+        dir.rename(&beside.name, name)?;
+        dir.sync()
     }
 }
 
@@ -162,21 +163,29 @@ impl Drop for Locked {
     fn drop(&mut self) {
         // It was made to have something to lock.
         if self.made && self.file.metadata().is_ok_and(|now| now.len() == 0) {
-            let _ = fs::remove_file(&self.path);
+            let (dir, name) = &self.place;
+            let _ = dir.remove(name);
         }
     }
 }
 
 /// The file, and whether there was none.
-fn open(path: &Path) -> io::Result<(File, bool)> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(OWN_BITS);
-    match options.open(path) {
+fn open((dir, name): &(Dir, OsString)) -> io::Result<(File, bool)> {
+    match dir.open_file(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok((options.create(true).truncate(false).open(path)?, true))
+            drop(dir.create(name, OWN_BITS)?);
+            Ok((dir.open_file(name)?, true))
         }
         opened => Ok((opened?, false)),
     }
+}
+
+/// Another has made or removed it in the same moment.
+fn is_others(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound
+    )
 }
 
 fn lock(mut file: File) -> io::Result<Flock<File>> {
@@ -205,16 +214,16 @@ fn text_of(file: &mut File) -> io::Result<String> {
 /// A file that will take the place of another. Dropped before that, it is removed.
 #[derive(Debug)]
 struct Beside {
-    path: PathBuf,
+    dir: Dir,
+    name: OsString,
     file: File,
 }
 
 impl Beside {
-    fn new(path: PathBuf) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        let file = options.mode(OWN_BITS).open(&path)?;
-        Ok(Self { path, file })
+    fn new(dir: Dir, name: OsString) -> io::Result<Self> {
+        dir.remove(&name)?;
+        let file = dir.create(&name, OWN_BITS)?;
+        Ok(Self { dir, name, file })
     }
 
     fn fill(&mut self, text: &str) -> io::Result<()> {
@@ -225,12 +234,11 @@ impl Beside {
     }
 
     fn become_like(&self, old: &Metadata) -> io::Result<()> {
-        let new = self.file.metadata()?;
-        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-            fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
-        }
-        let mode = Permissions::from_mode(old.mode() & OWN_BITS);
-        self.file.set_permissions(mode)?;
+        let owner = Account {
+            uid: old.uid(),
+            gid: old.gid(),
+        };
+        safe_path::set_owner_and_mode(&self.file, Some(owner), old.mode() & OWN_BITS)?;
         self.file.sync_all()
     }
 }
@@ -238,7 +246,7 @@ impl Beside {
 impl Drop for Beside {
     fn drop(&mut self) {
         // Gone already where it has taken its place.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.dir.remove(&self.name);
     }
 }
 

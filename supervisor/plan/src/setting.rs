@@ -71,7 +71,7 @@ pub(crate) const SERVICE_KEYS: [&str; 54] = [
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 13] = [
+pub(crate) const BUILTINS: [&str; 14] = [
     "root",
     "run_dir",
     "state_dir",
@@ -82,6 +82,7 @@ pub(crate) const BUILTINS: [&str; 13] = [
     "memory_bytes",
     "supervisor_capabilities",
     "supervisor_uid",
+    "supervisor_account",
     "program_dir",
     "candidate",
     "instance",

@@ -67,6 +67,36 @@ impl Dir {
         Self::find_or_make(path, mode, None)
     }
 
+    /// Like [`Dir::make`], for a directory that is to be ours alone: should somebody else own it, or
+    /// everybody may write to it, it is taken back. Its parent has to be trusted.
+    pub fn make_own(path: &Path, mode: u32) -> io::Result<Self> {
+        if let Ok(own) = Self::open(path) {
+            return Ok(own);
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Self::make(path, mode);
+        };
+        let parent = Self::make(parent, 0o755)?;
+        match mkdirat(&parent.step, name, Mode::from_bits_truncate(mode)) {
+            Err(Errno::EEXIST) if !parent.step.shared => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(()) => return Self::open(path),
+        }
+        let opened = File::from(openat(
+            &parent.step,
+            name,
+            OFlag::O_RDONLY | OFlag::O_DIRECTORY | OPEN,
+            Mode::empty(),
+        )?);
+        let now = opened.metadata()?;
+        let owner = Account {
+            uid: geteuid().as_raw(),
+            gid: now.gid(),
+        };
+        file::set_owner_and_mode(&opened, Some(owner), now.mode() & 0o7775)?;
+        Self::open(path)
+    }
+
     /// Like [`Dir::open_for`], and makes what is missing.
     pub fn make_for(
         path: &Path,
@@ -106,6 +136,20 @@ impl Dir {
         Ok(Self { step, account })
     }
 
+    /// The trusted directory that a file's path leads to, and the file's name in it, where it is or
+    /// would be. Links of root or our own user are followed, at the end of the path too.
+    pub fn place(path: &Path) -> io::Result<(Self, OsString)> {
+        let (step, name) = match walk(path)? {
+            End::Other(step, name) => (step, name),
+            End::Missing(step, mut parts) if parts.len() == 1 && parts[0] != ".." => {
+                (step, parts.remove(0))
+            }
+            End::Missing(..) => return Err(nix::errno::Errno::ENOENT.into()),
+            End::Dir(_) => return Err(nix::errno::Errno::EISDIR.into()),
+        };
+        Ok((Self::new(step, None)?, name))
+    }
+
     /// Its path, as it was walked to: links on the way are replaced by what they lead to.
     pub fn path(&self) -> &Path {
         &self.step.path
@@ -136,6 +180,15 @@ impl Dir {
             None => Rule::Regular,
         };
         file::check(&file, &self.step.path.join(name), rule)?;
+        Ok(file)
+    }
+
+    /// A regular file for reading that is ours, and has no other name.
+    pub fn open_own(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        let name = name.as_ref();
+        let file = self.opened(name, OFlag::O_RDONLY | OPEN, 0)?;
+        let own = Rule::OwnedBy(geteuid().as_raw());
+        file::check(&file, &self.step.path.join(name), own)?;
         Ok(file)
     }
 
@@ -291,6 +344,19 @@ impl Dir {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Names of any directory, whoever could change it: no more than names is learned.
+    pub fn names_of(path: &Path, limit: usize) -> io::Result<Vec<OsString>> {
+        match walk(path)? {
+            End::Dir(step) => Self {
+                step,
+                account: None,
+            }
+            .names(limit),
+            End::Other(..) => Err(nix::errno::Errno::ENOTDIR.into()),
+            End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
+        }
     }
 
     /// Waits until names in it are on the disk.

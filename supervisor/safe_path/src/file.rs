@@ -44,11 +44,26 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     whole(open(path)?, path, limit)
 }
 
-/// A file that may lie in a foreign directory, for reading. What is in it is that directory's
-/// owner's word: show it to nobody unless it has the form that was expected.
+/// A file that may lie in a foreign directory, for reading: it is no link and has one name. What is
+/// in it is that directory's owner's word: show it to nobody unless it has the form that was
+/// expected.
 pub fn open_guest(path: &Path) -> io::Result<File> {
-    let (step, name) = end(path)?;
-    open_in(step, &name)
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(nix::errno::Errno::EISDIR.into());
+    };
+    let (mut step, path) = match walk(parent)? {
+        End::Dir(step) => (step, parent.join(name)),
+        End::Other(..) => return Err(nix::errno::Errno::ENOTDIR.into()),
+        End::Missing(..) => return Err(nix::errno::Errno::ENOENT.into()),
+    };
+    if let Some(meta) = step.stat(name)?
+        && meta.is_symlink()
+    {
+        let uid = meta.uid();
+        return Err(Untrusted::Link { path, uid }.into());
+    }
+    step.shared = true;
+    open_in(step, name)
 }
 
 /// The whole of such a file, of at most so many bytes.

@@ -33,7 +33,7 @@ pub use account::Account;
 pub use dir::Dir;
 pub use file::{holding, open, open_guest, read, read_guest, set_owner_and_mode};
 pub use untrusted::Untrusted;
-pub use walk::{foreign_owner, stat, trust_root};
+pub use walk::{foreign_owner, metadata, stat, trust_root};
 
 #[cfg(test)]
 mod tests;

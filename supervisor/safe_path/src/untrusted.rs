@@ -60,6 +60,14 @@ pub enum Untrusted {
     },
 }
 
+impl Untrusted {
+    /// Whether an error is of this kind.
+    pub fn is(error: &io::Error) -> bool {
+        let inner = error.get_ref();
+        inner.is_some_and(|inner| inner.downcast_ref::<Self>().is_some())
+    }
+}
+
 impl From<Untrusted> for io::Error {
     fn from(error: Untrusted) -> Self {
         Self::other(error)

@@ -12,7 +12,7 @@ use std::{
         },
     },
     path::{Component, Path, PathBuf},
-    sync::OnceLock,
+    sync::{OnceLock, PoisonError, RwLock},
 };
 
 use nix::{
@@ -30,14 +30,25 @@ const HANDLE: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-static ROOT: OnceLock<PathBuf> = OnceLock::new();
+static ROOTS: RwLock<Vec<PathBuf>> = RwLock::new(Vec::new());
 
-/// Takes this directory and all above it as they are: the administrator has named it. Once a
-/// process, with an absolute path, before any other thread runs; a second call changes nothing.
+/// Takes this directory and all above it as they are: the administrator has named it. With an
+/// absolute path, at the start of a process.
 pub fn trust_root(dir: &Path) {
-    if dir != Path::new("/") {
-        let _ = ROOT.set(dir.to_owned());
+    let mut roots = ROOTS.write().unwrap_or_else(PoisonError::into_inner);
+    if dir != Path::new("/") && !roots.iter().any(|root| root == dir) {
+        roots.push(dir.to_owned());
     }
+}
+
+/// The trusted root that a path lies below, and what is left of the path.
+fn root_of(path: &Path) -> (PathBuf, Vec<OsString>) {
+    let roots = ROOTS.read().unwrap_or_else(PoisonError::into_inner);
+    let below = roots.iter().filter(|root| path.starts_with(root));
+    let root = below.max_by_key(|root| root.as_os_str().len()).cloned();
+    let root = root.unwrap_or_else(|| PathBuf::from("/"));
+    let left = parts(path.strip_prefix(&root).unwrap_or(path));
+    (root, left)
 }
 
 /// Whose a directory is.
@@ -76,6 +87,15 @@ impl Step {
             return Err(Untrusted::Kind { path, wanted }.into());
         }
         Ok(Self::entered(self, found, &meta, path))
+    }
+
+    /// What a name in it is, if anything; of a link, the link.
+    pub(crate) fn stat(&self, name: &OsStr) -> io::Result<Option<Metadata>> {
+        match openat(self, name, HANDLE, Mode::empty()) {
+            Ok(found) => File::from(found).metadata().map(Some),
+            Err(nix::errno::Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn entered(above: &Self, found: File, meta: &Metadata, path: PathBuf) -> Self {
@@ -155,10 +175,15 @@ pub fn stat(path: &Path) -> io::Result<Option<Metadata>> {
     let End::Dir(step) = walk(parent)? else {
         return Ok(None);
     };
-    match openat(&step, name, HANDLE, Mode::empty()) {
-        Ok(found) => File::from(found).metadata().map(Some),
-        Err(nix::errno::Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(errno.into()),
+    step.stat(name)
+}
+
+/// What a path leads to, whoever could change that. Links of root or our own user are followed.
+pub fn metadata(path: &Path) -> io::Result<Metadata> {
+    match walk(path)? {
+        End::Dir(step) => File::from(step.handle).metadata(),
+        End::Other(step, name) => step.stat(&name)?.ok_or(nix::errno::Errno::ENOENT.into()),
+        End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
     }
 }
 
@@ -187,18 +212,14 @@ impl Way {
             let path = std::env::current_dir()?.join(path);
             return Self::begin(&path);
         }
-        let below = ROOT.get().and_then(|root| path.strip_prefix(root).ok());
-        let (first, left) = match (below, ROOT.get()) {
-            (Some(below), Some(root)) => (root.as_path(), parts(below)),
-            _ => (Path::new("/"), parts(path)),
-        };
+        let (first, left) = root_of(path);
         let handle = OpenOptions::new()
             .read(true)
             .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
-            .open(first)?;
+            .open(&first)?;
         let step = Step {
             handle: handle.into(),
-            path: first.to_owned(),
+            path: first,
             standing: Standing::Trusted,
             shared: false,
         };

@@ -82,11 +82,13 @@ fn stamp(path: &Path) -> Stamp {
     let found = entries.filter_map(|entry| fs::symlink_metadata(entry).ok());
     let ms = |it: fs::Metadata| it.ctime().saturating_mul(1000) + it.ctime_nsec() / 1_000_000;
     let changed_ms = found.map(ms).max().and_then(|ms| u64::try_from(ms).ok());
-    let content = RealHost.read(path).ok().map(|bytes| {
+    // Only whether it is another is learned of it, so it may be an account's.
+    let read = RealHost.read(path).or_else(|_| RealHost.read_guest(path));
+    let content = read.ok().map(|bytes| {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
         // Of a large file only the beginning is read.
-        let size = fs::metadata(path).ok().map(|it| it.len());
+        let size = safe_path::metadata(path).ok().map(|it| it.len());
         size.hash(&mut hasher);
         hasher.finish()
     });

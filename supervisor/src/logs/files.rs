@@ -4,13 +4,18 @@
 //! a name that was read from the directory may be gone when it is opened.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use keeper::log::{COMPRESSED, CURRENT, rotated_at};
 
+use safe_path::Dir;
+
 use super::part::{Id, Part, id};
+
+/// Names in a log directory that are looked at.
+const NAMES_MAX: usize = 1 << 16;
 
 /// A rotated file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +47,11 @@ impl Rotated {
 
 /// The rotated files of a directory, oldest first.
 pub(super) fn rotated(dir: &Path) -> Vec<Rotated> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut rotated: Vec<_> = entries
-        .filter_map(|entry| {
-            let name = entry.ok()?.file_name();
+    let names = Dir::open(dir).and_then(|dir| dir.names(NAMES_MAX));
+    let names = names.unwrap_or_default();
+    let mut rotated: Vec<_> = names
+        .iter()
+        .filter_map(|name| {
             let name = name.to_str()?;
             Some(Rotated {
                 at: rotated_at(name)?,
@@ -106,5 +110,5 @@ pub(super) fn next(part: &Part, dir: &Path) -> Option<(Part, bool)> {
 }
 
 fn id_of(path: &Path) -> Option<Id> {
-    fs::metadata(path).ok().map(|meta| id(&meta))
+    safe_path::stat(path).ok()?.map(|meta| id(&meta))
 }

@@ -4,11 +4,11 @@
 //! beginning for each block, which is slow and holds no memory.
 
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{File, Metadata},
     io::{self, Read},
     os::{
         fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+        unix::fs::{FileExt, MetadataExt},
     },
     path::Path,
     sync::{
@@ -18,7 +18,7 @@ use std::{
 };
 
 use keeper::log::rotated_at;
-use nix::fcntl::OFlag;
+use safe_path::Dir;
 use zstd::stream::read::Decoder;
 
 /// Decoders that are kept between two reads.
@@ -105,13 +105,10 @@ impl Drop for Permit {
 impl Part {
     /// Opens a file of a directory that only the supervisor writes to.
     pub(super) fn open(path: &Path, after: i64, packed: bool) -> io::Result<Part> {
-        // Not blocking: were it a fifo, the open would wait for ever.
-        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(path)?;
-        Part::new(file, after, packed)
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        Part::new(Dir::open(dir)?.open_own(name)?, after, packed)
     }
 
     /// An open file; fails if it is anything else.

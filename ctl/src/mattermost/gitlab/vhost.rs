@@ -2,14 +2,14 @@
 //! GitLab's own. Rendered from the template that our nginx uses, with all its settings.
 
 use std::{
+    ffi::OsStr,
     fmt::Write as _,
-    fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use plan::{Options, RealHost};
+use safe_path::Dir;
 
 use super::{
     here::{self, options},
@@ -27,6 +27,8 @@ const PROXY: &str = "nginx";
 const TEMPLATE: &str = "nginx/vhost.conf.j2";
 /// How such a file begins: another one is not overwritten.
 const FIRST_LINE: &str = "# Written by `ctl gitlab vhost`";
+/// A longer file is no virtual host of ours.
+const VHOST_BYTES_MAX: u64 = 16 << 20;
 /// Certificate and key that the virtual host names; empty by plain HTTP.
 const CERTIFICATES: &str = "{% if tls %}\
      {{ ssl_certificate }}\n{{ ssl_certificate_key }}{% endif %}";
@@ -46,8 +48,9 @@ pub(crate) fn run(context: &Context, to: &VhostTo) -> Result<u8, Error> {
         return Ok(0);
     };
     let path = std::path::absolute(output).map_err(|error| failed(output, &error))?;
-    let path = fs::canonicalize(&path).unwrap_or(path);
-    let changed = write(&path, &text)?;
+    let (dir, name) = Dir::place(&path).map_err(|error| failed(&path, &error))?;
+    let path = dir.path().join(&name);
+    let changed = write(&dir, &name, &text)?;
     if path
         .to_str()
         .is_none_or(|it| it.contains(['"', '\'', ';', ' ', '{', '}']))
@@ -98,10 +101,11 @@ fn missing(options: &Options) -> Result<Vec<String>, Error> {
 }
 
 /// Whether the file had to be written.
-fn write(path: &Path, text: &str) -> Result<bool, Error> {
-    match fs::read_to_string(path) {
-        Ok(old) if old == text => return Ok(false),
-        Ok(old) if !old.is_empty() && !old.starts_with(FIRST_LINE) => {
+fn write(dir: &Dir, name: &OsStr, text: &str) -> Result<bool, Error> {
+    let path = &dir.path().join(name);
+    match dir.read(name, VHOST_BYTES_MAX) {
+        Ok(old) if old == text.as_bytes() => return Ok(false),
+        Ok(old) if !old.is_empty() && !old.starts_with(FIRST_LINE.as_bytes()) => {
             let message = format!("{} is another file already", path.display());
             return Err(Error::new(Kind::Failed, message)
                 .hint("nothing was written; choose another name, or remove it first"));
@@ -110,25 +114,20 @@ fn write(path: &Path, text: &str) -> Result<bool, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(path, &error)),
     }
-    whole(path, text).map_err(|error| failed(path, &error))?;
+    whole(dir, name, text).map_err(|error| failed(path, &error))?;
     Ok(true)
 }
 
 /// The old file or the new one is there, whole, at every moment.
-fn whole(path: &Path, text: &str) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&beside)?;
+fn whole(dir: &Dir, name: &OsStr, text: &str) -> io::Result<()> {
+    let beside = format!(".{}.{}.new", name.display(), std::process::id());
+    let mut file = dir.create(&beside, 0o644)?;
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&beside, path));
+        .and_then(|()| dir.rename(&beside, name));
     if written.is_err() {
-        let _ = fs::remove_file(&beside);
+        let _ = dir.remove(&beside);
     }
     written
 }

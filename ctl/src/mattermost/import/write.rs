@@ -2,13 +2,13 @@
 //! whole, or neither.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use plan::secrets_file::{self, Failure};
+use safe_path::Dir;
 use toml::{Table, Value};
 
 use super::draft::{Draft, Entry, dotted};
@@ -189,7 +189,7 @@ pub(super) fn write(
         Ok(false) => {}
         Err(error) => {
             // A site file without its secrets would start Mattermost with new ones.
-            let _ = fs::remove_file(site);
+            let _ = Dir::place(site).and_then(|(dir, name)| dir.remove(name));
             return Err(error);
         }
     }
@@ -218,13 +218,10 @@ fn store(path: &Path, draft: &Draft) -> Result<bool, Error> {
 
 /// A new file for its owner alone.
 fn create(path: &Path, text: &str) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let (dir, name) = Dir::place(path)?;
+    let file = dir.create(&name, 0o600)?;
     fill(file, text).inspect_err(|_| {
-        let _ = fs::remove_file(path);
+        let _ = dir.remove(&name);
     })
 }
 

@@ -8,16 +8,17 @@
 //! age is that of its first line, so it goes on over a restart of the keeper.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::PathBuf,
     sync::Arc,
 };
 
 use jiff::Timestamp;
 use memchr::{memchr_iter, memrchr};
-use nix::{errno::Errno, fcntl::OFlag};
+use nix::errno::Errno;
+use safe_path::{Dir, Untrusted};
 
 use super::{
     COMPRESSED, CURRENT, MARK, STAMP_BYTES, Spec,
@@ -25,11 +26,16 @@ use super::{
     stamp::{Clock, rotated_at, rotated_name},
 };
 
+/// Names in a log directory that are looked at for rotated files.
+const NAMES_MAX: usize = 1 << 16;
+
 /// `current` and what is known of it.
 #[derive(Debug)]
 pub(super) struct LogFile {
     spec: Spec,
     path: PathBuf,
+    /// Where it lies: a directory of ours, in which nobody else can put anything.
+    dir: Option<Dir>,
     file: Option<File>,
     /// Device and inode, to see that the path means another file by now.
     id: (u64, u64),
@@ -62,6 +68,7 @@ impl LogFile {
             limit: limit(&spec),
             spec,
             path,
+            dir: None,
             file: None,
             id: (0, 0),
             size: 0,
@@ -95,7 +102,7 @@ impl LogFile {
     /// Makes sure that the open file is the one that the path means. Once before a batch of lines.
     pub(super) fn settle(&mut self) {
         if self.file.is_some()
-            && let Ok(meta) = fs::metadata(&self.path)
+            && let Ok(meta) = fs::symlink_metadata(&self.path)
             && (meta.dev(), meta.ino()) == self.id
         {
             self.size = meta.len();
@@ -148,14 +155,17 @@ impl LogFile {
     /// Renames `current` after the time and begins a new one, unless it is empty; deletes the oldest
     /// beyond `keep`.
     pub(super) fn rotate(&mut self, clock: &Clock) {
-        if self.file.is_none() || self.size == 0 {
+        let Some(dir) = self.dir.as_ref().filter(|_| self.file.is_some()) else {
+            return;
+        };
+        if self.size == 0 {
             return;
         }
-        let mut rotated = rotated(&self.spec.dir);
+        let mut rotated = rotated(dir);
         let newest = rotated.last().copied().unwrap_or(0);
         // Later than the newest also when the clock went back, or stands still within a batch.
         let us = clock.us().max(newest + 1);
-        if let Err(error) = fs::rename(&self.path, self.spec.dir.join(rotated_name(us))) {
+        if let Err(error) = dir.rename(CURRENT, rotated_name(us)) {
             // Better a file that is too long than lines that are lost; the next try is a file later.
             self.limit = self.size.saturating_add(limit(&self.spec));
             self.dropped.why = Some(error);
@@ -169,8 +179,8 @@ impl LogFile {
         for us in &rotated[..rotated.len().saturating_sub(keep)] {
             // One that cannot be deleted is tried again at the next rotation.
             let name = rotated_name(*us);
-            let _ = fs::remove_file(self.spec.dir.join(format!("{name}{COMPRESSED}")));
-            let _ = fs::remove_file(self.spec.dir.join(name));
+            let _ = dir.remove(format!("{name}{COMPRESSED}"));
+            let _ = dir.remove(name);
         }
         if let Err(error) = self.open() {
             self.dropped.why = Some(error);
@@ -200,22 +210,13 @@ impl LogFile {
     }
 
     fn open(&mut self) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        // Not blocking: were it a fifo, the open would wait for ever.
-        let flags = OFlag::O_NONBLOCK.bits();
-        options
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .custom_flags(flags);
-        let file = match options.open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o750)
-                    .create(&self.spec.dir)?;
-                options.open(&self.path)?
+        let dir = self.dir.insert(Dir::make_own(&self.spec.dir, 0o750)?);
+        let file = match dir.append(CURRENT, 0o640) {
+            Err(error) if Untrusted::is(&error) => {
+                // Somebody else's, or a link: it stays for who wants to know, and is not written to.
+                let us = Timestamp::now().as_microsecond();
+                dir.rename(CURRENT, rotated_name(us))?;
+                dir.append(CURRENT, 0o640)?
             }
             other => other?,
         };
@@ -326,12 +327,10 @@ fn limit(spec: &Spec) -> u64 {
 }
 
 /// Times of the rotated files, plain and compressed, oldest first.
-fn rotated(dir: &Path) -> Vec<i64> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut times: Vec<i64> = names.filter_map(|name| rotated_at(&name)).collect();
+fn rotated(dir: &Dir) -> Vec<i64> {
+    let names = dir.names(NAMES_MAX).unwrap_or_default();
+    let names = names.iter().filter_map(|name| name.to_str());
+    let mut times: Vec<i64> = names.filter_map(rotated_at).collect();
     times.sort_unstable();
     times.dedup();
     times

@@ -1,4 +1,10 @@
-use std::{os::unix::fs::symlink, sync::Barrier, thread};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    sync::Barrier,
+    thread,
+};
 
 use super::*;
 use crate::secrets::{insert_into, set_in};

@@ -8,6 +8,7 @@ mod changes;
 mod gitlab_rb;
 mod keys;
 mod known_variables;
+mod places;
 mod random;
 mod reference;
 mod settings;

@@ -165,3 +165,25 @@ async fn a_file_that_was_renamed_meanwhile_is_read_to_its_end_first() {
     query.after = After::parse(&cursor).unwrap();
     assert_eq!(named(query).await, ["a.log:2", "a.log:3"]);
 }
+
+/// What an account put beside the supervisor's own logs while the directory was its own.
+#[tokio::test]
+async fn a_log_that_is_a_link_or_has_another_name_is_not_shown() {
+    let tmp = TempDir::new().unwrap();
+    let dir = tmp.path().join("s");
+    fs::create_dir(&dir).unwrap();
+    let shadow = tmp.path().join("shadow");
+    fs::write(&shadow, "root:hash\n").unwrap();
+    fs::write(dir.join("current"), "2026-01-01T00:00:03.000000Z ours\n").unwrap();
+    symlink(&shadow, dir.join("2026-01-01T00-00-00.000000Z.log")).unwrap();
+    fs::hard_link(&shadow, dir.join("2026-01-01T00-00-01.000000Z.log")).unwrap();
+    let fifo = dir.join("2026-01-01T00-00-02.000000Z.log");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let mut stream = serve(query(&[("s", &dir)], 10, false)).await;
+    let mut texts = Vec::new();
+    while let Some(line) = next(&mut stream).await {
+        texts.push(line.text);
+    }
+    assert!(!texts.iter().any(|it| it.contains("hash")), "{texts:?}");
+    assert_eq!(texts.last().unwrap(), "ours");
+}

@@ -157,3 +157,43 @@ fn rotations_are_told_of_those_that_are_to_be_compressed() {
         assert_eq!(world.handle.take_rotated(u64::MAX), (expected, false));
     }
 }
+
+/// Some account that is neither root nor ours.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn a_directory_that_became_an_accounts_is_taken_back_and_its_link_not_followed() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: another account needs root");
+        return;
+    }
+    let tmp = Rc::new(TempDir::new().unwrap());
+    let dir = tmp.path().join("var/s");
+    fs::create_dir_all(&dir).unwrap();
+    let preload = tmp.path().join("ld.so.preload");
+    fs::write(&preload, "").unwrap();
+    symlink(&preload, dir.join(CURRENT)).unwrap();
+    std::os::unix::fs::lchown(dir.join(CURRENT), Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut world = World::with(tmp, Spec::default(), Places::usual());
+    world.write(b"DIR/evil.so\n");
+    world.handle.sync();
+    assert_eq!(fs::read_to_string(&preload).unwrap(), "");
+    let now = fs::metadata(&dir).unwrap();
+    assert_eq!((now.uid(), now.gid()), (0, NOBODY), "its group may read on");
+    assert_eq!(text(&lines(&world.current())), ["DIR/evil.so"]);
+    // The same while it is written to.
+    fs::remove_file(world.current()).unwrap();
+    symlink(&preload, world.current()).unwrap();
+    world.write(b"more\n");
+    world.handle.sync();
+    assert_eq!(fs::read_to_string(&preload).unwrap(), "");
+    assert_eq!(text(&lines(&world.current())), ["more"]);
+    // What is another's, or has another name, is set aside.
+    fs::remove_file(world.current()).unwrap();
+    fs::hard_link(&preload, world.current()).unwrap();
+    world.write(b"last\n");
+    world.handle.sync();
+    assert_eq!(fs::read_to_string(&preload).unwrap(), "");
+    assert_eq!(text(&lines(&world.current())), ["last"]);
+}
