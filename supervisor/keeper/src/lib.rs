@@ -32,6 +32,7 @@ mod listener;
 mod lock;
 pub mod log;
 pub mod message;
+mod newborn;
 mod notify;
 pub mod orphan;
 mod proc;

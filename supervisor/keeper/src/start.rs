@@ -41,6 +41,8 @@ use crate::{
 
 /// Badness of the keeper, where allowed: what holds everything goes last.
 const OOM_SCORE_ADJ: &str = "-900";
+/// What the kernel makes of a process's memory when that changes its user.
+const SUID_DUMPABLE_FILE: &str = "/proc/sys/fs/suid_dumpable";
 const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
 
 /// Why there is no keeper.
@@ -78,6 +80,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         other => StartError::Lock(other),
     })?;
     let original = raise_limits();
+    hide_memory().map_err(doing("hide the keeper's memory"))?;
     prctl::set_child_subreaper(true).map_err(doing("become the parent of orphans"))?;
     let files =
         Records::open(&config.run_dir).map_err(doing("make the directory of run records"))?;
@@ -130,6 +133,25 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
     Ok(keeper)
+}
+
+/// Root's keeper bears children on its own memory, which holds the environments of all services: a
+/// child that has changed its user must not be read by others of that user. Without root there is
+/// nothing to hide, for every service has the keeper's own user, and a process whose memory is hidden
+/// cannot write its files in /proc then.
+fn hide_memory() -> Result<(), Errno> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    prctl::set_dumpable(false)?;
+    let at_change_of_user = fs::read_to_string(SUID_DUMPABLE_FILE).unwrap_or_default();
+    if at_change_of_user.trim() == "1" {
+        say!(
+            "fs.suid_dumpable is 1: for a moment at its birth a service's process can be read by others of \
+             its user, and with it what all services are told; set it to 0 with sysctl"
+        );
+    }
+    Ok(())
 }
 
 /// Occupies the low descriptor numbers for good: children move theirs into these.

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use super::{Control, Purpose, Run, words};
 
 /// Errors of a spawn that can pass: another try is worth it.
-const TRANSIENT: [Errno; 7] = [
+const TRANSIENT: [Errno; 8] = [
     Errno::EAGAIN,
     Errno::EMFILE,
     Errno::ENFILE,
@@ -15,6 +15,8 @@ const TRANSIENT: [Errno; 7] = [
     Errno::ETXTBSY,
     Errno::ENOSPC,
     Errno::EBUSY,
+    // A newborn that was killed because it did not get to its exec in time.
+    Errno::ETIMEDOUT,
 ];
 
 impl Control {

@@ -6,7 +6,10 @@ use std::{
     io::Read,
     os::{
         fd::{AsFd, FromRawFd, OwnedFd},
-        unix::net::{UnixListener, UnixStream},
+        unix::{
+            net::{UnixListener, UnixStream},
+            process::CommandExt,
+        },
     },
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
@@ -85,9 +88,26 @@ impl Daemon {
     }
 
     pub(crate) fn start_in(dir: TempDir, cgroups: bool) -> Self {
+        let keeper = keeper_command(dir.path(), cgroups);
+        Self::start_by(keeper, dir, cgroups)
+    }
+
+    /// The keeper has this group.
+    pub(crate) fn start_as_group(group: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper_command(dir.path(), true);
+        keeper.gid(group);
+        Self::start_by(keeper, dir, true)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the keeper itself is what is tested"
+    )]
+    pub(crate) fn start_by(mut keeper: Command, dir: TempDir, cgroups: bool) -> Self {
         let _ = fs::remove_file(dir.path().join("driver.sock"));
         let driver = UnixListener::bind(dir.path().join("driver.sock")).unwrap();
-        let keeper = spawn_keeper(dir.path(), cgroups, Stdio::inherit());
+        let keeper = keeper.spawn().unwrap();
         let (control, control_pid, link) = accept(&driver);
         let mut daemon = Self {
             keeper,
@@ -357,16 +377,17 @@ pub(crate) fn hash_of(dir: &Path) -> String {
     reason = "the keeper itself is what is tested"
 )]
 pub(crate) fn spawn_keeper(dir: &Path, cgroups: bool, stderr: Stdio) -> Child {
+    keeper_command(dir, cgroups).stderr(stderr).spawn().unwrap()
+}
+
+fn keeper_command(dir: &Path, cgroups: bool) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("keeper").arg(dir).arg(hash_of(dir));
-    command
-        .env_remove("NOTIFY_SOCKET")
-        .stdin(Stdio::null())
-        .stderr(stderr);
+    command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
     if !cgroups {
         command.env("MATTERVISOR_NO_CGROUP", "1");
     }
-    command.spawn().unwrap()
+    command
 }
 
 fn accept(driver: &UnixListener) -> (UnixStream, i32, Link) {
