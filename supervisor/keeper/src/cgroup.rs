@@ -18,7 +18,7 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, openat},
     libc,
-    sys::stat::Mode,
+    sys::stat::{Mode, fstat},
 };
 
 /// Kept for keeper and control process, should they ever need a group.
@@ -133,6 +133,11 @@ impl Group {
                 .strip_prefix(&self.shown)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
+    }
+
+    /// The kernel's id of it.
+    pub(crate) fn id(&self) -> Option<u64> {
+        Some(fstat(&self.fd).ok()?.st_ino)
     }
 
     /// The file by which a process enters.

@@ -6,6 +6,7 @@ use std::{
     io,
     os::fd::AsRawFd,
     path::PathBuf,
+    sync::Arc,
 };
 
 use nix::{
@@ -32,6 +33,7 @@ use crate::{
     leftovers, listener,
     lock::{self, LockError},
     log::LogThread,
+    notify::Directories,
     proc,
     record::Records,
     say::say,
@@ -92,11 +94,12 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let log = LogThread::start().map_err(doing("start the log thread"))?;
     let cradle = Cradle::new().map_err(doing("get memory for births"))?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(doing("make an epoll"))?;
+    let notify = Directories::new(&config.run_dir, &config.state_hash);
     let keeper = Keeper {
         config,
         started_ms,
         boot_id,
-        epoll,
+        epoll: Arc::new(epoll),
         signals,
         original,
         null,
@@ -106,6 +109,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         cgroups,
         log,
         init,
+        notify,
         control: Control::new(binary, own_path(), stdout, stderr),
         compressor: Compressor::from_environment(),
         inbox: std::collections::VecDeque::new(),
@@ -130,9 +134,17 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         ending: None,
         leftovers,
     };
+    watch_own(&keeper);
+    Ok(keeper)
+}
+
+/// What is there from the start.
+fn watch_own(keeper: &Keeper) {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
-    Ok(keeper)
+    if let Some(events) = keeper.notify.events() {
+        keeper.watch(events, Source::NotifyDirectory);
+    }
 }
 
 /// Root's keeper bears children on its own memory, which holds the environments of all services: a
