@@ -285,7 +285,7 @@ impl Keeper {
             Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),
             Timer::Ending => self.ending_step(),
-            Timer::Notify(number) => self.discard_aside(number),
+            Timer::Notify(number) => self.discard_aside_again(number),
             // Woken at the end of every turn.
             Timer::Log => {}
             Timer::Release => {

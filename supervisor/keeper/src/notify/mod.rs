@@ -216,15 +216,27 @@ impl Keeper {
     }
 
     /// Has the next message, which has been acted on and brings descriptors, taken away.
-    pub(crate) fn discard_aside(&mut self, number: u64) {
+    fn discard_aside(&mut self, number: u64) {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, Source::Notify(number).token());
         let Some(socket) = self.notify_socket_of(number) else {
             return;
         };
         if let Err(error) = socket.discard_aside(&self.epoll, event) {
-            say!("could not start a thread that closes what a service has sent: {error}");
+            let text =
+                format!("could not start a thread that closes what a service has sent: {error}");
+            if self.original.told.borrow_mut().insert(text.clone()) {
+                say!("{text}; tries again");
+            }
             let at = now_ms() + THREAD_RETRY_MS;
             self.timers.add(at, Timer::Notify(number));
+        }
+    }
+
+    /// A thread could not be started; the service may have another socket by now.
+    pub(crate) fn discard_aside_again(&mut self, number: u64) {
+        let socket = self.notify_socket_of(number);
+        if socket.is_some_and(Socket::waits_for_thread) {
+            self.discard_aside(number);
         }
     }
 
@@ -319,11 +331,11 @@ impl Keeper {
 /// kernel tells it, else nobody knows better.
 fn belonged(service: &Service, run: &Run, socket: &Socket) -> bool {
     let group = service.group.as_ref().filter(|_| run.in_cgroup);
-    let Some(group) = group.and_then(crate::cgroup::Group::id) else {
+    let Some(group) = group else {
         return true;
     };
     let was_in = sender_pidfd(socket.as_fd()).and_then(pidfd::cgroup);
-    was_in.is_none_or(|id| id == group)
+    was_in.is_none_or(|id| group.has_id(id))
 }
 
 /// Lines of `KEY=value`; others are skipped.

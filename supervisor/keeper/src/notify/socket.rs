@@ -14,6 +14,7 @@
 //! Limits: one such thread a socket, and [`ASIDE_MAX`] a service, over all its sockets.
 
 use std::{
+    cell::Cell,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::PathBuf,
@@ -35,7 +36,7 @@ use nix::{
             AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, bind, recv, setsockopt, socket,
             sockopt::PassCred,
         },
-        stat::{Mode, fchmod, fstatat},
+        stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstatat},
     },
     unistd::{Gid, Uid, UnlinkatFlags, fchownat, geteuid, unlinkat},
 };
@@ -58,8 +59,10 @@ pub(crate) struct Socket {
     path: PathBuf,
     /// Device and inode of its file.
     id: (u64, u64),
-    /// A thread is taking a message away.
+    /// A thread is taking a message away, or is to be started for it.
     busy: Arc<AtomicBool>,
+    /// The thread could not be started.
+    waits_for_thread: Cell<bool>,
     /// Such threads of this service.
     aside: Arc<AtomicUsize>,
 }
@@ -83,6 +86,9 @@ impl Socket {
         // By the open directory: a path of our own may be longer than an address holds.
         let path = format!("/proc/self/fd/{}/{name}", directory.as_fd().as_raw_fd());
         bind(fd.as_raw_fd(), &UnixAddr::new(&*path)?)?;
+        // Nor in which it is narrower for longer than this, whatever the umask.
+        let only_owner = Mode::S_IRUSR | Mode::S_IWUSR;
+        fchmodat(directory, &*name, only_owner, FchmodatFlags::FollowSymlink)?;
         let stat = fstatat(directory, &*name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         let socket = Self {
             fd: Arc::new(fd),
@@ -91,6 +97,7 @@ impl Socket {
             name,
             id: (stat.st_dev, stat.st_ino),
             busy: Arc::default(),
+            waits_for_thread: Cell::default(),
             aside: Arc::default(),
         };
         socket.give_to(directory, (uid, gid))?;
@@ -142,6 +149,11 @@ impl Socket {
         self.aside = Arc::clone(&former.aside);
     }
 
+    /// No thread could be started for the message that is next.
+    pub(crate) fn waits_for_thread(&self) -> bool {
+        self.waits_for_thread.get()
+    }
+
     /// Takes a message without descriptors away.
     pub(crate) fn discard(&self) {
         let _ = recv(self.fd.as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT);
@@ -152,6 +164,7 @@ impl Socket {
     pub(crate) fn discard_aside(&self, epoll: &Arc<Epoll>, event: EpollEvent) -> io::Result<()> {
         let mut nothing = EpollEvent::new(EpollFlags::empty(), event.data());
         self.busy.store(true, Ordering::Release);
+        self.waits_for_thread.set(true);
         epoll.modify(&*self.fd, &mut nothing)?;
         let (fd, epoll) = (Arc::clone(&self.fd), Arc::clone(epoll));
         let (busy, aside) = (Arc::clone(&self.busy), Arc::clone(&self.aside));
@@ -165,6 +178,7 @@ impl Socket {
             let mut event = event;
             let _ = epoll.modify(&*fd, &mut event);
         });
+        self.waits_for_thread.set(started.is_err());
         if started.is_err() {
             self.aside.fetch_sub(1, Ordering::AcqRel);
         }
