@@ -199,12 +199,7 @@ fn removed() {
     }
 }
 
-/// A connection whose close waits: data that its other end, which is returned too, does not take.
-fn lingering(listener: &TcpListener) -> (OwnedFd, TcpStream) {
-    let stream = linger_to(listener.local_addr().unwrap().port());
-    (stream, listener.accept().unwrap().0)
-}
-
+/// A connection whose close waits: its other end does not take what has been written.
 fn linger_to(port: u16) -> OwnedFd {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let linger = libc::linger {
@@ -224,28 +219,36 @@ fn send_with(path: &Path, text: &str, fd: OwnedFd) {
     let rights = [ControlMessage::ScmRights(&fds)];
     let bytes = [IoSlice::new(text.as_bytes())];
     sendmsg::<()>(socket.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), None).unwrap();
-    // The one in the message is the last.
     drop(fd);
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a sender that is no process of the keeper's"
+)]
 fn lingering_stranger() {
     let mut daemon = Daemon::start();
     spawn(&mut daemon, &ready_on_go());
-    let path = PathBuf::from(daemon.line_of("name"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (ours, theirs) = lingering(&listener);
-    send_with(&path, "STATUS=forged", ours);
+    let port = listener.local_addr().unwrap().port();
+    let mut stranger = Command::new(own_program());
+    stranger.env("NOTIFY_SOCKET", daemon.line_of("name"));
+    let numbers = [port.to_string(), daemon.keeper.id().to_string()];
+    let mut stranger = stranger.arg("linger").args(numbers).spawn().unwrap();
+    let peer = listener.accept().unwrap().0;
     until(|| {
-        fs::read_dir(tasks(&daemon))
-            .unwrap()
-            .any(|task| hangs(&task.unwrap().path()))
+        let mut tasks = fs::read_dir(tasks(&daemon)).unwrap();
+        tasks
+            .any(|task| takes_away(&task.unwrap().path()))
             .then_some(())
     });
     // Whatever the keeper is asked it does.
     daemon.main(2, "other", "exec sleep 300");
     go(&daemon);
-    drop(theirs);
+    drop(peer);
     assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
 }
 
 fn tasks(daemon: &Daemon) -> String {
@@ -253,16 +256,24 @@ fn tasks(daemon: &Daemon) -> String {
 }
 
 /// A thread of the keeper's that takes a message away.
-fn hangs(task: &Path) -> bool {
+fn takes_away(task: &Path) -> bool {
     let comm = fs::read_to_string(task.join("comm")).unwrap_or_default();
     comm == "notify\n"
 }
 
-/// Sends a lingering descriptor on `NOTIFY_SOCKET`, as a service: the port of who does not read.
+/// Sends a lingering descriptor on `NOTIFY_SOCKET`: the port of who does not read, and the keeper. That
+/// is stopped meanwhile, so that the descriptor in the message is the last one.
 pub(crate) fn be_lingering(arguments: &[String]) -> ExitCode {
     let fd = linger_to(arguments[0].parse().unwrap());
+    let keeper = arguments[1].parse().unwrap();
     let path = std::env::var("NOTIFY_SOCKET").unwrap();
+    kill(keeper, libc::SIGSTOP);
+    until(|| {
+        let stat = fs::read_to_string(format!("/proc/{keeper}/stat")).unwrap();
+        stat.contains(") T ").then_some(())
+    });
     send_with(Path::new(&path), "STATUS=sent", fd);
+    kill(keeper, libc::SIGCONT);
     loop {
         let _ = poll(&mut [], PollTimeout::NONE);
     }
@@ -294,7 +305,7 @@ fn lingering_service() {
     let port = listener.local_addr().unwrap().port();
     spawn(
         &mut daemon,
-        &format!("exec {} linger {port}", own_program()),
+        &format!("exec {} linger {port} $PPID", own_program()),
     );
     let _peer = listener.accept().unwrap().0;
     assert_eq!(notified(&mut daemon), ("STATUS".into(), "sent".into()));
