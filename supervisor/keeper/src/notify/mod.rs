@@ -79,7 +79,13 @@ impl Keeper {
         {
             return Ok(socket.path());
         }
-        self.bind_notify_socket(name).map_err(|error| {
+        let usual = match &service.notify {
+            Some(former) => former.place() == Place::Usual,
+            None => self.notify.usual_suits(name, service.open.uid),
+        };
+        let places = [Place::Usual, Place::Short];
+        let places = if usual { &places[..] } else { &places[1..] };
+        self.bind_notify_socket(name, places).map_err(|error| {
             let text = format!(
                 "{name}: no notify socket: {error}; choose a shorter --root whose directories all accounts can \
                  pass through"
@@ -91,34 +97,34 @@ impl Keeper {
         })
     }
 
-    fn bind_notify_socket(&mut self, name: &str) -> io::Result<String> {
-        let service = self.services.get(name).ok_or(Errno::ENOENT)?;
+    /// Binds one, in the place of a former one, in the first of these directories that can be had.
+    fn bind_notify_socket(&mut self, name: &str, places: &[Place]) -> io::Result<String> {
+        let service = self.services.get_mut(name).ok_or(Errno::ENOENT)?;
         let (number, owner) = (service.number, (service.open.uid, service.open.gid));
         let mut outcome = Err(io::ErrorKind::NotFound.into());
-        if self.notify.usual_suits(name, owner.0) {
-            let directory = self.notify.get(Place::Usual);
-            outcome = directory.and_then(|it| {
-                let place = (Place::Usual, it);
-                Ok(Socket::bind(place, name.to_owned(), owner)?)
-            });
-        }
-        if outcome.is_err() {
-            let directory = self.notify.get(Place::Short)?;
-            let place = (Place::Short, directory);
-            outcome = Ok(Socket::bind(place, number.to_string(), owner)?);
+        for place in places {
+            let file = match place {
+                Place::Usual => name.to_owned(),
+                Place::Short => number.to_string(),
+            };
+            let directory = self.notify.get(*place);
+            outcome = directory.and_then(|it| Ok(Socket::bind((*place, it), file, owner)?));
+            if outcome.is_ok() {
+                break;
+            }
         }
         let mut socket = outcome?;
         let path = socket.path();
-        self.watch(&socket, Source::Notify(number));
-        let Some(service) = self.services.get_mut(name) else {
-            return Ok(path);
-        };
         if let Some(former) = &service.notify {
             socket.follows(former);
         }
-        if let Some(former) = service.notify.replace(socket) {
+        let former = service.notify.replace(socket);
+        if let Some(former) = former {
             self.unwatch(&former);
             former.close(None);
+        }
+        if let Some(socket) = self.notify_socket_of(number) {
+            self.watch(socket, Source::Notify(number));
         }
         Ok(path)
     }
@@ -133,12 +139,13 @@ impl Keeper {
         self.notify.drain();
         let sockets = self.services.iter().filter_map(|(name, service)| {
             let socket = service.notify.as_ref()?;
-            (!self.is_in_place(socket)).then(|| (name.clone(), service.number))
+            (!self.is_in_place(socket)).then(|| (name.clone(), service.number, socket.place()))
         });
-        for (name, number) in sockets.collect::<Vec<_>>() {
+        for (name, number, place) in sockets.collect::<Vec<_>>() {
             // What was sent before is still there.
             self.read_notify(number);
-            let outcome = match self.bind_notify_socket(&name) {
+            // At the path that the run knows.
+            let outcome = match self.bind_notify_socket(&name, &[place]) {
                 Ok(path) => format!("is made again: {path}"),
                 Err(error) => format!("could not be made again: {error}"),
             };

@@ -44,6 +44,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("a_removed_notify_socket_is_made_again", removed),
     (
+        "a_removed_run_directory_is_made_again_for_the_notify_socket",
+        run_directory_removed,
+    ),
+    (
         "a_descriptor_that_hangs_when_closed_holds_up_its_service_alone",
         lingering_stranger,
     ),
@@ -197,6 +201,47 @@ fn removed() {
         fs::write(root.join(format!("go{n}")), "").unwrap();
         assert_eq!(notified(&mut daemon), ("STATUS".into(), n.into()));
     }
+}
+
+fn run_directory_removed() {
+    let base = tempfile::tempdir().unwrap();
+    fs::set_permissions(&base, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = base.path().join("run");
+    let dir = tempfile::Builder::new().tempdir_in(base.path()).unwrap();
+    fs::rename(dir.path(), &run).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut keeper = keeper_command(&run, true);
+    keeper.arg(base.path().join("driver.sock"));
+    let mut daemon = Daemon::start_by(keeper, dir, base.path(), true);
+    let uid = if is_root() {
+        1234
+    } else {
+        nix::unistd::geteuid().as_raw()
+    };
+    daemon.open_for("web", uid);
+    let go = base.path().join("go");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
+    let mut spawn = daemon.shell(
+        1,
+        "web",
+        &format!("{wait}; {}; exec sleep 300", say("READY=1")),
+    );
+    (spawn.notify, spawn.cwd) = (true, "/".into());
+    spawn.ids = is_root().then_some(Ids {
+        uid,
+        gid: uid,
+        groups: vec![],
+    });
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    daemon.spawned(1);
+    fs::rename(&run, base.path().join("away")).unwrap();
+    until(|| {
+        fs::metadata(run.join("notify/web"))
+            .is_ok_and(|meta| meta.uid() == uid)
+            .then_some(())
+    });
+    fs::write(go, "").unwrap();
+    assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
 }
 
 /// A connection whose close waits: its other end does not take what has been written.
