@@ -254,9 +254,17 @@ fn with_output(what: &str, output: &str) -> String {
 /// Stage and error in words that say what to look at.
 fn spawn_failure(stage: &str, error: Errno, command: &str) -> String {
     let what = match stage {
+        // The keeper has killed its process; the errno's own words are about connections.
+        "exec" if error == Errno::ETIMEDOUT => {
+            return format!(
+                "did not get as far as executing {command}: its process was stopped by another, or its file system \
+                 does not answer"
+            );
+        }
         "exec" => format!("cannot execute {command}"),
         "chdir" => "cannot enter its working directory".to_owned(),
         "record" => "cannot write the run's record".to_owned(),
+        "notify" => "cannot make its notify socket (the daemon's log says more)".to_owned(),
         stage => format!("cannot start it (stage {stage})"),
     };
     format!("{what}: {}", error.desc())
