@@ -9,7 +9,10 @@ use std::{
     fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{ffi::OsStringExt, fs::OpenOptionsExt},
+        unix::{
+            ffi::OsStringExt,
+            fs::{DirEntryExt, OpenOptionsExt},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -18,7 +21,7 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, openat},
     libc,
-    sys::stat::Mode,
+    sys::stat::{Mode, fstat},
 };
 
 /// Kept for keeper and control process, should they ever need a group.
@@ -135,6 +138,11 @@ impl Group {
         })
     }
 
+    /// The kernel knows the group, or one below, by this id.
+    pub(crate) fn has_id(&self, id: u64) -> bool {
+        fstat(&self.fd).is_ok_and(|stat| stat.st_ino == id) || below_has_id(&self.dir, id)
+    }
+
     /// The file by which a process enters.
     pub(crate) fn procs(&self) -> Option<CString> {
         let file = self.dir.join("cgroup.procs");
@@ -204,6 +212,12 @@ pub(crate) fn members(dir: &Path) -> Vec<i32> {
         }
     }
     found
+}
+
+fn below_has_id(dir: &Path, id: u64) -> bool {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut groups = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    groups.any(|group| group.ino() == id || below_has_id(&group.path(), id))
 }
 
 fn make_dir(dir: &Path) -> io::Result<()> {

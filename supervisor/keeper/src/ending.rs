@@ -171,6 +171,7 @@ impl Keeper {
             self.files.clear();
         }
         let _ = std::fs::remove_file(&self.config.control_socket);
+        self.notify.remove();
         if let Some(groups) = &self.cgroups {
             groups.tear_down();
         }

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fs::File,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
 };
 
 use nix::{
@@ -28,6 +29,7 @@ use crate::{
     init::Init,
     log,
     message::{Fact, Notice, Request, RunId},
+    notify::Directories,
     record::Records,
     run::{Run, Service},
     say::say,
@@ -59,6 +61,8 @@ pub(crate) enum Source {
     Successor,
     /// Number of a service.
     Notify(u64),
+    /// Something of the notify sockets' directories has been removed.
+    NotifyDirectory,
     /// The pipe on which a run says that it is ready.
     Ready(RunId),
     Output(RunId),
@@ -72,7 +76,7 @@ const KIND_SHIFT: u32 = 56;
 const VALUE_MASK: u64 = (1 << KIND_SHIFT) - 1;
 
 impl Source {
-    fn token(self) -> u64 {
+    pub(crate) fn token(self) -> u64 {
         let (kind, value) = match self {
             Self::Signals => (0, 0),
             Self::Link => (1, 0),
@@ -82,6 +86,7 @@ impl Source {
             Self::Main(run) => (5, run),
             Self::Rotated => (6, 0),
             Self::Successor => (7, 0),
+            Self::NotifyDirectory => (8, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -97,6 +102,7 @@ impl Source {
             5 => Self::Main(value),
             6 => Self::Rotated,
             7 => Self::Successor,
+            8 => Self::NotifyDirectory,
             _ => return None,
         })
     }
@@ -119,7 +125,8 @@ pub(crate) struct Keeper {
     pub(crate) config: Config,
     pub(crate) started_ms: u64,
     pub(crate) boot_id: String,
-    pub(crate) epoll: Epoll,
+    /// Shared with threads that take messages away.
+    pub(crate) epoll: Arc<Epoll>,
     pub(crate) signals: SignalFd,
     pub(crate) original: Original,
     pub(crate) null: File,
@@ -129,6 +136,7 @@ pub(crate) struct Keeper {
     pub(crate) cgroups: Option<Cgroups>,
     pub(crate) log: log::Handle,
     pub(crate) init: Init,
+    pub(crate) notify: Directories,
     pub(crate) control: Control,
     pub(crate) compressor: Compressor,
     pub(crate) inbox: VecDeque<Request>,
@@ -232,6 +240,7 @@ impl Keeper {
         for source in sources {
             match *source {
                 Source::Notify(number) => self.read_notify(number),
+                Source::NotifyDirectory => self.check_notify_sockets(),
                 Source::Ready(run) => self.read_ready(run),
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
@@ -276,6 +285,7 @@ impl Keeper {
             Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),
             Timer::Ending => self.ending_step(),
+            Timer::Notify(number) => self.discard_aside_again(number),
             // Woken at the end of every turn.
             Timer::Log => {}
             Timer::Release => {
@@ -368,6 +378,7 @@ mod tests {
             Source::Main(u64::from(u32::MAX) + 7),
             Source::Rotated,
             Source::Successor,
+            Source::NotifyDirectory,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

@@ -1,7 +1,8 @@
 //! Holds: the parent of every run, the reader of every log pipe. Decides nothing.
 //!
-//! The keeper is one small process with two threads. The main thread spawns and reaps, talks to
-//! the control process and to the machine's init; the log thread moves bytes from pipes to files.
+//! The keeper is one small process. Its main thread spawns and reaps, talks to the control process
+//! and to the machine's init; the log thread moves bytes from pipes to files; a third one watches over
+//! births that take long. What may hang (closing what a service has sent) is done by short-lived ones.
 //! It restarts a control process that dies, and hands it the runs and all that it has missed.
 //!
 //! | file | job |
@@ -12,6 +13,8 @@
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
 //! | `log` | the log thread |
 //! | `compressor` | has rotated logs compressed |
+//! | `newborn` | frees the main thread from a child that does not get to its exec |
+//! | `say` | the keeper's own log lines |
 //! | `sys` | the only `unsafe` |
 //! | `orphan` | for a control process whose keeper has died |
 
@@ -32,6 +35,7 @@ mod listener;
 mod lock;
 pub mod log;
 pub mod message;
+mod newborn;
 mod notify;
 pub mod orphan;
 mod proc;

@@ -15,6 +15,7 @@ use crate::{
     keeper::{DESERTED_MS, Keeper},
     log::Spec,
     message::{Notice, Open, Request, RunId},
+    notify::Dropped,
     run::{Pipe, Service},
     say::say,
     sys::pidfd,
@@ -60,6 +61,7 @@ impl Keeper {
                 own(&pipe.read, &open);
             }
             service.open = open;
+            self.own_notify_socket(&name);
             self.log.reconfigure(&name, self.log_spec(&name));
         } else {
             self.services_made += 1;
@@ -72,6 +74,7 @@ impl Keeper {
                 pipe: None,
                 group: group.and_then(Result::ok),
                 notify: None,
+                dropped: Dropped::default(),
                 number: self.services_made,
                 main: None,
             };
@@ -136,15 +139,13 @@ impl Keeper {
 
     fn forget(&mut self, name: &str) {
         self.records.remove(name);
-        let Some(service) = self.services.remove(name) else {
+        let Some(mut service) = self.services.remove(name) else {
             return;
         };
         if service.pipe.is_some() {
             self.log.close(name);
         }
-        if let Some(socket) = &service.notify {
-            self.unwatch(socket.as_fd());
-        }
+        self.close_notify_socket(&mut service);
         if let Some(group) = &service.group {
             group.remove();
         }

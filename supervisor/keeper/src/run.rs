@@ -9,7 +9,7 @@ use crate::{
     cgroup::Group,
     log::Flow,
     message::{Exit, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo},
-    notify::Socket,
+    notify::{Dropped, Socket},
 };
 
 /// One process that was spawned, and what belongs to it.
@@ -101,6 +101,8 @@ pub(crate) struct Service {
     pub(crate) pipe: Option<Pipe>,
     pub(crate) group: Option<Group>,
     pub(crate) notify: Option<Socket>,
+    /// What was said there in vain.
+    pub(crate) dropped: Dropped,
     /// Its number among event sources.
     pub(crate) number: u64,
     /// The last main run, until that is swept and acknowledged.

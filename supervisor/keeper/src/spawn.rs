@@ -26,7 +26,6 @@ use crate::{
     keeper::{Keeper, Original, Source},
     limits::rlimits,
     message::{Fact, READY_FD, Role, RunId, Spawn},
-    notify::Socket,
     record::Record,
     run::{Output, Run},
     sys::{
@@ -75,9 +74,8 @@ impl Keeper {
     fn try_spawn(&mut self, spawn: &Spawn) -> Result<(), Failure> {
         self.may_spawn(spawn)?;
         let streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
-        let notify = self
-            .notify_socket(spawn)
-            .map_err(|errno| ("notify", errno))?;
+        let notify = spawn.notify.then(|| self.notify_socket(&spawn.service));
+        let notify = notify.transpose().map_err(|errno| ("notify", errno))?;
         let mut plan = plan(spawn, &self.original, notify.as_deref())?;
         let output = streams.write_end(self, &spawn.service);
         let output = output.map_err(|errno| ("pipe", errno))?;
@@ -190,25 +188,6 @@ impl Keeper {
             inode,
             output: Some(Output { pipe, tail }),
         })
-    }
-
-    /// Name of the service's notify socket, made with the first run that wants one.
-    fn notify_socket(&mut self, spawn: &Spawn) -> Result<Option<String>, Errno> {
-        if !spawn.notify {
-            return Ok(None);
-        }
-        let service = self.services.get_mut(&spawn.service).ok_or(Errno::ENOENT)?;
-        if let Some(socket) = &service.notify {
-            return Ok(Some(socket.name().to_owned()));
-        }
-        let socket = Socket::open(&spawn.service)?;
-        let name = socket.name().to_owned();
-        let number = service.number;
-        service.notify = Some(socket);
-        if let Some(socket) = &self.services[&spawn.service].notify {
-            self.watch(socket.as_fd(), Source::Notify(number));
-        }
-        Ok(Some(name))
     }
 
     fn take_in(

@@ -6,6 +6,7 @@ use std::{
     io,
     os::fd::AsRawFd,
     path::PathBuf,
+    sync::Arc,
 };
 
 use nix::{
@@ -32,6 +33,7 @@ use crate::{
     leftovers, listener,
     lock::{self, LockError},
     log::LogThread,
+    notify::Directories,
     proc,
     record::Records,
     say::say,
@@ -41,6 +43,8 @@ use crate::{
 
 /// Badness of the keeper, where allowed: what holds everything goes last.
 const OOM_SCORE_ADJ: &str = "-900";
+/// What the kernel makes of a process's memory when that changes its user.
+const SUID_DUMPABLE_FILE: &str = "/proc/sys/fs/suid_dumpable";
 const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
 
 /// Why there is no keeper.
@@ -78,6 +82,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         other => StartError::Lock(other),
     })?;
     let original = raise_limits();
+    hide_memory().map_err(doing("hide the keeper's memory"))?;
     prctl::set_child_subreaper(true).map_err(doing("become the parent of orphans"))?;
     let files =
         Records::open(&config.run_dir).map_err(doing("make the directory of run records"))?;
@@ -89,11 +94,12 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let log = LogThread::start().map_err(doing("start the log thread"))?;
     let cradle = Cradle::new().map_err(doing("get memory for births"))?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(doing("make an epoll"))?;
+    let notify = Directories::new(&config.run_dir, &config.state_hash);
     let keeper = Keeper {
         config,
         started_ms,
         boot_id,
-        epoll,
+        epoll: Arc::new(epoll),
         signals,
         original,
         null,
@@ -103,6 +109,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         cgroups,
         log,
         init,
+        notify,
         control: Control::new(binary, own_path(), stdout, stderr),
         compressor: Compressor::from_environment(),
         inbox: std::collections::VecDeque::new(),
@@ -127,9 +134,36 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         ending: None,
         leftovers,
     };
+    watch_own(&keeper);
+    Ok(keeper)
+}
+
+/// What is there from the start.
+fn watch_own(keeper: &Keeper) {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
-    Ok(keeper)
+    if let Some(events) = keeper.notify.events() {
+        keeper.watch(events, Source::NotifyDirectory);
+    }
+}
+
+/// Root's keeper bears children on its own memory, which holds the environments of all services: a
+/// child that has changed its user must not be read by others of that user. Without root there is
+/// nothing to hide, for every service has the keeper's own user, and a process whose memory is hidden
+/// cannot write its files in /proc then.
+fn hide_memory() -> Result<(), Errno> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    prctl::set_dumpable(false)?;
+    let at_change_of_user = fs::read_to_string(SUID_DUMPABLE_FILE).unwrap_or_default();
+    if at_change_of_user.trim() == "1" {
+        say!(
+            "fs.suid_dumpable is 1: for a moment at its birth a service's process can be read by others of \
+             its user, and with it what all services are told; set it to 0 with sysctl"
+        );
+    }
+    Ok(())
 }
 
 /// Occupies the low descriptor numbers for good: children move theirs into these.

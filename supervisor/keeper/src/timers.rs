@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Sweep(RunId),
     /// Say that we live, and ask whether control does.
     Watchdog,
+    /// A thread for a service, by its number, could not be started.
+    Notify(u64),
     /// Have rotated logs compressed.
     Compress,
     /// Asked to stop, and no control process takes over.

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use super::{Control, Purpose, Run, words};
 
 /// Errors of a spawn that can pass: another try is worth it.
-const TRANSIENT: [Errno; 7] = [
+const TRANSIENT: [Errno; 8] = [
     Errno::EAGAIN,
     Errno::EMFILE,
     Errno::ENFILE,
@@ -15,6 +15,8 @@ const TRANSIENT: [Errno; 7] = [
     Errno::ETXTBSY,
     Errno::ENOSPC,
     Errno::EBUSY,
+    // A newborn that was killed because it did not get to its exec in time.
+    Errno::ETIMEDOUT,
 ];
 
 impl Control {
@@ -252,9 +254,17 @@ fn with_output(what: &str, output: &str) -> String {
 /// Stage and error in words that say what to look at.
 fn spawn_failure(stage: &str, error: Errno, command: &str) -> String {
     let what = match stage {
+        // The keeper has killed its process; the errno's own words are about connections.
+        "exec" if error == Errno::ETIMEDOUT => {
+            return format!(
+                "did not get as far as executing {command}: its process was stopped by another, or its file system \
+                 does not answer"
+            );
+        }
         "exec" => format!("cannot execute {command}"),
         "chdir" => "cannot enter its working directory".to_owned(),
         "record" => "cannot write the run's record".to_owned(),
+        "notify" => "cannot make its notify socket (the daemon's log says more)".to_owned(),
         stage => format!("cannot start it (stage {stage})"),
     };
     format!("{what}: {}", error.desc())

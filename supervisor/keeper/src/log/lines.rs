@@ -6,15 +6,26 @@
 use memchr::memchr_iter;
 
 use super::{
-    LINE_BYTES_MAX, MARK,
+    ESCAPE, LINE_BYTES_MAX, MARK,
     file::LogFile,
     forward::{Route, Telling},
     stamp::Clock,
 };
 
+/// What no line of a service's may begin with: the mark, without the blank at its end.
+const OURS: &[u8] = MARK.as_bytes().trim_ascii_end();
+
 /// Room for finished lines; more is written in several pieces, each of whole lines. That of one
 /// full read with a stamp on each line of usual length.
 const OUT_BYTES: usize = 384 << 10;
+
+/// Whose a line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Author {
+    /// It must not look like ours.
+    Service,
+    Supervisor,
+}
 
 /// Where the lines of one service go.
 #[derive(Debug)]
@@ -52,10 +63,11 @@ impl Out {
                 start = self.cut(target, data, start, end, clock);
             }
             if target.carry.is_empty() {
-                self.line(target, &[&data[start..=end]], clock);
+                self.line(target, Author::Service, &[&data[start..=end]], clock);
             } else {
                 let carry = std::mem::take(&mut target.carry);
-                self.line(target, &[&carry, &data[start..=end]], clock);
+                let parts: [&[u8]; 2] = [&carry, &data[start..=end]];
+                self.line(target, Author::Service, &parts, clock);
             }
             start = end + 1;
         }
@@ -81,10 +93,11 @@ impl Out {
         while end - start + carry.len() > LINE_BYTES_MAX {
             let room = LINE_BYTES_MAX - carry.len();
             let piece: [&[u8]; 3] = [&carry, &data[start..start + room], b"\n"];
-            self.line(target, &piece, clock);
+            self.line(target, Author::Service, &piece, clock);
             let cut =
                 format!("the line above is longer than {LINE_BYTES_MAX} bytes and goes on below\n");
-            self.line(target, &[MARK.as_bytes(), cut.as_bytes()], clock);
+            let parts = [MARK.as_bytes(), cut.as_bytes()];
+            self.line(target, Author::Supervisor, &parts, clock);
             start += room;
             carry = Vec::new();
         }
@@ -96,7 +109,7 @@ impl Out {
         if !target.carry.is_empty() {
             target.file.settle();
             let carry = std::mem::take(&mut target.carry);
-            self.line(target, &[&carry, b"\n"], clock);
+            self.line(target, Author::Service, &[&carry, b"\n"], clock);
             self.flush(target, clock);
         }
     }
@@ -105,7 +118,8 @@ impl Out {
     pub(super) fn mark(&mut self, target: &mut Target, text: &str, clock: &Clock) {
         let text = text.replace('\n', " ");
         target.file.settle();
-        self.line(target, &[MARK.as_bytes(), text.as_bytes(), b"\n"], clock);
+        let parts = [MARK.as_bytes(), text.as_bytes(), b"\n"];
+        self.line(target, Author::Supervisor, &parts, clock);
         self.flush(target, clock);
     }
 
@@ -121,15 +135,23 @@ impl Out {
     /// Adds a line of several parts, its end with the last; rotates behind the one that fills the
     /// file.
     #[inline]
-    fn line(&mut self, target: &mut Target, parts: &[&[u8]], clock: &Clock) {
+    fn line(&mut self, target: &mut Target, author: Author, parts: &[&[u8]], clock: &Clock) {
         let stamp = clock.stamp();
-        let bytes = stamp.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let bytes = stamp.len() + 1 + parts.iter().map(|part| part.len()).sum::<usize>();
         if self.bytes.len() + bytes > OUT_BYTES {
             self.flush(target, clock);
         }
         self.bytes.extend_from_slice(stamp);
+        let begin = self.bytes.len();
         for part in parts {
             self.bytes.extend_from_slice(part);
+        }
+        // Its first byte settles it for nearly all lines.
+        if author == Author::Service
+            && self.bytes.get(begin) == OURS.first()
+            && self.bytes[begin..].starts_with(OURS)
+        {
+            self.bytes.insert(begin, ESCAPE);
         }
         if target.file.is_full_with(self.bytes.len()) {
             self.flush(target, clock);

@@ -6,8 +6,8 @@
 //! Each service has a directory (0750, for logs may hold secrets) with `current` (0640) and the
 //! rotated files, named by the UTC time of their rotation (`2026-11-22T23-04-05.123456Z.log`), so
 //! that names sort by age. A line is `STAMP text`, the stamp as in RFC 3339, in UTC, with
-//! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. Bytes that
-//! are not UTF-8 pass as they are. Rotated files of services that want it are compressed later, by
+//! microseconds; what the supervisor itself has to say is `STAMP [mattervisor] text`. A service's
+//! line that begins with `[mattervisor]` gets a backslash before it. Bytes that are not UTF-8 pass as they are. Rotated files of services that want it are compressed later, by
 //! somebody else: the thread only says whose have come (`Handle::take_rotated`).
 //!
 //! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
@@ -52,8 +52,10 @@ pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
 /// Name of the file that is written to, in a service's log directory.
 pub const CURRENT: &str = "current";
-/// What a line of the supervisor's own begins with, after the stamp.
+/// What a line of the supervisor's own begins with, after the stamp, and no line of a service's does.
 pub const MARK: &str = "[mattervisor] ";
+/// Stands before a line of a service's that would begin as the supervisor's own.
+const ESCAPE: u8 = b'\\';
 /// A line of up to this many bytes, without stamp and end, stays whole.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 /// Marks beyond this many waiting commands are dropped.

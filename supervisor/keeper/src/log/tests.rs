@@ -139,6 +139,47 @@ fn line_that_comes_in_pieces_is_one_line() {
 }
 
 #[test]
+fn no_line_of_a_service_looks_like_one_of_ours() {
+    let mut world = World::new(0, 1);
+    world.write(b"[mattervisor] whole\n[matter");
+    world.handle.sync();
+    world.write(b"visor] in pieces\n [mattervisor] no\n\\[mattervisor] no\n[mattervisor\n");
+    world.write(
+        &[
+            b"x".repeat(LINE_BYTES_MAX),
+            b"[mattervisor] cut\n[mattervisor]half".to_vec(),
+        ]
+        .concat(),
+    );
+    world.handle.mark("s", "ours");
+    let lines = world.stop();
+    let short: Vec<_> = lines.iter().filter(|line| line.len() < 100).collect();
+    let short: Vec<_> = short
+        .iter()
+        .map(|line| str::from_utf8(line).unwrap())
+        .collect();
+    let cut = short[5];
+    assert!(
+        cut.starts_with("[mattervisor] the line above is longer"),
+        "{cut}"
+    );
+    assert_eq!(
+        short,
+        [
+            r"\[mattervisor] whole",
+            r"\[mattervisor] in pieces",
+            " [mattervisor] no",
+            r"\[mattervisor] no",
+            "[mattervisor",
+            cut,
+            r"\[mattervisor] cut",
+            r"\[mattervisor]half",
+            "[mattervisor] ours",
+        ]
+    );
+}
+
+#[test]
 fn partial_line_is_flushed_by_close_by_mark_and_by_the_last_writer_going() {
     let mut world = World::new(0, 1);
     world.write(b"half");

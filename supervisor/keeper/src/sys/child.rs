@@ -195,7 +195,6 @@ impl Prepared<'_> {
         let plan = self.plan;
         // SAFETY: integers only.
         at(Stage::Session, unsafe { libc::setsid() })?;
-        guard();
         self.slots.take(plan)?;
         self.enter_cgroup();
         if let Some(record) = &plan.record {
@@ -204,15 +203,17 @@ impl Prepared<'_> {
         // Ahead of the limits, for it needs a descriptor.
         self.oom_score()?;
         self.limits()?;
-        self.ids()?;
-        let changes = plan.ids.as_ref().is_some_and(|ids| ids.uid != 0);
-        caps::apply(&plan.capabilities, changes).map_err(|errno| (Stage::Capabilities, errno))?;
         if plan.no_new_privs {
             // SAFETY: integers only.
             let done = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
             at(Stage::NoNewPrivs, done)?;
         }
         self.signals()?;
+        // As late as can be: from here on others of the same user can reach this process. What is
+        // left has to be done with the user's own rights.
+        self.ids()?;
+        let changes = plan.ids.as_ref().is_some_and(|ids| ids.uid != 0);
+        caps::apply(&plan.capabilities, changes).map_err(|errno| (Stage::Capabilities, errno))?;
         if let Some(cwd) = &plan.cwd {
             // SAFETY: a valid C string.
             at(Stage::Chdir, unsafe { libc::chdir(cwd.as_ptr()) })?;
@@ -299,6 +300,8 @@ impl Prepared<'_> {
                 Stage::Uid,
                 libc::syscall(libc::SYS_setresuid, ids.uid, ids.uid, ids.uid),
             )?;
+            // The kernel sets it as fs.suid_dumpable says, for the keeper too, whose memory this is.
+            libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
             let same = libc::getuid() == ids.uid
                 && libc::geteuid() == ids.uid
                 && libc::getgid() == ids.gid
@@ -356,40 +359,6 @@ impl Prepared<'_> {
             }
         };
         at(Stage::Exec, done)
-    }
-}
-
-/// Longest time from birth to exec. What takes longer hangs, on a file server that does not answer or
-/// in a frozen group, and must not hold the keeper up for ever.
-pub(super) const GUARD_SECONDS: libc::time_t = 10;
-
-/// Has the kernel kill this process unless it executes its program in time: a timer ends with exec.
-fn guard() {
-    // SAFETY: all zeros is a valid event; the fields that matter are set.
-    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
-    event.sigev_notify = libc::SIGEV_SIGNAL;
-    event.sigev_signo = libc::SIGKILL;
-    let mut timer: libc::c_int = 0;
-    let zero = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let time = libc::itimerspec {
-        it_interval: zero,
-        it_value: libc::timespec {
-            tv_sec: GUARD_SECONDS,
-            tv_nsec: 0,
-        },
-    };
-    // SAFETY: valid pointers for the calls' time. By raw calls: the C library's timers allocate.
-    // A kernel without timers guards nothing.
-    unsafe {
-        let clock = libc::CLOCK_MONOTONIC;
-        let (event, at) = (&raw const event, &raw mut timer);
-        if libc::syscall(libc::SYS_timer_create, clock, event, at) == 0 {
-            let null = ptr::null_mut::<libc::itimerspec>();
-            libc::syscall(libc::SYS_timer_settime, timer, 0, &raw const time, null);
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The child shares the keeper's memory and has a stack of its own (as `posix_spawn` does it); the
 //! keeper's main thread is held until the child has executed its program or ended. To copy the
-//! memory instead costs twice as much as all the rest, and more with each service. What could make
-//! exec hang is bounded by `child::guard`.
+//! memory instead costs twice as much as all the rest, and more with each service. A child that does
+//! not get to its exec is seen to by `newborn`.
 
 use std::{
     ffi::{c_int, c_void},
@@ -11,18 +11,19 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
     sync::atomic::Ordering,
-    time::{Duration, Instant},
 };
 
 use nix::{errno::Errno, libc};
 
-use super::child::{GUARD_SECONDS, Plan, Prepared};
+use super::child::{Plan, Prepared};
+use crate::newborn::NewbornWatch;
 
 const PIDFD: u64 = 0x1000;
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 /// Memory and descriptors are the keeper's until exec, which waits for that.
-const SHARED: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
+const SHARED: c_int =
+    libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_CHILD_SETTID;
 /// A child needs a few KiB, unoptimised some more; only touched pages count.
 const STACK_BYTES: usize = 128 << 10;
 /// Larger than any page: what runs over the stack ends there.
@@ -64,6 +65,7 @@ pub(crate) type Failure = (&'static str, Errno);
 #[derive(Debug)]
 pub(crate) struct Cradle {
     stack: *mut c_void,
+    watch: NewbornWatch,
     /// Signals that this process ignores, which no flag of clone resets; bit n-1 for signal n.
     ignored: u64,
 }
@@ -87,6 +89,7 @@ impl Cradle {
         };
         Ok(Self {
             stack,
+            watch: NewbornWatch::start()?,
             ignored: ignored(),
         })
     }
@@ -99,15 +102,11 @@ impl Cradle {
         null: RawFd,
     ) -> Result<Born, Failure> {
         let prepared = plan.prepare();
-        let begin = Instant::now();
         let filled = prepared.slots.fill();
+        self.watch.begin();
         let born = filled.and_then(|()| self.first_that_works(&prepared, cgroup));
+        let in_time = self.watch.end();
         prepared.slots.clear(null);
-        if plan.ids.is_some() {
-            // The change of user has marked the memory that was shared as not to be dumped.
-            // SAFETY: integers only.
-            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
-        }
         let (pid, pidfd, in_cgroup) = born.map_err(|errno| ("fork", errno))?;
         let pid = i32::try_from(pid).map_err(|_| ("fork", Errno::EOVERFLOW))?;
         // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
@@ -115,9 +114,7 @@ impl Cradle {
         if let Some(failure) = prepared.failure() {
             return Err(failure);
         }
-        if begin.elapsed() >= Duration::from_secs(GUARD_SECONDS.unsigned_abs()) {
-            return Err(("exec", Errno::ETIMEDOUT));
-        }
+        in_time.map_err(|errno| ("exec", errno))?;
         Ok(Born {
             pid,
             pidfd,
@@ -167,6 +164,7 @@ impl Cradle {
         let mut args = Args {
             flags: PIDFD | CLEAR_SIGHAND | u64::from(SHARED.unsigned_abs()),
             pidfd: (&raw mut pidfd).expose_provenance() as u64,
+            child_tid: self.watch.pid().as_ptr().expose_provenance() as u64,
             exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
             stack: self.stack.expose_provenance() as u64 + STACK_GUARD_BYTES as u64,
             stack_size: STACK_BYTES as u64,
@@ -177,7 +175,7 @@ impl Cradle {
             args.cgroup = u64::from(directory.as_raw_fd().unsigned_abs());
         }
         let child = (&raw const *prepared).cast_mut().cast();
-        // SAFETY: `args` is a valid clone_args and `pidfd` outlives the call. The child runs
+        // SAFETY: `args` is a valid clone_args; `pidfd` and the watch's pid outlive the call. The child runs
         // `enter` on a stack that nobody else uses, and we are held here until it has left it.
         let pid = unsafe { arch::clone3(&raw mut args, enter, child) };
         Ok((pid?, pidfd))
@@ -198,7 +196,8 @@ impl Cradle {
         // SAFETY: as in `clone3`; the C library takes the upper end of the stack.
         let pid = unsafe {
             let top = self.stack.byte_add(STACK_GUARD_BYTES + STACK_BYTES);
-            libc::clone(enter, top, flags, child, &raw mut pidfd)
+            let (tls, pid) = (ptr::null_mut::<c_void>(), self.watch.pid().as_ptr());
+            libc::clone(enter, top, flags, child, &raw mut pidfd, tls, pid)
         };
         Ok((Errno::result(pid)?.into(), pidfd))
     }

@@ -29,6 +29,33 @@ pub(crate) fn signal(pidfd: impl AsFd, signal: i32) -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
+/// `PIDFD_GET_INFO` of `linux/pidfd.h`: `_IOWR(0xFF, 11, struct pidfd_info)`.
+const GET_INFO: u64 = 0xC040_FF0B;
+const INFO_CGROUP: u64 = 1 << 2;
+const INFO_EXIT: u64 = 1 << 3;
+
+/// `struct pidfd_info`, version 0.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    mask: u64,
+    cgroup: u64,
+    others: [u32; 12],
+}
+
+/// Id of the cgroup (version 2) that a process is in, or was in when it ended; the id is the inode of
+/// the group's directory. None: the kernel does not tell (Linux before 6.13, of ended ones before 6.15).
+pub(crate) fn cgroup(pidfd: impl AsFd) -> Option<u64> {
+    let mut info = Info {
+        mask: INFO_CGROUP | INFO_EXIT,
+        ..Info::default()
+    };
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the call writes one such structure, which has the size that its number says.
+    let done = unsafe { libc::ioctl(fd, GET_INFO as _, &raw mut info) };
+    (done != -1 && info.mask & INFO_CGROUP != 0).then_some(info.cgroup)
+}
+
 /// `kill(2)` with a raw number, so that realtime signals work; a negative pid is a group.
 pub(crate) fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     // SAFETY: the call takes two integers.

@@ -22,6 +22,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("standard_input_is_a_file", stdin_file),
     ("a_fifo_without_a_writer_neither_hangs_nor_ends", stdin_fifo),
     ("standard_input_is_opened_as_the_user", stdin_of_user),
+    (
+        "the_keepers_memory_stays_hidden_and_a_services_does_not",
+        hidden,
+    ),
 ];
 
 fn attributes() {
@@ -252,4 +256,31 @@ fn stdin_of_user() {
     spawn.stdin = Some(secret);
     daemon.ask(Request::Spawn(Box::new(spawn)));
     assert_eq!(daemon.failed(1), ("stdin".into(), 13));
+}
+
+fn hidden() {
+    if !is_root() {
+        println!("skipped: without root there is nothing to hide");
+        return;
+    }
+    // A process's files in /proc are root's where its memory is hidden, else its own.
+    let group = 4242;
+    let mut daemon = Daemon::start_as_group(group);
+    let group_of = |pid| {
+        let meta = fs::metadata(format!("/proc/{pid}/environ")).unwrap();
+        std::os::unix::fs::MetadataExt::gid(&meta)
+    };
+    let keeper = daemon.keeper.id().cast_signed();
+    daemon.open("web");
+    let mut spawn = daemon.shell(1, "web", "exec sleep 300");
+    spawn.ids = Some(Ids {
+        uid: 65534,
+        gid: group,
+        groups: vec![],
+    });
+    assert_eq!(group_of(keeper), 0);
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    let child = daemon.spawned(1);
+    assert_eq!((group_of(keeper), group_of(child)), (0, group));
+    assert_eq!(group_of(daemon.control_pid), group);
 }

@@ -6,7 +6,10 @@ use std::{
     io::Read,
     os::{
         fd::{AsFd, FromRawFd, OwnedFd},
-        unix::net::{UnixListener, UnixStream},
+        unix::{
+            net::{UnixListener, UnixStream},
+            process::CommandExt,
+        },
     },
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
@@ -28,7 +31,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
     let dir = PathBuf::from(&arguments[0]);
     let mut control_argv = vec!["control".into(), "control".into()];
-    control_argv.push(dir.join("driver.sock").into_os_string());
+    let driver = arguments.get(2).map(PathBuf::from);
+    let driver = driver.unwrap_or_else(|| dir.join("driver.sock"));
+    control_argv.push(driver.into_os_string());
     keeper::run(Config {
         root: PathBuf::from("/"),
         control_socket: dir.join("ctl.sock"),
@@ -86,9 +91,37 @@ impl Daemon {
     }
 
     pub(crate) fn start_in(dir: TempDir, cgroups: bool) -> Self {
-        let _ = fs::remove_file(dir.path().join("driver.sock"));
-        let driver = UnixListener::bind(dir.path().join("driver.sock")).unwrap();
-        let keeper = spawn_keeper(dir.path(), cgroups, Stdio::inherit());
+        let keeper = keeper_command(dir.path(), cgroups);
+        Self::start_with(keeper, dir, cgroups)
+    }
+
+    /// The keeper has this group.
+    pub(crate) fn start_as_group(group: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper_command(dir.path(), true);
+        keeper.gid(group);
+        Self::start_with(keeper, dir, true)
+    }
+
+    pub(crate) fn start_with(keeper: Command, dir: TempDir, cgroups: bool) -> Self {
+        let driver = dir.path().to_owned();
+        Self::start_by(keeper, dir, &driver, cgroups)
+    }
+
+    /// The test's own socket is in the directory `driver`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the keeper itself is what is tested"
+    )]
+    pub(crate) fn start_by(
+        mut keeper: Command,
+        dir: TempDir,
+        driver: &Path,
+        cgroups: bool,
+    ) -> Self {
+        let _ = fs::remove_file(driver.join("driver.sock"));
+        let driver = UnixListener::bind(driver.join("driver.sock")).unwrap();
+        let keeper = keeper.spawn().unwrap();
         let (control, control_pid, link) = accept(&driver);
         let mut daemon = Self {
             keeper,
@@ -214,12 +247,16 @@ impl Daemon {
     }
 
     pub(crate) fn open(&mut self, service: &str) {
+        self.open_for(service, nix::unistd::geteuid().as_raw());
+    }
+
+    /// A service of another account.
+    pub(crate) fn open_for(&mut self, service: &str, uid: u32) {
         let log_dir = self.dir.path().join("log").join(service);
-        let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
         self.ask(Request::Open(Open {
             service: service.to_owned(),
-            uid: uid.as_raw(),
-            gid: gid.as_raw(),
+            uid,
+            gid: nix::unistd::getegid().as_raw(),
             log_dir,
             log_size_bytes: 1 << 20,
             log_keep: 2,
@@ -255,10 +292,15 @@ impl Daemon {
     }
 
     /// Runs a helper to its end; returns how it ended, whether it was too slow, and its output.
-    pub(crate) fn helper(&mut self, mut spawn: Spawn) -> (Exit, bool, String) {
+    pub(crate) fn helper(&mut self, spawn: Spawn) -> (Exit, bool, String) {
         let service = spawn.service.clone();
-        let run = spawn.run;
         self.open(&service);
+        self.helper_of(spawn)
+    }
+
+    /// As above, of a service that is open.
+    pub(crate) fn helper_of(&mut self, mut spawn: Spawn) -> (Exit, bool, String) {
+        let run = spawn.run;
         spawn.role = Role::Helper;
         self.ask(Request::Spawn(Box::new(spawn)));
         self.exited(run)
@@ -358,16 +400,17 @@ pub(crate) fn hash_of(dir: &Path) -> String {
     reason = "the keeper itself is what is tested"
 )]
 pub(crate) fn spawn_keeper(dir: &Path, cgroups: bool, stderr: Stdio) -> Child {
+    keeper_command(dir, cgroups).stderr(stderr).spawn().unwrap()
+}
+
+pub(crate) fn keeper_command(dir: &Path, cgroups: bool) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("keeper").arg(dir).arg(hash_of(dir));
-    command
-        .env_remove("NOTIFY_SOCKET")
-        .stdin(Stdio::null())
-        .stderr(stderr);
+    command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
     if !cgroups {
         command.env("MATTERVISOR_NO_CGROUP", "1");
     }
-    command.spawn().unwrap()
+    command
 }
 
 fn accept(driver: &UnixListener) -> (UnixStream, i32, Link) {

@@ -1,15 +1,30 @@
 //! What services say, and who may speak for them.
 
-use std::os::{
-    linux::net::SocketAddrExt,
-    unix::net::{SocketAddr, UnixDatagram},
+use std::{
+    fs::{self, File},
+    io::IoSlice,
+    net::{TcpListener, TcpStream},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{
+            fs::{MetadataExt, PermissionsExt},
+            net::UnixDatagram,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
 };
 
-use keeper::message::{Exit, Fact, Request};
+use keeper::message::{Exit, Fact, Ids, Request};
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt},
+};
 
 use crate::{
     Test,
-    daemon::{Daemon, kill},
+    daemon::{Daemon, hash_of, is_root, keeper_command, kill, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -20,6 +35,30 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_foreign_mainpid_is_dropped", foreign_main_pid),
     ("only_the_main_process_is_heard_if_asked_so", main_only),
     (
+        "a_notify_socket_is_the_accounts_alone_wherever_it_lies",
+        accounts_alone,
+    ),
+    (
+        "a_long_run_directory_gets_a_short_notify_socket",
+        long_directory,
+    ),
+    ("a_removed_notify_socket_is_made_again", removed),
+    (
+        "a_removed_run_directory_is_made_again_for_the_notify_socket",
+        run_directory_removed,
+    ),
+    (
+        "a_descriptor_that_hangs_when_closed_holds_up_its_service_alone",
+        lingering_stranger,
+    ),
+    (
+        "a_service_that_sends_one_is_deaf_until_its_next_run",
+        lingering_service,
+    ),
+    ("a_barrier_is_answered_after_what_came_before", barrier),
+    ("a_sender_that_has_ended_is_told_by_its_group", ended_sender),
+    ("a_flood_of_strangers_is_told_once_and_escaped", flood),
+    (
         "the_last_value_of_a_key_survives_the_control_process",
         last_value,
     ),
@@ -29,8 +68,7 @@ pub(crate) const TESTS: &[Test] = &[
 fn say(text: &str) -> String {
     format!(
         "perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; \
-         my $n = $ENV{{NOTIFY_SOCKET}}; $n =~ s/^@/\\0/; \
-         send($s, \"{text}\", 0, pack_sockaddr_un($n)) or die; select(undef, undef, undef, 0.3)'"
+         my $n = $ENV{{NOTIFY_SOCKET}}; send($s, \"{text}\", 0, pack_sockaddr_un($n)) or die; select(undef, undef, undef, 0.3)'"
     )
 }
 
@@ -59,20 +97,349 @@ fn heard(cgroups: bool) {
     assert_eq!(notified(&mut daemon), ("STATUS".into(), "up".into()));
 }
 
+/// A run that tells its `NOTIFY_SOCKET` in the file `name`, waits for the file `go`, and says READY=1.
+fn ready_on_go() -> String {
+    format!(
+        "echo $NOTIFY_SOCKET > name; while [ ! -e go ]; do sleep 0.01; done; {}; exec sleep 300",
+        say("READY=1")
+    )
+}
+
+fn go(daemon: &Daemon) {
+    fs::write(daemon.dir.path().join("go"), "").unwrap();
+}
+
 fn stranger() {
+    let mut daemon = Daemon::start();
+    spawn(&mut daemon, &ready_on_go());
+    let socket = UnixDatagram::unbound().unwrap();
+    socket
+        .send_to(b"STATUS=forged", daemon.line_of("name"))
+        .unwrap();
+    go(&daemon);
+    // Datagrams keep their order: the forged one has been seen, and dropped.
+    assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
+}
+
+fn accounts_alone() {
+    if !is_root() {
+        println!("skipped: there is only one account without root");
+        return;
+    }
+    for (mode, usual) in [(0o755, true), (0o700, false)] {
+        let mut daemon = Daemon::start();
+        let root = daemon.dir.path().to_owned();
+        fs::set_permissions(&root, fs::Permissions::from_mode(mode)).unwrap();
+        daemon.open_for("web", 1234);
+        let as_user = |daemon: &Daemon, run, uid, script: &str| {
+            let mut spawn = daemon.shell(run, "web", script);
+            let (gid, groups) = (uid, vec![]);
+            (spawn.cwd, spawn.ids) = ("/".into(), Some(Ids { uid, gid, groups }));
+            spawn
+        };
+        let script = format!("{}; exec sleep 300", say("STATUS=$ENV{NOTIFY_SOCKET}"));
+        let mut main = as_user(&daemon, 1, 1234, &script);
+        main.notify = true;
+        daemon.ask(Request::Spawn(Box::new(main)));
+        let path = PathBuf::from(notified(&mut daemon).1);
+        let directory = if usual {
+            root.join("notify")
+        } else {
+            Path::new("/run").join(format!("mattervisor-{}", hash_of(&root)))
+        };
+        assert_eq!(path.parent().unwrap(), directory);
+        let meta = fs::metadata(&path).unwrap();
+        assert_eq!((meta.uid(), meta.mode() & 0o777), (1234, 0o600));
+        let meta = fs::metadata(&directory).unwrap();
+        assert_eq!((meta.uid(), meta.mode() & 0o777), (0, 0o711));
+        let forge = format!(
+            "export NOTIFY_SOCKET={}; {} 2>/dev/null || echo refused",
+            path.display(),
+            say("READY=1")
+        );
+        let stranger = as_user(&daemon, 2, 65534, &forge);
+        assert_eq!(daemon.helper_of(stranger).2, "refused\n");
+        daemon.quit(0);
+        assert!(!directory.exists());
+    }
+}
+
+fn long_directory() {
+    let base = tempfile::tempdir().unwrap();
+    let deep = base.path().join("d".repeat(120));
+    fs::create_dir(&deep).unwrap();
+    let dir = tempfile::TempDir::new_in(deep).unwrap();
+    // The test's own socket needs a short path.
+    let mut keeper = keeper_command(dir.path(), true);
+    keeper.arg(base.path().join("driver.sock"));
+    let mut daemon = Daemon::start_by(keeper, dir, base.path(), true);
+    spawn(&mut daemon, &format!("{}; exec sleep 300", say("READY=1")));
+    assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
+    daemon.quit(0);
+}
+
+fn removed() {
+    let mut daemon = Daemon::start();
+    let script = format!(
+        "echo $NOTIFY_SOCKET > name; for n in 1 2 3; do \
+         while [ ! -e go$n ]; do sleep 0.01; done; {}; done; exec sleep 300",
+        say("STATUS=$ENV{n}").replace("perl", "n=$n perl")
+    );
+    spawn(&mut daemon, &script);
+    let path = PathBuf::from(daemon.line_of("name"));
+    let directory = path.parent().unwrap().to_owned();
+    let root = daemon.dir.path().to_owned();
+    let ways: [(&str, &dyn Fn()); 3] = [
+        ("1", &|| fs::remove_file(&path).unwrap()),
+        ("2", &|| fs::remove_dir_all(&directory).unwrap_or_default()),
+        ("3", &|| fs::rename(&directory, root.join("away")).unwrap()),
+    ];
+    for (n, remove) in ways {
+        let before = fs::metadata(&path).unwrap().ino();
+        remove();
+        until(|| (fs::metadata(&path).ok()?.ino() != before).then_some(()));
+        fs::write(root.join(format!("go{n}")), "").unwrap();
+        assert_eq!(notified(&mut daemon), ("STATUS".into(), n.into()));
+    }
+}
+
+fn run_directory_removed() {
+    let base = tempfile::tempdir().unwrap();
+    fs::set_permissions(&base, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = base.path().join("run");
+    let dir = tempfile::Builder::new().tempdir_in(base.path()).unwrap();
+    fs::rename(dir.path(), &run).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut keeper = keeper_command(&run, true);
+    keeper.arg(base.path().join("driver.sock"));
+    let mut daemon = Daemon::start_by(keeper, dir, base.path(), true);
+    let uid = if is_root() {
+        1234
+    } else {
+        nix::unistd::geteuid().as_raw()
+    };
+    daemon.open_for("web", uid);
+    let go = base.path().join("go");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
+    let mut spawn = daemon.shell(
+        1,
+        "web",
+        &format!("{wait}; {}; exec sleep 300", say("READY=1")),
+    );
+    (spawn.notify, spawn.cwd) = (true, "/".into());
+    spawn.ids = is_root().then_some(Ids {
+        uid,
+        gid: uid,
+        groups: vec![],
+    });
+    daemon.ask(Request::Spawn(Box::new(spawn)));
+    daemon.spawned(1);
+    fs::rename(&run, base.path().join("away")).unwrap();
+    until(|| {
+        fs::metadata(run.join("notify/web"))
+            .is_ok_and(|meta| meta.uid() == uid)
+            .then_some(())
+    });
+    fs::write(go, "").unwrap();
+    assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
+}
+
+/// A connection whose close waits: its other end does not take what has been written.
+fn linger_to(port: u16) -> OwnedFd {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 600,
+    };
+    setsockopt(&stream, sockopt::Linger, &linger).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    while std::io::Write::write(&mut &stream, &[0; 4096]).is_ok() {}
+    stream.into()
+}
+
+fn send_with(path: &Path, text: &str, fd: OwnedFd) {
+    let socket = UnixDatagram::unbound().unwrap();
+    socket.connect(path).unwrap();
+    let fds = [fd.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let bytes = [IoSlice::new(text.as_bytes())];
+    sendmsg::<()>(socket.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), None).unwrap();
+    drop(fd);
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a sender that is no process of the keeper's"
+)]
+fn lingering_stranger() {
+    let mut daemon = Daemon::start();
+    spawn(&mut daemon, &ready_on_go());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut stranger = Command::new(own_program());
+    stranger.env("NOTIFY_SOCKET", daemon.line_of("name"));
+    let numbers = [port.to_string(), daemon.keeper.id().to_string()];
+    let mut stranger = stranger.arg("linger").args(numbers).spawn().unwrap();
+    let peer = listener.accept().unwrap().0;
+    until(|| {
+        let mut tasks = fs::read_dir(tasks(&daemon)).unwrap();
+        tasks
+            .any(|task| takes_away(&task.unwrap().path()))
+            .then_some(())
+    });
+    // Whatever the keeper is asked it does.
+    daemon.main(2, "other", "exec sleep 300");
+    go(&daemon);
+    drop(peer);
+    assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+fn tasks(daemon: &Daemon) -> String {
+    format!("/proc/{}/task", daemon.keeper.id())
+}
+
+/// A thread of the keeper's that takes a message away.
+fn takes_away(task: &Path) -> bool {
+    let comm = fs::read_to_string(task.join("comm")).unwrap_or_default();
+    comm == "notify\n"
+}
+
+/// Sends a lingering descriptor on `NOTIFY_SOCKET`: the port of who does not read, and the keeper. That
+/// is stopped meanwhile, so that the descriptor in the message is the last one.
+pub(crate) fn be_lingering(arguments: &[String]) -> ExitCode {
+    let fd = linger_to(arguments[0].parse().unwrap());
+    let keeper = arguments[1].parse().unwrap();
+    let path = std::env::var("NOTIFY_SOCKET").unwrap();
+    kill(keeper, libc::SIGSTOP);
+    until(|| {
+        let stat = fs::read_to_string(format!("/proc/{keeper}/stat")).unwrap();
+        stat.contains(") T ").then_some(())
+    });
+    send_with(Path::new(&path), "STATUS=sent", fd);
+    kill(keeper, libc::SIGCONT);
+    loop {
+        let _ = poll(&mut [], PollTimeout::NONE);
+    }
+}
+
+/// Asks on `NOTIFY_SOCKET` to be told when all has been taken in, and says so in the file `closed`.
+pub(crate) fn be_waiting() -> ExitCode {
+    let path = PathBuf::from(std::env::var("NOTIFY_SOCKET").unwrap());
+    let (read, write) = nix::unistd::pipe().unwrap();
+    let socket = UnixDatagram::unbound().unwrap();
+    socket.send_to(b"STATUS=before", &path).unwrap();
+    send_with(&path, "BARRIER=1", write);
+    let mut polled = [PollFd::new(
+        std::os::fd::AsFd::as_fd(&read),
+        PollFlags::POLLIN,
+    )];
+    poll(&mut polled, PollTimeout::NONE).unwrap();
+    fs::write("closed", "yes\n").unwrap();
+    ExitCode::SUCCESS
+}
+
+fn own_program() -> String {
+    std::env::current_exe().unwrap().display().to_string()
+}
+
+fn lingering_service() {
+    let mut daemon = Daemon::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    spawn(
+        &mut daemon,
+        &format!("exec {} linger {port} $PPID", own_program()),
+    );
+    let _peer = listener.accept().unwrap().0;
+    assert_eq!(notified(&mut daemon), ("STATUS".into(), "sent".into()));
+    daemon.main(2, "other", "exec sleep 300");
+    daemon.ask(Request::Sweep { run: 1 });
+    daemon.swept(1);
+    daemon.acknowledge();
+    let script = format!("{}; exec sleep 300", say("READY=1"));
+    let mut next = daemon.shell(3, "web", &script);
+    next.notify = true;
+    daemon.ask(Request::Spawn(Box::new(next)));
+    let key = daemon.wait(|fact, _| match fact {
+        Fact::Notified { run: 3, key, .. } => Some(key.clone()),
+        _ => None,
+    });
+    assert_eq!(key, "READY");
+    assert_eq!(daemon.quit(0), 0);
+}
+
+fn barrier() {
+    let mut daemon = Daemon::start();
+    spawn(
+        &mut daemon,
+        &format!("{} wait; exec sleep 300", own_program()),
+    );
+    assert_eq!(notified(&mut daemon), ("STATUS".into(), "before".into()));
+    assert_eq!(notified(&mut daemon), ("BARRIER".into(), "1".into()));
+    assert_eq!(daemon.line_of("closed"), "yes");
+}
+
+/// As `say`, by a process that ends at once.
+fn say_and_end(text: &str) -> String {
+    say(text).replace("; select(undef, undef, undef, 0.3)", "")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a sender that is no process of the keeper's"
+)]
+fn ended_sender() {
     let mut daemon = Daemon::start();
     let script = format!(
         "echo $NOTIFY_SOCKET > name; while [ ! -e go ]; do sleep 0.01; done; {}; exec sleep 300",
-        say("READY=1")
+        say_and_end("READY=1")
     );
     spawn(&mut daemon, &script);
-    let name = daemon.line_of("name");
-    let address = SocketAddr::from_abstract_name(name.strip_prefix('@').unwrap()).unwrap();
-    let socket = UnixDatagram::unbound().unwrap();
-    socket.send_to_addr(b"STATUS=forged", &address).unwrap();
-    std::fs::write(daemon.dir.path().join("go"), "").unwrap();
-    // Datagrams keep their order: the forged one has been seen, and dropped.
+    let record = fs::read_to_string(daemon.dir.path().join("runs/1")).unwrap();
+    if kernel() >= (6, 16) && !record.contains("\"cgroup\":null") {
+        for _ in 0..20 {
+            let mut forger = Command::new("/bin/sh");
+            forger.args(["-c", &say_and_end("STATUS=forged")]);
+            forger.env("NOTIFY_SOCKET", daemon.line_of("name"));
+            assert!(forger.status().unwrap().success());
+        }
+    }
+    go(&daemon);
     assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
+}
+
+fn kernel() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map_while(|one| one.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+fn flood() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = dir.path().join("said");
+    let mut keeper = keeper_command(dir.path(), true);
+    keeper.stderr(Stdio::from(File::create(&said).unwrap()));
+    let mut daemon = Daemon::start_with(keeper, dir, true);
+    spawn(&mut daemon, &ready_on_go());
+    let path = daemon.line_of("name");
+    let socket = UnixDatagram::unbound().unwrap();
+    for _ in 0..1000 {
+        socket.send_to(b"MAINPID=\x1b[2J", &path).unwrap();
+    }
+    go(&daemon);
+    assert_eq!(notified(&mut daemon), ("READY".into(), "1".into()));
+    let said = fs::read_to_string(said).unwrap();
+    assert_eq!(said.matches("drops notifications").count(), 1, "{said}");
+    let script = format!("{}; exec sleep 300", say("MAINPID=\\e[2J\\nSTATUS=after"));
+    let mut evil = daemon.shell(2, "evil", &script);
+    daemon.open("evil");
+    evil.notify = true;
+    daemon.ask(Request::Spawn(Box::new(evil)));
+    daemon.wait(|fact, _| matches!(fact, Fact::Notified { run: 2, .. }).then_some(()));
+    let said = fs::read_to_string(daemon.dir.path().join("said")).unwrap();
+    assert!(said.contains("MAINPID=\\u{1b}[2J"), "{said}");
 }
 
 fn main_pid() {

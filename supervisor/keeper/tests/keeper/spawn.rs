@@ -1,10 +1,20 @@
 //! Starting runs: outcome of exec, and what a child is not given.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
-use keeper::message::{Exit, Request, Role, Spawn};
+use keeper::message::{Exit, Fact, Request, Role, Spawn};
+use nix::{errno::Errno, sys::signal::Signal, unistd::Pid};
 
-use crate::{Test, daemon::Daemon};
+use crate::{
+    Test,
+    daemon::{Daemon, until},
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_run_is_spawned_exits_and_is_swept", a_run),
@@ -16,6 +26,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("signals_and_descriptors_are_clean", clean),
     ("what_a_service_prints_is_in_its_log", logged),
     ("many_runs_leave_no_descriptors_behind", no_leaks),
+    ("a_newborn_that_is_stopped_is_continued", newborn_stopped),
+    (
+        "a_newborn_that_is_stopped_again_and_again_holds_nobody_long",
+        newborn_held,
+    ),
 ];
 
 fn a_run() {
@@ -200,4 +215,65 @@ fn no_leaks() {
     (9..=40).for_each(&mut one);
     // The last acknowledgement may not have been looked at yet.
     crate::daemon::until(|| (count() <= before).then_some(()));
+}
+
+/// Far below the time that a file server may take to answer an exec.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Freezes the service's cgroup, so that the next run's process is born and does not get on, and
+/// lets `act` do something to that process before the group is thawed. False: there are no cgroups.
+fn with_newborn(daemon: &mut Daemon, run: u64, act: impl FnOnce(Pid)) -> bool {
+    daemon.main(1, "web", "exec sleep 300");
+    let record = fs::read_to_string(daemon.dir.path().join("runs/1")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    let Some(group) = record["cgroup"].as_str().map(PathBuf::from) else {
+        eprintln!("skipped: there are no cgroups here");
+        return false;
+    };
+    daemon.ask(Request::Sweep { run: 1 });
+    daemon.swept(1);
+    daemon.acknowledge();
+    fs::write(group.join("cgroup.freeze"), "1").unwrap();
+    daemon.spawn_main(run, "web", "exec sleep 300");
+    let pid = until(|| {
+        let members = fs::read_to_string(group.join("cgroup.procs")).ok()?;
+        members.lines().next()?.parse().ok()
+    });
+    act(Pid::from_raw(pid));
+    fs::write(group.join("cgroup.freeze"), "0").unwrap();
+    true
+}
+
+fn newborn_stopped() {
+    let mut daemon = Daemon::start();
+    let stop = |pid| nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+    if with_newborn(&mut daemon, 2, stop) {
+        let begin = Instant::now();
+        daemon.spawned(2);
+        assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
+    }
+}
+
+fn newborn_held() {
+    let mut daemon = Daemon::start();
+    let mut stopper = None;
+    let hold = |pid| {
+        nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+        let again = move || while nix::sys::signal::kill(pid, Signal::SIGSTOP).is_ok() {};
+        stopper = Some(thread::spawn(again));
+    };
+    if with_newborn(&mut daemon, 2, hold) {
+        let begin = Instant::now();
+        // It may get to its exec between two stops, or is killed for its slowness.
+        let failure = daemon.wait(|fact, _| match fact {
+            Fact::Spawned { run: 2, .. } => Some(None),
+            Fact::Failed { run: 2, errno, .. } => Some(Some(*errno)),
+            _ => None,
+        });
+        assert!(failure.is_none_or(|errno| errno == Errno::ETIMEDOUT as i32));
+        assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
+        daemon.main(3, "other", "exec sleep 300");
+        daemon.ask(Request::Sweep { run: 2 });
+        stopper.unwrap().join().unwrap();
+    }
 }

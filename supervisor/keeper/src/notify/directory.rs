@@ -1,0 +1,241 @@
+//! Where notify sockets lie, so that none but root and a service's account can send to it.
+//!
+//! A socket of this kind is as safe as the directory of its file: that belongs to the keeper, mode
+//! 0711, so nobody else can put a file there or take one away. The usual one is `RUN/notify`. Where a
+//! path in it does not fit into a socket address, or leads through a directory that the service's
+//! account may not enter, a short one serves (`/run/mattervisor-HASH`; without root below
+//! `$XDG_RUNTIME_DIR`, else in `/tmp`), which is removed at the end and cleared by the next start.
+//!
+//! Somebody may clean `/run`. An inotify watch tells, and the sockets are bound again at their paths; it
+//! does not tell when a directory above `RUN` is moved or mounted over.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    libc,
+    sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
+    unistd::{UnlinkatFlags, geteuid, unlinkat},
+};
+
+use crate::say::say;
+
+/// Directory of the sockets, in the run directory.
+const DIRECTORY: &str = "notify";
+/// Others may pass through to what is theirs, and see nothing.
+const MODE: u32 = 0o711;
+/// Of a run directory that somebody has removed, as at the start.
+const RUN_DIR_MODE: u32 = 0o755;
+/// A longer path does not fit into a socket address.
+const PATH_BYTES_MAX: usize = 107;
+/// A longer name would not fit behind `/proc/self/fd/NUMBER/`, by which it is bound.
+const NAME_BYTES_MAX: usize = 80;
+
+/// Which directory a socket lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Usual,
+    Short,
+}
+
+/// Both places, opened with the first socket that needs them.
+#[derive(Debug)]
+pub(crate) struct Directories {
+    usual: Slot,
+    short: Slot,
+    inotify: Option<Inotify>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// The first that can be had is taken.
+    candidates: Vec<PathBuf>,
+    open: Option<Directory>,
+}
+
+/// An open directory that is ours.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    file: File,
+    id: (u64, u64),
+    watches: Vec<WatchDescriptor>,
+}
+
+impl Directories {
+    /// Of a keeper with this run directory and hash of its state. Opens nothing yet.
+    pub(crate) fn new(run_dir: &Path, hash: &str) -> Self {
+        let own = if geteuid().is_root() {
+            Some(PathBuf::from("/run"))
+        } else {
+            std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)
+        };
+        let parents = own.filter(|dir| dir.is_absolute()).into_iter();
+        let parents = parents.chain([PathBuf::from("/tmp")]);
+        let name = format!("mattervisor-{hash}");
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        let inotify = Inotify::init(flags);
+        if let Err(error) = &inotify {
+            say!("does not notice when a notify socket is removed: no inotify: {error}");
+        }
+        Self {
+            usual: Slot::new(vec![run_dir.join(DIRECTORY)]),
+            short: Slot::new(parents.map(|dir| dir.join(&name)).collect()),
+            inotify: inotify.ok(),
+        }
+    }
+
+    /// Becomes readable when something may have been removed.
+    pub(crate) fn events(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Forgets what has been told so far.
+    pub(crate) fn drain(&self) {
+        while let Some(inotify) = &self.inotify
+            && inotify.read_events().is_ok_and(|events| !events.is_empty())
+        {}
+    }
+
+    /// A path in the usual directory suits a service of this name and account.
+    pub(crate) fn usual_suits(&self, name: &str, uid: u32) -> bool {
+        let Some(directory) = self.usual.candidates.first() else {
+            return false;
+        };
+        let fits = directory.join(name).as_os_str().len() <= PATH_BYTES_MAX;
+        let enters = uid == geteuid().as_raw() || others_enter(directory.parent());
+        name.len() <= NAME_BYTES_MAX && fits && enters
+    }
+
+    /// The directory, opened or made; anew, if somebody has removed it.
+    pub(crate) fn get(&mut self, place: Place) -> io::Result<&Directory> {
+        let slot = match place {
+            Place::Usual => &mut self.usual,
+            Place::Short => &mut self.short,
+        };
+        slot.get(self.inotify.as_ref())
+    }
+
+    /// The directory, if it is open and still where its path says.
+    pub(crate) fn in_place(&self, place: Place) -> Option<&Directory> {
+        let slot = match place {
+            Place::Usual => &self.usual,
+            Place::Short => &self.short,
+        };
+        slot.open.as_ref().filter(|open| open.is_in_place())
+    }
+
+    /// Takes away all that was made.
+    pub(crate) fn remove(&self) {
+        for slot in [&self.usual, &self.short] {
+            if let Some(directory) = slot.open.as_ref().filter(|open| open.is_in_place()) {
+                directory.clear();
+                let _ = fs::remove_dir(&directory.path);
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn new(candidates: Vec<PathBuf>) -> Self {
+        Self {
+            candidates,
+            open: None,
+        }
+    }
+
+    fn get(&mut self, inotify: Option<&Inotify>) -> io::Result<&Directory> {
+        if let Some(gone) = self.open.take_if(|open| !open.is_in_place()) {
+            for watch in gone.watches {
+                // Of a directory that was deleted it has gone by itself.
+                let _ = inotify.map(|inotify| inotify.rm_watch(watch));
+            }
+        }
+        if self.open.is_none() {
+            let mut outcome = Err(io::ErrorKind::NotFound.into());
+            for path in &self.candidates {
+                outcome = Directory::open(path, inotify);
+                if outcome.is_ok() {
+                    break;
+                }
+            }
+            self.open = Some(outcome?);
+        }
+        self.open
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Directory {
+    /// Only to be called with the lock held: what lies there is of an earlier life.
+    fn open(path: &Path, inotify: Option<&Inotify>) -> io::Result<Self> {
+        let parent = path.parent().unwrap_or(path);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(RUN_DIR_MODE)
+            .create(parent)?;
+        match DirBuilder::new().mode(MODE).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let file = File::options()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+            .open(path)?;
+        let meta = file.metadata()?;
+        if meta.uid() != geteuid().as_raw() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        // Whatever the umask has made of it, or somebody else.
+        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        let itself = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+        let entries = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
+        let watch = |path: &Path, what| inotify.map(|it| it.add_watch(path, what));
+        let watches = [watch(path, itself | entries), watch(parent, itself)];
+        let watches = watches.into_iter().flatten().filter_map(Result::ok);
+        let directory = Self {
+            path: path.to_owned(),
+            file,
+            id: (meta.dev(), meta.ino()),
+            watches: watches.collect(),
+        };
+        directory.clear();
+        Ok(directory)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn is_in_place(&self) -> bool {
+        let now = fs::symlink_metadata(&self.path);
+        now.is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
+    }
+
+    fn clear(&self) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let _ = unlinkat(&self.file, &*entry.file_name(), UnlinkatFlags::NoRemoveDir);
+        }
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Any account may pass through this directory and all above it.
+fn others_enter(directory: Option<&Path>) -> bool {
+    let mut all = directory.into_iter().flat_map(Path::ancestors);
+    all.all(|one| fs::metadata(one).is_ok_and(|meta| meta.mode() & 0o001 != 0))
+}
