@@ -6,6 +6,8 @@
 //! Limits: connections by [`Limits`], bytes by [`api::BODY_BYTES_MAX`], time by [`Limits`].
 
 mod access;
+mod admission;
+mod client_stream;
 mod connection;
 mod health;
 mod input;
@@ -33,19 +35,17 @@ use std::{
 
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
 };
 
 pub(crate) use access::Access;
 use access::{Credentials, UserNames};
-use slots::Slots;
+use admission::Admission;
 
 use crate::{ask::Ask, usage::Meter};
 
 /// Pause after an accept that failed: descriptors or memory may be there again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// Connections that are being told at the same time that there are too many; more are just closed.
-const REFUSALS_MAX: usize = 16;
 
 /// How much of everything, and how long.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,9 @@ struct Limits {
     connections: usize,
     /// More of them for root and the supervisor's own user, so that nobody can lock those out.
     reserve: usize,
-    /// Connections of one user other than those two.
+    /// Of all connections, those that viewers cannot have, so that they cannot lock admins out.
+    admin_reserve: usize,
+    /// Connections of one user other than root and the supervisor's own.
     per_user: usize,
     /// From the first byte that may come to the end of the headers; also how long a connection may idle.
     head: Duration,
@@ -71,6 +73,7 @@ impl Limits {
     const REAL: Self = Self {
         connections: 64,
         reserve: 16,
+        admin_reserve: 16,
         per_user: 32,
         head: Duration::from_secs(30),
         body: Duration::from_secs(10),
@@ -131,9 +134,8 @@ async fn accept_all(
     who: fn(&UnixStream) -> io::Result<Credentials>,
 ) -> io::Result<()> {
     let routes = routes::router(Arc::clone(&shared));
-    let slots = Slots::new(shared.limits);
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let mut access = shared.access.clone();
+    let admission = Admission::new(shared, routes);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
@@ -155,19 +157,8 @@ async fn accept_all(
             }
         };
         failing = false;
-        let Ok(peer) = who(&stream) else { continue };
-        let privileged = shared.access.borrow().rules(peer.uid);
-        if let Some(slot) = slots.take(peer.uid, privileged) {
-            let (shared, routes) = (Arc::clone(&shared), routes.clone());
-            tokio::spawn(async move {
-                connection::run(stream, peer, shared, routes).await;
-                drop(slot);
-            });
-        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            tokio::spawn(async move {
-                connection::refuse(stream).await;
-                drop(permit);
-            });
+        if let Ok(peer) = who(&stream) {
+            admission.admit(stream, peer);
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     Access, Limits, Shared, accept_all,
-    access::{Credentials, UserNames},
+    access::{Credentials, Role, UserNames},
     paths::ROUTES,
     slots::Slots,
 };
@@ -52,6 +52,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         own_uid: 900,
         admin_gids: vec![10],
         viewer_gids: vec![20],
+        known: true,
         closed: false,
     });
     drop(sender);
@@ -402,6 +403,7 @@ fn answer(look: Ask) {
 }
 
 mod change;
+mod descriptors;
 mod hostile;
 mod look;
 mod openapi;

@@ -1,0 +1,170 @@
+//! A client's connection, which descriptors that the client sends along cannot hold up.
+//!
+//! Closing a descriptor may take as long as its sender likes (a TCP socket with `SO_LINGER` and
+//! unsent data, a file of a file server that does not answer). From Linux 6.16 on the keeper's
+//! listener has the kernel refuse them; before, three roads lead to such a close, and none may be
+//! taken on the thread that serves clients:
+//! - a read without room for the descriptors: each read here has room for all of one message;
+//! - a read past an urgent byte that is not read itself: `SO_OOBINLINE` makes it one of the others;
+//! - closing a connection with something unread in it: then the connection itself is dangerous.
+//!
+//! What is dangerous goes to a thread that may hang. Limit: [`QUEUED_MAX`]; what comes while that is
+//! full stays open.
+
+use std::{
+    io,
+    net::Shutdown,
+    os::fd::{AsFd, OwnedFd},
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        mpsc::{SyncSender, sync_channel},
+    },
+    task::{Context, Poll, ready},
+};
+
+use nix::sys::socket::{setsockopt, sockopt::OobInline};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::UnixStream,
+};
+
+/// One read takes no more than this.
+const READ_BYTES_MAX: usize = 16 << 10;
+/// Batches that wait to be closed.
+const QUEUED_MAX: usize = 16;
+
+/// Closes what may take long, on a thread that is started when it is needed first.
+#[derive(Clone, Default)]
+pub(super) struct Closer(Arc<OnceLock<SyncSender<Vec<OwnedFd>>>>);
+
+impl Closer {
+    fn close(&self, batch: Vec<OwnedFd>) {
+        let queue = self.0.get_or_init(|| {
+            let (queue, batches) = sync_channel::<Vec<OwnedFd>>(QUEUED_MAX);
+            let thread = std::thread::Builder::new().name("closer".to_owned());
+            let started = thread.spawn(move || batches.into_iter().for_each(drop));
+            if let Err(error) = started {
+                tracing::warn!("cannot start the thread that closes descriptors: {error}");
+            }
+            queue
+        });
+        if let Err(refused) = queue.try_send(batch) {
+            // To close it here is what must not happen.
+            std::mem::forget(refused);
+        }
+    }
+}
+
+/// See the module.
+pub(super) struct ClientStream {
+    /// There until it is dropped.
+    stream: Option<UnixStream>,
+    closer: Closer,
+}
+
+impl ClientStream {
+    pub(super) fn new(stream: UnixStream, closer: Closer) -> io::Result<Self> {
+        let this = Self {
+            stream: Some(stream),
+            closer,
+        };
+        setsockopt(this.stream()?, OobInline, &true)?;
+        Ok(this)
+    }
+
+    fn stream(&self) -> io::Result<&UnixStream> {
+        self.stream
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn write_half(&mut self) -> io::Result<Pin<&mut UnixStream>> {
+        let stream = self.stream.as_mut().map(Pin::new);
+        stream.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl AsyncRead for ClientStream {
+    /// A client that sends descriptors is hung up on: no request needs any.
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let stream = self.stream()?;
+        let length = buffer.remaining().min(READ_BYTES_MAX);
+        if length == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let room = buffer.initialize_unfilled_to(length);
+        loop {
+            ready!(stream.poll_read_ready(cx))?;
+            let read = stream.try_io(Interest::READABLE, || {
+                keeper::socket::receive(stream, room).map_err(io::Error::from)
+            });
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(received) => {
+                    if let Some(descriptors) = received.fds {
+                        self.closer.close(descriptors);
+                        let error = "the client sent descriptors along";
+                        return Poll::Ready(Err(io::Error::other(error)));
+                    }
+                    buffer.advance(received.bytes);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.write_half()?.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write_half()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write_half()?.poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write_half()?.poll_write_vectored(cx, pieces)
+    }
+}
+
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        // Only a runtime that is at its end cannot let go of it, and then the process ends too.
+        let Some(Ok(stream)) = self.stream.take().map(UnixStream::into_std) else {
+            return;
+        };
+        // Nothing can be sent from here on: what is unread now is all that there will be.
+        let _ = stream.shutdown(Shutdown::Both);
+        if has_unread(&stream) {
+            self.closer.close(vec![stream.into()]);
+        }
+    }
+}
+
+/// Whether bytes wait, with which descriptors may have come. Yes if the kernel does not say.
+fn has_unread(stream: impl AsFd) -> bool {
+    rustix::io::ioctl_fionread(stream).map_or(true, |bytes| bytes > 0)
+}
