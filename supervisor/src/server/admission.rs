@@ -12,7 +12,7 @@ use tokio::{net::UnixStream, sync::Semaphore, time::timeout};
 use super::{
     Shared,
     access::{Credentials, Role},
-    client_stream::{ClientStream, Closer},
+    client_stream::ClientStream,
     connection, reply,
     slots::Slots,
 };
@@ -26,7 +26,6 @@ pub(super) struct Admission {
     shared: Arc<Shared>,
     routes: Router,
     slots: Slots,
-    closer: Closer,
     /// Permits to tell that there are too many clients.
     busy: Arc<Semaphore>,
     /// Permits to tell that a client has no role.
@@ -40,7 +39,6 @@ impl Admission {
             shared,
             routes,
             slots,
-            closer: Closer::default(),
             busy: Arc::new(Semaphore::new(REFUSALS_MAX)),
             strangers: Arc::new(Semaphore::new(REFUSALS_MAX)),
         }
@@ -48,7 +46,7 @@ impl Admission {
 
     /// Serves or refuses a client that has just connected. Never waits.
     pub(super) fn admit(&self, stream: UnixStream, peer: Credentials) {
-        let stream = match ClientStream::new(stream, self.closer.clone()) {
+        let stream = match ClientStream::new(stream, &peer, self.shared.closer.clone()) {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!("cannot serve a control connection: {error}"),
         };

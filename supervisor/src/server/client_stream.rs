@@ -8,8 +8,9 @@
 //! - a read past an urgent byte that is not read itself: `SO_OOBINLINE` makes it one of the others;
 //! - closing a connection with something unread in it: then the connection itself is dangerous.
 //!
-//! What is dangerous goes to a thread that may hang. Limit: [`QUEUED_MAX`]; what comes while that is
-//! full stays open.
+//! What is dangerous goes to a thread that may hang. From [`UNCLOSED_MAX`] descriptors on, nobody
+//! but the owner can connect (`control/socket_groups.rs`), so that there are at most that many and
+//! those of one message for each connection that there is by then.
 
 use std::{
     io,
@@ -17,56 +18,101 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     pin::Pin,
     sync::{
-        Arc, OnceLock,
-        mpsc::{SyncSender, sync_channel},
+        Arc, Mutex, OnceLock, PoisonError,
+        mpsc::{Sender, channel},
     },
     task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
 use nix::sys::socket::{setsockopt, sockopt::OobInline};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::UnixStream,
+    sync::watch,
 };
+
+use super::access::Credentials;
 
 /// One read takes no more than this.
 const READ_BYTES_MAX: usize = 16 << 10;
-/// Batches that wait to be closed.
-const QUEUED_MAX: usize = 16;
+/// Descriptors that may wait to be closed before the socket is shut.
+pub(crate) const UNCLOSED_MAX: usize = 1024;
+/// Who sends descriptors is named in the log this often at most.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Closes what may take long, on a thread that is started when it is needed first.
-#[derive(Clone, Default)]
-pub(super) struct Closer(Arc<OnceLock<SyncSender<Vec<OwnedFd>>>>);
+#[derive(Clone)]
+pub(super) struct Closer(Arc<Closing>);
+
+struct Closing {
+    queue: OnceLock<Sender<Vec<OwnedFd>>>,
+    /// Descriptors in the queue and in the thread's hands.
+    unclosed: watch::Sender<usize>,
+    warned: Mutex<Option<Instant>>,
+}
 
 impl Closer {
+    pub(super) fn new(unclosed: watch::Sender<usize>) -> Self {
+        Self(Arc::new(Closing {
+            queue: OnceLock::new(),
+            unclosed,
+            warned: Mutex::default(),
+        }))
+    }
+
+    fn warn(&self, uid: u32, pid: i32) {
+        let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            *warned = Some(Instant::now());
+            tracing::warn!(
+                "uid {uid} (pid {pid}) sent descriptors to the control socket: hung up on it"
+            );
+        }
+    }
+
     fn close(&self, batch: Vec<OwnedFd>) {
-        let queue = self.0.get_or_init(|| {
-            let (queue, batches) = sync_channel::<Vec<OwnedFd>>(QUEUED_MAX);
-            let thread = std::thread::Builder::new().name("closer".to_owned());
-            let started = thread.spawn(move || batches.into_iter().for_each(drop));
-            if let Err(error) = started {
-                tracing::warn!("cannot start the thread that closes descriptors: {error}");
-            }
-            queue
-        });
-        if let Err(refused) = queue.try_send(batch) {
-            // To close it here is what must not happen.
+        let queue = self.0.queue.get_or_init(|| start(&self.0.unclosed));
+        self.0.unclosed.send_modify(|count| *count += batch.len());
+        if let Err(refused) = queue.send(batch) {
+            // There is no thread. To close it here is what must not happen.
             std::mem::forget(refused);
         }
     }
+}
+
+fn start(unclosed: &watch::Sender<usize>) -> Sender<Vec<OwnedFd>> {
+    let (queue, batches) = channel::<Vec<OwnedFd>>();
+    let unclosed = unclosed.clone();
+    let close_all = move || {
+        for batch in batches {
+            let count = batch.len();
+            drop(batch);
+            unclosed.send_modify(|all| *all -= count);
+        }
+    };
+    let thread = std::thread::Builder::new().name("closer".to_owned());
+    if let Err(error) = thread.spawn(close_all) {
+        tracing::warn!("cannot start the thread that closes descriptors: {error}");
+    }
+    queue
 }
 
 /// See the module.
 pub(super) struct ClientStream {
     /// There until it is dropped.
     stream: Option<UnixStream>,
+    uid: u32,
+    pid: i32,
     closer: Closer,
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: UnixStream, closer: Closer) -> io::Result<Self> {
+    pub(super) fn new(stream: UnixStream, peer: &Credentials, closer: Closer) -> io::Result<Self> {
         let this = Self {
             stream: Some(stream),
+            uid: peer.uid,
+            pid: peer.pid,
             closer,
         };
         setsockopt(this.stream()?, OobInline, &true)?;
@@ -108,6 +154,7 @@ impl AsyncRead for ClientStream {
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(received) => {
                     if let Some(descriptors) = received.fds {
+                        self.closer.warn(self.uid, self.pid);
                         self.closer.close(descriptors);
                         let error = "the client sent descriptors along";
                         return Poll::Ready(Err(io::Error::other(error)));

@@ -16,6 +16,7 @@ mod metrics;
 mod openapi;
 mod past;
 mod paths;
+mod permissions;
 mod questions;
 mod reply;
 mod routes;
@@ -41,6 +42,9 @@ use tokio::{
 pub(crate) use access::Access;
 use access::{Credentials, UserNames};
 use admission::Admission;
+use client_stream::Closer;
+pub(crate) use client_stream::UNCLOSED_MAX;
+pub(crate) use permissions::open_to;
 
 use crate::{ask::Ask, usage::Meter};
 
@@ -94,16 +98,20 @@ struct Shared {
     limits: Limits,
     /// The keeper is gone and everything is being stopped: nobody will answer any more.
     orphaned: Arc<AtomicBool>,
+    /// Closes what clients send along and nobody has asked for.
+    closer: Closer,
     /// Looks at what services use, for one client after the other.
     meter: Arc<Mutex<Meter>>,
 }
 
-/// Serves the socket for ever. Fails only if `listener` is not one.
+/// Serves the socket for ever. Fails only if `listener` is not one. `unclosed` counts what clients
+/// have sent along and is not closed yet.
 pub(crate) async fn serve(
     listener: std::os::unix::net::UnixListener,
     asks: mpsc::Sender<Ask>,
     access: watch::Receiver<Access>,
     orphaned: Arc<AtomicBool>,
+    unclosed: watch::Sender<usize>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
@@ -113,6 +121,7 @@ pub(crate) async fn serve(
         names: UserNames::default(),
         limits: Limits::REAL,
         orphaned,
+        closer: Closer::new(unclosed),
         meter: Arc::default(),
     };
     accept_all(listener, Arc::new(shared), access::credentials).await

@@ -13,6 +13,7 @@ use tokio::{
 use super::{
     Access, Limits, Shared, accept_all,
     access::{Credentials, Role, UserNames},
+    client_stream::Closer,
     paths::ROUTES,
     slots::Slots,
 };
@@ -62,6 +63,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         names: UserNames::default(),
         limits,
         orphaned: Arc::default(),
+        closer: Closer::new(watch::channel(0).0),
         meter: Arc::default(),
     })
 }
