@@ -115,14 +115,11 @@ pub(crate) fn refuse_descriptors(socket: impl AsFd) -> Result<(), Errno> {
             libc::SOL_SOCKET,
             SO_PASSRIGHTS,
             (&raw const off).cast(),
-            INT_BYTES,
+            libc::socklen_t::try_from(size_of_val(&off)).map_err(|_| Errno::EINVAL)?,
         )
     };
     Errno::result(done).map(drop)
 }
-
-/// Bytes of an int, as socket options count them.
-const INT_BYTES: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
 
 /// The supplementary groups that the peer of a unix socket had when it connected.
 pub fn peer_groups(socket: impl AsFd) -> Result<Vec<libc::gid_t>, Errno> {

@@ -76,7 +76,7 @@ fn send_lingering(stream: &StdStream, bytes: &[u8], flags: SendFlags) -> TcpStre
     let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (peer, _) = listener.accept().unwrap();
     ours.set_nonblocking(true).unwrap();
-    let chunk = [0; 64 << 10];
+    let chunk = vec![0; 64 << 10];
     let full = loop {
         if let Err(error) = ours.write(&chunk) {
             break error;
