@@ -146,6 +146,24 @@ fn a_closed_directory_on_the_way_is_named() {
     assert!(told.stderr.contains(&expected), "{}", told.stderr);
 }
 
+#[test]
+fn an_inherited_umask_closes_nothing() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, "");
+    world.child("a", &["sleep"], "");
+    let strict = world.path("strict");
+    let program = mattervisor_tests::binary("supervisor");
+    let script = format!("#!/bin/sh\numask 077\nexec {} \"$@\"\n", program.display());
+    fs::write(&strict, script).unwrap();
+    fs::set_permissions(&strict, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.program(&strict);
+    world.start_ready();
+    until(&world, ADMINS, 0);
+}
+
 /// A descriptor whose closing waits for an hour: the kernel refuses it, or it is closed where it
 /// holds nobody up.
 #[test]
