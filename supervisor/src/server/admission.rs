@@ -4,7 +4,7 @@
 //! Limits: connections by [`Limits`](super::Limits), refusals under way by [`REFUSALS_MAX`] for
 //! each of the two reasons; beyond that a connection is closed without a word.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::Router;
 use tokio::{net::UnixStream, sync::Semaphore, time::timeout};
@@ -20,12 +20,17 @@ use super::{
 /// Clients that are being told the same reason why they are not served.
 const REFUSALS_MAX: usize = 16;
 
+/// Says who is at the other end of a connection.
+pub(super) type Who = fn(&UnixStream) -> io::Result<Credentials>;
+
 /// Lets clients in, each in a task of its own.
 #[derive(Clone)]
 pub(super) struct Admission {
     shared: Arc<Shared>,
     routes: Router,
     slots: Slots,
+    /// Finds out about a peer; tests put in others than themselves.
+    who: Who,
     /// Permits to tell that there are too many clients.
     busy: Arc<Semaphore>,
     /// Permits to tell that a client has no role.
@@ -33,21 +38,24 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(shared: Arc<Shared>, routes: Router) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, routes: Router, who: Who) -> Self {
         let slots = Slots::new(shared.limits);
         Self {
             shared,
             routes,
             slots,
+            who,
             busy: Arc::new(Semaphore::new(REFUSALS_MAX)),
             strangers: Arc::new(Semaphore::new(REFUSALS_MAX)),
         }
     }
 
     /// Serves or refuses a client that has just connected. Never waits.
-    pub(super) fn admit(&self, stream: UnixStream, peer: Credentials) {
-        let stream = match ClientStream::new(stream, &peer, self.shared.closer.clone()) {
-            Ok(stream) => stream,
+    pub(super) fn admit(&self, stream: UnixStream) {
+        let stream = ClientStream::new(stream, self.shared.closer.clone());
+        let identified = stream.and_then(|it| Ok(((self.who)(it.stream()?)?, it)));
+        let (peer, stream) = match identified {
+            Ok(identified) => identified,
             Err(error) => return tracing::debug!("cannot serve a control connection: {error}"),
         };
         match self.shared.access.borrow().role(&peer) {

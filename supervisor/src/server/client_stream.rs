@@ -25,14 +25,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::socket::{setsockopt, sockopt::OobInline};
+use nix::sys::socket::{
+    getsockopt, setsockopt,
+    sockopt::{OobInline, PeerCredentials},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::UnixStream,
     sync::watch,
 };
-
-use super::access::Credentials;
 
 /// One read takes no more than this.
 const READ_BYTES_MAX: usize = 16 << 10;
@@ -61,12 +62,16 @@ impl Closer {
         }))
     }
 
-    fn warn(&self, uid: u32, pid: i32) {
+    fn warn(&self, client: &UnixStream) {
         let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             *warned = Some(Instant::now());
+            let who = getsockopt(client, PeerCredentials).map_or_else(
+                |_| "a client".to_owned(),
+                |peer| format!("uid {} (pid {})", peer.uid(), peer.pid()),
+            );
             tracing::warn!(
-                "uid {uid} (pid {pid}) sent descriptors to the control socket: hung up on it"
+                "{who} sent descriptors to the control socket: its connection is closed"
             );
         }
     }
@@ -102,24 +107,20 @@ fn start(unclosed: &watch::Sender<usize>) -> Sender<Vec<OwnedFd>> {
 pub(super) struct ClientStream {
     /// There until it is dropped.
     stream: Option<UnixStream>,
-    uid: u32,
-    pid: i32,
     closer: Closer,
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: UnixStream, peer: &Credentials, closer: Closer) -> io::Result<Self> {
+    pub(super) fn new(stream: UnixStream, closer: Closer) -> io::Result<Self> {
         let this = Self {
             stream: Some(stream),
-            uid: peer.uid,
-            pid: peer.pid,
             closer,
         };
         setsockopt(this.stream()?, OobInline, &true)?;
         Ok(this)
     }
 
-    fn stream(&self) -> io::Result<&UnixStream> {
+    pub(super) fn stream(&self) -> io::Result<&UnixStream> {
         self.stream
             .as_ref()
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
@@ -154,7 +155,7 @@ impl AsyncRead for ClientStream {
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(received) => {
                     if let Some(descriptors) = received.fds {
-                        self.closer.warn(self.uid, self.pid);
+                        self.closer.warn(stream);
                         self.closer.close(descriptors);
                         let error = "the client sent descriptors along";
                         return Poll::Ready(Err(io::Error::other(error)));

@@ -35,13 +35,13 @@ use std::{
 };
 
 use tokio::{
-    net::{UnixListener, UnixStream},
+    net::UnixListener,
     sync::{mpsc, watch},
 };
 
 pub(crate) use access::Access;
-use access::{Credentials, UserNames};
-use admission::Admission;
+use access::UserNames;
+use admission::{Admission, Who};
 use client_stream::Closer;
 pub(crate) use client_stream::UNCLOSED_MAX;
 pub(crate) use permissions::open_to;
@@ -136,15 +136,11 @@ async fn while_closed(access: &mut watch::Receiver<Access>) {
     }
 }
 
-/// The accept loop. `who` finds out about a peer; tests put in others than themselves.
-async fn accept_all(
-    listener: UnixListener,
-    shared: Arc<Shared>,
-    who: fn(&UnixStream) -> io::Result<Credentials>,
-) -> io::Result<()> {
+/// The accept loop.
+async fn accept_all(listener: UnixListener, shared: Arc<Shared>, who: Who) -> io::Result<()> {
     let routes = routes::router(Arc::clone(&shared));
     let mut access = shared.access.clone();
-    let admission = Admission::new(shared, routes);
+    let admission = Admission::new(shared, routes, who);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
@@ -166,8 +162,6 @@ async fn accept_all(
             }
         };
         failing = false;
-        if let Ok(peer) = who(&stream) {
-            admission.admit(stream, peer);
-        }
+        admission.admit(stream);
     }
 }

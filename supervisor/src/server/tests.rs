@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    Access, Limits, Shared, accept_all,
+    Access, Limits, Shared, Who, accept_all,
     access::{Credentials, Role, UserNames},
     client_stream::Closer,
     paths::ROUTES,
@@ -24,8 +24,6 @@ use crate::{
 
 /// Whatever a test waits for comes within this time, or never.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-type Who = fn(&UnixStream) -> io::Result<Credentials>;
 
 #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
 fn user(uid: u32, gid: u32) -> io::Result<Credentials> {
