@@ -6,8 +6,12 @@ use std::{
     net::{TcpListener, TcpStream},
     os::{
         fd::AsRawFd,
-        unix::{fs::MetadataExt, net::UnixStream},
+        unix::{
+            fs::{MetadataExt, PermissionsExt, chown},
+            net::UnixStream,
+        },
     },
+    path::PathBuf,
     process::Command,
 };
 
@@ -60,6 +64,14 @@ fn site(world: &World, admins: &str, viewers: &str) {
         gid => format!("control.{key} = \"{gid}\"\n"),
     };
     world.site(&(line("admin_group", admins) + &line("viewer_group", viewers)));
+}
+
+/// A program of a shell's lines.
+fn script(world: &World, lines: &str) -> PathBuf {
+    let path = world.path("script");
+    fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path
 }
 
 fn mode(world: &World) -> u32 {
@@ -136,11 +148,7 @@ fn a_closed_directory_on_the_way_is_named() {
     world.start_ready();
     until(&world, ADMINS, 0);
     let run_dir = world.path("run");
-    fs::set_permissions(
-        &run_dir,
-        std::os::unix::fs::PermissionsExt::from_mode(0o700),
-    )
-    .unwrap();
+    fs::set_permissions(&run_dir, PermissionsExt::from_mode(0o700)).unwrap();
     let told = ctl_in(&world, ADMINS, &["status"]).expect_code(6);
     let expected = format!("you may not enter {}\n", run_dir.display());
     assert!(told.stderr.contains(&expected), "{}", told.stderr);
@@ -154,14 +162,38 @@ fn an_inherited_umask_closes_nothing() {
     let mut world = World::new();
     site(&world, ADMINS, "");
     world.child("a", &["sleep"], "");
-    let strict = world.path("strict");
     let program = mattervisor_tests::binary("supervisor");
-    let script = format!("#!/bin/sh\numask 077\nexec {} \"$@\"\n", program.display());
-    fs::write(&strict, script).unwrap();
-    fs::set_permissions(&strict, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let strict = script(
+        &world,
+        &format!("umask 077\nexec {} \"$@\"", program.display()),
+    );
     world.program(&strict);
     world.start_ready();
     until(&world, ADMINS, 0);
+}
+
+/// It may not give the socket to a group that it is not in, but it may name one in the list.
+#[test]
+fn a_supervisor_without_root_is_open_to_its_groups_too() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, VIEWERS);
+    let program = world.path("supervisor");
+    mattervisor_tests::install(&mattervisor_tests::binary("supervisor"), &program);
+    let owner = "setpriv --reuid=4000200 --regid=4000200 --clear-groups";
+    let lines = format!("exec {owner} {} \"$@\"", program.display());
+    let wrapper = script(&world, &lines);
+    world.program(&wrapper);
+    chown(world.root(), Some(4_000_200), Some(4_000_200)).unwrap();
+    world.start();
+    for group in [ADMINS, VIEWERS] {
+        until(&world, group, 0);
+    }
+    let told = ctl_in(&world, OTHERS, &["status"]).expect_code(6);
+    let expected = "open to uid 4000200 and the groups gid 4000001 and gid 4000002";
+    assert!(told.stderr.contains(expected), "{}", told.stderr);
 }
 
 /// A descriptor whose closing waits for an hour: the kernel refuses it, or it is closed where it

@@ -19,7 +19,7 @@ use super::{
     Shared,
     access::{Credentials, Role},
     client_stream::ClientStream,
-    reply::Failure,
+    reply::{Failure, NO_ROLE_HINT},
     timed_io::TimedIo,
 };
 
@@ -62,23 +62,21 @@ pub(super) async fn run(stream: ClientStream, peer: Credentials, shared: Arc<Sha
 async fn permit(peer: &Credentials, shared: &Shared, method: &Method) -> Result<(), Failure> {
     let role = shared.access.borrow().role(peer);
     let looks = matches!(*method, Method::GET | Method::HEAD);
-    let (what, group) = match role {
+    let (what, hint) = match role {
         Role::Owner | Role::Admin => return Ok(()),
         Role::Viewer if looks => return Ok(()),
         Role::Viewer => (
             "may look but not change anything",
-            "the group that control.admin_group names",
+            "use sudo, or have an administrator add this user to the group that \
+             control.admin_group names",
         ),
-        Role::None => (
-            "may not use this supervisor",
-            "the group that control.admin_group or control.viewer_group names",
-        ),
+        Role::None => ("may not use this supervisor", NO_ROLE_HINT),
     };
     let who = shared.names.describe(peer.uid).await;
     Err(Failure::new(
         api::ErrorKind::NotAllowed,
         format!("{who} {what}"),
-        format!("use sudo, or have an administrator add this user to {group}"),
+        hint,
     ))
 }
 
