@@ -35,7 +35,10 @@ impl Apart {
 
     /// Serves who has connected and who will. To be called once the attacker has given its copy of
     /// a descriptor up: whoever closes the last one waits.
-    fn serve(&self, who: Who) {
+    ///
+    /// Returns how many descriptors are not closed yet.
+    fn serve(&self, who: Who) -> watch::Receiver<usize> {
+        let (sender, unclosed) = watch::channel(0);
         let listener = self.listener.try_clone().unwrap();
         listener.set_nonblocking(true).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -48,9 +51,12 @@ impl Apart {
                 let (tell, _seen) = mpsc::unbounded_channel();
                 tokio::spawn(fixed_loop(to_loop, tell));
                 let listener = UnixListener::from_std(listener).unwrap();
-                accept_all(listener, shared(asks, Limits::REAL), who).await
+                let mut shared = shared(asks, Limits::REAL);
+                Arc::get_mut(&mut shared).unwrap().closer = Closer::new(sender);
+                accept_all(listener, shared, who).await
             })
         });
+        unclosed
     }
 
     fn connect(&self) -> StdStream {
@@ -147,4 +153,19 @@ fn descriptors_of_a_stranger_hold_nobody_up() {
     server.serve(STRANGER);
     until_hung_up(&attacker);
     server.assert_answers();
+}
+
+#[tokio::test]
+async fn what_cannot_be_closed_is_counted_until_it_is() {
+    let server = Apart::bind();
+    let attacker = server.connect();
+    let peer = send_lingering(&attacker, b"GET /healthz HT", SendFlags::empty());
+    let mut unclosed = server.serve(VIEWER);
+    within(unclosed.wait_for(|&count| count > 0)).await.unwrap();
+    until_hung_up(&attacker);
+    assert_eq!(*unclosed.borrow(), 1, "it is not closed yet");
+    drop(peer);
+    within(unclosed.wait_for(|&count| count == 0))
+        .await
+        .unwrap();
 }
