@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::{
     client::Client,
     error::{Error, Kind},
+    not_allowed,
 };
 
 /// Why a request has no answer.
@@ -59,11 +60,7 @@ impl Client {
                 format!("the supervisor is not running: nobody listens on {socket}"),
             )
             .hint(start),
-            Some(Errno::EACCES | Errno::EPERM) => Error::new(
-                Kind::NotAllowed,
-                format!("not allowed to connect to {socket}"),
-            )
-            .hint("this needs root or a member of the admin group: sudo ctl …"),
+            Some(Errno::EACCES | Errno::EPERM) => not_allowed::explain(&self.socket),
             Some(Errno::EAGAIN) => Error::new(
                 Kind::Unreachable,
                 format!("the supervisor does not answer: too many clients wait at {socket}"),
@@ -114,7 +111,7 @@ mod tests {
     fn each_way_not_to_connect_has_its_own_words() {
         let (code, text) = explained(Errno::EACCES);
         assert_eq!(code, 6);
-        assert!(text.contains("sudo ctl"), "{text}");
+        assert!(text.contains("sudo"), "{text}");
         let (code, text) = explained(Errno::EAGAIN);
         assert_eq!(code, 5);
         assert!(text.contains("too many clients"), "{text}");

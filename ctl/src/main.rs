@@ -15,6 +15,7 @@ mod lines;
 mod mattermost;
 mod moment;
 mod names;
+mod not_allowed;
 mod output;
 mod progress;
 mod render;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::stat::{Mode, umask};
 use plan::{Options, Paths};
 
 use crate::{
@@ -23,6 +24,8 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
         Err(why) => return fail(&why),
     };
     let paths = Paths::new(&options);
+    // Whatever was inherited: the groups of the control socket have to be able to enter its directory.
+    umask(Mode::from_bits_truncate(0o022));
     for (dir, mode) in [
         (&paths.run_dir, 0o755),
         (&paths.state_dir, 0o755),

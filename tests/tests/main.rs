@@ -13,6 +13,7 @@ mod child_attributes;
 mod cli_errors;
 mod completions;
 mod control_process_death;
+mod control_socket;
 mod dependencies;
 mod documents;
 mod env;

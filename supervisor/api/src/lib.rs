@@ -30,6 +30,7 @@
 //! Every error is an [`ErrorReply`] with a fitting HTTP status. Unknown fields of a reply are
 //! tolerated, unknown fields of a request are refused.
 
+mod acl;
 mod action;
 mod config;
 mod error;
@@ -39,6 +40,7 @@ mod status;
 mod text;
 mod why;
 
+pub use acl::{ACL_ATTRIBUTE, ACL_BYTES_MAX, acl_for, groups_of_acl};
 pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
 pub use config::{
     ConfigKey, DiffReply, FileCheck, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,

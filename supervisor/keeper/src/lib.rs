@@ -61,6 +61,11 @@ pub fn link_to_keeper() -> std::io::Result<link::Link> {
     sys::inherited::take(CONTROL_FD).map(link::Link::new)
 }
 
+/// What a server on a unix socket asks of the kernel and no library offers in safe Rust.
+pub mod socket {
+    pub use crate::sys::socket::{Received, peer_groups, receive};
+}
+
 /// Gives memory back that has been freed; for after a burst of work.
 pub fn release_memory() {
     sys::memory::release();

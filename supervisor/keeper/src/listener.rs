@@ -1,7 +1,8 @@
 //! The control socket: bound by the keeper, served by the control process.
 //!
 //! While the control process restarts, clients wait in the backlog. Mode 0600 from its first
-//! moment: the control process widens it once the plan is loaded.
+//! moment: the control process opens it to the groups of the plan, once that is loaded. Where the
+//! kernel can (Linux 6.16), no client can send a descriptor, so that none has to be closed.
 
 use std::{
     fs::File,
@@ -14,6 +15,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     libc,
     sys::{
         socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket},
@@ -21,6 +23,8 @@ use nix::{
     },
 };
 use safe_path::Dir;
+
+use crate::sys::socket::refuse_descriptors;
 
 /// Clients that wait to be served; more are refused.
 const BACKLOG: i32 = 128;
@@ -38,6 +42,11 @@ pub(crate) fn listen_at(path: &Path) -> io::Result<OwnedFd> {
     let address = UnixAddr::new(&short)?;
     // The file takes its mode from the socket: there is no moment in which it is wider.
     fchmod(&socket, Mode::from_bits_truncate(0o600))?;
+    // An older kernel lets them in, and the control process closes them.
+    match refuse_descriptors(&socket) {
+        Ok(()) | Err(Errno::ENOPROTOOPT) => {}
+        Err(error) => return Err(error.into()),
+    }
     bind(socket.as_raw_fd(), &address)?;
     listen(&socket, Backlog::new(BACKLOG)?)?;
     Ok(socket)
@@ -62,7 +71,12 @@ fn shorten(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::{fs::PermissionsExt, net::UnixStream};
+    use std::{
+        io::IoSlice,
+        os::unix::{fs::PermissionsExt, net::UnixStream},
+    };
+
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
     use super::*;
 
@@ -75,6 +89,26 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn no_client_can_send_a_descriptor_where_the_kernel_refuses_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ctl.sock");
+        let listener = listen_at(&path).unwrap();
+        let client = UnixStream::connect(&path).unwrap();
+        let descriptors = [listener.as_raw_fd()];
+        let sent = sendmsg::<()>(
+            client.as_raw_fd(),
+            &[IoSlice::new(b"GET")],
+            &[ControlMessage::ScmRights(&descriptors)],
+            MsgFlags::empty(),
+            None,
+        );
+        match refuse_descriptors(&listener) {
+            Ok(()) => assert_eq!(sent, Err(Errno::EPERM)),
+            Err(error) => assert_eq!((sent, error), (Ok(3), Errno::ENOPROTOOPT)),
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{fs::PermissionsExt, net::UnixListener},
+        unix::net::UnixListener,
     },
     path::PathBuf,
     process::ExitCode,
@@ -36,10 +36,11 @@ use super::{
     jobs,
     lifecycle::Boot,
     orphaned::Belongings,
+    socket_groups::SocketGroups,
     wall_clock::WallClock,
 };
 use crate::{
-    accounts, applied,
+    applied,
     ask::{ASKS_MAX, Ask},
     exit, server, store,
 };
@@ -178,11 +179,24 @@ async fn serve(link: Link, options: &Options) -> u8 {
     let (plan, boot) = beginnings(&hello, options);
     let access = own_access();
     let (access_sender, access_receiver) = watch::channel(access);
+    let (unclosed_sender, unclosed) = watch::channel(0);
     world.access = Some(access_sender);
+    world.unclosed = Some(unclosed);
+    if boot.applied.is_some() {
+        // An earlier control process has opened the socket already.
+        world.widen(plan.control.clone());
+    }
     let (ask_sender, mut asks) = mpsc::channel(ASKS_MAX);
     let orphaned = Arc::new(AtomicBool::new(false));
     let known = Arc::clone(&orphaned);
-    if let Err(error) = serve_clients(listener, ask_sender, access_receiver, known) {
+    let serve = server::serve(
+        listener,
+        ask_sender,
+        access_receiver,
+        known,
+        unclosed_sender,
+    );
+    if let Err(error) = serve_clients(serve) {
         tracing::error!("the control socket does not work: {error}");
     }
     let mut control = Control::new(now(), &hello, plan, boot);
@@ -202,17 +216,12 @@ async fn serve(link: Link, options: &Options) -> u8 {
 
 /// Serves the control socket on a thread of its own: what clients cost (their bytes, their log
 /// lines) is not the control thread's.
-fn serve_clients(
-    listener: UnixListener,
-    asks: mpsc::Sender<Ask>,
-    access: watch::Receiver<server::Access>,
-    orphaned: Arc<AtomicBool>,
-) -> io::Result<()> {
+fn serve_clients(served: impl Future<Output = io::Result<()>> + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let serve = move || {
-        if let Err(error) = runtime.block_on(server::serve(listener, asks, access, orphaned)) {
+        if let Err(error) = runtime.block_on(served) {
             tracing::error!("the control socket does not work: {error}");
         }
     };
@@ -295,6 +304,10 @@ struct World {
     results: mpsc::UnboundedReceiver<Input>,
     result_sender: mpsc::UnboundedSender<Input>,
     access: Option<watch::Sender<server::Access>>,
+    /// What clients have sent along and is not closed yet.
+    unclosed: Option<watch::Receiver<usize>>,
+    /// Who may use the socket, once a plan has said so.
+    groups: Option<watch::Sender<plan::Control>>,
     /// Files that are watched, once there are any.
     files: Option<watch::Sender<Vec<PathBuf>>>,
     belongings: Belongings,
@@ -312,6 +325,8 @@ impl World {
             results,
             result_sender,
             access: None,
+            unclosed: None,
+            groups: None,
             files: None,
             belongings: Belongings::default(),
             leaving: false,
@@ -400,7 +415,7 @@ impl World {
                     }
                 }
                 Output::Job(job) => jobs::start(job, &self.options, &self.result_sender),
-                Output::Access(who) => self.widen(&who),
+                Output::Access(who) => self.widen(who),
                 Output::WatchFiles(paths) => self.watch_files(paths),
                 Output::LetIn(open) => {
                     if let Some(access) = &self.access {
@@ -435,28 +450,24 @@ impl World {
         drop(tokio::spawn(file_watcher::follow(wanted, tell)));
     }
 
-    /// Lets the groups of the plan reach the control socket. Their members are told apart by
-    /// their credentials, so the socket itself may be open to all once there are such groups.
-    fn widen(&self, who: &plan::Control) {
-        let groups = |it: &Option<String>| it.iter().cloned().collect::<Vec<_>>();
-        let (admins, viewers) = (groups(&who.admin_group), groups(&who.viewer_group));
-        let open = !(admins.is_empty() && viewers.is_empty());
-        let socket = Paths::new(&self.options).run_dir.join("ctl.sock");
-        let Some(sender) = self.access.clone() else {
+    /// Lets the groups of the plan use the control socket.
+    fn widen(&mut self, who: plan::Control) {
+        if let Some(groups) = &self.groups {
+            groups.send_replace(who);
+            return;
+        }
+        let (Some(access), Some(unclosed)) = (&self.access, &self.unclosed) else {
             return;
         };
-        drop(tokio::task::spawn_blocking(move || {
-            let mode = if open { 0o666 } else { 0o600 };
-            if let Err(error) = std::fs::set_permissions(&socket, PermissionsExt::from_mode(mode)) {
-                tracing::warn!("cannot change the mode of {}: {error}", socket.display());
-            }
-            let access = server::Access {
-                admin_gids: accounts::group_ids(&admins),
-                viewer_gids: accounts::group_ids(&viewers),
-                ..own_access()
-            };
-            sender.send_replace(access);
-        }));
+        let (sender, plan) = watch::channel(who);
+        self.groups = Some(sender);
+        let follower = SocketGroups {
+            socket: Paths::new(&self.options).run_dir.join("ctl.sock"),
+            plan,
+            unclosed: unclosed.clone(),
+            access: access.clone(),
+        };
+        drop(tokio::spawn(follower.follow()));
     }
 }
 

@@ -28,6 +28,7 @@ mod records;
 mod schedule;
 #[cfg(test)]
 mod simulation;
+mod socket_groups;
 mod spawn;
 mod status;
 mod take_up;

@@ -15,7 +15,8 @@ use hyper::{
     header::{CONNECTION, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, UnixStream};
+use nix::sys::socket::{Shutdown, shutdown};
+use tokio::net::{TcpStream, UnixSocket, UnixStream};
 
 /// Of an answer's body, as much is read.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -53,19 +54,27 @@ async fn unix(path: &Path) -> Result<(), String> {
     let bytes = path.as_os_str().as_bytes();
     if let Some(name) = bytes.strip_prefix(b"@") {
         let name = [b"\0", name].concat();
-        let connected = UnixStream::connect(OsStr::from_bytes(&name)).await;
+        let connected = connect_deaf(Path::new(OsStr::from_bytes(&name))).await;
         return connected.map(drop).map_err(failed);
     }
     if bytes.len() <= SOCKET_PATH_BYTES_MAX {
-        return UnixStream::connect(path).await.map(drop).map_err(failed);
+        return connect_deaf(path).await.map(drop).map_err(failed);
     }
     // An address has no room for it: by way of its directory.
     let parts = path.parent().zip(path.file_name());
     let (directory, name) = parts.ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     let directory = std::fs::File::open(directory).map_err(failed)?;
     let near = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    let connected = UnixStream::connect(Path::new(&near).join(name)).await;
+    let connected = connect_deaf(&Path::new(&near).join(name)).await;
     connected.map(drop).map_err(failed)
+}
+
+/// A connection to which nothing can be sent. A descriptor that lies in it unread would be closed
+/// with it, on this thread, and that can take as long as whoever sent it likes.
+async fn connect_deaf(path: &Path) -> io::Result<UnixStream> {
+    let socket = UnixSocket::new_stream()?;
+    shutdown(socket.as_raw_fd(), Shutdown::Read)?;
+    socket.connect(path).await
 }
 
 async fn http(url: &str, accepted: &[u16], wanted: Option<&str>) -> Result<(), String> {
@@ -216,6 +225,17 @@ mod tests {
         let _abstract = net::UnixListener::bind_addr(&address).unwrap();
         assert_eq!(asks(Path::new(&format!("@{name}"))), Ok(()));
         assert!(asks(Path::new("@mattervisor-nobody")).is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_can_be_sent_to_a_probe_of_a_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let _ours = connect_deaf(&path).await.unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        let sent = theirs.write_all(b"x").unwrap_err();
+        assert_eq!(sent.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

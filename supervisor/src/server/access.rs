@@ -1,8 +1,7 @@
 //! Who is at the other end of the socket, and what that user may do.
 //!
-//! The kernel says who connected (`SO_PEERCRED`): uid, gid and pid at that moment. The
-//! supplementary groups come from `/proc/PID/status`, and count only if that process still has
-//! the same uid throughout, so that a reused pid lends nobody another user's groups.
+//! The kernel says who connected: uid, gid and pid (`SO_PEERCRED`) and the supplementary groups
+//! (`SO_PEERGROUPS`), all as they were at that moment.
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +34,8 @@ pub(crate) struct Access {
     pub(crate) admin_gids: Vec<u32>,
     /// Groups whose members may look.
     pub(crate) viewer_gids: Vec<u32>,
+    /// The groups are those of a plan; until then there are none yet.
+    pub(crate) known: bool,
     /// Nobody is let in for now: who connects waits in the backlog.
     pub(crate) closed: bool,
 }
@@ -48,6 +49,8 @@ pub(super) enum Role {
     Viewer,
     /// Look and act.
     Admin,
+    /// Look and act, whatever the plan says: root and the supervisor's own user.
+    Owner,
 }
 
 /// A peer as the kernel knows it.
@@ -57,20 +60,17 @@ pub(super) struct Credentials {
     pub(super) uid: u32,
     /// The process that connected; 0 if it is in a namespace that we cannot see.
     pub(super) pid: i32,
-    /// Its group, and its supplementary ones once they are known.
+    /// Its group and its supplementary ones.
     pub(super) groups: Vec<u32>,
 }
 
 impl Access {
-    /// Whether this user may do everything, whatever the groups.
-    pub(super) fn rules(&self, uid: u32) -> bool {
-        uid == 0 || uid == self.own_uid
-    }
-
     /// What this peer may do.
     pub(super) fn role(&self, peer: &Credentials) -> Role {
         let in_one_of = |gids: &[u32]| peer.groups.iter().any(|gid| gids.contains(gid));
-        if self.rules(peer.uid) || in_one_of(&self.admin_gids) {
+        if peer.uid == 0 || peer.uid == self.own_uid {
+            Role::Owner
+        } else if in_one_of(&self.admin_gids) {
             Role::Admin
         } else if in_one_of(&self.viewer_gids) {
             Role::Viewer
@@ -83,42 +83,13 @@ impl Access {
 /// Asks the kernel who connected.
 pub(super) fn credentials(stream: &UnixStream) -> io::Result<Credentials> {
     let peer = getsockopt(stream, PeerCredentials)?;
+    let mut groups = keeper::socket::peer_groups(stream)?;
+    groups.push(peer.gid());
     Ok(Credentials {
         uid: peer.uid(),
         pid: peer.pid(),
-        groups: vec![peer.gid()],
+        groups,
     })
-}
-
-/// Adds the supplementary groups. Reads a file, so not on the control thread.
-pub(super) fn with_supplementary(mut peer: Credentials) -> Credentials {
-    if peer.pid > 0
-        && let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", peer.pid))
-    {
-        peer.groups.extend(supplementary(&status, peer.uid));
-    }
-    peer
-}
-
-/// The groups that a `/proc/PID/status` lists, if the process is wholly that user's.
-fn supplementary(status: &str, uid: u32) -> Vec<u32> {
-    let numbers = |key: &str| -> Vec<u32> {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(key))
-            .map(|rest| {
-                rest.split_ascii_whitespace()
-                    .filter_map(|word| word.parse().ok())
-                    .collect()
-            })
-            .unwrap_or_default()
-    };
-    let uids = numbers("Uid:");
-    if uids.len() == 4 && uids.iter().all(|&it| it == uid) {
-        numbers("Groups:")
-    } else {
-        Vec::new()
-    }
 }
 
 /// Names of users, remembered for a while.
@@ -186,6 +157,8 @@ impl UserNames {
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::Gid;
+
     use super::*;
 
     fn access() -> Access {
@@ -193,6 +166,7 @@ mod tests {
             own_uid: 900,
             admin_gids: vec![10],
             viewer_gids: vec![20, 21],
+            known: true,
             closed: false,
         }
     }
@@ -208,8 +182,8 @@ mod tests {
     #[test]
     fn root_and_the_own_user_rule_and_groups_decide_for_others() {
         for (uid, groups, role) in [
-            (0, &[5][..], Role::Admin),
-            (900, &[5], Role::Admin),
+            (0, &[5][..], Role::Owner),
+            (900, &[5], Role::Owner),
             (1000, &[5, 10], Role::Admin),
             (1000, &[5, 21], Role::Viewer),
             (1000, &[10, 20], Role::Admin),
@@ -220,28 +194,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn supplementary_groups_count_only_for_a_process_of_the_same_user() {
-        let status = "Name:\tctl\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\nGroups:\t27 998 1000 \n";
-        assert_eq!(supplementary(status, 1000), [27, 998, 1000]);
-        assert!(supplementary(status, 1001).is_empty(), "a reused pid");
-        let setuid = status.replace("Uid:\t1000\t1000", "Uid:\t1000\t0");
-        assert!(supplementary(&setuid, 1000).is_empty());
-        assert!(supplementary("", 1000).is_empty());
-    }
-
     #[tokio::test]
     async fn the_kernel_says_who_connected() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let peer = credentials(&ours).unwrap();
         assert_eq!(peer.uid, nix::unistd::geteuid().as_raw());
-        assert_eq!(peer.groups, [nix::unistd::getegid().as_raw()]);
         let pid = i32::try_from(std::process::id()).unwrap();
         assert_eq!(peer.pid, pid);
-        let peer = with_supplementary(peer);
-        for gid in nix::unistd::getgroups().unwrap() {
-            assert!(peer.groups.contains(&gid.as_raw()));
-        }
+        let mut groups = nix::unistd::getgroups().unwrap();
+        groups.push(nix::unistd::getegid());
+        let groups: Vec<u32> = groups.into_iter().map(Gid::as_raw).collect();
+        assert_eq!(peer.groups, groups);
     }
 
     #[tokio::test]

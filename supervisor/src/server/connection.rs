@@ -13,15 +13,13 @@ use hyper::{
     service::{Service, service_fn},
 };
 use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     Shared,
-    access::{self, Credentials, Role},
-    reply::{self, Failure},
+    access::{Credentials, Role},
+    client_stream::ClientStream,
+    reply::{Failure, NO_ROLE_HINT},
     timed_io::TimedIo,
 };
 
@@ -30,20 +28,11 @@ use super::{
 const BUFFER_BYTES: usize = 64 << 10;
 /// Header lines of one request.
 const HEADERS_MAX: usize = 64;
-/// A connection too many is told so within this time, or closed.
+/// A client that is not served is told why within this time, or its connection closed.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// Serves one connection until it ends, or breaks a limit.
-pub(super) async fn run(stream: UnixStream, peer: Credentials, shared: Arc<Shared>, app: Router) {
-    let privileged = shared.access.borrow().rules(peer.uid);
-    let peer = if privileged {
-        peer
-    } else {
-        let known = peer.clone();
-        tokio::task::spawn_blocking(move || access::with_supplementary(peer))
-            .await
-            .unwrap_or(known)
-    };
+pub(super) async fn run(stream: ClientStream, peer: Credentials, shared: Arc<Shared>, app: Router) {
     let peer = Arc::new(peer);
     let limits = shared.limits;
     let app = TowerToHyperService::new(app);
@@ -73,29 +62,27 @@ pub(super) async fn run(stream: UnixStream, peer: Credentials, shared: Arc<Share
 async fn permit(peer: &Credentials, shared: &Shared, method: &Method) -> Result<(), Failure> {
     let role = shared.access.borrow().role(peer);
     let looks = matches!(*method, Method::GET | Method::HEAD);
-    let (what, group) = match role {
-        Role::Admin => return Ok(()),
+    let (what, hint) = match role {
+        Role::Owner | Role::Admin => return Ok(()),
         Role::Viewer if looks => return Ok(()),
         Role::Viewer => (
             "may look but not change anything",
-            "the group that control.admin_group names",
+            "use sudo, or have an administrator add this user to the group that \
+             control.admin_group names",
         ),
-        Role::None => (
-            "may not use this supervisor",
-            "the group that control.admin_group or control.viewer_group names",
-        ),
+        Role::None => ("may not use this supervisor", NO_ROLE_HINT),
     };
     let who = shared.names.describe(peer.uid).await;
     Err(Failure::new(
         api::ErrorKind::NotAllowed,
         format!("{who} {what}"),
-        format!("use sudo, or have an administrator add this user to {group}"),
+        hint,
     ))
 }
 
-/// Tells a client that there are too many, and hangs up. The request is read first, since a
+/// Gives a client this answer, whatever it asks, and hangs up. The request is read first, since a
 /// client that finds the socket closed while it still writes would not see the answer.
-pub(super) async fn refuse(mut stream: UnixStream) {
+pub(super) async fn refuse(mut stream: ClientStream, answer: String) {
     let told = tokio::time::timeout(REFUSAL_TIME, async {
         let mut head = Vec::with_capacity(1024);
         while !head.windows(4).any(|it| it == b"\r\n\r\n") && head.len() < BUFFER_BYTES {
@@ -103,10 +90,10 @@ pub(super) async fn refuse(mut stream: UnixStream) {
                 break;
             }
         }
-        stream.write_all(reply::too_many().as_bytes()).await?;
+        stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
     });
     if !matches!(told.await, Ok(Ok(()))) {
-        tracing::debug!("a control connection too many was closed without a word");
+        tracing::debug!("a control connection was closed without a word");
     }
 }

@@ -6,6 +6,8 @@
 //! Limits: connections by [`Limits`], bytes by [`api::BODY_BYTES_MAX`], time by [`Limits`].
 
 mod access;
+mod admission;
+mod client_stream;
 mod connection;
 mod health;
 mod input;
@@ -14,6 +16,7 @@ mod metrics;
 mod openapi;
 mod past;
 mod paths;
+mod permissions;
 mod questions;
 mod reply;
 mod routes;
@@ -32,20 +35,21 @@ use std::{
 };
 
 use tokio::{
-    net::{UnixListener, UnixStream},
-    sync::{Semaphore, mpsc, watch},
+    net::UnixListener,
+    sync::{mpsc, watch},
 };
 
 pub(crate) use access::Access;
-use access::{Credentials, UserNames};
-use slots::Slots;
+use access::UserNames;
+use admission::{Admission, Who};
+use client_stream::Closer;
+pub(crate) use client_stream::UNCLOSED_MAX;
+pub(crate) use permissions::open_to;
 
 use crate::{ask::Ask, usage::Meter};
 
 /// Pause after an accept that failed: descriptors or memory may be there again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// Connections that are being told at the same time that there are too many; more are just closed.
-const REFUSALS_MAX: usize = 16;
 
 /// How much of everything, and how long.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +58,9 @@ struct Limits {
     connections: usize,
     /// More of them for root and the supervisor's own user, so that nobody can lock those out.
     reserve: usize,
-    /// Connections of one user other than those two.
+    /// Of all connections, those that viewers cannot have, so that they cannot lock admins out.
+    admin_reserve: usize,
+    /// Connections of one user other than root and the supervisor's own.
     per_user: usize,
     /// From the first byte that may come to the end of the headers; also how long a connection may idle.
     head: Duration,
@@ -71,6 +77,7 @@ impl Limits {
     const REAL: Self = Self {
         connections: 64,
         reserve: 16,
+        admin_reserve: 16,
         per_user: 32,
         head: Duration::from_secs(30),
         body: Duration::from_secs(10),
@@ -91,16 +98,20 @@ struct Shared {
     limits: Limits,
     /// The keeper is gone and everything is being stopped: nobody will answer any more.
     orphaned: Arc<AtomicBool>,
+    /// Closes what clients send along and nobody has asked for.
+    closer: Closer,
     /// Looks at what services use, for one client after the other.
     meter: Arc<Mutex<Meter>>,
 }
 
-/// Serves the socket for ever. Fails only if `listener` is not one.
+/// Serves the socket for ever. Fails only if `listener` is not one. `unclosed` counts what clients
+/// have sent along and is not closed yet.
 pub(crate) async fn serve(
     listener: std::os::unix::net::UnixListener,
     asks: mpsc::Sender<Ask>,
     access: watch::Receiver<Access>,
     orphaned: Arc<AtomicBool>,
+    unclosed: watch::Sender<usize>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
@@ -110,6 +121,7 @@ pub(crate) async fn serve(
         names: UserNames::default(),
         limits: Limits::REAL,
         orphaned,
+        closer: Closer::new(unclosed),
         meter: Arc::default(),
     };
     accept_all(listener, Arc::new(shared), access::credentials).await
@@ -124,16 +136,11 @@ async fn while_closed(access: &mut watch::Receiver<Access>) {
     }
 }
 
-/// The accept loop. `who` finds out about a peer; tests put in others than themselves.
-async fn accept_all(
-    listener: UnixListener,
-    shared: Arc<Shared>,
-    who: fn(&UnixStream) -> io::Result<Credentials>,
-) -> io::Result<()> {
+/// The accept loop.
+async fn accept_all(listener: UnixListener, shared: Arc<Shared>, who: Who) -> io::Result<()> {
     let routes = routes::router(Arc::clone(&shared));
-    let slots = Slots::new(shared.limits);
-    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let mut access = shared.access.clone();
+    let admission = Admission::new(shared, routes, who);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
@@ -155,19 +162,6 @@ async fn accept_all(
             }
         };
         failing = false;
-        let Ok(peer) = who(&stream) else { continue };
-        let privileged = shared.access.borrow().rules(peer.uid);
-        if let Some(slot) = slots.take(peer.uid, privileged) {
-            let (shared, routes) = (Arc::clone(&shared), routes.clone());
-            tokio::spawn(async move {
-                connection::run(stream, peer, shared, routes).await;
-                drop(slot);
-            });
-        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            tokio::spawn(async move {
-                connection::refuse(stream).await;
-                drop(permit);
-            });
-        }
+        admission.admit(stream);
     }
 }

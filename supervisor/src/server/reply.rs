@@ -8,6 +8,10 @@ use axum::{
 };
 use serde::Serialize;
 
+/// What a user without a role can do.
+pub(super) const NO_ROLE_HINT: &str = "use sudo, or have an administrator add this user to the \
+    group that control.admin_group or control.viewer_group names";
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -86,16 +90,38 @@ fn json_with(status: StatusCode, value: &impl Serialize) -> Response {
     response
 }
 
-/// A whole HTTP answer for a connection that is not served.
+/// The whole answer to a client too many, which is not served.
 pub(super) fn too_many() -> String {
-    let body = concat!(
-        r#"{"kind":"busy","message":"too many clients are connected to the supervisor","#,
-        r#""hint":"try again, or end some: `ctl logs -f` and `ctl events -f` hold a connection each"}"#,
-        "\n"
-    );
+    not_served(
+        "503 Service Unavailable",
+        &ErrorReply {
+            kind: ErrorKind::Busy,
+            message: "too many clients are connected to the supervisor".to_owned(),
+            hint: Some(
+                "try again, or end some: `ctl logs -f` and `ctl events -f` hold a connection each"
+                    .to_owned(),
+            ),
+        },
+    )
+}
+
+/// The whole answer to a client without a role, which is not served. No name is looked up for it.
+pub(super) fn no_role(uid: u32) -> String {
+    not_served(
+        "403 Forbidden",
+        &ErrorReply {
+            kind: ErrorKind::NotAllowed,
+            message: format!("uid {uid} may not use this supervisor"),
+            hint: Some(NO_ROLE_HINT.to_owned()),
+        },
+    )
+}
+
+fn not_served(status: &str, error: &ErrorReply) -> String {
+    let body = serde_json::to_string(error).unwrap_or_default();
+    let length = body.len() + 1;
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{body}\n"
     )
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::Limits;
+use super::{Limits, access::Role};
 
 /// All connections that there may be.
 #[derive(Clone)]
@@ -29,16 +29,24 @@ impl Slots {
         }
     }
 
-    /// `None` if there are too many. The privileged may use the reserve too and have no limit of
-    /// their own.
-    pub(super) fn take(&self, uid: u32, privileged: bool) -> Option<Slot> {
+    /// `None` if there are too many. Who may do less finds less room, so that nobody locks out
+    /// somebody who may do more; owners have no limit of their own.
+    pub(super) fn take(&self, uid: u32, role: Role) -> Option<Slot> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = taken.values().sum();
         let own = taken.get(&uid).copied().unwrap_or(0);
-        let free = if privileged {
-            total < self.limits.connections + self.limits.reserve
-        } else {
-            total < self.limits.connections && own < self.limits.per_user
+        let Limits {
+            connections,
+            reserve,
+            admin_reserve,
+            per_user,
+            ..
+        } = self.limits;
+        let free = match role {
+            Role::Owner => total < connections + reserve,
+            Role::Admin => total < connections && own < per_user,
+            Role::Viewer => total + admin_reserve < connections && own < per_user,
+            Role::None => false,
         };
         free.then(|| {
             taken.insert(uid, own + 1);

@@ -11,8 +11,9 @@ use tokio::{
 };
 
 use super::{
-    Access, Limits, Shared, accept_all,
-    access::{Credentials, UserNames},
+    Access, Limits, Shared, Who, accept_all,
+    access::{Credentials, Role, UserNames},
+    client_stream::Closer,
     paths::ROUTES,
     slots::Slots,
 };
@@ -23,8 +24,6 @@ use crate::{
 
 /// Whatever a test waits for comes within this time, or never.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-type Who = fn(&UnixStream) -> io::Result<Credentials>;
 
 #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
 fn user(uid: u32, gid: u32) -> io::Result<Credentials> {
@@ -52,6 +51,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         own_uid: 900,
         admin_gids: vec![10],
         viewer_gids: vec![20],
+        known: true,
         closed: false,
     });
     drop(sender);
@@ -61,6 +61,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         names: UserNames::default(),
         limits,
         orphaned: Arc::default(),
+        closer: Closer::new(watch::channel(0).0),
         meter: Arc::default(),
     })
 }
@@ -402,6 +403,7 @@ fn answer(look: Ask) {
 }
 
 mod change;
+mod descriptors;
 mod hostile;
 mod look;
 mod openapi;

@@ -9,21 +9,20 @@ use std::{
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::UnixStream,
-    time::{Sleep, sleep},
-};
+use tokio::time::{Sleep, sleep};
+
+use super::client_stream::ClientStream;
 
 /// Fails with `TimedOut` when for this long no byte could be written although there was one.
 pub(super) struct TimedIo {
-    inner: TokioIo<UnixStream>,
+    inner: TokioIo<ClientStream>,
     limit: Duration,
     /// Runs while the peer keeps us waiting.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimedIo {
-    pub(super) fn new(stream: UnixStream, limit: Duration) -> Self {
+    pub(super) fn new(stream: ClientStream, limit: Duration) -> Self {
         Self {
             inner: TokioIo::new(stream),
             limit,

@@ -1,4 +1,4 @@
-//! Receiving descriptors and sender credentials.
+//! Receiving descriptors and sender credentials, and what the kernel knows of a peer.
 
 use std::{
     io::IoSliceMut,
@@ -14,16 +14,26 @@ use nix::{
 /// Descriptors in one message, at most; the kernel's own limit.
 const FDS_MAX: usize = 253;
 
+/// `SO_PASSRIGHTS` of Linux 6.16, which libc does not name yet.
+const SO_PASSRIGHTS: libc::c_int = 83;
+/// A user's supplementary groups, at most; the kernel's own limit.
+const GROUPS_MAX: usize = 65_536;
+/// Room for the supplementary groups of nearly everybody.
+const GROUPS_USUAL: usize = 64;
+
 /// What one read from a stream brought.
-pub(crate) struct Received {
+#[derive(Debug)]
+pub struct Received {
     /// Bytes read; 0 is the end of the stream.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// A batch of descriptors came along; it is short if some could not be installed.
-    pub(crate) fds: Option<Vec<OwnedFd>>,
+    pub fds: Option<Vec<OwnedFd>>,
 }
 
-/// Reads from a stream socket without blocking.
-pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received, Errno> {
+/// Reads from a stream socket without blocking, with room for all descriptors of a message: one
+/// for which there is no room would be closed inside this call, which may take as long as its
+/// sender likes.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received, Errno> {
     let mut control = nix::cmsg_space!([RawFd; FDS_MAX]);
     let mut slices = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
@@ -270,4 +280,48 @@ mod tests {
         }
         assert!(!peek(&receiver, &mut [0; 64]).unwrap().has_descriptors);
     }
+}
+
+/// Has the kernel refuse descriptors on this socket, and on all that it accepts from now on: who
+/// sends one gets `EPERM`. `ENOPROTOOPT` before Linux 6.16.
+pub(crate) fn refuse_descriptors(socket: impl AsFd) -> Result<(), Errno> {
+    let off: libc::c_int = 0;
+    // SAFETY: the kernel reads an int from `off`, which lives on, and keeps no pointer to it.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const off).cast(),
+            libc::socklen_t::try_from(size_of_val(&off)).map_err(|_| Errno::EINVAL)?,
+        )
+    };
+    Errno::result(done).map(drop)
+}
+
+/// The supplementary groups that the peer of a unix socket had when it connected.
+pub fn peer_groups(socket: impl AsFd) -> Result<Vec<libc::gid_t>, Errno> {
+    match peer_groups_up_to(&socket, GROUPS_USUAL) {
+        Err(Errno::ERANGE) => peer_groups_up_to(&socket, GROUPS_MAX),
+        done => done,
+    }
+}
+
+fn peer_groups_up_to(socket: impl AsFd, count: usize) -> Result<Vec<libc::gid_t>, Errno> {
+    const ONE: usize = size_of::<libc::gid_t>();
+    let mut groups: Vec<libc::gid_t> = vec![0; count];
+    let mut bytes = libc::socklen_t::try_from(count * ONE).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: `groups` has room for the `bytes` that the kernel may write, and outlives the call.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERGROUPS,
+            groups.as_mut_ptr().cast(),
+            &raw mut bytes,
+        )
+    };
+    Errno::result(done)?;
+    groups.truncate(usize::try_from(bytes).map_err(|_| Errno::EINVAL)? / ONE);
+    Ok(groups)
 }

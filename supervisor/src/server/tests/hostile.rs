@@ -151,19 +151,27 @@ async fn a_connection_too_many_is_told_so_and_the_next_is_served_once_one_has_go
 }
 
 #[test]
-fn nobody_can_take_all_connections_from_root() {
+fn nobody_can_take_all_connections_from_who_may_do_more() {
     let slots = Slots::new(Limits {
-        connections: 4,
+        connections: 5,
         reserve: 1,
+        admin_reserve: 1,
         per_user: 3,
         ..Limits::REAL
     });
-    let mut held: Vec<_> = (0..3).map(|_| slots.take(1000, false).unwrap()).collect();
-    assert!(slots.take(1000, false).is_none(), "a user's own limit");
-    held.push(slots.take(1001, false).unwrap());
-    assert!(slots.take(1002, false).is_none(), "everybody's limit");
-    held.push(slots.take(0, true).unwrap());
-    assert!(slots.take(0, true).is_none(), "the reserve has a limit too");
+    let take = |uid, role| slots.take(uid, role);
+    let mut held: Vec<_> = (0..3).map(|_| take(1000, Role::Viewer).unwrap()).collect();
+    assert!(take(1000, Role::Viewer).is_none(), "a user's own limit");
+    held.push(take(1001, Role::Viewer).unwrap());
+    assert!(take(1002, Role::Viewer).is_none(), "all viewers' limit");
+    held.push(take(1003, Role::Admin).unwrap());
+    assert!(take(1004, Role::Admin).is_none(), "everybody's limit");
+    held.push(take(0, Role::Owner).unwrap());
+    assert!(
+        take(0, Role::Owner).is_none(),
+        "the reserve has a limit too"
+    );
     drop(held);
-    assert!(slots.take(1000, false).is_some(), "all are given back");
+    assert!(take(1000, Role::Viewer).is_some(), "all are given back");
+    assert!(take(1000, Role::None).is_none(), "nothing for strangers");
 }

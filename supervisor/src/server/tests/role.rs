@@ -55,12 +55,17 @@ async fn a_new_plan_decides_about_connections_that_are_open() {
     let (asks, to_loop) = mpsc::channel(16);
     let (tell, seen) = mpsc::unbounded_channel();
     tokio::spawn(fixed_loop(to_loop, tell));
-    let (plan, access) = watch::channel(Access::default());
+    let (plan, access) = watch::channel(Access {
+        viewer_gids: vec![20],
+        known: true,
+        ..Access::default()
+    });
     let shared = Arc::new(Shared {
         asks,
         access,
         names: UserNames::default(),
         orphaned: Arc::default(),
+        closer: Closer::new(watch::channel(0).0),
         meter: Arc::default(),
         limits: Limits::REAL,
     });
@@ -68,11 +73,68 @@ async fn a_new_plan_decides_about_connections_that_are_open() {
     let mut stream = server.connect().await;
     let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut answer = [0; 1024];
-    for (groups, status) in [(vec![], "403"), (vec![20], "200"), (vec![], "403")] {
+    for (groups, status) in [(vec![20], "200"), (vec![], "403"), (vec![20], "200")] {
         plan.send_modify(|access| access.viewer_gids = groups);
         stream.write_all(request).await.unwrap();
         let n = within(stream.read(&mut answer)).await.unwrap();
         let answer = String::from_utf8_lossy(&answer[..n]);
         assert_eq!(answer.split(' ').nth(1), Some(status), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn strangers_take_no_places() {
+    let limits = Limits {
+        connections: 1,
+        reserve: 0,
+        admin_reserve: 0,
+        ..Limits::REAL
+    };
+    // Only the admin's end of the connection has a name.
+    let by_turns: Who = |stream| match stream.peer_addr()?.as_pathname() {
+        Some(_) => ADMIN(stream),
+        None => STRANGER(stream),
+    };
+    let server = Server::start(by_turns, limits);
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(server.connect().await);
+    }
+    let from = server.dir.path().join("admin");
+    let socket = tokio::net::UnixSocket::new_stream().unwrap();
+    socket.bind(&from).unwrap();
+    let mut admin = socket.connect(server.dir.path().join("s")).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    admin.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    within(admin.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_member_waits_until_the_groups_are_known() {
+    let (asks, to_loop) = mpsc::channel(16);
+    let (tell, seen) = mpsc::unbounded_channel();
+    tokio::spawn(fixed_loop(to_loop, tell));
+    let (plan, access) = watch::channel(Access::default());
+    let shared = Arc::new(Shared {
+        asks,
+        access,
+        names: UserNames::default(),
+        orphaned: Arc::default(),
+        closer: Closer::new(watch::channel(0).0),
+        meter: Arc::default(),
+        limits: Limits::REAL,
+    });
+    let server = Server::start_with(VIEWER, shared, seen);
+    let mut stream = server.connect().await;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    plan.send_modify(|access| {
+        access.viewer_gids = vec![20];
+        access.known = true;
+    });
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

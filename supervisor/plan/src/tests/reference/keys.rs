@@ -21,8 +21,8 @@ In a default, `{{ … }}` is worked out: a setting of the same service by its na
 | `SERVICE.instances` | by its service file | for a template, `NAME@.toml`: names of its instances, or how many |
 | `roles` | `[]` | presets, see below |
 | `manage_accounts.enable` | `true` | makes accounts and groups that are missing |
-| `control.admin_group` | unset | its members may act, without being root |
-| `control.viewer_group` | unset | its members may look, and read logs |
+| `control.admin_group` | unset | its members may connect to the control socket and act, without being root |
+| `control.viewer_group` | unset | its members may connect to the control socket to look, and read logs |
 | `log.forward` | `"none"` | where all log lines go besides: `none`, `syslog`, `journal`, `stdout` |
 | `log.format` | `"text"` | with `forward = "stdout"`: `text` or `json` |
 | `notify.NAME.webhook` | unset | a URL that is told what happens. Secret |

@@ -1,0 +1,241 @@
+//! Who can reach the control socket: its groups, and nobody else; and no client holds it up.
+
+use std::{
+    fs,
+    io::{IoSlice, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::{
+        fd::AsRawFd,
+        unix::{
+            fs::{MetadataExt, PermissionsExt, chown},
+            net::UnixStream,
+        },
+    },
+    path::PathBuf,
+    process::Command,
+};
+
+use mattervisor_tests::{Ctl, LIMIT, World, eventually, kill, run, skip};
+use nix::{
+    errno::Errno,
+    libc::linger,
+    sys::{
+        signal::Signal,
+        socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt::Linger},
+    },
+};
+
+/// Numbers that no machine gives out.
+const ADMINS: &str = "4000001";
+const VIEWERS: &str = "4000002";
+const OTHERS: &str = "4000003";
+const SOMEBODY: &str = "4000100";
+
+/// `ctl` for a user with these supplementary groups.
+fn ctl_in(world: &World, groups: &str, arguments: &[&str]) -> Ctl {
+    // The build's own directory may be closed to others.
+    let copy = world.path("ctl");
+    if !copy.exists() {
+        mattervisor_tests::install(&mattervisor_tests::binary("ctl"), &copy);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .arg(format!("--reuid={SOMEBODY}"))
+        .arg(format!("--regid={SOMEBODY}"));
+    match groups {
+        "" => command.arg("--clear-groups"),
+        groups => command.arg(format!("--groups={groups}")),
+    };
+    command.arg(copy).arg("--root").arg(world.root());
+    run(command.args(arguments))
+}
+
+/// Waits until somebody in these groups gets this exit code from `ctl status`.
+fn until(world: &World, groups: &str, code: i32) -> Ctl {
+    eventually(&format!("exit code {code} for {groups}"), || {
+        let told = ctl_in(world, groups, &["status"]);
+        (told.code == code).then_some(told)
+    })
+}
+
+fn site(world: &World, admins: &str, viewers: &str) {
+    let line = |key: &str, gid: &str| match gid {
+        "" => String::new(),
+        gid => format!("control.{key} = \"{gid}\"\n"),
+    };
+    world.site(&(line("admin_group", admins) + &line("viewer_group", viewers)));
+}
+
+/// A program of a shell's lines.
+fn script(world: &World, lines: &str) -> PathBuf {
+    let path = world.path("script");
+    fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+fn mode(world: &World) -> u32 {
+    let socket = world.path("run/mattervisor/ctl.sock");
+    fs::metadata(socket).unwrap().mode() & 0o777
+}
+
+#[test]
+fn the_socket_is_open_to_its_groups_only_and_follows_the_plan() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, VIEWERS);
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    until(&world, ADMINS, 0);
+    until(&world, VIEWERS, 0);
+    assert_eq!(mode(&world), 0o660);
+    ctl_in(&world, VIEWERS, &["restart", "a"]).expect_code(6);
+    ctl_in(&world, ADMINS, &["restart", "a"]).ok();
+    let told = ctl_in(&world, OTHERS, &["status"]).expect_code(6);
+    for part in [
+        "uid 4000100",
+        "gid 4000003",
+        "gid 4000001",
+        "gid 4000002",
+        "usermod -aG",
+    ] {
+        assert!(told.stderr.contains(part), "{part}: {}", told.stderr);
+    }
+
+    site(&world, OTHERS, "");
+    world.ctl(&["reconfigure"]).ok();
+    until(&world, OTHERS, 0);
+    for gone in [ADMINS, VIEWERS] {
+        until(&world, gone, 6);
+    }
+    site(&world, "", "");
+    world.ctl(&["reconfigure"]).ok();
+    let told = until(&world, OTHERS, 6);
+    assert!(
+        told.stderr.contains("open to root alone"),
+        "{}",
+        told.stderr
+    );
+    assert_eq!(mode(&world), 0o600);
+}
+
+#[test]
+fn members_stay_members_while_the_control_process_is_replaced() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, VIEWERS);
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    until(&world, VIEWERS, 0);
+    for _ in 0..3 {
+        kill(world.control_pid(), Signal::SIGKILL);
+        ctl_in(&world, VIEWERS, &["status"]).ok();
+    }
+}
+
+#[test]
+fn a_closed_directory_on_the_way_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, "");
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    until(&world, ADMINS, 0);
+    let run_dir = world.path("run");
+    fs::set_permissions(&run_dir, PermissionsExt::from_mode(0o700)).unwrap();
+    let told = ctl_in(&world, ADMINS, &["status"]).expect_code(6);
+    let expected = format!("you may not enter {}\n", run_dir.display());
+    assert!(told.stderr.contains(&expected), "{}", told.stderr);
+}
+
+#[test]
+fn an_inherited_umask_closes_nothing() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, "");
+    world.child("a", &["sleep"], "");
+    let program = mattervisor_tests::binary("supervisor");
+    let strict = script(
+        &world,
+        &format!("umask 077\nexec {} \"$@\"", program.display()),
+    );
+    world.program(&strict);
+    world.start_ready();
+    until(&world, ADMINS, 0);
+}
+
+/// It may not give the socket to a group that it is not in, but it may name one in the list.
+#[test]
+fn a_supervisor_without_root_is_open_to_its_groups_too() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, VIEWERS);
+    let program = world.path("supervisor");
+    mattervisor_tests::install(&mattervisor_tests::binary("supervisor"), &program);
+    let owner = "setpriv --reuid=4000200 --regid=4000200 --clear-groups";
+    let lines = format!("exec {owner} {} \"$@\"", program.display());
+    let wrapper = script(&world, &lines);
+    world.program(&wrapper);
+    chown(world.root(), Some(4_000_200), Some(4_000_200)).unwrap();
+    world.start();
+    for group in [ADMINS, VIEWERS] {
+        until(&world, group, 0);
+    }
+    let told = ctl_in(&world, OTHERS, &["status"]).expect_code(6);
+    let expected = "open to uid 4000200 and the groups gid 4000001 and gid 4000002";
+    assert!(told.stderr.contains(expected), "{}", told.stderr);
+}
+
+/// A descriptor whose closing waits for an hour: the kernel refuses it, or it is closed where it
+/// holds nobody up.
+#[test]
+fn descriptors_that_a_client_sends_hold_nobody_up() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_peer, _) = listener.accept().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let chunk = vec![0; 64 << 10];
+    while ours.write(&chunk).is_ok() {}
+
+    let mut client = UnixStream::connect(world.path("run/mattervisor/ctl.sock")).unwrap();
+    client.set_read_timeout(Some(LIMIT)).unwrap();
+    // Over before our copy goes, so that the last close is the supervisor's, if it has one.
+    let linger_on = |l_onoff| {
+        let l_linger = 3600;
+        setsockopt(&ours, Linger, &linger { l_onoff, l_linger }).unwrap();
+    };
+    linger_on(1);
+    let control = world.control_pid();
+    kill(control, Signal::SIGSTOP);
+    let sent = sendmsg::<()>(
+        client.as_raw_fd(),
+        &[IoSlice::new(b"GET /healthz HTTP/1.1\r\n")],
+        &[ControlMessage::ScmRights(&[ours.as_raw_fd()])],
+        MsgFlags::empty(),
+        None,
+    );
+    if sent.is_err() {
+        linger_on(0);
+    }
+    drop(ours);
+    kill(control, Signal::SIGCONT);
+    match sent {
+        Err(error) => assert_eq!(error, Errno::EPERM),
+        // Before Linux 6.16.
+        Ok(_) => assert_eq!(client.read(&mut [0; 64]).unwrap_or(0), 0, "hung up on"),
+    }
+    assert_eq!(world.get("/healthz").status, 200);
+}
