@@ -2,7 +2,7 @@
 //! problems at once. Pure but for the [`Host`], and for `secrets_file`, which no plan is made by.
 //!
 //! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`,
-//! `instances` and `catalog` gather what may be said; `site`, `unknown`, `daemon` and `guard` check what the administrator says;
+//! `form`, `instances` and `catalog` gather what may be said; `site`, `unknown`, `daemon` and `guard` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
 //! `schedule`, `log`, `files`, `certificates`, `asserts` and `template_file` renders each service;
@@ -29,6 +29,7 @@ mod fields;
 pub mod file_lines;
 mod files;
 mod find;
+mod form;
 mod graph;
 mod guard;
 mod host;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     Service, asserts, attributes, certificates, decl::plain, environment, fields::Fields, files,
-    log, policy, probes, process, reader::Reader, ready, resolve::Resolver, schedule,
+    form, log, policy, probes, process, reader::Reader, ready, resolve::Resolver, schedule,
     source::Document,
 };
 
@@ -118,9 +118,9 @@ fn born(
             .unwrap_or(false),
         command: reader.argv_key(fields, "command").unwrap_or_default(),
         validate: reader.argv_key(fields, "validate").unwrap_or_default(),
-        user: account(reader, fields, "user"),
+        user: user(reader, fields),
         group: account(reader, fields, "group"),
-        groups: reader.list_key(fields, "groups"),
+        groups: groups(reader, fields),
         uid: reader.int_key(fields, "uid", 0..=max_id).and_then(id),
         gid: reader.int_key(fields, "gid", 0..=max_id).and_then(id),
         home: reader.path_key(fields, "home", true),
@@ -189,20 +189,37 @@ pub(crate) fn account(
 ) -> Option<String> {
     let node = fields.node(key)?;
     let name = reader.text(node, &fields.key(key))?;
-    if name.is_empty()
-        || name.starts_with('-')
-        || name.contains([':', '/', '\n'])
-        || name.contains(char::is_whitespace)
-    {
-        let message = if name.is_empty() {
-            "cannot be empty".to_owned()
-        } else {
-            format!("`{}` cannot be the name of an account", name.escape_debug())
-        };
-        reader.blame(node, &fields.key(key), message);
+    if let Err(why) = form::account(&name) {
+        reader.blame(node, &fields.key(key), why);
         return None;
     }
     Some(name)
+}
+
+/// The account that a service runs as.
+fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> {
+    let name = account(reader, fields, "user")?;
+    if name != "root" {
+        return Some(name);
+    }
+    if let Some(node) = fields.node("user") {
+        let message = "a service that is given root as its account is given the whole machine";
+        reader.blame(node, "user", message.to_owned()).hint(
+            "name an account of its own; a service that must be root has no `user` in its service file",
+        );
+    }
+    None
+}
+
+/// The groups that a service is in besides its own.
+fn groups(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let names = reader.list_key(fields, "groups")?;
+    for name in &names {
+        if let (Err(why), Some(node)) = (form::account(name), fields.node("groups")) {
+            reader.blame(node, "groups", why);
+        }
+    }
+    Some(names)
 }
 
 fn names(

@@ -55,6 +55,9 @@ fn user(name: &str) -> Result<User, String> {
         Err(_) => User::from_name(name),
     };
     match found {
+        Ok(Some(user)) if user.uid.is_root() => Err(format!(
+            "the account '{name}' is root by another name; name an account of its own"
+        )),
         Ok(Some(user)) => Ok(user),
         Ok(None) => Err(format!(
             "there is no user '{name}'; create it, or set manage_accounts.enable = true"

@@ -112,18 +112,20 @@ type Inside = (
 #[rustfmt::skip]
 const TABLES: [Inside; 17] = [
     ("[settings]", "`KEY = { … }`, each with", &[
-        ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool)"),
+        ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
         ("env", "variable that it becomes"),
         ("secret", "`true`: never shown, logged or given as an argument"),
         ("generate", "how it is made where it is missing: `hex:16`, `base64:32`; kept in secrets.toml"),
         ("find", "for a path: patterns; the newest match is the value"),
         ("version_file", "with `find`: a file that names the version to take"),
-        ("read", "a file; its first line is the value where it is there"),
+        ("read", "a file; its first line is the value where it is there and of the type"),
         ("read_after", "with `read`: what stands before the value in that file, which may be a program"),
         ("values", "the only ones allowed"),
         ("bare", "for a URL: http or https, without a path"),
-        ("one_line", "no line break may be in it"),
+        ("multi_line", "`true`: it may have line ends and tabs; no other value may have a control character. Viewers do not see what a file has from it"),
+        ("pattern, pattern_words", "a regular expression that each text of it must match as a whole, and what it must be, in words"),
+        ("max_bytes", "longest text"),
         ("obsolete", "the key is accepted and does nothing; why, or what to write instead"),
         ("doc", "one line for people"),
     ]),
