@@ -12,6 +12,7 @@ mod child_attributes;
 mod cli_errors;
 mod completions;
 mod control_process_death;
+mod database_names;
 mod dependencies;
 mod documents;
 mod env;
