@@ -26,10 +26,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Known>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(with_file("read", path, &error)),
     };
-    // What serde says could quote the key.
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        let message = format!("{} is damaged at {place}", path.display());
+        let message = format!("{} is damaged: {}", path.display(), api::json_place(&error));
         Error::new(Kind::Failed, message)
             .hint("remove it: another account is made, which costs nothing")
     })

@@ -48,7 +48,11 @@ impl Order {
             Err(error) => return Err(with_file("read", path, &error)),
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| {
-            let message = format!("cannot read {}: {error}", path.display());
+            let message = format!(
+                "cannot read {}: {}",
+                path.display(),
+                api::json_place(&error)
+            );
             Error::new(Kind::Failed, message)
                 .hint("it was rendered by another version: ctl reconfigure renders it again")
         })

@@ -136,10 +136,9 @@ fn read(path: &Path) -> Result<Map<String, Value>, Error> {
     }
     let bytes = std::fs::read(path).map_err(|error| open(&error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
-        Error::new(
-            Kind::Failed,
-            format!("{shown} is not a JSON object: {error}"),
-        )
+        let why = api::json_place(&error);
+        Error::new(Kind::Failed, format!("cannot use {shown}: {why}"))
+            .hint("Mattermost would not start with it either")
     })
 }
 

@@ -94,6 +94,7 @@ fn one_file(reader: &mut Reader<'_, '_>, path: &Path, bytes: Vec<u8>, env: &mut 
                     source: Source::EnvFile,
                     // Such files are where people keep passwords.
                     secret: true,
+                    private: false,
                 };
                 let written = Written {
                     at: whole.at(parser.start),

@@ -45,8 +45,9 @@ pub(crate) fn build(
     attributes::check_capabilities(reader, &mut fields, &service);
     service.enabled = enabled;
     if enabled {
-        let environment = environment::environment(reader, &mut fields);
-        crate::known_variables::check(reader, name, &mut fields, Some(&environment), places);
+        let mut environment = environment::environment(reader, &mut fields);
+        let found = Some(&mut environment);
+        crate::known_variables::check(reader, name, &mut fields, found, places);
         reader.resolver.note_origins(name, &environment);
         service.env = environment.variables.into();
     } else {

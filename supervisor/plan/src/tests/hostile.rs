@@ -235,3 +235,72 @@ fn a_broken_file_of_secrets_is_not_repeated() {
         }
     }
 }
+
+#[test]
+fn a_variable_is_shown_only_where_something_says_that_it_is_harmless() {
+    let site = format!(
+        "{URL}mattermost.env = {{ MM_LDAPSETTINGS_BINDPASSWORD = '/dGhpcy/hush', SMTP_PASS = 'hush', \
+         MM_LICENSE = 'hush', MM_CALLS_KEYS = 'hush', ANY = '/hush', PIN = 4711, \
+         http_proxy = 'u:hush@proxy:3128', NO_PROXY = 'shown', MM_FEATUREFLAGS_X = 'shown', \
+         MM_TEAMSETTINGS_SITENAME = 'shown', mm_emailsettings_feedbackname = 'shown', EMPTY = '', ON = true }}\n\
+         redis.enable = true\nredis.env = {{ MALLOC_CONF = 'hush', TZ = 'shown' }}\n"
+    );
+    let plan = shipped(&site).plan();
+    let keys = ["mattermost", "redis"].map(|name| crate::shown::service(&plan.services[name]));
+    let text = format!("{keys:?} {:?}", plan.services);
+    assert!(!text.contains("hush") && !text.contains("4711"), "{text}");
+    let env: Vec<_> = keys
+        .iter()
+        .flatten()
+        .filter(|it| it.value == "shown")
+        .collect();
+    assert_eq!(env.len(), 5, "{env:?}");
+    // What only may be a secret is not looked for elsewhere.
+    let site = format!("{URL}mattermost.env = {{ WHERE = '/opt/mattermost' }}\n");
+    let keys = crate::shown::service(&shipped(&site).plan().services["mattermost"]);
+    let found = keys.iter().find(|it| it.key == "working_dir").unwrap();
+    assert_eq!(found.value, "/opt/mattermost");
+}
+
+#[test]
+fn a_file_with_a_secret_that_the_table_knows_is_closed_to_others() {
+    let open = |env: &str| {
+        let mut world = shipped(&format!("{URL}mattermost.env = {{ {env} }}\n"));
+        world.mode("/etc/mattervisor/mattervisor.toml", 0o644);
+        world.errors()
+    };
+    let said = ":2: error: mattermost.env.MM_SERVICESETTINGS_SPLITKEY: the file holds this secret";
+    let errors = open("MM_SERVICESETTINGS_SPLITKEY = '4711'");
+    assert!(errors.contains(said), "{errors}");
+    assert!(open("MM_LDAPSETTINGS_BINDPASSWORD = '/hush'").contains("BINDPASSWORD: the file"));
+    assert_eq!(open("MM_LICENSE = 'x', ANY = 'x'"), "no error");
+}
+
+#[test]
+fn names_that_anybody_may_see_need_no_table() {
+    let service = "command = ['/a']\n[variables]\npublic = ['NODE_*']\n";
+    let mut world = World::new();
+    world
+        .shipped("app", service)
+        .site("app.env = { NODE_ENV = 'shown', OTHER = 'hush' }\n");
+    let plan = world.plan();
+    let env = &plan.services["app"].env;
+    assert!(!env["NODE_ENV"].private && env["OTHER"].private);
+}
+
+#[test]
+fn lines_of_an_administrator_in_a_file_are_not_shown() {
+    let with = |line: &str| {
+        let site =
+            format!("{URL}mattermost_nginx.custom_nginx_config = \"\"\"\n  {line}\n\"\"\"\n");
+        shipped(&site).plan()
+    };
+    let (old, new) = (with("auth old-hush;"), with("auth hush;"));
+    let file = |plan: &Plan| plan.services["nginx"].files[0].clone();
+    let told = crate::file_lines::changed(&file(&old), &file(&new));
+    assert_eq!(
+        told,
+        Some((vec!["(secret)".into()], vec!["(secret)".into()]))
+    );
+    assert!(file(&new).content.contains("auth hush;"));
+}

@@ -173,9 +173,10 @@ const TABLES: [Inside; 17] = [
     ]),
     ("[variables]", "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.", &[
         ("prefix", "names that begin so, in any case, are checked"),
-        ("table", "a file below services.d: a line a variable; name, type, since, until, dies and note, parted by tabs. `mattermost/variables.tsv` says what they mean"),
+        ("table", "a file below services.d: a line a variable; name, type and whether it is secret, since, until, dies and note, parted by tabs. `mattermost/variables.tsv` says what they mean"),
         ("version", "the installed version; without one, a name that any version has is right"),
         ("ignore", "names that are not checked; a `*` at the end stands for anything"),
+        ("public", "names whose values anybody may see, though an env map sets them and the table does not know them; alone, without prefix and table, it checks nothing"),
     ]),
     ("[[asserts]]", "What does not hold is reported where the site file enables the service.", &[
         ("path_exists, path_missing", "paths"),
