@@ -10,6 +10,7 @@ mod cli;
 mod compress;
 mod configuration;
 mod control;
+mod credentials;
 mod deliver;
 mod exit;
 mod history;

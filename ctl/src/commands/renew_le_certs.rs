@@ -2,8 +2,6 @@
 //! runs it by its schedule; by hand it does the same, with the order that the plan has rendered.
 
 use std::{
-    ffi::OsString,
-    os::unix::process::CommandExt,
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -39,12 +37,9 @@ pub(crate) struct Renew {
     /// What is wanted; the service's own way to say it
     #[arg(long, value_name = "FILE", hide = true)]
     order: Option<PathBuf>,
-    /// Make a certificate of our own where there is none, then execute the command
-    #[arg(long, hide = true, requires_all = ["host", "certificate", "key", "command"])]
+    /// Make a certificate of our own where there is none, until there is a real one
+    #[arg(long, hide = true, requires_all = ["host", "certificate", "key"])]
     placeholder: bool,
-    /// Remove it when the command has ended: it was to be tried, and nothing is to change
-    #[arg(long, hide = true, requires = "placeholder")]
-    trial: bool,
     /// Whom the placeholder is for
     #[arg(long, hide = true)]
     host: Option<String>,
@@ -54,9 +49,6 @@ pub(crate) struct Renew {
     /// Where its key goes
     #[arg(long, hide = true)]
     key: Option<PathBuf>,
-    /// What is executed then
-    #[arg(last = true, hide = true)]
-    command: Vec<OsString>,
 }
 
 /// Does it.
@@ -98,42 +90,16 @@ fn not_enabled() -> Error {
         .hint("set letsencrypt.enable = true in the site file, then: ctl reconfigure")
 }
 
-/// Makes the placeholder and becomes the command; comes back only if that fails, or in a trial.
+/// What a server starts with.
 fn placeholder(arguments: &Renew) -> Result<u8, Error> {
-    let given = (&arguments.host, &arguments.certificate, &arguments.key);
-    let ((Some(host), Some(certificate), Some(key)), Some((program, rest))) =
-        (given, arguments.command.split_first())
+    let (Some(host), Some(certificate), Some(key)) =
+        (&arguments.host, &arguments.certificate, &arguments.key)
     else {
-        let message = "--placeholder needs --host, --certificate, --key and a command";
+        let message = "--placeholder needs --host, --certificate and --key";
         return Err(Error::new(Kind::Usage, message));
     };
-    let made = acme::make_placeholder(host, certificate, key)?;
-    let mut command = std::process::Command::new(program);
-    command.args(rest);
-    let error = if made && arguments.trial {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "one command of ours, waited for at once; nobody else reaps here"
-        )]
-        let ended = command.status();
-        // What was there for the trial alone; a reload makes it again.
-        let _ = (std::fs::remove_file(certificate), std::fs::remove_file(key));
-        match ended {
-            Ok(status) => {
-                return Ok(status
-                    .code()
-                    .map_or(1, |code| u8::try_from(code).unwrap_or(1)));
-            }
-            Err(error) => error,
-        }
-    } else {
-        command.exec()
-    };
-    let program = program.to_string_lossy();
-    Err(Error::new(
-        Kind::Failed,
-        format!("cannot execute {program}: {error}"),
-    ))
+    acme::make_placeholder(host, certificate, key)?;
+    Ok(0)
 }
 
 fn day(unix_seconds: i64) -> String {

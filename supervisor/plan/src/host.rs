@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::attributes;
+
 /// What planning may ask of the machine. `plan/` has no other way to see it, so that a test can
 /// give it a machine of its own.
 pub trait Host {
@@ -35,6 +37,8 @@ pub trait Host {
     fn unix_seconds(&self) -> i64;
     /// The effective user the supervisor has, or will have.
     fn uid(&self) -> u32;
+    /// Capabilities that the supervisor can give to a service, lower case, without `cap_`.
+    fn capabilities(&self) -> Vec<String>;
     /// Number of online processors.
     fn cpus(&self) -> u32;
     /// Physical memory in bytes, or what the container may have of it.
@@ -158,6 +162,20 @@ impl Host for RealHost {
     fn uid(&self) -> u32 {
         // The owner of our own entry in /proc is the effective user.
         fs::metadata("/proc/self").map_or(0, |found| found.uid())
+    }
+
+    fn capabilities(&self) -> Vec<String> {
+        let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let set = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        };
+        let set = set("CapPrm:").unwrap_or(0) & set("CapBnd:").unwrap_or(0);
+        let names = attributes::CAPABILITIES.iter().enumerate();
+        names
+            .filter(|(number, _)| set & 1 << number != 0)
+            .map(|(_, name)| name.to_ascii_lowercase())
+            .collect()
     }
 
     fn cpus(&self) -> u32 {

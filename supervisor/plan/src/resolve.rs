@@ -127,6 +127,10 @@ impl<'a> Resolver<'a> {
                 "memory_bytes",
                 Typed::Int(i64::try_from(host.memory_bytes()).unwrap_or(i64::MAX)),
             ),
+            (
+                "supervisor_capabilities",
+                Typed::List(host.capabilities().into_iter().map(Typed::Text).collect()),
+            ),
             ("supervisor_uid", Typed::Int(i64::from(host.uid()))),
             ("program_dir", dir(&host.program_dir())),
         ]);

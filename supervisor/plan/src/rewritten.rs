@@ -65,6 +65,10 @@ impl Host for Rewritten<'_> {
         self.host.uid()
     }
 
+    fn capabilities(&self) -> Vec<String> {
+        self.host.capabilities()
+    }
+
     fn cpus(&self) -> u32 {
         self.host.cpus()
     }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    Service, asserts, attributes, certificates, decl::plain, environment, fields::Fields, files,
-    form, log, policy, probes, process, reader::Reader, ready, resolve::Resolver, schedule,
-    source::Document,
+    Service, asserts, attributes, certificates, credentials, decl::plain, environment,
+    fields::Fields, files, form, log, policy, probes, process, reader::Reader, ready,
+    resolve::Resolver, schedule, source::Document,
 };
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
@@ -71,6 +71,7 @@ pub(crate) fn build(
     service.log_files = log::log_files(reader, &mut fields);
     service.directories = files::directories(reader, &mut fields);
     service.files = files::files(reader, &mut fields, places);
+    service.credentials = credentials::credentials(reader, &mut fields);
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
     asserts::asserts(reader, name, &mut fields);

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 53] = [
+pub(crate) const SERVICE_KEYS: [&str; 54] = [
     "description",
     "command",
     "enable",
@@ -66,13 +66,14 @@ pub(crate) const SERVICE_KEYS: [&str; 53] = [
     "log_files",
     "directories",
     "files",
+    "credentials",
     "certificates",
     "watches",
     "doc",
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 12] = [
+pub(crate) const BUILTINS: [&str; 13] = [
     "root",
     "run_dir",
     "state_dir",
@@ -81,6 +82,7 @@ pub(crate) const BUILTINS: [&str; 12] = [
     "catalog_dir",
     "cpus",
     "memory_bytes",
+    "supervisor_capabilities",
     "supervisor_uid",
     "program_dir",
     "candidate",

@@ -326,6 +326,10 @@ fn files(service: &Service, out: &mut Keys) {
             value,
         );
     }
+    for it in &service.credentials {
+        let key = format!("credentials.\"{}\"", it.path.display());
+        out.put(key, it.source.display().to_string());
+    }
     for file in &service.files {
         let mut value = json!({ "mode": mode(file.mode), "bytes": file.content.len() });
         owner(&mut value, file.user.as_ref(), file.group.as_ref());

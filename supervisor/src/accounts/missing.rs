@@ -14,19 +14,19 @@ use crate::control::{PATH, look_up_program};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Accounts {
     /// What makes those that are missing, in this order.
-    pub(crate) commands: Vec<AccountCommand>,
+    pub(crate) commands: Vec<MakeCommand>,
     /// Why a service cannot have what it wants, by service.
     pub(crate) clashes: BTreeMap<String, String>,
 }
 
-/// A command that creates an account.
+/// A command that makes what services need of the machine.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct AccountCommand {
-    /// Services that want the account, at least one.
+pub(crate) struct MakeCommand {
+    /// Services that want it, at least one.
     pub(crate) services: Vec<String>,
-    /// What it makes, in words: `user www`.
-    pub(crate) account: String,
-    /// `useradd …` or `groupadd …`, absolute.
+    /// What it makes, in words: `user www`, `file /etc/x`.
+    pub(crate) what: String,
+    /// `useradd …`, `groupadd …` or another, absolute.
     pub(crate) argv: Vec<String>,
 }
 
@@ -205,9 +205,9 @@ impl Work<'_> {
         for (name, want) in wants {
             match self.judge(kind, name, want, &given) {
                 Ok(None) => {}
-                Ok(Some(argv)) => self.accounts.commands.push(AccountCommand {
+                Ok(Some(argv)) => self.accounts.commands.push(MakeCommand {
                     services: want.services.clone(),
-                    account: format!("{} {name}", kind.words()[0]),
+                    what: format!("{} {name}", kind.words()[0]),
                     argv,
                 }),
                 Err(why) => {

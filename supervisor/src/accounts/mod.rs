@@ -12,7 +12,7 @@ use keeper::message::Ids;
 use nix::unistd::{Gid, Group, Uid, User};
 use plan::Service;
 
-pub(crate) use missing::{AccountCommand, Accounts, look};
+pub(crate) use missing::{Accounts, MakeCommand, look};
 
 /// Ids that a service runs with; none: the supervisor's own.
 pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, String> {

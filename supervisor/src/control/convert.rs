@@ -21,7 +21,7 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
         wants: edges(&service.wants),
         binds_to: edges(&service.binds_to),
         after: edges(&service.after),
-        validated: !service.validate.is_empty(),
+        validated: !service.validate.is_empty() || !service.credentials.is_empty(),
         ready: match &service.ready.kind {
             plan::ReadyKind::Exec => Ready::Exec,
             plan::ReadyKind::Delay(ms) => Ready::Delay(*ms),

@@ -17,6 +17,7 @@ use crate::{
     accounts::Accounts,
     applied::{Inputs, Mark, Swapped},
     ask::Ask,
+    credentials::NotLaid,
     history,
     store::Holds,
 };
@@ -143,6 +144,15 @@ pub(crate) enum Job {
         /// The service.
         service: Box<plan::Service>,
     },
+    /// Copy files that only root may read to where a service may.
+    Lay {
+        /// The run that waits for it.
+        run: RunId,
+        /// The service.
+        service: Box<plan::Service>,
+        /// Remove copies that it has no use for.
+        prune: bool,
+    },
     /// Find out who holds a port.
     Holder {
         /// The run that wanted it.
@@ -262,6 +272,13 @@ pub(crate) enum Done {
         /// Ids and absolute program, or why not.
         resolved: Result<Resolved, Unresolved>,
     },
+    /// Of `Lay`.
+    Laid {
+        /// The run that waits.
+        run: RunId,
+        /// Or why not.
+        laid: Result<(), NotLaid>,
+    },
     /// Of `Holder`: in words.
     Holder {
         /// The run that wanted the address.
@@ -302,6 +319,10 @@ pub(crate) enum Done {
 pub(crate) struct Staged {
     /// Candidates, in the order of the plan.
     pub(crate) files: Vec<StagedFile>,
+    /// Copies of files that only root may read, which were not there before.
+    pub(crate) laid: Vec<StagedFile>,
+    /// Services for which such a file could not be copied, and why.
+    pub(crate) not_laid: BTreeMap<String, String>,
     /// Services whose directories or files could not be made, and why.
     pub(crate) broken: BTreeMap<String, String>,
     /// Ids and programs of all enabled services.

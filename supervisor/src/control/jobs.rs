@@ -13,7 +13,7 @@ use super::{
 use crate::{
     accounts,
     applied::{self, Kept, Mark, Swapped},
-    configuration, history, holder, logs, shown, staging, store,
+    configuration, credentials, history, holder, logs, shown, staging, store,
 };
 
 /// Where programs without a slash are looked up.
@@ -95,7 +95,11 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
     let state_dir = plan::Paths::new(options).state_dir;
     Some(match job {
         Job::Load(source) => Done::Loaded(configuration::of(&source, options)),
-        Job::MissingAccounts { plan } => Done::MissingAccounts(accounts::look(&plan)),
+        Job::MissingAccounts { plan } => {
+            let mut missing = accounts::look(&plan);
+            missing.commands.extend(credentials::missing(&plan));
+            Done::MissingAccounts(missing)
+        }
         Job::Stage { plan, rehearsal } => Done::Staged(stage(&plan, rehearsal)),
         Job::Swap(it) => Done::Swapped(swap(&state_dir, *it)),
         Job::PutBack { staged } => {
@@ -127,6 +131,14 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         },
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),
+        Job::Lay {
+            run,
+            service,
+            prune,
+        } => Done::Laid {
+            run,
+            laid: lay(&service, prune),
+        },
         Job::Holder { run, address, hint } => Done::Holder {
             run,
             reason: holder::with_hint(holder::describe(&address), &hint),
@@ -137,6 +149,14 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         | Job::ShowPlan { .. }
         | Job::Diff { .. } => return None,
     })
+}
+
+fn lay(service: &Service, prune: bool) -> Result<(), credentials::NotLaid> {
+    credentials::lay(service)?;
+    if prune {
+        credentials::prune(service);
+    }
+    Ok(())
 }
 
 /// A service whose account is another than it says would run as the wrong one.

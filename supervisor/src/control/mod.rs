@@ -7,6 +7,7 @@
 mod asks;
 mod changes;
 mod convert;
+mod credentials;
 mod effects;
 mod event_loop;
 mod facts;
@@ -316,7 +317,10 @@ impl Control {
     }
 
     fn job(&mut self, job: Job) {
-        if matches!(job, Job::Resolve { .. } | Job::Holder { .. }) {
+        if matches!(
+            job,
+            Job::Resolve { .. } | Job::Holder { .. } | Job::Lay { .. }
+        ) {
             self.handover.lookups += 1;
         }
         self.outputs.push_back(Output::Job(job));

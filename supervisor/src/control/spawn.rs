@@ -110,7 +110,7 @@ impl Control {
         }
     }
 
-    fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
+    pub(super) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
         match purpose {
             Purpose::Probe(of, _) => self.engine.service_of(*of).is_some(),
             _ => self.engine.is_wanted(run),
@@ -118,7 +118,7 @@ impl Control {
     }
 
     /// It is not to be started any more.
-    fn drop_start(&mut self, run: RunId) {
+    pub(super) fn drop_start(&mut self, run: RunId) {
         let reason = "it was stopped before it could start".to_owned();
         match self.runs.get(&run).map(|known| &known.purpose) {
             Some(Purpose::Main) => self.spawn_refused(run, true, reason),
@@ -142,6 +142,17 @@ impl Control {
 
     /// A validator, reload command or exec probe: as the service's user, in its environment.
     pub(super) fn start_resolved_helper(
+        &mut self,
+        service: &plan::Service,
+        run: RunId,
+        resolved: &Resolved,
+    ) {
+        if !self.waits_for_credentials(service, run) {
+            self.spawn_helper(service, run, resolved);
+        }
+    }
+
+    pub(super) fn spawn_helper(
         &mut self,
         service: &plan::Service,
         run: RunId,
@@ -191,7 +202,8 @@ fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<Str
     (!argv.is_empty()).then_some((argv, timeout_ms))
 }
 
-fn helper_spawn(
+/// A command of a service, as its account, in its environment.
+pub(super) fn helper_spawn(
     service: &plan::Service,
     resolved: &Resolved,
     run: RunId,

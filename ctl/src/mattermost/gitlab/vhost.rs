@@ -28,7 +28,7 @@ const TEMPLATE: &str = "nginx/vhost.conf.j2";
 /// How such a file begins: another one is not overwritten.
 const FIRST_LINE: &str = "# Written by `ctl gitlab vhost`";
 /// Certificate and key that the virtual host names; empty by plain HTTP.
-const CERTIFICATES: &str = "{% if (listen_https if listen_https is defined else mattermost_external_url.scheme == 'https') %}\
+const CERTIFICATES: &str = "{% if tls %}\
      {{ ssl_certificate }}\n{{ ssl_certificate_key }}{% endif %}";
 
 /// Writes the virtual host and says what to do with it.
@@ -80,6 +80,8 @@ fn render(options: &Options, to: &VhostTo) -> Result<String, Error> {
     let instead = [
         ("nginx_binary", nginx.as_str()),
         ("access_log", log.as_str()),
+        // It runs as root, and reads keys where they are.
+        ("tls_dir", ""),
     ];
     plan::render_template(&RealHost, options, PROXY, TEMPLATE, &instead)
         .map_err(|problems| here::wrong(&problems))

@@ -94,8 +94,18 @@ impl Wish {
 
 /// Shrinks the bounding set to what was asked for. To be called before the change of user, which
 /// takes the right to do so away. Allocates nothing: runs between clone and exec.
-pub(super) fn bound(wish: &Wish) -> Result<(), Errno> {
-    wish.bounding.map_or(Ok(()), drop_bounding)
+///
+/// A keeper without the right to shrink it (not root, or in a container) leaves it: with
+/// `no_new_privs` an exec can gain nothing from it.
+pub(super) fn bound(wish: &Wish, no_new_privs: bool) -> Result<(), Errno> {
+    let Some(bounding) = wish.bounding else {
+        return Ok(());
+    };
+    let may = get()?[0].effective & (1 << SETPCAP) != 0;
+    if may || !no_new_privs {
+        drop_bounding(bounding)?;
+    }
+    Ok(())
 }
 
 /// Lets nothing survive the exec but what was asked for. `changed`: the user is not root any more.

@@ -276,7 +276,8 @@ impl Prepared<'_> {
 
     /// By raw calls: the C library's would ask all threads to follow, and there are none.
     fn ids(&self) -> Done {
-        caps::bound(&self.plan.capabilities).map_err(|errno| (Stage::Capabilities, errno))?;
+        caps::bound(&self.plan.capabilities, self.plan.no_new_privs)
+            .map_err(|errno| (Stage::Capabilities, errno))?;
         let Some(ids) = &self.plan.ids else {
             return Ok(());
         };

@@ -3,6 +3,7 @@
 //! Durations are milliseconds, sizes bytes, paths absolute.
 
 mod certificate;
+mod credential;
 mod files;
 mod log;
 mod notify;
@@ -15,6 +16,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use certificate::*;
+pub use credential::*;
 pub use files::*;
 pub use log::*;
 pub use notify::*;

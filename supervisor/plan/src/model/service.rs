@@ -7,7 +7,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, WatchedFile};
+use super::{
+    Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, WatchedFile,
+};
 use crate::Variables;
 
 /// One service, rendered.
@@ -160,6 +162,9 @@ pub struct Service {
     /// Rendered files, in this order.
     #[serde(skip_serializing_if = "is_default")]
     pub files: Vec<RenderedFile>,
+    /// Files that only root may read, copied to where it may, in this order.
+    #[serde(skip_serializing_if = "is_default")]
+    pub credentials: Vec<Credential>,
     /// Certificates that it serves: checked before use, watched for renewal.
     #[serde(skip_serializing_if = "is_default")]
     pub certificates: Vec<Certificate>,

@@ -151,11 +151,16 @@ fn every_line_of_the_seed_is_understood() {
     assert_eq!(var("HTTP_PROXY"), "my_proxy");
     assert_eq!(mattermost.env["HTTP_PROXY"].source, Source::EnvMap);
     assert_eq!((mattermost.uid, mattermost.gid), (Some(1234), Some(1234)));
-    let nginx = &plan.services["nginx"].files[0].content;
-    assert!(
-        nginx.contains("/etc/gitlab/ssl/mattermost-nginx.crt"),
-        "{nginx}"
-    );
+    let nginx = &plan.services["nginx"];
+    let sources = nginx.credentials.iter().map(|it| it.source.to_str());
+    let ssl = ["crt", "key"].map(|end| format!("/etc/gitlab/ssl/mattermost-nginx.{end}"));
+    assert_eq!(sources.flatten().collect::<Vec<_>>(), ssl);
+    let copies = nginx.credentials.iter().map(|it| it.path.display());
+    let copies: Vec<String> = copies.map(|it| it.to_string()).collect();
+    let nginx = &nginx.files[0].content;
+    for copy in copies {
+        assert!(nginx.contains(&format!("\"{copy}\";")), "{copy}: {nginx}");
+    }
     assert!(
         nginx.contains("return 301 \"https://mattermost.example.com$request_uri\""),
         "{nginx}"

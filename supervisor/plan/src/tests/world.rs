@@ -181,6 +181,11 @@ impl Host for World {
         self.uid
     }
 
+    fn capabilities(&self) -> Vec<String> {
+        let root = (self.uid == 0).then(|| "net_bind_service".to_owned());
+        root.into_iter().collect()
+    }
+
     fn cpus(&self) -> u32 {
         4
     }

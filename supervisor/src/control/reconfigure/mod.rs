@@ -36,7 +36,7 @@ use super::{
     words,
 };
 use crate::{
-    accounts::AccountCommand,
+    accounts::MakeCommand,
     applied::{Inputs, Mark},
     ask::{Peer, STREAM_LINES_MAX, Wanted},
 };
@@ -128,10 +128,10 @@ enum Stage {
     /// Missing accounts are being made, one command after the other.
     Accounts {
         plan: Arc<Plan>,
-        left: VecDeque<AccountCommand>,
+        left: VecDeque<MakeCommand>,
         run: Option<RunId>,
         /// What that run makes.
-        making: Option<AccountCommand>,
+        making: Option<MakeCommand>,
     },
     /// Directories and candidates are being written.
     Staging { plan: Arc<Plan> },
@@ -347,6 +347,10 @@ impl Control {
             Done::Resolved { run, resolved } => {
                 self.handover.lookups -= 1;
                 self.on_resolved(run, resolved);
+            }
+            Done::Laid { run, laid } => {
+                self.handover.lookups -= 1;
+                self.on_laid(run, laid);
             }
             Done::Holder { run, reason } => {
                 self.handover.lookups -= 1;

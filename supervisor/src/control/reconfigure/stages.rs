@@ -8,7 +8,7 @@ use plan::Plan;
 
 use super::{Found, Last, Stage};
 use crate::{
-    accounts::{AccountCommand, Accounts},
+    accounts::{Accounts, MakeCommand},
     applied,
     control::{
         Control, Job,
@@ -246,10 +246,10 @@ fn refused(message: String, hint: Option<&str>) -> ErrorReply {
     }
 }
 
-fn created(command: &AccountCommand) -> HostChange {
+fn created(command: &MakeCommand) -> HostChange {
     HostChange {
         action: super::CREATE.to_owned(),
-        what: command.account.clone(),
+        what: command.what.clone(),
         services: command.services.clone(),
     }
 }

@@ -5,10 +5,17 @@ use api::{ErrorKind, FileCheck};
 use engine::RunId;
 use keeper::message::{Request, Spawn};
 
+use plan::Plan;
+
 use super::Stage;
 use crate::{
-    accounts::AccountCommand,
-    control::{Control, Purpose, Run, jobs},
+    accounts::MakeCommand,
+    control::{
+        Control, Purpose, Run,
+        input::{Staged, StagedFile},
+        jobs,
+        spawn::helper_spawn,
+    },
 };
 
 /// An account tool or validator may take this long.
@@ -34,8 +41,8 @@ impl Control {
         *run = Some(number);
         let service = command.services.first().cloned().unwrap_or_default();
         let argv = command.argv.clone();
-        tracing::info!(service, "creates {}: {}", command.account, argv.join(" "));
-        let step = format!("creates {}", command.account);
+        tracing::info!(service, "creates {}: {}", command.what, argv.join(" "));
+        let step = format!("creates {}", command.what);
         *making = Some(command);
         self.say_step(step);
         self.start_step(number, &service, argv);
@@ -46,8 +53,12 @@ impl Control {
         let path = ("PATH".to_owned(), jobs::PATH.to_owned());
         let env = [path].into();
         let spawn = Spawn::helper(number.0, service, argv, env, STEP_TIMEOUT_MS);
+        self.spawn_step(number, spawn);
+    }
+
+    fn spawn_step(&mut self, number: RunId, spawn: Spawn) {
         let run = Run {
-            service: service.to_owned(),
+            service: spawn.service.clone(),
             pid: None,
             purpose: Purpose::Reconfigure,
         };
@@ -82,8 +93,8 @@ impl Control {
 
     /// At the daemon's start what needs the account fails with that reason and the rest goes on;
     /// later nothing is changed.
-    fn on_no_account(&mut self, failed: &AccountCommand, detail: &str) {
-        let why = format!("cannot create {}: {detail}", failed.account);
+    fn on_no_account(&mut self, failed: &MakeCommand, detail: &str) {
+        let why = format!("cannot create {}: {detail}", failed.what);
         if !self.reconfigure.first {
             let hint = Some("nothing that runs has changed");
             self.give_up(ErrorKind::Configuration, why, hint);
@@ -98,7 +109,13 @@ impl Control {
     }
 
     pub(super) fn next_check(&mut self) {
-        let Stage::Checking { left, run, .. } = &mut self.reconfigure.stage else {
+        let Stage::Checking {
+            plan,
+            staged,
+            left,
+            run,
+        } = &mut self.reconfigure.stage
+        else {
             return;
         };
         if let Some(file) = left.pop_front() {
@@ -110,17 +127,15 @@ impl Control {
                 detail: String::new(),
             };
             let step = format!("checks {}", check.path);
+            let spawn = check_spawn(plan, staged, number, file);
             *run = Some((number, check));
-            let mut argv = file.validate;
-            match jobs::look_up_program(&argv[0], jobs::PATH) {
-                Ok(program) => argv[0] = program,
-                Err(why) => {
-                    self.on_bad_candidate(&why);
-                    return;
+            match spawn {
+                Ok(spawn) => {
+                    self.say_step(step);
+                    self.spawn_step(number, spawn);
                 }
+                Err(why) => self.on_bad_candidate(&why),
             }
-            self.say_step(step);
-            self.start_step(number, &file.service, argv);
             return;
         }
         let Stage::Checking { plan, staged, .. } = std::mem::take(&mut self.reconfigure.stage)
@@ -128,5 +143,24 @@ impl Control {
             return;
         };
         self.checked(plan, staged);
+    }
+}
+
+/// The check of a candidate, as the service itself would be run by the plan that is being checked:
+/// what its account may not read, it is not to find in its configuration either.
+fn check_spawn(
+    plan: &Plan,
+    staged: &Staged,
+    number: RunId,
+    file: StagedFile,
+) -> Result<Spawn, String> {
+    let gone = || format!("{} has left the plan", file.service);
+    let service = plan.services.get(&file.service).ok_or_else(gone)?;
+    match staged.resolved.get(&file.service) {
+        Some(Ok(resolved)) => {
+            helper_spawn(service, resolved, number, file.validate, STEP_TIMEOUT_MS)
+        }
+        Some(Err(why)) => Err(why.reason.clone()),
+        None => Err(gone()),
     }
 }

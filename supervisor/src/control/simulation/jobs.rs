@@ -18,11 +18,12 @@ use super::{
     plans,
 };
 use crate::{
-    accounts::{AccountCommand, Accounts},
+    accounts::{Accounts, MakeCommand},
     applied::Swapped,
     control::input::{
         Done, Job, Loaded, NotLoaded, Resolved, Source, Staged, StagedFile, Swap, Unresolved,
     },
+    credentials::NotLaid,
     history,
     store::Holds,
 };
@@ -70,6 +71,7 @@ pub(super) enum Work {
     StoreSchedule,
     Record(Vec<history::Line>),
     Resolve(RunId, Box<plan::Service>),
+    Lay(RunId),
     Holder(RunId),
     Probe(RunId, ProbeKind),
     Line(RunId, String, tokio::sync::oneshot::Receiver<()>),
@@ -110,6 +112,7 @@ impl Jobs {
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::Record { lines, .. } => (Work::Record(lines), 500),
             Job::Resolve { run, service } => (Work::Resolve(run, service), 3_000),
+            Job::Lay { run, .. } => (Work::Lay(run), 1_000),
             Job::Holder { run, .. } => (Work::Holder(run), 1_000),
             Job::Probe {
                 run,
@@ -202,6 +205,7 @@ impl Jobs {
                 run,
                 resolved: self.resolve(&service),
             },
+            Work::Lay(run) => self.lay(run),
             Work::Holder(run) => Done::Holder {
                 run,
                 reason: "the port is in use".to_owned(),
@@ -236,6 +240,16 @@ impl Jobs {
         })
     }
 
+    fn lay(&mut self, run: RunId) -> Done {
+        let why = NotLaid {
+            reason: "cannot read /simulated/key: it is not there".to_owned(),
+            earlier: self.dice.percent(50),
+        };
+        let failed = !self.fair && self.dice.percent(15);
+        let laid = if failed { Err(why) } else { Ok(()) };
+        Done::Laid { run, laid }
+    }
+
     fn load(&mut self, source: &Source) -> Result<Loaded, NotLoaded> {
         if let Source::Kept(running) = source {
             return self.disk.kept_before(running);
@@ -268,9 +282,9 @@ impl Jobs {
 
     fn accounts(&mut self) -> Accounts {
         let count = self.dice.pick(&[0, 0, 0, 1, 2]);
-        let command = |_| AccountCommand {
+        let command = |_| MakeCommand {
             services: vec!["s0".to_owned()],
-            account: "user s0".to_owned(),
+            what: "user s0".to_owned(),
             argv: vec!["/simulated/account".to_owned()],
         };
         let mut accounts = Accounts {

@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, net::TcpListener, path::PathBuf, sync::LazyLock};
 
 use plan::{
-    Ask, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind, Reload, RenderedFile,
-    Restart, Service, Stop, Watchdog, WatchdogAction,
+    Ask, Credential, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind, Reload,
+    RenderedFile, Restart, Service, Stop, Watchdog, WatchdogAction,
 };
 
 use super::dice::Dice;
@@ -139,6 +139,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
             kind.to_owned(),
         ],
         validate: optional(dice.percent(25), "validate"),
+        credentials: credentials(dice),
         working_dir: "/".into(),
         umask: 0o022,
         requires: edges(dice, number, 30),
@@ -239,6 +240,15 @@ fn restart(dice: &mut Dice) -> Restart {
         reset_after_ms: dice.pick(&[10_000, 60_000]),
         limit: dice.percent(15).then_some((5, 60_000)),
     }
+}
+
+fn credentials(dice: &mut Dice) -> Vec<Credential> {
+    let one = || Credential {
+        source: "/simulated/key".into(),
+        path: "/nonexistent/key".into(),
+        make: Vec::new(),
+    };
+    dice.percent(15).then(one).into_iter().collect()
 }
 
 fn files(dice: &mut Dice, service: &str) -> Vec<RenderedFile> {

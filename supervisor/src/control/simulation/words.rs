@@ -55,6 +55,7 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::AwaitLine { run, pattern, .. } => format!("await {pattern} of {run:?}"),
         Job::Watch(_) => "watch".to_owned(),
         Job::LookAtFiles(_) => "look at files".to_owned(),
+        Job::Lay { run, service, .. } => format!("lay for {} and {run:?}", service.name),
         Job::Holder { run, .. } => format!("holder for {run:?}"),
         Job::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
     }

@@ -45,7 +45,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 53] = [
+pub(super) const KEYS: [(&str, &str); 54] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("enable", "whether it runs on this host: `true` (default), `false` or a template"),
@@ -96,6 +96,7 @@ pub(super) const KEYS: [(&str, &str); 53] = [
     ("log_files", "files that it writes itself, for `ctl logs --files`: paths or patterns"),
     ("directories", "made where they are missing"),
     ("files", "rendered from templates, checked, then swapped in"),
+    ("credentials", "files that only root may read, copied to where the service may, as systemd's `LoadCredential=`"),
     ("certificates", "certificates that it serves: checked before use, watched for renewal"),
     ("watches", "files that are changed outside"),
     ("doc", "for people; nothing reads it"),
@@ -110,7 +111,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 17] = [
+const TABLES: [Inside; 18] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -194,6 +195,11 @@ const TABLES: [Inside; 17] = [
         ("on_change", "`restart` (default), `reload` or `nothing`"),
         ("create_only", "made where it is missing, then left alone"),
         ("user, group, secret", "owner; must not be shown"),
+    ]),
+    ("[[credentials]]", "Copied before each start and reload, when what `[[certificates]]` says of them is right. Their sources are watched: a change reloads the service.", &[
+        ("source", "the file that only root may read; empty: none"),
+        ("path", "its copy: root's, the service's group, mode 0640. Another source needs another path"),
+        ("make", "command that makes the source where it is missing, run as the supervisor's own user"),
     ]),
     ("[[certificates]]", "", &[
         ("certificate, key", "PEM files"),

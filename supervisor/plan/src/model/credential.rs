@@ -1,0 +1,18 @@
+//! Files that only root may read, and a service needs.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A file that is copied to where the service may read it (root's, the service's group, 0640), before
+/// each start and reload; as systemd's `LoadCredential=`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// What is copied; absolute.
+    pub source: PathBuf,
+    /// Where to; absolute. It is another for another source, so that a plan that fails leaves the
+    /// copies of the one that runs alone.
+    pub path: PathBuf,
+    /// Makes the source where it is missing, as the supervisor's own user. Empty: nothing does.
+    pub make: Vec<String>,
+}

@@ -1,0 +1,67 @@
+//! Why a path is not followed or a file not used.
+
+use std::{io, path::PathBuf};
+
+/// A path that another could have laid out for us. Each variant names the place.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Untrusted {
+    /// A symbolic link that somebody else has made, or that lies in somebody else's directory.
+    #[error("{} is a symbolic link of uid {uid}, and is not followed", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Who has made it.
+        uid: u32,
+    },
+    /// A directory that belongs neither to root nor to us, where only root's would do.
+    #[error("{} belongs to uid {uid}, who could put anything in its place", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// A directory that everybody may write to.
+    #[error("{} is open to everybody's writing, who could put anything in its place", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Something else than a regular file or a directory, as it was wanted.
+    #[error("{} is not a {wanted}", path.display())]
+    Kind {
+        /// What is there.
+        path: PathBuf,
+        /// `regular file` or `directory`.
+        wanted: &'static str,
+    },
+    /// A file with a further name, which may be another's file.
+    #[error("{} has other names (hard links)", path.display())]
+    Names {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of another owner than its place allows.
+    #[error("{} belongs to uid {uid}", path.display())]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// A file that is longer than it may be.
+    #[error("{} has more than {limit} bytes", path.display())]
+    Long {
+        /// The file.
+        path: PathBuf,
+        /// What would have been read, in bytes.
+        limit: u64,
+    },
+}
+
+impl From<Untrusted> for io::Error {
+    fn from(error: Untrusted) -> Self {
+        Self::other(error)
+    }
+}
