@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::{Order, account::Known, make_placeholder, store};
