@@ -15,7 +15,7 @@ use plan::Plan;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    control::{StagedFile, time},
+    control::{Broken, StagedFile, time},
     staging,
     store::{self, write_atomically},
 };
@@ -90,6 +90,8 @@ pub(crate) struct Swapped {
     pub(crate) has_worked: bool,
     /// It is on disk.
     pub(crate) stored: bool,
+    /// Services that did not get a file into their own account's directory, and why.
+    pub(crate) spoiled: BTreeMap<String, Broken>,
 }
 
 /// The last plan that was applied, if one is stored and can be read by this version.
@@ -119,6 +121,7 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
         }
         Err(error) => return Err(error),
     };
+    let mut spoiled = BTreeMap::new();
     if first {
         staging::swap_each(swap.files);
         store::put_in_place(&written, &path)?;
@@ -128,7 +131,7 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
             undo.back();
             return Err(error);
         }
-        undo.forget();
+        spoiled = undo.forget();
     }
     if let Some(before) = swap.before {
         // Not to have it is worth a word, not the change.
@@ -139,6 +142,7 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
     let kept = kept(state_dir);
     Ok(Swapped {
         stored: true,
+        spoiled,
         has_worked: kept.iter().any(|it| it.plan == *swap.plan),
         rollback: kept.iter().find(|it| it.plan != *swap.plan).map(Kept::told),
     })
@@ -249,6 +253,7 @@ mod tests {
             service: "web".to_owned(),
             candidate: dir.path().join(format!(".{name}.candidate")),
             path: dir.path().join(name),
+            user: None,
             validate: Vec::new(),
         };
         let swapped = |plan: &Plan, files: &[StagedFile]| {

@@ -29,8 +29,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use nix::sys::stat::{Mode, umask};
 
 fn main() -> ExitCode {
+    // Whatever it was started with: what is made has the mode that is asked for.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let cli = Cli::parse();
     match cli.command {
         None => start::keeper(&cli),

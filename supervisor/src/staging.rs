@@ -1,28 +1,29 @@
 //! Brings directories and rendered files to the disk, in two steps: candidates first, then swap.
 //! A rehearsal writes candidates alone, and says what else there would be to do.
+//!
+//! What is there as it is wanted is left alone, wherever it lies. All else goes by [`place`].
 
+mod place;
 mod rehearsal;
 mod swap;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    os::unix::fs::MetadataExt,
 };
 
-use nix::{
-    fcntl::OFlag,
-    unistd::{Gid, Group, Uid, User, fchown},
-};
 use plan::{Directory, Plan, RenderedFile, Service};
+use safe_path::Dir;
 
+use place::{Owners, Place, make_parent};
 pub(crate) use rehearsal::rehearse;
 pub(crate) use swap::{swap, swap_each};
 
 use crate::{
-    control::{Staged, StagedFile, resolve},
-    zone,
+    control::{Broken, Staged, StagedFile, resolve},
+    credentials, zone,
 };
 
 /// Makes directories, writes a candidate for each file that is to change, and looks up ids and
@@ -33,9 +34,16 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
         ..Staged::default()
     };
     for service in plan.services.values().filter(|service| service.enabled) {
-        if let Err(why) = stage_service(service, &mut staged.files) {
-            staged.broken.insert(service.name.clone(), why);
+        let mut files = Vec::new();
+        match stage_service(service, &mut files) {
+            Ok(()) => staged.files.extend(files),
+            Err(broken) => {
+                // It starts with none of them.
+                discard(&files);
+                staged.broken.insert(service.name.clone(), broken);
+            }
         }
+        lay(service, &mut staged);
         staged
             .resolved
             .insert(service.name.clone(), resolve(service));
@@ -43,156 +51,137 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
     staged
 }
 
-fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), String> {
+fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), Broken> {
     for directory in &service.directories {
-        make_directory(service, directory).map_err(|error| {
-            format!(
-                "cannot make directory {}: {error}",
-                directory.path.display()
-            )
-        })?;
+        let path = &directory.path;
+        let what = format!("make directory {}", path.display());
+        let owners = Owners::of_directory(service, directory);
+        let owners = owners.map_err(|error| without_account(&what, &error))?;
+        make_directory(directory, &owners).map_err(|error| owners.broken(path, &what, &error))?;
     }
     for file in &service.files {
-        let candidate = stage_file(service, file)
-            .map_err(|error| format!("cannot write {}: {error}", file.path.display()))?;
-        files.extend(candidate);
+        let path = &file.path;
+        let what = format!("write {}", path.display());
+        let owners = Owners::of_file(service, file);
+        let owners = owners.map_err(|error| without_account(&what, &error))?;
+        let candidate = stage_file(service, file, &owners);
+        files.extend(candidate.map_err(|error| owners.broken(path, &what, &error))?);
     }
     Ok(())
+}
+
+/// Copies what only root may read, and notes what was not there before.
+fn lay(service: &Service, staged: &mut Staged) {
+    match credentials::lay(service) {
+        Ok(new) => {
+            let new = new.into_iter().map(|path| StagedFile {
+                service: service.name.clone(),
+                candidate: path.clone(),
+                path,
+                user: None,
+                validate: Vec::new(),
+            });
+            staged.laid.extend(new);
+        }
+        Err(why) => drop(staged.not_laid.insert(service.name.clone(), why.reason)),
+    }
+}
+
+fn without_account(what: &str, error: &io::Error) -> Broken {
+    let why = format!("cannot {what}: {error}");
+    Broken { why, own: None }
 }
 
 /// Removes candidates that will not be used.
 pub(crate) fn discard(files: &[StagedFile]) {
     for file in files {
-        if let Err(error) = remove_if_there(&file.candidate) {
+        let removed = Place::find(file).and_then(|it| it.dir.remove(&it.candidate));
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!("cannot remove {}: {error}", file.candidate.display());
         }
     }
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+fn make_directory(directory: &Directory, owners: &Owners) -> io::Result<()> {
+    let path = &directory.path;
+    if is_as_wanted(directory, owners) {
+        return Ok(());
     }
-}
-
-fn make_directory(service: &Service, directory: &Directory) -> io::Result<()> {
-    make_parents(&directory.path)?;
-    match fs::create_dir(&directory.path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    // Not through a link: its owner could point it anywhere.
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(&directory.path);
-    let opened = match opened {
-        Ok(opened) => opened,
+    let (dir, name) = make_parent(path, owners.account)?;
+    let is_link = dir.stat(name)?.is_some_and(|now| now.is_symlink());
+    if is_link && !dir.is_foreign() && Dir::open_for(path, owners.account).is_ok() {
         // An administrator may have moved it to another disk: a link of root's is taken as it is.
-        Err(_) if is_roots_link(&directory.path) => return Ok(()),
-        Err(error) => return Err(error),
+        return Ok(());
+    }
+    dir.settle_dir(name, owners.in_dir(&dir), directory.mode)
+}
+
+fn is_as_wanted(directory: &Directory, owners: &Owners) -> bool {
+    let Ok(Some(now)) = safe_path::stat(&directory.path) else {
+        return false;
     };
-    let owner = owner(
-        service,
-        directory.user.as_deref(),
-        directory.group.as_deref(),
-    )?;
-    set_owner_and_mode(&opened, owner, directory.mode)
-}
-
-fn is_roots_link(path: &Path) -> bool {
-    fs::symlink_metadata(path)
-        .is_ok_and(|it| it.is_symlink() && it.uid() == Uid::effective().as_raw())
-}
-
-fn make_parents(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)
+    now.is_dir() && now.mode() & 0o7777 == directory.mode && owners.fit(&directory.path, &now)
 }
 
 /// The candidate, if the file is to change.
-fn stage_file(service: &Service, file: &RenderedFile) -> io::Result<Option<StagedFile>> {
-    let owner = owner(service, file.user.as_deref(), file.group.as_deref())?;
-    if file.create_only && fs::symlink_metadata(&file.path).is_ok() {
+fn stage_file(
+    service: &Service,
+    file: &RenderedFile,
+    owners: &Owners,
+) -> io::Result<Option<StagedFile>> {
+    if file.create_only && safe_path::stat(&file.path)?.is_some() {
         return Ok(None);
     }
-    if fs::read(&file.path).is_ok_and(|old| old == file.content.as_bytes()) {
-        let flags = OFlag::O_NOFOLLOW.bits();
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(&file.path)?;
-        set_owner_and_mode(&opened, owner, file.mode)?;
+    if let Some(now) = safe_path::holding(&file.path, file.content.as_bytes()) {
+        let staged = staged_file(service, file);
         // Of a control process that died with it.
-        remove_if_there(&file.candidate)?;
-        return Ok(None);
+        if let Ok(place) = Place::find(&staged) {
+            place.dir.remove(&place.candidate)?;
+        }
+        if now.mode() & 0o7777 == file.mode && owners.fit(&file.path, &now) {
+            return Ok(None);
+        }
+        let (dir, name) = make_parent(&file.path, owners.account)?;
+        if let Ok(opened) = dir.open_file(name) {
+            dir.settle_file(&opened, owners.in_dir(&dir), file.mode)?;
+            return Ok(None);
+        }
     }
-    make_parents(&file.path)?;
-    write_candidate(service, file, owner).map(Some)
+    let (dir, name) = make_parent(&file.path, owners.account)?;
+    if dir.stat(name)?.is_some_and(|now| now.is_dir()) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    write_candidate(service, file, owners, &dir).map(Some)
 }
 
-fn write_candidate(service: &Service, file: &RenderedFile, owner: Owner) -> io::Result<StagedFile> {
-    remove_if_there(&file.candidate)?;
-    let staged = StagedFile {
+fn staged_file(service: &Service, file: &RenderedFile) -> StagedFile {
+    StagedFile {
         service: service.name.clone(),
         candidate: file.candidate.clone(),
         path: file.path.clone(),
+        user: file.user.clone().or_else(|| service.user.clone()),
         validate: file.validate.clone(),
+    }
+}
+
+fn write_candidate(
+    service: &Service,
+    file: &RenderedFile,
+    owners: &Owners,
+    dir: &Dir,
+) -> io::Result<StagedFile> {
+    let (_, name) = place::split(&file.candidate)?;
+    dir.remove(name)?;
+    let owner = owners.in_dir(dir);
+    let fill = || {
+        let mut candidate = dir.create(name, 0o600)?;
+        candidate.write_all(file.content.as_bytes())?;
+        dir.settle_file(&candidate, owner, file.mode)?;
+        candidate.sync_all()
     };
-    let written = fill_candidate(file, owner);
     // On a full disk it would only hold the room that others want.
-    written.inspect_err(|_| discard(std::slice::from_ref(&staged)))?;
-    Ok(staged)
-}
-
-fn fill_candidate(file: &RenderedFile, owner: Owner) -> io::Result<()> {
-    let mut candidate = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&file.candidate)?;
-    candidate.write_all(file.content.as_bytes())?;
-    set_owner_and_mode(&candidate, owner, file.mode)?;
-    candidate.sync_all()
-}
-
-type Owner = Option<(Uid, Gid)>;
-
-/// Who shall own it; nobody but ourselves unless we are root.
-fn owner(service: &Service, user: Option<&str>, group: Option<&str>) -> io::Result<Owner> {
-    if !Uid::effective().is_root() {
-        return Ok(None);
-    }
-    let user = user.or(service.user.as_deref());
-    let group = group.or(service.group.as_deref());
-    let missing = |what: &str, name: &str| io::Error::other(format!("there is no {what} '{name}'"));
-    let user = match user {
-        Some(name) => Some(User::from_name(name)?.ok_or_else(|| missing("user", name))?),
-        None => None,
-    };
-    let gid = match (group, &user) {
-        (Some(name), _) => {
-            Group::from_name(name)?
-                .ok_or_else(|| missing("group", name))?
-                .gid
-        }
-        (None, Some(user)) => user.gid,
-        (None, None) => Gid::from_raw(0),
-    };
-    Ok(Some((user.map_or(Uid::from_raw(0), |user| user.uid), gid)))
-}
-
-fn set_owner_and_mode(opened: &File, owner: Owner, mode: u32) -> io::Result<()> {
-    let now = opened.metadata()?;
-    if let Some((uid, gid)) = owner
-        && (now.uid(), now.gid()) != (uid.as_raw(), gid.as_raw())
-    {
-        fchown(opened, Some(uid), Some(gid))?;
-    }
-    // After the owner, for a change of owner clears set-id bits.
-    if now.mode() & 0o7777 != mode {
-        opened.set_permissions(Permissions::from_mode(mode))?;
-    }
-    Ok(())
+    fill().inspect_err(|_| drop(dir.remove(name)))?;
+    Ok(staged_file(service, file))
 }

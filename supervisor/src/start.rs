@@ -2,10 +2,8 @@
 
 use std::{
     ffi::OsString,
-    fs,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Write},
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -30,7 +28,7 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
         (&paths.state_dir, 0o755),
         (&paths.log_dir, 0o755),
     ] {
-        if let Err(error) = fs::DirBuilder::new().recursive(true).mode(mode).create(dir) {
+        if let Err(error) = safe_path::Dir::make(dir, mode) {
             let hint = "run it as root, or give a directory of your own: supervisor --root DIR";
             return fail(&format!(
                 "cannot make {}: {error}\n  hint: {hint}",
@@ -50,6 +48,7 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
         control_argv.extend(["--log-format".into(), "json".into()]);
     }
     keeper::run(keeper::Config {
+        root: options.root.clone(),
         control_socket: paths.run_dir.join("ctl.sock"),
         run_dir: paths.run_dir,
         state_hash: hash(&options.root),
@@ -70,6 +69,9 @@ pub(crate) fn control(cli: &Cli) -> ExitCode {
 /// Compresses rotated log files.
 pub(crate) fn compress(cli: &Cli, dirs: &[PathBuf], rotated_for_ms: u64) -> ExitCode {
     log_to_stderr(cli.log_format);
+    if let Err(why) = options(cli) {
+        return fail(&why);
+    }
     compress::run(dirs, Duration::from_millis(rotated_for_ms))
 }
 
@@ -116,7 +118,8 @@ pub(crate) fn version() -> ExitCode {
     }
 }
 
-/// Root and catalogue as absolute paths: the daemon changes no directory, but its children do.
+/// Root and catalogue as absolute paths: the daemon changes no directory, but its children do. From
+/// here on the root is trusted.
 fn options(cli: &Cli) -> Result<Options, String> {
     let absolute = |path: &Path| -> Result<PathBuf, String> {
         std::path::absolute(path).map_err(|error| format!("cannot use {}: {error}", path.display()))
@@ -126,8 +129,10 @@ fn options(cli: &Cli) -> Result<Options, String> {
         .catalog
         .clone()
         .or_else(|| environment("MATTERVISOR_CATALOG"));
+    let root = absolute(&root.unwrap_or_else(|| PathBuf::from("/")))?;
+    safe_path::trust_root(&root);
     Ok(Options {
-        root: absolute(&root.unwrap_or_else(|| PathBuf::from("/")))?,
+        root,
         catalog: catalog.as_deref().map(absolute).transpose()?,
     })
 }

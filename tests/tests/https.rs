@@ -100,7 +100,7 @@ fn no_value_leaves_its_directive() {
     );
     let asked = curl(&[&format!("http://127.0.0.1:{monitor}/nginx_status")]);
     assert!(asked.contains("Active connections"), "{asked}");
-    let rendered = stack.world.path("run/mattervisor/nginx/nginx.conf");
+    let rendered = stack.world.path("run/mattervisor/nginx-conf/nginx.conf");
     let rendered = std::fs::read_to_string(rendered).unwrap();
     assert!(
         rendered.contains("client_max_body_size \"2m\";"),

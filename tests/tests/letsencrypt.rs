@@ -260,7 +260,7 @@ fn a_running_installation_gets_https_by_one_line() {
     assert_eq!(mode(&front.world.path("etc/mattervisor/ssl")), 0o755);
     let place = front
         .world
-        .path("var/lib/mattervisor/nginx/www/.well-known/acme-challenge");
+        .path("var/lib/mattervisor/letsencrypt-www/.well-known/acme-challenge");
     assert_eq!(
         fs::read_dir(place).unwrap().count(),
         0,

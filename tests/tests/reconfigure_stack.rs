@@ -30,7 +30,7 @@ fn nginx_is_checked_swapped_and_reloaded_or_left_alone() {
     let pids = |status: &api::StatusReply| {
         ["postgresql", "mattermost", "nginx"].map(|name| status.pid(name))
     };
-    let conf = world.path("run/mattervisor/nginx/nginx.conf");
+    let conf = world.path("run/mattervisor/nginx-conf/nginx.conf");
     let old = (fs::read(&conf).unwrap(), fs::metadata(&conf).unwrap().ino());
     let plan = fs::read(world.path("var/lib/mattervisor/plan.json")).unwrap();
     let listed = || -> Vec<_> {

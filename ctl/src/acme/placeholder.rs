@@ -8,7 +8,7 @@ use std::{
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 
-use super::store;
+use super::{store, with_file};
 use crate::error::{Error, Kind};
 
 /// Long enough that it is never what is wrong.
@@ -38,6 +38,11 @@ pub(crate) fn make(host: &str, certificate: &Path, key: &Path) -> Result<bool, E
     params.not_after = (now + VALID).into();
     let pair = KeyPair::generate().map_err(|error| failed(&error))?;
     let made = params.self_signed(&pair).map_err(|error| failed(&error))?;
+    for path in [key, certificate] {
+        let made = path.parent().map(|dir| safe_path::Dir::make(dir, 0o755));
+        made.transpose()
+            .map_err(|error| with_file("make the directory of", path, &error))?;
+    }
     store::write(key, pair.serialize_pem().as_bytes(), 0o600, None)?;
     store::write(certificate, made.pem().as_bytes(), 0o644, None)?;
     Ok(true)

@@ -78,6 +78,9 @@ impl Context {
 pub(crate) fn run(cli: Cli, output: Output) -> u8 {
     let Cli { global, command } = cli;
     let root = root(global.root);
+    if let Ok(root) = std::path::absolute(&root) {
+        safe_path::trust_root(&root);
+    }
     let context = Context {
         client: Client::new(socket(Some(root.clone()), global.socket)),
         format: global.format,

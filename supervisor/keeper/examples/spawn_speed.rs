@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     fs::create_dir_all(&dir).unwrap();
     let argv = ["control", "control", dir.to_str().unwrap(), program, count];
     keeper::run(Config {
+        root: "/".into(),
         control_socket: dir.join("ctl.sock"),
         state_hash: format!("speed{}", std::process::id()),
         control_argv: argv.map(Into::into).to_vec(),

@@ -111,6 +111,8 @@ impl Keeper {
             b"supervisor".to_vec(),
             b"--log-format".to_vec(),
             format.into(),
+            b"--root".to_vec(),
+            self.config.root.as_os_str().as_bytes().to_vec(),
             b"compress".to_vec(),
             b"--rotated-for-ms".to_vec(),
             rotated_for.into(),

@@ -65,6 +65,8 @@ pub fn release_memory() {
 /// What the keeper has to be told.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What stands before all paths.
+    pub root: PathBuf,
     /// Lock and run records are here; it exists.
     pub run_dir: PathBuf,
     /// Where the control socket is bound.

@@ -119,15 +119,17 @@ pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
     out
 }
 
+/// `as_account`: the service runs as one of its own.
 pub(crate) fn files(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
     places: &Places,
+    as_account: bool,
 ) -> Vec<RenderedFile> {
     let mut out = Vec::new();
     for fields in tables(reader, fields, "files") {
         let at = fields.at.clone();
-        let Some(file) = file(reader, fields, places) else {
+        let Some(file) = file(reader, fields, places, as_account) else {
             continue;
         };
         if out
@@ -146,6 +148,7 @@ fn file(
     reader: &mut Reader<'_, '_>,
     mut fields: Fields<'_>,
     places: &Places,
+    as_account: bool,
 ) -> Option<RenderedFile> {
     let path = path(reader, &mut fields);
     let content = content(reader, &mut fields, places);
@@ -174,13 +177,16 @@ fn file(
         private,
     } = content?;
     let secret = declared || tainted;
-    let mode = mode.unwrap_or(if secret { 0o600 } else { 0o644 });
+    // Root's group may be anybody's who is let do this or that.
+    let has_group = as_account || user.is_some() || group.is_some();
+    let default = if secret && !has_group { 0o600 } else { 0o640 };
+    let mode = mode.unwrap_or(default);
     if secret && mode & 0o007 != 0 {
         let message = format!("holds a secret, but its mode {mode:04o} lets everybody at it");
         reader
             .report()
             .error(&at, "files.mode", message)
-            .hint("write mode = \"0600\"");
+            .hint(format!("write mode = \"{default:04o}\""));
     }
     Some(RenderedFile {
         path: path?,

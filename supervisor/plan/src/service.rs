@@ -70,7 +70,8 @@ pub(crate) fn build(
     service.log = log::log(reader, &mut fields);
     service.log_files = log::log_files(reader, &mut fields);
     service.directories = files::directories(reader, &mut fields);
-    service.files = files::files(reader, &mut fields, places);
+    let account = service.user.is_some() || service.group.is_some();
+    service.files = files::files(reader, &mut fields, places, account);
     service.credentials = credentials::credentials(reader, &mut fields);
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);

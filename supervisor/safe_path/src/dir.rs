@@ -22,7 +22,7 @@ use crate::{
     Account, Untrusted,
     account::Acting,
     file::{self, OPEN, Rule},
-    walk::{End, Standing, Step, is_name, walk},
+    walk::{End, Standing, Step, is_name, is_trusted, walk},
 };
 
 /// A directory that was walked to. All that is done below it goes by its descriptor, one name at a
@@ -45,8 +45,8 @@ impl Dir {
 
     /// A directory that is there, for what belongs to an account: if it is trusted, it is worked in
     /// as ourselves; if it is that account's own, as the account; else it is refused.
-    pub fn open_for(path: &Path, account: Account) -> io::Result<Self> {
-        Self::find(path, Some(account))
+    pub fn open_for(path: &Path, account: impl Into<Option<Account>>) -> io::Result<Self> {
+        Self::find(path, account.into())
     }
 
     fn find(path: &Path, account: Option<Account>) -> io::Result<Self> {
@@ -57,7 +57,7 @@ impl Dir {
                 wanted: "directory",
             }
             .into()),
-            End::Missing(..) => Err(io::ErrorKind::NotFound.into()),
+            End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
         }
     }
 
@@ -68,8 +68,12 @@ impl Dir {
     }
 
     /// Like [`Dir::open_for`], and makes what is missing.
-    pub fn make_for(path: &Path, mode: u32, account: Account) -> io::Result<Self> {
-        Self::find_or_make(path, mode, Some(account))
+    pub fn make_for(
+        path: &Path,
+        mode: u32,
+        account: impl Into<Option<Account>>,
+    ) -> io::Result<Self> {
+        Self::find_or_make(path, mode, account.into())
     }
 
     fn find_or_make(path: &Path, mode: u32, account: Option<Account>) -> io::Result<Self> {
@@ -79,7 +83,7 @@ impl Dir {
             End::Other(..) => return Self::find(path, account),
         };
         if parts.iter().any(|part| part == "..") {
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(nix::errno::Errno::ENOENT.into());
         }
         let mut dir = Self::new(step, account)?;
         let last = parts.len().saturating_sub(1);
@@ -211,6 +215,53 @@ impl Dir {
         self.step
             .below(name)
             .and_then(|step| Self::new(step, self.account))
+    }
+
+    /// A directory in it with this owner, group and mode: made if missing, changed as far as they
+    /// differ. In a trusted directory it may be anybody's before and after; where everybody may
+    /// make one (`/tmp`), only root's, ours, or the new owner's is taken.
+    pub fn settle_dir(
+        &self,
+        name: impl AsRef<OsStr>,
+        owner: Option<Account>,
+        mode: u32,
+    ) -> io::Result<()> {
+        let name = one(name.as_ref())?;
+        let _acting = self.act();
+        match mkdirat(&self.step, name, Mode::from_bits_truncate(mode)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OPEN;
+        let opened = match openat(&self.step, name, flags, Mode::empty()) {
+            Ok(opened) => File::from(opened),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(self.no_dir(name)),
+            Err(errno) => return Err(errno.into()),
+        };
+        let uid = opened.metadata()?.uid();
+        if self.step.shared && !is_trusted(uid) && owner.is_none_or(|owner| owner.uid != uid) {
+            let path = self.step.path.join(name);
+            return Err(Untrusted::Foreign { path, uid }.into());
+        }
+        file::set_owner_and_mode(&opened, owner, mode)
+    }
+
+    fn no_dir(&self, name: &OsStr) -> io::Error {
+        let path = self.step.path.join(name);
+        match self.stat(name) {
+            Ok(Some(meta)) if meta.is_symlink() => self.link_at(name),
+            _ => Untrusted::Kind {
+                path,
+                wanted: "directory",
+            }
+            .into(),
+        }
+    }
+
+    /// Owner, group and mode of a file of this directory, changed as far as they differ.
+    pub fn settle_file(&self, file: &File, owner: Option<Account>, mode: u32) -> io::Result<()> {
+        let _acting = self.act();
+        file::set_owner_and_mode(file, owner, mode)
     }
 
     /// Owner, group and mode of the directory itself, changed as far as they differ. In a trusted

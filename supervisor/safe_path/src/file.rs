@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{File, Permissions},
+    fs::{File, Metadata, Permissions},
     io::{self, Read},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
@@ -56,11 +56,26 @@ pub fn read_guest(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     whole(open_guest(path)?, path, limit)
 }
 
+/// What is known of a file of exactly this content, if it is there: wherever it lies and whoever
+/// laid it out, for only yes or no is learned of what is in it.
+pub fn holding(path: &Path, content: &[u8]) -> Option<Metadata> {
+    let (step, name) = end(path).ok()?;
+    let flags = OFlag::O_RDONLY | OPEN;
+    let file = File::from(openat(&step, name.as_os_str(), flags, Mode::empty()).ok()?);
+    let meta = file.metadata().ok()?;
+    let length = content.len() as u64;
+    if !meta.is_file() || meta.len() != length {
+        return None;
+    }
+    let found = whole(file, path, length).ok()?;
+    (found == content).then_some(meta)
+}
+
 fn end(path: &Path) -> io::Result<(Step, OsString)> {
     match walk(path)? {
         End::Other(step, name) => Ok((step, name)),
-        End::Dir(_) => Err(io::ErrorKind::IsADirectory.into()),
-        End::Missing(..) => Err(io::ErrorKind::NotFound.into()),
+        End::Dir(_) => Err(nix::errno::Errno::EISDIR.into()),
+        End::Missing(..) => Err(nix::errno::Errno::ENOENT.into()),
     }
 }
 

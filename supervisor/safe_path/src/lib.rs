@@ -31,9 +31,9 @@ mod walk;
 
 pub use account::Account;
 pub use dir::Dir;
-pub use file::{open, open_guest, read, read_guest, set_owner_and_mode};
+pub use file::{holding, open, open_guest, read, read_guest, set_owner_and_mode};
 pub use untrusted::Untrusted;
-pub use walk::trust_root;
+pub use walk::{foreign_owner, stat, trust_root};
 
 #[cfg(test)]
 mod tests;

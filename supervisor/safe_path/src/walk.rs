@@ -141,10 +141,36 @@ pub(crate) fn walk(path: &Path) -> io::Result<End> {
         } else if way.left.is_empty() {
             return Ok(End::Other(way.end(), part));
         } else {
-            return Err(io::ErrorKind::NotADirectory.into());
+            return Err(nix::errno::Errno::ENOTDIR.into());
         }
     }
     Ok(End::Dir(way.end()))
+}
+
+/// What a path leads to, if to anything, whoever could change that; of a link at its end, the link.
+pub fn stat(path: &Path) -> io::Result<Option<Metadata>> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(Some(std::fs::metadata(path)?));
+    };
+    let End::Dir(step) = walk(parent)? else {
+        return Ok(None);
+    };
+    match openat(&step, name, HANDLE, Mode::empty()) {
+        Ok(found) => File::from(found).metadata().map(Some),
+        Err(nix::errno::Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Who owns the last directory on the way that is no longer root's or ours: what goes wrong from
+/// there on can be that account's doing.
+pub fn foreign_owner(path: &Path) -> Option<u32> {
+    let far = path.ancestors().find_map(|path| walk(path).ok())?;
+    let (End::Dir(step) | End::Other(step, _) | End::Missing(step, _)) = far;
+    match step.standing {
+        Standing::Foreign(uid) => Some(uid),
+        Standing::Trusted | Standing::Open => None,
+    }
 }
 
 struct Way {

@@ -49,7 +49,8 @@ fn supplementary(user: &User, gid: Gid) -> Result<Vec<Gid>, String> {
         .map_err(|error| format!("cannot look up the groups of '{}': {error}", user.name))
 }
 
-fn user(name: &str) -> Result<User, String> {
+/// A user by name or number.
+pub(crate) fn user(name: &str) -> Result<User, String> {
     let found = match name.parse::<u32>() {
         Ok(uid) => User::from_uid(Uid::from_raw(uid)),
         Err(_) => User::from_name(name),
@@ -66,7 +67,8 @@ fn user(name: &str) -> Result<User, String> {
     }
 }
 
-fn group(name: &str) -> Result<Gid, String> {
+/// A group by name or number.
+pub(crate) fn group(name: &str) -> Result<Gid, String> {
     if let Ok(gid) = name.parse::<u32>() {
         return Ok(Gid::from_raw(gid));
     }

@@ -324,7 +324,7 @@ pub(crate) struct Staged {
     /// Services for which such a file could not be copied, and why.
     pub(crate) not_laid: BTreeMap<String, String>,
     /// Services whose directories or files could not be made, and why.
-    pub(crate) broken: BTreeMap<String, String>,
+    pub(crate) broken: BTreeMap<String, Broken>,
     /// Ids and programs of all enabled services.
     pub(crate) resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
     /// Of a rehearsal: what would be made and written.
@@ -333,6 +333,35 @@ pub(crate) struct Staged {
     pub(crate) left_out: Vec<api::FileCheck>,
     /// The local time zone, as it is now.
     pub(crate) zone: Option<jiff::tz::TimeZone>,
+}
+
+impl Staged {
+    /// All that is to be removed when nothing comes of it.
+    pub(crate) fn leftovers(self) -> Vec<StagedFile> {
+        let mut files = self.files;
+        files.extend(self.laid);
+        files
+    }
+
+    /// A service that cannot have what it needs for a reason that refuses the whole change, and why.
+    pub(crate) fn first_refused(&self) -> Option<(&str, &str)> {
+        let broken = self.broken.iter().filter(|(_, it)| it.own.is_none());
+        let broken = broken.map(|(service, it)| (service, &it.why));
+        let mut refused = broken.chain(&self.not_laid);
+        refused
+            .next()
+            .map(|(service, why)| (service.as_str(), why.as_str()))
+    }
+}
+
+/// Why a service cannot have its directories or files.
+#[derive(Clone, Debug)]
+pub(crate) struct Broken {
+    /// In words.
+    pub(crate) why: String,
+    /// What went wrong in a directory of the service's own account. That is no other service's
+    /// concern: the service fails by it, and the change goes on.
+    pub(crate) own: Option<PathBuf>,
 }
 
 /// One changed file.
@@ -344,6 +373,9 @@ pub(crate) struct StagedFile {
     pub(crate) candidate: PathBuf,
     /// Where it belongs.
     pub(crate) path: PathBuf,
+    /// Whose own directory both may lie in; none: root's.
+    #[serde(default)]
+    pub(crate) user: Option<String>,
     /// Command that checks it; empty: none.
     pub(crate) validate: Vec<String>,
 }

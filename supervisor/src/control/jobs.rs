@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{
     file_watcher,
-    input::{Done, Input, Job, Resolved, Staged, StagedFile, Swap, Unresolved},
+    input::{Broken, Done, Input, Job, Resolved, Staged, StagedFile, Swap, Unresolved},
     network_probe, watchers,
 };
 use crate::{
@@ -166,7 +166,10 @@ fn stage(plan: &Plan, rehearsal: bool) -> Staged {
     } else {
         staging::stage(plan)
     };
-    staged.broken.extend(accounts::look(plan).clashes);
+    let clashes = accounts::look(plan).clashes.into_iter();
+    staged
+        .broken
+        .extend(clashes.map(|(name, why)| (name, Broken { why, own: None })));
     staged
 }
 
@@ -189,8 +192,14 @@ fn swap(state_dir: &Path, it: Swap) -> Result<Swapped, String> {
 fn put_back(staged: &[StagedFile]) {
     match staging::swap(staged) {
         Ok(undo) => {
-            undo.forget();
-            for file in staged {
+            let spoiled = undo.forget();
+            for (service, Broken { why, .. }) in &spoiled {
+                tracing::error!(service, "cannot put a file of the running plan back: {why}");
+            }
+            for file in staged
+                .iter()
+                .filter(|it| !spoiled.contains_key(&it.service))
+            {
                 tracing::warn!(
                     service = file.service,
                     "put {} back: the configuration it was of had not been applied",

@@ -50,8 +50,8 @@ use plan::Plan;
 use crate::ask::{ASKS_MAX, Ask};
 
 pub(crate) use event_loop::run;
+pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedFile};
 use input::{Input, Job, Now, Output, Resolved, Unresolved};
-pub(crate) use input::{Loaded, NotLoaded, Source, Staged, StagedFile};
 pub(crate) use jobs::{PATH, look_up_program, resolve};
 pub(crate) use schedule::Handled;
 pub(crate) use words::time;

@@ -315,8 +315,9 @@ fn files_of(service: &Service) -> impl Iterator<Item = PathBuf> + '_ {
         ];
         files.into_iter().flatten()
     });
+    let copied = service.credentials.iter().map(|it| &it.source);
     let watches = service.watches.iter().map(|it| &it.path);
-    certificates.chain(watches).cloned()
+    certificates.chain(copied).chain(watches).cloned()
 }
 
 /// What a change of these files means for a service: the most that one of them asks for.
@@ -331,7 +332,10 @@ fn action(service: &Service, changed: &BTreeSet<PathBuf>) -> OnChange {
             it.password_file.as_ref(),
         ]
     });
-    if certificates.any(|file| file.is_some_and(|file| changed.contains(file))) {
+    let mut copied = service.credentials.iter();
+    if certificates.any(|file| file.is_some_and(|file| changed.contains(file)))
+        || copied.any(|it| changed.contains(&it.source))
+    {
         wishes.push(OnChange::Reload);
     }
     let can_reload = service.reload.is_some();

@@ -1,14 +1,15 @@
 //! What bringing a plan to the disk would do. Only candidates are written, for their validators to
 //! see; what needs an account or a directory that is not there yet is left out, and said.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{io, os::unix::fs::MetadataExt};
 
 use api::{FileCheck, HostChange};
 use plan::{Directory, Plan, RenderedFile, Service};
+use safe_path::Dir;
 
-use super::{Owner, owner, write_candidate};
+use super::{is_as_wanted, place, place::Owners, staged_file, write_candidate};
 use crate::{
-    control::{Staged, StagedFile, resolve},
+    control::{Broken, Staged, StagedFile, resolve},
     zone,
 };
 
@@ -31,42 +32,69 @@ fn rehearse_service(service: &Service, staged: &mut Staged) {
     // A validator may need any of them.
     let mut missing: Option<String> = None;
     for directory in &service.directories {
-        match look_at(service, directory) {
+        let what = format!("directory {}", directory.path.display());
+        let owners = match Owners::of_directory(service, directory) {
+            Ok(owners) => owners,
+            Err(why) => {
+                missing.get_or_insert(why.to_string());
+                continue;
+            }
+        };
+        match look_at(directory, &owners) {
             Ok(None) => {}
-            Ok(Some((action, what))) => {
-                if action == "make" {
-                    missing.get_or_insert_with(|| format!("{what} is not there yet"));
-                }
+            Ok(Some(MAKE)) => {
+                missing.get_or_insert_with(|| format!("{what} is not there yet"));
+                staged.host.push(host_change(service, MAKE, what));
+            }
+            Ok(Some(action)) => {
+                let what = format!("mode or owner of {what}");
                 staged.host.push(host_change(service, action, what));
             }
-            Err(why) => drop(missing.get_or_insert(why)),
+            Err(error) => {
+                let broken = owners.broken(&directory.path, &format!("make {what}"), &error);
+                note_broken(service, broken, staged);
+            }
         }
+    }
+    let made = service.credentials.iter().filter(|it| !it.make.is_empty());
+    if let Some(it) = made.into_iter().find(|it| !it.source.exists()) {
+        let source = it.source.display();
+        missing.get_or_insert_with(|| format!("file {source} is not there yet"));
+    }
+    if missing.is_none() {
+        // For the validators; what is new is removed with the candidates.
+        super::lay(service, staged);
     }
     for file in &service.files {
         rehearse_file(service, file, missing.as_deref(), staged);
     }
 }
 
-/// What is to be done about a directory, or why nothing can be said of it.
-fn look_at(
-    service: &Service,
-    directory: &Directory,
-) -> Result<Option<(&'static str, String)>, String> {
-    let what = format!("directory {}", directory.path.display());
-    let Ok(now) = fs::symlink_metadata(&directory.path) else {
-        return Ok(Some(("make", what)));
-    };
-    if now.is_symlink() {
+const MAKE: &str = "make";
+
+/// What is to be done about a directory.
+fn look_at(directory: &Directory, owners: &Owners) -> io::Result<Option<&'static str>> {
+    if is_as_wanted(directory, owners) {
         return Ok(None);
     }
-    let (user, group) = (directory.user.as_deref(), directory.group.as_deref());
-    let wanted = owner(service, user, group).map_err(|error| error.to_string())?;
-    let differs = now.mode() & 0o7777 != directory.mode || !owned(wanted, &now);
-    Ok(differs.then(|| ("change", format!("mode or owner of {what}"))))
+    let (parent, name) = place::split(&directory.path)?;
+    let dir = match Dir::open_for(parent, owners.account) {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(MAKE)),
+        Err(error) => return Err(error),
+    };
+    Ok(match dir.stat(name)? {
+        None => Some(MAKE),
+        Some(now) if now.is_symlink() => {
+            Dir::open_for(&directory.path, owners.account)?;
+            None
+        }
+        Some(_) => Some("change"),
+    })
 }
 
-fn owned(owner: Owner, now: &fs::Metadata) -> bool {
-    owner.is_none_or(|(uid, gid)| (now.uid(), now.gid()) == (uid.as_raw(), gid.as_raw()))
+fn note_broken(service: &Service, broken: Broken, staged: &mut Staged) {
+    staged.broken.entry(service.name.clone()).or_insert(broken);
 }
 
 fn host_change(service: &Service, action: &str, what: String) -> HostChange {
@@ -84,35 +112,53 @@ fn rehearse_file(
     staged: &mut Staged,
 ) {
     let what = format!("file {}", file.path.display());
-    if file.create_only && fs::symlink_metadata(&file.path).is_ok() {
+    if file.create_only && safe_path::stat(&file.path).is_ok_and(|now| now.is_some()) {
         return;
     }
-    let owner = owner(service, file.user.as_deref(), file.group.as_deref());
-    if fs::read(&file.path).is_ok_and(|old| old == file.content.as_bytes()) {
-        let differs = |now: fs::Metadata| {
-            let owned = owner.as_ref().is_ok_and(|owner| owned(*owner, &now));
-            now.mode() & 0o7777 != file.mode || !owned
-        };
-        if fs::symlink_metadata(&file.path).is_ok_and(differs) {
+    let owners = Owners::of_file(service, file);
+    if let Some(now) = safe_path::holding(&file.path, file.content.as_bytes()) {
+        let fits = |owners: &Owners| owners.fit(&file.path, &now);
+        if now.mode() & 0o7777 != file.mode || !owners.as_ref().is_ok_and(fits) {
             let what = format!("mode or owner of {what}");
             staged.host.push(host_change(service, "change", what));
         }
         return;
     }
     staged.host.push(host_change(service, "write", what));
-    let parent = file.path.parent().filter(|it| !it.is_dir());
-    let parent = parent.map(|it| format!("directory {} is not there yet", it.display()));
-    let obstacle = owner.as_ref().err().map(ToString::to_string);
-    match obstacle.or(parent).or_else(|| missing.map(str::to_owned)) {
-        None => match owner.and_then(|owner| write_candidate(service, file, owner)) {
-            Ok(candidate) => staged.files.push(candidate),
-            Err(error) => {
-                let why = format!("cannot write {}: {error}", file.path.display());
-                staged.broken.entry(service.name.clone()).or_insert(why);
+    let written = match (owners, missing) {
+        (Err(error), _) => Err(error.to_string()),
+        (Ok(owners), missing) => match open_parent(file, &owners) {
+            Ok(None) => {
+                let parent = file.path.parent().unwrap_or(&file.path);
+                Err(format!("directory {} is not there yet", parent.display()))
             }
+            Ok(Some(_)) if missing.is_some() => Err(missing.unwrap_or_default().to_owned()),
+            Ok(Some(dir)) => Ok((write_candidate(service, file, &owners, &dir), owners)),
+            Err(error) => Ok((Err(error), owners)),
         },
-        Some(why) => leave_out(service, file, why, staged),
+    };
+    match written {
+        Ok((Ok(candidate), _)) => staged.files.push(candidate),
+        Ok((Err(error), owners)) => {
+            let what = format!("write {}", file.path.display());
+            note_broken(service, owners.broken(&file.path, &what, &error), staged);
+        }
+        Err(why) => leave_out(service, file, why, staged),
     }
+}
+
+/// None: it is not there yet.
+fn open_parent(file: &RenderedFile, owners: &Owners) -> io::Result<Option<Dir>> {
+    let (parent, name) = place::split(&file.path)?;
+    let dir = match Dir::open_for(parent, owners.account) {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if dir.stat(name)?.is_some_and(|now| now.is_dir()) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(Some(dir))
 }
 
 /// It is on the list all the same, for what it means to the service.
@@ -126,9 +172,7 @@ fn leave_out(service: &Service, file: &RenderedFile, why: String, staged: &mut S
         });
     }
     staged.files.push(StagedFile {
-        service: service.name.clone(),
-        candidate: file.candidate.clone(),
-        path: file.path.clone(),
         validate: Vec::new(),
+        ..staged_file(service, file)
     });
 }

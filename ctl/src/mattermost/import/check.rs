@@ -78,7 +78,6 @@ impl Host for Memory {
         0
     }
 
-    /// What root's supervisor has of those that a service asks for.
     fn capabilities(&self) -> Vec<String> {
         vec!["net_bind_service".to_owned()]
     }

@@ -30,6 +30,7 @@ pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
     let mut control_argv = vec!["control".into(), "control".into()];
     control_argv.push(dir.join("driver.sock").into_os_string());
     keeper::run(Config {
+        root: PathBuf::from("/"),
         control_socket: dir.join("ctl.sock"),
         state_hash: arguments[1].clone(),
         control_argv,

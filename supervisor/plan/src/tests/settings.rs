@@ -108,7 +108,10 @@ fn what_a_secret_touches_is_secret() {
     let app = &plan.services["app"];
     assert!(app.env["A"].secret && !app.env["B"].secret);
     assert!(app.files[0].secret && !app.files[1].secret);
-    assert_eq!((app.files[0].mode, app.files[1].mode), (0o600, 0o644));
+    assert_eq!((app.files[0].mode, app.files[1].mode), (0o600, 0o640));
+    let own = format!("user = 'app'\n{service}");
+    let plan = World::new().shipped("app", &own).plan();
+    assert_eq!(plan.services["app"].files[0].mode, 0o640);
     let open = service.replace("path = '/f'", "path = '/f'\nmode = '0644'");
     assert!(
         World::new()

@@ -33,7 +33,7 @@ fn every_key_is_there_as_a_service_file_has_it() {
     assert_eq!(value("env.A"), "\"b\"");
     assert_eq!(
         value("files.\"/run/a.conf\""),
-        "{\"bytes\":3,\"mode\":\"0644\"}"
+        "{\"bytes\":3,\"mode\":\"0640\"}"
     );
 }
 

@@ -9,6 +9,7 @@ use plan::Plan;
 use super::{
     Last, Stage,
     moves::{Action, Move},
+    stages::reasons,
 };
 use crate::{
     applied::Swapped,
@@ -29,7 +30,7 @@ impl Control {
                 Ok(preview) => Last::Preview(Box::new(preview)),
                 Err(error) => Last::Refused(error),
             };
-            self.discard_and_say(staged.files, last);
+            self.discard_and_say(staged.leftovers(), last);
             return;
         }
         if self.runs_already(&plan, &staged) {
@@ -71,11 +72,17 @@ impl Control {
     }
 
     pub(super) fn on_swapped(&mut self, result: Result<Swapped, String>) {
-        let Stage::Swapping { plan, staged } = std::mem::take(&mut self.reconfigure.stage) else {
+        let Stage::Swapping { plan, mut staged } = std::mem::take(&mut self.reconfigure.stage)
+        else {
             return;
         };
         let swapped = match result {
-            Ok(swapped) => Some(swapped),
+            Ok(mut swapped) => {
+                let mut spoiled = std::mem::take(&mut swapped.spoiled);
+                self.reconfigure.found.spoiled(&spoiled);
+                staged.broken.append(&mut spoiled);
+                Some(swapped)
+            }
             Err(error) if !self.reconfigure.first => {
                 self.note_swapping(false);
                 let message = format!("cannot put the new configuration in place: {error}");
@@ -118,7 +125,7 @@ impl Control {
         let site = plan::site_changes(&self.plan, &plan);
         self.plan = plan;
         self.resolved = staged.resolved;
-        self.broken = staged.broken;
+        self.broken = reasons(staged.broken);
         let access = self.plan.control.clone();
         self.outputs.push_back(Output::Access(access));
         // What is being looked up for the old plan is of no use for the new one.

@@ -32,7 +32,7 @@ pub(super) use standing::Standing;
 use super::{
     Control, Job,
     changes::Kind,
-    input::{Done, Source, Staged, StagedFile},
+    input::{Broken, Done, Source, Staged, StagedFile},
     words,
 };
 use crate::{
@@ -109,6 +109,23 @@ impl Found {
                 .collect::<Vec<_>>()
         })
         .collect()
+    }
+
+    /// Warns of services that their own accounts have broken.
+    fn spoiled(&mut self, broken: &BTreeMap<String, Broken>) {
+        let spoiled = broken.iter().filter_map(|(name, it)| {
+            Some(plan::Problem {
+                severity: Severity::Warning,
+                file: it.own.clone()?,
+                line: None,
+                column: None,
+                key: String::new(),
+                message: format!("{name} cannot start any more: {}", it.why),
+                hint: Some("mend it, then: ctl reconfigure".to_owned()),
+                variable: None,
+            })
+        });
+        self.remarks.extend(spoiled);
     }
 
     /// Of a dry run: an account would be made for it.

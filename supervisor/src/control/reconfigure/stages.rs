@@ -1,6 +1,10 @@
 //! The steps of a reconfiguration that are jobs, up to the point where nothing has changed yet.
 
-use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use api::{ErrorKind, ErrorReply, FileCheck, HostChange};
 use keeper::message::Request;
@@ -11,7 +15,7 @@ use crate::{
     accounts::{Accounts, MakeCommand},
     applied,
     control::{
-        Control, Job,
+        Broken, Control, Job,
         input::{Loaded, NotLoaded, Staged},
     },
 };
@@ -145,6 +149,8 @@ impl Control {
 
     pub(super) fn on_staged(&mut self, mut staged: Staged) {
         let without_account = std::mem::take(&mut self.reconfigure.without_account);
+        let without_account = without_account.into_iter();
+        let without_account = without_account.map(|(name, why)| (name, Broken { why, own: None }));
         staged.broken.extend(without_account);
         match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Resolving => self.on_resolved_all(staged),
@@ -152,9 +158,9 @@ impl Control {
                 // The first plan has nothing running that a bad file could hurt: a service's own
                 // validator sees it before the start and fails that service alone.
                 let checked = !self.reconfigure.first;
-                if checked && let Some((service, why)) = staged.broken.pop_first() {
+                if checked && let Some((service, why)) = staged.first_refused() {
                     let refused = refused(format!("{service}: {why}"), UNCHANGED);
-                    self.discard_and_say(staged.files, Last::Refused(refused));
+                    self.discard_and_say(staged.leftovers(), Last::Refused(refused));
                     return;
                 }
                 let left = staged
@@ -165,6 +171,9 @@ impl Control {
                 self.reconfigure.found.host.append(&mut staged.host);
                 let left_out = std::mem::take(&mut staged.left_out);
                 self.reconfigure.found.checks.extend(left_out);
+                if checked {
+                    self.reconfigure.found.spoiled(&staged.broken);
+                }
                 self.reconfigure.stage = Stage::Checking {
                     plan,
                     staged: Box::new(staged),
@@ -180,7 +189,7 @@ impl Control {
     /// A control process that took over knows all that its plan needs.
     fn on_resolved_all(&mut self, staged: Staged) {
         self.resolved = staged.resolved;
-        self.broken = staged.broken;
+        self.broken = reasons(staged.broken);
         self.schedule_follows_plan(staged.zone);
         if staged.files.is_empty() {
             self.on_put_back();
@@ -214,9 +223,13 @@ impl Control {
             return;
         };
         let check = run.map(|(_, check)| check);
-        let which = check
-            .as_ref()
-            .map_or_else(String::new, |it| format!(" ({})", it.path));
+        let which = check.as_ref().map_or_else(String::new, |it| {
+            let service = plan.services.get(&it.service);
+            let user = service.and_then(|it| it.user.as_deref());
+            // What root could read, that account may not.
+            let user = user.map_or_else(String::new, |user| format!(", read as {user}"));
+            format!(" ({}{user})", it.path)
+        });
         let mut message = format!("a rendered file does not check{which}:\n{detail}");
         if let Some((number, line)) = check.and_then(|it| meant(&plan, &it, detail)) {
             let _ = write!(message, "\nline {number} is: {line}");
@@ -226,7 +239,7 @@ impl Control {
             let _ = write!(message, "\n{line}");
         }
         let hint = Some("nothing has changed; the old file is still in place");
-        self.discard_and_say(staged.files, Last::Refused(refused(message, hint)));
+        self.discard_and_say(staged.leftovers(), Last::Refused(refused(message, hint)));
     }
 }
 
@@ -236,6 +249,12 @@ fn meant(plan: &Plan, check: &FileCheck, detail: &str) -> Option<(usize, String)
     let mut files = service.files.iter();
     let file = files.find(|it| it.path.display().to_string() == check.path)?;
     plan::file_lines::meant(file, detail)
+}
+
+/// Why services cannot start.
+pub(super) fn reasons(broken: BTreeMap<String, Broken>) -> BTreeMap<String, String> {
+    let reasons = broken.into_iter().map(|(name, it)| (name, it.why));
+    reasons.collect()
 }
 
 fn refused(message: String, hint: Option<&str>) -> ErrorReply {

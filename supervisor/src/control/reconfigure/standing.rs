@@ -326,6 +326,7 @@ fn candidates(plan: &Plan) -> Vec<StagedFile> {
         service: service.name.clone(),
         candidate: file.candidate.clone(),
         path: file.path.clone(),
+        user: file.user.clone().or_else(|| service.user.clone()),
         validate: file.validate.clone(),
     });
     staged.collect()

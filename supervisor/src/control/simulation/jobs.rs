@@ -21,7 +21,8 @@ use crate::{
     accounts::{Accounts, MakeCommand},
     applied::Swapped,
     control::input::{
-        Done, Job, Loaded, NotLoaded, Resolved, Source, Staged, StagedFile, Swap, Unresolved,
+        Broken, Done, Job, Loaded, NotLoaded, Resolved, Source, Staged, StagedFile, Swap,
+        Unresolved,
     },
     credentials::NotLaid,
     history,
@@ -159,6 +160,7 @@ impl Jobs {
             service: service.name.clone(),
             candidate: file.path.with_extension(&file.content),
             path: file.path.clone(),
+            user: None,
             validate: file.validate.clone(),
         });
         staged.collect()
@@ -272,6 +274,7 @@ impl Jobs {
             rollback: None,
             has_worked: self.disk.kept.contains(&swap.plan),
             stored: true,
+            spoiled: BTreeMap::new(),
         }
     }
 
@@ -315,7 +318,10 @@ impl Jobs {
             staged.resolved.insert(service.name.clone(), resolved);
             if !self.fair && self.dice.percent(2) {
                 let why = "cannot make its directory".to_owned();
-                staged.broken.insert(service.name.clone(), why);
+                let own = self.dice.percent(50).then(PathBuf::new);
+                staged
+                    .broken
+                    .insert(service.name.clone(), Broken { why, own });
             }
         }
         staged

@@ -188,13 +188,14 @@ const TABLES: [Inside; 18] = [
     ]),
     ("[[directories]]", "", &[("path, mode", "default mode `\"0755\"`"), ("user, group", "default: the service's")]),
     ("[[files]]", "", &[
-        ("path, mode", "default mode `\"0644\"`, with a secret in it `\"0600\"`"),
+        ("path, mode", "default mode `\"0640\"`"),
         ("template", "path of a template below services.d"),
         ("content", "or the text itself"),
         ("validate", "command that checks `{{ candidate }}` before it is swapped in"),
         ("on_change", "`restart` (default), `reload` or `nothing`"),
         ("create_only", "made where it is missing, then left alone"),
-        ("user, group, secret", "owner; must not be shown"),
+        ("user, group", "owner; default: root, or the service's user in a directory of its own, and the service's group"),
+        ("secret", "must not be shown"),
     ]),
     ("[[credentials]]", "Copied before each start and reload, when what `[[certificates]]` says of them is right. Their sources are watched: a change reloads the service.", &[
         ("source", "the file that only root may read; empty: none"),
