@@ -37,6 +37,7 @@ mod metrics;
 mod notifications;
 mod once;
 mod openapi;
+mod other_names;
 mod planted_secrets;
 mod postgresql_settings;
 mod probes;

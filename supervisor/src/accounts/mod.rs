@@ -23,6 +23,12 @@ pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, String> {
         Some(name) => Some(user(name)?),
         None => None,
     };
+    if let Some(user) = user.as_ref().filter(|user| user.uid.is_root()) {
+        return Err(format!(
+            "the account '{}' is root by another name; name an account of its own",
+            user.name
+        ));
+    }
     let gid = match (&service.group, &user) {
         (Some(name), _) => group(name)?,
         (None, Some(user)) => user.gid,
@@ -56,9 +62,6 @@ pub(crate) fn user(name: &str) -> Result<User, String> {
         Err(_) => User::from_name(name),
     };
     match found {
-        Ok(Some(user)) if user.uid.is_root() => Err(format!(
-            "the account '{name}' is root by another name; name an account of its own"
-        )),
         Ok(Some(user)) => Ok(user),
         Ok(None) => Err(format!(
             "there is no user '{name}'; create it, or set manage_accounts.enable = true"
