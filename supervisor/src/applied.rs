@@ -184,7 +184,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     };
     serde_json::from_str(&text)
         .inspect_err(|error| {
-            tracing::error!("cannot use {}: {}", path.display(), api::json_place(error))
+            tracing::error!("cannot use {}: {}", path.display(), api::json_place(error));
         })
         .ok()
 }

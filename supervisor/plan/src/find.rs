@@ -72,13 +72,12 @@ pub(crate) fn read(
     let node = setting.read.as_ref()?;
     let dotted = format!("settings.{key}.read");
     let path = rendered(resolver, space, node, &dotted)?;
-    let line = match &setting.read_after {
-        Some(before) => resolver.host.word_after(Path::new(&path), before)?,
-        None => {
-            let bytes = resolver.host.read(Path::new(&path)).ok()?;
-            let text = String::from_utf8_lossy(&bytes);
-            text.lines().next().unwrap_or_default().trim().to_owned()
-        }
+    let line = if let Some(before) = &setting.read_after {
+        resolver.host.word_after(Path::new(&path), before)?
+    } else {
+        let bytes = resolver.host.read(Path::new(&path)).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().next().unwrap_or_default().trim().to_owned()
     };
     if line.is_empty() {
         return None;

@@ -90,7 +90,12 @@ impl Templates {
         env.add_filter("sh", |text: String| {
             format!("'{}'", text.replace('\'', r"'\''"))
         });
-        env.add_filter("quoted", quoted);
+        env.add_filter(
+            "quoted",
+            |text: String, mark: Option<String>, escape: Option<String>, options: Kwargs| {
+                quoted(text, mark.as_deref(), escape.as_deref(), &options)
+            },
+        );
         env.add_filter("regex_escape", |text: String| regex_lite::escape(&text));
         env.add_filter("bytes", |text: String| {
             duration::size_bytes(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
@@ -159,9 +164,9 @@ impl Templates {
 /// `quoted('"', '"')` doubles quotes. `when_needed=true` leaves a plain word as it is.
 fn quoted(
     text: String,
-    mark: Option<String>,
-    escape: Option<String>,
-    options: Kwargs,
+    mark: Option<&str>,
+    escape: Option<&str>,
+    options: &Kwargs,
 ) -> Result<String, Error> {
     let when_needed: Option<bool> = options.get("when_needed")?;
     options.assert_all_used()?;
@@ -169,13 +174,13 @@ fn quoted(
     if when_needed == Some(true) && !text.is_empty() && text.chars().all(word) {
         return Ok(text);
     }
-    let mark = mark.unwrap_or_else(|| "\"".to_owned());
-    let escape = escape.unwrap_or_else(|| "\\".to_owned());
+    let mark = mark.unwrap_or("\"");
+    let escape = escape.unwrap_or("\\");
     let mut inner = text;
     if escape != mark {
-        inner = inner.replace(&escape, &format!("{escape}{escape}"));
+        inner = inner.replace(escape, &format!("{escape}{escape}"));
     }
-    let inner = inner.replace(&mark, &format!("{escape}{mark}"));
+    let inner = inner.replace(mark, &format!("{escape}{mark}"));
     Ok(format!("{mark}{inner}{mark}"))
 }
 

@@ -349,8 +349,9 @@ impl Typed {
                 ty.what(),
                 shown().escape_debug()
             )),
-            Type::Version => Ok(Self::Text(text.to_owned())),
-            Type::Text | Type::Path | Type::Scalar => Ok(Self::Text(text.to_owned())),
+            Type::Text | Type::Path | Type::Scalar | Type::Version => {
+                Ok(Self::Text(text.to_owned()))
+            }
             Type::Duration => duration::duration_ms(text).map(|_| Self::Text(text.to_owned())),
             Type::Size => duration::size_bytes(text).map(|_| Self::Text(text.to_owned())),
             Type::List => Ok(Self::List(
