@@ -1,14 +1,14 @@
 //! Names of roles, databases and accounts, held against a real `PostgreSQL`: a name is only a name,
 //! and being called like a role of somebody else's gives nobody that role.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use mattervisor_tests::{Ctl, StatusExt as _, World, need, nginx, postgres, run, skip};
 
 use crate::stack::Stack;
 
 /// Asks the database of a world, as an account and a role.
-fn psql(world: &World, bin: &PathBuf, account: &str, role: &str, query: &str) -> Ctl {
+fn psql(world: &World, bin: &Path, account: &str, role: &str, query: &str) -> Ctl {
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={account}"), "--regid=nogroup"]);
     command.args(["--clear-groups"]).arg(bin.join("psql"));
@@ -27,7 +27,7 @@ fn an_account_called_like_a_role_is_not_that_role() {
     }
     let bin = need!(postgres());
     let mut world = World::new();
-    world.use_catalog(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
     world.site(
         "postgresql.enable = true\npostgresql.username = 'daemon'\npostgresql.superuser = 'postgres'\n\
          postgresql.shared_buffers = '16MB'\nmattermost.sql_user = 'games'\n",

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use mattervisor_tests::{Ctl, free_port, need, nginx, openssl, postgres, run};
+use mattervisor_tests::{Ctl, eventually, free_port, need, nginx, openssl, postgres, run};
 
 use crate::stack::Stack;
 
@@ -27,7 +27,12 @@ fn by_plain_http_only_the_own_names_are_answered() {
     let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
     stack.start();
     let page = format!("http://127.0.0.1:{}/", stack.nginx_port);
-    let ok = |arguments: &[&str]| curl(arguments).ok().stdout.starts_with("HTTP/1.1 200");
+    let ok = |arguments: &[&str]| curl(arguments).stdout.starts_with("HTTP/1.1 200");
+    // After a reload a worker with the old configuration may take a last connection.
+    let served = |name: &str| {
+        let header = format!("Host: {name}");
+        eventually(name, || ok(&["-H", &header, &page]).then_some(()));
+    };
     assert!(ok(&[&page]));
     for other in ["Host: evil.example", "Host: 127.0.0.2", "Host: localhost"] {
         curl(&["-H", other, &page]).expect_code(EMPTY);
@@ -39,13 +44,14 @@ fn by_plain_http_only_the_own_names_are_answered() {
         "{site}mattermost_nginx.server_names = ['127.0.0.1', 'chat.example', '*.lan']\n"
     ));
     stack.world.ctl(&["reconfigure"]).ok();
-    assert!(ok(&["-H", "Host: chat.example", &page]) && ok(&["-H", "Host: a.lan", &page]));
+    served("chat.example");
+    served("a.lan");
     curl(&["-H", "Host: evil.example", &page]).expect_code(EMPTY);
     stack
         .world
         .site(&format!("{site}mattermost_nginx.other_names = 'serve'\n"));
     stack.world.ctl(&["reconfigure"]).ok();
-    assert!(ok(&["-H", "Host: evil.example", &page]));
+    served("evil.example");
 }
 
 #[test]
