@@ -184,7 +184,8 @@ fn description(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> String {
     reader.text_key(fields, "description").unwrap_or_default()
 }
 
-/// A user or group. An empty one would silently be the supervisor's own, often root.
+/// A user or group, by name or, in a service file, by its number. An empty one would silently be the
+/// supervisor's own, often root.
 pub(crate) fn account(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
@@ -192,17 +193,25 @@ pub(crate) fn account(
 ) -> Option<String> {
     let node = fields.node(key)?;
     let name = reader.text(node, &fields.key(key))?;
-    if let Err(why) = form::account(&name) {
+    if number(&name).is_none()
+        && let Err(why) = form::account(&name)
+    {
         reader.blame(node, &fields.key(key), why);
         return None;
     }
     Some(name)
 }
 
+/// The id that an account is written as. A sign or a blank makes it none.
+fn number(name: &str) -> Option<u32> {
+    let digits = name.bytes().all(|byte| byte.is_ascii_digit());
+    name.parse().ok().filter(|_| digits)
+}
+
 /// The account that a service runs as.
 fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> {
     let name = account(reader, fields, "user")?;
-    if name != "root" {
+    if name != "root" && number(&name) != Some(0) {
         return Some(name);
     }
     if let Some(node) = fields.node("user") {
@@ -218,7 +227,9 @@ fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> 
 fn groups(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Vec<String>> {
     let names = reader.list_key(fields, "groups")?;
     for name in &names {
-        if let (Err(why), Some(node)) = (form::account(name), fields.node("groups")) {
+        if number(name).is_none()
+            && let (Err(why), Some(node)) = (form::account(name), fields.node("groups"))
+        {
             reader.blame(node, "groups", why);
         }
     }

@@ -148,7 +148,11 @@ fn no_service_is_root_by_a_setting() {
     let own = World::new()
         .shipped("app", "command = ['/a']\nuser = '0'\n")
         .errors();
-    assert!(own.contains("not the number 0"), "{own}");
+    assert!(own.contains("is given root as its account"), "{own}");
+    let wrong = World::new()
+        .shipped("app", "command = ['/a']\nuser = '+0'\n")
+        .errors();
+    assert!(wrong.contains("cannot be the name"), "{wrong}");
     let first_last = World::new()
         .shipped("app", "command = ['/a']\nuser = 'first.last'\n")
         .plan();
