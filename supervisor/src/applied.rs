@@ -183,7 +183,9 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
         }
     };
     serde_json::from_str(&text)
-        .inspect_err(|error| tracing::error!("cannot use {}: {error}", path.display()))
+        .inspect_err(|error| {
+            tracing::error!("cannot use {}: {}", path.display(), api::json_place(error));
+        })
         .ok()
 }
 

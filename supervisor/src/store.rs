@@ -45,7 +45,8 @@ impl Holds {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             Err(error) => return Err(error),
         };
-        let holds: Self = serde_json::from_str(&text)?;
+        let holds: Self = serde_json::from_str(&text)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, api::json_place(&error)))?;
         let same_boot = holds.boot_id == boot_id;
         let still = |stored: &StoredHold| same_boot || stored.over_reboot;
         let services = holds

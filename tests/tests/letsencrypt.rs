@@ -268,6 +268,7 @@ fn a_running_installation_gets_https_by_one_line() {
     );
     let mut curl = Command::new("curl");
     curl.args(["-sSi", "--noproxy", "*"])
+        .args(["-H", &format!("Host: {HOST}")])
         .arg(format!("http://127.0.0.1:{}/x?y=1", authority.http_port));
     let answer = run(&mut curl).ok().stdout;
     assert!(answer.starts_with("HTTP/1.1 301"), "{answer}");

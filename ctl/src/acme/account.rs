@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{Order, client, store, with_file};
 use crate::error::{Error, Kind};
 
+/// A larger file is no account.
+const ACCOUNT_BYTES_MAX: u64 = 1 << 20;
+
 /// What is kept of it.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Known {
@@ -21,15 +24,13 @@ pub(super) struct Known {
 
 /// Reads it. None: there is none yet.
 pub(super) fn read(path: &Path) -> Result<Option<Known>, Error> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match safe_path::read(path, ACCOUNT_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(with_file("read", path, &error)),
     };
-    // What serde says could quote the key.
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        let message = format!("{} is damaged at {place}", path.display());
+        let message = format!("{} is damaged: {}", path.display(), api::json_place(&error));
         Error::new(Kind::Failed, message)
             .hint("remove it: another account is made, which costs nothing")
     })

@@ -1,6 +1,10 @@
 //! Requests to the authority, and what it says when it will not.
 //!
-//! Limits: [`REQUEST_MAX`] a request, [`ANSWER_BYTES_MAX`] an answer.
+//! What it says is shown, so it is cut and escaped; where it is asked by HTTPS, it is asked by
+//! nothing else, wherever its answers point to.
+//!
+//! Limits: [`REQUEST_MAX`] a request, [`ANSWER_BYTES_MAX`] an answer, [`PROBLEMS_MAX`] texts of one
+//! answer that are shown.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -15,6 +19,7 @@ use super::Order;
 use crate::{
     error::{Error, Kind},
     https,
+    render::shown_foreign as shown,
 };
 
 /// Longest time of one request, name lookup and connection included.
@@ -22,15 +27,27 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// Largest answer: a chain of certificates.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
+/// More parts of a problem are not shown.
+pub(super) const PROBLEMS_MAX: usize = 10;
+
 /// The library's way to ask, over the client that there is anyway.
-struct Client(ureq::Agent);
+struct Client {
+    agent: ureq::Agent,
+    /// Nothing is asked by plain HTTP.
+    https_only: bool,
+}
 
 impl HttpClient for Client {
     fn request(
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Acme>> + Send>> {
-        let agent = self.0.clone();
+        let agent = self.agent.clone();
+        let plain = request.uri().scheme_str() != Some("https");
+        if self.https_only && plain {
+            let error = Acme::Str("an address by HTTPS: the authority gives another one");
+            return Box::pin(std::future::ready(Err(error)));
+        }
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             // It is in memory: nothing is waited for.
@@ -58,7 +75,10 @@ impl HttpClient for Client {
 /// How accounts are opened.
 pub(super) fn builder(order: &Order) -> Result<AccountBuilder, Error> {
     let roots = https::roots(order.ca_file.as_deref())?;
-    let client = Client(https::agent(roots, REQUEST_MAX));
+    let client = Client {
+        agent: https::agent(roots, REQUEST_MAX),
+        https_only: order.directory.starts_with("https://"),
+    };
     Ok(Account::builder_with_http(Box::new(client)))
 }
 
@@ -73,12 +93,18 @@ pub(super) fn failure(what: &str, order: &Order, error: &Acme) -> Error {
         );
     }
     let why = match error {
-        Acme::Other(inner) => format!("{} cannot be asked: {inner}", order.directory),
+        Acme::Other(inner) => {
+            format!(
+                "{} cannot be asked: {}",
+                order.directory,
+                shown(&inner.to_string())
+            )
+        }
         Acme::Timeout(_) => {
             "the authority takes too long; the next attempt goes on from here".to_owned()
         }
         Acme::Json(_) => format!("{} does not answer as an authority does", order.directory),
-        other => other.to_string(),
+        other => shown(&other.to_string()),
     };
     Error::new(Kind::Failed, format!("{what}: {why}"))
         .hint("may this host reach it? letsencrypt.acme_directory and letsencrypt.acme_ca_file say which one it is and how it is known")
@@ -94,7 +120,7 @@ pub(super) fn words(problem: &Problem) -> String {
             .clone()
             .unwrap_or_else(|| "it gives no reason".to_owned()),
     ];
-    for part in &problem.subproblems {
+    for part in problem.subproblems.iter().take(PROBLEMS_MAX) {
         let name = part
             .identifier
             .as_ref()
@@ -102,11 +128,12 @@ pub(super) fn words(problem: &Problem) -> String {
         let detail = part.detail.clone().unwrap_or_default();
         said.push(format!("{}{detail}", name.unwrap_or_default()));
     }
+    let said: Vec<String> = said.iter().map(|text| shown(text)).collect();
     let said = said.join("; ");
     if kind.is_empty() {
         said
     } else {
-        format!("{said} ({kind})")
+        format!("{said} ({})", shown(kind))
     }
 }
 

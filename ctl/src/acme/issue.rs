@@ -1,6 +1,6 @@
 //! One certificate: the order, the answers to the authority's questions, and what it gives.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use instant_acme::{
     AuthorizationStatus, ChallengeType, Identifier, NewOrder, OrderStatus, RetryPolicy,
@@ -10,17 +10,19 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use super::{
     Order,
     account::{self, Known},
-    client, with_file,
+    answers::Answers,
+    client,
 };
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    render::shown_foreign,
+};
 
 /// The authority is asked as long as this whether it is done.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(250))
     .backoff(1.5)
     .timeout(Duration::from_secs(120));
-/// Where the authority looks for its answers.
-const PLACE: &str = ".well-known/acme-challenge";
 
 /// What the authority gave.
 pub(super) struct Issued {
@@ -28,19 +30,6 @@ pub(super) struct Issued {
     pub(super) chain: String,
     /// Its key, PEM.
     pub(super) key: String,
-}
-
-/// Answers that lie open while the authority asks.
-#[derive(Default)]
-struct Answers(Vec<PathBuf>);
-
-impl Drop for Answers {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            // Of no use to anybody, and of no harm.
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 /// Gets a certificate.
@@ -64,7 +53,7 @@ pub(super) async fn issue(
         new = account.new_order(&wanted).await;
     }
     let mut asked = new.map_err(failed("the authority does not take the order"))?;
-    let mut answers = Answers::default();
+    let mut answers = Answers::open(&order.wwwroot)?;
     answer(order, &mut asked, &mut answers, say).await?;
     let ready = asked.poll_ready(&PATIENCE).await;
     match ready {
@@ -114,55 +103,34 @@ async fn answer(
     let failed = |error: instant_acme::Error| {
         client::failure("the authority cannot be answered", order, &error)
     };
+    let ours: Vec<String> = order.hosts.iter().map(|host| named(host)).collect();
+    let mut seen = 0;
     let mut authorizations = asked.authorizations();
     while let Some(found) = authorizations.next().await {
         let mut found = found.map_err(failed)?;
+        seen += 1;
+        let host = found.identifier().to_string();
+        if seen > ours.len() || !ours.iter().any(|it| it.eq_ignore_ascii_case(&host)) {
+            let message = "the authority asks for something else than the hosts of the order";
+            return Err(Error::new(Kind::Failed, message));
+        }
         match found.status {
             AuthorizationStatus::Pending => {}
             AuthorizationStatus::Valid => continue,
             other => {
-                let message = format!("the authority says of {}: {other:?}", found.identifier());
+                let message = format!("the authority says of {host}: {other:?}");
                 return Err(Error::new(Kind::Failed, message));
             }
         }
-        let host = found.identifier().to_string();
         let Some(mut challenge) = found.challenge(ChallengeType::Http01) else {
             let message = format!("the authority does not ask for {host} by HTTP");
             return Err(Error::new(Kind::Failed, message));
         };
-        let path = order.wwwroot.join(PLACE).join(&challenge.token);
-        lay_out(order, &path, challenge.key_authorization().as_str())?;
-        answers.0.push(path);
+        answers.lay_out(&challenge.token, challenge.key_authorization().as_str())?;
         say(&format!("the authority looks whether {host} is ours"));
         challenge.set_ready().await.map_err(failed)?;
     }
     Ok(())
-}
-
-/// Puts an answer where the web server finds it, whoever that runs as.
-fn lay_out(order: &Order, path: &std::path::Path, text: &str) -> Result<(), Error> {
-    let token = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
-    if token.is_empty() || !token.iter().all(plain) {
-        // It becomes the name of a file.
-        return Err(Error::new(
-            Kind::Failed,
-            "the authority asks for an answer with a strange name",
-        ));
-    }
-    let mut directory = order.wwwroot.clone();
-    for name in ["", ".well-known", "acme-challenge"] {
-        directory.push(name);
-        match fs::create_dir(&directory) {
-            Ok(()) => fs::set_permissions(&directory, PermissionsExt::from_mode(0o755))
-                .map_err(|error| with_file("open up", &directory, &error))?,
-            Err(_) if directory.is_dir() => {}
-            Err(error) => return Err(with_file("make", &directory, &error)),
-        }
-    }
-    fs::write(path, text).map_err(|error| with_file("write", path, &error))?;
-    fs::set_permissions(path, PermissionsExt::from_mode(0o644))
-        .map_err(|error| with_file("open up", path, &error))
 }
 
 /// Why the authority does not believe that the hosts are ours.
@@ -171,11 +139,15 @@ async fn refused(order: &Order, asked: &mut instant_acme::Order) -> Error {
     let mut said = Vec::new();
     let mut authorizations = asked.authorizations();
     while let Some(Ok(mut found)) = authorizations.next().await {
-        let host = found.identifier().to_string();
+        if said.len() >= order.hosts.len() {
+            break;
+        }
+        let host = shown_foreign(&found.identifier().to_string());
         let Ok(state) = found.refresh().await else {
             continue;
         };
-        for problem in state.challenges.iter().filter_map(|it| it.error.as_ref()) {
+        let problems = state.challenges.iter().filter_map(|it| it.error.as_ref());
+        for problem in problems.take(client::PROBLEMS_MAX) {
             said.push(format!("{host}: {}", client::words(problem)));
             error = client::hints(error, order, problem);
         }
@@ -189,6 +161,11 @@ async fn refused(order: &Order, asked: &mut instant_acme::Order) -> Error {
         said.join("; ")
     );
     error
+}
+
+/// A host as the authority names it.
+fn named(host: &str) -> String {
+    identifier(host).authorized(false).to_string()
 }
 
 fn identifier(host: &str) -> Identifier {

@@ -2,9 +2,10 @@
 //!
 //! What is wanted is in an order, a file that the plan renders; this module knows no site file and
 //! no supervisor. `issue` talks to the authority with a kept library, over requests of our own;
-//! `store` puts files in place whole or not at all; `placeholder` makes what stands there till then.
+//! `answers` lays out what it comes to look at; `store` puts files in place whole or not at all; `placeholder` makes what stands there till then.
 
 mod account;
+mod answers;
 mod client;
 mod issue;
 mod order;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use plan::{Certificate, RealHost, certificates};
 use serde::Deserialize;
 
-use super::{account::Known, with_file};
+use super::{account::Known, store::CHAIN_BYTES_MAX, with_file};
 use crate::error::{Error, Kind};
 
+/// A larger file is no order.
+const ORDER_BYTES_MAX: u64 = 1 << 20;
 /// Hosts of one certificate.
 const HOSTS_MAX: usize = 100;
 
@@ -42,13 +44,17 @@ pub(crate) struct Order {
 impl Order {
     /// Reads an order. None: there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let text = match std::fs::read(path) {
+        let text = match safe_path::read(path, ORDER_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(with_file("read", path, &error)),
         };
         serde_json::from_slice(&text).map(Some).map_err(|error| {
-            let message = format!("cannot read {}: {error}", path.display());
+            let message = format!(
+                "cannot read {}: {}",
+                path.display(),
+                api::json_place(&error)
+            );
             Error::new(Kind::Failed, message)
                 .hint("it was rendered by another version: ctl reconfigure renders it again")
         })
@@ -92,7 +98,7 @@ impl Order {
     /// why that is now.
     pub(super) fn due(&self, known: Option<&Known>, now: i64) -> Result<i64, String> {
         let path = self.certificate.display();
-        let Ok(pem) = std::fs::read(&self.certificate) else {
+        let Ok(pem) = safe_path::read(&self.certificate, CHAIN_BYTES_MAX) else {
             return Err(format!("there is no {path}"));
         };
         let Some((life, for_all)) = certificates::life(&pem, &self.hosts) else {

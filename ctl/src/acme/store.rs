@@ -1,23 +1,28 @@
-//! Certificate, key and account on disk: each written beside its place and renamed into it.
+//! Certificate, key and account on disk: each written beside its place and renamed into it, in a
+//! directory that nobody but root and our own user can change.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use nix::{
     fcntl::{Flock, FlockArg},
-    unistd::{Gid, Group, Uid, User, chown},
+    unistd::{Gid, Group, Uid, User, fchown},
 };
 use plan::{
     Certificate, RealHost,
     certificates::{self, Grade, Life},
 };
 
+use safe_path::Dir;
+
 use super::{Order, issue::Issued, with_file};
 use crate::error::{Error, Kind};
+
+/// Longest chain of certificates.
+pub(super) const CHAIN_BYTES_MAX: u64 = 1 << 20;
 
 /// Whom a file belongs to.
 pub(super) type Owner = (Option<Uid>, Option<Gid>);
@@ -25,14 +30,8 @@ pub(super) type Owner = (Option<Uid>, Option<Gid>);
 /// One at a time: the authority counts what is asked.
 pub(super) fn lock(account: &Path) -> Result<Flock<File>, Error> {
     let path = account.with_extension("lock");
-    let open = || {
-        OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-    };
+    let dir = account.parent().unwrap_or(Path::new("/"));
+    let open = || Dir::open(dir)?.append(path.file_name().unwrap_or_default(), 0o600);
     let file = open().map_err(|error| with_file("open", &path, &error))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, _)| {
         Error::new(Kind::Failed, "a certificate is being got already")
@@ -43,22 +42,15 @@ pub(super) fn lock(account: &Path) -> Result<Flock<File>, Error> {
 /// Puts key and certificate in place, both or none, and only if they are of use.
 pub(super) fn put(order: &Order, issued: &Issued) -> Result<Life, Error> {
     let owner = owner(order)?;
-    let (key, certificate) = (beside(&order.key), beside(&order.certificate));
     let key_mode = if order.group.is_some() { 0o640 } else { 0o600 };
-    let placed = fill(&key, issued.key.as_bytes(), key_mode, Some(owner))
-        .and_then(|()| fill(&certificate, issued.chain.as_bytes(), 0o644, Some(owner)))
-        .and_then(|()| judge(order, &certificate, &key))
-        .and_then(|life| {
-            // Whoever watches waits for both.
-            rename(&key, &order.key)?;
-            rename(&certificate, &order.certificate)?;
-            Ok(life)
-        });
-    if placed.is_err() {
-        // They may be there or not.
-        let _ = (fs::remove_file(&key), fs::remove_file(&certificate));
-    }
-    placed
+    let key = Candidate::fill(&order.key, issued.key.as_bytes(), key_mode, Some(owner))?;
+    let chain = issued.chain.as_bytes();
+    let certificate = Candidate::fill(&order.certificate, chain, 0o644, Some(owner))?;
+    let life = judge(order, &certificate.path(), &key.path())?;
+    // Whoever watches waits for both.
+    key.put_in_place()?;
+    certificate.put_in_place()?;
+    Ok(life)
 }
 
 /// What the authority gave fits together and is for the hosts.
@@ -73,7 +65,8 @@ fn judge(order: &Order, certificate: &Path, key: &Path) -> Result<Life, Error> {
     let found = certificates::check(&RealHost, &pair, 0);
     let bad = found.into_iter().find(|it| it.grade == Grade::Unusable);
     let bad = bad.map(|it| it.text);
-    let pem = fs::read(certificate).map_err(|error| with_file("read", certificate, &error))?;
+    let pem = safe_path::read(certificate, CHAIN_BYTES_MAX)
+        .map_err(|error| with_file("read", certificate, &error))?;
     match (bad, certificates::life(&pem, &order.hosts)) {
         (None, Some((life, true))) => Ok(life),
         (bad, _) => {
@@ -92,43 +85,71 @@ pub(super) fn write(
     mode: u32,
     owner: Option<Owner>,
 ) -> Result<(), Error> {
-    let candidate = beside(path);
-    fill(&candidate, bytes, mode, owner)?;
-    rename(&candidate, path)
+    let candidate = Candidate::fill(path, bytes, mode, owner)?;
+    candidate.put_in_place()
 }
 
-fn fill(path: &Path, bytes: &[u8], mode: u32, owner: Option<Owner>) -> Result<(), Error> {
-    let filled = || -> io::Result<()> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+/// A file beside the one that it is to become, in a directory that is held open. Dropped before, it is
+/// removed.
+struct Candidate<'p> {
+    dir: Dir,
+    path: &'p Path,
+    placed: bool,
+}
+
+impl<'p> Candidate<'p> {
+    fn fill(path: &'p Path, bytes: &[u8], mode: u32, owner: Option<Owner>) -> Result<Self, Error> {
+        let failed = |error: io::Error| with_file("write", path, &error);
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        let candidate = Self {
+            dir: Dir::open(dir).map_err(failed)?,
+            path,
+            placed: false,
+        };
+        let filled = || -> io::Result<()> {
+            candidate.dir.remove(beside(path))?;
+            // Closed to others from its birth.
+            let mut file = candidate.dir.create(beside(path), 0o600)?;
+            file.write_all(bytes)?;
+            if let Some((user, group)) = owner
+                && (user.is_some() || group.is_some())
+            {
+                fchown(&file, user, group)?;
+            }
+            safe_path::set_owner_and_mode(&file, None, mode)?;
+            file.sync_all()
+        };
+        filled().map_err(failed)?;
+        Ok(candidate)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.path.with_file_name(beside(self.path))
+    }
+
+    fn put_in_place(mut self) -> Result<(), Error> {
+        let name = self.path.file_name().unwrap_or_default();
+        self.dir
+            .rename(beside(self.path), name)
+            .map_err(|error| with_file("put in place", self.path, &error))?;
+        self.placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Candidate<'_> {
+    fn drop(&mut self) {
+        if !self.placed {
+            // It is of no use, and may not be there.
+            let _ = self.dir.remove(beside(self.path));
         }
-        // Closed to others from its birth.
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(bytes)?;
-        if let Some((user, group)) = owner
-            && (user.is_some() || group.is_some())
-        {
-            chown(path, user, group)?;
-        }
-        file.set_permissions(PermissionsExt::from_mode(mode))?;
-        file.sync_all()
-    };
-    filled().map_err(|error| with_file("write", path, &error))
+    }
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::rename(from, to).map_err(|error| with_file("put in place", to, &error))
-}
-
-/// In the same directory, hidden.
-fn beside(path: &Path) -> PathBuf {
+/// The name of a candidate: hidden, in the same directory.
+fn beside(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.new"))
+    format!(".{name}.new")
 }
 
 fn owner(order: &Order) -> Result<Owner, Error> {

@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::{Order, account::Known, make_placeholder, store};
@@ -71,7 +73,12 @@ fn an_account_is_closed_to_others_and_a_damaged_one_is_not_quoted() {
     store::write(&path, b"{\"directory\": \"hush-hush\"", 0o600, None).unwrap();
     assert_eq!(mode(&path), 0o600);
     let error = super::account::read(&path).err().unwrap();
-    assert!(error.message.contains("is damaged at line 1"), "{error}");
+    assert!(
+        error
+            .message
+            .contains("is damaged: it is not what is expected in line 1"),
+        "{error}"
+    );
     assert!(!error.message.contains("hush"), "{error}");
     let none: Option<Known> = super::account::read(&dir.path().join("none")).unwrap();
     assert!(none.is_none());

@@ -42,6 +42,16 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// More of a text from another machine is not shown, in characters.
+const FOREIGN_MAX: usize = 500;
+
+/// What another machine says: in one line, with its end in sight, and nothing that a terminal obeys.
+pub(crate) fn shown_foreign(text: &str) -> String {
+    let end = text.char_indices().nth(FOREIGN_MAX).map(|(at, _)| at);
+    let cut = shown(&text[..end.unwrap_or(text.len())]).replace('\t', " ");
+    if end.is_some() { cut + "…" } else { cut }
+}
+
 /// The same for a text of several lines.
 pub(crate) fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")

@@ -50,7 +50,7 @@ pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use log::{LogLine, LogQuery, RotateReply};
 pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
-pub use text::one_line;
+pub use text::{json_place, one_line};
 pub use why::{CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.

@@ -1,5 +1,12 @@
 //! Texts of programs, as those who show an answer or keep it need them.
 
+/// Where a text is not the JSON that is expected. serde's own words would quote what stands there,
+/// which may be a secret.
+pub fn json_place(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    format!("it is not what is expected in line {line}, column {column}")
+}
+
 /// What a program said in several lines, in one.
 pub fn one_line(text: &str) -> String {
     let mut out = String::new();

@@ -39,7 +39,8 @@ pub enum LinkError {
     #[error("a frame of {0} bytes is over the limit of {FRAME_BYTES_MAX}")]
     TooLong(usize),
     /// The other side speaks another language.
-    #[error("could not read a frame: {0}")]
+    // serde's own words would quote what stands there: a frame has secrets in it.
+    #[error("could not read a frame: it is not what is expected in column {}", .0.column())]
     Malformed(serde_json::Error),
     /// A message of ours has no JSON form.
     #[error("could not encode a message: {0}")]

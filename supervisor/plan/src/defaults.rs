@@ -41,8 +41,11 @@ impl Resolver<'_> {
                 secret: true,
             };
         }
-        if let Some(line) = crate::find::read(self, space, setting, key) {
-            return self.checked_default(setting, Typed::parse(setting.ty, &line), false, key);
+        if let Some(value) = crate::find::read(self, space, setting, key) {
+            return Outcome::Set {
+                value,
+                secret: setting.secret,
+            };
         }
         if setting.find.is_empty() {
             return self.default(space, setting, &format!("settings.{key}"));
@@ -77,10 +80,6 @@ impl Resolver<'_> {
             Kind::Text(text) if is_template(text) => {
                 match self.eval(space, text, Origin::Value(&node.at), &key, None) {
                     // "No value under this condition": `{{ x if y else none }}`.
-                    Eval::Set { value, .. } if value.is_none() => {
-                        return Outcome::Unset { missing: None };
-                    }
-                    // As if there were no default.
                     Eval::Set { value, .. } if value.is_none() => {
                         return Outcome::Unset { missing: None };
                     }

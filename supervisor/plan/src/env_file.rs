@@ -94,6 +94,7 @@ fn one_file(reader: &mut Reader<'_, '_>, path: &Path, bytes: Vec<u8>, env: &mut 
                     source: Source::EnvFile,
                     // Such files are where people keep passwords.
                     secret: true,
+                    private: false,
                 };
                 let written = Written {
                     at: whole.at(parser.start),
@@ -162,10 +163,12 @@ impl Parser<'_> {
         };
         self.at = start + name.len() + 1;
         let name = name.trim_end();
-        if let Err(why) = env_name(name) {
+        if env_name(name).is_err() {
             let export = name.starts_with("export ");
             let hint = export.then_some("no shell reads the file: remove `export`");
-            return Err((start, why, hint));
+            // The file may not be what it should be: nothing of it is repeated.
+            let message = "what stands before `=` is no name of an environment variable";
+            return Err((start, message.to_owned(), hint));
         }
         let value = self.value()?;
         if value.contains('\0') {

@@ -50,6 +50,7 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
         value: PATH.to_owned(),
         source: Source::Base,
         secret: false,
+        private: false,
     };
     env.variables.insert("PATH".to_owned(), base);
     if let Some(table) = fields.entry("env").and_then(|entry| entry.node.table()) {
@@ -58,11 +59,12 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
             if let Err(why) = env_name(name) {
                 reader.report().error(&entry.key_at, key, why);
             } else if let Some((value, secret)) = computed(reader, &entry.node, &key) {
-                let secret = secret || crate::guard::looks_secret(name, &value);
+                let secret = secret || crate::secrecy::looks_secret(name, &value);
                 let variable = Variable {
                     value,
                     source: Source::Computed,
                     secret,
+                    private: false,
                 };
                 let written = Written {
                     at: entry.key_at.clone(),
@@ -87,6 +89,7 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
                 value: var.value.clone(),
                 source: Source::EnvMap,
                 secret: var.secret,
+                private: false,
             };
             let written = Written {
                 at: var.at.clone(),
@@ -208,13 +211,14 @@ pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) 
             let name = Name::Setting(space_name.to_owned(), key.clone());
             match (reader.resolver.resolve(&name), &setting.env) {
                 (Outcome::Set { value, secret }, Some(variable)) => {
-                    let secret = secret || crate::guard::looks_secret(variable, &value.text());
+                    let secret = secret || crate::secrecy::looks_secret(variable, &value.text());
                     let value = value.text();
                     let written = written(reader, space_name, key, setting.at.clone());
                     let found = Variable {
                         value,
                         source: Source::Setting,
                         secret,
+                        private: false,
                     };
                     env.set(variable.clone(), found, written);
                 }

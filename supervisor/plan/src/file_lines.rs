@@ -2,11 +2,11 @@
 //! program complains of.
 //!
 //! No secret is in them: a file that holds one is not quoted at all, and of the others no line that
-//! looks like one.
+//! looks like one, nor any that came as it is from a setting of several lines.
 
 use std::collections::BTreeMap;
 
-use crate::{RenderedFile, guard::looks_secret, shown::HIDDEN};
+use crate::{RenderedFile, secrecy::looks_secret, shown::HIDDEN};
 
 /// A longer line is cut, in characters.
 const LINE_MAX: usize = 200;
@@ -20,23 +20,25 @@ pub fn changed(old: &RenderedFile, new: &RenderedFile) -> Option<Changed> {
     if old.secret || new.secret {
         return None;
     }
-    Some((
-        missing(&old.content, &new.content),
-        missing(&new.content, &old.content),
-    ))
+    Some((missing(old, &new.content), missing(new, &old.content)))
 }
 
-/// Lines of one text that the other has not, or not as often.
-fn missing(one: &str, other: &str) -> Vec<String> {
+/// Lines of a file that the other text has not, or not as often.
+fn missing(file: &RenderedFile, other: &str) -> Vec<String> {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     for line in other.lines() {
         *known.entry(line.trim()).or_default() += 1;
     }
     let mut lines = Vec::new();
-    for line in one.lines().map(str::trim).filter(|it| !it.is_empty()) {
+    for line in file
+        .content
+        .lines()
+        .map(str::trim)
+        .filter(|it| !it.is_empty())
+    {
         match known.get_mut(line) {
             Some(count) if *count > 0 => *count -= 1,
-            _ => lines.push(quoted(line)),
+            _ => lines.push(quoted(file, line)),
         }
     }
     lines
@@ -54,12 +56,12 @@ pub fn meant(file: &RenderedFile, message: &str) -> Option<(usize, String)> {
         return None;
     }
     let line = file.content.lines().nth(number.checked_sub(1)?)?.trim();
-    Some((number, quoted(line)))
+    Some((number, quoted(file, line)))
 }
 
-fn quoted(line: &str) -> String {
+fn quoted(file: &RenderedFile, line: &str) -> String {
     let name = line.split([' ', '=', '\t']).next().unwrap_or_default();
-    if looks_secret(name, line) {
+    if file.private.contains(line) || looks_secret(name, line) {
         return HIDDEN.to_owned();
     }
     if line.chars().count() <= LINE_MAX {
@@ -71,6 +73,8 @@ fn quoted(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::OnChange;
 
@@ -86,7 +90,21 @@ mod tests {
             on_change: OnChange::Reload,
             create_only: false,
             secret,
+            private: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn lines_that_an_administrator_wrote_as_they_are_are_not_told() {
+        let old = file("a 1\n", false);
+        let mut new = file("a 1\n  proxy_set_header X-Api hush;\nb 2\n", false);
+        new.private
+            .insert("proxy_set_header X-Api hush;".to_owned());
+        let (_, come) = changed(&old, &new).unwrap();
+        assert_eq!(come, [HIDDEN, "b 2"]);
+        let words = "in /run/.x.conf.candidate:2";
+        assert_eq!(meant(&new, words), Some((2, HIDDEN.to_owned())));
+        assert!(!format!("{new:?}").contains("hush"));
     }
 
     #[test]

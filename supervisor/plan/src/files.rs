@@ -1,12 +1,15 @@
 //! `[[directories]]` and `[[files]]`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Directory, OnChange, RenderedFile,
     fields::Fields,
     reader::Reader,
-    resolve::Origin,
+    resolve::{Name, Origin, Outcome},
     service::account,
     setting::SERVICE_KEYS,
     source::{self, Kind, Node, Place},
@@ -168,7 +171,11 @@ fn file(
     let declared = reader.bool_key(&mut fields, "secret").unwrap_or(false);
     let at = fields.at.clone();
     fields.finish(&SERVICE_KEYS, reader.report());
-    let (content, tainted) = content?;
+    let Rendered {
+        content,
+        tainted,
+        private,
+    } = content?;
     let secret = declared || tainted;
     // Root's group may be anybody's who is let do this or that.
     let has_group = as_account || user.is_some() || group.is_some();
@@ -192,6 +199,7 @@ fn file(
         on_change,
         create_only,
         secret,
+        private,
     })
 }
 
@@ -201,11 +209,19 @@ fn candidate_of(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.candidate"))
 }
 
+/// What a file will contain, and what of it is not for everybody's eyes.
+struct Rendered {
+    content: String,
+    /// A secret has got into it.
+    tainted: bool,
+    private: BTreeSet<String>,
+}
+
 fn content(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
     places: &Places,
-) -> Option<(String, bool)> {
+) -> Option<Rendered> {
     let template = fields.node("template");
     let content = fields.node("content");
     match (template, content) {
@@ -215,8 +231,13 @@ fn content(
         }
         (None, Some(node)) => {
             let key = fields.key("content");
-            let (value, secret) = reader.typed(node, &key, crate::value::Type::Text, false)?;
-            Some((value.text(), secret))
+            let (value, tainted) = reader.typed(node, &key, crate::value::Type::Text, false)?;
+            let text = node.text().unwrap_or_default();
+            Some(Rendered {
+                content: value.text(),
+                tainted,
+                private: private_lines(reader, text, Origin::Value(&node.at), &key),
+            })
         }
         _ => {
             let name = fields.key("template");
@@ -233,9 +254,42 @@ fn from_template(
     node: &Node,
     key: &str,
     places: &Places,
-) -> Option<(String, bool)> {
+) -> Option<Rendered> {
     let name = reader.text(node, key)?;
     let file = TemplateFile::read(reader, places, &name, &node.at, key)?;
-    let (value, secret) = reader.eval(&file.main.text, Origin::File(&file), key, false)?;
-    Some((crate::value::plain_text(&value), secret))
+    let text = &file.main.text;
+    let (value, tainted) = reader.eval(text, Origin::File(&file), key, false)?;
+    Some(Rendered {
+        content: crate::value::plain_text(&value),
+        tainted,
+        private: private_lines(reader, text, Origin::File(&file), key),
+    })
+}
+
+/// Lines that a template takes as they are from settings of several lines.
+fn private_lines(
+    reader: &mut Reader<'_, '_>,
+    text: &str,
+    origin: Origin<'_>,
+    key: &str,
+) -> BTreeSet<String> {
+    let space = reader.space.clone();
+    let resolver = &mut *reader.resolver;
+    let world = resolver.world;
+    let names = resolver.names(&space, text, origin, key, false);
+    let mut lines = BTreeSet::new();
+    for name in names.unwrap_or_default().into_values() {
+        let Name::Setting(space, key) = &name else {
+            continue;
+        };
+        if !world.spaces[space].settings[key].multi_line {
+            continue;
+        }
+        if let Outcome::Set { value, .. } = resolver.resolve(&name) {
+            let texts = value.texts().into_iter().flat_map(str::lines);
+            lines.extend(texts.map(|line| line.trim().to_owned()));
+        }
+    }
+    lines.remove("");
+    lines
 }

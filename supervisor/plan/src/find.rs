@@ -1,5 +1,8 @@
 //! Finding programs where distributions put them, and what a file on this host says.
 //!
+//! A service may be able to write such a file, or to put a link to another in its place. So nothing
+//! of its content gets into a value or a message unless it has the form that is expected there.
+//!
 //! All matches of all patterns count: the newest version (what `*` stands for, 9 < 10 < 15)
 //! first, then the order of the patterns. Where `version_file` exists, the match must be of the
 //! version it names.
@@ -7,9 +10,12 @@
 use std::{cmp::Ordering, io, path::Path};
 
 use crate::{
+    form,
     resolve::{Eval, Origin, Resolver},
     setting::Setting,
+    site::allowed,
     source::Node,
+    value::Typed,
 };
 
 /// The path of a setting with `find`. An error says what is missing on this host.
@@ -55,22 +61,36 @@ pub(crate) fn find(
 }
 
 /// The first line of the file that a setting's `read` names. None: there is no such file, it is
-/// empty, or it is not for us to read.
+/// empty, it is not for us to read, or the line is nothing that the setting could be, which is
+/// reported without repeating it.
 pub(crate) fn read(
     resolver: &mut Resolver<'_>,
     space: &str,
     setting: &Setting,
     key: &str,
-) -> Option<String> {
+) -> Option<Typed> {
     let node = setting.read.as_ref()?;
-    let path = rendered(resolver, space, node, &format!("settings.{key}.read"))?;
-    if let Some(before) = &setting.read_after {
-        return resolver.host.word_after(Path::new(&path), before);
+    let dotted = format!("settings.{key}.read");
+    let path = rendered(resolver, space, node, &dotted)?;
+    let line = if let Some(before) = &setting.read_after {
+        resolver.host.word_after(Path::new(&path), before)?
+    } else {
+        let bytes = resolver.host.read_guest(Path::new(&path)).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    if line.is_empty() {
+        return None;
     }
-    let bytes = resolver.host.read_guest(Path::new(&path)).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let line = text.lines().next().unwrap_or_default().trim();
-    (!line.is_empty()).then(|| line.to_owned())
+    let value = Typed::parse(setting.ty, &line).and_then(|value| allowed(setting, value));
+    if value.is_err() {
+        let message = format!(
+            "{path} does not hold {}, and is not used",
+            setting.ty.what()
+        );
+        resolver.report.warning(&node.at, dotted, message);
+    }
+    value.ok()
 }
 
 fn wanted_version(
@@ -91,9 +111,11 @@ fn wanted_version(
         return Ok(None);
     };
     match resolver.host.read_guest(Path::new(&path)) {
-        Ok(bytes) => {
-            Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned()).filter(|v| !v.is_empty()))
-        }
+        Ok(bytes) => match String::from_utf8_lossy(&bytes).trim() {
+            "" => Ok(None),
+            version if form::is_version(version) => Ok(Some(version.to_owned())),
+            _ => Err(format!("{path} does not hold a version to choose {key} by")),
+        },
         Err(error)
             if matches!(
                 error.kind(),

@@ -1,4 +1,4 @@
-//! Secrets in what the administrator writes: what is one, and who may read the file.
+//! Secrets in what the administrator writes: where they come from, and who may read the file.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use crate::{
     Host,
     decl::{World, plain},
     problem::Report,
+    secrecy::looks_secret,
     site::{Given, Site},
     source::Place,
 };
@@ -44,9 +45,19 @@ impl Site {
 
     /// Refuses a file with a secret in it that others can read.
     pub(crate) fn check_mode(&self, host: &dyn Host, report: &mut Report) {
-        let Some((key, at)) = &self.secret else {
-            return;
-        };
+        if let Some((key, at)) = &self.secret {
+            self.check_mode_for(host, key, at, report);
+        }
+    }
+
+    /// The same for one secret that is known.
+    pub(crate) fn check_mode_for(
+        &self,
+        host: &dyn Host,
+        key: &str,
+        at: &Place,
+        report: &mut Report,
+    ) {
         if let Ok((mode, _)) = host.mode(&self.path)
             && mode & 0o044 != 0
         {
@@ -61,7 +72,7 @@ impl Site {
     }
 }
 
-/// Whether a variable of an env map has to be kept from readers.
+/// Whether a variable of an env map is a secret by the declaration of a setting or by its looks.
 pub(crate) fn is_secret_variable(service: &str, name: &str, value: &str, world: &World) -> bool {
     let declared = world.spaces.values().filter(|space| {
         let owner = space.service.as_deref().unwrap_or(&space.name);
@@ -74,38 +85,6 @@ pub(crate) fn is_secret_variable(service: &str, name: &str, value: &str, world: 
         return true;
     }
     looks_secret(name, value)
-}
-
-/// Passwords, keys and tokens by their usual names, and URLs with a password in them.
-pub fn looks_secret(name: &str, value: &str) -> bool {
-    let plain_value = value.is_empty()
-        || value.starts_with('/')
-        || matches!(value, "true" | "false")
-        || value.chars().all(|c| c.is_ascii_digit());
-    let upper = name.to_ascii_uppercase();
-    let named = [
-        "PASSWORD",
-        "PASSWD",
-        "SECRET",
-        "TOKEN",
-        "SALT",
-        "PRIVATEKEY",
-        "PRIVATE_KEY",
-    ]
-    .iter()
-    .any(|word| upper.contains(word))
-        || upper.ends_with("KEY");
-    let url = value.split_once("://").is_some_and(|(_, rest)| {
-        // A password may have a slash in it, though it should not.
-        rest.rsplit_once('@')
-            .is_some_and(|(user, _)| user.contains(':'))
-    });
-    (named && !plain_value && !url_without_password(value)) || url || value.contains("password=")
-}
-
-/// `…_TOKENENDPOINT = "https://…"` is an address.
-pub(crate) fn url_without_password(value: &str) -> bool {
-    value.starts_with("http://") || value.starts_with("https://")
 }
 
 pub(crate) fn check_same(own: Option<&Given>, other: &Given, key: &str, report: &mut Report) {

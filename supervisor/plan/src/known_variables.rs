@@ -21,6 +21,7 @@ use crate::{
     problem::{Report, Severity},
     reader::Reader,
     resolve::{Eval, Origin},
+    secrecy::{self, Secrecy},
     setting::SERVICE_KEYS,
     source::Node,
     template::is_template,
@@ -37,52 +38,66 @@ struct Rules {
     version: Option<Version>,
     /// Names that are not checked; a `*` at the end stands for anything. Upper case.
     ignore: Vec<String>,
+    /// Names whose values anybody may see, in the same way.
+    public: Vec<String>,
 }
 
 impl Rules {
     fn concern(&self, name: &str) -> bool {
-        let ignored = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(begin) => name.starts_with(begin),
-            None => name == pattern,
-        };
+        let ignored = |pattern: &String| secrecy::names(pattern, name);
         name.starts_with(&self.prefix) && !self.ignore.iter().any(ignored)
+    }
+
+    /// What these rules and the table say of a value.
+    fn secrecy(&self, table: Option<&Table<'_>>, upper: &str) -> Option<Secrecy> {
+        let row = table.and_then(|table| {
+            let found = table.lines().find(|(name, _)| *name == upper);
+            found.and_then(|(_, line)| Row::read(line))
+        });
+        let public = || self.public.iter().any(|it| secrecy::names(it, upper));
+        row.map(|row| row.secrecy)
+            .or_else(|| public().then_some(Secrecy::Public))
     }
 }
 
-/// Reads `[variables]` and, with an environment, holds that to it.
+/// Reads `[variables]` and, with an environment, holds that to it, and says what may be seen of it.
 pub(crate) fn check(
     reader: &mut Reader<'_, '_>,
     service: &str,
     fields: &mut Fields<'_>,
-    environment: Option<&Environment>,
+    environment: Option<&mut Environment>,
     places: &Places,
 ) {
     let Some(mut fields) = fields.table("variables", reader.report()) else {
+        classify(reader, environment, &Rules::default(), None);
         return;
     };
     let rules = rules(reader, &mut fields);
     let table = fields.node("table");
     let key = fields.key("table");
     let name = table.and_then(|node| reader.text(node, &key));
+    let alone = rules.prefix.is_empty() && table.is_none() && !rules.public.is_empty();
     for (missing, key) in [
         (rules.prefix.is_empty(), "prefix"),
         (table.is_none(), "table"),
     ] {
-        if missing {
+        if missing && !alone {
             let key = fields.key(key);
             reader.report().error(&fields.at, key, "is missing");
         }
     }
     fields.finish(&SERVICE_KEYS, reader.report());
-    let (Some(environment), Some(name), Some(node)) = (environment, name, table) else {
+    let Some(environment) = environment else {
         return;
     };
-    if rules.prefix.is_empty() {
-        return;
-    }
     // It lies where templates lie.
-    if let Some((_, text)) = places.read(reader, "file", &name, &node.at, &key) {
-        let table = Table(&text);
+    let text = name.zip(table).and_then(|(name, node)| {
+        let found = places.read(reader, "file", &name, &node.at, &key);
+        found.map(|(_, text)| text)
+    });
+    let table = text.as_deref().map(Table);
+    classify(reader, Some(environment), &rules, table.as_ref());
+    if let Some(table) = table.filter(|_| !rules.prefix.is_empty()) {
         let judge = Judge {
             service,
             rules: &rules,
@@ -93,19 +108,41 @@ pub(crate) fn check(
     }
 }
 
+/// Says of each variable of an env map what may be seen of it. A secret that others can read in the
+/// site file is an error.
+fn classify(
+    reader: &mut Reader<'_, '_>,
+    environment: Option<&mut Environment>,
+    rules: &Rules,
+    table: Option<&Table<'_>>,
+) {
+    let Some(environment) = environment else {
+        return;
+    };
+    let secrets = secrecy::classify(environment, |name| rules.secrecy(table, name));
+    let (site, host) = (reader.resolver.site, reader.resolver.host);
+    // One that was seen before is reported already.
+    let first = secrets.first().filter(|_| site.secret.is_none());
+    if let Some(written) = first.and_then(|name| environment.written.get(name)) {
+        site.check_mode_for(host, &written.key, &written.at, reader.report());
+    }
+}
+
 fn rules(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Rules {
     let prefix = reader.text_key(fields, "prefix").unwrap_or_default();
-    let ignore = reader.list_key(fields, "ignore").unwrap_or_default();
+    let mut names = |key| {
+        let list = reader.list_key(fields, key).unwrap_or_default();
+        list.iter().map(|it| it.to_ascii_uppercase()).collect()
+    };
+    let (ignore, public) = (names("ignore"), names("public"));
     let key = fields.key("version");
     let version = fields
         .node("version")
         .and_then(|node| version(reader, node, &key));
     Rules {
         prefix: prefix.to_ascii_uppercase(),
-        ignore: ignore
-            .iter()
-            .map(|name| name.to_ascii_uppercase())
-            .collect(),
+        ignore,
+        public,
         version,
     }
 }
@@ -281,7 +318,7 @@ impl Judge<'_> {
     }
 
     fn value(&mut self, one: &Asked<'_>, row: &Row<'_>) {
-        let shown = !one.variable.secret;
+        let shown = !one.variable.is_hidden();
         if let Some(trouble) = value::check(row, &one.variable.value, shown) {
             let severity = if trouble.fatal {
                 Severity::Error

@@ -2,7 +2,7 @@
 //! problems at once. Pure but for the [`Host`], and for `secrets_file`, which no plan is made by.
 //!
 //! The way of a [`load()`]: `source` reads files into values that know their place; `decl`, `setting`,
-//! `instances` and `catalog` gather what may be said; `site`, `unknown`, `daemon` and `guard` check what the administrator says;
+//! `form`, `instances` and `catalog` gather what may be said; `site`, `unknown`, `daemon`, `guard` and `secrecy` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
 //! `schedule`, `log`, `files`, `certificates`, `credentials`, `asserts` and `template_file` renders each service;
@@ -30,6 +30,7 @@ mod fields;
 pub mod file_lines;
 mod files;
 mod find;
+mod form;
 mod graph;
 mod guard;
 mod host;
@@ -53,6 +54,7 @@ mod render;
 mod resolve;
 mod rewritten;
 mod schedule;
+mod secrecy;
 pub mod secrets;
 pub mod secrets_file;
 mod service;
@@ -71,7 +73,6 @@ mod value;
 mod variables;
 
 pub use changes::{Change, ChangeKind, add_altered, changes, site_changes};
-pub use guard::looks_secret;
 pub use host::{Host, RealHost};
 pub use load::{Options, load, load_with_origins};
 pub use model::*;
@@ -80,4 +81,5 @@ pub use origins::{Origin, Origins};
 pub use problem::{Problem, Problems, Severity};
 pub use render::{Instead, render_template, render_text};
 pub use rewritten::Rewritten;
+pub use secrecy::looks_secret;
 pub use variables::Variables;

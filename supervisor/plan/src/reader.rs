@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::{
     duration,
     fields::Fields,
-    problem::Report,
+    problem::{Problem, Report},
     resolve::{Eval, Origin, Resolver},
     source::{Kind, Node},
     template::is_template,
@@ -70,11 +70,11 @@ impl Reader<'_, '_> {
     }
 
     /// Reports what is wrong with a value: where the site file gives it, if it is that.
-    pub(crate) fn blame(&mut self, node: &Node, key: &str, why: String) {
+    pub(crate) fn blame(&mut self, node: &Node, key: &str, why: String) -> &mut Problem {
         let name = node.text().and_then(crate::template::lone_name);
         let given = name.and_then(|name| self.resolver.given(&self.space, name));
         let (at, key) = given.unwrap_or_else(|| (node.at.clone(), key.to_owned()));
-        self.report().error(&at, key, why);
+        self.report().error(&at, key, why)
     }
 
     /// The value of a template.

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
     Service, asserts, attributes, certificates, credentials, decl::plain, environment,
-    fields::Fields, files, log, policy, probes, process, reader::Reader, ready, resolve::Resolver,
-    schedule, source::Document,
+    fields::Fields, files, form, log, policy, probes, process, reader::Reader, ready,
+    resolve::Resolver, schedule, source::Document,
 };
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
@@ -45,8 +45,9 @@ pub(crate) fn build(
     attributes::check_capabilities(reader, &mut fields, &service);
     service.enabled = enabled;
     if enabled {
-        let environment = environment::environment(reader, &mut fields);
-        crate::known_variables::check(reader, name, &mut fields, Some(&environment), places);
+        let mut environment = environment::environment(reader, &mut fields);
+        let found = Some(&mut environment);
+        crate::known_variables::check(reader, name, &mut fields, found, places);
         reader.resolver.note_origins(name, &environment);
         service.env = environment.variables.into();
     } else {
@@ -120,9 +121,9 @@ fn born(
             .unwrap_or(false),
         command: reader.argv_key(fields, "command").unwrap_or_default(),
         validate: reader.argv_key(fields, "validate").unwrap_or_default(),
-        user: account(reader, fields, "user"),
+        user: user(reader, fields),
         group: account(reader, fields, "group"),
-        groups: reader.list_key(fields, "groups"),
+        groups: groups(reader, fields),
         uid: reader.int_key(fields, "uid", 0..=max_id).and_then(id),
         gid: reader.int_key(fields, "gid", 0..=max_id).and_then(id),
         home: reader.path_key(fields, "home", true),
@@ -183,7 +184,8 @@ fn description(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> String {
     reader.text_key(fields, "description").unwrap_or_default()
 }
 
-/// A user or group. An empty one would silently be the supervisor's own, often root.
+/// A user or group, by name or, in a service file, by its number. An empty one would silently be the
+/// supervisor's own, often root.
 pub(crate) fn account(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
@@ -191,20 +193,47 @@ pub(crate) fn account(
 ) -> Option<String> {
     let node = fields.node(key)?;
     let name = reader.text(node, &fields.key(key))?;
-    if name.is_empty()
-        || name.starts_with('-')
-        || name.contains([':', '/', '\n'])
-        || name.contains(char::is_whitespace)
+    if number(&name).is_none()
+        && let Err(why) = form::account(&name)
     {
-        let message = if name.is_empty() {
-            "cannot be empty".to_owned()
-        } else {
-            format!("`{}` cannot be the name of an account", name.escape_debug())
-        };
-        reader.blame(node, &fields.key(key), message);
+        reader.blame(node, &fields.key(key), why);
         return None;
     }
     Some(name)
+}
+
+/// The id that an account is written as. A sign or a blank makes it none.
+fn number(name: &str) -> Option<u32> {
+    let digits = name.bytes().all(|byte| byte.is_ascii_digit());
+    name.parse().ok().filter(|_| digits)
+}
+
+/// The account that a service runs as.
+fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> {
+    let name = account(reader, fields, "user")?;
+    if name != "root" && number(&name) != Some(0) {
+        return Some(name);
+    }
+    if let Some(node) = fields.node("user") {
+        let message = "a service that is given root as its account is given the whole machine";
+        reader.blame(node, "user", message.to_owned()).hint(
+            "name an account of its own; a service that must be root has no `user` in its service file",
+        );
+    }
+    None
+}
+
+/// The groups that a service is in besides its own.
+fn groups(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let names = reader.list_key(fields, "groups")?;
+    for name in &names {
+        if number(name).is_none()
+            && let (Err(why), Some(node)) = (form::account(name), fields.node("groups"))
+        {
+            reader.blame(node, "groups", why);
+        }
+    }
+    Some(names)
 }
 
 fn names(

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
+
 use crate::{
     decl::valid_name,
     fields::{Fields, misplaced},
@@ -88,6 +90,14 @@ pub(crate) const BUILTINS: [&str; 14] = [
     "instance",
 ];
 
+/// What a text must be like, as a regular expression and in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    pub(crate) regex: Regex,
+    /// Ends the sentence "must be …".
+    pub(crate) words: String,
+}
+
 /// One declared setting.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
@@ -106,8 +116,12 @@ pub(crate) struct Setting {
     pub(crate) read: Option<Node>,
     /// What stands in that file before the value, wherever it is; the file may be a program.
     pub(crate) read_after: Option<String>,
-    /// No part of it has a control character, so that it cannot leave its line of a file.
-    pub(crate) one_line: bool,
+    /// It may have line ends and tabs. Any other value stays in its line of a rendered file.
+    pub(crate) multi_line: bool,
+    /// What each text of it must be like.
+    pub(crate) pattern: Option<Pattern>,
+    /// No text of it is longer, in bytes.
+    pub(crate) max_bytes: Option<usize>,
     /// Accepted, but without effect: why, and what to write instead.
     pub(crate) obsolete: Option<String>,
 }
@@ -195,7 +209,9 @@ pub(crate) fn setting(
     let version_file = fields.node("version_file").cloned();
     let read = fields.node("read").cloned();
     let read_after = text(&mut fields, "read_after", report);
-    let one_line = flag(&mut fields, "one_line", report);
+    let multi_line = flag(&mut fields, "multi_line", report);
+    let pattern = pattern(&mut fields, report);
+    let max_bytes = max_bytes(&mut fields, report);
     text(&mut fields, "doc", report);
     let default = fields.node("default").cloned();
     if let (Some(ty), Some(node)) = (ty, &default)
@@ -229,9 +245,51 @@ pub(crate) fn setting(
         bare,
         read,
         read_after,
-        one_line,
+        multi_line,
+        pattern,
+        max_bytes,
         obsolete: None,
     })
+}
+
+/// `pattern`, which the whole text must match, and `pattern_words`, which says so to people.
+fn pattern(fields: &mut Fields<'_>, report: &mut Report) -> Option<Pattern> {
+    let pattern = text(fields, "pattern", report);
+    let words = text(fields, "pattern_words", report);
+    let Some(pattern) = pattern else {
+        if words.is_some() {
+            let message = "means nothing without pattern";
+            report.error(&fields.at, fields.key("pattern_words"), message);
+        }
+        return None;
+    };
+    let Some(words) = words else {
+        report
+            .error(&fields.at, fields.key("pattern_words"), "is missing")
+            .hint("say what the value must be, to end the sentence \"must be …\"");
+        return None;
+    };
+    match Regex::new(&format!("^(?:{pattern})$")) {
+        Ok(regex) => Some(Pattern { regex, words }),
+        Err(error) => {
+            let message = format!("is not a regular expression: {error}");
+            report.error(&fields.at, fields.key("pattern"), message);
+            None
+        }
+    }
+}
+
+fn max_bytes(fields: &mut Fields<'_>, report: &mut Report) -> Option<usize> {
+    let node = fields.node("max_bytes")?;
+    let bytes = match node.kind {
+        Kind::Int(int) => usize::try_from(int).ok().filter(|bytes| *bytes > 0),
+        _ => None,
+    };
+    if bytes.is_none() {
+        let message = "must be a number of bytes, at least 1";
+        report.error(&node.at, fields.key("max_bytes"), message);
+    }
+    bytes
 }
 
 /// What may be said and does nothing.
@@ -249,7 +307,9 @@ fn without_effect(at: &Place, why: String) -> Setting {
         bare: false,
         read: None,
         read_after: None,
-        one_line: false,
+        multi_line: false,
+        pattern: None,
+        max_bytes: None,
         obsolete: Some(why),
     }
 }

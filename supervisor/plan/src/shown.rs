@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Ask, Forward, NotifyBy, NotifyTarget, Plan, Probe, ReadyKind, Reload, Service, Source, Stdin,
-    guard::looks_secret, signal,
+    secrecy::looks_secret, signal,
 };
 
 /// What stands for a secret.
@@ -204,7 +204,7 @@ fn environment(service: &Service, out: &mut Keys) {
         };
         let value = json!(variable.value);
         let key = format!("env.{name}");
-        if variable.secret || out.is_secret(&value) {
+        if variable.is_hidden() || out.is_secret(&value) {
             out.hide(key, Some(source));
             continue;
         }

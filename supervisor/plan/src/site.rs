@@ -7,6 +7,7 @@ use crate::{
     Control, daemon,
     decl::{Space, Switch, World},
     fields::misplaced,
+    form,
     guard::is_secret_variable,
     log::LogDefault,
     near::did_you_mean,
@@ -338,11 +339,18 @@ pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> 
             without_user(&text)
         ));
     }
-    if text.contains('\0') {
-        return Err("cannot contain a NUL".to_owned());
-    }
-    if setting.one_line && value.has_control() {
-        return Err("cannot contain a line break or another control character".to_owned());
+    for text in value.texts() {
+        form::no_control(text, setting.multi_line)?;
+        if let Some(max) = setting.max_bytes.filter(|max| text.len() > *max) {
+            return Err(format!("has {} bytes, and {max} are the most", text.len()));
+        }
+        if let Some(pattern) = &setting.pattern
+            && !pattern.regex.is_match(text)
+        {
+            let shown = without_user(text);
+            let shown = shown.escape_debug();
+            return Err(format!("must be {}, not \"{shown}\"", pattern.words));
+        }
     }
     if let Typed::Url(url) = &value
         && setting.bare

@@ -1,9 +1,8 @@
 //! What is wrong with a line that is not TOML, and what to write instead: the parser says what it
 //! expected, people want to know what they did.
 //!
-//! A hint never repeats a value: it may be a secret.
-
-use crate::guard::looks_secret;
+//! Nothing of the file is repeated but a key, and that only where it looks like one and stands before
+//! a `=`: the line may be the middle of a secret whose quotes are broken.
 
 /// What is said of one syntax error.
 #[derive(Debug, PartialEq)]
@@ -23,6 +22,9 @@ fn explained(message: impl Into<String>, hint: impl Into<String>) -> Option<Expl
     })
 }
 
+/// A longer word is no key, in bytes.
+const KEY_MAX: usize = 80;
+
 /// The line that is wrong, and what is around it.
 struct Spot<'t> {
     text: &'t str,
@@ -34,6 +36,20 @@ struct Spot<'t> {
     value: Option<&'t str>,
     /// The parser's words.
     parser: &'t str,
+}
+
+impl Spot<'_> {
+    /// The key of the line, if it is surely one.
+    fn sure_key(&self) -> Option<&str> {
+        let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
+        let sure = self.value.is_some() && (1..=KEY_MAX).contains(&self.key.len());
+        (sure && self.key.chars().all(part)).then_some(self.key)
+    }
+
+    /// The key, in a sentence.
+    fn named(&self) -> &str {
+        self.sure_key().unwrap_or("the key")
+    }
 }
 
 /// Looks at the place of an error as a person would.
@@ -116,14 +132,19 @@ fn twice(it: &Spot<'_>) -> Option<Explained> {
     let before = it.text.lines().take(it.number);
     let first = before.enumerate().find(|(_, line)| head(line) == name);
     let (what, rest) = if name.starts_with('[') {
-        ("header", "put all keys of it below one header")
+        (
+            format!("the header {name}"),
+            "put all keys of it below one header",
+        )
+    } else if it.sure_key().is_some() {
+        (format!("the key {name}"), "remove one of the two")
     } else {
-        ("key", "remove one of the two")
+        ("the key".to_owned(), "remove one of the two")
     };
     let place = first.map_or(String::new(), |(line, _)| {
         format!(", first in line {}", line + 1)
     });
-    explained(format!("the {what} {name} is there twice{place}"), rest)
+    explained(format!("{what} is there twice{place}"), rest)
 }
 
 /// What looks like another character, mostly pasted from a document.
@@ -171,12 +192,9 @@ fn ruby_index(it: &Spot<'_>) -> Option<Explained> {
     }
     let name: String = it.key.replace("['", ".").replace("[\"", ".");
     let name: String = name.chars().filter(|c| is_bare(*c) || *c == '.').collect();
-    let value = it.value.unwrap_or_default();
-    let plain = value.parse::<i64>().is_ok() || matches!(value, "true" | "false");
-    let value = match value {
+    let value = match it.value.unwrap_or_default() {
         "nil" => return nothing(it),
-        // A secret must not come out in a message.
-        _ if plain && !looks_secret(&name, "x") => value,
+        word @ ("true" | "false") => word,
         _ => "…",
     };
     explained(
@@ -193,8 +211,8 @@ fn ruby_call(it: &Spot<'_>) -> Option<Explained> {
         return None;
     }
     explained(
-        format!("there is no `=` between {name} and its value"),
-        format!("write {name} = \"…\""),
+        "there is no `=` between the key and its value",
+        "write KEY = \"…\"",
     )
 }
 
@@ -215,8 +233,8 @@ fn colon(it: &Spot<'_>) -> Option<Explained> {
         return None;
     }
     explained(
-        format!("there is a `:` behind {name}, where TOML has `=`"),
-        format!("write {name} = \"…\""),
+        "there is a `:` behind the key, where TOML has `=`",
+        "write KEY = \"…\"",
     )
 }
 
@@ -224,8 +242,7 @@ fn header(it: &Spot<'_>) -> Option<Explained> {
     if !it.line.starts_with('[') || it.line.contains(']') {
         return None;
     }
-    let name = it.line.trim_start_matches('[').trim();
-    explained("the header is not closed", format!("write [{name}]"))
+    explained("the header is not closed", "write ] behind its name")
 }
 
 /// A list above that has no end; the parser notices it here.
@@ -251,7 +268,7 @@ fn unclosed_string(it: &Spot<'_>) -> Option<Explained> {
         return None;
     }
     explained(
-        format!("the string of {} is not closed", it.key),
+        format!("the string of {} is not closed", it.named()),
         format!("write {quote} behind it"),
     )
 }
@@ -289,7 +306,7 @@ fn unquoted(it: &Spot<'_>) -> Option<Explained> {
     let value = value_of(it)?;
     if value.is_empty() {
         return explained(
-            format!("{} has no value", it.key),
+            format!("{} has no value", it.named()),
             "write one behind `=`, or \"\" for an empty one",
         );
     }
@@ -298,7 +315,7 @@ fn unquoted(it: &Spot<'_>) -> Option<Explained> {
     }
     explained(
         "a string must be in quotes",
-        format!("write {} = \"…\"", it.key),
+        format!("write {} = \"…\"", it.sure_key().unwrap_or("KEY")),
     )
 }
 

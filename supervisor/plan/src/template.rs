@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use minijinja::{
     Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter,
-    syntax::SyntaxConfig, value::ValueKind,
+    syntax::SyntaxConfig,
+    value::{Kwargs, ValueKind},
 };
 
 use crate::{duration, template_file::TemplateFile, value::plain_text};
@@ -89,7 +90,13 @@ impl Templates {
         env.add_filter("sh", |text: String| {
             format!("'{}'", text.replace('\'', r"'\''"))
         });
-        env.add_filter("quoted", |text: String| quoted(&text));
+        env.add_filter(
+            "quoted",
+            |text: String, mark: Option<String>, escape: Option<String>, options: Kwargs| {
+                quoted(text, mark.as_deref(), escape.as_deref(), &options)
+            },
+        );
+        env.add_filter("regex_escape", |text: String| regex_lite::escape(&text));
         env.add_filter("bytes", |text: String| {
             duration::size_bytes(&text).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
         });
@@ -152,9 +159,29 @@ impl Templates {
     }
 }
 
-/// In double quotes, with backslashes before quotes and backslashes.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+/// In quotes of a kind, each of which in the text has an escape before it, as has an escape itself:
+/// `"…"` with backslashes unless told otherwise. `quoted("'")` is `'…'` with backslashes,
+/// `quoted('"', '"')` doubles quotes. `when_needed=true` leaves a plain word as it is.
+fn quoted(
+    text: String,
+    mark: Option<&str>,
+    escape: Option<&str>,
+    options: &Kwargs,
+) -> Result<String, Error> {
+    let when_needed: Option<bool> = options.get("when_needed")?;
+    options.assert_all_used()?;
+    let word = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,".contains(c);
+    if when_needed == Some(true) && !text.is_empty() && text.chars().all(word) {
+        return Ok(text);
+    }
+    let mark = mark.unwrap_or("\"");
+    let escape = escape.unwrap_or("\\");
+    let mut inner = text;
+    if escape != mark {
+        inner = inner.replace(escape, &format!("{escape}{escape}"));
+    }
+    let inner = inner.replace(mark, &format!("{escape}{mark}"));
+    Ok(format!("{mark}{inner}{mark}"))
 }
 
 /// The error itself, where the engine wraps it into that of an including template.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
 
 use crate::{
-    duration,
+    duration, form,
     source::{Kind, Node},
 };
 
@@ -24,10 +24,13 @@ pub(crate) enum Type {
     Map,
     /// A string, a number, true or false, as text.
     Scalar,
+    /// The name of a user or group of the operating system.
+    Account,
+    Version,
 }
 
 /// All types as service files name them.
-pub(crate) const TYPES: [(&str, Type); 11] = [
+pub(crate) const TYPES: [(&str, Type); 13] = [
     ("string", Type::Text),
     ("bool", Type::Bool),
     ("int", Type::Int),
@@ -39,6 +42,8 @@ pub(crate) const TYPES: [(&str, Type); 11] = [
     ("list", Type::List),
     ("map", Type::Map),
     ("scalar", Type::Scalar),
+    ("account", Type::Account),
+    ("version", Type::Version),
 ];
 
 impl Type {
@@ -50,7 +55,7 @@ impl Type {
     }
 
     /// With its article, for messages.
-    fn what(self) -> &'static str {
+    pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Text => "a string",
             Self::Bool => "true or false",
@@ -63,6 +68,8 @@ impl Type {
             Self::List => "a list",
             Self::Map => "a table",
             Self::Scalar => "a string, a number, true or false",
+            Self::Account => "the name of an account",
+            Self::Version => "a version such as \"10.5.2\"",
         }
     }
 }
@@ -217,9 +224,16 @@ impl Typed {
             (Type::Int | Type::Port | Type::Size, Kind::Int(int)) => {
                 Self::parse(ty, &int.to_string())
             }
-            (Type::Text | Type::Url | Type::Path | Type::Duration | Type::Size, Kind::Text(t)) => {
-                Self::parse(ty, t)
-            }
+            (
+                Type::Text
+                | Type::Url
+                | Type::Path
+                | Type::Duration
+                | Type::Size
+                | Type::Account
+                | Type::Version,
+                Kind::Text(t),
+            ) => Self::parse(ty, t),
             (Type::Scalar, Kind::Text(text)) => Ok(Self::Text(text.clone())),
             (Type::Scalar, Kind::Int(int)) => Ok(Self::Text(int.to_string())),
             (Type::Scalar, Kind::Float(float)) => Ok(Self::Text(float.to_string())),
@@ -251,7 +265,7 @@ impl Typed {
                 without_user(t).escape_debug()
             )),
             (
-                Type::Text,
+                Type::Text | Type::Version,
                 Kind::Int(_) | Kind::Float(_) | Kind::Bool(_) | Kind::Date | Kind::Huge,
             ) => Err(format!(
                 "must be a string, not {}; write it in quotes",
@@ -329,7 +343,15 @@ impl Typed {
                 Err(format!("must be an absolute path, not `{}`", shown()))
             }
             Type::Path if text.contains('\0') => Err("a path cannot contain a NUL".to_owned()),
-            Type::Text | Type::Path | Type::Scalar => Ok(Self::Text(text.to_owned())),
+            Type::Account => form::account(text).map(|()| Self::Text(text.to_owned())),
+            Type::Version if !form::is_version(text) => Err(format!(
+                "must be {}, not `{}`",
+                ty.what(),
+                shown().escape_debug()
+            )),
+            Type::Text | Type::Path | Type::Scalar | Type::Version => {
+                Ok(Self::Text(text.to_owned()))
+            }
             Type::Duration => duration::duration_ms(text).map(|_| Self::Text(text.to_owned())),
             Type::Size => duration::size_bytes(text).map(|_| Self::Text(text.to_owned())),
             Type::List => Ok(Self::List(
@@ -353,16 +375,17 @@ impl Typed {
         }
     }
 
-    /// Some part of it has a control character.
-    pub(crate) fn has_control(&self) -> bool {
-        let bad = |text: &str| text.contains(char::is_control);
+    /// Every text in it, keys of a map too.
+    pub(crate) fn texts(&self) -> Vec<&str> {
         match self {
-            Self::Text(text) => bad(text),
-            Self::Bool(_) | Self::Int(_) | Self::Url(_) => false,
-            Self::List(list) => list.iter().any(Self::has_control),
+            Self::Text(text) => vec![text],
+            Self::Url(url) => vec![&url.text],
+            Self::Bool(_) | Self::Int(_) => Vec::new(),
+            Self::List(list) => list.iter().flat_map(Self::texts).collect(),
             Self::Map(map) => map
                 .iter()
-                .any(|(key, value)| bad(key) || value.has_control()),
+                .flat_map(|(key, value)| std::iter::once(key.as_str()).chain(value.texts()))
+                .collect(),
         }
     }
 

@@ -23,6 +23,12 @@ pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, String> {
         Some(name) => Some(user(name)?),
         None => None,
     };
+    if let Some(user) = user.as_ref().filter(|user| user.uid.is_root()) {
+        return Err(format!(
+            "the account '{}' is root by another name; name an account of its own",
+            user.name
+        ));
+    }
     let gid = match (&service.group, &user) {
         (Some(name), _) => group(name)?,
         (None, Some(user)) => user.gid,

@@ -76,7 +76,8 @@ impl Control {
             }
             Ok(_) => None,
             Err(error) => {
-                tracing::error!("cannot read which plan ran, takes the stored one: {error}");
+                let why = api::json_place(&error);
+                tracing::error!("cannot read which plan ran, takes the stored one: {why}");
                 None
             }
         }
@@ -102,7 +103,10 @@ impl Control {
                     self.lifecycle.inherited.remove(name.as_str());
                     self.engine.restore(id, record);
                 }
-                Err(error) => tracing::error!(service = name, "lost its record: {error}"),
+                Err(error) => {
+                    let why = api::json_place(&error);
+                    tracing::error!(service = name, "lost its record: {why}");
+                }
             }
         }
         // What is numbered from here on was not lost with anybody.

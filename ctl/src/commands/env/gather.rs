@@ -43,7 +43,7 @@ pub(super) async fn masked(context: &Context, name: &str) -> Result<Environment,
             let mut found = from_files(context, &files, name)?;
             hide(&mut found, files.service(name));
             found.notes.push(
-                "This is what the files say: no supervisor answers. --reveal shows secrets."
+                "This is what the files say: no supervisor answers. --reveal shows what is hidden."
                     .to_owned(),
             );
             Ok(found)
@@ -122,7 +122,7 @@ async fn running(context: &Context, name: &str) -> Result<Environment, Error> {
         variables,
         differs: Vec::new(),
         findings: Vec::new(),
-        notes: vec!["This is what runs. --reveal shows secrets.".to_owned()],
+        notes: vec!["This is what runs. --reveal shows what is hidden.".to_owned()],
         working_dir,
     };
     let check: CheckReply = context.client.get("/v1/check").await?;
@@ -245,7 +245,7 @@ fn from_files(context: &Context, files: &Files, name: &str) -> Result<Environmen
             name: variable.clone(),
             value: Some(it.value.clone()),
             real: Some(it.value.clone()),
-            secret: it.secret,
+            secret: it.is_hidden(),
             source: kind(it.source),
             ..Entry::default()
         };

@@ -9,7 +9,7 @@ command = ["/bin/chat"]
 [settings]
 name = { default = "Chat", env = "MM_TEAM_NAME" }
 count = { env = "MM_TEAM_COUNT" }
-key = { env = "MM_SQL_KEY", secret = true }
+key = { env = "MM_SQL_KEY", secret = true, multi_line = true }
 made = { env = "MM_SQL_MADE", secret = true, generate = "hex:16" }
 [env]
 MM_CONFIG = "{{ root }}/config.json"
@@ -18,7 +18,7 @@ prefix = "MM"
 table = "chat.tsv"
 "#;
 
-const TABLE: &str = "MM_CONFIG\tany\nMM_SQL_KEY\tstring\nMM_SQL_MADE\tstring\nMM_TEAM_COUNT\tint\nMM_TEAM_NAME\tstring\nMM_OPEN\tbool\n";
+const TABLE: &str = "MM_CONFIG\tany\nMM_SQL_KEY\tstring\nMM_SQL_MADE\tstring\nMM_TEAM_COUNT\tint\nMM_TEAM_NAME\tstring\nMM_OPEN\tbool\nMM_TEAMSETTINGS_SITENAME\tstring\n";
 
 /// A root with this site file, and the catalogue of one service and one that is disabled.
 fn files(site: &str) -> TempDir {
@@ -80,7 +80,7 @@ fn without_a_supervisor_the_files_are_asked_and_secrets_are_hidden() {
     MM_TEAM_NAME "" env map (mattervisor.toml:2)
     PATH /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin supervisor
 
-    This is what the files say: no supervisor answers. --reveal shows secrets.
+    This is what the files say: no supervisor answers. --reveal shows what is hidden.
 
     ROOT/etc/mattervisor/mattervisor.toml:1: warning: chat.count: MM_TEAM_COUNT: "ten" is not a whole number, so it is ignored and the default stays
     hint: write digits only
@@ -186,7 +186,7 @@ fn what_runs_is_told_from_what_the_files_say() {
     MM_SQL_KEY    (secret)  setting
     MM_TEAM_NAME  Old       env map
 
-    This is what runs. --reveal shows secrets.
+    This is what runs. --reveal shows what is hidden.
     The files differ from what runs: env MM_TEAM_NAME changed. ctl reconfigure applies them.
 
     /f:3: warning: k: m
@@ -225,8 +225,12 @@ fn config_json_is_compared() {
 
     Not in config.json: MM_NOTTHERESETTINGS_X.
     ");
-    std::fs::write(root.path().join("config.json"), "{").unwrap();
-    assert_eq!(env(&root, "chat --against-config").code, 1);
+    for broken in ["{", "\"hush\"", "[\"hush\"]", "{\"hush\" \"hush\"}"] {
+        std::fs::write(root.path().join("config.json"), broken).unwrap();
+        let ran = env(&root, "chat --against-config");
+        assert_eq!(ran.code, 1);
+        assert!(!ran.err.contains("hush"), "{}", ran.err);
+    }
     let database = files("chat.env = { MM_CONFIG = \"postgres://u:p@h/d\" }\n");
     secrets(
         &database,

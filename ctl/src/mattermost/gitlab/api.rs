@@ -15,13 +15,15 @@ use super::{
 use crate::{
     error::{Error, Kind},
     https::{agent, roots},
-    render::shown,
+    render::{shown, shown_foreign},
 };
 
 /// Longest time of one request, name lookup and connection included.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// Largest answer.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// Longest id or secret of an application, in bytes; real ones have 64 to 70.
+const CREDENTIAL_MAX: usize = 512;
 /// A list with more pages is no list of applications.
 const PAGES_MAX: usize = 100;
 
@@ -91,7 +93,9 @@ impl Gitlab {
                 serde_json::from_str(&answer.body).map_err(|_| self.no_gitlab())?;
             all.extend(some);
             match answer.next_page {
-                Some(next) if !next.is_empty() => page = next,
+                // It becomes part of an address.
+                Some(next) if next.parse::<u32>().is_ok() => page = next,
+                Some(next) if !next.is_empty() => return Err(self.no_gitlab()),
                 _ => return Ok(all),
             }
         }
@@ -189,9 +193,13 @@ impl Gitlab {
 
     fn told(&self, answer: &Answer) -> Result<Told, Error> {
         let value: Value = serde_json::from_str(&answer.body).map_err(|_| self.no_gitlab())?;
-        let secret = value["secret"].as_str().filter(|it| !it.is_empty());
+        let secret = value["secret"].as_str().filter(|it| is_credential(it));
         let secret = secret.map(Secret::new).ok_or_else(|| self.no_gitlab())?;
-        let application = serde_json::from_value(value).map_err(|_| self.no_gitlab())?;
+        let application: Application =
+            serde_json::from_value(value).map_err(|_| self.no_gitlab())?;
+        if !is_credential(&application.client_id) {
+            return Err(self.no_gitlab());
+        }
         Ok(Told {
             application,
             secret,
@@ -208,7 +216,7 @@ impl Gitlab {
             200..=299 => return Ok(answer),
             301 | 302 | 303 | 307 | 308 => {
                 let to = answer.location.unwrap_or_default();
-                failed(format!("{base} sends elsewhere: {}", shown(&to)))
+                failed(format!("{base} sends elsewhere: {}", shown_foreign(&to)))
                     .hint("give the address that it sends to as --url; no redirect is followed with a token")
             }
             401 if said.is_some() => denied(format!("{base} does not accept the token")).hint(
@@ -256,6 +264,11 @@ impl Gitlab {
     }
 }
 
+/// What can be an id or a secret, and so a value of secrets.toml.
+fn is_credential(text: &str) -> bool {
+    (1..=CREDENTIAL_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// `: redirect_uri must be an absolute URI.` from GitLab's two ways to say it.
 fn words(said: &Value) -> String {
     let what = ["message", "error_description", "error"];
@@ -264,7 +277,7 @@ fn words(said: &Value) -> String {
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     });
-    text.map_or_else(String::new, |text| format!(": {}", shown(&text)))
+    text.map_or_else(String::new, |text| format!(": {}", shown_foreign(&text)))
 }
 
 fn answer(response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
@@ -367,6 +380,15 @@ mod tests {
         ] {
             let error = base_url(bad).expect_err(bad);
             assert_eq!(error.kind, Kind::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_or_a_secret_is_one_word() {
+        assert!(is_credential("gloas-0123456789abcdef"));
+        let long = "a".repeat(CREDENTIAL_MAX + 1);
+        for bad in ["", "a b", "a\nmattermost.env = {}", "\u{1b}", "é", &long] {
+            assert!(!is_credential(bad), "{bad:?}");
         }
     }
 

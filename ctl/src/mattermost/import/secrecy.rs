@@ -50,7 +50,7 @@ pub(crate) fn secret_variable(name: &str, value: &str) -> bool {
         || value.chars().all(|it| it.is_ascii_digit())
         || value.starts_with("http://")
         || value.starts_with("https://");
-    value_secret(value) || (names_secret(name) && !plain)
+    value_secret(value) || (names_secret(name) && !plain) || plan::looks_secret(name, value)
 }
 
 #[cfg(test)]
@@ -81,5 +81,6 @@ mod tests {
         assert!(value_secret("user=x password=y"));
         assert!(!value_secret("https://chat.example.com/a@b"));
         assert!(secret_variable("X_TOKEN", "abc") && !secret_variable("X_TOKEN", "true"));
+        assert!(secret_variable("LDAP_BINDPASSWORD", "/abc") && secret_variable("DB_PASS", "4711"));
     }
 }

@@ -10,20 +10,19 @@
 //! does not tell when a directory above `RUN` is moved or mounted over.
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io,
+    fs, io,
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
 };
 
 use nix::{
-    libc,
     sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
-    unistd::{UnlinkatFlags, geteuid, unlinkat},
+    unistd::geteuid,
 };
+use safe_path::Dir;
 
 use crate::say::say;
 
@@ -31,8 +30,8 @@ use crate::say::say;
 const DIRECTORY: &str = "notify";
 /// Others may pass through to what is theirs, and see nothing.
 const MODE: u32 = 0o711;
-/// Of a run directory that somebody has removed, as at the start.
-const RUN_DIR_MODE: u32 = 0o755;
+/// Names that are cleared at a start.
+const NAMES_MAX: usize = 65_536;
 /// A longer path does not fit into a socket address.
 const PATH_BYTES_MAX: usize = 107;
 /// A longer name would not fit behind `/proc/self/fd/NUMBER/`, by which it is bound.
@@ -64,7 +63,7 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    file: File,
+    dir: Dir,
     id: (u64, u64),
     watches: Vec<WatchDescriptor>,
 }
@@ -137,7 +136,10 @@ impl Directories {
         for slot in [&self.usual, &self.short] {
             if let Some(directory) = slot.open.as_ref().filter(|open| open.is_in_place()) {
                 directory.clear();
-                let _ = fs::remove_dir(&directory.path);
+                let (parent, name) = (directory.path.parent(), directory.path.file_name());
+                if let (Some(parent), Some(name)) = (parent, name) {
+                    let _ = Dir::open(parent).and_then(|parent| parent.remove_dir(name));
+                }
             }
         }
     }
@@ -178,24 +180,13 @@ impl Directory {
     /// Only to be called with the lock held: what lies there is of an earlier life.
     fn open(path: &Path, inotify: Option<&Inotify>) -> io::Result<Self> {
         let parent = path.parent().unwrap_or(path);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(RUN_DIR_MODE)
-            .create(parent)?;
-        match DirBuilder::new().mode(MODE).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let file = File::options()
-            .read(true)
-            .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
-            .open(path)?;
-        let meta = file.metadata()?;
+        let dir = Dir::make(path, MODE)?;
+        let meta = dir.metadata()?;
         if meta.uid() != geteuid().as_raw() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         // Whatever the umask has made of it, or somebody else.
-        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        dir.set_owner_and_mode(None, MODE)?;
         let itself = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
         let entries = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
         let watch = |path: &Path, what| inotify.map(|it| it.add_watch(path, what));
@@ -203,7 +194,7 @@ impl Directory {
         let watches = watches.into_iter().flatten().filter_map(Result::ok);
         let directory = Self {
             path: path.to_owned(),
-            file,
+            dir,
             id: (meta.dev(), meta.ino()),
             watches: watches.collect(),
         };
@@ -222,15 +213,15 @@ impl Directory {
     }
 
     fn clear(&self) {
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let _ = unlinkat(&self.file, &*entry.file_name(), UnlinkatFlags::NoRemoveDir);
+        for name in self.dir.names(NAMES_MAX).into_iter().flatten() {
+            let _ = self.dir.remove(name);
         }
     }
 }
 
 impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.dir.as_fd()
     }
 }
 

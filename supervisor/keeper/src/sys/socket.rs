@@ -214,6 +214,50 @@ fn walk<const BYTES: usize>(
     }
 }
 
+/// Has the kernel refuse descriptors on this socket, and on all that it accepts from now on: who
+/// sends one gets `EPERM`. `ENOPROTOOPT` before Linux 6.16.
+pub(crate) fn refuse_descriptors(socket: impl AsFd) -> Result<(), Errno> {
+    let off: libc::c_int = 0;
+    // SAFETY: the kernel reads an int from `off`, which lives on, and keeps no pointer to it.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const off).cast(),
+            libc::socklen_t::try_from(size_of_val(&off)).map_err(|_| Errno::EINVAL)?,
+        )
+    };
+    Errno::result(done).map(drop)
+}
+
+/// The supplementary groups that the peer of a unix socket had when it connected.
+pub fn peer_groups(socket: impl AsFd) -> Result<Vec<libc::gid_t>, Errno> {
+    match peer_groups_up_to(&socket, GROUPS_USUAL) {
+        Err(Errno::ERANGE) => peer_groups_up_to(&socket, GROUPS_MAX),
+        done => done,
+    }
+}
+
+fn peer_groups_up_to(socket: impl AsFd, count: usize) -> Result<Vec<libc::gid_t>, Errno> {
+    const ONE: usize = size_of::<libc::gid_t>();
+    let mut groups: Vec<libc::gid_t> = vec![0; count];
+    let mut bytes = libc::socklen_t::try_from(count * ONE).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: `groups` has room for the `bytes` that the kernel may write, and outlives the call.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERGROUPS,
+            groups.as_mut_ptr().cast(),
+            &raw mut bytes,
+        )
+    };
+    Errno::result(done)?;
+    groups.truncate(usize::try_from(bytes).map_err(|_| Errno::EINVAL)? / ONE);
+    Ok(groups)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -280,48 +324,4 @@ mod tests {
         }
         assert!(!peek(&receiver, &mut [0; 64]).unwrap().has_descriptors);
     }
-}
-
-/// Has the kernel refuse descriptors on this socket, and on all that it accepts from now on: who
-/// sends one gets `EPERM`. `ENOPROTOOPT` before Linux 6.16.
-pub(crate) fn refuse_descriptors(socket: impl AsFd) -> Result<(), Errno> {
-    let off: libc::c_int = 0;
-    // SAFETY: the kernel reads an int from `off`, which lives on, and keeps no pointer to it.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_PASSRIGHTS,
-            (&raw const off).cast(),
-            libc::socklen_t::try_from(size_of_val(&off)).map_err(|_| Errno::EINVAL)?,
-        )
-    };
-    Errno::result(done).map(drop)
-}
-
-/// The supplementary groups that the peer of a unix socket had when it connected.
-pub fn peer_groups(socket: impl AsFd) -> Result<Vec<libc::gid_t>, Errno> {
-    match peer_groups_up_to(&socket, GROUPS_USUAL) {
-        Err(Errno::ERANGE) => peer_groups_up_to(&socket, GROUPS_MAX),
-        done => done,
-    }
-}
-
-fn peer_groups_up_to(socket: impl AsFd, count: usize) -> Result<Vec<libc::gid_t>, Errno> {
-    const ONE: usize = size_of::<libc::gid_t>();
-    let mut groups: Vec<libc::gid_t> = vec![0; count];
-    let mut bytes = libc::socklen_t::try_from(count * ONE).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: `groups` has room for the `bytes` that the kernel may write, and outlives the call.
-    let done = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERGROUPS,
-            groups.as_mut_ptr().cast(),
-            &raw mut bytes,
-        )
-    };
-    Errno::result(done)?;
-    groups.truncate(usize::try_from(bytes).map_err(|_| Errno::EINVAL)? / ONE);
-    Ok(groups)
 }

@@ -3,7 +3,7 @@
 //! | column | what |
 //! | --- | --- |
 //! | name | as the program has it, upper case |
-//! | type | `string`, `bool` (as Go reads it), `int`, `list` (parted by single spaces), `json`, `json\|path`, `structs`, `any`; `never`: there is no such variable, and `note` is the right one |
+//! | type | `string`, `bool` (as Go reads it), `int`, `list` (parted by single spaces), `json`, `json\|path`, `structs`, `any`; `never`: there is no such variable, and `note` is the right one. Behind it `secret`, or `private` for what may hold a secret |
 //! | since | `A..B`: A does not have it yet, B does; `B`: since B; empty: always |
 //! | until | `A..B`: A is the last that is known to have it, B the first that is known not to |
 //! | dies | `always: …`, `empty: …` or `bad: …`: what the program does then, instead of ignoring the value |
@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use crate::problem::Severity;
+use crate::{problem::Severity, secrecy::Secrecy};
 
 /// The whole text.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ impl<'t> Table<'t> {
 pub(super) struct Row<'t> {
     pub(super) name: &'t str,
     pub(super) kind: &'t str,
+    pub(super) secrecy: Secrecy,
     pub(super) since: Option<Bounds>,
     pub(super) until: Option<Bounds>,
     dies: Option<(&'t str, &'t str)>,
@@ -54,9 +55,11 @@ impl<'t> Row<'t> {
         let mut columns = line.split('\t');
         let name = columns.next().filter(|name| !name.is_empty())?;
         let mut next = || columns.next().unwrap_or_default();
+        let (kind, secrecy) = kind_of(next());
         Some(Self {
             name,
-            kind: next(),
+            kind,
+            secrecy,
             since: Bounds::read(next()),
             until: Bounds::read(next()),
             dies: next().split_once(": "),
@@ -107,6 +110,17 @@ impl<'t> Row<'t> {
             (Severity::Note, message)
         })
     }
+}
+
+/// The type, and what may be seen of a value.
+fn kind_of(column: &str) -> (&str, Secrecy) {
+    let (kind, mark) = column.split_once(' ').unwrap_or((column, ""));
+    let secrecy = match mark {
+        "" if kind != "never" => Secrecy::Public,
+        "secret" => Secrecy::Secret,
+        _ => Secrecy::Private,
+    };
+    (kind, secrecy)
 }
 
 impl Bounds {

@@ -1,6 +1,6 @@
 //! Directories and files that a service has on disk.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,10 @@ pub struct RenderedFile {
     pub create_only: bool,
     /// Content must not be shown.
     pub secret: bool,
+    /// Lines of it that must not be shown, without the blanks around them: an administrator wrote
+    /// them, and nothing knows what is in them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub private: BTreeSet<String>,
 }
 
 /// What a changed file means for a running service.
@@ -56,11 +60,25 @@ pub enum OnChange {
     Nothing,
 }
 
+impl RenderedFile {
+    /// Nothing of its content has to be hidden.
+    fn is_open(&self) -> bool {
+        !self.secret && self.private.is_empty()
+    }
+}
+
 impl fmt::Debug for RenderedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RenderedFile")
             .field("path", &self.path)
-            .field("content", if self.secret { &HIDDEN } else { &self.content })
+            .field(
+                "content",
+                if self.is_open() {
+                    &self.content
+                } else {
+                    &HIDDEN
+                },
+            )
             .field("mode", &format_args!("{:04o}", self.mode))
             .field("user", &self.user)
             .field("group", &self.group)

@@ -13,8 +13,11 @@ pub struct Variable {
     pub value: String,
     /// Where it comes from.
     pub source: Source,
-    /// Never to be shown.
+    /// Never to be shown, wherever it may have got to.
     pub secret: bool,
+    /// Not to be shown, since nothing says that it is harmless.
+    #[serde(default)]
+    pub private: bool,
 }
 
 /// Where a variable comes from, weakest first.
@@ -34,7 +37,11 @@ pub enum Source {
 
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if self.secret { HIDDEN } else { &self.value };
+        let value = if self.is_hidden() {
+            HIDDEN
+        } else {
+            &self.value
+        };
         write!(f, "{value:?} ({:?})", self.source)
     }
 }

@@ -211,6 +211,38 @@ fn http2_is_switched_on_as_the_version_of_nginx_has_it() {
 }
 
 #[test]
+fn other_names_are_refused_as_the_version_of_nginx_can() {
+    let content = |lines: &str| {
+        let site = format!("mattermost_external_url = \"https://m.example\"\n{lines}\n");
+        shipped(&site).plan().services["nginx"].files[0]
+            .content
+            .clone()
+    };
+    let new =
+        content("nginx.nginx_version = '1.19.4'\nmattermost_nginx.redirect_http_to_https = true");
+    assert_eq!(new.matches(" default_server").count(), 2, "{new}");
+    assert_eq!(new.matches("ssl_reject_handshake on;").count(), 1, "{new}");
+    assert_eq!(new.matches("    ssl_certificate ").count(), 1, "{new}");
+    assert_eq!(new.matches("    ssl_protocols ").count(), 2, "{new}");
+    let old = content("nginx.nginx_version = '1.19.3'");
+    assert_eq!(old.matches("    ssl_certificate ").count(), 2, "{old}");
+    assert!(!old.contains("ssl_reject_handshake") && old.contains("return 444;"));
+    let all = content("mattermost_nginx.other_names = 'serve'");
+    assert!(
+        !all.contains("default_server") && !all.contains("444"),
+        "{all}"
+    );
+    let names = content("letsencrypt.enable = true\nletsencrypt.alt_names = ['x.example']");
+    assert_eq!(
+        names
+            .matches("server_name \"m.example\" \"x.example\";")
+            .count(),
+        2,
+        "{names}"
+    );
+}
+
+#[test]
 fn what_is_said_of_nginx_holds_for_its_section_unless_that_says_otherwise() {
     let site = |lines: &str| format!("mattermost_external_url = \"http://m.example\"\n{lines}");
     let enabled = |lines: &str| shipped(&site(lines)).plan().services["nginx"].enabled;

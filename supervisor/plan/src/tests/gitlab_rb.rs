@@ -257,10 +257,10 @@ fn a_disabled_service_takes_nothing() {
 #[test]
 fn a_value_reaches_mattermost_as_it_was_written() {
     let site = format!(
-        "{URL}mattermost.team_site_name = \"two\\nlines \"\nmattermost.env = {{ MOTD = \"a\\nb\", EMPTY = '' }}\n"
+        "{URL}mattermost.team_site_name = \"two  blanks \"\nmattermost.env = {{ MOTD = \"a\\nb\", EMPTY = '' }}\n"
     );
     let plan = shipped(&site).plan();
-    assert_eq!(var(&plan, "MM_TEAMSETTINGS_SITENAME"), Some("two\nlines "));
+    assert_eq!(var(&plan, "MM_TEAMSETTINGS_SITENAME"), Some("two  blanks "));
     assert_eq!(var(&plan, "MOTD"), Some("a\nb"));
     assert_eq!(var(&plan, "EMPTY"), Some(""));
     for line in [

@@ -247,7 +247,7 @@ fn wrong_files_of_variables() {
     assert_snapshot!(broken.unwrap(), @r#"cannot read /etc/default/app of env_files: there is no such file"#);
     world.put("/etc/default/app", "A=1\nexport B=2\nwhat\nC='x\n");
     assert_snapshot!(world.errors(), @r#"
-    /etc/default/app:2: error: env_files: `export B` cannot be the name of an environment variable
+    /etc/default/app:2: error: env_files: what stands before `=` is no name of an environment variable
       hint: no shell reads the file: remove `export`
     /etc/default/app:3: error: env_files: is not NAME=value
       hint: begin the line with # to make it a comment

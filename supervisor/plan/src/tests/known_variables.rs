@@ -256,7 +256,19 @@ fn the_tables_that_ship_are_well_formed() {
             "any",
             "never",
         ];
+        let (kind, mark) = kind.split_once(' ').unwrap_or((kind, ""));
         assert!(kinds.contains(&kind), "{line}");
+        assert!(["", "secret", "private"].contains(&mark), "{line}");
+        // A value such as a short word is hidden in each whose name says what it is.
+        let suspect = matches!(kind, "string" | "any") && crate::looks_secret(name, "/x");
+        assert!(
+            !suspect
+                || mark == "secret"
+                || ["CLIENTKEY", "ENDPOINT", "LINK"]
+                    .iter()
+                    .any(|end| name.ends_with(end)),
+            "{line}"
+        );
         for bounds in [since, until]
             .into_iter()
             .filter(|bounds| !bounds.is_empty())

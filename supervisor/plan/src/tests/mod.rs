@@ -6,6 +6,7 @@ mod broken;
 mod catalogue;
 mod changes;
 mod gitlab_rb;
+mod hostile;
 mod keys;
 mod known_variables;
 mod places;

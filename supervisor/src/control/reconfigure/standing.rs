@@ -106,7 +106,10 @@ impl Control {
         if let Some(record) = hello.records.get(RECORD) {
             match serde_json::from_str(record) {
                 Ok(standing) => self.standing = standing,
-                Err(error) => tracing::error!("lost how the configuration stands: {error}"),
+                Err(error) => {
+                    let why = api::json_place(&error);
+                    tracing::error!("lost how the configuration stands: {why}");
+                }
             }
             self.judge_all();
         }

@@ -271,6 +271,7 @@ fn files(dice: &mut Dice, service: &str) -> Vec<RenderedFile> {
         on_change: dice.pick(&[OnChange::Reload, OnChange::Restart, OnChange::Nothing]),
         create_only: false,
         secret: false,
+        private: std::collections::BTreeSet::new(),
     };
     vec![file]
 }

@@ -45,6 +45,24 @@ fn files_that_are_no_gitlab_rb() {
     assert!(message.contains("nothing was written"), "{message}");
 }
 
+/// A line end in a name would be a line of PostgreSQL's files: it does not get into a site file.
+#[test]
+fn a_name_with_a_line_end_is_not_taken_over() {
+    let ruby = "mattermost_external_url 'http://m.example.com'\n\
+        postgresql['sql_mattermost_user'] = \"mm\\\"\\nmattervisor /^.*$ \\\"postgres\"\n";
+    let (machine, import) = super::imported(ruby);
+    let why = super::for_a_person(&import, "postgresql['sql_mattermost_user']");
+    assert!(why.contains("cannot contain a line break"), "{why}");
+    assert!(
+        !machine
+            .site()
+            .lines()
+            .any(|line| line.starts_with("mattermost.sql_user"))
+    );
+    let dsn = &machine.plan().services["mattermost"].env["MM_SQLSETTINGS_DATASOURCE"];
+    assert!(!dsn.value.contains("postgres\""), "{}", dsn.value);
+}
+
 #[test]
 fn secrets_and_variables_that_are_none() {
     let machine = Machine::new("mattermost_external_url 'http://m.example.com'\n");

@@ -113,18 +113,20 @@ type Inside = (
 #[rustfmt::skip]
 const TABLES: [Inside; 18] = [
     ("[settings]", "`KEY = { … }`, each with", &[
-        ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool)"),
+        ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
         ("env", "variable that it becomes"),
         ("secret", "`true`: never shown, logged or given as an argument"),
         ("generate", "how it is made where it is missing: `hex:16`, `base64:32`; kept in secrets.toml"),
         ("find", "for a path: patterns; the newest match is the value"),
         ("version_file", "with `find`: a file that names the version to take"),
-        ("read", "a file; its first line is the value where it is there"),
+        ("read", "a file; its first line is the value where it is there and of the type"),
         ("read_after", "with `read`: what stands before the value in that file, which may be a program"),
         ("values", "the only ones allowed"),
         ("bare", "for a URL: http or https, without a path"),
-        ("one_line", "no line break may be in it"),
+        ("multi_line", "`true`: it may have line ends and tabs; no other value may have a control character. Viewers do not see what a file has from it"),
+        ("pattern, pattern_words", "a regular expression that each text of it must match as a whole, and what it must be, in words"),
+        ("max_bytes", "longest text"),
         ("obsolete", "the key is accepted and does nothing; why, or what to write instead"),
         ("doc", "one line for people"),
     ]),
@@ -172,9 +174,10 @@ const TABLES: [Inside; 18] = [
     ]),
     ("[variables]", "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.", &[
         ("prefix", "names that begin so, in any case, are checked"),
-        ("table", "a file below services.d: a line a variable; name, type, since, until, dies and note, parted by tabs. `mattermost/variables.tsv` says what they mean"),
+        ("table", "a file below services.d: a line a variable; name, type and whether it is secret, since, until, dies and note, parted by tabs. `mattermost/variables.tsv` says what they mean"),
         ("version", "the installed version; without one, a name that any version has is right"),
         ("ignore", "names that are not checked; a `*` at the end stands for anything"),
+        ("public", "names whose values anybody may see, though an env map sets them and the table does not know them; alone, without prefix and table, it checks nothing"),
     ]),
     ("[[asserts]]", "What does not hold is reported where the site file enables the service.", &[
         ("path_exists, path_missing", "paths"),

@@ -1,0 +1,81 @@
+//! Names of roles, databases and accounts, held against a real `PostgreSQL`: a name is only a name,
+//! and being called like a role of somebody else's gives nobody that role.
+
+use std::{fs, path::Path, process::Command};
+
+use mattervisor_tests::{Ctl, StatusExt as _, World, need, nginx, postgres, run, skip};
+
+use crate::stack::Stack;
+
+/// Asks the database of a world, as an account and a role.
+fn psql(world: &World, bin: &Path, account: &str, role: &str, query: &str) -> Ctl {
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--reuid={account}"), "--regid=nogroup"]);
+    command.args(["--clear-groups"]).arg(bin.join("psql"));
+    command
+        .arg("-h")
+        .arg(world.path("run/mattervisor/postgresql"));
+    command.args(["-U", role, "-d", "postgres", "-Atc", query]);
+    run(command.current_dir("/"))
+}
+
+/// PostgreSQL runs as `daemon` and lets in its superuser and Mattermost's role, each as one account.
+#[test]
+fn an_account_called_like_a_role_is_not_that_role() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("only root can be another account");
+    }
+    let bin = need!(postgres());
+    let mut world = World::new();
+    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    world.site(
+        "postgresql.enable = true\npostgresql.username = 'daemon'\npostgresql.superuser = 'postgres'\n\
+         postgresql.shared_buffers = '16MB'\nmattermost.sql_user = 'games'\n",
+    );
+    world.start_ready();
+    let make = "create role games login; create role bin login; create role gamesx login";
+    psql(&world, &bin, "daemon", "postgres", make).ok();
+    psql(&world, &bin, "root", "games", "select 1").ok();
+    // An account is still the role of its own name, where that is nobody's in particular.
+    psql(&world, &bin, "bin", "bin", "select 1").ok();
+    for (account, role) in [
+        ("postgres", "postgres"),
+        ("games", "games"),
+        ("nobody", "postgres"),
+        ("nobody", "games"),
+        ("bin", "postgres"),
+    ] {
+        let told = psql(&world, &bin, account, role, "select 1").expect_code(2);
+        assert!(
+            told.both().contains("Peer authentication failed"),
+            "{account} as {role}: {}",
+            told.both()
+        );
+    }
+}
+
+/// Quotes, blanks and all: role and database are made, and Mattermost gets in.
+#[test]
+fn odd_names_are_only_names() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = fs::read_to_string(file).unwrap();
+    stack.world.site(&format!(
+        "{site}mattermost.sql_user = '''o'brien \\ \"mm\" $x'''\n\
+         mattermost.database_name = 'Db with = Blank host=evil.example'\n"
+    ));
+    stack.start();
+    let status = stack.world.status();
+    assert_eq!(status.state("mattermost-database"), "completed");
+    assert!(status.ready("mattermost"));
+    // Another role gets nothing of what the first one has, and the log says so.
+    stack.world.site(&format!(
+        "{site}mattermost.database_name = 'Db with = Blank host=evil.example'\n"
+    ));
+    stack.world.ctl(&["reconfigure", "--no-wait"]).ok();
+    stack.world.wait_log("mattermost-database", |line| {
+        line.contains("role mattermost may make no tables")
+    });
+}
