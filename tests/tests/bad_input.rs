@@ -17,15 +17,26 @@ use nix::sys::signal::Signal;
 const SITE: &str = "etc/mattervisor/mattervisor.toml";
 const SERVICES: &str = "etc/mattervisor/services.d";
 
-/// Two services, one with a rendered file, over the catalogue that ships.
+/// The address that the broken service files ask for.
+const NEIGHBOURS: &str = "127.77.7.7";
+
+/// Two services, one with a rendered file, over the catalogue that ships. The address is no other
+/// test's: it is tried before the start.
 fn world() -> World {
+    let [high, low] = [8, 0].map(|shift| std::process::id() >> shift & 0xff);
+    world_at(&format!("127.78.{high}.{low}"))
+}
+
+fn world_at(address: &str) -> World {
     let mut world = World::new();
     let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
     world.use_catalog(&catalog);
     world.child(
         "neighbour",
         &["sleep"],
-        "listens = ['127.77.7.7:7777']\n[settings]\nport = { type = 'port', default = 7777 }\n",
+        &format!(
+            "listens = ['{address}:7777']\n[settings]\nport = {{ type = 'port', default = 7777 }}\n"
+        ),
     );
     let file = world.file("var/second.conf");
     world.child(
@@ -144,7 +155,11 @@ impl Refusal {
 }
 
 fn every_file_is_refused(kind: &str) {
-    let mut world = world();
+    let mut world = if kind == "service" {
+        world_at(NEIGHBOURS)
+    } else {
+        world()
+    };
     world.start_ready();
     let refusal = Refusal::of(&world);
     for (name, parts) in broken(kind) {
@@ -209,11 +224,12 @@ fn what_is_no_file_changes_nothing_that_runs() {
         fs::remove_file(path).unwrap();
 
         symlink("/dev/zero", path).unwrap();
-        check(&world, &name, &shown("it is not a regular file"));
+        check(&world, &name, &shown("/dev/zero is not a regular file"));
         fs::remove_file(path).unwrap();
 
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        check(&world, &name, &shown("it is not a regular file"));
+        let fifo = format!("{} is not a regular file", path.display());
+        check(&world, &name, &shown(&fifo));
         fs::remove_file(path).unwrap();
 
         fs::write(path, vec![b'#'; 10 << 20]).unwrap();

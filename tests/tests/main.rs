@@ -60,6 +60,7 @@ mod sweep;
 mod templates;
 mod top;
 mod wait;
+mod walls;
 mod watchdog;
 mod websocket;
 mod why;

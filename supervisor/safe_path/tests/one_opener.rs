@@ -102,10 +102,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("supervisor/safe_path/src/", "the one opener"),
     ("supervisor/src/configuration.rs", "/dev/urandom"),
     (
-        "supervisor/src/control/event_loop.rs",
-        "the mode of the control socket in the run directory, which is the keeper's",
-    ),
-    (
         "supervisor/src/control/file_watcher.rs",
         "names and links on the way to a watched file: nothing is opened",
     ),

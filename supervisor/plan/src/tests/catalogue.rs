@@ -183,6 +183,77 @@ fn an_external_database_turns_ours_off() {
     );
 }
 
+/// Every shipped service gives up what it does not need.
+#[test]
+fn no_service_can_gain_what_it_was_not_given() {
+    // Both may start a set-gid program that delivers mail.
+    const MAY_GAIN: [&str; 2] = ["crond", "sidekiq"];
+    let site = "mattermost_external_url = \"https://m.example\"\n\
+        redis.enable = true\nredis_exporter.enable = true\npostgres_exporter.enable = true\n\
+        letsencrypt.enable = true\n";
+    let plan = shipped(site).plan();
+    let enabled = plan.services.values().filter(|it| it.enabled);
+    assert!(enabled.clone().count() >= 9);
+    for service in enabled {
+        let name = service.name.as_str();
+        assert!(service.capability_bounding_set.is_some(), "{name}");
+        assert!(service.no_new_privs || MAY_GAIN.contains(&name), "{name}");
+        if service.user.is_some() && name != "nginx" {
+            assert_eq!(
+                service.capability_bounding_set.as_deref(),
+                Some(&[][..]),
+                "{name}"
+            );
+        }
+    }
+    // Those that do not run here: by what their files say.
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services.d");
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.extension().is_none_or(|it| it != "toml") || name == "catalog" {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\ncapability_bounding_set = ["), "{name}");
+        let may = MAY_GAIN.contains(&name);
+        assert_eq!(text.contains("\nno_new_privs = true\n"), !may, "{name}");
+    }
+}
+
+/// A container may have taken it away from root.
+#[test]
+fn a_port_that_the_supervisor_cannot_give_is_told_with_one_that_it_can() {
+    let warnings = |world: &World| {
+        world
+            .plan()
+            .remarks
+            .iter()
+            .map(ToString::to_string)
+            .collect::<String>()
+    };
+    let mut world = shipped("mattermost_external_url = \"http://m.example\"\n");
+    assert!(!warnings(&world).contains("NET_BIND_SERVICE"));
+    world.without_capabilities();
+    let told = warnings(&world);
+    assert!(
+        told.contains("port 80, but this supervisor lacks the capability"),
+        "{told}"
+    );
+    assert!(
+        told.contains("mattermost_nginx.listen_port to a port from 1024 on"),
+        "{told}"
+    );
+    assert_eq!(
+        world.plan().services["nginx"]
+            .ambient_capabilities
+            .as_deref(),
+        Some(&[][..])
+    );
+    world.site("mattermost_external_url = \"http://m.example:8080\"\n");
+    assert!(!warnings(&world).contains("NET_BIND_SERVICE"));
+}
+
 /// `listen … http2` until 1.25.0, a directive of its own from 1.25.1 on.
 #[test]
 fn http2_is_switched_on_as_the_version_of_nginx_has_it() {

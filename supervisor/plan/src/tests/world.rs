@@ -15,6 +15,7 @@ pub(crate) struct World {
     faults: BTreeMap<PathBuf, io::ErrorKind>,
     links: BTreeSet<PathBuf>,
     uid: u32,
+    capabilities: Vec<String>,
     now: i64,
 }
 
@@ -25,6 +26,7 @@ impl World {
     /// An empty catalogue and no site file.
     pub(crate) fn new() -> Self {
         let mut world = Self::default();
+        world.capabilities = vec!["net_bind_service".to_owned()];
         world.put(&format!("{CATALOG}/catalog.toml"), "");
         world
     }
@@ -54,6 +56,12 @@ impl World {
 
     pub(crate) fn uid(&mut self, uid: u32) -> &mut Self {
         self.uid = uid;
+        self
+    }
+
+    /// As in a container that has been given less.
+    pub(crate) fn without_capabilities(&mut self) -> &mut Self {
+        self.capabilities.clear();
         self
     }
 
@@ -182,8 +190,7 @@ impl Host for World {
     }
 
     fn capabilities(&self) -> Vec<String> {
-        let root = (self.uid == 0).then(|| "net_bind_service".to_owned());
-        root.into_iter().collect()
+        self.capabilities.clone()
     }
 
     fn cpus(&self) -> u32 {

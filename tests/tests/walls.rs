@@ -1,0 +1,77 @@
+//! What the stack's processes may do: nothing of root's, but for nginx the low ports.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
+
+use mattervisor_tests::{StatusExt, need, nginx, postgres};
+
+use crate::stack::Stack;
+
+/// `CAP_NET_BIND_SERVICE` as `/proc` shows it.
+const LOW_PORTS: &str = "0000000000000400";
+const NOTHING: &str = "0000000000000000";
+/// An address of this machine that nothing else listens on, and a port below 1024.
+const ADDRESS: &str = "127.0.0.77";
+const PORT: u16 = 881;
+
+fn status_of(pid: i32) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+#[track_caller]
+fn holds(stack: &Stack, service: &str, capabilities: &str) -> i32 {
+    let pid = stack.world.status().pid(service);
+    let status = status_of(pid);
+    for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
+        assert_eq!(status[set], capabilities, "{service}: {set}");
+    }
+    assert_eq!(status["NoNewPrivs"], "1", "{service}");
+    assert!(!status["Uid"].starts_with("0\t"), "{service} runs as root");
+    pid
+}
+
+/// nginx's master has its account and the right to low ports, over starts and reloads; Mattermost and
+/// `PostgreSQL` have nothing at all. What only root could read is found before it is put in place.
+#[test]
+fn no_process_of_the_stack_has_more_than_it_needs() {
+    let bin = need!(postgres());
+    need!(nginx());
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: low ports and other accounts need root");
+        return;
+    }
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = fs::read_to_string(&file).unwrap();
+    let site = site.replace(
+        "nginx.listen_addresses = [\"127.0.0.1\"]",
+        &format!("nginx.listen_addresses = [\"{ADDRESS}\"]\nmattermost_nginx.listen_port = {PORT}"),
+    );
+    stack.world.site(&site);
+    stack.start();
+    holds(&stack, "mattermost", NOTHING);
+    holds(&stack, "postgresql", NOTHING);
+    let pid = holds(&stack, "nginx", LOW_PORTS);
+    assert!(std::net::TcpStream::connect((ADDRESS, PORT)).is_ok());
+    stack.world.ctl(&["reload", "nginx"]).ok();
+    assert_eq!(holds(&stack, "nginx", LOW_PORTS), pid);
+    stack.world.ctl(&["restart", "nginx"]).ok();
+    holds(&stack, "nginx", LOW_PORTS);
+
+    let closed = stack.world.path("var/closed");
+    fs::create_dir_all(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let log = closed.join("access.log").display().to_string();
+    stack
+        .world
+        .site(&format!("{site}mattermost_nginx.access_log = \"{log}\"\n"));
+    let refused = stack.world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(
+        refused.contains("read as nobody") && refused.contains("Permission denied"),
+        "{refused}"
+    );
+    holds(&stack, "nginx", LOW_PORTS);
+}
