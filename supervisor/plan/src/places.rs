@@ -53,10 +53,9 @@ pub(crate) fn check(
 ) {
     let enabled = || services.values().filter(|service| service.enabled);
     let directories: Vec<_> = enabled().flat_map(directories).collect();
-    for it in directories
-        .iter()
-        .chain(&enabled().flat_map(files).collect::<Vec<_>>())
-    {
+    let files: Vec<_> = enabled().flat_map(files).collect();
+    let copies: Vec<_> = enabled().flat_map(copies).collect();
+    for it in directories.iter().chain(&files).chain(&copies) {
         let at = || said(it, world, site);
         if let Some((what, hint)) = own_place(paths, it) {
             let (at, key) = at();
@@ -92,6 +91,16 @@ fn files(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
         key: "files",
         path: &it.path,
         owner: owner(it.user.as_ref().or(service.user.as_ref())),
+    })
+}
+
+/// A copy is root's.
+fn copies(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
+    service.credentials.iter().map(|it| Wanted {
+        service: &service.name,
+        key: "credentials",
+        path: &it.path,
+        owner: None,
     })
 }
 

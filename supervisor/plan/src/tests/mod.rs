@@ -5,6 +5,7 @@ mod bad;
 mod broken;
 mod catalogue;
 mod changes;
+mod credentials;
 mod gitlab_rb;
 mod hostile;
 mod keys;

@@ -25,8 +25,10 @@ const CATALOG: &str = "/cat/services.d";
 impl World {
     /// An empty catalogue and no site file.
     pub(crate) fn new() -> Self {
-        let mut world = Self::default();
-        world.capabilities = vec!["net_bind_service".to_owned()];
+        let mut world = Self {
+            capabilities: vec!["net_bind_service".to_owned()],
+            ..Self::default()
+        };
         world.put(&format!("{CATALOG}/catalog.toml"), "");
         world
     }
