@@ -58,6 +58,48 @@ fn https_with_redirect_and_a_broken_certificate() {
     std::fs::write(ssl.join("good.crt"), &good).unwrap();
     let trusted = ssl.join("good.crt").display().to_string();
     assert!(curl(&["--cacert", &trusted, &page]).starts_with("HTTP/2 200"));
+    // A start goes on with what nginx has had.
+    stack.world.ctl(&["restart", "nginx"]).ok();
+    assert!(curl(&["--cacert", &trusted, &page]).starts_with("HTTP/2 200"));
+    let told = stack.world.ctl(&["events", "nginx"]).ok().stdout;
+    assert!(told.contains("starts with the files that it had"), "{told}");
+    std::fs::write(ssl.join("localhost.crt"), &good).unwrap();
+    no_copy_is_left_of_what_was_refused(&stack);
+}
+
+/// Neither a dry run nor a change that is refused leaves a copy of another key behind.
+fn no_copy_is_left_of_what_was_refused(stack: &Stack) {
+    let copies = stack.world.path("run/mattervisor/nginx-conf/tls");
+    let names = || -> Vec<_> {
+        let entries = std::fs::read_dir(&copies).unwrap();
+        let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert_eq!(before.len(), 2, "{before:?}");
+    let other = stack.world.path("etc/other");
+    make_certificate(&other);
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = std::fs::read_to_string(file).unwrap();
+    let other = other.display();
+    let site = format!(
+        "{site}mattermost_nginx.ssl_certificate = '{other}/localhost.crt'\n\
+         mattermost_nginx.ssl_certificate_key = '{other}/localhost.key'\n"
+    );
+    stack.world.site(&site);
+    stack.world.ctl(&["reconfigure", "--dry-run"]).ok();
+    assert_eq!(names(), before);
+    stack
+        .world
+        .site(&format!("{site}nginx.custom_nginx_config = 'bogus on;'\n"));
+    let refused = stack.world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(refused.contains("bogus"), "{refused}");
+    assert_eq!(names(), before);
+    stack.world.site(&site);
+    stack.world.ctl(&["reconfigure"]).ok();
+    let now = names();
+    assert!(now.len() == 2 && now != before, "{now:?}");
 }
 
 /// Values with quotes, braces, semicolons and variables stay what they are, each in its directive;
