@@ -1,8 +1,13 @@
 //! What the stack's processes may do: nothing of root's, but for nginx the low ports.
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::Command,
+};
 
-use mattervisor_tests::{StatusExt, need, nginx, postgres};
+use mattervisor_tests::{StatusExt, need, nginx, postgres, run};
 
 use crate::stack::Stack;
 
@@ -60,6 +65,7 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
     assert_eq!(holds(&stack, "nginx", LOW_PORTS), pid);
     stack.world.ctl(&["restart", "nginx"]).ok();
     holds(&stack, "nginx", LOW_PORTS);
+    a_link_in_nginx_s_directory_gives_nothing_away(&stack);
 
     let closed = stack.world.path("var/closed");
     fs::create_dir_all(&closed).unwrap();
@@ -74,4 +80,25 @@ fn no_process_of_the_stack_has_more_than_it_needs() {
         "{refused}"
     );
     holds(&stack, "nginx", LOW_PORTS);
+}
+
+/// nginx as root gave its temporary directories to its workers' account by path: a link in the place of
+/// one gave that account any file.
+fn a_link_in_nginx_s_directory_gives_nothing_away(stack: &Stack) {
+    let victim = stack.world.path("var/victim");
+    fs::write(&victim, "root:hash").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).unwrap();
+    let place = stack.world.path("var/lib/mattervisor/nginx/client_body");
+    let script = "mv \"$1\" \"$1.old\" && ln -s \"$2\" \"$1\"";
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+    setpriv.args(["/bin/sh", "-c", script, "sh"]);
+    run(setpriv.arg(&place).arg(&victim)).ok();
+    assert!(place.is_symlink());
+    stack.world.ctl(&["reload", "nginx"]);
+    stack.world.ctl(&["restart", "nginx"]);
+    let meta = fs::metadata(&victim).unwrap();
+    assert_eq!((meta.uid(), meta.mode() & 0o7777), (0, 0o600));
+    fs::remove_file(&place).unwrap();
+    stack.world.ctl(&["restart", "nginx"]).ok();
 }

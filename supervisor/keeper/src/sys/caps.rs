@@ -1,6 +1,6 @@
 //! Capabilities: names to numbers beforehand, raw calls in the child.
 
-use nix::{errno::Errno, libc};
+use nix::{errno::Errno, libc, unistd::geteuid};
 
 /// By number, as in linux/capability.h.
 const NAMES: [&str; 41] = [
@@ -95,14 +95,14 @@ impl Wish {
 /// Shrinks the bounding set to what was asked for. To be called before the change of user, which
 /// takes the right to do so away. Allocates nothing: runs between clone and exec.
 ///
-/// A keeper without the right to shrink it (not root, or in a container) leaves it: with
-/// `no_new_privs` an exec can gain nothing from it.
+/// A keeper without the right to shrink it leaves it where nothing is lost by that: with
+/// `no_new_privs` an exec can gain nothing from it, and without root the keeper gives no rights at all.
 pub(super) fn bound(wish: &Wish, no_new_privs: bool) -> Result<(), Errno> {
     let Some(bounding) = wish.bounding else {
         return Ok(());
     };
     let may = get()?[0].effective & (1 << SETPCAP) != 0;
-    if may || !no_new_privs {
+    if may || !no_new_privs && geteuid().is_root() {
         drop_bounding(bounding)?;
     }
     Ok(())
