@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(fs::metadata(&secret).unwrap().mode() & 0o7777, 0o600);
         assert_eq!(fs::read(&secret).unwrap(), b"hush");
 
-        // What an earlier attempt has left is this one's.
+        // The answer that an earlier attempt has left is the same as ours.
         fs::write(place.join(TOKEN), "text").unwrap();
         let mut answers = Answers::open(&root.path().join("www")).unwrap();
         answers.lay_out(TOKEN, "text").unwrap();

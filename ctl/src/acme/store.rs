@@ -47,7 +47,7 @@ pub(super) fn put(order: &Order, issued: &Issued) -> Result<Life, Error> {
     let chain = issued.chain.as_bytes();
     let certificate = Candidate::fill(&order.certificate, chain, 0o644, Some(owner))?;
     let life = judge(order, &certificate.path(), &key.path())?;
-    // Whoever watches waits for both.
+    // A program that watches these files waits for both.
     key.put_in_place()?;
     certificate.put_in_place()?;
     Ok(life)
@@ -140,7 +140,7 @@ impl<'p> Candidate<'p> {
 impl Drop for Candidate<'_> {
     fn drop(&mut self) {
         if !self.placed {
-            // It is of no use, and may not be there.
+            // A half-written candidate is of no use, and may not be there.
             let _ = self.dir.remove(beside(self.path));
         }
     }

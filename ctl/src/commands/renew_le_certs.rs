@@ -53,7 +53,7 @@ pub(crate) struct Renew {
 
 /// Does it.
 pub(crate) async fn run(context: &Context, arguments: &Renew) -> Result<u8, Error> {
-    // What is above it is the administrator's business.
+    // The directories above the root are the administrator's business.
     if let Ok(root) = std::path::absolute(&context.root) {
         safe_path::trust_root(&root);
     }
@@ -94,7 +94,7 @@ fn not_enabled() -> Error {
         .hint("set letsencrypt.enable = true in the site file, then: ctl reconfigure")
 }
 
-/// What a server starts with.
+/// Makes the certificate that a server starts with until there is a real one.
 fn placeholder(arguments: &Renew) -> Result<u8, Error> {
     let (Some(host), Some(certificate), Some(key)) =
         (&arguments.host, &arguments.certificate, &arguments.key)

@@ -76,32 +76,37 @@ pub(crate) fn check(
 }
 
 fn directories(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
-    service.directories.iter().map(|it| Wanted {
-        service: &service.name,
-        key: "directories",
-        path: &it.path,
-        owner: owner(it.user.as_ref().or(service.user.as_ref())),
-    })
+    let wanted = |it| Wanted::of(service, "directories", it);
+    let all = service.directories.iter();
+    all.map(move |it| wanted((&it.path, it.user.as_ref().or(service.user.as_ref()))))
 }
 
 /// A file without a user of its own is the service's where its directory is.
 fn files(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
-    service.files.iter().map(|it| Wanted {
-        service: &service.name,
-        key: "files",
-        path: &it.path,
-        owner: owner(it.user.as_ref().or(service.user.as_ref())),
-    })
+    let wanted = |it| Wanted::of(service, "files", it);
+    let all = service.files.iter();
+    all.map(move |it| wanted((&it.path, it.user.as_ref().or(service.user.as_ref()))))
 }
 
-/// A copy is root's.
+/// A copy of a credential is root's.
 fn copies(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
-    service.credentials.iter().map(|it| Wanted {
-        service: &service.name,
-        key: "credentials",
-        path: &it.path,
-        owner: None,
-    })
+    let all = service.credentials.iter();
+    all.map(|it| Wanted::of(service, "credentials", (&it.path, None)))
+}
+
+impl<'s> Wanted<'s> {
+    fn of(
+        service: &'s Service,
+        key: &'static str,
+        (path, user): (&'s Path, Option<&'s String>),
+    ) -> Self {
+        Self {
+            service: &service.name,
+            key,
+            path,
+            owner: owner(user),
+        }
+    }
 }
 
 fn owner(user: Option<&String>) -> Option<&str> {

@@ -107,7 +107,7 @@ fn respond(mut stream: TcpStream, at: &str, status: u16, body: &Value) {
          content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    // Whoever asked may have gone.
+    // The client may have hung up.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(body.as_bytes());
 }
