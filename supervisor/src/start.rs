@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use keeper::{say::Voice, stderr};
 use nix::sys::stat::{Mode, umask};
 use plan::{Options, Paths};
 
@@ -62,20 +63,24 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
 
 /// Is the control process.
 pub(crate) fn control(cli: &Cli) -> ExitCode {
-    log_to_stderr(cli.log_format);
-    match options(cli) {
+    log_to_stderr("control", cli.log_format);
+    let code = match options(cli) {
         Ok(options) => control::run(&options),
         Err(why) => fail(&why),
-    }
+    };
+    stderr::flush();
+    code
 }
 
 /// Compresses rotated log files.
 pub(crate) fn compress(cli: &Cli, dirs: &[PathBuf], rotated_for_ms: u64) -> ExitCode {
-    log_to_stderr(cli.log_format);
+    log_to_stderr("compress", cli.log_format);
     if let Err(why) = options(cli) {
         return fail(&why);
     }
-    compress::run(dirs, Duration::from_millis(rotated_for_ms))
+    let code = compress::run(dirs, Duration::from_millis(rotated_for_ms));
+    stderr::flush();
+    code
 }
 
 /// Says all that is wrong with the configuration.
@@ -149,7 +154,8 @@ fn environment(name: &str) -> Option<PathBuf> {
 }
 
 fn fail(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "supervisor: {why}");
+    stderr::write(format!("supervisor: {why}\n").as_bytes());
+    stderr::flush();
     ExitCode::from(exit::FAILURE)
 }
 
@@ -160,13 +166,19 @@ fn hash(root: &Path) -> String {
     format!("{:08x}", hasher.finish() & 0xffff_ffff)
 }
 
-fn log_to_stderr(format: LogFormat) {
+/// Whatever becomes of a line, the process that says it goes on at once.
+fn log_to_stderr(name: &'static str, format: LogFormat) {
+    let json = format == LogFormat::Json;
+    keeper::say::speak_as(Voice { name, json });
+    stderr::say_panics();
     let lines = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(|| stderr::Line)
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(false);
-    match format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
+    if json {
+        lines.json().init();
+    } else {
+        lines.init();
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     ffi::OsString,
     fs,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixDatagram},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -39,6 +42,8 @@ pub struct World {
     nofile: Option<u64>,
     /// Words before the supervisor's own, which put it elsewhere.
     prefix: Vec<OsString>,
+    /// Standard error of the supervisor, if it is not its log file.
+    stderr: Option<OwnedFd>,
 }
 
 impl Default for World {
@@ -72,6 +77,7 @@ impl World {
             control_groups: Vec::new(),
             nofile: None,
             prefix: Vec::new(),
+            stderr: None,
         };
         fs::create_dir_all(world.path("etc/mattervisor/services.d"))
             .expect("a directory can be made");
@@ -116,6 +122,12 @@ impl World {
     /// Lets the supervisor have so many open files at most.
     pub const fn nofile(&mut self, count: u64) -> &mut Self {
         self.nofile = Some(count);
+        self
+    }
+
+    /// Gives the supervisor this standard error instead of its log file.
+    pub fn stderr(&mut self, to: impl Into<OwnedFd>) -> &mut Self {
+        self.stderr = Some(to.into());
         self
     }
 
@@ -201,7 +213,10 @@ impl World {
         let mut command = self.supervisor();
         command.stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a descriptor can be had"));
-        command.stderr(log);
+        match &self.stderr {
+            Some(other) => command.stderr(other.try_clone().expect("a descriptor can be had")),
+            None => command.stderr(log),
+        };
         processes::spawn(&mut command)
     }
 

@@ -8,6 +8,7 @@ mod accounts;
 mod attacks_by_path;
 mod bad_input;
 mod beside_gitlab;
+mod broken_stderr;
 mod certificates;
 mod child_attributes;
 mod cli_errors;

@@ -13,6 +13,7 @@ use crate::{
     keeper::Keeper,
     message::{Role, RunId},
     say::say,
+    stderr,
     sys::{pidfd, wait},
     timers::Timer,
 };
@@ -188,6 +189,7 @@ impl Keeper {
                 let _ = poll(&mut [], PollTimeout::from(1_u8));
             }
         }
+        stderr::flush();
         // Nothing is taken apart: the kernel does it all at once.
         std::process::exit(code.into())
     }

@@ -14,7 +14,7 @@
 //! | `log` | the log thread |
 //! | `compressor` | has rotated logs compressed |
 //! | `newborn` | frees the main thread from a child that does not get to its exec |
-//! | `say` | the keeper's own log lines |
+//! | `say`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
 //! | `sys` | the only `unsafe` |
 //! | `orphan` | for a control process whose keeper has died |
 
@@ -44,9 +44,10 @@ mod record;
 mod reexec;
 mod requests;
 mod run;
-mod say;
+pub mod say;
 mod spawn;
 mod start;
+pub mod stderr;
 mod sweep;
 mod sys;
 mod timers;
@@ -93,13 +94,19 @@ pub struct Config {
 /// To be called before any other thread is started: it blocks signals and changes limits of the
 /// process.
 pub fn run(config: Config) -> ExitCode {
-    say::use_json(config.log_json);
-    match start::start(config) {
+    say::speak_as(say::Voice {
+        name: "keeper",
+        json: config.log_json,
+    });
+    stderr::say_panics();
+    let code = match start::start(config) {
         Ok(keeper) => keeper.run(),
         Err(start::StartError::Interrupted) => ExitCode::SUCCESS,
         Err(error) => {
             say::say!("{error}");
             ExitCode::FAILURE
         }
-    }
+    };
+    stderr::flush();
+    code
 }

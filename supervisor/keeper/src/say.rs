@@ -5,32 +5,49 @@
 
 use std::{
     fmt::{self, Write as _},
-    io::Write as _,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::OnceLock,
 };
 
-static JSON: AtomicBool = AtomicBool::new(false);
+use crate::stderr;
 
-/// Chooses JSON lines for the rest of the process's life.
-pub(crate) fn use_json(json: bool) {
-    JSON.store(json, Ordering::Relaxed);
+/// Who speaks in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voice {
+    /// What the process is: `keeper`, `control`, …
+    pub name: &'static str,
+    /// Lines are JSON objects.
+    pub json: bool,
+}
+
+static VOICE: OnceLock<Voice> = OnceLock::new();
+
+/// Chooses how lines look for the rest of the process's life; the first choice counts.
+pub fn speak_as(voice: Voice) {
+    let _ = VOICE.set(voice);
 }
 
 /// Writes one line. A stderr that takes nothing is no reason to do anything.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
-    let text = escaped(&text.to_string());
-    let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
-    let line = if JSON.load(Ordering::Relaxed) {
-        let at = at.to_string();
-        let object = serde_json::json!({ "time": at, "from": "keeper", "message": text });
-        format!("{object}\n")
-    } else {
-        format!("{at} mattervisor keeper: {text}\n")
-    };
-    // One write, so that lines of several processes do not mix.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    stderr::write(&formatted(&text.to_string()));
 }
 
+/// A whole line, with its newline.
+pub(crate) fn formatted(text: &str) -> Vec<u8> {
+    let text = escaped(text);
+    let Voice { name, json } = VOICE.get().copied().unwrap_or(Voice {
+        name: "keeper",
+        json: false,
+    });
+    let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
+    let line = if json {
+        let at = at.to_string();
+        let object = serde_json::json!({ "time": at, "from": name, "message": text });
+        format!("{object}\n")
+    } else {
+        format!("{at} mattervisor {name}: {text}\n")
+    };
+    line.into_bytes()
+}
 /// Control characters, and those that change the direction or the look of what follows, as `\u{…}`.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

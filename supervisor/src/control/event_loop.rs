@@ -148,6 +148,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     match runtime {
         Ok(runtime) => {
             let code = i32::from(runtime.block_on(serve(link, options)));
+            keeper::stderr::flush();
             // Nothing is taken apart: the kernel does it all at once, and a job that hangs (a dead
             // name service) must not hold up the end.
             std::process::exit(code)

@@ -1,0 +1,216 @@
+//! A standard error that takes nothing is a nuisance to whoever wants to read it, and to nobody else:
+//! whatever it is, services come back, every command works, and the end is in order.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{fs::OpenOptionsExt, net::UnixStream},
+    },
+};
+
+use mattervisor_tests::{StatusExt, World, alive, eventually, kill, skip, stamps};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    mount::{MntFlags, MsFlags, mount, umount2},
+    pty::openpty,
+    sys::{signal::Signal, stat::Mode},
+    unistd::{mkfifo, pipe2},
+};
+
+/// Two services of which one needs the other.
+fn world() -> World {
+    let world = World::new();
+    let stops = format!("stop-file={}", world.file("stops"));
+    world.child("a", &[&stops, "sleep"], "");
+    world.child("b", &[&stops, "sleep"], "requires = [\"a\"]");
+    world
+}
+
+/// Every kind of change works, and nobody has had to be replaced for it.
+fn everything_works(world: &World) {
+    let pid = world.status().pid("a");
+    kill(pid, Signal::SIGKILL);
+    world.wait_reborn("a", pid);
+    world.ctl(&["restart", "a"]).ok();
+    world.ctl(&["stop", "b"]).ok();
+    world.ctl(&["start", "b"]).ok();
+    world.child("c", &["sleep"], "");
+    world.ctl(&["reconfigure"]).ok();
+    world.without("c");
+    world.ctl(&["reconfigure"]).ok();
+    let status = world.wait_for("all are up", |it| it.ready("a") && it.ready("b"));
+    assert_eq!(status.supervisor.control_restarts, 0);
+}
+
+/// It stops in order and with success.
+fn ends(mut world: World) {
+    let status = world.status();
+    let running = [status.pid("b"), status.pid("a")];
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    let stops = stamps(&world.path("stops"));
+    let order: Vec<i32> = stops.iter().rev().take(2).rev().map(|it| it.pid).collect();
+    assert_eq!(order, running, "the last two in reverse order of start");
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+fn goes_on_with(stderr: impl Into<OwnedFd>) {
+    let mut world = world();
+    world.stderr(stderr);
+    world.start_ready();
+    everything_works(&world);
+    ends(world);
+}
+
+/// Fills a pipe or a socket to the brim, and leaves it as it was.
+fn fill(to: impl AsFd) {
+    fcntl(&to, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    for size in [4096, 1] {
+        while nix::unistd::write(&to, &vec![b'.'; size]).is_ok() {}
+    }
+    fcntl(&to, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+}
+
+#[test]
+fn a_full_disk_as_stderr_is_no_trouble() {
+    goes_on_with(File::options().write(true).open("/dev/full").unwrap());
+}
+
+#[test]
+fn a_pipe_whose_reader_has_gone_is_no_trouble() {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    drop(read);
+    goes_on_with(write);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_no_trouble() {
+    let (_read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    fill(&write);
+    goes_on_with(write);
+}
+
+#[test]
+fn a_socket_whose_other_side_has_gone_is_no_trouble() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(ours);
+    goes_on_with(theirs);
+}
+
+#[test]
+fn a_socket_that_nobody_reads_is_no_trouble() {
+    let (_ours, theirs) = UnixStream::pair().unwrap();
+    fill(&theirs);
+    goes_on_with(theirs);
+}
+
+#[test]
+fn a_closed_terminal_is_no_trouble() {
+    let terminal = openpty(None, None).unwrap();
+    let mut world = world();
+    world.stderr(terminal.slave.try_clone().unwrap());
+    world.start_ready();
+    drop(terminal.master);
+    everything_works(&world);
+    ends(world);
+}
+
+/// A terminal on which somebody has pressed Ctrl-S.
+#[test]
+fn a_terminal_that_is_held_is_no_trouble() {
+    let terminal = openpty(None, None).unwrap();
+    let mut master = File::from(terminal.master);
+    let mut world = world();
+    world.stderr(terminal.slave.try_clone().unwrap());
+    master.write_all(b"\x13").unwrap();
+    world.start_ready();
+    everything_works(&world);
+    ends(world);
+}
+
+/// A disk that was full: what was said meanwhile is counted, and lines are not glued together.
+#[test]
+fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a small disk");
+    }
+    let mut world = world();
+    let disk = world.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let tmpfs = Some("tmpfs");
+    mount(tmpfs, &disk, tmpfs, MsFlags::empty(), Some("size=64k")).unwrap();
+    let (log, ballast) = (disk.join("log"), disk.join("ballast"));
+    let append = File::options()
+        .append(true)
+        .create(true)
+        .open(&log)
+        .unwrap();
+    world.stderr(append);
+    let mut filling = File::create(&ballast).unwrap();
+    while filling.write_all(&[b'x'; 512]).is_ok() {}
+    world.start_ready();
+    everything_works(&world);
+    fs::remove_file(&ballast).unwrap();
+    drop(filling);
+    world.ctl(&["restart", "a"]).ok();
+    let told = eventually("the loss is told", || {
+        let text = fs::read_to_string(&log).unwrap();
+        text.contains("lines were lost here: standard error took nothing")
+            .then_some(text)
+    });
+    for line in told.lines() {
+        assert_eq!(line.matches("Z ").count(), 1, "two lines in one: {line}");
+    }
+    ends(world);
+    umount2(&disk, MntFlags::MNT_DETACH).unwrap();
+}
+
+/// A log reader that is restarted: the next one reads on, and learns what is missing.
+#[test]
+fn what_a_reader_has_missed_is_told_to_the_next_one() {
+    let mut world = world();
+    let fifo = world.path("fifo");
+    mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+    let reader = || {
+        let nonblocking = OFlag::O_NONBLOCK.bits();
+        let file = File::options()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(&fifo);
+        file.unwrap()
+    };
+    let first = reader();
+    world.stderr(File::options().write(true).open(&fifo).unwrap());
+    world.start_ready();
+    drop(first);
+    everything_works(&world);
+    let mut second = reader();
+    world.ctl(&["restart", "a"]).ok();
+    let mut text = String::new();
+    eventually("the loss is told", || {
+        let _ = second.read_to_string(&mut text);
+        text.contains("lines were lost here").then_some(())
+    });
+    ends(world);
+}
+
+/// What an earlier supervisor has left is stopped, said in vain, and everything is started.
+#[test]
+fn leftovers_are_dealt_with_although_nobody_can_be_told() {
+    let mut world = world();
+    world.start_ready();
+    let (keeper, control) = (world.keeper_pid(), world.control_pid());
+    let left = world.status().pid("a");
+    kill(keeper, Signal::SIGSTOP);
+    kill(control, Signal::SIGKILL);
+    kill(keeper, Signal::SIGKILL);
+    assert_eq!(world.wait_end(mattervisor_tests::LIMIT), 128 + 9);
+    assert!(alive(left));
+    world.init_messages();
+    world.stderr(File::options().write(true).open("/dev/full").unwrap());
+    world.start_ready();
+    assert!(!alive(left));
+    everything_works(&world);
+    ends(world);
+}
