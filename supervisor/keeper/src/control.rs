@@ -1,4 +1,5 @@
-//! The control process: started, restarted when it dies, killed when it does not answer.
+//! The control process: how it is started, and the link to it. Whether it is there is for `liveness`, what follows it for
+//! `succession`.
 
 use std::{
     ffi::OsString,
@@ -8,7 +9,6 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::PathBuf,
-    time::Duration,
 };
 
 use nix::{
@@ -17,31 +17,25 @@ use nix::{
 };
 
 use crate::{
-    clock::now_ms,
     init,
     keeper::{Keeper, Source},
     link::{Link, LinkError},
-    message::{Exit, Hello, Notice, Request, VERSION},
+    liveness::Liveness,
+    message::{Hello, Notice, Request, VERSION},
     reexec::{Retired, Successor},
     say::say,
-    spawn,
+    signals, spawn,
+    succession::Standing,
     sys::{
         caps::Wish,
         child::{Plan, Program},
         clone::Failure,
         pidfd,
     },
-    timers::Timer,
 };
 
-/// Pause before a control process that never took over is tried again; doubled each time.
-const BACKOFF_MIN_MS: u64 = 10;
-/// Longest such pause.
-const BACKOFF_MAX_MS: u64 = 1000;
 /// Services in one [`Notice::Opened`]: a message carries 253 descriptors.
 const OPENED_MAX: usize = 120;
-/// Signs of life that a control process may miss.
-const MISSED_MAX: u32 = 3;
 /// Badness of the control process, where the keeper could lower its own.
 const OOM_SCORE_ADJ: &str = "-500";
 /// Its threads share one heap of the C library: a heap each costs more memory than the work that
@@ -63,15 +57,11 @@ pub(crate) struct Control {
     pub(crate) successor: Option<Successor>,
     /// Those that have been killed for another and not been reaped.
     pub(crate) retired: Vec<Retired>,
-    pub(crate) took_over: bool,
     pub(crate) deaths: u32,
-    /// When there last was none that had taken over.
-    pub(crate) lost_at: u64,
-    backoff_ms: u64,
+    pub(crate) liveness: Liveness,
+    pub(crate) standing: Standing,
     more: bool,
     writing: bool,
-    /// Questions after its life that it has not answered.
-    unanswered: u32,
 }
 
 impl Control {
@@ -86,27 +76,20 @@ impl Control {
             link: None,
             successor: None,
             retired: Vec::new(),
-            took_over: false,
             deaths: 0,
-            lost_at: now_ms(),
-            backoff_ms: BACKOFF_MIN_MS,
+            liveness: Liveness::new(),
+            standing: Standing::new(),
             more: false,
             writing: false,
-            unanswered: 0,
         }
-    }
-
-    /// It has loaded the state.
-    pub(crate) fn takes_over(&mut self) {
-        self.took_over = true;
-        self.backoff_ms = BACKOFF_MIN_MS;
     }
 
     /// Another begins in this place: whether its link has more to read, and is watched for writing.
     pub(crate) fn begins(&mut self, more: bool, writing: bool) {
         self.more = more;
         self.writing = writing;
-        self.unanswered = 0;
+        self.liveness.heard();
+        self.standing.begins();
     }
 
     /// The link to whoever is to hear of facts.
@@ -117,9 +100,9 @@ impl Control {
         }
     }
 
-    /// It has answered.
-    pub(crate) fn is_here(&mut self) {
-        self.unanswered = 0;
+    /// It has taken over, and said something at this moment or later.
+    pub(crate) fn has_answered_since(&self, at_ms: u64) -> bool {
+        self.standing.has_taken_over() && self.liveness.heard_since(at_ms)
     }
 }
 
@@ -134,12 +117,6 @@ impl Keeper {
             say!("could not start the control process: {stage}: {error}");
             self.retry_control();
         }
-    }
-
-    fn retry_control(&mut self) {
-        let pause = self.control.backoff_ms;
-        self.control.backoff_ms = (pause * 2).min(BACKOFF_MAX_MS);
-        self.timers.add(now_ms() + pause, Timer::Control);
     }
 
     fn try_start_control(&mut self) -> Result<(), Failure> {
@@ -198,9 +175,7 @@ impl Keeper {
             ids: None,
             capabilities: Wish::default(),
             no_new_privs: false,
-            blocked: [libc::SIGTERM, libc::SIGINT, libc::SIGHUP]
-                .into_iter()
-                .fold(0, |mask, signal| mask | 1 << (signal - 1)),
+            blocked: signals::blocked_in_control(),
             // 0, 1, 2, CONTROL_FD and LOCK_FD.
             fds: vec![
                 self.null.as_raw_fd(),
@@ -232,6 +207,7 @@ impl Keeper {
             runs: self.runs.values().map(|run| run.info()).collect(),
             facts: self.facts.first_unsent(),
             leftovers: self.leftovers.clone(),
+            went_back: self.control.standing.went_back,
         };
         let listener = self.listener.try_clone()?;
         link.send(&Notice::Hello(Box::new(hello)), vec![listener])?;
@@ -297,6 +273,10 @@ impl Keeper {
         match link.recv::<Request>() {
             Ok(frames) => {
                 self.control.more = !link.drained();
+                if !frames.is_empty() {
+                    self.control.liveness.heard();
+                    self.control.standing.heard();
+                }
                 self.inbox
                     .extend(frames.into_iter().map(|(request, _)| request));
             }
@@ -339,62 +319,5 @@ impl Keeper {
                 self.watch_link(link, wants);
             }
         }
-    }
-
-    /// The control process has been reaped.
-    pub(crate) fn control_died(&mut self, pid: i32, exit: Exit) {
-        self.control.pid = None;
-        // What it asked before it died is carried out: its records say so.
-        self.read_link();
-        while self.link_has_more() {
-            self.read_link();
-        }
-        if let Some(link) = self.control.link.take() {
-            self.unwatch(&link);
-        }
-        while let Some(request) = self.inbox.pop_front() {
-            self.request(request);
-        }
-        if self.ending.is_some() {
-            return;
-        }
-        self.control.deaths += 1;
-        let now = now_ms();
-        if std::mem::take(&mut self.control.took_over) {
-            say!("the control process (pid {pid}) has died ({exit}); starts another");
-            self.control.lost_at = now;
-            self.timers.add(now, Timer::Control);
-            if self.term_at.is_some() {
-                self.timers
-                    .add(now + crate::keeper::DESERTED_MS, Timer::Deserted);
-            }
-        } else {
-            let pause = Duration::from_millis(self.control.backoff_ms);
-            say!(
-                "the control process (pid {pid}) ended before it took over ({exit}); next try in {pause:?}"
-            );
-            self.retry_control();
-        }
-    }
-
-    /// Tells init that we live, and asks the control process the same.
-    pub(crate) fn watchdog(&mut self) {
-        let Some(interval) = self.init.watchdog_ms() else {
-            return;
-        };
-        self.init.tell("WATCHDOG=1");
-        self.timers.add(now_ms() + interval, Timer::Watchdog);
-        if !self.control.took_over {
-            return;
-        }
-        if self.control.unanswered >= MISSED_MAX
-            && let Some(pid) = self.control.pid
-        {
-            say!("the control process (pid {pid}) has not answered {MISSED_MAX} times; kills it");
-            let _ = pidfd::kill(pid, libc::SIGKILL);
-            return;
-        }
-        self.control.unanswered += 1;
-        self.notice(&Notice::AreYouThere, Vec::new());
     }
 }

@@ -1,7 +1,13 @@
-//! How the keeper ends: because control says that all is stopped, or, when no control process takes
-//! over after SIGTERM, after it has stopped all runs by itself, newest first.
+//! How the keeper ends: because control says that all is stopped, or, when no control process sees to that
+//! after SIGTERM, after it has stopped all runs by itself, newest first.
+//!
+//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`DESERTED_MS`] after it a question is
+//! put to the control process: if by [`DESERTED_MS`] none has taken over and answered, or if later one is lost before it has
+//! proven itself, the keeper does it alone. One that answers is let go on for as long as an orderly
+//! stop can take: even if one service after the other needed all of its time, its sweep included, and again whenever
+//! fewer are left than before. Alone, each run gets its own stop signal and time, and [`KILLED_MS`] after SIGKILL.
 
-use std::os::fd::AsFd;
+use std::{collections::BTreeSet, os::fd::AsFd};
 
 use nix::{
     libc,
@@ -18,6 +24,10 @@ use crate::{
     timers::Timer,
 };
 
+/// Asked to stop, control has this long to take over and answer before the keeper stops all by itself.
+pub(crate) const DESERTED_MS: u64 = 10_000;
+/// After SIGKILL a process is gone in no time, unless the kernel holds it.
+const KILLED_MS: u64 = 5_000;
 /// For the control process to end by itself after `Quit`.
 const LAST_MS: u16 = 1000;
 /// Sweeps take this long at most (`sweep::GIVE_UP_MS` and a little).
@@ -31,10 +41,31 @@ pub(crate) struct Ending {
     code: u8,
     /// Control has gone for good, so runs are asked first, one by one.
     alone: bool,
-    /// The run being stopped, and when it is killed.
-    stopping: Option<(RunId, u64)>,
+    /// The run being stopped.
+    stopping: Option<Stopping>,
+    /// Runs that SIGKILL has not ended.
+    stuck: BTreeSet<RunId>,
     /// Since when the last sweeps are waited for.
     last_ms: Option<u64>,
+}
+
+/// One run that is being stopped.
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    run: RunId,
+    /// When it is killed, or given up if it has been.
+    until: u64,
+    killed: bool,
+}
+
+/// SIGTERM has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Term {
+    at: u64,
+    /// When control was asked whether it is there.
+    asked_at: Option<u64>,
+    /// It was, and has until then, with so many runs left.
+    orderly: Option<(u64, usize)>,
 }
 
 impl Ending {
@@ -44,6 +75,7 @@ impl Ending {
             code,
             alone: false,
             stopping: None,
+            stuck: BTreeSet::new(),
             last_ms: None,
         }
     }
@@ -54,12 +86,86 @@ impl Ending {
             code: ALONE,
             alone: true,
             stopping: None,
+            stuck: BTreeSet::new(),
             last_ms: None,
         }
     }
 }
 
 impl Keeper {
+    /// SIGTERM, or what means the same.
+    pub(crate) fn asked_to_stop(&mut self) {
+        if self.term.is_some() {
+            return;
+        }
+        let at = now_ms();
+        self.term = Some(Term {
+            at,
+            asked_at: None,
+            orderly: None,
+        });
+        self.timers.add(at + DESERTED_MS / 2, Timer::Deserted);
+    }
+
+    /// The time in which a control process has to show that it is there is over.
+    pub(crate) fn is_past_patience(&self) -> bool {
+        let over = |term: Term| now_ms() >= term.at + DESERTED_MS;
+        self.term.is_some_and(over)
+    }
+
+    /// Some time after SIGTERM: is somebody there who does it?
+    pub(crate) fn deserted(&mut self) {
+        let Some(term) = self.term.filter(|_| self.ending.is_none()) else {
+            return;
+        };
+        let Some(asked_at) = term.asked_at else {
+            self.ask_whether_there();
+            self.set_term(Term {
+                asked_at: Some(now_ms()),
+                ..term
+            });
+            self.timers.add(term.at + DESERTED_MS, Timer::Deserted);
+            return;
+        };
+        let left = self.living().len();
+        match term.orderly {
+            None if !self.control.has_answered_since(asked_at) => {
+                self.stop_alone_because("no control process has taken over and answers");
+            }
+            Some((_, before)) if left >= before => {
+                self.stop_alone_because("the control process answers, but does not come to an end");
+            }
+            _ => {
+                let until = now_ms() + self.orderly_stop_ms();
+                self.set_term(Term {
+                    orderly: Some((until, left)),
+                    ..term
+                });
+                self.timers.add(until, Timer::Deserted);
+            }
+        }
+    }
+
+    fn set_term(&mut self, term: Term) {
+        self.term = Some(term);
+    }
+
+    /// What an orderly stop takes at most: one run after the other, each with all of its time.
+    fn orderly_stop_ms(&self) -> u64 {
+        let mains = self
+            .runs
+            .values()
+            .filter(|run| run.lives() && run.role == Role::Main);
+        let each = mains.map(|run| run.stop_time_ms() + SWEEPS_MS);
+        each.sum::<u64>() + SWEEPS_MS
+    }
+
+    /// Nobody else will.
+    pub(crate) fn stop_alone_because(&mut self, why: &str) {
+        say!("{why}; stops all runs by itself");
+        self.end(Ending::alone());
+    }
+
     /// Begins to end; the first reason counts.
     pub(crate) fn end(&mut self, ending: Ending) {
         if self.ending.is_some() {
@@ -100,38 +206,50 @@ impl Keeper {
         let Some(ending) = &mut self.ending else {
             return;
         };
-        let Some((id, kill_at)) = ending.stopping else {
+        let Some(stopping) = &mut ending.stopping else {
             return;
         };
-        if now < kill_at {
-            self.timers.add(kill_at, Timer::Ending);
+        let id = stopping.run;
+        if now < stopping.until {
+            self.timers.add(stopping.until, Timer::Ending);
             return;
         }
-        ending.stopping = Some((id, u64::MAX));
-        if self.runs.get(&id).is_some_and(|run| run.lives()) {
-            say!("run {id} did not stop in time; kills it");
-            self.kill_tree(id);
+        if !self.runs.get(&id).is_some_and(|run| run.lives()) {
+            return;
         }
+        if stopping.killed {
+            say!("run {id} is still there after SIGKILL; goes on without it");
+            ending.stopping = None;
+            ending.stuck.insert(id);
+            return;
+        }
+        stopping.killed = true;
+        stopping.until = now + KILLED_MS;
+        self.timers.add(stopping.until, Timer::Ending);
+        say!("run {id} did not stop in time; kills it");
+        self.kill_tree(id);
     }
 
     /// The exit code, once all is done. Looked at after every turn.
     pub(crate) fn ended(&mut self) -> Option<u8> {
         let ending = self.ending.as_ref()?;
         let (code, alone) = (ending.code, ending.alone);
-        if let Some((id, _)) = ending.stopping {
+        if let Some(stopping) = ending.stopping {
             let over = self
                 .runs
-                .get(&id)
+                .get(&stopping.run)
                 .is_none_or(|run| !run.lives() && run.sweep.is_none());
             if !over {
                 return None;
             }
         }
-        if alone && let Some(next) = self.living().into_iter().next_back() {
-            self.stop_alone(next);
+        let living = self.living();
+        let next = living.iter().rfind(|run| !ending.stuck.contains(run));
+        if alone && let Some(next) = next {
+            self.stop_alone(*next);
             return None;
         }
-        if self.living().is_empty() && self.sweeping.is_empty() {
+        if living.is_empty() && self.sweeping.is_empty() {
             return Some(code);
         }
         let now = now_ms();
@@ -148,18 +266,23 @@ impl Keeper {
         let Some(run) = self.runs.get(&id) else {
             return;
         };
-        let mut kill_at = now_ms() + run.stop_timeout_ms;
+        let mut stopping = Stopping {
+            run: id,
+            until: now_ms() + run.stop_timeout_ms,
+            killed: false,
+        };
         if run.role == Role::Helper {
-            kill_at = u64::MAX;
+            stopping.until = now_ms() + KILLED_MS;
+            stopping.killed = true;
             self.kill_tree(id);
         } else {
             say!("{}: stops run {id} (pid {})", run.service, run.main);
             let _ = pidfd::signal(&run.pidfd, run.stop_signal);
             let _ = pidfd::signal(&run.pidfd, libc::SIGCONT);
-            self.timers.add(kill_at, Timer::Ending);
         }
+        self.timers.add(stopping.until, Timer::Ending);
         if let Some(ending) = &mut self.ending {
-            ending.stopping = Some((id, kill_at));
+            ending.stopping = Some(stopping);
         }
     }
 

@@ -52,6 +52,11 @@ impl Facts {
         }
     }
 
+    /// Everything has been taken in.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Everything up to this number has been taken in. Returns the runs that this was about and
     /// that no other fact is about.
     pub(crate) fn acknowledge(&mut self, seq: u64) -> Vec<RunId> {

@@ -12,10 +12,7 @@ use std::{
 use nix::{
     errno::Errno,
     libc::rlimit,
-    sys::{
-        epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout},
-        signalfd::SignalFd,
-    },
+    sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout},
 };
 
 use crate::{
@@ -24,7 +21,7 @@ use crate::{
     clock::now_ms,
     compressor::Compressor,
     control::Control,
-    ending::Ending,
+    ending::{Ending, Term},
     facts::Facts,
     init::Init,
     log,
@@ -33,6 +30,7 @@ use crate::{
     record::Records,
     run::{Run, Service},
     say::say,
+    signals::{Meaning, Signals},
     sys::{clone::Cradle, memory},
     timers::{Timer, Timers},
 };
@@ -49,8 +47,6 @@ const RELEASE_LATER_MS: u64 = 500;
 const LOG_LATER_MS: u64 = 5;
 /// Facts wait in their queue while the link is this far behind.
 const LINK_BYTES_AHEAD: usize = 256 << 10;
-/// Asked to stop, control has this long to take over before the keeper stops all by itself.
-pub(crate) const DESERTED_MS: u64 = 10_000;
 
 /// Where an event comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +66,8 @@ pub(crate) enum Source {
     Main(RunId),
     /// The log thread has rotated files.
     Rotated,
+    /// A client has connected to the control socket.
+    Client,
 }
 
 const KIND_SHIFT: u32 = 56;
@@ -87,6 +85,7 @@ impl Source {
             Self::Rotated => (6, 0),
             Self::Successor => (7, 0),
             Self::NotifyDirectory => (8, 0),
+            Self::Client => (9, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -103,6 +102,7 @@ impl Source {
             6 => Self::Rotated,
             7 => Self::Successor,
             8 => Self::NotifyDirectory,
+            9 => Self::Client,
             _ => return None,
         })
     }
@@ -113,6 +113,8 @@ impl Source {
 pub(crate) struct Original {
     /// Of open files; the keeper raises its own.
     pub(crate) nofile: rlimit,
+    /// Of cores; the keeper has forbidden its own.
+    pub(crate) core: rlimit,
     /// Badness, if the keeper has changed its own.
     pub(crate) oom_score_adj: Option<String>,
     /// What was said of limits that cannot be had: once, and again only if the plan asks for others.
@@ -127,7 +129,7 @@ pub(crate) struct Keeper {
     pub(crate) boot_id: String,
     /// Shared with threads that take messages away.
     pub(crate) epoll: Arc<Epoll>,
-    pub(crate) signals: SignalFd,
+    pub(crate) signals: Signals,
     pub(crate) original: Original,
     pub(crate) null: File,
     pub(crate) cradle: Cradle,
@@ -167,7 +169,8 @@ pub(crate) struct Keeper {
     pub(crate) ended_child: Option<i32>,
     /// More children may have ended than this turn reaps.
     pub(crate) reap_more: bool,
-    pub(crate) term_at: Option<u64>,
+    /// It has been asked to stop.
+    pub(crate) term: Option<Term>,
     pub(crate) ending: Option<Ending>,
     pub(crate) leftovers: Vec<String>,
 }
@@ -176,6 +179,7 @@ impl Keeper {
     /// Runs until all has been stopped, and ends the process.
     pub(crate) fn run(mut self) -> ! {
         self.start_control();
+        self.expect_word();
         self.flush_link();
         self.watchdog();
         loop {
@@ -246,6 +250,7 @@ impl Keeper {
                 Source::Main(run) => self.adopted_main_ended(run),
                 Source::Rotated => self.logs_rotated(),
                 Source::Successor => self.read_successor(),
+                Source::Client => self.client_came(),
                 Source::Signals | Source::Link => {}
             }
         }
@@ -257,6 +262,7 @@ impl Keeper {
         }
         self.announce();
         self.send_facts();
+        self.expect_word();
         self.flush_link();
         self.flush_successor();
         self.afterwards();
@@ -282,6 +288,8 @@ impl Keeper {
             Timer::Helper(run) => self.helper_timed_out(run),
             Timer::Sweep(run) => self.sweep_step(run),
             Timer::Watchdog => self.watchdog(),
+            Timer::Liveness => self.liveness_due(),
+            Timer::Proof => self.proof_due(),
             Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),
             Timer::Ending => self.ending_step(),
@@ -298,17 +306,21 @@ impl Keeper {
     /// True if children have ended.
     fn read_signals(&mut self) -> bool {
         // One a turn is enough: what is left wakes us again.
-        if let Ok(Some(info)) = self.signals.read_signal() {
-            let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
-            if signal == nix::libc::SIGCHLD {
+        let Some(info) = self.signals.next() else {
+            return false;
+        };
+        let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
+        match Meaning::of(signal) {
+            Meaning::ChildEnded => {
                 self.ended_child = i32::try_from(info.ssi_pid).ok();
                 return true;
             }
-            self.push(Fact::Signalled { signal });
-            if signal != nix::libc::SIGHUP && self.term_at.is_none() {
-                self.term_at = Some(now_ms());
-                self.timers.add(now_ms() + DESERTED_MS, Timer::Deserted);
+            Meaning::Stop => {
+                self.push(Fact::Signalled { signal });
+                self.asked_to_stop();
             }
+            Meaning::Reload => self.push(Fact::Signalled { signal }),
+            Meaning::Nothing => self.signals.ignore(signal, info.ssi_pid),
         }
         false
     }
@@ -379,6 +391,7 @@ mod tests {
             Source::Rotated,
             Source::Successor,
             Source::NotifyDirectory,
+            Source::Client,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

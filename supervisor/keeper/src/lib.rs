@@ -8,8 +8,8 @@
 //! | file | job |
 //! | --- | --- |
 //! | `message`, `link` | what the two processes say to each other, and how |
-//! | `keeper` | the loop; `requests`, `control`, `reexec`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
-//! | `start`, `lock`, `listener`, `leftovers` | what is done before the loop |
+//! | `keeper` | the loop; `requests`, `control`, `liveness`, `succession`, `reexec`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
+//! | `start`, `signals`, `lock`, `listener`, `leftovers` | what is done before the loop |
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
 //! | `log` | the log thread |
 //! | `compressor` | has rotated logs compressed |
@@ -32,6 +32,7 @@ mod leftovers;
 mod limits;
 pub mod link;
 mod listener;
+mod liveness;
 mod lock;
 pub mod log;
 pub mod message;
@@ -45,9 +46,11 @@ mod reexec;
 mod requests;
 mod run;
 pub mod say;
+mod signals;
 mod spawn;
 mod start;
 pub mod stderr;
+mod succession;
 mod sweep;
 mod sys;
 mod timers;
@@ -91,8 +94,8 @@ pub struct Config {
 
 /// Is the keeper, until everything has been stopped. Errors have been said on stderr.
 ///
-/// To be called before any other thread is started: it blocks signals and changes limits of the
-/// process.
+/// To be called before any other thread is started and anything is opened: it blocks signals, changes limits of
+/// the process, and closes what was left open by whoever has started it.
 pub fn run(config: Config) -> ExitCode {
     say::speak_as(say::Voice {
         name: "keeper",

@@ -15,8 +15,13 @@ pub(crate) fn rlimits(
     original: &Original,
 ) -> Result<Vec<(u32, libc::rlimit)>, Failure> {
     let mut limits = Vec::new();
-    if !spawn.rlimits.contains_key("nofile") {
-        limits.push((libc::RLIMIT_NOFILE, original.nofile));
+    for (name, resource, limit) in [
+        ("nofile", libc::RLIMIT_NOFILE, original.nofile),
+        ("core", libc::RLIMIT_CORE, original.core),
+    ] {
+        if !spawn.rlimits.contains_key(name) {
+            limits.push((resource, limit));
+        }
     }
     for (name, (soft, hard)) in &spawn.rlimits {
         let resource = resource(name).ok_or(("rlimits", Errno::EINVAL))?;

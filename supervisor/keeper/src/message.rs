@@ -322,6 +322,9 @@ pub struct Hello {
     pub facts: Vec<Numbered>,
     /// Processes of an earlier keeper that were stopped at the start, for the log.
     pub leftovers: Vec<String>,
+    /// The program that was installed last took over and did not work, so an earlier one runs.
+    #[serde(default)]
+    pub went_back: bool,
 }
 
 /// What the keeper knows of a run.
@@ -396,7 +399,7 @@ pub enum Fact {
         /// What stood behind the `=`.
         value: String,
     },
-    /// The keeper got SIGTERM, SIGINT or SIGHUP.
+    /// The keeper got SIGTERM, SIGINT, SIGQUIT or SIGHUP.
     Signalled {
         /// The signal's number.
         signal: i32,

@@ -11,6 +11,7 @@ use crate::{
     message::{Exit, Fact, RunId},
     proc,
     say::say,
+    succession::Loss,
     sys::{
         pidfd,
         wait::{self, Ended},
@@ -75,7 +76,7 @@ impl Keeper {
         }
         if self.control.pid == Some(pid) {
             let _ = wait::reap(pid);
-            self.control_died(pid, exit);
+            self.lose_control(pid, Loss::Died(exit));
             return false;
         }
         if let Some(run) = self.by_pid.get(&pid).copied() {

@@ -1,6 +1,7 @@
 //! `ctl reexec`: a new control process is started beside the old one, from the path that the daemon
 //! was started by. Once it has loaded the state and says so, it is the control process and the old
-//! one is ended; if it has not within [`PATIENCE_MS`], or ends, the old one goes on.
+//! one is ended; if it has not within [`PATIENCE_MS`], or ends, the old one goes on. What becomes of a new
+//! program that takes over and does not work all the same is in `succession`.
 //!
 //! The old one asks nothing between [`Request::Reexec`] and the
 //! answer, so what it has asked is done and its records are whole. Facts go to the new one
@@ -41,6 +42,13 @@ pub(crate) struct Successor {
 pub(crate) struct Retired {
     pub(crate) pid: i32,
     _link: Option<Link>,
+}
+
+impl Retired {
+    /// It has been killed.
+    pub(crate) const fn new(pid: i32, link: Option<Link>) -> Self {
+        Self { pid, _link: link }
+    }
 }
 
 impl Keeper {
@@ -157,8 +165,9 @@ impl Keeper {
         self.watch_link(&successor.link, successor.writing);
         let more = !successor.link.drained();
         self.control.link = Some(successor.link);
-        self.control.binary = successor.binary;
+        let old = std::mem::replace(&mut self.control.binary, successor.binary);
         self.control.begins(more, successor.writing);
+        self.control.standing.succeeds(old);
         self.inbox.extend(requests);
     }
 
@@ -168,7 +177,7 @@ impl Keeper {
         if let Some(link) = &link {
             self.unwatch(link);
         }
-        self.control.retired.push(Retired { pid, _link: link });
+        self.control.retired.push(Retired::new(pid, link));
     }
 
     /// True: it was one beside the control process.

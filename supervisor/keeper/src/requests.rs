@@ -12,7 +12,7 @@ use nix::{
 
 use crate::{
     ending::Ending,
-    keeper::{DESERTED_MS, Keeper},
+    keeper::Keeper,
     log::Spec,
     message::{Notice, Open, Request, RunId},
     notify::Dropped,
@@ -28,7 +28,7 @@ impl Keeper {
     /// Carries out one request.
     pub(crate) fn request(&mut self, request: Request) {
         match request {
-            Request::TookOver => self.control.takes_over(),
+            Request::TookOver => self.control_took_over(),
             Request::Open(open) => self.open(open),
             Request::Spawn(spawn) => self.spawn(&spawn),
             Request::Signal { run, signal, cont } => self.signal(run, signal, cont),
@@ -44,7 +44,8 @@ impl Keeper {
             Request::Forget { service } => self.forget(&service),
             Request::TellInit { message } => self.init.tell(&message),
             Request::Ack { seq } => self.acknowledged(seq),
-            Request::Here => self.control.is_here(),
+            // Any word is a sign of life.
+            Request::Here => {}
             Request::Reexec => self.reexec(),
             Request::Quit { code } => self.end(Ending::asked(code)),
         }
@@ -165,19 +166,6 @@ impl Keeper {
             }
             self.runs.remove(&id);
         }
-    }
-
-    /// Asked to stop, and for a while nobody has been there to do it.
-    pub(crate) fn deserted(&mut self) {
-        let Some(term_at) = self.term_at else {
-            return;
-        };
-        let since = term_at.max(self.control.lost_at);
-        if self.control.took_over || crate::clock::now_ms() < since + DESERTED_MS {
-            return;
-        }
-        say!("no control process has taken over; stops all runs by itself");
-        self.end(Ending::alone());
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{
     notify::{Dropped, Socket},
 };
 
+/// A run that asks for more time to stop is believed up to this.
+const EXTENDED_MS_MAX: u64 = 300_000;
+
 /// One process that was spawned, and what belongs to it.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -86,6 +89,14 @@ impl Run {
             swept: self.swept,
             notified: self.notified.clone(),
         }
+    }
+
+    /// How long its stop may take: what it was given, or what it has asked for if that is more.
+    pub(crate) fn stop_time_ms(&self) -> u64 {
+        let asked = self.notified.get("EXTEND_TIMEOUT_USEC");
+        let asked = asked.and_then(|usec| usec.parse::<u64>().ok()).unwrap_or(0);
+        self.stop_timeout_ms
+            .max((asked / 1000).min(EXTENDED_MS_MAX))
     }
 
     /// Its process lives, or nobody has looked at its end yet.

@@ -16,8 +16,6 @@ use nix::{
         epoll::{Epoll, EpollCreateFlags},
         prctl,
         resource::{Resource, getrlimit, setrlimit},
-        signal::{SigSet, Signal},
-        signalfd::{SfdFlags, SignalFd},
     },
 };
 
@@ -37,12 +35,15 @@ use crate::{
     proc,
     record::Records,
     say::say,
-    sys::{clone::Cradle, file::duplicate_above, place::FDS_RESERVED, wait},
+    signals::Signals,
+    sys::{clone::Cradle, file::duplicate_above, inherited, place::FDS_RESERVED},
     timers::Timers,
 };
 
 /// Badness of the keeper, where allowed: what holds everything goes last.
 const OOM_SCORE_ADJ: &str = "-900";
+/// No file is smaller; and unlike 0 the kernel takes it as "no core" also where it would hand that to a program.
+const NO_CORE: u64 = 1;
 /// What the kernel makes of a process's memory when that changes its user.
 const SUID_DUMPABLE_FILE: &str = "/proc/sys/fs/suid_dumpable";
 const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
@@ -75,9 +76,10 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let stderr = stderr.map_err(doing("keep standard error"))?;
     // An open file, since a package may replace the path while we run.
     let binary = File::open("/proc/self/exe").map_err(doing("open the program's own binary"))?;
-    let signals = take_signals().map_err(doing("take signals"))?;
+    let signals = Signals::take().map_err(doing("take signals"))?;
+    let stop_asked = Signals::stop_asked().map_err(doing("take signals"))?;
     let init = Init::from_environment();
-    let lock = lock::take(&config.run_dir, &signals, &init).map_err(|error| match error {
+    let lock = lock::take(&config.run_dir, &stop_asked, &init).map_err(|error| match error {
         LockError::Interrupted(_) => StartError::Interrupted,
         other => StartError::Lock(other),
     })?;
@@ -130,7 +132,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         timers: Timers::default(),
         ended_child: None,
         reap_more: false,
-        term_at: None,
+        term: None,
         ending: None,
         leftovers,
     };
@@ -142,6 +144,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
 fn watch_own(keeper: &Keeper) {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
+    keeper.watch_clients_first();
     if let Some(events) = keeper.notify.events() {
         keeper.watch(events, Source::NotifyDirectory);
     }
@@ -166,11 +169,14 @@ fn hide_memory() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Occupies the low descriptor numbers for good: children move theirs into these.
+/// Lets go of what our starter left open, its standard input included, whose other ends may be waited for.
+/// Then occupies the low descriptor numbers for good: children move theirs into these.
 fn reserve() -> io::Result<File> {
+    inherited::close_all();
     loop {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         if null.as_raw_fd() >= FDS_RESERVED {
+            nix::unistd::dup2_stdin(&null)?;
             return Ok(null);
         }
         std::mem::forget(null);
@@ -185,22 +191,8 @@ fn own_path() -> PathBuf {
         .map_or(path.clone(), PathBuf::from)
 }
 
-/// Blocks the signals that the loop reads, for this and every later thread.
-fn take_signals() -> Result<SignalFd, Errno> {
-    let taken = [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGCHLD,
-    ];
-    let mask: SigSet = taken.into_iter().collect();
-    mask.thread_block()?;
-    for signal in taken {
-        wait::reset_disposition(signal)?;
-    }
-    SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-}
-
+/// As many open files as can be had, a badness that lets the keeper go last, and no core, which would hold the secrets of all
+/// services. Children get back what there was.
 fn raise_limits() -> Original {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 4096));
     if soft < hard
@@ -208,12 +200,20 @@ fn raise_limits() -> Original {
     {
         say!("could not raise the limit of open files to {hard}: {error}");
     }
+    let core = getrlimit(Resource::RLIMIT_CORE).unwrap_or((0, 0));
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, NO_CORE.min(core.1), core.1) {
+        say!("could not forbid cores of the supervisor itself: {error}");
+    }
     let before = fs::read_to_string(OOM_SCORE_FILE).unwrap_or_default();
     let lowered = fs::write(OOM_SCORE_FILE, OOM_SCORE_ADJ).is_ok();
     Original {
         nofile: rlimit {
             rlim_cur: soft,
             rlim_max: hard,
+        },
+        core: rlimit {
+            rlim_cur: core.0,
+            rlim_max: core.1,
         },
         oom_score_adj: lowered.then(|| before.trim().to_owned()),
         told: RefCell::default(),

@@ -49,8 +49,14 @@ pub fn flush() {
 pub fn say_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let what = panic.payload_as_str().unwrap_or("something");
-        say::say!("panics at {}: {what}", place.unwrap_or_default());
+        let what = panic.payload();
+        let text = what.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| what.downcast_ref::<&str>().copied());
+        say::say!(
+            "panics at {}: {}",
+            place.unwrap_or_default(),
+            text.unwrap_or("without a word")
+        );
         flush();
     }));
 }

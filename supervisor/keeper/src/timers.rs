@@ -16,13 +16,17 @@ pub(crate) enum Timer {
     Helper(RunId),
     /// Look again whether a run is swept.
     Sweep(RunId),
-    /// Say that we live, and ask whether control does.
+    /// Say that we live, and want to know whether control does.
     Watchdog,
+    /// The control process may have been silent for too long.
+    Liveness,
+    /// The control process has taken over some time ago.
+    Proof,
     /// A thread for a service, by its number, could not be started.
     Notify(u64),
     /// Have rotated logs compressed.
     Compress,
-    /// Asked to stop, and no control process takes over.
+    /// Asked to stop: see whether a control process does it.
     Deserted,
     /// The keeper alone stops runs, or ends.
     Ending,

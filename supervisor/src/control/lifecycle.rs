@@ -199,7 +199,7 @@ impl Control {
         self.watched_files_follow_plan();
     }
 
-    /// SIGTERM, SIGINT or SIGHUP to the keeper.
+    /// SIGTERM, SIGINT, SIGQUIT or SIGHUP to the keeper.
     pub(super) fn on_own_signal(&mut self, signal: i32) {
         if signal == Signal::SIGHUP as i32 {
             if !self.lifecycle.is_stopping() {

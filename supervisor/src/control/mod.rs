@@ -136,6 +136,7 @@ struct KeeperInfo {
     pid: i32,
     started_ms: u64,
     control_deaths: u32,
+    went_back: bool,
 }
 
 impl Control {
@@ -168,6 +169,7 @@ impl Control {
                 pid: hello.keeper_pid,
                 started_ms: hello.started_ms,
                 control_deaths: hello.control_deaths,
+                went_back: hello.went_back,
             },
             early: Vec::new(),
             own_user: boot.own_user.clone(),

@@ -7,6 +7,10 @@ use engine::{Exit, Failure, Goal, Moment, ServiceId, Settled, State, View};
 
 use super::{Control, Now, matching, words};
 
+/// What to do about a program that took over and did not work.
+const WENT_BACK: &str = "the program that was installed last did not work as the control process, so the one before it runs: \
+    install one that works, then run: ctl reexec";
+
 impl Control {
     pub(super) fn status(&self, names: &[String]) -> Result<StatusReply, ErrorReply> {
         let named: BTreeSet<String> = matching(names, &self.plan.services)?.into_iter().collect();
@@ -39,6 +43,7 @@ impl Control {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
+        warnings.extend(self.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings
     }

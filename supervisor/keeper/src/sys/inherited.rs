@@ -1,14 +1,21 @@
-//! Descriptors that the control process was born with.
+//! Descriptors that a process was born with.
 #![expect(unsafe_code, reason = "a number becomes an owned descriptor")]
 
 use std::{
     io,
-    os::fd::{FromRawFd, OwnedFd, RawFd},
+    os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use std::os::fd::BorrowedFd;
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    libc,
+};
+
+/// After standard input, output and error.
+const FIRST: libc::c_uint = 3;
+/// Looked at one by one where the kernel cannot close a range.
+const OLD_KERNEL_MAX: RawFd = 4096;
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -22,4 +29,18 @@ pub(crate) fn take(number: RawFd) -> io::Result<OwnedFd> {
     fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     // SAFETY: it is open, as fcntl has shown, and TAKEN makes this its only owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Closes all but standard input, output and error: whoever has started us may have left some open, and
+/// waits for their end. To be called before anything else is opened.
+pub(crate) fn close_all() {
+    // SAFETY: integers only; nothing in this process owns a descriptor yet, by the contract.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) == -1 {
+            // Before Linux 5.9.
+            for number in FIRST.cast_signed()..OLD_KERNEL_MAX {
+                libc::close(number);
+            }
+        }
+    }
 }

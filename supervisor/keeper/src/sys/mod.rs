@@ -15,5 +15,6 @@ pub(crate) mod memory;
 pub(crate) mod note;
 pub(crate) mod pidfd;
 pub(crate) mod place;
+pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod wait;

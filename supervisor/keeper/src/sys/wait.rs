@@ -59,11 +59,3 @@ fn decode(info: &libc::siginfo_t) -> Option<Ended> {
     };
     Some(Ended { pid, exit })
 }
-
-/// Back to the default action: an inherited "ignore" would lose the signal, and with SIGCHLD every
-/// exit status.
-pub(crate) fn reset_disposition(signal: nix::sys::signal::Signal) -> Result<(), Errno> {
-    use nix::sys::signal::{SigHandler, signal as set};
-    // SAFETY: installs no handler, so no code of ours runs in signal context.
-    unsafe { set(signal, SigHandler::SigDfl) }.map(drop)
-}

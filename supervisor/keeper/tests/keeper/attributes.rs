@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use keeper::message::{Exit, Ids, Request, Role, Spawn};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     Test,
@@ -11,6 +12,7 @@ use crate::{
 
 pub(crate) const TESTS: &[Test] = &[
     ("attributes_are_set", attributes),
+    ("a_core_is_the_services_alone", core),
     ("ids_groups_and_capabilities_are_set", identity),
     (
         "without_capabilities_nothing_is_left_of_root",
@@ -57,6 +59,25 @@ fn attributes() {
         .filter(|line| !line.starts_with("MATTERVISOR_RUN="))
         .collect();
     assert_eq!(env, ["GREETING=hello world"]);
+}
+
+/// The memory of keeper and control process holds the secrets of all services.
+fn core() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap();
+    setrlimit(Resource::RLIMIT_CORE, hard, hard).unwrap();
+    let mut daemon = Daemon::start();
+    let limits_of = |pid: i32| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max core"));
+        line.unwrap().split_whitespace().nth(4).unwrap().to_owned()
+    };
+    for pid in [daemon.keeper.id().cast_signed(), daemon.control_pid] {
+        assert_eq!(limits_of(pid), hard.min(1).to_string());
+    }
+    let spawn = daemon.shell(1, "web", "grep '^Max core' /proc/self/limits");
+    let own = fs::read_to_string("/proc/self/limits").unwrap();
+    let own = own.lines().find(|line| line.starts_with("Max core"));
+    assert_eq!(daemon.helper(spawn).2.trim_end(), own.unwrap().trim_end());
 }
 
 fn identity() {

@@ -3,10 +3,15 @@
 use std::{io::Read, process::Stdio};
 
 use keeper::message::{Exit, Fact, Notice, Request};
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    libc,
+};
 
 use crate::{
     Test,
-    daemon::{Daemon, gone, hash_of, kill, spawn_keeper, until},
+    daemon::{Daemon, gone, hash_of, keeper_command, kill, kill_raw, spawn_keeper, until},
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -17,6 +22,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("acknowledged_facts_are_not_told_again", acknowledged),
     ("what_a_dead_control_process_asked_is_done", last_words),
     ("signals_to_the_keeper_are_facts", signals),
+    ("signals_that_mean_nothing_do_nothing", no_signals),
+    ("what_the_starter_left_open_is_closed", inherited),
     ("a_second_keeper_is_refused", refused),
     ("leftovers_of_a_crash_are_stopped_first", || leftovers(true)),
     ("leftovers_are_found_without_cgroups", || leftovers(false)),
@@ -88,7 +95,7 @@ fn last_words() {
 fn signals() {
     let mut daemon = Daemon::start();
     let keeper = i32::try_from(daemon.keeper.id()).unwrap();
-    for signal in [1, 2, 15] {
+    for signal in [1, 2, 3, 15] {
         kill(keeper, signal);
         let got = daemon.wait(|fact, _| match fact {
             Fact::Signalled { signal } => Some(*signal),
@@ -97,6 +104,63 @@ fn signals() {
         assert_eq!(got, signal);
     }
     assert_eq!(daemon.quit(0), 0);
+}
+
+/// What some program sends to a process that it takes for something else, and a realtime signal.
+const STRAY: [i32; 13] = [
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGSTKFLT,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    40,
+];
+
+fn no_signals() {
+    let mut daemon = Daemon::start();
+    let keeper = daemon.keeper.id().cast_signed();
+    let control = daemon.control_pid;
+    for (run, signal) in (1..).zip(STRAY) {
+        kill_raw(keeper, signal);
+        kill_raw(control, signal);
+        // Whatever comes after it proves that it has been taken in.
+        let masks = daemon.shell(run, "web", "grep -E '^Sig(Blk|Ign)' /proc/self/status");
+        let none = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n";
+        assert_eq!(daemon.helper(masks).2, none, "after signal {signal}");
+    }
+    assert!(!gone(control));
+    kill(keeper, libc::SIGQUIT);
+    daemon.wait(|fact, _| matches!(fact, Fact::Signalled { signal: 3 }).then_some(()));
+    assert_eq!(daemon.quit(0), 0);
+}
+
+/// A pipe of the package manager's that is waited for until its last writer has gone.
+fn inherited() {
+    let (read, write) = nix::unistd::pipe().unwrap();
+    let (stdin, to_stdin) = nix::unistd::pipe().unwrap();
+    fcntl(&read, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    fcntl(&to_stdin, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut keeper = keeper_command(dir.path(), true);
+    keeper.stdin(stdin);
+    let daemon = Daemon::start_with(keeper, dir, true);
+    drop(write);
+    let mut byte = [0];
+    assert_eq!(
+        nix::unistd::read(&read, &mut byte),
+        Ok(0),
+        "it is still open"
+    );
+    let written = nix::unistd::write(&to_stdin, b"?");
+    assert_eq!(written, Err(Errno::EPIPE), "somebody could still read it");
+    drop(daemon);
 }
 
 fn refused() {

@@ -27,6 +27,9 @@ use tempfile::TempDir;
 /// Whatever is waited for comes earlier, or the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What may come or not comes within this.
+const SOON: Duration = Duration::from_millis(100);
+
 /// The keeper: directory, and whether its control process shall live.
 pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
     let dir = PathBuf::from(&arguments[0]);
@@ -93,6 +96,18 @@ impl Daemon {
     pub(crate) fn start_in(dir: TempDir, cgroups: bool) -> Self {
         let keeper = keeper_command(dir.path(), cgroups);
         Self::start_with(keeper, dir, cgroups)
+    }
+
+    /// The keeper's program is this copy of ours.
+    pub(crate) fn start_program(program: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Command::new(program);
+        keeper
+            .arg("keeper")
+            .arg(dir.path())
+            .arg(hash_of(dir.path()));
+        keeper.env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
+        Self::start_with(keeper, dir, true)
     }
 
     /// The keeper has this group.
@@ -170,6 +185,17 @@ impl Daemon {
         self.greet();
     }
 
+    /// The same if there soon is one: it takes over and says no more.
+    pub(crate) fn takes_over_if_any(&mut self) -> bool {
+        if !readable(&self.driver, Instant::now() + SOON) {
+            return false;
+        }
+        self.notices.clear();
+        let (control, pid, link) = accept(&self.driver);
+        (self.control, self.control_pid, self.link) = (control, pid, link);
+        self.link.send(&Request::TookOver, vec![]).is_ok()
+    }
+
     /// Takes the link of a control process that the keeper has started beside ours, and its hello.
     pub(crate) fn successor(&mut self) -> Successor {
         let (control, pid, mut link) = accept(&self.driver);
@@ -221,6 +247,24 @@ impl Daemon {
             assert!(readable(&self.link, end), "nothing comes from the keeper");
             self.notices.extend(self.link.recv().unwrap());
         }
+    }
+
+    /// The next frame if there soon is one.
+    pub(crate) fn next_notice_if_any(&mut self) -> Option<Notice> {
+        if self.notices.is_empty() && readable(&self.link, Instant::now() + SOON) {
+            self.notices.extend(self.link.recv().unwrap_or_default());
+        }
+        self.notices.pop_front().map(|(notice, _)| notice)
+    }
+
+    /// Skips frames up to one that is wanted.
+    pub(crate) fn until_notice(&mut self, wanted: impl Fn(&Notice) -> bool) {
+        while !wanted(&self.notice().0) {}
+    }
+
+    /// Nothing comes from the keeper for so long.
+    pub(crate) fn is_quiet(&self, time: Duration) -> bool {
+        self.notices.is_empty() && !readable(&self.link, Instant::now() + time)
     }
 
     /// The next fact that is wanted; others are skipped.
@@ -443,6 +487,7 @@ fn empty_hello() -> Hello {
         runs: vec![],
         facts: vec![],
         leftovers: vec![],
+        went_back: false,
     }
 }
 
@@ -461,6 +506,14 @@ pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 pub(crate) fn kill(pid: i32, signal: i32) {
     let signal = nix::sys::signal::Signal::try_from(signal).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+/// As above, also for signals that have no name.
+pub(crate) fn kill_raw(pid: i32, signal: i32) {
+    #[expect(unsafe_code, reason = "no library sends a realtime signal")]
+    // SAFETY: two integers.
+    let sent = unsafe { nix::libc::kill(pid, signal) };
+    assert_eq!(sent, 0);
 }
 
 /// No such process, or a zombie.

@@ -52,6 +52,7 @@ impl World {
             runs: Vec::new(),
             facts: Vec::new(),
             leftovers: Vec::new(),
+            went_back: false,
         };
         let now = Now {
             moment: Moment(5_000),
