@@ -13,7 +13,7 @@ const CATALOG_HELP: &str = "Directory of the shipped service files [env: MATTERV
 
 /// Runs the services of a Mattermost server and keeps them up.
 ///
-/// Without a command it stays in the foreground and runs everything until SIGTERM or SIGINT.
+/// Without a command it stays in the foreground and runs everything until SIGTERM, SIGINT or SIGQUIT.
 /// SIGHUP applies a changed configuration.
 #[derive(Debug, Parser)]
 #[command(name = "supervisor", version, after_help = EXIT_CODES)]

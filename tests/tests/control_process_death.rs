@@ -1,8 +1,8 @@
-//! The control process can die at any moment; no service notices.
+//! The control process can die or hang at any moment; no service notices.
 
 use std::time::{Duration, Instant};
 
-use mattervisor_tests::{StatusExt, World, alive, eventually, kill, lines};
+use mattervisor_tests::{StatusExt, World, alive, eventually, kill, lines, stamps, within};
 use nix::sys::signal::Signal;
 
 /// Kills the control process and returns once another one answers.
@@ -158,4 +158,90 @@ fn a_waiting_ctl_learns_the_outcome_all_the_same() {
         0,
         "it was restarted once, by command"
     );
+}
+
+/// It is replaced within this after something has begun to wait for it; the rest is a busy machine's.
+const REPLACED: Duration = Duration::from_secs(60);
+
+/// One that hangs is replaced although no init has a watchdog: a service that died comes back, and a client
+/// that waits is answered.
+#[test]
+fn one_that_hangs_is_replaced_without_a_watchdog() {
+    let mut world = World::new();
+    let file = world.file("stamps");
+    world.child("a", &[&format!("file={file}"), "sleep"], "");
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    let before = world.status();
+    kill(before.supervisor.pid, Signal::SIGSTOP);
+    kill(before.pid("a"), Signal::SIGKILL);
+    let started = within(REPLACED, || {
+        (stamps(file.as_ref()).len() == 2).then_some(())
+    });
+    assert!(started.is_some(), "{}", world.supervisor_log());
+    let after = world.wait_reborn("a", before.pid("a"));
+    assert_eq!(after.supervisor.control_restarts, 1);
+    assert_eq!(after.pid("b"), before.pid("b"));
+    // The next one has nothing to do but to answer.
+    kill(after.supervisor.pid, Signal::SIGSTOP);
+    let answer = within(REPLACED, || {
+        let status = world.ctl(&["--timeout", "5s", "status"]);
+        (status.code == 0).then_some(())
+    });
+    assert!(answer.is_some(), "{}", world.supervisor_log());
+    assert_eq!(world.status().supervisor.control_restarts, 2);
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+}
+
+/// SIGTERM is obeyed although the control process hangs: the keeper does it alone, and in order.
+#[test]
+fn sigterm_is_obeyed_although_control_hangs() {
+    let mut world = World::new();
+    let stops = world.file("stops");
+    let stop = format!("stop-file={stops}");
+    world.child("base", &[&stop, "sleep"], "");
+    world.child("top", &[&stop, "sleep"], "requires = [\"base\"]");
+    world.start_ready();
+    let status = world.status();
+    kill(status.supervisor.pid, Signal::SIGSTOP);
+    world.signal(Signal::SIGTERM);
+    assert_eq!(world.wait_end(REPLACED), 1, "{}", world.supervisor_log());
+    let order: Vec<i32> = stamps(stops.as_ref()).iter().map(|it| it.pid).collect();
+    assert_eq!(order, [status.pid("top"), status.pid("base")]);
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
+/// Signals that mean nothing change nothing, whichever of the two gets them.
+#[test]
+fn stray_signals_do_no_harm() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let before = world.status();
+    for signal in [
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGALRM,
+        Signal::SIGPROF,
+        Signal::SIGIO,
+        Signal::SIGPWR,
+        Signal::SIGTRAP,
+    ] {
+        for pid in [world.keeper_pid(), before.supervisor.pid] {
+            kill(pid, signal);
+        }
+    }
+    // Both have taken them in once they answer.
+    world.ctl(&["restart", "a"]).ok();
+    let after = world.status();
+    assert_eq!(after.supervisor.pid, before.supervisor.pid);
+    assert_eq!(after.supervisor.keeper_pid, before.supervisor.keeper_pid);
+    eventually("the keeper says so", || {
+        world
+            .supervisor_log()
+            .contains("SIGUSR1 (10)")
+            .then_some(())
+    });
+    world.signal(Signal::SIGQUIT);
+    assert_eq!(world.wait_end(REPLACED), 0, "{}", world.supervisor_log());
 }

@@ -28,6 +28,7 @@ mod gitlab_ctl_sins;
 mod gitlab_services;
 mod https;
 mod import;
+mod inherited;
 mod init;
 mod keeper_death;
 mod letsencrypt;

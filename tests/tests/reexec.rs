@@ -121,6 +121,36 @@ fn a_program_that_does_not_work_changes_nothing() {
     assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
 }
 
+/// A program that takes over and then dies, again and again: the one that worked before comes back, says so, and
+/// no service has noticed.
+#[test]
+fn a_program_that_takes_over_and_dies_is_given_up() {
+    let (mut world, program) = packaged();
+    world.env("TESTCHILD_CONTROL", "dies");
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let before = world.status();
+    replace(&world, &program, &binary("testchild"));
+    let _ = world.ctl(&["reexec"]);
+    let after = world.wait_for("the earlier one is back", |status| {
+        status.supervisor.control_restarts >= 3
+    });
+    let warnings = after.supervisor.warnings.join("\n");
+    assert!(warnings.contains("the one before it runs"), "{warnings}");
+    assert_eq!(after.supervisor.control_restarts, 3);
+    assert_eq!(after.pid("a"), before.pid("a"));
+    world.ctl(&["restart", "a"]).ok();
+    // One that works ends the warning.
+    replace(&world, &program, &binary("supervisor"));
+    world.ctl(&["reexec"]).ok();
+    assert_eq!(world.status().supervisor.warnings, Vec::<String>::new());
+    // And if there is no end to the deaths, SIGTERM still has one.
+    replace(&world, &program, &binary("testchild"));
+    let _ = world.ctl(&["reexec"]);
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    assert_eq!(world.leftovers(), Vec::<String>::new());
+}
+
 /// The old one is killed while the new one comes, and the new one while it comes: somebody is always
 /// in charge afterwards, and no service is touched.
 #[test]

@@ -34,7 +34,7 @@ pub(crate) struct Liveness {
     heard_at: u64,
     /// Questions since.
     unanswered: u32,
-    /// A client has come, or init wants to know.
+    /// Somebody wants to know: a client has come, init has asked, or we have.
     is_wanted: bool,
     /// The listening socket is to be watched again.
     rearm: bool,
@@ -68,9 +68,9 @@ impl Liveness {
 }
 
 impl Keeper {
-    /// Asks, whether or not the last question has been answered.
+    /// Asks out of turn: that this one is not answered does not count by itself.
     pub(crate) fn ask_whether_there(&mut self) {
-        self.control.liveness.unanswered += 1;
+        self.control.liveness.is_wanted = true;
         self.notice(&Notice::AreYouThere, Vec::new());
     }
 
@@ -129,6 +129,7 @@ impl Keeper {
             );
             return self.lose_control(pid, Loss::Silent);
         }
+        self.control.liveness.unanswered += 1;
         self.ask_whether_there();
         self.time_liveness(now + self.patience_ms());
     }

@@ -69,7 +69,10 @@ impl Keeper {
         match self.bear_control(&binary) {
             Ok((pid, mut link)) => {
                 let sent_before = self.facts.sent();
+                // That is said of the one before, and of whoever follows that.
+                let went_back = std::mem::take(&mut self.control.standing.went_back);
                 let greeted = self.greet(&mut link);
+                self.control.standing.went_back = went_back;
                 self.watch(&link, Source::Successor);
                 let give_up_at = now_ms() + PATIENCE_MS;
                 self.timers.add(give_up_at, Timer::Successor);

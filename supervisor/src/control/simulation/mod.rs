@@ -23,6 +23,8 @@ use run::Simulation;
 
 /// Simulations of an ordinary test run.
 const SEEDS: u64 = 300;
+/// Those of them in which control hangs, and dies at its birth.
+const TROUBLED_SEEDS: u64 = 150;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -30,11 +32,16 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn simulate(seed: u64) {
-    let mut simulation = Simulation::new(seed);
+    conclude(Simulation::new(seed));
+}
+
+/// Returns how often control hung or was stillborn.
+fn conclude(mut simulation: Simulation) -> u64 {
     simulation.chaos();
     if !simulation.over() {
         simulation.conclude();
     }
+    simulation.troubles
 }
 
 #[test]
@@ -45,6 +52,23 @@ fn simulation_keeps_every_promise() {
     for seed in 0..number("MATTERVISOR_SEEDS").unwrap_or(SEEDS) {
         simulate(seed);
     }
+}
+
+/// Besides all else, control takes nothing in for a while, or dies again and again just after it took over.
+#[test]
+fn simulation_keeps_every_promise_although_control_hangs() {
+    if let Some(seed) = number("MATTERVISOR_SEED") {
+        conclude(Simulation::troubled(seed));
+        return;
+    }
+    let seeds = number("MATTERVISOR_SEEDS").unwrap_or(TROUBLED_SEEDS);
+    let troubles: u64 = (0..seeds)
+        .map(|seed| conclude(Simulation::troubled(seed)))
+        .sum();
+    assert!(
+        troubles > seeds,
+        "{troubles} troubles in {seeds} simulations"
+    );
 }
 
 /// The control process had forgotten that it was told to stop.

@@ -54,6 +54,14 @@ pub(super) struct Simulation {
     timeouts: u32,
     /// Control may die after any step.
     pub(super) mortal: bool,
+    /// Of its own, for hangs and deaths at birth; none: there are none.
+    pub(super) trouble: Option<Dice>,
+    /// Control takes nothing in before this.
+    pub(super) hangs_until: u64,
+    /// So many control processes die just after they took over.
+    pub(super) stillborn: u32,
+    /// How often there was such trouble.
+    pub(super) troubles: u64,
     leaving: bool,
     /// A control process is being born, and there is nothing that it was not told before.
     taking_over: bool,
@@ -94,6 +102,10 @@ impl Simulation {
             due: None,
             timeouts: 0,
             mortal: true,
+            trouble: None,
+            hangs_until: 0,
+            stillborn: 0,
+            troubles: 0,
             leaving: false,
             taking_over: false,
             terminated: false,
@@ -102,6 +114,13 @@ impl Simulation {
             dice,
         };
         it.birth();
+        it
+    }
+
+    /// One in which control hangs at times.
+    pub(super) fn troubled(seed: u64) -> Self {
+        let mut it = Self::new(seed);
+        it.trouble = Some(Dice::new(!seed));
         it
     }
 
@@ -131,13 +150,15 @@ impl Simulation {
     fn next(&self) -> Option<(u64, Source)> {
         let timer = self.control.as_ref().and_then(Control::poll_timeout);
         let timer = timer.map(|at| at.0.max(self.now) + self.late);
+        // What comes while it hangs is there when it goes on, and then mail comes before the clock.
+        let heard = |at: Option<u64>| at.map(|at| at.max(self.hangs_until));
         let all = [
             (self.keeper.agenda.next_at(), Source::Keeper),
             (self.to_keeper.next_at(), Source::ToKeeper),
-            (self.to_control.next_at(), Source::ToControl),
-            (self.jobs.agenda.next_at(), Source::Jobs),
+            (heard(self.to_control.next_at()), Source::ToControl),
+            (heard(self.jobs.agenda.next_at()), Source::Jobs),
             (self.script.next_at(), Source::Script),
-            (timer, Source::Timer),
+            (heard(timer), Source::Timer),
         ];
         let due = all
             .into_iter()
@@ -321,6 +342,7 @@ impl Simulation {
         }
         let again = self.clients.cut();
         self.control = None;
+        self.hangs_until = 0;
         let arrived = self.dice.index(self.to_keeper.len() + 1);
         let cut = self.to_keeper.len() - arrived;
         self.show(&format!("=== control dies; {cut} of its requests are lost"));
@@ -372,6 +394,12 @@ impl Simulation {
         self.control = Some(Control::new(self.now(), &hello, plan, boot));
         self.drain(alone);
         self.taking_over = false;
+        if self.stillborn > 0 && self.control.is_some() {
+            self.stillborn -= 1;
+            self.troubles += 1;
+            let soon = self.trouble.as_mut().map_or(0, |dice| dice.between(0, 3));
+            self.script.push(self.now + soon, Op::Die);
+        }
     }
 
     /// A control process that takes over, and to which nothing is told, drops no service.
@@ -424,8 +452,13 @@ impl Drop for Simulation {
                 eprintln!("{line}");
             }
             eprintln!(
-                "the simulation failed; again: MATTERVISOR_SEED={} cargo test -p supervisor --bin supervisor simulation",
-                self.seed
+                "the simulation failed; again: MATTERVISOR_SEED={} cargo test -p supervisor --bin supervisor simulation_keeps_every_promise{}",
+                self.seed,
+                if self.trouble.is_some() {
+                    "_although"
+                } else {
+                    ""
+                }
             );
         }
     }

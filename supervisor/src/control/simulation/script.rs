@@ -16,6 +16,10 @@ const REST_MS_MAX: u64 = 600_000;
 const DOOM_MS_MAX: u64 = 95_000;
 /// A plan with which everything is up counts as one that works after this long.
 const PROOF_MS_MAX: u64 = 20_000;
+/// A control process that is silent for longer is replaced by the real keeper.
+const SILENT_MS_MAX: u64 = 20_000;
+/// Of a control process that was asked to stop everything the keeper wants to hear earlier.
+const SILENT_AT_THE_END_MS_MAX: u64 = 5_000;
 /// SIGTERM to the end, in a fair world.
 const STOP_MS_MAX: u64 = 400_000;
 
@@ -43,6 +47,10 @@ pub(super) enum Op {
     Reexec,
     /// It takes over, or does not.
     Succeed,
+    /// Control takes nothing in for a while.
+    Hang,
+    /// The next control processes die just after they took over.
+    DieAgain,
 }
 
 impl Simulation {
@@ -62,6 +70,7 @@ impl Simulation {
             };
             self.script.push(at, op);
         }
+        self.draw_trouble(at);
         if self.dice.percent(4) {
             let early = self.now + self.dice.below(at - self.now + 1);
             self.script.push(early, Op::Terminate);
@@ -70,7 +79,46 @@ impl Simulation {
         self.mortal = false;
     }
 
+    /// Hangs and deaths at birth, up to a moment.
+    fn draw_trouble(&mut self, end: u64) {
+        let Some(dice) = &mut self.trouble else {
+            return;
+        };
+        for _ in 0..dice.between(1, 6) {
+            let at = self.now + dice.below(end - self.now + 1);
+            let op = if dice.percent(70) {
+                Op::Hang
+            } else {
+                Op::DieAgain
+            };
+            self.script.push(at, op);
+        }
+    }
+
+    /// It goes on after a while, or the keeper has had enough of it.
+    fn hang(&mut self, most_ms: u64) {
+        let Some(dice) = &mut self.trouble else {
+            return;
+        };
+        let end = self.now + dice.between(1, most_ms);
+        if dice.percent(40) {
+            self.script.push(end, Op::Die);
+        }
+        if self.control.is_some() {
+            self.hangs_until = end;
+            self.troubles += 1;
+        }
+    }
+
     pub(super) fn perform(&mut self, op: Op) {
+        let waits = matches!(
+            op,
+            Op::Act | Op::AskAgain(_) | Op::Look | Op::Reexec | Op::Watchdog
+        );
+        if waits && self.now < self.hangs_until {
+            // It is asked, and hears of it later.
+            return self.script.push(self.hangs_until, op);
+        }
         if !matches!(op, Op::Birth | Op::Die) {
             self.show(&format!("=== {op:?}"));
         }
@@ -86,7 +134,7 @@ impl Simulation {
                 self.jobs.disk.site = plans::edit(&mut self.dice, &self.jobs.disk.site);
                 match self.dice.below(5) {
                     0..2 => self.signal(1),
-                    2..4 => self.reconfigure(),
+                    2..4 if self.now >= self.hangs_until => self.reconfigure(),
                     _ => {}
                 }
             }
@@ -103,6 +151,14 @@ impl Simulation {
             Op::Succeed => self.succeed(),
             Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
             Op::Terminate => self.signal(15),
+            Op::Hang => self.hang(SILENT_MS_MAX),
+            Op::DieAgain => {
+                self.stillborn = self
+                    .trouble
+                    .as_mut()
+                    .map_or(0, |dice| u32::try_from(dice.between(1, 4)).unwrap());
+                self.die();
+            }
         }
     }
 
@@ -220,6 +276,7 @@ impl Simulation {
             let at = self.now + self.dice.pause();
             self.script.push(at, Op::Die);
         }
+        self.hang(SILENT_AT_THE_END_MS_MAX);
         self.end();
         let clean = self.keeper.quit == Some(0);
         assert!(

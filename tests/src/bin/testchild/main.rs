@@ -32,7 +32,7 @@
 //! | `env`, `id` | prints the environment; ids, limits and masks |
 //! | `listen=PORT`, `http=PORT:STATUS:BODY` | serves on 127.0.0.1 until it is ended; `STATUS` may be `@FILE`, read at each request |
 //! | `delay=MS`, `sleep` | does nothing for that long, for ever |
-//! | `control` | the same: what a keeper starts as its control process hangs |
+//! | `control` | the same: what a keeper starts as its control process hangs; with `TESTCHILD_CONTROL=dies` it says that it has taken over and exits 9 |
 //! | `world=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
 //!
 //! The verbs that leave a process take `=PATH`: its pid is appended to that file.
@@ -58,7 +58,10 @@ use std::{
 };
 
 use nix::{
-    sys::signal::Signal,
+    sys::{
+        signal::Signal,
+        socket::{MsgFlags, send},
+    },
     time::{ClockId, clock_gettime},
 };
 
@@ -74,6 +77,19 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// What a control process says first, in a frame of the keeper's, and then no more.
+fn take_over_and_die() -> io::Result<()> {
+    const CONTROL_FD: i32 = 3;
+    let said = br#"{"type":"took-over"}"#;
+    let mut frame = u32::try_from(said.len())
+        .map_err(io::Error::other)?
+        .to_le_bytes()
+        .to_vec();
+    frame.extend(said);
+    send(CONTROL_FD, &frame, MsgFlags::empty())?;
+    std::process::exit(9)
 }
 
 fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> {
@@ -112,6 +128,7 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
         "delay" => signals
             .wait(Some(Instant::now() + millis(argument)?), None)
             .map(|_| ()),
+        "control" if std::env::var_os("TESTCHILD_CONTROL").is_some() => take_over_and_die(),
         "sleep" | "control" => signals.wait(None, None).map(|_| ()),
         "ping" => ping(signals, None, argument),
         "ping-while" => {
