@@ -9,7 +9,10 @@
 //! A client counts once it connects: the listening socket is watched for one event, and again after an answer.
 //! So one that hangs while nobody wants anything of it is not noticed, and costs nobody anything.
 
-use nix::sys::epoll::{EpollEvent, EpollFlags};
+use nix::{
+    errno::Errno,
+    sys::epoll::{EpollEvent, EpollFlags},
+};
 
 use crate::{
     clock::now_ms,
@@ -78,7 +81,7 @@ impl Keeper {
     pub(crate) fn expect_word(&mut self) {
         let liveness = &mut self.control.liveness;
         if std::mem::take(&mut liveness.rearm) {
-            self.watch_clients(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT);
+            self.watch_clients();
         }
         if self.owes_a_word() && !self.control.liveness.is_timed {
             self.time_liveness(now_ms() + self.patience_ms());
@@ -156,17 +159,15 @@ impl Keeper {
         self.control.liveness.is_wanted = true;
     }
 
-    /// Watches the listening socket once it exists.
-    pub(crate) fn watch_clients_first(&self) {
-        let event = EpollEvent::new(EpollFlags::EPOLLONESHOT, Source::Client.token());
-        if let Err(error) = self.epoll.add(&self.listener, event) {
-            say!("could not watch the control socket: {error}");
-        }
-    }
-
-    fn watch_clients(&self, flags: EpollFlags) {
+    /// For one event.
+    fn watch_clients(&self) {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
         let mut event = EpollEvent::new(flags, Source::Client.token());
-        if let Err(error) = self.epoll.modify(&self.listener, &mut event) {
+        let watched = match self.epoll.modify(&self.listener, &mut event) {
+            Err(Errno::ENOENT) => self.epoll.add(&self.listener, event),
+            known => known,
+        };
+        if let Err(error) = watched {
             say!("could not watch the control socket: {error}");
         }
     }

@@ -144,7 +144,6 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
 fn watch_own(keeper: &Keeper) {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
-    keeper.watch_clients_first();
     if let Some(events) = keeper.notify.events() {
         keeper.watch(events, Source::NotifyDirectory);
     }

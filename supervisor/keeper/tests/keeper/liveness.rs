@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::net::UnixStream,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -38,6 +39,14 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "one_that_still_stops_services_may_take_their_time",
         orderly_end,
+    ),
+    (
+        "one_that_the_kernel_holds_is_replaced_all_the_same",
+        frozen_control,
+    ),
+    (
+        "a_run_that_the_kernel_holds_does_not_hold_up_the_end",
+        frozen_run,
     ),
 ];
 
@@ -255,4 +264,68 @@ fn orderly_end() {
     daemon.ask(Request::Sweep { run: 1 });
     daemon.swept(1);
     assert_eq!(daemon.quit(0), 0);
+}
+
+/// A process that SIGKILL does not end, as one that waits for a dead disk; until this is dropped.
+struct Frozen(PathBuf);
+
+impl Frozen {
+    /// None: nothing here can do that.
+    fn freeze(pid: i32) -> Option<Self> {
+        let group = format!("/sys/fs/cgroup/freezer/mattervisor-test-{pid}");
+        let group = Self(PathBuf::from(group));
+        if !Path::new("/sys/fs/cgroup/freezer/tasks").exists() || fs::create_dir(&group.0).is_err()
+        {
+            println!("skipped: needs root and the freezer of cgroups v1");
+            return None;
+        }
+        fs::write(group.0.join("cgroup.procs"), pid.to_string()).unwrap();
+        fs::write(group.0.join("freezer.state"), "FROZEN").unwrap();
+        let state = || fs::read_to_string(group.0.join("freezer.state")).unwrap();
+        until(|| (state().trim() == "FROZEN").then_some(()));
+        Some(group)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = fs::write(self.0.join("freezer.state"), "THAWED");
+        until(|| fs::remove_dir(&self.0).is_ok().then_some(()));
+    }
+}
+
+fn frozen_control() {
+    let mut daemon = Daemon::start();
+    let pid = daemon.main(1, "web", "exec sleep 300");
+    let held = daemon.control_pid;
+    let Some(_frozen) = Frozen::freeze(held) else {
+        return;
+    };
+    daemon.next_control();
+    assert!(!gone(held) && !gone(pid));
+    daemon.main(2, "other", "exec sleep 300");
+    assert_eq!(daemon.quit(0), 0);
+}
+
+fn frozen_run() {
+    let mut daemon = Daemon::start();
+    let held = daemon.main(1, "held", "exec sleep 300");
+    let Some(_frozen) = Frozen::freeze(held) else {
+        return;
+    };
+    let begun = Instant::now();
+    let others = [
+        daemon.main(2, "db", STUBBORN),
+        daemon.main(3, "web", "exec sleep 300"),
+    ];
+    kill(daemon.keeper.id().cast_signed(), 15);
+    let status = loop {
+        if let Some(status) = daemon.keeper.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < 2 * PATIENCE, "it does not end");
+        daemon.takes_over_if_any();
+    };
+    assert_eq!(status.code(), Some(1));
+    assert!(others.into_iter().all(gone) && !gone(held));
 }
