@@ -184,6 +184,7 @@ impl Keeper {
         let badness = self.original.oom_score_adj.as_ref();
         let control = &self.control;
         let fds = [&theirs, &control.stdout, &control.stderr].map(AsRawFd::as_raw_fd);
+        let locks = self.locks.fds();
         let plan = Plan {
             program: Program::Fd(binary.as_raw_fd()),
             argv: strings(&mut self.config.control_argv.iter().cloned())?,
@@ -201,13 +202,14 @@ impl Keeper {
             blocked: [libc::SIGTERM, libc::SIGINT, libc::SIGHUP]
                 .into_iter()
                 .fold(0, |mask, signal| mask | 1 << (signal - 1)),
-            // 0, 1, 2, CONTROL_FD and LOCK_FD.
+            // 0, 1, 2, CONTROL_FD and LOCK_FDS.
             fds: vec![
                 self.null.as_raw_fd(),
                 fds[1],
                 fds[2],
                 fds[0],
-                self.lock.as_raw_fd(),
+                locks[0],
+                locks[1],
             ],
             stdin: None,
             ready: None,
@@ -231,9 +233,10 @@ impl Keeper {
             records: self.records.clone(),
             runs: self.runs.values().map(|run| run.info()).collect(),
             facts: self.facts.first_unsent(),
-            leftovers: self.leftovers.clone(),
+            leftovers: self.leftovers.stopped(),
+            remaining: self.leftovers.remaining(),
         };
-        let listener = self.listener.try_clone()?;
+        let listener = self.listener.duplicate()?;
         link.send(&Notice::Hello(Box::new(hello)), vec![listener])?;
         let opened = self.services.values().filter(|it| it.pipe.is_some());
         let opened: Vec<String> = opened.map(|it| it.open.service.clone()).collect();

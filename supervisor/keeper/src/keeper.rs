@@ -5,7 +5,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fs::File,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     sync::Arc,
 };
 
@@ -27,9 +27,13 @@ use crate::{
     ending::Ending,
     facts::Facts,
     init::Init,
+    leftovers::Leftovers,
+    listener::Listener,
+    lock::Locks,
     log,
     message::{Fact, Notice, Request, RunId},
     notify::Directories,
+    places::Places,
     record::Records,
     run::{Run, Service},
     say::say,
@@ -61,8 +65,8 @@ pub(crate) enum Source {
     Successor,
     /// Number of a service.
     Notify(u64),
-    /// Something of the notify sockets' directories has been removed.
-    NotifyDirectory,
+    /// Something of the keeper's directories has been removed.
+    Removal,
     /// The pipe on which a run says that it is ready.
     Ready(RunId),
     Output(RunId),
@@ -86,7 +90,7 @@ impl Source {
             Self::Main(run) => (5, run),
             Self::Rotated => (6, 0),
             Self::Successor => (7, 0),
-            Self::NotifyDirectory => (8, 0),
+            Self::Removal => (8, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -102,7 +106,7 @@ impl Source {
             5 => Self::Main(value),
             6 => Self::Rotated,
             7 => Self::Successor,
-            8 => Self::NotifyDirectory,
+            8 => Self::Removal,
             _ => return None,
         })
     }
@@ -131,12 +135,13 @@ pub(crate) struct Keeper {
     pub(crate) original: Original,
     pub(crate) null: File,
     pub(crate) cradle: Cradle,
-    pub(crate) lock: File,
-    pub(crate) listener: OwnedFd,
+    pub(crate) locks: Locks,
+    pub(crate) listener: Listener,
     pub(crate) cgroups: Option<Cgroups>,
     pub(crate) log: log::Handle,
     pub(crate) init: Init,
     pub(crate) notify: Directories,
+    pub(crate) places: Places,
     pub(crate) control: Control,
     pub(crate) compressor: Compressor,
     pub(crate) inbox: VecDeque<Request>,
@@ -169,7 +174,7 @@ pub(crate) struct Keeper {
     pub(crate) reap_more: bool,
     pub(crate) term_at: Option<u64>,
     pub(crate) ending: Option<Ending>,
-    pub(crate) leftovers: Vec<String>,
+    pub(crate) leftovers: Leftovers,
 }
 
 impl Keeper {
@@ -240,7 +245,7 @@ impl Keeper {
         for source in sources {
             match *source {
                 Source::Notify(number) => self.read_notify(number),
-                Source::NotifyDirectory => self.check_notify_sockets(),
+                Source::Removal => self.removal_told(),
                 Source::Ready(run) => self.read_ready(run),
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
@@ -285,6 +290,7 @@ impl Keeper {
             Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),
             Timer::Ending => self.ending_step(),
+            Timer::Look => drop(self.look_at_places()),
             Timer::Notify(number) => self.discard_aside_again(number),
             // Woken at the end of every turn.
             Timer::Log => {}
@@ -305,6 +311,9 @@ impl Keeper {
                 return true;
             }
             self.push(Fact::Signalled { signal });
+            if signal == nix::libc::SIGHUP {
+                self.look_at_places();
+            }
             if signal != nix::libc::SIGHUP && self.term_at.is_none() {
                 self.term_at = Some(now_ms());
                 self.timers.add(now_ms() + DESERTED_MS, Timer::Deserted);
@@ -378,7 +387,7 @@ mod tests {
             Source::Main(u64::from(u32::MAX) + 7),
             Source::Rotated,
             Source::Successor,
-            Source::NotifyDirectory,
+            Source::Removal,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

@@ -35,6 +35,7 @@ use super::{
     input::{Done, Input, Now, Output},
     jobs,
     lifecycle::Boot,
+    made_again::MadeAgain,
     orphaned::Belongings,
     socket_groups::SocketGroups,
     wall_clock::WallClock,
@@ -167,7 +168,8 @@ async fn serve(link: Link, options: &Options) -> u8 {
             return exit::FAILURE;
         }
     };
-    let mut world = World::new(wire, options);
+    let (made_again, next_listeners) = MadeAgain::new();
+    let mut world = World::new(wire, options, made_again);
     let (hello, listener, messages) = match world.hello().await {
         Ok(met) => met,
         Err(error) => {
@@ -191,6 +193,7 @@ async fn serve(link: Link, options: &Options) -> u8 {
     let known = Arc::clone(&orphaned);
     let serve = server::serve(
         listener,
+        next_listeners,
         ask_sender,
         access_receiver,
         known,
@@ -311,12 +314,13 @@ struct World {
     /// Files that are watched, once there are any.
     files: Option<watch::Sender<Vec<PathBuf>>>,
     belongings: Belongings,
+    made_again: MadeAgain,
     /// The keeper has been told to quit: that it goes is no surprise.
     leaving: bool,
 }
 
 impl World {
-    fn new(wire: Wire, options: &Options) -> Self {
+    fn new(wire: Wire, options: &Options, made_again: MadeAgain) -> Self {
         // Unbounded, but each result answers one job and the engine bounds those.
         let (result_sender, results) = mpsc::unbounded_channel();
         Self {
@@ -329,6 +333,7 @@ impl World {
             groups: None,
             files: None,
             belongings: Belongings::default(),
+            made_again,
             leaving: false,
         }
     }
@@ -391,6 +396,7 @@ impl World {
 
     fn take_in(&mut self, control: &mut Control, messages: Messages) {
         for (notice, fds) in messages {
+            let fds = self.made_again.take(&notice, fds);
             self.belongings.note(&notice, fds);
             self.handle(control, Input::Notice(notice));
         }
@@ -463,6 +469,7 @@ impl World {
         self.groups = Some(sender);
         let follower = SocketGroups {
             socket: Paths::new(&self.options).run_dir.join("ctl.sock"),
+            reopened: self.made_again.reopened(),
             plan,
             unclosed: unclosed.clone(),
             access: access.clone(),

@@ -52,6 +52,7 @@ impl World {
             runs: Vec::new(),
             facts: Vec::new(),
             leftovers: Vec::new(),
+            remaining: Vec::new(),
         };
         let now = Now {
             moment: Moment(5_000),

@@ -30,6 +30,7 @@ impl Keeper {
             runs: self.runs.iter().map(info).collect(),
             facts: self.facts.iter().cloned().collect(),
             leftovers: Vec::new(),
+            remaining: Vec::new(),
         }
     }
 
