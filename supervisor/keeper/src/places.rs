@@ -111,7 +111,7 @@ impl Keeper {
         }
         self.check_notify_sockets();
         for path in &look.made {
-            say!("{} was removed and is made again", path.display());
+            say!("{} was removed or replaced: made again", path.display());
         }
         for what in &look.failed {
             // Not at every try.

@@ -11,6 +11,8 @@ mod attributes;
 mod control;
 #[path = "keeper/daemon.rs"]
 mod daemon;
+#[path = "keeper/leftovers.rs"]
+mod leftovers;
 #[path = "keeper/notify.rs"]
 mod notify;
 #[path = "keeper/ready.rs"]
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ready::TESTS,
         sweep::TESTS,
         control::TESTS,
+        leftovers::TESTS,
         reexec::TESTS,
         notify::TESTS,
     ]

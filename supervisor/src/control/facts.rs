@@ -31,8 +31,8 @@ impl Control {
             Notice::MadeAgain { paths, .. } => {
                 let paths = paths.iter().map(|path| path.display().to_string());
                 let paths = paths.collect::<Vec<_>>().join(", ");
-                let text = format!("somebody has removed {paths}: made again");
-                self.publish("", "made-again", &text, None);
+                let text = format!("made again, for it was removed or replaced: {paths}");
+                self.publish("", "daemon", &text, None);
             }
             Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
         }
