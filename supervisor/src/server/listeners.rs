@@ -65,6 +65,8 @@ impl Listeners {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[tokio::test]
@@ -81,8 +83,8 @@ mod tests {
         sender.send(bind("b").unwrap()).unwrap();
         at_second.push(connect("b").unwrap());
         for client in at_first.iter_mut().chain(&mut at_second) {
-            let taken = listeners.accept().await.unwrap();
-            taken.try_write(b"x").unwrap();
+            let mut taken = listeners.accept().await.unwrap();
+            taken.write_all(b"x").await.unwrap();
             let mut told = [0];
             std::io::Read::read_exact(client, &mut told).unwrap();
         }
