@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use mattervisor_tests::{Ctl, StatusExt, World, alive, eventually, kill, lines, run};
+use mattervisor_tests::{Ctl, LIMIT, StatusExt, World, alive, eventually, kill, lines, run};
 use nix::sys::signal::Signal;
 
 /// Removes a directory, also while the keeper puts things back into it.
@@ -73,7 +73,7 @@ fn leftovers_are_found_by_records_that_were_written_again() {
     answers(&world);
     kill(control, Signal::SIGSTOP);
     world.signal(Signal::SIGKILL);
-    world.wait_end(mattervisor_tests::LIMIT);
+    world.wait_end(LIMIT);
     kill(control, Signal::SIGKILL);
     eventually("control is gone", || (!alive(control)).then_some(()));
     assert!(alive(pid), "the service has outlived both");
@@ -136,6 +136,42 @@ fn children_of_a_living_keeper_are_no_leftovers() {
     world.signal(Signal::SIGCONT);
     answers(&world);
     assert_eq!(world.status().pid("a"), pid);
+}
+
+/// As it holds those that it was born with: while it stops what its keeper has left, a start waits.
+#[test]
+fn the_control_process_holds_the_locks_that_were_taken_again() {
+    let mut world = World::new();
+    let file = world.file("stamps");
+    world.child("a", &[&format!("file={file}"), "sleep"], "");
+    world.start_ready();
+    let (pid, control) = (world.status().pid("a"), world.control_pid());
+    remove(&world.path("var/lib/mattervisor"));
+    remove(&world.path("run/mattervisor"));
+    answers(&world);
+    eventually("the second lock is taken again", || {
+        let lock = world.path("var/lib/mattervisor/lock");
+        lock.exists().then_some(())
+    });
+    // Whatever it has been told before this is taken in.
+    world.ctl(&["status"]).ok();
+    kill(control, Signal::SIGSTOP);
+    world.signal(Signal::SIGKILL);
+    world.wait_end(LIMIT);
+    let mut second = world.spawn_supervisor();
+    eventually("the second one waits", || {
+        let log = world.supervisor_log();
+        log.contains("waits for an earlier control process")
+            .then_some(())
+    });
+    assert!(alive(pid), "it has touched what is not its own");
+    kill(control, Signal::SIGCONT);
+    eventually("the second one has started it", || {
+        (lines(file.as_ref()).len() == 2).then_some(())
+    });
+    assert!(!alive(pid) && !alive(control));
+    kill(i32::try_from(second.id()).unwrap(), Signal::SIGTERM);
+    assert_eq!(second.wait().unwrap().code(), Some(0));
 }
 
 #[test]

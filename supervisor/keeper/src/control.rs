@@ -184,7 +184,6 @@ impl Keeper {
         let badness = self.original.oom_score_adj.as_ref();
         let control = &self.control;
         let fds = [&theirs, &control.stdout, &control.stderr].map(AsRawFd::as_raw_fd);
-        let locks = self.locks.fds();
         let plan = Plan {
             program: Program::Fd(binary.as_raw_fd()),
             argv: strings(&mut self.config.control_argv.iter().cloned())?,
@@ -203,14 +202,10 @@ impl Keeper {
                 .into_iter()
                 .fold(0, |mask, signal| mask | 1 << (signal - 1)),
             // 0, 1, 2, CONTROL_FD and LOCK_FDS.
-            fds: vec![
-                self.null.as_raw_fd(),
-                fds[1],
-                fds[2],
-                fds[0],
-                locks[0],
-                locks[1],
-            ],
+            fds: [self.null.as_raw_fd(), fds[1], fds[2], fds[0]]
+                .into_iter()
+                .chain(self.locks.fds())
+                .collect(),
             stdin: None,
             ready: None,
             record: None,

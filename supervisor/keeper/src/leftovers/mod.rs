@@ -122,10 +122,12 @@ impl Leftovers {
         self.stopped.clone()
     }
 
-    /// Those that are still there.
+    /// Those that keep their service from starting and are still there: what a helper has left is told
+    /// at the start, and is no second copy of anything.
     pub(crate) fn remaining(&self) -> Vec<Remaining> {
         let mut by_service = BTreeMap::<String, Vec<i32>>::new();
-        for (pid, left) in self.earlier.find() {
+        let found = self.earlier.find().into_iter();
+        for (pid, left) in found.filter(|(_, it)| it.role == Role::Main) {
             by_service.entry(left.service).or_default().push(pid);
         }
         let all = by_service.into_iter();
@@ -149,7 +151,9 @@ impl Leftovers {
             return true;
         }
         let found = self.earlier.find().into_iter();
-        let left: Vec<_> = found.filter(|(_, it)| it.service == service).collect();
+        let left: Vec<_> = found
+            .filter(|(_, it)| it.service == service && it.role == Role::Main)
+            .collect();
         for (pid, it) in &left {
             kill_exactly(*pid, &it.stat);
         }

@@ -185,6 +185,10 @@ fn records_again() {
     let again = until(|| fs::read_to_string(runs.join("1")).ok());
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(json(&again), json(&written));
+    // Nobody watches them one by one.
+    fs::remove_file(runs.join("1")).unwrap();
+    kill(i32::try_from(daemon.keeper.id()).unwrap(), libc::SIGHUP);
+    until(|| runs.join("1").exists().then_some(()));
     let (dir, cgroups) = daemon.crash();
     let _daemon = Daemon::start_in(dir, cgroups);
     assert!(gone(first) && gone(second));
