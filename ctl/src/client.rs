@@ -27,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    alive::{Holder, holder},
     error::{Error, Kind},
     failure::{Failure, not_understood, refusal},
     lines::Lines,
@@ -36,6 +37,8 @@ use crate::{
 const SOCKET_PATH_MAX: usize = 107;
 /// Longest answer that is no stream.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A supervisor that lives makes its socket again within this, unless something is wrong.
+const SOCKET_MADE_MAX: Duration = Duration::from_secs(2);
 /// Pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -48,12 +51,15 @@ pub(crate) struct Client {
     pub(crate) answer_max: Duration,
     /// Attempts to connect again end after this.
     pub(crate) reconnect_max: Duration,
+    /// What a living supervisor holds.
+    pub(crate) locks: Vec<PathBuf>,
 }
 
 impl Client {
     /// A client for that socket.
     pub(crate) fn new(socket: PathBuf) -> Self {
         Self {
+            locks: vec![socket.with_file_name("lock")],
             socket,
             answer_max: Duration::from_secs(10),
             reconnect_max: Duration::from_secs(10),
@@ -167,18 +173,27 @@ impl Client {
         sender.send_request(request).await.map_err(broken)
     }
 
-    /// Connects; a full backlog is waited for.
+    /// Connects; a full backlog is waited for, and a socket that a living supervisor is about to make.
     async fn connect(&self) -> io::Result<UnixStream> {
-        let give_up = Instant::now() + self.answer_max;
+        let begun = Instant::now();
         loop {
-            match connect(&self.socket).await {
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < give_up =>
+            let error = match connect(&self.socket).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => error,
+            };
+            let patience = match error.kind() {
+                io::ErrorKind::WouldBlock => self.answer_max,
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                    if matches!(holder(&self.locks), Some(Holder::Keeper(_))) =>
                 {
-                    sleep(RETRY_PAUSE).await;
+                    SOCKET_MADE_MAX
                 }
-                done => return done,
+                _ => return Err(error),
+            };
+            if begun.elapsed() >= patience {
+                return Err(error);
             }
+            sleep(RETRY_PAUSE).await;
         }
     }
 }

@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use nix::errno::Errno;
 
 use crate::{
+    alive::{Holder, holder},
     client::Client,
     error::{Error, Kind},
     not_allowed,
@@ -47,19 +48,13 @@ impl Client {
 
     fn not_connected(&self, error: &io::Error) -> Error {
         let socket = self.socket.display();
-        let start = "start it: systemctl start mattervisor";
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOENT | Errno::ENOTDIR) => Error::new(
-                Kind::Unreachable,
-                format!("the supervisor is not running: there is no {socket}"),
-            )
-            .hint(start)
-            .hint("or is it under another root? ctl --root DIR …, or set MATTERVISOR_ROOT"),
-            Some(Errno::ECONNREFUSED) => Error::new(
-                Kind::Unreachable,
-                format!("the supervisor is not running: nobody listens on {socket}"),
-            )
-            .hint(start),
+            Some(Errno::ENOENT | Errno::ENOTDIR) => self
+                .nobody_listens(&format!("there is no {socket}"))
+                .hint("or is it under another root? ctl --root DIR …, or set MATTERVISOR_ROOT"),
+            Some(Errno::ECONNREFUSED) => {
+                self.nobody_listens(&format!("nobody listens on {socket}"))
+            }
             Some(Errno::EACCES | Errno::EPERM) => not_allowed::explain(&self.socket),
             Some(Errno::EAGAIN) => Error::new(
                 Kind::Unreachable,
@@ -70,6 +65,24 @@ impl Client {
                 Kind::Unreachable,
                 format!("cannot connect to {socket}: {error}"),
             ),
+        }
+    }
+
+    /// The supervisor does not run, or does and has lost its socket.
+    fn nobody_listens(&self, what: &str) -> Error {
+        let error = |message: String| Error::new(Kind::Unreachable, message);
+        let log = "look at its log: journalctl -u mattervisor";
+        match holder(&self.locks) {
+            Some(Holder::Keeper(pid)) => error(format!(
+                "the supervisor (pid {pid}) runs, but {what}"
+            ))
+            .hint("it is just starting, or the socket was removed and it makes another: try again")
+            .hint(log),
+            Some(Holder::Rest) => error(format!("the supervisor is ending, and {what}"))
+                .hint("its keeper has died, and what is left of it stops its services")
+                .hint(log),
+            None => error(format!("the supervisor is not running: {what}"))
+                .hint("start it: systemctl start mattervisor"),
         }
     }
 }

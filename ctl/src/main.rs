@@ -2,6 +2,7 @@
 //! for `check-config` and the jobs in `mattermost/`, which read the files themselves.
 
 mod acme;
+mod alive;
 mod change;
 mod cli;
 mod client;

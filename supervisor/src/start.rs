@@ -55,6 +55,7 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
         root: options.root.clone(),
         control_socket: paths.run_dir.join("ctl.sock"),
         run_dir: paths.run_dir,
+        state_dir: paths.state_dir,
         state_hash: hash(&options.root),
         control_argv,
         log_json: cli.log_format == LogFormat::Json,

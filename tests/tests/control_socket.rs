@@ -172,6 +172,42 @@ fn an_inherited_umask_closes_nothing() {
     until(&world, ADMINS, 0);
 }
 
+/// Who waits at the one that was removed is served, and the new one is open to whom that was.
+#[test]
+fn a_socket_that_is_made_again_is_open_to_its_groups_and_nobody_waits_in_vain() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to become somebody else");
+    }
+    let mut world = World::new();
+    site(&world, ADMINS, VIEWERS);
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    until(&world, VIEWERS, 0);
+    let socket = world.path("run/mattervisor/ctl.sock");
+    let control = world.control_pid();
+    kill(control, Signal::SIGSTOP);
+    let mut waiting = UnixStream::connect(&socket).unwrap();
+    waiting.set_read_timeout(Some(LIMIT)).unwrap();
+    let asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    waiting.write_all(asked).unwrap();
+    let before = fs::metadata(&socket).unwrap().ino();
+    fs::remove_file(&socket).unwrap();
+    eventually("there is another socket", || {
+        let now = fs::metadata(&socket).ok()?;
+        (now.ino() != before).then_some(())
+    });
+    assert_eq!(mode(&world), 0o600, "nobody has opened it yet");
+    kill(control, Signal::SIGCONT);
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for group in [ADMINS, VIEWERS] {
+        until(&world, group, 0);
+    }
+    until(&world, OTHERS, 6);
+    assert_eq!(world.control_pid(), control);
+}
+
 /// It may not give the socket to a group that it is not in, but it may name one in the list.
 #[test]
 fn a_supervisor_without_root_is_open_to_its_groups_too() {

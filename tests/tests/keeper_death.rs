@@ -28,6 +28,43 @@ fn kill_9_of_the_keeper_stops_all_and_the_next_start_has_no_second_copy() {
     let status = world.status();
     assert!(status.ready("a") && status.ready("b"));
     assert_eq!(stamps(file.as_ref()).len(), 2);
+    // By the control process, which has read the rest: the next keeper does not mark it once more.
+    assert_eq!(gaps(&world, "a"), 1);
+}
+
+/// How often the log of a service says that lines may be missing, once it has said so.
+fn gaps(world: &World, service: &str) -> usize {
+    let mark = |line: &&String| line.contains("the keeper has died; lines may be missing here");
+    eventually("the gap is marked", || {
+        let log = world.log(service);
+        let marks = log.iter().filter(mark).count();
+        (marks > 0).then_some(marks)
+    })
+}
+
+/// Nobody has read what the service wrote at last, though it is gone itself.
+#[test]
+fn both_killed_the_gap_is_marked_also_for_what_has_ended_meanwhile() {
+    let mut world = World::new();
+    world.child("a", &["print=begun", "sleep"], "");
+    world.start_ready();
+    world.wait_log("a", |line| line == "begun");
+    let (a, control) = (world.status().pid("a"), world.control_pid());
+    kill(control, Signal::SIGSTOP);
+    world.signal(Signal::SIGKILL);
+    world.wait_end(Duration::from_secs(5));
+    kill(control, Signal::SIGKILL);
+    kill(a, Signal::SIGKILL);
+    eventually("both are gone", || {
+        (!alive(control) && !alive(a)).then_some(())
+    });
+    world.start_ready();
+    assert_eq!(gaps(&world, "a"), 1);
+    // Not at the next start, which follows an orderly end.
+    assert_eq!(world.stop(), 0);
+    world.start_ready();
+    world.ctl(&["restart", "a"]).ok();
+    assert_eq!(gaps(&world, "a"), 1);
 }
 
 /// When both are killed, the next start stops what is left before it starts anything.
@@ -60,6 +97,7 @@ fn both_killed_leftovers_are_stopped_before_anything_starts() {
         assert!(!alive(pid), "{pid} of the first life still lives");
     }
     assert_eq!(stamps(file.as_ref()).len(), 2);
+    assert_eq!(gaps(&world, "a"), 1);
 }
 
 /// A second supervisor on the same root is refused, in words, at once.

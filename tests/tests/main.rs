@@ -52,6 +52,7 @@ mod reconfigure_stack;
 mod reexec;
 mod reload;
 mod restart;
+mod run_directory;
 mod schedule;
 mod shutdown;
 mod split_server;

@@ -21,7 +21,11 @@ mod version;
 mod wait;
 pub(crate) mod why;
 
-use std::{cell::RefCell, path::PathBuf, time::Duration};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use api::Action;
 
@@ -88,7 +92,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> u8 {
         }
     }
     let context = Context {
-        client: Client::new(socket(Some(root.clone()), global.socket)),
+        client: client(&root, global.socket),
         format: global.format,
         wait: !global.no_wait,
         timeout: global.timeout,
@@ -120,6 +124,16 @@ fn root(asked: Option<PathBuf>) -> PathBuf {
     asked
         .or_else(|| environment("MATTERVISOR_ROOT"))
         .unwrap_or_else(|| PathBuf::from("/"))
+}
+
+/// A client for the socket that is named, or for that of a root, where the supervisor has two locks.
+fn client(root: &Path, named: Option<PathBuf>) -> Client {
+    let of_root = named.is_none();
+    let mut client = Client::new(socket(Some(root.to_owned()), named));
+    if of_root {
+        client.locks.push(root.join("var/lib/mattervisor/lock"));
+    }
+    client
 }
 
 /// The control socket that is meant by `--root` and `--socket`.

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         state_hash: format!("speed{}", std::process::id()),
         control_argv: argv.map(Into::into).to_vec(),
         log_json: false,
+        state_dir: dir.clone(),
         run_dir: dir,
     })
 }

@@ -176,14 +176,11 @@ impl Keeper {
             capabilities: Wish::default(),
             no_new_privs: false,
             blocked: signals::blocked_in_control(),
-            // 0, 1, 2, CONTROL_FD and LOCK_FD.
-            fds: vec![
-                self.null.as_raw_fd(),
-                fds[1],
-                fds[2],
-                fds[0],
-                self.lock.as_raw_fd(),
-            ],
+            // 0, 1, 2, CONTROL_FD and LOCK_FDS.
+            fds: [self.null.as_raw_fd(), fds[1], fds[2], fds[0]]
+                .into_iter()
+                .chain(self.locks.fds())
+                .collect(),
             stdin: None,
             ready: None,
             record: None,
@@ -206,10 +203,11 @@ impl Keeper {
             records: self.records.clone(),
             runs: self.runs.values().map(|run| run.info()).collect(),
             facts: self.facts.first_unsent(),
-            leftovers: self.leftovers.clone(),
             went_back: self.control.standing.went_back,
+            leftovers: self.leftovers.stopped(),
+            remaining: self.leftovers.remaining(),
         };
-        let listener = self.listener.try_clone()?;
+        let listener = self.listener.duplicate()?;
         link.send(&Notice::Hello(Box::new(hello)), vec![listener])?;
         let opened = self.services.values().filter(|it| it.pipe.is_some());
         let opened: Vec<String> = opened.map(|it| it.open.service.clone()).collect();

@@ -286,15 +286,27 @@ impl Keeper {
         }
     }
 
+    /// What is left keeps its record, for the next keeper.
+    fn end_records(&self) {
+        let unswept = self.runs.values().filter(|run| !run.swept);
+        let unswept: BTreeSet<RunId> = unswept.map(|run| run.id).collect();
+        if !unswept.is_empty() {
+            say!(
+                "ends with {} runs of which something is left",
+                unswept.len()
+            );
+        }
+        for id in &unswept {
+            let _ = self.record_of(*id).map(|record| self.files.write(&record));
+        }
+        let kept = unswept.into_iter().chain(self.leftovers.runs());
+        self.files.clear(&kept.collect());
+    }
+
     /// Leaves nothing behind and ends, while the control process ends by itself.
     pub(crate) fn close(self, code: u8) -> ! {
-        let unswept = self.runs.values().filter(|run| !run.swept).count();
-        if unswept > 0 {
-            say!("ends with {unswept} runs of which something is left");
-        } else {
-            self.files.clear();
-        }
-        let _ = std::fs::remove_file(&self.config.control_socket);
+        self.end_records();
+        self.listener.remove();
         self.notify.remove();
         if let Some(groups) = &self.cgroups {
             groups.tear_down();

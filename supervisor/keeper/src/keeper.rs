@@ -5,7 +5,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fs::File,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     sync::Arc,
 };
 
@@ -24,9 +24,13 @@ use crate::{
     ending::{Ending, Term},
     facts::Facts,
     init::Init,
+    leftovers::Leftovers,
+    listener::Listener,
+    lock::Locks,
     log,
     message::{Fact, Notice, Request, RunId},
     notify::Directories,
+    places::Places,
     record::Records,
     run::{Run, Service},
     say::say,
@@ -57,8 +61,8 @@ pub(crate) enum Source {
     Successor,
     /// Number of a service.
     Notify(u64),
-    /// Something of the notify sockets' directories has been removed.
-    NotifyDirectory,
+    /// Something of the keeper's directories has been removed.
+    Removal,
     /// The pipe on which a run says that it is ready.
     Ready(RunId),
     Output(RunId),
@@ -84,8 +88,8 @@ impl Source {
             Self::Main(run) => (5, run),
             Self::Rotated => (6, 0),
             Self::Successor => (7, 0),
-            Self::NotifyDirectory => (8, 0),
             Self::Client => (9, 0),
+            Self::Removal => (8, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -101,8 +105,8 @@ impl Source {
             5 => Self::Main(value),
             6 => Self::Rotated,
             7 => Self::Successor,
-            8 => Self::NotifyDirectory,
             9 => Self::Client,
+            8 => Self::Removal,
             _ => return None,
         })
     }
@@ -133,12 +137,13 @@ pub(crate) struct Keeper {
     pub(crate) original: Original,
     pub(crate) null: File,
     pub(crate) cradle: Cradle,
-    pub(crate) lock: File,
-    pub(crate) listener: OwnedFd,
+    pub(crate) locks: Locks,
+    pub(crate) listener: Listener,
     pub(crate) cgroups: Option<Cgroups>,
     pub(crate) log: log::Handle,
     pub(crate) init: Init,
     pub(crate) notify: Directories,
+    pub(crate) places: Places,
     pub(crate) control: Control,
     pub(crate) compressor: Compressor,
     pub(crate) inbox: VecDeque<Request>,
@@ -172,7 +177,7 @@ pub(crate) struct Keeper {
     /// It has been asked to stop.
     pub(crate) term: Option<Term>,
     pub(crate) ending: Option<Ending>,
-    pub(crate) leftovers: Vec<String>,
+    pub(crate) leftovers: Leftovers,
 }
 
 impl Keeper {
@@ -244,7 +249,7 @@ impl Keeper {
         for source in sources {
             match *source {
                 Source::Notify(number) => self.read_notify(number),
-                Source::NotifyDirectory => self.check_notify_sockets(),
+                Source::Removal => self.removal_told(),
                 Source::Ready(run) => self.read_ready(run),
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
@@ -293,6 +298,7 @@ impl Keeper {
             Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),
             Timer::Ending => self.ending_step(),
+            Timer::Look => drop(self.look_at_places()),
             Timer::Notify(number) => self.discard_aside_again(number),
             // Woken at the end of every turn.
             Timer::Log => {}
@@ -319,7 +325,10 @@ impl Keeper {
                 self.push(Fact::Signalled { signal });
                 self.asked_to_stop();
             }
-            Meaning::Reload => self.push(Fact::Signalled { signal }),
+            Meaning::Reload => {
+                self.push(Fact::Signalled { signal });
+                self.look_at_places();
+            }
             Meaning::Nothing => self.signals.ignore(signal, info.ssi_pid),
         }
         false
@@ -390,8 +399,8 @@ mod tests {
             Source::Main(u64::from(u32::MAX) + 7),
             Source::Rotated,
             Source::Successor,
-            Source::NotifyDirectory,
             Source::Client,
+            Source::Removal,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

@@ -10,6 +10,7 @@
 //! | `message`, `link` | what the two processes say to each other, and how |
 //! | `keeper` | the loop; `requests`, `control`, `liveness`, `succession`, `reexec`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
 //! | `start`, `signals`, `lock`, `listener`, `leftovers` | what is done before the loop |
+//! | `removals`, `places` | make again what somebody has removed |
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
 //! | `log` | the log thread |
 //! | `compressor` | has rotated logs compressed |
@@ -39,10 +40,12 @@ pub mod message;
 mod newborn;
 mod notify;
 pub mod orphan;
+mod places;
 mod proc;
 mod reap;
 mod record;
 mod reexec;
+mod removals;
 mod requests;
 mod run;
 pub mod say;
@@ -57,8 +60,8 @@ mod timers;
 
 /// Number under which the control process finds its end of the link.
 pub const CONTROL_FD: RawFd = 3;
-/// Number under which the control process finds the lock; it only has to keep it open.
-pub const LOCK_FD: RawFd = 4;
+/// Numbers under which the control process finds the locks; it only has to keep them open.
+pub const LOCK_FDS: [RawFd; 2] = [4, 5];
 
 /// The control process's end of the link with its keeper. Works once a process.
 pub fn link_to_keeper() -> std::io::Result<link::Link> {
@@ -80,8 +83,10 @@ pub fn release_memory() {
 pub struct Config {
     /// What stands before all paths.
     pub root: PathBuf,
-    /// Lock and run records are here; it exists.
+    /// A lock, the records of runs and the notify sockets are here; it exists.
     pub run_dir: PathBuf,
+    /// A second lock is here; it exists.
+    pub state_dir: PathBuf,
     /// Where the control socket is bound.
     pub control_socket: PathBuf,
     /// Tells this state from others on the machine, in the name of the cgroup.

@@ -1,5 +1,8 @@
 //! The control socket: bound by the keeper, served by the control process.
 //!
+//! Its file may be removed or replaced; then another is bound (`places`), and the control process serves
+//! those who wait at the first one, and the second from then on.
+//!
 //! While the control process restarts, clients wait in the backlog. Mode 0600 from its first
 //! moment: the control process opens it to the groups of the plan, once that is loaded. Where the
 //! kernel can (Linux 6.16), no client can send a descriptor, so that none has to be closed.
@@ -8,8 +11,8 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::OpenOptionsExt,
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::fs::{MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -31,11 +34,64 @@ const BACKLOG: i32 = 128;
 /// A longer path does not fit into a socket address.
 const PATH_BYTES_MAX: usize = 107;
 
-/// Binds and listens. Only to be called with the lock held: whatever is at the path is stale.
-pub(crate) fn listen_at(path: &Path) -> io::Result<OwnedFd> {
-    if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-        Dir::open(parent)?.remove(name)?;
+/// The listening control socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    fd: OwnedFd,
+    path: PathBuf,
+    /// Device and inode of its file.
+    id: (u64, u64),
+}
+
+impl Listener {
+    /// Binds and listens. Only to be called with the lock held: whatever is at the path is stale.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let directory = Dir::open(parent)?;
+        directory.remove(name)?;
+        let fd = listen_at(path)?;
+        let file = directory.stat(name)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self {
+            fd,
+            path: path.to_owned(),
+            id: (file.dev(), file.ino()),
+        })
     }
+
+    /// For a control process.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+
+    /// Its path leads to it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let (parent, name) = (self.path.parent(), self.path.file_name());
+        let there = parent.zip(name).and_then(|(parent, name)| {
+            let there = Dir::open(parent).and_then(|dir| dir.stat(name));
+            there.ok().flatten()
+        });
+        there.is_some_and(|file| (file.dev(), file.ino()) == self.id)
+    }
+
+    /// Takes its file away, if that is still its own.
+    pub(crate) fn remove(&self) {
+        if self.is_in_place()
+            && let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name())
+        {
+            let _ = Dir::open(parent).and_then(|dir| dir.remove(name));
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn listen_at(path: &Path) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     let (short, _directory) = shorten(path)?;
@@ -84,8 +140,11 @@ mod tests {
     fn the_socket_is_private_and_replaces_a_stale_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ctl.sock");
-        drop(listen_at(&path).unwrap());
-        let _listener = listen_at(&path).unwrap();
+        let stale = Listener::bind(&path).unwrap();
+        assert!(stale.is_in_place());
+        let listener = Listener::bind(&path).unwrap();
+        assert!(listener.is_in_place() && !stale.is_in_place());
+        stale.remove();
         UnixStream::connect(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -95,9 +154,9 @@ mod tests {
     fn no_client_can_send_a_descriptor_where_the_kernel_refuses_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ctl.sock");
-        let listener = listen_at(&path).unwrap();
+        let listener = Listener::bind(&path).unwrap();
         let client = UnixStream::connect(&path).unwrap();
-        let descriptors = [listener.as_raw_fd()];
+        let descriptors = [listener.fd.as_raw_fd()];
         let sent = sendmsg::<()>(
             client.as_raw_fd(),
             &[IoSlice::new(b"GET")],
@@ -105,7 +164,7 @@ mod tests {
             MsgFlags::empty(),
             None,
         );
-        match refuse_descriptors(&listener) {
+        match refuse_descriptors(&listener.fd) {
             Ok(()) => assert_eq!(sent, Err(Errno::EPERM)),
             Err(error) => assert_eq!((sent, error), (Ok(3), Errno::ENOPROTOOPT)),
         }
@@ -116,7 +175,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("d".repeat(100)).join("e".repeat(100));
         std::fs::create_dir_all(&deep).unwrap();
-        let _listener = listen_at(&deep.join("ctl.sock")).unwrap();
+        let listener = Listener::bind(&deep.join("ctl.sock")).unwrap();
+        assert!(listener.is_in_place());
         let (short, _directory) = shorten(&deep.join("ctl.sock")).unwrap();
         UnixStream::connect(short).unwrap();
     }

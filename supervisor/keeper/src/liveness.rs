@@ -64,6 +64,11 @@ impl Liveness {
         self.rearm |= std::mem::take(&mut self.is_wanted);
     }
 
+    /// The listening socket is another now.
+    pub(crate) const fn listener_changed(&mut self) {
+        self.rearm = true;
+    }
+
     /// It has said something at this moment or later.
     pub(crate) const fn heard_since(&self, at_ms: u64) -> bool {
         self.heard_at >= at_ms

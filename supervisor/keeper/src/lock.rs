@@ -1,11 +1,25 @@
-//! The lock that says who runs on this state: held by the keeper, and by the control process
-//! through the same open file. Free only when both are gone.
+//! The locks that say who runs on this state: held by the keeper, and by the control process through
+//! the same open files. Free only when both are gone.
+//!
+//! There are two, for a lock is known by its path, and a path can vanish: `/run` is cleaned, a state
+//! directory is restored from a backup. One lies in the run directory, one in the state directory. Either
+//! alone keeps a second supervisor out, and the keeper takes one again whose file has gone (`places`).
+//! When the state directory has no lock file, no other supervisor can be known by it: then every process
+//! is asked whether it still holds a deleted one (`lock/holder.rs`).
+//!
+//! Limits: no abstract socket is a third lock. Any account could bind its name first, it is another one
+//! in every network namespace, and it guards nothing but the moment in which both files are gone.
+
+mod holder;
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Seek, Write},
-    os::{fd::AsFd, unix::fs::FileExt},
-    path::Path,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        unix::fs::{FileExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
 };
 
 use nix::{
@@ -17,6 +31,10 @@ use safe_path::Dir;
 
 use crate::{init::Init, proc, say::say, sys::file};
 
+/// Name of the file in either directory.
+const NAME: &str = "lock";
+/// Mode of a directory that is made for it.
+const DIRECTORY_MODE: u32 = 0o755;
 /// While an old control process stops its services, the lock is tried this often.
 const RETRY_MS: u8 = 50;
 /// Tries between two requests to the machine's init for more time.
@@ -34,32 +52,155 @@ pub(crate) enum LockError {
     Held {
         /// Its keeper.
         pid: i32,
-        /// The run directory.
+        /// Where.
         dir: String,
     },
     /// Somebody does not want us to wait any longer.
     #[error("asked to stop while an earlier supervisor on {0} was still stopping its services")]
     Interrupted(String),
     /// No lock can be had at all.
-    #[error("could not lock {0}: {1}; check that the directory is writable")]
+    #[error(
+        "could not lock {0}: {1}; check that the directory is writable, and that no other thing has that name"
+    )]
     Io(String, io::Error),
 }
 
-/// Takes the lock, and waits for a control process that has outlived its keeper. `signals` becomes
-/// readable when this process is asked to stop.
-pub(crate) fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<File, LockError> {
-    let path = dir.join("lock");
-    let failed = |error| LockError::Io(path.display().to_string(), error);
-    let opened = Dir::open(dir).and_then(|dir| dir.append("lock", 0o600));
-    let mut file = opened.map_err(failed)?;
+/// Both locks, held.
+#[derive(Debug)]
+pub(crate) struct Locks {
+    /// In the run directory.
+    run: Lock,
+    /// In the state directory.
+    state: Lock,
+}
+
+#[derive(Debug)]
+struct Lock {
+    dir: PathBuf,
+    file: File,
+    /// Its path as the kernel knows it, without links.
+    path: PathBuf,
+    /// Nobody had it before.
+    is_new: bool,
+}
+
+impl Locks {
+    /// Takes both, and waits for a control process that has outlived its keeper. `signals` becomes
+    /// readable when this process is asked to stop.
+    pub(crate) fn take(
+        run_dir: &Path,
+        state_dir: &Path,
+        signals: impl AsFd,
+        init: &Init,
+    ) -> Result<Self, LockError> {
+        // The one that survives more comes first: who is refused has touched nothing else.
+        let state = take(state_dir, &signals, init)?;
+        let run = take(run_dir, &signals, init)?;
+        let locks = Self { run, state };
+        if locks.state.is_new
+            && let Some(pid) = holder::of_deleted(&locks.paths(), &locks.state.file)
+        {
+            return Err(locks.held_by(pid));
+        }
+        Ok(locks)
+    }
+
+    /// What a second one is told.
+    pub(crate) fn held_by(&self, pid: i32) -> LockError {
+        let dir = self.run.dir.display().to_string();
+        LockError::Held { pid, dir }
+    }
+
+    /// This process has one of our lock files open, be it deleted: it is a keeper on this state, or the
+    /// control process of one.
+    pub(crate) fn are_held_by(&self, pid: i32) -> bool {
+        holder::has_open(pid, &self.paths())
+    }
+
+    fn paths(&self) -> [PathBuf; 2] {
+        [&self.run, &self.state].map(|lock| lock.path.clone())
+    }
+
+    /// For the control process, which has to keep them open: the run directory's first.
+    pub(crate) fn fds(&self) -> [RawFd; 2] {
+        [&self.run, &self.state].map(|lock| lock.file.as_raw_fd())
+    }
+
+    /// Duplicates of both, in the same order.
+    pub(crate) fn duplicates(&self) -> io::Result<Vec<OwnedFd>> {
+        let all = [&self.run, &self.state].into_iter();
+        all.map(|lock| Ok(lock.file.try_clone()?.into())).collect()
+    }
+
+    /// Takes those again whose path does not lead to them any more; directories that are missing are
+    /// made. Returns the path of each with what came of it.
+    pub(crate) fn take_again(&mut self) -> Vec<(PathBuf, io::Result<()>)> {
+        let mut taken = Vec::new();
+        for lock in [&mut self.run, &mut self.state] {
+            if !lock.is_in_place() {
+                taken.push((lock.dir.join(NAME), lock.take_again()));
+            }
+        }
+        taken
+    }
+}
+
+impl Lock {
+    fn open(dir: &Path) -> io::Result<Self> {
+        let opened = Dir::open(dir)?;
+        let is_new = opened.stat(NAME)?.is_none();
+        let file = opened.append(NAME, 0o600)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            path: holder::path_of(&file)?,
+            file,
+            is_new,
+        })
+    }
+
+    fn is_in_place(&self) -> bool {
+        let there = Dir::open(&self.dir).and_then(|dir| dir.stat(NAME));
+        let id = |meta: Metadata| (meta.dev(), meta.ino());
+        let there = there.ok().flatten().map(id);
+        there.is_some() && there == self.file.metadata().ok().map(id)
+    }
+
+    fn take_again(&mut self) -> io::Result<()> {
+        Dir::make(&self.dir, DIRECTORY_MODE)?;
+        let mut other = Self::open(&self.dir)?;
+        match file::try_lock(&other.file) {
+            Ok(()) => {}
+            Err(Errno::EWOULDBLOCK) => {
+                let whose = living_keeper(&other.file);
+                let whose = whose.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                let text =
+                    format!("another supervisor{whose} has taken it meanwhile: end one of the two");
+                return Err(io::Error::other(text));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        name_ourselves(&mut other.file)?;
+        *self = other;
+        Ok(())
+    }
+}
+
+fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> {
+    let failed = |error| LockError::Io(dir.join(NAME).display().to_string(), error);
+    let mut lock = Lock::open(dir).map_err(failed)?;
     let mut tries = 0;
     loop {
-        match file::try_lock(&file) {
-            Ok(()) => break,
+        match file::try_lock(&lock.file) {
+            Ok(()) if lock.is_in_place() => break,
+            // Made again meanwhile: whoever did that holds the other file.
+            Ok(()) => {
+                lock = Lock::open(dir).map_err(failed)?;
+                continue;
+            }
             Err(Errno::EWOULDBLOCK | Errno::EINTR) => {}
             Err(error) => return Err(failed(error.into())),
         }
-        if let Some(pid) = living_keeper(&file) {
+        if let Some(pid) = living_keeper(&lock.file) {
             let dir = dir.display().to_string();
             return Err(LockError::Held { pid, dir });
         }
@@ -75,8 +216,8 @@ pub(crate) fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<File, 
             return Err(LockError::Interrupted(dir.display().to_string()));
         }
     }
-    name_ourselves(&mut file).map_err(failed)?;
-    Ok(file)
+    name_ourselves(&mut lock.file).map_err(failed)?;
+    Ok(lock)
 }
 
 fn name_ourselves(file: &mut File) -> io::Result<()> {
@@ -100,50 +241,5 @@ fn living_keeper(file: &File) -> Option<i32> {
     (stat.start == start && stat.state != b'Z').then_some(pid)
 }
 
-/// Pid in the lock file, for tests and messages.
 #[cfg(test)]
-fn named(file: &mut File) -> String {
-    use std::io::Read;
-    let mut text = String::new();
-    file.rewind().unwrap();
-    file.read_to_string(&mut text).unwrap();
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn quiet() -> (std::os::fd::OwnedFd, std::os::fd::OwnedFd) {
-        nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap()
-    }
-
-    #[test]
-    fn a_second_keeper_is_refused_with_the_pid_of_the_first() {
-        let dir = tempfile::tempdir().unwrap();
-        let (signals, _keep) = quiet();
-        let mut held = take(dir.path(), &signals, &Init::none()).unwrap();
-        let own = std::process::id();
-        assert!(named(&mut held).starts_with(&format!("{own} ")));
-        let refused = take(dir.path(), &signals, &Init::none()).unwrap_err();
-        let text = refused.to_string();
-        assert!(matches!(refused, LockError::Held { .. }));
-        assert!(text.contains(&format!("pid {own}")) && text.contains("--root"));
-    }
-
-    #[test]
-    fn with_its_keeper_gone_the_lock_is_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let (signals, keep) = quiet();
-        let mut held = take(dir.path(), &signals, &Init::none()).unwrap();
-        held.rewind().unwrap();
-        held.set_len(0).unwrap();
-        held.write_all(b"1 99999999999\n").unwrap();
-        // Something to read on `signals` ends the wait: nobody was refused before.
-        nix::unistd::write(&keep, b"x").unwrap();
-        let waited = take(dir.path(), &signals, &Init::none()).unwrap_err();
-        assert!(matches!(waited, LockError::Interrupted(_)));
-        drop(held);
-        take(dir.path(), &signals, &Init::none()).unwrap();
-    }
-}
+mod tests;

@@ -274,6 +274,16 @@ pub enum Notice {
     },
     /// Answer with `Here`.
     AreYouThere,
+    /// These were missing and have been made again. Carries the control socket that is listened on from
+    /// now on, if `listener`, and then what the control process was born with as its locks, if `locks`.
+    MadeAgain {
+        /// Files and directories of the keeper's.
+        paths: Vec<PathBuf>,
+        /// Clients may still wait at the one before.
+        listener: bool,
+        /// To be held open in the place of the ones before.
+        locks: bool,
+    },
     /// In answer to `Reexec`: no other has taken over, so this one goes on.
     NotReplaced {
         /// For people.
@@ -325,6 +335,19 @@ pub struct Hello {
     /// The program that was installed last took over and did not work, so an earlier one runs.
     #[serde(default)]
     pub went_back: bool,
+    /// Processes of an earlier keeper that would not go. Their services cannot be started: a `Spawn`
+    /// fails with the stage `leftovers` as long as they are there.
+    #[serde(default)]
+    pub remaining: Vec<Remaining>,
+}
+
+/// What an earlier keeper's run of a service has left, and SIGKILL has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// The service.
+    pub service: String,
+    /// Its processes.
+    pub pids: Vec<i32>,
 }
 
 /// What the keeper knows of a run.

@@ -25,6 +25,16 @@ pub fn first_process(run_dir: &Path, run: RunId) -> Option<(i32, OwnedFd)> {
     same.then_some((record.pid, pidfd))
 }
 
+/// Tells the next keeper that the log of this run's service has its mark.
+pub fn gap_is_told(run_dir: &Path, run: RunId) -> io::Result<()> {
+    let records = Records::at(run_dir);
+    let Some(mut record) = records.one(run) else {
+        return Ok(());
+    };
+    record.gap_told = true;
+    records.write(&record)
+}
+
 /// Opens a pidfd. Safe against a reused pid only while the keeper lives and has not reported the
 /// exit of that process.
 pub fn open(pid: i32) -> io::Result<OwnedFd> {

@@ -74,6 +74,24 @@ pub(crate) fn holds_pipe(pid: i32, inode: u64) -> bool {
     })
 }
 
+/// Inodes of the pipes that a process has as its standard output and error.
+pub(crate) fn output_pipes(pid: i32) -> impl Iterator<Item = u64> {
+    let targets = [1, 2].map(|fd| fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok());
+    targets.into_iter().flatten().filter_map(|target| {
+        let inode = target.to_str()?.strip_prefix("pipe:[")?;
+        inode.strip_suffix(']')?.parse().ok()
+    })
+}
+
+/// Those of the variables that a process was started with that begin with this, as `NAME=value`.
+pub(crate) fn variables(pid: i32, begin: &str) -> Vec<String> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let all = environ.split(|byte| *byte == 0);
+    all.filter(|one| one.starts_with(begin.as_bytes()))
+        .map(|one| String::from_utf8_lossy(one).into_owned())
+        .collect()
+}
+
 /// The process was started with this `NAME=value`, and has not written over it.
 pub(crate) fn has_variable(pid: i32, variable: &str) -> bool {
     let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

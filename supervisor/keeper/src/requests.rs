@@ -13,7 +13,7 @@ use nix::{
 use crate::{
     ending::Ending,
     keeper::Keeper,
-    log::Spec,
+    log::{self, Spec},
     message::{Notice, Open, Request, RunId},
     notify::Dropped,
     run::{Pipe, Service},
@@ -83,6 +83,8 @@ impl Keeper {
         }
         if let Err(error) = self.make_pipe(&name) {
             say!("{name}: no log pipe yet: {error}");
+        } else if self.leftovers.has_gap(&name) {
+            self.log.mark(&name, log::KEEPER_DIED);
         }
     }
 

@@ -58,7 +58,14 @@ impl Keeper {
     /// Starts a run, or says why not.
     pub(crate) fn spawn(&mut self, spawn: &Spawn) {
         self.next_run = self.next_run.max(spawn.run + 1);
-        if let Err((stage, errno)) = self.try_spawn(spawn) {
+        let mut done = self.try_spawn(spawn);
+        // Somebody may have removed the directory of records.
+        if let Err(("record", _)) = done
+            && self.look_at_places()
+        {
+            done = self.try_spawn(spawn);
+        }
+        if let Err((stage, errno)) = done {
             self.failed(spawn.run, stage, errno as i32);
         }
     }
@@ -112,6 +119,9 @@ impl Keeper {
         if spawn.role == Role::Main && !self.is_swept(&spawn.service) {
             return Err(("unswept", Errno::EBUSY));
         }
+        if spawn.role == Role::Main && !self.leftovers.are_gone(&spawn.service, &self.files) {
+            return Err(("leftovers", Errno::EBUSY));
+        }
         Ok(())
     }
 
@@ -142,8 +152,10 @@ impl Keeper {
             boot_id: self.boot_id.clone(),
             cgroup: group.map(|group| group.dir().to_owned()),
             pipe: streams.inode,
+            cookie: crate::sweep::cookie(spawn.run),
             stop_signal: spawn.stop_signal,
             stop_timeout_ms: spawn.stop_timeout_ms,
+            gap_told: false,
         };
         let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
         let note = self.files.note(&record);

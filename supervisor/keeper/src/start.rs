@@ -28,10 +28,12 @@ use crate::{
     facts::Facts,
     init::Init,
     keeper::{Keeper, Original, Source},
-    leftovers, listener,
-    lock::{self, LockError},
+    leftovers::Leftovers,
+    listener::Listener,
+    lock::{LockError, Locks},
     log::LogThread,
     notify::Directories,
+    places::Places,
     proc,
     record::Records,
     say::say,
@@ -62,6 +64,15 @@ pub(crate) enum StartError {
     Io(&'static str, io::Error),
 }
 
+impl From<LockError> for StartError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Interrupted(_) => Self::Interrupted,
+            other => Self::Lock(other),
+        }
+    }
+}
+
 fn doing<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError {
     move |error| StartError::Io(what, error.into())
 }
@@ -79,10 +90,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let signals = Signals::take().map_err(doing("take signals"))?;
     let stop_asked = Signals::stop_asked().map_err(doing("take signals"))?;
     let init = Init::from_environment();
-    let lock = lock::take(&config.run_dir, &stop_asked, &init).map_err(|error| match error {
-        LockError::Interrupted(_) => StartError::Interrupted,
-        other => StartError::Lock(other),
-    })?;
+    let locks = Locks::take(&config.run_dir, &config.state_dir, &stop_asked, &init)?;
     let original = raise_limits();
     hide_memory().map_err(doing("hide the keeper's memory"))?;
     prctl::set_child_subreaper(true).map_err(doing("become the parent of orphans"))?;
@@ -90,14 +98,15 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         Records::open(&config.run_dir).map_err(doing("make the directory of run records"))?;
     let cgroups = Cgroups::set_up(&config.state_hash);
     let boot_id = proc::boot_id();
-    let leftovers = leftovers::stop(&files, cgroups.as_ref(), &boot_id, &init);
-    let listener = listener::listen_at(&config.control_socket)
-        .map_err(doing("listen on the control socket"))?;
+    let leftovers = Leftovers::stop(&files, cgroups.as_ref(), &boot_id, &init, &locks)
+        .map_err(|keeper| locks.held_by(keeper))?;
+    let listener =
+        Listener::bind(&config.control_socket).map_err(doing("listen on the control socket"))?;
     let log = LogThread::start().map_err(doing("start the log thread"))?;
     let cradle = Cradle::new().map_err(doing("get memory for births"))?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(doing("make an epoll"))?;
     let notify = Directories::new(&config.run_dir, &config.state_hash);
-    let keeper = Keeper {
+    let mut keeper = Keeper {
         config,
         started_ms,
         boot_id,
@@ -106,12 +115,13 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         original,
         null,
         cradle,
-        lock,
+        locks,
         listener,
         cgroups,
         log,
         init,
         notify,
+        places: Places::new(),
         control: Control::new(binary, own_path(), stdout, stderr),
         compressor: Compressor::from_environment(),
         inbox: std::collections::VecDeque::new(),
@@ -128,7 +138,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         release_later: false,
         log_later: false,
         sweeping: std::collections::BTreeSet::new(),
-        next_run: 1,
+        next_run: leftovers.next_run(),
         timers: Timers::default(),
         ended_child: None,
         reap_more: false,
@@ -136,17 +146,19 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         ending: None,
         leftovers,
     };
-    watch_own(&keeper);
+    watch_own(&mut keeper);
     Ok(keeper)
 }
 
 /// What is there from the start.
-fn watch_own(keeper: &Keeper) {
+fn watch_own(keeper: &mut Keeper) {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
-    if let Some(events) = keeper.notify.events() {
-        keeper.watch(events, Source::NotifyDirectory);
+    if let Some(events) = keeper.places.removals.events() {
+        keeper.watch(events, Source::Removal);
     }
+    let (run_dir, state_dir) = (&keeper.config.run_dir, &keeper.config.state_dir);
+    keeper.places.watch(run_dir, state_dir, &keeper.files);
 }
 
 /// Root's keeper bears children on its own memory, which holds the environments of all services: a

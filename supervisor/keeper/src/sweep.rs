@@ -5,6 +5,8 @@
 //! to descend from it, those that still have the cookie of its environment, and all that descends
 //! from these. What cannot be attributed is left alone.
 
+use std::sync::OnceLock;
+
 use nix::libc;
 
 use crate::{
@@ -179,7 +181,7 @@ impl Keeper {
         found.into_iter().map(|(pid, _)| pid).collect()
     }
 
-    fn group_of<'a>(&'a self, run: &'a Run) -> Option<&'a Group> {
+    pub(crate) fn group_of<'a>(&'a self, run: &'a Run) -> Option<&'a Group> {
         if !run.in_cgroup {
             return None;
         }
@@ -241,10 +243,18 @@ impl Keeper {
     }
 }
 
+/// What a cookie begins with.
+pub(crate) const COOKIE: &str = "MATTERVISOR_RUN=";
+
 /// A variable that every process of a run without a cgroup starts with: a daemon that has left
-/// session, group and log pipe before anybody looked still has it.
+/// session, group and log pipe before anybody looked still has it. With the keeper's pid comes when it
+/// started: in a container there may be another keeper of the same pid.
 pub(crate) fn cookie(run: RunId) -> String {
-    format!("MATTERVISOR_RUN={}-{run}", std::process::id())
+    static STARTED: OnceLock<u64> = OnceLock::new();
+    let pid = std::process::id();
+    let own = || i32::try_from(pid).ok().and_then(proc::stat);
+    let started = STARTED.get_or_init(|| own().map_or(0, |stat| stat.start));
+    format!("{COOKIE}{pid}.{started}-{run}")
 }
 
 /// By what the process itself shows.

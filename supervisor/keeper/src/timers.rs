@@ -30,6 +30,8 @@ pub(crate) enum Timer {
     Deserted,
     /// The keeper alone stops runs, or ends.
     Ending,
+    /// See whether something of the keeper's has been removed.
+    Look,
     /// Wake the log thread.
     Log,
     /// Give memory back.

@@ -13,6 +13,8 @@ mod control;
 mod daemon;
 #[path = "keeper/liveness.rs"]
 mod liveness;
+#[path = "keeper/leftovers.rs"]
+mod leftovers;
 #[path = "keeper/notify.rs"]
 mod notify;
 #[path = "keeper/ready.rs"]
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         sweep::TESTS,
         control::TESTS,
         liveness::TESTS,
+        leftovers::TESTS,
         reexec::TESTS,
         notify::TESTS,
     ]

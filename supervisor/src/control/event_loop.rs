@@ -35,6 +35,7 @@ use super::{
     input::{Done, Input, Now, Output},
     jobs,
     lifecycle::Boot,
+    made_again::MadeAgain,
     orphaned::Belongings,
     socket_groups::SocketGroups,
     wall_clock::WallClock,
@@ -168,7 +169,8 @@ async fn serve(link: Link, options: &Options) -> u8 {
             return exit::FAILURE;
         }
     };
-    let mut world = World::new(wire, options);
+    let (made_again, next_listeners) = MadeAgain::new();
+    let mut world = World::new(wire, options, made_again);
     let (hello, listener, messages) = match world.hello().await {
         Ok(met) => met,
         Err(error) => {
@@ -192,6 +194,7 @@ async fn serve(link: Link, options: &Options) -> u8 {
     let known = Arc::clone(&orphaned);
     let serve = server::serve(
         listener,
+        next_listeners,
         ask_sender,
         access_receiver,
         known,
@@ -312,12 +315,13 @@ struct World {
     /// Files that are watched, once there are any.
     files: Option<watch::Sender<Vec<PathBuf>>>,
     belongings: Belongings,
+    made_again: MadeAgain,
     /// The keeper has been told to quit: that it goes is no surprise.
     leaving: bool,
 }
 
 impl World {
-    fn new(wire: Wire, options: &Options) -> Self {
+    fn new(wire: Wire, options: &Options, made_again: MadeAgain) -> Self {
         // Unbounded, but each result answers one job and the engine bounds those.
         let (result_sender, results) = mpsc::unbounded_channel();
         Self {
@@ -330,6 +334,7 @@ impl World {
             groups: None,
             files: None,
             belongings: Belongings::default(),
+            made_again,
             leaving: false,
         }
     }
@@ -392,6 +397,7 @@ impl World {
 
     fn take_in(&mut self, control: &mut Control, messages: Messages) {
         for (notice, fds) in messages {
+            let fds = self.made_again.take(&notice, fds);
             self.belongings.note(&notice, fds);
             self.handle(control, Input::Notice(notice));
         }
@@ -464,6 +470,7 @@ impl World {
         self.groups = Some(sender);
         let follower = SocketGroups {
             socket: Paths::new(&self.options).run_dir.join("ctl.sock"),
+            reopened: self.made_again.reopened(),
             plan,
             unclosed: unclosed.clone(),
             access: access.clone(),

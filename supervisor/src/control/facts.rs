@@ -28,6 +28,12 @@ impl Control {
             }
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
+            Notice::MadeAgain { paths, .. } => {
+                let paths = paths.iter().map(|path| path.display().to_string());
+                let paths = paths.collect::<Vec<_>>().join(", ");
+                let text = format!("made again, for it was removed or replaced: {paths}");
+                self.publish("", "daemon", &text, None);
+            }
             Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
         }
     }

@@ -18,6 +18,7 @@ mod input;
 mod jobs;
 mod lifecycle;
 mod logs;
+mod made_again;
 mod names;
 mod network_probe;
 mod notifications;

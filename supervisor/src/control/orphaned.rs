@@ -79,6 +79,7 @@ impl Belongings {
             },
             Notice::Hello(_)
             | Notice::AreYouThere
+            | Notice::MadeAgain { .. }
             | Notice::NotReplaced { .. }
             | Notice::Stats { .. } => {}
         }
@@ -112,6 +113,11 @@ impl Belongings {
         self.pipes.clear();
         if let Some(logs) = logs {
             logs.stop();
+            // To the end, after its own mark: no other is missing.
+            for service in control.plan.services.keys() {
+                let run = control.main_run_of(service);
+                let _ = run.map(|run| orphan::gap_is_told(run_dir, run.0));
+            }
         }
     }
 
@@ -137,7 +143,7 @@ impl Belongings {
                 forward: planned.log.forward.map(super::convert::forward),
             };
             logs.open(service, spec, read_end);
-            logs.mark(service, "the keeper has died; lines may be missing here");
+            logs.mark(service, log::KEEPER_DIED);
         }
         Some(logs)
     }

@@ -1,4 +1,5 @@
-//! Keeps the control socket open to the groups of the plan, and to no others.
+//! Keeps the control socket open to the groups of the plan, and to no others, also when its file has
+//! been made again.
 //!
 //! One task, so that what a plan says is never overtaken by an older one. Names are looked up and
 //! the file is changed on a blocking thread. While descriptors that clients have sent cannot be
@@ -18,6 +19,8 @@ use crate::{
 pub(super) struct SocketGroups {
     /// The socket.
     pub(super) socket: PathBuf,
+    /// Turns when its file is another one.
+    pub(super) reopened: watch::Receiver<()>,
     /// What the plan says.
     pub(super) plan: watch::Receiver<plan::Control>,
     /// Descriptors that clients have sent and that are not closed yet.
@@ -45,6 +48,7 @@ impl SocketGroups {
                     Ok(()) => gids = self.look_up().await,
                     Err(_) => return,
                 },
+                Ok(()) = self.reopened.changed() => {}
                 () = turned(&mut self.unclosed, shut) => {
                     shut = !shut;
                     say(shut);
@@ -151,9 +155,11 @@ mod tests {
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
         let (plan, plans) = watch::channel(plan::Control::default());
         let (unclosed, counts) = watch::channel(0);
+        let (reopened, files) = watch::channel(());
         let (access, mut seen) = watch::channel(Access::default());
         let groups = SocketGroups {
             socket: socket.clone(),
+            reopened: files,
             plan: plans,
             unclosed: counts,
             access,
@@ -164,6 +170,11 @@ mod tests {
         seen.wait_for(|it| it.known && it.admin_gids == [gid])
             .await
             .unwrap();
+        until(&socket, 0o660).await;
+        std::fs::remove_file(&socket).unwrap();
+        let _another = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
+        reopened.send_replace(());
         until(&socket, 0o660).await;
         unclosed.send_replace(server::UNCLOSED_MAX);
         until(&socket, 0o600).await;

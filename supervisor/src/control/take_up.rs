@@ -24,6 +24,14 @@ impl Control {
         for line in &hello.leftovers {
             tracing::warn!("stopped a process of an earlier supervisor: {line}");
         }
+        for left in &hello.remaining {
+            let (service, pids) = (&left.service, &left.pids);
+            tracing::error!(
+                service,
+                ?pids,
+                "processes of an earlier supervisor would not go"
+            );
+        }
         self.tell(Request::TookOver);
         let records = hello
             .records

@@ -11,6 +11,7 @@ mod client_stream;
 mod connection;
 mod health;
 mod input;
+mod listeners;
 mod log_routes;
 mod metrics;
 mod openapi;
@@ -44,6 +45,7 @@ use access::UserNames;
 use admission::{Admission, Who};
 use client_stream::Closer;
 pub(crate) use client_stream::UNCLOSED_MAX;
+use listeners::Listeners;
 pub(crate) use permissions::open_to;
 
 use crate::{ask::Ask, usage::Meter};
@@ -104,10 +106,11 @@ struct Shared {
     meter: Arc<Mutex<Meter>>,
 }
 
-/// Serves the socket for ever. Fails only if `listener` is not one. `unclosed` counts what clients
-/// have sent along and is not closed yet.
+/// Serves the socket for ever, and those that come after it. Fails only if `listener` is not one.
+/// `unclosed` counts what clients have sent along and is not closed yet.
 pub(crate) async fn serve(
     listener: std::os::unix::net::UnixListener,
+    next: mpsc::UnboundedReceiver<std::os::unix::net::UnixListener>,
     asks: mpsc::Sender<Ask>,
     access: watch::Receiver<Access>,
     orphaned: Arc<AtomicBool>,
@@ -124,7 +127,8 @@ pub(crate) async fn serve(
         closer: Closer::new(unclosed),
         meter: Arc::default(),
     };
-    accept_all(listener, Arc::new(shared), access::credentials).await
+    let listeners = Listeners::new(listener, next);
+    accept_all(listeners, Arc::new(shared), access::credentials).await
 }
 
 /// Returns once nobody was let in for a while and that is over.
@@ -137,7 +141,7 @@ async fn while_closed(access: &mut watch::Receiver<Access>) {
 }
 
 /// The accept loop.
-async fn accept_all(listener: UnixListener, shared: Arc<Shared>, who: Who) -> io::Result<()> {
+async fn accept_all(mut listeners: Listeners, shared: Arc<Shared>, who: Who) -> io::Result<()> {
     let routes = routes::router(Arc::clone(&shared));
     let mut access = shared.access.clone();
     let admission = Admission::new(shared, routes, who);
@@ -146,10 +150,10 @@ async fn accept_all(listener: UnixListener, shared: Arc<Shared>, who: Who) -> io
         let accepted = tokio::select! {
             biased;
             () = while_closed(&mut access) => continue,
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(err) => {
                 if !failing {
                     tracing::warn!(

@@ -14,6 +14,7 @@ use super::{
     Access, Limits, Shared, Who, accept_all,
     access::{Credentials, Role, UserNames},
     client_stream::Closer,
+    listeners::Listeners,
     paths::ROUTES,
     slots::Slots,
 };
@@ -66,6 +67,11 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
     })
 }
 
+/// With none to come after it.
+fn only(listener: UnixListener) -> Listeners {
+    Listeners::new(listener, mpsc::unbounded_channel().1)
+}
+
 impl Server {
     fn start(who: Who, limits: Limits) -> Self {
         let (asks, to_loop) = mpsc::channel(16);
@@ -77,7 +83,7 @@ impl Server {
     fn start_with(who: Who, shared: Arc<Shared>, seen: mpsc::UnboundedReceiver<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("s")).unwrap();
-        tokio::spawn(accept_all(listener, shared, who));
+        tokio::spawn(accept_all(only(listener), shared, who));
         Self { dir, seen }
     }
 

@@ -124,6 +124,9 @@ impl Shared {
     }
 }
 
+/// Marks the gap in a log that the death of the keeper makes.
+pub const KEEPER_DIED: &str = "the keeper has died; lines may be missing here";
+
 /// The thread itself; see [`LogThread::start`].
 #[derive(Debug)]
 pub struct LogThread;

@@ -6,8 +6,8 @@
 //! account may not enter, a short one serves (`/run/mattervisor-HASH`; without root below
 //! `$XDG_RUNTIME_DIR`, else in `/tmp`), which is removed at the end and cleared by the next start.
 //!
-//! Somebody may clean `/run`. An inotify watch tells, and the sockets are bound again at their paths; it
-//! does not tell when a directory above `RUN` is moved or mounted over.
+//! Somebody may clean `/run`: what is missing is made again, and the sockets are bound again at their paths
+//! (`places`).
 
 use std::{
     fs, io,
@@ -18,13 +18,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{
-    sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
-    unistd::geteuid,
-};
+use nix::unistd::geteuid;
 use safe_path::Dir;
 
-use crate::say::say;
+use crate::removals::{Of, Removals, Watch};
 
 /// Directory of the sockets, in the run directory.
 const DIRECTORY: &str = "notify";
@@ -49,7 +46,6 @@ pub(crate) enum Place {
 pub(crate) struct Directories {
     usual: Slot,
     short: Slot,
-    inotify: Option<Inotify>,
 }
 
 #[derive(Debug)]
@@ -65,7 +61,7 @@ pub(crate) struct Directory {
     path: PathBuf,
     dir: Dir,
     id: (u64, u64),
-    watches: Vec<WatchDescriptor>,
+    watch: Option<Watch>,
 }
 
 impl Directories {
@@ -79,28 +75,10 @@ impl Directories {
         let parents = own.filter(|dir| dir.is_absolute()).into_iter();
         let parents = parents.chain([PathBuf::from("/tmp")]);
         let name = format!("mattervisor-{hash}");
-        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-        let inotify = Inotify::init(flags);
-        if let Err(error) = &inotify {
-            say!("does not notice when a notify socket is removed: no inotify: {error}");
-        }
         Self {
             usual: Slot::new(vec![run_dir.join(DIRECTORY)]),
             short: Slot::new(parents.map(|dir| dir.join(&name)).collect()),
-            inotify: inotify.ok(),
         }
-    }
-
-    /// Becomes readable when something may have been removed.
-    pub(crate) fn events(&self) -> Option<BorrowedFd<'_>> {
-        self.inotify.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Forgets what has been told so far.
-    pub(crate) fn drain(&self) {
-        while let Some(inotify) = &self.inotify
-            && inotify.read_events().is_ok_and(|events| !events.is_empty())
-        {}
     }
 
     /// A path in the usual directory suits a service of this name and account.
@@ -114,12 +92,12 @@ impl Directories {
     }
 
     /// The directory, opened or made; anew, if somebody has removed it.
-    pub(crate) fn get(&mut self, place: Place) -> io::Result<&Directory> {
+    pub(crate) fn get(&mut self, place: Place, removals: &Removals) -> io::Result<&Directory> {
         let slot = match place {
             Place::Usual => &mut self.usual,
             Place::Short => &mut self.short,
         };
-        slot.get(self.inotify.as_ref())
+        slot.get(removals)
     }
 
     /// The directory, if it is open and still where its path says.
@@ -153,17 +131,16 @@ impl Slot {
         }
     }
 
-    fn get(&mut self, inotify: Option<&Inotify>) -> io::Result<&Directory> {
-        if let Some(gone) = self.open.take_if(|open| !open.is_in_place()) {
-            for watch in gone.watches {
-                // Of a directory that was deleted it has gone by itself.
-                let _ = inotify.map(|inotify| inotify.rm_watch(watch));
-            }
+    fn get(&mut self, removals: &Removals) -> io::Result<&Directory> {
+        if let Some(gone) = self.open.take_if(|open| !open.is_in_place())
+            && let Some(watch) = gone.watch
+        {
+            removals.unwatch(watch);
         }
         if self.open.is_none() {
             let mut outcome = Err(io::ErrorKind::NotFound.into());
             for path in &self.candidates {
-                outcome = Directory::open(path, inotify);
+                outcome = Directory::open(path, removals);
                 if outcome.is_ok() {
                     break;
                 }
@@ -178,8 +155,7 @@ impl Slot {
 
 impl Directory {
     /// Only to be called with the lock held: what lies there is of an earlier life.
-    fn open(path: &Path, inotify: Option<&Inotify>) -> io::Result<Self> {
-        let parent = path.parent().unwrap_or(path);
+    fn open(path: &Path, removals: &Removals) -> io::Result<Self> {
         let dir = Dir::make(path, MODE)?;
         let meta = dir.metadata()?;
         if meta.uid() != geteuid().as_raw() {
@@ -187,16 +163,11 @@ impl Directory {
         }
         // Whatever the umask has made of it, or somebody else.
         dir.set_owner_and_mode(None, MODE)?;
-        let itself = AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
-        let entries = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
-        let watch = |path: &Path, what| inotify.map(|it| it.add_watch(path, what));
-        let watches = [watch(path, itself | entries), watch(parent, itself)];
-        let watches = watches.into_iter().flatten().filter_map(Result::ok);
         let directory = Self {
             path: path.to_owned(),
             dir,
             id: (meta.dev(), meta.ino()),
-            watches: watches.collect(),
+            watch: removals.watch(path, Of::Entries),
         };
         directory.clear();
         Ok(directory)

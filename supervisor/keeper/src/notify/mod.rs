@@ -107,7 +107,7 @@ impl Keeper {
                 Place::Usual => name.to_owned(),
                 Place::Short => number.to_string(),
             };
-            let directory = self.notify.get(*place);
+            let directory = self.notify.get(*place, &self.places.removals);
             outcome = directory.and_then(|it| Ok(Socket::bind((*place, it), file, owner)?));
             if outcome.is_ok() {
                 break;
@@ -136,7 +136,6 @@ impl Keeper {
 
     /// Something may have been removed: binds what is not there any more.
     pub(crate) fn check_notify_sockets(&mut self) {
-        self.notify.drain();
         let sockets = self.services.iter().filter_map(|(name, service)| {
             let socket = service.notify.as_ref()?;
             (!self.is_in_place(socket)).then(|| (name.clone(), service.number, socket.place()))

@@ -34,7 +34,9 @@ impl Note {
             iov_len: piece.len(),
         });
         let length = pieces[0].iov_len + pieces[1].iov_len;
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
+        // What somebody has put there instead of a file is neither waited for nor followed.
+        let regular = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | regular;
         // SAFETY: valid C strings and buffers of the lengths given.
         unsafe {
             let fd = Errno::result(libc::open(self.temporary.as_ptr(), flags, 0o644))?;

@@ -36,6 +36,8 @@ pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
     let mut control_argv = vec!["control".into(), "control".into()];
     let driver = arguments.get(2).map(PathBuf::from);
     let driver = driver.unwrap_or_else(|| dir.join("driver.sock"));
+    let state_dir = driver.with_file_name("state");
+    fs::create_dir_all(&state_dir).unwrap();
     control_argv.push(driver.into_os_string());
     keeper::run(Config {
         root: PathBuf::from("/"),
@@ -43,6 +45,7 @@ pub(crate) fn be_keeper(arguments: &[String]) -> ExitCode {
         state_hash: arguments[1].clone(),
         control_argv,
         log_json: false,
+        state_dir,
         run_dir: dir,
     })
 }
@@ -488,6 +491,7 @@ fn empty_hello() -> Hello {
         facts: vec![],
         leftovers: vec![],
         went_back: false,
+        remaining: vec![],
     }
 }
 

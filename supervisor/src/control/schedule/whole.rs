@@ -53,6 +53,7 @@ impl World {
             facts: Vec::new(),
             leftovers: Vec::new(),
             went_back: false,
+            remaining: Vec::new(),
         };
         let now = Now {
             moment: Moment(5_000),

@@ -31,6 +31,7 @@ impl Keeper {
             facts: self.facts.iter().cloned().collect(),
             leftovers: Vec::new(),
             went_back: false,
+            remaining: Vec::new(),
         }
     }
 

@@ -53,7 +53,7 @@ impl Apart {
                 let listener = UnixListener::from_std(listener).unwrap();
                 let mut shared = shared(asks, Limits::REAL);
                 Arc::get_mut(&mut shared).unwrap().closer = Closer::new(sender);
-                accept_all(listener, shared, who).await
+                accept_all(super::only(listener), shared, who).await
             })
         });
         unclosed

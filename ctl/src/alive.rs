@@ -1,0 +1,117 @@
+//! Whether a supervisor lives that cannot be connected to: by the locks that it holds.
+//!
+//! The kernel's list of locks says who took one, to every user that can find the file. Where it does not
+//! (some file systems have another number there than for `stat`), the file itself says it to who may
+//! read it: pid and start time of the keeper.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use nix::sys::stat::{major, minor};
+
+/// The kernel's list of locks.
+const LOCKS: &str = "/proc/locks";
+/// A lock file is not longer.
+const LOCK_BYTES_MAX: u64 = 64;
+/// Place of the start time among the fields of `/proc/PID/stat` that follow the name.
+const START_FIELD: usize = 19;
+
+/// Who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A supervisor that lives; its keeper.
+    Keeper(i32),
+    /// What a keeper that has died has left to stop its services.
+    Rest,
+}
+
+/// Whoever holds one of these locks.
+pub(crate) fn holder(locks: &[PathBuf]) -> Option<Holder> {
+    let list = fs::read_to_string(LOCKS).unwrap_or_default();
+    locks.iter().find_map(|lock| {
+        let file = fs::symlink_metadata(lock).ok()?;
+        let device = (major(file.dev()), minor(file.dev()));
+        match taken_by(&list, device, file.ino()) {
+            Some(pid) if fs::exists(format!("/proc/{pid}")).unwrap_or(false) => {
+                Some(Holder::Keeper(pid))
+            }
+            Some(_) => Some(Holder::Rest),
+            None => named_in(lock).map(Holder::Keeper),
+        }
+    })
+}
+
+/// The pid in the kernel's line about a lock on this file.
+fn taken_by(list: &str, device: (u64, u64), inode: u64) -> Option<i32> {
+    let wanted = format!("{:02x}:{:02x}:{inode}", device.0, device.1);
+    list.lines().find_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        if words.next() != Some("FLOCK") {
+            return None;
+        }
+        let pid = words.nth(2)?;
+        (words.next() == Some(&wanted)).then(|| pid.parse().ok())?
+    })
+}
+
+/// The process that a lock file names, if that very process lives.
+fn named_in(lock: &Path) -> Option<i32> {
+    let text = String::from_utf8(safe_path::read(lock, LOCK_BYTES_MAX).ok()?).ok()?;
+    let (pid, start) = text.trim().split_once(' ')?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let same = fields.split_ascii_whitespace().nth(START_FIELD) == Some(start);
+    same.then(|| pid.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::fcntl::{Flock, FlockArg};
+
+    use super::*;
+
+    fn own() -> i32 {
+        i32::try_from(std::process::id()).unwrap()
+    }
+
+    #[test]
+    fn who_has_taken_a_lock_is_found_by_the_kernels_list() {
+        let list = "1: POSIX  ADVISORY  WRITE 7 fd:01:55 0 EOF\n\
+                    2: -> FLOCK  ADVISORY  WRITE 8 fd:01:55 0 EOF\n\
+                    3: FLOCK  ADVISORY  WRITE 9 fd:01:55 0 EOF\n";
+        assert_eq!(taken_by(list, (0xfd, 1), 55), Some(9));
+        assert_eq!(taken_by(list, (0xfd, 2), 55), None);
+        assert_eq!(taken_by(list, (0xfd, 1), 5), None);
+    }
+
+    #[test]
+    fn a_lock_that_is_held_has_a_holder_and_one_that_is_not_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("lock");
+        let file = fs::File::create(&lock).unwrap();
+        let locks = [dir.path().join("none"), lock];
+        assert_eq!(holder(&locks), None);
+        let held = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+        assert_eq!(holder(&locks), Some(Holder::Keeper(own())));
+        drop(held);
+        assert_eq!(holder(&locks), None);
+    }
+
+    #[test]
+    fn the_file_names_a_living_process_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("lock");
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let fields = stat.rsplit_once(") ").unwrap().1;
+        let start = fields.split(' ').nth(START_FIELD).unwrap();
+        fs::write(&lock, format!("{} {start}\n", own())).unwrap();
+        assert_eq!(named_in(&lock), Some(own()));
+        fs::write(&lock, format!("{} 1\n", own())).unwrap();
+        assert_eq!(named_in(&lock), None);
+        fs::write(&lock, "x".repeat(100)).unwrap();
+        assert_eq!(named_in(&lock), None);
+    }
+}

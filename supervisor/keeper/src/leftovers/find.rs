@@ -1,0 +1,238 @@
+//! Who of an earlier keeper's runs still lives: by the cgroup, by the record of the run (its first
+//! process, that one's session and group, the log pipe, the cookie of the environment), and by descent
+//! from any of these.
+//!
+//! A process that has left all of that, its parent too, cannot be told from others and is left alone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    cgroup::{self, Cgroups},
+    message::{Role, RunId},
+    proc::{self, Stat},
+    record::Record,
+    sweep::COOKIE,
+};
+
+/// What the directory of a daemon's groups begins with: no other group is ever emptied.
+const GROUPS: &str = "mattervisor-";
+
+/// What is known of the runs of an earlier keeper.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    pub(super) records: Vec<Record>,
+    /// Directories of groups, and the service or helper whose they are.
+    groups: BTreeMap<PathBuf, Owner>,
+}
+
+/// Whose a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Owner {
+    service: String,
+    role: Role,
+}
+
+/// A living leftover.
+#[derive(Clone, Debug)]
+pub(super) struct Left {
+    pub(super) stat: Stat,
+    pub(super) service: String,
+    pub(super) role: Role,
+}
+
+impl Earlier {
+    /// By these records, and the groups that are where this keeper has its own.
+    pub(super) fn new(records: Vec<Record>, cgroups: Option<&Cgroups>) -> Self {
+        let existing = cgroups.map(Cgroups::existing).unwrap_or_default();
+        let mut groups: BTreeMap<PathBuf, Owner> = existing
+            .into_iter()
+            .map(|dir| {
+                let service = dir.file_name().unwrap_or_default().to_string_lossy();
+                let service = service
+                    .strip_suffix(".service")
+                    .unwrap_or(&service)
+                    .to_owned();
+                let role = Role::Main;
+                (dir, Owner { service, role })
+            })
+            .collect();
+        for record in &records {
+            if let Some(dir) = record.cgroup.as_ref().filter(|dir| is_ours(dir)) {
+                groups.insert(dir.clone(), Owner::of(record));
+            }
+        }
+        Self { records, groups }
+    }
+
+    /// Directories of groups.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Path> {
+        self.groups.keys().map(PathBuf::as_path)
+    }
+
+    /// Runs that have a record.
+    pub(super) fn runs(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.records.iter().map(|record| record.run)
+    }
+
+    /// Forgets all but these services.
+    pub(super) fn keep(&mut self, services: &BTreeSet<String>) {
+        self.records.retain(|it| services.contains(&it.service));
+        self.groups.retain(|_, it| services.contains(&it.service));
+    }
+
+    /// Forgets a service; returns the runs that it had a record of.
+    pub(super) fn forget(&mut self, service: &str) -> Vec<RunId> {
+        let (theirs, others) = std::mem::take(&mut self.records)
+            .into_iter()
+            .partition(|it| it.service == service);
+        self.records = others;
+        self.groups.retain(|_, it| it.service != service);
+        let theirs: Vec<Record> = theirs;
+        theirs.into_iter().map(|it| it.run).collect()
+    }
+
+    /// Nothing is known, so nothing can be found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.groups.is_empty()
+    }
+
+    /// Living leftovers, by pid.
+    pub(super) fn find(&self) -> BTreeMap<i32, Left> {
+        let mut found = BTreeMap::new();
+        for (dir, owner) in &self.groups {
+            for pid in cgroup::members(dir) {
+                if let Some(stat) = living(pid) {
+                    found.insert(pid, owner.left(stat));
+                }
+            }
+        }
+        if self.records.is_empty() && found.is_empty() {
+            return found;
+        }
+        let all = proc::all().into_iter();
+        let all: BTreeMap<i32, Stat> = all.filter_map(|pid| Some((pid, living(pid)?))).collect();
+        for (pid, stat) in &all {
+            if !found.contains_key(pid)
+                && let Some(record) = self.owner(*pid, stat)
+            {
+                found.insert(*pid, Owner::of(record).left(*stat));
+            }
+        }
+        add_descendants(&mut found, &all);
+        found
+    }
+
+    /// The record of the run that a process belongs to.
+    fn owner(&self, pid: i32, stat: &Stat) -> Option<&Record> {
+        let pipes: Vec<u64> = proc::output_pipes(pid).collect();
+        let cookies = proc::variables(pid, COOKIE);
+        self.records.iter().find(|record| {
+            if pid == record.pid {
+                return stat.start == record.start;
+            }
+            // Without its leader a session's number says nothing: it may be another's by now.
+            let same_session = stat.session == record.pid || stat.group == record.pid;
+            same_session && main_lives(record)
+                || pipes.contains(&record.pipe)
+                || cookies.contains(&record.cookie)
+        })
+    }
+}
+
+impl Owner {
+    fn of(record: &Record) -> Self {
+        Self {
+            service: record.service.clone(),
+            role: record.role,
+        }
+    }
+
+    fn left(&self, stat: Stat) -> Left {
+        Left {
+            stat,
+            service: self.service.clone(),
+            role: self.role,
+        }
+    }
+}
+
+/// The very process of the record lives.
+pub(super) fn main_lives(record: &Record) -> bool {
+    living(record.pid).is_some_and(|stat| stat.start == record.start)
+}
+
+/// A process other than ourselves that has not ended.
+fn living(pid: i32) -> Option<Stat> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    proc::stat(pid).filter(|stat| stat.state != b'Z' && pid != own)
+}
+
+/// A recorded group is one of a daemon's, whatever the file says.
+fn is_ours(dir: &Path) -> bool {
+    let base = dir.parent().and_then(Path::file_name);
+    base.is_some_and(|base| base.to_string_lossy().starts_with(GROUPS))
+}
+
+fn add_descendants(found: &mut BTreeMap<i32, Left>, all: &BTreeMap<i32, Stat>) {
+    loop {
+        let more: Vec<(i32, Left)> = all
+            .iter()
+            .filter(|(pid, _)| !found.contains_key(pid))
+            .filter_map(|(pid, stat)| {
+                let parent = found.get(&stat.parent)?;
+                let stat = *stat;
+                Some((
+                    *pid,
+                    Left {
+                        stat,
+                        ..parent.clone()
+                    },
+                ))
+            })
+            .collect();
+        if more.is_empty() {
+            return;
+        }
+        found.extend(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(parent: i32) -> Stat {
+        Stat {
+            state: b'S',
+            parent,
+            group: 0,
+            session: 0,
+            start: 1,
+        }
+    }
+
+    #[test]
+    fn what_descends_from_a_leftover_is_one_of_the_same_service() {
+        let all = BTreeMap::from([(3, stat(4)), (4, stat(5)), (5, stat(1)), (6, stat(1))]);
+        let owner = Owner {
+            service: "web".into(),
+            role: Role::Main,
+        };
+        let mut found = BTreeMap::from([(5, owner.left(stat(1)))]);
+        add_descendants(&mut found, &all);
+        let pids: Vec<_> = found.iter().map(|(pid, it)| (*pid, &*it.service)).collect();
+        assert_eq!(pids, [(3, "web"), (4, "web"), (5, "web")]);
+    }
+
+    #[test]
+    fn a_recorded_group_of_somebody_elses_is_not_touched() {
+        assert!(is_ours(Path::new("/sys/fs/cgroup/x/mattervisor-12ab/web")));
+        assert!(!is_ours(Path::new(
+            "/sys/fs/cgroup/system.slice/sshd.service"
+        )));
+        assert!(!is_ours(Path::new("/")));
+    }
+}

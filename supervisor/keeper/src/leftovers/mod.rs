@@ -1,0 +1,314 @@
+//! What an earlier keeper left behind when it and its control process died: found, asked to stop,
+//! killed, before anything is started. Never two of one service.
+//!
+//! Each service has the time of its own run's record to stop; what has no first process to ask is killed
+//! at once. What SIGKILL does not end (a process in uninterruptible sleep, one under a tracer) is not
+//! waited for for long: its record stays, and its service is started again only when a look shows that
+//! it is gone.
+//!
+//! A process whose parent holds our locks is no leftover but that keeper's: then nothing is touched.
+
+mod find;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nix::{
+    libc,
+    poll::{PollTimeout, poll},
+};
+
+use self::find::{Earlier, Left, main_lives};
+use crate::{
+    cgroup::Cgroups,
+    clock::now_ms,
+    init::Init,
+    lock::Locks,
+    message::{Remaining, Role, RunId},
+    record::Records,
+    say::say,
+    sweep::kill_exactly,
+    sys::pidfd,
+};
+
+/// Pause between two looks.
+const PAUSE_MS: u8 = 20;
+/// After SIGKILL, to be gone.
+const KILLED_MS: u64 = 5000;
+/// A record may ask for more time; an init that waits for us has its own limits.
+const STOP_MAX_MS: u64 = 120_000;
+/// The machine's init is asked for more time while we wait, this often.
+const EXTEND_EVERY_MS: u64 = 10_000;
+const EXTEND: &str = "EXTEND_TIMEOUT_USEC=30000000";
+
+/// What is left of an earlier keeper's runs.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// What was found and is gone, for the log.
+    stopped: Vec<String>,
+    /// What is known of those that would not go.
+    earlier: Earlier,
+    /// Services that ran when the earlier keeper died: nobody read what they wrote since.
+    unread: BTreeSet<String>,
+}
+
+/// What to do with one of them now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Wait,
+    Kill,
+    GiveUp,
+}
+
+/// By when its service is to have stopped, and when it was killed first.
+fn fate(now: u64, asked_until: Option<u64>, killed_at: Option<u64>) -> Fate {
+    match (asked_until, killed_at) {
+        (_, Some(at)) if now >= at + KILLED_MS => Fate::GiveUp,
+        (Some(until), None) if now < until => Fate::Wait,
+        _ => Fate::Kill,
+    }
+}
+
+impl Leftovers {
+    /// Stops all that can be stopped. An error: a living keeper, whose the processes are.
+    pub(crate) fn stop(
+        files: &Records,
+        cgroups: Option<&Cgroups>,
+        boot_id: &str,
+        init: &Init,
+        locks: &Locks,
+    ) -> Result<Self, i32> {
+        let (mut records, aside) = files.read();
+        for name in aside {
+            let path = files.dir().join(name);
+            say!(
+                "{} is no run's record: what that run has left may not be found",
+                path.display()
+            );
+        }
+        records.retain(|record| record.boot_id == boot_id);
+        let unread = records
+            .iter()
+            .filter(|record| record.role == Role::Main && !record.gap_told)
+            .map(|record| record.service.clone())
+            .collect();
+        let mut earlier = Earlier::new(records, cgroups);
+        let found = earlier.find();
+        refuse_those_of_a_living_keeper(&found, locks)?;
+        let mut stop = Stop::new(&earlier);
+        let remaining = stop.until_over(found, init);
+        for (pid, left) in &remaining {
+            let service = &left.service;
+            say!("{service}: pid {pid} of an earlier supervisor could not be ended");
+        }
+        let stopped = stop.seen.into_iter();
+        let stopped = stopped.filter(|((pid, _), _)| !remaining.contains_key(pid));
+        let stopped = stopped
+            .map(|((pid, _), service)| line(pid, &service))
+            .collect();
+        for dir in earlier.groups() {
+            let _ = std::fs::remove_dir(dir);
+        }
+        earlier.keep(&remaining.into_values().map(|left| left.service).collect());
+        files.clear(&earlier.runs().collect());
+        Ok(Self {
+            stopped,
+            earlier,
+            unread,
+        })
+    }
+
+    /// What was stopped, in words.
+    pub(crate) fn stopped(&self) -> Vec<String> {
+        self.stopped.clone()
+    }
+
+    /// Those that keep their service from starting and are still there: what a helper has left is told
+    /// at the start, and is no second copy of anything.
+    pub(crate) fn remaining(&self) -> Vec<Remaining> {
+        let mut by_service = BTreeMap::<String, Vec<i32>>::new();
+        let found = self.earlier.find().into_iter();
+        for (pid, left) in found.filter(|(_, it)| it.role == Role::Main) {
+            by_service.entry(left.service).or_default().push(pid);
+        }
+        let all = by_service.into_iter();
+        all.map(|(service, pids)| Remaining { service, pids })
+            .collect()
+    }
+
+    /// Runs whose record is to stay.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.earlier.runs()
+    }
+
+    /// The first number that a run may have: a record that stays is not written over.
+    pub(crate) fn next_run(&self) -> RunId {
+        self.runs().max().unwrap_or(0) + 1
+    }
+
+    /// Looks again for what is left of a service, and kills it again; if nothing is, its records go.
+    pub(crate) fn are_gone(&mut self, service: &str, files: &Records) -> bool {
+        if self.earlier.is_empty() {
+            return true;
+        }
+        let found = self.earlier.find().into_iter();
+        let left: Vec<_> = found
+            .filter(|(_, it)| it.service == service && it.role == Role::Main)
+            .collect();
+        for (pid, it) in &left {
+            kill_exactly(*pid, &it.stat);
+        }
+        if left.is_empty() {
+            for run in self.earlier.forget(service) {
+                files.remove(run);
+            }
+        }
+        left.is_empty()
+    }
+
+    /// True, once: lines of this service may be missing.
+    pub(crate) fn has_gap(&mut self, service: &str) -> bool {
+        self.unread.remove(service)
+    }
+}
+
+fn line(pid: i32, service: &str) -> String {
+    format!("{service}: pid {pid}")
+}
+
+/// An orphan has another parent, or one that is a leftover itself.
+fn refuse_those_of_a_living_keeper(found: &BTreeMap<i32, Left>, locks: &Locks) -> Result<(), i32> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let parents: BTreeSet<i32> = found.values().map(|left| left.stat.parent).collect();
+    let mut others = parents
+        .into_iter()
+        .filter(|pid| *pid != own && *pid > 0 && !found.contains_key(pid));
+    let keeper = others.find(|pid| locks.are_held_by(*pid));
+    keeper.map_or(Ok(()), Err)
+}
+
+/// One stop of all that is left.
+struct Stop<'e> {
+    earlier: &'e Earlier,
+    begun: u64,
+    /// By when each service is to have stopped.
+    until: BTreeMap<&'e str, u64>,
+    /// By pid and start.
+    killed: BTreeMap<(i32, u64), u64>,
+    seen: BTreeMap<(i32, u64), String>,
+}
+
+impl<'e> Stop<'e> {
+    fn new(earlier: &'e Earlier) -> Self {
+        let begun = now_ms();
+        let mut until = BTreeMap::new();
+        for record in earlier.records.iter().filter(|it| it.role == Role::Main) {
+            let at = begun + record.stop_timeout_ms.min(STOP_MAX_MS);
+            let known = until.entry(record.service.as_str()).or_insert(at);
+            *known = at.max(*known);
+        }
+        Self {
+            earlier,
+            begun,
+            until,
+            killed: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Returns those that would not go.
+    fn until_over(&mut self, mut left: BTreeMap<i32, Left>, init: &Init) -> BTreeMap<i32, Left> {
+        if left.is_empty() {
+            return left;
+        }
+        self.see(&left);
+        let all: Vec<String> = left
+            .iter()
+            .map(|(pid, it)| line(*pid, &it.service))
+            .collect();
+        say!(
+            "stops processes of an earlier supervisor: {}",
+            all.join(", ")
+        );
+        init.tell(EXTEND);
+        self.ask();
+        // Also for those that are made anew as fast as they are killed.
+        let last = self.until.values().copied().fold(self.begun, u64::max) + 2 * KILLED_MS;
+        let mut extended = self.begun;
+        while now_ms() < last && self.step(&left) {
+            if now_ms() > extended + EXTEND_EVERY_MS {
+                extended = now_ms();
+                init.tell(EXTEND);
+            }
+            let _ = poll(&mut [], PollTimeout::from(PAUSE_MS));
+            left = self.earlier.find();
+            self.see(&left);
+        }
+        left
+    }
+
+    fn see(&mut self, left: &BTreeMap<i32, Left>) {
+        for (pid, it) in left {
+            let seen = self.seen.entry((*pid, it.stat.start));
+            seen.or_insert_with(|| it.service.clone());
+        }
+    }
+
+    fn ask(&self) {
+        let main = self.earlier.records.iter();
+        for record in main.filter(|it| it.role == Role::Main && main_lives(it)) {
+            // Opened first: then it is this very process that lives.
+            if let Ok(fd) = pidfd::open(record.pid)
+                && main_lives(record)
+            {
+                let _ = pidfd::signal(&fd, record.stop_signal);
+                let _ = pidfd::signal(&fd, libc::SIGCONT);
+            }
+        }
+    }
+
+    /// Kills whose time is over. False: nothing is worth waiting for.
+    fn step(&mut self, left: &BTreeMap<i32, Left>) -> bool {
+        let asked = self.earlier.records.iter();
+        let asked: BTreeSet<&str> = asked
+            .filter(|it| it.role == Role::Main && main_lives(it))
+            .map(|it| it.service.as_str())
+            .collect();
+        let now = now_ms();
+        let mut goes_on = false;
+        for (pid, it) in left {
+            let service = Some(it.service.as_str()).filter(|name| asked.contains(name));
+            let until = service.and_then(|name| self.until.get(name).copied());
+            let until = until.filter(|_| it.role == Role::Main);
+            let key = (*pid, it.stat.start);
+            match fate(now, until, self.killed.get(&key).copied()) {
+                Fate::Wait => goes_on = true,
+                Fate::Kill => {
+                    kill_exactly(*pid, &it.stat);
+                    self.killed.entry(key).or_insert(now);
+                    goes_on = true;
+                }
+                Fate::GiveUp => {}
+            }
+        }
+        goes_on
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_own_time_and_sigkill_is_not_waited_for_for_ever() {
+        assert_eq!(fate(10, Some(20), None), Fate::Wait);
+        assert_eq!(fate(20, Some(20), None), Fate::Kill);
+        assert_eq!(fate(10, None, None), Fate::Kill, "nobody was asked");
+        assert_eq!(
+            fate(21, Some(20), Some(20)),
+            Fate::Kill,
+            "it may have been stopped"
+        );
+        assert_eq!(fate(20 + KILLED_MS, Some(20), Some(20)), Fate::GiveUp);
+        assert_eq!(fate(KILLED_MS, Some(u64::MAX), Some(0)), Fate::GiveUp);
+    }
+}

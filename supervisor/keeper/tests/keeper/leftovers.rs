@@ -1,0 +1,195 @@
+//! What an earlier keeper has left: each is stopped in its own time, and what cannot be ended is told.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use keeper::message::Request;
+use nix::{libc, sys::stat::Mode, unistd::mkfifo};
+
+use crate::{
+    Test,
+    daemon::{Daemon, gone, is_root, kill, until},
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("leftovers_each_have_their_own_time_to_stop", own_time),
+    (
+        "a_leftover_that_cannot_be_ended_keeps_its_service_from_starting",
+        || {
+            frozen(true);
+        },
+    ),
+    ("so_does_one_without_cgroups", || frozen(false)),
+    ("a_leftover_daemon_is_found_by_its_cookie", cookie),
+    ("what_is_no_record_is_set_aside_at_the_start", no_records),
+    ("records_that_were_removed_are_written_again", records_again),
+];
+
+/// Does not stop when it is asked.
+const STUBBORN: &str = "trap '' TERM; while :; do sleep 0.05; done";
+
+fn own_time() {
+    let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), true);
+    for (run, service, timeout) in [(1, "quick", 300), (2, "slow", 60_000)] {
+        daemon.open(service);
+        let script = if run == 1 { STUBBORN } else { "exec sleep 300" };
+        let mut spawn = daemon.shell(run, service, script);
+        spawn.stop_timeout_ms = timeout;
+        daemon.ask(Request::Spawn(Box::new(spawn)));
+        daemon.spawned(run);
+    }
+    let (dir, cgroups) = daemon.crash();
+    let begun = Instant::now();
+    let daemon = Daemon::start_in(dir, cgroups);
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(30),
+        "it waited for the longest: {took:?}"
+    );
+    let told = daemon.hello.leftovers.join(" ");
+    assert!(
+        told.contains("quick: ") && told.contains("slow: "),
+        "{told}"
+    );
+}
+
+/// A process in the group of a v1 freezer: SIGKILL does nothing to it until it is thawed.
+struct Frozen(PathBuf);
+
+impl Frozen {
+    /// None: the machine has no such freezer.
+    fn new(pid: i32) -> Option<Self> {
+        let dir = Path::new("/sys/fs/cgroup/freezer").join(format!("mattervisor-test-{pid}"));
+        fs::create_dir(&dir).ok()?;
+        let frozen = Self(dir);
+        fs::write(frozen.0.join("cgroup.procs"), pid.to_string()).ok()?;
+        fs::write(frozen.0.join("freezer.state"), "FROZEN").ok()?;
+        until(|| {
+            let state = fs::read_to_string(frozen.0.join("freezer.state")).ok()?;
+            (state.trim() == "FROZEN").then_some(())
+        });
+        Some(frozen)
+    }
+
+    fn thaw(&self) {
+        fs::write(self.0.join("freezer.state"), "THAWED").unwrap();
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.thaw();
+        let group = self.0.join("cgroup.procs");
+        let members = || fs::read_to_string(&group).unwrap_or_default();
+        for pid in members().lines().filter_map(|line| line.parse().ok()) {
+            kill(pid, libc::SIGKILL);
+        }
+        until(|| members().is_empty().then_some(()));
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn frozen(cgroups: bool) {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), cgroups);
+    let pid = daemon.main(7, "db", "exec sleep 300");
+    daemon.main(8, "web", "exec sleep 300");
+    let Some(frozen) = Frozen::new(pid) else {
+        return;
+    };
+    let (dir, cgroups) = daemon.crash();
+    let mut daemon = Daemon::start_in(dir, cgroups);
+    let hello = &daemon.hello;
+    let remaining: Vec<_> = hello
+        .remaining
+        .iter()
+        .map(|it| (&*it.service, &*it.pids))
+        .collect();
+    assert_eq!(remaining, [("db", &[pid][..])]);
+    assert_eq!(hello.leftovers.len(), 1, "{:?}", hello.leftovers);
+    assert!(
+        hello.leftovers[0].starts_with("web: "),
+        "{:?}",
+        hello.leftovers
+    );
+    assert!(hello.next_run > 7, "its record is not written over");
+
+    daemon.main(20, "web", "exec sleep 300");
+    daemon.spawn_main(21, "db", "exec sleep 300");
+    assert_eq!(daemon.failed(21), ("leftovers".into(), libc::EBUSY));
+    daemon.replace_control();
+    assert_eq!(daemon.hello.remaining.len(), 1);
+    assert!(!gone(pid));
+
+    frozen.thaw();
+    until(|| gone(pid).then_some(()));
+    let second = daemon.main(22, "db", "exec sleep 300");
+    assert_ne!(second, pid);
+    assert!(!daemon.dir.path().join("runs/7").exists());
+    daemon.replace_control();
+    assert_eq!(daemon.hello.remaining, []);
+}
+
+/// Its first process has ended, and it has left session, group and log pipe.
+fn cookie() {
+    let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), false);
+    let script = "(setsid sh -c '(sh -c \"echo \\$\\$ > child; exec sleep 300\" & echo $$ > pid; \
+                  exec sleep 300)' >/dev/null 2>&1 &) & wait; \
+                  while [ ! -s pid ] || [ ! -s child ]; do sleep 0.01; done; exec sleep 300";
+    let main = daemon.main(1, "web", script);
+    let others = [daemon.pid_of("pid"), daemon.pid_of("child")];
+    let (dir, cgroups) = daemon.crash();
+    kill(main, libc::SIGKILL);
+    until(|| gone(main).then_some(()));
+    assert!(others.iter().all(|pid| !gone(*pid)));
+    let daemon = Daemon::start_in(dir, cgroups);
+    for pid in others {
+        assert!(gone(pid), "{pid} lives: {:?}", daemon.hello.leftovers);
+    }
+}
+
+fn no_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let runs = dir.path().join("runs");
+    fs::create_dir(&runs).unwrap();
+    mkfifo(&runs.join("1"), Mode::S_IRWXU).unwrap();
+    mkfifo(&runs.join("2.new"), Mode::S_IRWXU).unwrap();
+    let huge = fs::File::create(runs.join("3")).unwrap();
+    huge.set_len(3 << 30).unwrap();
+    fs::write(runs.join("4"), "{}").unwrap();
+    let mut daemon = Daemon::start_in(dir, true);
+    for name in ["1", "3", "4"] {
+        assert!(!runs.join(name).exists());
+        assert!(runs.join(format!("{name}.broken")).exists());
+    }
+    daemon.main(1, "web", "exec sleep 300");
+    daemon.main(2, "db", "exec sleep 300");
+}
+
+/// Also if it is a run that finds it out.
+fn records_again() {
+    let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), false);
+    let first = daemon.main(1, "web", "exec sleep 300");
+    let runs = daemon.dir.path().join("runs");
+    let written = fs::read_to_string(runs.join("1")).unwrap();
+    kill(i32::try_from(daemon.keeper.id()).unwrap(), libc::SIGSTOP);
+    fs::remove_dir_all(&runs).unwrap();
+    daemon.spawn_main(2, "db", "exec sleep 300");
+    kill(i32::try_from(daemon.keeper.id()).unwrap(), libc::SIGCONT);
+    let second = daemon.spawned(2);
+    let again = until(|| fs::read_to_string(runs.join("1")).ok());
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(json(&again), json(&written));
+    // Nobody watches them one by one.
+    fs::remove_file(runs.join("1")).unwrap();
+    kill(i32::try_from(daemon.keeper.id()).unwrap(), libc::SIGHUP);
+    until(|| runs.join("1").exists().then_some(()));
+    let (dir, cgroups) = daemon.crash();
+    let _daemon = Daemon::start_in(dir, cgroups);
+    assert!(gone(first) && gone(second));
+}
