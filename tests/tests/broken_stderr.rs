@@ -8,6 +8,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::{fs::OpenOptionsExt, net::UnixStream},
     },
+    path::PathBuf,
 };
 
 use mattervisor_tests::{StatusExt, World, alive, eventually, kill, skip, stamps};
@@ -129,6 +130,24 @@ fn a_terminal_that_is_held_is_no_trouble() {
     ends(world);
 }
 
+/// A small disk, gone with the test.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(path: PathBuf) -> Self {
+        fs::create_dir(&path).unwrap();
+        let tmpfs = Some("tmpfs");
+        mount(tmpfs, &path, tmpfs, MsFlags::empty(), Some("size=64k")).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
 /// A disk that was full: what was said meanwhile is counted, and lines are not glued together.
 #[test]
 fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
@@ -136,11 +155,8 @@ fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
         skip!("needs root to mount a small disk");
     }
     let mut world = world();
-    let disk = world.path("disk");
-    fs::create_dir(&disk).unwrap();
-    let tmpfs = Some("tmpfs");
-    mount(tmpfs, &disk, tmpfs, MsFlags::empty(), Some("size=64k")).unwrap();
-    let (log, ballast) = (disk.join("log"), disk.join("ballast"));
+    let disk = Disk::mount(world.path("disk"));
+    let (log, ballast) = (disk.0.join("log"), disk.0.join("ballast"));
     let append = File::options()
         .append(true)
         .create(true)
@@ -163,7 +179,6 @@ fn what_a_full_disk_has_cost_is_told_once_there_is_room() {
         assert_eq!(line.matches("Z ").count(), 1, "two lines in one: {line}");
     }
     ends(world);
-    umount2(&disk, MntFlags::MNT_DETACH).unwrap();
 }
 
 /// A log reader that is restarted: the next one reads on, and learns what is missing.

@@ -1,11 +1,12 @@
 //! How the keeper ends: because control says that all is stopped, or, when no control process sees to that
 //! after SIGTERM, after it has stopped all runs by itself, newest first.
 //!
-//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`DESERTED_MS`] after it a question is
-//! put to the control process: if by [`DESERTED_MS`] none has taken over and answered, or if later one is lost before it has
-//! proven itself, the keeper does it alone. One that answers is let go on for as long as an orderly
-//! stop can take: even if one service after the other needed all of its time, its sweep included, and again whenever
-//! fewer are left than before. Alone, each run gets its own stop signal and time, and [`KILLED_MS`] after SIGKILL.
+//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`DESERTED_MS`] after the
+//! signal the control process is asked whether it is there. If by [`DESERTED_MS`] none has taken over and answered,
+//! or if a later one is lost before it has proven itself, the keeper does it alone. One that answers is let go on
+//! for as long as an orderly stop can take, even if one service after the other needed all of its time and its
+//! sweep, and again whenever fewer runs are left than before. Alone, each run gets its own stop signal and time,
+//! and [`KILLED_MS`] after SIGKILL.
 
 use std::{collections::BTreeSet, os::fd::AsFd};
 

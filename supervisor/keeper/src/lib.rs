@@ -2,13 +2,15 @@
 //!
 //! The keeper is one small process. Its main thread spawns and reaps, talks to the control process
 //! and to the machine's init; the log thread moves bytes from pipes to files; a third one watches over
-//! births that take long. What may hang (closing what a service has sent) is done by short-lived ones.
+//! births that take long, and one that the first line starts writes to standard error. What may hang (closing what
+//! a service has sent) is done by short-lived ones.
 //! It restarts a control process that dies, and hands it the runs and all that it has missed.
 //!
 //! | file | job |
 //! | --- | --- |
 //! | `message`, `link` | what the two processes say to each other, and how |
-//! | `keeper` | the loop; `requests`, `control`, `liveness`, `succession`, `reexec`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
+//! | `keeper` | the loop; `requests`, `control`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
+//! | `liveness`, `succession`, `reexec` | a control process that hangs, has died, or is replaced |
 //! | `start`, `signals`, `lock`, `listener`, `leftovers` | what is done before the loop |
 //! | `removals`, `places` | make again what somebody has removed |
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |

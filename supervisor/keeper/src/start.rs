@@ -202,8 +202,8 @@ fn own_path() -> PathBuf {
         .map_or(path.clone(), PathBuf::from)
 }
 
-/// As many open files as can be had, a badness that lets the keeper go last, and no core, which would hold the secrets of all
-/// services. Children get back what there was.
+/// As many open files as can be had, a badness that lets the keeper go last, and no core, which would hold the
+/// secrets of all services. Children get back what there was.
 fn raise_limits() -> Original {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 4096));
     if soft < hard

@@ -1,14 +1,14 @@
 //! The daemon's standard error, whatever that is: a full disk, a pipe that nobody reads, a socket whose
 //! other side has gone, a terminal that has been closed. Nobody who says something waits for it.
 //!
-//! Lines go through a queue ([`QUEUE_BYTES_MAX`]) to a thread, which may be held up as long as it likes
+//! Lines go through a queue (64 KiB) to a thread, which may be held up as long as it likes
 //! and is started with the first line. What the queue has no room for and what is refused is
 //! dropped and counted; the count is told where the lines are missing, once lines go out again. The
 //! open file description is shared with whoever has started us, so its flags stay as they are.
 //!
 //! Each line is one write: those of several processes do not mix as long as they fit into a pipe's
 //! atomic write (4096 bytes). What a line that was cut short still lacks is written before the next.
-//! What waits at a process's end gets [`LAST`] to go out; what waits when it is killed is lost.
+//! What waits at a process's end gets half a second to go out; what waits when it is killed is lost.
 
 use std::{
     collections::VecDeque,
