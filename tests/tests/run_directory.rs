@@ -183,7 +183,7 @@ fn ctl_says_that_the_supervisor_lives_when_its_socket_is_gone() {
     let keeper = format!("(pid {}) runs", world.keeper_pid());
     let socket = world.path("run/mattervisor/ctl.sock");
     let removals: [&dyn Fn(); 2] = [&|| fs::remove_file(&socket).unwrap(), &|| {
-        remove(&world.path("run/mattervisor"))
+        remove(&world.path("run/mattervisor"));
     }];
     for removal in removals {
         removal();
