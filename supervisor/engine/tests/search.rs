@@ -364,8 +364,8 @@ fn make(rig: &mut Rig, it: &Move) -> Vec<Effect> {
     }
     let mut seen = rig.last.clone();
     loop {
-        let dep = rig.procs.iter().filter(|(_, it)| it.service == id(DEP));
-        let fact = dep.filter_map(|(run, it)| own_act(*run, it)).next();
+        let mut dep = rig.procs.iter().filter(|(_, it)| it.service == id(DEP));
+        let fact = dep.find_map(|(run, it)| own_act(*run, it));
         let Some(fact) = fact else {
             return seen;
         };

@@ -89,8 +89,9 @@ impl Keeper {
     }
 
     fn living(&self) -> Vec<RunId> {
-        let lives = self.runs.values().filter(|run| run.lives());
-        lives.map(|run| run.id).collect()
+        let runs = self.runs.values();
+        let living = runs.filter(|run| run.lives() && !run.is_given_up());
+        living.map(|run| run.id).collect()
     }
 
     /// Goes on with the end.
@@ -118,10 +119,7 @@ impl Keeper {
         let ending = self.ending.as_ref()?;
         let (code, alone) = (ending.code, ending.alone);
         if let Some((id, _)) = ending.stopping {
-            let over = self
-                .runs
-                .get(&id)
-                .is_none_or(|run| !run.lives() && run.sweep.is_none());
+            let over = self.runs.get(&id).is_none_or(|run| run.is_over());
             if !over {
                 return None;
             }
@@ -130,7 +128,7 @@ impl Keeper {
             self.stop_alone(next);
             return None;
         }
-        if self.living().is_empty() && self.sweeping.is_empty() {
+        if self.runs.values().all(|run| run.is_over()) {
             return Some(code);
         }
         let now = now_ms();

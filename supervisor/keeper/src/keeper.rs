@@ -28,7 +28,7 @@ use crate::{
     facts::Facts,
     init::Init,
     log,
-    message::{Fact, Notice, Request, RunId},
+    message::{Fact, Notice, Request, RunId, Stray},
     notify::Directories,
     record::Records,
     run::{Run, Service},
@@ -170,6 +170,8 @@ pub(crate) struct Keeper {
     pub(crate) term_at: Option<u64>,
     pub(crate) ending: Option<Ending>,
     pub(crate) leftovers: Vec<String>,
+    /// Children that belong to no run, by pid.
+    pub(crate) strays: BTreeMap<i32, Stray>,
 }
 
 impl Keeper {
@@ -280,7 +282,7 @@ impl Keeper {
             Timer::Control => self.start_control(),
             Timer::Successor => self.successor_due(),
             Timer::Helper(run) => self.helper_timed_out(run),
-            Timer::Sweep(run) => self.sweep_step(run),
+            Timer::Sweep(run) => self.sweep_due(run),
             Timer::Watchdog => self.watchdog(),
             Timer::Compress => self.compress_due(),
             Timer::Deserted => self.deserted(),

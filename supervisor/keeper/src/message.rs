@@ -18,8 +18,11 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// Output of a probe or validator that is kept: its last bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
-/// Key of the `Notified` that a newline on the descriptor for readiness causes; its value is empty.
+/// Key of the `Notified` that a newline on the descriptor for readiness causes; its value is empty. If
+/// all that have the descriptor close it before that, the value is [`READY_FD_CLOSED`].
 pub const READY_FD: &str = "READY_FD";
+/// See [`READY_FD`].
+pub const READY_FD_CLOSED: &str = "closed";
 
 /// Number of a run; never used twice while the keeper lives.
 pub type RunId = u64;
@@ -272,6 +275,12 @@ pub enum Notice {
         /// By name.
         logs: Vec<LogStats>,
     },
+    /// Children of the keeper that belong to no run that it knows of, all of them; said when they
+    /// change, and to a control process that has taken over.
+    Strays {
+        /// What is left alone; empty once all have gone.
+        strays: Vec<Stray>,
+    },
     /// Answer with `Here`.
     AreYouThere,
     /// In answer to `Reexec`: no other has taken over, so this one goes on.
@@ -341,6 +350,9 @@ pub struct RunInfo {
     pub exit: Option<Exit>,
     /// Everything that belonged to it is gone.
     pub swept: bool,
+    /// What would not go when that was last told.
+    #[serde(default)]
+    pub left: Vec<Left>,
     /// Last value of each notify key.
     pub notified: BTreeMap<String, String>,
 }
@@ -380,12 +392,14 @@ pub enum Fact {
         /// Last output of a helper; empty for a main process.
         output: String,
     },
-    /// Nothing of the run is left, but for the processes named.
+    /// Nothing of the run is left, but for the processes named. Its main process may be among these,
+    /// if SIGKILL has not ended it; then `Exited` follows if it ends at last. Told again when nothing
+    /// is left, or something else.
     Swept {
         /// The run.
         run: RunId,
-        /// Pids that would not go.
-        left: Vec<i32>,
+        /// What would not go.
+        left: Vec<Left>,
     },
     /// A process of the service said this on its notify socket.
     Notified {
@@ -401,6 +415,42 @@ pub enum Fact {
         /// The signal's number.
         signal: i32,
     },
+}
+
+/// A process that would not go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Its pid.
+    pub pid: i32,
+    /// Its name as the kernel has it, 15 bytes at most.
+    pub command: String,
+    /// What keeps it, as far as can be seen.
+    pub kept: Kept,
+}
+
+/// What keeps a process from going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kept {
+    /// The kernel does not let us signal it.
+    Refused,
+    /// It waits inside the kernel (state D), mostly for a disk or a file server: it goes when that answers.
+    Uninterruptible,
+    /// A tracer holds it.
+    Traced,
+    /// It has been sent SIGKILL and is still there.
+    Unseen,
+}
+
+/// A process that belongs to no run that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// Its pid.
+    pub pid: i32,
+    /// Its name as the kernel has it, 15 bytes at most.
+    pub command: String,
+    /// When it was started, in milliseconds of the Unix epoch.
+    pub started_unix_ms: u64,
 }
 
 /// How a process ended.

@@ -23,9 +23,11 @@ use nix::{
 use crate::{
     cgroup::Group,
     clock::now_ms,
+    description,
     keeper::{Keeper, Original, Source},
     limits::rlimits,
-    message::{Fact, READY_FD, Role, RunId, Spawn},
+    message::{Fact, READY_FD, READY_FD_CLOSED, Role, RunId, Spawn},
+    proc,
     record::Record,
     run::{Output, Run},
     sys::{
@@ -73,13 +75,17 @@ impl Keeper {
 
     fn try_spawn(&mut self, spawn: &Spawn) -> Result<(), Failure> {
         self.may_spawn(spawn)?;
-        let streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
+        let mut streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
         let notify = spawn.notify.then(|| self.notify_socket(&spawn.service));
         let notify = notify.transpose().map_err(|errno| ("notify", errno))?;
         let mut plan = plan(spawn, &self.original, notify.as_deref())?;
         let output = streams.write_end(self, &spawn.service);
         let output = output.map_err(|errno| ("pipe", errno))?;
-        plan.fds = vec![self.null.as_raw_fd(), output, output];
+        plan.fds = vec![
+            self.null.as_raw_fd(),
+            output.as_raw_fd(),
+            output.as_raw_fd(),
+        ];
         let ready = ready_pipe(spawn)?;
         plan.ready = ready
             .as_ref()
@@ -127,12 +133,9 @@ impl Keeper {
             Role::Main => self.services[&spawn.service].group.as_ref(),
             Role::Helper => helper_group,
         };
-        if let Some(group) = group {
-            plan.cgroup_procs = group.procs();
-        } else {
-            let cookie = c_string(crate::sweep::cookie(spawn.run).into_bytes());
-            plan.env.push(cookie.map_err(|errno| ("arguments", errno))?);
-        }
+        plan.cgroup_procs = group.and_then(Group::procs);
+        let cookie = c_string(crate::sweep::cookie(spawn.run).into_bytes());
+        plan.env.push(cookie.map_err(|errno| ("arguments", errno))?);
         let record = Record {
             run: spawn.run,
             service: spawn.service.clone(),
@@ -226,6 +229,7 @@ impl Keeper {
             exit: None,
             swept: false,
             sweep: None,
+            left: Vec::new(),
             notified: BTreeMap::default(),
             pipe: streams.inode,
             in_cgroup: born.in_cgroup,
@@ -267,22 +271,42 @@ impl Keeper {
                     });
                 }
             }
-            Ok(0) | Err(_) => {
-                if let Some(ready) = run.ready.take() {
-                    self.unwatch(ready);
-                }
-            }
+            Ok(0) | Err(_) => self.ready_closed(id),
+        }
+    }
+
+    /// Nobody can say any more that a run is ready. If it has not, and lives on, that is told.
+    fn ready_closed(&mut self, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        let ready = run.ready.take();
+        // One that ends closes it too, and its exit says more.
+        let lives = proc::stat(run.main).is_some_and(|stat| !stat.ending && stat.state != b'Z');
+        if lives && !run.notified.contains_key(READY_FD) {
+            let value = READY_FD_CLOSED.to_owned();
+            run.notified.insert(READY_FD.to_owned(), value.clone());
+            self.push(Fact::Notified {
+                run: id,
+                key: READY_FD.to_owned(),
+                value,
+            });
+        }
+        if let Some(ready) = ready {
+            self.unwatch(ready);
         }
     }
 }
 
 impl Streams {
-    fn write_end(&self, keeper: &Keeper, service: &str) -> Result<RawFd, Errno> {
-        let pipe = || keeper.services.get(service)?.pipe.as_ref();
-        match &self.write {
-            Some(write) => Ok(write.as_raw_fd()),
-            None => Ok(pipe().ok_or(Errno::EPIPE)?.write.as_raw_fd()),
+    /// What the child is to have as its output: a description of its own, so that no flag that it sets
+    /// is there for the next run, or for us.
+    fn write_end(&mut self, keeper: &Keeper, service: &str) -> Result<OwnedFd, Errno> {
+        if let Some(write) = self.write.take() {
+            return Ok(write);
         }
+        let pipe = keeper.services.get(service).and_then(|it| it.pipe.as_ref());
+        description::of_pipe(pipe.ok_or(Errno::EPIPE)?)
     }
 }
 

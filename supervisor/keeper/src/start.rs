@@ -126,6 +126,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         release_later: false,
         log_later: false,
         sweeping: std::collections::BTreeSet::new(),
+        strays: std::collections::BTreeMap::new(),
         next_run: 1,
         timers: Timers::default(),
         ended_child: None,

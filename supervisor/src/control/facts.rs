@@ -1,7 +1,7 @@
 //! What the keeper says, turned into the engine's facts.
 
 use engine::{Fact, RunId};
-use keeper::message::{self, Notice};
+use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED};
 use nix::errno::Errno;
 
 use super::{Control, Purpose, Run, words};
@@ -19,6 +19,10 @@ const TRANSIENT: [Errno; 8] = [
     Errno::ETIMEDOUT,
 ];
 
+/// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
+/// of an earlier daemon.
+const OVER_LEFTOVERS: [&str; 2] = ["unswept", "leftovers"];
+
 impl Control {
     pub(super) fn on_notice(&mut self, notice: Notice) {
         match notice {
@@ -28,6 +32,7 @@ impl Control {
             }
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
+            Notice::Strays { strays } => self.strays = strays,
             Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
         }
     }
@@ -47,7 +52,7 @@ impl Control {
             } => {
                 self.on_exited(RunId(run), exit, timed_out, &output);
             }
-            message::Fact::Swept { run, left } => self.on_swept(RunId(run), &left),
+            message::Fact::Swept { run, left } => self.on_swept(RunId(run), left),
             message::Fact::Notified { run, key, value } => {
                 self.on_notified(RunId(run), &key, &value);
             }
@@ -84,6 +89,12 @@ impl Control {
         let reason = spawn_failure(stage, error, &program);
         if purpose == Purpose::Main {
             self.forget_ready_line(run);
+            if OVER_LEFTOVERS.contains(&stage) {
+                let left = self.left.get(&service).map_or(1, Vec::len);
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                self.fact(Fact::SpawnRefused { run, left });
+                return;
+            }
             let transient = TRANSIENT.contains(&error) || stage == "record";
             self.fact(Fact::SpawnFailed {
                 run,
@@ -128,27 +139,34 @@ impl Control {
         self.helper_ended(run, result);
     }
 
-    fn on_swept(&mut self, run: RunId, left: &[i32]) {
+    fn on_swept(&mut self, run: RunId, left: Vec<Left>) {
         if self.purpose(run) != Some(&Purpose::Main) {
             return;
         }
-        let Some(known) = self.runs.remove(&run) else {
+        let Some(service) = self.runs.get(&run).map(|known| known.service.clone()) else {
             return;
         };
-        if !left.is_empty() {
-            tracing::error!(service = known.service, ?left, "processes would not go");
+        let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        if left.is_empty() {
+            self.runs.remove(&run);
+            self.left.remove(&service);
+        } else {
+            let what = words::left(&left);
+            tracing::error!(service, "processes would not go: {what}");
+            self.left.insert(service, left);
         }
-        self.fact(Fact::Swept {
-            run,
-            left: u32::try_from(left.len()).unwrap_or(u32::MAX),
-        });
+        self.fact(Fact::Swept { run, left: count });
     }
 
     pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
         let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
         let fact = match key {
             "READY" if value == "1" => Some(Fact::Ready { run }),
-            "READY_FD" if self.is_ready_by_fd(run) => Some(Fact::Marked { run }),
+            READY_FD if self.is_ready_by_fd(run) => Some(if value == READY_FD_CLOSED {
+                Fact::GaveUpReady { run }
+            } else {
+                Fact::Marked { run }
+            }),
             "RELOADING" if value == "1" => Some(Fact::Reloading { run }),
             "WATCHDOG" if value == "1" => Some(Fact::Alive { run }),
             "WATCHDOG" if value == "trigger" => Some(Fact::WatchdogTrigger { run }),

@@ -40,6 +40,7 @@ impl Control {
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
         warnings.extend(self.lifecycle.warnings());
+        warnings.extend(self.strays.iter().map(words::stray));
         warnings
     }
 
@@ -117,6 +118,15 @@ impl Control {
                 },
                 Some(failure),
             ) => format!("{reason}: {failure}"),
+            (
+                State::Failed {
+                    reason: Failure::Leftovers { .. },
+                },
+                _,
+            ) => match self.left.get(name) {
+                Some(left) => format!("{reason}: {}", words::left(left)),
+                None => reason,
+            },
             // A reload that was refused: in the validator's own words.
             (State::Running { .. }, Some(failure)) if !reason.is_empty() => {
                 format!("{reason}: {failure}")

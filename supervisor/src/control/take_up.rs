@@ -143,6 +143,9 @@ impl Control {
                     purpose,
                 },
             );
+            if info.role == Role::Main && !info.left.is_empty() {
+                self.left.insert(info.service.clone(), info.left.clone());
+            }
             for (key, value) in &info.notified {
                 self.on_described(run, key, value);
             }

@@ -308,8 +308,10 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
             Failure::Exited(_) | Failure::StartLimit | Failure::Watchdog => {
                 vec![logs, run("start", "tries again")]
             }
-            Failure::Leftovers(_) => vec![
-                say("end the processes that are left: the supervisor's log names them"),
+            Failure::Leftovers { .. } => vec![
+                say(
+                    "end what is left, or mend what keeps it; its service goes on by itself after that",
+                ),
                 run("start", "tries again"),
             ],
         },
