@@ -41,6 +41,7 @@ mod newborn;
 mod notify;
 pub mod orphan;
 mod proc;
+mod ready;
 mod reap;
 mod record;
 mod reexec;

@@ -6,7 +6,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::PathBuf,
@@ -26,8 +26,8 @@ use crate::{
     description,
     keeper::{Keeper, Original, Source},
     limits::rlimits,
-    message::{Fact, READY_FD, READY_FD_CLOSED, Role, RunId, Spawn},
-    proc,
+    message::{Fact, Role, RunId, Spawn},
+    ready,
     record::Record,
     run::{Output, Run},
     sys::{
@@ -39,13 +39,6 @@ use crate::{
 };
 
 pub(crate) use crate::sys::clone::Failure;
-
-/// Below are standard input, output and error.
-const READY_FD_MIN: RawFd = 3;
-/// As high as the descriptors of a process may go by default.
-const READY_FD_MAX: RawFd = 1023;
-/// Read at once from a pipe for readiness: one byte is all that is needed.
-const READY_READ_BYTES: usize = 64;
 
 /// Standard output and error of a child.
 struct Streams {
@@ -86,7 +79,7 @@ impl Keeper {
             output.as_raw_fd(),
             output.as_raw_fd(),
         ];
-        let ready = ready_pipe(spawn)?;
+        let ready = ready::pipe(spawn)?;
         plan.ready = ready
             .as_ref()
             .map(|(_, write, number)| (write.as_raw_fd(), *number));
@@ -247,55 +240,6 @@ impl Keeper {
             at_ms: now,
         });
     }
-
-    /// A run may have written its newline, or nobody can any more.
-    pub(crate) fn read_ready(&mut self, id: RunId) {
-        let mut buffer = [0; READY_READ_BYTES];
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) else {
-            return;
-        };
-        let Some(ready) = &run.ready else {
-            return;
-        };
-        match nix::unistd::read(ready, &mut buffer) {
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // What follows the newline is read too: the pipe must not break or fill up under it.
-            Ok(count @ 1..) => {
-                let newline = buffer[..count].contains(&b'\n');
-                if newline && !run.notified.contains_key(READY_FD) {
-                    run.notified.insert(READY_FD.to_owned(), String::new());
-                    self.push(Fact::Notified {
-                        run: id,
-                        key: READY_FD.to_owned(),
-                        value: String::new(),
-                    });
-                }
-            }
-            Ok(0) | Err(_) => self.ready_closed(id),
-        }
-    }
-
-    /// Nobody can say any more that a run is ready. If it has not, and lives on, that is told.
-    fn ready_closed(&mut self, id: RunId) {
-        let Some(run) = self.runs.get_mut(&id) else {
-            return;
-        };
-        let ready = run.ready.take();
-        // One that ends closes it too, and its exit says more.
-        let lives = proc::stat(run.main).is_some_and(|stat| !stat.ending && stat.state != b'Z');
-        if lives && !run.notified.contains_key(READY_FD) {
-            let value = READY_FD_CLOSED.to_owned();
-            run.notified.insert(READY_FD.to_owned(), value.clone());
-            self.push(Fact::Notified {
-                run: id,
-                key: READY_FD.to_owned(),
-                value,
-            });
-        }
-        if let Some(ready) = ready {
-            self.unwatch(ready);
-        }
-    }
 }
 
 impl Streams {
@@ -308,21 +252,6 @@ impl Streams {
         let pipe = keeper.services.get(service).and_then(|it| it.pipe.as_ref());
         description::of_pipe(pipe.ok_or(Errno::EPIPE)?)
     }
-}
-
-/// A pipe on which a run says that it is ready: both ends, and the number that its end has there.
-fn ready_pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, Failure> {
-    let Some(number) = spawn.ready_fd else {
-        return Ok(None);
-    };
-    if !(READY_FD_MIN..=READY_FD_MAX).contains(&number) {
-        return Err(("ready-fd", Errno::EBADF));
-    }
-    let pipe = pipe2(OFlag::O_CLOEXEC).and_then(|(read, write)| {
-        fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok((read, write, number))
-    });
-    pipe.map(Some).map_err(|errno| ("ready-fd", errno))
 }
 
 /// A string for the kernel.

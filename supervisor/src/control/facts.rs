@@ -1,8 +1,8 @@
 //! What the keeper says, turned into the engine's facts.
 
-use engine::{Fact, RunId};
-use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED};
-use nix::errno::Errno;
+use engine::{Fact, Failure, RunId, State, StopPhase};
+use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Stray};
+use nix::{errno::Errno, sys::signal::Signal};
 
 use super::{Control, Purpose, Run, words};
 
@@ -32,9 +32,22 @@ impl Control {
             }
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
-            Notice::Strays { strays } => self.strays = strays,
+            Notice::Strays { strays } => self.on_strays(strays),
             Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
         }
+    }
+
+    fn on_strays(&mut self, strays: Vec<Stray>) {
+        let new = strays.iter().filter(|it| !self.strays.contains(it));
+        let new: Vec<String> = new.map(words::stray).collect();
+        for what in &new {
+            self.publish("", "daemon", what, None);
+        }
+        if new.is_empty() && strays.len() < self.strays.len() {
+            let what = "a process that had left its service has ended";
+            self.publish("", "daemon", what, None);
+        }
+        self.strays = strays;
     }
 
     pub(super) fn on_keeper_fact(&mut self, fact: message::Fact) {
@@ -124,6 +137,7 @@ impl Control {
                 message::Exit::Code(code) => engine::Exit::Code(code),
                 message::Exit::Signal(signal) => engine::Exit::Signal(signal),
             };
+            self.note_end(run, exit);
             self.fact(Fact::Exited { run, exit });
             return;
         }
@@ -137,6 +151,28 @@ impl Control {
             }
         };
         self.helper_ended(run, result);
+    }
+
+    /// Was it we who ended it?
+    fn note_end(&mut self, run: RunId, exit: engine::Exit) {
+        let Some(service) = self.runs.get(&run).map(|known| known.service.clone()) else {
+            return;
+        };
+        let id = self.names.id(&service);
+        let view = id.and_then(|id| self.engine.view(id));
+        let asked = view.is_some_and(|view| {
+            matches!(
+                view.state,
+                State::Stopping {
+                    phase: StopPhase::Killed { .. },
+                    ..
+                } | State::Failed {
+                    reason: Failure::Leftovers { .. }
+                }
+            )
+        });
+        let by_kill = exit == engine::Exit::Signal(Signal::SIGKILL as i32);
+        self.lifecycle.note_end(&service, asked && by_kill);
     }
 
     fn on_swept(&mut self, run: RunId, left: Vec<Left>) {
