@@ -171,7 +171,7 @@ fn what_belongs_to_no_service_is_a_warning_of_the_supervisor() {
         let mut warnings = status.supervisor.warnings.iter();
         warnings.any(|it| it.contains(&named))
     };
-    world.wait_for("a warning", &warned);
+    world.wait_for("a warning", warned);
     assert!(alive(pid));
     kill(pid, Signal::SIGKILL);
     world.wait_for("no warning", |status| !warned(status));

@@ -68,6 +68,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("ctl/src/testing.rs", "tests"),
     ("supervisor/keeper/src/cgroup.rs", "the kernel's files"),
+    ("supervisor/keeper/src/description.rs", "/proc/self/fd"),
     (
         "supervisor/keeper/src/ending.rs",
         "removes the control socket from the run directory, which is the keeper's",
