@@ -19,6 +19,7 @@ mod pty;
 mod skip;
 mod socket;
 mod status;
+mod tracer;
 mod world;
 
 pub use api::{LastExit, ServiceEvent, ServiceStatus, StatusReply};
@@ -35,4 +36,5 @@ pub use pty::Pty;
 pub use skip::{must_run_all, note};
 pub use socket::Reply;
 pub use status::StatusExt;
+pub use tracer::Tracer;
 pub use world::World;

@@ -118,3 +118,26 @@ fn a_second_supervisor_on_the_same_root_is_refused() {
     );
     assert_eq!(world.status().pid("a"), pid);
 }
+
+/// What has left session, log pipe and parent is found by the cookie of its environment, and by its
+/// cgroup where it has one, also of a run whose main process has gone before.
+#[test]
+fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
+    for cgroups in [true, false] {
+        let mut world = World::new();
+        if !cgroups {
+            world.env("MATTERVISOR_NO_CGROUP", "1");
+        }
+        let left = world.file("left");
+        let daemon = format!("double-fork={left}");
+        world.child("a", &[&daemon, "print=left", "sleep"], "");
+        world.start_ready();
+        world.wait_log("a", |line| line == "left");
+        let daemon: i32 = mattervisor_tests::lines(left.as_ref())[0].parse().unwrap();
+        let control = world.control_pid();
+        world.signal(Signal::SIGKILL);
+        world.wait_end(Duration::from_secs(5));
+        eventually("control ends", || (!alive(control)).then_some(()));
+        assert!(!alive(daemon), "{daemon} lives, with cgroups: {cgroups}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mattervisor_tests::{World, stamps};
+use mattervisor_tests::{StatusExt, Tracer, World, stamps};
 use nix::sys::signal::Signal;
 
 /// SIGTERM stops everything in reverse order of start and ends with 0.
@@ -97,4 +97,47 @@ fn init_hears_ready_only_when_all_has_settled() {
     );
     std::fs::write(go, "").unwrap();
     world.wait_settled();
+}
+
+/// A service that SIGKILL does not end holds the shutdown up for a bounded time, and is named.
+#[test]
+fn a_shutdown_over_what_will_not_go_ends_and_names_it() {
+    let mut world = World::new();
+    world.child("base", &["sleep"], "");
+    world.child(
+        "a",
+        &["sleep"],
+        "requires = [\"base\"]\n[stop]\ntimeout = \"100ms\"",
+    );
+    world.start_ready();
+    let status = world.status();
+    let (a, base) = (status.pid("a"), status.pid("base"));
+    let tracer = Tracer::hold(a);
+    world.signal(Signal::SIGTERM);
+    assert_eq!(world.wait_end(Duration::from_secs(60)), 1);
+    let log = world.supervisor_log();
+    let named = format!("pid {a} (testchild): a tracer holds it");
+    assert!(
+        log.contains(&named) && !log.contains("everything is stopped"),
+        "{log}"
+    );
+    assert!(!mattervisor_tests::alive(base));
+    drop(tracer);
+}
+
+/// Who did not obey is named, also at a plain shutdown.
+#[test]
+fn a_shutdown_names_what_needed_sigkill() {
+    let mut world = World::new();
+    world.child(
+        "deaf",
+        &["ignore-term", "print=set", "sleep"],
+        "[stop]\ntimeout = \"100ms\"",
+    );
+    world.child("good", &["sleep"], "");
+    world.start_ready();
+    world.wait_log("deaf", |line| line == "set");
+    assert_eq!(world.stop(), 0);
+    let log = world.supervisor_log();
+    assert!(log.contains("SIGKILL was needed for: deaf"), "{log}");
 }

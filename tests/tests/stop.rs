@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mattervisor_tests::{StatusExt, World, alive, kill};
+use mattervisor_tests::{StatusExt, Tracer, World, alive, kill};
 use nix::sys::signal::Signal;
 
 /// Behaviour 22: a stop that is not obeyed ends in SIGKILL, has succeeded, and says so.
@@ -159,4 +159,64 @@ fn a_needless_start_or_stop_says_so() {
     assert!(!stopped.stdout.contains("already"), "{stopped:#?}");
     let stopped = world.ctl(&["stop", "a"]).ok();
     assert!(stopped.stdout.contains("already stopped"), "{stopped:#?}");
+}
+
+/// What SIGKILL does not end is not stopped: said, named, never started a second time beside it, and what
+/// its goal says as soon as it has gone.
+#[test]
+fn a_service_that_sigkill_does_not_end_is_not_stopped_and_says_so() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "[stop]\ntimeout = \"300ms\"");
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    let (pid, b) = (world.status().pid("a"), world.status().pid("b"));
+    let tracer = Tracer::hold(pid);
+    let told = world.ctl(&["stop", "a"]);
+    assert_eq!(told.code, 1, "{told:#?}");
+    let named = format!("pid {pid} (testchild): a tracer holds it");
+    assert!(told.both().contains(&named), "{told:#?}");
+    let status = world.status();
+    assert_eq!(status.state("a"), "failed");
+    assert!(
+        status
+            .service("a")
+            .reason
+            .as_ref()
+            .unwrap()
+            .contains(&named),
+        "{status:#?}"
+    );
+    // Over a new control process too.
+    let control = world.control_pid();
+    kill(control, Signal::SIGKILL);
+    world.wait_for("the next one", |status| {
+        status.supervisor.pid != control
+            && status
+                .service("a")
+                .reason
+                .as_ref()
+                .is_some_and(|it| it.contains(&named))
+    });
+    for verb in ["start", "restart"] {
+        let told = world.ctl(&[verb, "a"]);
+        assert_eq!(told.code, 1, "{told:#?}");
+        assert!(told.both().contains(&named), "{told:#?}");
+    }
+    drop(tracer);
+    world.wait_state("a", "running");
+    let status = world.status();
+    assert!(!alive(pid) && status.pid("a") != pid);
+    assert_eq!(status.pid("b"), b);
+}
+
+/// The same, and it is not wanted any more.
+#[test]
+fn what_goes_at_last_is_stopped_if_that_is_what_was_asked() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
+    world.start_ready();
+    let tracer = Tracer::hold(world.status().pid("a"));
+    assert_eq!(world.ctl(&["stop", "a"]).code, 1);
+    drop(tracer);
+    world.wait_state("a", "stopped");
 }

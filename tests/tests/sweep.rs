@@ -1,6 +1,8 @@
 //! Nothing of a service outlives it.
 
-use mattervisor_tests::{StatusExt, World, alive, children, eventually, kill, lines, status_field};
+use mattervisor_tests::{
+    StatusExt, StatusReply, World, alive, children, eventually, kill, lines, status_field,
+};
 use nix::sys::signal::Signal;
 
 /// The pids that `testchild` has noted; waits until there are so many.
@@ -147,4 +149,30 @@ fn what_a_oneshot_leaves_is_swept() {
     world.start_ready();
     assert_eq!(world.status().state("once"), "completed");
     assert_gone(&noted(&world, "left", 2));
+}
+
+/// A daemon that shows nothing of its service any more is not killed, but named.
+#[test]
+fn what_belongs_to_no_service_is_a_warning_of_the_supervisor() {
+    let mut world = World::new();
+    world.env("MATTERVISOR_NO_CGROUP", "1");
+    let left = world.file("left");
+    let script = format!(
+        "(setsid env -i /bin/sh -c 'echo $$ > {left}; exec /bin/sleep 300' >/dev/null 2>&1 &) & wait; \
+         exec /bin/sleep 300"
+    );
+    let command = format!("command = [\"/bin/sh\", \"-c\", \"{script}\"]\n");
+    world.service("a", &command);
+    world.start_ready();
+    let pid = noted(&world, "left", 1)[0];
+    world.ctl(&["stop", "a"]).ok();
+    let named = format!("pid {pid} (sleep), started at ");
+    let warned = |status: &StatusReply| {
+        let mut warnings = status.supervisor.warnings.iter();
+        warnings.any(|it| it.contains(&named))
+    };
+    world.wait_for("a warning", warned);
+    assert!(alive(pid));
+    kill(pid, Signal::SIGKILL);
+    world.wait_for("no warning", |status| !warned(status));
 }

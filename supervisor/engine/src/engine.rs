@@ -210,6 +210,8 @@ impl Engine {
         let (Fact::Validated { run, .. }
         | Fact::Spawned { run }
         | Fact::SpawnFailed { run, .. }
+        | Fact::SpawnRefused { run, .. }
+        | Fact::GaveUpReady { run }
         | Fact::Ready { run }
         | Fact::Marked { run }
         | Fact::Reloading { run }
@@ -387,7 +389,10 @@ impl Engine {
             return;
         }
         shutdown.done = true;
-        let clean = !self.nodes.values().any(|node| node.service.has_leftovers());
+        let clean = !self
+            .nodes
+            .values()
+            .any(|node| node.service.rec.unswept.is_some());
         self.effects.push_back(Effect::ShutdownComplete { clean });
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::ProbeKind,
-    ids::{RunId, ServiceId},
+    ids::{Moment, RunId, ServiceId},
     spec::Spec,
     state::Hold,
 };
@@ -86,6 +86,18 @@ pub enum Fact {
         /// Stage and errno in words, for people.
         reason: String,
     },
+    /// No process was made, because something of an earlier run is left.
+    SpawnRefused {
+        /// The run that did not come to be.
+        run: RunId,
+        /// How many processes are known to be left; at least one.
+        left: u32,
+    },
+    /// The run has closed its descriptor for readiness and has not said that it is ready.
+    GaveUpReady {
+        /// A service's main run.
+        run: RunId,
+    },
     /// The run says that it is ready (or has finished reloading).
     Ready {
         /// A service's main run.
@@ -150,9 +162,10 @@ pub enum Fact {
         /// How.
         exit: Exit,
     },
-    /// Everything that belonged to the run has been killed and is gone, or could not be killed.
+    /// Everything that belonged to the run has been killed and is gone, or would not go.
     Swept {
-        /// The run that is over.
+        /// The run that is over; or, with something left, that was killed and whose main process may
+        /// be among what is left.
         run: RunId,
         /// Processes that would not go; zero means clean.
         left: u32,
@@ -184,7 +197,12 @@ pub enum Failure {
     /// It restarted too often.
     StartLimit,
     /// What belonged to its last run would not go away.
-    Leftovers(u32),
+    Leftovers {
+        /// Processes that are left, as far as known; at least one.
+        count: u32,
+        /// When it is tried again whether they are gone, if nobody will tell.
+        look_at: Option<Moment>,
+    },
 }
 
 /// What became of a command that was not refused.

@@ -59,6 +59,8 @@ pub(crate) enum Input<'a> {
     Validated(bool),
     Spawned,
     SpawnFailed(bool, &'a str),
+    SpawnRefused(u32),
+    GaveUpReady,
     Ready,
     /// It has left the mark that makes it ready.
     Marked,
@@ -74,6 +76,8 @@ pub(crate) enum Input<'a> {
     Swept(u32),
     /// What was left of an earlier run has been swept once more.
     Leftovers(u32),
+    /// The main process that was left of an earlier run has ended.
+    LeftoverEnded(Exit),
 }
 
 impl Service {
@@ -106,7 +110,21 @@ impl Service {
                 | S::Failed { .. }
                 | S::Completed,
                 I::Leftovers(left),
-            ) => self.leftovers_gone(w, left),
+            ) => self.leftovers_now(w, left),
+            (
+                S::Stopped
+                | S::Waiting { .. }
+                | S::Spawning { .. }
+                | S::Starting { .. }
+                | S::Running { .. }
+                | S::Reloading { .. }
+                | S::Stopping { .. }
+                | S::Backoff { .. }
+                | S::Failed { .. }
+                | S::Completed,
+                I::LeftoverEnded(exit),
+            ) => self.leftover_ended(w, exit),
+            (S::Failed { .. }, I::Tick) => self.look_at_leftovers(w),
             (S::Completed, I::Start) => self.start_again(w),
 
             (
@@ -177,6 +195,16 @@ impl Service {
                 S::Spawning {
                     step: SpawnStep::Exec,
                     ..
+                },
+                I::GaveUpReady,
+            ) => {
+                self.executing(w);
+                self.gave_up_ready(w);
+            }
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
                 }
                 | S::Starting { .. }
                 | S::Running { .. }
@@ -192,6 +220,14 @@ impl Service {
             ) => {
                 self.start_failed(w, transient, reason);
             }
+            (
+                S::Spawning {
+                    step: SpawnStep::Exec,
+                    ..
+                }
+                | S::Stopping { .. },
+                I::SpawnRefused(left),
+            ) => self.start_refused(w, left),
             (
                 S::Spawning {
                     step: SpawnStep::Exec,
@@ -224,6 +260,7 @@ impl Service {
             (S::Starting { .. }, I::Tick) => self.tick_starting(w),
             (S::Starting { .. }, I::Ready) => self.said_ready(w, &Ready::Notify),
             (S::Starting { .. }, I::Marked) => self.said_ready(w, &Ready::Mark),
+            (S::Starting { .. }, I::GaveUpReady) => self.gave_up_ready(w),
             (S::Starting { .. }, I::Probed(kind, ok, detail)) => {
                 self.probed_starting(w, kind, ok, detail);
             }
@@ -256,6 +293,20 @@ impl Service {
             ) => self.tick_asked(w),
             (
                 S::Stopping {
+                    phase: P::Killed { .. },
+                    ..
+                },
+                I::Tick,
+            ) => self.tick_killed(w),
+            (
+                S::Stopping {
+                    phase: P::Killed { .. },
+                    ..
+                },
+                I::Swept(left),
+            ) => self.killed_in_vain(w, left),
+            (
+                S::Stopping {
                     phase: P::Asked { .. },
                     ..
                 },
@@ -270,7 +321,7 @@ impl Service {
             ) => self.extend(w, ms),
             (
                 S::Stopping {
-                    phase: P::Asked { .. } | P::Killed,
+                    phase: P::Asked { .. } | P::Killed { .. },
                     ..
                 },
                 I::Exited(exit),
@@ -279,7 +330,8 @@ impl Service {
             }
             (
                 S::Stopping {
-                    phase: P::Killed, ..
+                    phase: P::Killed { .. },
+                    ..
                 },
                 I::Validated(_),
             )
@@ -298,7 +350,7 @@ impl Service {
                 S::Backoff { .. } | S::Failed { .. } | S::Completed,
                 I::Unbound | I::KillNow | I::Reload,
             )
-            | (S::Failed { .. } | S::Completed, I::Tick)
+            | (S::Completed, I::Tick)
             | (
                 S::Stopped
                 | S::Waiting { .. }
@@ -308,6 +360,8 @@ impl Service {
                 I::Validated(_)
                 | I::Spawned
                 | I::SpawnFailed(..)
+                | I::SpawnRefused(_)
+                | I::GaveUpReady
                 | I::Ready
                 | I::Marked
                 | I::ReloadsItself
@@ -325,7 +379,13 @@ impl Service {
                     step: SpawnStep::Validate,
                     ..
                 },
-                I::Spawned | I::Ready | I::Marked | I::WatchdogTimeout(_) | I::Exited(_),
+                I::Spawned
+                | I::SpawnRefused(_)
+                | I::GaveUpReady
+                | I::Ready
+                | I::Marked
+                | I::WatchdogTimeout(_)
+                | I::Exited(_),
             )
             | (
                 S::Spawning {
@@ -354,6 +414,7 @@ impl Service {
                 | I::WatchdogTrigger
                 | I::Validated(_)
                 | I::Spawned
+                | I::SpawnRefused(_)
                 | I::Reloaded(_)
                 | I::Swept(_),
             )
@@ -362,12 +423,22 @@ impl Service {
                 I::Start
                 | I::Validated(_)
                 | I::Spawned
+                | I::SpawnRefused(_)
+                | I::GaveUpReady
                 | I::Ready
                 | I::Marked
                 | I::Extend(_)
                 | I::Swept(_),
             )
-            | (S::Reloading { .. }, I::Start | I::Spawned | I::Marked | I::Swept(_))
+            | (
+                S::Reloading { .. },
+                I::Start
+                | I::Spawned
+                | I::SpawnRefused(_)
+                | I::GaveUpReady
+                | I::Marked
+                | I::Swept(_),
+            )
             | (
                 S::Stopping { .. },
                 I::Reconcile
@@ -375,6 +446,7 @@ impl Service {
                 | I::Reload
                 | I::Validated(_)
                 | I::Spawned
+                | I::GaveUpReady
                 | I::Ready
                 | I::Marked
                 | I::ReloadsItself
@@ -386,14 +458,14 @@ impl Service {
             )
             | (
                 S::Stopping {
-                    phase: P::Killed | P::Sweep { .. },
+                    phase: P::Killed { .. } | P::Sweep { .. },
                     ..
                 },
-                I::Tick | I::KillNow | I::Extend(_),
+                I::KillNow | I::Extend(_),
             )
             | (
                 S::Stopping {
-                    phase: P::Asked { .. } | P::Killed,
+                    phase: P::Asked { .. },
                     ..
                 },
                 I::Swept(_),
@@ -403,7 +475,7 @@ impl Service {
                     phase: P::Sweep { .. },
                     ..
                 },
-                I::Exited(_),
+                I::Tick | I::Exited(_),
             ) => {}
         }
     }

@@ -76,7 +76,7 @@ impl Node {
         let killed = matches!(
             state,
             State::Stopping {
-                phase: StopPhase::Killed,
+                phase: StopPhase::Killed { .. },
                 ..
             }
         );

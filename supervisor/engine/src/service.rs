@@ -28,6 +28,10 @@ impl Service {
         let main = self.rec.main_run();
         let validator = self.rec.validator;
         let (run, input) = match fact {
+            // A validator that would not go has gone.
+            Fact::Validated { run, .. } if self.rec.unswept == Some(*run) => {
+                return Some(Input::Leftovers(0));
+            }
             Fact::Validated { run, ok } => {
                 return (validator == Some(*run)).then_some(Input::Validated(*ok));
             }
@@ -46,6 +50,9 @@ impl Service {
             Fact::Swept { run, left } if self.rec.unswept == Some(*run) => {
                 return Some(Input::Leftovers(*left));
             }
+            Fact::Exited { run, exit } if self.rec.unswept == Some(*run) => {
+                return Some(Input::LeftoverEnded(*exit));
+            }
             // A killed validator may be reported like any other run.
             Fact::Exited { run, exit } if self.is_stopping(*run) => (run, Input::Exited(*exit)),
             Fact::Swept { run, left } if self.is_stopping(*run) => {
@@ -58,6 +65,8 @@ impl Service {
                 transient,
                 reason,
             } => (run, Input::SpawnFailed(*transient, reason)),
+            Fact::SpawnRefused { run, left } => (run, Input::SpawnRefused(*left)),
+            Fact::GaveUpReady { run } => (run, Input::GaveUpReady),
             Fact::Spawned { run } => (run, Input::Spawned),
             Fact::Ready { run } => (run, Input::Ready),
             Fact::Marked { run } => (run, Input::Marked),
@@ -102,7 +111,14 @@ impl Service {
                 phase: StopPhase::Asked { kill_at },
                 ..
             } => [Some(*kill_at), None, None],
+            State::Stopping {
+                phase: StopPhase::Killed { give_up_at },
+                ..
+            } => [Some(*give_up_at), None, None],
             State::Backoff { until, .. } => [Some(*until), None, None],
+            State::Failed {
+                reason: Failure::Leftovers { look_at, .. },
+            } => [*look_at, None, None],
             State::Stopped
             | State::Waiting { .. }
             | State::Spawning { .. }
@@ -182,7 +198,7 @@ impl Service {
                     stop: true,
                 })
             }
-            StopPhase::Killed => Some(Effect::Kill { service, run }),
+            StopPhase::Killed { .. } => Some(Effect::Kill { service, run }),
             StopPhase::Sweep { .. } => None,
         }
     }
@@ -211,7 +227,7 @@ impl Service {
         matches!(
             self.rec.state,
             State::Failed {
-                reason: Failure::Leftovers(_)
+                reason: Failure::Leftovers { .. }
             }
         )
     }

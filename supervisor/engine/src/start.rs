@@ -16,6 +16,9 @@ use crate::{
 /// Most automatic starts that are remembered of one service, whatever its limit says.
 const MAX_REMEMBERED_STARTS: usize = 1024;
 
+/// Why a start is given up whose run can no longer say that it is ready.
+const READY_CLOSED: &str = "closed its descriptor for readiness without saying that it is ready";
+
 impl Service {
     /// Without a process: stays down, waits, or starts, as the world now asks.
     pub(crate) fn seek(&mut self, w: &mut World<'_>) {
@@ -46,7 +49,10 @@ impl Service {
     fn rest_down(&mut self) {
         self.rec.state = match self.rec.unswept {
             Some(_) => State::Failed {
-                reason: Failure::Leftovers(self.rec.left),
+                reason: Failure::Leftovers {
+                    count: self.rec.left,
+                    look_at: None,
+                },
             },
             None => State::Stopped,
         };
@@ -167,6 +173,7 @@ impl Service {
         };
         // The keeper starts nothing over what is left.
         self.rec.unswept = None;
+        self.rec.left = 0;
         let delay = self.ready_delay();
         let patience = self.spec.ready_timeout_ms.filter(|_| delay.is_none());
         self.rec.state = State::Starting {
@@ -288,6 +295,17 @@ impl Service {
         }
     }
 
+    /// The run can never say any more that it is ready.
+    pub(crate) fn gave_up_ready(&mut self, w: &mut World<'_>) {
+        let starts = matches!(self.rec.state, State::Starting { .. });
+        if starts && self.spec.kind == Kind::Daemon && self.spec.ready == Ready::Mark {
+            self.rec.detail.clear();
+            self.rec.detail.push_str(READY_CLOSED);
+            self.count_death(w.now);
+            self.ask(w, StopCause::ReadyTimeout);
+        }
+    }
+
     /// Counts the death of a run that nobody asked to end.
     pub(crate) fn count_death(&mut self, now: Moment) {
         let up = self.rec.state.up();
@@ -384,18 +402,6 @@ impl Service {
     /// A failed service that is not wanted is simply stopped, unless something of it is left.
     pub(crate) fn reconsider_failure(&mut self, w: &mut World<'_>) {
         if !w.up_wanted && !self.has_leftovers() {
-            self.seek(w);
-        }
-    }
-
-    /// What was left of the last run has gone after all.
-    pub(crate) fn leftovers_gone(&mut self, w: &mut World<'_>, left: u32) {
-        self.rec.left = left;
-        if left > 0 {
-            return;
-        }
-        self.rec.unswept = None;
-        if self.has_leftovers() {
             self.seek(w);
         }
     }

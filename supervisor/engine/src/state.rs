@@ -144,8 +144,11 @@ pub enum StopPhase {
         /// When SIGKILL follows.
         kill_at: Moment,
     },
-    /// SIGKILL has been sent; only the kernel can still delay it.
-    Killed,
+    /// SIGKILL has been asked for. Only the kernel can still delay the end, or refuse it.
+    Killed {
+        /// When the run counts as one that will not go.
+        give_up_at: Moment,
+    },
     /// The main process is gone; the keeper removes what it left behind.
     Sweep {
         /// How the main process ended.

@@ -5,11 +5,18 @@ use alloc::borrow::ToOwned;
 use crate::{
     effect::Effect,
     event::{Exit, Failure},
+    ids::Moment,
     machine::World,
     service::Service,
     spec::Stop,
     state::{State, StopCause, StopPhase, Up},
 };
+
+/// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
+/// keeper takes to find that out and to name it.
+pub(crate) const KILL_GRACE_MS: u64 = 7_000;
+/// From one try to the next to start over what an earlier daemon left: nobody tells when it is gone.
+const LOOK_AGAIN_MS: u64 = 30_000;
 
 impl Service {
     pub(crate) fn stop_policy(&self) -> Stop {
@@ -62,7 +69,7 @@ impl Service {
         });
     }
 
-    /// Sends SIGKILL; from here on only the kernel can delay the end. Also ends a validator.
+    /// Has SIGKILL sent; from here on only the kernel can delay the end. Also ends a validator.
     pub(crate) fn kill(&mut self, w: &mut World<'_>) {
         self.drop_reload(w);
         let (run, cause) = match self.rec.state {
@@ -79,11 +86,10 @@ impl Service {
             | State::Failed { .. }
             | State::Completed => return,
         };
-        self.rec.state = State::Stopping {
-            run,
-            phase: StopPhase::Killed,
-            cause,
+        let phase = StopPhase::Killed {
+            give_up_at: w.now.after(KILL_GRACE_MS),
         };
+        self.rec.state = State::Stopping { run, phase, cause };
         w.out.push(Effect::Kill {
             service: self.id,
             run,
@@ -107,6 +113,20 @@ impl Service {
     pub(crate) fn tick_asked(&mut self, w: &mut World<'_>) {
         if self.deadline().is_some_and(|at| at <= w.now) {
             self.kill(w);
+        }
+    }
+
+    /// SIGKILL has not ended it in time: it is left.
+    pub(crate) fn tick_killed(&mut self, w: &mut World<'_>) {
+        if self.deadline().is_some_and(|at| at <= w.now) {
+            self.down(w, 1);
+        }
+    }
+
+    /// The keeper names what SIGKILL has not ended.
+    pub(crate) fn killed_in_vain(&mut self, w: &mut World<'_>, left: u32) {
+        if left > 0 {
+            self.down(w, left);
         }
     }
 
@@ -138,13 +158,12 @@ impl Service {
         };
         self.count_death(w.now);
         self.drop_reload(w);
-        let phase = StopPhase::Killed;
         self.rec.state = State::Stopping {
             run,
-            phase,
+            phase: StopPhase::Sweep { exit },
             cause: StopCause::Exited,
         };
-        self.sweep(w, exit);
+        self.rec.last_exit = Some((exit, w.now));
     }
 
     /// The main process is gone. The keeper sweeps by itself and will say so.
@@ -159,43 +178,91 @@ impl Service {
 
     /// Nobody knows of a run that was up: it ended unseen.
     pub(crate) fn vanished(&mut self, w: &mut World<'_>, reason: &str) {
-        let Some(run) = self.rec.main_run() else {
-            return;
-        };
         self.count_death(w.now);
         self.drop_reload(w);
         reason.clone_into(&mut self.rec.detail);
-        let phase = StopPhase::Killed;
-        self.rec.state = State::Stopping {
-            run,
-            phase,
-            cause: StopCause::Exited,
-        };
-        self.down(w, 0);
+        self.gone(w, StopCause::Exited, None);
     }
 
-    /// The run is over and swept: what now?
+    /// The run is over, or was killed in vain: what now?
     pub(crate) fn down(&mut self, w: &mut World<'_>, left: u32) {
         let State::Stopping { run, phase, cause } = self.rec.state else {
             return;
         };
-        self.rec.validator = None;
-        self.rec.stop = None;
+        if left > 0 {
+            // A main process is never forgotten for a validator's sake.
+            let first = self.rec.unswept.filter(|_| self.rec.validator == Some(run));
+            self.rec.unswept = first.or(Some(run));
+            self.left_over(left, None);
+            return;
+        }
         let exit = match phase {
             StopPhase::Sweep { exit } => Some(exit),
-            StopPhase::Asked { .. } | StopPhase::Killed => None,
+            StopPhase::Asked { .. } | StopPhase::Killed { .. } => None,
         };
-        if left > 0 {
-            self.rec.unswept = Some(run);
-            self.rec.left = left;
-            self.rec.bounce = false;
-            self.rec.state = State::Failed {
-                reason: Failure::Leftovers(left),
-            };
-        } else if w.pulled || cause == StopCause::Asked {
+        self.gone(w, cause, exit);
+    }
+
+    /// Nothing of the run is left.
+    fn gone(&mut self, w: &mut World<'_>, cause: StopCause, exit: Option<Exit>) {
+        self.rec.validator = None;
+        self.rec.stop = None;
+        if w.pulled || cause == StopCause::Asked {
             self.seek(w);
         } else {
             self.after_death(w, cause, exit);
         }
+    }
+
+    /// Something of an earlier run is left, so that no new one may begin.
+    fn left_over(&mut self, count: u32, look_at: Option<Moment>) {
+        self.rec.validator = None;
+        self.rec.stop = None;
+        self.rec.bounce = false;
+        self.rec.left = count;
+        self.rec.state = State::Failed {
+            reason: Failure::Leftovers { count, look_at },
+        };
+    }
+
+    /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
+    /// one. Of the latter's end nobody tells.
+    pub(crate) fn start_refused(&mut self, w: &World<'_>, left: u32) {
+        let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.rec.state else {
+            return;
+        };
+        self.rec.detail.clear();
+        self.rec.unswept = self.rec.unswept.or(Some(run));
+        let look_at = w.up_wanted.then(|| w.now.after(LOOK_AGAIN_MS));
+        self.left_over(left.max(1), look_at);
+    }
+
+    /// What was left may have gone unseen: a start shows it.
+    pub(crate) fn look_at_leftovers(&mut self, w: &mut World<'_>) {
+        if self.deadline().is_some_and(|at| at <= w.now) {
+            self.seek(w);
+        }
+    }
+
+    /// So much is left of the last run by now.
+    pub(crate) fn leftovers_now(&mut self, w: &mut World<'_>, left: u32) {
+        self.rec.left = left;
+        if left == 0 {
+            self.rec.unswept = None;
+        }
+        match &mut self.rec.state {
+            State::Failed {
+                reason: Failure::Leftovers { .. },
+            } if left == 0 => self.seek(w),
+            State::Failed {
+                reason: Failure::Leftovers { count, .. },
+            } => *count = left,
+            _ => {}
+        }
+    }
+
+    /// The main process that would not go has ended after all; the keeper sweeps what it left.
+    pub(crate) fn leftover_ended(&mut self, w: &World<'_>, exit: Exit) {
+        self.rec.last_exit = Some((exit, w.now));
     }
 }

@@ -115,7 +115,7 @@ fn stop_waits_for_a_dependent_that_will_not_stop_at_most_until_its_kill_deadline
     assert!(matches!(
         rig.state(1),
         State::Stopping {
-            phase: StopPhase::Killed,
+            phase: StopPhase::Killed { .. },
             ..
         }
     ));

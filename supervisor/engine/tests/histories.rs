@@ -107,7 +107,8 @@ fn nth<T: Clone>(all: &[T], n: u8) -> Option<T> {
 }
 
 fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
-    let all: Vec<(RunId, Proc)> = rig.procs.iter().map(|(run, it)| (*run, *it)).collect();
+    let now = rig.procs.iter().filter(|(run, _)| !rig.comes_later(**run));
+    let all: Vec<(RunId, Proc)> = now.map(|(run, it)| (*run, *it)).collect();
     let (run, proc) = nth(&all, who)?;
     let exit = Exit::Code(i32::from(what % 3));
     let probes: Vec<_> = rig.probes.iter().filter(|(of, _)| *of == run).collect();
@@ -121,6 +122,7 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
             ok: what.is_multiple_of(2),
         },
         (Role::Main, Phase::Dead, _) => Fact::Swept { run, left: 0 },
+        (Role::Main, Phase::Forking, _) if proc.refused => proc.born(run),
         (Role::Main, Phase::Forking, 0) => Fact::SpawnFailed {
             run,
             transient: !what.is_multiple_of(4),
@@ -215,14 +217,14 @@ fn play(rig: &mut Rig, step: &Step) {
             rig.apply_plan(plan.collect()).expect("it is there");
         }
         Step::Spawned(who) => {
-            let forking: Vec<RunId> = rig
+            let forking: Vec<Fact> = rig
                 .procs
                 .iter()
                 .filter(|(_, it)| it.phase == Phase::Forking)
-                .map(|(run, _)| *run)
+                .map(|(run, it)| it.born(*run))
                 .collect();
-            if let Some(run) = nth(&forking, *who) {
-                rig.fact(Fact::Spawned { run });
+            if let Some(fact) = nth(&forking, *who) {
+                rig.fact(fact);
             }
         }
         Step::Fact(who, what) => {

@@ -17,6 +17,8 @@ use serde_json::Value;
 
 const DEP: u32 = 0;
 const SUT: u32 = 1;
+/// From SIGKILL for what still runs to the end of the shutdown, with its own deadline.
+const SHUTDOWN_MS_MAX: u64 = 30 + 10_000;
 /// More states than this means that something grows without end.
 const MOST_STATES: usize = 20_000;
 
@@ -158,7 +160,7 @@ enum Move {
     Shift(&'static str, Shift),
     Fact(&'static str, Fact),
     Time,
-    DependencyEnds(&'static str, i32),
+    DependencyEnds(&'static str, RunId, i32),
 }
 
 impl Move {
@@ -167,7 +169,7 @@ impl Move {
             Self::Command(name, _)
             | Self::Shift(name, _)
             | Self::Fact(name, _)
-            | Self::DependencyEnds(name, _) => name,
+            | Self::DependencyEnds(name, ..) => name,
             Self::Time => "deadline",
         }
     }
@@ -200,8 +202,9 @@ fn moves(rig: &Rig) -> Vec<Move> {
     }
     own_words(rig, &mut all);
     for (run, proc) in &rig.procs {
-        if depends || proc.service == id(SUT) {
-            facts_of(*run, proc, &mut all);
+        if (depends || proc.service == id(SUT)) && !rig.comes_later(*run) {
+            let awaited = rig.engine.main_run(id(SUT)) == Some(*run);
+            facts_of(*run, proc, awaited, &mut all);
         }
     }
     for (run, probe) in &rig.probes {
@@ -235,6 +238,8 @@ fn own_words(rig: &Rig, all: &mut Vec<Move>) {
     }
     if spec.ready == Ready::Mark {
         all.push(Move::Fact("marked", Fact::Marked { run }));
+        let gave_up = Fact::GaveUpReady { run };
+        all.push(Move::Fact("closed without a mark", gave_up));
     }
     if spec.watchdog.is_some() {
         let words = [
@@ -246,14 +251,14 @@ fn own_words(rig: &Rig, all: &mut Vec<Move>) {
     }
 }
 
-fn facts_of(run: RunId, proc: &Proc, all: &mut Vec<Move>) {
+fn facts_of(run: RunId, proc: &Proc, awaited: bool, all: &mut Vec<Move>) {
     if proc.service == id(DEP) {
         let name = if proc.asked {
             "dependency: stopped"
         } else {
             "dependency: dies"
         };
-        all.push(Move::DependencyEnds(name, i32::from(!proc.asked)));
+        all.push(Move::DependencyEnds(name, run, i32::from(!proc.asked)));
         return;
     }
     let exit = |code| Fact::Exited {
@@ -266,6 +271,16 @@ fn facts_of(run: RunId, proc: &Proc, all: &mut Vec<Move>) {
         reason: "exec: for a reason".into(),
     };
     let facts = match (proc.role, proc.phase) {
+        (Role::Main, Phase::Forking) if proc.refused => vec![("spawn refused", proc.born(run))],
+        (Role::Main, Phase::Alive) if proc.killed && !awaited => {
+            vec![("what was left ends", exit(1))]
+        }
+        (Role::Main, Phase::Alive) if proc.killed => vec![
+            ("exited: success", exit(0)),
+            ("exited: failure", exit(1)),
+            ("swept, some left", Fact::Swept { run, left: 1 }),
+            ("keeper knows no such run", failed(true)),
+        ],
         (Role::Validator, _) if proc.killed => {
             vec![("validated: no", Fact::Validated { run, ok: false })]
         }
@@ -297,10 +312,20 @@ fn facts_of(run: RunId, proc: &Proc, all: &mut Vec<Move>) {
         (Role::Main, Phase::Dead) => vec![
             ("spawned", Fact::Spawned { run }),
             ("swept clean", Fact::Swept { run, left: 0 }),
-            ("swept, some left", Fact::Swept { run, left: 3 }),
+            ("swept, some left", Fact::Swept { run, left: 1 }),
         ],
     };
     all.extend(facts.into_iter().map(|(name, fact)| Move::Fact(name, fact)));
+}
+
+/// What a process of the dependency, which is mortal, does at once by itself.
+fn own_act(run: RunId, proc: &Proc) -> Option<Fact> {
+    let exit = Exit::Signal(9);
+    match proc.phase {
+        Phase::Forking => Some(proc.born(run)),
+        Phase::Alive => proc.killed.then_some(Fact::Exited { run, exit }),
+        Phase::Dead => Some(Fact::Swept { run, left: 0 }),
+    }
 }
 
 /// Makes one move. What a dependency does by itself is done at once. Returns the effects that the
@@ -331,22 +356,32 @@ fn make(rig: &mut Rig, it: &Move) -> Vec<Effect> {
         Move::Time => {
             rig.next_deadline();
         }
-        Move::DependencyEnds(_, code) => rig.exit(DEP, Exit::Code(*code)),
+        Move::DependencyEnds(_, run, code) => {
+            let (run, exit) = (*run, Exit::Code(*code));
+            rig.fact(Fact::Exited { run, exit });
+            rig.fact(Fact::Swept { run, left: 0 });
+        }
     }
     let mut seen = rig.last.clone();
     loop {
-        let own = |(_, it): &(&RunId, &Proc)| it.service == id(DEP) && it.phase == Phase::Forking;
-        let Some((run, _)) = rig.procs.iter().find(own) else {
+        let mut dep = rig.procs.iter().filter(|(_, it)| it.service == id(DEP));
+        let fact = dep.find_map(|(run, it)| own_act(*run, it));
+        let Some(fact) = fact else {
             return seen;
         };
-        rig.fact(Fact::Spawned { run: *run });
+        rig.fact(fact);
         seen.extend(rig.last.clone());
     }
 }
 
 /// The state of the whole rig without what grows: times become relative, runs are renumbered.
 fn key(rig: &Rig) -> String {
-    let runs: Vec<u64> = rig.procs.keys().map(|run| run.0).collect();
+    let mut procs: Vec<(RunId, Proc)> = rig.procs.iter().map(|(run, it)| (*run, *it)).collect();
+    for (_, dead) in procs.iter_mut().filter(|(_, it)| it.phase == Phase::Dead) {
+        (dead.asked, dead.killed) = (false, false);
+    }
+    procs.sort_by_key(|(run, it)| (it.service, *run));
+    let runs: Vec<u64> = procs.iter().map(|(run, _)| run.0).collect();
     let rename = |run: u64| {
         runs.iter()
             .position(|it| *it == run)
@@ -354,7 +389,7 @@ fn key(rig: &Rig) -> String {
     };
     let mut record = serde_json::to_value(rig.engine.record(id(SUT))).expect("a record");
     canon(&mut record, rig.now.0, &rename);
-    let procs: Vec<_> = rig.procs.values().collect();
+    let procs: Vec<_> = procs.into_iter().map(|(_, it)| it).collect();
     let probes: Vec<_> = rig
         .probes
         .iter()
@@ -379,6 +414,8 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
                         *value = rename(run).into();
                     }
                     ("early" | "attempt", Some(n)) => *value = n.min(3).into(),
+                    // Far away: what else is due comes first, whatever is left of it.
+                    ("give_up_at" | "look_at", Some(at)) => *value = u64::from(at > now).into(),
                     ("failures" | "successes", Some(n)) => *value = n.min(2).into(),
                     (_, Some(at)) if at >= 1000 => *value = (at.saturating_sub(now)).into(),
                     ("starts", None) => {
@@ -429,7 +466,7 @@ fn label(rig: &Rig) -> usize {
             ..
         } => "stopping: asked",
         State::Stopping {
-            phase: StopPhase::Killed,
+            phase: StopPhase::Killed { .. },
             ..
         } => "stopping: killed",
         State::Stopping {
@@ -437,7 +474,7 @@ fn label(rig: &Rig) -> usize {
             ..
         } => "stopping: sweep",
         State::Failed {
-            reason: Failure::Leftovers(_),
+            reason: Failure::Leftovers { .. },
         } => "failed: leftovers",
         other => other.name(),
     };
@@ -482,6 +519,8 @@ fn check_stale(rig: &Rig) {
                 transient: true,
                 reason: detail(),
             },
+            Fact::SpawnRefused { run, left: 1 },
+            Fact::GaveUpReady { run },
             Fact::Ready { run },
             Fact::Marked { run },
             Fact::Reloading { run },
@@ -534,7 +573,7 @@ fn reaches(rig: &Rig, mood: Mood, goal: &str, done: impl Fn(&Rig) -> bool) {
     }
     panic!(
         "a {mood:?} world never gets from here to {goal}: {:#?}",
-        rig.engine.view(id(SUT))
+        (rig.engine.view(id(SUT)), &rig.procs)
     );
 }
 
@@ -561,7 +600,7 @@ fn check_liveness(rig: &Rig) {
                     || (last_try && rig.state(SUT) == limit)
             }),
             Mood::NeverReady if oneshot => {}
-            Mood::DiesAtOnce | Mood::NeverReady => {
+            Mood::DiesAtOnce | Mood::NeverReady | Mood::Immortal => {
                 reaches(&up, mood, "rest", |rig| kind(rig) != Settled::No);
             }
         }
@@ -575,6 +614,12 @@ fn check_liveness(rig: &Rig) {
     reaches(&shut, Mood::Stubborn, "the end", |rig| {
         rig.complete.is_some() && rig.procs.is_empty()
     });
+    let begin = shut.now;
+    reaches(&shut, Mood::Immortal, "an end within its bound", |rig| {
+        rig.complete.is_some() && rig.now.since(begin) <= SHUTDOWN_MS_MAX
+    });
+    // What would not go goes at last: it is what its goal says.
+    reaches(rig, Mood::Obedient, "no leftovers", |rig| label(rig) != 12);
     if rig
         .engine
         .view(id(SUT))

@@ -48,6 +48,11 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
+    /// The process that compresses.
+    pub(crate) fn is(&self, pid: i32) -> bool {
+        self.running.as_ref().is_some_and(|(it, _)| *it == pid)
+    }
+
     pub(crate) fn from_environment() -> Self {
         let delay = std::env::var(DELAY_VARIABLE);
         Self {

@@ -6,7 +6,7 @@
 //! or if a later one is lost before it has proven itself, the keeper does it alone. One that answers is let go on
 //! for as long as an orderly stop can take, even if one service after the other needed all of its time and its
 //! sweep, and again whenever fewer runs are left than before. Alone, each run gets its own stop signal and time,
-//! and [`KILLED_MS`] after SIGKILL.
+//! and after SIGKILL that of a sweep.
 
 use std::{collections::BTreeSet, os::fd::AsFd};
 
@@ -27,8 +27,6 @@ use crate::{
 
 /// Asked to stop, control has this long to take over and answer before the keeper stops all by itself.
 pub(crate) const DESERTED_MS: u64 = 10_000;
-/// After SIGKILL a process is gone in no time, unless the kernel holds it.
-const KILLED_MS: u64 = 5_000;
 /// For the control process to end by itself after `Quit`.
 const LAST_MS: u16 = 1000;
 /// Sweeps take this long at most (`sweep::GIVE_UP_MS` and a little).
@@ -44,8 +42,6 @@ pub(crate) struct Ending {
     alone: bool,
     /// The run being stopped.
     stopping: Option<Stopping>,
-    /// Runs that SIGKILL has not ended.
-    stuck: BTreeSet<RunId>,
     /// Since when the last sweeps are waited for.
     last_ms: Option<u64>,
 }
@@ -54,9 +50,8 @@ pub(crate) struct Ending {
 #[derive(Clone, Copy, Debug)]
 struct Stopping {
     run: RunId,
-    /// When it is killed, or given up if it has been.
-    until: u64,
-    killed: bool,
+    /// When it is killed; never again.
+    kill_at: u64,
 }
 
 /// SIGTERM has come.
@@ -76,7 +71,6 @@ impl Ending {
             code,
             alone: false,
             stopping: None,
-            stuck: BTreeSet::new(),
             last_ms: None,
         }
     }
@@ -87,7 +81,6 @@ impl Ending {
             code: ALONE,
             alone: true,
             stopping: None,
-            stuck: BTreeSet::new(),
             last_ms: None,
         }
     }
@@ -197,8 +190,9 @@ impl Keeper {
     }
 
     fn living(&self) -> Vec<RunId> {
-        let lives = self.runs.values().filter(|run| run.lives());
-        lives.map(|run| run.id).collect()
+        let runs = self.runs.values();
+        let living = runs.filter(|run| run.lives() && !run.is_given_up());
+        living.map(|run| run.id).collect()
     }
 
     /// Goes on with the end.
@@ -211,24 +205,15 @@ impl Keeper {
             return;
         };
         let id = stopping.run;
-        if now < stopping.until {
-            self.timers.add(stopping.until, Timer::Ending);
+        if now < stopping.kill_at {
+            self.timers.add(stopping.kill_at, Timer::Ending);
             return;
         }
-        if !self.runs.get(&id).is_some_and(|run| run.lives()) {
-            return;
+        stopping.kill_at = u64::MAX;
+        if self.runs.get(&id).is_some_and(|run| run.lives()) {
+            say!("run {id} did not stop in time; kills it");
+            self.kill_tree(id);
         }
-        if stopping.killed {
-            say!("run {id} is still there after SIGKILL; goes on without it");
-            ending.stopping = None;
-            ending.stuck.insert(id);
-            return;
-        }
-        stopping.killed = true;
-        stopping.until = now + KILLED_MS;
-        self.timers.add(stopping.until, Timer::Ending);
-        say!("run {id} did not stop in time; kills it");
-        self.kill_tree(id);
     }
 
     /// The exit code, once all is done. Looked at after every turn.
@@ -236,21 +221,16 @@ impl Keeper {
         let ending = self.ending.as_ref()?;
         let (code, alone) = (ending.code, ending.alone);
         if let Some(stopping) = ending.stopping {
-            let over = self
-                .runs
-                .get(&stopping.run)
-                .is_none_or(|run| !run.lives() && run.sweep.is_none());
+            let over = self.runs.get(&stopping.run).is_none_or(|run| run.is_over());
             if !over {
                 return None;
             }
         }
-        let living = self.living();
-        let next = living.iter().rfind(|run| !ending.stuck.contains(run));
-        if alone && let Some(next) = next {
-            self.stop_alone(*next);
+        if alone && let Some(next) = self.living().into_iter().next_back() {
+            self.stop_alone(next);
             return None;
         }
-        if living.is_empty() && self.sweeping.is_empty() {
+        if self.runs.values().all(|run| run.is_over()) {
             return Some(code);
         }
         let now = now_ms();
@@ -269,19 +249,17 @@ impl Keeper {
         };
         let mut stopping = Stopping {
             run: id,
-            until: now_ms() + run.stop_timeout_ms,
-            killed: false,
+            kill_at: now_ms() + run.stop_timeout_ms,
         };
         if run.role == Role::Helper {
-            stopping.until = now_ms() + KILLED_MS;
-            stopping.killed = true;
+            stopping.kill_at = u64::MAX;
             self.kill_tree(id);
         } else {
             say!("{}: stops run {id} (pid {})", run.service, run.main);
             let _ = pidfd::signal(&run.pidfd, run.stop_signal);
             let _ = pidfd::signal(&run.pidfd, libc::SIGCONT);
+            self.timers.add(stopping.kill_at, Timer::Ending);
         }
-        self.timers.add(stopping.until, Timer::Ending);
         if let Some(ending) = &mut self.ending {
             ending.stopping = Some(stopping);
         }

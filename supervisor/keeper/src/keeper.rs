@@ -28,7 +28,7 @@ use crate::{
     listener::Listener,
     lock::Locks,
     log,
-    message::{Fact, Notice, Request, RunId},
+    message::{Fact, Notice, Request, RunId, Stray},
     notify::Directories,
     places::Places,
     record::Records,
@@ -178,6 +178,8 @@ pub(crate) struct Keeper {
     pub(crate) term: Option<Term>,
     pub(crate) ending: Option<Ending>,
     pub(crate) leftovers: Leftovers,
+    /// Children that belong to no run, by pid.
+    pub(crate) strays: BTreeMap<i32, Stray>,
 }
 
 impl Keeper {
@@ -291,7 +293,7 @@ impl Keeper {
             Timer::Control => self.start_control(),
             Timer::Successor => self.successor_due(),
             Timer::Helper(run) => self.helper_timed_out(run),
-            Timer::Sweep(run) => self.sweep_step(run),
+            Timer::Sweep(run) => self.sweep_due(run),
             Timer::Watchdog => self.watchdog(),
             Timer::Liveness => self.liveness_due(),
             Timer::Proof => self.proof_due(),

@@ -11,6 +11,10 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+mod remaining;
+
+pub use remaining::{Kept, Left, Stray};
+
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;
 /// A longer frame ends the connection.
@@ -18,8 +22,11 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// Output of a probe or validator that is kept: its last bytes.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
-/// Key of the `Notified` that a newline on the descriptor for readiness causes; its value is empty.
+/// Key of the `Notified` that a newline on the descriptor for readiness causes; its value is empty. If
+/// all that have the descriptor close it before that, the value is [`READY_FD_CLOSED`].
 pub const READY_FD: &str = "READY_FD";
+/// See [`READY_FD`].
+pub const READY_FD_CLOSED: &str = "closed";
 
 /// Number of a run; never used twice while the keeper lives.
 pub type RunId = u64;
@@ -272,6 +279,12 @@ pub enum Notice {
         /// By name.
         logs: Vec<LogStats>,
     },
+    /// Children of the keeper that belong to no run that it knows of, all of them; said when they
+    /// change, and to a control process that has taken over.
+    Strays {
+        /// What is left alone; empty once all have gone.
+        strays: Vec<Stray>,
+    },
     /// Answer with `Here`.
     AreYouThere,
     /// These were missing and have been made again. Carries the control socket that is listened on from
@@ -347,7 +360,7 @@ pub struct Remaining {
     /// The service.
     pub service: String,
     /// Its processes.
-    pub pids: Vec<i32>,
+    pub left: Vec<Left>,
 }
 
 /// What the keeper knows of a run.
@@ -367,6 +380,9 @@ pub struct RunInfo {
     pub exit: Option<Exit>,
     /// Everything that belonged to it is gone.
     pub swept: bool,
+    /// What would not go when that was last told.
+    #[serde(default)]
+    pub left: Vec<Left>,
     /// Last value of each notify key.
     pub notified: BTreeMap<String, String>,
 }
@@ -406,12 +422,14 @@ pub enum Fact {
         /// Last output of a helper; empty for a main process.
         output: String,
     },
-    /// Nothing of the run is left, but for the processes named.
+    /// Nothing of the run is left, but for the processes named. Its main process may be among these,
+    /// if SIGKILL has not ended it; then `Exited` follows if it ends at last. Told again when nothing
+    /// is left, or something else.
     Swept {
         /// The run.
         run: RunId,
-        /// Pids that would not go.
-        left: Vec<i32>,
+        /// What would not go.
+        left: Vec<Left>,
     },
     /// A process of the service said this on its notify socket.
     Notified {

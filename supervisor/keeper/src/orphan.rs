@@ -2,10 +2,11 @@
 //! by pidfd, and knows when they are gone, though not how they ended.
 
 use std::{
+    collections::BTreeSet,
     io,
     os::fd::{AsFd, OwnedFd},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -13,7 +14,16 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-use crate::{message::RunId, proc, record::Records, sys};
+use crate::{
+    cgroup,
+    message::RunId,
+    proc::{self, Family, Stat},
+    record::{Record, Records},
+    sweep, sys,
+};
+
+/// Between two looks at what is left.
+const PAUSE_MS: u8 = 20;
 
 /// The first process of a run, by the record that it has written: its pid, and a pidfd that names no
 /// other. `None`: it is gone.
@@ -61,32 +71,89 @@ pub fn wait(pidfd: impl AsFd, limit: Duration) -> io::Result<bool> {
     }
 }
 
-/// Pids of the session that a run's first process led, and of its group: what a control process
-/// without a keeper can still find of a run. Zombies are left out.
-pub fn session(leader: i32) -> Vec<i32> {
-    let of_session = |pid: &i32| {
-        crate::proc::stat(*pid).is_some_and(|stat| {
-            (stat.session == leader || stat.group == leader) && stat.state != b'Z'
-        })
-    };
-    crate::proc::all().into_iter().filter(of_session).collect()
+/// What all processes begin with that this keeper has started, in a variable of their environment. To
+/// be asked while it lives. `None`: it does not.
+pub fn mark(keeper_pid: i32) -> Option<String> {
+    Some(sweep::mark(keeper_pid, proc::stat(keeper_pid)?.start))
 }
 
-/// Kills what is in the session or group of a run's first process, or has its log pipe as standard
-/// output or error. Returns how many were found; to be repeated until that is 0.
-pub fn kill_remaining(leader: i32, log_pipe: impl AsFd) -> usize {
-    let inode = nix::sys::stat::fstat(log_pipe).map_or(0, |stat| stat.st_ino);
+/// What can be left of the runs of a keeper that has died: in the cgroup of their records, with their log
+/// pipe, session or group, with the cookie of their environment, and all that descends from these.
+#[derive(Clone, Copy, Debug)]
+pub struct Remains<'a> {
+    /// Where the records are.
+    pub run_dir: &'a Path,
+    /// From [`mark`].
+    pub mark: Option<&'a str>,
+}
+
+impl Remains<'_> {
+    /// Kills what is left of one run until nothing is, or for `limit` at most; returns the pids that
+    /// would not go.
+    pub fn end_run(&self, run: RunId, limit: Duration) -> Vec<i32> {
+        let records: Vec<Record> = Records::at(self.run_dir).one(run).into_iter().collect();
+        let cookie = self.mark.map(|mark| format!("{mark}{run}"));
+        end(limit, || {
+            kill(&records, |pid, stat| {
+                let cookie = cookie.as_ref();
+                cookie.is_some_and(|cookie| proc::has_variable(pid, stat, cookie))
+            })
+        })
+    }
+
+    /// The same for all runs, helpers and those whose main process has long gone included.
+    pub fn end_all(&self, limit: Duration) -> Vec<i32> {
+        let (mut records, _) = Records::at(self.run_dir).read();
+        let boot = proc::boot_id();
+        records.retain(|record| record.boot_id == boot);
+        end(limit, || {
+            kill(&records, |pid, stat| {
+                self.mark
+                    .is_some_and(|mark| proc::has_variable_like(pid, stat, mark))
+            })
+        })
+    }
+}
+
+fn end(limit: Duration, mut look: impl FnMut() -> Vec<i32>) -> Vec<i32> {
+    let until = Instant::now() + limit;
+    loop {
+        let left = look();
+        if left.is_empty() || Instant::now() >= until {
+            return left;
+        }
+        let _ = poll(&mut [], PollTimeout::from(PAUSE_MS));
+    }
+}
+
+/// Kills what belongs to these runs; returns it.
+fn kill(records: &[Record], has_cookie: impl Fn(i32, &Stat) -> bool) -> Vec<i32> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let mut found = 0;
-    for pid in crate::proc::all() {
-        let Some(stat) = crate::proc::stat(pid).filter(|stat| stat.state != b'Z') else {
+    let mut found = BTreeSet::new();
+    for dir in records.iter().filter_map(|record| record.cgroup.as_ref()) {
+        cgroup::kill(dir);
+        found.extend(cgroup::members(dir));
+    }
+    let family = Family::look();
+    for pid in proc::all() {
+        let Some(stat) = proc::stat(pid).filter(|stat| stat.state != b'Z' && pid != own) else {
             continue;
         };
-        let theirs = stat.session == leader || stat.group == leader;
-        if pid != own && (theirs || crate::proc::holds_pipe(pid, inode)) {
-            crate::sweep::kill_exactly(pid, &stat);
-            found += 1;
+        let recorded = || records.iter().any(|record| belongs(record, pid, &stat));
+        if recorded() || has_cookie(pid, &stat) {
+            found.insert(pid);
+            found.extend(family.descendants(pid));
         }
     }
-    found
+    found.remove(&own);
+    found.retain(|pid| {
+        let stat = proc::stat(*pid).filter(|stat| stat.state != b'Z');
+        stat.inspect(|stat| sweep::kill_exactly(*pid, stat))
+            .is_some()
+    });
+    found.into_iter().collect()
+}
+
+fn belongs(record: &Record, pid: i32, stat: &Stat) -> bool {
+    stat.session == record.pid || stat.group == record.pid || proc::holds_pipe(pid, record.pipe)
 }

@@ -24,8 +24,19 @@ pub(crate) struct Stat {
     pub(crate) group: i32,
     /// Session.
     pub(crate) session: i32,
+    /// It is ending: it has begun to give up what it holds.
+    pub(crate) ending: bool,
     /// Start time in ticks since boot: with the pid and the boot id it names one process for ever.
     pub(crate) start: u64,
+}
+
+/// `PF_EXITING` of the kernel's flags of a process.
+const EXITING: u32 = 4;
+
+/// The name of a process. Unlike its arguments and environment it can be read of one that hangs.
+pub(crate) fn name(pid: i32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    text.trim_end().to_owned()
 }
 
 /// The stat of a process; `None` if there is no such process.
@@ -47,7 +58,8 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         parent: fields.next()?.parse().ok()?,
         group: fields.next()?.parse().ok()?,
         session: fields.next()?.parse().ok()?,
-        start: fields.nth(15)?.parse().ok()?,
+        ending: fields.nth(2)?.parse::<u32>().ok()? & EXITING != 0,
+        start: fields.nth(12)?.parse().ok()?,
     })
 }
 
@@ -84,20 +96,34 @@ pub(crate) fn output_pipes(pid: i32) -> impl Iterator<Item = u64> {
 }
 
 /// Those of the variables that a process was started with that begin with this, as `NAME=value`.
-pub(crate) fn variables(pid: i32, begin: &str) -> Vec<String> {
-    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let all = environ.split(|byte| *byte == 0);
-    all.filter(|one| one.starts_with(begin.as_bytes()))
+pub(crate) fn variables(pid: i32, stat: &Stat, begin: &str) -> Vec<String> {
+    environ(pid, stat)
+        .split(|byte| *byte == 0)
+        .filter(|one| one.starts_with(begin.as_bytes()))
         .map(|one| String::from_utf8_lossy(one).into_owned())
         .collect()
 }
 
 /// The process was started with this `NAME=value`, and has not written over it.
-pub(crate) fn has_variable(pid: i32, variable: &str) -> bool {
-    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environ
+pub(crate) fn has_variable(pid: i32, stat: &Stat, variable: &str) -> bool {
+    environ(pid, stat)
         .split(|byte| *byte == 0)
         .any(|one| one == variable.as_bytes())
+}
+
+/// As above, with a variable that begins with this.
+pub(crate) fn has_variable_like(pid: i32, stat: &Stat, begin: &str) -> bool {
+    environ(pid, stat)
+        .split(|byte| *byte == 0)
+        .any(|one| one.starts_with(begin.as_bytes()))
+}
+
+/// Of a process that hangs in the kernel it is not asked: that may take until it goes on.
+fn environ(pid: i32, stat: &Stat) -> Vec<u8> {
+    if stat.state == b'D' {
+        return Vec::new();
+    }
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
 
 /// The process's group in the unified hierarchy, as in `0::/path`.
@@ -202,10 +228,11 @@ mod tests {
 
     #[test]
     fn a_name_full_of_traps_is_read() {
-        let line = b"42 (a) R 1 (b)) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 999 1\n";
+        let line = b"42 (a) R 1 (b)) S 7 8 9 0 -1 4194564 1 2 3 4 5 6 7 8 20 0 1 0 12345 999 1\n";
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.state, stat.parent), (b'S', 7));
         assert_eq!((stat.group, stat.session, stat.start), (8, 9, 12345));
+        assert!(stat.ending);
     }
 
     #[test]

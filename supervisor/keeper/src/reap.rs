@@ -1,5 +1,5 @@
-//! The one reaper. A main process is looked at first, then, without a cgroup, what is left of its group
-//! is killed, and only then it is reaped: until that, nobody else can get its group's number.
+//! The one reaper. A main process is looked at first, then what is left of its group is killed, and only
+//! then it is reaped: until that, nobody else can get its group's number.
 
 use std::os::fd::AsRawFd;
 
@@ -87,6 +87,7 @@ impl Keeper {
             return false;
         }
         let _ = wait::reap(pid);
+        self.stray_ended(pid);
         true
     }
 
@@ -100,10 +101,8 @@ impl Keeper {
         // With another main process than the leader, the group may be long gone, and its number
         // somebody else's: the sweep finds what is left.
         if run.leader == pid {
-            // What is in a cgroup is found by the sweep, which follows at once.
-            if !run.in_cgroup {
-                let _ = pidfd::kill(-pid, libc::SIGKILL);
-            }
+            // Also what is in a cgroup: it may have left that.
+            let _ = pidfd::kill(-pid, libc::SIGKILL);
         } else {
             let _ = self.epoll.delete(&run.pidfd);
         }

@@ -4,13 +4,14 @@ use std::os::fd::AsFd;
 
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, OFlag, fcntl},
+    fcntl::OFlag,
     libc,
     sys::stat::fstat,
     unistd::{Gid, Uid, fchown, pipe2},
 };
 
 use crate::{
+    description,
     ending::Ending,
     keeper::Keeper,
     log::{self, Spec},
@@ -21,14 +22,14 @@ use crate::{
     sys::pidfd,
 };
 
-/// Size of a log pipe, where allowed.
-const PIPE_BYTES: i32 = 1 << 20;
-
 impl Keeper {
     /// Carries out one request.
     pub(crate) fn request(&mut self, request: Request) {
         match request {
-            Request::TookOver => self.control_took_over(),
+            Request::TookOver => {
+                self.control_took_over();
+                self.tell_strays();
+            }
             Request::Open(open) => self.open(open),
             Request::Spawn(spawn) => self.spawn(&spawn),
             Request::Signal { run, signal, cont } => self.signal(run, signal, cont),
@@ -110,8 +111,7 @@ impl Keeper {
             return Ok(());
         }
         let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
-        // A smaller one is slower, nothing else.
-        let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+        let size = description::enlarge(&write);
         own(&read, &service.open);
         let for_log = read.try_clone().map_err(|_| Errno::EMFILE)?;
         let inode = fstat(&read)?.st_ino;
@@ -120,6 +120,7 @@ impl Keeper {
             read,
             write,
             inode,
+            size,
             flow,
         });
         self.unannounced.push(name.to_owned());

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cgroup::Group,
     log::Flow,
-    message::{Exit, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo},
+    message::{Exit, Left, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo},
     notify::{Dropped, Socket},
 };
 
@@ -36,14 +36,16 @@ pub(crate) struct Run {
     pub(crate) swept: bool,
     /// A sweep that goes on.
     pub(crate) sweep: Option<Sweep>,
+    /// What would not go, as it was told.
+    pub(crate) left: Vec<Left>,
     pub(crate) notified: BTreeMap<String, String>,
     /// Inode of the pipe that is its standard output and error.
     pub(crate) pipe: u64,
-    /// It was born in its service's cgroup, so nothing of it can be elsewhere.
+    /// It was born in its service's cgroup; root, and who may log others in, can leave that.
     pub(crate) in_cgroup: bool,
     /// Of a helper alone; the service's group serves the main run.
     pub(crate) group: Option<Group>,
-    /// Descendants seen when it was last asked to stop: pid and start time.
+    /// Descendants outside its cgroup, seen when it was last asked to stop: pid and start time.
     pub(crate) seen: Vec<(i32, u64)>,
     pub(crate) stop_signal: i32,
     pub(crate) stop_timeout_ms: u64,
@@ -53,11 +55,14 @@ pub(crate) struct Run {
 
 /// A sweep that goes on.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "the unit is part of each name")]
 pub(crate) struct Sweep {
-    /// Then it is given up for now.
+    /// Then what is left is told, and looked at now and then.
     pub(crate) until_ms: u64,
-    /// To the next look.
+    /// From one look to the next.
     pub(crate) pause_ms: u64,
+    /// When the next look is due.
+    pub(crate) next_ms: u64,
 }
 
 /// Output of a helper: its last bytes.
@@ -87,6 +92,7 @@ impl Run {
             spawned_ms: self.spawned_ms,
             exit: self.exit,
             swept: self.swept,
+            left: self.left.clone(),
             notified: self.notified.clone(),
         }
     }
@@ -102,6 +108,16 @@ impl Run {
     /// Its process lives, or nobody has looked at its end yet.
     pub(crate) fn lives(&self) -> bool {
         self.exit.is_none()
+    }
+
+    /// Something of it would not go, and that has been told.
+    pub(crate) fn is_given_up(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Nothing more is waited for.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_given_up() || !self.lives() && self.sweep.is_none()
     }
 }
 
@@ -126,6 +142,8 @@ pub(crate) struct Pipe {
     pub(crate) read: OwnedFd,
     pub(crate) write: OwnedFd,
     pub(crate) inode: u64,
+    /// Bytes that it took when it was made.
+    pub(crate) size: i32,
     /// Shared with the log thread, which reads it.
     pub(crate) flow: Flow,
 }

@@ -6,7 +6,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::ffi::OsStringExt,
     },
     path::PathBuf,
@@ -23,9 +23,11 @@ use nix::{
 use crate::{
     cgroup::Group,
     clock::now_ms,
+    description,
     keeper::{Keeper, Original, Source},
     limits::rlimits,
-    message::{Fact, READY_FD, Role, RunId, Spawn},
+    message::{Fact, Role, RunId, Spawn},
+    ready,
     record::Record,
     run::{Output, Run},
     sys::{
@@ -37,13 +39,6 @@ use crate::{
 };
 
 pub(crate) use crate::sys::clone::Failure;
-
-/// Below are standard input, output and error.
-const READY_FD_MIN: RawFd = 3;
-/// As high as the descriptors of a process may go by default.
-const READY_FD_MAX: RawFd = 1023;
-/// Read at once from a pipe for readiness: one byte is all that is needed.
-const READY_READ_BYTES: usize = 64;
 
 /// Standard output and error of a child.
 struct Streams {
@@ -80,14 +75,18 @@ impl Keeper {
 
     fn try_spawn(&mut self, spawn: &Spawn) -> Result<(), Failure> {
         self.may_spawn(spawn)?;
-        let streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
+        let mut streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
         let notify = spawn.notify.then(|| self.notify_socket(&spawn.service));
         let notify = notify.transpose().map_err(|errno| ("notify", errno))?;
         let mut plan = plan(spawn, &self.original, notify.as_deref())?;
         let output = streams.write_end(self, &spawn.service);
         let output = output.map_err(|errno| ("pipe", errno))?;
-        plan.fds = vec![self.null.as_raw_fd(), output, output];
-        let ready = ready_pipe(spawn)?;
+        plan.fds = vec![
+            self.null.as_raw_fd(),
+            output.as_raw_fd(),
+            output.as_raw_fd(),
+        ];
+        let ready = ready::pipe(spawn)?;
         plan.ready = ready
             .as_ref()
             .map(|(_, write, number)| (write.as_raw_fd(), *number));
@@ -137,12 +136,9 @@ impl Keeper {
             Role::Main => self.services[&spawn.service].group.as_ref(),
             Role::Helper => helper_group,
         };
-        if let Some(group) = group {
-            plan.cgroup_procs = group.procs();
-        } else {
-            let cookie = c_string(crate::sweep::cookie(spawn.run).into_bytes());
-            plan.env.push(cookie.map_err(|errno| ("arguments", errno))?);
-        }
+        plan.cgroup_procs = group.and_then(Group::procs);
+        let cookie = c_string(crate::sweep::cookie(spawn.run).into_bytes());
+        plan.env.push(cookie.map_err(|errno| ("arguments", errno))?);
         let record = Record {
             run: spawn.run,
             service: spawn.service.clone(),
@@ -238,6 +234,7 @@ impl Keeper {
             exit: None,
             swept: false,
             sweep: None,
+            left: Vec::new(),
             notified: BTreeMap::default(),
             pipe: streams.inode,
             in_cgroup: born.in_cgroup,
@@ -255,62 +252,18 @@ impl Keeper {
             at_ms: now,
         });
     }
-
-    /// A run may have written its newline, or nobody can any more.
-    pub(crate) fn read_ready(&mut self, id: RunId) {
-        let mut buffer = [0; READY_READ_BYTES];
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) else {
-            return;
-        };
-        let Some(ready) = &run.ready else {
-            return;
-        };
-        match nix::unistd::read(ready, &mut buffer) {
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            // What follows the newline is read too: the pipe must not break or fill up under it.
-            Ok(count @ 1..) => {
-                let newline = buffer[..count].contains(&b'\n');
-                if newline && !run.notified.contains_key(READY_FD) {
-                    run.notified.insert(READY_FD.to_owned(), String::new());
-                    self.push(Fact::Notified {
-                        run: id,
-                        key: READY_FD.to_owned(),
-                        value: String::new(),
-                    });
-                }
-            }
-            Ok(0) | Err(_) => {
-                if let Some(ready) = run.ready.take() {
-                    self.unwatch(ready);
-                }
-            }
-        }
-    }
 }
 
 impl Streams {
-    fn write_end(&self, keeper: &Keeper, service: &str) -> Result<RawFd, Errno> {
-        let pipe = || keeper.services.get(service)?.pipe.as_ref();
-        match &self.write {
-            Some(write) => Ok(write.as_raw_fd()),
-            None => Ok(pipe().ok_or(Errno::EPIPE)?.write.as_raw_fd()),
+    /// What the child is to have as its output: a description of its own, so that no flag that it sets
+    /// is there for the next run, or for us.
+    fn write_end(&mut self, keeper: &Keeper, service: &str) -> Result<OwnedFd, Errno> {
+        if let Some(write) = self.write.take() {
+            return Ok(write);
         }
+        let pipe = keeper.services.get(service).and_then(|it| it.pipe.as_ref());
+        description::of_pipe(pipe.ok_or(Errno::EPIPE)?)
     }
-}
-
-/// A pipe on which a run says that it is ready: both ends, and the number that its end has there.
-fn ready_pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, Failure> {
-    let Some(number) = spawn.ready_fd else {
-        return Ok(None);
-    };
-    if !(READY_FD_MIN..=READY_FD_MAX).contains(&number) {
-        return Err(("ready-fd", Errno::EBADF));
-    }
-    let pipe = pipe2(OFlag::O_CLOEXEC).and_then(|(read, write)| {
-        fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok((read, write, number))
-    });
-    pipe.map(Some).map_err(|errno| ("ready-fd", errno))
 }
 
 /// A string for the kernel.

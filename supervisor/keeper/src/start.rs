@@ -138,6 +138,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         release_later: false,
         log_later: false,
         sweeping: std::collections::BTreeSet::new(),
+        strays: std::collections::BTreeMap::new(),
         next_run: leftovers.next_run(),
         timers: Timers::default(),
         ended_child: None,

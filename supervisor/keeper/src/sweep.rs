@@ -1,11 +1,14 @@
 //! Nothing of a run outlives it: what belongs to it is found and killed until nothing is left.
 //!
-//! With a cgroup that is what is in it. Without, it is among the keeper's own descendants, for the
-//! keeper is their subreaper: those with the run's log pipe, session or group, those that were seen
-//! to descend from it, those that still have the cookie of its environment, and all that descends
-//! from these. What cannot be attributed is left alone.
+//! That is what is in its cgroup, if it has one. And, with a cgroup or without, it is among the keeper's own
+//! descendants, for the keeper is their subreaper: those with the run's log pipe, session or group, those
+//! that were seen to descend from it, those that still have the cookie of its environment, and all that
+//! descends from these. What cannot be attributed is left alone, and told (`strays.rs`).
+//!
+//! Limits: what has not gone some seconds after SIGKILL is named to the control process, the main process
+//! too, and looked at now and then; until it has gone no other run of the service begins.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use nix::libc;
 
@@ -13,6 +16,7 @@ use crate::{
     cgroup::{self, Group},
     clock::now_ms,
     keeper::Keeper,
+    left,
     message::{Fact, Role, RunId},
     proc::{self, Family, Stat},
     run::{Run, Sweep},
@@ -25,37 +29,44 @@ use crate::{
 const GIVE_UP_MS: u64 = 5000;
 const PAUSE_MIN_MS: u64 = 1;
 const PAUSE_MAX_MS: u64 = 50;
+/// Between two looks at what would not go.
+const LEFT_PAUSE_MS: u64 = 5000;
 
 impl Keeper {
-    /// SIGKILL for the main process of a run and everything that belongs to it.
+    /// SIGKILL for the main process of a run and everything that belongs to it, until nothing is left.
     pub(crate) fn kill_tree(&mut self, id: RunId) {
         self.see_descendants(id);
-        let Some(run) = self.runs.get(&id) else {
+        self.begin_sweep(id);
+    }
+
+    fn kill_main(&self, run: &Run) {
+        if !run.lives() {
             return;
-        };
+        }
         let _ = pidfd::signal(&run.pidfd, libc::SIGKILL);
         // The leader is unreaped while it is in the table, so the group's number is its own.
         if self.by_pid.contains_key(&run.leader) {
             let _ = pidfd::kill(-run.leader, libc::SIGKILL);
         }
-        self.kill_remaining(id);
     }
 
-    /// Remembers who descends from a run while that can still be seen. Needless with a cgroup.
+    /// Remembers who descends from a run while that can still be seen. What is in its cgroup is found
+    /// there.
     pub(crate) fn see_descendants(&mut self, id: RunId) {
-        let Some(run) = self.runs.get_mut(&id) else {
+        let Some(run) = self.runs.get(&id).filter(|run| run.lives()) else {
             return;
         };
-        if run.in_cgroup || !run.lives() {
-            return;
-        }
         let family = Family::look();
-        let pids = [run.leader, run.main]
+        let group = self.group_of(run);
+        let seen = [run.leader, run.main]
             .into_iter()
-            .flat_map(|pid| family.descendants(pid));
-        run.seen = pids
+            .flat_map(|pid| family.descendants(pid))
+            .filter(|pid| group.is_none_or(|group| !group.holds(*pid)))
             .filter_map(|pid| Some((pid, proc::stat(pid)?.start)))
             .collect();
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.seen = seen;
+        }
     }
 
     /// Asked for by the control process.
@@ -67,48 +78,79 @@ impl Keeper {
         }
     }
 
-    /// The main process is gone; look for the rest. Done at once if there is none.
+    /// The main process is gone, or is to go; kill it and look for the rest. Done at once if there is
+    /// nothing.
     pub(crate) fn begin_sweep(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else {
             return;
         };
+        run.left.clear();
         run.sweep = Some(Sweep {
             until_ms: now_ms() + GIVE_UP_MS,
             pause_ms: PAUSE_MIN_MS,
+            next_ms: 0,
         });
         self.sweeping.insert(id);
         self.sweep_step(id);
     }
 
-    /// Kills what is left, reports when nothing is, or when it takes too long.
+    /// The next look of a sweep may be due.
+    pub(crate) fn sweep_due(&mut self, id: RunId) {
+        let sweep = self.runs.get(&id).and_then(|run| run.sweep);
+        if sweep.is_some_and(|sweep| sweep.next_ms <= now_ms()) {
+            self.sweep_step(id);
+        }
+    }
+
+    /// Kills what is left; reports when nothing is, or when it takes too long.
     pub(crate) fn sweep_step(&mut self, id: RunId) {
         // A timer of a sweep that is over: by now the group may hold the next run.
-        if self.runs.get(&id).is_none_or(|run| run.sweep.is_none()) {
+        let Some(run) = self.runs.get(&id).filter(|run| run.sweep.is_some()) else {
             self.sweeping.remove(&id);
             return;
+        };
+        self.kill_main(run);
+        let main = run.lives().then_some(run.main);
+        let mut left = self.kill_remaining(id);
+        left.extend(main);
+        if left.is_empty() {
+            self.is_gone(id);
+            self.push(Fact::Swept {
+                run: id,
+                left: Vec::new(),
+            });
+            self.look_for_strays();
+        } else {
+            self.look_again(id, &left.into_iter().collect::<Vec<_>>());
         }
-        let left = self.kill_remaining(id);
+    }
+
+    /// Something is left: when to look again, and whether it is time to say so.
+    fn look_again(&mut self, id: RunId, pids: &[i32]) {
+        let now = now_ms();
         let Some(run) = self.runs.get_mut(&id) else {
-            self.sweeping.remove(&id);
             return;
         };
         let Some(sweep) = &mut run.sweep else {
             return;
         };
-        let now = now_ms();
-        if !left.is_empty() && now < sweep.until_ms {
-            let pause = sweep.pause_ms;
-            sweep.pause_ms = (pause * 2).min(PAUSE_MAX_MS);
-            self.timers.add(now + pause, Timer::Sweep(id));
+        // What may not be killed need not be waited for.
+        let late = now >= sweep.until_ms || pids.iter().all(|pid| left::is_refused(*pid));
+        let pause = if late {
+            LEFT_PAUSE_MS
+        } else {
+            (sweep.pause_ms * 2).min(PAUSE_MAX_MS)
+        };
+        sweep.pause_ms = pause;
+        sweep.next_ms = now + pause;
+        self.timers.add(now + pause, Timer::Sweep(id));
+        let known = || run.left.iter().map(|one| one.pid);
+        if !late || known().eq(pids.iter().copied()) {
             return;
         }
-        run.sweep = None;
-        self.sweeping.remove(&id);
-        if left.is_empty() {
-            self.is_gone(id);
-        } else {
-            say!("{}: processes that will not go: {left:?}", run.service);
-        }
+        run.left = left::describe(pids);
+        let left = run.left.clone();
+        say!("{}: processes that will not go: {pids:?}", run.service);
         self.push(Fact::Swept { run: id, left });
     }
 
@@ -117,6 +159,8 @@ impl Keeper {
             return;
         };
         run.swept = true;
+        run.sweep = None;
+        run.left.clear();
         if run.role == Role::Main {
             // Its last words may lack a line end, and nobody is left to write one.
             let service = self.services.get(&run.service);
@@ -132,11 +176,12 @@ impl Keeper {
         }
         // The leader may outlive a main process of its choice only until here.
         self.by_pid.remove(&run.leader);
+        self.sweeping.remove(&id);
         self.gone.push(id);
     }
 
-    /// No main run of the service has anything left. One whose sweep was given up is looked at
-    /// again, since even a process in uninterruptible sleep ends some day.
+    /// No main run of the service has anything left. One of which something would not go is looked at
+    /// again: even a process in uninterruptible sleep ends some day.
     pub(crate) fn is_swept(&mut self, service: &str) -> bool {
         let Some(id) = self.services.get(service).and_then(|service| service.main) else {
             return true;
@@ -144,29 +189,23 @@ impl Keeper {
         let Some(run) = self.runs.get(&id) else {
             return true;
         };
-        if run.lives() || run.swept || run.sweep.is_some() {
-            return run.swept;
+        if run.is_given_up() {
+            self.sweep_step(id);
         }
-        let gone = self.kill_remaining(id).is_empty();
-        if gone {
-            self.is_gone(id);
-            let left = Vec::new();
-            self.push(Fact::Swept { run: id, left });
-        }
-        gone
+        self.runs.get(&id).is_none_or(|run| run.swept)
     }
 
     /// Kills what belongs to a run beside its main process, and returns who is still there.
-    fn kill_remaining(&mut self, id: RunId) -> Vec<i32> {
+    fn kill_remaining(&mut self, id: RunId) -> BTreeSet<i32> {
         let Some(run) = self.runs.get(&id).filter(|run| !run.swept) else {
-            return Vec::new();
+            return BTreeSet::new();
         };
-        if let Some(group) = self.group_of(run) {
-            if group.is_empty() {
-                return Vec::new();
-            }
+        let mut left = BTreeSet::new();
+        if let Some(group) = self.group_of(run)
+            && !group.is_empty()
+        {
             cgroup::kill(group.dir());
-            return cgroup::members(group.dir());
+            left.extend(cgroup::members(group.dir()));
         }
         let found = self.attributed(run);
         for (pid, stat) in &found {
@@ -178,7 +217,8 @@ impl Keeper {
             let fresh: Vec<_> = fresh.filter(|one| !run.seen.contains(one)).collect();
             run.seen.extend(fresh);
         }
-        found.into_iter().map(|(pid, _)| pid).collect()
+        left.extend(found.into_iter().map(|(pid, _)| pid));
+        left
     }
 
     pub(crate) fn group_of<'a>(&'a self, run: &'a Run) -> Option<&'a Group> {
@@ -191,7 +231,8 @@ impl Keeper {
         }
     }
 
-    /// Our descendants that belong to the run, without its unreaped main process and zombies.
+    /// Our descendants outside its cgroup that belong to the run, without its unreaped main process and
+    /// zombies.
     fn attributed(&self, run: &Run) -> Vec<(i32, Stat)> {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let family = Family::look();
@@ -211,7 +252,7 @@ impl Keeper {
                 };
                 let this = theirs
                     || belongs(run, pid, &stat)
-                    || pid == root && proc::has_variable(pid, &cookie(run.id));
+                    || pid == root && proc::has_variable(pid, &stat, &cookie(run.id));
                 // What descends from an attributed child of ours is attributed with it.
                 theirs |= this && pid == root;
                 if this && stat.state != b'Z' && pid != run.main {
@@ -239,26 +280,35 @@ impl Keeper {
         };
         belongs(run, pid, &stat)
             || descends_from(run, &stat)
-            || proc::has_variable(pid, &cookie(run.id))
+            || proc::has_variable(pid, &stat, &cookie(run.id))
     }
 }
 
 /// What a cookie begins with.
 pub(crate) const COOKIE: &str = "MATTERVISOR_RUN=";
 
-/// A variable that every process of a run without a cgroup starts with: a daemon that has left
-/// session, group and log pipe before anybody looked still has it. With the keeper's pid comes when it
-/// started: in a container there may be another keeper of the same pid.
+/// A variable that every process of a run starts with: a daemon that has left cgroup, session, group and
+/// log pipe before anybody looked still has it.
 pub(crate) fn cookie(run: RunId) -> String {
-    static STARTED: OnceLock<u64> = OnceLock::new();
-    let pid = std::process::id();
-    let own = || i32::try_from(pid).ok().and_then(proc::stat);
-    let started = STARTED.get_or_init(|| own().map_or(0, |stat| stat.start));
-    format!("{COOKIE}{pid}.{started}-{run}")
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    format!("{}{run}", mark(own, own_start()))
+}
+
+/// What the cookies of all runs of a keeper begin with. A pid alone would be another's after a while, or
+/// in another namespace.
+pub(crate) fn mark(keeper: i32, start: u64) -> String {
+    format!("{COOKIE}{keeper}-{start}-")
+}
+
+/// When this process was started, in ticks since boot.
+fn own_start() -> u64 {
+    static START: OnceLock<u64> = OnceLock::new();
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    *START.get_or_init(|| proc::stat(own).map_or(0, |stat| stat.start))
 }
 
 /// By what the process itself shows.
-fn belongs(run: &Run, pid: i32, stat: &Stat) -> bool {
+pub(crate) fn belongs(run: &Run, pid: i32, stat: &Stat) -> bool {
     stat.session == run.leader
         || stat.group == run.leader
         || run.seen.contains(&(pid, stat.start))

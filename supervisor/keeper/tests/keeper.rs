@@ -11,10 +11,10 @@ mod attributes;
 mod control;
 #[path = "keeper/daemon.rs"]
 mod daemon;
-#[path = "keeper/liveness.rs"]
-mod liveness;
 #[path = "keeper/leftovers.rs"]
 mod leftovers;
+#[path = "keeper/liveness.rs"]
+mod liveness;
 #[path = "keeper/notify.rs"]
 mod notify;
 #[path = "keeper/ready.rs"]

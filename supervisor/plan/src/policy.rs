@@ -2,7 +2,7 @@
 
 use crate::{
     Policy, Reload, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
-    source::Kind,
+    signal::Purpose, source::Kind,
 };
 
 /// A oneshot that ended well is done; only its failures are followed by another run.
@@ -146,7 +146,7 @@ pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop
         return out;
     };
     out.signal = reader
-        .signal_key(&mut fields, "signal")
+        .signal_key(&mut fields, "signal", Purpose::Stop)
         .unwrap_or(out.signal);
     out.timeout_ms = reader
         .duration_key(&mut fields, "timeout")
@@ -157,7 +157,9 @@ pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop
 
 pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Reload> {
     let mut fields = fields.table("reload", reader.report())?;
-    let signal = reader.signal_key(&mut fields, "signal").map(Reload::Signal);
+    let signal = reader
+        .signal_key(&mut fields, "signal", Purpose::Reload)
+        .map(Reload::Signal);
     // Two commands are not the top level's one, so this one is known here.
     let command = reader.argv_key(&mut fields, "command").map(Reload::Command);
     if fields.entry("signal").is_some() == fields.entry("command").is_some() {

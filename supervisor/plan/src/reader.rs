@@ -10,6 +10,7 @@ use crate::{
     fields::Fields,
     problem::{Problem, Report},
     resolve::{Eval, Origin, Resolver},
+    signal,
     source::{Kind, Node},
     template::is_template,
     value::{Type, Typed},
@@ -318,22 +319,33 @@ impl Reader<'_, '_> {
         None
     }
 
-    pub(crate) fn signal_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<i32> {
+    pub(crate) fn signal_key(
+        &mut self,
+        fields: &mut Fields<'_>,
+        key: &'static str,
+        purpose: signal::Purpose,
+    ) -> Option<i32> {
         let node = fields.node(key)?;
         let text = self.text(node, &fields.key(key))?;
-        let number = crate::signal::number(&text);
-        if number.is_none() {
+        let Some(number) = signal::number(&text) else {
             let hint = {
                 let upper = text.to_ascii_uppercase();
                 let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-                crate::near::did_you_mean(short, crate::signal::names())
+                crate::near::did_you_mean(short, signal::names())
             };
             let message = format!("there is no signal `{text}`");
             self.report()
                 .error(&node.at, fields.key(key), message)
                 .hint_some(hint);
+            return None;
+        };
+        if let Some(why) = signal::unfit(number, purpose) {
+            let message = format!("`{text}` {why}");
+            self.report()
+                .error(&node.at, fields.key(key), message)
+                .hint("TERM, INT, QUIT, HUP, USR1 and USR2 are what programs mostly listen to");
         }
-        number
+        Some(number)
     }
 
     /// One of some words.

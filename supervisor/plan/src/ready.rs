@@ -6,6 +6,7 @@ use crate::{
     probes::{self, ASKS},
     reader::Reader,
     setting::SERVICE_KEYS,
+    signal::Purpose,
 };
 
 const READY_TIMEOUT_MS: u64 = 60_000;
@@ -116,7 +117,7 @@ pub(crate) fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
     let action = reader
         .word_key(&mut fields, "action", &words)
         .unwrap_or(WatchdogAction::Restart);
-    let signal = reader.signal_key(&mut fields, "signal");
+    let signal = reader.signal_key(&mut fields, "signal", Purpose::Stop);
     match fields.entry("timeout") {
         None => {
             let at = fields.at.clone();

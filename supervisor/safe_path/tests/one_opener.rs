@@ -72,6 +72,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("ctl/src/testing.rs", "tests"),
     ("supervisor/keeper/src/cgroup.rs", "the kernel's files"),
+    ("supervisor/keeper/src/description.rs", "/proc/self/fd"),
     (
         "supervisor/keeper/src/leftovers/",
         "the kernel's directories",

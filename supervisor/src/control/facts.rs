@@ -1,8 +1,8 @@
 //! What the keeper says, turned into the engine's facts.
 
-use engine::{Fact, RunId};
-use keeper::message::{self, Notice};
-use nix::errno::Errno;
+use engine::{Fact, Failure, RunId, State, StopPhase};
+use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Stray};
+use nix::{errno::Errno, sys::signal::Signal};
 
 use super::{Control, Purpose, Run, words};
 
@@ -19,6 +19,10 @@ const TRANSIENT: [Errno; 8] = [
     Errno::ETIMEDOUT,
 ];
 
+/// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
+/// of an earlier daemon.
+const OVER_LEFTOVERS: [&str; 2] = ["unswept", "leftovers"];
+
 impl Control {
     pub(super) fn on_notice(&mut self, notice: Notice) {
         match notice {
@@ -34,8 +38,22 @@ impl Control {
                 let text = format!("made again, for it was removed or replaced: {paths}");
                 self.publish("", "daemon", &text, None);
             }
+            Notice::Strays { strays } => self.on_strays(strays),
             Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
         }
+    }
+
+    fn on_strays(&mut self, strays: Vec<Stray>) {
+        let new = strays.iter().filter(|it| !self.strays.contains(it));
+        let new: Vec<String> = new.map(words::stray).collect();
+        for what in &new {
+            self.publish("", "daemon", what, None);
+        }
+        if new.is_empty() && strays.len() < self.strays.len() {
+            let what = "a process that had left its service has ended";
+            self.publish("", "daemon", what, None);
+        }
+        self.strays = strays;
     }
 
     pub(super) fn on_keeper_fact(&mut self, fact: message::Fact) {
@@ -53,7 +71,7 @@ impl Control {
             } => {
                 self.on_exited(RunId(run), exit, timed_out, &output);
             }
-            message::Fact::Swept { run, left } => self.on_swept(RunId(run), &left),
+            message::Fact::Swept { run, left } => self.on_swept(RunId(run), left),
             message::Fact::Notified { run, key, value } => {
                 self.on_notified(RunId(run), &key, &value);
             }
@@ -64,6 +82,10 @@ impl Control {
     fn on_spawned(&mut self, run: RunId, pid: i32) {
         if let Some(known) = self.runs.get_mut(&run) {
             known.pid = Some(pid);
+            if known.purpose == Purpose::Main {
+                // Nothing is started beside what an earlier run has left.
+                self.left.remove(&known.service);
+            }
         }
         if self.purpose(run) == Some(&Purpose::Main) {
             self.fact(Fact::Spawned { run });
@@ -90,6 +112,12 @@ impl Control {
         let reason = spawn_failure(stage, error, &program);
         if purpose == Purpose::Main {
             self.forget_ready_line(run);
+            if OVER_LEFTOVERS.contains(&stage) {
+                let left = self.left.get(&service).map_or(1, Vec::len);
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                self.fact(Fact::SpawnRefused { run, left });
+                return;
+            }
             let transient = TRANSIENT.contains(&error) || stage == "record";
             self.fact(Fact::SpawnFailed {
                 run,
@@ -119,6 +147,7 @@ impl Control {
                 message::Exit::Code(code) => engine::Exit::Code(code),
                 message::Exit::Signal(signal) => engine::Exit::Signal(signal),
             };
+            self.note_end(run, exit);
             self.fact(Fact::Exited { run, exit });
             return;
         }
@@ -134,27 +163,56 @@ impl Control {
         self.helper_ended(run, result);
     }
 
-    fn on_swept(&mut self, run: RunId, left: &[i32]) {
+    /// Was it we who ended it?
+    fn note_end(&mut self, run: RunId, exit: engine::Exit) {
+        let Some(service) = self.runs.get(&run).map(|known| known.service.clone()) else {
+            return;
+        };
+        let id = self.names.id(&service);
+        let view = id.and_then(|id| self.engine.view(id));
+        let asked = view.is_some_and(|view| {
+            matches!(
+                view.state,
+                State::Stopping {
+                    phase: StopPhase::Killed { .. },
+                    ..
+                } | State::Failed {
+                    reason: Failure::Leftovers { .. }
+                }
+            )
+        });
+        let by_kill = exit == engine::Exit::Signal(Signal::SIGKILL as i32);
+        self.lifecycle.note_end(&service, asked && by_kill);
+    }
+
+    fn on_swept(&mut self, run: RunId, left: Vec<Left>) {
         if self.purpose(run) != Some(&Purpose::Main) {
             return;
         }
-        let Some(known) = self.runs.remove(&run) else {
+        let Some(service) = self.runs.get(&run).map(|known| known.service.clone()) else {
             return;
         };
-        if !left.is_empty() {
-            tracing::error!(service = known.service, ?left, "processes would not go");
+        let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        if left.is_empty() {
+            self.runs.remove(&run);
+            self.left.remove(&service);
+        } else {
+            let what = words::left(&left);
+            tracing::error!(service, "processes would not go: {what}");
+            self.left.insert(service, left);
         }
-        self.fact(Fact::Swept {
-            run,
-            left: u32::try_from(left.len()).unwrap_or(u32::MAX),
-        });
+        self.fact(Fact::Swept { run, left: count });
     }
 
     pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
         let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
         let fact = match key {
             "READY" if value == "1" => Some(Fact::Ready { run }),
-            "READY_FD" if self.is_ready_by_fd(run) => Some(Fact::Marked { run }),
+            READY_FD if self.is_ready_by_fd(run) => Some(if value == READY_FD_CLOSED {
+                Fact::GaveUpReady { run }
+            } else {
+                Fact::Marked { run }
+            }),
             "RELOADING" if value == "1" => Some(Fact::Reloading { run }),
             "WATCHDOG" if value == "1" => Some(Fact::Alive { run }),
             "WATCHDOG" if value == "trigger" => Some(Fact::WatchdogTrigger { run }),

@@ -9,7 +9,7 @@ use engine::{Command, Goal, Hold, Moment, Record, RunId, ServiceId, Settled, Shi
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use super::{Control, Job, Now, input::Output};
+use super::{Control, Job, Now, input::Output, words};
 use crate::{
     applied::{Inputs, Mark},
     store::{Holds, StoredHold},
@@ -78,6 +78,8 @@ pub(super) struct Lifecycle {
     pub(super) signals: u32,
     /// Why the daemon ends with a failure: what has failed that it may not go on without.
     pub(super) failed: Option<String>,
+    /// Services whose last run ended by our SIGKILL; true: in this shutdown.
+    killed: BTreeMap<String, bool>,
     /// Lower numbers are runs of an earlier control process.
     pub(super) first_own_run: Option<RunId>,
     told: String,
@@ -115,6 +117,7 @@ impl Lifecycle {
             waiting: BTreeSet::new(),
             signals: 0,
             failed: None,
+            killed: BTreeMap::new(),
             first_own_run: None,
             told: String::new(),
             tell_at: None,
@@ -157,6 +160,21 @@ impl Lifecycle {
     /// Goals and holds are on their way to the disk.
     pub(super) const fn is_storing(&self) -> bool {
         self.storing || self.unstored
+    }
+
+    /// The last run of a service has ended, by our SIGKILL or not.
+    pub(super) fn note_end(&mut self, service: &str, killed: bool) {
+        if killed {
+            tracing::warn!(service, "did not stop in time and was ended by SIGKILL");
+            self.killed.insert(service.to_owned(), self.is_stopping());
+        } else {
+            self.killed.remove(service);
+        }
+    }
+
+    /// Its last run was ended by our SIGKILL.
+    pub(super) fn was_killed(&self, service: &str) -> bool {
+        self.killed.contains_key(service)
     }
 
     pub(super) const fn is_stopping(&self) -> bool {
@@ -280,7 +298,20 @@ impl Control {
     }
 
     pub(super) fn shutdown_complete(&mut self, clean: bool) {
-        tracing::info!(clean, "everything is stopped");
+        let killed = self.lifecycle.killed.iter().filter(|(_, now)| **now);
+        let killed: Vec<&str> = killed.map(|(name, _)| name.as_str()).collect();
+        let killed = killed.join(", ");
+        for (service, left) in &self.left {
+            let what = words::left(left);
+            tracing::error!(service, "is not stopped: {what}");
+        }
+        match (clean, killed.as_str()) {
+            (false, _) => tracing::error!("ends though not everything could be stopped"),
+            (true, "") => tracing::info!("everything is stopped"),
+            (true, _) => {
+                tracing::warn!("everything is stopped, but SIGKILL was needed for: {killed}");
+            }
+        }
         self.tell(Request::Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),
         });

@@ -78,6 +78,10 @@ pub(crate) struct Control {
     tally: tally::Tally,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
+    /// What would not go, by service.
+    left: BTreeMap<String, Vec<keeper::message::Left>>,
+    /// Children of the keeper that belong to no run.
+    strays: Vec<keeper::message::Stray>,
     /// What the last validator or reload command said that failed, by service.
     last_failures: BTreeMap<String, String>,
     feed: feed::Feed,
@@ -153,6 +157,8 @@ impl Control {
             outdated: BTreeSet::new(),
             tally: tally::Tally::default(),
             status_texts: BTreeMap::new(),
+            left: BTreeMap::new(),
+            strays: Vec::new(),
             last_failures: BTreeMap::new(),
             feed: feed::Feed::default(),
             changes: changes::Changes::default(),

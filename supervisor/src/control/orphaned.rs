@@ -28,6 +28,8 @@ pub(super) struct Belongings {
     mains: BTreeMap<u64, Main>,
     /// Read and write end of each service's log pipe.
     pipes: BTreeMap<String, Vec<OwnedFd>>,
+    /// What tells the keeper's processes from others.
+    mark: Option<String>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ impl Belongings {
     /// Main processes that were named to an earlier control process: their pidfds went with it. As
     /// long as the keeper lives, it has not reaped them unseen, so the pids still mean them.
     pub(super) fn adopt(&mut self, hello: &Hello) {
+        self.mark = orphan::mark(hello.keeper_pid);
         let living = hello
             .runs
             .iter()
@@ -81,15 +84,22 @@ impl Belongings {
             | Notice::AreYouThere
             | Notice::MadeAgain { .. }
             | Notice::NotReplaced { .. }
+            | Notice::Strays { .. }
             | Notice::Stats { .. } => {}
         }
     }
 
-    /// Stops every service in reverse start order, one after the other.
+    /// Stops every service in reverse start order, one after the other, and then kills whatever is left
+    /// of any run, also of those whose main process had gone before.
     pub(super) fn stop_everything(mut self, control: &Control) {
         tracing::error!("the keeper is gone; stopping every service in order");
         let logs = self.drain_logs(control);
         let run_dir = &control.plan.paths.run_dir;
+        let mark = self.mark.take();
+        let remains = orphan::Remains {
+            run_dir,
+            mark: mark.as_deref(),
+        };
         for (service, stop) in control.stop_order() {
             let Some(run) = control.main_run_of(&service) else {
                 continue;
@@ -105,10 +115,16 @@ impl Belongings {
             if !stop_one(&main, stop.signal, limit) {
                 tracing::error!(service, pid = main.pid, "would not go");
             }
-            if let Some(pipe) = self.pipes.get(&service).and_then(|ends| ends.first()) {
-                let killed = orphan::kill_remaining(main.pid, pipe);
-                tracing::info!(service, killed, "stopped");
+            let left = remains.end_run(run.0, KILLED_WAIT);
+            if left.is_empty() {
+                tracing::info!(service, "stopped");
+            } else {
+                tracing::error!(service, ?left, "processes would not go");
             }
+        }
+        let left = remains.end_all(KILLED_WAIT);
+        if !left.is_empty() {
+            tracing::error!(?left, "ends though processes of services would not go");
         }
         self.pipes.clear();
         if let Some(logs) = logs {

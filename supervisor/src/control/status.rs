@@ -45,6 +45,7 @@ impl Control {
         let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
         warnings.extend(self.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
+        warnings.extend(self.strays.iter().map(words::stray));
         warnings
     }
 
@@ -122,6 +123,15 @@ impl Control {
                 },
                 Some(failure),
             ) => format!("{reason}: {failure}"),
+            (
+                State::Failed {
+                    reason: Failure::Leftovers { .. },
+                },
+                _,
+            ) => match self.left.get(name) {
+                Some(left) => format!("{reason}: {}", words::left(left)),
+                None => reason,
+            },
             // A reload that was refused: in the validator's own words.
             (State::Running { .. }, Some(failure)) if !reason.is_empty() => {
                 format!("{reason}: {failure}")

@@ -13,6 +13,7 @@ use super::{
     lifecycle::{Boot, FAILED_RECORD, SIGNALS_RECORD},
     notifications::is_delivery,
     schedule::RECORD as SCHEDULE_RECORD,
+    words,
 };
 
 /// Key under which the keeper remembers the plan that has been applied.
@@ -24,13 +25,13 @@ impl Control {
         for line in &hello.leftovers {
             tracing::warn!("stopped a process of an earlier supervisor: {line}");
         }
-        for left in &hello.remaining {
-            let (service, pids) = (&left.service, &left.pids);
+        for remaining in &hello.remaining {
+            let (service, what) = (&remaining.service, words::left(&remaining.left));
             tracing::error!(
                 service,
-                ?pids,
-                "processes of an earlier supervisor would not go"
+                "processes of an earlier supervisor would not go: {what}"
             );
+            self.left.insert(service.clone(), remaining.left.clone());
         }
         self.tell(Request::TookOver);
         let records = hello
@@ -151,6 +152,9 @@ impl Control {
                     purpose,
                 },
             );
+            if info.role == Role::Main && !info.left.is_empty() {
+                self.left.insert(info.service.clone(), info.left.clone());
+            }
             for (key, value) in &info.notified {
                 self.on_described(run, key, value);
             }

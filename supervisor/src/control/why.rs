@@ -195,7 +195,11 @@ impl Control {
             last_exit: Some((exit, _)),
             ..
         }) = view
-            && let Some(meaning) = meaning(*exit, service.oneshot)
+            && let Some(meaning) = meaning(
+                *exit,
+                service.oneshot,
+                self.lifecycle.was_killed(&service.name),
+            )
         {
             notes.push(format!("{}: {meaning}", words::exit(*exit)));
         }
@@ -229,7 +233,7 @@ fn needs(service: &plan::Service) -> impl Iterator<Item = &String> {
 }
 
 /// What an exit tells somebody who does not know the numbers; none: it says all itself.
-fn meaning(exit: Exit, oneshot: bool) -> Option<String> {
+fn meaning(exit: Exit, oneshot: bool, ours: bool) -> Option<String> {
     const SHELL_SIGNAL: i32 = 128;
     Some(match exit {
         Exit::Code(0) if !oneshot => "it ended by itself and sees no error in that".to_owned(),
@@ -240,9 +244,10 @@ fn meaning(exit: Exit, oneshot: bool) -> Option<String> {
             format!("as shells put it: something that it ran was killed by {signal}")
         }
         Exit::Signal(number) => match plan::signal::name(number)? {
+            "KILL" if ours => "killed outright by the supervisor, since it would not stop",
             "KILL" => {
-                "killed outright: by the kernel for want of memory (see dmesg), by somebody, \
-                       or by the supervisor when it would not stop"
+                "killed outright: by somebody, or by the kernel, which then names it in its log (see \
+                       dmesg)"
             }
             "SEGV" | "BUS" | "ILL" | "FPE" => "it crashed: a fault in the program or a library",
             "ABRT" => "it gave up by itself: a failed check in the program",
@@ -308,8 +313,10 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
             Failure::Exited(_) | Failure::StartLimit | Failure::Watchdog => {
                 vec![logs, run("start", "tries again")]
             }
-            Failure::Leftovers(_) => vec![
-                say("end the processes that are left: the supervisor's log names them"),
+            Failure::Leftovers { .. } => vec![
+                say(
+                    "end what is left, or mend what keeps it; its service goes on by itself after that",
+                ),
                 run("start", "tries again"),
             ],
         },

@@ -2,6 +2,7 @@
 
 use engine::{Exit, Failure, Moment, State, View};
 use jiff::Timestamp;
+use keeper::message::{Kept, Left, Stray};
 
 /// The signal's name without SIG, or its number.
 pub(super) fn signal_name(signal: i32) -> String {
@@ -31,10 +32,37 @@ pub(super) fn failure(reason: &Failure) -> String {
             "was ended by its watchdog, and its policy is not to restart".to_owned()
         }
         Failure::StartLimit => "restarted too often; start it to try again".to_owned(),
-        Failure::Leftovers(count) => {
-            format!("{count} of its processes would not go; a new run could meet them")
+        Failure::Leftovers { count: 1, .. } => "a process of an earlier run will not go".to_owned(),
+        Failure::Leftovers { count, .. } => {
+            format!("{count} processes of an earlier run will not go")
         }
     }
+}
+
+/// What would not go, and what keeps it.
+pub(super) fn left(left: &[Left]) -> String {
+    let each = left.iter().map(|one| {
+        let kept = match one.kept {
+            Kept::Refused => "the kernel does not let the supervisor kill it",
+            Kept::Uninterruptible => {
+                "it hangs in the kernel (state D), mostly for a disk or a file server"
+            }
+            Kept::Traced => "a tracer holds it",
+            Kept::Unseen => "SIGKILL was sent",
+        };
+        format!("pid {} ({}): {kept}", one.pid, one.command)
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// A process that belongs to no service that can be told.
+pub(super) fn stray(stray: &Stray) -> String {
+    let Stray { pid, command, .. } = stray;
+    let since = time(stray.started_unix_ms);
+    format!(
+        "pid {pid} ({command}), started at {since}, has left its service, which cannot be told any more; \
+         end it by hand if it is not wanted"
+    )
 }
 
 /// `3s`, `2m 5s`, `4h 10m`, `3d 2h`.
@@ -100,9 +128,9 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
         // Validators are not asked to end.
         State::Stopping { .. } if view.validating => "its validator is being ended".to_owned(),
         State::Stopping {
-            phase: engine::StopPhase::Killed,
+            phase: engine::StopPhase::Killed { .. },
             ..
-        } => "did not stop in time; SIGKILL sent".to_owned(),
+        } => "did not stop in time; is being killed".to_owned(),
         State::Running { .. } | State::Reloading { .. } if view.detail.is_empty() && view.once => {
             "started once: it is not restarted when it ends".to_owned()
         }

@@ -121,6 +121,19 @@ pub(crate) struct Proc {
     pub(crate) phase: Phase,
     pub(crate) asked: bool,
     pub(crate) killed: bool,
+    /// The keeper makes no process for it: something of an earlier run is left.
+    pub(crate) refused: bool,
+}
+
+impl Proc {
+    /// What becomes of it that is asked for.
+    pub(crate) const fn born(&self, run: RunId) -> Fact {
+        if self.refused {
+            Fact::SpawnRefused { run, left: 1 }
+        } else {
+            Fact::Spawned { run }
+        }
+    }
 }
 
 /// How a fair world behaves.
@@ -130,13 +143,22 @@ pub(crate) enum Mood {
     Stubborn,
     DiesAtOnce,
     NeverReady,
+    /// Obeys no signal, SIGKILL neither.
+    Immortal,
 }
 
-pub(crate) const MOODS: [Mood; 4] = [
+impl Mood {
+    const fn ignores_signals(self) -> bool {
+        matches!(self, Self::Stubborn | Self::Immortal)
+    }
+}
+
+pub(crate) const MOODS: [Mood; 5] = [
     Mood::Obedient,
     Mood::Stubborn,
     Mood::DiesAtOnce,
     Mood::NeverReady,
+    Mood::Immortal,
 ];
 
 #[derive(Clone, Debug)]
@@ -226,6 +248,11 @@ impl Rig {
             self.carry_out(effect, &effects[at..]);
         }
         self.last = effects;
+        // Nobody waits any more for a validator that would not go.
+        let engine = &self.engine;
+        self.procs.retain(|run, it| {
+            it.role != Role::Validator || !it.killed || engine.service_of(*run).is_some()
+        });
         if outcome.is_err() {
             assert!(self.last.is_empty(), "a refusal changes nothing");
         }
@@ -284,6 +311,7 @@ impl Rig {
                 if main || !rest.contains(&kill) {
                     self.check_spawn(*service, role);
                 }
+                let refused = main && self.mains(*service).next().is_some();
                 assert_eq!(self.engine.service_of(*run), Some(*service));
                 let proc = Proc {
                     service: *service,
@@ -291,6 +319,7 @@ impl Rig {
                     phase: if main { Phase::Forking } else { Phase::Alive },
                     asked: false,
                     killed: false,
+                    refused,
                 };
                 assert!(
                     self.procs.insert(*run, proc).is_none(),
@@ -305,6 +334,7 @@ impl Rig {
                     phase: Phase::Alive,
                     asked: false,
                     killed: false,
+                    refused: false,
                 };
                 assert!(
                     self.procs.insert(*run, proc).is_none(),
@@ -351,13 +381,25 @@ impl Rig {
             }
             Effect::ShutdownComplete { clean } => {
                 assert!(self.complete.is_none(), "complete twice");
+                let lives = |it: &Proc| it.role == Role::Main && it.phase == Phase::Alive;
+                assert!(
+                    !clean || !self.procs.values().any(lives),
+                    "said to be clean while something runs"
+                );
                 self.complete = Some(*clean);
             }
         }
     }
 
     fn check_spawn(&self, service: ServiceId, role: Role) {
-        let mut others = self.procs.values().filter(|it| it.service == service);
+        // A start over what will not go is refused by the keeper, and finds out whether it has gone.
+        let left = |run: &RunId, it: &Proc| {
+            (it.killed || it.phase == Phase::Dead) && self.engine.main_run(service) != Some(*run)
+        };
+        let mut others = self
+            .procs
+            .iter()
+            .filter(|(run, it)| it.service == service && !left(run, it));
         let reload =
             role == Role::Validator && matches!(self.state(service.0), State::Reloading { .. });
         assert!(
@@ -438,8 +480,9 @@ impl Rig {
                 }
                 self.probes.retain(|(of, _)| of != run);
             }
-            Fact::Swept { run, .. }
+            Fact::Swept { run, left: 0 }
             | Fact::SpawnFailed { run, .. }
+            | Fact::SpawnRefused { run, .. }
             | Fact::Validated { run, .. } => {
                 self.procs.remove(run);
             }
@@ -449,8 +492,10 @@ impl Rig {
             Fact::Probed { run, probe, .. } => {
                 self.probes.remove(&(*run, *probe));
             }
-            Fact::Ready { .. }
+            Fact::Swept { .. }
+            | Fact::Ready { .. }
             | Fact::Marked { .. }
+            | Fact::GaveUpReady { .. }
             | Fact::Reloading { .. }
             | Fact::Alive { .. }
             | Fact::WatchdogTimeout { .. }
@@ -532,10 +577,22 @@ impl Rig {
         true
     }
 
+    /// The keeper tells in order: of a start that it refused before the end of what stood against it.
+    pub(crate) fn comes_later(&self, run: RunId) -> bool {
+        let Some(proc) = self.procs.get(&run) else {
+            return false;
+        };
+        let refused = |it: &Proc| it.service == proc.service && it.refused;
+        !proc.refused && self.procs.values().any(refused)
+    }
+
     /// What a world of this mood does next by itself.
     pub(crate) fn next_fact(&self, mood: Mood) -> Option<Fact> {
         for (run, proc) in &self.procs {
             let run = *run;
+            if self.comes_later(run) {
+                continue;
+            }
             let spec = self.specs.get(&proc.service);
             let oneshot = spec.is_some_and(|spec| spec.kind == Kind::Oneshot);
             let ready = spec.map(|spec| &spec.ready);
@@ -543,6 +600,11 @@ impl Rig {
             let starting = matches!(state, Some(State::Starting { .. }));
             let reloading = matches!(state, Some(State::Reloading { helper: None, .. }));
             let fact = match (proc.role, proc.phase) {
+                (Role::Main | Role::Validator, Phase::Alive)
+                    if proc.killed && mood == Mood::Immortal =>
+                {
+                    None
+                }
                 (Role::Validator, _) => Some(Fact::Validated {
                     run,
                     ok: !proc.killed,
@@ -551,7 +613,7 @@ impl Rig {
                     run: of,
                     ok: !proc.killed,
                 }),
-                (Role::Main, Phase::Forking) => Some(Fact::Spawned { run }),
+                (Role::Main, Phase::Forking) => Some(proc.born(run)),
                 (Role::Main, Phase::Dead) => Some(Fact::Swept { run, left: 0 }),
                 (Role::Main, Phase::Alive) => {
                     if proc.killed {
@@ -559,7 +621,7 @@ impl Rig {
                             run,
                             exit: Exit::Signal(9),
                         })
-                    } else if (proc.asked && mood != Mood::Stubborn) || mood == Mood::DiesAtOnce {
+                    } else if (proc.asked && !mood.ignores_signals()) || mood == Mood::DiesAtOnce {
                         let code = i32::from(!proc.asked);
                         Some(Fact::Exited {
                             run,

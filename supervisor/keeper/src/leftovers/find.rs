@@ -128,7 +128,7 @@ impl Earlier {
     /// The record of the run that a process belongs to.
     fn owner(&self, pid: i32, stat: &Stat) -> Option<&Record> {
         let pipes: Vec<u64> = proc::output_pipes(pid).collect();
-        let cookies = proc::variables(pid, COOKIE);
+        let cookies = proc::variables(pid, stat, COOKIE);
         self.records.iter().find(|record| {
             if pid == record.pid {
                 return stat.start == record.start;
@@ -206,6 +206,7 @@ mod tests {
 
     fn stat(parent: i32) -> Stat {
         Stat {
+            ending: false,
             state: b'S',
             parent,
             group: 0,

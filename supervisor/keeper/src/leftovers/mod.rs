@@ -22,6 +22,7 @@ use crate::{
     cgroup::Cgroups,
     clock::now_ms,
     init::Init,
+    left,
     lock::Locks,
     message::{Remaining, Role, RunId},
     record::Records,
@@ -131,8 +132,11 @@ impl Leftovers {
             by_service.entry(left.service).or_default().push(pid);
         }
         let all = by_service.into_iter();
-        all.map(|(service, pids)| Remaining { service, pids })
-            .collect()
+        all.map(|(service, pids)| Remaining {
+            service,
+            left: left::describe(&pids),
+        })
+        .collect()
     }
 
     /// Runs whose record is to stay.

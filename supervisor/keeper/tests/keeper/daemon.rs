@@ -19,7 +19,7 @@ use std::{
 use keeper::{
     CONTROL_FD, Config,
     link::Link,
-    message::{Exit, Fact, Hello, Notice, Open, Request, Role, RunId, Spawn},
+    message::{Exit, Fact, Hello, Left, Notice, Open, Request, Role, RunId, Spawn, Stray},
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
@@ -387,11 +387,29 @@ impl Daemon {
         })
     }
 
-    pub(crate) fn swept(&mut self, run: RunId) -> Vec<i32> {
+    pub(crate) fn swept(&mut self, run: RunId) -> Vec<Left> {
         self.wait(|fact, _| match fact {
             Fact::Swept { run: r, left } if *r == run => Some(left.clone()),
             _ => None,
         })
+    }
+
+    /// The next word on children that belong to no run.
+    pub(crate) fn strays(&mut self) -> Vec<Stray> {
+        loop {
+            if let (Notice::Strays { strays }, _) = self.notice() {
+                return strays;
+            }
+        }
+    }
+
+    /// The cgroup that those of its services are in, if it has one.
+    pub(crate) fn cgroup(&self) -> Option<PathBuf> {
+        let name = format!("mattervisor-{}", hash_of(self.dir.path()));
+        let own = cgroup_of("self");
+        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+        let bases = mounts.map(|mount| format!("{mount}{own}/{name}").into());
+        bases.into_iter().find(|base: &PathBuf| base.is_dir())
     }
 
     /// Contents of a file in the daemon's directory, once they end in a newline.
@@ -526,6 +544,13 @@ pub(crate) fn gone(pid: i32) -> bool {
     stat.map_or(true, |stat| {
         stat.rsplit(") ").next().unwrap().starts_with('Z')
     })
+}
+
+/// As `/proc/PID/cgroup` shows it.
+pub(crate) fn cgroup_of(pid: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("0::"));
+    line.unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
 pub(crate) fn is_root() -> bool {

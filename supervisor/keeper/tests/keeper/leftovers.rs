@@ -108,9 +108,9 @@ fn frozen(cgroups: bool) {
     let remaining: Vec<_> = hello
         .remaining
         .iter()
-        .map(|it| (&*it.service, &*it.pids))
+        .map(|it| (&*it.service, it.left.iter().map(|left| left.pid).collect()))
         .collect();
-    assert_eq!(remaining, [("db", &[pid][..])]);
+    assert_eq!(remaining, [("db", vec![pid])]);
     assert_eq!(hello.leftovers.len(), 1, "{:?}", hello.leftovers);
     assert!(
         hello.leftovers[0].starts_with("web: "),

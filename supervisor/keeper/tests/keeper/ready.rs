@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use keeper::message::{Fact, READY_FD, Request};
+use keeper::message::{Fact, READY_FD, READY_FD_CLOSED, Request};
 
 use crate::{Test, daemon::Daemon};
 
@@ -10,6 +10,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_newline_says_that_a_run_is_ready", ready),
     ("a_descriptor_for_readiness_goes_anywhere", ready_anywhere),
     ("no_newline_is_not_ready", not_ready),
+    ("a_closed_descriptor_for_readiness_is_told", closed),
 ];
 
 fn ready_run(daemon: &mut Daemon, run: u64, number: i32, script: &str) -> i32 {
@@ -23,8 +24,8 @@ fn ready_run(daemon: &mut Daemon, run: u64, number: i32, script: &str) -> i32 {
 fn is_ready(daemon: &mut Daemon, wanted: u64) -> bool {
     daemon.wait(|fact, _| match fact {
         Fact::Notified { run, key, value } if *run == wanted => {
-            assert_eq!((key.as_str(), value.as_str()), (READY_FD, ""));
-            Some(true)
+            assert_eq!(key, READY_FD);
+            Some(value.is_empty())
         }
         Fact::Exited { run, .. } if *run == wanted => Some(false),
         _ => None,
@@ -80,6 +81,26 @@ fn not_ready() {
     ready_run(&mut daemon, 1, 3, "printf almost >&3; exec 3>&-; exit 0");
     assert!(!is_ready(&mut daemon, 1));
     daemon.swept(1);
-    ready_run(&mut daemon, 2, 3, "exit 0");
-    assert!(!is_ready(&mut daemon, 2));
+    // One that ends says no more than that.
+    for run in 2..30 {
+        ready_run(&mut daemon, run, 3, "exit 0");
+        let told = daemon.wait(|fact, _| match fact {
+            Fact::Notified { .. } => Some(true),
+            Fact::Exited { .. } => Some(false),
+            _ => None,
+        });
+        assert!(!told);
+        daemon.swept(run);
+    }
+}
+
+/// It lives on, and can never say any more that it is ready.
+fn closed() {
+    let mut daemon = Daemon::start();
+    ready_run(&mut daemon, 1, 3, "exec 3>&-; exec sleep 300");
+    let value = daemon.wait(|fact, _| match fact {
+        Fact::Notified { key, value, .. } if key == READY_FD => Some(value.clone()),
+        _ => None,
+    });
+    assert_eq!(value, READY_FD_CLOSED);
 }

@@ -25,6 +25,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_slow_helper_is_killed_with_its_tree", slow_helper),
     ("signals_and_descriptors_are_clean", clean),
     ("what_a_service_prints_is_in_its_log", logged),
+    (
+        "what_a_run_sets_on_its_output_is_gone_with_it",
+        fresh_descriptions,
+    ),
     ("many_runs_leave_no_descriptors_behind", no_leaks),
     ("a_newborn_that_is_stopped_is_continued", newborn_stopped),
     (
@@ -56,6 +60,28 @@ fn a_run() {
             .count(),
         0
     );
+}
+
+/// `O_NONBLOCK`, as many programs set it, and a pipe shrunk to a page.
+fn fresh_descriptions() {
+    const NONBLOCK: u32 = 0o4000;
+    let mut daemon = Daemon::start();
+    let look = "p=$$; (cat /proc/$p/fdinfo/1 > info); perl -e 'print fcntl(STDERR, 1032, 0), qq(\n)' > size";
+    let seen = |daemon: &mut Daemon, run, script: &str| {
+        daemon.main(run, "web", script);
+        assert_eq!(daemon.exited(run).0, Exit::Code(0));
+        daemon.swept(run);
+        let info = daemon.line_of("info");
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = u32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+        (flags & NONBLOCK, daemon.line_of("size"))
+    };
+    let first = seen(&mut daemon, 1, look);
+    assert_eq!(first.0, 0);
+    let set = "perl -e 'fcntl(STDOUT, 1031, 4096)'; dd if=/dev/null oflag=nonblock 2>/dev/null";
+    let own = seen(&mut daemon, 2, &format!("{set}; {look}"));
+    assert_eq!(own, (NONBLOCK, "4096".to_owned()), "the run itself has it");
+    assert_eq!(seen(&mut daemon, 3, look), first);
 }
 
 fn failures() {

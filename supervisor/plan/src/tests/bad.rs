@@ -41,6 +41,29 @@ fn service(content: &str) -> String {
     World::new().shipped("app", content).errors()
 }
 
+/// SIGCONT follows a stop signal, and takes these back; others cannot be heard at all.
+#[test]
+fn signals_that_cannot_do_what_they_are_for_are_refused() {
+    let said = |table: &str, signal: &str| {
+        service(&format!(
+            "command = ['/bin/a']\n{table}\nsignal = '{signal}'\nother = 1\n"
+        ))
+    };
+    for table in ["[stop]", "[watchdog]\ntimeout = '1s'"] {
+        for signal in ["TSTP", "SIGTTIN", "ttou", "STOP", "CONT", "20"] {
+            let said = said(table, signal);
+            assert!(said.contains(&format!("signal: `{signal}` ")), "{said}");
+        }
+        // As systemd has it: whoever wants no grace says so.
+        assert!(!said(table, "KILL").contains("KILL"));
+    }
+    for signal in ["KILL", "STOP"] {
+        let said = said("[reload]", signal);
+        assert!(said.contains("is heard by no process"), "{said}");
+    }
+    assert!(!said("[reload]", "TSTP").contains("TSTP"));
+}
+
 #[test]
 fn unknown_names_have_the_nearest_right_one() {
     assert_snapshot!(site("wbe.port = 80\n"), @r#"

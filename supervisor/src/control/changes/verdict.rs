@@ -58,7 +58,7 @@ impl Control {
         if !wants_up {
             return match view.state {
                 State::Failed {
-                    reason: engine::Failure::Leftovers(_),
+                    reason: engine::Failure::Leftovers { .. },
                 } => Some(self.result(name, Verdict::Failed)),
                 State::Stopped | State::Completed | State::Failed { .. } => {
                     Some(self.stopped_result(name, done, target))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keeper::message::{Fact, Hello, Notice, Numbered, RunId, RunInfo, VERSION};
+use keeper::message::{Fact, Hello, Kept, Left, Notice, Numbered, RunId, RunInfo, VERSION};
 
 use super::keeper::{Keeper, Run, pid};
 
@@ -18,6 +18,11 @@ impl Keeper {
             spawned_ms: 0,
             exit: it.exit,
             swept: it.swept,
+            left: if it.given_up && !it.swept {
+                left(*run)
+            } else {
+                Vec::new()
+            },
             notified: it.notified.clone(),
         };
         Hello {
@@ -64,6 +69,15 @@ impl Keeper {
         self.runs
             .retain(|id, run| !run.swept || mentioned.contains(id));
     }
+}
+
+/// What would not go of a run, as it is told.
+pub(super) fn left(run: RunId) -> Vec<Left> {
+    vec![Left {
+        pid: pid(run),
+        command: "simulated".to_owned(),
+        kept: Kept::Unseen,
+    }]
 }
 
 const fn run_of(fact: &Fact) -> Option<RunId> {

@@ -8,6 +8,7 @@ use keeper::message::{Exit, Fact, Notice, Numbered, Request, Role, RunId, Spawn}
 
 use super::{
     dice::{Agenda, Dice},
+    facts::left,
     world::{Temper, World},
 };
 
@@ -53,7 +54,7 @@ pub(super) struct Run {
     pub(super) exit: Option<Exit>,
     pub(super) swept: bool,
     /// Its sweep ended with something left.
-    given_up: bool,
+    pub(super) given_up: bool,
     pub(super) notified: BTreeMap<String, String>,
 }
 
@@ -68,6 +69,8 @@ pub(super) enum Happening {
     Ends(RunId, Exit),
     TimesOut(RunId),
     SweepEnds(RunId),
+    /// SIGKILL has not ended it in time.
+    OutlivesKill(RunId),
 }
 
 impl Run {
@@ -218,7 +221,8 @@ impl Keeper {
         let Some((id, _)) = self.main_of(service) else {
             return true;
         };
-        if !self.world.fair && self.dice.percent(50) {
+        let lives = self.runs[&id].lives();
+        if lives || !self.world.fair && self.dice.percent(50) {
             return false;
         }
         self.runs.get_mut(&id).unwrap().swept = true;
@@ -266,13 +270,14 @@ impl Keeper {
     }
 
     fn sweep(&mut self, now: u64, id: RunId) {
-        let soon = now + self.dice.between(0, 20);
         match self.runs.get_mut(&id) {
             Some(run) if run.lives() => {
                 run.killed = true;
-                self.agenda.push(soon, Happening::Ends(id, Exit::Signal(9)));
+                let lots = self.world.killed(now, id, &self.runs[&id]);
+                self.put(lots);
             }
             Some(run) if run.given_up && !run.swept => {
+                let soon = now + self.dice.between(0, 20);
                 self.agenda.push(soon, Happening::SweepEnds(id));
             }
             _ => {}
@@ -307,6 +312,7 @@ impl Keeper {
             Happening::Ends(id, exit) => self.ends(now, id, exit, false),
             Happening::TimesOut(id) => self.ends(now, id, Exit::Signal(9), true),
             Happening::SweepEnds(id) => self.sweep_ends(id),
+            Happening::OutlivesKill(id) => self.outlives_kill(id),
         }
     }
 
@@ -379,12 +385,17 @@ impl Keeper {
         };
         run.given_up = self.world.leaves_something(run);
         run.swept = !run.given_up;
-        let left = if run.given_up {
-            vec![99_999]
-        } else {
-            Vec::new()
-        };
+        let left = if run.given_up { left(id) } else { Vec::new() };
         self.push(Fact::Swept { run: id, left });
+    }
+
+    /// SIGKILL has not ended it; it goes some day.
+    fn outlives_kill(&mut self, id: RunId) {
+        if let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) {
+            run.given_up = true;
+            let left = left(id);
+            self.push(Fact::Swept { run: id, left });
+        }
     }
 
     fn failed(&mut self, run: RunId, stage: &str, errno: i32) {

@@ -13,7 +13,7 @@ use super::{
 /// How long the real keeper sweeps before it gives up, in milliseconds.
 const SWEEP_GIVES_UP_MS: u64 = 5_000;
 const EAGER: [Temper; 5] = [Temper::Obedient; 5];
-const TEMPERS: [Temper; 9] = [
+const TEMPERS: [Temper; 10] = [
     Temper::Stubborn,
     Temper::DiesAtOnce,
     Temper::DiesLater,
@@ -22,6 +22,7 @@ const TEMPERS: [Temper; 9] = [
     Temper::CannotFork,
     Temper::NoProgram,
     Temper::LeavesSomething,
+    Temper::Immortal,
     Temper::Obedient,
 ];
 
@@ -41,6 +42,8 @@ pub(super) enum Temper {
     NoProgram,
     /// What it leaves behind will not go.
     LeavesSomething,
+    /// Ends long after SIGKILL.
+    Immortal,
 }
 
 /// All tempers.
@@ -188,7 +191,7 @@ impl World {
         let reload = signal == 1 && !stop;
         match run.temper {
             _ if signal == 9 => end(Exit::Signal(9)),
-            Temper::Stubborn => Lots::new(),
+            Temper::Stubborn | Temper::Immortal => Lots::new(),
             Temper::NeverReady if reload => Lots::new(),
             _ if reload && !self.fair && self.dice.percent(10) => end(Exit::Signal(1)),
             _ if reload && run.notify => {
@@ -201,6 +204,16 @@ impl World {
             }
             _ => end(self.dice.pick(&[Exit::Code(0), Exit::Signal(signal)])),
         }
+    }
+
+    /// SIGKILL for a run that lives.
+    pub(super) fn killed(&mut self, now: u64, id: RunId, run: &Run) -> Lots {
+        let end = |at| (at, Happening::Ends(id, Exit::Signal(9)));
+        if run.temper != Temper::Immortal || run.role == Role::Helper || self.fair {
+            return vec![end(now + self.dice.between(0, 20))];
+        }
+        let told = (now + SWEEP_GIVES_UP_MS, Happening::OutlivesKill(id));
+        vec![told, end(now + self.dice.between(1_000, 60_000))]
     }
 
     /// How long it takes until nothing is left of a run, or that is given up.

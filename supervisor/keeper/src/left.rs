@@ -1,0 +1,50 @@
+//! What would not go: which process it is, and what keeps it, as far as can be seen from outside.
+//!
+//! SIGKILL that was sent is not death: the kernel may refuse it, or not get round to it.
+
+use nix::errno::Errno;
+
+use crate::{
+    message::{Kept, Left},
+    proc,
+    sys::pidfd,
+};
+
+/// What is to be said of each of these that is still there.
+pub(crate) fn describe(pids: &[i32]) -> Vec<Left> {
+    pids.iter().filter_map(|pid| one(*pid)).collect()
+}
+
+/// The kernel does not let us signal the process.
+pub(crate) fn is_refused(pid: i32) -> bool {
+    pidfd::kill(pid, 0) == Err(Errno::EPERM)
+}
+
+fn one(pid: i32) -> Option<Left> {
+    let stat = proc::stat(pid)?;
+    let kept = match stat.state {
+        _ if is_refused(pid) => Kept::Refused,
+        b'D' => Kept::Uninterruptible,
+        b't' => Kept::Traced,
+        _ => Kept::Unseen,
+    };
+    Some(Left {
+        pid,
+        command: proc::name(pid),
+        kept,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_named() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let left = describe(&[own, i32::MAX]);
+        assert_eq!(left.len(), 1);
+        assert_eq!((left[0].pid, left[0].kept), (own, Kept::Unseen));
+        assert!(!left[0].command.is_empty());
+    }
+}
