@@ -82,6 +82,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a literal address")]
     fn the_holder_of_a_port_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();

@@ -16,6 +16,8 @@ mod exit;
 mod history;
 mod holder;
 mod logs;
+mod prepare;
+mod programs;
 mod scrape;
 mod server;
 mod shown;

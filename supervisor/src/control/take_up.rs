@@ -141,6 +141,7 @@ impl Control {
                     service: info.service.clone(),
                     pid,
                     purpose,
+                    resolved: None,
                 },
             );
             for (key, value) in &info.notified {
@@ -170,11 +171,7 @@ impl Control {
                 None => Purpose::Validator,
             };
             let service = self.names.name(id).unwrap_or_default().to_owned();
-            let run_of_it = Run {
-                service,
-                pid: None,
-                purpose,
-            };
+            let run_of_it = Run::new(&service, purpose);
             self.runs.entry(run).or_insert(run_of_it);
         }
     }

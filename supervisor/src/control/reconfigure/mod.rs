@@ -361,14 +361,7 @@ impl Control {
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
-            Done::Resolved { run, resolved } => {
-                self.handover.lookups -= 1;
-                self.on_resolved(run, resolved);
-            }
-            Done::Laid { run, laid } => {
-                self.handover.lookups -= 1;
-                self.on_laid(run, laid);
-            }
+            Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, reason } => {
                 self.handover.lookups -= 1;
                 self.spawn_refused(run, true, reason);
