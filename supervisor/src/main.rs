@@ -16,6 +16,7 @@ mod exit;
 mod history;
 mod holder;
 mod logs;
+mod lookups;
 mod prepare;
 mod programs;
 mod scrape;

@@ -21,9 +21,9 @@ use plan::Service;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
 
 use crate::{
-    accounts::Lookups,
     credentials::{self, NotLaid},
-    programs::{self, PATH},
+    lookups::Lookups,
+    programs::PATH,
     staging,
 };
 
@@ -211,10 +211,10 @@ pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, 
     let name = service.command.first().map_or("", String::as_str);
     let helpers = helpers(service)
         .filter_map(|argv| argv.first())
-        .map(|name| (name.clone(), programs::find(name, path)));
+        .map(|name| (name.clone(), lookups.program(name, path)));
     Ok(Resolved {
         ids: lookups.ids(service).map_err(Unready::lasting)?,
-        program: programs::find(name, path).map_err(Unready::lasting)?,
+        program: lookups.program(name, path).map_err(Unready::lasting)?,
         helpers: helpers.collect(),
         listens: literals(service),
     })

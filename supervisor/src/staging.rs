@@ -27,9 +27,9 @@ pub(crate) use rehearsal::{past, rehearse};
 pub(crate) use swap::{swap, swap_each};
 
 use crate::{
-    accounts::Lookups,
     control::{Broken, Staged, StagedFile},
     credentials,
+    lookups::Lookups,
     prepare::resolve,
     zone,
 };

@@ -411,6 +411,9 @@ fn every_start_takes_the_account_as_it_is_now() {
 
     account(&world, 7771);
     set_entry(&world, "group", "extra", Some("extra:x:7800:app"));
+    let said = "runs with uid 7770, but its account has uid 7771 now";
+    let foretold = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    assert!(foretold.contains(said), "{foretold}");
     let told = world.ctl(&["reconfigure"]).ok().stdout;
     assert!(
         told.contains("app runs with uid 7770, but its account has uid 7771 now")

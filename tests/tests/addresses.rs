@@ -124,3 +124,48 @@ fn the_wait_for_a_port_ends_by_a_stop_or_by_the_others_kill_deadline() {
     assert!(status.ready("b"));
     assert_eq!(status.service("b").restarts, 0);
 }
+
+/// The same of an address that no service file speaks of: who has it is seen, not only known.
+#[test]
+fn a_port_that_nobody_has_named_is_waited_for_too() {
+    let mut world = World::new();
+    let (port, gate) = (free_port(), world.file("gate"));
+    let a = slow_to_go(&world, port, &gate);
+    let listens = format!("listens = [\"127.0.0.1:{port}\"]\n");
+    world.service("a", &a.replace(&listens, ""));
+    world.start_ready();
+    world.without("a");
+    world.child("b", &[&format!("listen={port}")], &listens);
+    world.ctl(&["reconfigure", "--no-wait"]).ok();
+    let waits = format!("waiting for a to release 127.0.0.1:{port}");
+    world.wait_for("b waits for a", |status| {
+        let b = status.services.iter().find(|it| it.name == "b");
+        b.is_some_and(|it| it.reason.as_deref() == Some(&waits))
+    });
+    fs::write(&gate, "").unwrap();
+    world.wait_for("b is ready", |status| status.ready("b"));
+    assert_eq!(world.status().service("b").restarts, 0);
+}
+
+/// A child of the last run that has not heard of its end is gone before the next run looks.
+#[test]
+fn a_restart_finds_its_own_port_free() {
+    let mut world = World::new();
+    let port = free_port();
+    let child = binary("testchild");
+    world.service(
+        "a",
+        &format!(
+            "command = [\"/bin/sh\", \"-c\", \"{child} world={root} ignore-term listen={port} & exec {child} world={root} sleep\"]\n\
+             listens = [\"127.0.0.1:{port}\"]\n[ready]\ntcp = \"127.0.0.1:{port}\"\ninterval = \"50ms\"\n",
+            child = child.display(),
+            root = world.root().display(),
+        ),
+    );
+    world.start_ready();
+    let told = world.ctl(&["restart", "a"]).ok();
+    assert!(!told.both().contains("in use"), "{}", told.both());
+    let status = world.status();
+    assert!(status.ready("a"));
+    assert_eq!(status.service("a").restarts, 0);
+}

@@ -4,7 +4,6 @@
 //! and what stands against it, is worked out in [`missing`]; the tools that make it are runs of
 //! the keeper's (`control/reconfigure/steps.rs`).
 
-mod lookups;
 mod missing;
 #[cfg(test)]
 mod tests;
@@ -15,7 +14,6 @@ use keeper::message::Ids;
 use nix::unistd::{self, Gid, Uid};
 use plan::Service;
 
-pub(crate) use lookups::Lookups;
 pub(crate) use missing::{Accounts, MakeCommand, look};
 
 /// A user, by an account or by its number alone.

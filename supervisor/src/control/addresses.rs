@@ -13,8 +13,11 @@ use std::{
 use engine::{Goal, RunId, State};
 use nix::errno::Errno;
 
-use super::{Control, Job, Purpose};
-use crate::prepare::{Address, Resolved};
+use super::{Control, Job, Purpose, Run};
+use crate::{
+    holder::{self, Holder},
+    prepare::Resolved,
+};
 
 /// Starts that wait for an address, by their runs.
 #[derive(Debug, Default)]
@@ -22,52 +25,92 @@ pub(super) struct AddressWaits(BTreeMap<RunId, Wait>);
 
 #[derive(Debug)]
 struct Wait {
-    /// What it waits for: `a to release 127.0.0.1:8065`.
-    what: String,
-    /// The run that has the address.
-    holder: RunId,
+    /// As the service file has it.
+    address: String,
     /// What was found out for the start.
     resolved: Arc<Resolved>,
+    on: On,
+}
+
+#[derive(Debug)]
+enum On {
+    /// Who has the address is being found out.
+    Search,
+    /// This run of this service, which is ending, has it.
+    Ending(RunId, String),
 }
 
 impl AddressWaits {
-    /// In words, what a run waits for.
+    /// In words, whom a run waits for.
     pub(super) fn reason(&self, run: RunId) -> Option<String> {
-        Some(format!("waiting for {}", self.0.get(&run)?.what))
+        let wait = self.0.get(&run)?;
+        match &wait.on {
+            On::Search => None,
+            On::Ending(_, name) => Some(format!("waiting for {name} to release {}", wait.address)),
+        }
     }
 }
 
 impl Control {
     /// False: an address is not free, and the run waits for it or is refused.
-    pub(super) fn has_its_addresses(
-        &mut self,
-        service: &plan::Service,
-        run: RunId,
-        resolved: &Arc<Resolved>,
-    ) -> bool {
+    pub(super) fn has_its_addresses(&mut self, run: RunId, resolved: &Arc<Resolved>) -> bool {
         let Some(address) = resolved.listens.iter().find(|it| in_use(&it.at)) else {
             return true;
         };
-        if let Some((holder, name)) = self.ending_holder(run, address) {
-            let wait = Wait {
-                what: format!("{name} to release {}", address.said),
-                holder,
-                resolved: Arc::clone(resolved),
-            };
-            self.address_waits.0.insert(run, wait);
-            if let Some(id) = self.names.id(&service.name) {
-                self.touched.insert(id);
-            }
-            let what = self.address_waits.reason(run).unwrap_or_default();
-            self.publish(&service.name, "address", &what, None);
-            return false;
-        }
-        self.job(Job::Holder {
-            run,
+        let wait = Wait {
             address: address.said.clone(),
-            hint: service.listens_hint.clone(),
+            resolved: Arc::clone(resolved),
+            on: On::Search,
+        };
+        self.address_waits.0.insert(run, wait);
+        let known = self.ending(run, |known| {
+            let listens = known.resolved.as_ref().map(|it| &it.listens);
+            listens.is_some_and(|all| all.iter().any(|it| it.meets(address)))
         });
+        match known {
+            Some(holder) => self.wait_for(run, holder),
+            None => self.job(Job::Holder {
+                run,
+                address: address.said.clone(),
+            }),
+        }
         false
+    }
+
+    fn wait_for(&mut self, run: RunId, (holder, name): (RunId, String)) {
+        let Some(wait) = self.address_waits.0.get_mut(&run) else {
+            return;
+        };
+        wait.on = On::Ending(holder, name);
+        let service = self.runs.get(&run).map(|known| known.service.clone());
+        let (Some(service), Some(what)) = (service, self.address_waits.reason(run)) else {
+            return;
+        };
+        if let Some(id) = self.names.id(&service) {
+            self.touched.insert(id);
+        }
+        self.publish(&service, "address", &what, None);
+    }
+
+    /// The answer of who has an address: a run of ours that its service file did not say it of, or
+    /// that an earlier control process started; or a stranger.
+    pub(super) fn on_holder(&mut self, run: RunId, holder: &Holder) {
+        self.handover.lookups -= 1;
+        let ours = self.ending(run, |known| {
+            known.pid.is_some_and(|pid| holder.line.contains(&pid))
+        });
+        if let Some(ours) = ours {
+            self.wait_for(run, ours);
+            return;
+        }
+        if self.address_waits.0.remove(&run).is_none() {
+            return; // It is not wanted any more.
+        }
+        let service = self.runs.get(&run).map(|known| &known.service);
+        let service = service.and_then(|name| self.plan.services.get(name));
+        let hint = service.map_or("", |it| it.listens_hint.as_str());
+        let reason = holder::with_hint(holder.reason.clone(), hint);
+        self.spawn_refused(run, true, reason);
     }
 
     /// After every input: who waits for an address that has been let go of tries again, and who is
@@ -78,8 +121,11 @@ impl Control {
             .0
             .iter()
             .filter(|(run, wait)| {
-                let wanted = self.is_wanted(**run, &Purpose::Main);
-                !wanted || !self.is_ending(wait.holder)
+                let over = match wait.on {
+                    On::Search => false,
+                    On::Ending(holder, _) => !self.is_ending(holder),
+                };
+                over || !self.is_wanted(**run, &Purpose::Main)
             })
             .map(|(run, _)| *run)
             .collect();
@@ -102,16 +148,12 @@ impl Control {
         }
     }
 
-    /// A run of another service, or an earlier one of the same, that has the address and is going.
-    fn ending_holder(&self, run: RunId, address: &Address) -> Option<(RunId, String)> {
-        let others = self.runs.iter().filter(|(other, known)| {
-            **other != run && known.purpose == Purpose::Main && self.is_ending(**other)
+    /// Another run that is this one, and is going.
+    fn ending(&self, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, String)> {
+        let mut others = self.runs.iter().filter(|(other, known)| {
+            **other != run && known.purpose == Purpose::Main && is(known) && self.is_ending(**other)
         });
-        let mut holders = others.filter(|(_, known)| {
-            let listens = known.resolved.as_ref().map(|it| &it.listens);
-            listens.is_some_and(|all| all.iter().any(|it| it.meets(address)))
-        });
-        let (holder, known) = holders.next()?;
+        let (holder, known) = others.next()?;
         Some((*holder, known.service.clone()))
     }
 

@@ -18,6 +18,7 @@ use crate::{
     applied::{Inputs, Mark, Swapped},
     ask::Ask,
     history,
+    holder::Holder,
     prepare::{Outcome, Resolved, Start, Unready},
     store::Holds,
 };
@@ -145,8 +146,6 @@ pub(crate) enum Job {
         run: RunId,
         /// The address.
         address: String,
-        /// What the service file says to do about it; may be empty.
-        hint: String,
     },
     /// Look at disks and programs.
     Watch(Watch),
@@ -258,12 +257,12 @@ pub(crate) enum Done {
         /// All that it needs, or why it cannot have that.
         outcome: Outcome,
     },
-    /// Of `Holder`: in words.
+    /// Of `Holder`.
     Holder {
         /// The run that wanted the address.
         run: RunId,
-        /// `127.0.0.1:8065 is in use by nginx (pid 12)`, and what to do about it.
-        reason: String,
+        /// Who has it.
+        holder: Holder,
     },
     /// Of `Watch`.
     Watched(Watched),

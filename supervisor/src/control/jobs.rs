@@ -127,9 +127,9 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         }
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),
-        Job::Holder { run, address, hint } => Done::Holder {
+        Job::Holder { run, address } => Done::Holder {
             run,
-            reason: holder::with_hint(holder::describe(&address), &hint),
+            holder: holder::find(&address),
         },
         Job::Prepare(_)
         | Job::Probe { .. }

@@ -5,7 +5,7 @@
 //! probes and reload commands act as the account that it has, not as the one that its name means by
 //! now, and ask no name server each time.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use engine::RunId;
 
@@ -175,23 +175,16 @@ impl Control {
         self.publish(name, "files", &what, None);
     }
 
-    /// In words, what is another of the accounts that services run with: for who asks for a change
-    /// and has it in none of the files. They go on as they are.
-    pub(super) fn moved_accounts(&self, going: &BTreeSet<&str>) -> Vec<String> {
-        let mains = self.runs.values().filter(|it| it.purpose == Purpose::Main);
-        let mains = mains.filter(|it| !going.contains(it.service.as_str()));
-        let moved = mains.filter_map(|main| {
-            let had = main.resolved.as_ref()?;
-            let name = &main.service;
-            let (what, now) = match self.fresh.get(name)? {
-                Ok(now) => differs(had, now)?,
-                Err(why) => ("its account".to_owned(), why.reason.clone()),
-            };
-            Some(format!(
-                "{name} runs with {what}, but {now}: ctl restart {name} takes that"
-            ))
-        });
-        moved.collect()
+    /// In words, what is another of the account that a service runs with, which none of the files
+    /// says. It goes on as it is.
+    pub(super) fn moved_account(&self, name: &str, found: &Found) -> Option<String> {
+        let main = self.runs.get(&self.main_run_of(name)?)?;
+        let had = main.resolved.as_ref()?;
+        let now = found.get(name)?.as_ref().ok()?;
+        let (had, now) = differs(had, now)?;
+        Some(format!(
+            "runs with {had}, but its account has {now} now: ctl restart {name} takes that"
+        ))
     }
 }
 
@@ -204,10 +197,7 @@ fn differs(had: &Resolved, now: &Resolved) -> Option<(String, String)> {
     };
     let said = |word: &str, had: String, now: String| {
         let differ = had != now;
-        differ.then(|| {
-            let now = format!("its account has {word} {now} now");
-            (format!("{word} {had}"), now)
-        })
+        differ.then(|| (format!("{word} {had}"), format!("{word} {now}")))
     };
     said("uid", had.uid.to_string(), now.uid.to_string())
         .or_else(|| said("gid", had.gid.to_string(), now.gid.to_string()))

@@ -37,7 +37,7 @@ impl Control {
         run: RunId,
         resolved: Arc<Resolved>,
     ) {
-        if !self.has_its_addresses(service, run, &resolved) {
+        if !self.has_its_addresses(run, &resolved) {
             return;
         }
         let it = &*resolved;

@@ -9,8 +9,8 @@ use safe_path::Dir;
 
 use super::{is_as_wanted, place, place::Owners, staged_file, write_candidate};
 use crate::{
-    accounts::Lookups,
     control::{Broken, Staged, StagedFile},
+    lookups::Lookups,
     prepare::resolve,
     zone,
 };

@@ -140,11 +140,11 @@ impl Control {
             self.remember_plan();
         }
         let shifts: BTreeMap<_, _> = moves.iter().map(|it| (it.name.clone(), it.shift)).collect();
-        let unsaid = self.unsaid_by_moves(&moves);
+        let made = self.made_beside(&moves);
         self.apply_to_engine(&shifts);
         self.fresh = BTreeMap::new();
         self.schedule_follows_plan(staged.zone);
-        let notes = self.notes_on_moves(&moves, &site, unsaid);
+        let notes = self.notes_on_moves(&moves, &site, made);
         if let Some(swapped) = swapped {
             self.stand(&moves, swapped);
             self.remember_plan();
@@ -157,8 +157,8 @@ impl Control {
         self.end_reconfigure();
     }
 
-    /// What this change has done, or found, that makes no difference to what runs.
-    fn unsaid_by_moves(&self, moves: &[Move]) -> Vec<String> {
+    /// Directories that were made or changed of services that go on.
+    fn made_beside(&self, moves: &[Move]) -> Vec<String> {
         let changing = moves.iter().filter(|it| it.is_change());
         let changing: BTreeSet<&str> = changing.map(|it| it.name.as_str()).collect();
         let host = self.reconfigure.found.host.iter();
@@ -166,14 +166,13 @@ impl Control {
             let mut services = it.services.iter();
             !services.any(|name| changing.contains(name.as_str()))
         });
-        let made = unsaid.filter_map(staging::past);
-        made.chain(self.moved_accounts(&changing)).collect()
+        unsaid.filter_map(staging::past).collect()
     }
 
-    fn notes_on_moves(&self, moves: &[Move], site: &[String], unsaid: Vec<String>) -> Vec<String> {
+    fn notes_on_moves(&self, moves: &[Move], site: &[String], made: Vec<String>) -> Vec<String> {
         let site = site.iter().map(|what| format!("supervisor: {what}"));
         let moves = moves.iter().filter_map(Move::sentence);
-        let mut notes: Vec<String> = moves.chain(site).chain(unsaid).collect();
+        let mut notes: Vec<String> = moves.chain(site).chain(made).collect();
         if notes.is_empty() {
             notes.push("nothing has changed".to_owned());
         }

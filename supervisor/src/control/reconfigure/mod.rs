@@ -362,10 +362,7 @@ impl Control {
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
-            Done::Holder { run, reason } => {
-                self.handover.lookups -= 1;
-                self.spawn_refused(run, true, reason);
-            }
+            Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Watched(seen) => self.watched(seen),
             Done::FilesSeen(seen) => self.files_seen(seen),
             Done::FilesTouched => self.look_at_files(),

@@ -18,11 +18,13 @@ use super::{
     plans,
 };
 use crate::{
-    accounts::{Accounts, Lookups, MakeCommand},
+    accounts::{Accounts, MakeCommand},
     applied::Swapped,
     control::input::{Broken, Done, Job, Loaded, NotLoaded, Source, Staged, StagedFile, Swap},
     credentials::NotLaid,
     history,
+    holder::Holder,
+    lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start, Unready},
     store::Holds,
 };
@@ -215,7 +217,10 @@ impl Jobs {
             },
             Work::Holder(run) => Done::Holder {
                 run,
-                reason: "the port is in use".to_owned(),
+                holder: Holder {
+                    reason: "the port is in use".to_owned(),
+                    line: Vec::new(),
+                },
             },
             Work::Line(run, pattern, mut unwanted) => {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
