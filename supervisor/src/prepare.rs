@@ -293,6 +293,60 @@ fn ask_resolver(said: &str) -> Result<Vec<SocketAddr>, String> {
 mod tests {
     use super::*;
 
+    fn start(number: u64, service: Service) -> Start {
+        Start {
+            run: RunId(number),
+            service: Box::new(service),
+            needs: Needs {
+                disk: true,
+                addresses: true,
+                credentials: None,
+            },
+        }
+    }
+
+    /// More than there are threads, some of which cannot start and one that has a name to look up.
+    #[test]
+    fn each_of_many_is_told_once_and_none_for_another() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let count = 5 * u64::try_from(WORKERS_MAX).unwrap();
+        let lacks = |number: u64| number.is_multiple_of(3);
+        let service = |number: u64| Service {
+            name: format!("s{number}"),
+            command: vec![["sh", "no-such-program"][usize::from(lacks(number))].to_owned()],
+            listens: vec![format!(
+                "{}:80",
+                ["127.0.0.1", "localhost"][usize::from(number == 1)]
+            )],
+            ..Service::default()
+        };
+        let starts = (0..count).map(|number| start(number, service(number)));
+        let starts: Vec<_> = starts.collect();
+        let told = runtime.block_on(async {
+            let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+            begin(starts, move |run, outcome| {
+                drop(sender.send((run, outcome)));
+            });
+            let mut all = BTreeMap::new();
+            while let Some((run, outcome)) = told.recv().await {
+                assert!(all.insert(run.0, outcome).is_none(), "{run:?} twice");
+            }
+            all
+        });
+        assert_eq!(told.len(), usize::try_from(count).unwrap());
+        for (number, outcome) in told {
+            match outcome {
+                Ok(prepared) => {
+                    assert!(!lacks(number) && prepared.resolved.program.ends_with("/sh"));
+                    let listens = &prepared.resolved.listens;
+                    assert!(listens.iter().all(|it| !it.at.is_empty()), "{listens:?}");
+                }
+                Err(why) => assert!(lacks(number) && !why.transient, "{why:?}"),
+            }
+        }
+    }
+
     #[test]
     fn literal_addresses_need_no_look_up_and_meet_as_the_kernel_has_it() {
         let literal = |said: &str| Address::literal(said);
