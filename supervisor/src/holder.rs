@@ -2,8 +2,20 @@
 
 use std::{fs, path::PathBuf};
 
-/// `127.0.0.1:8065 is in use by nginx (pid 12)`.
-pub(crate) fn describe(address: &str) -> String {
+/// Processes above the holder that are looked at.
+const ANCESTORS_MAX: usize = 32;
+
+/// Who has an address.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    /// `127.0.0.1:8065 is in use by nginx (pid 12)`.
+    pub(crate) reason: String,
+    /// It and the processes that it descends from, itself first; empty: it cannot be seen.
+    pub(crate) line: Vec<i32>,
+}
+
+/// Looks for whoever listens on the address.
+pub(crate) fn find(address: &str) -> Holder {
     let port = address
         .rsplit(':')
         .next()
@@ -12,9 +24,25 @@ pub(crate) fn describe(address: &str) -> String {
         .and_then(listening_inode)
         .and_then(|inode| owner(&inode));
     match by {
-        Some((pid, name)) => format!("{address} is in use by {name} (pid {pid})"),
-        None => format!("{address} is in use by a process that cannot be seen from here"),
+        Some((pid, name)) => Holder {
+            reason: format!("{address} is in use by {name} (pid {pid})"),
+            line: std::iter::successors(Some(pid), |pid| parent(*pid))
+                .take(ANCESTORS_MAX)
+                .collect(),
+        },
+        None => Holder {
+            reason: format!("{address} is in use by a process that cannot be seen from here"),
+            line: Vec::new(),
+        },
     }
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Its name, in parentheses, may have anything in it.
+    let rest = text.rsplit(')').next()?;
+    let parent = rest.split_whitespace().nth(1)?.parse().ok()?;
+    (parent > 0).then_some(parent)
 }
 
 /// The same with what to do about it, where that is known.
@@ -53,13 +81,13 @@ fn listening_inode(port: u16) -> Option<String> {
 }
 
 /// The process that has this socket open.
-fn owner(inode: &str) -> Option<(u32, String)> {
+fn owner(inode: &str) -> Option<(i32, String)> {
     let wanted = PathBuf::from(format!("socket:[{inode}]"));
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = entry
             .file_name()
             .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
+            .and_then(|name| name.parse::<i32>().ok())
         else {
             continue;
         };
@@ -82,14 +110,19 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a literal address")]
     fn the_holder_of_a_port_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let said = super::describe(&address);
+        let found = super::find(&address);
+        let said = found.reason;
         assert!(
             said.contains(&format!("(pid {})", std::process::id())),
             "{said}"
         );
+        let parent = std::os::unix::process::parent_id();
+        let line = [std::process::id(), parent].map(|pid| i32::try_from(pid).unwrap());
+        assert!(found.line.starts_with(&line), "{:?}", found.line);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! What is there as it is wanted is left alone, wherever it lies. All else goes by [`place`].
 
+mod missing;
 mod place;
 mod rehearsal;
 mod swap;
@@ -10,20 +11,27 @@ mod swap;
 mod tests;
 
 use std::{
+    ffi::OsStr,
     io::{self, Write},
     os::unix::fs::MetadataExt,
+    sync::Arc,
 };
 
+use api::HostChange;
 use plan::{Directory, Plan, RenderedFile, Service};
 use safe_path::Dir;
 
+pub(crate) use missing::make_missing;
 use place::{Owners, Place, make_parent};
-pub(crate) use rehearsal::rehearse;
+pub(crate) use rehearsal::{past, rehearse};
 pub(crate) use swap::{swap, swap_each};
 
 use crate::{
-    control::{Broken, Staged, StagedFile, resolve},
-    credentials, zone,
+    control::{Broken, Staged, StagedFile},
+    credentials,
+    lookups::Lookups,
+    prepare::resolve,
+    zone,
 };
 
 /// Makes directories, writes a candidate for each file that is to change, and looks up ids and
@@ -33,9 +41,10 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
         zone: Some(zone::local()),
         ..Staged::default()
     };
+    let lookups = Lookups::default();
     for service in plan.services.values().filter(|service| service.enabled) {
         let mut files = Vec::new();
-        match stage_service(service, &mut files) {
+        match stage_service(service, &mut files, &mut staged.host) {
             Ok(()) => staged.files.extend(files),
             Err(broken) => {
                 // It starts with none of them.
@@ -44,20 +53,29 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
             }
         }
         lay(service, &mut staged);
-        staged
-            .resolved
-            .insert(service.name.clone(), resolve(service));
+        staged.resolved.insert(
+            service.name.clone(),
+            resolve(service, &lookups).map(Arc::new),
+        );
     }
     staged
 }
 
-fn stage_service(service: &Service, files: &mut Vec<StagedFile>) -> Result<(), Broken> {
+fn stage_service(
+    service: &Service,
+    files: &mut Vec<StagedFile>,
+    host: &mut Vec<HostChange>,
+) -> Result<(), Broken> {
     for directory in &service.directories {
         let path = &directory.path;
         let what = format!("make directory {}", path.display());
         let owners = Owners::of_directory(service, directory);
         let owners = owners.map_err(|error| without_account(&what, &error))?;
-        make_directory(directory, &owners).map_err(|error| owners.broken(path, &what, &error))?;
+        let missing = safe_path::stat(path).is_ok_and(|now| now.is_none());
+        let changed = make_directory(directory, &owners);
+        if changed.map_err(|error| owners.broken(path, &what, &error))? {
+            host.push(rehearsal::of_directory(service, directory, missing));
+        }
     }
     for file in &service.files {
         let path = &file.path;
@@ -104,18 +122,20 @@ pub(crate) fn discard(files: &[StagedFile]) {
     }
 }
 
-fn make_directory(directory: &Directory, owners: &Owners) -> io::Result<()> {
+/// False: it is as wanted already.
+fn make_directory(directory: &Directory, owners: &Owners) -> io::Result<bool> {
     let path = &directory.path;
     if is_as_wanted(directory, owners) {
-        return Ok(());
+        return Ok(false);
     }
     let (dir, name) = make_parent(path, owners.account)?;
     let is_link = dir.stat(name)?.is_some_and(|now| now.is_symlink());
     if is_link && !dir.is_foreign() && Dir::open_for(path, owners.account).is_ok() {
         // An administrator may have moved it to another disk: a link of root's is taken as it is.
-        return Ok(());
+        return Ok(false);
     }
-    dir.settle_dir(name, owners.in_dir(&dir), directory.mode)
+    dir.settle_dir(name, owners.in_dir(&dir), directory.mode)?;
+    Ok(true)
 }
 
 fn is_as_wanted(directory: &Directory, owners: &Owners) -> bool {
@@ -173,6 +193,12 @@ fn write_candidate(
     dir: &Dir,
 ) -> io::Result<StagedFile> {
     let (_, name) = place::split(&file.candidate)?;
+    fill(dir, name, file, owners)?;
+    Ok(staged_file(service, file))
+}
+
+/// Writes a file of the plan by this name, which is a passing one.
+fn fill(dir: &Dir, name: &OsStr, file: &RenderedFile, owners: &Owners) -> io::Result<()> {
     dir.remove(name)?;
     let owner = owners.in_dir(dir);
     let fill = || {
@@ -182,6 +208,5 @@ fn write_candidate(
         candidate.sync_all()
     };
     // On a full disk it would only hold the room that others want.
-    fill().inspect_err(|_| drop(dir.remove(name)))?;
-    Ok(staged_file(service, file))
+    fill().inspect_err(|_| drop(dir.remove(name)))
 }

@@ -15,7 +15,7 @@ use mattervisor_tests::{StatusExt, World, need, nginx, postgres, run, status_fie
 use crate::stack::Stack;
 
 /// Whether a supervisor can have an /etc of its own here.
-fn private_etc() -> Result<(), String> {
+pub(crate) fn private_etc() -> Result<(), String> {
     if !nix::unistd::geteuid().is_root() {
         return Err("needs root to make accounts".to_owned());
     }
@@ -28,7 +28,7 @@ fn private_etc() -> Result<(), String> {
 
 /// Gives the supervisor a copy of /etc without the accounts that the tests make, and perhaps more
 /// mounts: shell commands.
-fn in_private_etc(world: &mut World, mounts: &str) {
+pub(crate) fn in_private_etc(world: &mut World, mounts: &str) {
     run(Command::new("cp").args(["-a", "/etc"]).arg(world.root())).ok();
     fs::rename(world.path("etc"), world.path("machine-etc")).unwrap();
     fs::create_dir_all(world.path("etc")).unwrap();
@@ -374,4 +374,97 @@ fn directories_have_the_modes_and_owners_that_are_declared() {
     let told = world.ctl(&["reconfigure"]).expect_code(1);
     let said = format!("cannot make directory {}", trap.display());
     assert!(told.stderr.contains(&said), "{}", told.both());
+}
+
+/// Writes the supervisor's own `passwd` or `group` anew, without this name and with this line.
+fn set_entry(world: &World, file: &str, name: &str, line: Option<&str>) {
+    let path = world.path("machine-etc").join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    let begins = format!("{name}:");
+    let kept = text.lines().filter(|line| !line.starts_with(&begins));
+    let kept: Vec<&str> = kept.chain(line).collect();
+    fs::write(&path, kept.join("\n") + "\n").unwrap();
+}
+
+fn uid_of(world: &World, name: &str) -> String {
+    let ids = status_field(world.status().pid(name), "Uid").unwrap();
+    ids.split('\t').next().unwrap_or_default().to_owned()
+}
+
+/// Whoever changes an account and restarts what runs as it has it so, without a word to the
+/// supervisor; one that is gone fails what names it, and nothing runs under its number.
+#[test]
+fn every_start_takes_the_account_as_it_is_now() {
+    need!(private_etc());
+    let mut world = world_with_a_neighbour();
+    world.site("manage_accounts.enable = false\n");
+    let account = |world: &World, uid: u32| {
+        let line = format!("app:x:{uid}:7770::/:/bin/false");
+        set_entry(world, "passwd", "app", Some(&line));
+    };
+    account(&world, 7770);
+    set_entry(&world, "group", "app", Some("app:x:7770:"));
+    world.child("app", &["sleep"], "user = 'app'\n");
+    world.start_ready();
+    assert_eq!(uid_of(&world, "app"), "7770");
+    let pid = world.status().pid("app");
+
+    account(&world, 7771);
+    set_entry(&world, "group", "extra", Some("extra:x:7800:app"));
+    let said = "runs with uid 7770, but its account has uid 7771 now";
+    let foretold = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    assert!(foretold.contains(said), "{foretold}");
+    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    assert!(
+        told.contains("app runs with uid 7770, but its account has uid 7771 now")
+            && told.contains("ctl restart app"),
+        "{told}"
+    );
+    assert_eq!(world.status().pid("app"), pid, "it goes on");
+    world.ctl(&["restart", "app"]).ok();
+    assert_eq!(uid_of(&world, "app"), "7771");
+    let groups = status_field(world.status().pid("app"), "Groups").unwrap();
+    assert!(groups.split(' ').any(|gid| gid == "7800"), "{groups}");
+
+    account(&world, 7772);
+    let pid = world.status().pid("app");
+    mattervisor_tests::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    world.wait_for("it is back with its new number", |status| {
+        let now = status.service("app").pid.filter(|now| *now != pid);
+        now.and_then(|now| status_field(now, "Uid"))
+            .is_some_and(|ids| ids.starts_with("7772"))
+    });
+
+    set_entry(&world, "passwd", "app", None);
+    world.ctl(&["restart", "app"]).expect_code(1);
+    let status = world.wait_state("app", "failed");
+    let reason = status.service("app").reason.clone().unwrap_or_default();
+    assert!(reason.contains("there is no user 'app'"), "{reason}");
+    assert!(status.ready("neighbour"));
+    account(&world, 7773);
+    world.ctl(&["start", "app"]).ok();
+    assert_eq!(uid_of(&world, "app"), "7773");
+}
+
+/// As systemd has it: a number needs no account. Its group must be named, since it has none.
+#[test]
+fn a_number_without_an_account_will_do_for_a_user() {
+    need!(private_etc());
+    let mut world = world_with_a_neighbour();
+    world.child("app", &["sleep"], "user = '54321'\ngroup = '54322'\n");
+    world.child("web", &["sleep"], "user = '54321'\n");
+    world.start();
+    world.wait_state("app", "running");
+    let pid = world.status().pid("app");
+    for (field, wanted) in [("Uid", "54321"), ("Gid", "54322")] {
+        let ids = status_field(pid, field).unwrap();
+        assert!(ids.split('\t').all(|id| id == wanted), "{field} {ids}");
+    }
+    assert_eq!(status_field(pid, "Groups").as_deref(), Some(""));
+    let status = world.wait_state("web", "failed");
+    let reason = status.service("web").reason.clone().unwrap_or_default();
+    assert!(
+        reason.contains("uid 54321 has no account, and so no group: give `group` too"),
+        "{reason}"
+    );
 }

@@ -376,3 +376,49 @@ fn a_port_in_use_names_its_holder() {
     drop(listener);
     world.wait_state("app", "running");
 }
+
+/// What exec cannot do is said by the name of what is missing, and `check-config` warns of it.
+#[test]
+fn what_a_program_lacks_is_named() {
+    let mut world = World::new();
+    let script = |name: &str, text: &str| {
+        let path = world.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        world.service(name, &format!("command = [\"{}\"]\n", path.display()));
+    };
+    script("carriage", "#!/bin/sh\r\nsleep 1000\r\n");
+    script("foreign", "#!/no/such/interpreter\n");
+    let dir = world.file("nowhere");
+    world.child("lost", &["sleep"], &format!("working_dir = \"{dir}\"\n"));
+    world.service("gone", "command = [\"/no/such/program\"]\n");
+    let checked = world.ctl(&["check-config"]).ok().both();
+    for said in [
+        format!("warning: working_dir: there is no directory {dir}"),
+        "warning: command: there is no program /no/such/program".to_owned(),
+    ] {
+        assert!(checked.contains(&said), "{said}\n{checked}");
+    }
+    world.start();
+    for (name, said) in [
+        ("carriage", "its first line ends with a carriage return"),
+        (
+            "foreign",
+            "its interpreter /no/such/interpreter is not there",
+        ),
+        (
+            "lost",
+            &format!("cannot enter its working directory {dir}: No such file"),
+        ),
+        ("gone", "cannot execute /no/such/program: No such file"),
+    ] {
+        let status = world.wait_state(name, "failed");
+        let reason = status.service(name).reason.clone().unwrap_or_default();
+        assert!(reason.contains(said), "{name}: {reason}");
+    }
+    // Mended, a reconfigure starts it.
+    let path = world.path("foreign");
+    fs::write(path, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    world.ctl(&["reconfigure"]).ok();
+    world.wait_state("foreign", "running");
+}

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
 
 mod accounts;
+mod addresses;
 mod attacks_by_path;
 mod bad_input;
 mod beside_gitlab;
@@ -38,6 +39,7 @@ mod log_rotation;
 mod logs;
 mod mattermost_version;
 mod metrics;
+mod missing_files;
 mod notifications;
 mod once;
 mod openapi;

@@ -185,3 +185,24 @@ fn all_well_is_one_line() {
         "app has been running for SPAN and is ready"
     );
 }
+
+/// A command that goes into the background is swept with what it left there.
+#[test]
+fn a_command_that_puts_itself_into_the_background_is_told_to_stay() {
+    let mut world = World::new();
+    world.child(
+        "daemon",
+        &["double-fork", "exit=0"],
+        "[restart]\ndelay = \"1m\"\n",
+    );
+    world.start();
+    world.wait_for("it pauses", |status| {
+        let daemon = status.service("daemon");
+        daemon.state == "backoff" && daemon.restarts > 0
+    });
+    let told = why(&world, "daemon");
+    assert!(
+        advice(&told).contains("keep it in the foreground"),
+        "{told}"
+    );
+}

@@ -33,6 +33,11 @@ pub trait Host {
     fn mode(&self, path: &Path) -> io::Result<(u32, u32)>;
     /// Whether something is there.
     fn exists(&self, path: &Path) -> bool;
+    /// Whether it is certain that nothing is there.
+    fn is_missing(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
     /// Whether a symbolic link is there, whatever it points to.
     fn is_link(&self, path: &Path) -> bool {
         let _ = path;
@@ -152,6 +157,10 @@ impl Host for RealHost {
         path.exists()
     }
 
+    fn is_missing(&self, path: &Path) -> bool {
+        matches!(path.try_exists(), Ok(false))
+    }
+
     fn is_link(&self, path: &Path) -> bool {
         path.is_symlink()
     }
@@ -174,6 +183,10 @@ impl Host for RealHost {
         fs::metadata("/proc/self").map_or(0, |found| found.uid())
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a plan is made by a job, or by ctl"
+    )]
     fn user(&self) -> String {
         let uid = self.uid();
         let found = nix::unistd::User::from_uid(uid.into()).ok().flatten();

@@ -69,6 +69,7 @@ mod template_file;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod unworkable;
 mod value;
 mod variables;
 

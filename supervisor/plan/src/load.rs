@@ -19,6 +19,7 @@ use crate::{
     service,
     site::{self, Site},
     source::{self, Document, Place, merge},
+    unworkable,
 };
 
 /// Where the catalogue is when nothing is said.
@@ -106,6 +107,9 @@ fn load_noting(
     let enabled = services.values().filter(|service| service.enabled);
     for service in enabled.filter(|_| !failed) {
         certificates::report(host, service, &mut report);
+    }
+    if !failed {
+        unworkable::report(host, &services, &world, &mut report);
     }
     let remarks = report.into_sorted();
     if failed {

@@ -206,6 +206,11 @@ pub(crate) fn address(text: &str) -> Result<(), String> {
     let wrong = || format!("`{text}` is not an address such as \"127.0.0.1:8065\" or \"[::1]:80\"");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let bracketed = host.starts_with('[') && host.ends_with(']');
+    if host.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Err(format!(
+            "`{text}` has an IPv6 address without its brackets: write \"[{host}]:{port}\""
+        ));
+    }
     if host.contains(|c: char| c.is_whitespace() || c == '/') || (host.contains(':') && !bracketed)
     {
         return Err(wrong());

@@ -1,11 +1,18 @@
 //! One service file, rendered into a [`Service`].
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, net::Ipv6Addr, path::PathBuf};
 
 use crate::{
-    Service, asserts, attributes, certificates, credentials, decl::plain, environment,
-    fields::Fields, files, form, log, policy, probes, process, reader::Reader, ready,
-    resolve::Resolver, schedule, source::Document,
+    Service, asserts, attributes, certificates, credentials,
+    decl::plain,
+    environment,
+    fields::Fields,
+    files, form, log, policy, probes, process,
+    reader::Reader,
+    ready,
+    resolve::Resolver,
+    schedule,
+    source::{Document, Node},
 };
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
@@ -76,9 +83,28 @@ pub(crate) fn build(
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
     asserts::asserts(reader, name, &mut fields);
+    if service.oneshot {
+        warn_of_idle_tables(reader, &mut fields);
+    }
     fields.finish(&[], reader.report());
     service.broken = reader.broken.take();
     service
+}
+
+/// What is asked of what stays up, and of nothing that ends.
+fn warn_of_idle_tables(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
+    for table in ["ready", "liveness", "health", "watchdog", "reload"] {
+        let entry = fields.entry(table);
+        // `false` switches off what another file says.
+        let Some(entry) = entry.filter(|it| it.node.table().is_some()) else {
+            continue;
+        };
+        let message = format!("`[{table}]` of a oneshot is not used: it is done when it has ended");
+        reader
+            .report()
+            .warning(&entry.key_at, table, message)
+            .hint("leave it out, or write type = \"daemon\"");
+    }
 }
 
 /// Only what ends can run again and again.
@@ -256,17 +282,37 @@ fn listens(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<String> 
     let mut out = Vec::new();
     for address in list {
         // `:8065` is every address, as the programs themselves have it.
-        let whole = if address.starts_with(':') {
+        let port = address.strip_prefix(':');
+        let whole = if port.is_some_and(|port| !port.contains(':')) {
             format!("0.0.0.0{address}")
         } else {
             address
         };
         match probes::address(&whole) {
             Ok(()) => out.push(whole),
-            Err(why) => {
-                reader.report().error(&node.at, "listens", why);
-            }
+            Err(why) => blame_address(reader, node, &whole, why),
         }
     }
     out
+}
+
+/// An IPv6 address that the site file gives without brackets is told there.
+fn blame_address(reader: &mut Reader<'_, '_>, node: &Node, address: &str, why: String) {
+    let site = reader.resolver.site;
+    let mut bare = site.settings.iter().filter(|((space, _), given)| {
+        let text = given.value.text();
+        *space == reader.space
+            && text.parse::<Ipv6Addr>().is_ok()
+            && address.starts_with(text.as_str())
+    });
+    let Some(((space, key), given)) = bare.next() else {
+        reader.report().error(&node.at, "listens", why);
+        return;
+    };
+    let (at, text) = (given.at.clone(), given.value.text());
+    let owner = &reader.resolver.world.spaces[space].name;
+    let key = format!("{owner}.{key}");
+    let message = "an IPv6 address stands in brackets where a port follows it";
+    let problem = reader.report().error(&at, key, message);
+    problem.hint(format!("write \"[{text}]\""));
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use plan::{Plan, Service};
 
 use super::{Database, System};
-use crate::control::{PATH, look_up_program};
+use crate::programs::{self, PATH};
 
 /// What the plan's accounts ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -316,5 +316,5 @@ fn user_command(name: &str, want: &Want, uid: Option<u32>) -> Vec<String> {
 }
 
 fn tool(name: &str) -> String {
-    look_up_program(name, PATH).unwrap_or_else(|_| format!("/usr/sbin/{name}"))
+    programs::look_up(name, PATH).unwrap_or_else(|_| format!("/usr/sbin/{name}"))
 }

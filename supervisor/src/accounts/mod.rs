@@ -8,31 +8,53 @@ mod missing;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::CString;
+
 use keeper::message::Ids;
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{self, Gid, Uid};
 use plan::Service;
 
 pub(crate) use missing::{Accounts, MakeCommand, look};
+
+/// A user, by an account or by its number alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    /// None: the number has no account.
+    pub(crate) name: Option<String>,
+    pub(crate) uid: u32,
+    /// Primary group; none: the number has no account.
+    gid: Option<u32>,
+}
+
+impl User {
+    /// Its primary group.
+    ///
+    /// # Errors
+    /// In words, if it has none.
+    pub(crate) fn gid(&self) -> Result<u32, String> {
+        self.gid.ok_or_else(|| {
+            let uid = self.uid;
+            format!("uid {uid} has no account, and so no group: give `group` too")
+        })
+    }
+}
 
 /// Ids that a service runs with; none: the supervisor's own.
 pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, String> {
     if !Uid::effective().is_root() || (service.user.is_none() && service.group.is_none()) {
         return Ok(None);
     }
-    let user = match &service.user {
-        Some(name) => Some(user(name)?),
-        None => None,
-    };
-    if let Some(user) = user.as_ref().filter(|user| user.uid.is_root()) {
+    let user = service.user.as_deref().map(user).transpose()?;
+    if let Some(User { name, uid: 0, .. }) = &user {
         return Err(format!(
             "the account '{}' is root by another name; name an account of its own",
-            user.name
+            name.as_deref().unwrap_or("0")
         ));
     }
     let gid = match (&service.group, &user) {
         (Some(name), _) => group(name)?,
-        (None, Some(user)) => user.gid,
-        (None, None) => Gid::effective(),
+        (None, Some(user)) => user.gid()?,
+        (None, None) => Gid::effective().as_raw(),
     };
     let groups = match (&service.groups, &user) {
         (Some(names), _) => names
@@ -43,40 +65,58 @@ pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, String> {
         (None, None) => Vec::new(),
     };
     Ok(Some(Ids {
-        uid: user.map_or_else(Uid::effective, |user| user.uid).as_raw(),
-        gid: gid.as_raw(),
-        groups: groups.into_iter().map(Gid::as_raw).collect(),
+        uid: user.map_or_else(|| Uid::effective().as_raw(), |user| user.uid),
+        gid,
+        groups,
     }))
 }
 
-fn supplementary(user: &User, gid: Gid) -> Result<Vec<Gid>, String> {
-    let name = std::ffi::CString::new(user.name.as_str()).map_err(|error| error.to_string())?;
-    nix::unistd::getgrouplist(&name, gid)
-        .map_err(|error| format!("cannot look up the groups of '{}': {error}", user.name))
+/// A number without an account is in no group but the one that is given.
+#[expect(clippy::disallowed_methods, reason = "on a job's thread")]
+fn supplementary(user: &User, gid: u32) -> Result<Vec<u32>, String> {
+    let Some(name) = &user.name else {
+        return Ok(Vec::new());
+    };
+    let plain = CString::new(name.as_str()).map_err(|error| error.to_string())?;
+    let found = nix::unistd::getgrouplist(&plain, Gid::from_raw(gid));
+    let found = found.map_err(|it| format!("cannot look up the groups of '{name}': {it}"))?;
+    Ok(found.into_iter().map(Gid::as_raw).collect())
 }
 
 /// A user by name or number.
+#[expect(clippy::disallowed_methods, reason = "on a job's thread")]
 pub(crate) fn user(name: &str) -> Result<User, String> {
-    let found = match name.parse::<u32>() {
-        Ok(uid) => User::from_uid(Uid::from_raw(uid)),
-        Err(_) => User::from_name(name),
+    let number = name.parse::<u32>().ok();
+    let found = match number {
+        Some(uid) => unistd::User::from_uid(Uid::from_raw(uid)),
+        None => unistd::User::from_name(name),
     };
-    match found {
-        Ok(Some(user)) => Ok(user),
-        Ok(None) => Err(format!(
+    match (found, number) {
+        (Ok(Some(user)), _) => Ok(User {
+            name: Some(user.name),
+            uid: user.uid.as_raw(),
+            gid: Some(user.gid.as_raw()),
+        }),
+        (Ok(None), Some(uid)) => Ok(User {
+            name: None,
+            uid,
+            gid: None,
+        }),
+        (Ok(None), None) => Err(format!(
             "there is no user '{name}'; create it, or set manage_accounts.enable = true"
         )),
-        Err(error) => Err(format!("cannot look up user '{name}': {error}")),
+        (Err(error), _) => Err(format!("cannot look up user '{name}': {error}")),
     }
 }
 
 /// A group by name or number.
-pub(crate) fn group(name: &str) -> Result<Gid, String> {
+#[expect(clippy::disallowed_methods, reason = "on a job's thread")]
+pub(crate) fn group(name: &str) -> Result<u32, String> {
     if let Ok(gid) = name.parse::<u32>() {
-        return Ok(Gid::from_raw(gid));
+        return Ok(gid);
     }
-    match Group::from_name(name) {
-        Ok(Some(group)) => Ok(group.gid),
+    match unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
         Ok(None) => Err(format!(
             "there is no group '{name}'; create it, or set manage_accounts.enable = true"
         )),
@@ -87,7 +127,7 @@ pub(crate) fn group(name: &str) -> Result<Gid, String> {
 /// Group ids of the names that exist; the others are told in the log.
 pub(crate) fn group_ids(names: &[String]) -> Vec<u32> {
     let known = names.iter().filter_map(|name| match group(name) {
-        Ok(gid) => Some(gid.as_raw()),
+        Ok(gid) => Some(gid),
         Err(error) => {
             tracing::warn!("control socket: {error}");
             None
@@ -113,21 +153,22 @@ pub(crate) trait Database {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct System;
 
+#[expect(clippy::disallowed_methods, reason = "on a job's thread")]
 impl Database for System {
     fn user(&self, name: &str) -> nix::Result<Option<(u32, u32)>> {
-        let found = User::from_name(name)?;
+        let found = unistd::User::from_name(name)?;
         Ok(found.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
     }
 
     fn user_of(&self, uid: u32) -> nix::Result<Option<String>> {
-        Ok(User::from_uid(Uid::from_raw(uid))?.map(|user| user.name))
+        Ok(unistd::User::from_uid(Uid::from_raw(uid))?.map(|user| user.name))
     }
 
     fn group(&self, name: &str) -> nix::Result<Option<u32>> {
-        Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
+        Ok(unistd::Group::from_name(name)?.map(|group| group.gid.as_raw()))
     }
 
     fn group_of(&self, gid: u32) -> nix::Result<Option<String>> {
-        Ok(Group::from_gid(Gid::from_raw(gid))?.map(|group| group.name))
+        Ok(unistd::Group::from_gid(Gid::from_raw(gid))?.map(|group| group.name))
     }
 }

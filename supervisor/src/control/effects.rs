@@ -81,22 +81,11 @@ impl Control {
         let Some(service) = self.service(id).cloned() else {
             return;
         };
-        let known = Run {
-            service: service.name.clone(),
-            pid: None,
-            purpose,
-        };
-        self.runs.insert(run, known);
-        match self.resolved.get(&service.name) {
-            Some(Ok(resolved)) => {
-                let resolved = resolved.clone();
-                self.start_resolved_helper(&service, run, &resolved);
-            }
-            // What was missing may have been made since; and looking may take its time.
-            Some(Err(_)) | None => self.job(Job::Resolve {
-                run,
-                service: Box::new(service),
-            }),
+        let known = self.known_of_run(&service, &purpose);
+        self.runs.insert(run, Run::new(&service.name, purpose));
+        match known {
+            Some(resolved) => self.spawn_helper(&service, run, &resolved),
+            None => self.prepare(run, &service),
         }
     }
 

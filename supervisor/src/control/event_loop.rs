@@ -237,6 +237,10 @@ fn serve_clients(served: impl Future<Output = io::Result<()>> + Send + 'static) 
 }
 
 /// The plan and the state to begin with.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "before the loop: nobody waits for an answer yet"
+)]
 fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
     let paths = Paths::new(options);
     let kernel_boot_id = store::boot_id();

@@ -1,5 +1,7 @@
 //! What the keeper says, turned into the engine's facts.
 
+use std::path::Path;
+
 use engine::{Fact, Failure, RunId, State, StopPhase};
 use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Stray};
 use nix::{errno::Errno, sys::signal::Signal};
@@ -109,7 +111,8 @@ impl Control {
             Purpose::Reconfigure => self.reconfigure.program(run),
             _ => "the validator of a file".to_owned(),
         });
-        let reason = spawn_failure(stage, error, &program);
+        let dir = planned.map(|it| it.working_dir.as_path());
+        let reason = spawn_failure(stage, error, &program, dir);
         if purpose == Purpose::Main {
             self.forget_ready_line(run);
             if OVER_LEFTOVERS.contains(&stage) {
@@ -125,14 +128,7 @@ impl Control {
                 reason,
             });
         } else {
-            self.runs.insert(
-                run,
-                Run {
-                    service,
-                    pid: None,
-                    purpose,
-                },
-            );
+            self.runs.insert(run, Run::new(&service, purpose));
             self.helper_ended(run, Err(reason));
         }
     }
@@ -316,7 +312,7 @@ fn with_output(what: &str, output: &str) -> String {
 }
 
 /// Stage and error in words that say what to look at.
-fn spawn_failure(stage: &str, error: Errno, command: &str) -> String {
+fn spawn_failure(stage: &str, error: Errno, command: &str, dir: Option<&Path>) -> String {
     let what = match stage {
         // The keeper has killed its process; the errno's own words are about connections.
         "exec" if error == Errno::ETIMEDOUT => {
@@ -326,7 +322,10 @@ fn spawn_failure(stage: &str, error: Errno, command: &str) -> String {
             );
         }
         "exec" => format!("cannot execute {command}"),
-        "chdir" => "cannot enter its working directory".to_owned(),
+        "chdir" => match dir {
+            Some(dir) => format!("cannot enter its working directory {}", dir.display()),
+            None => "cannot enter its working directory".to_owned(),
+        },
         "record" => "cannot write the run's record".to_owned(),
         "notify" => "cannot make its notify socket (the daemon's log says more)".to_owned(),
         stage => format!("cannot start it (stage {stage})"),

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use engine::{Moment, ProbeKind, RunId};
-use keeper::message::{Ids, Notice, Request};
+use keeper::message::{Notice, Request};
 use plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,9 @@ use crate::{
     accounts::Accounts,
     applied::{Inputs, Mark, Swapped},
     ask::Ask,
-    credentials::NotLaid,
     history,
+    holder::Holder,
+    prepare::{Outcome, Resolved, Start, Unready},
     store::Holds,
 };
 
@@ -137,30 +138,14 @@ pub(crate) enum Job {
         /// Wall clock, milliseconds of the Unix epoch.
         now_ms: u64,
     },
-    /// Look up user and program of one service again, after they were missing.
-    Resolve {
-        /// The run that waits for it.
-        run: RunId,
-        /// The service.
-        service: Box<plan::Service>,
-    },
-    /// Copy files that only root may read to where a service may.
-    Lay {
-        /// The run that waits for it.
-        run: RunId,
-        /// The service.
-        service: Box<plan::Service>,
-        /// Remove copies that it has no use for.
-        prune: bool,
-    },
+    /// Find out and make what runs need that are to be spawned.
+    Prepare(Vec<Start>),
     /// Find out who holds a port.
     Holder {
         /// The run that wanted it.
         run: RunId,
         /// The address.
         address: String,
-        /// What the service file says to do about it; may be empty.
-        hint: String,
     },
     /// Look at disks and programs.
     Watch(Watch),
@@ -265,26 +250,19 @@ pub(crate) enum Done {
     ScheduleStored(Result<(), String>),
     /// Of `Record`: where it failed, the lines come back.
     Recorded(Result<(), (Vec<history::Line>, String)>),
-    /// Of `Resolve`.
-    Resolved {
+    /// Of `Prepare`, one for each of its runs.
+    Prepared {
         /// The run that waits.
         run: RunId,
-        /// Ids and absolute program, or why not.
-        resolved: Result<Resolved, Unresolved>,
+        /// All that it needs, or why it cannot have that.
+        outcome: Outcome,
     },
-    /// Of `Lay`.
-    Laid {
-        /// The run that waits.
-        run: RunId,
-        /// Or why not.
-        laid: Result<(), NotLaid>,
-    },
-    /// Of `Holder`: in words.
+    /// Of `Holder`.
     Holder {
         /// The run that wanted the address.
         run: RunId,
-        /// `127.0.0.1:8065 is in use by nginx (pid 12)`, and what to do about it.
-        reason: String,
+        /// Who has it.
+        holder: Holder,
     },
     /// Of `Watch`.
     Watched(Watched),
@@ -314,6 +292,9 @@ pub(crate) enum Done {
     },
 }
 
+/// Ids and programs, by service.
+pub(crate) type Found = BTreeMap<String, Result<Arc<Resolved>, Unready>>;
+
 /// What `Stage` did.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
@@ -326,8 +307,8 @@ pub(crate) struct Staged {
     /// Services whose directories or files could not be made, and why.
     pub(crate) broken: BTreeMap<String, Broken>,
     /// Ids and programs of all enabled services.
-    pub(crate) resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
-    /// Of a rehearsal: what would be made and written.
+    pub(crate) resolved: Found,
+    /// Directories that were made or changed; of a rehearsal, what would be made and written.
     pub(crate) host: Vec<api::HostChange>,
     /// Of a rehearsal: files that cannot be checked yet.
     pub(crate) left_out: Vec<api::FileCheck>,
@@ -378,20 +359,4 @@ pub(crate) struct StagedFile {
     pub(crate) user: Option<String>,
     /// Command that checks it; empty: none.
     pub(crate) validate: Vec<String>,
-}
-
-/// What must be known before a spawn and may block to find out.
-#[derive(Clone, Debug)]
-pub(crate) struct Resolved {
-    /// Ids; none: the supervisor's own.
-    pub(crate) ids: Option<Ids>,
-    /// Absolute path of `command[0]`.
-    pub(crate) program: String,
-}
-
-/// Why a service cannot be spawned.
-#[derive(Clone, Debug)]
-pub(crate) struct Unresolved {
-    /// Stage and reason, for people.
-    pub(crate) reason: String,
 }

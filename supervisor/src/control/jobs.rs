@@ -2,22 +2,19 @@
 
 use std::path::Path;
 
-use plan::{Plan, Service};
+use plan::Plan;
 use tokio::sync::mpsc;
 
 use super::{
     file_watcher,
-    input::{Broken, Done, Input, Job, Resolved, Staged, StagedFile, Swap, Unresolved},
+    input::{Broken, Done, Input, Job, Staged, StagedFile, Swap},
     network_probe, watchers,
 };
 use crate::{
     accounts,
     applied::{self, Kept, Mark, Swapped},
-    configuration, credentials, history, holder, logs, shown, staging, store,
+    configuration, credentials, history, holder, logs, prepare, shown, staging, store,
 };
-
-/// Where programs without a slash are looked up.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts a job; its result comes back as [`Input::Done`].
 pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::UnboundedSender<Input>) {
@@ -69,6 +66,9 @@ pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::Unbounded
                 }
             });
         }
+        Job::Prepare(starts) => prepare::begin(starts, move |run, outcome| {
+            send(Done::Prepared { run, outcome });
+        }),
         Job::Check { reply } => {
             // A client that has gone away no longer wants its answer.
             blocking(move || drop(reply.send(configuration::check(&options))));
@@ -125,38 +125,19 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             let written = history::append(&state_dir, now_ms, &lines);
             Done::Recorded(written.map_err(|error| (lines, error.to_string())))
         }
-        Job::Resolve { run, service } => Done::Resolved {
-            run,
-            resolved: resolve(&service),
-        },
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),
-        Job::Lay {
+        Job::Holder { run, address } => Done::Holder {
             run,
-            service,
-            prune,
-        } => Done::Laid {
-            run,
-            laid: lay(&service, prune),
+            holder: holder::find(&address),
         },
-        Job::Holder { run, address, hint } => Done::Holder {
-            run,
-            reason: holder::with_hint(holder::describe(&address), &hint),
-        },
-        Job::Probe { .. }
+        Job::Prepare(_)
+        | Job::Probe { .. }
         | Job::AwaitLine { .. }
         | Job::Check { .. }
         | Job::ShowPlan { .. }
         | Job::Diff { .. } => return None,
     })
-}
-
-fn lay(service: &Service, prune: bool) -> Result<(), credentials::NotLaid> {
-    credentials::lay(service)?;
-    if prune {
-        credentials::prune(service);
-    }
-    Ok(())
 }
 
 /// A service whose account is another than it says would run as the wrong one.
@@ -219,32 +200,5 @@ fn keep(state_dir: &Path, plan: &Plan, mark: Mark) {
     };
     if let Err(error) = applied::keep(state_dir, kept, false) {
         tracing::error!("cannot keep the configuration that works, to go back to: {error}");
-    }
-}
-
-/// Ids and program of a service, looked up in the user database and on PATH.
-pub(crate) fn resolve(service: &Service) -> Result<Resolved, Unresolved> {
-    let fail = |reason: String| Unresolved { reason };
-    let ids = accounts::ids(service).map_err(fail)?;
-    let path = service.env.get("PATH").map_or(PATH, |it| it.value.as_str());
-    let name = service.command.first().map_or("", String::as_str);
-    let program = look_up_program(name, path).map_err(fail)?;
-    Ok(Resolved { ids, program })
-}
-
-/// Absolute path of a program, which is executable.
-pub(crate) fn look_up_program(name: &str, path: &str) -> Result<String, String> {
-    let executable = |path: &Path| {
-        path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
-    };
-    if name.contains('/') {
-        // Left to exec, which says exactly what is wrong with it.
-        return Ok(name.to_owned());
-    }
-    let dirs = path.split(':').filter(|dir| !dir.is_empty());
-    let mut candidates = dirs.map(|dir| Path::new(dir).join(name));
-    match candidates.find(|candidate| executable(candidate)) {
-        Some(found) => Ok(found.display().to_string()),
-        None => Err(format!("there is no program '{name}' in {path}")),
     }
 }

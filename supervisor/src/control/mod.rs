@@ -4,6 +4,7 @@
 //! waits. The event loop (`event_loop.rs`) and a simulation drive it alike. Effects of the engine
 //! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
 
+mod addresses;
 mod asks;
 mod changes;
 mod convert;
@@ -23,6 +24,7 @@ mod names;
 mod network_probe;
 mod notifications;
 mod orphaned;
+mod preparation;
 mod ready_lines;
 mod reconfigure;
 mod records;
@@ -49,12 +51,14 @@ use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
 use keeper::message::{Hello, Request};
 use plan::Plan;
 
-use crate::ask::{ASKS_MAX, Ask};
+use crate::{
+    ask::{ASKS_MAX, Ask},
+    prepare::{Resolved, Start},
+};
 
 pub(crate) use event_loop::run;
 pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedFile};
-use input::{Input, Job, Now, Output, Resolved, Unresolved};
-pub(crate) use jobs::{PATH, look_up_program, resolve};
+use input::{Input, Job, Now, Output};
 pub(crate) use schedule::Handled;
 pub(crate) use words::time;
 
@@ -67,8 +71,13 @@ pub(crate) struct Control {
     /// The plan that runs.
     plan: Arc<Plan>,
     names: names::Names,
-    /// Ids and programs, looked up when the plan was applied.
-    resolved: BTreeMap<String, Result<Resolved, Unresolved>>,
+    /// Ids and programs, as long as the plan is being applied for which they were looked up.
+    fresh: input::Found,
+    /// Runs that are to be prepared, all of one input together.
+    starts: Vec<Start>,
+    address_waits: addresses::AddressWaits,
+    /// Services whose last start lacked an account, a program or a place for good.
+    lacking: BTreeSet<String>,
     /// Services whose files or directories could not be made, and why.
     broken: BTreeMap<String, String>,
     /// Runs that live, or have ended and are not swept.
@@ -116,6 +125,19 @@ struct Run {
     service: String,
     pid: Option<i32>,
     purpose: Purpose,
+    /// What was looked up for it, of a main run; none: it was started by an earlier control process.
+    resolved: Option<Arc<Resolved>>,
+}
+
+impl Run {
+    fn new(service: &str, purpose: Purpose) -> Self {
+        Self {
+            service: service.to_owned(),
+            pid: None,
+            purpose,
+            resolved: None,
+        }
+    }
 }
 
 /// What a run is for.
@@ -151,7 +173,10 @@ impl Control {
             engine: Engine::new(boot.seed, RunId(hello.next_run)),
             plan: Arc::new(plan),
             names: names::Names::default(),
-            resolved: BTreeMap::new(),
+            fresh: BTreeMap::new(),
+            starts: Vec::new(),
+            address_waits: addresses::AddressWaits::default(),
+            lacking: BTreeSet::new(),
             broken: BTreeMap::new(),
             runs: BTreeMap::new(),
             outdated: BTreeSet::new(),
@@ -294,6 +319,7 @@ impl Control {
 
     /// After every input: tells followers what changed, and the keeper what has been taken in.
     fn settle(&mut self) {
+        self.look_at_address_waits();
         self.end_if_one_failed();
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
@@ -307,6 +333,7 @@ impl Control {
         if let Some(seq) = self.unacknowledged.take() {
             self.outputs.push_back(Output::Keeper(Request::Ack { seq }));
         }
+        self.ask_for_preparations();
         self.hand_over_when_quiet();
     }
 
@@ -327,10 +354,7 @@ impl Control {
     }
 
     fn job(&mut self, job: Job) {
-        if matches!(
-            job,
-            Job::Resolve { .. } | Job::Holder { .. } | Job::Lay { .. }
-        ) {
+        if matches!(job, Job::Holder { .. }) {
             self.handover.lookups += 1;
         }
         self.outputs.push_back(Output::Job(job));

@@ -152,6 +152,7 @@ mod tests {
     use super::*;
 
     /// Answers one request with these bytes.
+    #[expect(clippy::disallowed_methods, reason = "a literal address")]
     fn answering(bytes: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -239,6 +240,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a literal address")]
     fn silence_ends_with_the_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

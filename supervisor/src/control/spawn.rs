@@ -1,12 +1,12 @@
 //! From a service of the plan to a process that the keeper can start.
 
-use std::{collections::BTreeMap, net::TcpListener, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use engine::{Fact, RunId, ServiceId};
 use keeper::message::{Open, Request, Role, Spawn};
-use nix::errno::Errno;
 
-use super::{Control, Job, Purpose, Run, effects::probe_of, input::Resolved};
+use super::{Control, Purpose, Run, effects::probe_of};
+use crate::prepare::Resolved;
 
 /// Longest life of a validator or reload command, in milliseconds.
 const HELPER_TIMEOUT_MS: u64 = 60_000;
@@ -17,50 +17,34 @@ impl Control {
         let Some(service) = self.service(id).cloned() else {
             return;
         };
-        let name = service.name.clone();
-        self.runs.insert(
-            run,
-            Run {
-                service: name.clone(),
-                pid: None,
-                purpose: Purpose::Main,
-            },
-        );
+        let name = &service.name;
+        self.runs.insert(run, Run::new(name, Purpose::Main));
         self.status_texts.remove(&id);
         let broken = service.broken.clone().or_else(|| {
             self.broken
-                .get(&name)
+                .get(name)
                 .map(|why| format!("{why}; mend it, then: ctl reconfigure"))
         });
-        if let Some(reason) = broken {
-            self.spawn_refused(run, false, reason);
-            return;
-        }
-        match self.resolved.get(&name) {
-            Some(Ok(resolved)) => {
-                let resolved = resolved.clone();
-                self.start_resolved(&service, run, resolved);
-            }
-            Some(Err(_)) | None => self.job(Job::Resolve {
-                run,
-                service: Box::new(service),
-            }),
+        match broken {
+            Some(reason) => self.spawn_refused(run, false, reason),
+            None => self.prepare(run, &service),
         }
     }
 
-    pub(super) fn start_resolved(&mut self, service: &plan::Service, run: RunId, it: Resolved) {
-        if let Some(address) = service.listens.iter().find(|address| in_use(address)) {
-            self.job(Job::Holder {
-                run,
-                address: address.clone(),
-                hint: service.listens_hint.clone(),
-            });
+    pub(super) fn start_prepared(
+        &mut self,
+        service: &plan::Service,
+        run: RunId,
+        resolved: Arc<Resolved>,
+    ) {
+        if !self.has_its_addresses(run, &resolved) {
             return;
         }
-        self.tell(Request::Open(open(service, &it, &self.plan.paths)));
-        let mut spawn = base_spawn(service, &it, run);
+        let it = &*resolved;
+        self.tell(Request::Open(open(service, it, &self.plan.paths)));
+        let mut spawn = base_spawn(service, it, run);
         spawn.argv.clone_from(&service.command);
-        spawn.argv[0] = it.program;
+        spawn.argv[0].clone_from(&it.program);
         spawn.notify = service.has_notify_socket();
         if let plan::ReadyKind::Fd(number) = service.ready.kind {
             spawn.ready_fd = Some(number);
@@ -70,44 +54,11 @@ impl Control {
             let usec = watchdog.timeout_ms.saturating_mul(1000).to_string();
             spawn.env.insert("WATCHDOG_USEC".to_owned(), usec);
         }
+        if let Some(known) = self.runs.get_mut(&run) {
+            known.resolved = Some(resolved);
+        }
         self.tell(Request::Spawn(Box::new(spawn)));
         self.await_ready_line(&service.name, run, self.now.moment);
-    }
-
-    /// Ids and program of a service have been looked up again, for a run that waits for them.
-    pub(super) fn on_resolved(
-        &mut self,
-        run: RunId,
-        resolved: Result<Resolved, super::input::Unresolved>,
-    ) {
-        let Some(Run {
-            service: name,
-            purpose,
-            ..
-        }) = self.runs.get(&run)
-        else {
-            return;
-        };
-        let (name, main) = (name.clone(), *purpose == Purpose::Main);
-        if !self.is_wanted(run, purpose) {
-            self.drop_start(run);
-            return;
-        }
-        if self.outdated.remove(&run)
-            && let Some(service) = self.plan.services.get(&name)
-        {
-            let service = service.clone();
-            self.job(Job::Resolve { run, service });
-            return;
-        }
-        self.resolved.insert(name.clone(), resolved.clone());
-        match (resolved, self.plan.services.get(&name).cloned()) {
-            (Ok(resolved), Some(service)) if main => self.start_resolved(&service, run, resolved),
-            (Ok(resolved), Some(service)) => self.start_resolved_helper(&service, run, &resolved),
-            (Err(why), _) if main => self.spawn_refused(run, false, why.reason),
-            (Err(why), _) => self.helper_ended(run, Err(why.reason)),
-            (Ok(_), None) => self.drop_start(run),
-        }
     }
 
     pub(super) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
@@ -141,17 +92,6 @@ impl Control {
     }
 
     /// A validator, reload command or exec probe: as the service's user, in its environment.
-    pub(super) fn start_resolved_helper(
-        &mut self,
-        service: &plan::Service,
-        run: RunId,
-        resolved: &Resolved,
-    ) {
-        if !self.waits_for_credentials(service, run) {
-            self.spawn_helper(service, run, resolved);
-        }
-    }
-
     pub(super) fn spawn_helper(
         &mut self,
         service: &plan::Service,
@@ -216,8 +156,9 @@ pub(super) fn helper_spawn(
     spawn.stdin = None;
     spawn.timeout_ms = Some(timeout_ms);
     spawn.argv = argv;
-    let path = service.env.get("PATH").map_or("", |v| v.value.as_str());
-    spawn.argv[0] = super::jobs::look_up_program(&spawn.argv[0], path)?;
+    let found = resolved.helpers.get(&spawn.argv[0]);
+    let unknown = || Err(format!("nobody has looked up '{}'", spawn.argv[0]));
+    spawn.argv[0] = found.cloned().unwrap_or_else(unknown)?;
     Ok(spawn)
 }
 
@@ -270,15 +211,6 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
         stop_signal: service.stop.signal,
         stop_timeout_ms: service.stop.timeout_ms,
         timeout_ms: None,
-    }
-}
-
-/// Somebody listens there. Anything but "in use" is left to the service itself to meet.
-fn in_use(address: &str) -> bool {
-    // std sets SO_REUSEADDR, so connections in TIME_WAIT do not count.
-    match TcpListener::bind(address) {
-        Err(error) => error.raw_os_error() == Some(Errno::EADDRINUSE as i32),
-        Ok(_) => false,
     }
 }
 

@@ -114,6 +114,11 @@ impl Control {
         if !waiting_on.is_empty() {
             return self.waiting_reason(&waiting_on);
         }
+        if let State::Spawning { run, .. } = view.state
+            && let Some(waits) = self.address_waits.reason(run)
+        {
+            return waits;
+        }
         let reason = words::reason(view, self.now.moment);
         let reason = match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),

@@ -150,6 +150,7 @@ impl Control {
                     service: info.service.clone(),
                     pid,
                     purpose,
+                    resolved: None,
                 },
             );
             if info.role == Role::Main && !info.left.is_empty() {
@@ -182,11 +183,7 @@ impl Control {
                 None => Purpose::Validator,
             };
             let service = self.names.name(id).unwrap_or_default().to_owned();
-            let run_of_it = Run {
-                service,
-                pid: None,
-                purpose,
-            };
+            let run_of_it = Run::new(&service, purpose);
             self.runs.entry(run).or_insert(run_of_it);
         }
     }

@@ -10,6 +10,10 @@ use engine::{Exit, Failure, State, View};
 use super::{Control, unknown_service, words};
 use crate::holder;
 
+/// What to do about a daemon that ends by itself, as one does which leaves its work to a process in
+/// the background: that is ended with it.
+const FOREGROUND: &str = "if it goes into the background by itself, keep it in the foreground: programs have an option or a setting \
+     for that, such as --foreground, --nodaemon or `daemonize no`. One that has done its work when it ends: type = \"oneshot\"";
 /// Events that are shown of a service.
 const HISTORY_EVENTS: usize = 8;
 /// Links of a chain of causes: as many as somebody reads.
@@ -262,6 +266,12 @@ fn meaning(exit: Exit, oneshot: bool, ours: bool) -> Option<String> {
     })
 }
 
+/// It ends at once, and well, again and again.
+fn ends_by_itself(service: &plan::Service, view: &View) -> bool {
+    let well = matches!(view.last_exit, Some((Exit::Code(0), _)));
+    well && !service.oneshot && view.detail.is_empty()
+}
+
 /// What to do about a first cause, best first.
 fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -> Vec<Hint> {
     let name = &service.name;
@@ -320,7 +330,11 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
                 run("start", "tries again"),
             ],
         },
-        State::Backoff { .. } => vec![logs, run("restart", "tries again at once")],
+        State::Backoff { .. } => {
+            let stays = ends_by_itself(service, view).then(|| say(FOREGROUND));
+            let again = run("restart", "tries again at once");
+            stays.into_iter().chain([logs, again]).collect()
+        }
         State::Starting { .. } | State::Spawning { .. } => {
             vec![run("logs --follow", "shows what it does meanwhile")]
         }

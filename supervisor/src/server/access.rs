@@ -126,6 +126,7 @@ impl UserNames {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "on a thread that may hang")]
     async fn look_up(&self, uid: u32) -> Option<String> {
         let permit = Arc::clone(&self.lookups).acquire_owned().await.ok()?;
         tokio::task::spawn_blocking(move || {

@@ -52,10 +52,11 @@ impl Owners {
         let user = user.map(accounts::user).transpose();
         let user = user.map_err(io::Error::other)?;
         let gid = match group {
-            Some(name) => accounts::group(name).map_err(io::Error::other)?.as_raw(),
-            None => user.as_ref().map_or(0, |user| user.gid.as_raw()),
+            Some(name) => accounts::group(name),
+            None => user.as_ref().map_or(Ok(0), accounts::User::gid),
         };
-        let uid = user.map(|user| user.uid.as_raw());
+        let gid = gid.map_err(io::Error::other)?;
+        let uid = user.map(|user| user.uid);
         let account = uid.filter(|uid| *uid != 0);
         Ok(Self {
             trusted: Some(Account {

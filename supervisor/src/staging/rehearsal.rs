@@ -1,7 +1,7 @@
 //! What bringing a plan to the disk would do. Only candidates are written, for their validators to
 //! see; what needs an account or a directory that is not there yet is left out, and said.
 
-use std::{io, os::unix::fs::MetadataExt};
+use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 
 use api::{FileCheck, HostChange};
 use plan::{Directory, Plan, RenderedFile, Service};
@@ -9,7 +9,9 @@ use safe_path::Dir;
 
 use super::{is_as_wanted, place, place::Owners, staged_file, write_candidate};
 use crate::{
-    control::{Broken, Staged, StagedFile, resolve},
+    control::{Broken, Staged, StagedFile},
+    lookups::Lookups,
+    prepare::resolve,
     zone,
 };
 
@@ -19,11 +21,13 @@ pub(crate) fn rehearse(plan: &Plan) -> Staged {
         zone: Some(zone::local()),
         ..Staged::default()
     };
+    let lookups = Lookups::default();
     for service in plan.services.values().filter(|service| service.enabled) {
         rehearse_service(service, &mut staged);
-        staged
-            .resolved
-            .insert(service.name.clone(), resolve(service));
+        staged.resolved.insert(
+            service.name.clone(),
+            resolve(service, &lookups).map(Arc::new),
+        );
     }
     staged
 }
@@ -42,13 +46,12 @@ fn rehearse_service(service: &Service, staged: &mut Staged) {
         };
         match look_at(directory, &owners) {
             Ok(None) => {}
-            Ok(Some(MAKE)) => {
-                missing.get_or_insert_with(|| format!("{what} is not there yet"));
-                staged.host.push(host_change(service, MAKE, what));
-            }
-            Ok(Some(action)) => {
-                let what = format!("mode or owner of {what}");
-                staged.host.push(host_change(service, action, what));
+            Ok(Some(todo)) => {
+                if todo == MAKE {
+                    missing.get_or_insert_with(|| format!("{what} is not there yet"));
+                }
+                let change = of_directory(service, directory, todo == MAKE);
+                staged.host.push(change);
             }
             Err(error) => {
                 let broken = owners.broken(&directory.path, &format!("make {what}"), &error);
@@ -71,6 +74,27 @@ fn rehearse_service(service: &Service, staged: &mut Staged) {
 }
 
 const MAKE: &str = "make";
+const CHANGE: &str = "change";
+
+/// What is done, or would be, to a directory that is not as wanted.
+pub(super) fn of_directory(service: &Service, directory: &Directory, missing: bool) -> HostChange {
+    let what = format!("directory {}", directory.path.display());
+    if missing {
+        host_change(service, MAKE, what)
+    } else {
+        host_change(service, CHANGE, format!("mode or owner of {what}"))
+    }
+}
+
+/// The same in words, of one that has been done.
+pub(crate) fn past(change: &HostChange) -> Option<String> {
+    let done = match change.action.as_str() {
+        MAKE => "made",
+        CHANGE => "changed",
+        _ => return None,
+    };
+    Some(format!("{done} {}", change.what))
+}
 
 /// What is to be done about a directory.
 fn look_at(directory: &Directory, owners: &Owners) -> io::Result<Option<&'static str>> {
@@ -89,7 +113,7 @@ fn look_at(directory: &Directory, owners: &Owners) -> io::Result<Option<&'static
             Dir::open_for(&directory.path, owners.account)?;
             None
         }
-        Some(_) => Some("change"),
+        Some(_) => Some(CHANGE),
     })
 }
 
@@ -120,7 +144,7 @@ fn rehearse_file(
         let fits = |owners: &Owners| owners.fit(&file.path, &now);
         if now.mode() & 0o7777 != file.mode || !owners.as_ref().is_ok_and(fits) {
             let what = format!("mode or owner of {what}");
-            staged.host.push(host_change(service, "change", what));
+            staged.host.push(host_change(service, CHANGE, what));
         }
         return;
     }

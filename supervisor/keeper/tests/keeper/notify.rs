@@ -245,6 +245,7 @@ fn run_directory_removed() {
 }
 
 /// A connection whose close waits: its other end does not take what has been written.
+#[expect(clippy::disallowed_methods, reason = "a literal address")]
 fn linger_to(port: u16) -> OwnedFd {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let linger = libc::linger {
@@ -344,6 +345,7 @@ fn own_program() -> String {
     std::env::current_exe().unwrap().display().to_string()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a literal address")]
 fn lingering_service() {
     let mut daemon = Daemon::start();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

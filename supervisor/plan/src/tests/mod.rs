@@ -16,6 +16,7 @@ mod reference;
 mod settings;
 mod shown;
 mod templates;
+mod unworkable;
 pub(crate) mod world;
 
 pub(crate) use world::World;

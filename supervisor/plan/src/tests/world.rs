@@ -14,6 +14,7 @@ pub(crate) struct World {
     files: BTreeMap<PathBuf, (Vec<u8>, u32)>,
     faults: BTreeMap<PathBuf, io::ErrorKind>,
     links: BTreeSet<PathBuf>,
+    missing: BTreeSet<PathBuf>,
     uid: u32,
     capabilities: Vec<String>,
     now: i64,
@@ -64,6 +65,12 @@ impl World {
     /// As in a container that has been given less.
     pub(crate) fn without_capabilities(&mut self) -> &mut Self {
         self.capabilities.clear();
+        self
+    }
+
+    /// Nothing is there for certain.
+    pub(crate) fn missing(&mut self, path: &str) -> &mut Self {
+        self.missing.insert(path.into());
         self
     }
 
@@ -162,6 +169,10 @@ impl Host for World {
 
     fn exists(&self, path: &Path) -> bool {
         self.files.contains_key(path)
+    }
+
+    fn is_missing(&self, path: &Path) -> bool {
+        self.missing.contains(path)
     }
 
     fn is_link(&self, path: &Path) -> bool {

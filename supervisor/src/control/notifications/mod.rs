@@ -23,8 +23,11 @@ use self::{
     outbox::Outbox,
     trouble::{Look, Tell, Trouble},
 };
-use super::{Control, Purpose, Run, jobs, words};
-use crate::deliver::{self, Message};
+use super::{Control, Purpose, Run, words};
+use crate::{
+    deliver::{self, Message},
+    programs,
+};
 
 /// Stands for a service where a delivery's run needs one; no service can have this name.
 const OWNER: &str = "@notify";
@@ -330,11 +333,7 @@ impl Control {
             }
             let run = self.engine.allocate_run();
             self.notifications.outbox.began(run, name);
-            let known = Run {
-                service: OWNER.to_owned(),
-                pid: None,
-                purpose: Purpose::Delivery,
-            };
+            let known = Run::new(OWNER, Purpose::Delivery);
             self.runs.insert(run, known);
             match spawn(run, &target, message) {
                 Ok(spawn) => self.tell(Request::Spawn(Box::new(spawn))),
@@ -369,11 +368,11 @@ fn host() -> String {
 
 /// The process that delivers a message: a command itself, everything else by `deliver`.
 fn spawn(run: RunId, target: &NotifyTarget, message: Message) -> Result<Spawn, String> {
-    let mut env = BTreeMap::from([("PATH".to_owned(), jobs::PATH.to_owned())]);
+    let mut env = BTreeMap::from([("PATH".to_owned(), programs::PATH.to_owned())]);
     let (argv, timeout_ms) = if let NotifyBy::Command(argv) = &target.by {
         let mut argv = argv.clone();
         let program = argv.first_mut().ok_or("its command is empty")?;
-        *program = jobs::look_up_program(program, jobs::PATH)?;
+        *program = programs::look_up(program, programs::PATH)?;
         env.extend(variables(&message));
         (argv, COMMAND_TIMEOUT_MS)
     } else {

@@ -1,6 +1,9 @@
 //! The step after which everything is different: candidates are swapped in and the engine is told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{ErrorKind, ErrorReply};
 use engine::Settled;
@@ -17,6 +20,7 @@ use crate::{
         Control, Job, Output,
         input::{Staged, Swap},
     },
+    staging,
 };
 
 /// Said of a rollback that is done.
@@ -124,7 +128,8 @@ impl Control {
         }
         let site = plan::site_changes(&self.plan, &plan);
         self.plan = plan;
-        self.resolved = staged.resolved;
+        self.note_all_lacking(&staged.resolved);
+        self.fresh = staged.resolved;
         self.broken = reasons(staged.broken);
         let access = self.plan.control.clone();
         self.outputs.push_back(Output::Access(access));
@@ -135,9 +140,11 @@ impl Control {
             self.remember_plan();
         }
         let shifts: BTreeMap<_, _> = moves.iter().map(|it| (it.name.clone(), it.shift)).collect();
+        let made = self.made_beside(&moves);
         self.apply_to_engine(&shifts);
+        self.fresh = BTreeMap::new();
         self.schedule_follows_plan(staged.zone);
-        let notes = self.notes_on_moves(&moves, &site);
+        let notes = self.notes_on_moves(&moves, &site, made);
         if let Some(swapped) = swapped {
             self.stand(&moves, swapped);
             self.remember_plan();
@@ -150,10 +157,22 @@ impl Control {
         self.end_reconfigure();
     }
 
-    fn notes_on_moves(&self, moves: &[Move], site: &[String]) -> Vec<String> {
+    /// Directories that were made or changed of services that go on.
+    fn made_beside(&self, moves: &[Move]) -> Vec<String> {
+        let changing = moves.iter().filter(|it| it.is_change());
+        let changing: BTreeSet<&str> = changing.map(|it| it.name.as_str()).collect();
+        let host = self.reconfigure.found.host.iter();
+        let unsaid = host.filter(|it| {
+            let mut services = it.services.iter();
+            !services.any(|name| changing.contains(name.as_str()))
+        });
+        unsaid.filter_map(staging::past).collect()
+    }
+
+    fn notes_on_moves(&self, moves: &[Move], site: &[String], made: Vec<String>) -> Vec<String> {
         let site = site.iter().map(|what| format!("supervisor: {what}"));
         let moves = moves.iter().filter_map(Move::sentence);
-        let mut notes: Vec<String> = moves.chain(site).collect();
+        let mut notes: Vec<String> = moves.chain(site).chain(made).collect();
         if notes.is_empty() {
             notes.push("nothing has changed".to_owned());
         }

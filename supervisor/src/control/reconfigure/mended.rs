@@ -10,9 +10,8 @@ use crate::control::{Control, input::Staged};
 impl Control {
     /// Those that failed for it and would not now, in order.
     pub(super) fn mended(&self, staged: &Staged) -> Vec<String> {
-        let lacked = |name: &&String| {
-            self.broken.contains_key(*name) || matches!(self.resolved.get(*name), Some(Err(_)))
-        };
+        let lacked =
+            |name: &&String| self.broken.contains_key(*name) || self.lacking.contains(*name);
         let has_it = staged.resolved.iter().filter(|(name, resolved)| {
             let found = resolved.is_ok() || self.reconfigure.found.would_have_account(name);
             found && !staged.broken.contains_key(name.as_str())

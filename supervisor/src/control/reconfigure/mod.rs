@@ -361,18 +361,8 @@ impl Control {
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
-            Done::Resolved { run, resolved } => {
-                self.handover.lookups -= 1;
-                self.on_resolved(run, resolved);
-            }
-            Done::Laid { run, laid } => {
-                self.handover.lookups -= 1;
-                self.on_laid(run, laid);
-            }
-            Done::Holder { run, reason } => {
-                self.handover.lookups -= 1;
-                self.spawn_refused(run, true, reason);
-            }
+            Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
+            Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Watched(seen) => self.watched(seen),
             Done::FilesSeen(seen) => self.files_seen(seen),
             Done::FilesTouched => self.look_at_files(),

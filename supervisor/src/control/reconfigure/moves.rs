@@ -71,15 +71,18 @@ impl Move {
         )
     }
 
-    /// One line for people, of one that changes.
+    /// One line for people, of one that changes or of which there is something to know.
     pub(super) fn sentence(&self) -> Option<String> {
+        if !self.is_change() {
+            let known = !self.note.is_empty();
+            return known.then(|| format!("{} {}", self.name, self.note));
+        }
         let note = match self.note.as_str() {
             "" => String::new(),
             note => format!(" ({note})"),
         };
         let (name, verb, why) = (&self.name, self.action.verb(), self.reasons.join(", "));
-        self.is_change()
-            .then(|| format!("{name} {verb}: {why}{note}"))
+        Some(format!("{name} {verb}: {why}{note}"))
     }
 
     fn told(self) -> ServiceChange {
@@ -129,6 +132,11 @@ impl Control {
             } else {
                 self.action(&name, change.kind)
             };
+            let note = match action {
+                Action::Nothing => self.moved_account(&name, &staged.resolved),
+                _ => None,
+            }
+            .unwrap_or(note);
             Move {
                 shift: shift(change.kind),
                 name,

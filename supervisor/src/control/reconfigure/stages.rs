@@ -188,7 +188,7 @@ impl Control {
 
     /// A control process that took over knows all that its plan needs.
     fn on_resolved_all(&mut self, staged: Staged) {
-        self.resolved = staged.resolved;
+        self.note_all_lacking(&staged.resolved);
         self.broken = reasons(staged.broken);
         self.schedule_follows_plan(staged.zone);
         if staged.files.is_empty() {

@@ -13,9 +13,9 @@ use crate::{
     control::{
         Control, Purpose, Run,
         input::{Staged, StagedFile},
-        jobs,
         spawn::helper_spawn,
     },
+    programs::PATH,
 };
 
 /// An account tool or validator may take this long.
@@ -50,18 +50,14 @@ impl Control {
 
     /// Runs one command of a reconfiguration, as the supervisor itself.
     fn start_step(&mut self, number: RunId, service: &str, argv: Vec<String>) {
-        let path = ("PATH".to_owned(), jobs::PATH.to_owned());
+        let path = ("PATH".to_owned(), PATH.to_owned());
         let env = [path].into();
         let spawn = Spawn::helper(number.0, service, argv, env, STEP_TIMEOUT_MS);
         self.spawn_step(number, spawn);
     }
 
     fn spawn_step(&mut self, number: RunId, spawn: Spawn) {
-        let run = Run {
-            service: spawn.service.clone(),
-            pid: None,
-            purpose: Purpose::Reconfigure,
-        };
+        let run = Run::new(&spawn.service, Purpose::Reconfigure);
         self.runs.insert(number, run);
         self.tell(Request::Spawn(Box::new(spawn)));
     }

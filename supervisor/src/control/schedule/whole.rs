@@ -1,18 +1,28 @@
 //! The whole control process on a clock and with a keeper that are ours.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use engine::Moment;
 use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request};
 use plan::{Options, RealHost};
 
 use super::Handled;
-use crate::applied::Swapped;
 use crate::control::{
     Control,
-    input::{Done, Input, Job, Loaded, Now, Output, Resolved, Staged},
+    input::{Done, Input, Job, Loaded, Now, Output, Staged},
     lifecycle::Boot,
 };
+use crate::{
+    applied::Swapped,
+    prepare::{Prepared, Resolved, Start},
+};
+
+fn program() -> Arc<Resolved> {
+    Arc::new(Resolved {
+        program: "/bin/job".to_owned(),
+        ..Resolved::default()
+    })
+}
 
 const MINUTE: u64 = 60_000;
 /// 2026-11-23 00:00 UTC.
@@ -99,16 +109,14 @@ impl World {
                 Output::Job(Job::MissingAccounts { .. }) => {
                     Done::MissingAccounts(crate::accounts::Accounts::default())
                 }
-                Output::Job(Job::Stage { .. }) => {
-                    let program = Resolved {
-                        ids: None,
-                        program: "/bin/job".to_owned(),
-                    };
-                    Done::Staged(Staged {
-                        resolved: [("job".to_owned(), Ok(program))].into(),
-                        zone: Some(jiff::tz::TimeZone::UTC),
-                        ..Staged::default()
-                    })
+                Output::Job(Job::Stage { .. }) => Done::Staged(Staged {
+                    resolved: [("job".to_owned(), Ok(program()))].into(),
+                    zone: Some(jiff::tz::TimeZone::UTC),
+                    ..Staged::default()
+                }),
+                Output::Job(Job::Prepare(starts)) => {
+                    self.prepared(starts);
+                    continue;
                 }
                 Output::Job(Job::Swap(_)) => Done::Swapped(Ok(Swapped::default())),
                 Output::Job(Job::StoreSchedule { handled }) => {
@@ -117,6 +125,18 @@ impl World {
                 }
                 _ => continue,
             };
+            self.control.handle(self.now, Input::Done(Box::new(done)));
+        }
+    }
+
+    fn prepared(&mut self, starts: Vec<Start>) {
+        for Start { run, .. } in starts {
+            let outcome = Ok(Prepared {
+                resolved: program(),
+                made: Vec::new(),
+                laid: Ok(()),
+            });
+            let done = Done::Prepared { run, outcome };
             self.control.handle(self.now, Input::Done(Box::new(done)));
         }
     }

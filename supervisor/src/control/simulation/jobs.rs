@@ -20,12 +20,12 @@ use super::{
 use crate::{
     accounts::{Accounts, MakeCommand},
     applied::Swapped,
-    control::input::{
-        Broken, Done, Job, Loaded, NotLoaded, Resolved, Source, Staged, StagedFile, Swap,
-        Unresolved,
-    },
+    control::input::{Broken, Done, Job, Loaded, NotLoaded, Source, Staged, StagedFile, Swap},
     credentials::NotLaid,
     history,
+    holder::Holder,
+    lookups::Lookups,
+    prepare::{Outcome, Prepared, Resolved, Start, Unready},
     store::Holds,
 };
 
@@ -71,8 +71,7 @@ pub(super) enum Work {
     Store(Holds),
     StoreSchedule,
     Record(Vec<history::Line>),
-    Resolve(RunId, Box<plan::Service>),
-    Lay(RunId),
+    Prepare(Start),
     Holder(RunId),
     Probe(RunId, ProbeKind),
     Line(RunId, String, tokio::sync::oneshot::Receiver<()>),
@@ -112,8 +111,13 @@ impl Jobs {
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::Record { lines, .. } => (Work::Record(lines), 500),
-            Job::Resolve { run, service } => (Work::Resolve(run, service), 3_000),
-            Job::Lay { run, .. } => (Work::Lay(run), 1_000),
+            Job::Prepare(starts) => {
+                for start in starts {
+                    let pause = self.pause(3_000);
+                    self.agenda.push(now + pause, Work::Prepare(start));
+                }
+                return;
+            }
             Job::Holder { run, .. } => (Work::Holder(run), 1_000),
             Job::Probe {
                 run,
@@ -133,12 +137,16 @@ impl Jobs {
             | Job::Watch(_)
             | Job::LookAtFiles(_) => return,
         };
-        let pause = if self.fair || self.dice.percent(60) {
+        let pause = self.pause(longest);
+        self.agenda.push(now + pause, work);
+    }
+
+    fn pause(&mut self, longest: u64) -> u64 {
+        if self.fair || self.dice.percent(60) {
             self.dice.between(0, 20)
         } else {
             self.dice.between(0, longest)
-        };
-        self.agenda.push(now + pause, work);
+        }
     }
 
     /// Exactly the files that have changed are put in place.
@@ -203,14 +211,16 @@ impl Jobs {
             }
             Work::Record(_) => Done::Recorded(Ok(())),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
-            Work::Resolve(run, service) => Done::Resolved {
-                run,
-                resolved: self.resolve(&service),
+            Work::Prepare(start) => Done::Prepared {
+                run: start.run,
+                outcome: self.prepare(&start),
             },
-            Work::Lay(run) => self.lay(run),
             Work::Holder(run) => Done::Holder {
                 run,
-                reason: "the port is in use".to_owned(),
+                holder: Holder {
+                    reason: "the port is in use".to_owned(),
+                    line: Vec::new(),
+                },
             },
             Work::Line(run, pattern, mut unwanted) => {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
@@ -242,14 +252,25 @@ impl Jobs {
         })
     }
 
-    fn lay(&mut self, run: RunId) -> Done {
+    fn prepare(&mut self, start: &Start) -> Outcome {
+        let laid = match start.needs.credentials {
+            Some(_) => self.lay(),
+            None => Ok(()),
+        };
+        Ok(Prepared {
+            resolved: self.resolve(&start.service)?,
+            made: Vec::new(),
+            laid,
+        })
+    }
+
+    fn lay(&mut self) -> Result<(), NotLaid> {
         let why = NotLaid {
             reason: "cannot read /simulated/key: it is not there".to_owned(),
             earlier: self.dice.percent(50),
         };
         let failed = !self.fair && self.dice.percent(15);
-        let laid = if failed { Err(why) } else { Ok(()) };
-        Done::Laid { run, laid }
+        if failed { Err(why) } else { Ok(()) }
     }
 
     fn load(&mut self, source: &Source) -> Result<Loaded, NotLoaded> {
@@ -328,15 +349,16 @@ impl Jobs {
     }
 
     /// The program's name tells for which edition of the plan it was looked up.
-    fn resolve(&mut self, service: &plan::Service) -> Result<Resolved, Unresolved> {
+    fn resolve(&mut self, service: &plan::Service) -> Result<Arc<Resolved>, Unready> {
         if !self.fair && self.dice.percent(8) {
             let reason = "there is no such user".to_owned();
-            return Err(Unresolved { reason });
+            return Err(Unready::lasting(reason));
         }
-        Ok(Resolved {
-            ids: None,
+        let found = crate::prepare::resolve(service, &Lookups::default())?;
+        Ok(Arc::new(Resolved {
             program: service.command[1].clone(),
-        })
+            ..found
+        }))
     }
 
     /// The control process has died in the midst of it. `begun`: it may have begun to write candidates,

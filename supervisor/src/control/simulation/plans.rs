@@ -14,6 +14,7 @@ use super::dice::Dice;
 const SERVICES_MAX: u64 = 7;
 
 /// An address that somebody else holds for as long as the tests run.
+#[expect(clippy::disallowed_methods, reason = "a literal address")]
 static TAKEN: LazyLock<(TcpListener, String)> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -51,11 +51,13 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
         Job::StoreSchedule { .. } => "store schedule".to_owned(),
         Job::Record { lines, .. } => format!("record {}", lines.len()),
-        Job::Resolve { run, service } => format!("resolve {} for {run:?}", service.name),
+        Job::Prepare(starts) => {
+            let runs: Vec<_> = starts.iter().map(|it| (it.run, &it.service.name)).collect();
+            format!("prepare {runs:?}")
+        }
         Job::AwaitLine { run, pattern, .. } => format!("await {pattern} of {run:?}"),
         Job::Watch(_) => "watch".to_owned(),
         Job::LookAtFiles(_) => "look at files".to_owned(),
-        Job::Lay { run, service, .. } => format!("lay for {} and {run:?}", service.name),
         Job::Holder { run, .. } => format!("holder for {run:?}"),
         Job::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
     }

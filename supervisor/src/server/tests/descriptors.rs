@@ -77,6 +77,7 @@ impl Apart {
 
 /// Sends these bytes and, with them, a connection whose closing waits for the peer that is
 /// returned to read, or to go.
+#[expect(clippy::disallowed_methods, reason = "a literal address")]
 fn send_lingering(stream: &StdStream, bytes: &[u8], flags: SendFlags) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

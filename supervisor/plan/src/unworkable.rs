@@ -1,0 +1,63 @@
+//! Warnings of what is well written and yet cannot work on this host as it is now: programs and
+//! directories that are not there. They may be installed before the service starts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use crate::{Service, decl::World, graph::place, host::Host, problem::Report, source::Document};
+
+/// Looks at all services that run here.
+pub(crate) fn report(
+    host: &dyn Host,
+    services: &BTreeMap<String, Service>,
+    world: &World,
+    report: &mut Report,
+) {
+    let enabled = services
+        .values()
+        .filter(|service| service.enabled && service.broken.is_none());
+    let made = made(enabled.clone());
+    let lacks = |path: &Path| host.is_missing(path) && !made.contains(path);
+    for service in enabled {
+        let document = &world.services[&service.name];
+        if let Some(message) = lacking_program(service, lacks) {
+            warn(document, "command", &message, report);
+        }
+        if lacks(&service.working_dir) {
+            let message = format!("there is no directory {}", service.working_dir.display());
+            warn(document, "working_dir", &message, report);
+        }
+    }
+}
+
+fn warn(document: &Document, key: &str, message: &str, report: &mut Report) {
+    let hint = "the service fails at its start unless it is there by then";
+    let at = place(document, key, "");
+    report.warning(&at, key, message).hint(hint);
+}
+
+fn lacking_program(service: &Service, lacks: impl Fn(&Path) -> bool) -> Option<String> {
+    let name = service.command.first()?;
+    if name.starts_with('/') {
+        return lacks(Path::new(name)).then(|| format!("there is no program {name}"));
+    }
+    if name.contains('/') {
+        return None; // Below its working directory.
+    }
+    let path = &service.env.get("PATH")?.value;
+    let mut dirs = path.split(':').filter(|dir| !dir.is_empty());
+    let lacking = dirs.all(|dir| lacks(&Path::new(dir).join(name)));
+    lacking.then(|| format!("there is no program {name} in {path}"))
+}
+
+/// What the plan itself makes before anything starts.
+fn made<'s>(services: impl Iterator<Item = &'s Service>) -> BTreeSet<PathBuf> {
+    let all = services.flat_map(|service| {
+        let directories = service.directories.iter().map(|it| it.path.clone());
+        let files = service.files.iter().map(|it| it.path.clone());
+        directories.chain(files)
+    });
+    all.collect()
+}

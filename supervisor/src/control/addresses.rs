@@ -1,0 +1,186 @@
+//! Addresses that services listen on: whether they are free, and who is waited for if they are not.
+//!
+//! An address that a run of ours still has which is on its way down is waited for: that run has a
+//! deadline by which it is killed, and so the wait has one. Anybody else who has it is named, and the
+//! start is tried again later. Only literal addresses are tried here; a name would ask a name server.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use engine::{Goal, RunId, State};
+use nix::errno::Errno;
+
+use super::{Control, Job, Purpose, Run};
+use crate::{
+    holder::{self, Holder},
+    prepare::Resolved,
+};
+
+/// Starts that wait for an address, by their runs.
+#[derive(Debug, Default)]
+pub(super) struct AddressWaits(BTreeMap<RunId, Wait>);
+
+#[derive(Debug)]
+struct Wait {
+    /// As the service file has it.
+    address: String,
+    /// What was found out for the start.
+    resolved: Arc<Resolved>,
+    on: On,
+}
+
+#[derive(Debug)]
+enum On {
+    /// Who has the address is being found out.
+    Search,
+    /// This run of this service, which is ending, has it.
+    Ending(RunId, String),
+}
+
+impl AddressWaits {
+    /// In words, whom a run waits for.
+    pub(super) fn reason(&self, run: RunId) -> Option<String> {
+        let wait = self.0.get(&run)?;
+        match &wait.on {
+            On::Search => None,
+            On::Ending(_, name) => Some(format!("waiting for {name} to release {}", wait.address)),
+        }
+    }
+}
+
+impl Control {
+    /// False: an address is not free, and the run waits for it or is refused.
+    pub(super) fn has_its_addresses(&mut self, run: RunId, resolved: &Arc<Resolved>) -> bool {
+        let Some(address) = resolved.listens.iter().find(|it| in_use(&it.at)) else {
+            return true;
+        };
+        let wait = Wait {
+            address: address.said.clone(),
+            resolved: Arc::clone(resolved),
+            on: On::Search,
+        };
+        self.address_waits.0.insert(run, wait);
+        let known = self.ending(run, |known| {
+            let listens = known.resolved.as_ref().map(|it| &it.listens);
+            listens.is_some_and(|all| all.iter().any(|it| it.meets(address)))
+        });
+        match known {
+            Some(holder) => self.wait_for(run, holder),
+            None => self.job(Job::Holder {
+                run,
+                address: address.said.clone(),
+            }),
+        }
+        false
+    }
+
+    fn wait_for(&mut self, run: RunId, (holder, name): (RunId, String)) {
+        let Some(wait) = self.address_waits.0.get_mut(&run) else {
+            return;
+        };
+        wait.on = On::Ending(holder, name);
+        let service = self.runs.get(&run).map(|known| known.service.clone());
+        let (Some(service), Some(what)) = (service, self.address_waits.reason(run)) else {
+            return;
+        };
+        if let Some(id) = self.names.id(&service) {
+            self.touched.insert(id);
+        }
+        self.publish(&service, "address", &what, None);
+    }
+
+    /// The answer of who has an address: a run of ours that its service file did not say it of, or
+    /// that an earlier control process started; or a stranger.
+    pub(super) fn on_holder(&mut self, run: RunId, holder: &Holder) {
+        self.handover.lookups -= 1;
+        let ours = self.ending(run, |known| {
+            known.pid.is_some_and(|pid| holder.line.contains(&pid))
+        });
+        if let Some(ours) = ours {
+            self.wait_for(run, ours);
+            return;
+        }
+        if self.address_waits.0.remove(&run).is_none() {
+            return; // It is not wanted any more.
+        }
+        let service = self.runs.get(&run).map(|known| &known.service);
+        let service = service.and_then(|name| self.plan.services.get(name));
+        let hint = service.map_or("", |it| it.listens_hint.as_str());
+        let reason = holder::with_hint(holder.reason.clone(), hint);
+        self.spawn_refused(run, true, reason);
+    }
+
+    /// After every input: who waits for an address that has been let go of tries again, and who is
+    /// not wanted any more does not wait.
+    pub(super) fn look_at_address_waits(&mut self) {
+        let over: Vec<RunId> = self
+            .address_waits
+            .0
+            .iter()
+            .filter(|(run, wait)| {
+                let over = match wait.on {
+                    On::Search => false,
+                    On::Ending(holder, _) => !self.is_ending(holder),
+                };
+                over || !self.is_wanted(**run, &Purpose::Main)
+            })
+            .map(|(run, _)| *run)
+            .collect();
+        for run in over {
+            let Some(wait) = self.address_waits.0.remove(&run) else {
+                continue;
+            };
+            let name = self.runs.get(&run).map(|known| known.service.clone());
+            let service = name.and_then(|name| self.plan.services.get(&name).cloned());
+            match service {
+                Some(service) if self.is_wanted(run, &Purpose::Main) => {
+                    if self.outdated.remove(&run) {
+                        self.prepare(run, &service);
+                    } else {
+                        self.start_prepared(&service, run, wait.resolved);
+                    }
+                }
+                _ => self.drop_start(run),
+            }
+        }
+    }
+
+    /// Another run that is this one, and is going.
+    fn ending(&self, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, String)> {
+        let mut others = self.runs.iter().filter(|(other, known)| {
+            **other != run && known.purpose == Purpose::Main && is(known) && self.is_ending(**other)
+        });
+        let (holder, known) = others.next()?;
+        Some((*holder, known.service.clone()))
+    }
+
+    /// It lives, or what is left of it does, and is on its way down.
+    fn is_ending(&self, run: RunId) -> bool {
+        let known = self.runs.get(&run);
+        let view = known
+            .and_then(|known| self.names.id(&known.service))
+            .and_then(|id| self.engine.view(id));
+        known.is_some()
+            && view.is_none_or(|view| {
+                view.goal == Goal::Down || matches!(view.state, State::Stopping { .. })
+            })
+    }
+}
+
+/// Somebody listens on all of them. Anything but "in use" is left to the service itself to meet.
+fn in_use(at: &[SocketAddr]) -> bool {
+    // std sets SO_REUSEADDR, so connections in TIME_WAIT do not count.
+    let taken = |address: &SocketAddr| match bind(*address) {
+        Err(error) => error.raw_os_error() == Some(Errno::EADDRINUSE as i32),
+        Ok(_) => false,
+    };
+    !at.is_empty() && at.iter().all(taken)
+}
+
+#[expect(clippy::disallowed_methods, reason = "no name is looked up")]
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address)
+}

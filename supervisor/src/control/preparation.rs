@@ -1,0 +1,205 @@
+//! From a run that the engine wants to one that has all that it needs: asked for at each start.
+//!
+//! What the plan that is just being applied has looked up ([`Control::fresh`]) is as good as new,
+//! and gone with the input that brought it. What a main run was started with stays with it: its
+//! probes and reload commands act as the account that it has, not as the one that its name means by
+//! now, and ask no name server each time.
+
+use std::{path::PathBuf, sync::Arc};
+
+use engine::RunId;
+
+use super::{Control, Job, Purpose, input::Found, spawn};
+use crate::prepare::{self, Needs, Outcome, Prepared, Resolved, Start, Unready};
+
+/// Paths that are named of those made again.
+const PATHS_TOLD_MAX: usize = 5;
+
+impl Control {
+    /// Finds out, and makes, what a run needs; it goes on in [`Self::on_prepared`].
+    pub(super) fn prepare(&mut self, run: RunId, service: &plan::Service) {
+        let Some(known) = self.runs.get(&run) else {
+            return;
+        };
+        let main = known.purpose == Purpose::Main;
+        let validator = known.purpose == Purpose::Validator;
+        let lays = validator && !service.credentials.is_empty();
+        let by_name = main && prepare::has_names(service);
+        if !lays
+            && !by_name
+            && let Some(found) = self.fresh.get(&service.name).cloned()
+        {
+            let prepared = |resolved| Prepared {
+                resolved,
+                made: Vec::new(),
+                laid: Ok(()),
+            };
+            self.go_on_prepared(run, found.map(prepared));
+            return;
+        }
+        let needs = Needs {
+            disk: main || validator,
+            addresses: main,
+            // The next plan may have laid out its own already.
+            credentials: lays.then(|| self.reconfigure.is_idle()),
+        };
+        self.handover.lookups += 1;
+        self.starts.push(Start {
+            run,
+            service: Box::new(service.clone()),
+            needs,
+        });
+    }
+
+    /// After every input: what is to be prepared, together.
+    pub(super) fn ask_for_preparations(&mut self) {
+        if !self.starts.is_empty() {
+            let starts = std::mem::take(&mut self.starts);
+            self.job(Job::Prepare(starts));
+        }
+    }
+
+    /// The answer, which may come when it is not wanted any more or under another plan.
+    pub(super) fn on_prepared(&mut self, run: RunId, outcome: Outcome) {
+        self.handover.lookups -= 1;
+        let Some(known) = self.runs.get(&run) else {
+            return;
+        };
+        if !self.is_wanted(run, &known.purpose) {
+            self.drop_start(run);
+            return;
+        }
+        if self.outdated.remove(&run)
+            && let Some(service) = self.plan.services.get(&known.service).cloned()
+        {
+            self.prepare(run, &service);
+            return;
+        }
+        self.go_on_prepared(run, outcome);
+    }
+
+    fn go_on_prepared(&mut self, run: RunId, outcome: Outcome) {
+        let Some(known) = self.runs.get(&run) else {
+            return;
+        };
+        let (name, purpose) = (known.service.clone(), known.purpose.clone());
+        self.note_lacking(&name, outcome.as_ref().err());
+        let prepared = match outcome {
+            Ok(prepared) => prepared,
+            Err(why) if purpose == Purpose::Main => {
+                self.spawn_refused(run, why.transient, why.reason);
+                return;
+            }
+            Err(why) => {
+                self.helper_ended(run, Err(why.reason));
+                return;
+            }
+        };
+        self.say_made(&name, &prepared.made);
+        let Some(service) = self.plan.services.get(&name).cloned() else {
+            self.drop_start(run);
+            return;
+        };
+        let Prepared { resolved, laid, .. } = prepared;
+        match purpose {
+            Purpose::Main => self.start_prepared(&service, run, resolved),
+            Purpose::Validator => self.start_validator(&service, run, &resolved, laid),
+            Purpose::Probe(of, _) | Purpose::ReloadCommand(of) => {
+                let resolved = self.as_its_run(of, resolved);
+                self.spawn_helper(&service, run, &resolved);
+            }
+            Purpose::Reconfigure | Purpose::Delivery => {}
+        }
+    }
+
+    /// What is known of the main run that a helper belongs to, if its program is among that.
+    pub(super) fn known_of_run(
+        &self,
+        service: &plan::Service,
+        purpose: &Purpose,
+    ) -> Option<Arc<Resolved>> {
+        let (Purpose::Probe(of, _) | Purpose::ReloadCommand(of)) = purpose else {
+            return None;
+        };
+        let resolved = self.runs.get(of)?.resolved.as_ref()?;
+        let program = spawn::program_of(service, purpose)?;
+        let known = resolved.helpers.contains_key(&program);
+        known.then(|| Arc::clone(resolved))
+    }
+
+    /// The account stays the run's own; a control process that took over does not know it, and takes
+    /// the one that there is now.
+    fn as_its_run(&mut self, of: RunId, found: Arc<Resolved>) -> Arc<Resolved> {
+        let Some(main) = self.runs.get_mut(&of) else {
+            return found;
+        };
+        let found = match &main.resolved {
+            Some(known) => Arc::new(Resolved {
+                ids: known.ids.clone(),
+                listens: known.listens.clone(),
+                ..Resolved::clone(&found)
+            }),
+            None => found,
+        };
+        main.resolved = Some(Arc::clone(&found));
+        found
+    }
+
+    /// Whoever mends what it lacks says `ctl reconfigure`, which then starts it.
+    fn note_lacking(&mut self, name: &str, why: Option<&Unready>) {
+        match why {
+            Some(why) if !why.transient => drop(self.lacking.insert(name.to_owned())),
+            Some(_) => {}
+            None => drop(self.lacking.remove(name)),
+        }
+    }
+
+    /// The same of all services of a plan.
+    pub(super) fn note_all_lacking(&mut self, found: &Found) {
+        let lacking = found.iter().filter(|(_, found)| found.is_err());
+        self.lacking = lacking.map(|(name, _)| name.clone()).collect();
+    }
+
+    fn say_made(&mut self, name: &str, made: &[PathBuf]) {
+        if made.is_empty() {
+            return;
+        }
+        let named = made.iter().take(PATHS_TOLD_MAX);
+        let named: Vec<_> = named.map(|path| path.display().to_string()).collect();
+        let more = match made.len().saturating_sub(PATHS_TOLD_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let what = format!("made again what was missing: {}{more}", named.join(", "));
+        tracing::warn!(service = name, "{what}");
+        self.publish(name, "files", &what, None);
+    }
+
+    /// In words, what is another of the account that a service runs with, which none of the files
+    /// says. It goes on as it is.
+    pub(super) fn moved_account(&self, name: &str, found: &Found) -> Option<String> {
+        let main = self.runs.get(&self.main_run_of(name)?)?;
+        let had = main.resolved.as_ref()?;
+        let now = found.get(name)?.as_ref().ok()?;
+        let (had, now) = differs(had, now)?;
+        Some(format!(
+            "runs with {had}, but its account has {now} now: ctl restart {name} takes that"
+        ))
+    }
+}
+
+/// What a run has, and what its account has instead.
+fn differs(had: &Resolved, now: &Resolved) -> Option<(String, String)> {
+    let (had, now) = (had.ids.as_ref()?, now.ids.as_ref()?);
+    let list = |groups: &[u32]| {
+        let groups: Vec<_> = groups.iter().map(u32::to_string).collect();
+        groups.join(", ")
+    };
+    let said = |word: &str, had: String, now: String| {
+        let differ = had != now;
+        differ.then(|| (format!("{word} {had}"), format!("{word} {now}")))
+    };
+    said("uid", had.uid.to_string(), now.uid.to_string())
+        .or_else(|| said("gid", had.gid.to_string(), now.gid.to_string()))
+        .or_else(|| said("groups", list(&had.groups), list(&now.groups)))
+}

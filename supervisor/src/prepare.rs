@@ -1,0 +1,360 @@
+//! What a run needs before it can be spawned and that may take its time: ids of its account,
+//! programs, directories and files that somebody has removed, copies of credentials, and the
+//! addresses that names in `listens` stand for.
+//!
+//! Owner: jobs beside the control thread, asked for at each start (`control/preparation.rs`), since
+//! any of it may have changed after the last one. What starts in the same moment is asked for
+//! together: each account is looked up once, by at most [`WORKERS_MAX`] threads. A name server that
+//! does not answer delays only who needs it, and no longer than [`LOOK_UP_MS_MAX`].
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use engine::RunId;
+use keeper::message::Ids;
+use plan::Service;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
+
+use crate::{
+    credentials::{self, NotLaid},
+    lookups::Lookups,
+    programs::PATH,
+    staging,
+};
+
+/// Threads that work on what starts in one moment: one that hangs holds up no other service as long
+/// as there are fewer of them.
+const WORKERS_MAX: usize = 16;
+/// Longest wait for the names in a service's `listens`, in milliseconds.
+const LOOK_UP_MS_MAX: u64 = 10_000;
+/// Names that are being looked up at one time; a look-up that nobody waits for any more counts.
+const LOOK_UPS_MAX: usize = 8;
+
+/// A run that is to be prepared.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The run that waits for it.
+    pub(crate) run: RunId,
+    /// Its service, of the plan that runs.
+    pub(crate) service: Box<Service>,
+    /// What it needs besides ids and programs.
+    pub(crate) needs: Needs,
+}
+
+/// What a run needs besides ids and programs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Needs {
+    /// Directories and files that are missing are made again.
+    pub(crate) disk: bool,
+    /// Its addresses have to be free.
+    pub(crate) addresses: bool,
+    /// Copies of credentials; true: those that it has no use for are removed.
+    pub(crate) credentials: Option<bool>,
+}
+
+/// A run that can be spawned, as far as it is known beforehand.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// What was looked up.
+    pub(crate) resolved: Arc<Resolved>,
+    /// Directories and files that were missing and are there again.
+    pub(crate) made: Vec<PathBuf>,
+    /// Whether copies of credentials could be made, if it needs any.
+    pub(crate) laid: Result<(), NotLaid>,
+}
+
+/// What can be looked up of a service, at the time that it was.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resolved {
+    /// Ids; none: the supervisor's own.
+    pub(crate) ids: Option<Ids>,
+    /// Absolute path of `command[0]`.
+    pub(crate) program: String,
+    /// The same of its validators, reload command and probes, by the name that they are given.
+    pub(crate) helpers: BTreeMap<String, Result<String, String>>,
+    /// Where it listens.
+    pub(crate) listens: Vec<Address>,
+}
+
+/// An address that a service listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// As the service file has it.
+    pub(crate) said: String,
+    /// What that stands for; empty: a name that was not looked up, or means nothing.
+    pub(crate) at: Vec<SocketAddr>,
+}
+
+impl Address {
+    fn literal(said: &str) -> Self {
+        let plain = match said.strip_prefix("*:") {
+            Some(port) => format!("0.0.0.0:{port}"),
+            None => said.to_owned(),
+        };
+        Self {
+            said: said.to_owned(),
+            at: plain.parse().into_iter().collect(),
+        }
+    }
+
+    /// Two that one machine cannot serve both: the same port, and one of them or both of all hosts.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        let meet = |one: &SocketAddr, two: &SocketAddr| {
+            let all = one.ip().is_unspecified() || two.ip().is_unspecified();
+            one.port() == two.port() && (all || one.ip() == two.ip())
+        };
+        let mut ours = self.at.iter();
+        ours.any(|one| other.at.iter().any(|two| meet(one, two)))
+    }
+}
+
+/// Why a run cannot be spawned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unready {
+    /// In words.
+    pub(crate) reason: String,
+    /// It can pass by itself: another try is worth it.
+    pub(crate) transient: bool,
+}
+
+impl Unready {
+    /// For good, until somebody mends it.
+    pub(crate) const fn lasting(reason: String) -> Self {
+        Self {
+            reason,
+            transient: false,
+        }
+    }
+}
+
+/// A result for a run.
+pub(crate) type Outcome = Result<Prepared, Unready>;
+
+/// Whether its addresses cannot be told without a look-up.
+pub(crate) fn has_names(service: &Service) -> bool {
+    let mut listens = service.listens.iter();
+    listens.any(|said| Address::literal(said).at.is_empty())
+}
+
+/// Prepares all of them beside the control thread; each is told as it is done.
+pub(crate) fn begin(starts: Vec<Start>, tell: impl Fn(RunId, Outcome) + Clone + Send + 'static) {
+    let lookups = Arc::new(Lookups::default());
+    let by_name = |start: &Start| start.needs.addresses && has_names(&start.service);
+    let (named, plain): (Vec<_>, VecDeque<_>) = {
+        let (named, plain): (Vec<_>, Vec<_>) = starts.into_iter().partition(by_name);
+        (named, plain.into())
+    };
+    for start in named {
+        let (lookups, tell) = (Arc::clone(&lookups), tell.clone());
+        tokio::spawn(async move {
+            let listens = addresses(&start.service).await;
+            spawn_blocking(move || tell(start.run, prepare(&start, &lookups, listens)));
+        });
+    }
+    let workers = plain.len().min(WORKERS_MAX);
+    let left = Arc::new(Mutex::new(plain));
+    for _ in 0..workers {
+        let (left, lookups, tell) = (Arc::clone(&left), Arc::clone(&lookups), tell.clone());
+        spawn_blocking(move || {
+            let next = || {
+                left.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .pop_front()
+            };
+            while let Some(start) = next() {
+                let listens = literals(&start.service);
+                tell(start.run, prepare(&start, &lookups, listens));
+            }
+        });
+    }
+}
+
+fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
+    let (service, needs) = (&*start.service, start.needs);
+    // Whose they are to be is asked first: it is the better reason.
+    lookups.ids(service).map_err(Unready::lasting)?;
+    let made = if needs.disk {
+        staging::make_missing(service)?
+    } else {
+        Vec::new()
+    };
+    let resolved = resolve(service, lookups)?;
+    let laid = needs
+        .credentials
+        .map_or(Ok(()), |prune| lay(service, prune));
+    Ok(Prepared {
+        resolved: Arc::new(Resolved {
+            listens,
+            ..resolved
+        }),
+        made,
+        laid,
+    })
+}
+
+fn lay(service: &Service, prune: bool) -> Result<(), NotLaid> {
+    credentials::lay(service)?;
+    if prune {
+        credentials::prune(service);
+    }
+    Ok(())
+}
+
+/// Ids and programs of a service, and those of its addresses that are no names.
+pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, Unready> {
+    let path = service.env.get("PATH").map_or(PATH, |it| it.value.as_str());
+    let name = service.command.first().map_or("", String::as_str);
+    let helpers = helpers(service)
+        .filter_map(|argv| argv.first())
+        .map(|name| (name.clone(), lookups.program(name, path)));
+    Ok(Resolved {
+        ids: lookups.ids(service).map_err(Unready::lasting)?,
+        program: lookups.program(name, path).map_err(Unready::lasting)?,
+        helpers: helpers.collect(),
+        listens: literals(service),
+    })
+}
+
+/// Commands that are executed as the service's account besides its own.
+fn helpers(service: &Service) -> impl Iterator<Item = &Vec<String>> {
+    let reload = match &service.reload {
+        Some(plan::Reload::Command(argv)) => Some(argv),
+        _ => None,
+    };
+    let ready = match &service.ready.kind {
+        plan::ReadyKind::Probe(probe) => Some(probe),
+        _ => None,
+    };
+    let probes = [ready, service.liveness.as_ref(), service.health.as_ref()];
+    let probes = probes.into_iter().flatten().filter_map(|it| match &it.ask {
+        plan::Ask::Exec(argv) => Some(argv),
+        _ => None,
+    });
+    let files = service.files.iter().map(|file| &file.validate);
+    let validate = std::iter::once(&service.validate);
+    validate.chain(reload).chain(probes).chain(files)
+}
+
+fn literals(service: &Service) -> Vec<Address> {
+    let listens = service.listens.iter();
+    listens.map(|said| Address::literal(said)).collect()
+}
+
+/// All addresses of a service, names looked up.
+async fn addresses(service: &Service) -> Vec<Address> {
+    let by = Instant::now() + Duration::from_millis(LOOK_UP_MS_MAX);
+    let mut found = literals(service);
+    for address in found.iter_mut().filter(|it| it.at.is_empty()) {
+        match tokio::time::timeout_at(by, look_up(address.said.clone())).await {
+            Ok(Ok(at)) => address.at = at,
+            Ok(Err(why)) => not_checked(service, address, &why),
+            Err(_) => not_checked(service, address, "nobody answers in time"),
+        }
+    }
+    found
+}
+
+fn not_checked(service: &Service, address: &Address, why: &str) {
+    tracing::warn!(
+        service = service.name,
+        "starts without a look at whether {} is free, which cannot be looked up: {why}",
+        address.said
+    );
+}
+
+/// What a name stands for. The C library cannot be told to give up: what nobody waits for any more
+/// still has its place among [`LOOK_UPS_MAX`].
+async fn look_up(said: String) -> Result<Vec<SocketAddr>, String> {
+    static UNDER_WAY: Semaphore = Semaphore::const_new(LOOK_UPS_MAX);
+    let permit = UNDER_WAY.acquire().await.map_err(|it| it.to_string())?;
+    let found = spawn_blocking(move || {
+        let found = ask_resolver(&said);
+        drop(permit);
+        found
+    });
+    found.await.map_err(|error| error.to_string())?
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on a thread that may hang, for a caller that waits no longer than it wants"
+)]
+fn ask_resolver(said: &str) -> Result<Vec<SocketAddr>, String> {
+    let found = said.to_socket_addrs();
+    found.map(Iterator::collect).map_err(|it| it.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(number: u64, service: Service) -> Start {
+        Start {
+            run: RunId(number),
+            service: Box::new(service),
+            needs: Needs {
+                disk: true,
+                addresses: true,
+                credentials: None,
+            },
+        }
+    }
+
+    /// More than there are threads, some of which cannot start and one that has a name to look up.
+    #[test]
+    fn each_of_many_is_told_once_and_none_for_another() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let count = 5 * u64::try_from(WORKERS_MAX).unwrap();
+        let lacks = |number: u64| number.is_multiple_of(3);
+        let service = |number: u64| Service {
+            name: format!("s{number}"),
+            command: vec![["sh", "no-such-program"][usize::from(lacks(number))].to_owned()],
+            listens: vec![format!(
+                "{}:80",
+                ["127.0.0.1", "localhost"][usize::from(number == 1)]
+            )],
+            ..Service::default()
+        };
+        let starts = (0..count).map(|number| start(number, service(number)));
+        let starts: Vec<_> = starts.collect();
+        let told = runtime.block_on(async {
+            let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+            begin(starts, move |run, outcome| {
+                drop(sender.send((run, outcome)));
+            });
+            let mut all = BTreeMap::new();
+            while let Some((run, outcome)) = told.recv().await {
+                assert!(all.insert(run.0, outcome).is_none(), "{run:?} twice");
+            }
+            all
+        });
+        assert_eq!(told.len(), usize::try_from(count).unwrap());
+        for (number, outcome) in told {
+            match outcome {
+                Ok(prepared) => {
+                    assert!(!lacks(number) && prepared.resolved.program.ends_with("/sh"));
+                    let listens = &prepared.resolved.listens;
+                    assert!(listens.iter().all(|it| !it.at.is_empty()), "{listens:?}");
+                }
+                Err(why) => assert!(lacks(number) && !why.transient, "{why:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn literal_addresses_need_no_look_up_and_meet_as_the_kernel_has_it() {
+        let literal = |said: &str| Address::literal(said);
+        assert!(literal("localhost:80").at.is_empty());
+        assert!(literal("*:80").meets(&literal("127.0.0.1:80")));
+        assert!(literal("[::]:80").meets(&literal("127.0.0.1:80")));
+        assert!(!literal("127.0.0.1:80").meets(&literal("127.0.0.2:80")));
+        assert!(!literal("127.0.0.1:80").meets(&literal("127.0.0.1:81")));
+        assert!(!literal("localhost:80").meets(&literal("localhost:80")));
+    }
+}

@@ -1,0 +1,103 @@
+//! What a service was given by the plan that runs and somebody has removed since: made again when it
+//! starts, as systemd makes a `RuntimeDirectory=`.
+//!
+//! What is there is left as it is, also where somebody has changed it: that is for a reconfigure. A
+//! file gets its name by a link, which takes no other's place, so that a newer plan that is being
+//! put in place in the same moment stays.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use plan::{Directory, RenderedFile, Service};
+
+use super::{fill, make_directory, place, place::Owners};
+use crate::prepare::Unready;
+
+/// Makes directories and files of a service that are not there, and says which.
+pub(crate) fn make_missing(service: &Service) -> Result<Vec<PathBuf>, Unready> {
+    let mut made = Vec::new();
+    for directory in &service.directories {
+        let path = &directory.path;
+        if !is_directory(path) {
+            let what = format!("make directory {}", path.display());
+            let owners = Owners::of_directory(service, directory);
+            made.extend(done(path, &what, owners, |owners| {
+                again(directory, owners)
+            })?);
+        }
+    }
+    for file in &service.files {
+        let path = &file.path;
+        if !matches!(safe_path::stat(path), Ok(Some(_))) {
+            let what = format!("write {}", path.display());
+            let owners = Owners::of_file(service, file);
+            made.extend(done(path, &what, owners, |owners| write(file, owners))?);
+        }
+    }
+    Ok(made)
+}
+
+fn is_directory(path: &Path) -> bool {
+    safe_path::stat(path).is_ok_and(|now| now.is_some_and(|now| now.is_dir()))
+}
+
+/// The path, if it had to be made.
+fn done(
+    path: &Path,
+    what: &str,
+    owners: io::Result<Owners>,
+    make: impl FnOnce(&Owners) -> io::Result<bool>,
+) -> Result<Option<PathBuf>, Unready> {
+    let made = owners.and_then(|owners| make(&owners));
+    let made = made.map_err(|error| Unready {
+        reason: format!("cannot {what}: {error}"),
+        transient: can_pass(&error),
+    })?;
+    Ok(made.then(|| path.to_owned()))
+}
+
+/// The disk may have room, or be writable, by the next try.
+fn can_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        StorageFull | ReadOnlyFilesystem | QuotaExceeded
+    )
+}
+
+fn again(directory: &Directory, owners: &Owners) -> io::Result<bool> {
+    let missing = safe_path::stat(&directory.path).is_ok_and(|now| now.is_none());
+    make_directory(directory, owners).map(|_| missing)
+}
+
+/// False: it is there after all.
+fn write(file: &RenderedFile, owners: &Owners) -> io::Result<bool> {
+    let (dir, name) = place::make_parent(&file.path, owners.account)?;
+    if dir.stat(name)?.is_some() {
+        return Ok(false);
+    }
+    let beside = beside(name);
+    fill(&dir, &beside, file, owners)?;
+    let linked = dir.link(&beside, name);
+    dir.remove(&beside)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        linked => linked.map(|()| true),
+    }
+}
+
+/// Several may be at work at the same time.
+fn beside(name: &std::ffi::OsStr) -> OsString {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside.push(format!(
+        ".{}.missing",
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    ));
+    beside
+}

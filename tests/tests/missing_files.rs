@@ -1,0 +1,135 @@
+//! Directories and files of a service that somebody has removed are there again at its next start.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use mattervisor_tests::{StatusExt, World, kill, need, nginx, postgres};
+use nix::sys::signal::Signal;
+
+use crate::stack::Stack;
+
+/// A service with a directory and a checked file in it, which reads both when it starts.
+fn world() -> World {
+    let mut world = World::new();
+    let dir = world.file("run/app");
+    let more = format!(
+        "[[directories]]\npath = \"{dir}\"\nmode = \"0711\"\n\
+         [[files]]\npath = \"{dir}/conf\"\ncontent = \"word: fine\\n\"\n\
+         validate = [\"/bin/grep\", \"word\", \"{{{{ candidate }}}}\"]\n"
+    );
+    let verbs = [format!("file={dir}/started"), "sleep".to_owned()];
+    let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
+    let more = format!("validate = [\"/bin/grep\", \"word\", \"{dir}/conf\"]\n{more}");
+    world.child("app", &verbs, &more);
+    world.child("other", &["sleep"], "");
+    world.start_ready();
+    world
+}
+
+fn is_whole(dir: &Path) -> bool {
+    let mode = |path: &Path| fs::metadata(path).map(|it| it.permissions().mode() & 0o7777);
+    mode(dir).is_ok_and(|mode| mode == 0o711)
+        && fs::read_to_string(dir.join("conf")).is_ok_and(|text| text == "word: fine\n")
+}
+
+#[test]
+fn what_was_removed_is_made_again_at_each_kind_of_start_and_said() {
+    let world = world();
+    let dir = world.path("run/app");
+    assert!(is_whole(&dir));
+
+    world.ctl(&["stop", "app"]).ok();
+    fs::remove_dir_all(&dir).unwrap();
+    world.ctl(&["start", "app"]).ok();
+    assert!(is_whole(&dir));
+    let events = world.ctl(&["events"]).ok().stdout;
+    let made = format!("made again what was missing: {}", dir.display());
+    assert!(events.contains(&made), "{events}");
+
+    fs::remove_file(dir.join("conf")).unwrap();
+    world.ctl(&["restart", "app"]).ok();
+    assert!(is_whole(&dir));
+
+    fs::remove_dir_all(&dir).unwrap();
+    let pid = world.status().pid("app");
+    kill(pid, Signal::SIGKILL);
+    world.wait_for("it is back", |status| {
+        status.ready("app") && status.service("app").pid != Some(pid)
+    });
+    assert!(is_whole(&dir));
+    assert!(!world.supervisor_log().contains("ERROR"));
+}
+
+/// What somebody has changed by hand is theirs until the next reconfigure.
+#[test]
+fn a_file_that_is_there_is_left_as_it_is_by_a_start() {
+    let world = world();
+    let conf = world.path("run/app/conf");
+    fs::write(&conf, "word: by hand\n").unwrap();
+    world.ctl(&["restart", "app"]).ok();
+    assert_eq!(fs::read_to_string(&conf).unwrap(), "word: by hand\n");
+    let names = fs::read_dir(world.path("run/app")).unwrap().count();
+    assert_eq!(names, 2, "only the file and what the service wrote");
+    world.ctl(&["reconfigure"]).ok();
+    assert_eq!(fs::read_to_string(&conf).unwrap(), "word: fine\n");
+}
+
+/// One that cannot be made fails its service, by name, until it can.
+#[test]
+fn what_cannot_be_made_again_is_the_reason() {
+    let world = world();
+    let dir = world.path("run/app");
+    world.ctl(&["stop", "app"]).ok();
+    fs::remove_dir_all(&dir).unwrap();
+    fs::write(&dir, "in the way").unwrap();
+    world.ctl(&["start", "app"]).expect_code(1);
+    let why = world.ctl(&["why", "app"]).stdout;
+    assert!(
+        why.contains("cannot make directory") && why.contains("run/app"),
+        "{why}"
+    );
+    assert!(world.status().ready("other"));
+    fs::remove_file(&dir).unwrap();
+    world.ctl(&["start", "app"]).ok();
+    assert!(is_whole(&dir));
+}
+
+#[test]
+fn a_reconfigure_that_only_makes_a_directory_says_so() {
+    let world = world();
+    let dir = world.file("run/app");
+    world.child(
+        "other",
+        &["sleep"],
+        &format!("[[directories]]\npath = \"{dir}/more\"\n"),
+    );
+    world.ctl(&["reconfigure"]).ok();
+    fs::remove_dir(format!("{dir}/more")).unwrap();
+    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    assert!(
+        told.contains(&format!("made directory {dir}/more")),
+        "{told}"
+    );
+    assert!(!told.contains("nothing has changed"), "{told}");
+    let told = world.ctl(&["reconfigure"]).ok().stdout;
+    assert!(told.contains("nothing has changed"), "{told}");
+}
+
+/// A cleaner of temporary files in the run directory of the shipped services.
+#[test]
+fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let world = &stack.world;
+    world.ctl(&["stop", "postgresql"]).ok();
+    fs::remove_dir_all(world.path("run/mattervisor/postgresql")).unwrap();
+    world.ctl(&["start", "postgresql"]).ok();
+    fs::remove_dir_all(world.path("run/mattervisor/nginx")).unwrap();
+    world.ctl(&["restart", "nginx"]).ok();
+    world.wait_for("all is ready", |status| {
+        ["postgresql", "mattermost", "nginx"]
+            .iter()
+            .all(|name| status.ready(name))
+    });
+}
