@@ -40,6 +40,10 @@ impl Control {
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
         warnings.extend(self.lifecycle.warnings());
+        warnings.extend(self.notices.told());
+        warnings.extend(self.holds.warning());
+        warnings.extend(self.schedule.warning());
+        warnings.extend(self.records.warning());
         warnings
     }
 
