@@ -1,6 +1,7 @@
-//! Carries one change to its end: asks once, follows what is told, and when the connection breaks
-//! asks how it ended instead of asking again. Ctrl-C and `--timeout` end the waiting, not the
-//! change.
+//! Carries one change to its end: asks for it, follows what is told, and when the connection breaks
+//! asks how it ended. Where nobody knows of it, it never arrived and is sent again, with the same id,
+//! by which the supervisor does it once whatever happens. Ctrl-C and `--timeout` end the waiting, not
+//! the change. Limit: [`SENDS_MAX`].
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use api::{Outcome, Progress};
+use api::{Outcome, Progress, Unstored};
 use tokio::{io::Interest, net::UnixStream, time::sleep};
 
 use crate::{
@@ -24,6 +25,9 @@ use crate::{
 
 /// Pause between two questions about a change whose stream was lost.
 const ASK_PAUSE: Duration = Duration::from_millis(200);
+
+/// A change whose connection breaks each time is sent so often.
+const SENDS_MAX: usize = 8;
 
 /// What is asked for.
 pub(crate) struct Change {
@@ -57,12 +61,13 @@ pub(crate) fn new_id() -> String {
 
 impl Change {
     /// What is known of a change that was left alone.
-    fn left(&self) -> Outcome {
+    fn left(&self, unstored: Unstored) -> Outcome {
         Outcome {
             id: self.id.clone(),
             finished: false,
             results: Vec::new(),
             rollback: None,
+            unstored,
         }
     }
 }
@@ -101,6 +106,25 @@ async fn over(timeout: Option<Duration>) {
 }
 
 async fn follow(context: &Context, change: &Change, heard: &Heard<'_>) -> Result<Outcome, Error> {
+    for _ in 0..SENDS_MAX {
+        if let Some(outcome) = send(context, change, heard).await? {
+            return Ok(outcome);
+        }
+        sleep(ASK_PAUSE).await;
+    }
+    let message = format!(
+        "the connection broke {SENDS_MAX} times before the change arrived: nothing was done"
+    );
+    Err(Error::new(Kind::Failed, message)
+        .hint("look at the supervisor's log, then give the command again"))
+}
+
+/// Sends it and follows it to its end. None: it never arrived.
+async fn send(
+    context: &Context,
+    change: &Change,
+    heard: &Heard<'_>,
+) -> Result<Option<Outcome>, Error> {
     let client = &context.client;
     let mut lines = match client.post(&change.path, change.body.clone()).await {
         Ok(lines) => lines,
@@ -116,10 +140,14 @@ async fn follow(context: &Context, change: &Change, heard: &Heard<'_>) -> Result
             Ok(Some(batch)) => {
                 for progress in batch {
                     match progress {
-                        Progress::Accepted { services, notes } => {
+                        Progress::Accepted {
+                            services,
+                            notes,
+                            unstored,
+                        } => {
                             heard.accepted(services, &notes);
                             if change.leave_when_accepted {
-                                return Ok(change.left());
+                                return Ok(Some(change.left(unstored)));
                             }
                         }
                         Progress::State {
@@ -134,7 +162,7 @@ async fn follow(context: &Context, change: &Change, heard: &Heard<'_>) -> Result
                         }
                         // Of a dry run, which is no change.
                         Progress::Preview(_) => {}
-                        Progress::Done(outcome) => return Ok(outcome),
+                        Progress::Done(outcome) => return Ok(Some(outcome)),
                         Progress::Refused(reply) => return Err(reply.into()),
                     }
                 }
@@ -145,8 +173,12 @@ async fn follow(context: &Context, change: &Change, heard: &Heard<'_>) -> Result
     }
 }
 
-/// The connection broke: how did it end?
-async fn outcome(context: &Context, change: &Change, heard: &Heard<'_>) -> Result<Outcome, Error> {
+/// The connection broke: how did it end? None: it never arrived.
+async fn outcome(
+    context: &Context,
+    change: &Change,
+    heard: &Heard<'_>,
+) -> Result<Option<Outcome>, Error> {
     let path = format!("/v1/changes/{}", change.id);
     loop {
         match context.client.find::<Outcome>(&path).await? {
@@ -157,11 +189,8 @@ async fn outcome(context: &Context, change: &Change, heard: &Heard<'_>) -> Resul
                     Error::new(Kind::Failed, message).hint("ctl status shows how it stands")
                 );
             }
-            None => {
-                let message = "the connection broke before the change arrived: nothing was done";
-                return Err(Error::new(Kind::Failed, message).hint("give the command again"));
-            }
-            Some(outcome) if outcome.finished || !context.wait => return Ok(outcome),
+            None => return Ok(None),
+            Some(outcome) if outcome.finished || !context.wait => return Ok(Some(outcome)),
             Some(outcome) => {
                 heard.accepted.set(true);
                 for result in outcome

@@ -12,7 +12,7 @@ use std::{
 
 use api::KeptPlan;
 use plan::Plan;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{Broken, StagedFile, time},
@@ -96,7 +96,16 @@ pub(crate) struct Swapped {
 
 /// The last plan that was applied, if one is stored and can be read by this version.
 pub(crate) fn read(state_dir: &Path) -> Option<Applied> {
-    read_json(&state_dir.join(APPLIED))
+    // What is none has been put aside, and that is in the log.
+    store::read_json(&state_dir.join(APPLIED)).unwrap_or_default()
+}
+
+/// Files of plans that were none and have been put aside, in words.
+pub(crate) fn look(state_dir: &Path) -> Vec<String> {
+    let applied = store::read_json::<Applied>(&state_dir.join(APPLIED));
+    let kept = store::read_json::<Vec<Kept>>(&state_dir.join(KEPT));
+    let aside = applied.err().into_iter().chain(kept.err());
+    aside.map(|it| it.to_string()).collect()
 }
 
 /// Puts candidates in place and stores the plan, or does neither: a control process that dies in
@@ -169,24 +178,8 @@ pub(crate) fn before(state_dir: &Path, running: &Plan) -> Option<Kept> {
 
 /// The last that worked comes first. What this version cannot read cannot be gone back to.
 fn kept(state_dir: &Path) -> Vec<Kept> {
-    read_json(&state_dir.join(KEPT)).unwrap_or_default()
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let text = match store::read_text(path) {
-        Ok(text) => text,
-        Err(error) => {
-            if error.kind() != io::ErrorKind::NotFound {
-                tracing::error!("cannot read {}: {error}", path.display());
-            }
-            return None;
-        }
-    };
-    serde_json::from_str(&text)
-        .inspect_err(|error| {
-            tracing::error!("cannot use {}: {}", path.display(), api::json_place(error));
-        })
-        .ok()
+    let kept = store::read_json(&state_dir.join(KEPT));
+    kept.unwrap_or_default().unwrap_or_default()
 }
 
 #[cfg(test)]

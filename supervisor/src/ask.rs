@@ -43,6 +43,8 @@ pub(crate) struct EventFilter {
     pub(crate) until: Option<String>,
     /// Names and patterns of services; none: all, and the daemon itself.
     pub(crate) names: Vec<String>,
+    /// Only those after this one, which happened at `since`.
+    pub(crate) after: Option<u64>,
 }
 
 /// Where the lines of a service are.

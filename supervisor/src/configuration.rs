@@ -1,4 +1,5 @@
-//! Reads the configuration: a plan or all problems, with missing secrets made on the way.
+//! Reads the configuration: a plan or all problems. Secrets that are gone are put back on the way,
+//! those that never were are made.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +9,10 @@ use std::{
 };
 
 use api::CheckReply;
-use plan::{Options, Paths, Plan, Problem, RealHost, Severity};
+use plan::{
+    MissingSecret, Options, Paths, Plan, Problem, RealHost, Severity,
+    lost_secrets::{self, Known, Mended},
+};
 use safe_path::Dir;
 
 use crate::{
@@ -28,13 +32,14 @@ pub(crate) fn of(source: &Source, options: &Options) -> Result<Loaded, NotLoaded
     let paths = Paths::new(options);
     let of_files = |plan| Loaded {
         plan: Box::new(plan),
+        put_back: Vec::new(),
         kept: None,
         rejected: None,
         mark: None,
     };
     let loaded = match source {
-        Source::Files => load(options),
-        Source::FilesAsTheyAre => load_only(options),
+        Source::Files(running) => load(options, Some(running)),
+        Source::FilesAsTheyAre(running) => load_only(options, Some(running)),
         Source::FirstFiles => match still_rejected(&paths) {
             Some(applied) => {
                 return Ok(Loaded {
@@ -43,7 +48,7 @@ pub(crate) fn of(source: &Source, options: &Options) -> Result<Loaded, NotLoaded
                     ..of_files(applied.plan)
                 });
             }
-            None => load(options),
+            None => load(options, None),
         },
         Source::Kept(running) => {
             let kept = applied::before(&paths.state_dir, running);
@@ -55,7 +60,11 @@ pub(crate) fn of(source: &Source, options: &Options) -> Result<Loaded, NotLoaded
             });
         }
     };
-    loaded.map(of_files).map_err(NotLoaded::Problems)
+    let mended = loaded.map_err(NotLoaded::Problems)?;
+    Ok(Loaded {
+        put_back: mended.put_back,
+        ..of_files(mended.plan)
+    })
 }
 
 /// The plan that was gone back to, if the files say what they said then.
@@ -95,31 +104,34 @@ fn files_below(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result
     Ok(())
 }
 
-/// Makes the plan from the files as they are now. Secrets that are missing are generated and
-/// stored first, once.
-fn load(options: &Options) -> Result<Plan, Vec<Problem>> {
-    let plan = load_once(options)?;
-    if plan.missing_secrets.is_empty() {
-        return Ok(plan);
+/// Makes the plan from the files as they are now. Secrets that are gone are put back first, those
+/// that never were are generated; both are stored.
+fn load(options: &Options, running: Option<&Plan>) -> Result<Mended, Vec<Problem>> {
+    let mended = load_only(options, running)?;
+    if mended.put_back.is_empty() && mended.plan.missing_secrets.is_empty() {
+        return Ok(mended);
     }
-    store_missing(&Paths::new(options).etc_dir, &plan)?;
-    load_once(options)
+    store_secrets(&Paths::new(options).secrets_file(), &mended)?;
+    let mut again = load_only(options, running)?;
+    // They are there now, and that they were not is still to be told.
+    let told = mended.plan.remarks.into_iter();
+    let told = told.filter(|it| !again.plan.remarks.contains(it));
+    again.plan.remarks.extend(told.collect::<Vec<_>>());
+    again.put_back = mended.put_back;
+    Ok(again)
 }
 
-/// Makes the plan from the files as they are now, and nothing else: secrets that are missing have
-/// placeholders.
-pub(crate) fn load_only(options: &Options) -> Result<Plan, Vec<Problem>> {
-    load_once(options)
-}
-
-fn load_once(options: &Options) -> Result<Plan, Vec<Problem>> {
-    plan::load(&RealHost, options).map_err(|problems| problems.0)
+/// Makes the plan from the files as they are now, and nothing else: secrets that never were have
+/// placeholders, those that are gone have their values.
+pub(crate) fn load_only(options: &Options, running: Option<&Plan>) -> Result<Mended, Vec<Problem>> {
+    let known = || Known::of(running, &Paths::new(options).state_dir);
+    lost_secrets::load_mended(&RealHost, options, known).map_err(|problems| problems.0)
 }
 
 /// Says what is wrong with the files; makes nothing.
-pub(crate) fn check(options: &Options) -> CheckReply {
-    let (ok, problems) = match load_once(options) {
-        Ok(plan) => (true, plan.remarks),
+pub(crate) fn check(options: &Options, running: Option<&Plan>) -> CheckReply {
+    let (ok, problems) = match load_only(options, running) {
+        Ok(mended) => (true, mended.plan.remarks),
         Err(problems) => (
             !problems.iter().any(|it| it.severity == Severity::Error),
             problems,
@@ -145,36 +157,42 @@ pub(crate) fn to_api(problem: Problem) -> api::Problem {
     }
 }
 
-fn store_missing(etc_dir: &Path, plan: &Plan) -> Result<(), Vec<Problem>> {
-    let path = etc_dir.join("secrets.toml");
+fn store_secrets(path: &Path, mended: &Mended) -> Result<(), Vec<Problem>> {
     let failed = |message: String| {
+        let hint = "secrets that are missing are made and put back there; make it writable for the supervisor";
         vec![Problem {
             severity: Severity::Error,
-            file: path.clone(),
+            file: path.to_owned(),
             line: None,
             column: None,
             key: String::new(),
             message,
-            hint: Some(
-                "secrets that are missing are generated there; make it writable for the supervisor"
-                    .to_owned(),
-            ),
+            hint: Some(hint.to_owned()),
             variable: None,
         }]
     };
-    let mut values = Vec::new();
-    for missing in &plan.missing_secrets {
-        let mut random = [0; 256];
-        let read = File::open("/dev/urandom").and_then(|mut it| it.read_exact(&mut random));
-        read.map_err(|error| failed(format!("cannot read random bytes: {error}")))?;
-        let value = plan::secrets::generate(&missing.spec, &random).map_err(failed)?;
-        values.push((missing.service.clone(), missing.key.clone(), value));
+    let new = mended.plan.missing_secrets.iter().map(made);
+    let new: Vec<_> = new.collect::<Result<_, String>>().map_err(failed)?;
+    plan::secrets_file::rewrite(path, |text| mended.text(text, &new).map(Some))
+        .map_err(|failure| failed(failure.to_string()))?;
+    for (service, key) in &mended.put_back {
+        let file = path.display();
+        tracing::warn!(
+            "secret {service}.{key} was gone from {file}: put it back, as it was applied last"
+        );
     }
-    plan::secrets_file::rewrite(&path, |text| {
-        plan::secrets::insert_into(text, &values).map(Some)
-    })
-    .map_err(|failure| failed(failure.to_string()))?;
-    let (count, s) = (values.len(), if values.len() == 1 { "" } else { "s" });
-    tracing::info!("generated {count} secret{s} in {}", path.display());
+    for (service, key, _) in &new {
+        tracing::info!("generated secret {service}.{key} in {}", path.display());
+    }
     Ok(())
+}
+
+/// A new secret.
+fn made(missing: &MissingSecret) -> Result<(String, String, String), String> {
+    let mut random = [0; 256];
+    File::open("/dev/urandom")
+        .and_then(|mut it| it.read_exact(&mut random))
+        .map_err(|error| format!("cannot read random bytes: {error}"))?;
+    let value = plan::secrets::generate(&missing.spec, &random)?;
+    Ok((missing.service.clone(), missing.key.clone(), value))
 }

@@ -19,6 +19,8 @@ use jiff::Timestamp;
 use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
+use crate::aside;
+
 /// A segment that is longer is followed by a new one, in bytes.
 const SEGMENT_BYTES: u64 = 1 << 20;
 /// So is one that began this long ago, so that whole segments grow too old.
@@ -95,8 +97,16 @@ pub(crate) fn directory(state_dir: &Path) -> PathBuf {
 
 /// Adds lines; all or, where that fails, none of them.
 pub(crate) fn append(state_dir: &Path, now_ms: u64, lines: &[Line]) -> io::Result<()> {
-    let directory = Dir::make(&directory(state_dir), 0o755)?;
+    let path = directory(state_dir);
+    let directory = Dir::make(&path, 0o755)?;
     let mut segments = segments(&directory)?;
+    while let Some(last) = segments.last().copied()
+        && directory.stat(name(last))?.is_some_and(|it| !it.is_file())
+    {
+        let why = "it is not a regular file".to_owned();
+        drop(aside::put(&path.join(name(last)), why));
+        segments.pop();
+    }
     let room = |start: u64| {
         let found = directory.stat(name(start)).ok().flatten();
         let length = found.map_or(0, |it| it.len());
@@ -137,6 +147,24 @@ fn ends_whole(file: &File, length: u64) -> io::Result<bool> {
 
 fn name(start: u64) -> String {
     format!("{start}.ndjson")
+}
+
+/// Puts aside what bears the name of a segment and is none; says so in words.
+pub(crate) fn look(state_dir: &Path) -> Vec<String> {
+    let path = directory(state_dir);
+    let Ok(directory) = Dir::open(&path) else {
+        // One that is not there has no segments; what else it may be is told by who writes to it.
+        return Vec::new();
+    };
+    let mut told = Vec::new();
+    for start in segments(&directory).unwrap_or_default() {
+        let found = directory.stat(name(start)).ok().flatten();
+        if found.is_some_and(|it| !it.is_file()) {
+            let why = "it is not a regular file".to_owned();
+            told.push(aside::put(&path.join(name(start)), why).to_string());
+        }
+    }
+    told
 }
 
 /// Where each segment starts, oldest first.
@@ -183,7 +211,11 @@ pub(crate) fn read(state_dir: &Path, query: &Query) -> io::Result<Vec<ChangeReco
             Ok(file) => file,
             // Pruned meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
+            Err(error) => {
+                // The others tell what they have.
+                tracing::error!("cannot read {} of the history: {error}", name(start));
+                continue;
+            }
         };
         each_line(BufReader::new(file), |line| records.take(line, query))?;
     }
@@ -249,6 +281,10 @@ impl Records {
                 what,
                 services,
             } => {
+                if self.places.contains_key(&line.id) {
+                    // Written once more by the successor of a control process that died over it.
+                    return;
+                }
                 let early = query.since.as_ref().is_some_and(|since| line.at < *since);
                 let late = query.until.as_ref().is_some_and(|until| line.at >= *until);
                 if early || late {

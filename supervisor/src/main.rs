@@ -5,6 +5,7 @@
 
 mod accounts;
 mod applied;
+mod aside;
 mod ask;
 mod cli;
 mod compress;

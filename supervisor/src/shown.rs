@@ -47,7 +47,8 @@ pub(crate) fn diff(
     running: &Plan,
     names: &[String],
 ) -> Result<DiffReply, ErrorReply> {
-    let new = configuration::load_only(options).map_err(|problems| refused(&problems))?;
+    let new = configuration::load_only(options, Some(running));
+    let new = new.map_err(|problems| refused(&problems))?.plan;
     // A name of either plan is one that may be asked about.
     let mut both = running.services.clone();
     both.extend(

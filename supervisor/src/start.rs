@@ -90,7 +90,7 @@ pub(crate) fn check(cli: &Cli) -> ExitCode {
         Ok(options) => options,
         Err(why) => return fail(&why),
     };
-    let reply = configuration::check(&options);
+    let reply = configuration::check(&options, None);
     let mut out = io::stdout().lock();
     for problem in &reply.problems {
         let place = if problem.line > 0 {

@@ -10,9 +10,12 @@ use std::{
 
 use engine::Hold;
 use safe_path::Dir;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::control::Handled;
+use crate::{
+    aside::{self, Aside},
+    control::Handled,
+};
 
 /// A longer file of the state directory is not ours: a plan of a thousand services has less.
 const STATE_BYTES_MAX: u64 = 256 << 20;
@@ -39,21 +42,19 @@ pub(crate) struct StoredHold {
 
 impl Holds {
     /// The stored holds that still count in this boot. A missing file means none.
-    pub(crate) fn read(state_dir: &Path, boot_id: &str) -> io::Result<BTreeMap<String, Hold>> {
-        let text = match read_text(&state_dir.join(HOLDS)) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(error) => return Err(error),
-        };
-        let holds: Self = serde_json::from_str(&text)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, api::json_place(&error)))?;
+    ///
+    /// # Errors
+    /// What is there is none of ours, and has been put aside.
+    pub(crate) fn read(
+        state_dir: &Path,
+        boot_id: &str,
+    ) -> Result<BTreeMap<String, StoredHold>, Aside> {
+        let holds = read_json::<Self>(&state_dir.join(HOLDS))?.unwrap_or_default();
         let same_boot = holds.boot_id == boot_id;
         let still = |stored: &StoredHold| same_boot || stored.over_reboot;
-        let services = holds
-            .services
-            .into_iter()
-            .filter(|(_, stored)| still(stored));
-        Ok(services.map(|(name, stored)| (name, stored.hold)).collect())
+        let mut services = holds.services;
+        services.retain(|_, stored| still(stored));
+        Ok(services)
     }
 
     /// Stores them, durably: a client hears "done" after this.
@@ -66,9 +67,12 @@ impl Holds {
 }
 
 /// Up to when schedules were handled. What cannot be read is not known: nothing is owed then.
-pub(crate) fn read_schedule(state_dir: &Path) -> Handled {
-    let text = read_text(&state_dir.join(SCHEDULE)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+///
+/// # Errors
+/// What is there is none of ours, and has been put aside.
+pub(crate) fn read_schedule(state_dir: &Path) -> Result<Handled, Aside> {
+    let handled = read_json(&state_dir.join(SCHEDULE))?;
+    Ok(handled.unwrap_or_default())
 }
 
 /// Stores up to when schedules were handled.
@@ -83,10 +87,12 @@ pub(crate) fn boot_id() -> String {
     id.trim().to_owned()
 }
 
-/// The whole of a file of the state directory.
-pub(crate) fn read_text(path: &Path) -> io::Result<String> {
-    let bytes = safe_path::read(path, STATE_BYTES_MAX)?;
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+/// The value in a file of the state directory, if there is one.
+///
+/// # Errors
+/// What is there is none of ours, and has been put aside.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Aside> {
+    aside::read_json(path, STATE_BYTES_MAX)
 }
 
 /// Writes a file of mode 0600 so that after a crash the old one or the new one is there, whole.
@@ -125,7 +131,8 @@ pub(crate) fn forget_beside(beside: &Path) {
 fn place(path: &Path) -> io::Result<(Dir, &OsStr)> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no path of a file");
     let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(wrong)?;
-    Ok((Dir::open(dir)?, name))
+    // Somebody may have removed it.
+    Ok((Dir::make(dir, 0o755)?, name))
 }
 
 #[cfg(test)]

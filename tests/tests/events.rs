@@ -142,3 +142,67 @@ fn events_are_filtered_by_name_and_time() {
     world.wait_reborn("web-1", pid);
     assert!(!follow.has_ended());
 }
+
+/// A reconfigure that nobody waited for ends in the history as what it became, though the control
+/// process that took it died.
+#[test]
+fn a_reconfigure_that_was_left_alone_ends_in_the_history() {
+    let mut world = World::new();
+    for number in 0..3 {
+        world.child(&format!("s{number}"), &["sleep"], "");
+    }
+    world.start_ready();
+    for round in 0..4 {
+        for number in 0..3 {
+            world.child(
+                &format!("s{number}"),
+                &["sleep"],
+                &format!("[env]\nROUND = '{round}'"),
+            );
+        }
+        world.ctl(&["reconfigure", "--no-wait"]).ok();
+        kill(world.control_pid(), Signal::SIGKILL);
+        let records = changes(&world, &[], |records| {
+            records.len() == round + 1 && records.iter().all(|it| it.ended_at.is_some())
+        });
+        assert!(
+            records.iter().all(|it| it.outcome == "done"),
+            "{records:#?}"
+        );
+    }
+}
+
+/// Who follows events loses none, gets none twice and is told of no gap when the control process dies.
+#[test]
+fn events_are_followed_over_the_death_of_control() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    let mut command = world.ctl_command();
+    command.args(["events", "-f", "-n", "1", "--format", "json"]);
+    let lines = mattervisor_tests::Events::lines(&mut command);
+    let events = || -> Vec<api::ServiceEvent> {
+        let event = |line: &String| serde_json::from_str(line).unwrap();
+        lines.all().iter().map(event).collect()
+    };
+    eventually("it follows", || (!lines.is_empty()).then_some(()));
+    let restarts = |service: &str| {
+        let of_it = |it: &&api::ServiceEvent| it.kind == "change" && it.service == service;
+        events().iter().filter(of_it).count()
+    };
+    for round in 1..=5 {
+        world.ctl(&["restart", "a"]).ok();
+        kill(world.control_pid(), Signal::SIGKILL);
+        world.ctl(&["restart", "b"]).ok();
+        eventually("both are told", || {
+            (restarts("a") == round && restarts("b") == round).then_some(())
+        });
+    }
+    let events = events();
+    assert!(events.iter().all(|it| it.kind != "gap"), "{events:#?}");
+    let numbers: Vec<u64> = events.iter().map(|it| it.seq).collect();
+    let expected: Vec<u64> = (numbers[0]..=numbers[numbers.len() - 1]).collect();
+    assert_eq!(numbers, expected);
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+}

@@ -1,9 +1,12 @@
 //! What the machine may do to the daemon: it goes on, and says what it cannot do.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use mattervisor_tests::{StatusExt, World, eventually, skip};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use mattervisor_tests::{StatusExt, World, alive, eventually, kill, skip};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::signal::Signal,
+};
 
 /// A small disk, gone with the test.
 struct Disk<'a>(&'a Path);
@@ -129,5 +132,130 @@ fn too_few_descriptors_end_nothing() {
         reason.contains("open files") || reason.contains("pipe"),
         "{reason}"
     );
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+}
+
+/// Both processes die at once.
+fn kill_both(world: &mut World) {
+    let control = world.control_pid();
+    kill(control, Signal::SIGSTOP);
+    world.signal(Signal::SIGKILL);
+    world.wait_end(Duration::from_secs(5));
+    kill(control, Signal::SIGKILL);
+    eventually("control is gone", || (!alive(control)).then_some(()));
+}
+
+/// A stop that a full disk keeps no record of is said to be none that lasts; room on the disk is
+/// enough to make it one, with nobody asking again.
+#[test]
+fn a_stop_that_is_on_no_disk_is_said_and_stored_as_soon_as_there_is_room() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a small disk");
+    }
+    let mut world = World::new();
+    let var = world.path("var");
+    let disk = Disk::mount(&var, "512k");
+    for name in ["a", "b", "c"] {
+        world.child(name, &["sleep"], "");
+    }
+    world.start_ready();
+    disk.fill();
+    let told = world.ctl(&["stop", "a"]).ok();
+    assert!(told.stderr.contains("not stored"), "{told:?}");
+    assert!(told.stderr.contains("No space left"), "{told:?}");
+    let told = world
+        .ctl(&["stop", "b", "--no-wait", "--format", "json"])
+        .ok();
+    let outcome: api::Outcome = serde_json::from_str(&told.stdout).unwrap();
+    let why = outcome.unstored.holds.unwrap_or_default();
+    assert!(why.contains("No space left"), "{why}");
+    // What changes no hold has nothing to say of it.
+    let told = world.ctl(&["restart", "c"]).ok();
+    assert!(
+        !told.stderr.contains("a restart of the supervisor"),
+        "{told:?}"
+    );
+    let told = world.ctl(&["start", "b"]).ok();
+    assert!(
+        !told.stderr.contains("lift"),
+        "as the disk has it: {told:?}"
+    );
+    disk.clear();
+    eventually("it is stored by itself", || {
+        world.status().supervisor.warnings.is_empty().then_some(())
+    });
+    kill_both(&mut world);
+    world.start();
+    let status = world.wait_for("the others run", |status| {
+        status.ready("b") && status.ready("c")
+    });
+    assert_eq!(status.state("a"), "stopped");
+    assert!(status.service("a").held.is_some());
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    drop(disk);
+}
+
+/// What is on no disk when the daemon is told to end is stored once more before it does.
+#[test]
+fn a_stop_that_is_on_no_disk_is_stored_at_the_end() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a small disk");
+    }
+    let mut world = World::new();
+    let var = world.path("var");
+    let disk = Disk::mount(&var, "512k");
+    world.child("a", &["sleep"], "");
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    disk.fill();
+    for _ in 0..4 {
+        // Each attempt in vain makes the pause before the next one longer.
+        world.ctl(&["stop", "a"]).ok();
+        world.ctl(&["start", "a"]).ok();
+    }
+    world.ctl(&["stop", "a"]).ok();
+    disk.clear();
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    world.start();
+    let status = world.wait_for("the other runs", |status| status.ready("b"));
+    assert_eq!(status.state("a"), "stopped");
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    drop(disk);
+}
+
+/// Control dies again and again while changes are asked for: each is done, once, and in the history.
+#[test]
+fn each_change_is_done_once_though_control_dies_all_the_time() {
+    const CHANGES: usize = 20;
+    let mut world = World::new();
+    let file = world.file("stamps");
+    world.child("a", &[&format!("file={file}"), "sleep"], "");
+    world.start_ready();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let asked = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let old = world.control_pid();
+                kill(old, Signal::SIGKILL);
+                // Answered by the next one, which has lived for a moment then.
+                let _ = world.ctl(&["status"]);
+            }
+        });
+        let asked: Vec<_> = (0..CHANGES).map(|_| world.ctl(&["restart", "a"])).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        asked
+    });
+    for told in asked {
+        told.ok();
+    }
+    assert_eq!(mattervisor_tests::stamps(file.as_ref()).len(), CHANGES + 1);
+    let told = world
+        .ctl(&["events", "--changes", "-n", "1000"])
+        .ok()
+        .stdout;
+    let done = told
+        .lines()
+        .filter(|line| line.contains("restart") && line.contains("done"));
+    assert_eq!(done.count(), CHANGES, "{told}");
     assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
 }

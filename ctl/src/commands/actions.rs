@@ -1,13 +1,13 @@
 //! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
 
-use api::{Action, ActionRequest, Outcome, Verdict};
+use api::{Action, ActionRequest, Outcome, Unstored, Verdict};
 
 use super::Context;
 use crate::{
     change::{self, Change},
     cli::Format,
     error::{Error, Kind},
-    render::{json, runit, table},
+    render::{HINT, YELLOW, json, runit, shown, styled, table},
 };
 
 /// Asks for it, waits for its end unless told not to, and tells the truth about it.
@@ -93,10 +93,37 @@ pub(super) fn finish(context: &Context, outcome: &Outcome, text: &str) -> Result
     for line in table::failures(&outcome.results) {
         context.output.borrow_mut().note(&line);
     }
+    for line in unstored(&outcome.unstored) {
+        context.output.borrow_mut().note(&line);
+    }
     match printed {
         Err(error) if error.kind != Kind::OutputClosed => Err(error),
         _ => Ok(code),
     }
+}
+
+/// What is done and on no disk, whatever the format: the change itself has not failed by that, and a
+/// script that stops what fills a disk has to go on.
+fn unstored(unstored: &Unstored) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut warn = |what: &str, why: &str| {
+        let text = format!("warning: {what}: {}", shown(why));
+        lines.push(styled(YELLOW, &text));
+    };
+    if let Some(why) = &unstored.holds {
+        warn(
+            "not stored, so a restart of the supervisor would forget it",
+            why,
+        );
+    }
+    if let Some(why) = &unstored.history {
+        warn("not in the history of changes", why);
+    }
+    if !lines.is_empty() {
+        let hint = "make room for the state directory; it is tried again until it works, and ctl status warns meanwhile";
+        lines.push(format!("{} {hint}", styled(HINT, "hint:")));
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -114,12 +141,14 @@ mod tests {
         Progress::Accepted {
             services: vec!["mattermost".into(), "nginx".into()],
             notes: notes.iter().map(|&note| note.into()).collect(),
+            unstored: api::Unstored::default(),
         }
     }
 
     fn outcome(verdict: Verdict, state: &str) -> Outcome {
         Outcome {
             rollback: None,
+            unstored: api::Unstored::default(),
             id: "x".into(),
             finished: verdict != Verdict::Pending,
             results: vec![result("mattermost", verdict, state, Some(123))],
@@ -264,22 +293,67 @@ mod tests {
         }
     }
 
+    const UNKNOWN: &str = r#"{"kind":"usage","message":"no such change"}"#;
+
     #[test]
-    fn a_change_that_never_arrived_is_said_and_not_sent_again() {
-        let unknown = r#"{"kind":"usage","message":"no such change"}"#;
-        let fake = Fake::new(vec![Answer::Hangup, Answer::Whole(404, unknown.into())]);
+    fn a_change_that_never_arrived_is_sent_again_as_the_same() {
+        let fake = Fake::new(vec![
+            Answer::Hangup,
+            Answer::Whole(404, UNKNOWN.into()),
+            Answer::Whole(200, lines(&[accepted(&[]), done(Verdict::Done, "stopped")])),
+        ]);
+        let ran = fake.ctl("stop mattermost");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        let requests = fake.requests();
+        assert_eq!(requests.len(), 3);
+        assert_eq!(request(&requests[0]), request(&requests[2]));
+    }
+
+    #[test]
+    fn a_change_that_never_arrives_is_given_up_and_that_is_said() {
+        let once = || [Answer::Hangup, Answer::Whole(404, UNKNOWN.into())];
+        let fake = Fake::new((0..8).flat_map(|_| once()).collect());
         let ran = fake.ctl("stop mattermost");
         assert_eq!(ran.code, 1);
         assert!(ran.err.contains("nothing was done"), "{}", ran.err);
-        assert_eq!(fake.requests().len(), 2);
+        assert_eq!(fake.requests().len(), 16);
+    }
+
+    #[test]
+    fn what_is_on_no_disk_is_said_in_every_format_and_is_no_failure() {
+        let unstored = Unstored {
+            holds: Some("No space left on device".into()),
+            history: Some("the disk has not answered for 5 s".into()),
+        };
+        let text = lines(&[
+            accepted(&[]),
+            Progress::Done(Outcome {
+                unstored: unstored.clone(),
+                ..outcome(Verdict::Done, "stopped")
+            }),
+        ]);
+        for format in ["table", "json", "runit"] {
+            let fake = Fake::new(vec![Answer::Whole(200, text.clone())]);
+            let ran = fake.ctl(&format!("stop mattermost --format {format}"));
+            assert_eq!(ran.code, 0);
+            assert_eq!(
+                ran.err,
+                "warning: not stored, so a restart of the supervisor would forget it: No space left on device\n\
+                 warning: not in the history of changes: the disk has not answered for 5 s\n\
+                 hint: make room for the state directory; it is tried again until it works, and ctl status warns meanwhile\n"
+            );
+            if format == "json" {
+                let back: Outcome = serde_json::from_str(&ran.out).unwrap();
+                assert_eq!(back.unstored, unstored);
+            }
+        }
     }
 
     #[test]
     fn an_accepted_change_that_was_forgotten_is_not_called_undone() {
-        let unknown = r#"{"kind":"usage","message":"no such change"}"#;
         let fake = Fake::new(vec![
             Answer::Cut(lines(&[accepted(&[])])),
-            Answer::Whole(404, unknown.into()),
+            Answer::Whole(404, UNKNOWN.into()),
         ]);
         let ran = fake.ctl("stop mattermost");
         assert_eq!(ran.code, 1);

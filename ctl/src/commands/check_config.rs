@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use api::{CheckReply, Problem};
-use plan::{Options, Paths, Plan, RealHost, Severity};
+use plan::{
+    Options, Paths, Plan, RealHost, Severity,
+    lost_secrets::{self, Known},
+};
 
 use super::Context;
 use crate::{
@@ -17,7 +20,9 @@ use crate::{
 pub(crate) fn run(context: &Context) -> Result<u8, Error> {
     let options = options(context)?;
     let etc_dir = Paths::new(&options).etc_dir;
-    let (good, found) = match plan::load(&RealHost, &options) {
+    let known = || Known::of(None, &Paths::new(&options).state_dir);
+    let mended = lost_secrets::load_mended(&RealHost, &options, known);
+    let (good, found) = match mended.map(|it| it.plan) {
         Ok(_) if !etc_dir.is_dir() => (None, vec![nothing_there(etc_dir)]),
         Ok(mut plan) => {
             let remarks = std::mem::take(&mut plan.remarks);

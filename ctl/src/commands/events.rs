@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use api::{ChangeRecord, ServiceEvent};
+use jiff::Timestamp;
 
 use super::Context;
 use crate::{
@@ -35,11 +36,16 @@ pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Err
         LINES_DEFAULT
     });
     let mut path = format!("/v1/events?follow={follow}&n={lines}{which}");
+    let mut last = None;
     loop {
         let failure = match context.client.follow::<ServiceEvent>(&path).await {
             Ok(mut lines) => loop {
                 match lines.next().await {
-                    Ok(Some(batch)) => print(context, &batch)?,
+                    Ok(Some(batch)) => {
+                        print(context, &batch)?;
+                        let mut latest = batch.into_iter().rev();
+                        last = latest.find(|event| event.kind != "gap").or(last);
+                    }
                     Ok(None) => break None,
                     Err(failure) => break Some(failure),
                 }
@@ -52,20 +58,36 @@ pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Err
             Some(failure) => return Err(context.client.explain(failure)),
             None => return Ok(0),
         }
-        path = format!("/v1/events?follow=true&n=0{which}");
         super::wait::reachable(context).await?;
-        let gap = "the connection broke; events may be missing here";
-        context.output.borrow_mut().note(&styled(YELLOW, gap));
+        path = if let Some(seen) = &last {
+            go_on(asked, seen)
+        } else {
+            // There is no event to go on from.
+            let gap = "the connection broke; events may be missing here";
+            context.output.borrow_mut().note(&styled(YELLOW, gap));
+            format!("/v1/events?follow=true&n=0{which}")
+        };
     }
+}
+
+/// Asks for all that came after the last event that was seen. What is missing the supervisor says.
+fn go_on(asked: &EventLines, seen: &ServiceEvent) -> String {
+    let which = query(&asked.names, None, asked.until);
+    let (seq, at) = (seen.seq, escaped(&seen.at));
+    format!("/v1/events?follow=true&n={EVENTS_MAX}{which}&since={at}&after={seq}")
 }
 
 /// Names and times, for the query.
 fn which(asked: &EventLines) -> String {
+    query(&asked.names, asked.since, asked.until)
+}
+
+fn query(names: &[String], since: Option<Timestamp>, until: Option<Timestamp>) -> String {
     let mut query = String::new();
-    if !asked.names.is_empty() {
-        let _ = write!(query, "&services={}", escaped(&asked.names.join(",")));
+    if !names.is_empty() {
+        let _ = write!(query, "&services={}", escaped(&names.join(",")));
     }
-    for (key, moment) in [("since", asked.since), ("until", asked.until)] {
+    for (key, moment) in [("since", since), ("until", until)] {
         if let Some(moment) = moment {
             let _ = write!(query, "&{key}={}", escaped(&moment.to_string()));
         }
@@ -291,10 +313,26 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_stream_is_taken_up_again_and_the_gap_is_said() {
+    fn a_broken_stream_is_taken_up_after_the_last_event() {
         let refused = r#"{"kind":"busy","message":"enough"}"#;
         let fake = Fake::new(vec![
-            Answer::Cut(json::lines(&[event(1)]).unwrap()),
+            Answer::Cut(json::lines(&[event(1), event(7)]).unwrap()),
+            Answer::Whole(200, "{}".into()),
+            Answer::Whole(503, refused.into()),
+        ]);
+        let ran = fake.ctl("events -f --since 1h nginx");
+        assert_eq!((ran.code, ran.err.as_str()), (1, "error: enough\n"));
+        assert_eq!(
+            fake.requests()[2],
+            "GET /v1/events?follow=true&n=10000&services=nginx&since=2026-11-22T12%3A00%3A00.000001Z&after=7 HTTP/1.1"
+        );
+    }
+
+    #[test]
+    fn a_stream_that_broke_before_any_event_says_so() {
+        let refused = r#"{"kind":"busy","message":"enough"}"#;
+        let fake = Fake::new(vec![
+            Answer::Cut(String::new()),
             Answer::Whole(200, "{}".into()),
             Answer::Whole(503, refused.into()),
         ]);

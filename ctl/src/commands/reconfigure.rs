@@ -206,6 +206,7 @@ mod tests {
                 by: "root".into(),
                 not_up: Vec::new(),
             }),
+            unstored: api::Unstored::default(),
         }
     }
 
@@ -236,6 +237,7 @@ mod tests {
         let accepted = Progress::Accepted {
             services: Vec::new(),
             notes: vec!["nginx reloads".into()],
+            unstored: api::Unstored::default(),
         };
         let text = json::lines(&[accepted]).unwrap();
         let ran = Fake::new(vec![Answer::Stall(text)]).ctl("reconfigure --no-wait");
@@ -247,6 +249,7 @@ mod tests {
         let accepted = Progress::Accepted {
             services: vec!["nginx".into()],
             notes: Vec::new(),
+            unstored: api::Unstored::default(),
         };
         let text = json::lines(&[accepted]).unwrap();
         let stalled = || Fake::new(vec![Answer::Stall(text.clone())]);

@@ -49,12 +49,15 @@ pub struct ActionRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "progress", rename_all = "kebab-case")]
 pub enum Progress {
-    /// The engine has taken it; goals and holds are on disk.
+    /// The engine has taken it, and it is on disk but for what `unstored` says.
     Accepted {
         /// Services that it is about (targets and what they pull in).
         services: Vec<String>,
         /// Sentences worth printing: holds lifted, dependents that stop too, what was needless.
         notes: Vec<String>,
+        /// What of it is on no disk.
+        #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
+        unstored: Unstored,
     },
     /// A service has come into another state.
     State {
@@ -91,6 +94,30 @@ pub struct Outcome {
     /// Of a reconfigure: what `ctl reconfigure --rollback` would go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<KeptPlan>,
+    /// What of it is on no disk at this moment.
+    #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
+    pub unstored: Unstored,
+}
+
+/// What of a change lives in memory alone. The supervisor goes on trying to store it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Unstored {
+    /// Why the holds that it took or lifted are not: the next start of the supervisor knows nothing
+    /// of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<String>,
+    /// Why the history of changes does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<String>,
+}
+
+impl Unstored {
+    /// All of it is on disk.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a change ended for one service.

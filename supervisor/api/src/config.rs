@@ -113,7 +113,7 @@ pub struct ServiceChange {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostChange {
-    /// `create` an account, `make` a directory, `change` its mode or owner, `generate` a secret,
+    /// `create` an account, `make` a directory, `change` its mode or owner, `generate` or `put back` a secret,
     /// `write` a file.
     pub action: String,
     /// `user www`, `directory /x`, `secret web.key`, `file /x/y.conf`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceEvent {
-    /// Counts up; a gap means that events were dropped for this reader.
+    /// Counts up, over control processes too.
     pub seq: u64,
     /// When, RFC 3339 in UTC.
     pub at: String,

@@ -9,7 +9,7 @@
 //! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
 //! | `GET /v1/changes/{id}` | | [`Outcome`], or 404 if that change never arrived |
 //! | `GET /v1/changes` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ChangeRecord`], oldest first |
-//! | `GET /v1/events` | `?services=A,B&since=&until=&follow=true&n=` | NDJSON stream of [`ServiceEvent`] |
+//! | `GET /v1/events` | `?services=A,B&since=&until=&after=&follow=true&n=` | NDJSON stream of [`ServiceEvent`]; `after` is the `seq` of the last one seen, and `since` its `at`: the stream goes on there, or says by a `gap` that it cannot |
 //! | `GET /v1/logs` | [`LogQuery`] as query | NDJSON stream of [`LogLine`] |
 //! | `POST /v1/logs/rotate` | `?services=A,B` | [`RotateReply`]; no name: every service |
 //! | `GET /v1/why/{name}` | | [`Why`] |
@@ -41,7 +41,7 @@ mod text;
 mod why;
 
 pub use acl::{ACL_ATTRIBUTE, ACL_BYTES_MAX, acl_for, groups_of_acl};
-pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Verdict};
+pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Unstored, Verdict};
 pub use config::{
     ConfigKey, DiffReply, FileCheck, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,
     ServiceChange, ServiceConfig, ServiceDiff,

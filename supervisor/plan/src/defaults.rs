@@ -21,7 +21,13 @@ impl Resolver<'_> {
             self.site.settings.get(&place)
         };
         let base = world.base(space);
-        if let Some(given) = given(space).or_else(|| given(base?)) {
+        let own = given(space).map(|given| (space, given));
+        if let Some((place, given)) = own.or_else(|| base.and_then(|it| Some((it, given(it)?)))) {
+            if let (Some(_), Typed::Text(value)) = (setting.generate, &given.value) {
+                let section = world.spaces[place].name.clone();
+                let secret = (section, key.to_owned(), value.clone());
+                self.given_secrets.push(secret);
+            }
             return Outcome::Set {
                 value: given.value.clone(),
                 secret: setting.secret,

@@ -39,6 +39,7 @@ mod known_variables;
 mod listens;
 mod load;
 mod log;
+pub mod lost_secrets;
 mod model;
 mod names;
 mod near;

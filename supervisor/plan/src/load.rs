@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Host, NotifyTarget, Paths, Plan, Problems, Service, certificates,
+    Host, NotifyTarget, Paths, Plan, Problems, Secrets, Service, certificates,
     daemon::RESERVED,
     decl::{World, plain, valid_name},
     files::Places,
@@ -93,6 +93,7 @@ fn load_noting(
     resolver.origins = origins.take();
     let services = services(&mut resolver, &paths, complete);
     let mut missing_secrets = std::mem::take(&mut resolver.missing_secrets);
+    let given_secrets = std::mem::take(&mut resolver.given_secrets);
     *origins = resolver.origins.take();
     drop(resolver);
     missing_secrets.sort_by(|a, b| (&a.service, &a.key).cmp(&(&b.service, &b.key)));
@@ -115,6 +116,7 @@ fn load_noting(
     if failed {
         return Err(Problems(remarks));
     }
+    let secrets = secrets(host, &paths, given_secrets);
     Ok(Plan {
         paths,
         services: services
@@ -124,9 +126,21 @@ fn load_noting(
         control: site.control,
         manage_accounts: site.manage_accounts.unwrap_or(true),
         notify,
+        secrets,
         missing_secrets,
         remarks,
     })
+}
+
+/// All that is in the secrets file, which has been checked, and what was given elsewhere.
+fn secrets(host: &dyn Host, paths: &Paths, given: Vec<(String, String, String)>) -> Secrets {
+    let text = host.read(&paths.secrets_file()).unwrap_or_default();
+    let table = toml::from_str(&String::from_utf8_lossy(&text));
+    let mut secrets = Secrets(table.unwrap_or_default());
+    for (section, key, value) in given {
+        secrets.add(&section, &key, &value);
+    }
+    secrets
 }
 
 /// Who is told. What a file that cannot be read says of them is not known.

@@ -96,6 +96,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) off_groups: Vec<&'a Space>,
     pub(crate) report: &'a mut Report,
     pub(crate) missing_secrets: Vec<MissingSecret>,
+    /// Values of settings with `generate`: section, key, value.
+    pub(crate) given_secrets: Vec<(String, String, String)>,
     pub(crate) templates: Templates,
     pub(crate) builtins: BTreeMap<&'static str, Typed>,
     pub(crate) memo: BTreeMap<Name, Outcome>,
@@ -157,6 +159,7 @@ impl<'a> Resolver<'a> {
             off_groups,
             report,
             missing_secrets: Vec::new(),
+            given_secrets: Vec::new(),
             templates: Templates::new(),
             builtins,
             memo: BTreeMap::new(),

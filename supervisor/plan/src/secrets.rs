@@ -37,6 +37,15 @@ impl Spec {
         }
     }
 
+    /// A command that makes one, for a person to give.
+    pub(crate) fn command(self) -> String {
+        let way = match self.alphabet {
+            Alphabet::Hex => "hex",
+            Alphabet::Base64 => "base64",
+        };
+        format!("openssl rand -{way} {}", self.bytes)
+    }
+
     /// Random bytes it takes.
     pub fn random_bytes(self) -> usize {
         self.bytes

@@ -143,14 +143,18 @@ pub(crate) fn check(file: &File, path: &Path, rule: Rule) -> io::Result<()> {
 
 /// All bytes of a file, or an error if there are more than the limit.
 pub(crate) fn whole(file: File, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let long = || Untrusted::Long {
+        path: path.to_owned(),
+        limit,
+    };
+    // One that is known to be too long costs nothing.
+    if file.metadata()?.len() > limit {
+        return Err(long().into());
+    }
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(Untrusted::Long {
-            path: path.to_owned(),
-            limit,
-        }
-        .into());
+        return Err(long().into());
     }
     Ok(bytes)
 }

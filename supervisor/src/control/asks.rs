@@ -6,7 +6,7 @@ use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress, ServiceEvent};
 use engine::{Accepted, Command, Hold, Refusal, ServiceId};
 use tokio::sync::mpsc;
 
-use super::{Control, Job, changes::Kind, feed, matching, words};
+use super::{Control, Job, changes::Kind, feed, matching, records, words};
 use crate::ask::{Ask, EventFilter, Peer};
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -28,7 +28,7 @@ impl Control {
                 reply,
             } => drop(reply.send(self.ask_reconfigure(&id, wanted, &peer))),
             Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
-            Ask::Outcome { id, reply } => drop(reply.send(self.changes.outcome(&id))),
+            Ask::Outcome { id, reply } => drop(reply.send(self.outcome_of(&id))),
             Ask::Events {
                 backlog,
                 follow,
@@ -41,7 +41,10 @@ impl Control {
             }
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Scrape { reply } => self.scrape(reply),
-            Ask::Check { reply } => self.job(Job::Check { reply }),
+            Ask::Check { reply } => {
+                let plan = self.plan.clone();
+                self.job(Job::Check { plan, reply });
+            }
             Ask::Plan { names, reply } => match matching(&names, &self.plan.services) {
                 Ok(names) => {
                     let plan = self.plan.clone();
@@ -87,16 +90,18 @@ impl Control {
         let bystanders = self.targets(&self.enabled());
         let (kind, command) = self.to_command(&request.action, ids, peer)?;
         let what = verb(&request.action);
-        self.record_asked(&request.id, peer, &what, &names);
+        let asked = records::asked(self.now.unix_ms, &request.id, peer, &what, &names);
+        self.begin_doing(&request.id, kind, &names, &asked);
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let error = self.refused(&refusal);
+                self.record(asked);
                 self.record_refused(&request.id, &error.message);
                 return Err(error);
             }
         };
-        let stream = self.begin_change(&request.id, kind, request.wait);
+        let stream = self.begin_change(&request.id, kind, request.wait, asked);
         if kind == Kind::Restart {
             // What restarts because of the targets has to come back as well.
             let also = accepted
@@ -119,8 +124,10 @@ impl Control {
             self.publish(name, "change", &what, Some(&peer.name));
         }
         tracing::info!(by = peer.name, services = names.join(" "), "{what}");
-        self.accept_change(&request.id, targets, notes);
-        self.release_when_stored();
+        let lifted = accepted.lifted.iter();
+        let lifted = lifted.filter_map(|(id, _)| self.names.name(*id));
+        let holds = lifted.map(str::to_owned).chain(names).collect();
+        self.accept_change(&request.id, targets, holds, notes);
         Ok(stream)
     }
 

@@ -1,20 +1,27 @@
 //! Changes that clients asked for: their progress, and how each ended.
 //!
 //! A change carries an id made by its client. The keeper remembers the list, so a client whose
-//! connection broke when the control process died learns the outcome from the next one.
+//! connection broke when the control process died learns the outcome from the next one. A change that
+//! arrives again is not done again: what a control process is about to do is remembered before it is
+//! done (`doing.rs`). What a client is told of a change has been seen to be on the disk, or is
+//! said not to be (`telling.rs`).
 
+mod doing;
+mod telling;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use api::{ActionResult, ErrorReply, KeptPlan, Outcome, Progress, Verdict};
+use api::{ActionResult, ErrorReply, KeptPlan, Outcome, Progress, Unstored, Verdict};
 use engine::{Moment, RunId, ServiceId, Settled};
-use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+pub(super) use doing::DOING_RECORD;
+use doing::Doing;
+
 use super::Control;
-use crate::ask::STREAM_LINES_MAX;
+use crate::{ask::STREAM_LINES_MAX, history::Line};
 
 /// Changes that are remembered, the unfinished ones included.
 const CHANGES_MAX: usize = 64;
@@ -25,6 +32,10 @@ pub(super) const RECORD: &str = "@changes";
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     list: VecDeque<Change>,
+    /// The keeper has to hear of it.
+    altered: bool,
+    /// It has heard of a change that is being done.
+    doing: bool,
 }
 
 /// One change.
@@ -33,16 +44,22 @@ pub(super) struct Change {
     id: String,
     kind: Kind,
     targets: BTreeMap<String, Target>,
-    /// Goals and holds are on disk; the client has been told.
+    /// Services whose holds it has taken or lifted.
+    holds: BTreeSet<String>,
+    /// Its holds and that it was asked for are on disk, as far as can be; the client has been told.
     accepted: bool,
     finished: bool,
     notes: Vec<String>,
     /// Of a reconfiguration: what there is to go back to.
     #[serde(default)]
     rollback: Option<KeptPlan>,
-    /// Its end has been recorded in the history.
-    #[serde(default)]
+    /// That it was asked for, until the history has it.
+    asked: Option<Line>,
+    /// The history has its end.
     recorded: bool,
+    /// Its end is on the way there.
+    #[serde(skip)]
+    ending: bool,
     /// When to look again whether its services stay up.
     #[serde(skip)]
     look_at: Option<Moment>,
@@ -86,19 +103,31 @@ pub(super) struct Target {
 }
 
 impl Changes {
-    /// Takes back what an earlier control process remembered.
-    pub(super) fn restore(&mut self, record: &str) {
-        // What cannot be read is lost: a client then hears that its change never arrived.
-        self.list = serde_json::from_str(record).unwrap_or_default();
-        // A reconfiguration that had not come to its plan died with its control process.
-        self.list.retain(|change| !change.targets_pending());
+    /// Takes back what an earlier control process remembered: the list, and what it was about to do.
+    pub(super) fn restore(&mut self, record: Option<&String>, doing: Option<&String>) {
+        // What cannot be read is lost: a client then hears that nobody knows its change.
+        let list = record.and_then(|record| serde_json::from_str(record).ok());
+        self.list = list.unwrap_or_default();
+        let doing = doing.and_then(|doing| serde_json::from_str::<Doing>(doing).ok());
+        if let Some(doing) = doing.filter(|it| self.get(&it.id).is_none()) {
+            self.list.push_back(doing.cut_short());
+        }
     }
 
-    pub(super) fn outcome(&self, id: &str) -> Option<Outcome> {
-        self.list
-            .iter()
-            .find(|change| change.id == id)
-            .map(Change::outcome)
+    /// A reconfiguration that had not come to its plan when its control process died. One at a time is
+    /// under way.
+    pub(super) fn pending_reconfigure(&self) -> Option<String> {
+        let pending = self.list.iter().find(|change| change.targets_pending());
+        pending.map(|change| change.id.clone())
+    }
+
+    /// The history has all that was said of it so far.
+    pub(super) fn is_recorded(&mut self, id: &str) {
+        if let Some(change) = self.get(id) {
+            change.asked = None;
+            change.recorded |= change.ending;
+            self.altered = true;
+        }
     }
 
     /// When some are to be looked at again.
@@ -120,7 +149,7 @@ impl Changes {
 }
 
 impl Change {
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self, unstored: Unstored) -> Outcome {
         let pending = |name: &String| ActionResult {
             service: name.clone(),
             verdict: Verdict::Pending,
@@ -136,11 +165,12 @@ impl Change {
             finished: self.finished,
             results: results.collect(),
             rollback: self.rollback.clone(),
+            unstored,
         }
     }
 
     fn say(&mut self, progress: Progress) {
-        // A slow reader loses progress lines, never the last one: `finish` makes sure.
+        // A slow reader loses progress lines, never the last one: `tell_end` makes sure.
         if let Some(sender) = &self.progress
             && matches!(
                 sender.try_send(progress),
@@ -157,11 +187,9 @@ impl Control {
     pub(super) fn follow_known(&mut self, id: &str) -> Option<mpsc::Receiver<Progress>> {
         let change = self.changes.get(id)?;
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
-        if change.finished {
-            let _ = sender.try_send(Progress::Done(change.outcome()));
-        } else {
-            change.progress = Some(sender);
-        }
+        change.progress = Some(sender);
+        // It is told once more, as far as it is on the disk by now.
+        change.accepted &= change.finished;
         Some(receiver)
     }
 
@@ -171,28 +199,24 @@ impl Control {
         id: &str,
         kind: Kind,
         wait: bool,
+        asked: Line,
     ) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
         if self.changes.list.len() == CHANGES_MAX {
             let over = self.changes.list.iter().position(|change| change.finished);
             if let Some(mut oldest) = self.changes.list.remove(over.unwrap_or(0)) {
                 // Still under way, but nobody can be told of it any more.
-                oldest.finish();
+                let unstored = self.unstored(&oldest).unwrap_or_default();
+                oldest.tell_end(unstored);
             }
         }
+        self.record(asked.clone());
         self.changes.list.push_back(Change {
-            id: id.to_owned(),
-            kind,
-            targets: BTreeMap::new(),
-            accepted: false,
-            finished: false,
-            notes: Vec::new(),
-            rollback: None,
-            recorded: false,
-            look_at: None,
             progress: Some(sender),
             wait,
+            ..Change::new(id, kind, Some(asked))
         });
+        self.changes.altered = true;
         receiver
     }
 
@@ -201,14 +225,16 @@ impl Control {
         &mut self,
         id: &str,
         targets: BTreeMap<String, Target>,
+        holds: BTreeSet<String>,
         notes: Vec<String>,
     ) {
         let Some(change) = self.changes.get(id) else {
             return;
         };
         change.targets = targets;
+        change.holds = holds;
         change.notes = notes;
-        self.remember_changes();
+        self.changes.altered = true;
     }
 
     /// The same for a reconfiguration, which may have something to go back to.
@@ -222,7 +248,10 @@ impl Control {
         if let Some(change) = self.changes.get(id) {
             change.rollback = rollback;
         }
-        self.accept_change(id, targets, notes);
+        self.accept_change(id, targets, BTreeSet::new(), notes);
+        // Before the plan is remembered: a successor that goes on with it knows whose it is, and one
+        // that need not knows that this is done.
+        self.remember_changes();
     }
 
     /// The change cannot be done; nothing has changed.
@@ -232,36 +261,24 @@ impl Control {
             change.say(Progress::Refused(error));
         }
         self.changes.list.retain(|change| change.id != id);
-        self.remember_changes();
+        self.changes.altered = true;
     }
 
-    /// Goals and holds are on disk (or there was nothing to store): tell the clients, and see
-    /// what has already come to its end.
-    pub(super) fn release_changes(&mut self) {
-        let mut changes = std::mem::take(&mut self.changes.list);
-        for change in changes
-            .iter_mut()
-            .filter(|it| !it.accepted && !it.targets_pending())
-        {
-            change.accepted = true;
-            let services = change.targets.keys().cloned().collect();
-            let notes = change.notes.clone();
-            change.say(Progress::Accepted { services, notes });
-            let all = change.targets.keys().cloned().collect();
-            self.evaluate(change, &all);
-            if !change.wait && !change.finished {
-                change.finish();
-            }
-        }
-        self.changes.list = changes;
-        self.record_endings();
-        self.remember_changes();
-    }
-
-    /// After an earlier control process: what has come to its end without anybody looking.
+    /// After an earlier control process: what the history may not have, and what has come to its end
+    /// without anybody looking.
     pub(super) fn resume_changes(&mut self) {
+        let asked = self.changes.list.iter().filter_map(|it| it.asked.clone());
+        for line in asked.collect::<Vec<_>>() {
+            self.record(line);
+        }
+        if let Some(id) = self.changes.pending_reconfigure()
+            && !self.reconfigure.is_for(&id)
+        {
+            self.record_refused(&id, "the control process died before it was applied");
+            self.changes.list.retain(|change| change.id != id);
+        }
         self.look_again(|_| true);
-        self.release_when_stored();
+        self.changes.altered = true;
     }
 
     /// Time has passed: what has stayed up long enough?
@@ -269,7 +286,7 @@ impl Control {
         let now = self.now.moment;
         if self.changes.poll_timeout().is_some_and(|at| at <= now) {
             self.look_again(|change| change.look_at.is_some_and(|at| at <= now));
-            self.remember_changes();
+            self.changes.altered = true;
         }
     }
 
@@ -282,21 +299,6 @@ impl Control {
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
-        self.record_endings();
-    }
-
-    /// What has ended and is not in the history yet goes there.
-    fn record_endings(&mut self) {
-        let ended = |change: &&mut Change| change.finished && !change.recorded;
-        let mut outcomes = Vec::new();
-        for change in self.changes.list.iter_mut().filter(ended) {
-            change.recorded = true;
-            // What a reconfiguration is about was not known when it was asked for.
-            outcomes.push((change.outcome(), change.kind == Kind::Reconfigure));
-        }
-        for (outcome, name_services) in &outcomes {
-            self.record_ended(outcome, *name_services);
-        }
     }
 
     /// Services have changed: say so to whom it concerns, and see which changes are over.
@@ -312,7 +314,6 @@ impl Control {
         let affected = named(&touched.union(&self.lifecycle.waiting).copied().collect());
         let touched = named(touched);
         let mut changes = std::mem::take(&mut self.changes.list);
-        let mut ended = false;
         for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
             for name in &touched {
                 if !change.targets.contains_key(name) {
@@ -330,13 +331,8 @@ impl Control {
                 });
             }
             self.evaluate(change, &affected);
-            ended |= change.finished;
         }
         self.changes.list = changes;
-        if ended {
-            self.record_endings();
-            self.remember_changes();
-        }
     }
 
     /// The targets as they are now, before a command changes them.
@@ -359,25 +355,47 @@ impl Control {
         };
         names.iter().map(target).collect()
     }
-
-    fn remember_changes(&mut self) {
-        let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
-        self.tell(Request::Remember {
-            service: RECORD.to_owned(),
-            record,
-        });
-    }
 }
 
 impl Change {
-    /// A reconfiguration has no targets until its plan is applied.
-    fn targets_pending(&self) -> bool {
-        self.kind == Kind::Reconfigure && self.notes.is_empty()
+    fn new(id: &str, kind: Kind, asked: Option<Line>) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind,
+            targets: BTreeMap::new(),
+            holds: BTreeSet::new(),
+            accepted: false,
+            finished: false,
+            notes: Vec::new(),
+            rollback: None,
+            asked,
+            recorded: false,
+            ending: false,
+            look_at: None,
+            progress: None,
+            wait: true,
+        }
     }
 
-    fn finish(&mut self) {
+    fn accepted_line(&self, unstored: Unstored) -> Progress {
+        Progress::Accepted {
+            services: self.targets.keys().cloned().collect(),
+            notes: self.notes.clone(),
+            unstored,
+        }
+    }
+
+    /// A reconfiguration has no targets until its plan is applied.
+    fn targets_pending(&self) -> bool {
+        self.kind == Kind::Reconfigure && self.notes.is_empty() && !self.finished
+    }
+
+    fn finish_if_over(&mut self) {
         self.finished = self.targets.values().all(|target| target.result.is_some());
-        let outcome = self.outcome();
+    }
+
+    fn tell_end(&mut self, unstored: Unstored) {
+        let outcome = self.outcome(unstored);
         if let Some(sender) = self.progress.take() {
             // The last line is never lost: where the queue is full, the stream just ends and the
             // client asks for the outcome by id.

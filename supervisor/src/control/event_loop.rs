@@ -43,7 +43,7 @@ use super::{
 use crate::{
     applied,
     ask::{ASKS_MAX, Ask},
-    exit, server, store,
+    exit, history, server, store,
 };
 
 /// Stack of the thread that serves clients, in bytes; only touched pages count.
@@ -262,15 +262,21 @@ fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
     }
     match store::Holds::read(&paths.state_dir, &boot.kernel_boot_id) {
         Ok(holds) => boot.holds = holds,
-        Err(error) => {
-            let warning = format!("cannot read who stopped what: {error}; everything starts");
-            tracing::error!("{warning}");
-            boot.warnings.push(warning);
-        }
+        Err(aside) => boot
+            .aside
+            .push(format!("{aside}; who stopped what is not known")),
     }
-    boot.handled = store::read_schedule(&paths.state_dir);
-    let nothing_yet = hello.records.is_empty();
+    match store::read_schedule(&paths.state_dir) {
+        Ok(handled) => boot.handled = handled,
+        Err(aside) => boot
+            .aside
+            .push(format!("{aside}; no run of a schedule is made up for")),
+    }
+    // What is remembered besides is not of a plan.
+    let nothing_yet = hello.records.keys().all(|name| name.starts_with('@'));
     let applied = if nothing_yet {
+        boot.aside.extend(applied::look(&paths.state_dir));
+        boot.aside.extend(history::look(&paths.state_dir));
         None
     } else {
         applied::read(&paths.state_dir)

@@ -1,9 +1,18 @@
 //! What happened, for `ctl events` and `ctl why`: a bounded ring and those who follow it.
+//!
+//! The keeper remembers the last [`REMEMBERED_MAX`] events, each in a slot of its own, so that a
+//! follower whose control process died goes on with the next one where it was, or is told that it
+//! cannot.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+};
 
 use api::ServiceEvent;
 use engine::{Moment, RunId, ServiceId};
+use keeper::message::Request;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{Control, words};
@@ -15,6 +24,12 @@ use crate::{
 
 /// Events that are kept; the oldest give way.
 const RING_EVENTS_MAX: usize = 4096;
+/// Events that outlive a control process.
+const REMEMBERED_MAX: u64 = 128;
+/// Characters of what is said of one that do; the rest is cut.
+const REMEMBERED_CHARACTERS_MAX: usize = 500;
+/// How the keys begin under which the keeper remembers them; no service can have such a name.
+const SLOT: &str = "@event-";
 /// Followers at one time; more are refused an endless stream and get the past alone.
 const FOLLOWERS_MAX: usize = 64;
 
@@ -31,12 +46,12 @@ pub(super) struct Feed {
 }
 
 /// An event as it is kept: a ring of them is to be small.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Happened {
     unix_ms: u64,
     service: Box<str>,
-    kind: &'static str,
-    state: &'static str,
+    kind: Cow<'static, str>,
+    state: Cow<'static, str>,
     ready: bool,
     pid: Option<i32>,
     detail: Box<str>,
@@ -50,8 +65,8 @@ impl Happened {
             seq,
             at: words::time(self.unix_ms),
             service: self.service.to_string(),
-            kind: self.kind.to_owned(),
-            state: self.state.to_owned(),
+            kind: self.kind.clone().into_owned(),
+            state: self.state.clone().into_owned(),
             ready: self.ready,
             pid: self.pid,
             detail: self.detail.to_string(),
@@ -86,6 +101,8 @@ pub(super) struct Filter {
     patterns: Vec<glob::Pattern>,
     since: Option<String>,
     until: Option<String>,
+    /// Only what came after this one, which happened at `since`.
+    after: Option<u64>,
 }
 
 impl Filter {
@@ -96,6 +113,7 @@ impl Filter {
             patterns: history::patterns(&asked.names),
             since: asked.since.clone(),
             until: asked.until.clone(),
+            after: asked.after,
         }
     }
 
@@ -141,6 +159,14 @@ impl Feed {
         }
     }
 
+    /// Where to go on for who has seen this event. None: it is not known here, and so what followed it
+    /// is not either.
+    fn follows(&self, seq: u64, at: &str) -> Option<u64> {
+        let mut ring = self.newest_first();
+        let (_, seen) = ring.find(|(number, _)| *number == seq)?;
+        (words::time(seen.unix_ms) == at).then_some(seq)
+    }
+
     /// The last `backlog` events, then those to come if asked for.
     pub(super) fn subscribe(
         &mut self,
@@ -148,11 +174,19 @@ impl Feed {
         follow: bool,
         filter: Filter,
     ) -> mpsc::Receiver<ServiceEvent> {
+        let seen = filter.after.zip(filter.since.as_deref());
+        let from = seen.map(|(seq, at)| self.follows(seq, at));
+        // Who goes on where he was gets nothing twice.
+        let new = |seq: u64| from.flatten().is_none_or(|last| seq > last);
         let wanted = self
             .newest_first()
+            .filter(|(seq, _)| new(*seq))
             .map(|(seq, event)| event.told(seq))
             .filter(|event| filter.wants(event));
-        let past: Vec<ServiceEvent> = wanted.take(backlog).collect();
+        let mut past: Vec<ServiceEvent> = wanted.take(backlog).collect();
+        if let (Some((seq, at)), Some(None)) = (seen, from) {
+            past.push(lost_after(seq, at));
+        }
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX + past.len());
         for event in past.into_iter().rev() {
             let _ = sender.try_send(event);
@@ -184,6 +218,23 @@ impl Feed {
     fn newest_first(&self) -> impl Iterator<Item = (u64, &Happened)> {
         let numbers = (1..=self.seq).rev();
         numbers.zip(self.ring.iter().rev())
+    }
+}
+
+/// The marker for who has seen an event that nobody knows any more.
+fn lost_after(seq: u64, at: &str) -> ServiceEvent {
+    ServiceEvent {
+        seq,
+        at: at.to_owned(),
+        service: String::new(),
+        kind: "gap".to_owned(),
+        state: String::new(),
+        ready: false,
+        pid: None,
+        detail: format!(
+            "event {seq} is not known any more: what came right after it may be missing here"
+        ),
+        by: None,
     }
 }
 
@@ -242,12 +293,12 @@ impl Control {
         if self.feed.shown.insert(id, shown) == Some(shown) {
             return;
         }
-        self.feed.publish(Happened {
+        self.happened(Happened {
             unix_ms: self.now.unix_ms,
             pid: self.pid(id),
             service: name.into(),
-            kind: "state",
-            state: view.state.name(),
+            kind: Cow::Borrowed("state"),
+            state: Cow::Borrowed(view.state.name()),
             ready: view.ready,
             detail: detail.into(),
             by: None,
@@ -263,16 +314,50 @@ impl Control {
         by: Option<&str>,
     ) {
         let view = self.names.id(service).and_then(|id| self.engine.view(id));
-        self.feed.publish(Happened {
+        self.happened(Happened {
             unix_ms: self.now.unix_ms,
             service: service.into(),
-            kind,
-            state: view.as_ref().map_or("", |view| view.state.name()),
+            kind: Cow::Borrowed(kind),
+            state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
             ready: view.as_ref().is_some_and(|view| view.ready),
             pid: None,
             detail: detail.into(),
             by: by.map(Into::into),
         });
+    }
+
+    /// Tells followers, and the keeper for the next control process.
+    fn happened(&mut self, event: Happened) {
+        let mut remembered = event.clone();
+        if remembered.detail.chars().count() > REMEMBERED_CHARACTERS_MAX {
+            let some = remembered.detail.chars().take(REMEMBERED_CHARACTERS_MAX);
+            remembered.detail = some.chain(['…']).collect::<String>().into();
+        }
+        self.feed.publish(event);
+        let seq = self.feed.seq;
+        let record = serde_json::to_string(&(seq, remembered)).expect("it is plain data");
+        self.tell(Request::Remember {
+            service: format!("{SLOT}{}", seq % REMEMBERED_MAX),
+            record,
+        });
+    }
+
+    /// What an earlier control process has told, as far as the keeper remembers it.
+    pub(super) fn take_up_events(&mut self, records: &BTreeMap<String, String>) {
+        let slots = records.iter().filter(|(key, _)| key.starts_with(SLOT));
+        let known = slots.filter_map(|(_, record)| serde_json::from_str(record).ok());
+        let known: BTreeMap<u64, Happened> = known.collect();
+        // Numbers in the ring follow each other.
+        let last = known.keys().next_back().copied().unwrap_or_default();
+        let mut ring = VecDeque::new();
+        for (back, (seq, event)) in known.into_iter().rev().enumerate() {
+            if seq + u64::try_from(back).unwrap_or_default() != last {
+                break;
+            }
+            ring.push_front(event);
+        }
+        self.feed.ring = ring;
+        self.feed.seq = last;
     }
 
     /// A helper of the service failed, in words.
@@ -291,13 +376,50 @@ mod tests {
         Happened {
             unix_ms: 0,
             service: "a".into(),
-            kind: "state",
-            state: "running",
+            kind: Cow::Borrowed("state"),
+            state: Cow::Borrowed("running"),
             ready: true,
             pid: None,
             detail: detail.into(),
             by: None,
         }
+    }
+
+    /// Who has seen an event goes on after it, whoever tells; who has seen another is told so.
+    #[test]
+    fn a_follower_goes_on_where_it_was_or_is_told_that_it_cannot() {
+        let mut feed = Feed::default();
+        for at in 1..=5 {
+            feed.publish(Happened {
+                unix_ms: at,
+                ..event(&at.to_string())
+            });
+        }
+        let after = |seq, at| {
+            Filter::new(&EventFilter {
+                names: Vec::new(),
+                since: Some(words::time(at)),
+                until: None,
+                after: Some(seq),
+            })
+        };
+        let mut details = |seq, at| {
+            let mut stream = feed.subscribe(10, false, after(seq, at));
+            let mut details = Vec::new();
+            while let Ok(event) = stream.try_recv() {
+                details.push(if event.kind == "gap" {
+                    event.kind
+                } else {
+                    event.detail
+                });
+            }
+            details
+        };
+        assert_eq!(details(3, 3), ["4", "5"]);
+        assert_eq!(details(5, 5), [""; 0]);
+        // Of another supervisor, or too long ago.
+        assert_eq!(details(3, 4), ["gap", "4", "5"]);
+        assert_eq!(details(9, 4), ["gap", "4", "5"]);
     }
 
     #[test]
@@ -349,6 +471,7 @@ mod tests {
                 names: names.iter().map(|&name| name.to_owned()).collect(),
                 since: since.map(str::to_owned),
                 until: None,
+                after: None,
             })
         };
         assert!(feed.knows(&filter(&["a", "[ab]"], None)));

@@ -21,6 +21,9 @@ const PATIENCE_MS: u64 = 2_000;
 /// Lines of the answer: that it is accepted, and how it ended.
 const LINES: usize = 2;
 
+/// Key under which the keeper remembers which change it is.
+pub(super) const RECORD: &str = "@reexec";
+
 /// How far it is.
 #[derive(Debug, Default)]
 pub(super) struct Handover {
@@ -95,6 +98,7 @@ impl Control {
         let _ = progress.try_send(Progress::Accepted {
             services: Vec::new(),
             notes: Vec::new(),
+            unstored: api::Unstored::default(),
         });
         let id = id.to_owned();
         self.handover.stage = Stage::Asked {
@@ -111,8 +115,8 @@ impl Control {
             return;
         };
         let busy = self.handover.lookups > 0
-            || self.lifecycle.is_storing()
-            || self.records.are_under_way()
+            || self.holds.are_awaited()
+            || self.records.are_awaited()
             || !self.reconfigure.is_idle();
         if busy && self.now.moment < by {
             return;
@@ -125,6 +129,7 @@ impl Control {
             return;
         }
         self.outputs.push_back(Output::LetIn(false));
+        self.remember_reexec(client.id.clone());
         self.tell(Request::Reexec);
         self.handover.stage = Stage::Frozen {
             held: VecDeque::new(),
@@ -163,12 +168,37 @@ impl Control {
             return;
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
+        self.remember_reexec(String::new());
         self.outputs.push_back(Output::LetIn(true));
         self.refuse_reexec(&client, why);
         for input in held {
             self.handle(self.now, input);
         }
         self.handle(self.now, Input::Timeout);
+    }
+
+    /// Who takes over says in the history that this is done.
+    fn remember_reexec(&mut self, record: String) {
+        self.tell(Request::Remember {
+            service: RECORD.to_owned(),
+            record,
+        });
+    }
+
+    /// It was asked for, and here we are.
+    pub(super) fn take_up_reexec(&mut self, id: Option<&String>) {
+        let Some(id) = id.filter(|id| !id.is_empty()) else {
+            return;
+        };
+        let outcome = api::Outcome {
+            id: id.clone(),
+            finished: true,
+            results: Vec::new(),
+            rollback: None,
+            unstored: api::Unstored::default(),
+        };
+        self.record_ended(&outcome, false);
+        self.remember_reexec(String::new());
     }
 
     fn refuse_reexec(&mut self, client: &Client, why: &str) {

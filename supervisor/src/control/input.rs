@@ -69,6 +69,8 @@ pub(crate) enum Job {
     Load(Source),
     /// Read all configuration files and only say what is wrong.
     Check {
+        /// The plan that runs.
+        plan: Arc<Plan>,
         /// Who wants to know.
         reply: tokio::sync::oneshot::Sender<api::CheckReply>,
     },
@@ -182,12 +184,12 @@ pub(crate) enum Job {
 /// Where a plan comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// All configuration files; generated secrets are stored.
-    Files,
+    /// All configuration files; secrets that are made or put back are stored. With the plan that runs.
+    Files(Arc<Plan>),
     /// The same, at the daemon's start: one that was gone back from stays away.
     FirstFiles,
     /// The same, and nothing is stored.
-    FilesAsTheyAre,
+    FilesAsTheyAre(Arc<Plan>),
     /// The last plan that worked and is another than this one.
     Kept(Arc<Plan>),
 }
@@ -212,6 +214,8 @@ pub(crate) struct Swap {
 pub(crate) struct Loaded {
     /// The plan.
     pub(crate) plan: Box<Plan>,
+    /// Secrets, by section and key, that were gone from the files.
+    pub(crate) put_back: Vec<(String, String)>,
     /// It is one that was kept.
     pub(crate) kept: Option<api::KeptPlan>,
     /// What the files say that it stands in the place of.

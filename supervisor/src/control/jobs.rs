@@ -69,9 +69,9 @@ pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::Unbounded
         Job::Prepare(starts) => prepare::begin(starts, move |run, outcome| {
             send(Done::Prepared { run, outcome });
         }),
-        Job::Check { reply } => {
+        Job::Check { plan, reply } => {
             // A client that has gone away no longer wants its answer.
-            blocking(move || drop(reply.send(configuration::check(&options))));
+            blocking(move || drop(reply.send(configuration::check(&options, Some(&plan)))));
         }
         Job::ShowPlan { plan, names, reply } => {
             blocking(move || drop(reply.send(Ok(shown::plan(&plan, &names)))));

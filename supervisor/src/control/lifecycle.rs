@@ -5,20 +5,22 @@ use std::{
     sync::Arc,
 };
 
-use engine::{Command, Goal, Hold, Moment, Record, RunId, ServiceId, Settled, Shift, State};
+use engine::{Command, Goal, Moment, Record, RunId, ServiceId, Settled, Shift, State};
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use super::{Control, Job, Now, input::Output, words};
+use super::{Control, Now, input::Output, words};
 use crate::{
     applied::{Inputs, Mark},
-    store::{Holds, StoredHold},
+    store::StoredHold,
 };
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
 const SHUTDOWN_MS_MAX: u64 = 5 * 60_000;
 /// Added to the services' timeouts: time for what SIGKILL leaves to be swept.
 const SHUTDOWN_MARGIN_MS: u64 = 10_000;
+/// Once everything is stopped, what is on no disk gets this long to be written.
+const LAST_WRITE_MS: u64 = 2_000;
 /// What a second signal leaves.
 const SECOND_SIGNAL_MS: u64 = 5_000;
 /// How often the init is asked for more time, and how much is asked for.
@@ -40,7 +42,7 @@ pub(crate) struct Boot {
     /// Feeds the jitter.
     pub(crate) seed: u64,
     /// Holds that survived an earlier daemon.
-    pub(crate) holds: BTreeMap<String, Hold>,
+    pub(crate) holds: BTreeMap<String, StoredHold>,
     /// Up to when schedules were handled by an earlier daemon.
     pub(crate) handled: super::Handled,
     /// Kernel's id of this boot.
@@ -49,6 +51,8 @@ pub(crate) struct Boot {
     pub(crate) own_user: String,
     /// Shown in status: missing privileges, unreadable state.
     pub(crate) warnings: Vec<String>,
+    /// Shown there too: state files that were put aside.
+    pub(crate) aside: Vec<String>,
     /// Of the plan on disk: who had it applied, and what the files say that it stands in place of.
     pub(crate) applied: Option<(Mark, Option<Inputs>)>,
 }
@@ -57,18 +61,9 @@ pub(crate) struct Boot {
 #[derive(Debug)]
 pub(super) struct Lifecycle {
     phase: Phase,
-    boot_id: String,
-    /// Holds to be put on services as they come into the plan for the first time.
-    pub(super) inherited: BTreeMap<String, Hold>,
     warnings: Vec<String>,
     /// A configuration that was refused, in words.
     refused: Option<String>,
-    /// Who stopped what.
-    holds: BTreeMap<String, StoredHold>,
-    /// They have changed since they were last stored.
-    unstored: bool,
-    /// They are being stored.
-    storing: bool,
     /// Services that are on their way.
     unsettled: BTreeSet<ServiceId>,
     /// Services that have settled and are not up.
@@ -85,6 +80,16 @@ pub(super) struct Lifecycle {
     told: String,
     /// When it is to be told the next.
     tell_at: Option<Moment>,
+    /// Everything is stopped.
+    quit: Option<Quit>,
+}
+
+/// The end of the daemon.
+#[derive(Debug)]
+struct Quit {
+    code: u8,
+    /// At the latest.
+    by: Moment,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -105,13 +110,8 @@ impl Lifecycle {
             phase: Phase::Starting {
                 extend_at: now.moment,
             },
-            boot_id: boot.kernel_boot_id.clone(),
-            inherited: boot.holds.clone(),
             warnings: boot.warnings.clone(),
             refused: None,
-            holds: BTreeMap::new(),
-            unstored: false,
-            storing: false,
             unsettled: BTreeSet::new(),
             down: BTreeSet::new(),
             waiting: BTreeSet::new(),
@@ -121,6 +121,7 @@ impl Lifecycle {
             first_own_run: None,
             told: String::new(),
             tell_at: None,
+            quit: None,
         }
     }
 
@@ -129,7 +130,12 @@ impl Lifecycle {
             Phase::Starting { extend_at } | Phase::Stopping { extend_at } => Some(extend_at),
             Phase::Running => None,
         };
-        extend_at.into_iter().chain(self.tell_at).min()
+        let quit_by = self.quit.as_ref().map(|quit| quit.by);
+        extend_at
+            .into_iter()
+            .chain(self.tell_at)
+            .chain(quit_by)
+            .min()
     }
 
     pub(super) const fn phase_name(&self) -> &'static str {
@@ -149,17 +155,6 @@ impl Lifecycle {
         let new = self.refused != refused;
         self.refused = refused;
         new
-    }
-
-    /// Who has stopped a service that may not be in the plan.
-    pub(super) fn held(&self, name: &str) -> Option<&Hold> {
-        let stored = self.holds.get(name).map(|it| &it.hold);
-        self.inherited.get(name).or(stored)
-    }
-
-    /// Goals and holds are on their way to the disk.
-    pub(super) const fn is_storing(&self) -> bool {
-        self.storing || self.unstored
     }
 
     /// The last run of a service has ended, by our SIGKILL or not.
@@ -182,9 +177,6 @@ impl Lifecycle {
     }
 }
 
-/// The state directory cannot be written to.
-const STOPS_LOST: &str = "stops will not survive a restart of the supervisor";
-
 impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
     pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
@@ -197,8 +189,7 @@ impl Control {
             .collect();
         for name in &enabled {
             let id = self.names.intern(name);
-            let stopped = self.lifecycle.holds.get(name).map(|it| it.hold.clone());
-            if let Some(hold) = self.lifecycle.inherited.remove(name).or(stopped)
+            if let Some(hold) = self.holds.of(name).cloned()
                 && self.engine.view(id).is_none()
                 && !self.engine.is_restored(id)
             {
@@ -312,9 +303,31 @@ impl Control {
                 tracing::warn!("everything is stopped, but SIGKILL was needed for: {killed}");
             }
         }
-        self.tell(Request::Quit {
+        self.holds.write_last();
+        self.records.hurry();
+        self.lifecycle.quit = Some(Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),
+            by: self.now.moment.after(LAST_WRITE_MS),
         });
+    }
+
+    /// Ends the daemon once nothing is under way to the disk any more, or has been for too long.
+    pub(super) fn quit_when_stored(&mut self) {
+        let now = self.now.moment;
+        let awaited = self.holds.are_awaited() || self.records.are_awaited();
+        let ready = |quit: &mut Quit| !awaited || quit.by <= now;
+        let Some(Quit { code, .. }) = self.lifecycle.quit.take_if(ready) else {
+            return;
+        };
+        for lost in self
+            .holds
+            .warning()
+            .into_iter()
+            .chain(self.records.warning())
+        {
+            tracing::error!("ends all the same: {lost}");
+        }
+        self.tell(Request::Quit { code });
     }
 
     pub(super) fn lifecycle_timeout(&mut self) {
@@ -360,23 +373,6 @@ impl Control {
             let waits = matches!(view.state, State::Waiting { .. });
             set(&mut self.lifecycle.waiting, *id, waits);
             self.note_hold(*id, view.hold);
-        }
-    }
-
-    fn note_hold(&mut self, id: ServiceId, hold: Option<Hold>) {
-        let Some(service) = self.service(id) else {
-            return;
-        };
-        let (name, policy) = (service.name.clone(), service.restart.policy);
-        let over_reboot = policy == plan::Policy::UnlessStopped;
-        let stored = hold.map(|hold| StoredHold { hold, over_reboot });
-        if self.lifecycle.holds.get(&name) == stored.as_ref() {
-            return;
-        }
-        self.lifecycle.unstored = true;
-        match stored {
-            Some(stored) => drop(self.lifecycle.holds.insert(name, stored)),
-            None => drop(self.lifecycle.holds.remove(&name)),
         }
     }
 
@@ -442,42 +438,6 @@ impl Control {
         } else {
             "all services are up".to_owned()
         }
-    }
-
-    /// Stores goals and holds if they have changed; clients hear "done" after that.
-    pub(super) fn store_holds_if_changed(&mut self) {
-        if self.lifecycle.storing || !self.lifecycle.unstored {
-            return;
-        }
-        self.lifecycle.storing = true;
-        self.lifecycle.unstored = false;
-        let (boot_id, services) = (self.lifecycle.boot_id.clone(), self.lifecycle.holds.clone());
-        self.job(Job::StoreHolds {
-            holds: Holds { boot_id, services },
-        });
-    }
-
-    /// Clients whose changes need nothing stored are told at once, the others by
-    /// [`Self::holds_stored`].
-    pub(super) fn release_when_stored(&mut self) {
-        let touched = self.touched.clone();
-        self.sort_touched(&touched);
-        self.store_holds_if_changed();
-        if !self.lifecycle.storing {
-            self.release_changes();
-        }
-    }
-
-    pub(super) fn holds_stored(&mut self, result: Result<(), String>) {
-        self.lifecycle.storing = false;
-        // What could not be stored once is made good by the next time that it can.
-        let warnings = &mut self.lifecycle.warnings;
-        warnings.retain(|it| !it.starts_with(STOPS_LOST));
-        if let Err(error) = result {
-            tracing::error!("cannot store who stopped what: {error}");
-            warnings.push(format!("{STOPS_LOST}: {error}"));
-        }
-        self.release_when_stored();
     }
 }
 

@@ -15,6 +15,7 @@ mod facts;
 mod feed;
 mod file_watcher;
 mod handover;
+mod holds;
 mod input;
 mod jobs;
 mod lifecycle;
@@ -22,7 +23,9 @@ mod logs;
 mod made_again;
 mod names;
 mod network_probe;
+mod notices;
 mod notifications;
+mod on_disk;
 mod orphaned;
 mod preparation;
 mod ready_lines;
@@ -95,6 +98,7 @@ pub(crate) struct Control {
     last_failures: BTreeMap<String, String>,
     feed: feed::Feed,
     changes: changes::Changes,
+    holds: holds::HoldsOnDisk,
     records: records::Records,
     reconfigure: reconfigure::Reconfigure,
     standing: reconfigure::Standing,
@@ -103,6 +107,7 @@ pub(crate) struct Control {
     watchers: watchers::Watchers,
     watched_files: watched_files::WatchedFiles,
     handover: handover::Handover,
+    notices: notices::Notices,
     schedule: schedule::Schedule,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
@@ -187,6 +192,7 @@ impl Control {
             last_failures: BTreeMap::new(),
             feed: feed::Feed::default(),
             changes: changes::Changes::default(),
+            holds: holds::HoldsOnDisk::new(&boot.kernel_boot_id, boot.holds.clone()),
             records: records::Records::default(),
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
@@ -195,6 +201,7 @@ impl Control {
             watchers: watchers::Watchers::default(),
             watched_files: watched_files::WatchedFiles::default(),
             handover: handover::Handover::default(),
+            notices: notices::Notices::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {
@@ -266,6 +273,8 @@ impl Control {
             .chain(self.handover.poll_timeout())
             .chain(self.standing.poll_timeout())
             .chain(self.changes.poll_timeout())
+            .chain(self.holds.poll_timeout())
+            .chain(self.records.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .min()
     }
@@ -289,6 +298,8 @@ impl Control {
 
     fn on_timeout(&mut self) {
         let _ = self.feed_engine(Event::Timeout);
+        self.holds.timeout(self.now.moment);
+        self.records.timeout(self.now.moment);
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
@@ -324,12 +335,19 @@ impl Control {
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {
             self.sort_touched(&touched);
+        }
+        self.store_holds();
+        self.write_records();
+        self.release_changes();
+        if !touched.is_empty() {
             self.look_for_trouble(&touched);
             self.advance_changes(&touched);
             self.judge_trial(&touched);
             self.lifecycle_check();
         }
-        self.store_holds_if_changed();
+        self.end_changes();
+        self.store_schedule();
+        self.quit_when_stored();
         if let Some(seq) = self.unacknowledged.take() {
             self.outputs.push_back(Output::Keeper(Request::Ack { seq }));
         }

@@ -1,12 +1,22 @@
 //! Changes on their way to the history on disk: who asked for what, and how it ended.
 //!
-//! One job at a time writes them, so that their order holds; a change neither waits for it nor
-//! fails with it. What cannot be written is kept for the next attempt, told once, and bounded by
-//! [`WAITING_MAX`].
+//! One job at a time writes them, so that their order holds. Whoever asked for a change hears that it
+//! is done once its lines are written, or hears that they are not; no change fails by it. Written
+//! means with the kernel, not synced: it outlives every process of ours, and a power cut takes the
+//! last seconds at most. What cannot be written is tried again by time (`on_disk.rs`); a successor of
+//! this process writes what this one had not (`changes.rs` remembers it), so a line may come twice,
+//! which readers do not mind. Limit: [`WAITING_MAX`].
+
+use std::collections::BTreeSet;
 
 use api::Verdict;
+use engine::Moment;
 
-use super::{Control, Job, words};
+use super::{
+    Control, Job,
+    on_disk::{Attempts, Standing},
+    words,
+};
 use crate::{
     ask::Peer,
     history::{Line, Said},
@@ -22,37 +32,86 @@ const FAILURES_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Records {
     waiting: Vec<Line>,
-    /// A job is writing.
-    busy: bool,
-    /// The last attempt failed, and that has been told.
-    failing: bool,
+    /// Changes whose lines a job is writing.
+    writing: BTreeSet<String>,
+    attempts: Attempts,
+    /// Some lines have not been tried yet.
+    new: bool,
+    /// That the last attempt failed has been told.
+    told: bool,
     lost: usize,
 }
 
 impl Records {
     /// Lines are on their way to the disk. What cannot be written is not waited for.
-    pub(super) fn are_under_way(&self) -> bool {
-        self.busy || !(self.failing || self.waiting.is_empty())
+    pub(super) fn are_awaited(&self) -> bool {
+        let any = !self.waiting.is_empty() || !self.writing.is_empty();
+        any && self.attempts.standing() == Standing::Awaited
+    }
+
+    /// How all that was said of a change so far stands.
+    pub(super) fn standing(&self, id: &str) -> Standing {
+        // Which lines were lost is not known.
+        if self.writing.contains(id) || self.has_waiting(id) || self.lost > 0 {
+            self.attempts.standing()
+        } else {
+            Standing::Stored
+        }
+    }
+
+    /// Not all that was said of a change has been given to a job.
+    pub(super) fn has_waiting(&self, id: &str) -> bool {
+        self.waiting.iter().any(|line| line.id == id)
+    }
+
+    /// What is wrong, for as long as it is.
+    pub(super) fn warning(&self) -> Option<String> {
+        let Standing::Unstored(why) = self.attempts.standing() else {
+            return None;
+        };
+        let count = self.waiting.len();
+        Some(format!(
+            "{count} lines of the history of changes are not written: {why}"
+        ))
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        self.attempts.poll_timeout()
+    }
+
+    pub(super) fn timeout(&mut self, now: Moment) {
+        self.attempts.timeout(now);
+    }
+
+    /// Before the end: what is on no disk is tried at once.
+    pub(super) const fn hurry(&mut self) {
+        self.new = true;
+    }
+}
+
+/// The line that says that somebody has asked for a change.
+pub(super) fn asked(unix_ms: u64, id: &str, peer: &Peer, what: &str, services: &[String]) -> Line {
+    Line {
+        at: words::time(unix_ms),
+        id: id.to_owned(),
+        said: Said::Asked {
+            by: peer.name.clone(),
+            uid: peer.uid,
+            what: what.to_owned(),
+            services: services.to_vec(),
+        },
     }
 }
 
 impl Control {
     /// Somebody has asked for a change.
     pub(super) fn record_asked(&mut self, id: &str, peer: &Peer, what: &str, services: &[String]) {
-        self.record(
-            id,
-            Said::Asked {
-                by: peer.name.clone(),
-                uid: peer.uid,
-                what: what.to_owned(),
-                services: services.to_vec(),
-            },
-        );
+        self.record(asked(self.now.unix_ms, id, peer, what, services));
     }
 
     /// It will not be done.
     pub(super) fn record_refused(&mut self, id: &str, why: &str) {
-        self.record(
+        self.record_end(
             id,
             Said::Ended {
                 outcome: "refused".to_owned(),
@@ -86,28 +145,36 @@ impl Control {
             detail: failed.join("; "),
             services: services.collect(),
         };
-        self.record(&outcome.id, said);
+        self.record_end(&outcome.id, said);
     }
 
-    fn record(&mut self, id: &str, said: Said) {
-        if self.records.waiting.len() == WAITING_MAX {
-            self.records.lost += 1;
-            return;
-        }
-        self.records.waiting.push(Line {
+    fn record_end(&mut self, id: &str, said: Said) {
+        self.record(Line {
             at: words::time(self.now.unix_ms),
             id: id.to_owned(),
             said,
         });
-        self.write_records();
     }
 
-    fn write_records(&mut self) {
-        if self.records.busy || self.records.waiting.is_empty() {
+    /// Adds a line.
+    pub(super) fn record(&mut self, line: Line) {
+        if self.records.waiting.len() == WAITING_MAX {
+            self.records.lost += 1;
             return;
         }
-        self.records.busy = true;
-        let lines = std::mem::take(&mut self.records.waiting);
+        self.records.waiting.push(line);
+        self.records.new = true;
+    }
+
+    /// Has them written if that is due.
+    pub(super) fn write_records(&mut self) {
+        let (records, now) = (&mut self.records, self.now.moment);
+        if records.waiting.is_empty() || !records.attempts.begin(now, records.new) {
+            return;
+        }
+        records.new = false;
+        let lines = std::mem::take(&mut records.waiting);
+        records.writing = lines.iter().map(|line| line.id.clone()).collect();
         self.job(Job::Record {
             lines,
             now_ms: self.now.unix_ms,
@@ -116,29 +183,33 @@ impl Control {
 
     /// A job has written them, or could not; then they come back.
     pub(super) fn on_recorded(&mut self, result: Result<(), (Vec<Line>, String)>) {
-        self.records.busy = false;
+        let written = std::mem::take(&mut self.records.writing);
+        let now = self.now.moment;
         match result {
             Ok(()) => {
-                if std::mem::take(&mut self.records.failing) {
+                self.records.attempts.end(now, None);
+                for id in written.iter().filter(|id| !self.records.has_waiting(id)) {
+                    self.changes.is_recorded(id);
+                }
+                if std::mem::take(&mut self.records.told) {
                     let lost = std::mem::take(&mut self.records.lost);
                     let told = format!("changes are recorded again; {lost} lines were lost");
                     tracing::info!("{told}");
                     self.publish("", "daemon", &told, None);
                 }
-                self.write_records();
             }
             Err((mut lines, error)) => {
-                // They are tried again with the next change, not before: a full disk stays full.
                 lines.append(&mut self.records.waiting);
                 let surplus = lines.len().saturating_sub(WAITING_MAX);
                 lines.truncate(WAITING_MAX);
                 self.records.lost += surplus;
                 self.records.waiting = lines;
-                if !std::mem::replace(&mut self.records.failing, true) {
+                if !std::mem::replace(&mut self.records.told, true) {
                     let told = format!("cannot record who changed what: {error}");
                     tracing::error!("{told}; the changes themselves are done");
                     self.publish("", "daemon", &told, None);
                 }
+                self.records.attempts.end(now, Some(error));
             }
         }
     }

@@ -16,7 +16,11 @@ use keeper::message::Request;
 use plan::cron::Cron;
 use serde::{Deserialize, Serialize};
 
-use super::{Control, Job, Now, words};
+use super::{
+    Control, Job, Now,
+    on_disk::{OnDisk, Standing},
+    words,
+};
 
 /// Key under which the keeper remembers what was handled.
 pub(super) const RECORD: &str = "@schedule";
@@ -33,7 +37,7 @@ const DRIFT_MS: u64 = 1_000;
 pub(crate) struct Handled(pub(crate) BTreeMap<String, u64>);
 
 /// All that is scheduled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Schedule {
     /// By service.
     entries: BTreeMap<String, Entry>,
@@ -44,8 +48,8 @@ pub(super) struct Schedule {
     offset: i128,
     /// Feeds the jitter.
     random: u64,
-    storing: bool,
-    unstored: bool,
+    /// What was handled, on its way to the disk.
+    disk: OnDisk<Handled>,
 }
 
 #[derive(Debug)]
@@ -59,9 +63,22 @@ struct Entry {
 impl Schedule {
     pub(super) fn new(seed: u64, handled: Handled) -> Self {
         Self {
+            entries: BTreeMap::new(),
+            disk: OnDisk::new(handled.clone(), Some(handled.clone())),
             handled,
+            zone: None,
+            offset: 0,
             random: seed,
-            ..Self::default()
+        }
+    }
+
+    /// What is wrong, for as long as it is.
+    pub(super) fn warning(&self) -> Option<String> {
+        match self.disk.standing() {
+            Standing::Unstored(why) => Some(format!(
+                "which schedules have run is not stored, so they may run once more after a restart of the supervisor: {why}"
+            )),
+            Standing::Stored | Standing::Awaited => None,
         }
     }
 
@@ -71,8 +88,9 @@ impl Schedule {
     }
 
     pub(super) fn poll_timeout(&self, now: Now) -> Option<Moment> {
-        let due = self.entries.values().filter_map(|entry| entry.due).min()?;
-        Some(now.moment.after(due.saturating_sub(now.unix_ms)))
+        let due = self.entries.values().filter_map(|entry| entry.due).min();
+        let due = due.map(|due| now.moment.after(due.saturating_sub(now.unix_ms)));
+        due.into_iter().chain(self.disk.poll_timeout()).min()
     }
 
     fn due_of(&self, service: &str) -> Option<u64> {
@@ -116,9 +134,7 @@ impl Schedule {
         }
         let late = self.jitter(jitter_ms);
         let due = nominal.map(|at| at.saturating_add(late).max(now.unix_ms));
-        if self.handled.0.insert(name.to_owned(), last) != Some(last) {
-            self.unstored = true;
-        }
+        self.handled.0.insert(name.to_owned(), last);
         if let Some(entry) = self.entries.get_mut(name) {
             entry.due = due;
         }
@@ -162,12 +178,10 @@ impl Control {
             .collect();
         let schedule = &mut self.schedule;
         schedule.entries.retain(|name, _| wanted.contains_key(name));
-        let before = schedule.handled.0.len();
         schedule
             .handled
             .0
             .retain(|name, _| wanted.contains_key(name));
-        schedule.unstored |= schedule.handled.0.len() != before;
         let jumped = schedule.has_jumped(now);
         for (name, plan) in wanted {
             let known = schedule.entries.get(&name).map(|entry| &entry.plan);
@@ -177,7 +191,6 @@ impl Control {
             if known.is_some_and(|known| known.cron != plan.cron) {
                 // What was missed of another schedule is not owed.
                 schedule.handled.0.insert(name.clone(), now.unix_ms);
-                schedule.unstored = true;
             }
             // The plan has checked it.
             let Ok(cron) = Cron::parse(&plan.cron) else {
@@ -191,15 +204,15 @@ impl Control {
             schedule.entries.insert(name.clone(), entry);
             schedule.work_out(&name, now, GRACE_MS);
         }
-        self.store_schedule_if_changed();
     }
 
     /// Time has passed, or the clock was set.
     pub(super) fn schedule_timeout(&mut self) {
+        let now = self.now;
+        self.schedule.disk.timeout(now.moment);
         if !self.schedule.is_used() {
             return;
         }
-        let now = self.now;
         if self.schedule.has_jumped(now) {
             tracing::info!("the clock was set; schedules go by the new time");
             let names: Vec<String> = self.schedule.entries.keys().cloned().collect();
@@ -223,14 +236,12 @@ impl Control {
             let handled = &mut self.schedule.handled.0;
             handled.insert(name.clone(), now.unix_ms);
         }
-        self.schedule.unstored = true;
         // Before what rests on it: a control process that dies must not run it once more.
         self.remember_schedule();
         for name in due {
             self.run_scheduled(&name);
             self.schedule.work_out(&name, now, GRACE_MS);
         }
-        self.store_schedule_if_changed();
     }
 
     fn run_scheduled(&mut self, name: &str) {
@@ -266,23 +277,23 @@ impl Control {
         });
     }
 
-    fn store_schedule_if_changed(&mut self) {
-        if self.schedule.storing || !self.schedule.unstored {
-            return;
+    /// Has what was handled stored if that is due.
+    pub(super) fn store_schedule(&mut self) {
+        let schedule = &mut self.schedule;
+        if *schedule.disk.wanted() != schedule.handled {
+            let handled = schedule.handled.clone();
+            schedule.disk.change(|it| *it = handled);
         }
-        self.schedule.storing = true;
-        self.schedule.unstored = false;
-        let handled = self.schedule.handled.clone();
-        self.job(Job::StoreSchedule { handled });
+        if let Some(handled) = schedule.disk.due(self.now.moment) {
+            self.job(Job::StoreSchedule { handled });
+        }
     }
 
     pub(super) fn schedule_stored(&mut self, result: Result<(), String>) {
-        self.schedule.storing = false;
-        if let Err(error) = result {
-            // The next one tries again; until then the keeper knows.
-            tracing::warn!("cannot store which schedules have run: {error}");
+        if let Err(error) = &result {
+            tracing::warn!("cannot store which schedules have run, tries again: {error}");
         }
-        self.store_schedule_if_changed();
+        self.schedule.disk.written(self.now.moment, result);
     }
 }
 

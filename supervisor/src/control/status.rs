@@ -46,6 +46,10 @@ impl Control {
         warnings.extend(self.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings.extend(self.strays.iter().map(words::stray));
+        warnings.extend(self.notices.told());
+        warnings.extend(self.holds.warning());
+        warnings.extend(self.schedule.warning());
+        warnings.extend(self.records.warning());
         warnings
     }
 

@@ -9,8 +9,10 @@ use plan::Plan;
 
 use super::{
     Control, Purpose, Run,
-    changes::RECORD as CHANGES_RECORD,
+    changes::{DOING_RECORD, RECORD as CHANGES_RECORD},
+    handover::RECORD as REEXEC_RECORD,
     lifecycle::{Boot, FAILED_RECORD, SIGNALS_RECORD},
+    notices::RECORD as NOTICES_RECORD,
     notifications::is_delivery,
     schedule::RECORD as SCHEDULE_RECORD,
     words,
@@ -34,6 +36,8 @@ impl Control {
             self.left.insert(service.clone(), remaining.left.clone());
         }
         self.tell(Request::TookOver);
+        self.take_up_events(&hello.records);
+        self.take_up_notices(hello.records.get(NOTICES_RECORD), boot.aside.clone());
         let records = hello
             .records
             .iter()
@@ -54,9 +58,9 @@ impl Control {
             self.take_up_certificates(&hello.records);
             self.take_up_schedule(hello.records.get(SCHEDULE_RECORD));
             self.take_up_runs(hello);
-            if let Some(record) = hello.records.get(CHANGES_RECORD) {
-                self.changes.restore(record);
-            }
+            let record = |key: &str| hello.records.get(key);
+            self.changes
+                .restore(record(CHANGES_RECORD), record(DOING_RECORD));
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),
@@ -68,6 +72,7 @@ impl Control {
             self.on_keeper_fact(numbered.fact);
         }
         self.take_up_standing(hello, boot.applied, is_unfinished);
+        self.take_up_reexec(hello.records.get(REEXEC_RECORD));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_changes();
         self.lifecycle_check();
@@ -108,8 +113,6 @@ impl Control {
             match serde_json::from_str::<Record>(record) {
                 Ok(record) => {
                     let id = self.names.intern(name);
-                    // The record knows more than the hold on disk: there may be a run.
-                    self.lifecycle.inherited.remove(name.as_str());
                     self.engine.restore(id, record);
                 }
                 Err(error) => {
@@ -125,6 +128,7 @@ impl Control {
             self.begin_shutdown();
         }
         self.apply_to_engine(&BTreeMap::new());
+        self.note_all_holds();
     }
 
     fn take_up_runs(&mut self, hello: &Hello) {

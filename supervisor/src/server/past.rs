@@ -34,6 +34,9 @@ pub(super) struct EventQuery {
     services: String,
     since: Option<String>,
     until: Option<String>,
+    /// The last event that was seen, which happened at `since`: goes on after it, without a gap or with
+    /// a marker.
+    after: Option<u64>,
 }
 
 pub(super) async fn events(
@@ -46,6 +49,7 @@ pub(super) async fn events(
         since: moment(query.since)?,
         until: moment(query.until)?,
         names: names(&query.services)?,
+        after: query.after,
     };
     let follow = query.follow;
     let ask = |reply| Ask::Events {

@@ -2,7 +2,9 @@
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
-use api::{ErrorKind, ErrorReply, Outcome, Progress, ServiceEvent, StatusReply, Why, WhyStep};
+use api::{
+    ErrorKind, ErrorReply, Outcome, Progress, ServiceEvent, StatusReply, Unstored, Why, WhyStep,
+};
 use keeper::message::LogStats;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -257,9 +259,11 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
     let accepted = Progress::Accepted {
         services: Vec::new(),
         notes: Vec::new(),
+        unstored: Unstored::default(),
     };
     let done = Progress::Done(Outcome {
         rollback: None,
+        unstored: Unstored::default(),
         id: id.to_owned(),
         finished: true,
         results: Vec::new(),
@@ -334,6 +338,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             Ask::Outcome { id, reply } => {
                 let outcome = Outcome {
                     rollback: None,
+                    unstored: Unstored::default(),
                     id: id.clone(),
                     finished: true,
                     results: Vec::new(),

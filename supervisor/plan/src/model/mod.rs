@@ -8,6 +8,7 @@ mod files;
 mod log;
 mod notify;
 mod ready;
+mod secrets;
 mod service;
 mod variable;
 
@@ -21,6 +22,7 @@ pub use files::*;
 pub use log::*;
 pub use notify::*;
 pub use ready::*;
+pub use secrets::*;
 pub use service::*;
 pub use variable::*;
 
@@ -55,6 +57,8 @@ pub struct Plan {
     /// Who is told when something goes wrong, and how; `[notify.NAME]` of the site file.
     #[serde(default)]
     pub notify: Vec<NotifyTarget>,
+    /// What secrets it was made with, to know them again.
+    pub secrets: Secrets,
     /// Settings with `generate` that have no value yet. While there are any, the plan holds
     /// placeholders for them and must not run: make them, store them, load again.
     #[serde(skip)]
@@ -73,6 +77,7 @@ impl Plan {
             control: Control::default(),
             manage_accounts: false,
             notify: Vec::new(),
+            secrets: Secrets::default(),
             missing_secrets: Vec::new(),
             remarks: Vec::new(),
         }

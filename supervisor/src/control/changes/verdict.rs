@@ -25,13 +25,7 @@ impl Control {
                 target.result = self.verdict(kind, name, target);
             }
         }
-        if change
-            .targets
-            .values()
-            .all(|target| target.result.is_some())
-        {
-            change.finish();
-        }
+        change.finish_if_over();
     }
 
     /// How the change has ended for one service, if it has.

@@ -145,14 +145,16 @@ impl Control {
         self.fresh = BTreeMap::new();
         self.schedule_follows_plan(staged.zone);
         let notes = self.notes_on_moves(&moves, &site, made);
+        let is_new = swapped.is_some();
         if let Some(swapped) = swapped {
             self.stand(&moves, swapped);
-            self.remember_plan();
         }
         if let Some(id) = self.reconfigure.order.change.take() {
             let rollback = self.standing.rollback();
             self.accept_reconfigure(&id, targets, notes, rollback);
-            self.release_when_stored();
+        }
+        if is_new {
+            self.remember_plan();
         }
         self.end_reconfigure();
     }

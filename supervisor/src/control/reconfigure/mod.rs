@@ -33,7 +33,7 @@ use super::{
     Control, Job,
     changes::Kind,
     input::{Broken, Done, Source, Staged, StagedFile},
-    words,
+    records, words,
 };
 use crate::{
     accounts::MakeCommand,
@@ -218,6 +218,13 @@ impl Reconfigure {
         self.first && !self.is_idle()
     }
 
+    /// It is this client's.
+    pub(super) fn is_for(&self, change: &str) -> bool {
+        let orders = [Some(&self.order), self.next.as_ref()];
+        let mut changes = orders.into_iter().flatten().map(|it| &it.change);
+        changes.any(|it| it.as_deref() == Some(change))
+    }
+
     /// Whose order is in the way of another.
     fn busy_with(&self) -> Option<&Order> {
         if self.is_idle() {
@@ -262,8 +269,8 @@ impl Control {
         };
         self.publish("", "change", what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
-        let stream = self.begin_change(id, Kind::Reconfigure, true);
-        self.record_asked(id, peer, what, &[]);
+        let asked = records::asked(self.now.unix_ms, id, peer, what, &[]);
+        let stream = self.begin_change(id, Kind::Reconfigure, true, asked);
         order.change = Some(id.to_owned());
         self.start_order(order);
         Ok(stream)
@@ -308,8 +315,8 @@ impl Control {
         }
         let source = match (order.rollback, &order.preview) {
             (true, _) => Source::Kept(Arc::clone(&self.plan)),
-            (false, Some(_)) => Source::FilesAsTheyAre,
-            (false, None) => Source::Files,
+            (false, Some(_)) => Source::FilesAsTheyAre(Arc::clone(&self.plan)),
+            (false, None) => Source::Files(Arc::clone(&self.plan)),
         };
         self.reconfigure = Reconfigure {
             stage: Stage::Loading,

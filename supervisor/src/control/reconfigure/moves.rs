@@ -194,7 +194,7 @@ impl Control {
         match (kind, view) {
             (ChangeKind::Keep, _) => plain(Action::Nothing),
             (ChangeKind::InPlace, _) | (ChangeKind::Stop, None) => plain(Action::InPlace),
-            (ChangeKind::Start, _) => match self.lifecycle.held(name) {
+            (ChangeKind::Start, _) => match self.holds.of(name) {
                 Some(hold) => (Action::InPlace, stays_stopped(hold)),
                 None => plain(Action::Start),
             },

@@ -35,8 +35,12 @@ impl Control {
                 if loaded.kept.is_none() && loaded.rejected.is_none() && !self.is_dry_run() {
                     self.set_refused(None);
                 }
+                let host = secrets(&loaded);
                 if let Some(mark) = loaded.mark {
                     self.reconfigure.order.mark = mark;
+                }
+                if !self.is_dry_run() {
+                    self.note_put_back(&loaded.put_back);
                 }
                 for remark in &loaded.plan.remarks {
                     tracing::warn!("{remark}");
@@ -47,7 +51,7 @@ impl Control {
                     rejected: loaded.rejected,
                     // Plans are compared without them.
                     remarks: std::mem::take(&mut loaded.plan.remarks),
-                    host: generated(&loaded.plan),
+                    host,
                     ..Found::default()
                 };
                 self.with_plan(Arc::from(loaded.plan));
@@ -274,11 +278,15 @@ fn created(command: &MakeCommand) -> HostChange {
 }
 
 /// Secrets that only a dry run leaves missing.
-fn generated(plan: &Plan) -> Vec<HostChange> {
-    let missing = plan.missing_secrets.iter().map(|secret| HostChange {
-        action: "generate".to_owned(),
-        what: format!("secret {}.{}", secret.service, secret.key),
-        services: vec![secret.service.clone()],
-    });
-    missing.collect()
+fn secrets(loaded: &Loaded) -> Vec<HostChange> {
+    let change = |action: &str, service: &str, key: &str| HostChange {
+        action: action.to_owned(),
+        what: format!("secret {service}.{key}"),
+        services: vec![service.to_owned()],
+    };
+    let back = loaded.put_back.iter();
+    let back = back.map(|(service, key)| change("put back", service, key));
+    let missing = loaded.plan.missing_secrets.iter();
+    back.chain(missing.map(|it| change("generate", &it.service, &it.key)))
+        .collect()
 }

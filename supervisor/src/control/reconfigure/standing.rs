@@ -123,6 +123,7 @@ impl Control {
         if let (true, Some((mark, rejected))) = (unfinished, stored) {
             self.reconfigure.order = Order {
                 mark,
+                change: self.changes.pending_reconfigure(),
                 ..Order::default()
             };
             self.reconfigure.found = Found {

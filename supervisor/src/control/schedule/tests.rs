@@ -141,7 +141,7 @@ fn a_clock_that_is_set_forward_over_a_time_runs_it_if_the_jump_is_small() {
 
 #[test]
 fn a_jump_is_told_from_time_that_passes() {
-    let mut schedule = Schedule::default();
+    let mut schedule = Schedule::new(0, Handled::default());
     assert!(schedule.has_jumped(at(MIDNIGHT)));
     assert!(!schedule.has_jumped(at(MIDNIGHT + 100 * HOUR)));
     let mut slept = at(MIDNIGHT + 200 * HOUR);

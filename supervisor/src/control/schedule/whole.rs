@@ -102,6 +102,7 @@ impl World {
                 }
                 Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
                     plan: Box::new(plan.clone()),
+                    put_back: Vec::new(),
                     kept: None,
                     rejected: None,
                     mark: None,

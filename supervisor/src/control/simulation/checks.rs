@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{Settled, State};
 use keeper::message::{Request, Role, Spawn};
 
-use super::{clients::Clients, keeper::Keeper, plans};
+use super::{clients::Clients, jobs::Disk, keeper::Keeper, plans};
 use crate::control::Control;
 
 /// Most outputs of one step: a fixed number, and so many for each service.
@@ -84,6 +84,19 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         }
     }
     None
+}
+
+/// Once a disk has room, it has every hold, and nobody is warned.
+pub(super) fn judge_stored(control: &Control, disk: &Disk) {
+    assert_eq!(control.holds.warning(), None);
+    assert_eq!(control.records.warning(), None);
+    for service in control.plan.services.values().filter(|it| it.enabled) {
+        let view = control.names.id(&service.name);
+        let view = view.and_then(|id| control.engine.view(id));
+        let held = view.and_then(|view| view.hold);
+        let stored = disk.holds.get(&service.name).map(|it| &it.hold);
+        assert_eq!(stored, held.as_ref(), "of {} on the disk", service.name);
+    }
 }
 
 /// What runs is what the plan says.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{Action, ActionRequest, ErrorReply, Outcome, Progress};
+use api::{Action, ActionRequest, ErrorReply, Outcome, Progress, Unstored};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{dice::Dice, plans};
@@ -21,6 +21,13 @@ pub(super) struct Clients {
     pub(super) taken: Vec<String>,
     /// Stopped, acknowledged, and not started by anybody since: must not run.
     pub(super) held: BTreeSet<String>,
+    /// Of those, what was said to be on the disk.
+    pub(super) stored: BTreeSet<String>,
+    /// Changes that were said to be in the history, and those of which the end was.
+    pub(super) recorded: BTreeSet<String>,
+    pub(super) ended: BTreeSet<String>,
+    /// The highest number that each start so far may have lifted.
+    lifts: Vec<u64>,
 }
 
 /// One client.
@@ -30,9 +37,12 @@ pub(super) struct Client {
     id: String,
     answer: Option<Answer>,
     lines: Option<Lines>,
-    /// Services up to this number have been started by others since.
-    started: Option<u64>,
+    /// Starts that there had been when it was asked for the first time.
+    lifts_before: usize,
 }
+
+/// A request that is made again, and how many starts there had been at the first time.
+pub(super) type Again = (ActionRequest, usize);
 
 type Lines = mpsc::Receiver<Progress>;
 type Answer = oneshot::Receiver<Result<Lines, ErrorReply>>;
@@ -45,6 +55,10 @@ impl Clients {
             open: Vec::new(),
             taken: Vec::new(),
             held: BTreeSet::new(),
+            stored: BTreeSet::new(),
+            recorded: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            lifts: Vec::new(),
         }
     }
 
@@ -131,20 +145,30 @@ impl Clients {
             }
         };
         self.held.retain(|name| plans::number(name) > top);
-        for client in &mut self.open {
-            client.started = client.started.max(Some(top));
-        }
+        self.stored.retain(|name| plans::number(name) > top);
+        self.lifts.push(top);
+    }
+
+    /// How many starts there have been.
+    pub(super) const fn lifts(&self) -> usize {
+        self.lifts.len()
     }
 
     /// A client waits for its answer, unless it goes away.
-    pub(super) fn wait(&mut self, id: String, request: Option<ActionRequest>, answer: Answer) {
+    pub(super) fn wait(
+        &mut self,
+        id: String,
+        request: Option<ActionRequest>,
+        answer: Answer,
+        lifts_before: usize,
+    ) {
         if self.dice.percent(90) {
             self.open.push(Client {
                 request,
                 id,
                 answer: Some(answer),
                 lines: None,
-                started: None,
+                lifts_before,
             });
         }
     }
@@ -172,20 +196,22 @@ impl Clients {
         };
         loop {
             match lines.try_recv() {
-                Ok(Progress::Accepted { services, .. }) => {
-                    self.taken.push(client.id.clone());
-                    let stop = |it: &ActionRequest| it.action == Action::Stop;
-                    if client.request.as_ref().is_some_and(stop) {
-                        let since = client.started;
-                        let held = services.into_iter();
-                        self.held
-                            .extend(held.filter(|it| Some(plans::number(it)) > since));
-                    }
+                Ok(Progress::Accepted {
+                    services, unstored, ..
+                }) => {
+                    let stop = client.request.as_ref();
+                    let stop = stop.is_some_and(|it| it.action == Action::Stop);
+                    let since = stop.then_some(client.lifts_before);
+                    self.accepted(&client.id, since, services, &unstored);
                 }
                 Ok(Progress::State { .. } | Progress::Step { .. }) => {}
-                Ok(Progress::Done(_) | Progress::Refused(_) | Progress::Preview(_)) => {
+                Ok(Progress::Done(outcome)) => {
+                    if outcome.finished && outcome.unstored.history.is_none() {
+                        self.ended.insert(client.id.clone());
+                    }
                     return false;
                 }
+                Ok(Progress::Refused(_) | Progress::Preview(_)) => return false,
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
                     panic!("the stream of {} ended without a last line", client.id)
@@ -194,11 +220,37 @@ impl Clients {
         }
     }
 
+    /// `stop`: it was a stop, and how many starts there had been before it.
+    fn accepted(
+        &mut self,
+        id: &str,
+        stop: Option<usize>,
+        services: Vec<String>,
+        unstored: &Unstored,
+    ) {
+        self.taken.push(id.to_owned());
+        if unstored.history.is_none() {
+            self.recorded.insert(id.to_owned());
+        }
+        if let Some(lifts_before) = stop {
+            let since = self.lifts[lifts_before..].iter().copied().max();
+            let held = services.into_iter();
+            let held = held.filter(|it| Some(plans::number(it)) > since);
+            let held: Vec<String> = held.collect();
+            if unstored.holds.is_none() {
+                self.stored.extend(held.iter().cloned());
+            }
+            self.held.extend(held);
+        }
+    }
+
     /// Control has died. Some clients ask again, with the same id.
-    pub(super) fn cut(&mut self) -> Vec<ActionRequest> {
+    pub(super) fn cut(&mut self) -> Vec<Again> {
         self.read();
         let open = std::mem::take(&mut self.open);
-        let again = open.into_iter().filter_map(|client| client.request);
+        let again = open
+            .into_iter()
+            .filter_map(|client| Some((client.request?, client.lifts_before)));
         again.filter(|_| self.dice.percent(40)).collect()
     }
 

@@ -3,16 +3,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     path::PathBuf,
     sync::Arc,
 };
 
 use api::KeptPlan;
-use engine::{Hold, ProbeKind, RunId};
+use engine::{ProbeKind, RunId};
 use plan::{Plan, Problem, Severity};
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{
+    clients::Clients,
     dice::{Agenda, Dice},
     keeper::Keeper,
     plans,
@@ -26,7 +28,7 @@ use crate::{
     holder::Holder,
     lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start, Unready},
-    store::Holds,
+    store::{Holds, StoredHold},
 };
 
 /// What outlives every process.
@@ -36,7 +38,9 @@ pub(super) struct Disk {
     pub(super) site: Plan,
     /// The last plan that was applied.
     pub(super) stored: Option<Plan>,
-    pub(super) holds: BTreeMap<String, Hold>,
+    pub(super) holds: BTreeMap<String, StoredHold>,
+    /// Changes that the history has, and whether it has their end.
+    history: BTreeMap<String, bool>,
     /// Rendered files.
     files: BTreeMap<PathBuf, String>,
     /// Which of them have candidates beside them.
@@ -47,6 +51,8 @@ pub(super) struct Disk {
     pub(super) kept: Vec<Plan>,
 }
 
+/// When a simulation begins.
+pub(super) const BEGIN_MS: u64 = 1_000_000;
 /// Most time from a line in a log to its being seen.
 const LINE_LATE_MS: u64 = 200;
 
@@ -57,6 +63,8 @@ pub(super) struct Jobs {
     pub(super) fair: bool,
     pub(super) disk: Disk,
     pub(super) agenda: Agenda<Work>,
+    /// When there is no room on the disk for what is small.
+    full: Vec<Range<u64>>,
 }
 
 /// One piece of it.
@@ -79,10 +87,17 @@ pub(super) enum Work {
 
 impl Jobs {
     pub(super) fn new(mut dice: Dice) -> Self {
+        let mut own = dice.clone().split();
+        let full = (0..own.between(0, 2)).map(|_| {
+            let begin = BEGIN_MS + own.between(0, 90_000);
+            begin..begin + own.between(0, 60_000)
+        });
+        let full = full.collect();
         let disk = Disk {
             site: plans::draw(&mut dice),
             stored: None,
             holds: BTreeMap::new(),
+            history: BTreeMap::new(),
             files: BTreeMap::new(),
             candidates: BTreeSet::new(),
             was_full: false,
@@ -93,6 +108,7 @@ impl Jobs {
             fair: false,
             disk,
             agenda: Agenda::default(),
+            full,
         }
     }
 
@@ -199,17 +215,17 @@ impl Jobs {
                 self.disk.discard(&staged);
                 Done::Discarded
             }
-            Work::Store(_) if luck(&mut self.dice, fair, 10) => {
+            Work::Store(_) if self.has_no_room(now) => {
                 Done::HoldsStored(Err("no space left on device".to_owned()))
             }
-            Work::Store(holds) => {
-                self.store(holds);
-                Done::HoldsStored(Ok(()))
-            }
-            Work::Record(lines) if luck(&mut self.dice, fair, 10) => {
+            Work::Store(holds) => self.stored(holds),
+            Work::Record(lines) if self.has_no_room(now) => {
                 Done::Recorded(Err((lines, "no space left on device".to_owned())))
             }
-            Work::Record(_) => Done::Recorded(Ok(())),
+            Work::Record(lines) => {
+                self.disk.append(lines);
+                Done::Recorded(Ok(()))
+            }
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
@@ -250,6 +266,17 @@ impl Jobs {
                 }
             }
         })
+    }
+
+    fn stored(&mut self, holds: Holds) -> Done {
+        self.store(holds);
+        Done::HoldsStored(Ok(()))
+    }
+
+    /// The disk is full for a while, or just once.
+    fn has_no_room(&mut self, now: u64) -> bool {
+        let full = self.full.iter().any(|full| full.contains(&now));
+        !self.fair && (self.dice.percent(10) || full)
     }
 
     fn prepare(&mut self, start: &Start) -> Outcome {
@@ -300,8 +327,7 @@ impl Jobs {
     }
 
     fn store(&mut self, holds: Holds) {
-        let holds = holds.services.into_iter();
-        self.disk.holds = holds.map(|(name, it)| (name, it.hold)).collect();
+        self.disk.holds = holds.services;
     }
 
     fn accounts(&mut self) -> Accounts {
@@ -381,6 +407,12 @@ impl Jobs {
                     self.disk.put(&swap.staged[..some]);
                 }
                 Work::Store(holds) if self.dice.percent(50) => self.store(holds),
+                Work::Record(mut lines) => {
+                    // Some lines, or none.
+                    let written = self.dice.clone().index(lines.len() + 1);
+                    lines.truncate(written);
+                    self.disk.append(lines);
+                }
                 _ => {}
             }
         }
@@ -388,6 +420,48 @@ impl Jobs {
 }
 
 impl Disk {
+    fn append(&mut self, lines: Vec<history::Line>) {
+        for line in lines {
+            let ended = matches!(line.said, history::Said::Ended { .. });
+            *self.history.entry(line.id).or_default() |= ended;
+        }
+    }
+
+    /// What clients were told to be on the disk is there, whatever has died.
+    pub(super) fn judge_promises(&self, clients: &Clients) {
+        for name in &clients.stored {
+            let stored = self.holds.contains_key(name);
+            assert!(
+                stored,
+                "{name} is stopped, and the disk knows nothing of it"
+            );
+        }
+        for id in &clients.recorded {
+            assert!(self.history.contains_key(id), "{id} is not in the history");
+        }
+        for id in &clients.ended {
+            let ended = self.history.get(id) == Some(&true);
+            assert!(ended, "the history has no end of {id}");
+        }
+    }
+
+    /// Control has died. What it had written down just before the keeper could hear of it has no end,
+    /// and nobody was told of it.
+    pub(super) fn leave_unheard(&mut self, records: &BTreeMap<String, String>) {
+        let known = ["@changes", "@doing", "@reexec"].map(|key| records.get(key));
+        let known = |id: &String| known.iter().flatten().any(|it| it.contains(id.as_str()));
+        self.history.retain(|id, ended| *ended || known(id));
+    }
+
+    /// In the end the history has all that were taken, and the end of each.
+    pub(super) fn judge_history(&self, taken: &[String]) {
+        for id in taken {
+            assert!(self.history.contains_key(id), "{id} is not in the history");
+        }
+        let open = self.history.iter().find(|(_, ended)| !**ended);
+        assert_eq!(open, None, "it has no end in the history");
+    }
+
     /// Candidates take their places; each has its content for its extension.
     fn put(&mut self, staged: &[StagedFile]) {
         for file in staged {
@@ -430,6 +504,7 @@ impl Disk {
 fn loaded(plan: Plan) -> Loaded {
     Loaded {
         plan: Box::new(plan),
+        put_back: Vec::new(),
         kept: None,
         rejected: None,
         mark: None,

@@ -29,6 +29,8 @@ pub(super) struct Keeper {
     pub(super) agenda: Agenda<Happening>,
     pub(super) deaths: u32,
     pub(super) quit: Option<u8>,
+    /// Changes that control has begun to do.
+    begun: BTreeSet<String>,
     /// Who has to be down before a service is asked to stop, once everything is to be stopped.
     pub(super) stop_order: Option<BTreeMap<String, BTreeSet<String>>>,
 }
@@ -100,6 +102,7 @@ impl Keeper {
             agenda: Agenda::default(),
             deaths: 0,
             quit: None,
+            begun: BTreeSet::new(),
             stop_order: None,
         }
     }
@@ -112,6 +115,7 @@ impl Keeper {
             Request::Signal { run, signal, cont } => self.signal(now, run, signal, cont),
             Request::Sweep { run } => self.sweep(now, run),
             Request::Remember { service, record } => {
+                self.judge_doing(&service, &record);
                 self.records.insert(service, record);
             }
             Request::Forget { service } => {
@@ -135,6 +139,27 @@ impl Keeper {
             | Request::TellInit { .. }
             | Request::Rotate { .. }
             | Request::Stats => {}
+        }
+    }
+
+    /// No change is done twice, however often it is asked for and whoever has died.
+    fn judge_doing(&mut self, key: &str, record: &str) {
+        let id = |record: &str| {
+            let doing: serde_json::Value = serde_json::from_str(record).ok()?;
+            Some(doing["id"].as_str()?.to_owned())
+        };
+        if key != "@doing" {
+            return;
+        }
+        if let Some(new) = id(record) {
+            assert!(self.begun.insert(new.clone()), "{new} is done twice");
+            return;
+        }
+        // Refused: nothing of it was done.
+        let over = self.records.get(key).and_then(|before| id(before));
+        let known = self.records.get("@changes").cloned().unwrap_or_default();
+        if let Some(over) = over.filter(|it| !known.contains(&format!("\"{it}\""))) {
+            self.begun.remove(&over);
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     checks,
     clients::Clients,
     dice::{Agenda, Dice},
-    jobs::Jobs,
+    jobs::{self, Jobs},
     keeper::Keeper,
     plans,
     script::Op,
@@ -88,7 +88,7 @@ impl Simulation {
         let mut it = Self {
             seed,
             grim: dice.clone().split(),
-            now: 1_000_000,
+            now: jobs::BEGIN_MS,
             control: None,
             keeper: Keeper::new(world, dice.split()),
             jobs: Jobs::new(dice.split()),
@@ -318,6 +318,7 @@ impl Simulation {
             }
         }
         self.clients.read();
+        self.jobs.disk.judge_promises(&self.clients);
     }
 
     /// A service has failed that the daemon may not go on without.
@@ -341,6 +342,7 @@ impl Simulation {
             return;
         }
         let again = self.clients.cut();
+        self.jobs.disk.judge_promises(&self.clients);
         self.control = None;
         self.hangs_until = 0;
         let arrived = self.dice.index(self.to_keeper.len() + 1);
@@ -362,6 +364,7 @@ impl Simulation {
             let at = birth + self.dice.between(0, 500);
             self.script.push(at, Op::AskAgain(request));
         }
+        self.jobs.disk.leave_unheard(&self.keeper.records);
         // A hold that only the dead one knew and that is on no disk may go with the service.
         self.forget_lost_holds();
     }
@@ -386,6 +389,7 @@ impl Simulation {
             own_user: "nobody".to_owned(),
             handled: crate::control::Handled::default(),
             warnings: Vec::new(),
+            aside: Vec::new(),
             applied: None,
         };
         self.show(&format!("=== control is born; facts: {:?}", hello.facts));

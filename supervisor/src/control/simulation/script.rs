@@ -4,7 +4,7 @@ use api::{Action, ActionRequest};
 use keeper::message::{Exit, Notice, Role};
 use tokio::sync::oneshot;
 
-use super::{checks, keeper::Happening, plans, run::Simulation};
+use super::{checks, clients::Again, keeper::Happening, plans, run::Simulation};
 use crate::{
     ask::{Ask, EventFilter, Peer},
     control::{Control, input::Input},
@@ -33,7 +33,7 @@ pub(super) enum Op {
     /// A client asks for something.
     Act,
     /// It asks again what it asked a control process that has died.
-    AskAgain(ActionRequest),
+    AskAgain(Again),
     /// Files are edited; then comes SIGHUP, a client, or nobody.
     Edit,
     /// A process is killed from outside.
@@ -129,7 +129,7 @@ impl Simulation {
                 let request = self.clients.draw();
                 self.act(request);
             }
-            Op::AskAgain(request) => self.act(request),
+            Op::AskAgain((request, lifts_before)) => self.act_as_of(request, lifts_before),
             Op::Edit => {
                 self.jobs.disk.site = plans::edit(&mut self.dice, &self.jobs.disk.site);
                 match self.dice.below(5) {
@@ -163,13 +163,17 @@ impl Simulation {
     }
 
     fn act(&mut self, request: ActionRequest) {
+        self.act_as_of(request, self.clients.lifts());
+    }
+
+    fn act_as_of(&mut self, request: ActionRequest, lifts_before: usize) {
         if self.control.is_none() {
             return; // Nobody answers.
         }
         let (input, answer) = self.clients.ask(&request);
         self.show(&format!("<- {request:?}"));
         let id = request.id.clone();
-        self.clients.wait(id, Some(request), answer);
+        self.clients.wait(id, Some(request), answer, lifts_before);
         self.handle(input);
     }
 
@@ -205,7 +209,8 @@ impl Simulation {
         }
         let (id, input, answer) = self.clients.ask_reconfigure();
         self.show(&format!("<- reconfigure {id}"));
-        self.clients.wait(id, None, answer);
+        let lifts = self.clients.lifts();
+        self.clients.wait(id, None, answer, lifts);
         self.handle(input);
     }
 
@@ -336,6 +341,8 @@ impl Simulation {
         );
         let candidates = &self.jobs.disk.candidates;
         assert!(candidates.is_empty(), "left behind: {candidates:?}");
+        checks::judge_stored(control, &self.jobs.disk);
+        self.jobs.disk.judge_history(&self.clients.taken);
         let now = crate::control::Now {
             moment: engine::Moment(self.now),
             unix_ms: self.now,

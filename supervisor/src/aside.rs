@@ -1,0 +1,171 @@
+//! What stands in the place of a file of the state directory and is none: told, put aside, replaced
+//! by nothing.
+//!
+//! A file that a bad disk, a wrong restore or somebody's mistake has spoiled may be all there is of
+//! something, so it is never written over. It gets the name `NAME.broken-DATE` and counts as missing.
+//! What could not be read for a reason that can pass (no descriptor, an error of the disk) stays where
+//! it is. Nothing here waits: files are opened without blocking and are regular ones of bounded size
+//! (`safe_path`). Limit: [`KEPT_MAX`].
+
+use std::{
+    ffi::OsStr,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use nix::errno::Errno;
+use safe_path::{Dir, Untrusted};
+use serde::de::DeserializeOwned;
+
+/// Of one name so many are kept; the oldest give way, unless they are directories with something in
+/// them.
+const KEPT_MAX: usize = 3;
+/// Names of a directory that are looked at.
+const NAMES_MAX: usize = 4096;
+/// Two in the same moment get different names; more are not expected.
+const NAMES_TRIED_MAX: u32 = 100;
+
+/// What was found to be no file of ours, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    path: PathBuf,
+    why: String,
+    /// Where it is now.
+    now: io::Result<String>,
+}
+
+impl fmt::Display for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, why) = (self.path.display(), &self.why);
+        match &self.now {
+            Ok(name) => write!(f, "cannot use {path}: {why}; it is kept as {name}"),
+            Err(error) => write!(f, "cannot use {path}: {why}; nor put it aside: {error}"),
+        }
+    }
+}
+
+/// The value in a state file; none: there is no such file.
+///
+/// # Errors
+/// It is none of ours, and has been put aside.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, Aside> {
+    let bytes = match safe_path::read(path, limit) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A link that leads nowhere is something all the same.
+            return match safe_path::stat(path) {
+                Ok(Some(_)) => Err(put(path, "it is a link that leads nowhere".to_owned())),
+                _ => Ok(None),
+            };
+        }
+        Err(error) if can_pass(&error) => {
+            return Err(Aside {
+                path: path.to_owned(),
+                why: error.to_string(),
+                now: Err(io::Error::other("that may pass")),
+            });
+        }
+        Err(error) => return Err(put(path, error.to_string())),
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| put(path, api::json_place(&error)))
+}
+
+/// It is not the thing itself that is wrong.
+fn can_pass(error: &io::Error) -> bool {
+    let wrong = [
+        Errno::ENXIO,
+        Errno::EISDIR,
+        Errno::ELOOP,
+        Errno::ENODEV,
+        Errno::ENOTDIR,
+    ];
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    !(Untrusted::is(error) || errno.is_some_and(|it| wrong.contains(&it)))
+}
+
+/// Puts aside what lies there.
+pub(crate) fn put(path: &Path, why: String) -> Aside {
+    let moved = || {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let (dir, name) = path.parent().zip(path.file_name()).ok_or_else(missing)?;
+        rename(&Dir::open(dir)?, name)
+    };
+    let aside = Aside {
+        path: path.to_owned(),
+        why,
+        now: moved(),
+    };
+    tracing::error!("{aside}");
+    aside
+}
+
+fn rename(dir: &Dir, name: &OsStr) -> io::Result<String> {
+    let name = name.to_string_lossy();
+    let date = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ");
+    for count in 0..NAMES_TRIED_MAX {
+        let more = if count > 0 {
+            format!("-{count}")
+        } else {
+            String::new()
+        };
+        let aside = format!("{name}.broken-{date}{more}");
+        if dir.stat(&aside)?.is_none() {
+            dir.rename(&*name, &aside)?;
+            drop_oldest(dir, &format!("{name}.broken-"))?;
+            return Ok(aside);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn drop_oldest(dir: &Dir, prefix: &str) -> io::Result<()> {
+    let mut names = dir.names(NAMES_MAX)?;
+    names.retain(|name| name.to_string_lossy().starts_with(prefix));
+    let surplus = names.len().saturating_sub(KEPT_MAX);
+    for name in &names[..surplus] {
+        // One that cannot be removed stays.
+        let _ = dir
+            .remove(name)
+            .or_else(|_| dir.remove_dir(name).map(|()| true));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_none_is_put_aside_and_few_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it.json");
+        assert_eq!(read_json::<u8>(&path, 100).unwrap(), None);
+        fs::write(&path, "7").unwrap();
+        assert_eq!(read_json::<u8>(&path, 100).unwrap(), Some(7));
+        for round in 0..KEPT_MAX + 2 {
+            fs::write(&path, format!("no {round}")).unwrap();
+            let told = read_json::<u8>(&path, 100).unwrap_err().to_string();
+            assert!(told.contains("it.json.broken-2"), "{told}");
+            assert!(!path.exists());
+        }
+        let kept = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|it| it.unwrap().path());
+        let mut kept: Vec<String> = kept.map(|it| fs::read_to_string(it).unwrap()).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, ["no 2", "no 3", "no 4"]);
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it.json");
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        read_json::<u8>(&path, 1 << 30).unwrap_err();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,87 @@
+//! The change that is being done at this moment, for a successor of this process: it was begun, and
+//! whoever asked for it must hear that, and not have it done twice.
+
+use api::{ActionResult, Verdict};
+use keeper::message::Request;
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Kind, Target};
+use crate::{control::Control, history::Line};
+
+/// Key under which the keeper remembers the change that is being done at this moment.
+pub(in crate::control) const DOING_RECORD: &str = "@doing";
+/// Said of a change whose control process died in the midst of it.
+const CUT_SHORT: &str =
+    "the control process died while it did this; how much of it was done is not known";
+
+/// A change that is being done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Doing {
+    pub(super) id: String,
+    kind: Kind,
+    services: Vec<String>,
+    asked: Line,
+}
+
+impl Control {
+    /// The keeper hears of a change before anything of it is done.
+    pub(in crate::control) fn begin_doing(
+        &mut self,
+        id: &str,
+        kind: Kind,
+        services: &[String],
+        asked: &Line,
+    ) {
+        let doing = Doing {
+            id: id.to_owned(),
+            kind,
+            services: services.to_vec(),
+            asked: asked.clone(),
+        };
+        let record = serde_json::to_string(&doing).expect("it is plain data");
+        self.changes.doing = true;
+        self.tell(Request::Remember {
+            service: DOING_RECORD.to_owned(),
+            record,
+        });
+    }
+
+    /// It is done, and among the changes that the keeper remembers, or was refused.
+    pub(super) fn end_doing(&mut self) {
+        if std::mem::take(&mut self.changes.doing) {
+            self.tell(Request::Remember {
+                service: DOING_RECORD.to_owned(),
+                record: String::new(),
+            });
+        }
+    }
+}
+
+impl Doing {
+    /// Its control process died before it remembered that it was done.
+    pub(super) fn cut_short(self) -> Change {
+        let target = |name: &String| {
+            let result = ActionResult {
+                service: name.clone(),
+                verdict: Verdict::Failed,
+                state: "unknown".to_owned(),
+                pid: None,
+                seconds: 0,
+                detail: CUT_SHORT.to_owned(),
+            };
+            let result = Some(result);
+            (
+                name.clone(),
+                Target {
+                    result,
+                    ..Target::default()
+                },
+            )
+        };
+        Change {
+            targets: self.services.iter().map(target).collect(),
+            finished: true,
+            ..Change::new(&self.id, self.kind, Some(self.asked))
+        }
+    }
+}

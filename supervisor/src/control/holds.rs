@@ -1,0 +1,137 @@
+//! Who stopped what, in memory and on its way to the disk.
+//!
+//! A hold is the administrator's word, so it counts as given once it is on the disk: whoever took or
+//! lifted one hears "done" after that, or hears that it is not. What is not there is written again
+//! until it is (`on_disk.rs`), and once more before the daemon ends.
+
+use std::collections::BTreeMap;
+
+use engine::{Hold, Moment, ServiceId};
+
+use super::{
+    Control, Job,
+    on_disk::{OnDisk, Standing},
+};
+use crate::store::{Holds, StoredHold};
+
+/// By service, those that are in no plan at present included.
+type ByService = BTreeMap<String, StoredHold>;
+
+/// All holds.
+#[derive(Debug)]
+pub(super) struct HoldsOnDisk {
+    boot_id: String,
+    disk: OnDisk<ByService>,
+}
+
+impl HoldsOnDisk {
+    /// `stored`: those on the disk that still count.
+    pub(super) fn new(boot_id: &str, stored: ByService) -> Self {
+        Self {
+            boot_id: boot_id.to_owned(),
+            disk: OnDisk::new(stored.clone(), Some(stored)),
+        }
+    }
+
+    /// Who has stopped a service that may not be in the plan.
+    pub(super) fn of(&self, service: &str) -> Option<&Hold> {
+        self.disk.wanted().get(service).map(|it| &it.hold)
+    }
+
+    /// How those of some services stand.
+    pub(super) fn standing<'a>(&self, services: impl IntoIterator<Item = &'a String>) -> Standing {
+        let (wanted, seen) = (self.disk.wanted(), self.disk.seen());
+        let same = |name: &String| seen.is_some_and(|seen| seen.get(name) == wanted.get(name));
+        if services.into_iter().all(same) {
+            Standing::Stored
+        } else {
+            self.disk.standing()
+        }
+    }
+
+    /// An attempt is under way that will tell of some.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.disk.standing() == Standing::Awaited
+    }
+
+    /// What is wrong, for as long as it is.
+    pub(super) fn warning(&self) -> Option<String> {
+        let Standing::Unstored(why) = self.disk.standing() else {
+            return None;
+        };
+        let (wanted, seen) = (self.disk.wanted(), self.disk.seen());
+        let differs = |name: &&String| seen.is_none_or(|it| it.get(*name) != wanted.get(*name));
+        let names = wanted
+            .keys()
+            .chain(seen.into_iter().flat_map(|it| it.keys()));
+        let mut names: Vec<&str> = names.filter(differs).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        Some(format!(
+            "stops and starts of {} will not survive a restart of the supervisor: {why}",
+            names.join(", ")
+        ))
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        self.disk.poll_timeout()
+    }
+
+    pub(super) fn timeout(&mut self, now: Moment) {
+        self.disk.timeout(now);
+    }
+
+    /// Before the end: what is on no disk is tried at once, and what was there is written once more, for
+    /// somebody may have removed it.
+    pub(super) fn write_last(&mut self) {
+        if !self.disk.wanted().is_empty() || self.disk.standing() != Standing::Stored {
+            self.disk.doubt();
+        }
+    }
+}
+
+impl Control {
+    /// Takes in whether somebody has stopped this service of the plan.
+    pub(super) fn note_hold(&mut self, id: ServiceId, hold: Option<Hold>) {
+        let Some(service) = self.service(id) else {
+            return;
+        };
+        let name = service.name.clone();
+        let over_reboot = service.restart.policy == plan::Policy::UnlessStopped;
+        let stored = hold.map(|hold| StoredHold { hold, over_reboot });
+        if self.holds.disk.wanted().get(&name) == stored.as_ref() {
+            return;
+        }
+        self.holds.disk.change(|all| match stored {
+            Some(stored) => drop(all.insert(name, stored)),
+            None => drop(all.remove(&name)),
+        });
+    }
+
+    /// What an earlier control process knew counts, not what it left on the disk.
+    pub(super) fn note_all_holds(&mut self) {
+        let ids: Vec<ServiceId> = self.names.ids().values().copied().collect();
+        for id in ids {
+            if let Some(view) = self.engine.view(id) {
+                self.note_hold(id, view.hold);
+            }
+        }
+    }
+
+    /// Stores them if that is due.
+    pub(super) fn store_holds(&mut self) {
+        if let Some(services) = self.holds.disk.due(self.now.moment) {
+            let boot_id = self.holds.boot_id.clone();
+            self.job(Job::StoreHolds {
+                holds: Holds { boot_id, services },
+            });
+        }
+    }
+
+    pub(super) fn holds_stored(&mut self, result: Result<(), String>) {
+        if let Err(error) = &result {
+            tracing::error!("cannot store who stopped what, tries again: {error}");
+        }
+        self.holds.disk.written(self.now.moment, result);
+    }
+}

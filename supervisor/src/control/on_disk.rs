@@ -1,0 +1,277 @@
+//! What is to be on the disk, and is written until it is there.
+//!
+//! Owner: who has the value. Nothing is written here: [`OnDisk::due`] says what a job is to write
+//! now, [`OnDisk::written`] takes in how that went. One attempt at a time. One in vain is made again
+//! by time, after [`PAUSE_MS`], doubling up to [`PAUSE_MS_MAX`], and at once when there is something
+//! new to write. A disk that does not answer is waited for no longer than [`PATIENCE_MS`] by those
+//! who want to know.
+
+use engine::Moment;
+
+/// After the first attempt in vain, in milliseconds.
+const PAUSE_MS: u64 = 1_000;
+/// The longest pause.
+const PAUSE_MS_MAX: u64 = 30_000;
+/// Clients wait so long for an attempt to end.
+pub(super) const PATIENCE_MS: u64 = 5_000;
+
+/// Whether something is on the disk, as far as that has been seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is.
+    Stored,
+    /// An attempt is under way that will tell.
+    Awaited,
+    /// It is not, and why.
+    Unstored(String),
+}
+
+/// Attempts to write.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    under_way: Option<UnderWay>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    patience: Moment,
+    /// It was made for something new.
+    new: bool,
+    /// It has lasted longer than that.
+    slow: bool,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    pause_ms: u64,
+    again_at: Moment,
+}
+
+impl Attempts {
+    /// Begins one if it is time for it. `new`: there is something that has not been tried yet.
+    pub(super) fn begin(&mut self, now: Moment, new: bool) -> bool {
+        let due = self.trouble.as_ref().is_none_or(|it| it.again_at <= now);
+        if self.under_way.is_some() || !(new || due) {
+            return false;
+        }
+        self.under_way = Some(UnderWay {
+            patience: now.after(PATIENCE_MS),
+            new,
+            slow: false,
+        });
+        true
+    }
+
+    /// Takes in how it went.
+    pub(super) fn end(&mut self, now: Moment, failed: Option<String>) {
+        let new = self.under_way.take().is_none_or(|it| it.new);
+        // Only attempts by time make the pauses longer.
+        let before = self.trouble.take().filter(|_| !new);
+        self.trouble = failed.map(|why| {
+            let pause_ms = before.map_or(PAUSE_MS, |it| (it.pause_ms * 2).min(PAUSE_MS_MAX));
+            Trouble {
+                why,
+                pause_ms,
+                again_at: now.after(pause_ms),
+            }
+        });
+    }
+
+    /// How what is not written yet stands.
+    pub(super) fn standing(&self) -> Standing {
+        match (&self.under_way, &self.trouble) {
+            (Some(it), _) if !it.slow => Standing::Awaited,
+            (_, Some(trouble)) => Standing::Unstored(trouble.why.clone()),
+            (Some(_), None) => {
+                let seconds = PATIENCE_MS / 1_000;
+                Standing::Unstored(format!("the disk has not answered for {seconds} s"))
+            }
+            (None, None) => Standing::Awaited,
+        }
+    }
+
+    /// When [`Self::timeout`] has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        match (&self.under_way, &self.trouble) {
+            (Some(it), _) => (!it.slow).then_some(it.patience),
+            (None, Some(trouble)) => Some(trouble.again_at),
+            (None, None) => None,
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn timeout(&mut self, now: Moment) {
+        if let Some(it) = &mut self.under_way {
+            it.slow |= it.patience <= now;
+        }
+    }
+}
+
+/// A value in memory whose like is to be on the disk.
+#[derive(Debug)]
+pub(super) struct OnDisk<T> {
+    wanted: T,
+    /// As it was read or written last; none: not known.
+    seen: Option<T>,
+    writing: Option<T>,
+    attempts: Attempts,
+    /// The two are not the same.
+    behind: bool,
+    /// Since the last attempt.
+    changed: bool,
+}
+
+impl<T: Clone + PartialEq> OnDisk<T> {
+    /// `seen`: what is there.
+    pub(super) fn new(wanted: T, seen: Option<T>) -> Self {
+        let behind = seen.as_ref() != Some(&wanted);
+        Self {
+            wanted,
+            seen,
+            writing: None,
+            attempts: Attempts::default(),
+            behind,
+            changed: behind,
+        }
+    }
+
+    pub(super) const fn wanted(&self) -> &T {
+        &self.wanted
+    }
+
+    pub(super) const fn seen(&self) -> Option<&T> {
+        self.seen.as_ref()
+    }
+
+    /// Changes what is wanted.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut T)) {
+        change(&mut self.wanted);
+        self.behind = self.seen.as_ref() != Some(&self.wanted);
+        self.changed = true;
+    }
+
+    /// What was seen may have been removed since: it is written once more, at once.
+    pub(super) fn doubt(&mut self) {
+        self.seen = None;
+        self.behind = true;
+        self.changed = true;
+    }
+
+    /// What is to be written now.
+    pub(super) fn due(&mut self, now: Moment) -> Option<T> {
+        if !self.behind || !self.attempts.begin(now, self.changed) {
+            return None;
+        }
+        self.changed = false;
+        self.writing = Some(self.wanted.clone());
+        self.writing.clone()
+    }
+
+    /// It is written, or not, and why.
+    pub(super) fn written(&mut self, now: Moment, result: Result<(), String>) {
+        let failed = result.err();
+        if let (Some(written), None) = (self.writing.take(), &failed) {
+            self.seen = Some(written);
+        }
+        self.attempts.end(now, failed);
+        self.behind = self.seen.as_ref() != Some(&self.wanted);
+    }
+
+    /// How the whole of it stands.
+    pub(super) fn standing(&self) -> Standing {
+        if self.behind {
+            self.attempts.standing()
+        } else {
+            Standing::Stored
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        let waits = self.behind || self.writing.is_some();
+        self.attempts.poll_timeout().filter(|_| waits)
+    }
+
+    pub(super) fn timeout(&mut self, now: Moment) {
+        self.attempts.timeout(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENOSPC: &str = "no space left on device";
+
+    fn unstored() -> Standing {
+        Standing::Unstored(ENOSPC.to_owned())
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_tried_again_by_time_with_longer_pauses() {
+        let mut value = OnDisk::new(0, Some(0));
+        assert_eq!((value.due(Moment(0)), value.poll_timeout()), (None, None));
+        value.change(|it| *it = 1);
+        let mut now = Moment(0);
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            assert_eq!(value.due(now), Some(1));
+            assert_eq!(value.due(now), None, "one at a time");
+            assert_eq!(value.standing(), Standing::Awaited);
+            value.written(now, Err(ENOSPC.to_owned()));
+            assert_eq!(value.standing(), unstored());
+            assert_eq!(value.due(now), None, "not before its time");
+            let next = value.poll_timeout().unwrap();
+            pauses.push(next.since(now));
+            now = next;
+        }
+        assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        assert_eq!(value.due(now), Some(1));
+        value.written(now, Ok(()));
+        assert_eq!(
+            (value.standing(), value.seen()),
+            (Standing::Stored, Some(&1))
+        );
+        assert_eq!(value.poll_timeout(), None);
+    }
+
+    #[test]
+    fn something_new_is_tried_at_once() {
+        let now = Moment(0);
+        let mut value = OnDisk::new(0, Some(0));
+        value.change(|it| *it = 1);
+        value.due(now).unwrap();
+        // Meanwhile it is another.
+        value.change(|it| *it = 2);
+        value.written(now, Err(ENOSPC.to_owned()));
+        assert_eq!(value.due(now), Some(2));
+        value.written(now, Err(ENOSPC.to_owned()));
+        assert_eq!(value.due(now), None);
+        value.doubt();
+        assert_eq!(value.due(now), Some(2));
+        value.written(now, Err(ENOSPC.to_owned()));
+        value.change(|it| *it = 3);
+        assert_eq!(value.due(now), Some(3));
+        value.written(now, Ok(()));
+        // What is there is wanted again.
+        value.change(|it| *it = 4);
+        value.change(|it| *it = 3);
+        assert_eq!((value.standing(), value.due(now)), (Standing::Stored, None));
+        assert_eq!(value.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_is_waited_for_so_long() {
+        let mut value = OnDisk::new(1, Some(0));
+        value.due(Moment(0)).unwrap();
+        assert_eq!(value.poll_timeout(), Some(Moment(PATIENCE_MS)));
+        value.timeout(Moment(PATIENCE_MS - 1));
+        assert_eq!(value.standing(), Standing::Awaited);
+        value.timeout(Moment(PATIENCE_MS));
+        assert!(matches!(value.standing(), Standing::Unstored(_)));
+        assert_eq!(value.poll_timeout(), None);
+        value.written(Moment(60_000), Ok(()));
+        assert_eq!(value.standing(), Standing::Stored);
+    }
+}

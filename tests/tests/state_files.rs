@@ -1,0 +1,167 @@
+//! What stands in the place of the supervisor's own files is told, put aside, and waited for by
+//! nobody.
+
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt, symlink},
+    path::Path,
+};
+
+use mattervisor_tests::{StatusExt, World, eventually};
+use nix::{sys::stat::Mode, unistd::mkfifo};
+
+const FILES: [&str; 4] = [
+    "plan.json",
+    "kept-plans.json",
+    "holds.json",
+    "schedule.json",
+];
+
+/// Something that is no file of ours.
+type Planter = fn(&Path);
+
+fn corrupt(path: &Path) {
+    fs::write(path, "{\"half\": ").unwrap();
+}
+
+fn foreign(path: &Path) {
+    fs::write(path, "[1, \"two\", {\"three\": 3}]").unwrap();
+}
+
+fn huge(path: &Path) {
+    fs::File::create(path).unwrap().set_len(3 << 30).unwrap();
+}
+
+fn fifo(path: &Path) {
+    mkfifo(path, Mode::from_bits_truncate(0o600)).unwrap();
+}
+
+fn directory(path: &Path) {
+    fs::create_dir(path).unwrap();
+    fs::write(path.join("inside"), "").unwrap();
+}
+
+fn dangling(path: &Path) {
+    symlink("/nonexistent/place", path).unwrap();
+}
+
+fn socket(path: &Path) {
+    drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+}
+
+const PLANTERS: [(&str, Planter); 7] = [
+    ("corrupt", corrupt),
+    ("foreign", foreign),
+    ("huge", huge),
+    ("a fifo", fifo),
+    ("a directory", directory),
+    ("a dangling link", dangling),
+    ("a socket", socket),
+];
+
+/// What has been put aside of a file.
+fn aside(world: &World, file: &str) -> Vec<std::path::PathBuf> {
+    let dir = world.path("var/lib/mattervisor");
+    let prefix = format!("{file}.broken-");
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let aside = names.filter(|it| it.file_name().to_string_lossy().starts_with(&prefix));
+    aside.map(|it| it.path()).collect()
+}
+
+/// Each of them, at the daemon's start: it starts, says so, and keeps what was there.
+#[test]
+fn what_is_no_state_file_is_told_and_put_aside() {
+    for (what, plant) in PLANTERS {
+        let mut world = World::new();
+        world.child("a", &["sleep"], "");
+        world.child(
+            "often",
+            &["exit=0"],
+            "type = 'oneshot'\n[schedule]\ncron = '0 4 * * *'",
+        );
+        let dir = world.path("var/lib/mattervisor");
+        fs::create_dir_all(&dir).unwrap();
+        for file in FILES {
+            plant(&dir.join(file));
+        }
+        world.start_ready();
+        let warnings = world.status().supervisor.warnings.join("\n");
+        for file in FILES {
+            assert!(warnings.contains(file), "{what} {file}: {warnings}");
+            assert_eq!(aside(&world, file).len(), 1, "{what} {file}");
+            let log = world.supervisor_log();
+            assert!(log.contains(file), "{what} {file} is not in the log: {log}");
+        }
+        if what == "a fifo" {
+            let kept = aside(&world, "holds.json").remove(0);
+            assert!(fs::metadata(kept).unwrap().file_type().is_fifo());
+        }
+        world.ctl(&["stop", "a"]).ok();
+        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+        world.start();
+        let status = world.wait_for("it has begun", |status| status.state("a") == "stopped");
+        let warnings = status.supervisor.warnings.join("\n");
+        for file in FILES {
+            assert!(!warnings.contains(file), "{what} {file}: {warnings}");
+        }
+        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    }
+}
+
+/// However often that happens, few are kept.
+#[test]
+fn few_of_those_put_aside_are_kept() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    for _ in 0..5 {
+        fs::create_dir_all(world.path("var/lib/mattervisor")).unwrap();
+        fs::write(world.path("var/lib/mattervisor/holds.json"), "no").unwrap();
+        world.start_ready();
+        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    }
+    let kept = aside(&world, "holds.json").len();
+    assert!((1..=3).contains(&kept), "{kept}");
+}
+
+/// The same of the history: a segment that is none holds up neither a question nor a change.
+#[test]
+fn a_segment_of_the_history_that_is_none_is_put_aside() {
+    for (what, plant) in PLANTERS.into_iter().skip(3) {
+        let mut world = World::new();
+        world.child("a", &["sleep"], "");
+        let dir = world.path("var/lib/mattervisor/changes");
+        fs::create_dir_all(&dir).unwrap();
+        plant(&dir.join("1700000000000.ndjson"));
+        plant(&dir.join("99999999999999.ndjson"));
+        world.start_ready();
+        world.ctl(&["restart", "a"]).ok();
+        let told = eventually("the change is in the history", || {
+            let told = world.ctl(&["events", "--changes"]).ok().stdout;
+            told.contains("done").then_some(told)
+        });
+        assert!(told.contains("restart"), "{what}: {told}");
+        let log = world.supervisor_log();
+        assert!(log.contains("99999999999999.ndjson"), "{what}: {log}");
+        assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    }
+}
+
+/// The directory is removed under a living supervisor: what it knows is there again after its end.
+#[test]
+fn stops_outlive_the_state_directory() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.child("b", &["sleep"], "");
+    world.start_ready();
+    world.ctl(&["stop", "a"]).ok();
+    let dir = world.path("var/lib/mattervisor");
+    fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+    world.start();
+    let status = world.wait_for("the other runs", |status| status.ready("b"));
+    assert_eq!(status.state("a"), "stopped");
+    fs::remove_dir_all(&dir).unwrap();
+    let told = world.ctl(&["stop", "b"]).ok();
+    assert!(!told.stderr.contains("not stored"), "{told:?}");
+    assert_eq!(world.stop(), 0, "{}", world.supervisor_log());
+}
