@@ -23,12 +23,12 @@ use crate::{
     cgroup::{Cgroups, Group},
     clock::now_ms,
     compressor::Compressor,
-    control::Control,
+    control::{Control, tell},
     ending::Ending,
     facts::Facts,
     init::Init,
     log,
-    message::{Fact, Notice, Request, RunId},
+    message::{Fact, Request, RunId},
     notify::Directories,
     record::Records,
     run::{Run, Service},
@@ -200,7 +200,8 @@ impl Keeper {
     }
 
     fn timeout(&self) -> EpollTimeout {
-        if self.reap_more || !self.inbox.is_empty() || self.link_has_more() {
+        let more = self.reap_more || !self.inbox.is_empty() || self.link_has_more();
+        if more || self.can_send_more() {
             return EpollTimeout::ZERO;
         }
         let Some(wait) = self.timers.wait_ms(now_ms()) else {
@@ -318,19 +319,20 @@ impl Keeper {
         self.facts.push(fact);
     }
 
+    /// Whoever listens is sent what it has not been told, as far as its link takes it.
     fn send_facts(&mut self) {
         while let Some(link) = self.control.listening()
             && link.pending() < LINK_BYTES_AHEAD
-            && let Some(numbered) = self.facts.next_unsent()
+            && let Some(frame) = self.facts.next_unsent()
         {
-            if let Err(error) = link.queue(&Notice::Fact(numbered), Vec::new()) {
-                if self.control.successor.is_some() {
-                    self.give_up_successor(&format!("does not listen: {error}"));
-                } else {
-                    self.link_failed(&error);
-                }
-            }
+            tell(link, &frame, Vec::new());
         }
+    }
+
+    /// The last turn has left something to send that the link would take.
+    fn can_send_more(&self) -> bool {
+        let link = self.control.listener();
+        link.is_some_and(|it| it.pending() < LINK_BYTES_AHEAD) && self.facts.has_unsent()
     }
 
     /// Watches a descriptor for reading. Failure (no memory, too many watches) is said; what it

@@ -7,7 +7,7 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | `message`, `link` | what the two processes say to each other, and how |
+//! | `message`, `link`, `hello` | what the two processes say to each other, and how |
 //! | `keeper` | the loop; `requests`, `control`, `reexec`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
 //! | `start`, `lock`, `listener`, `leftovers` | what is done before the loop |
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
@@ -26,6 +26,7 @@ mod compressor;
 mod control;
 mod ending;
 mod facts;
+pub mod hello;
 mod init;
 mod keeper;
 mod leftovers;

@@ -257,9 +257,21 @@ pub struct Ids {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Notice {
-    /// First frame on every connection. Carries the listening control socket as its descriptor.
+    /// First frame on every connection. Carries the listening control socket as its descriptor. What
+    /// there is to tell follows in frames of their own, up to `HelloEnd`; [`crate::hello`] gathers them.
     Hello(Box<Hello>),
-    /// Something has happened; repeated in the next `Hello` until acknowledged.
+    /// Part of the hello: the last `Remember` of a service.
+    Record {
+        /// The service.
+        service: String,
+        /// As it came.
+        record: String,
+    },
+    /// Part of the hello: a run that lives, or that has ended and is not yet acknowledged and swept.
+    Run(Box<RunInfo>),
+    /// The hello is complete.
+    HelloEnd,
+    /// Something has happened; told again with the next hello until acknowledged.
     Fact(Numbered),
     /// The log pipes of opened services: carries duplicates of the read and the write end of each, in
     /// this order, so that nobody dies of SIGPIPE should the keeper die.
@@ -302,7 +314,7 @@ pub struct Numbered {
 }
 
 /// All that a new control process needs to go on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`VERSION`] of the keeper.
     pub version: u32,
@@ -314,11 +326,14 @@ pub struct Hello {
     pub control_deaths: u32,
     /// No run has a number as high as this.
     pub next_run: RunId,
-    /// Last `Remember` of every service.
+    /// Last `Remember` of every service, from [`Notice::Record`].
+    #[serde(skip)]
     pub records: BTreeMap<String, String>,
-    /// Every run that lives, or that has ended and is not yet acknowledged and swept.
+    /// Every run that lives, or that has ended and is not yet acknowledged and swept, from [`Notice::Run`].
+    #[serde(skip)]
     pub runs: Vec<RunInfo>,
-    /// Facts that no control process has acknowledged, oldest first.
+    /// Facts that no control process has acknowledged, oldest first, from [`Notice::Fact`].
+    #[serde(skip)]
     pub facts: Vec<Numbered>,
     /// Processes of an earlier keeper that were stopped at the start, for the log.
     pub leftovers: Vec<String>,
@@ -384,7 +399,7 @@ pub enum Fact {
     Swept {
         /// The run.
         run: RunId,
-        /// Pids that would not go.
+        /// Pids that would not go; of very many the first.
         left: Vec<i32>,
     },
     /// A process of the service said this on its notify socket.

@@ -18,6 +18,7 @@ use crate::{
     resolve::Resolver,
     service,
     site::{self, Site},
+    size,
     source::{self, Document, Place, merge},
 };
 
@@ -111,7 +112,7 @@ fn load_noting(
     if failed {
         return Err(Problems(remarks));
     }
-    Ok(Plan {
+    let plan = Plan {
         paths,
         services: services
             .into_iter()
@@ -122,7 +123,11 @@ fn load_noting(
         notify,
         missing_secrets,
         remarks,
-    })
+    };
+    match size::check(&plan) {
+        Some(problem) => Err(Problems(vec![problem])),
+        None => Ok(plan),
+    }
 }
 
 /// Who is told. What a file that cannot be read says of them is not known.

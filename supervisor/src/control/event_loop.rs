@@ -17,6 +17,7 @@ use std::{
 
 use engine::Moment;
 use keeper::{
+    hello::Gathering,
     link::{Link, LinkError},
     message::{Hello, Notice, Request},
 };
@@ -333,16 +334,18 @@ impl World {
         }
     }
 
-    /// Hello, the listener that came with it, and what was said in the same breath.
+    /// Hello, the listener that came with it, and what else was said until its end.
     async fn hello(&mut self) -> Result<(Hello, UnixListener, Messages), LinkError> {
+        let (mut gathering, mut others) = (Gathering::default(), Messages::new());
         loop {
-            let mut messages = self.receive().await?.into_iter();
-            for (notice, fds) in messages.by_ref() {
-                if let Notice::Hello(hello) = notice
-                    && let Some(listener) = fds.into_iter().next()
-                {
-                    return Ok((*hello, UnixListener::from(listener), messages.collect()));
-                }
+            for (notice, fds) in self.receive().await? {
+                others.extend(gathering.take(notice, fds));
+            }
+            if let Some((hello, fds)) = gathering.finish() {
+                let listener = fds.into_iter().next();
+                let missing = || LinkError::Io(io::Error::other("no socket came with it"));
+                let listener = listener.ok_or_else(missing)?;
+                return Ok((hello, UnixListener::from(listener), others));
             }
         }
     }

@@ -28,7 +28,12 @@ impl Control {
             }
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
-            Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
+            Notice::Hello(_)
+            | Notice::Record { .. }
+            | Notice::Run(_)
+            | Notice::HelloEnd
+            | Notice::Opened { .. }
+            | Notice::NotReplaced { .. } => {}
         }
     }
 

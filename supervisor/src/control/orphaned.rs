@@ -78,6 +78,9 @@ impl Belongings {
                 _ => {}
             },
             Notice::Hello(_)
+            | Notice::Record { .. }
+            | Notice::Run(_)
+            | Notice::HelloEnd
             | Notice::AreYouThere
             | Notice::NotReplaced { .. }
             | Notice::Stats { .. } => {}
