@@ -54,6 +54,7 @@ mod schedule;
 mod shutdown;
 mod split_server;
 mod stack;
+mod stall;
 mod stop;
 mod storm;
 mod sweep;

@@ -1,12 +1,16 @@
 //! What blocks or waits, done beside the control thread: on the blocking pool, or as a task.
+//!
+//! A job may hang (a name service, a file server) and nobody can end it, so each kind has so many
+//! threads and no more: what hangs holds up its own kind alone.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use plan::{Plan, Service};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     file_watcher,
+    host_names::HostNames,
     input::{Broken, Done, Input, Job, Resolved, Staged, StagedFile, Swap, Unresolved},
     network_probe, watchers,
 };
@@ -19,76 +23,142 @@ use crate::{
 /// Where programs without a slash are looked up.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Starts a job; its result comes back as [`Input::Done`].
-pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::UnboundedSender<Input>) {
-    let results = results.clone();
-    // The loop is gone only when the process is about to be.
-    let send = move |done: Done| drop(results.send(Input::Done(Box::new(done))));
-    let options = options.clone();
-    match job {
-        Job::Probe {
-            run,
-            probe,
-            ask,
-            timeout_ms,
-        } => {
-            tokio::spawn(async move {
-                let asked = std::time::Instant::now();
-                let answer = network_probe::ask(&ask, timeout_ms).await;
-                let took = asked.elapsed();
-                let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
-                send(Done::Probed {
-                    run,
-                    probe,
-                    ok,
-                    detail,
-                    took,
-                });
-            });
+/// Threads for what changes or stores something: one of each is asked for at a time.
+const CHANGES_MAX: usize = 16;
+/// Threads for what a run waits for before it starts.
+const STARTS_MAX: usize = 24;
+/// Threads for looks at disks, programs, certificates and files.
+const LOOKS_MAX: usize = 4;
+/// Threads for answers to clients.
+const REPLIES_MAX: usize = 8;
+/// Threads for tasks of the loop's own: one that watches files, and one that finds groups.
+const TASKS_MAX: usize = 4;
+/// Jobs that block at one time; more wait for a thread.
+pub(super) const THREADS_MAX: usize =
+    CHANGES_MAX + STARTS_MAX + LOOKS_MAX + REPLIES_MAX + TASKS_MAX;
+
+/// Where jobs are done.
+pub(super) struct Jobs {
+    options: plan::Options,
+    results: mpsc::UnboundedSender<Input>,
+    changes: Arc<Semaphore>,
+    starts: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
+    replies: Arc<Semaphore>,
+    names: HostNames,
+}
+
+impl Jobs {
+    pub(super) fn new(options: plan::Options, results: mpsc::UnboundedSender<Input>) -> Self {
+        let threads = |count| Arc::new(Semaphore::new(count));
+        Self {
+            options,
+            results,
+            changes: threads(CHANGES_MAX),
+            starts: threads(STARTS_MAX),
+            looks: threads(LOOKS_MAX),
+            replies: threads(REPLIES_MAX),
+            names: HostNames::new(),
         }
-        Job::AwaitLine {
-            run,
-            service,
-            dir,
-            pattern,
-            since_unix_ms,
-            unwanted,
-        } => {
-            tokio::spawn(async move {
-                let name = service.clone();
-                let line = logs::await_line(service, dir, &pattern, since_unix_ms);
-                tokio::select! {
-                    seen = line => match seen {
-                        Ok(()) => send(Done::LineSeen { run, pattern }),
-                        Err(error) => tracing::error!(
-                            service = name,
-                            "cannot wait for the line that makes it ready: {error}"
-                        ),
-                    },
-                    _ = unwanted => {}
-                }
-            });
-        }
-        Job::Check { reply } => {
-            // A client that has gone away no longer wants its answer.
-            blocking(move || drop(reply.send(configuration::check(&options))));
-        }
-        Job::ShowPlan { plan, names, reply } => {
-            blocking(move || drop(reply.send(Ok(shown::plan(&plan, &names)))));
-        }
-        Job::Diff { plan, names, reply } => {
-            blocking(move || drop(reply.send(shown::diff(&options, &plan, &names))));
-        }
-        job => blocking(move || {
+    }
+
+    /// Starts a job; its result comes back as [`Input::Done`].
+    pub(super) fn start(&self, job: Job) {
+        let threads = match &job {
+            Job::Probe { .. } | Job::AwaitLine { .. } => return self.start_task(job),
+            Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
+            Job::Resolve { .. } | Job::Lay { .. } | Job::Holder { .. } => &self.starts,
+            Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
+            Job::Load(_)
+            | Job::MissingAccounts { .. }
+            | Job::Stage { .. }
+            | Job::Swap(_)
+            | Job::PutBack { .. }
+            | Job::Discard { .. }
+            | Job::Keep { .. }
+            | Job::StoreHolds { .. }
+            | Job::StoreSchedule { .. }
+            | Job::Record { .. } => &self.changes,
+        };
+        let (options, send) = (self.options.clone(), self.sender());
+        blocking(threads, move || {
             if let Some(done) = block(job, &options) {
                 send(done);
             }
-        }),
+        });
+    }
+
+    fn sender(&self) -> impl Fn(Done) + Send + 'static {
+        let results = self.results.clone();
+        // The loop is gone only when the process is about to be.
+        move |done| drop(results.send(Input::Done(Box::new(done))))
+    }
+
+    /// Starts what waits and does not block.
+    fn start_task(&self, job: Job) {
+        let send = self.sender();
+        match job {
+            Job::Probe {
+                run,
+                probe,
+                ask,
+                timeout_ms,
+            } => {
+                let names = self.names.clone();
+                tokio::spawn(async move {
+                    let asked = std::time::Instant::now();
+                    let answer = network_probe::ask(&ask, timeout_ms, &names).await;
+                    let took = asked.elapsed();
+                    let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
+                    send(Done::Probed {
+                        run,
+                        probe,
+                        ok,
+                        detail,
+                        took,
+                    });
+                });
+            }
+            Job::AwaitLine {
+                run,
+                service,
+                dir,
+                pattern,
+                since_unix_ms,
+                unwanted,
+            } => {
+                tokio::spawn(async move {
+                    let name = service.clone();
+                    let line = logs::await_line(service, dir, &pattern, since_unix_ms);
+                    tokio::select! {
+                        seen = line => match seen {
+                            Ok(()) => send(Done::LineSeen { run, pattern }),
+                            Err(error) => tracing::error!(
+                                service = name,
+                                "cannot wait for the line that makes it ready: {error}"
+                            ),
+                        },
+                        _ = unwanted => {}
+                    }
+                });
+            }
+            _ => unreachable!("it blocks"),
+        }
     }
 }
 
-fn blocking(work: impl FnOnce() + Send + 'static) {
-    drop(tokio::task::spawn_blocking(work));
+/// Does it on a thread, as soon as there is one for its kind.
+fn blocking(threads: &Arc<Semaphore>, work: impl FnOnce() + Send + 'static) {
+    let threads = Arc::clone(threads);
+    tokio::spawn(async move {
+        // Nobody closes it.
+        if let Ok(one) = threads.acquire_owned().await {
+            drop(tokio::task::spawn_blocking(move || {
+                work();
+                drop(one);
+            }));
+        }
+    });
 }
 
 fn block(job: Job, options: &plan::Options) -> Option<Done> {
@@ -143,11 +213,20 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             run,
             reason: holder::with_hint(holder::describe(&address), &hint),
         },
-        Job::Probe { .. }
-        | Job::AwaitLine { .. }
-        | Job::Check { .. }
-        | Job::ShowPlan { .. }
-        | Job::Diff { .. } => return None,
+        // A client that has gone away no longer wants its answer.
+        Job::Check { reply } => {
+            let _ = reply.send(configuration::check(options));
+            return None;
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            let _ = reply.send(Ok(shown::plan(&plan, &names)));
+            return None;
+        }
+        Job::Diff { plan, names, reply } => {
+            let _ = reply.send(shown::diff(options, &plan, &names));
+            return None;
+        }
+        Job::Probe { .. } | Job::AwaitLine { .. } => return None,
     })
 }
 

@@ -14,6 +14,7 @@ mod facts;
 mod feed;
 mod file_watcher;
 mod handover;
+mod host_names;
 mod input;
 mod jobs;
 mod lifecycle;
