@@ -36,6 +36,7 @@ mod log_rotation;
 mod logs;
 mod mattermost_version;
 mod metrics;
+mod no_inotify;
 mod notifications;
 mod once;
 mod openapi;

@@ -495,7 +495,10 @@ impl World {
         let (sender, wanted) = watch::channel(paths);
         self.files = Some(sender);
         let results = self.result_sender.clone();
-        let tell = move || drop(results.send(Input::Done(Box::new(Done::FilesTouched))));
+        let tell = move |unwatched| {
+            let touched = Done::FilesTouched(unwatched);
+            drop(results.send(Input::Done(Box::new(touched))));
+        };
         drop(tokio::spawn(file_watcher::follow(wanted, tell)));
     }
 

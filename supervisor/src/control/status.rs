@@ -40,6 +40,7 @@ impl Control {
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
         warnings.extend(self.lifecycle.warnings());
+        warnings.extend(self.watched_files.warning());
         warnings
     }
 
