@@ -70,6 +70,8 @@ pub(crate) enum Source {
     Main(RunId),
     /// The log thread has rotated files.
     Rotated,
+    /// How a log stands has changed.
+    LogTroubles,
 }
 
 const KIND_SHIFT: u32 = 56;
@@ -87,6 +89,7 @@ impl Source {
             Self::Rotated => (6, 0),
             Self::Successor => (7, 0),
             Self::NotifyDirectory => (8, 0),
+            Self::LogTroubles => (9, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -103,6 +106,7 @@ impl Source {
             6 => Self::Rotated,
             7 => Self::Successor,
             8 => Self::NotifyDirectory,
+            9 => Self::LogTroubles,
             _ => return None,
         })
     }
@@ -246,6 +250,7 @@ impl Keeper {
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
                 Source::Rotated => self.logs_rotated(),
+                Source::LogTroubles => self.tell_log_troubles(),
                 Source::Successor => self.read_successor(),
                 Source::Signals | Source::Link => {}
             }
@@ -381,6 +386,7 @@ mod tests {
             Source::Rotated,
             Source::Successor,
             Source::NotifyDirectory,
+            Source::LogTroubles,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

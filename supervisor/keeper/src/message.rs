@@ -284,6 +284,13 @@ pub enum Notice {
         /// By name.
         logs: Vec<LogStats>,
     },
+    /// How the log of a service stands, when that has changed; after `TookOver` those that are not well.
+    Log {
+        /// The service.
+        service: String,
+        /// None: it is well again.
+        trouble: Option<LogTrouble>,
+    },
     /// Answer with `Here`.
     AreYouThere,
     /// In answer to `Reexec`: no other has taken over, so this one goes on.
@@ -302,6 +309,24 @@ pub struct LogStats {
     pub bytes: u64,
     /// Lines that could not be written.
     pub dropped_lines: u64,
+}
+
+/// What is wrong with a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "log", rename_all = "kebab-case")]
+pub enum LogTrouble {
+    /// Lines cannot be written and are lost.
+    LosesLines {
+        /// Since it began, at least.
+        lines: u64,
+        /// For people: what the system says.
+        why: String,
+    },
+    /// `current` cannot be renamed, so it grows over its size.
+    NotRotated {
+        /// For people: what the system says.
+        why: String,
+    },
 }
 
 /// A fact and its number.

@@ -28,7 +28,10 @@ impl Keeper {
     /// Carries out one request.
     pub(crate) fn request(&mut self, request: Request) {
         match request {
-            Request::TookOver => self.control.takes_over(),
+            Request::TookOver => {
+                self.control.takes_over();
+                self.tell_all_log_troubles();
+            }
             Request::Open(open) => self.open(open),
             Request::Spawn(spawn) => self.spawn(&spawn),
             Request::Signal { run, signal, cont } => self.signal(run, signal, cont),
@@ -121,6 +124,21 @@ impl Keeper {
         });
         self.unannounced.push(name.to_owned());
         Ok(())
+    }
+
+    /// A log cannot be written or rotated, or can again.
+    pub(crate) fn tell_log_troubles(&mut self) {
+        for (service, trouble) in self.log.take_troubles() {
+            self.notice(&Notice::Log { service, trouble }, Vec::new());
+        }
+    }
+
+    /// A new control process knows of none.
+    fn tell_all_log_troubles(&mut self) {
+        for (service, trouble) in self.log.all_troubles() {
+            let trouble = Some(trouble);
+            self.notice(&Notice::Log { service, trouble }, Vec::new());
+        }
     }
 
     fn signal(&mut self, run: RunId, signal: i32, cont: bool) {

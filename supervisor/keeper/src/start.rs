@@ -142,6 +142,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
 fn watch_own(keeper: &Keeper) {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
+    keeper.watch(keeper.log.troubles(), Source::LogTroubles);
     if let Some(events) = keeper.notify.events() {
         keeper.watch(events, Source::NotifyDirectory);
     }

@@ -108,6 +108,8 @@ impl Control {
         let Some(name) = self.names.name(id).map(str::to_owned) else {
             return;
         };
+        self.log_troubles.remove(&name);
+        self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.
         self.tell(Request::Forget { service: name });
     }

@@ -28,6 +28,7 @@ impl Control {
             }
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
+            Notice::Log { service, trouble } => self.on_log_trouble(service, trouble),
             Notice::Hello(_)
             | Notice::Record { .. }
             | Notice::Run(_)

@@ -46,8 +46,9 @@ use std::{
 };
 
 use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
-use keeper::message::{Hello, Request};
+use keeper::message::{Hello, LogTrouble, Request};
 use plan::Plan;
+use tokio::sync::watch;
 
 use crate::ask::{ASKS_MAX, Ask};
 
@@ -89,6 +90,10 @@ pub(crate) struct Control {
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
     watched_files: watched_files::WatchedFiles,
+    /// Logs that cannot be written or rotated, by service.
+    log_troubles: BTreeMap<String, LogTrouble>,
+    /// Changes when a service has left the plan.
+    departures: watch::Sender<()>,
     handover: handover::Handover,
     schedule: schedule::Schedule,
     lifecycle: lifecycle::Lifecycle,
@@ -162,6 +167,8 @@ impl Control {
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
             watched_files: watched_files::WatchedFiles::default(),
+            log_troubles: BTreeMap::new(),
+            departures: watch::Sender::new(()),
             handover: handover::Handover::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),

@@ -83,6 +83,7 @@ impl Belongings {
             | Notice::HelloEnd
             | Notice::AreYouThere
             | Notice::NotReplaced { .. }
+            | Notice::Log { .. }
             | Notice::Stats { .. } => {}
         }
     }
