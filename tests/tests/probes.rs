@@ -1,8 +1,10 @@
 //! Liveness restarts, health tells.
 
-use std::{net::UdpSocket, time::Duration};
+use std::{net::UdpSocket, path::Path, time::Duration};
 
-use mattervisor_tests::{StatusExt, World, eventually, free_port, run_for, skip, stamps, within};
+use mattervisor_tests::{
+    StatusExt, World, eventually, free_port, need, postgres, run_for, skip, stamps, within,
+};
 
 /// A `testchild` that answers HTTP with the status in the file, and a probe of it.
 fn probed(world: &World, name: &str, table: &str, more: &str) {
@@ -189,4 +191,32 @@ fn names_that_do_not_resolve_starve_nobody() {
     let status = world.status();
     assert_eq!(status.service("good").healthy, Some(true));
     assert_eq!(status.service("lost7").healthy, Some(false));
+}
+
+/// `PostgreSQL` does not make a socket file again that somebody has removed: nobody reaches it, and it shows.
+#[test]
+fn a_removed_socket_of_postgresql_is_shown() {
+    need!(postgres());
+    let mut world = World::new();
+    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    world.site("postgresql.enable = true\n");
+    world.start_ready();
+    world.wait_for("it is healthy", |status| {
+        status.service("postgresql").healthy == Some(true)
+    });
+    std::fs::remove_file(world.path("run/mattervisor/postgresql/.s.PGSQL.5432")).unwrap();
+    let limit = Duration::from_secs(60);
+    let status = world.wait_for_within(limit, "it is degraded", |status| {
+        status.service("postgresql").healthy == Some(false)
+    });
+    let reason = status
+        .service("postgresql")
+        .reason
+        .clone()
+        .unwrap_or_default();
+    assert!(reason.contains(".s.PGSQL.5432: No such file"), "{reason}");
+    world.ctl(&["restart", "postgresql"]).ok();
+    world.wait_for("it is healthy again", |status| {
+        status.service("postgresql").healthy == Some(true)
+    });
 }

@@ -121,3 +121,28 @@ pub(super) fn dependents(control: &Control) -> BTreeMap<String, BTreeSet<String>
     }
     dependents
 }
+
+/// What has said that it is ready is not waited for any more, however late that was heard.
+pub(super) fn judge_readiness(control: &Control, keeper: &Keeper) {
+    if control.handover.is_frozen() {
+        return;
+    }
+    let said = keeper.runs.iter().filter(|(_, run)| {
+        run.lives() && run.notified.get("READY").is_some_and(|value| value == "1")
+    });
+    for (id, run) in said {
+        let planned = control.plan.services.get(&run.service);
+        let by_notify = planned.is_some_and(|it| it.ready.kind == plan::ReadyKind::Notify);
+        let view = control.names.id(&run.service);
+        let view = view.filter(|it| control.engine.main_run(*it) == Some(engine::RunId(*id)));
+        let view = view.and_then(|it| control.engine.view(it));
+        let starts = view
+            .as_ref()
+            .is_some_and(|it| matches!(it.state, State::Starting { .. }));
+        assert!(
+            !(by_notify && starts),
+            "{} has said that it is ready, and is {view:?}",
+            run.service
+        );
+    }
+}

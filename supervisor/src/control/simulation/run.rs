@@ -192,6 +192,32 @@ impl Simulation {
         self.send_facts();
     }
 
+    /// The control process takes nothing for so long, while keeper and processes go on. Then it hears
+    /// what has been said meanwhile before it hears the clock, and judges by that.
+    pub(super) fn stall(&mut self, ms: u64) {
+        let end = self.now + ms;
+        loop {
+            let keeper = self.keeper.agenda.next_at().map(|at| (at, Source::Keeper));
+            let asked = self.to_keeper.next_at().map(|at| (at, Source::ToKeeper));
+            let next = keeper.into_iter().chain(asked).min_by_key(|(at, _)| *at);
+            let Some((at, source)) = next.filter(|(at, _)| *at <= end) else {
+                break;
+            };
+            self.now = self.now.max(at);
+            self.turn(source);
+            if self.over() {
+                return;
+            }
+        }
+        self.now = end;
+        while self.to_control.len() > 0 {
+            self.turn(Source::ToControl);
+        }
+        if let Some(control) = &self.control {
+            checks::judge_readiness(control, &self.keeper);
+        }
+    }
+
     pub(super) fn send_facts(&mut self) {
         while let Some(notice) = self.keeper.unsent.pop_front() {
             let pause = self.dice.pick(&[0, 0, 1, 2, 200]);
