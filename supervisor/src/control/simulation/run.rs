@@ -196,6 +196,7 @@ impl Simulation {
     /// what has been said meanwhile before it hears the clock, and judges by that.
     pub(super) fn stall(&mut self, ms: u64) {
         let end = self.now + ms;
+        let starting = self.control.as_ref().map(checks::starting);
         loop {
             let keeper = self.keeper.agenda.next_at().map(|at| (at, Source::Keeper));
             let asked = self.to_keeper.next_at().map(|at| (at, Source::ToKeeper));
@@ -213,8 +214,8 @@ impl Simulation {
         while self.to_control.len() > 0 {
             self.turn(Source::ToControl);
         }
-        if let Some(control) = &self.control {
-            checks::judge_readiness(control, &self.keeper);
+        if let (Some(control), Some(starting)) = (&self.control, starting) {
+            checks::judge_readiness(control, &self.keeper, &starting);
         }
     }
 
@@ -244,7 +245,12 @@ impl Simulation {
         self.drain(alone);
         self.judge_files();
         if self.mortal && self.dice.below(150) == 0 {
-            self.die();
+            return self.die();
+        }
+        // There is no worse time to have no turn than while something is waited for.
+        let starts = |it: &Control| !checks::starting(it).is_empty();
+        if self.mortal && self.grim.percent(5) && self.control.as_ref().is_some_and(starts) {
+            self.script.push(self.now, Op::Stall);
         }
     }
 
