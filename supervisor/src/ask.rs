@@ -7,7 +7,7 @@ use api::{
     ActionRequest, CheckReply, DiffReply, ErrorReply, Outcome, PlanReply, Progress, ServiceEvent,
     StatusReply, Why,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::scrape::Scrape;
 
@@ -161,6 +161,11 @@ pub(crate) enum Ask {
         names: Vec<String>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Vec<LogPlace>, ErrorReply>>,
+    },
+    /// Hear when a service leaves the plan.
+    Departures {
+        /// Changes with each one that does.
+        reply: oneshot::Sender<watch::Receiver<()>>,
     },
     /// Rotate the logs of the named services (empty: all) now. Answered with their names, sorted.
     RotateLogs {

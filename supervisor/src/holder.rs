@@ -20,16 +20,22 @@ pub(crate) fn find(address: &str) -> Holder {
         .rsplit(':')
         .next()
         .and_then(|port| port.parse::<u16>().ok());
-    let by = port
-        .and_then(listening_inode)
-        .and_then(|inode| owner(&inode));
+    let socket = port.and_then(socket_on);
+    let by = socket.and_then(|socket| Some((owner(&socket.inode)?, socket.listens)));
     match by {
-        Some((pid, name)) => Holder {
-            reason: format!("{address} is in use by {name} (pid {pid})"),
-            line: std::iter::successors(Some(pid), |pid| parent(*pid))
-                .take(ANCESTORS_MAX)
-                .collect(),
-        },
+        Some(((pid, name), listens)) => {
+            let for_what = if listens {
+                ""
+            } else {
+                ", for a connection of its own"
+            };
+            Holder {
+                reason: format!("{address} is in use by {name} (pid {pid}){for_what}"),
+                line: std::iter::successors(Some(pid), |pid| parent(*pid))
+                    .take(ANCESTORS_MAX)
+                    .collect(),
+            }
+        }
         None => Holder {
             reason: format!("{address} is in use by a process that cannot be seen from here"),
             line: Vec::new(),
@@ -61,23 +67,40 @@ pub(crate) fn without_hint(text: &str, hint: &str) -> String {
     }
 }
 
-/// Inode of a socket that listens on the port, as /proc/net/tcp shows it.
-fn listening_inode(port: u16) -> Option<String> {
+/// A socket, as /proc/net/tcp shows it.
+struct Socket {
+    inode: String,
+    /// Else it is one end of a connection.
+    listens: bool,
+}
+
+/// The socket that has the port: one that listens there, else one that goes out from there.
+fn socket_on(port: u16) -> Option<Socket> {
     const LISTEN: &str = "0A";
+    /// Of a connection that no process has any more.
+    const NOBODYS: &str = "0";
+    let mut found: Option<Socket> = None;
     let suffix = format!(":{port:04X}");
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let text = fs::read_to_string(table).unwrap_or_default();
         for line in text.lines().skip(1) {
             let fields: Vec<_> = line.split_whitespace().collect();
             if let [_, local, _, state, _, _, _, _, _, inode, ..] = fields.as_slice()
-                && *state == LISTEN
+                && *inode != NOBODYS
                 && local.ends_with(&suffix)
             {
-                return Some((*inode).to_owned());
+                let socket = Socket {
+                    inode: (*inode).to_owned(),
+                    listens: *state == LISTEN,
+                };
+                if socket.listens {
+                    return Some(socket);
+                }
+                found.get_or_insert(socket);
             }
         }
     }
-    None
+    found
 }
 
 /// The process that has this socket open.
@@ -107,7 +130,7 @@ fn owner(inode: &str) -> Option<(i32, String)> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a literal address")]
@@ -123,6 +146,15 @@ mod tests {
         let parent = std::os::unix::process::parent_id();
         let line = [std::process::id(), parent].map(|pid| i32::try_from(pid).unwrap());
         assert!(found.line.starts_with(&line), "{:?}", found.line);
+    }
+
+    #[test]
+    fn whose_connection_holds_a_port_is_named_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let said = super::find(&stream.local_addr().unwrap().to_string()).reason;
+        let own = format!("(pid {}), for a connection of its own", std::process::id());
+        assert!(said.ends_with(&own), "{said}");
     }
 
     #[test]

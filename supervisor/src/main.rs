@@ -16,6 +16,7 @@ mod deliver;
 mod exit;
 mod history;
 mod holder;
+mod host_names;
 mod logs;
 mod lookups;
 mod prepare;
@@ -26,6 +27,7 @@ mod shown;
 mod staging;
 mod start;
 mod store;
+mod threads;
 mod usage;
 mod zone;
 

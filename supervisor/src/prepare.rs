@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::{SocketAddr, ToSocketAddrs},
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,13 +18,15 @@ use std::{
 use engine::RunId;
 use keeper::message::Ids;
 use plan::Service;
-use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     credentials::{self, NotLaid},
+    host_names::HostNames,
     lookups::Lookups,
     programs::PATH,
     staging,
+    threads::Threads,
 };
 
 /// Threads that work on what starts in one moment: one that hangs holds up no other service as long
@@ -32,8 +34,6 @@ use crate::{
 const WORKERS_MAX: usize = 16;
 /// Longest wait for the names in a service's `listens`, in milliseconds.
 const LOOK_UP_MS_MAX: u64 = 10_000;
-/// Names that are being looked up at one time; a look-up that nobody waits for any more counts.
-const LOOK_UPS_MAX: usize = 8;
 
 /// A run that is to be prepared.
 #[derive(Debug)]
@@ -142,7 +142,12 @@ pub(crate) fn has_names(service: &Service) -> bool {
 }
 
 /// Prepares all of them beside the control thread; each is told as it is done.
-pub(crate) fn begin(starts: Vec<Start>, tell: impl Fn(RunId, Outcome) + Clone + Send + 'static) {
+pub(crate) fn begin(
+    starts: Vec<Start>,
+    threads: &Threads,
+    names: &HostNames,
+    tell: impl Fn(RunId, Outcome) + Clone + Send + 'static,
+) {
     let lookups = Arc::new(Lookups::default());
     let by_name = |start: &Start| start.needs.addresses && has_names(&start.service);
     let (named, plain): (Vec<_>, VecDeque<_>) = {
@@ -151,16 +156,17 @@ pub(crate) fn begin(starts: Vec<Start>, tell: impl Fn(RunId, Outcome) + Clone + 
     };
     for start in named {
         let (lookups, tell) = (Arc::clone(&lookups), tell.clone());
+        let (threads, names) = (threads.clone(), names.clone());
         tokio::spawn(async move {
-            let listens = addresses(&start.service).await;
-            spawn_blocking(move || tell(start.run, prepare(&start, &lookups, listens)));
+            let listens = addresses(&start.service, &names).await;
+            threads.run(move || tell(start.run, prepare(&start, &lookups, listens)));
         });
     }
     let workers = plain.len().min(WORKERS_MAX);
     let left = Arc::new(Mutex::new(plain));
     for _ in 0..workers {
         let (left, lookups, tell) = (Arc::clone(&left), Arc::clone(&lookups), tell.clone());
-        spawn_blocking(move || {
+        threads.run(move || {
             let next = || {
                 left.lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -246,11 +252,11 @@ fn literals(service: &Service) -> Vec<Address> {
 }
 
 /// All addresses of a service, names looked up.
-async fn addresses(service: &Service) -> Vec<Address> {
+async fn addresses(service: &Service, names: &HostNames) -> Vec<Address> {
     let by = Instant::now() + Duration::from_millis(LOOK_UP_MS_MAX);
     let mut found = literals(service);
     for address in found.iter_mut().filter(|it| it.at.is_empty()) {
-        match tokio::time::timeout_at(by, look_up(address.said.clone())).await {
+        match tokio::time::timeout_at(by, look_up(&address.said, names)).await {
             Ok(Ok(at)) => address.at = at,
             Ok(Err(why)) => not_checked(service, address, &why),
             Err(_) => not_checked(service, address, "nobody answers in time"),
@@ -267,26 +273,16 @@ fn not_checked(service: &Service, address: &Address, why: &str) {
     );
 }
 
-/// What a name stands for. The C library cannot be told to give up: what nobody waits for any more
-/// still has its place among [`LOOK_UPS_MAX`].
-async fn look_up(said: String) -> Result<Vec<SocketAddr>, String> {
-    static UNDER_WAY: Semaphore = Semaphore::const_new(LOOK_UPS_MAX);
-    let permit = UNDER_WAY.acquire().await.map_err(|it| it.to_string())?;
-    let found = spawn_blocking(move || {
-        let found = ask_resolver(&said);
-        drop(permit);
-        found
-    });
-    found.await.map_err(|error| error.to_string())?
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "on a thread that may hang, for a caller that waits no longer than it wants"
-)]
-fn ask_resolver(said: &str) -> Result<Vec<SocketAddr>, String> {
-    let found = said.to_socket_addrs();
-    found.map(Iterator::collect).map_err(|it| it.to_string())
+/// What a name and its port stand for.
+async fn look_up(said: &str, names: &HostNames) -> Result<Vec<SocketAddr>, String> {
+    let host_and_port = said.rsplit_once(':');
+    let host_and_port = host_and_port.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = host_and_port.ok_or("it is not HOST:PORT")?;
+    let found = names.addresses(host).await?;
+    Ok(found
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, port))
+        .collect())
 }
 
 #[cfg(test)]
@@ -325,7 +321,8 @@ mod tests {
         let starts: Vec<_> = starts.collect();
         let told = runtime.block_on(async {
             let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
-            begin(starts, move |run, outcome| {
+            let (threads, names) = (Threads::new(2), HostNames::new());
+            begin(starts, &threads, &names, move |run, outcome| {
                 drop(sender.send((run, outcome)));
             });
             let mut all = BTreeMap::new();

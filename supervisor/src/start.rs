@@ -33,7 +33,11 @@ pub(crate) fn keeper(cli: &Cli) -> ExitCode {
         (&paths.log_dir, 0o755),
     ] {
         if let Err(error) = safe_path::Dir::make(dir, mode) {
-            let hint = "run it as root, or give a directory of your own: supervisor --root DIR";
+            let hint = if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem {
+                "mount it for writing, or give a directory that can be written: supervisor --root DIR"
+            } else {
+                "run it as root, or give a directory of your own: supervisor --root DIR"
+            };
             return fail(&format!(
                 "cannot make {}: {error}\n  hint: {hint}",
                 dir.display()

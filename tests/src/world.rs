@@ -137,6 +137,12 @@ impl World {
         self
     }
 
+    /// Puts words before the supervisor's own, that lead to it (`unshare`, `nsenter`).
+    pub fn behind(&mut self, words: &[&str]) -> &mut Self {
+        self.prefix = words.iter().map(OsString::from).collect();
+        self
+    }
+
     /// Writes the site file.
     pub fn site(&self, text: &str) -> &Self {
         let path = self.path("etc/mattervisor/mattervisor.toml");

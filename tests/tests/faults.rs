@@ -9,10 +9,10 @@ use nix::{
 };
 
 /// A small disk, gone with the test.
-struct Disk<'a>(&'a Path);
+pub(crate) struct Disk<'a>(&'a Path);
 
 impl<'a> Disk<'a> {
-    fn mount(path: &'a Path, size: &str) -> Self {
+    pub(crate) fn mount(path: &'a Path, size: &str) -> Self {
         let options = format!("size={size},mode=755");
         fs::create_dir_all(path).unwrap();
         mount(
@@ -27,7 +27,7 @@ impl<'a> Disk<'a> {
     }
 
     /// Fills it to the last byte.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut block = 64 << 10;
         let mut count = 0;
         while block > 0 {
@@ -39,7 +39,7 @@ impl<'a> Disk<'a> {
         }
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for entry in fs::read_dir(self.0).unwrap() {
             let path = entry.unwrap().path();
             if path

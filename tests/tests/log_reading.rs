@@ -24,7 +24,7 @@ impl Follower {
         reason = "no supervisor: it is ended and waited for when dropped"
     )]
     fn start(world: &World, arguments: &[&str]) -> Self {
-        let out = world.path("followed");
+        let out = world.path(&format!("followed-{}", arguments.join("-")));
         let mut command = world.ctl_command();
         command.args(arguments).args(["--format", "json"]);
         command.stdin(Stdio::null()).stderr(Stdio::null());
@@ -271,4 +271,33 @@ fn files_of_services_are_shown_and_followed() {
         1,
         "{texts:?}"
     );
+}
+
+/// Who follows a service that is taken out of the plan gets its last lines, and hears of it.
+#[test]
+fn following_ends_when_the_service_leaves_the_plan() {
+    let mut world = World::new();
+    world.child("a", &["print=here", "sleep"], "");
+    world.child("b", &["print=first", "sleep"], "");
+    world.start_ready();
+    world.wait_log("b", |line| line == "first");
+    let mut one = Follower::start(&world, &["tail", "b"]);
+    let two = Follower::start(&world, &["tail", "a", "b"]);
+    eventually("both follow", || {
+        (one.lines().len() == 1 && two.lines().len() == 2).then_some(())
+    });
+    world.without("b").ctl(&["reconfigure"]).ok();
+    let ended = eventually("the one who follows b alone ends", || {
+        one.child.try_wait().unwrap()
+    });
+    assert_eq!(ended.code(), Some(4));
+    let hears = |follower: &Follower| {
+        let lines = follower.lines();
+        let mut gone = lines.iter().filter(|it| it.marker);
+        gone.any(|it| {
+            it.text == "[mattervisor] this service has left the plan" && it.service == "b"
+        })
+    };
+    assert!(hears(&one), "{:?}", one.lines());
+    eventually("the other hears of it", || hears(&two).then_some(()));
 }

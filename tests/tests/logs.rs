@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use mattervisor_tests::{StatusExt, World, eventually, kill, lines};
+use mattervisor_tests::{StatusExt, World, eventually, kill, lines, skip};
 use nix::sys::signal::Signal;
+
+use crate::faults::Disk;
 
 /// Every line of a service's log files, oldest first, with its stamp; compressed files are refused.
 fn all_lines(world: &World, service: &str) -> Vec<String> {
@@ -239,4 +241,52 @@ fn dev_stdout_can_be_reopened() {
     );
     world.wait_log("a", |line| line == "reopened");
     world.wait_log("a", |line| line == "told");
+}
+
+/// A log on a full disk: status and why say that lines are lost, also a new control process does, and say
+/// no more of it once lines are written again.
+#[test]
+fn lines_that_are_lost_are_told_in_status_and_why() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a small disk");
+    }
+    let mut world = World::new();
+    let logs = world.path("var/log");
+    let disk = Disk::mount(&logs, "256k");
+    let wait = |name: &str| format!("wait-file={}", world.file(name));
+    let (lose, write) = (wait("lose"), wait("write"));
+    let verbs = [
+        "print=one",
+        &lose,
+        "flood=100:100",
+        &write,
+        "print=three",
+        "sleep",
+    ];
+    world.child("a", &verbs, "");
+    world.start_ready();
+    world.wait_log("a", |line| line == "one");
+    assert_eq!(world.status().service("a").reason, None);
+    disk.fill();
+    fs::write(world.path("lose"), "").unwrap();
+    let said = "its log has lost lines that could not be written, at least ";
+    let told = |status: &mattervisor_tests::StatusReply| {
+        let reason = status.service("a").reason.as_ref();
+        reason.is_some_and(|it| it.starts_with(said) && it.contains(": No space left"))
+    };
+    world.wait_for("status tells of it", told);
+    let why = world.ctl(&["why", "a"]).ok().stdout;
+    assert!(why.contains(said), "{why}");
+    kill(world.control_pid(), Signal::SIGKILL);
+    world.wait_for("a new control process tells of it", told);
+    disk.clear();
+    fs::write(world.path("write"), "").unwrap();
+    world.wait_for("nothing is wrong any more", |status| {
+        status.service("a").reason.is_none()
+    });
+    let lines = world.log("a");
+    let mark = |line: &String| line.starts_with("[mattervisor] ") && line.contains("are lost");
+    assert!(lines.iter().any(mark), "{lines:?}");
+    drop(world);
+    drop(disk);
 }

@@ -1,6 +1,10 @@
 //! Liveness restarts, health tells.
 
-use mattervisor_tests::{StatusExt, World, eventually, free_port, stamps};
+use std::{net::UdpSocket, path::Path, time::Duration};
+
+use mattervisor_tests::{
+    StatusExt, World, eventually, free_port, need, postgres, run_for, skip, stamps, within,
+};
 
 /// A `testchild` that answers HTTP with the status in the file, and a probe of it.
 fn probed(world: &World, name: &str, table: &str, more: &str) {
@@ -129,4 +133,90 @@ fn a_hanging_exec_probe_is_killed_with_its_tree() {
         (!mattervisor_tests::alive(first)).then_some(())
     });
     assert!(world.status().ready("a"));
+}
+
+/// Names that nobody answers for hold up neither other probes nor anything else.
+#[test]
+fn names_that_do_not_resolve_starve_nobody() {
+    if !nix::unistd::geteuid().is_root() {
+        skip!("a name server of its own needs root");
+    }
+    let mut world = World::new();
+    // It hears every question, and answers none.
+    let number = std::process::id();
+    let address = format!("127.66.{}.{}", number / 250 % 250, number % 250 + 1);
+    let _silent = UdpSocket::bind((address.as_str(), 53)).unwrap();
+    let resolver = world.file("resolv.conf");
+    std::fs::write(&resolver, format!("nameserver {address}\n")).unwrap();
+    let mount = format!("mount --bind {resolver} /etc/resolv.conf && exec \"$@\"");
+    world.behind(&["unshare", "-m", "sh", "-c", &mount, "sh"]);
+    let probe = |host: &str, port: u16| {
+        format!(
+            "[health]\ntcp = \"{host}:{port}\"\ninterval = \"50ms\"\ntimeout = \"50ms\"\nfailures = 2\n"
+        )
+    };
+    for number in 0..8 {
+        let host = format!("host{number}.example.org");
+        world.child(&format!("lost{number}"), &["sleep"], &probe(&host, 80));
+    }
+    let port = free_port();
+    let verbs = [format!("http={port}:200:")];
+    let answering = format!(
+        "{}timeout = \"10s\"\n",
+        probe("localhost", port).replace("timeout = \"50ms\"\n", "")
+    );
+    world.child("good", &[&verbs[0]], &answering);
+    world.start_ready();
+    let asked = |name: &str| {
+        let metrics = world.get("/metrics").body;
+        let line = format!("probe_duration_seconds_count{{service=\"{name}\"");
+        let count = metrics.lines().find(|it| it.contains(&line))?;
+        count.rsplit_once(' ')?.1.parse::<u64>().ok()
+    };
+    eventually(
+        "each has been asked more often than there are threads",
+        || {
+            let all = (0..8).all(|it| asked(&format!("lost{it}")).is_some_and(|it| it > 30));
+            all.then_some(())
+        },
+    );
+    let limit = Duration::from_secs(8);
+    for (command, said) in [(&["stop", "lost0"][..], "stopped"), (&["reconfigure"], "")] {
+        let done = run_for(world.ctl_command().args(command), limit);
+        assert!(done.stdout.contains(said), "{done:?}");
+    }
+    let before = asked("good").unwrap();
+    let more = within(limit, || asked("good").filter(|it| *it > before + 5));
+    assert!(more.is_some(), "good is asked no longer");
+    let status = world.status();
+    assert_eq!(status.service("good").healthy, Some(true));
+    assert_eq!(status.service("lost7").healthy, Some(false));
+}
+
+/// `PostgreSQL` does not make a socket file again that somebody has removed: nobody reaches it, and it shows.
+#[test]
+fn a_removed_socket_of_postgresql_is_shown() {
+    need!(postgres());
+    let mut world = World::new();
+    world.use_catalog(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    world.site("postgresql.enable = true\n");
+    world.start_ready();
+    world.wait_for("it is healthy", |status| {
+        status.service("postgresql").healthy == Some(true)
+    });
+    std::fs::remove_file(world.path("run/mattervisor/postgresql/.s.PGSQL.5432")).unwrap();
+    let limit = Duration::from_secs(60);
+    let status = world.wait_for_within(limit, "it is degraded", |status| {
+        status.service("postgresql").healthy == Some(false)
+    });
+    let reason = status
+        .service("postgresql")
+        .reason
+        .clone()
+        .unwrap_or_default();
+    assert!(reason.contains(".s.PGSQL.5432: No such file"), "{reason}");
+    world.ctl(&["restart", "postgresql"]).ok();
+    world.wait_for("it is healthy again", |status| {
+        status.service("postgresql").healthy == Some(true)
+    });
 }

@@ -65,12 +65,22 @@ async fn show(
     let base = base(which, until, follow);
     let mut path = first(&base, which, lines, until);
     let mut unknown_until: Option<Instant> = None;
+    // The supervisor has ended the stream itself: nothing more is to come, or it was too busy.
+    let mut over = false;
     loop {
         let (came, ended) = stream(context, &path, &mut printer).await;
         match ended.map_err(|error| with_place(context, error)) {
             Ok(None) if !follow => return Ok(0),
             Ok(Some(failure)) if !follow => return Err(context.client.explain(failure)),
-            Ok(_) => unknown_until = Some(Instant::now() + UNKNOWN_MAX),
+            Ok(None) => (over, unknown_until) = (true, None),
+            Ok(Some(_)) => {
+                (over, unknown_until) = (false, Some(Instant::now() + UNKNOWN_MAX));
+            }
+            Err(error) if over && error.kind == Kind::UnknownService => {
+                let message = format!("it has left the plan while it was followed: {error}");
+                let error = Error::new(Kind::UnknownService, message);
+                return Err(error.hint("who changed what: ctl events --changes"));
+            }
             Err(error) => {
                 let young = unknown_until.is_some_and(|until| Instant::now() < until);
                 if !young || error.kind != Kind::UnknownService {

@@ -79,6 +79,10 @@ impl Engine {
     /// after a refused command nothing has changed.
     pub fn handle(&mut self, now: Moment, event: Event) -> Result<Accepted, Refusal> {
         self.changed.clear();
+        let overdue = match event {
+            Event::Timeout => BTreeSet::new(),
+            Event::Command(_) | Event::Fact(_) => self.overdue(now),
+        };
         let outcome = match event {
             Event::Command(command) => self.command(now, command),
             Event::Fact(fact) => {
@@ -88,7 +92,7 @@ impl Engine {
             Event::Timeout => Ok(Accepted::default()),
         };
         self.settle(now);
-        self.pass_time(now);
+        self.pass_time(now, &overdue);
         self.settle(now);
         self.end_shutdown();
         outcome
@@ -344,12 +348,20 @@ impl Engine {
         }
     }
 
-    /// Every deadline that has passed, each service once.
-    fn pass_time(&mut self, now: Moment) {
+    /// Deadlines that have passed unheard: only [`Event::Timeout`] judges by them. Of several facts that
+    /// come late the first must not judge what the next one says was done in time.
+    fn overdue(&self, now: Moment) -> BTreeSet<(Moment, ServiceId)> {
+        let passed = self.deadlines.iter().take_while(|(at, _)| *at <= now);
+        passed.copied().collect()
+    }
+
+    /// Every deadline that has passed and is not left for later, each service once.
+    fn pass_time(&mut self, now: Moment, left: &BTreeSet<(Moment, ServiceId)>) {
         let due: Vec<ServiceId> = self
             .deadlines
             .iter()
             .take_while(|(at, _)| *at <= now)
+            .filter(|it| !left.contains(it))
             .map(|(_, id)| *id)
             .collect();
         for id in due {

@@ -34,6 +34,8 @@ use crate::{
     },
 };
 
+/// Processes of an earlier supervisor that are told of.
+const LEFTOVERS_TOLD_MAX: usize = 4096;
 /// Services in one [`Notice::Opened`]: a message carries 253 descriptors.
 const OPENED_MAX: usize = 120;
 /// Badness of the control process, where the keeper could lower its own.
@@ -98,6 +100,12 @@ impl Control {
             Some(successor) => Some(&mut successor.link),
             None => self.link.as_mut(),
         }
+    }
+
+    /// The same, to be looked at.
+    pub(crate) fn listener(&self) -> Option<&Link> {
+        let successor = self.successor.as_ref().map(|it| &it.link);
+        successor.or(self.link.as_ref())
     }
 
     /// It has taken over, and said something at this moment or later.
@@ -191,30 +199,37 @@ impl Keeper {
         Ok((born.pid, Link::new(ours)))
     }
 
-    /// Sends all that a new control process needs.
+    /// Begins to tell a new control process all that it needs; the rest follows as the link takes it.
     pub(crate) fn greet(&mut self, link: &mut Link) -> Result<(), LinkError> {
-        self.facts.rewind();
+        let records = self.records.iter().map(|(service, record)| Notice::Record {
+            service: service.clone(),
+            record: record.clone(),
+        });
+        let runs = self
+            .runs
+            .values()
+            .map(|run| Notice::Run(Box::new(run.info())));
+        self.facts.greet(records.chain(runs).collect());
         let hello = Hello {
             version: VERSION,
             keeper_pid: i32::try_from(std::process::id()).unwrap_or(0),
             started_ms: self.started_ms,
             control_deaths: self.control.deaths,
             next_run: self.next_run,
-            records: self.records.clone(),
-            runs: self.runs.values().map(|run| run.info()).collect(),
-            facts: self.facts.first_unsent(),
             went_back: self.control.standing.went_back,
-            leftovers: self.leftovers.stopped(),
+            leftovers: self.leftovers.stopped(LEFTOVERS_TOLD_MAX),
             remaining: self.leftovers.remaining(),
+            ..Hello::default()
         };
         let listener = self.listener.duplicate()?;
-        link.send(&Notice::Hello(Box::new(hello)), vec![listener])?;
+        tell(link, &Notice::Hello(Box::new(hello)), vec![listener]);
         let opened = self.services.values().filter(|it| it.pipe.is_some());
         let opened: Vec<String> = opened.map(|it| it.open.service.clone()).collect();
         self.unannounced.clear();
         for (notice, fds) in self.announcements(&opened) {
-            link.queue(&notice, fds)?;
+            tell(link, &notice, fds);
         }
+        link.flush()?;
         Ok(())
     }
 
@@ -251,10 +266,8 @@ impl Keeper {
 
     /// Says something that is not kept; it is sent at the end of the turn.
     pub(crate) fn notice(&mut self, notice: &Notice, fds: Vec<OwnedFd>) {
-        if let Some(link) = &mut self.control.link
-            && let Err(error) = link.queue(notice, fds)
-        {
-            self.link_failed(&error);
+        if let Some(link) = &mut self.control.link {
+            tell(link, notice, fds);
         }
     }
 
@@ -317,5 +330,13 @@ impl Keeper {
                 self.watch_link(link, wants);
             }
         }
+    }
+}
+
+/// Queues a notice. One that is not taken is dropped: the link is as good as before, and whoever
+/// listens has done nothing wrong.
+pub(crate) fn tell(link: &mut Link, notice: &Notice, fds: Vec<OwnedFd>) {
+    if let Err(error) = link.queue(notice, fds) {
+        say!("could not tell the control process: {error}");
     }
 }

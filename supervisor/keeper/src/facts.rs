@@ -1,17 +1,17 @@
-//! Facts that no control process has acknowledged. Bounded: a run has at most one `Spawned` or
-//! `Failed`, one `Exited`, few `Swept`, and of each notify key only the last value.
+//! What the control process has yet to be sent: the rest of its hello, then facts.
+//!
+//! Facts stay until they are acknowledged. Bounded: a run has at most one `Spawned` or `Failed`, one
+//! `Exited`, few `Swept`, and of each notify key only the last value. A hello is as long as what the
+//! keeper holds; all of it goes frame by frame, as the link takes it.
 
 use std::collections::VecDeque;
 
-use crate::message::{Fact, Numbered, RunId};
+use crate::message::{Fact, Notice, Numbered, RunId};
 
 /// Unacknowledged signals that are kept; a second one already means "hurry".
 const SIGNALS_MAX: usize = 16;
-
-/// Facts of about this many bytes go into a `Hello`.
-const HELLO_BYTES_MAX: usize = 1 << 20;
-/// A fact without output is about this long.
-const FACT_BYTES: usize = 256;
+/// Processes that are named as left of a run.
+const LEFT_MAX: usize = 4096;
 
 /// The queue; what has been sent stays until acknowledged.
 #[derive(Debug, Default)]
@@ -19,11 +19,23 @@ pub(crate) struct Facts {
     queue: VecDeque<Numbered>,
     last: u64,
     sent: u64,
+    greeting: Option<Greeting>,
+}
+
+/// The part of a hello that has not been sent.
+#[derive(Debug)]
+struct Greeting {
+    frames: VecDeque<Notice>,
+    /// Facts up to this one belong to it.
+    last: u64,
 }
 
 impl Facts {
     /// Something has happened.
-    pub(crate) fn push(&mut self, fact: Fact) {
+    pub(crate) fn push(&mut self, mut fact: Fact) {
+        if let Fact::Swept { left, .. } = &mut fact {
+            left.truncate(LEFT_MAX);
+        }
         self.coalesce(&fact);
         self.last += 1;
         let seq = self.last;
@@ -69,9 +81,11 @@ impl Facts {
         runs
     }
 
-    /// A new control process knows nothing yet.
-    pub(crate) fn rewind(&mut self) {
+    /// A new control process knows nothing yet: it is sent these, all facts, and that this is all.
+    pub(crate) fn greet(&mut self, frames: VecDeque<Notice>) {
         self.sent = 0;
+        let last = self.last;
+        self.greeting = Some(Greeting { frames, last });
     }
 
     /// Number of the last fact that the control process has been sent.
@@ -82,30 +96,31 @@ impl Facts {
     /// The control process that had been sent so much goes on.
     pub(crate) fn resume(&mut self, sent: u64) {
         self.sent = sent;
+        self.greeting = None;
     }
 
-    /// The next one that this control process has not been sent.
-    pub(crate) fn next_unsent(&mut self) -> Option<Numbered> {
-        let at = self.queue.partition_point(|fact| fact.seq <= self.sent);
-        let fact = self.queue.get(at)?;
-        self.sent = fact.seq;
-        Some(fact.clone())
-    }
-
-    /// For `Hello`: the oldest ones, as many as a frame takes well; the rest is sent one by one.
-    pub(crate) fn first_unsent(&mut self) -> Vec<Numbered> {
-        let mut bytes = 0;
-        let mut first = Vec::new();
-        while bytes < HELLO_BYTES_MAX
-            && let Some(numbered) = self.next_unsent()
-        {
-            bytes += match &numbered.fact {
-                Fact::Exited { output, .. } => FACT_BYTES + output.len(),
-                _ => FACT_BYTES,
-            };
-            first.push(numbered);
+    /// The next frame that this control process has not been sent.
+    pub(crate) fn next_unsent(&mut self) -> Option<Notice> {
+        if let Some(frame) = self.greeting.as_mut().and_then(|it| it.frames.pop_front()) {
+            return Some(frame);
         }
-        first
+        let at = self.queue.partition_point(|fact| fact.seq <= self.sent);
+        let fact = self.queue.get(at);
+        if let Some(greeting) = &self.greeting
+            && fact.is_none_or(|fact| fact.seq > greeting.last)
+        {
+            self.greeting = None;
+            return Some(Notice::HelloEnd);
+        }
+        let fact = fact?;
+        self.sent = fact.seq;
+        Some(Notice::Fact(fact.clone()))
+    }
+
+    /// [`Self::next_unsent`] has one.
+    pub(crate) fn has_unsent(&self) -> bool {
+        let last = self.queue.back();
+        self.greeting.is_some() || last.is_some_and(|fact| fact.seq > self.sent)
     }
 
     /// A fact about the run is still kept.
@@ -144,8 +159,9 @@ mod tests {
         for value in ["a", "b", "c"] {
             facts.push(status(value));
         }
-        let kept = facts.next_unsent().unwrap();
-        assert_eq!((kept.seq, kept.fact), (3, status("c")));
+        let (seq, fact) = (3, status("c"));
+        let kept = Notice::Fact(Numbered { seq, fact });
+        assert_eq!(facts.next_unsent(), Some(kept));
         assert!(facts.next_unsent().is_none());
     }
 
@@ -154,12 +170,25 @@ mod tests {
         let mut facts = Facts::default();
         facts.push(Fact::Signalled { signal: 15 });
         facts.push(status("a"));
-        assert_eq!(facts.next_unsent().unwrap().seq, 1);
+        assert_eq!(next_seq(&mut facts), Some(1));
         assert!(facts.acknowledge(1).is_empty());
-        facts.rewind();
-        assert_eq!(facts.next_unsent().unwrap().seq, 2);
-        assert_eq!(facts.acknowledge(2), [1]);
+        facts.greet(VecDeque::from([Notice::AreYouThere]));
+        facts.push(status("b"));
+        facts.push(Fact::Signalled { signal: 1 });
+        // Of the status that the hello was to tell there is a later value.
+        assert_eq!(facts.next_unsent(), Some(Notice::AreYouThere));
+        assert_eq!(facts.next_unsent(), Some(Notice::HelloEnd));
+        assert_eq!(next_seq(&mut facts), Some(3));
+        assert_eq!(facts.acknowledge(3), [1]);
+        assert_eq!(next_seq(&mut facts), Some(4));
         assert!(facts.next_unsent().is_none());
+    }
+
+    fn next_seq(facts: &mut Facts) -> Option<u64> {
+        match facts.next_unsent()? {
+            Notice::Fact(numbered) => Some(numbered.seq),
+            other => panic!("{other:?} is no fact"),
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     cgroup::{Cgroups, Group},
     clock::now_ms,
     compressor::Compressor,
-    control::Control,
+    control::{Control, tell},
     ending::{Ending, Term},
     facts::Facts,
     init::Init,
@@ -28,7 +28,7 @@ use crate::{
     listener::Listener,
     lock::Locks,
     log,
-    message::{Fact, Notice, Request, RunId, Stray},
+    message::{Fact, Request, RunId, Stray},
     notify::Directories,
     places::Places,
     record::Records,
@@ -72,6 +72,8 @@ pub(crate) enum Source {
     Rotated,
     /// A client has connected to the control socket.
     Client,
+    /// How a log stands has changed.
+    LogTroubles,
 }
 
 const KIND_SHIFT: u32 = 56;
@@ -90,6 +92,7 @@ impl Source {
             Self::Successor => (7, 0),
             Self::Client => (9, 0),
             Self::Removal => (8, 0),
+            Self::LogTroubles => (10, 0),
         };
         kind << KIND_SHIFT | value & VALUE_MASK
     }
@@ -107,6 +110,7 @@ impl Source {
             7 => Self::Successor,
             9 => Self::Client,
             8 => Self::Removal,
+            10 => Self::LogTroubles,
             _ => return None,
         })
     }
@@ -211,7 +215,8 @@ impl Keeper {
     }
 
     fn timeout(&self) -> EpollTimeout {
-        if self.reap_more || !self.inbox.is_empty() || self.link_has_more() {
+        let more = self.reap_more || !self.inbox.is_empty() || self.link_has_more();
+        if more || self.can_send_more() {
             return EpollTimeout::ZERO;
         }
         let Some(wait) = self.timers.wait_ms(now_ms()) else {
@@ -256,6 +261,7 @@ impl Keeper {
                 Source::Output(run) => self.read_output(run),
                 Source::Main(run) => self.adopted_main_ended(run),
                 Source::Rotated => self.logs_rotated(),
+                Source::LogTroubles => self.tell_log_troubles(),
                 Source::Successor => self.read_successor(),
                 Source::Client => self.client_came(),
                 Source::Signals | Source::Link => {}
@@ -341,19 +347,20 @@ impl Keeper {
         self.facts.push(fact);
     }
 
+    /// Whoever listens is sent what it has not been told, as far as its link takes it.
     fn send_facts(&mut self) {
         while let Some(link) = self.control.listening()
             && link.pending() < LINK_BYTES_AHEAD
-            && let Some(numbered) = self.facts.next_unsent()
+            && let Some(frame) = self.facts.next_unsent()
         {
-            if let Err(error) = link.queue(&Notice::Fact(numbered), Vec::new()) {
-                if self.control.successor.is_some() {
-                    self.give_up_successor(&format!("does not listen: {error}"));
-                } else {
-                    self.link_failed(&error);
-                }
-            }
+            tell(link, &frame, Vec::new());
         }
+    }
+
+    /// The last turn has left something to send that the link would take.
+    fn can_send_more(&self) -> bool {
+        let link = self.control.listener();
+        link.is_some_and(|it| it.pending() < LINK_BYTES_AHEAD) && self.facts.has_unsent()
     }
 
     /// Watches a descriptor for reading. Failure (no memory, too many watches) is said; what it
@@ -403,6 +410,7 @@ mod tests {
             Source::Successor,
             Source::Client,
             Source::Removal,
+            Source::LogTroubles,
         ];
         for source in all {
             assert_eq!(Source::from_token(source.token()), Some(source));

@@ -8,7 +8,7 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | `message`, `link` | what the two processes say to each other, and how |
+//! | `message`, `link`, `hello` | what the two processes say to each other, and how |
 //! | `keeper` | the loop; `requests`, `control`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
 //! | `liveness`, `succession`, `reexec` | a control process that hangs, has died, or is replaced |
 //! | `start`, `signals`, `lock`, `listener`, `leftovers` | what is done before the loop |
@@ -30,6 +30,7 @@ mod control;
 mod description;
 mod ending;
 mod facts;
+pub mod hello;
 mod init;
 mod keeper;
 mod left;

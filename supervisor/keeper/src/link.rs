@@ -29,7 +29,21 @@ const LENGTH_MASK: u32 = (1 << 24) - 1;
 
 const _: () = assert!(FRAME_BYTES_MAX <= LENGTH_MASK as usize);
 
-/// Why a link is of no use any more, or a message was not taken.
+/// Why a message of ours was not taken. The link is as good as before.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It is longer than a frame may be.
+    #[error("a frame of {0} bytes is over the limit of {FRAME_BYTES_MAX}; the message was dropped")]
+    TooLong(usize),
+    /// It has no JSON form.
+    #[error("could not encode a message: {0}")]
+    Encode(serde_json::Error),
+    /// The other side does not read.
+    #[error("the other side is {0} bytes behind; the message was dropped")]
+    Full(usize),
+}
+
+/// Why a link is of no use any more.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The other side has closed it or is gone.
@@ -42,12 +56,6 @@ pub enum LinkError {
     // serde's own words would quote what stands there: a frame has secrets in it.
     #[error("could not read a frame: it is not what is expected in column {}", .0.column())]
     Malformed(serde_json::Error),
-    /// A message of ours has no JSON form.
-    #[error("could not encode a message: {0}")]
-    Encode(serde_json::Error),
-    /// The other side does not read; the message was not taken.
-    #[error("the other side is {0} bytes behind; the message was dropped")]
-    Full(usize),
     /// The socket failed.
     #[error("the link failed: {0}")]
     Io(#[from] io::Error),
@@ -83,24 +91,25 @@ impl Link {
         }
     }
 
-    /// Takes a message and its descriptors, and writes what the socket accepts at once.
-    pub fn send<T: Serialize>(&mut self, message: &T, fds: Vec<OwnedFd>) -> Result<(), LinkError> {
+    /// Takes a message and its descriptors, and writes what the socket accepts at once. Where that
+    /// fails, so does the next [`Self::flush`].
+    pub fn send<T: Serialize>(&mut self, message: &T, fds: Vec<OwnedFd>) -> Result<(), NotTaken> {
         self.queue(message, fds)?;
-        self.flush()?;
+        let _ = self.flush();
         Ok(())
     }
 
     /// Takes a message and its descriptors for the next [`Self::flush`], so that many go at once.
-    pub fn queue<T: Serialize>(&mut self, message: &T, fds: Vec<OwnedFd>) -> Result<(), LinkError> {
-        let json = serde_json::to_vec(message).map_err(LinkError::Encode)?;
+    pub fn queue<T: Serialize>(&mut self, message: &T, fds: Vec<OwnedFd>) -> Result<(), NotTaken> {
+        let json = serde_json::to_vec(message).map_err(NotTaken::Encode)?;
         if json.len() > FRAME_BYTES_MAX {
-            return Err(LinkError::TooLong(json.len()));
+            return Err(NotTaken::TooLong(json.len()));
         }
         let pending = self.outgoing.len();
         if pending + json.len() > PENDING_BYTES_MAX {
-            return Err(LinkError::Full(pending));
+            return Err(NotTaken::Full(pending));
         }
-        let mut header = u32::try_from(json.len()).map_err(|_| LinkError::TooLong(json.len()))?;
+        let mut header = u32::try_from(json.len()).map_err(|_| NotTaken::TooLong(json.len()))?;
         if !fds.is_empty() {
             header |= WITH_FDS;
             self.attached.push_back((pending, fds));
@@ -340,7 +349,7 @@ mod tests {
         assert!(matches!(b.recv::<i32>(), Err(LinkError::TooLong(_))));
         let mut a = Link::new(raw.into());
         let huge = "x".repeat(FRAME_BYTES_MAX);
-        assert!(matches!(a.send(&huge, vec![]), Err(LinkError::TooLong(_))));
+        assert!(matches!(a.send(&huge, vec![]), Err(NotTaken::TooLong(_))));
     }
 
     #[test]
@@ -348,7 +357,7 @@ mod tests {
         let (mut a, _b) = pair();
         let big = "x".repeat(7 << 20);
         let refused = (0..20).find_map(|_| a.send(&big, vec![]).err());
-        assert!(matches!(refused, Some(LinkError::Full(_))));
+        assert!(matches!(refused, Some(NotTaken::Full(_))));
         assert!(a.pending() <= PENDING_BYTES_MAX);
     }
 }

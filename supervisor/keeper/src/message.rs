@@ -264,9 +264,21 @@ pub struct Ids {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Notice {
-    /// First frame on every connection. Carries the listening control socket as its descriptor.
+    /// First frame on every connection. Carries the listening control socket as its descriptor. What
+    /// there is to tell follows in frames of their own, up to `HelloEnd`; [`crate::hello`] gathers them.
     Hello(Box<Hello>),
-    /// Something has happened; repeated in the next `Hello` until acknowledged.
+    /// Part of the hello: the last `Remember` of a service.
+    Record {
+        /// The service.
+        service: String,
+        /// As it came.
+        record: String,
+    },
+    /// Part of the hello: a run that lives, or that has ended and is not yet acknowledged and swept.
+    Run(Box<RunInfo>),
+    /// The hello is complete.
+    HelloEnd,
+    /// Something has happened; told again with the next hello until acknowledged.
     Fact(Numbered),
     /// The log pipes of opened services: carries duplicates of the read and the write end of each, in
     /// this order, so that nobody dies of SIGPIPE should the keeper die.
@@ -284,6 +296,13 @@ pub enum Notice {
     Strays {
         /// What is left alone; empty once all have gone.
         strays: Vec<Stray>,
+    },
+    /// How the log of a service stands, when that has changed; after `TookOver` those that are not well.
+    Log {
+        /// The service.
+        service: String,
+        /// None: it is well again.
+        trouble: Option<LogTrouble>,
     },
     /// Answer with `Here`.
     AreYouThere,
@@ -315,6 +334,24 @@ pub struct LogStats {
     pub dropped_lines: u64,
 }
 
+/// What is wrong with a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "log", rename_all = "kebab-case")]
+pub enum LogTrouble {
+    /// Lines cannot be written and are lost.
+    LosesLines {
+        /// Since it began, at least.
+        lines: u64,
+        /// For people: what the system says.
+        why: String,
+    },
+    /// `current` cannot be renamed, so it grows over its size.
+    NotRotated {
+        /// For people: what the system says.
+        why: String,
+    },
+}
+
 /// A fact and its number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Numbered {
@@ -325,7 +362,7 @@ pub struct Numbered {
 }
 
 /// All that a new control process needs to go on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`VERSION`] of the keeper.
     pub version: u32,
@@ -337,11 +374,14 @@ pub struct Hello {
     pub control_deaths: u32,
     /// No run has a number as high as this.
     pub next_run: RunId,
-    /// Last `Remember` of every service.
+    /// Last `Remember` of every service, from [`Notice::Record`].
+    #[serde(skip)]
     pub records: BTreeMap<String, String>,
-    /// Every run that lives, or that has ended and is not yet acknowledged and swept.
+    /// Every run that lives, or that has ended and is not yet acknowledged and swept, from [`Notice::Run`].
+    #[serde(skip)]
     pub runs: Vec<RunInfo>,
-    /// Facts that no control process has acknowledged, oldest first.
+    /// Facts that no control process has acknowledged, oldest first, from [`Notice::Fact`].
+    #[serde(skip)]
     pub facts: Vec<Numbered>,
     /// Processes of an earlier keeper that were stopped at the start, for the log.
     pub leftovers: Vec<String>,

@@ -29,6 +29,7 @@ impl Keeper {
             Request::TookOver => {
                 self.control_took_over();
                 self.tell_strays();
+                self.tell_all_log_troubles();
             }
             Request::Open(open) => self.open(open),
             Request::Spawn(spawn) => self.spawn(&spawn),
@@ -125,6 +126,21 @@ impl Keeper {
         });
         self.unannounced.push(name.to_owned());
         Ok(())
+    }
+
+    /// A log cannot be written or rotated, or can again.
+    pub(crate) fn tell_log_troubles(&mut self) {
+        for (service, trouble) in self.log.take_troubles() {
+            self.notice(&Notice::Log { service, trouble }, Vec::new());
+        }
+    }
+
+    /// A new control process knows of none.
+    fn tell_all_log_troubles(&mut self) {
+        for (service, trouble) in self.log.all_troubles() {
+            let trouble = Some(trouble);
+            self.notice(&Notice::Log { service, trouble }, Vec::new());
+        }
     }
 
     fn signal(&mut self, run: RunId, signal: i32, cont: bool) {

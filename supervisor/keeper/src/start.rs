@@ -155,6 +155,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
 fn watch_own(keeper: &mut Keeper) {
     keeper.watch(&keeper.signals, Source::Signals);
     keeper.watch(keeper.log.rotations(), Source::Rotated);
+    keeper.watch(keeper.log.troubles(), Source::LogTroubles);
     if let Some(events) = keeper.places.removals.events() {
         keeper.watch(events, Source::Removal);
     }

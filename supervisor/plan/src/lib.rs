@@ -6,7 +6,7 @@
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
 //! `schedule`, `log`, `files`, `certificates`, `credentials`, `asserts` and `template_file` renders each service;
-//! `known_variables` holds an environment to what its program knows; `graph` checks the whole. Everything reports into one `problem::Report`.
+//! `known_variables` holds an environment to what its program knows; `graph` and `size` check the whole. Everything reports into one `problem::Report`.
 //!
 //! What has many problems is reported with all of them. What follows from a problem that was
 //! already reported is not: its value is `Failed`, and silent.
@@ -63,6 +63,7 @@ mod setting;
 pub mod shown;
 pub mod signal;
 mod site;
+mod size;
 mod source;
 mod syntax;
 mod template;
@@ -84,4 +85,5 @@ pub use problem::{Problem, Problems, Severity};
 pub use render::{Instead, render_template, render_text};
 pub use rewritten::Rewritten;
 pub use secrecy::looks_secret;
+pub use size::PLAN_BYTES_MAX;
 pub use variables::Variables;

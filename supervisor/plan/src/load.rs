@@ -18,6 +18,7 @@ use crate::{
     resolve::Resolver,
     service,
     site::{self, Site},
+    size,
     source::{self, Document, Place, merge},
     unworkable,
 };
@@ -117,7 +118,7 @@ fn load_noting(
         return Err(Problems(remarks));
     }
     let secrets = secrets(host, &paths, given_secrets);
-    Ok(Plan {
+    let plan = Plan {
         paths,
         services: services
             .into_iter()
@@ -129,7 +130,11 @@ fn load_noting(
         secrets,
         missing_secrets,
         remarks,
-    })
+    };
+    match size::check(&plan) {
+        Some(problem) => Err(Problems(vec![problem])),
+        None => Ok(plan),
+    }
 }
 
 /// All that is in the secrets file, which has been checked, and what was given elsewhere.

@@ -57,6 +57,7 @@ impl Control {
                 self.job(Job::Diff { plan, names, reply });
             }
             Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
+            Ask::Departures { reply } => drop(reply.send(self.departures.subscribe())),
             Ask::RotateLogs {
                 id,
                 names,

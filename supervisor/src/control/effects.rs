@@ -98,6 +98,8 @@ impl Control {
             return;
         };
         self.left.remove(&name);
+        self.log_troubles.remove(&name);
+        self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.
         self.tell(Request::Forget { service: name });
     }

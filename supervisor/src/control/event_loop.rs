@@ -17,6 +17,7 @@ use std::{
 
 use engine::Moment;
 use keeper::{
+    hello::Gathering,
     link::{Link, LinkError},
     message::{Hello, Notice, Request},
 };
@@ -33,7 +34,7 @@ use tokio::{
 use super::{
     Control, file_watcher,
     input::{Done, Input, Now, Output},
-    jobs,
+    jobs::{self, Jobs},
     lifecycle::Boot,
     made_again::MadeAgain,
     orphaned::Belongings,
@@ -49,8 +50,12 @@ use crate::{
 /// Stack of the thread that serves clients, in bytes; only touched pages count.
 const CLIENTS_STACK_BYTES: usize = 1 << 20;
 
-/// Jobs that block at one time; more wait for a thread.
-const JOB_THREADS_MAX: usize = 64;
+/// What is due is judged so late only by one who has been stopped, or had no turn.
+const LATE_MS: u64 = 100;
+/// Turns that tasks then get: an answer may pass through so many of them.
+const CATCH_UP_TURNS: usize = 8;
+/// Reads of what the keeper has said, before the clock is heard.
+const CATCH_UP_READS_MAX: usize = 16;
 /// A thread that has nothing to do gives its memory back after this.
 const JOB_THREAD_IDLE: Duration = Duration::from_secs(1);
 /// Memory is given back this much after a plan has settled: what that brought along is over then.
@@ -143,7 +148,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(JOB_THREADS_MAX)
+        .max_blocking_threads(jobs::THREADS_MAX)
         .thread_keep_alive(JOB_THREAD_IDLE)
         .build();
     match runtime {
@@ -315,6 +320,7 @@ fn now() -> Now {
 struct World {
     wire: Wire,
     options: Options,
+    jobs: Jobs,
     results: mpsc::UnboundedReceiver<Input>,
     result_sender: mpsc::UnboundedSender<Input>,
     access: Option<watch::Sender<server::Access>>,
@@ -337,6 +343,7 @@ impl World {
         Self {
             wire,
             options: options.clone(),
+            jobs: Jobs::new(options.clone(), result_sender.clone()),
             results,
             result_sender,
             access: None,
@@ -349,16 +356,18 @@ impl World {
         }
     }
 
-    /// Hello, the listener that came with it, and what was said in the same breath.
+    /// Hello, the listener that came with it, and what else was said until its end.
     async fn hello(&mut self) -> Result<(Hello, UnixListener, Messages), LinkError> {
+        let (mut gathering, mut others) = (Gathering::default(), Messages::new());
         loop {
-            let mut messages = self.receive().await?.into_iter();
-            for (notice, fds) in messages.by_ref() {
-                if let Notice::Hello(hello) = notice
-                    && let Some(listener) = fds.into_iter().next()
-                {
-                    return Ok((*hello, UnixListener::from(listener), messages.collect()));
-                }
+            for (notice, fds) in self.receive().await? {
+                others.extend(gathering.take(notice, fds));
+            }
+            if let Some((hello, fds)) = gathering.finish() {
+                let listener = fds.into_iter().next();
+                let missing = || LinkError::Io(io::Error::other("no socket came with it"));
+                let listener = listener.ok_or_else(missing)?;
+                return Ok((hello, UnixListener::from(listener), others));
             }
         }
     }
@@ -374,7 +383,8 @@ impl World {
         }
     }
 
-    /// One turn after the other, until the keeper is gone. Facts come before commands.
+    /// One turn after the other, until the keeper is gone. Facts come before commands, and both before
+    /// the clock.
     async fn turn(&mut self, control: &mut Control, asks: &mut mpsc::Receiver<Ask>) {
         let mut clock = WallClock::default();
         loop {
@@ -383,26 +393,65 @@ impl World {
                 return;
             }
             let due = control.poll_timeout();
-            tokio::select! {
+            let outcome = tokio::select! {
                 biased;
-                ready = self.wire.ready() => {
-                    let received = match ready {
-                        Ok(()) => self.wire.exchange(),
-                        Err(error) => Err(error.into()),
-                    };
-                    match received {
-                        Ok(messages) => self.take_in(control, messages),
-                        Err(error) => return tracing::debug!("the keeper has gone: {error}"),
-                    }
+                ready = self.wire.ready() => match ready {
+                    Ok(()) => self.read_mail(control),
+                    Err(error) => Err(error.into()),
+                },
+                Some(result) = self.results.recv() => {
+                    self.handle(control, result);
+                    Ok(())
                 }
-                Some(result) = self.results.recv() => self.handle(control, result),
-                Some(ask) = asks.recv() => self.handle(control, Input::Ask(ask)),
-                () = sleep_until(due) => self.handle(control, Input::Timeout),
+                Some(ask) = asks.recv() => {
+                    self.handle(control, Input::Ask(ask));
+                    Ok(())
+                }
+                () = sleep_until(due) => self.judge_by_the_clock(control, due).await,
                 () = clock.was_set(control.minds_the_clock()) => {
                     self.handle(control, Input::Timeout);
+                    Ok(())
                 }
+            };
+            if let Err(error) = outcome {
+                return tracing::debug!("the keeper has gone: {error}");
             }
         }
+    }
+
+    fn read_mail(&mut self, control: &mut Control) -> Result<(), LinkError> {
+        let messages = self.wire.exchange()?;
+        self.take_in(control, messages);
+        Ok(())
+    }
+
+    /// Something is due. What has arrived before is judged first: this process may have been stopped,
+    /// or have had no turn, and then the clock says more than it has heard.
+    async fn judge_by_the_clock(
+        &mut self,
+        control: &mut Control,
+        due: Option<Moment>,
+    ) -> Result<(), LinkError> {
+        let late_ms = due.map_or(0, |due| now().moment.0.saturating_sub(due.0));
+        if late_ms > LATE_MS {
+            // Tasks that wait for an answer look whether it is there.
+            for _ in 0..CATCH_UP_TURNS {
+                tokio::task::yield_now().await;
+            }
+        }
+        for _ in 0..CATCH_UP_READS_MAX {
+            self.read_mail(control)?;
+            if self.wire.link.drained() {
+                break;
+            }
+        }
+        for _ in 0..self.results.len() {
+            if let Ok(result) = self.results.try_recv() {
+                self.handle(control, result);
+            }
+        }
+        self.handle(control, Input::Timeout);
+        Ok(())
     }
 
     fn take_in(&mut self, control: &mut Control, messages: Messages) {
@@ -431,7 +480,7 @@ impl World {
                         self.flush();
                     }
                 }
-                Output::Job(job) => jobs::start(job, &self.options, &self.result_sender),
+                Output::Job(job) => self.jobs.start(job),
                 Output::Access(who) => self.widen(who),
                 Output::WatchFiles(paths) => self.watch_files(paths),
                 Output::LetIn(open) => {
@@ -463,7 +512,10 @@ impl World {
         let (sender, wanted) = watch::channel(paths);
         self.files = Some(sender);
         let results = self.result_sender.clone();
-        let tell = move || drop(results.send(Input::Done(Box::new(Done::FilesTouched))));
+        let tell = move |unwatched| {
+            let touched = Done::FilesTouched(unwatched);
+            drop(results.send(Input::Done(Box::new(touched))));
+        };
         drop(tokio::spawn(file_watcher::follow(wanted, tell)));
     }
 

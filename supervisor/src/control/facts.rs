@@ -41,7 +41,13 @@ impl Control {
                 self.publish("", "daemon", &text, None);
             }
             Notice::Strays { strays } => self.on_strays(strays),
-            Notice::Hello(_) | Notice::Opened { .. } | Notice::NotReplaced { .. } => {}
+            Notice::Log { service, trouble } => self.on_log_trouble(service, trouble),
+            Notice::Hello(_)
+            | Notice::Record { .. }
+            | Notice::Run(_)
+            | Notice::HelloEnd
+            | Notice::Opened { .. }
+            | Notice::NotReplaced { .. } => {}
         }
     }
 

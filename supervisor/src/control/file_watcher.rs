@@ -3,14 +3,14 @@
 //! One inotify instance for all of them, on directories: a file that is replaced by a rename, or by
 //! a link on its way that leads elsewhere, is another file. What happens is told when it has been
 //! quiet for [`SETTLE`], so that a certificate and its key are seen together. Without change nothing
-//! wakes up. A directory above those that are watched may be renamed unseen.
+//! wakes up. A directory above those that are watched may be renamed unseen. Where the system gives no
+//! instance, or no watch, the files are looked at every [`POLL_EVERY`] instead.
 
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
     ffi::{OsStr, OsString},
-    fs,
+    fmt, fs,
     hash::{Hash, Hasher},
-    io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::MetadataExt,
@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::{
+    errno::Errno,
+    sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
+};
 use plan::{Certificate, Host, RealHost, certificates::Finding};
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -31,6 +34,8 @@ use tokio::{
 const SETTLE: Duration = Duration::from_millis(300);
 /// After this long it is told, whether there is quiet or not.
 const SETTLE_MAX: Duration = Duration::from_secs(3);
+/// From one look to the next at what is not watched.
+pub(super) const POLL_EVERY: Duration = Duration::from_secs(10);
 /// Links on the way to one file.
 const LINKS_MAX: usize = 40;
 /// Reads of the event queue in one turn; what is left is read in the next.
@@ -98,39 +103,95 @@ fn stamp(path: &Path) -> Stamp {
     }
 }
 
-/// Calls `tell` once the files are watched, and whenever one of them may have changed.
-pub(super) async fn follow(mut wanted: watch::Receiver<Vec<PathBuf>>, tell: impl Fn()) {
-    let made = Watcher::new().and_then(|watcher| {
-        let readable = readable(&watcher)?;
-        Ok((watcher, readable))
-    });
-    let (mut watcher, readable) = match made {
-        Ok(made) => made,
-        Err(error) => {
-            tracing::error!("cannot watch files: {error}; after a change, reload by hand");
-            return tell();
+/// Calls `tell` once the files are watched, and whenever one of them may have changed; with why they
+/// are not watched, if they are not.
+pub(super) async fn follow(
+    mut wanted: watch::Receiver<Vec<PathBuf>>,
+    tell: impl Fn(Option<Unwatched>),
+) {
+    loop {
+        let made = Watcher::new().and_then(|watcher| {
+            let readable = readable(&watcher)?;
+            Ok((watcher, readable))
+        });
+        let unwatched = match made {
+            Ok((watcher, readable)) => watch_all(&mut wanted, &tell, watcher, &readable).await,
+            Err(error) => Err(error),
+        };
+        match unwatched {
+            Ok(()) => return,
+            Err(unwatched) => tell(Some(unwatched)),
         }
-    };
+        // Each time anew: there may be an instance by then.
+        if let Ok(Err(_)) = timeout(POLL_EVERY, wanted.changed()).await {
+            return;
+        }
+    }
+}
+
+/// Why files are not watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwatched {
+    /// The account, or this process, can have no inotify instance more.
+    NoInstance,
+    /// The account can have no watch more.
+    NoWatch,
+    /// It is not allowed, or the file system cannot.
+    Other(Errno),
+}
+
+impl From<Errno> for Unwatched {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::EMFILE | Errno::ENFILE => Self::NoInstance,
+            Errno::ENOSPC => Self::NoWatch,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl fmt::Display for Unwatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoInstance => {
+                f.write_str("no inotify instance is left; raise fs.inotify.max_user_instances")
+            }
+            Self::NoWatch => {
+                f.write_str("no inotify watch is left; raise fs.inotify.max_user_watches")
+            }
+            Self::Other(error) => f.write_str(error.desc()),
+        }
+    }
+}
+
+/// Watches until nobody wants it any more, or until it cannot.
+async fn watch_all(
+    wanted: &mut watch::Receiver<Vec<PathBuf>>,
+    tell: &impl Fn(Option<Unwatched>),
+    mut watcher: Watcher,
+    readable: &AsyncFd<OwnedFd>,
+) -> Result<(), Unwatched> {
     loop {
         let paths = wanted.borrow_and_update().clone();
         // The way to a file may lead over a file server that does not answer.
         let watched = tokio::task::spawn_blocking(move || {
-            watcher.follow(&paths);
-            watcher
+            let all = watcher.follow(&paths);
+            (watcher, all)
         });
-        let Ok(back) = watched.await else {
-            return;
+        let Ok((back, all)) = watched.await else {
+            return Ok(());
         };
         watcher = back;
-        tell();
+        all?;
+        tell(None);
         loop {
             tokio::select! {
                 changed = wanted.changed() => match changed {
                     Ok(()) => break,
-                    Err(_) => return,
+                    Err(_) => return Ok(()),
                 },
-                touched = touched(&readable, &mut watcher) => if touched {
-                    settle(&readable, &mut watcher).await;
+                touched = touched(readable, &mut watcher) => if touched {
+                    settle(readable, &mut watcher).await;
                     break;
                 },
             }
@@ -142,9 +203,10 @@ pub(super) async fn follow(mut wanted: watch::Receiver<Vec<PathBuf>>, tell: impl
     deprecated,
     reason = "its successor is unsafe, for a type that changes its descriptor; an OwnedFd does not"
 )]
-fn readable(watcher: &Watcher) -> io::Result<AsyncFd<OwnedFd>> {
-    let fd = watcher.inotify.as_fd().try_clone_to_owned()?;
-    AsyncFd::with_interest(fd, Interest::READABLE)
+fn readable(watcher: &Watcher) -> Result<AsyncFd<OwnedFd>, Unwatched> {
+    let fd = watcher.inotify.as_fd().try_clone_to_owned();
+    let readable = fd.and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE));
+    readable.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)).into())
 }
 
 /// Waits for something to happen, and says whether it concerns one of the files.
@@ -171,7 +233,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new() -> io::Result<Self> {
+    fn new() -> Result<Self, Unwatched> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         Ok(Self {
             inotify,
@@ -179,8 +241,9 @@ impl Watcher {
         })
     }
 
-    /// Watches exactly what is on the way to these files now.
-    fn follow(&mut self, paths: &[PathBuf]) {
+    /// Watches exactly what is on the way to these files now. The error says why one is not.
+    fn follow(&mut self, paths: &[PathBuf]) -> Result<(), Unwatched> {
+        let mut all = Ok(());
         let mut names: BTreeMap<WatchDescriptor, BTreeSet<OsString>> = BTreeMap::new();
         for (dir, name) in paths.iter().flat_map(|path| way(path)) {
             let mut mask = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
@@ -192,9 +255,9 @@ impl Watcher {
                 Ok(descriptor) => {
                     names.entry(descriptor).or_default().insert(name);
                 }
-                Err(error) => {
-                    tracing::warn!("cannot watch {}: {error}", dir.display());
-                }
+                // It has gone meanwhile, which the watch of the directory above it tells.
+                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                Err(error) => all = Err(error.into()),
             }
         }
         for descriptor in self.names.keys() {
@@ -204,6 +267,7 @@ impl Watcher {
             }
         }
         self.names = names;
+        all
     }
 
     /// Takes in what has happened, and says whether it concerns one of the files.
@@ -309,7 +373,7 @@ mod tests {
         let path = root.path().join("a.crt");
         let (sender, wanted) = watch::channel(vec![path.clone(), root.path().join("later/b")]);
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let task = tokio::spawn(follow(wanted, move || {
+        let task = tokio::spawn(follow(wanted, move |_| {
             // Nobody waits any more at the end.
             let _ = tell.send(());
         }));

@@ -11,7 +11,7 @@ use plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::Handled;
-use super::file_watcher::{Look, Seen};
+use super::file_watcher::{Look, Seen, Unwatched};
 use super::watchers::{Watch, Watched};
 use crate::{
     accounts::Accounts,
@@ -272,8 +272,8 @@ pub(crate) enum Done {
     Watched(Watched),
     /// Of `LookAtFiles`.
     FilesSeen(Seen),
-    /// Files that are watched may have changed, or are watched from now on.
-    FilesTouched,
+    /// Files that are watched may have changed, or are watched from now on; or why they are not.
+    FilesTouched(Option<Unwatched>),
     /// Of `AwaitLine`.
     LineSeen {
         /// The run that waited for it.

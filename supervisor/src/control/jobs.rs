@@ -1,4 +1,7 @@
 //! What blocks or waits, done beside the control thread: on the blocking pool, or as a task.
+//!
+//! A job may hang (a name service, a file server) and nobody can end it, so each kind has so many
+//! threads and no more: what hangs holds up its own kind alone.
 
 use std::path::Path;
 
@@ -13,82 +16,140 @@ use super::{
 use crate::{
     accounts,
     applied::{self, Kept, Mark, Swapped},
-    configuration, credentials, history, holder, logs, prepare, shown, staging, store,
+    configuration, credentials, history, holder,
+    host_names::HostNames,
+    logs, prepare, shown, staging, store,
+    threads::Threads,
 };
 
-/// Starts a job; its result comes back as [`Input::Done`].
-pub(super) fn start(job: Job, options: &plan::Options, results: &mpsc::UnboundedSender<Input>) {
-    let results = results.clone();
-    // The loop is gone only when the process is about to be.
-    let send = move |done: Done| drop(results.send(Input::Done(Box::new(done))));
-    let options = options.clone();
-    match job {
-        Job::Probe {
-            run,
-            probe,
-            ask,
-            timeout_ms,
-        } => {
-            tokio::spawn(async move {
-                let asked = std::time::Instant::now();
-                let answer = network_probe::ask(&ask, timeout_ms).await;
-                let took = asked.elapsed();
-                let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
-                send(Done::Probed {
-                    run,
-                    probe,
-                    ok,
-                    detail,
-                    took,
-                });
-            });
+/// Threads for what changes or stores something: one of each is asked for at a time.
+const CHANGES_MAX: usize = 16;
+/// Threads for what a run waits for before it starts.
+const STARTS_MAX: usize = 24;
+/// Threads for looks at disks, programs, certificates and files.
+const LOOKS_MAX: usize = 4;
+/// Threads for answers to clients.
+const REPLIES_MAX: usize = 8;
+/// Threads for tasks of the loop's own: one that watches files, and one that finds groups.
+const TASKS_MAX: usize = 4;
+/// Jobs that block at one time; more wait for a thread.
+pub(super) const THREADS_MAX: usize =
+    CHANGES_MAX + STARTS_MAX + LOOKS_MAX + REPLIES_MAX + TASKS_MAX;
+
+/// Where jobs are done.
+pub(super) struct Jobs {
+    options: plan::Options,
+    results: mpsc::UnboundedSender<Input>,
+    changes: Threads,
+    starts: Threads,
+    looks: Threads,
+    replies: Threads,
+    names: HostNames,
+}
+
+impl Jobs {
+    pub(super) fn new(options: plan::Options, results: mpsc::UnboundedSender<Input>) -> Self {
+        Self {
+            options,
+            results,
+            changes: Threads::new(CHANGES_MAX),
+            starts: Threads::new(STARTS_MAX),
+            looks: Threads::new(LOOKS_MAX),
+            replies: Threads::new(REPLIES_MAX),
+            names: HostNames::new(),
         }
-        Job::AwaitLine {
-            run,
-            service,
-            dir,
-            pattern,
-            since_unix_ms,
-            unwanted,
-        } => {
-            tokio::spawn(async move {
-                let name = service.clone();
-                let line = logs::await_line(service, dir, &pattern, since_unix_ms);
-                tokio::select! {
-                    seen = line => match seen {
-                        Ok(()) => send(Done::LineSeen { run, pattern }),
-                        Err(error) => tracing::error!(
-                            service = name,
-                            "cannot wait for the line that makes it ready: {error}"
-                        ),
-                    },
-                    _ = unwanted => {}
-                }
-            });
-        }
-        Job::Prepare(starts) => prepare::begin(starts, move |run, outcome| {
-            send(Done::Prepared { run, outcome });
-        }),
-        Job::Check { plan, reply } => {
-            // A client that has gone away no longer wants its answer.
-            blocking(move || drop(reply.send(configuration::check(&options, Some(&plan)))));
-        }
-        Job::ShowPlan { plan, names, reply } => {
-            blocking(move || drop(reply.send(Ok(shown::plan(&plan, &names)))));
-        }
-        Job::Diff { plan, names, reply } => {
-            blocking(move || drop(reply.send(shown::diff(&options, &plan, &names))));
-        }
-        job => blocking(move || {
+    }
+
+    /// Starts a job; its result comes back as [`Input::Done`].
+    pub(super) fn start(&self, job: Job) {
+        let threads = match &job {
+            Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => {
+                return self.start_task(job);
+            }
+            Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
+            Job::Holder { .. } => &self.starts,
+            Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
+            Job::Load(_)
+            | Job::MissingAccounts { .. }
+            | Job::Stage { .. }
+            | Job::Swap(_)
+            | Job::PutBack { .. }
+            | Job::Discard { .. }
+            | Job::Keep { .. }
+            | Job::StoreHolds { .. }
+            | Job::StoreSchedule { .. }
+            | Job::Record { .. } => &self.changes,
+        };
+        let (options, send) = (self.options.clone(), self.sender());
+        threads.run(move || {
             if let Some(done) = block(job, &options) {
                 send(done);
             }
-        }),
+        });
     }
-}
 
-fn blocking(work: impl FnOnce() + Send + 'static) {
-    drop(tokio::task::spawn_blocking(work));
+    fn sender(&self) -> impl Fn(Done) + Clone + Send + 'static {
+        let results = self.results.clone();
+        // The loop is gone only when the process is about to be.
+        move |done| drop(results.send(Input::Done(Box::new(done))))
+    }
+
+    /// Starts what waits and does not block.
+    fn start_task(&self, job: Job) {
+        let send = self.sender();
+        match job {
+            Job::Probe {
+                run,
+                probe,
+                ask,
+                timeout_ms,
+            } => {
+                let names = self.names.clone();
+                tokio::spawn(async move {
+                    let asked = std::time::Instant::now();
+                    let answer = network_probe::ask(&ask, timeout_ms, &names).await;
+                    let took = asked.elapsed();
+                    let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
+                    send(Done::Probed {
+                        run,
+                        probe,
+                        ok,
+                        detail,
+                        took,
+                    });
+                });
+            }
+            Job::AwaitLine {
+                run,
+                service,
+                dir,
+                pattern,
+                since_unix_ms,
+                unwanted,
+            } => {
+                tokio::spawn(async move {
+                    let name = service.clone();
+                    let line = logs::await_line(service, dir, &pattern, since_unix_ms);
+                    tokio::select! {
+                        seen = line => match seen {
+                            Ok(()) => send(Done::LineSeen { run, pattern }),
+                            Err(error) => tracing::error!(
+                                service = name,
+                                "cannot wait for the line that makes it ready: {error}"
+                            ),
+                        },
+                        _ = unwanted => {}
+                    }
+                });
+            }
+            Job::Prepare(starts) => {
+                prepare::begin(starts, &self.starts, &self.names, move |run, outcome| {
+                    send(Done::Prepared { run, outcome });
+                });
+            }
+            _ => unreachable!("it blocks"),
+        }
+    }
 }
 
 fn block(job: Job, options: &plan::Options) -> Option<Done> {
@@ -131,12 +192,20 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             run,
             holder: holder::find(&address),
         },
-        Job::Prepare(_)
-        | Job::Probe { .. }
-        | Job::AwaitLine { .. }
-        | Job::Check { .. }
-        | Job::ShowPlan { .. }
-        | Job::Diff { .. } => return None,
+        // A client that has gone away no longer wants its answer.
+        Job::Check { plan, reply } => {
+            let _ = reply.send(configuration::check(options, Some(&plan)));
+            return None;
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            let _ = reply.send(Ok(shown::plan(&plan, &names)));
+            return None;
+        }
+        Job::Diff { plan, names, reply } => {
+            let _ = reply.send(shown::diff(options, &plan, &names));
+            return None;
+        }
+        Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => return None,
     })
 }
 

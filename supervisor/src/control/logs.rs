@@ -1,7 +1,8 @@
-//! What control knows of logs: where they are, and who asked for a rotation. It reads none.
+//! What control knows of logs: where they are, who asked for a rotation, and which cannot be written. It
+//! reads none.
 
 use api::{ErrorReply, Outcome};
-use keeper::message::Request;
+use keeper::message::{LogTrouble, Request};
 
 use super::{Control, matching, spawn::log_dir};
 use crate::ask::{LogPlace, Peer};
@@ -48,10 +49,46 @@ impl Control {
         Ok(names)
     }
 
+    /// The keeper says how the log of a service stands.
+    pub(super) fn on_log_trouble(&mut self, service: String, trouble: Option<LogTrouble>) {
+        let kind = |it: Option<&LogTrouble>| it.map(std::mem::discriminant);
+        let before = self.log_troubles.remove(&service);
+        if !self.plan.services.contains_key(&service) {
+            return;
+        }
+        if kind(before.as_ref()) != kind(trouble.as_ref()) {
+            let text = trouble.as_ref().map_or_else(
+                || "nothing is wrong with its log any more".to_owned(),
+                sentence,
+            );
+            tracing::warn!(service, "{text}");
+            self.publish(&service, "log", &text, None);
+        }
+        if let Some(trouble) = trouble {
+            self.log_troubles.insert(service, trouble);
+        }
+    }
+
+    /// What is wrong with the log of a service, for people.
+    pub(super) fn log_reason(&self, service: &str) -> Option<String> {
+        self.log_troubles.get(service).map(sentence)
+    }
+
     fn with_logs(&self, names: &[String]) -> Result<Vec<String>, ErrorReply> {
         match names {
             [] => Ok(self.enabled()),
             some => matching(some, &self.plan.services),
+        }
+    }
+}
+
+fn sentence(trouble: &LogTrouble) -> String {
+    match trouble {
+        LogTrouble::LosesLines { lines, why } => {
+            format!("its log has lost lines that could not be written, at least {lines}: {why}")
+        }
+        LogTrouble::NotRotated { why } => {
+            format!("its log cannot be rotated and grows: {why}")
         }
     }
 }

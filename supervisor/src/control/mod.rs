@@ -51,8 +51,9 @@ use std::{
 };
 
 use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
-use keeper::message::{Hello, Request};
+use keeper::message::{Hello, LogTrouble, Request};
 use plan::Plan;
+use tokio::sync::watch;
 
 use crate::{
     ask::{ASKS_MAX, Ask},
@@ -106,6 +107,10 @@ pub(crate) struct Control {
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
     watched_files: watched_files::WatchedFiles,
+    /// Logs that cannot be written or rotated, by service.
+    log_troubles: BTreeMap<String, LogTrouble>,
+    /// Changes when a service has left the plan.
+    departures: watch::Sender<()>,
     handover: handover::Handover,
     notices: notices::Notices,
     schedule: schedule::Schedule,
@@ -200,6 +205,8 @@ impl Control {
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
             watched_files: watched_files::WatchedFiles::default(),
+            log_troubles: BTreeMap::new(),
+            departures: watch::Sender::new(()),
             handover: handover::Handover::default(),
             notices: notices::Notices::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),

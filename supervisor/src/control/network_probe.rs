@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io,
+    net::SocketAddr,
     os::{fd::AsRawFd, unix::ffi::OsStrExt},
     path::Path,
     time::Duration,
@@ -18,34 +19,57 @@ use hyper_util::rt::TokioIo;
 use nix::sys::socket::{Shutdown, shutdown};
 use tokio::net::{TcpStream, UnixSocket, UnixStream};
 
+use crate::host_names::HostNames;
+
 /// Of an answer's body, as much is read.
 const BODY_BYTES_MAX: usize = 64 << 10;
 /// A longer path does not fit into a socket's address.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Asks once. `Ok` is a yes; `Err` says in words why not. Takes no longer than `timeout_ms`.
-pub(super) async fn ask(ask: &plan::Ask, timeout_ms: u64) -> Result<(), String> {
+pub(super) async fn ask(ask: &plan::Ask, timeout_ms: u64, names: &HostNames) -> Result<(), String> {
     let answer = async {
         match ask {
             plan::Ask::Unix(path) => unix(path).await,
-            plan::Ask::Tcp(address) => connect(address).await.map(drop),
-            plan::Ask::Http { url, status, body } => http(url, status, body.as_deref()).await,
+            plan::Ask::Tcp(address) => connect(address, names).await.map(drop),
+            plan::Ask::Http { url, status, body } => {
+                http(url, status, body.as_deref(), names).await
+            }
             plan::Ask::Exec(_) => Err("exec probes are the keeper's".to_owned()),
         }
     };
-    match tokio::time::timeout(Duration::from_millis(timeout_ms), answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(format!(
-            "no answer within {}",
-            super::words::duration(timeout_ms)
-        )),
+    let over = async {
+        tokio::time::sleep(Duration::from_millis(timeout_ms)).await;
+        // After a stall the time is over before anybody has looked whether an answer is there.
+        tokio::task::yield_now().await;
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = over => Err(format!("no answer within {}", super::words::duration(timeout_ms))),
     }
 }
 
-async fn connect(address: &str) -> Result<TcpStream, String> {
-    TcpStream::connect(address)
+/// Connects to the first address of the host that takes the connection.
+async fn connect(address: &str, names: &HostNames) -> Result<TcpStream, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("cannot connect to {address}: {error}");
+    let (host, port) = address
+        .rsplit_once(':')
+        .ok_or_else(|| failed(&"it has no port"))?;
+    let port = port.parse().map_err(|error| failed(&error))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let mut outcome = Err(failed(&"the name has no address"));
+    for ip in names
+        .addresses(host)
         .await
-        .map_err(|error| format!("cannot connect to {address}: {error}"))
+        .map_err(|error| failed(&error))?
+    {
+        match TcpStream::connect(SocketAddr::new(ip, port)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => outcome = Err(failed(&error)),
+        }
+    }
+    outcome
 }
 
 /// Connects to a unix stream socket; `@name` is an abstract one.
@@ -77,9 +101,14 @@ async fn connect_deaf(path: &Path) -> io::Result<UnixStream> {
     socket.connect(path).await
 }
 
-async fn http(url: &str, accepted: &[u16], wanted: Option<&str>) -> Result<(), String> {
+async fn http(
+    url: &str,
+    accepted: &[u16],
+    wanted: Option<&str>,
+    names: &HostNames,
+) -> Result<(), String> {
     let (address, path) = split(url)?;
-    let stream = connect(&address).await?;
+    let stream = connect(&address, names).await?;
     let broken = |error: hyper::Error| format!("no HTTP answer from {address}: {error}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -177,7 +206,7 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(ask(&it, timeout_ms))
+        runtime.block_on(ask(&it, timeout_ms, &HostNames::new()))
     }
 
     #[test]
@@ -211,7 +240,7 @@ mod tests {
             .unwrap();
         let asks = |path: &Path| {
             let it = plan::Ask::Unix(path.to_owned());
-            runtime.block_on(ask(&it, 5000))
+            runtime.block_on(ask(&it, 5000, &HostNames::new()))
         };
         let short = directory.path().join("s");
         assert!(asks(&short).unwrap_err().starts_with("cannot connect to "));

@@ -81,10 +81,14 @@ impl Belongings {
                 _ => {}
             },
             Notice::Hello(_)
+            | Notice::Record { .. }
+            | Notice::Run(_)
+            | Notice::HelloEnd
             | Notice::AreYouThere
             | Notice::MadeAgain { .. }
             | Notice::NotReplaced { .. }
             | Notice::Strays { .. }
+            | Notice::Log { .. }
             | Notice::Stats { .. } => {}
         }
     }

@@ -50,6 +50,7 @@ impl Control {
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
         warnings.extend(self.records.warning());
+        warnings.extend(self.watched_files.warning());
         warnings
     }
 
@@ -91,7 +92,10 @@ impl Control {
         status.last_exit = view
             .last_exit
             .map(|(exit, at)| last_exit(exit, unix_of(now, at)));
-        status.reason = Some(reason).filter(|reason| !reason.is_empty());
+        let log = self.log_reason(&status.name);
+        let reasons = [Some(reason).filter(|it| !it.is_empty()), log];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        status.reason = Some(reasons.join("; ")).filter(|reason| !reason.is_empty());
         status.waiting_on = self.waiting_on(view);
         let rests = view.goal == Goal::Up
             && matches!(

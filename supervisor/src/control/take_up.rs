@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use engine::{Fact, Moment, Record, RunId, State};
-use keeper::message::{Hello, Request, Role};
+use keeper::message::{FRAME_BYTES_MAX, Hello, Request, Role};
 use plan::Plan;
 
 use super::{
@@ -20,6 +20,11 @@ use super::{
 
 /// Key under which the keeper remembers the plan that has been applied.
 const PLAN_RECORD: &str = "@plan";
+/// Room in a frame beside the plan: for the name of its record, or for what a spawn says beside what
+/// the plan says of a service.
+const FRAME_OVERHEAD_BYTES: usize = 1 << 20;
+
+const _: () = assert!(plan::PLAN_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES_MAX);
 
 impl Control {
     /// Takes up what an earlier control process left with the keeper.

@@ -19,7 +19,7 @@ use plan::{
 
 use super::{
     Control, Job, Output,
-    file_watcher::{Look, Seen, Stamp},
+    file_watcher::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
 };
 
 /// Certificates are looked at as often without any change.
@@ -43,11 +43,23 @@ pub(super) struct WatchedFiles {
     looking: bool,
     /// Something has happened while a look was under way.
     again: bool,
+    /// Nobody tells of changes: they are looked for at intervals.
+    unwatched: Option<Unwatched>,
 }
 
 impl WatchedFiles {
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
         self.due.filter(|_| !self.looking)
+    }
+
+    /// What it means for the administrator that nobody tells of changes.
+    pub(super) fn warning(&self) -> Option<String> {
+        let why = self.unwatched.filter(|_| !self.paths.is_empty())?;
+        let seconds = POLL_EVERY.as_secs();
+        Some(format!(
+            "certificates and other watched files are looked at every {seconds} s only, since they cannot be watched: \
+             {why}"
+        ))
     }
 }
 
@@ -90,6 +102,17 @@ impl Control {
         if due.is_some_and(|due| due <= self.now.moment) {
             self.look_at_files();
         }
+    }
+
+    /// Files may have changed, or are watched from now on, or are not.
+    pub(super) fn files_touched(&mut self, unwatched: Option<Unwatched>) {
+        let before = std::mem::replace(&mut self.watched_files.unwatched, unwatched);
+        match self.watched_files.warning() {
+            Some(warning) if before.is_none() => tracing::warn!("{warning}"),
+            None if before.is_some() => tracing::info!("watched files are watched again"),
+            _ => {}
+        }
+        self.look_at_files();
     }
 
     /// Something may have changed.

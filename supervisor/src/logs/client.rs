@@ -18,7 +18,7 @@ use super::{
     cursor::{Cursor, Origin},
     marker, outside,
     part::{Id, Part},
-    reader::Shared,
+    reader::{POLL_EVERY, Shared},
     seek::{Seek, resume},
     source::{Filled, Source},
     watch::{Changes, Watch, Watcher},
@@ -48,6 +48,8 @@ pub(super) struct Client {
     notes: VecDeque<LogLine>,
     /// The channel is full, and a task rings when it no longer is.
     full: bool,
+    /// It has been said that it looks at intervals.
+    said_polls: bool,
     /// Given back when the client is dropped; none: one of our own.
     _seat: Option<Seat>,
 }
@@ -62,6 +64,8 @@ struct FileSet {
     read: BTreeSet<(Id, i64)>,
     /// It has been said that there are too many.
     said: bool,
+    /// A directory of them is not watched.
+    unwatched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,7 @@ impl Client {
             heads: BinaryHeap::new(),
             notes: VecDeque::new(),
             full: false,
+            said_polls: false,
             _seat: seat,
         }
     }
@@ -95,6 +100,12 @@ impl Client {
     /// Whether more may come when all has been sent.
     pub(super) fn follows(&self) -> bool {
         self.query.follow
+    }
+
+    /// Nobody tells when something is written: it has to look.
+    pub(super) fn polls(&self) -> bool {
+        let unwatched = self.sources.iter().any(|source| source.watch.is_none());
+        self.query.follow && (unwatched || self.sets.iter().any(|set| set.unwatched))
     }
 
     /// Finds out what there is to be read.
@@ -109,6 +120,7 @@ impl Client {
                     watches: Vec::new(),
                     read: BTreeSet::new(),
                     said: false,
+                    unwatched: false,
                 });
             }
         }
@@ -161,9 +173,13 @@ impl Client {
 
     fn watch(&mut self, service: &str, dir: &Path, watcher: &mut Watcher) -> Option<Watch> {
         let watch = self.query.follow.then(|| watcher.watch(dir))?;
-        if watch.is_none() {
-            let said = "cannot follow: no more inotify watches; see fs.inotify.max_user_watches";
-            self.notes.push_back(marker(service, said));
+        if watch.is_none() && !std::mem::replace(&mut self.said_polls, true) {
+            let said = format!(
+                "looks for new lines every {} s: the system tells of none, it has no inotify instance or watch left; see \
+                 fs.inotify.max_user_instances and fs.inotify.max_user_watches",
+                POLL_EVERY.as_secs()
+            );
+            self.notes.push_back(marker(service, &said));
         }
         watch
     }
@@ -183,8 +199,10 @@ impl Client {
         for watch in std::mem::take(&mut self.sets[set].watches) {
             watcher.unwatch(watch);
         }
+        self.sets[set].unwatched = false;
         for dir in outside::dirs(&patterns, &files) {
             let watch = self.watch(&service, &dir, watcher);
+            self.sets[set].unwatched |= watch.is_none();
             self.sets[set].watches.extend(watch);
         }
         // Read to their ends under their old names first.
@@ -280,8 +298,7 @@ impl Client {
             }
         }
         for set in 0..self.sets.len() {
-            let watches = &self.sets[set].watches;
-            if watches.iter().any(|watch| changes.names(*watch)) {
+            if changes.names(&self.sets[set].watches) {
                 for source in &self.sources {
                     // What a file of ours has become meanwhile is no new one either.
                     let meta = source.path().and(source.part()).map(Part::metadata);

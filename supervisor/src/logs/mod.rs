@@ -140,7 +140,7 @@ pub(crate) fn last_lines(service: &str, dir: &Path, n: usize) -> Vec<LogLine> {
 }
 
 /// A line of our own, which is in no file and has no stamp.
-fn marker(service: &str, text: &str) -> LogLine {
+pub(crate) fn marker(service: &str, text: &str) -> LogLine {
     LogLine {
         service: service.to_owned(),
         file: None,

@@ -1,13 +1,14 @@
 //! The thread that reads logs for all clients.
 //!
 //! It sleeps until a file that somebody follows changes, a client comes or leaves, or one that had
-//! no room has some again. A turn gives each client a bounded number of lines, read from a bounded
+//! no room has some again; where the system does not tell of changes it looks every [`POLL_EVERY`]. A turn gives each client a bounded number of lines, read from a bounded
 //! number of bytes.
 
 use std::{
     io,
     os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -17,8 +18,11 @@ use nix::{
 
 use super::{
     client::{Client, Pumped},
-    watch::Watcher,
+    watch::{Changes, Watcher},
 };
+
+/// From one look to the next for what nobody tells of.
+pub(super) const POLL_EVERY: Duration = Duration::from_secs(1);
 
 /// What the thread and those who ask share.
 #[derive(Debug)]
@@ -46,11 +50,10 @@ pub(super) fn start() -> io::Result<Arc<Shared>> {
         new: Mutex::new(Vec::new()),
         bell,
     });
-    let watcher = Watcher::new()?;
     let own = Arc::clone(&shared);
     std::thread::Builder::new()
         .name("log reader".to_owned())
-        .spawn(move || run(&own, watcher))?;
+        .spawn(move || run(&own))?;
     Ok(shared)
 }
 
@@ -68,21 +71,20 @@ pub(super) fn add(shared: &Arc<Shared>, client: Client) {
     shared.ring();
 }
 
-fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
+fn run(shared: &Arc<Shared>) {
+    let mut watcher = Watcher::new();
     let mut clients: Vec<Client> = Vec::new();
     let mut more = false;
+    let mut looked = Instant::now();
     loop {
-        let timeout = if more {
-            PollTimeout::ZERO
-        } else {
-            PollTimeout::NONE
+        let polls = clients.iter().any(Client::polls);
+        let timeout = match (more, polls) {
+            (true, _) => PollTimeout::ZERO,
+            (false, true) => PollTimeout::try_from(POLL_EVERY.saturating_sub(looked.elapsed()))
+                .unwrap_or(PollTimeout::ZERO),
+            (false, false) => PollTimeout::NONE,
         };
-        let mut fds = [
-            PollFd::new(shared.bell.as_fd(), PollFlags::POLLIN),
-            PollFd::new(watcher.as_fd(), PollFlags::POLLIN),
-        ];
-        // EINTR: a look too much.
-        let _ = poll(&mut fds, timeout);
+        wait(shared, &watcher, timeout);
         if shared.bell.read().is_ok() {
             clients.retain_mut(|client| {
                 let stay = !client.sender.is_closed();
@@ -97,7 +99,11 @@ fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
                 clients.push(client);
             }
         }
-        let changes = watcher.changes();
+        let mut changes = watcher.changes();
+        if polls && looked.elapsed() >= POLL_EVERY {
+            changes = Changes::unknown();
+            looked = Instant::now();
+        }
         more = false;
         clients.retain_mut(|client| {
             client.notice(&changes, &mut watcher);
@@ -117,4 +123,13 @@ fn run(shared: &Arc<Shared>, mut watcher: Watcher) {
             stay
         });
     }
+}
+
+/// Waits for the bell, or for something that is watched.
+fn wait(shared: &Shared, watcher: &Watcher, timeout: PollTimeout) {
+    let fds = [Some(shared.bell.as_fd()), watcher.as_fd()];
+    let fds = fds.into_iter().flatten();
+    let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    // EINTR: a look too much.
+    let _ = poll(&mut fds, timeout);
 }

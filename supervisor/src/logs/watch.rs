@@ -1,8 +1,14 @@
 //! Tells which log directories have changed, also those that are not there yet.
 //!
-//! One inotify instance for all clients; a directory that several follow is watched once.
+//! One inotify instance for all clients; a directory that several follow is watched once. Where the
+//! system gives no instance, or no watch of a directory, whoever follows it looks at intervals instead, and
+//! an instance is asked for again with each look.
 
-use std::{collections::BTreeMap, io, os::fd::AsFd, path::Path};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+};
 
 use nix::{
     errno::Errno,
@@ -17,7 +23,8 @@ const TRIES_MAX: usize = 8;
 /// The instance and the users of each watch.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    inotify: Inotify,
+    /// None: the system has none left.
+    inotify: Option<Inotify>,
     users: BTreeMap<WatchDescriptor, usize>,
 }
 
@@ -49,21 +56,23 @@ struct Touch {
 }
 
 impl Watcher {
-    pub(super) fn new() -> io::Result<Watcher> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        Ok(Watcher {
-            inotify,
+    pub(super) fn new() -> Watcher {
+        Watcher {
+            inotify: instance(),
             users: BTreeMap::new(),
-        })
+        }
     }
 
     /// Becomes readable when something has changed.
-    pub(super) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.inotify.as_fd()
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
     }
 
-    /// Watches a directory. None: it is not allowed, or the system allows no more watches.
+    /// Watches a directory. None: it is not allowed, or the system allows no more.
     pub(super) fn watch(&mut self, dir: &Path) -> Option<Watch> {
+        if self.inotify.is_none() {
+            self.inotify = instance();
+        }
         for _ in 0..TRIES_MAX {
             let Some((descriptor, nearest)) = self.nearest(dir).ok()? else {
                 continue;
@@ -110,7 +119,8 @@ impl Watcher {
         } else {
             AddWatchFlags::IN_DELETE
         };
-        let descriptor = self.inotify.add_watch(dir, mask)?;
+        let inotify = self.inotify.as_ref().ok_or(Errno::EMFILE)?;
+        let descriptor = inotify.add_watch(dir, mask)?;
         *self.users.entry(descriptor).or_insert(0) += 1;
         Ok(descriptor)
     }
@@ -129,7 +139,8 @@ impl Watcher {
             if *users == 0 {
                 self.users.remove(&descriptor);
                 // It may have gone with its directory.
-                let _ = self.inotify.rm_watch(descriptor);
+                let inotify = self.inotify.as_ref();
+                let _ = inotify.map(|inotify| inotify.rm_watch(descriptor));
             }
         }
     }
@@ -141,7 +152,8 @@ impl Watcher {
         other |= AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_ISDIR;
         let names = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
         for _ in 0..READS_MAX {
-            let Ok(events) = self.inotify.read_events() else {
+            let events = self.inotify.as_ref().map(Inotify::read_events);
+            let Some(Ok(events)) = events else {
                 break;
             };
             for event in events {
@@ -155,19 +167,29 @@ impl Watcher {
     }
 }
 
+fn instance() -> Option<Inotify> {
+    Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()
+}
+
 impl Changes {
+    /// Nobody has told, so anything may have changed.
+    pub(super) fn unknown() -> Self {
+        Self {
+            all: true,
+            ..Self::default()
+        }
+    }
+
     /// Nothing happened.
     pub(super) fn is_empty(&self) -> bool {
         !self.all && self.touched.is_empty()
     }
 
-    /// The directory of this watch may have a name more.
-    pub(super) fn names(&self, watch: Watch) -> bool {
-        self.all
-            || self
-                .touched
-                .get(&watch.descriptor)
-                .is_some_and(|touch| touch.names || touch.structure)
+    /// One of the directories of these watches may have a name more.
+    pub(super) fn names(&self, watches: &[Watch]) -> bool {
+        let touched = |watch: &Watch| self.touched.get(&watch.descriptor);
+        let mut touched = watches.iter().filter_map(touched);
+        self.all || touched.any(|touch| touch.names || touch.structure)
     }
 
     /// The directory of this watch may have changed.

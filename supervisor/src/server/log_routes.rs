@@ -5,6 +5,7 @@ use axum::{Extension, extract::State};
 use serde::Deserialize;
 
 use super::{
+    departures,
     input::{NoBody, NoParams, Params, Segments, names},
     reply::{Failure, json},
     routes::{Answer, Caller, Loop, fresh_id},
@@ -26,13 +27,23 @@ const WHY_LINES: usize = 10;
 pub(super) async fn lines(State(shared): Loop, Params(query): Params<LogQuery>) -> Answer {
     let wanted = wanted(&query)?;
     let names = names(&query.services)?;
+    // Before the places are asked for: nothing falls between.
+    let left = if wanted.follow && !names.is_empty() {
+        Some(shared.ask(|reply| Ask::Departures { reply }).await?)
+    } else {
+        None
+    };
     let places = shared
         .ask(|reply| Ask::LogPlaces { names, reply })
         .await??;
+    let services = places.iter().map(|it| it.service.clone()).collect();
     let query = logs::Query { places, ..wanted };
-    match logs::serve(query) {
-        Ok(lines) => Ok(ndjson(lines)),
-        Err(why) => Err(Failure::new(
+    match (logs::serve(query), left) {
+        (Ok(lines), None) => Ok(ndjson(lines)),
+        (Ok(lines), Some(left)) => Ok(ndjson(departures::until_gone(
+            shared, lines, services, left,
+        ))),
+        (Err(why), _) => Err(Failure::new(
             ErrorKind::Busy,
             why,
             "end some `ctl logs` and try again",

@@ -9,6 +9,7 @@ mod access;
 mod admission;
 mod client_stream;
 mod connection;
+mod departures;
 mod health;
 mod input;
 mod listeners;

@@ -118,9 +118,9 @@ impl Leftovers {
         })
     }
 
-    /// What was stopped, in words.
-    pub(crate) fn stopped(&self) -> Vec<String> {
-        self.stopped.clone()
+    /// What was stopped, in words, `most` at most.
+    pub(crate) fn stopped(&self, most: usize) -> Vec<String> {
+        self.stopped.iter().take(most).cloned().collect()
     }
 
     /// Those that keep their service from starting and are still there: what a helper has left is told

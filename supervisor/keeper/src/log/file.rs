@@ -20,6 +20,8 @@ use memchr::{memchr_iter, memrchr};
 use nix::errno::Errno;
 use safe_path::{Dir, Untrusted};
 
+use crate::message::LogTrouble;
+
 use super::{
     COMPRESSED, CURRENT, MARK, STAMP_BYTES, Spec,
     counts::Counts,
@@ -49,6 +51,8 @@ pub(super) struct LogFile {
     /// It ends in the middle of a line.
     torn: bool,
     dropped: Dropped,
+    /// Why it could not be renamed when that was last tried.
+    unrotated: Option<io::Error>,
     counts: Arc<Counts>,
 }
 
@@ -76,6 +80,7 @@ impl LogFile {
             rotated: false,
             torn: false,
             dropped: Dropped::default(),
+            unrotated: None,
             counts,
         };
         file.settle();
@@ -97,6 +102,18 @@ impl LogFile {
     /// True if there is a new rotated file since this was last asked, and they are to be compressed.
     pub(super) fn take_rotated(&mut self) -> bool {
         std::mem::take(&mut self.rotated) && self.spec.compress
+    }
+
+    /// What is wrong with it, if anything is.
+    pub(super) fn trouble(&self) -> Option<LogTrouble> {
+        let text = |why: &io::Error| why.to_string();
+        if self.dropped.lines > 0 {
+            let why = self.dropped.why.as_ref().map_or_else(String::new, text);
+            let lines = self.dropped.lines;
+            return Some(LogTrouble::LosesLines { lines, why });
+        }
+        let why = text(self.unrotated.as_ref()?);
+        Some(LogTrouble::NotRotated { why })
     }
 
     /// Makes sure that the open file is the one that the path means. Once before a batch of lines.
@@ -168,11 +185,12 @@ impl LogFile {
         if let Err(error) = dir.rename(CURRENT, rotated_name(us)) {
             // Better a file that is too long than lines that are lost; the next try is a file later.
             self.limit = self.size.saturating_add(limit(&self.spec));
-            self.dropped.why = Some(error);
+            self.unrotated = Some(error);
             return;
         }
         rotated.push(us);
         self.rotated = true;
+        self.unrotated = None;
         self.file = None;
         self.limit = limit(&self.spec);
         let keep = usize::try_from(self.spec.keep).unwrap_or(usize::MAX);

@@ -26,6 +26,7 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod troubles;
 
 use std::{
     io,
@@ -43,8 +44,9 @@ use nix::{
 use self::{
     forward::{Forwarding, Places},
     rotations::Rotations,
+    troubles::Troubles,
 };
-use crate::message::{Forward, LogStats};
+use crate::message::{Forward, LogStats, LogTrouble};
 
 use self::counts::AllCounts;
 pub use self::flow::Flow;
@@ -112,6 +114,7 @@ struct Shared {
     bell: EventFd,
     rotations: Rotations,
     counts: AllCounts,
+    troubles: Troubles,
 }
 
 impl Shared {
@@ -152,6 +155,7 @@ impl LogThread {
             bell: EventFd::from_value_and_flags(0, flags)?,
             rotations: Rotations::new()?,
             counts: AllCounts::default(),
+            troubles: Troubles::new()?,
         });
         let mover = thread::Mover::new(Arc::clone(&shared), Forwarding::new(places))?;
         let (tell, told) = mpsc::channel();
@@ -266,6 +270,22 @@ impl Handle {
     /// What has been written of every open log, and lost.
     pub(crate) fn stats(&self) -> Vec<LogStats> {
         self.shared.counts.read()
+    }
+
+    /// Becomes readable when a log can no longer be written or rotated, or can again, and when more of
+    /// its lines are lost.
+    pub(crate) fn troubles(&self) -> BorrowedFd<'_> {
+        self.shared.troubles.bell()
+    }
+
+    /// How those logs stand of which that has changed since this was last asked.
+    pub(crate) fn take_troubles(&self) -> Vec<(String, Option<LogTrouble>)> {
+        self.shared.troubles.take_changed()
+    }
+
+    /// All logs that cannot be written or rotated.
+    pub(crate) fn all_troubles(&self) -> Vec<(String, LogTrouble)> {
+        self.shared.troubles.all()
     }
 
     /// The thread's id, for whoever measures it.

@@ -329,6 +329,66 @@ fn deleted_current_and_deleted_directory_are_made_again() {
     assert_eq!(text(&world.stop()), ["three"]);
 }
 
+/// A write into a FIFO works until that is full, and nobody reads it.
+#[test]
+fn what_is_no_file_in_the_place_of_current_takes_no_line() {
+    let mut world = World::new(0, 9);
+    world.write(b"one\n");
+    world.handle.sync();
+    fs::rename(world.current(), world.dir().join("a")).unwrap();
+    nix::unistd::mkfifo(&world.current(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    world.write(b"two\n");
+    world.handle.sync();
+    assert_eq!(text(&lines(&world.current())), ["two"]);
+    fs::remove_file(world.current()).unwrap();
+    fs::create_dir(world.current()).unwrap();
+    world.write(b"three\n");
+    world.handle.sync();
+    let [(_, Some(LogTrouble::LosesLines { lines: 1, .. }))] = &world.handle.take_troubles()[..]
+    else {
+        panic!("{:?}", world.handle.all_troubles());
+    };
+    fs::remove_dir(world.current()).unwrap();
+    world.write(b"four\n");
+    world.handle.sync();
+    // The FIFO lies under another name.
+    let after = text(&lines(&world.current()));
+    assert!(after[0].starts_with("[mattervisor] 1 lines"), "{after:?}");
+    assert_eq!(after[1..], ["four"]);
+}
+
+/// Nobody can rename what something is mounted on.
+#[test]
+fn a_file_that_cannot_be_rotated_is_told_and_goes_on() {
+    let mut world = World::new(500, 9);
+    world.handle.sync();
+    let (current, none) = (world.current(), None::<&str>);
+    let flags = nix::mount::MsFlags::MS_BIND;
+    if let Err(error) = nix::mount::mount(Some(&current), &current, none, flags, none) {
+        eprintln!("skipped: needs root to mount something: {error}");
+        return;
+    }
+    let line = format!("{}\n", "x".repeat(80));
+    for _ in 0..20 {
+        world.write(line.as_bytes());
+    }
+    world.handle.sync();
+    let told = world.handle.take_troubles();
+    nix::mount::umount(&current).unwrap();
+    let size = fs::metadata(&current).unwrap().len();
+    assert_eq!(size, 20 * (STAMP_BYTES as u64 + 1 + 80));
+    let [(service, Some(LogTrouble::NotRotated { why }))] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(service == "s" && why.contains("busy"), "{told:?}");
+    for _ in 0..20 {
+        world.write(line.as_bytes());
+    }
+    world.handle.sync();
+    assert_eq!(world.handle.take_troubles(), [("s".to_owned(), None)]);
+    assert_eq!(world.handle.all_troubles(), []);
+}
+
 #[test]
 fn file_that_was_moved_away_or_emptied_is_not_lost() {
     let mut world = World::new(0, 1);
@@ -399,9 +459,16 @@ fn what_a_full_disk_takes_is_counted_and_told_when_it_works_again() {
     handle.sync();
     writer.write_all(b"and this\n").unwrap();
     handle.sync();
+    let told = handle.take_troubles();
+    let [(_, Some(LogTrouble::LosesLines { lines: 2.., why }))] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(why.starts_with("No space left"), "{why}");
     drop(full);
     fs::remove_file(&filler).unwrap();
     writer.write_all(b"back\n").unwrap();
+    handle.sync();
+    assert_eq!(handle.take_troubles(), [("s".to_owned(), None)]);
     handle.stop();
     let lines = text(&lines(&current));
     nix::mount::umount(tmp.path()).unwrap();

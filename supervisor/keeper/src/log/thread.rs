@@ -32,6 +32,7 @@ use super::{
     forward::Forwarding,
     lines::{Out, Target},
     stamp::Clock,
+    troubles::Told,
 };
 use crate::message::Forward;
 
@@ -95,6 +96,8 @@ struct Log {
     pipe_bytes: usize,
     flow: Flow,
     target: Target,
+    /// What was last said of its troubles.
+    told: Told,
     /// The last turn that brought data, and how many did in a row.
     streak: (u64, u32),
     streams: bool,
@@ -107,6 +110,18 @@ struct Turn {
     /// A read took what it could take at once.
     full: bool,
     pause: Duration,
+}
+
+impl Log {
+    /// Says what others have to know of its file.
+    fn report(&mut self, shared: &Shared, clock: &Clock) {
+        if self.target.file.take_rotated() {
+            shared.rotations.add(&self.service);
+        }
+        let trouble = self.target.file.trouble();
+        self.told
+            .update(&shared.troubles, &self.service, clock.us(), trouble);
+    }
 }
 
 impl Mover {
@@ -263,9 +278,7 @@ impl Mover {
                 if !data.is_empty() {
                     self.out.feed(&mut log.target, data, &self.clock);
                 }
-                if log.target.file.take_rotated() {
-                    self.shared.rotations.add(&log.service);
-                }
+                log.report(&self.shared, &self.clock);
                 return bytes;
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -351,9 +364,7 @@ impl Mover {
         self.drain(token);
         if let Some(log) = self.logs.get_mut(&token) {
             work(&mut log.target, &mut self.out, &self.clock);
-            if log.target.file.take_rotated() {
-                self.shared.rotations.add(&log.service);
-            }
+            log.report(&self.shared, &self.clock);
         }
     }
 
@@ -387,6 +398,7 @@ impl Mover {
                 route: None,
                 carry: Vec::new(),
             },
+            told: Told::default(),
             streak: (0, 0),
             streams: false,
         };
@@ -436,7 +448,9 @@ impl Mover {
             Out::last_words(&mut log.target, &self.clock);
         }
         self.streams.retain(|stream| *stream != token);
-        if let Some(log) = self.logs.remove(&token) {
+        if let Some(mut log) = self.logs.remove(&token) {
+            log.told
+                .update(&self.shared.troubles, &log.service, i64::MAX, None);
             self.tokens.remove(&log.service);
         }
     }

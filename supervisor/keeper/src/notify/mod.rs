@@ -1,6 +1,6 @@
 //! What services say over their `NOTIFY_SOCKET`, and whether the sender may.
 //!
-//! `directory` says where sockets lie, `socket` how one is bound and read. None but root and the
+//! `directory` says where sockets lie, `socket` how one is bound and read, `keys` what is heard. None but root and the
 //! service's account can send; here processes of the same account are told apart. The kernel vouches for
 //! the sender's pid; whose it is gets looked up before anything is reaped. Of a sender that has been
 //! reaped already (systemd-notify in a script ends at once) the kernel tells the cgroup, from Linux 6.16
@@ -10,6 +10,7 @@
 //! Limits: what is dropped is told once a minute and service, with its count.
 
 mod directory;
+mod keys;
 mod socket;
 
 use std::{io, os::fd::AsFd};
@@ -39,10 +40,6 @@ use crate::{
 const DATAGRAMS_PER_TURN: usize = 32;
 /// A longer datagram is cut, as systemd does.
 const DATAGRAM_BYTES_MAX: usize = 4096;
-/// Keys of one run that are kept.
-const KEYS_MAX: usize = 32;
-/// A longer key is dropped.
-const KEY_BYTES_MAX: usize = 64;
 /// To the next try to start a thread.
 const THREAD_RETRY_MS: u64 = 1000;
 /// From one word about what was dropped to the next.
@@ -273,16 +270,13 @@ impl Keeper {
     }
 
     fn take_notification(&mut self, id: RunId, datagram: &[u8]) {
-        for (key, value) in lines(datagram) {
+        for (key, value) in keys::lines(datagram) {
             if key == "MAINPID" && !self.adopt_main(id, value) {
                 continue;
             }
             let Some(run) = self.runs.get_mut(&id) else {
                 return;
             };
-            if run.notified.len() >= KEYS_MAX && !run.notified.contains_key(key) {
-                continue;
-            }
             run.notified.insert(key.to_owned(), value.to_owned());
             self.push(Fact::Notified {
                 run: id,
@@ -344,25 +338,9 @@ fn belonged(service: &Service, run: &Run, socket: &Socket) -> bool {
     was_in.is_none_or(|id| group.has_id(id))
 }
 
-/// Lines of `KEY=value`; others are skipped.
-fn lines(datagram: &[u8]) -> impl Iterator<Item = (&str, &str)> {
-    let lines = datagram.split(|byte| *byte == b'\n');
-    lines.filter_map(|line| {
-        let (key, value) = std::str::from_utf8(line).ok()?.split_once('=')?;
-        let fits = !key.is_empty() && key.len() <= KEY_BYTES_MAX;
-        fits.then_some((key, value))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_are_told_apart_and_rubbish_is_skipped() {
-        let got: Vec<_> = lines(b"READY=1\nSTATUS=a=b\nrubbish\n=x\n\xff=1\nX=\n").collect();
-        assert_eq!(got, [("READY", "1"), ("STATUS", "a=b"), ("X", "")]);
-    }
 
     #[test]
     fn what_is_dropped_is_told_once_a_minute_with_its_count() {

@@ -12,6 +12,7 @@ use nix::{
 use crate::{
     Test,
     daemon::{Daemon, gone, hash_of, keeper_command, kill, kill_raw, spawn_keeper, until},
+    notify,
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -30,6 +31,16 @@ pub(crate) const TESTS: &[Test] = &[
     ("opened_services_bring_their_pipes", pipes),
     ("the_end_takes_what_still_runs", end),
     ("deserted_the_keeper_stops_all_by_itself", deserted),
+    ("a_control_process_is_told_all_however_much", || {
+        told_all(Daemon::replace_control);
+    }),
+    ("a_successor_is_told_all_however_much", || {
+        told_all(|daemon| {
+            daemon.ask(Request::Reexec);
+            let successor = daemon.successor();
+            daemon.hello = successor.hello.clone();
+        });
+    }),
 ];
 
 fn replaced() {
@@ -60,6 +71,41 @@ fn replaced() {
     assert!(told(|fact| matches!(fact, Fact::Exited { run: 5, .. })));
     assert!(told(|fact| matches!(fact, Fact::Swept { run: 5, .. })));
     assert!(!gone(pid), "no service notices");
+}
+
+/// Records of 12 MiB, and 12 services that have said what is longest on the wire: a control character
+/// takes six bytes there.
+fn told_all(replace: fn(&mut Daemon)) {
+    let mut daemon = Daemon::start();
+    let record = "r".repeat(3 << 20);
+    for service in ["a", "b", "c", "@plan"] {
+        let (service, record) = (service.to_owned(), record.clone());
+        daemon.ask(Request::Remember { service, record });
+    }
+    let text = r"STATUS=@{[qq(\001) x 3000]}\n@{[join qq(\n), map { qq(K$_=1) } 1..40]}";
+    let script = format!("{}; exec sleep 300", notify::say(text));
+    for run in 1..=12 {
+        let service = format!("loud{run}");
+        daemon.open(&service);
+        let mut spawn = daemon.shell(run, &service, &script);
+        spawn.notify = true;
+        daemon.ask(Request::Spawn(Box::new(spawn)));
+    }
+    let mut said = 0;
+    while said < 12 {
+        said += daemon.wait(|fact, _| match fact {
+            Fact::Notified { key, .. } if key == "STATUS" => Some(1),
+            _ => None,
+        });
+    }
+    replace(&mut daemon);
+    let hello = &daemon.hello;
+    assert!(hello.records.values().all(|it| it.len() == record.len()));
+    assert_eq!((hello.records.len(), hello.runs.len()), (4, 12));
+    for run in &hello.runs {
+        assert_eq!(run.notified["STATUS"], "\u{1}".repeat(3000));
+        assert_eq!(run.notified.len(), 1, "only what is known is kept");
+    }
 }
 
 fn acknowledged() {

@@ -18,6 +18,7 @@ use std::{
 
 use keeper::{
     CONTROL_FD, Config,
+    hello::Gathering,
     link::Link,
     message::{Exit, Fact, Hello, Left, Notice, Open, Request, Role, RunId, Spawn, Stray},
 };
@@ -144,7 +145,7 @@ impl Daemon {
         let mut daemon = Self {
             keeper,
             dir,
-            hello: empty_hello(),
+            hello: Hello::default(),
             control_pid,
             driver,
             control,
@@ -158,12 +159,9 @@ impl Daemon {
     }
 
     fn greet(&mut self) {
-        let (notice, fds) = self.notice();
-        let Notice::Hello(hello) = notice else {
-            panic!("first frame is {notice:?}");
-        };
-        assert_eq!(fds.len(), 1, "the listener comes with hello");
-        self.hello = *hello;
+        let (hello, others) = gather(&mut self.link);
+        self.hello = hello;
+        self.notices.extend(others);
         self.ask(Request::TookOver);
     }
 
@@ -202,17 +200,10 @@ impl Daemon {
     /// Takes the link of a control process that the keeper has started beside ours, and its hello.
     pub(crate) fn successor(&mut self) -> Successor {
         let (control, pid, mut link) = accept(&self.driver);
-        let mut notices = VecDeque::new();
-        while notices.is_empty() {
-            assert!(readable(&link, Instant::now() + PATIENCE), "no hello");
-            notices.extend(link.recv().unwrap());
-        }
-        let Some((Notice::Hello(hello), _)) = notices.pop_front() else {
-            panic!("the first frame is no hello");
-        };
+        let (hello, notices) = gather(&mut link);
         Successor {
             pid,
-            hello: *hello,
+            hello,
             control,
             link,
             notices,
@@ -497,19 +488,19 @@ fn readable(fd: impl AsFd, end: Instant) -> bool {
     poll(&mut polled, left).unwrap() > 0
 }
 
-fn empty_hello() -> Hello {
-    Hello {
-        version: 0,
-        keeper_pid: 0,
-        started_ms: 0,
-        control_deaths: 0,
-        next_run: 0,
-        records: BTreeMap::new(),
-        runs: vec![],
-        facts: vec![],
-        leftovers: vec![],
-        went_back: false,
-        remaining: vec![],
+/// The hello that comes first, and what else was said until its end.
+fn gather(link: &mut Link) -> (Hello, VecDeque<(Notice, Vec<OwnedFd>)>) {
+    let end = Instant::now() + PATIENCE;
+    let (mut gathering, mut others) = (Gathering::default(), VecDeque::new());
+    loop {
+        assert!(readable(&*link, end), "no hello");
+        for (notice, fds) in link.recv().unwrap() {
+            others.extend(gathering.take(notice, fds));
+        }
+        if let Some((hello, fds)) = gathering.finish() {
+            assert_eq!(fds.len(), 1, "the listener comes with hello");
+            return (hello, others);
+        }
     }
 }
 

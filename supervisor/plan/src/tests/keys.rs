@@ -375,3 +375,23 @@ fn wrong_targets() {
       hint: the name has a meaning of its own in the site file: choose another
     "#);
 }
+
+#[test]
+fn a_plan_that_no_record_can_hold_is_refused() {
+    // A control character stands as seven bytes there.
+    let value = "\\u0001".repeat(140_000);
+    let service = with_command(&format!("[env]\nA = \"{value}\""));
+    let mut world = World::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        world.shipped(name, &service);
+    }
+    world.plan();
+    let said = world.shipped("h", &service).errors();
+    let start = "/etc/mattervisor/mattervisor.toml: error: the plan is 78";
+    assert!(said.starts_with(start), "{said}");
+    assert!(
+        said.contains(" bytes, over the limit of 7340032\n"),
+        "{said}"
+    );
+    assert!(said.contains("; the largest are h (98"), "{said}");
+}

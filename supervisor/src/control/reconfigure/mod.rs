@@ -372,7 +372,7 @@ impl Control {
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Watched(seen) => self.watched(seen),
             Done::FilesSeen(seen) => self.files_seen(seen),
-            Done::FilesTouched => self.look_at_files(),
+            Done::FilesTouched(unwatched) => self.files_touched(unwatched),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,

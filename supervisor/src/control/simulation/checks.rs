@@ -134,3 +134,41 @@ pub(super) fn dependents(control: &Control) -> BTreeMap<String, BTreeSet<String>
     }
     dependents
 }
+
+/// Main runs that have not said yet that they are ready, and are waited for.
+pub(super) fn starting(control: &Control) -> BTreeSet<u64> {
+    let ids = control.names.ids().values();
+    let starts = |id: &&engine::ServiceId| {
+        let view = control.engine.view(**id);
+        view.is_some_and(|it| matches!(it.state, State::Starting { .. }))
+    };
+    let runs = ids
+        .filter(starts)
+        .filter_map(|id| control.engine.main_run(*id));
+    runs.map(|run| run.0).collect()
+}
+
+/// Of these, what has said that it is ready is so, however late that was heard.
+pub(super) fn judge_readiness(control: &Control, keeper: &Keeper, starting: &BTreeSet<u64>) {
+    if control.handover.is_frozen() {
+        return;
+    }
+    let said = keeper.runs.iter().filter(|(id, run)| {
+        let ready = run.notified.get("READY").is_some_and(|value| value == "1");
+        starting.contains(id) && run.lives() && ready
+    });
+    for (id, run) in said {
+        let planned = control.plan.services.get(&run.service);
+        if planned.is_none_or(|it| it.ready.kind != plan::ReadyKind::Notify) {
+            continue;
+        }
+        let id = control.engine.service_of(engine::RunId(*id));
+        let view = id.and_then(|id| control.engine.view(id));
+        let missed = view.as_ref().is_some_and(|view| match view.state {
+            State::Stopping { cause, .. } => cause == engine::StopCause::ReadyTimeout,
+            State::Starting { .. } => true,
+            _ => false,
+        });
+        assert!(!missed, "{} was ready in time: {view:?}", run.service);
+    }
+}

@@ -213,6 +213,33 @@ impl Simulation {
         self.send_facts();
     }
 
+    /// The control process takes nothing for so long, while keeper and processes go on. Then it hears
+    /// what has been said meanwhile before it hears the clock, and judges by that.
+    pub(super) fn stall(&mut self, ms: u64) {
+        let end = self.now + ms;
+        let starting = self.control.as_ref().map(checks::starting);
+        loop {
+            let keeper = self.keeper.agenda.next_at().map(|at| (at, Source::Keeper));
+            let asked = self.to_keeper.next_at().map(|at| (at, Source::ToKeeper));
+            let next = keeper.into_iter().chain(asked).min_by_key(|(at, _)| *at);
+            let Some((at, source)) = next.filter(|(at, _)| *at <= end) else {
+                break;
+            };
+            self.now = self.now.max(at);
+            self.turn(source);
+            if self.over() {
+                return;
+            }
+        }
+        self.now = end;
+        while self.to_control.len() > 0 {
+            self.turn(Source::ToControl);
+        }
+        if let (Some(control), Some(starting)) = (&self.control, starting) {
+            checks::judge_readiness(control, &self.keeper, &starting);
+        }
+    }
+
     pub(super) fn send_facts(&mut self) {
         while let Some(notice) = self.keeper.unsent.pop_front() {
             let pause = self.dice.pick(&[0, 0, 1, 2, 200]);
@@ -239,7 +266,12 @@ impl Simulation {
         self.drain(alone);
         self.judge_files();
         if self.mortal && self.dice.below(150) == 0 {
-            self.die();
+            return self.die();
+        }
+        // There is no worse time to have no turn than while something is waited for.
+        let starts = |it: &Control| !checks::starting(it).is_empty();
+        if self.mortal && self.grim.percent(5) && self.control.as_ref().is_some_and(starts) {
+            self.script.push(self.now, Op::Stall);
         }
     }
 

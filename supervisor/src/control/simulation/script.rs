@@ -40,6 +40,8 @@ pub(super) enum Op {
     Murder,
     /// Somebody looks.
     Look,
+    /// The control process has no turn for a while; then everything comes at once.
+    Stall,
     /// The keeper asks for a sign of life.
     Watchdog,
     Terminate,
@@ -64,7 +66,8 @@ impl Simulation {
                 12..55 => Op::Act,
                 55..72 => Op::Edit,
                 72..85 => Op::Murder,
-                85..98 => Op::Look,
+                85..95 => Op::Look,
+                95..98 => Op::Stall,
                 98 => Op::Watchdog,
                 _ => Op::Reexec,
             };
@@ -147,6 +150,10 @@ impl Simulation {
                 }
             }
             Op::Look => self.look(),
+            Op::Stall => {
+                let ms = self.dice.pick(&[50, 1_000, 20_000, 90_000]);
+                self.stall(ms);
+            }
             Op::Reexec => self.reexec(),
             Op::Succeed => self.succeed(),
             Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
