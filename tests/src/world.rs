@@ -34,7 +34,7 @@ pub struct World {
     init: Arc<UnixDatagram>,
     told: Arc<Mutex<Vec<String>>>,
     keeper: Option<Child>,
-    control_groups: Vec<PathBuf>,
+    control_groups: Mutex<Vec<PathBuf>>,
     /// Limit of open files, if it is not the test's own.
     nofile: Option<u64>,
     /// Words before the supervisor's own, which put it elsewhere.
@@ -69,7 +69,7 @@ impl World {
             init,
             told,
             keeper: None,
-            control_groups: Vec::new(),
+            control_groups: Mutex::default(),
             nofile: None,
             prefix: Vec::new(),
         };
@@ -216,7 +216,7 @@ impl World {
             Err(error) => panic!("cannot wait for the supervisor: {error}"),
         });
         let pid = i32::try_from(child.id()).expect("pids are positive");
-        self.control_groups.extend(control_group(pid));
+        self.note_group(pid);
         self.keeper = Some(child);
         match answered {
             Some(Ok(())) => {}
@@ -230,6 +230,13 @@ impl World {
             None => panic!("the supervisor does not answer\n{}", self.supervisor_log()),
         }
         self
+    }
+
+    /// Remembers the daemon's group by a process in it, so that it goes with the world.
+    pub(crate) fn note_group(&self, pid: i32) {
+        if let Ok(mut groups) = self.control_groups.lock() {
+            groups.extend(control_group(pid));
+        }
     }
 
     /// Whether the services that are configured are known already.
@@ -346,8 +353,8 @@ impl Drop for World {
             }
             left.is_empty().then_some(())
         });
-        for group in &self.control_groups {
-            remove_groups(group);
+        if let Ok(groups) = self.control_groups.get_mut() {
+            groups.iter().for_each(|group| remove_groups(group));
         }
         // Ends the thread that collects.
         let _ = self.init.shutdown(std::net::Shutdown::Both);
