@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Within this a process that nobody can attribute must be named.
-const NAMED_WITHIN: Duration = Duration::from_secs(10);
+const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The checks of one campaign, with what they remember.
 pub(super) struct Checks<'a> {

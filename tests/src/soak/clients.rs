@@ -114,8 +114,8 @@ impl<'a> Client<'a> {
             0..25 => self.stop(&name),
             25..55 => self.start(&name),
             55..75 => self.restart(&name),
-            75..85 => self.reconfigure(&name),
-            85..92 => ("reexec", self.subject.ctl(&["reexec"])),
+            75..82 => self.reconfigure(&name),
+            82..90 => ("reexec", self.subject.ctl(&["reexec"])),
             _ => return self.crash(before),
         };
         self.found.operated(answer.done());

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     patience,
-    processes::{self, alive, kill},
+    processes::{alive, kill},
 };
 
 /// The world is beyond use after this.
@@ -43,8 +43,8 @@ pub(super) const FAULTS: [Move; 5] = [
     Move::StopControl,
     Move::StopKeeper,
     Move::StopAll,
-    Move::RemoveRunDirectory,
     Move::FillDisk,
+    Move::RemoveRunDirectory,
 ];
 
 impl Move {
@@ -102,12 +102,19 @@ impl Mover<'_> {
         checks.checkpoint().map_err(|why| self.abandon(why))
     }
 
-    /// The next one may be killed before it has taken over.
+    /// Mostly the next one is killed once it answers, sometimes before it has taken over.
     fn kill_control(&mut self) -> Result<(), Abandoned> {
         let control = self.subject.wait_control();
         let control =
             control.ok_or_else(|| self.abandon("there is no control process".to_owned()))?;
+        let killed = Instant::now();
         kill(control, Signal::SIGKILL);
+        if self.dice.percent(80) {
+            if self.subject.status().is_none() {
+                return Err(self.abandon("there is no status after a kill of control".to_owned()));
+            }
+            self.found.returned(killed.elapsed());
+        }
         self.pause(150);
         Ok(())
     }
@@ -236,17 +243,20 @@ impl Mover<'_> {
         Abandoned
     }
 
-    /// Apart from strays no process of a service lives.
+    /// Apart from strays no process of a service lives. What does is told, and ended: once told is enough.
     pub(super) fn expect_nothing_left(&self, when: &str) {
         let all = watch::processes(self.subject.root()).into_iter();
-        let left = all.filter(|it| !it.is_stray());
+        let left: Vec<watch::Process> = all.filter(|it| !it.is_stray()).collect();
         let words = |it: &watch::Process| {
             let kind = it.kind.as_deref().unwrap_or("main process");
-            format!("{} of {} (pid {})", kind, it.service, it.pid)
+            format!("{kind} of {} (pid {})", it.service, it.pid)
         };
-        let left: Vec<String> = left.map(|it| words(&it)).collect();
+        for it in &left {
+            kill(it.pid, Signal::SIGKILL);
+        }
         if !left.is_empty() {
-            let detail = format!("{when}: {}", left.join(", "));
+            let words: Vec<String> = left.iter().map(words).collect();
+            let detail = format!("{when}: {}", words.join(", "));
             self.found
                 .broken(Promise::NothingLeft, left.len() as u64, detail);
         }
@@ -256,7 +266,7 @@ impl Mover<'_> {
     pub(super) fn end_strays(&self) {
         for it in watch::processes(self.subject.root()) {
             if it.is_stray() {
-                processes::kill(it.pid, Signal::SIGKILL);
+                kill(it.pid, Signal::SIGKILL);
             }
         }
     }

@@ -10,7 +10,9 @@ use std::{
 use serde_json::{Value, json};
 
 /// Broken promises of one kind of which the details are kept.
-const DETAILS_MAX: usize = 8;
+const DETAILS_MAX: usize = 5;
+/// Characters of a detail that are kept.
+const DETAIL_CHARS: usize = 600;
 
 /// What must hold, whatever happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +134,8 @@ impl Findings {
         let entry = inner.broken.entry(promise).or_default();
         entry.0 += count;
         if entry.1.len() < DETAILS_MAX {
-            entry.1.push(detail.into());
+            let detail: String = detail.into();
+            entry.1.push(detail.chars().take(DETAIL_CHARS).collect());
         }
     }
 

@@ -40,6 +40,10 @@ impl Scale {
 pub(super) const KEPT: &str = "kept";
 /// The service that leaves what nobody can attribute without cgroups.
 pub(super) const STRAY: &str = "stray";
+/// Stop timeout of a service that ignores SIGTERM.
+const STUBBORN: &str = "300ms";
+/// Of one that does not: nobody should ever wait for that.
+const OBEDIENT: &str = "5s";
 /// Log files are rotated at this size.
 const ROTATED_AT: &str = "512K";
 
@@ -123,7 +127,7 @@ impl Site {
             "",
         ];
         let more = format!(
-            "[restart]\ndelay = \"10ms\"\nmax_delay = \"50ms\"\n[stop]\ntimeout = \"300ms\"\n\
+            "[restart]\ndelay = \"10ms\"\nmax_delay = \"50ms\"\n\
              [env]\nSOAK_MARK = \"{mark}\"\n"
         );
         self.file(world, name, words[number % words.len()], &more);
@@ -136,6 +140,11 @@ impl Site {
 
     fn file(&self, world: &World, name: &str, words: &str, more: &str) {
         let program = binary("soakchild").display().to_string();
+        let patience = if words.contains("stubborn") {
+            STUBBORN
+        } else {
+            OBEDIENT
+        };
         let ours = [
             program,
             "main".to_owned(),
@@ -151,8 +160,10 @@ impl Site {
             .map(|it| serde_json::Value::from(it).to_string())
             .collect();
         let command = words.join(", ");
-        let text =
-            format!("command = [{command}]\n[log]\nsize = \"{ROTATED_AT}\"\nkeep = 10000\n{more}");
+        let text = format!(
+            "command = [{command}]\n[log]\nsize = \"{ROTATED_AT}\"\nkeep = 10000\n\
+             [stop]\ntimeout = \"{patience}\"\n{more}"
+        );
         // Renamed: a reconfiguration that somebody else asked for never reads half a file.
         let path = world.path(&format!("etc/mattervisor/services.d/{name}.toml"));
         let new = world.path(&format!("{name}.new"));
