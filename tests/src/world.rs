@@ -1,6 +1,7 @@
 //! A supervisor on a root of its own.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
@@ -34,7 +35,6 @@ pub struct World {
     init: Arc<UnixDatagram>,
     told: Arc<Mutex<Vec<String>>>,
     keeper: Option<Child>,
-    control_groups: Mutex<Vec<PathBuf>>,
     /// Limit of open files, if it is not the test's own.
     nofile: Option<u64>,
     /// Words before the supervisor's own, which put it elsewhere.
@@ -69,7 +69,6 @@ impl World {
             init,
             told,
             keeper: None,
-            control_groups: Mutex::default(),
             nofile: None,
             prefix: Vec::new(),
         };
@@ -215,8 +214,6 @@ impl World {
             Ok(Some(status)) => Some(Err(status)),
             Err(error) => panic!("cannot wait for the supervisor: {error}"),
         });
-        let pid = i32::try_from(child.id()).expect("pids are positive");
-        self.note_group(pid);
         self.keeper = Some(child);
         match answered {
             Some(Ok(())) => {}
@@ -230,13 +227,6 @@ impl World {
             None => panic!("the supervisor does not answer\n{}", self.supervisor_log()),
         }
         self
-    }
-
-    /// Remembers the daemon's group by a process in it, so that it goes with the world.
-    pub(crate) fn note_group(&self, pid: i32) {
-        if let Ok(mut groups) = self.control_groups.lock() {
-            groups.extend(control_group(pid));
-        }
     }
 
     /// Whether the services that are configured are known already.
@@ -337,6 +327,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        // Of a daemon that does not end in order, and so leaves its groups.
+        let processes = self.processes().into_iter();
+        let groups: BTreeSet<PathBuf> = processes.filter_map(control_group).collect();
         if let Some(keeper) = &mut self.keeper {
             if !std::thread::panicking() {
                 kill(i32::try_from(keeper.id()).unwrap_or(0), Signal::SIGTERM);
@@ -353,8 +346,8 @@ impl Drop for World {
             }
             left.is_empty().then_some(())
         });
-        if let Ok(groups) = self.control_groups.get_mut() {
-            groups.iter().for_each(|group| remove_groups(group));
+        for group in groups {
+            remove_groups(&group);
         }
         // Ends the thread that collects.
         let _ = self.init.shutdown(std::net::Shutdown::Both);

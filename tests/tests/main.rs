@@ -52,6 +52,7 @@ mod reload;
 mod restart;
 mod schedule;
 mod shutdown;
+mod soak;
 mod split_server;
 mod stack;
 mod stop;

@@ -129,16 +129,15 @@ pub fn campaign(attack: Attack, cgroups: bool, scale: Scale, seed: u64) -> Row {
         dice: Dice::new(seed),
     };
     let done = attack_it(attack, &mut mover, &mut facts);
-    end(&mover, done, &mut facts);
+    end(&mover, &done, &mut facts);
     Row::new(name, begun.elapsed(), found, facts)
 }
 
-/// Whether a service is in a group of the daemon's, which is gone with the world then.
+/// Whether a service is in a group of the daemon's.
 fn is_in_group(subject: &Subject, service: &str) -> bool {
     let Some(main) = watch::main_of(subject.root(), service) else {
         return false;
     };
-    subject.world.note_group(main.pid);
     let groups = fs::read_to_string(format!("/proc/{}/cgroup", main.pid));
     groups.is_ok_and(|it| it.contains("/mattervisor-"))
 }
@@ -199,7 +198,7 @@ fn moves(
 }
 
 /// SIGTERM, and what must hold when all is over.
-fn end(mover: &Mover<'_>, done: Result<(), Abandoned>, facts: &mut Vec<String>) {
+fn end(mover: &Mover<'_>, done: &Result<(), Abandoned>, facts: &mut Vec<String>) {
     let (subject, found) = (mover.subject, mover.found);
     for line in files::lines(&subject.world.path("violations")) {
         found.broken(Promise::OneOfEach, 1, line);

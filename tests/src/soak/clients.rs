@@ -20,7 +20,7 @@ use super::{
     dice::Dice,
     report::{Findings, Promise},
     site::Site,
-    subject::{Answer, Subject},
+    subject::{Answer, LIMIT, Subject},
     watch::{self, Process},
 };
 use crate::{patience, processes::kill};
@@ -114,9 +114,9 @@ impl<'a> Client<'a> {
             0..25 => self.stop(&name),
             25..55 => self.start(&name),
             55..75 => self.restart(&name),
-            75..82 => self.reconfigure(&name),
+            75..82 => self.reconfigure(&name, epoch),
             82..90 => ("reexec", self.subject.ctl(&["reexec"])),
-            _ => return self.crash(before),
+            _ => return crash(before.as_ref()),
         };
         self.found.operated(answer.done());
         // What was done by a keeper that is dead by now may be undone already.
@@ -153,18 +153,24 @@ impl<'a> Client<'a> {
         ("restart", answer)
     }
 
-    fn reconfigure(&mut self, name: &str) -> (&'static str, Answer) {
+    /// Waits for it, or has it accepted and looks for what it does.
+    fn reconfigure(&mut self, name: &str, epoch: u64) -> (&'static str, Answer) {
         let mark = self.marks.entry(name.to_owned()).or_default();
         *mark += 1;
         self.site.mark(&self.subject.world, name, &mark.to_string());
-        ("reconfigure", self.subject.ctl(&["reconfigure"]))
-    }
-
-    /// Its main process dies. It comes back by itself: the checkpoint waits for that.
-    fn crash(&self, main: Option<Process>) {
-        if let Some(main) = main.filter(Process::lives) {
-            kill(main.pid, Signal::SIGKILL);
+        if self.dice.percent(30) {
+            return ("reconfigure", self.subject.ctl(&["reconfigure"]));
         }
+        let answer = self.subject.ctl(&["--no-wait", "reconfigure"]);
+        if answer.done() {
+            let settled = || {
+                let untrue = self.untrue("reconfigure", name, None);
+                let over = untrue.is_none() || self.subject.epoch() != epoch;
+                over.then_some(())
+            };
+            let _ = patience::within(LIMIT, settled);
+        }
+        ("reconfigure", answer)
     }
 
     fn learn(&self, name: &str, held: Option<bool>) {
@@ -194,7 +200,10 @@ impl<'a> Client<'a> {
                 let same = mains.iter().any(|it| Some(it) == before);
                 same.then(|| "it is the process of before".to_owned())
             }
-            "reconfigure" if held == Some(false) => self.unmarked(name, mains.first()?),
+            "reconfigure" if held == Some(false) => match mains.first() {
+                Some(main) => self.unmarked(name, main),
+                None => Some("no process".to_owned()),
+            },
             _ => None,
         }
     }
@@ -206,5 +215,12 @@ impl<'a> Client<'a> {
         let has = variables.any(|it| it == wanted.as_bytes());
         // It may have ended between the two looks.
         (!has && main.lives()).then(|| format!("its process does not have {wanted}"))
+    }
+}
+
+/// A main process dies. It comes back by itself: the checkpoint waits for that.
+fn crash(main: Option<&Process>) {
+    if let Some(main) = main.filter(|it| it.lives()) {
+        kill(main.pid, Signal::SIGKILL);
     }
 }

@@ -84,7 +84,7 @@ fn files(log_dir: &Path) -> Vec<PathBuf> {
     let named = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let plain = name.strip_suffix(".zst").unwrap_or(&name);
-        let counts = plain.ends_with(".log") || plain == "current";
+        let counts = plain == "current" || plain.strip_suffix(".log").is_some();
         counts.then(|| (plain.to_owned(), entry.path()))
     });
     // The stamps of rotated files begin with a digit: `current` comes last.
@@ -137,7 +137,7 @@ impl Book {
         } else {
             self.account.split += 1;
             let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let detail = format!("{name}: {:.120}", line);
+            let detail = format!("{name}: {line:.120}");
             self.details.push((Promise::LinesWhole, detail));
         }
     }

@@ -99,19 +99,18 @@ impl Mover<'_> {
 
     /// A checkpoint.
     pub(super) fn check(&self, checks: &mut Checks<'_>) -> Result<(), Abandoned> {
-        checks.checkpoint().map_err(|why| self.abandon(why))
+        checks.checkpoint().map_err(|why| self.abandon(&why))
     }
 
     /// Mostly the next one is killed once it answers, sometimes before it has taken over.
     fn kill_control(&mut self) -> Result<(), Abandoned> {
         let control = self.subject.wait_control();
-        let control =
-            control.ok_or_else(|| self.abandon("there is no control process".to_owned()))?;
+        let control = control.ok_or_else(|| self.abandon("there is no control process"))?;
         let killed = Instant::now();
         kill(control, Signal::SIGKILL);
         if self.dice.percent(80) {
             if self.subject.status().is_none() {
-                return Err(self.abandon("there is no status after a kill of control".to_owned()));
+                return Err(self.abandon("there is no status after a kill of control"));
             }
             self.found.returned(killed.elapsed());
         }
@@ -127,7 +126,7 @@ impl Mover<'_> {
                 patience::within(LIMIT, || control.is_none_or(|it| !alive(it)).then_some(()));
             if gone.is_none() {
                 let detail = format!("control {control:?} has not ended after the keeper's death");
-                return Err(self.abandon(detail));
+                return Err(self.abandon(&detail));
             }
             self.expect_nothing_left("control has ended after the keeper's death");
         }
@@ -198,7 +197,7 @@ impl Mover<'_> {
     fn remove_run_directory(&mut self) -> Result<(), Abandoned> {
         let removed = Instant::now();
         if let Err(error) = fs::remove_dir_all(self.subject.world.path("run/mattervisor")) {
-            return Err(self.abandon(format!("cannot remove the run directory: {error}")));
+            return Err(self.abandon(&format!("cannot remove the run directory: {error}")));
         }
         let mut second = self.subject.world.spawn_supervisor();
         let ended = patience::within(LIMIT, || second.try_wait().ok().flatten());
@@ -233,11 +232,11 @@ impl Mover<'_> {
                 self.found.returned(since.elapsed());
                 Ok(())
             }
-            Err(why) => Err(self.abandon(why)),
+            Err(why) => Err(self.abandon(&why)),
         }
     }
 
-    fn abandon(&self, why: String) -> Abandoned {
+    fn abandon(&self, why: &str) -> Abandoned {
         let detail = format!("{why}; last said: {}", self.subject.last_said());
         self.found.broken(Promise::BackInTime, 1, detail);
         Abandoned

@@ -301,13 +301,11 @@ impl fmt::Display for Report {
         writeln!(out, "| attack | how often | broken / held |")?;
         writeln!(out, "| --- | --- | --- |")?;
         for row in &self.rows {
-            match &row.skipped {
-                Some(why) => writeln!(out, "| {} | not made | {why} |", row.attack)?,
-                None => {
-                    let (often, verdict) = (row.how_often(), row.verdict());
-                    writeln!(out, "| {} | {often} | {verdict} |", row.attack)?;
-                }
-            }
+            let (often, verdict) = match &row.skipped {
+                Some(why) => ("not made".to_owned(), why.clone()),
+                None => (row.how_often(), row.verdict()),
+            };
+            writeln!(out, "| {} | {often} | {verdict} |", row.attack)?;
             for (promise, (_, texts)) in &row.broken {
                 for text in texts {
                     writeln!(details, "{}: {}: {text}", row.attack, promise.broken())?;

@@ -78,7 +78,6 @@ fn ourselves(role: &str, words: &Words, kind: &str, run: &str) -> io::Result<Com
 
 #[expect(
     clippy::disallowed_methods,
-    clippy::zombie_processes,
     reason = "it is left on purpose, and this is no supervisor"
 )]
 fn start(command: &mut Command) -> io::Result<()> {
