@@ -23,34 +23,34 @@ fn soak(attack: Attack, cgroups: bool) {
 /// Nobody notices that the control process is killed.
 #[test]
 fn kills_of_control_are_not_noticed() {
-    soak(Attack::KillControl(15), true);
+    soak(Attack::KillControl(12), true);
 }
 
 #[test]
 fn kills_of_control_are_not_noticed_without_cgroups() {
-    soak(Attack::KillControl(15), false);
+    soak(Attack::KillControl(12), false);
 }
 
 /// What runs is stopped and started anew; the log says where lines may be missing.
 #[test]
 fn kills_of_the_keeper_leave_nothing_and_double_nothing() {
-    soak(Attack::KillKeeper(3), true);
+    soak(Attack::KillKeeper(2), true);
 }
 
 #[test]
 fn kills_of_the_keeper_leave_nothing_and_double_nothing_without_cgroups() {
-    soak(Attack::KillKeeper(3), false);
+    soak(Attack::KillKeeper(2), false);
 }
 
 /// The next start finds all that is left.
 #[test]
 fn kills_of_both_leave_nothing_and_double_nothing() {
-    soak(Attack::KillBoth(3), true);
+    soak(Attack::KillBoth(2), true);
 }
 
 #[test]
 fn kills_of_both_leave_nothing_and_double_nothing_without_cgroups() {
-    soak(Attack::KillBoth(3), false);
+    soak(Attack::KillBoth(2), false);
 }
 
 /// SIGSTOP, a full disk, a run directory that is removed.

@@ -121,10 +121,12 @@ pub fn campaign(attack: Attack, cgroups: bool, scale: Scale, seed: u64) -> Row {
             "no cgroup can be made here: needs root, and cgroup v2".to_owned(),
         );
     }
+    let gate = Gate::default();
     let mut mover = Mover {
         subject: &subject,
         site: &site,
         found: &found,
+        gate: &gate,
         disk: disk.as_ref(),
         dice: Dice::new(seed),
     };
@@ -158,15 +160,15 @@ fn attack_it(
     facts: &mut Vec<String>,
 ) -> Result<(), Abandoned> {
     let parts = (mover.subject, mover.site, mover.found);
-    let gate = Gate::default();
+    let gate = mover.gate;
     std::thread::scope(|scope| {
-        let closing = Closing(&gate);
+        let closing = Closing(gate);
         scope.spawn(|| watch::watch(parts.0.root(), parts.2, || gate.is_closed()));
         for names in &parts.1.operated {
-            let client = Client::new(parts, &gate, mover.dice.split(), names);
+            let client = Client::new(parts, gate, mover.dice.split(), names);
             scope.spawn(|| client.run());
         }
-        let mut checks = Checks::new(parts, &gate);
+        let mut checks = Checks::new(parts, gate);
         let done = moves(attack, mover, &mut checks, facts);
         facts.extend(checks.strays_words());
         drop(closing);

@@ -158,7 +158,7 @@ impl<'a> Client<'a> {
         let mark = self.marks.entry(name.to_owned()).or_default();
         *mark += 1;
         self.site.mark(&self.subject.world, name, &mark.to_string());
-        if self.dice.percent(30) {
+        if self.dice.percent(15) {
             return ("reconfigure", self.subject.ctl(&["reconfigure"]));
         }
         let answer = self.subject.ctl(&["--no-wait", "reconfigure"]);

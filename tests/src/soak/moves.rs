@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -9,10 +10,11 @@ use nix::sys::signal::Signal;
 
 use super::{
     checks::Checks,
+    clients::Gate,
     dice::Dice,
     disk::Disk,
     report::{Findings, Promise},
-    site::{KEPT, Site},
+    site::{KEPT, OBEDIENT, Site},
     subject::{LIMIT, Subject, is_control},
     watch,
 };
@@ -80,6 +82,7 @@ pub(super) struct Mover<'a> {
     pub(super) subject: &'a Subject,
     pub(super) site: &'a Site,
     pub(super) found: &'a Findings,
+    pub(super) gate: &'a Gate,
     pub(super) disk: Option<&'a Disk>,
     pub(super) dice: Dice,
 }
@@ -148,7 +151,12 @@ impl Mover<'_> {
         for pid in &stopped {
             kill(*pid, Signal::SIGSTOP);
         }
-        self.pause(4000);
+        // Blinks, and pauses that are longer than a watchdog's patience.
+        if self.dice.percent(50) {
+            self.pause(300);
+        } else {
+            self.pause_between(2300, 3500);
+        }
         for pid in stopped {
             // A control process that did not answer may have been replaced meanwhile.
             if pid == self.subject.keeper_pid() || is_control(pid) {
@@ -164,6 +172,9 @@ impl Mover<'_> {
         let Some(disk) = self.disk else {
             return Ok(());
         };
+        // Nobody else has a hold stored, and with it this one.
+        let gate = self.gate;
+        let _alone = gate.alone();
         disk.fill();
         self.pause(500);
         let stopped = self.subject.ctl(&["stop", KEPT]).done();
@@ -196,9 +207,7 @@ impl Mover<'_> {
     /// It is made again, and meanwhile nobody takes the root from the living.
     fn remove_run_directory(&mut self) -> Result<(), Abandoned> {
         let removed = Instant::now();
-        if let Err(error) = fs::remove_dir_all(self.subject.world.path("run/mattervisor")) {
-            return Err(self.abandon(&format!("cannot remove the run directory: {error}")));
-        }
+        self.remove(&self.subject.world.path("run/mattervisor"))?;
         let mut second = self.subject.world.spawn_supervisor();
         let ended = patience::within(LIMIT, || second.try_wait().ok().flatten());
         if ended.is_none_or(|status| status.success()) {
@@ -212,6 +221,20 @@ impl Mover<'_> {
             return Err(Abandoned);
         }
         self.wait_back(removed)
+    }
+
+    /// Moved away first: so it is gone at a moment, whatever is made in it meanwhile.
+    fn remove(&self, directory: &Path) -> Result<(), Abandoned> {
+        let away = directory.with_extension("away");
+        let moved = fs::rename(directory, &away);
+        let removed = || fs::remove_dir_all(&away).ok();
+        match moved {
+            Ok(()) if patience::within(LIMIT, removed).is_some() => Ok(()),
+            other => {
+                let detail = format!("cannot remove {}: {other:?}", directory.display());
+                Err(self.abandon(&detail))
+            }
+        }
     }
 
     fn start_again(&mut self) -> Result<(), Abandoned> {
@@ -229,7 +252,13 @@ impl Mover<'_> {
             .wait_for(&names, |it| it.ready && it.pid.is_some())
         {
             Ok(_) => {
-                self.found.returned(since.elapsed());
+                let after = since.elapsed();
+                self.found.returned(after);
+                if after >= OBEDIENT {
+                    let detail =
+                        format!("after {after:?}: as if who obeys a stop had been waited for");
+                    self.found.broken(Promise::BackInTime, 1, detail);
+                }
                 Ok(())
             }
             Err(why) => Err(self.abandon(&why)),
@@ -271,7 +300,11 @@ impl Mover<'_> {
     }
 
     fn pause(&mut self, most_ms: u64) {
-        let pause = Duration::from_millis(self.dice.between(0, most_ms));
+        self.pause_between(0, most_ms);
+    }
+
+    fn pause_between(&mut self, least_ms: u64, most_ms: u64) {
+        let pause = Duration::from_millis(self.dice.between(least_ms, most_ms));
         let _ = patience::within(pause, || None::<()>);
     }
 }

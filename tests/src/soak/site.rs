@@ -1,5 +1,7 @@
 //! The services of a soak: what each does, whose it is, and what it leaves.
 
+use std::time::Duration;
+
 use crate::{binaries::binary, world::World};
 
 /// How much of everything a soak has.
@@ -41,9 +43,9 @@ pub(super) const KEPT: &str = "kept";
 /// The service that leaves what nobody can attribute without cgroups.
 pub(super) const STRAY: &str = "stray";
 /// Stop timeout of a service that ignores SIGTERM.
-const STUBBORN: &str = "300ms";
-/// Of one that does not: nobody should ever wait for that.
-const OBEDIENT: &str = "5s";
+const STUBBORN: Duration = Duration::from_millis(300);
+/// Of one that does not: nobody ever waits for that.
+pub(super) const OBEDIENT: Duration = Duration::from_secs(15);
 /// Log files are rotated at this size.
 const ROTATED_AT: &str = "512K";
 
@@ -90,7 +92,9 @@ impl Site {
             }
             site.operated.push(names);
         }
-        site.file(world, KEPT, "", "");
+        // It says nothing: what the log thread could not write of a service that is stopped it tells with
+        // the next line.
+        site.file(world, KEPT, "silent", "");
         let crashes = "[restart]\ndelay = \"50ms\"\nmax_delay = \"200ms\"\n";
         site.file(world, "crashes", "crash-after=100 leave=child", crashes);
         if site.strays {
@@ -140,11 +144,9 @@ impl Site {
 
     fn file(&self, world: &World, name: &str, words: &str, more: &str) {
         let program = binary("soakchild").display().to_string();
-        let patience = if words.contains("stubborn") {
-            STUBBORN
-        } else {
-            OBEDIENT
-        };
+        let is_stubborn = words.contains("stubborn");
+        let patience = if is_stubborn { STUBBORN } else { OBEDIENT };
+        let patience_ms = patience.as_millis();
         let ours = [
             program,
             "main".to_owned(),
@@ -162,7 +164,7 @@ impl Site {
         let command = words.join(", ");
         let text = format!(
             "command = [{command}]\n[log]\nsize = \"{ROTATED_AT}\"\nkeep = 10000\n\
-             [stop]\ntimeout = \"{patience}\"\n{more}"
+             [stop]\ntimeout = \"{patience_ms}ms\"\n{more}"
         );
         // Renamed: a reconfiguration that somebody else asked for never reads half a file.
         let path = world.path(&format!("etc/mattervisor/services.d/{name}.toml"));
