@@ -163,6 +163,8 @@ impl<'a> Checks<'a> {
                 self.gate.held().insert(name.clone(), false);
             }
         }
+        // One that has loaded the files holds more than one that was handed the plan.
+        self.subject.ctl(&["reconfigure"]);
         let all = self.site.steady();
         self.subject.wait_for(&all, |it| it.ready).ok()?;
         let control = self.subject.wait_control()?;

@@ -1,17 +1,18 @@
-//! A small disk for state and logs, which can be filled.
+//! A small disk for state and logs, which can be full.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::{
+    errno::Errno,
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::statvfs::statvfs,
+};
 
-/// Room for the log lines of a soak.
-const SIZE: &str = "size=512m,mode=755";
-/// Of the file that fills it.
-const BLOCK_BYTES: usize = 1 << 20;
+/// Room for the logs of a soak, in bytes. Only what is used takes memory.
+const ROOM: u64 = 4 << 30;
 
 /// A file system in memory. It is gone with this value.
 #[derive(Debug)]
@@ -21,32 +22,33 @@ impl Disk {
     /// Mounts it; only root may.
     pub(super) fn mount(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        let kind = Some("tmpfs");
-        mount(kind, path, kind, MsFlags::empty(), Some(SIZE))?;
-        Ok(Self(path.to_owned()))
+        let disk = Self(path.to_owned());
+        disk.set(MsFlags::empty(), ROOM)?;
+        Ok(disk)
     }
 
-    /// Leaves no byte free, for now: rotation and deletion of others make room again.
-    pub(super) fn fill(&self) {
-        let Ok(mut file) = File::create(self.filling()) else {
-            return;
-        };
-        let mut size = BLOCK_BYTES;
-        let block = vec![b'x'; size];
-        while size > 0 {
-            if file.write_all(&block[..size]).is_err() {
-                size /= 2;
+    /// Leaves no byte free. Who deletes something makes room again.
+    pub(super) fn fill(&self) -> io::Result<()> {
+        loop {
+            let now = statvfs(&self.0)?;
+            let used = (now.blocks() - now.blocks_free()) * now.fragment_size();
+            match self.set(MsFlags::MS_REMOUNT, used) {
+                // More is used by now.
+                Err(Errno::EINVAL) => {}
+                other => return Ok(other?),
             }
         }
     }
 
     /// There is room again.
-    pub(super) fn clear(&self) {
-        let _ = fs::remove_file(self.filling());
+    pub(super) fn clear(&self) -> io::Result<()> {
+        Ok(self.set(MsFlags::MS_REMOUNT, ROOM)?)
     }
 
-    fn filling(&self) -> PathBuf {
-        self.0.join("filling")
+    fn set(&self, flags: MsFlags, bytes: u64) -> nix::Result<()> {
+        let kind = Some("tmpfs");
+        let options = format!("size={bytes},mode=755");
+        mount(kind, &self.0, kind, flags, Some(options.as_str()))
     }
 }
 

@@ -23,6 +23,9 @@ use crate::{
     processes::{alive, kill},
 };
 
+/// Who was killed is gone after this.
+const DYING: Duration = Duration::from_secs(1);
+
 /// The world is beyond use after this.
 #[derive(Debug)]
 pub(super) struct Abandoned;
@@ -175,11 +178,13 @@ impl Mover<'_> {
         // Nobody else has a hold stored, and with it this one.
         let gate = self.gate;
         let _alone = gate.alone();
-        disk.fill();
+        let filled = disk.fill();
         self.pause(500);
         let stopped = self.subject.ctl(&["stop", KEPT]).done();
         self.pause(500);
-        disk.clear();
+        if let Err(error) = filled.and_then(|()| disk.clear()) {
+            return Err(self.abandon(&format!("cannot fill the disk: {error}")));
+        }
         let warned = || {
             let status = self.subject.status()?;
             let warnings = status.supervisor.warnings;
@@ -273,8 +278,15 @@ impl Mover<'_> {
 
     /// Apart from strays no process of a service lives. What does is told, and ended: once told is enough.
     pub(super) fn expect_nothing_left(&self, when: &str) {
-        let all = watch::processes(self.subject.root()).into_iter();
-        let left: Vec<watch::Process> = all.filter(|it| !it.is_stray()).collect();
+        let left = || {
+            let all = watch::processes(self.subject.root()).into_iter();
+            all.filter(|it| !it.is_stray()).collect::<Vec<_>>()
+        };
+        let _ = patience::within(DYING, || left().is_empty().then_some(()));
+        let left = left();
+        if left.is_empty() {
+            return;
+        }
         let words = |it: &watch::Process| {
             let kind = it.kind.as_deref().unwrap_or("main process");
             format!("{kind} of {} (pid {})", it.service, it.pid)

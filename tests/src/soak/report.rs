@@ -355,6 +355,14 @@ mod tests {
     }
 
     #[test]
+    fn every_promise_is_explained() {
+        let document = include_str!("../../../docs/soak.md");
+        for promise in Promise::ALL {
+            assert!(document.contains(promise.broken()), "{}", promise.broken());
+        }
+    }
+
+    #[test]
     fn what_held_and_what_was_not_made_break_nothing() {
         let skipped = Row::skipped("kills".to_owned(), "no cgroups here".to_owned());
         let report = Report {
