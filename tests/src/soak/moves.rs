@@ -92,6 +92,9 @@ pub(super) struct Mover<'a> {
 
 impl Mover<'_> {
     pub(super) fn make(&mut self, which: Move) -> Result<(), Abandoned> {
+        if which == Move::FillDisk && self.disk.is_none() {
+            return Ok(());
+        }
         self.found.moved(which.name());
         match which {
             Move::KillControl => self.kill_control(),
