@@ -12,7 +12,7 @@
 //!
 //! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
 //! marked line between them; what cannot be written (disk full, no right) is dropped and counted,
-//! never waited for, and the count is written when writing works again; at most
+//! never waited for, and the count is written when writing works again, tried anew once a second; at most
 //! [`COMMANDS_MAX`] marks wait to be done.
 
 mod counts;
@@ -26,6 +26,7 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod untold;
 
 use std::{
     io,

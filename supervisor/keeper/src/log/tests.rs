@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod forward;
+mod full_disk;
 mod rotation;
 
 /// One service `s` with its log in a directory that is not there yet.

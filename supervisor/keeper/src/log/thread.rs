@@ -1,4 +1,5 @@
-//! The loop of the log thread: sits in `epoll_wait` without a timeout, reads what is ready.
+//! The loop of the log thread: sits in `epoll_wait`, without a timeout unless something is untold,
+//! and reads what is ready.
 //!
 //! A turn reads each ready pipe once, so that no service keeps others waiting. One write a line is
 //! the common case, and a reader that wakes for each costs more than the writer: after a short read
@@ -32,6 +33,7 @@ use super::{
     forward::Forwarding,
     lines::{Out, Target},
     stamp::Clock,
+    untold::Untold,
 };
 use crate::message::Forward;
 
@@ -83,6 +85,7 @@ pub(super) struct Mover {
     /// Where runs have ended in what the last read brought.
     ends: Vec<usize>,
     out: Out,
+    untold: Untold,
     forwarding: Forwarding,
 }
 
@@ -127,6 +130,7 @@ impl Mover {
             buffer: vec![0; READ_BYTES],
             ends: Vec::new(),
             out: Out::new(),
+            untold: Untold::default(),
             forwarding,
         })
     }
@@ -146,7 +150,7 @@ impl Mover {
     fn turn(&mut self) -> bool {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         let timeout = if self.streams.is_empty() {
-            EpollTimeout::NONE
+            self.untold.timeout()
         } else {
             EpollTimeout::ZERO
         };
@@ -159,6 +163,7 @@ impl Mover {
         if (rung || self.shared.has_commands()) && self.obey() {
             return true;
         }
+        self.tell_untold();
         let mut seen = Turn {
             most: 0,
             full: false,
@@ -191,6 +196,18 @@ impl Mover {
             }
         }
         false
+    }
+
+    /// Tries again to tell what was lost, where that is due.
+    fn tell_untold(&mut self) {
+        for token in self.untold.take_due() {
+            if let Some(log) = self.logs.get_mut(&token) {
+                log.target.file.settle_dropped(&self.clock);
+                if log.target.file.has_untold() {
+                    self.untold.add(token);
+                }
+            }
+        }
     }
 
     /// Reads a pipe in its turn. Number of bytes read.
@@ -265,6 +282,9 @@ impl Mover {
                 }
                 if log.target.file.take_rotated() {
                     self.shared.rotations.add(&log.service);
+                }
+                if log.target.file.has_untold() {
+                    self.untold.add(token);
                 }
                 return bytes;
             }
@@ -351,6 +371,9 @@ impl Mover {
         self.drain(token);
         if let Some(log) = self.logs.get_mut(&token) {
             work(&mut log.target, &mut self.out, &self.clock);
+            if log.target.file.has_untold() {
+                self.untold.add(token);
+            }
             if log.target.file.take_rotated() {
                 self.shared.rotations.add(&log.service);
             }
