@@ -197,6 +197,8 @@ impl Mover<'_> {
             let detail = format!("there is room again, and {LIMIT:?} later the hold is not stored");
             self.found.broken(Promise::HoldsKept, 1, detail);
         }
+        // Logs of services that say nothing more are tried once a second.
+        self.pause_between(2000, 2500);
         self.kill_both()?;
         let held = self.subject.status().and_then(|status| {
             let mut services = status.services.into_iter();

@@ -92,9 +92,7 @@ impl Site {
             }
             site.operated.push(names);
         }
-        // It says nothing: what the log thread could not write of a service that is stopped it tells with
-        // the next line.
-        site.file(world, KEPT, "silent", "");
+        site.file(world, KEPT, "", "");
         let crashes = "[restart]\ndelay = \"50ms\"\nmax_delay = \"200ms\"\n";
         site.file(world, "crashes", "crash-after=100 leave=child", crashes);
         if site.strays {

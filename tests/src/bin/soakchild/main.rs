@@ -10,7 +10,6 @@
 //! | `stubborn` | ignores SIGTERM |
 //! | `ping` | says `WATCHDOG=1` after every burst |
 //! | `crash-after=MS` | exits 1 then |
-//! | `silent` | writes nothing |
 //!
 //! It takes the lock `locks/NAME` under ROOT at once, and its children of most kinds keep that lock with it:
 //! who finds it taken is a second one of the service, and says so in the file `violations`.
@@ -106,10 +105,7 @@ fn live(words: &Words) -> io::Result<()> {
     }
     notify("READY=1")?;
     let mut writer = Writer::new(&root, service, "main", &run)?;
-    let burst = match number(words, "burst")? {
-        Some(burst) if !words.contains_key("silent") => burst,
-        _ => 0,
-    };
+    let burst = number(words, "burst")?.unwrap_or(0);
     let pause = number(words, "pause")?.map_or(NAP, Duration::from_millis);
     let end = number(words, "crash-after")?.map(|ms| Instant::now() + Duration::from_millis(ms));
     loop {
