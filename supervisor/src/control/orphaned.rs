@@ -18,6 +18,9 @@ use super::{Control, spawn::log_dir};
 /// After SIGKILL a process is gone, unless the kernel holds it.
 const KILLED_WAIT: Duration = Duration::from_secs(5);
 
+/// What the log of a service says where lines may have died with the keeper.
+const GAP: &str = "the keeper has died; lines may be missing here";
+
 /// Key of a notification that names another main process.
 const MAIN_PID: &str = "MAINPID";
 
@@ -136,8 +139,8 @@ impl Belongings {
                 compress: false,
                 forward: planned.log.forward.map(super::convert::forward),
             };
-            logs.open(service, spec, read_end);
-            logs.mark(service, "the keeper has died; lines may be missing here");
+            // What the keeper had read and not written is missing before what is left in the pipe.
+            logs.take_over(service, spec, read_end, GAP);
         }
         Some(logs)
     }

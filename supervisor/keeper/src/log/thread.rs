@@ -319,7 +319,14 @@ impl Mover {
         let commands = std::mem::take(&mut *self.shared.commands());
         for command in commands {
             match command {
-                Command::Open(service, spec, pipe, flow) => self.open(&service, spec, pipe, flow),
+                Command::Open(service, spec, pipe, flow, mark) => {
+                    self.open(&service, spec, pipe, flow);
+                    if let Some((mark, token)) = mark.zip(self.find(&service))
+                        && let Some(log) = self.logs.get_mut(&token)
+                    {
+                        self.out.mark(&mut log.target, &mark, &self.clock);
+                    }
+                }
                 Command::Reconfigure(service, spec) => {
                     if let Some(token) = self.find(&service) {
                         self.drain(token);
