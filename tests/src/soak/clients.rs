@@ -27,6 +27,8 @@ use crate::{patience, processes::kill};
 
 /// Longest pause of a client between two operations, in milliseconds.
 const PAUSE_MAX_MS: u64 = 120;
+/// Within this a process is there that was said to be.
+const BIRTH: Duration = Duration::from_secs(2);
 
 /// One client.
 pub(super) struct Client<'a> {
@@ -164,7 +166,7 @@ impl<'a> Client<'a> {
         let answer = self.subject.ctl(&["--no-wait", "reconfigure"]);
         if answer.done() {
             let settled = || {
-                let untrue = self.untrue("reconfigure", name, None);
+                let untrue = self.untrue_now("reconfigure", name, None);
                 let over = untrue.is_none() || self.subject.epoch() != epoch;
                 over.then_some(())
             };
@@ -181,8 +183,24 @@ impl<'a> Client<'a> {
         };
     }
 
-    /// What is not as it must be after an operation that was done.
+    /// What is not as it must be after an operation that was done. Whoever is to be gone is gone by now; whoever
+    /// is to be there may just be between two lives, if this client has killed it before, or in its exec.
     fn untrue(&self, what: &str, name: &str, before: Option<&Process>) -> Option<String> {
+        let mut last = None;
+        let patience = if what == "stop" {
+            Duration::ZERO
+        } else {
+            BIRTH
+        };
+        let settled = || {
+            last = self.untrue_now(what, name, before);
+            last.is_none().then_some(())
+        };
+        let _ = patience::within(patience, settled);
+        last
+    }
+
+    fn untrue_now(&self, what: &str, name: &str, before: Option<&Process>) -> Option<String> {
         let all = watch::processes(self.subject.root());
         let of = all
             .into_iter()

@@ -1,7 +1,8 @@
 //! Accounting for lines: what the ledgers say was written against what stands in the log files.
 //!
 //! Lines of one lane (see [`super::line`]) come in order, life after life. What is missing between two
-//! of them is accounted for if a mark stands there: that lines may be missing, or how many.
+//! of them is accounted for if a mark stands there: that lines may be missing, or how many. A line that a
+//! keeper died in the middle of is cut, and such a mark follows: it is one of the missing.
 
 use std::{
     collections::BTreeMap,
@@ -122,6 +123,8 @@ struct Book {
     lives: BTreeMap<(String, String), Life>,
     /// What is missing before a line that is there: whose, how many, where.
     holes: Vec<(String, u64, Range<u64>)>,
+    /// The last line was not whole: in words.
+    cut: Option<String>,
     account: Account,
     details: Vec<(Promise, String)>,
 }
@@ -130,14 +133,24 @@ impl Book {
     fn take(&mut self, service: &str, line: &str, file: &Path) {
         self.position += 1;
         let text = line.split_once(' ').map_or("", |(_, text)| text);
+        let cut = self.cut.take();
         if let Some(said) = text.strip_prefix(OURS) {
             self.take_mark(said);
+            if said.contains(MAY_BE_MISSING) {
+                return;
+            }
         } else if let Some(numbered) = line::parse(service, text) {
             self.take_numbered(numbered);
         } else {
-            self.account.split += 1;
             let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let detail = format!("{name}: {line:.120}");
+            self.cut = Some(format!("{name}: {line:.120}"));
+        }
+        self.split(cut);
+    }
+
+    fn split(&mut self, line: Option<String>) {
+        if let Some(detail) = line {
+            self.account.split += 1;
             self.details.push((Promise::LinesWhole, detail));
         }
     }
@@ -194,6 +207,8 @@ impl Book {
 
     /// Settles with the ledgers: what was written last may be missing altogether.
     fn close(&mut self, written: &BTreeMap<(String, String), u64>) {
+        let cut = self.cut.take();
+        self.split(cut);
         for (key, count) in written {
             self.account.written += count;
             let life = self.lives.get(key);
@@ -299,7 +314,17 @@ mod tests {
         let account = book(&[numbered("1", 0), numbered("1", 0)], &[("1", 1)]);
         assert_eq!((account.doubled, account.lost), (1, 0));
         let whole = numbered("1", 1);
-        let account = book(&[whole[..whole.len() - 3].to_owned()], &[]);
-        assert_eq!(account.split, 1);
+        let cut = whole[..whole.len() - 3].to_owned();
+        assert_eq!(book(std::slice::from_ref(&cut), &[]).split, 1);
+        assert_eq!(book(&[cut, whole], &[]).split, 1);
+    }
+
+    #[test]
+    fn a_line_in_the_middle_of_which_a_keeper_died_is_missing_where_a_mark_follows() {
+        let whole = numbered("1", 1);
+        let cut = whole[..whole.len() - 3].to_owned();
+        let gap = mark("the keeper has died; lines may be missing here");
+        let account = book(&[numbered("1", 0), cut, gap, numbered("1", 2)], &[("1", 3)]);
+        assert_eq!((account.split, account.lost, account.missing), (0, 0, 1));
     }
 }
