@@ -23,12 +23,12 @@ fn soak(attack: Attack, cgroups: bool) {
 /// Nobody notices that the control process is killed.
 #[test]
 fn kills_of_control_are_not_noticed() {
-    soak(Attack::KillControl(12), true);
+    soak(Attack::KillControl(10), true);
 }
 
 #[test]
 fn kills_of_control_are_not_noticed_without_cgroups() {
-    soak(Attack::KillControl(12), false);
+    soak(Attack::KillControl(10), false);
 }
 
 /// What runs is stopped and started anew; the log says where lines may be missing.

@@ -181,6 +181,7 @@ impl Mover<'_> {
         // Nobody else has a hold stored, and with it this one.
         let gate = self.gate;
         let _alone = gate.alone();
+        let before = self.warnings().unwrap_or_default();
         let filled = disk.fill();
         self.pause(500);
         let stopped = self.subject.ctl(&["stop", KEPT]).done();
@@ -188,12 +189,12 @@ impl Mover<'_> {
         if let Err(error) = filled.and_then(|()| disk.clear()) {
             return Err(self.abandon(&format!("cannot fill the disk: {error}")));
         }
-        let warned = || {
-            let status = self.subject.status()?;
-            let warnings = status.supervisor.warnings;
-            (!warnings.iter().any(|it| it.contains("will not survive"))).then_some(())
+        // While the hold is not stored, `ctl status` warns of something new.
+        let stored = || {
+            let now = self.warnings()?;
+            now.iter().all(|it| before.contains(it)).then_some(())
         };
-        if stopped && patience::within(LIMIT, warned).is_none() {
+        if stopped && patience::within(LIMIT, stored).is_none() {
             let detail = format!("there is room again, and {LIMIT:?} later the hold is not stored");
             self.found.broken(Promise::HoldsKept, 1, detail);
         }
@@ -212,6 +213,10 @@ impl Mover<'_> {
         }
         self.subject.ctl(&["start", KEPT]);
         Ok(())
+    }
+
+    fn warnings(&self) -> Option<Vec<String>> {
+        self.subject.status().map(|it| it.supervisor.warnings)
     }
 
     /// It is made again, and meanwhile nobody takes the root from the living.
