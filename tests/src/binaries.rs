@@ -1,8 +1,17 @@
 //! Where the programs under test are.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::OnceLock};
 
-/// A binary of this workspace: in `MATTERVISOR_BIN_DIR`, else beside the running test.
+/// Where somebody has said that they are.
+static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes binaries from this directory, for the life of this process. Only the first call counts.
+pub fn use_binaries_in(directory: PathBuf) {
+    let _ = CHOSEN.set(directory);
+}
+
+/// A binary of this workspace: where [`use_binaries_in`] or `MATTERVISOR_BIN_DIR` says, else beside the
+/// running test or program.
 ///
 /// Panics where it is missing: a test that cannot find its subject has failed.
 pub fn binary(name: &str) -> PathBuf {
@@ -16,13 +25,15 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 fn directory() -> PathBuf {
+    if let Some(directory) = CHOSEN.get() {
+        return directory.clone();
+    }
     if let Some(directory) = std::env::var_os("MATTERVISOR_BIN_DIR") {
         return directory.into();
     }
-    // TARGET/debug/deps/main-HASH
-    let test = std::env::current_exe().expect("a process knows its program");
-    let above = test.parent().and_then(|deps| deps.parent());
-    above
-        .expect("a test lies in TARGET/PROFILE/deps")
-        .to_owned()
+    let program = std::env::current_exe().expect("a process knows its program");
+    let directory = program.parent().expect("a program lies in a directory");
+    // Tests lie in TARGET/PROFILE/deps, programs in TARGET/PROFILE.
+    let above = directory.parent().filter(|_| directory.ends_with("deps"));
+    above.unwrap_or(directory).to_owned()
 }

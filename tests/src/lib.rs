@@ -17,13 +17,14 @@ mod processes;
 mod programs;
 mod pty;
 mod skip;
+pub mod soak;
 mod socket;
 mod status;
 mod tracer;
 mod world;
 
 pub use api::{LastExit, ServiceEvent, ServiceStatus, StatusReply};
-pub use binaries::binary;
+pub use binaries::{binary, use_binaries_in};
 pub use ctl::{Ctl, Running, install, run, run_for};
 pub use events::Events;
 pub use files::{Stamp, child_command, lines, stamps};

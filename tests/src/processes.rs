@@ -100,7 +100,7 @@ fn names(line: &str, root: &str) -> bool {
     })
 }
 
-fn pids() -> Vec<i32> {
+pub(crate) fn pids() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())

@@ -1,6 +1,7 @@
 //! A supervisor on a root of its own.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs,
     os::{
@@ -37,7 +38,6 @@ pub struct World {
     init: Arc<UnixDatagram>,
     told: Arc<Mutex<Vec<String>>>,
     keeper: Option<Child>,
-    control_groups: Vec<PathBuf>,
     /// Limit of open files, if it is not the test's own.
     nofile: Option<u64>,
     /// Words before the supervisor's own, which put it elsewhere.
@@ -74,7 +74,6 @@ impl World {
             init,
             told,
             keeper: None,
-            control_groups: Vec::new(),
             nofile: None,
             prefix: Vec::new(),
             stderr: None,
@@ -236,8 +235,6 @@ impl World {
             Ok(Some(status)) => Some(Err(status)),
             Err(error) => panic!("cannot wait for the supervisor: {error}"),
         });
-        let pid = i32::try_from(child.id()).expect("pids are positive");
-        self.control_groups.extend(control_group(pid));
         self.keeper = Some(child);
         match answered {
             Some(Ok(())) => {}
@@ -351,6 +348,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        // Of a daemon that does not end in order, and so leaves its groups.
+        let processes = self.processes().into_iter();
+        let groups: BTreeSet<PathBuf> = processes.filter_map(control_group).collect();
         if let Some(keeper) = &mut self.keeper {
             if !std::thread::panicking() {
                 kill(i32::try_from(keeper.id()).unwrap_or(0), Signal::SIGTERM);
@@ -367,8 +367,8 @@ impl Drop for World {
             }
             left.is_empty().then_some(())
         });
-        for group in &self.control_groups {
-            remove_groups(group);
+        for group in groups {
+            remove_groups(&group);
         }
         // Ends the thread that collects.
         let _ = self.init.shutdown(std::net::Shutdown::Both);

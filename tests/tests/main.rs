@@ -59,6 +59,7 @@ mod restart;
 mod run_directory;
 mod schedule;
 mod shutdown;
+mod soak;
 mod split_server;
 mod stack;
 mod stall;

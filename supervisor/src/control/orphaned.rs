@@ -162,8 +162,8 @@ impl Belongings {
                 compress: false,
                 forward: planned.log.forward.map(super::convert::forward),
             };
-            logs.open(service, spec, read_end);
-            logs.mark(service, log::KEEPER_DIED);
+            // What the keeper had read and not written is missing before what is left in the pipe.
+            logs.take_over(service, spec, read_end, log::KEEPER_DIED);
         }
         Some(logs)
     }

@@ -161,9 +161,15 @@ impl LogFile {
         lines.clear();
     }
 
-    /// Tells what was dropped, if that is possible now. Called when no more lines will come.
+    /// Lines were dropped, which nothing in the file tells yet.
+    #[inline]
+    pub(super) fn has_untold(&self) -> bool {
+        self.dropped.lines > 0
+    }
+
+    /// Tells what was dropped, if that is possible now. Called where no line may come that does it.
     pub(super) fn settle_dropped(&mut self, clock: &Clock) {
-        if self.dropped.lines > 0 {
+        if self.has_untold() {
             self.settle();
             self.ready(clock);
         }

@@ -12,7 +12,7 @@
 //!
 //! Limits: a line of up to [`LINE_BYTES_MAX`] stays whole, a longer one is cut into several with a
 //! marked line between them; what cannot be written (disk full, no right) is dropped and counted,
-//! never waited for, and the count is written when writing works again; at most
+//! never waited for, and the count is written when writing works again, tried anew once a second; at most
 //! [`COMMANDS_MAX`] marks wait to be done.
 
 mod counts;
@@ -27,6 +27,7 @@ mod stamp;
 mod tests;
 mod thread;
 mod troubles;
+mod untold;
 
 use std::{
     io,
@@ -85,8 +86,8 @@ pub struct Spec {
 /// What the thread is asked to do; done in order.
 #[derive(Debug)]
 enum Command {
-    /// Read this pipe into these files.
-    Open(String, Spec, OwnedFd, Flow),
+    /// Read this pipe into these files, behind a marked line, if there is one.
+    Open(String, Spec, OwnedFd, Flow, Option<String>),
     /// Use this from the next line on.
     Reconfigure(String, Spec),
     /// Drain and forget.
@@ -188,8 +189,26 @@ impl Handle {
     /// As [`Self::open`], but begins only with the next [`Self::wake`] or other command: many at a
     /// time cost one wake-up, and do not take turns with whoever spawns.
     pub(crate) fn open_later(&self, service: &str, spec: Spec, read_end: OwnedFd) -> Flow {
+        self.push_open(service, spec, read_end, None)
+    }
+
+    /// As [`Self::open`], of a pipe that somebody else has read before: the mark tells so, and stands
+    /// before all that is left in the pipe.
+    pub fn take_over(&self, service: &str, spec: Spec, read_end: OwnedFd, mark: &str) -> Flow {
+        let flow = self.push_open(service, spec, read_end, Some(mark.to_owned()));
+        self.ring();
+        flow
+    }
+
+    fn push_open(
+        &self,
+        service: &str,
+        spec: Spec,
+        read_end: OwnedFd,
+        mark: Option<String>,
+    ) -> Flow {
         let flow = Flow::default();
-        let command = Command::Open(service.to_owned(), spec, read_end, flow.clone());
+        let command = Command::Open(service.to_owned(), spec, read_end, flow.clone(), mark);
         self.shared.commands().push(command);
         flow
     }

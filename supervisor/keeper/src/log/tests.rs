@@ -15,7 +15,9 @@ use tempfile::TempDir;
 use super::*;
 
 mod forward;
+mod full_disk;
 mod rotation;
+mod take_over;
 
 /// One service `s` with its log in a directory that is not there yet.
 struct World {

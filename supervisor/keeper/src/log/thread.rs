@@ -1,4 +1,5 @@
-//! The loop of the log thread: sits in `epoll_wait` without a timeout, reads what is ready.
+//! The loop of the log thread: sits in `epoll_wait`, without a timeout unless something is untold,
+//! and reads what is ready.
 //!
 //! A turn reads each ready pipe once, so that no service keeps others waiting. One write a line is
 //! the common case, and a reader that wakes for each costs more than the writer: after a short read
@@ -33,6 +34,7 @@ use super::{
     lines::{Out, Target},
     stamp::Clock,
     troubles::Told,
+    untold::Untold,
 };
 use crate::message::Forward;
 
@@ -84,6 +86,7 @@ pub(super) struct Mover {
     /// Where runs have ended in what the last read brought.
     ends: Vec<usize>,
     out: Out,
+    untold: Untold,
     forwarding: Forwarding,
 }
 
@@ -114,9 +117,12 @@ struct Turn {
 
 impl Log {
     /// Says what others have to know of its file.
-    fn report(&mut self, shared: &Shared, clock: &Clock) {
+    fn report(&mut self, token: u64, shared: &Shared, untold: &mut Untold, clock: &Clock) {
         if self.target.file.take_rotated() {
             shared.rotations.add(&self.service);
+        }
+        if self.target.file.has_untold() {
+            untold.add(token);
         }
         let trouble = self.target.file.trouble();
         self.told
@@ -142,6 +148,7 @@ impl Mover {
             buffer: vec![0; READ_BYTES],
             ends: Vec::new(),
             out: Out::new(),
+            untold: Untold::default(),
             forwarding,
         })
     }
@@ -161,7 +168,7 @@ impl Mover {
     fn turn(&mut self) -> bool {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         let timeout = if self.streams.is_empty() {
-            EpollTimeout::NONE
+            self.untold.timeout()
         } else {
             EpollTimeout::ZERO
         };
@@ -174,6 +181,7 @@ impl Mover {
         if (rung || self.shared.has_commands()) && self.obey() {
             return true;
         }
+        self.tell_untold();
         let mut seen = Turn {
             most: 0,
             full: false,
@@ -206,6 +214,16 @@ impl Mover {
             }
         }
         false
+    }
+
+    /// Tries again to tell what was lost, where that is due.
+    fn tell_untold(&mut self) {
+        for token in self.untold.take_due() {
+            if let Some(log) = self.logs.get_mut(&token) {
+                log.target.file.settle_dropped(&self.clock);
+                log.report(token, &self.shared, &mut self.untold, &self.clock);
+            }
+        }
     }
 
     /// Reads a pipe in its turn. Number of bytes read.
@@ -278,7 +296,7 @@ impl Mover {
                 if !data.is_empty() {
                     self.out.feed(&mut log.target, data, &self.clock);
                 }
-                log.report(&self.shared, &self.clock);
+                log.report(token, &self.shared, &mut self.untold, &self.clock);
                 return bytes;
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -312,7 +330,14 @@ impl Mover {
         let commands = std::mem::take(&mut *self.shared.commands());
         for command in commands {
             match command {
-                Command::Open(service, spec, pipe, flow) => self.open(&service, spec, pipe, flow),
+                Command::Open(service, spec, pipe, flow, mark) => {
+                    self.open(&service, spec, pipe, flow);
+                    if let Some((mark, token)) = mark.zip(self.find(&service))
+                        && let Some(log) = self.logs.get_mut(&token)
+                    {
+                        self.out.mark(&mut log.target, &mark, &self.clock);
+                    }
+                }
                 Command::Reconfigure(service, spec) => {
                     if let Some(token) = self.find(&service) {
                         self.drain(token);
@@ -364,7 +389,7 @@ impl Mover {
         self.drain(token);
         if let Some(log) = self.logs.get_mut(&token) {
             work(&mut log.target, &mut self.out, &self.clock);
-            log.report(&self.shared, &self.clock);
+            log.report(token, &self.shared, &mut self.untold, &self.clock);
         }
     }
 

@@ -1,0 +1,24 @@
+//! A pipe that somebody has read who is dead now.
+
+use super::*;
+
+/// The dead reader may have been in the middle of a line, and had lines that it did not write: they are
+/// missing before what is left in the pipe, and so the mark stands there.
+#[test]
+fn the_mark_stands_before_what_is_left_in_the_pipe() {
+    let tmp = TempDir::new().unwrap();
+    let current = tmp.path().join(CURRENT);
+    fs::write(&current, "2026-11-22T23:04:05.123456Z torn").unwrap();
+    let handle = LogThread::start().unwrap();
+    let (reader, mut writer) = pipe().unwrap();
+    writer.write_all(b"left\n").unwrap();
+    let spec = Spec {
+        dir: tmp.path().into(),
+        ..Spec::default()
+    };
+    handle.take_over("s", spec, reader.into(), "lines may be missing here");
+    writer.write_all(b"new\n").unwrap();
+    handle.stop();
+    let mark = format!("{MARK}lines may be missing here");
+    assert_eq!(text(&lines(&current)), ["torn", &mark, "left", "new"]);
+}

@@ -1,0 +1,375 @@
+//! What a soak has found: a row for each attack, as a table or as JSON.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+/// Broken promises of one kind of which the details are kept.
+const DETAILS_MAX: usize = 5;
+/// Characters of a detail that are kept.
+const DETAIL_CHARS: usize = 600;
+
+/// What must hold, whatever happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// A line that a pipe took is in the log, or a mark says where lines are missing, or how many.
+    LinesKept,
+    /// No line is in the log twice.
+    LinesOnce,
+    /// Every line is whole.
+    LinesWhole,
+    /// At no moment are there processes of two runs of one service.
+    OneOfEach,
+    /// A service that nobody touches keeps its process as long as the keeper lives.
+    PidsKept,
+    /// A service that was stopped stays so, and no other is.
+    HoldsKept,
+    /// What `ctl` said was done is so.
+    AnswersTrue,
+    /// Everything is up and answers again in time.
+    BackInTime,
+    /// The keeper reaps what ends.
+    Reaped,
+    /// Keeper and control process do not grow.
+    Flat,
+    /// After an end, clean or not, no process of a service is left.
+    NothingLeft,
+    /// What cannot be attributed is named, and not killed.
+    StraysNamed,
+    /// SIGTERM ends it with exit code 0.
+    CleanEnd,
+    /// There is never a second supervisor on one root.
+    OneSupervisor,
+    /// Nothing panics.
+    NoPanic,
+}
+
+impl Promise {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 15] = [
+        Self::LinesKept,
+        Self::LinesOnce,
+        Self::LinesWhole,
+        Self::OneOfEach,
+        Self::PidsKept,
+        Self::HoldsKept,
+        Self::AnswersTrue,
+        Self::BackInTime,
+        Self::Reaped,
+        Self::Flat,
+        Self::NothingLeft,
+        Self::StraysNamed,
+        Self::CleanEnd,
+        Self::OneSupervisor,
+        Self::NoPanic,
+    ];
+
+    /// What is counted when it is broken.
+    pub const fn broken(self) -> &'static str {
+        match self {
+            Self::LinesKept => "lines lost without a mark",
+            Self::LinesOnce => "lines doubled",
+            Self::LinesWhole => "lines split",
+            Self::OneOfEach => "two of one service at a moment",
+            Self::PidsKept => "pids of untouched services changed",
+            Self::HoldsKept => "holds wrong",
+            Self::AnswersTrue => "answers untrue",
+            Self::BackInTime => "not back in time",
+            Self::Reaped => "zombies",
+            Self::Flat => "memory or descriptors grown",
+            Self::NothingLeft => "processes left",
+            Self::StraysNamed => "strays not named",
+            Self::CleanEnd => "ends not clean",
+            Self::OneSupervisor => "second supervisors",
+            Self::NoPanic => "panics",
+        }
+    }
+
+    /// A short name for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LinesKept => "lines_lost",
+            Self::LinesOnce => "lines_doubled",
+            Self::LinesWhole => "lines_split",
+            Self::OneOfEach => "two_of_one",
+            Self::PidsKept => "pids_changed",
+            Self::HoldsKept => "holds_wrong",
+            Self::AnswersTrue => "answers_untrue",
+            Self::BackInTime => "not_back",
+            Self::Reaped => "zombies",
+            Self::Flat => "grown",
+            Self::NothingLeft => "left",
+            Self::StraysNamed => "strays_not_named",
+            Self::CleanEnd => "ends_not_clean",
+            Self::OneSupervisor => "second_supervisors",
+            Self::NoPanic => "panics",
+        }
+    }
+}
+
+/// Where the threads of a soak put what they find.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    broken: BTreeMap<Promise, (u64, Vec<String>)>,
+    moves: BTreeMap<&'static str, u64>,
+    operations: u64,
+    refused: u64,
+    returns: Vec<Duration>,
+}
+
+impl Findings {
+    /// A promise was broken so many times.
+    pub(super) fn broken(&self, promise: Promise, count: u64, detail: impl Into<String>) {
+        let mut inner = self.lock();
+        let entry = inner.broken.entry(promise).or_default();
+        entry.0 += count;
+        if entry.1.len() < DETAILS_MAX {
+            let detail: String = detail.into();
+            entry.1.push(detail.chars().take(DETAIL_CHARS).collect());
+        }
+    }
+
+    /// A move was made.
+    pub(super) fn moved(&self, name: &'static str) {
+        *self.lock().moves.entry(name).or_default() += 1;
+    }
+
+    /// A client has asked for something, and was told that it was done, or not.
+    pub(super) fn operated(&self, done: bool) {
+        let mut inner = self.lock();
+        inner.operations += 1;
+        inner.refused += u64::from(!done);
+    }
+
+    /// After a move all was back after so long.
+    pub(super) fn returned(&self, after: Duration) {
+        self.lock().returns.push(after);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One attack, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    attack: String,
+    took: Duration,
+    /// Why it was not made.
+    skipped: Option<String>,
+    moves: BTreeMap<&'static str, u64>,
+    broken: BTreeMap<Promise, (u64, Vec<String>)>,
+    /// What else is worth knowing.
+    figures: Vec<String>,
+}
+
+impl Row {
+    pub(super) fn new(attack: String, took: Duration, found: Findings, facts: Vec<String>) -> Self {
+        let found = found
+            .inner
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut figures = facts;
+        if found.operations > 0 {
+            let Inner {
+                operations,
+                refused,
+                ..
+            } = found;
+            figures.push(format!("operations {operations}, not done {refused}"));
+        }
+        figures.extend(returns(found.returns));
+        Self {
+            attack,
+            took,
+            skipped: None,
+            moves: found.moves,
+            broken: found.broken,
+            figures,
+        }
+    }
+
+    pub(super) fn skipped(attack: String, why: String) -> Self {
+        Self {
+            attack,
+            took: Duration::ZERO,
+            skipped: Some(why),
+            moves: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            figures: Vec::new(),
+        }
+    }
+
+    /// How often a promise was broken.
+    pub fn count(&self, promise: Promise) -> u64 {
+        self.broken.get(&promise).map_or(0, |it| it.0)
+    }
+
+    /// Why the attack was not made, if it was not.
+    pub fn why_skipped(&self) -> Option<&str> {
+        self.skipped.as_deref()
+    }
+
+    fn is_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
+    fn how_often(&self) -> String {
+        let moves = self
+            .moves
+            .iter()
+            .map(|(name, count)| format!("{count} {name}"));
+        let moves: Vec<String> = moves.collect();
+        format!("{} in {} s", moves.join(", "), self.took.as_secs())
+    }
+
+    /// The broken ones first.
+    fn verdict(&self) -> String {
+        let counted = Promise::ALL.map(|promise| (self.count(promise), promise));
+        let words = |(count, promise): &(u64, Promise)| format!("{} {count}", promise.broken());
+        let (broken, held): (Vec<_>, Vec<_>) = counted.iter().partition(|it| it.0 > 0);
+        let broken = broken.into_iter().map(|it| format!("**{}**", words(it)));
+        let held = held.into_iter().map(words);
+        let all: Vec<String> = broken
+            .chain(self.figures.iter().cloned())
+            .chain(held)
+            .collect();
+        all.join("; ")
+    }
+
+    fn json(&self) -> Value {
+        let counts = Promise::ALL.map(|it| (it.name().to_owned(), self.count(it).into()));
+        let details = self.broken.iter();
+        let details = details.map(|(it, (_, texts))| (it.name().to_owned(), json!(texts)));
+        json!({
+            "attack": self.attack,
+            "seconds": self.took.as_secs(),
+            "skipped": self.skipped,
+            "moves": self.moves,
+            "broken": counts.into_iter().collect::<serde_json::Map<_, _>>(),
+            "details": details.collect::<serde_json::Map<_, _>>(),
+            "figures": self.figures,
+        })
+    }
+}
+
+fn returns(mut times: Vec<Duration>) -> Option<String> {
+    times.sort();
+    let last = times.last()?.as_secs_f64();
+    let median = times[times.len() / 2].as_secs_f64();
+    Some(format!(
+        "back after {median:.2} s (median), {last:.2} s at most"
+    ))
+}
+
+/// All rows of a soak.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// By which the same throws can be made again.
+    pub seed: u64,
+    /// In the order of the attacks.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// Whether any promise was broken.
+    pub fn is_broken(&self) -> bool {
+        self.rows.iter().any(Row::is_broken)
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
+        json!({ "seed": self.seed, "broken": self.is_broken(), "rows": rows })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut details = String::new();
+        writeln!(out, "| attack | how often | broken / held |")?;
+        writeln!(out, "| --- | --- | --- |")?;
+        for row in &self.rows {
+            let (often, verdict) = match &row.skipped {
+                Some(why) => ("not made".to_owned(), why.clone()),
+                None => (row.how_often(), row.verdict()),
+            };
+            writeln!(out, "| {} | {often} | {verdict} |", row.attack)?;
+            for (promise, (_, texts)) in &row.broken {
+                for text in texts {
+                    writeln!(details, "{}: {}: {text}", row.attack, promise.broken())?;
+                }
+            }
+        }
+        if self.is_broken() {
+            write!(out, "\nBroken:\n{details}")?;
+        }
+        write!(out, "\nseed {}", self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(found: Findings) -> Row {
+        Row::new(
+            "kills".to_owned(),
+            Duration::from_secs(3),
+            found,
+            vec!["lines 10".to_owned()],
+        )
+    }
+
+    #[test]
+    fn a_broken_promise_is_counted_named_and_breaks_the_report() {
+        let found = Findings::default();
+        found.moved("kills of control");
+        found.broken(Promise::LinesOnce, 2, "a: line 7");
+        let report = Report {
+            seed: 5,
+            rows: vec![row(found)],
+        };
+        let text = report.to_string();
+        assert!(report.is_broken());
+        for part in [
+            "1 kills of control in 3 s",
+            "**lines doubled 2**; lines 10",
+            "a: line 7",
+            "seed 5",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(report.json()["rows"][0]["broken"]["lines_doubled"], 2);
+    }
+
+    #[test]
+    fn every_promise_is_explained() {
+        let document = include_str!("../../../docs/soak.md");
+        for promise in Promise::ALL {
+            assert!(document.contains(promise.broken()), "{}", promise.broken());
+        }
+    }
+
+    #[test]
+    fn what_held_and_what_was_not_made_break_nothing() {
+        let skipped = Row::skipped("kills".to_owned(), "no cgroups here".to_owned());
+        let report = Report {
+            seed: 5,
+            rows: vec![row(Findings::default()), skipped],
+        };
+        assert!(!report.is_broken());
+        assert!(report.to_string().contains("not made | no cgroups here"));
+    }
+}

@@ -1,0 +1,173 @@
+//! The services of a soak: what each does, whose it is, and what it leaves.
+
+use std::time::Duration;
+
+use crate::{binaries::binary, world::World};
+
+/// How much of everything a soak has.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Services that nobody touches and that write lines.
+    pub still: u32,
+    /// Clients that operate on services.
+    pub clients: u32,
+    /// Services of each client; nobody else touches those.
+    pub operated: u32,
+    /// Lines that a service writes at a time.
+    pub burst: u32,
+    /// Pause between two times, in milliseconds.
+    pub pause_ms: u32,
+}
+
+impl Scale {
+    /// For tests on a busy machine.
+    pub const SHORT: Self = Self {
+        still: 2,
+        clients: 2,
+        operated: 2,
+        burst: 5,
+        pause_ms: 20,
+    };
+    /// For `./dev soak`: 28 services, some 25,000 lines a second.
+    pub const LONG: Self = Self {
+        still: 6,
+        clients: 4,
+        operated: 4,
+        burst: 20,
+        pause_ms: 20,
+    };
+}
+
+/// The service that is stopped by hand before faults, and must stay so.
+pub(super) const KEPT: &str = "kept";
+/// The service that leaves what nobody can attribute without cgroups.
+pub(super) const STRAY: &str = "stray";
+/// Stop timeout of a service that ignores SIGTERM.
+const STUBBORN: Duration = Duration::from_millis(300);
+/// Of one that does not: nobody ever waits for that.
+pub(super) const OBEDIENT: Duration = Duration::from_secs(15);
+/// Log files are rotated at this size.
+const ROTATED_AT: &str = "512K";
+
+/// The names, by what may happen to them.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    /// Nobody touches them: they keep their pids as long as the keeper lives.
+    pub(super) untouched: Vec<String>,
+    /// By client.
+    pub(super) operated: Vec<Vec<String>>,
+    /// There is one that leaves strays.
+    pub(super) strays: bool,
+    scale: Scale,
+}
+
+impl Site {
+    /// Writes the service files of a site. Strays are left where no group tells whose they are.
+    pub(super) fn write(world: &World, scale: Scale, cgroups: bool) -> Self {
+        let mut site = Self {
+            untouched: Vec::new(),
+            operated: Vec::new(),
+            strays: !cgroups,
+            scale,
+        };
+        for number in 0..scale.still {
+            site.add_untouched(world, format!("still-{number}"), "", "");
+        }
+        let leaves = "leave=child,session,daemon,bare";
+        // Without a group nothing says whose the bare one is.
+        let leaves = if cgroups {
+            leaves
+        } else {
+            "leave=child,session,daemon"
+        };
+        site.add_untouched(world, "leaves".to_owned(), leaves, "");
+        site.add_untouched(world, "lonely".to_owned(), "leave=daemon stubborn", "");
+        let watchdog = "[watchdog]\ntimeout = \"2s\"\n[ready]\nnotify = true\n";
+        site.add_untouched(world, "pings".to_owned(), "ping", watchdog);
+        for client in 0..scale.clients {
+            let names = (0..scale.operated).map(|number| format!("op-{client}-{number}"));
+            let names: Vec<String> = names.collect();
+            for (number, name) in names.iter().enumerate() {
+                site.operated_file(world, name, "0", number);
+            }
+            site.operated.push(names);
+        }
+        site.file(world, KEPT, "", "");
+        let crashes = "[restart]\ndelay = \"50ms\"\nmax_delay = \"200ms\"\n";
+        site.file(world, "crashes", "crash-after=100 leave=child", crashes);
+        if site.strays {
+            site.file(world, STRAY, "leave=stray", "");
+        }
+        site
+    }
+
+    /// Every service.
+    pub(super) fn all(&self) -> Vec<String> {
+        let strays = self.strays.then(|| STRAY.to_owned());
+        let others = [KEPT.to_owned(), "crashes".to_owned()];
+        let named = self.untouched.iter().chain(self.operated.iter().flatten());
+        named.cloned().chain(others).chain(strays).collect()
+    }
+
+    /// Those that are up unless somebody has stopped them, and stay up.
+    pub(super) fn steady(&self) -> Vec<&str> {
+        let named = self.untouched.iter().chain(self.operated.iter().flatten());
+        named.map(String::as_str).chain([KEPT]).collect()
+    }
+
+    /// Writes the file of a client's service anew, with another mark in its environment.
+    pub(super) fn mark(&self, world: &World, name: &str, mark: &str) {
+        let number = name.rsplit('-').next().and_then(|it| it.parse().ok());
+        self.operated_file(world, name, mark, number.unwrap_or(0));
+    }
+
+    fn operated_file(&self, world: &World, name: &str, mark: &str, number: usize) {
+        let words = [
+            "leave=daemon",
+            "leave=child,session",
+            "stubborn leave=daemon",
+            "",
+        ];
+        let more = format!(
+            "[restart]\ndelay = \"10ms\"\nmax_delay = \"50ms\"\n\
+             [env]\nSOAK_MARK = \"{mark}\"\n"
+        );
+        self.file(world, name, words[number % words.len()], &more);
+    }
+
+    fn add_untouched(&mut self, world: &World, name: String, words: &str, more: &str) {
+        self.file(world, &name, words, more);
+        self.untouched.push(name);
+    }
+
+    fn file(&self, world: &World, name: &str, words: &str, more: &str) {
+        let program = binary("soakchild").display().to_string();
+        let is_stubborn = words.contains("stubborn");
+        let patience = if is_stubborn { STUBBORN } else { OBEDIENT };
+        let patience_ms = patience.as_millis();
+        let ours = [
+            program,
+            "main".to_owned(),
+            format!("world={}", world.root().display()),
+            format!("service={name}"),
+            format!("burst={}", self.scale.burst),
+            format!("pause={}", self.scale.pause_ms),
+        ];
+        let words = ours
+            .into_iter()
+            .chain(words.split_whitespace().map(str::to_owned));
+        let words: Vec<String> = words
+            .map(|it| serde_json::Value::from(it).to_string())
+            .collect();
+        let command = words.join(", ");
+        let text = format!(
+            "command = [{command}]\n[log]\nsize = \"{ROTATED_AT}\"\nkeep = 10000\n\
+             [stop]\ntimeout = \"{patience_ms}ms\"\n{more}"
+        );
+        // Renamed: a reconfiguration that somebody else asked for never reads half a file.
+        let path = world.path(&format!("etc/mattervisor/services.d/{name}.toml"));
+        let new = world.path(&format!("{name}.new"));
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, path));
+        written.expect("the root is ours");
+    }
+}
