@@ -60,7 +60,7 @@ fn laid(service: &Service) -> Result<Vec<PathBuf>, String> {
     };
     let texts = service.credentials.iter().map(read);
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
-    let ids = accounts::ids(service)?;
+    let ids = accounts::ids(service).map_err(|why| why.reason)?;
     let owner = ids.map(|ids| Account {
         uid: 0,
         gid: ids.gid,

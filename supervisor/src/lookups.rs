@@ -10,7 +10,7 @@ use std::{
 use keeper::message::Ids;
 use plan::Service;
 
-use crate::{accounts, programs};
+use crate::{accounts, programs, unready::Unready};
 
 /// User, group and groups, as a service file names them.
 type Named = (Option<String>, Option<String>, Option<Vec<String>>);
@@ -21,7 +21,7 @@ type Program = (String, String);
 /// waits for that.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
-    ids: Once<Named, Result<Option<Ids>, String>>,
+    ids: Once<Named, Result<Option<Ids>, Unready>>,
     programs: Once<Program, Result<String, String>>,
 }
 
@@ -29,8 +29,8 @@ impl Lookups {
     /// Ids that a service runs with; none: the supervisor's own.
     ///
     /// # Errors
-    /// In words, if it has no such account or nobody can say.
-    pub(crate) fn ids(&self, service: &Service) -> Result<Option<Ids>, String> {
+    /// There is no such account, or nobody can say at present.
+    pub(crate) fn ids(&self, service: &Service) -> Result<Option<Ids>, Unready> {
         let named = (
             service.user.clone(),
             service.group.clone(),

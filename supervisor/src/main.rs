@@ -28,6 +28,7 @@ mod staging;
 mod start;
 mod store;
 mod threads;
+mod unready;
 mod usage;
 mod zone;
 

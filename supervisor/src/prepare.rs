@@ -27,6 +27,7 @@ use crate::{
     programs::PATH,
     staging,
     threads::Threads,
+    unready::Unready,
 };
 
 /// Threads that work on what starts in one moment: one that hangs holds up no other service as long
@@ -113,25 +114,6 @@ impl Address {
     }
 }
 
-/// Why a run cannot be spawned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unready {
-    /// In words.
-    pub(crate) reason: String,
-    /// It can pass by itself: another try is worth it.
-    pub(crate) transient: bool,
-}
-
-impl Unready {
-    /// For good, until somebody mends it.
-    pub(crate) const fn lasting(reason: String) -> Self {
-        Self {
-            reason,
-            transient: false,
-        }
-    }
-}
-
 /// A result for a run.
 pub(crate) type Outcome = Result<Prepared, Unready>;
 
@@ -183,7 +165,7 @@ pub(crate) fn begin(
 fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
     let (service, needs) = (&*start.service, start.needs);
     // Whose they are to be is asked first: it is the better reason.
-    lookups.ids(service).map_err(Unready::lasting)?;
+    lookups.ids(service)?;
     let made = if needs.disk {
         staging::make_missing(service)?
     } else {
@@ -219,7 +201,7 @@ pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, 
         .filter_map(|argv| argv.first())
         .map(|name| (name.clone(), lookups.program(name, path)));
     Ok(Resolved {
-        ids: lookups.ids(service).map_err(Unready::lasting)?,
+        ids: lookups.ids(service)?,
         program: lookups.program(name, path).map_err(Unready::lasting)?,
         helpers: helpers.collect(),
         listens: literals(service),

@@ -14,6 +14,8 @@ use keeper::message::Ids;
 use nix::unistd::{self, Gid, Uid};
 use plan::Service;
 
+use crate::unready::Unready;
+
 pub(crate) use missing::{Accounts, MakeCommand, look};
 
 /// A user, by an account or by its number alone.
@@ -30,26 +32,30 @@ impl User {
     /// Its primary group.
     ///
     /// # Errors
-    /// In words, if it has none.
-    pub(crate) fn gid(&self) -> Result<u32, String> {
+    /// It has none.
+    pub(crate) fn gid(&self) -> Result<u32, Unready> {
         self.gid.ok_or_else(|| {
             let uid = self.uid;
-            format!("uid {uid} has no account, and so no group: give `group` too")
+            let why = format!("uid {uid} has no account, and so no group: give `group` too");
+            Unready::lasting(why)
         })
     }
 }
 
 /// Ids that a service runs with; none: the supervisor's own.
-pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, String> {
+///
+/// # Errors
+/// There is no such account, which lasts; or nobody can say, which can pass.
+pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, Unready> {
     if !Uid::effective().is_root() || (service.user.is_none() && service.group.is_none()) {
         return Ok(None);
     }
     let user = service.user.as_deref().map(user).transpose()?;
     if let Some(User { name, uid: 0, .. }) = &user {
-        return Err(format!(
+        return Err(Unready::lasting(format!(
             "the account '{}' is root by another name; name an account of its own",
             name.as_deref().unwrap_or("0")
-        ));
+        )));
     }
     let gid = match (&service.group, &user) {
         (Some(name), _) => group(name)?,
@@ -73,24 +79,34 @@ pub(crate) fn ids(service: &Service) -> Result<Option<Ids>, String> {
 
 /// A number without an account is in no group but the one that is given.
 #[expect(clippy::disallowed_methods, reason = "on a job's thread")]
-fn supplementary(user: &User, gid: u32) -> Result<Vec<u32>, String> {
+fn supplementary(user: &User, gid: u32) -> Result<Vec<u32>, Unready> {
     let Some(name) = &user.name else {
         return Ok(Vec::new());
     };
-    let plain = CString::new(name.as_str()).map_err(|error| error.to_string())?;
+    let plain = CString::new(name.as_str());
+    let plain = plain.map_err(|error| Unready::lasting(error.to_string()))?;
     let found = nix::unistd::getgrouplist(&plain, Gid::from_raw(gid));
-    let found = found.map_err(|it| format!("cannot look up the groups of '{name}': {it}"))?;
+    let failed = |it| Unready::passing(format!("cannot look up the groups of '{name}': {it}"));
+    let found = found.map_err(failed)?;
     Ok(found.into_iter().map(Gid::as_raw).collect())
 }
 
 /// A user by name or number.
 #[expect(clippy::disallowed_methods, reason = "on a job's thread")]
-pub(crate) fn user(name: &str) -> Result<User, String> {
+pub(crate) fn user(name: &str) -> Result<User, Unready> {
     let number = name.parse::<u32>().ok();
     let found = match number {
         Some(uid) => unistd::User::from_uid(Uid::from_raw(uid)),
         None => unistd::User::from_name(name),
     };
+    told_user(name, number, found)
+}
+
+fn told_user(
+    name: &str,
+    number: Option<u32>,
+    found: nix::Result<Option<unistd::User>>,
+) -> Result<User, Unready> {
     match (found, number) {
         (Ok(Some(user)), _) => Ok(User {
             name: Some(user.name),
@@ -102,25 +118,35 @@ pub(crate) fn user(name: &str) -> Result<User, String> {
             uid,
             gid: None,
         }),
-        (Ok(None), None) => Err(format!(
+        (Ok(None), None) => Err(Unready::lasting(format!(
             "there is no user '{name}'; create it, or set manage_accounts.enable = true"
-        )),
-        (Err(error), _) => Err(format!("cannot look up user '{name}': {error}")),
+        ))),
+        (Err(error), _) => {
+            let why = format!("cannot look up user '{name}': {error}");
+            Err(Unready::passing(why))
+        }
     }
 }
 
 /// A group by name or number.
 #[expect(clippy::disallowed_methods, reason = "on a job's thread")]
-pub(crate) fn group(name: &str) -> Result<u32, String> {
+pub(crate) fn group(name: &str) -> Result<u32, Unready> {
     if let Ok(gid) = name.parse::<u32>() {
         return Ok(gid);
     }
-    match unistd::Group::from_name(name) {
+    told_group(name, unistd::Group::from_name(name))
+}
+
+fn told_group(name: &str, found: nix::Result<Option<unistd::Group>>) -> Result<u32, Unready> {
+    match found {
         Ok(Some(group)) => Ok(group.gid.as_raw()),
-        Ok(None) => Err(format!(
+        Ok(None) => Err(Unready::lasting(format!(
             "there is no group '{name}'; create it, or set manage_accounts.enable = true"
-        )),
-        Err(error) => Err(format!("cannot look up group '{name}': {error}")),
+        ))),
+        Err(error) => {
+            let why = format!("cannot look up group '{name}': {error}");
+            Err(Unready::passing(why))
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use nix::errno::Errno;
 use plan::{Options, Paths, Plan, Service};
 
-use super::{Accounts, Database, missing::compare};
+use super::{Accounts, Database, missing::compare, told_group, told_user};
+use crate::unready::Unready;
 
 /// Users with uid and gid, groups with gid.
 struct Machine(
@@ -180,4 +182,19 @@ fn services_that_do_not_agree_are_named() {
         "uid 7 is wanted for user one too, so user two cannot have it: choose another, or leave the uid out and a free one is taken"
     );
     assert_eq!(accounts.commands.len(), 2, "only those of a: {accounts:#?}");
+}
+
+#[test]
+fn an_account_that_nobody_can_look_up_now_is_asked_for_again() {
+    let passes = |why: Unready| why.transient;
+    let user = |number, found| told_user("chat", number, found).map_err(passes);
+    let group = |found| told_group("chat", found).map_err(passes);
+    for error in [Errno::EMFILE, Errno::EIO, Errno::ETIMEDOUT] {
+        assert_eq!(user(None, Err(error)), Err(true));
+        assert_eq!(user(Some(7), Err(error)), Err(true));
+        assert_eq!(group(Err(error)), Err(true));
+    }
+    assert_eq!(user(None, Ok(None)), Err(false));
+    assert_eq!(group(Ok(None)), Err(false));
+    assert_eq!(user(Some(7), Ok(None)).unwrap().uid, 7);
 }

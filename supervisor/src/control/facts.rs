@@ -7,19 +7,7 @@ use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Stray};
 use nix::{errno::Errno, sys::signal::Signal};
 
 use super::{Control, Purpose, Run, words};
-
-/// Errors of a spawn that can pass: another try is worth it.
-const TRANSIENT: [Errno; 8] = [
-    Errno::EAGAIN,
-    Errno::EMFILE,
-    Errno::ENFILE,
-    Errno::ENOMEM,
-    Errno::ETXTBSY,
-    Errno::ENOSPC,
-    Errno::EBUSY,
-    // A newborn that was killed because it did not get to its exec in time.
-    Errno::ETIMEDOUT,
-];
+use crate::unready::can_pass;
 
 /// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
 /// of an earlier daemon.
@@ -127,7 +115,7 @@ impl Control {
                 self.fact(Fact::SpawnRefused { run, left });
                 return;
             }
-            let transient = TRANSIENT.contains(&error) || stage == "record";
+            let transient = can_pass(error) || stage == "record";
             self.fact(Fact::SpawnFailed {
                 run,
                 transient,

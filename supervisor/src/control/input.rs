@@ -19,8 +19,9 @@ use crate::{
     ask::Ask,
     history,
     holder::Holder,
-    prepare::{Outcome, Resolved, Start, Unready},
+    prepare::{Outcome, Resolved, Start},
     store::Holds,
+    unready::Unready,
 };
 
 /// The time, twice: for deadlines and for people.

@@ -10,7 +10,10 @@ use std::{path::PathBuf, sync::Arc};
 use engine::RunId;
 
 use super::{Control, Job, Purpose, input::Found, spawn};
-use crate::prepare::{self, Needs, Outcome, Prepared, Resolved, Start, Unready};
+use crate::{
+    prepare::{self, Needs, Outcome, Prepared, Resolved, Start},
+    unready::Unready,
+};
 
 /// Paths that are named of those made again.
 const PATHS_TOLD_MAX: usize = 5;
@@ -156,7 +159,8 @@ impl Control {
 
     /// The same of all services of a plan.
     pub(super) fn note_all_lacking(&mut self, found: &Found) {
-        let lacking = found.iter().filter(|(_, found)| found.is_err());
+        let lasts = |found: &Result<_, Unready>| found.as_ref().is_err_and(|why| !why.transient);
+        let lacking = found.iter().filter(|(_, found)| lasts(found));
         self.lacking = lacking.map(|(name, _)| name.clone()).collect();
     }
 

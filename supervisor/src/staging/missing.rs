@@ -15,7 +15,7 @@ use std::{
 use plan::{Directory, RenderedFile, Service};
 
 use super::{fill, make_directory, place, place::Owners};
-use crate::prepare::Unready;
+use crate::unready::{Unready, io_can_pass};
 
 /// Makes directories and files of a service that are not there, and says which.
 pub(crate) fn make_missing(service: &Service) -> Result<Vec<PathBuf>, Unready> {
@@ -55,18 +55,9 @@ fn done(
     let made = owners.and_then(|owners| make(&owners));
     let made = made.map_err(|error| Unready {
         reason: format!("cannot {what}: {error}"),
-        transient: can_pass(&error),
+        transient: io_can_pass(&error),
     })?;
     Ok(made.then(|| path.to_owned()))
-}
-
-/// The disk may have room, or be writable, by the next try.
-fn can_pass(error: &io::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(
-        error.kind(),
-        StorageFull | ReadOnlyFilesystem | QuotaExceeded
-    )
 }
 
 fn again(directory: &Directory, owners: &Owners) -> io::Result<bool> {

@@ -27,8 +27,9 @@ use crate::{
     history,
     holder::Holder,
     lookups::Lookups,
-    prepare::{Outcome, Prepared, Resolved, Start, Unready},
+    prepare::{Outcome, Prepared, Resolved, Start},
     store::{Holds, StoredHold},
+    unready::Unready,
 };
 
 /// What outlives every process.
@@ -377,8 +378,11 @@ impl Jobs {
     /// The program's name tells for which edition of the plan it was looked up.
     fn resolve(&mut self, service: &plan::Service) -> Result<Arc<Resolved>, Unready> {
         if !self.fair && self.dice.percent(8) {
-            let reason = "there is no such user".to_owned();
-            return Err(Unready::lasting(reason));
+            return Err(if self.dice.percent(30) {
+                Unready::passing("nobody can say whether there is such a user".to_owned())
+            } else {
+                Unready::lasting("there is no such user".to_owned())
+            });
         }
         let found = crate::prepare::resolve(service, &Lookups::default())?;
         Ok(Arc::new(Resolved {
