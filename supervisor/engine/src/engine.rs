@@ -156,6 +156,11 @@ impl Engine {
         self.nodes.get(&service)?.service.rec.main_run()
     }
 
+    /// The run of a service of which something is left, as far as is known.
+    pub fn unswept(&self, service: ServiceId) -> Option<RunId> {
+        self.nodes.get(&service)?.service.rec.unswept
+    }
+
     /// The service that a run belongs to (main run, validator or reload command), while the engine
     /// cares for it.
     pub fn service_of(&self, run: RunId) -> Option<ServiceId> {

@@ -201,6 +201,11 @@ impl Control {
     fn give_up_lost_runs(&mut self, hello: &Hello) {
         let reason = "the control process was replaced while it started this";
         let ids: Vec<_> = self.names.ids().values().copied().collect();
+        // Of an earlier daemon; its runs are not told.
+        let remains = |name: Option<&str>| {
+            let mut remaining = hello.remaining.iter();
+            remaining.any(|it| Some(it.service.as_str()) == name)
+        };
         for id in ids {
             let Some(view) = self.engine.view(id) else {
                 continue;
@@ -239,6 +244,13 @@ impl Control {
                     self.fact(Fact::Validated { run, ok: false });
                 }
                 _ => {}
+            }
+            // The same one, whose time to end has passed while there was no control process.
+            if let Some(run) = self.engine.unswept(id)
+                && !known(run)
+                && !remains(self.names.name(id))
+            {
+                self.fact(Fact::Validated { run, ok: false });
             }
             if let Some(run) = self.engine.main_run(id)
                 && !known(run)
