@@ -50,6 +50,8 @@ pub(super) struct Change {
     accepted: bool,
     finished: bool,
     notes: Vec<String>,
+    /// The engine has taken it: its targets are known.
+    begun: bool,
     /// Of a reconfiguration: what there is to go back to.
     #[serde(default)]
     rollback: Option<KeptPlan>,
@@ -110,8 +112,18 @@ impl Changes {
         self.list = list.unwrap_or_default();
         let doing = doing.and_then(|doing| serde_json::from_str::<Doing>(doing).ok());
         if let Some(doing) = doing.filter(|it| self.get(&it.id).is_none()) {
+            let _ = self.make_room();
             self.list.push_back(doing.cut_short());
         }
+    }
+
+    /// For one more: the oldest that is over gives way, or the oldest of all.
+    fn make_room(&mut self) -> Option<Change> {
+        if self.list.len() < CHANGES_MAX {
+            return None;
+        }
+        let over = self.list.iter().position(|change| change.finished);
+        self.list.remove(over.unwrap_or(0))
     }
 
     /// A reconfiguration that had not come to its plan when its control process died. One at a time is
@@ -202,13 +214,10 @@ impl Control {
         asked: Line,
     ) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
-        if self.changes.list.len() == CHANGES_MAX {
-            let over = self.changes.list.iter().position(|change| change.finished);
-            if let Some(mut oldest) = self.changes.list.remove(over.unwrap_or(0)) {
-                // Still under way, but nobody can be told of it any more.
-                let unstored = self.unstored(&oldest).unwrap_or_default();
-                oldest.tell_end(unstored);
-            }
+        if let Some(mut oldest) = self.changes.make_room() {
+            // Perhaps still under way, but nobody can be told of it any more.
+            let unstored = self.unstored(&oldest).unwrap_or_default();
+            oldest.tell_end(unstored);
         }
         self.record(asked.clone());
         self.changes.list.push_back(Change {
@@ -234,6 +243,7 @@ impl Control {
         change.targets = targets;
         change.holds = holds;
         change.notes = notes;
+        change.begun = true;
         self.changes.altered = true;
     }
 
@@ -367,6 +377,7 @@ impl Change {
             accepted: false,
             finished: false,
             notes: Vec::new(),
+            begun: false,
             rollback: None,
             asked,
             recorded: false,
@@ -387,7 +398,7 @@ impl Change {
 
     /// A reconfiguration has no targets until its plan is applied.
     fn targets_pending(&self) -> bool {
-        self.kind == Kind::Reconfigure && self.notes.is_empty() && !self.finished
+        self.kind == Kind::Reconfigure && !self.begun && !self.finished
     }
 
     fn finish_if_over(&mut self) {

@@ -304,6 +304,7 @@ impl Control {
             }
         }
         self.holds.write_last();
+        self.schedule.write_last();
         self.records.hurry();
         self.lifecycle.quit = Some(Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),
@@ -314,7 +315,8 @@ impl Control {
     /// Ends the daemon once nothing is under way to the disk any more, or has been for too long.
     pub(super) fn quit_when_stored(&mut self) {
         let now = self.now.moment;
-        let awaited = self.holds.are_awaited() || self.records.are_awaited();
+        let awaited =
+            self.holds.are_awaited() || self.schedule.is_awaited() || self.records.are_awaited();
         let ready = |quit: &mut Quit| !awaited || quit.by <= now;
         let Some(Quit { code, .. }) = self.lifecycle.quit.take_if(ready) else {
             return;
@@ -323,6 +325,7 @@ impl Control {
             .holds
             .warning()
             .into_iter()
+            .chain(self.schedule.warning())
             .chain(self.records.warning())
         {
             tracing::error!("ends all the same: {lost}");

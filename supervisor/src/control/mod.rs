@@ -42,6 +42,8 @@ mod tally;
 mod wall_clock;
 mod watched_files;
 mod watchers;
+#[cfg(test)]
+mod whole;
 mod why;
 mod words;
 

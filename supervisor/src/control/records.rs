@@ -22,7 +22,8 @@ use crate::{
     history::{Line, Said},
 };
 
-/// Lines that wait to be written; more are lost, and counted.
+/// Lines that wait to be written; more are lost, and counted. What is still known of their changes is
+/// written when there is room again.
 const WAITING_MAX: usize = 1024;
 
 /// Services whose failure is told in the words of one change.
@@ -188,12 +189,17 @@ impl Control {
         match result {
             Ok(()) => {
                 self.records.attempts.end(now, None);
-                for id in written.iter().filter(|id| !self.records.has_waiting(id)) {
-                    self.changes.is_recorded(id);
+                let lost = std::mem::take(&mut self.records.lost);
+                if lost > 0 {
+                    self.record_again();
+                } else {
+                    for id in written.iter().filter(|id| !self.records.has_waiting(id)) {
+                        self.changes.is_recorded(id);
+                    }
                 }
-                if std::mem::take(&mut self.records.told) {
-                    let lost = std::mem::take(&mut self.records.lost);
-                    let told = format!("changes are recorded again; {lost} lines were lost");
+                if std::mem::take(&mut self.records.told) || lost > 0 {
+                    let told =
+                        format!("changes are recorded again; {lost} lines had no room meanwhile");
                     tracing::info!("{told}");
                     self.publish("", "daemon", &told, None);
                 }
@@ -212,5 +218,52 @@ impl Control {
                 self.records.attempts.end(now, Some(error));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{Handled, input::Input, whole::World};
+
+    fn filler(number: usize) -> Line {
+        Line {
+            at: String::new(),
+            id: number.to_string(),
+            said: Said::Ended {
+                outcome: "done".to_owned(),
+                detail: String::new(),
+                services: Vec::new(),
+            },
+        }
+    }
+
+    /// A disk that hangs and then goes on has refused nothing, though not all had room meanwhile.
+    #[test]
+    fn lines_that_had_no_room_hold_nobody_up_and_are_said_again() {
+        const ID: &str = "stop a";
+        let services = [("a", "command = ['/bin/a']\n")];
+        let mut world = World::new(&services, Handled::default());
+        let run = world.spawned[0].1;
+        world.spawned(run);
+        world.stop("a");
+        world.recorded();
+        world.control.record(filler(0));
+        world.handle(Input::Timeout);
+        assert_eq!(world.recording.len(), 1, "it is being written");
+        for number in 0..WAITING_MAX {
+            world.control.record(filler(number));
+        }
+        world.ended(run);
+        assert_eq!(world.control.records.lost, 1);
+        let mut ends = 0;
+        while !world.recording.is_empty() {
+            let lines = world.recorded();
+            let ended = |it: &&Line| it.id == ID && matches!(it.said, Said::Ended { .. });
+            ends += lines.iter().filter(ended).count();
+        }
+        assert_eq!((ends, world.control.records.lost), (1, 0));
+        let outcome = world.control.outcome_of(ID).unwrap();
+        assert!(outcome.finished && outcome.unstored.history.is_none());
     }
 }

@@ -72,6 +72,18 @@ impl Schedule {
         }
     }
 
+    /// An attempt is under way that will tell.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.disk.standing() == Standing::Awaited
+    }
+
+    /// Before the end: what is on no disk is tried at once.
+    pub(super) fn write_last(&mut self) {
+        if self.disk.standing() != Standing::Stored {
+            self.disk.doubt();
+        }
+    }
+
     /// What is wrong, for as long as it is.
     pub(super) fn warning(&self) -> Option<String> {
         match self.disk.standing() {

@@ -85,3 +85,42 @@ impl Doing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        control::changes::{CHANGES_MAX, Changes},
+        history::Said,
+    };
+
+    #[test]
+    fn the_one_that_was_being_done_makes_the_list_no_longer_than_it_may_be() {
+        let full = (0..CHANGES_MAX).map(|number| Change {
+            finished: number > 0,
+            ..Change::new(&number.to_string(), Kind::Start, None)
+        });
+        let full = serde_json::to_string(&full.collect::<Vec<_>>()).unwrap();
+        let doing = Doing {
+            id: "new".to_owned(),
+            kind: Kind::Stop,
+            services: vec!["a".to_owned()],
+            asked: Line {
+                at: String::new(),
+                id: "new".to_owned(),
+                said: Said::Asked {
+                    by: "root".to_owned(),
+                    uid: 0,
+                    what: "stop".to_owned(),
+                    services: vec!["a".to_owned()],
+                },
+            },
+        };
+        let doing = serde_json::to_string(&doing).unwrap();
+        let mut changes = Changes::default();
+        changes.restore(Some(&full), Some(&doing));
+        assert_eq!(changes.list.len(), CHANGES_MAX);
+        assert!(changes.get("new").is_some() && changes.get("0").is_some());
+        assert!(changes.get("1").is_none(), "the oldest that is over");
+    }
+}

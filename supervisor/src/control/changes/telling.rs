@@ -84,6 +84,18 @@ impl Control {
         }
     }
 
+    /// Lines were lost, nobody knows which: what the history may not have is said once more.
+    pub(in crate::control) fn record_again(&mut self) {
+        let mut asked = Vec::new();
+        for change in &mut self.changes.list {
+            change.ending &= change.recorded;
+            asked.extend(change.asked.clone());
+        }
+        for line in asked {
+            self.record(line);
+        }
+    }
+
     pub(super) fn remember_changes(&mut self) {
         let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
         self.tell(Request::Remember {

@@ -1,0 +1,262 @@
+//! The whole control process on a clock and with a keeper that are ours, for tests of one thing at a
+//! time. The simulation does all at once, at random.
+
+use std::fs;
+
+use api::{Action, ActionRequest};
+use engine::{Moment, RunId};
+use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request};
+use plan::{Options, RealHost};
+
+use super::{
+    Control, Handled,
+    input::{Done, Input, Job, Loaded, Now, Output, Staged},
+    lifecycle::Boot,
+};
+use crate::{
+    applied::Swapped,
+    ask::{Ask, Peer},
+    history::Line,
+    holder::Holder,
+    lookups::Lookups,
+    prepare::{Prepared, Start, resolve},
+};
+
+/// 2026-11-23 00:00 UTC.
+pub(super) const MIDNIGHT: u64 = 1_795_392_000_000;
+pub(super) const MINUTE: u64 = 60_000;
+
+pub(super) struct World {
+    pub(super) control: Control,
+    pub(super) now: Now,
+    seq: u64,
+    /// Runs that were asked for, and whose.
+    pub(super) spawned: Vec<(String, u64)>,
+    /// Who waits to hear who has its address.
+    pub(super) searching: Vec<RunId>,
+    /// Lines that are being written to the history.
+    pub(super) recording: Vec<Vec<Line>>,
+    pub(super) stored: Option<Handled>,
+    /// What the disk says to who writes what schedules have done.
+    pub(super) disk: Result<(), String>,
+    /// The keeper has been told to end.
+    pub(super) quit: bool,
+    _root: tempfile::TempDir,
+}
+
+impl World {
+    /// Its services by name, each with its file; where schedules stand.
+    pub(super) fn new(services: &[(&str, &str)], handled: Handled) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("etc/mattervisor/services.d");
+        fs::create_dir_all(&dir).unwrap();
+        fs::create_dir(root.path().join("catalog")).unwrap();
+        for (name, text) in services {
+            fs::write(dir.join(format!("{name}.toml")), text).unwrap();
+        }
+        let options = Options {
+            root: root.path().to_owned(),
+            catalog: Some(root.path().join("catalog")),
+        };
+        let plan = plan::load(&RealHost, &options).unwrap();
+        let hello = Hello {
+            version: keeper::message::VERSION,
+            keeper_pid: 1,
+            started_ms: 0,
+            control_deaths: 0,
+            next_run: 1,
+            records: std::collections::BTreeMap::new(),
+            runs: Vec::new(),
+            facts: Vec::new(),
+            leftovers: Vec::new(),
+            went_back: false,
+            remaining: Vec::new(),
+        };
+        let now = Now {
+            moment: Moment(5_000),
+            unix_ms: MIDNIGHT + MINUTE,
+        };
+        let boot = Boot {
+            handled,
+            ..Boot::default()
+        };
+        let empty = plan::Plan::empty(plan.paths.clone());
+        let mut world = Self {
+            control: Control::new(now, &hello, empty, boot),
+            now,
+            seq: 0,
+            spawned: Vec::new(),
+            searching: Vec::new(),
+            recording: Vec::new(),
+            stored: None,
+            disk: Ok(()),
+            quit: false,
+            _root: root,
+        };
+        world.drain(&plan);
+        world
+    }
+
+    pub(super) fn handle(&mut self, input: Input) {
+        let plan = plan::Plan::clone(&self.control.plan);
+        self.control.handle(self.now, input);
+        self.drain(&plan);
+    }
+
+    /// Does at once what control wants done. `plan`: what the files say.
+    fn drain(&mut self, plan: &plan::Plan) {
+        while let Some(output) = self.control.poll_output() {
+            let done = match output {
+                Output::Keeper(Request::Spawn(spawn)) => {
+                    self.spawned.push((spawn.service.clone(), spawn.run));
+                    continue;
+                }
+                Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
+                    plan: Box::new(plan.clone()),
+                    put_back: Vec::new(),
+                    kept: None,
+                    rejected: None,
+                    mark: None,
+                })),
+                Output::Job(Job::MissingAccounts { .. }) => {
+                    Done::MissingAccounts(crate::accounts::Accounts::default())
+                }
+                Output::Job(Job::Stage { plan, .. }) => Done::Staged(Staged {
+                    resolved: plan
+                        .services
+                        .iter()
+                        .map(|(name, it)| {
+                            let found = resolve(it, &Lookups::default());
+                            (name.clone(), found.map(Into::into))
+                        })
+                        .collect(),
+                    zone: Some(jiff::tz::TimeZone::UTC),
+                    ..Staged::default()
+                }),
+                Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
+                Output::Job(Job::Record { lines, .. }) => {
+                    self.recording.push(lines);
+                    continue;
+                }
+                Output::Job(Job::Holder { run, .. }) => {
+                    self.searching.push(run);
+                    continue;
+                }
+                Output::Job(Job::Prepare(starts)) => {
+                    self.prepared(starts);
+                    continue;
+                }
+                Output::Job(Job::Swap(_)) => Done::Swapped(Ok(Swapped::default())),
+                Output::Job(Job::StoreSchedule { handled }) => {
+                    assert!(!self.quit, "it is written after the end");
+                    if self.disk.is_ok() {
+                        self.stored = Some(handled);
+                    }
+                    Done::ScheduleStored(self.disk.clone())
+                }
+                Output::Keeper(Request::Quit { .. }) => {
+                    self.quit = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            self.control.handle(self.now, Input::Done(Box::new(done)));
+        }
+    }
+
+    fn prepared(&mut self, starts: Vec<Start>) {
+        for Start { run, service, .. } in starts {
+            let found = resolve(&service, &Lookups::default());
+            let outcome = found.map(|found| Prepared {
+                resolved: found.into(),
+                made: Vec::new(),
+                laid: Ok(()),
+            });
+            self.done(Done::Prepared { run, outcome });
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        self.handle(Input::Done(Box::new(done)));
+    }
+
+    /// The oldest lines are written.
+    pub(super) fn recorded(&mut self) -> Vec<Line> {
+        let lines = self.recording.remove(0);
+        self.done(Done::Recorded(Ok(())));
+        lines
+    }
+
+    /// Who has an address has been found: these processes, of whom the first has it.
+    pub(super) fn found(&mut self, run: RunId, line: Vec<i32>) {
+        let reason = format!("it is in use by {line:?}");
+        let holder = Holder { reason, line };
+        self.done(Done::Holder { run, holder });
+    }
+
+    /// root stops a service; nobody waits for it.
+    pub(super) fn stop(&mut self, name: &str) {
+        let (reply, _) = tokio::sync::oneshot::channel();
+        let request = ActionRequest {
+            id: format!("stop {name}"),
+            action: Action::Stop,
+            services: vec![name.to_owned()],
+            except: Vec::new(),
+            wait: false,
+        };
+        let peer = Peer {
+            uid: 0,
+            name: "root".to_owned(),
+        };
+        self.handle(Input::Ask(Ask::Act {
+            request,
+            peer,
+            reply,
+        }));
+    }
+
+    pub(super) fn fact(&mut self, fact: Fact) {
+        self.seq += 1;
+        let seq = self.seq;
+        self.handle(Input::Notice(Notice::Fact(Numbered { seq, fact })));
+    }
+
+    pub(super) fn spawned(&mut self, run: u64) {
+        let at_ms = self.now.moment.0;
+        self.fact(Fact::Spawned { run, pid: 7, at_ms });
+    }
+
+    pub(super) fn ended(&mut self, run: u64) {
+        let at_ms = self.now.moment.0;
+        let exit = Exit::Code(0);
+        let output = String::new();
+        self.fact(Fact::Exited {
+            run,
+            exit,
+            at_ms,
+            timed_out: false,
+            output,
+        });
+        self.fact(Fact::Swept { run, left: vec![] });
+    }
+
+    /// Time passes, with every timeout in it.
+    pub(super) fn pass(&mut self, ms: u64) {
+        let end = self.now.moment.after(ms);
+        while let Some(due) = self.control.poll_timeout().filter(|due| *due <= end) {
+            self.set(due);
+            self.handle(Input::Timeout);
+        }
+        self.set(end);
+    }
+
+    fn set(&mut self, moment: Moment) {
+        self.now.unix_ms += moment.since(self.now.moment);
+        self.now.moment = self.now.moment.max(moment);
+    }
+
+    pub(super) fn status(&self, name: &str) -> api::ServiceStatus {
+        let names = [name.to_owned()];
+        self.control.status(&names).unwrap().services.remove(0)
+    }
+}
