@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use super::{Control, Job, Purpose, Run};
 use crate::{
     holder::{self, Holder},
-    prepare::Resolved,
+    prepare::{Address, Resolved},
 };
 
 /// Starts that wait for an address, by their runs.
@@ -103,11 +103,20 @@ impl Control {
             self.wait_for(run, ours);
             return;
         }
-        if self.address_waits.0.remove(&run).is_none() {
+        let Some(wait) = self.address_waits.0.remove(&run) else {
             return; // It is not wanted any more.
-        }
+        };
         let service = self.runs.get(&run).map(|known| &known.service);
         let service = service.and_then(|name| self.plan.services.get(name));
+        let said = |it: &&Address| it.said == wait.address;
+        let address = wait.resolved.listens.iter().find(said);
+        if address.is_none_or(|it| !in_use(&it.at))
+            && let Some(service) = service.cloned()
+        {
+            // It has been let go of during the search.
+            self.start_prepared(&service, run, wait.resolved);
+            return;
+        }
         let hint = service.map_or("", |it| it.listens_hint.as_str());
         let reason = holder::with_hint(holder.reason.clone(), hint);
         self.spawn_refused(run, true, reason);
@@ -165,7 +174,12 @@ impl Control {
             .and_then(|id| self.engine.view(id));
         known.is_some()
             && view.is_none_or(|view| {
-                view.goal == Goal::Down || matches!(view.state, State::Stopping { .. })
+                match view.state {
+                    // Nobody knows when: what SIGKILL has not ended has no deadline.
+                    State::Failed { .. } => false,
+                    State::Stopping { .. } => true,
+                    _ => view.goal == Goal::Down,
+                }
             })
     }
 }
@@ -183,4 +197,61 @@ fn in_use(at: &[SocketAddr]) -> bool {
 #[expect(clippy::disallowed_methods, reason = "no name is looked up")]
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::RunId;
+
+    use super::*;
+    use crate::control::{Handled, whole::World};
+
+    const PID: i32 = 7;
+
+    /// Service `b` wants an address that `listener` has; `a`, which does not say so, runs as [`PID`].
+    fn world(listener: &TcpListener) -> (World, RunId) {
+        let address = listener.local_addr().unwrap();
+        let b = format!("command = ['/bin/b']\nlistens = ['{address}']\n");
+        let services = [("a", "command = ['/bin/a']\n"), ("b", b.as_str())];
+        let mut world = World::new(&services, Handled::default());
+        let [(a, run)] = &world.spawned[..] else {
+            panic!("{:?}", world.spawned);
+        };
+        assert_eq!(a, "a");
+        world.spawned(*run);
+        let [search] = world.searching[..] else {
+            panic!("{:?}", world.searching);
+        };
+        (world, search)
+    }
+
+    fn listener() -> TcpListener {
+        bind("127.0.0.1:0".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_address_that_is_let_go_of_during_the_search_is_taken() {
+        let listener = listener();
+        let (mut world, search) = world(&listener);
+        drop(listener);
+        world.found(search, Vec::new());
+        assert_eq!(world.spawned.last().unwrap().0, "b");
+    }
+
+    #[test]
+    fn who_does_not_go_by_sigkill_is_waited_for_no_longer() {
+        let listener = listener();
+        let (mut world, search) = world(&listener);
+        world.stop("a");
+        world.found(search, vec![PID]);
+        let waits = world.status("b").reason.unwrap_or_default();
+        assert!(waits.starts_with("waiting for a to release"), "{waits}");
+        world.pass(60_000);
+        assert_eq!(world.status("a").state, "failed");
+        let again = *world.searching.last().unwrap();
+        assert_eq!(world.searching, [search, again]);
+        world.found(again, vec![PID]);
+        let b = world.status("b");
+        assert_eq!(b.state, "backoff", "{b:?}");
+    }
 }
