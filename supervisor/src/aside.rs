@@ -113,7 +113,9 @@ fn rename(dir: &Dir, name: &OsStr) -> io::Result<String> {
         let aside = format!("{name}.broken-{date}{more}");
         if dir.stat(&aside)?.is_none() {
             dir.rename(&*name, &aside)?;
-            drop_oldest(dir, &format!("{name}.broken-"))?;
+            if let Err(error) = drop_oldest(dir, &format!("{name}.broken-")) {
+                tracing::warn!("cannot remove older ones of {aside}: {error}");
+            }
             return Ok(aside);
         }
     }
