@@ -97,22 +97,18 @@ fn look_up(host: &str) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{
-            Condvar,
-            atomic::{AtomicUsize, Ordering},
-        },
-        task::Poll,
-    };
+    use std::{sync::Condvar, task::Poll, time::Duration};
 
     use super::*;
 
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    static ASKED: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
     static OPEN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     /// Hangs until the test lets it go on.
     fn hangs(host: &str) -> Answer {
-        ASKED.fetch_add(1, Ordering::Relaxed);
+        *ASKED.0.lock().unwrap() += 1;
+        ASKED.1.notify_all();
         let open = OPEN.0.lock().unwrap();
         let _open = OPEN.1.wait_while(open, |open| !*open).unwrap();
         let address = host
@@ -147,10 +143,17 @@ mod tests {
         assert_eq!(names.addresses("localhost").await.unwrap().len(), 2);
         let literal = names.addresses("::1").await.unwrap();
         assert_eq!(literal, [IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+        let asked = ASKED.0.lock().unwrap();
+        let too_few = |asked: &mut usize| *asked < LOOKUPS_MAX;
+        let asked = ASKED
+            .1
+            .wait_timeout_while(asked, PATIENCE, too_few)
+            .unwrap();
+        drop(asked);
         *OPEN.0.lock().unwrap() = true;
         OPEN.1.notify_all();
         assert_eq!(first.await.unwrap().len(), 1);
-        assert_eq!(ASKED.load(Ordering::Relaxed), LOOKUPS_MAX);
+        assert_eq!(*ASKED.0.lock().unwrap(), LOOKUPS_MAX);
     }
 
     fn futures_poll<T>(it: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {

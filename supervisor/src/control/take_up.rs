@@ -11,7 +11,7 @@ use super::{
     Control, Purpose, Run,
     changes::{DOING_RECORD, RECORD as CHANGES_RECORD},
     handover::RECORD as REEXEC_RECORD,
-    lifecycle::{Boot, FAILED_RECORD, SIGNALS_RECORD},
+    lifecycle::{Boot, FAILED_RECORD, HANGUP_RECORD, SIGNALS_RECORD},
     notices::RECORD as NOTICES_RECORD,
     notifications::is_delivery,
     schedule::RECORD as SCHEDULE_RECORD,
@@ -52,6 +52,8 @@ impl Control {
             self.lifecycle.signals = record.parse().unwrap_or(1);
         }
         self.lifecycle.failed = hello.records.get(FAILED_RECORD).cloned();
+        let hangup = hello.records.get(HANGUP_RECORD);
+        self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
@@ -71,6 +73,7 @@ impl Control {
                 Some(plan) => self.go_on_with(plan),
                 None => self.start_stage_only(),
             }
+            self.go_on_with_hangup();
         }
         for numbered in hello.facts.clone() {
             self.unacknowledged = Some(numbered.seq);
