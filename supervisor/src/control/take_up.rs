@@ -176,7 +176,7 @@ impl Control {
             }
         }
         self.take_up_failures(hello);
-        self.give_up_lost_runs(hello);
+        self.take_up_lost_runs(hello);
     }
 
     /// A run that never came to be is not among the keeper's runs: only the fact speaks of it.
@@ -200,8 +200,9 @@ impl Control {
         }
     }
 
-    /// Runs that were decided upon but whose spawn never reached the keeper.
-    fn give_up_lost_runs(&mut self, hello: &Hello) {
+    /// Runs that were decided upon but whose spawn never reached the keeper: their number is free still, so
+    /// they are started. What they were to serve may have gone meanwhile; then they are given up.
+    fn take_up_lost_runs(&mut self, hello: &Hello) {
         let reason = "the control process was replaced while it started this";
         let ids: Vec<_> = self.names.ids().values().copied().collect();
         for id in ids {
@@ -219,7 +220,22 @@ impl Control {
                     .any(|it| fact_run(&it.fact) == Some(run.0));
                 in_facts || hello.runs.iter().any(|it| it.run == run.0)
             };
+            let is_planned = self.service(id).is_some();
             match view.state {
+                State::Spawning {
+                    run,
+                    step: engine::SpawnStep::Exec,
+                } if is_planned && !known(run) => {
+                    self.start_main(id, run);
+                    continue;
+                }
+                State::Spawning {
+                    run,
+                    step: engine::SpawnStep::Validate,
+                } if is_planned && !known(run) => {
+                    self.start_helper(id, run, Purpose::Validator);
+                    continue;
+                }
                 State::Spawning {
                     run,
                     step: engine::SpawnStep::Validate,
