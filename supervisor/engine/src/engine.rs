@@ -10,7 +10,7 @@ use alloc::{
 use crate::{
     backoff::Jitter,
     effect::Effect,
-    event::{Accepted, Event, Fact, Refusal},
+    event::{Accepted, Command, Event, Fact, Refusal},
     graph::{self, Edges},
     ids::{Moment, RunId, ServiceId},
     machine::{Input, World},
@@ -83,6 +83,8 @@ impl Engine {
             Event::Timeout => BTreeSet::new(),
             Event::Command(_) | Event::Fact(_) => self.overdue(now),
         };
+        // It brings services that were restored, with deadlines that have passed while nobody heard facts.
+        let restores = matches!(event, Event::Command(Command::Apply(_)));
         let outcome = match event {
             Event::Command(command) => self.command(now, command),
             Event::Fact(fact) => {
@@ -92,8 +94,10 @@ impl Engine {
             Event::Timeout => Ok(Accepted::default()),
         };
         self.settle(now);
-        self.pass_time(now, &overdue);
-        self.settle(now);
+        if !restores {
+            self.pass_time(now, &overdue);
+            self.settle(now);
+        }
         self.end_shutdown();
         outcome
     }
@@ -154,11 +158,6 @@ impl Engine {
     /// The run of a service's main process, until that is gone and swept.
     pub fn main_run(&self, service: ServiceId) -> Option<RunId> {
         self.nodes.get(&service)?.service.rec.main_run()
-    }
-
-    /// The run of a service of which something is left, as far as is known.
-    pub fn unswept(&self, service: ServiceId) -> Option<RunId> {
-        self.nodes.get(&service)?.service.rec.unswept
     }
 
     /// The service that a run belongs to (main run, validator or reload command), while the engine

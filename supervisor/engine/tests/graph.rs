@@ -549,6 +549,7 @@ fn rebirth_restarts_nothing_and_hears_what_it_missed() {
     );
     assert_eq!(names(&new), ["running", "running", "stopped", "completed"]);
     assert_eq!(new.run(0), old.run(0));
+    new.pass(0);
     assert_eq!(new.probes.len(), 1, "it is asked again");
     new.spawned(0);
     assert_eq!(new.name(0), "running");

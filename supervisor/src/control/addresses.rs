@@ -201,6 +201,7 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
+    use api::Action;
     use engine::RunId;
 
     use super::*;
@@ -242,7 +243,7 @@ mod tests {
     fn who_does_not_go_by_sigkill_is_waited_for_no_longer() {
         let listener = listener();
         let (mut world, search) = world(&listener);
-        world.stop("a");
+        world.act(Action::Stop, "a");
         world.found(search, vec![PID]);
         let waits = world.status("b").reason.unwrap_or_default();
         assert!(waits.starts_with("waiting for a to release"), "{waits}");

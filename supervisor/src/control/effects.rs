@@ -77,7 +77,7 @@ impl Control {
         }
     }
 
-    fn start_helper(&mut self, id: ServiceId, run: RunId, purpose: Purpose) {
+    pub(super) fn start_helper(&mut self, id: ServiceId, run: RunId, purpose: Purpose) {
         let Some(service) = self.service(id).cloned() else {
             return;
         };

@@ -31,6 +31,8 @@ const EXTEND_BY_USEC: u64 = 30_000_000;
 pub(super) const SIGNALS_RECORD: &str = "@signals";
 /// Key under which it remembers why the daemon ends with a failure.
 pub(super) const FAILED_RECORD: &str = "@failed";
+/// Key under which it remembers that SIGHUP has been taken in and not been acted on to the end.
+pub(super) const HANGUP_RECORD: &str = "@hangup";
 /// Pause between two status lines.
 const STATUS_PAUSE_MS: u64 = 1_000;
 /// Names in the status line that the init shows.
@@ -71,6 +73,8 @@ pub(super) struct Lifecycle {
     /// Services whose lot hangs on others: looked at again whenever anything changes.
     pub(super) waiting: BTreeSet<ServiceId>,
     pub(super) signals: u32,
+    /// The keeper remembers a SIGHUP.
+    pub(super) hangup: bool,
     /// Why the daemon ends with a failure: what has failed that it may not go on without.
     pub(super) failed: Option<String>,
     /// Services whose last run ended by our SIGKILL; true: in this shutdown.
@@ -116,6 +120,7 @@ impl Lifecycle {
             down: BTreeSet::new(),
             waiting: BTreeSet::new(),
             signals: 0,
+            hangup: false,
             failed: None,
             killed: BTreeMap::new(),
             first_own_run: None,

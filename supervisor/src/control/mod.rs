@@ -81,6 +81,8 @@ pub(crate) struct Control {
     fresh: input::Found,
     /// Runs that are to be prepared, all of one input together.
     starts: Vec<Start>,
+    /// Runs whose needs are being found out.
+    preparing: BTreeSet<(ServiceId, RunId)>,
     address_waits: addresses::AddressWaits,
     /// Services whose last start lacked an account, a program or a place for good.
     lacking: BTreeSet<String>,
@@ -187,6 +189,7 @@ impl Control {
             names: names::Names::default(),
             fresh: BTreeMap::new(),
             starts: Vec::new(),
+            preparing: BTreeSet::new(),
             address_waits: addresses::AddressWaits::default(),
             lacking: BTreeSet::new(),
             broken: BTreeMap::new(),
@@ -339,6 +342,7 @@ impl Control {
 
     /// After every input: tells followers what changed, and the keeper what has been taken in.
     fn settle(&mut self) {
+        self.drop_unwanted_starts();
         self.look_at_address_waits();
         self.end_if_one_failed();
         let touched = std::mem::take(&mut self.touched);

@@ -7,7 +7,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use engine::RunId;
+use engine::{RunId, ServiceId};
 
 use super::{Control, Job, Purpose, input::Found, spawn};
 use crate::{
@@ -47,11 +47,33 @@ impl Control {
             credentials: lays.then(|| self.reconfigure.is_idle()),
         };
         self.handover.lookups += 1;
+        if let Some(id) = self.names.id(&service.name) {
+            self.preparing.insert((id, run));
+        }
         self.starts.push(Start {
             run,
             service: Box::new(service.clone()),
             needs,
         });
+    }
+
+    /// After every input: what is not wanted any more waits no longer for what it would have needed. That
+    /// may never be found out, where a name service or a file server does not answer.
+    pub(super) fn drop_unwanted_starts(&mut self) {
+        let of = |id: &ServiceId| (*id, RunId(0))..=(*id, RunId(u64::MAX));
+        let waiting = self
+            .touched
+            .iter()
+            .flat_map(|id| self.preparing.range(of(id)));
+        let is_wanted = |run: RunId| {
+            let known = self.runs.get(&run);
+            known.is_some_and(|known| self.is_wanted(run, &known.purpose))
+        };
+        let unwanted = waiting.filter(|(_, run)| !is_wanted(*run));
+        for start in unwanted.copied().collect::<Vec<_>>() {
+            self.preparing.remove(&start);
+            self.drop_start(start.1);
+        }
     }
 
     /// After every input: what is to be prepared, together.
@@ -68,6 +90,9 @@ impl Control {
         let Some(known) = self.runs.get(&run) else {
             return;
         };
+        if let Some(id) = self.names.id(&known.service) {
+            self.preparing.remove(&(id, run));
+        }
         if !self.is_wanted(run, &known.purpose) {
             self.drop_start(run);
             return;
@@ -206,4 +231,31 @@ fn differs(had: &Resolved, now: &Resolved) -> Option<(String, String)> {
     said("uid", had.uid.to_string(), now.uid.to_string())
         .or_else(|| said("gid", had.gid.to_string(), now.gid.to_string()))
         .or_else(|| said("groups", list(&had.groups), list(&now.groups)))
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+
+    use crate::control::{Handled, whole::World};
+
+    #[test]
+    fn a_start_whose_needs_are_never_found_out_can_be_stopped() {
+        let services = [("a", "command = ['/bin/a']\n")];
+        let mut world = World::new(&services, Handled::default());
+        let run = world.spawned[0].1;
+        world.spawned(run);
+        world.act(Action::Stop, "a");
+        world.ended(run);
+        world.hangs = true;
+        world.act(Action::Start, "a");
+        assert_eq!(world.status("a").state, "spawning");
+        world.act(Action::Stop, "a");
+        assert_eq!(world.status("a").state, "stopped");
+        world.act(Action::Start, "a");
+        world.signal(15);
+        // Nobody writes the history here: that is waited for so long.
+        world.pass(2_000);
+        assert!(world.quit);
+    }
 }

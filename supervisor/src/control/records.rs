@@ -223,6 +223,8 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
+    use api::Action;
+
     use super::*;
     use crate::control::{Handled, input::Input, whole::World};
 
@@ -241,12 +243,12 @@ mod tests {
     /// A disk that hangs and then goes on has refused nothing, though not all had room meanwhile.
     #[test]
     fn lines_that_had_no_room_hold_nobody_up_and_are_said_again() {
-        const ID: &str = "stop a";
+        const ID: &str = "change 1";
         let services = [("a", "command = ['/bin/a']\n")];
         let mut world = World::new(&services, Handled::default());
         let run = world.spawned[0].1;
         world.spawned(run);
-        world.stop("a");
+        world.act(Action::Stop, "a");
         world.recorded();
         world.control.record(filler(0));
         world.handle(Input::Timeout);

@@ -11,7 +11,7 @@ use super::{
     Control, Purpose, Run,
     changes::{DOING_RECORD, RECORD as CHANGES_RECORD},
     handover::RECORD as REEXEC_RECORD,
-    lifecycle::{Boot, FAILED_RECORD, SIGNALS_RECORD},
+    lifecycle::{Boot, FAILED_RECORD, HANGUP_RECORD, SIGNALS_RECORD},
     notices::RECORD as NOTICES_RECORD,
     notifications::is_delivery,
     schedule::RECORD as SCHEDULE_RECORD,
@@ -52,6 +52,8 @@ impl Control {
             self.lifecycle.signals = record.parse().unwrap_or(1);
         }
         self.lifecycle.failed = hello.records.get(FAILED_RECORD).cloned();
+        let hangup = hello.records.get(HANGUP_RECORD);
+        self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
@@ -71,6 +73,7 @@ impl Control {
                 Some(plan) => self.go_on_with(plan),
                 None => self.start_stage_only(),
             }
+            self.go_on_with_hangup();
         }
         for numbered in hello.facts.clone() {
             self.unacknowledged = Some(numbered.seq);
@@ -173,7 +176,7 @@ impl Control {
             }
         }
         self.take_up_failures(hello);
-        self.give_up_lost_runs(hello);
+        self.take_up_lost_runs(hello);
     }
 
     /// A run that never came to be is not among the keeper's runs: only the fact speaks of it.
@@ -197,31 +200,33 @@ impl Control {
         }
     }
 
-    /// Runs that were decided upon but whose spawn never reached the keeper.
-    fn give_up_lost_runs(&mut self, hello: &Hello) {
+    /// Runs that were decided upon but whose spawn never reached the keeper: their number is free still, so
+    /// they are started. What they were to serve may have gone meanwhile; then they are given up.
+    fn take_up_lost_runs(&mut self, hello: &Hello) {
         let reason = "the control process was replaced while it started this";
         let ids: Vec<_> = self.names.ids().values().copied().collect();
-        // Of an earlier daemon; its runs are not told.
-        let remains = |name: Option<&str>| {
-            let mut remaining = hello.remaining.iter();
-            remaining.any(|it| Some(it.service.as_str()) == name)
-        };
         for id in ids {
             let Some(view) = self.engine.view(id) else {
                 continue;
             };
             let first_own = self.lifecycle.first_own_run;
-            let known = |run: RunId| {
-                if Some(run) >= first_own {
-                    return true;
-                }
-                let in_facts = hello
-                    .facts
-                    .iter()
-                    .any(|it| fact_run(&it.fact) == Some(run.0));
-                in_facts || hello.runs.iter().any(|it| it.run == run.0)
-            };
+            let known = |run: RunId| Some(run) >= first_own || is_told(hello, run);
+            let is_planned = self.service(id).is_some();
             match view.state {
+                State::Spawning {
+                    run,
+                    step: engine::SpawnStep::Exec,
+                } if is_planned && !known(run) => {
+                    self.start_main(id, run);
+                    continue;
+                }
+                State::Spawning {
+                    run,
+                    step: engine::SpawnStep::Validate,
+                } if is_planned && !known(run) => {
+                    self.start_helper(id, run, Purpose::Validator);
+                    continue;
+                }
                 State::Spawning {
                     run,
                     step: engine::SpawnStep::Validate,
@@ -245,13 +250,6 @@ impl Control {
                 }
                 _ => {}
             }
-            // The same one, whose time to end has passed while there was no control process.
-            if let Some(run) = self.engine.unswept(id)
-                && !known(run)
-                && !remains(self.names.name(id))
-            {
-                self.fact(Fact::Validated { run, ok: false });
-            }
             if let Some(run) = self.engine.main_run(id)
                 && !known(run)
             {
@@ -263,6 +261,13 @@ impl Control {
             }
         }
     }
+}
+
+/// The keeper knows this run.
+fn is_told(hello: &Hello, run: RunId) -> bool {
+    let mut facts = hello.facts.iter();
+    let in_facts = facts.any(|it| fact_run(&it.fact) == Some(run.0));
+    in_facts || hello.runs.iter().any(|it| it.run == run.0)
 }
 
 /// The run that a keeper's fact is about.

@@ -1,7 +1,7 @@
 //! The whole control process on a clock and with a keeper that are ours, for tests of one thing at a
 //! time. The simulation does all at once, at random.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use api::{Action, ActionRequest};
 use engine::{Moment, RunId};
@@ -32,6 +32,10 @@ pub(super) struct World {
     seq: u64,
     /// Runs that were asked for, and whose.
     pub(super) spawned: Vec<(String, u64)>,
+    /// What starts need is not found out.
+    pub(super) hangs: bool,
+    /// How many were asked for.
+    changes: u64,
     /// Who waits to hear who has its address.
     pub(super) searching: Vec<RunId>,
     /// Lines that are being written to the history.
@@ -65,7 +69,7 @@ impl World {
             started_ms: 0,
             control_deaths: 0,
             next_run: 1,
-            records: std::collections::BTreeMap::new(),
+            records: BTreeMap::new(),
             runs: Vec::new(),
             facts: Vec::new(),
             leftovers: Vec::new(),
@@ -86,6 +90,8 @@ impl World {
             now,
             seq: 0,
             spawned: Vec::new(),
+            hangs: false,
+            changes: 0,
             searching: Vec::new(),
             recording: Vec::new(),
             stored: None,
@@ -133,6 +139,7 @@ impl World {
                     zone: Some(jiff::tz::TimeZone::UTC),
                     ..Staged::default()
                 }),
+                Output::Job(Job::Prepare(_)) if self.hangs => continue,
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
                 Output::Job(Job::Record { lines, .. }) => {
                     self.recording.push(lines);
@@ -180,6 +187,11 @@ impl World {
         self.handle(Input::Done(Box::new(done)));
     }
 
+    /// The keeper has got a signal.
+    pub(super) fn signal(&mut self, signal: i32) {
+        self.fact(Fact::Signalled { signal });
+    }
+
     /// The oldest lines are written.
     pub(super) fn recorded(&mut self) -> Vec<Line> {
         let lines = self.recording.remove(0);
@@ -194,12 +206,13 @@ impl World {
         self.done(Done::Holder { run, holder });
     }
 
-    /// root stops a service; nobody waits for it.
-    pub(super) fn stop(&mut self, name: &str) {
+    /// root asks for it; nobody waits.
+    pub(super) fn act(&mut self, action: Action, name: &str) {
+        self.changes += 1;
         let (reply, _) = tokio::sync::oneshot::channel();
         let request = ActionRequest {
-            id: format!("stop {name}"),
-            action: Action::Stop,
+            id: format!("change {}", self.changes),
+            action,
             services: vec![name.to_owned()],
             except: Vec::new(),
             wait: false,

@@ -39,6 +39,10 @@ impl Control {
             asked: asked.clone(),
         };
         let record = serde_json::to_string(&doing).expect("it is plain data");
+        if self.changes.doing {
+            // Of several that one input brings, one takes the place of another.
+            self.remember_changes();
+        }
         self.changes.doing = true;
         self.tell(Request::Remember {
             service: DOING_RECORD.to_owned(),

@@ -105,6 +105,7 @@ impl Control {
         self.sort_touched(&touched);
         self.lifecycle_check();
         self.start_what_waits(ended.next, ended.again);
+        self.forget_hangup_when_idle();
     }
 
     /// What had to wait.

@@ -33,6 +33,7 @@ use super::{
     Control, Job,
     changes::Kind,
     input::{Broken, Done, Source, Staged, StagedFile},
+    lifecycle::HANGUP_RECORD,
     records, words,
 };
 use crate::{
@@ -292,6 +293,9 @@ impl Control {
 
     /// SIGHUP: the files as they are when what is under way is over.
     pub(super) fn on_hangup(&mut self) {
+        if !std::mem::replace(&mut self.lifecycle.hangup, true) {
+            self.remember_hangup("asked");
+        }
         if !matches!(self.reconfigure.stage, Stage::Idle) {
             self.reconfigure.again = true;
             return;
@@ -300,6 +304,26 @@ impl Control {
         self.start_order(Order {
             mark,
             ..Order::default()
+        });
+    }
+
+    /// An earlier control process had taken in a SIGHUP and died before it was through with it.
+    pub(super) fn go_on_with_hangup(&mut self) {
+        self.reconfigure.again = self.lifecycle.hangup;
+    }
+
+    /// Nothing is under way any more that began with one.
+    pub(super) fn forget_hangup_when_idle(&mut self) {
+        let idle = matches!(self.reconfigure.stage, Stage::Idle);
+        if idle && std::mem::take(&mut self.lifecycle.hangup) {
+            self.remember_hangup("");
+        }
+    }
+
+    fn remember_hangup(&mut self, record: &str) {
+        self.tell(Request::Remember {
+            service: HANGUP_RECORD.to_owned(),
+            record: record.to_owned(),
         });
     }
 

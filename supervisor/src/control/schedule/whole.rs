@@ -1,7 +1,5 @@
 //! Oneshots in a whole control process.
 
-use keeper::message::Fact;
-
 use super::Handled;
 use crate::control::{
     input::Input,
@@ -84,7 +82,7 @@ fn a_clock_that_is_set_forward_is_gone_by_at_once() {
 #[test]
 fn nothing_runs_while_everything_stops() {
     let mut world = world();
-    world.fact(Fact::Signalled { signal: 15 });
+    world.signal(15);
     world.pass(30 * MINUTE);
     assert!(world.spawned.is_empty());
 }
@@ -98,7 +96,7 @@ fn what_could_not_be_stored_is_tried_once_more_before_the_end() {
     world.spawned(run);
     world.ended(run);
     world.disk = Ok(());
-    world.fact(Fact::Signalled { signal: 15 });
+    world.signal(15);
     assert!(world.quit);
     assert_eq!(world.stored.unwrap().0["job"], MIDNIGHT + 10 * MINUTE);
 }

@@ -136,7 +136,7 @@ pub(super) fn dependents(control: &Control) -> BTreeMap<String, BTreeSet<String>
 }
 
 /// Main runs that have not said yet that they are ready, and are waited for.
-pub(super) fn starting(control: &Control) -> BTreeSet<u64> {
+pub(super) fn starting(control: &Control, keeper: &Keeper) -> BTreeSet<u64> {
     let ids = control.names.ids().values();
     let starts = |id: &&engine::ServiceId| {
         let view = control.engine.view(**id);
@@ -145,7 +145,11 @@ pub(super) fn starting(control: &Control) -> BTreeSet<u64> {
     let runs = ids
         .filter(starts)
         .filter_map(|id| control.engine.main_run(*id));
-    runs.map(|run| run.0).collect()
+    let silent = |run: &u64| {
+        let run = keeper.runs.get(run);
+        run.is_some_and(|run| !run.notified.contains_key("READY"))
+    };
+    runs.map(|run| run.0).filter(silent).collect()
 }
 
 /// Of these, what has said that it is ready is so, however late that was heard.

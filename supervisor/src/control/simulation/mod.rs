@@ -78,12 +78,6 @@ fn simulation_1_and_6_end_although_control_dies_after_sigterm() {
     simulate(6);
 }
 
-/// A start that was given up before it came to a process counted as one of which something is left, for ever.
-#[test]
-fn simulation_124_forgets_a_start_that_its_control_process_had_not_come_to() {
-    simulate(124);
-}
-
 /// Files of the old plan were taken for those of the new one.
 #[test]
 fn simulation_26_and_92_keep_the_candidates_of_two_plans_apart() {

@@ -139,7 +139,8 @@ impl Simulation {
     pub(super) fn run_until(&mut self, end: u64) {
         while !self.over() {
             let Some((at, source)) = self.next().filter(|(at, _)| *at <= end) else {
-                self.now = end;
+                // A stall may have taken longer.
+                self.now = self.now.max(end);
                 return;
             };
             self.now = self.now.max(at);
@@ -217,7 +218,8 @@ impl Simulation {
     /// what has been said meanwhile before it hears the clock, and judges by that.
     pub(super) fn stall(&mut self, ms: u64) {
         let end = self.now + ms;
-        let starting = self.control.as_ref().map(checks::starting);
+        let control = self.control.as_ref();
+        let starting = control.map(|control| checks::starting(control, &self.keeper));
         loop {
             let keeper = self.keeper.agenda.next_at().map(|at| (at, Source::Keeper));
             let asked = self.to_keeper.next_at().map(|at| (at, Source::ToKeeper));
@@ -269,7 +271,7 @@ impl Simulation {
             return self.die();
         }
         // There is no worse time to have no turn than while something is waited for.
-        let starts = |it: &Control| !checks::starting(it).is_empty();
+        let starts = |it: &Control| !checks::starting(it, &self.keeper).is_empty();
         if self.mortal && self.grim.percent(5) && self.control.as_ref().is_some_and(starts) {
             self.script.push(self.now, Op::Stall);
         }

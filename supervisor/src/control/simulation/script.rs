@@ -10,6 +10,8 @@ use crate::{
     control::{Control, input::Input},
 };
 
+/// A fact that is late comes within this time.
+const FACT_MS_MAX: u64 = 1_000;
 /// A fair world comes to rest within this time.
 const REST_MS_MAX: u64 = 600_000;
 /// What was drawn for a process before the world was fair comes within this time.
@@ -275,6 +277,8 @@ impl Simulation {
             self.run_until(self.now + 2_000);
         }
         self.settle(REST_MS_MAX, |it| it.unrest(false));
+        // A death may be on its way still.
+        self.run_until(self.now + FACT_MS_MAX);
         self.start_all();
         self.settle(REST_MS_MAX, |it| it.unrest(true));
         self.run_until(self.now + PROOF_MS_MAX);
