@@ -82,7 +82,7 @@ pub(crate) struct Control {
     /// Runs that are to be prepared, all of one input together.
     starts: Vec<Start>,
     /// Runs whose needs are being found out.
-    preparing: BTreeSet<(ServiceId, RunId)>,
+    preparing: BTreeSet<RunId>,
     address_waits: addresses::AddressWaits,
     /// Services whose last start lacked an account, a program or a place for good.
     lacking: BTreeSet<String>,
@@ -242,12 +242,17 @@ impl Control {
             self.handle_frozen(input);
             return;
         }
+        // Of many starts that are prepared at once, no answer takes another back.
+        let may_take_back = !matches!(input, Input::Done(_));
         match input {
             Input::Notice(notice) => self.on_notice(notice),
             Input::Ask(ask) if self.reconfigure.is_first() => self.keep_for_later(ask),
             Input::Ask(ask) => self.on_ask(ask),
             Input::Done(done) => self.on_done(*done),
             Input::Timeout => self.on_timeout(),
+        }
+        if may_take_back {
+            self.drop_unwanted_starts();
         }
         self.settle();
     }
@@ -342,7 +347,6 @@ impl Control {
 
     /// After every input: tells followers what changed, and the keeper what has been taken in.
     fn settle(&mut self) {
-        self.drop_unwanted_starts();
         self.look_at_address_waits();
         self.end_if_one_failed();
         let touched = std::mem::take(&mut self.touched);

@@ -7,7 +7,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use engine::{RunId, ServiceId};
+use engine::RunId;
 
 use super::{Control, Job, Purpose, input::Found, spawn};
 use crate::{
@@ -47,9 +47,7 @@ impl Control {
             credentials: lays.then(|| self.reconfigure.is_idle()),
         };
         self.handover.lookups += 1;
-        if let Some(id) = self.names.id(&service.name) {
-            self.preparing.insert((id, run));
-        }
+        self.preparing.insert(run);
         self.starts.push(Start {
             run,
             service: Box::new(service.clone()),
@@ -57,22 +55,17 @@ impl Control {
         });
     }
 
-    /// After every input: what is not wanted any more waits no longer for what it would have needed. That
-    /// may never be found out, where a name service or a file server does not answer.
+    /// What is not wanted any more waits no longer for what it would have needed. That may never be found out,
+    /// where a name service or a file server does not answer.
     pub(super) fn drop_unwanted_starts(&mut self) {
-        let of = |id: &ServiceId| (*id, RunId(0))..=(*id, RunId(u64::MAX));
-        let waiting = self
-            .touched
-            .iter()
-            .flat_map(|id| self.preparing.range(of(id)));
-        let is_wanted = |run: RunId| {
-            let known = self.runs.get(&run);
-            known.is_some_and(|known| self.is_wanted(run, &known.purpose))
+        let is_wanted = |run: &RunId| {
+            let known = self.runs.get(run);
+            known.is_some_and(|known| self.is_wanted(*run, &known.purpose))
         };
-        let unwanted = waiting.filter(|(_, run)| !is_wanted(*run));
-        for start in unwanted.copied().collect::<Vec<_>>() {
-            self.preparing.remove(&start);
-            self.drop_start(start.1);
+        let unwanted = self.preparing.iter().filter(|run| !is_wanted(run));
+        for run in unwanted.copied().collect::<Vec<_>>() {
+            self.preparing.remove(&run);
+            self.drop_start(run);
         }
     }
 
@@ -87,12 +80,10 @@ impl Control {
     /// The answer, which may come when it is not wanted any more or under another plan.
     pub(super) fn on_prepared(&mut self, run: RunId, outcome: Outcome) {
         self.handover.lookups -= 1;
+        self.preparing.remove(&run);
         let Some(known) = self.runs.get(&run) else {
             return;
         };
-        if let Some(id) = self.names.id(&known.service) {
-            self.preparing.remove(&(id, run));
-        }
         if !self.is_wanted(run, &known.purpose) {
             self.drop_start(run);
             return;
