@@ -7,18 +7,20 @@
 //! said not to be (`telling.rs`).
 
 mod doing;
+mod target;
 mod telling;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use api::{ActionResult, ErrorReply, KeptPlan, Outcome, Progress, Unstored, Verdict};
-use engine::{Moment, RunId, ServiceId, Settled};
+use engine::{Moment, ServiceId, Settled};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub(super) use doing::DOING_RECORD;
 use doing::Doing;
+pub(super) use target::{Kind, Target};
 
 use super::Control;
 use crate::{ask::STREAM_LINES_MAX, history::Line};
@@ -69,39 +71,6 @@ pub(super) struct Change {
     progress: Option<mpsc::Sender<Progress>>,
     /// The client goes as soon as the change is accepted.
     wait: bool,
-}
-
-/// What is awaited of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kind {
-    /// To come to rest, ready.
-    Start,
-    /// To be down.
-    Stop,
-    /// To come to rest with another run.
-    Restart,
-    /// To have taken its configuration.
-    Reload,
-    /// Nothing: it is done when it is accepted.
-    Signal,
-    /// Each target as its plan says.
-    Reconfigure,
-}
-
-/// One service of a change.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Target {
-    /// Its main run before the change.
-    run_before: Option<RunId>,
-    /// It was ready, completed or down before the change.
-    at_rest: bool,
-    /// There was nothing to do.
-    already: bool,
-    /// Of a reconfiguration: it only takes its new configuration.
-    #[serde(default)]
-    reloads: bool,
-    /// Once it is over.
-    result: Option<ActionResult>,
 }
 
 impl Changes {
@@ -412,17 +381,5 @@ impl Change {
             // client asks for the outcome by id.
             let _ = sender.try_send(Progress::Done(outcome));
         }
-    }
-}
-
-impl Target {
-    /// A reconfiguration reloads it.
-    pub(super) const fn reloads(&mut self) {
-        self.reloads = true;
-    }
-
-    /// There was nothing to do for it, if it had come to rest before.
-    pub(super) const fn needless_if(&mut self, untouched: bool) {
-        self.already = untouched && self.at_rest;
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixListener,
-    },
+    os::unix::net::UnixListener,
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -19,32 +16,28 @@ use engine::Moment;
 use keeper::{
     hello::Gathering,
     link::{Link, LinkError},
-    message::{Hello, Notice, Request},
+    message::{Hello, Request},
 };
 use nix::{
     time::{ClockId, clock_gettime},
-    unistd::{Uid, User},
+    unistd::Uid,
 };
-use plan::{Options, Paths, Plan};
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    sync::{mpsc, watch},
-};
+use plan::{Options, Paths};
+use tokio::sync::{mpsc, watch};
 
 use super::{
-    Control, file_watcher,
+    Control, beginnings, file_watcher,
     input::{Done, Input, Now, Output},
     jobs::{self, Jobs},
-    lifecycle::Boot,
     made_again::MadeAgain,
     orphaned::Belongings,
     socket_groups::SocketGroups,
     wall_clock::WallClock,
+    wire::{Messages, Wire},
 };
 use crate::{
-    applied,
     ask::{ASKS_MAX, Ask},
-    exit, history, server, store,
+    exit, server,
 };
 
 /// Stack of the thread that serves clients, in bytes; only touched pages count.
@@ -62,78 +55,6 @@ const JOB_THREAD_IDLE: Duration = Duration::from_secs(1);
 const RELEASE_LATER: Duration = Duration::from_millis(500);
 /// More than this is not gathered: the keeper is to begin while the rest is being decided.
 const FLUSH_BYTES: usize = 16 << 10;
-
-/// What the keeper says, each with the descriptors that came along.
-type Messages = Vec<(Notice, Vec<OwnedFd>)>;
-
-/// The link to the keeper, and tokio's view of when it is worth a look.
-struct Wire {
-    link: Link,
-    /// Duplicates of the link's socket: tokio watches them, the link reads and writes. One each, for
-    /// whoever watches both is woken whenever the keeper has read something.
-    readable: AsyncFd<OwnedFd>,
-    /// There only while something waits to be written.
-    writable: Option<AsyncFd<OwnedFd>>,
-}
-
-impl Wire {
-    fn new(link: Link) -> io::Result<Self> {
-        let readable = watch(&link, Interest::READABLE)?;
-        Ok(Self {
-            link,
-            readable,
-            writable: None,
-        })
-    }
-
-    /// Waits until there is something to read, or room to write what waits.
-    async fn ready(&self) -> io::Result<()> {
-        let Some(writable) = &self.writable else {
-            return self.readable.readable().await.map(drop);
-        };
-        tokio::select! {
-            ready = self.readable.readable() => ready.map(drop),
-            ready = writable.writable() => ready.map(drop),
-        }
-    }
-
-    /// Writes what waits and reads what is there.
-    fn exchange(&mut self) -> Result<Messages, LinkError> {
-        self.flush()?;
-        let received = self.link.recv();
-        if self.link.drained() {
-            used_up(&self.readable, Interest::READABLE);
-        }
-        received
-    }
-
-    /// Writes what the socket takes, and watches for room if that is not all.
-    fn flush(&mut self) -> io::Result<()> {
-        if self.link.flush()? {
-            self.writable = None;
-        } else if let Some(writable) = &self.writable {
-            used_up(writable, Interest::WRITABLE);
-        } else {
-            // Made now, it begins with what is true now.
-            self.writable = Some(watch(&self.link, Interest::WRITABLE)?);
-        }
-        Ok(())
-    }
-}
-
-/// A duplicate of the link's socket that tokio watches.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe, for a type that changes its descriptor; an OwnedFd does not"
-)]
-fn watch(link: &Link, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(link.as_fd().try_clone_to_owned()?, interest)
-}
-
-/// Tells tokio that the socket has been used up, so that it waits for the next edge.
-fn used_up(watched: &AsyncFd<OwnedFd>, interest: Interest) {
-    let _ = watched.try_io(interest, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-}
 
 /// Is the control process, until the keeper ends it or dies.
 pub(crate) fn run(options: &Options) -> ExitCode {
@@ -184,7 +105,7 @@ async fn serve(link: Link, options: &Options) -> u8 {
         }
     };
     world.belongings.adopt(&hello);
-    let (plan, boot) = beginnings(&hello, options);
+    let (plan, boot) = beginnings::read(&hello, options, seed());
     let access = own_access();
     let (access_sender, access_receiver) = watch::channel(access);
     let (unclosed_sender, unclosed) = watch::channel(0);
@@ -239,58 +160,6 @@ fn serve_clients(served: impl Future<Output = io::Result<()>> + Send + 'static) 
         .stack_size(CLIENTS_STACK_BYTES)
         .spawn(serve)
         .map(drop)
-}
-
-/// The plan and the state to begin with.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "before the loop: nobody waits for an answer yet"
-)]
-fn beginnings(hello: &Hello, options: &Options) -> (Plan, Boot) {
-    let paths = Paths::new(options);
-    let kernel_boot_id = store::boot_id();
-    let own_uid = Uid::effective();
-    let own_user = match User::from_uid(own_uid) {
-        Ok(Some(user)) => user.name,
-        _ => own_uid.to_string(),
-    };
-    let mut boot = Boot {
-        seed: seed(),
-        kernel_boot_id,
-        own_user,
-        ..Boot::default()
-    };
-    if !own_uid.is_root() {
-        boot.warnings.push(
-            "runs without root: every service has the supervisor's own user, so they are not protected from each other".to_owned(),
-        );
-    }
-    match store::Holds::read(&paths.state_dir, &boot.kernel_boot_id) {
-        Ok(holds) => boot.holds = holds,
-        Err(aside) => boot
-            .aside
-            .push(format!("{aside}; who stopped what is not known")),
-    }
-    match store::read_schedule(&paths.state_dir) {
-        Ok(handled) => boot.handled = handled,
-        Err(aside) => boot
-            .aside
-            .push(format!("{aside}; no run of a schedule is made up for")),
-    }
-    // What is remembered besides is not of a plan.
-    let nothing_yet = hello.records.keys().all(|name| name.starts_with('@'));
-    let applied = if nothing_yet {
-        boot.aside.extend(applied::look(&paths.state_dir));
-        boot.aside.extend(history::look(&paths.state_dir));
-        None
-    } else {
-        applied::read(&paths.state_dir)
-    };
-    let Some(applied) = applied else {
-        return (Plan::empty(paths), boot);
-    };
-    boot.applied = Some((applied.mark, applied.rejected));
-    (applied.plan, boot)
 }
 
 fn own_access() -> server::Access {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use api::{ErrorReply, Hint, ServiceStatus, Why, WhyStep};
 use engine::{Exit, Failure, State, View};
 
-use super::{Control, unknown_service, words};
+use super::{Control, names::unknown_service, words};
 use crate::holder;
 
 /// What to do about a daemon that ends by itself, as one does which leaves its work to a process in
