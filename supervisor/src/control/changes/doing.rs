@@ -39,7 +39,10 @@ impl Control {
             asked: asked.clone(),
         };
         let record = serde_json::to_string(&doing).expect("it is plain data");
-        self.changes.doing = true;
+        if std::mem::replace(&mut self.changes.doing, true) {
+            // One of the same step is done, and is known before this one takes its place.
+            self.remember_changes();
+        }
         self.tell(Request::Remember {
             service: DOING_RECORD.to_owned(),
             record,
