@@ -412,13 +412,15 @@ impl Engine {
     fn shut_down(&mut self, now: Moment, deadline_ms: u64) -> Accepted {
         let deadline = now.after(deadline_ms);
         if let Some(shutdown) = &mut self.shutdown {
-            if !shutdown.killed {
-                shutdown.deadline = shutdown.deadline.min(deadline);
+            if !shutdown.killed && deadline < shutdown.deadline {
+                shutdown.deadline = deadline;
+                shutdown.patience_ms = deadline_ms;
             }
             return Accepted::default();
         }
         self.shutdown = Some(Shutdown {
             deadline,
+            patience_ms: deadline_ms,
             killed: false,
             done: false,
         });

@@ -13,6 +13,7 @@ use crate::{
     event::{Accepted, Command, Event, Fact, Refusal},
     graph::{self, Edges},
     ids::{Moment, RunId, ServiceId},
+    judgement::Known,
     machine::{Input, World},
     propagate::{Class, Node},
     record::Record,
@@ -32,6 +33,8 @@ pub struct Engine {
     runs: BTreeMap<RunId, ServiceId>,
     deadlines: BTreeSet<(Moment, ServiceId)>,
     next_run: u64,
+    /// What runs have said and done is known up to then.
+    heard: Moment,
     jitter: Jitter,
     effects: VecDeque<Effect>,
     /// Services whose `Changed` this event has already queued.
@@ -46,11 +49,20 @@ pub struct Engine {
     pub(crate) shutdown: Option<Shutdown>,
 }
 
+/// What had passed before something else was heard.
+#[derive(Debug, Default)]
+struct Overdue {
+    services: BTreeSet<ServiceId>,
+    shutdown: bool,
+}
+
 /// How far the shutdown has come.
 #[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
     /// When what still runs is killed; after that, when the engine stops waiting.
     pub(crate) deadline: Moment,
+    /// How long it was until that.
+    pub(crate) patience_ms: u64,
     pub(crate) killed: bool,
     pub(crate) done: bool,
 }
@@ -64,6 +76,7 @@ impl Engine {
             runs: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             next_run: next_run.0,
+            heard: Moment(0),
             jitter: Jitter::new(seed),
             effects: VecDeque::new(),
             changed: BTreeSet::new(),
@@ -79,10 +92,11 @@ impl Engine {
     /// after a refused command nothing has changed.
     pub fn handle(&mut self, now: Moment, event: Event) -> Result<Accepted, Refusal> {
         self.changed.clear();
-        let overdue = match event {
-            Event::Timeout => BTreeSet::new(),
-            Event::Command(_) | Event::Fact(_) => self.overdue(now),
+        let (heard, left) = match event {
+            Event::Timeout { heard } => (heard.min(now), Overdue::default()),
+            Event::Command(_) | Event::Fact(_) => (now, self.overdue(now)),
         };
+        self.heard = heard;
         // It brings services that were restored, with deadlines that have passed while nobody heard facts.
         let restores = matches!(event, Event::Command(Command::Apply(_)));
         let outcome = match event {
@@ -91,11 +105,11 @@ impl Engine {
                 self.fact(now, &fact);
                 Ok(Accepted::default())
             }
-            Event::Timeout => Ok(Accepted::default()),
+            Event::Timeout { .. } => Ok(Accepted::default()),
         };
         self.settle(now);
         if !restores {
-            self.pass_time(now, &overdue);
+            self.pass_time(now, &left);
             self.settle(now);
         }
         self.end_shutdown();
@@ -253,6 +267,7 @@ impl Engine {
         let mut out = Vec::new();
         let mut world = World {
             now,
+            heard: self.heard,
             pulled: node.pulled,
             up_wanted: node.up_wanted(stopping_all),
             may_stop: node.blocking == 0,
@@ -352,30 +367,47 @@ impl Engine {
         }
     }
 
-    /// Deadlines that have passed unheard: only [`Event::Timeout`] judges by them. Of several facts that
-    /// come late the first must not judge what the next one says was done in time.
-    fn overdue(&self, now: Moment) -> BTreeSet<(Moment, ServiceId)> {
-        let passed = self.deadlines.iter().take_while(|(at, _)| *at <= now);
-        passed.copied().collect()
+    /// What has passed unheard: only [`Event::Timeout`] judges by it. Of several facts that come late the
+    /// first must not judge what the next one says was done in time.
+    fn overdue(&self, now: Moment) -> Overdue {
+        Overdue {
+            services: self.due(now).collect(),
+            shutdown: self.shutdown_due(now),
+        }
     }
 
-    /// Every deadline that has passed and is not left for later, each service once.
-    fn pass_time(&mut self, now: Moment, left: &BTreeSet<(Moment, ServiceId)>) {
-        let due: Vec<ServiceId> = self
-            .deadlines
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .filter(|it| !left.contains(it))
-            .map(|(_, id)| *id)
-            .collect();
-        for id in due {
+    /// Services of which a deadline has passed.
+    pub(crate) fn due(&self, now: Moment) -> impl Iterator<Item = ServiceId> + '_ {
+        let passed = self.deadlines.iter().take_while(move |(at, _)| *at <= now);
+        passed.map(|(_, id)| *id)
+    }
+
+    /// The time that the shutdown gives is over.
+    pub(crate) fn shutdown_due(&self, now: Moment) -> bool {
+        let shutdown = self.shutdown.as_ref().filter(|it| !it.done);
+        shutdown.is_some_and(|it| it.deadline <= now)
+    }
+
+    /// Every service of which a deadline has passed and that is not left for later, once; then the shutdown.
+    fn pass_time(&mut self, now: Moment, left: &Overdue) {
+        let due = self.due(now).filter(|id| !left.services.contains(id));
+        for id in due.collect::<Vec<ServiceId>>() {
             self.step(now, id, Input::Tick);
             self.settle(now);
         }
-        let Some(shutdown) = &mut self.shutdown else {
+        if !left.shutdown {
+            self.press_shutdown(now);
+        }
+    }
+
+    /// Once its time is over, what still runs is killed; after that, the engine stops waiting.
+    fn press_shutdown(&mut self, now: Moment) {
+        let heard = self.heard;
+        let Some(shutdown) = self.shutdown.as_mut().filter(|it| !it.done) else {
             return;
         };
-        if shutdown.done || shutdown.deadline > now {
+        let patience_ms = shutdown.patience_ms;
+        if !(Known { now, heard }).is_over(&mut shutdown.deadline, patience_ms) {
             return;
         }
         if shutdown.killed {
@@ -385,6 +417,7 @@ impl Engine {
             return;
         }
         shutdown.killed = true;
+        shutdown.patience_ms = SHUTDOWN_GRACE_MS;
         shutdown.deadline = now.after(SHUTDOWN_GRACE_MS);
         let live: Vec<ServiceId> = self
             .nodes

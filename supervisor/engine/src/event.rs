@@ -19,7 +19,10 @@ pub enum Event {
     /// Something has happened.
     Fact(Fact),
     /// Time has passed; spurious timeouts are harmless.
-    Timeout,
+    Timeout {
+        /// All that runs had said and done by then has been taken in: silence up to it is silence.
+        heard: Moment,
+    },
 }
 
 /// A request. Targets are handled as one set: a service that several of them imply is acted on once.

@@ -16,10 +16,13 @@ const RELOAD_FAILED: &str = "the reload failed; it runs on with the configuratio
 impl Service {
     /// A deadline of a service that is up has passed.
     pub(crate) fn tick_up(&mut self, w: &mut World<'_>) {
-        let overdue = matches!(
-            self.rec.state,
-            State::Reloading { until: Some(until), .. } if until <= w.now
-        );
+        let patience = self.spec.ready_timeout_ms.unwrap_or_default();
+        let overdue = match &mut self.rec.state {
+            State::Reloading {
+                until: Some(until), ..
+            } => w.is_over(until, patience),
+            _ => false,
+        };
         if overdue {
             self.end_reload(w, "the reload did not finish in time; it runs on as it was");
         }

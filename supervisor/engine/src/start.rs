@@ -234,6 +234,7 @@ impl Service {
 
     /// A deadline of a start has passed: patience, or the next question.
     pub(crate) fn tick_starting(&mut self, w: &mut World<'_>) {
+        let patience = self.spec.ready_timeout_ms.unwrap_or_default();
         let State::Starting {
             run,
             ready_by,
@@ -244,10 +245,10 @@ impl Service {
         else {
             return;
         };
-        if ready_at.is_some_and(|at| at <= w.now) {
+        if ready_at.is_some_and(|at| at <= w.heard) {
             let run = *run;
             self.become_running(w, run);
-        } else if ready_by.is_some_and(|at| at <= w.now) {
+        } else if ready_by.as_mut().is_some_and(|by| w.is_over(by, patience)) {
             let said = core::mem::take(&mut self.rec.detail);
             self.rec.detail.push_str("not ready in time");
             if !said.is_empty() {

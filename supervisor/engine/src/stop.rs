@@ -111,14 +111,25 @@ impl Service {
     }
 
     pub(crate) fn tick_asked(&mut self, w: &mut World<'_>) {
-        if self.deadline().is_some_and(|at| at <= w.now) {
+        let patience = self.stop_policy().timeout_ms;
+        if let State::Stopping {
+            phase: StopPhase::Asked { kill_at },
+            ..
+        } = &mut self.rec.state
+            && w.is_over(kill_at, patience)
+        {
             self.kill(w);
         }
     }
 
     /// SIGKILL has not ended it in time: it is left.
     pub(crate) fn tick_killed(&mut self, w: &mut World<'_>) {
-        if self.deadline().is_some_and(|at| at <= w.now) {
+        if let State::Stopping {
+            phase: StopPhase::Killed { give_up_at },
+            ..
+        } = &mut self.rec.state
+            && w.is_over(give_up_at, KILL_GRACE_MS)
+        {
             self.down(w, 1);
         }
     }

@@ -11,10 +11,6 @@ use crate::{
     state::{StopCause, Watching},
 };
 
-/// A deadline that is noticed this much later was missed because we ourselves did not run
-/// (stopped, swapped out, a paused machine): what was said meanwhile has not been heard yet.
-const LATE_MS: u64 = 1_000;
-
 const SILENT: &str = "its watchdog heard nothing of it in time";
 const TRIGGERED: &str = "it triggered its watchdog itself";
 
@@ -56,17 +52,10 @@ impl Service {
 
     /// The deadline has passed, or not yet.
     pub(crate) fn tick_watchdog(&mut self, w: &mut World<'_>) {
-        let fresh = self.watchdog_timeout().map(|ms| w.now.after(ms));
-        let up = self.rec.state.up_mut();
-        let Some(watchdog) = up.and_then(|up| up.watchdog.as_mut()) else {
-            return;
-        };
-        let Some(by) = watchdog.by.filter(|by| *by <= w.now) else {
-            return;
-        };
-        if w.now.since(by) > LATE_MS {
-            watchdog.by = fresh;
-        } else {
+        let timeout = self.watchdog_timeout().unwrap_or_default();
+        let watchdog = self.rec.state.up_mut().and_then(|up| up.watchdog.as_mut());
+        let by = watchdog.and_then(|it| it.by.as_mut());
+        if by.is_some_and(|by| w.is_over(by, timeout)) {
             self.watchdog_failed(w, SILENT);
         }
     }

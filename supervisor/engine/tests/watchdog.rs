@@ -113,7 +113,8 @@ fn a_triggered_watchdog_fails_at_once_and_by_policy_never_for_good() {
 fn a_deadline_that_we_ourselves_slept_through_is_no_silence() {
     let mut rig = Rig::up(&[watched(WatchdogAction::Restart)]);
     rig.now = rig.now.after(3_600_000);
-    rig.send(Event::Timeout).unwrap();
+    let heard = rig.now;
+    rig.send(Event::Timeout { heard }).unwrap();
     assert_eq!(rig.name(0), "running");
     rig.pass(STOP_MS);
     assert_eq!(rig.name(0), "stopping");

@@ -136,6 +136,7 @@ impl Keeper {
         self.control.pid = Some(pid);
         self.control.link = Some(link);
         self.control.begins(false, false);
+        self.catch_up.forget();
         if let Err(error) = greeted {
             self.link_failed(&error);
         }

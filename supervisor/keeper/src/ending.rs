@@ -6,7 +6,7 @@
 //! or if a later one is lost before it has proven itself, the keeper does it alone. One that answers is let go on
 //! for as long as an orderly stop can take, even if one service after the other needed all of its time and its
 //! sweep, and again whenever fewer runs are left than before. Alone, each run gets its own stop signal and time,
-//! and after SIGKILL that of a sweep.
+//! and after SIGKILL that of a sweep. Time in which the keeper itself did not run is not the control process's.
 
 use std::{collections::BTreeSet, os::fd::AsFd};
 
@@ -27,6 +27,8 @@ use crate::{
 
 /// Asked to stop, control has this long to take over and answer before the keeper stops all by itself.
 pub(crate) const DESERTED_MS: u64 = 10_000;
+/// Our own clock is heard so late only after we did not run.
+const LATE_MS: u64 = 1000;
 /// For the control process to end by itself after `Quit`.
 const LAST_MS: u16 = 1000;
 /// Sweeps take this long at most (`sweep::GIVE_UP_MS` and a little).
@@ -114,11 +116,12 @@ impl Keeper {
         };
         let Some(asked_at) = term.asked_at else {
             self.ask_whether_there();
+            let asked_at = now_ms();
             self.set_term(Term {
-                asked_at: Some(now_ms()),
+                asked_at: Some(asked_at),
                 ..term
             });
-            self.timers.add(term.at + DESERTED_MS, Timer::Deserted);
+            self.timers.add(asked_at + DESERTED_MS / 2, Timer::Deserted);
             return;
         };
         let left = self.living().len();
@@ -126,7 +129,7 @@ impl Keeper {
             None if !self.control.has_answered_since(asked_at) => {
                 self.stop_alone_because("no control process has taken over and answers");
             }
-            Some((_, before)) if left >= before => {
+            Some((until, before)) if left >= before && now_ms() < until + LATE_MS => {
                 self.stop_alone_because("the control process answers, but does not come to an end");
             }
             _ => {

@@ -17,6 +17,7 @@ use nix::{
 
 use crate::{
     Config,
+    catch_up::CatchUp,
     cgroup::{Cgroups, Group},
     clock::now_ms,
     compressor::Compressor,
@@ -174,6 +175,7 @@ pub(crate) struct Keeper {
     pub(crate) sweeping: BTreeSet<RunId>,
     pub(crate) next_run: RunId,
     pub(crate) timers: Timers,
+    pub(crate) catch_up: CatchUp,
     /// The child that the last signal was about.
     pub(crate) ended_child: Option<i32>,
     /// More children may have ended than this turn reaps.
@@ -200,7 +202,8 @@ impl Keeper {
             let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
             let count = match self.epoll.wait(&mut events, self.timeout()) {
                 Ok(count) => count,
-                Err(Errno::EINTR) => 0,
+                // After a stop too; what has come meanwhile is there at the next look.
+                Err(Errno::EINTR) => continue,
                 Err(error) => {
                     say!("could not wait for events: {error}");
                     0
@@ -216,12 +219,15 @@ impl Keeper {
 
     fn timeout(&self) -> EpollTimeout {
         let more = self.reap_more || !self.inbox.is_empty() || self.link_has_more();
-        if more || self.can_send_more() {
+        if more || self.can_send_more() || self.catch_up.is_pressing() {
             return EpollTimeout::ZERO;
         }
         let Some(wait) = self.timers.wait_ms(now_ms()) else {
             return EpollTimeout::NONE;
         };
+        if wait == 0 {
+            return EpollTimeout::ZERO;
+        }
         // The clock is cut to whole milliseconds: one more, lest we wake up just too early.
         let wait = u16::try_from(wait.saturating_add(1)).unwrap_or(u16::MAX);
         EpollTimeout::from(wait)
@@ -230,6 +236,7 @@ impl Keeper {
     fn turn(&mut self, sources: &[Source]) {
         let mut reap = std::mem::take(&mut self.reap_more);
         let mut link = self.link_has_more();
+        let idle = sources.is_empty() && !reap && !link && self.inbox.is_empty();
         for source in sources {
             match source {
                 Source::Signals => reap |= self.read_signals(),
@@ -270,11 +277,13 @@ impl Keeper {
         if reap {
             self.reap();
         }
-        while let Some(timer) = self.timers.next_due(now_ms()) {
+        let caught_up = self.has_caught_up(idle);
+        while caught_up && let Some(timer) = self.timers.next_due(now_ms()) {
             self.due(timer);
         }
         self.announce();
         self.send_facts();
+        self.sync_step(caught_up);
         self.expect_word();
         self.flush_link();
         self.flush_successor();
@@ -308,6 +317,7 @@ impl Keeper {
             Timer::Ending => self.ending_step(),
             Timer::Look => drop(self.look_at_places()),
             Timer::Notify(number) => self.discard_aside_again(number),
+            Timer::Aside => self.catch_up.aside_due(),
             // Woken at the end of every turn.
             Timer::Log => {}
             Timer::Release => {

@@ -23,6 +23,7 @@
 
 use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 
+mod catch_up;
 mod cgroup;
 mod clock;
 mod compressor;

@@ -86,6 +86,11 @@ pub enum Request {
     },
     /// Sign of life, in answer to `AreYouThere`.
     Here,
+    /// Say when all has been told that had arrived by now. Answered by `Synced`, behind the facts.
+    Sync {
+        /// When it was asked, milliseconds on `CLOCK_MONOTONIC`: the name of the question.
+        at_ms: u64,
+    },
     /// Start the binary that is now at the daemon's path as a control process beside this one, which
     /// asks nothing more. It is ended once the new one has taken over, or hears `NotReplaced`.
     Reexec,
@@ -290,6 +295,12 @@ pub enum Notice {
     Stats {
         /// By name.
         logs: Vec<LogStats>,
+    },
+    /// The answer to `Sync`: what runs had said and done when it was asked has been told. There is none
+    /// while another control process is being started.
+    Synced {
+        /// From the question.
+        at_ms: u64,
     },
     /// Children of the keeper that belong to no run that it knows of, all of them; said when they
     /// change, and to a control process that has taken over.

@@ -170,6 +170,7 @@ impl Keeper {
         self.control.link = Some(successor.link);
         let old = std::mem::replace(&mut self.control.binary, successor.binary);
         self.control.begins(more, successor.writing);
+        self.catch_up.forget();
         self.control.standing.succeeds(old);
         self.inbox.extend(requests);
     }

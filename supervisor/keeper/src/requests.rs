@@ -46,6 +46,7 @@ impl Keeper {
             Request::Forget { service } => self.forget(&service),
             Request::TellInit { message } => self.init.tell(&message),
             Request::Ack { seq } => self.acknowledged(seq),
+            Request::Sync { at_ms } => self.catch_up.ask(at_ms),
             // Any word is a sign of life.
             Request::Here => {}
             Request::Reexec => self.reexec(),

@@ -21,6 +21,7 @@ use nix::{
 
 use crate::{
     Config,
+    catch_up::CatchUp,
     cgroup::Cgroups,
     clock::now_ms,
     compressor::Compressor,
@@ -141,6 +142,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         strays: std::collections::BTreeMap::new(),
         next_run: leftovers.next_run(),
         timers: Timers::default(),
+        catch_up: CatchUp::default(),
         ended_child: None,
         reap_more: false,
         term: None,

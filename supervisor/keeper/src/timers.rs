@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Proof,
     /// A thread for a service, by its number, could not be started.
     Notify(u64),
+    /// Threads that take messages away have had their time.
+    Aside,
     /// Have rotated logs compressed.
     Compress,
     /// Asked to stop: see whether a control process does it.

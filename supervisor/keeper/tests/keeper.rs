@@ -7,6 +7,8 @@
 
 #[path = "keeper/attributes.rs"]
 mod attributes;
+#[path = "keeper/catch_up.rs"]
+mod catch_up;
 #[path = "keeper/control.rs"]
 mod control;
 #[path = "keeper/daemon.rs"]
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         sweep::TESTS,
         control::TESTS,
         liveness::TESTS,
+        catch_up::TESTS,
         leftovers::TESTS,
         reexec::TESTS,
         notify::TESTS,

@@ -262,9 +262,9 @@ impl Control {
 
     /// Time has passed: what has stayed up long enough?
     pub(super) fn changes_timeout(&mut self) {
-        let now = self.now.moment;
-        if self.changes.poll_timeout().is_some_and(|at| at <= now) {
-            self.look_again(|change| change.look_at.is_some_and(|at| at <= now));
+        let heard = self.hearing.heard();
+        if self.changes.poll_timeout().is_some_and(|at| at <= heard) {
+            self.look_again(|change| change.look_at.is_some_and(|at| at <= heard));
             self.changes.altered = true;
         }
     }

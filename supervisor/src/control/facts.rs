@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::{Fact, Failure, RunId, State, StopPhase};
+use engine::{Fact, Failure, Moment, RunId, State, StopPhase};
 use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Stray};
 use nix::{errno::Errno, sys::signal::Signal};
 
@@ -20,6 +20,7 @@ impl Control {
                 self.unacknowledged = Some(numbered.seq);
                 self.on_keeper_fact(numbered.fact);
             }
+            Notice::Synced { at_ms } => self.on_synced(Moment(at_ms)),
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
             Notice::MadeAgain { paths, .. } => {

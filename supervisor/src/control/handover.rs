@@ -169,6 +169,8 @@ impl Control {
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
         self.remember_reexec(String::new());
+        // An answer would be about what the other was told.
+        self.hearing.forget_question();
         self.outputs.push_back(Output::LetIn(true));
         self.refuse_reexec(&client, why);
         for input in held {

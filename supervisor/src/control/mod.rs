@@ -16,6 +16,7 @@ mod facts;
 mod feed;
 mod file_watcher;
 mod handover;
+mod hearing;
 mod holds;
 mod input;
 mod jobs;
@@ -119,6 +120,7 @@ pub(crate) struct Control {
     /// Changes when a service has left the plan.
     departures: watch::Sender<()>,
     handover: handover::Handover,
+    hearing: hearing::Hearing,
     notices: notices::Notices,
     schedule: schedule::Schedule,
     lifecycle: lifecycle::Lifecycle,
@@ -216,6 +218,7 @@ impl Control {
             log_troubles: BTreeMap::new(),
             departures: watch::Sender::new(()),
             handover: handover::Handover::default(),
+            hearing: hearing::Hearing::default(),
             notices: notices::Notices::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
@@ -283,16 +286,13 @@ impl Control {
             return None;
         }
         let lifecycle = self.lifecycle.poll_timeout();
-        self.engine
-            .poll_timeout()
+        self.judgement_timeout()
             .into_iter()
             .chain(lifecycle)
             .chain(self.notifications.poll_timeout())
             .chain(self.watchers_due())
             .chain(self.watched_files.poll_timeout())
             .chain(self.handover.poll_timeout())
-            .chain(self.standing.poll_timeout())
-            .chain(self.changes.poll_timeout())
             .chain(self.holds.poll_timeout())
             .chain(self.records.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
@@ -317,7 +317,7 @@ impl Control {
     }
 
     fn on_timeout(&mut self) {
-        let _ = self.feed_engine(Event::Timeout);
+        self.judge_by_the_clock();
         self.holds.timeout(self.now.moment);
         self.records.timeout(self.now.moment);
         self.lifecycle_timeout();
@@ -325,8 +325,6 @@ impl Control {
         self.watchers_timeout();
         self.watched_files_timeout();
         self.schedule_timeout();
-        self.standing_timeout();
-        self.changes_timeout();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {

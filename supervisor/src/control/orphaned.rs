@@ -85,6 +85,7 @@ impl Belongings {
             | Notice::Run(_)
             | Notice::HelloEnd
             | Notice::AreYouThere
+            | Notice::Synced { .. }
             | Notice::MadeAgain { .. }
             | Notice::NotReplaced { .. }
             | Notice::Strays { .. }

@@ -542,7 +542,7 @@ impl Rig {
         let end = self.now.after(ms);
         while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= end) {
             self.now = at.max(self.now);
-            self.send(Event::Timeout)
+            self.send(Event::Timeout { heard: self.now })
                 .expect("a timeout is never refused");
         }
         self.now = end;
@@ -553,7 +553,7 @@ impl Rig {
             return false;
         };
         self.now = at.max(self.now);
-        self.send(Event::Timeout)
+        self.send(Event::Timeout { heard: self.now })
             .expect("a timeout is never refused");
         true
     }
@@ -572,7 +572,7 @@ impl Rig {
         for run in self.procs.iter().filter_map(watched).collect::<Vec<_>>() {
             self.fact(Fact::Alive { run });
         }
-        self.send(Event::Timeout)
+        self.send(Event::Timeout { heard: self.now })
             .expect("a timeout is never refused");
         true
     }

@@ -39,11 +39,10 @@ impl Control {
             asked: asked.clone(),
         };
         let record = serde_json::to_string(&doing).expect("it is plain data");
-        if self.changes.doing {
-            // Of several that one input brings, one takes the place of another.
+        if std::mem::replace(&mut self.changes.doing, true) {
+            // One of the same step is done, and is known before this one takes its place.
             self.remember_changes();
         }
-        self.changes.doing = true;
         self.tell(Request::Remember {
             service: DOING_RECORD.to_owned(),
             record,

@@ -79,7 +79,7 @@ impl Standing {
         self.swapping
     }
 
-    pub(super) const fn is_stored_as_files_have_it(&self) -> bool {
+    pub(in crate::control) const fn is_stored_as_files_have_it(&self) -> bool {
         self.stored && !self.rolled_back
     }
 
@@ -196,7 +196,7 @@ impl Control {
         let tells_nothing = planned.ready.kind == ReadyKind::Exec && !planned.oneshot;
         let runs = matches!(view.state, State::Running { .. }) && view.goal == Goal::Up;
         let until = view.since.after(PROOF_MS);
-        (tells_nothing && runs && until > self.now.moment).then_some(until)
+        (tells_nothing && runs && until > self.hearing.heard()).then_some(until)
     }
 
     fn is_held(&self, name: &str) -> bool {
@@ -236,12 +236,12 @@ impl Control {
         }
     }
 
-    /// Time has passed.
+    /// Nothing has been heard against it for long enough.
     pub(in crate::control) fn standing_timeout(&mut self) {
-        let now = self.now.moment;
-        let due = self.standing.proven_at.take_if(|at| *at <= now).is_some();
+        let heard = self.hearing.heard();
+        let due = self.standing.proven_at.take_if(|at| *at <= heard);
         // At the end nothing is proven any more.
-        if due && !self.lifecycle.is_stopping() {
+        if due.is_some() && !self.lifecycle.is_stopping() {
             self.keep_plan();
         }
     }

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{Settled, State};
 use keeper::message::{Request, Role, Spawn};
 
-use super::{clients::Clients, jobs::Disk, keeper::Keeper, plans};
+use super::{
+    clients::Clients,
+    jobs::Disk,
+    keeper::{Keeper, Word},
+    plans,
+};
 use crate::control::Control;
 
 /// Most outputs of one step: a fixed number, and so many for each service.
@@ -174,5 +179,47 @@ pub(super) fn judge_readiness(control: &Control, keeper: &Keeper, starting: &BTr
             _ => false,
         });
         assert!(!missed, "{} was ready in time: {view:?}", run.service);
+    }
+}
+
+/// Nobody is ended for his silence who has spoken in time, however late that was passed on.
+pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Request) {
+    let Request::Signal {
+        run, cont: true, ..
+    } = request
+    else {
+        return;
+    };
+    let id = control.engine.service_of(engine::RunId(*run));
+    let Some(State::Stopping { cause, .. }) =
+        id.and_then(|id| Some(control.engine.view(id)?.state))
+    else {
+        return;
+    };
+    let Some(speaker) = keeper.runs.get(run).filter(|it| it.lives()) else {
+        return;
+    };
+    let Some(planned) = control.plan.services.get(&speaker.service) else {
+        return;
+    };
+    let heard = control.hearing.heard().0;
+    let (name, words) = (&speaker.service, &speaker.words);
+    match (cause, &planned.ready.kind) {
+        (engine::StopCause::Watchdog, _) if speaker.said(Word::Trigger, u64::MAX).is_none() => {
+            let planned = planned.watchdog.as_ref().map(|it| it.timeout_ms);
+            let timeout = planned.into_iter().chain(speaker.watchdog_ms).min();
+            let spoke = speaker.said(Word::Alive, heard);
+            let silent = spoke.is_none_or(|at| timeout.is_none_or(|ms| heard - at >= ms));
+            assert!(silent, "{name} was alive: {words:?}, heard up to {heard}");
+        }
+        (engine::StopCause::ReadyTimeout, plan::ReadyKind::Notify) => {
+            let said = speaker.said(Word::Ready, heard);
+            assert_eq!(said, None, "{name} was ready in time");
+        }
+        (engine::StopCause::ReadyTimeout, plan::ReadyKind::Fd(_)) => {
+            let said = speaker.said(Word::Marked, heard);
+            assert_eq!(said, None, "{name} was ready in time");
+        }
+        _ => {}
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Keeper {
     opened: BTreeSet<String>,
     used: BTreeSet<RunId>,
     pub(super) agenda: Agenda<Happening>,
+    /// It does not run before this: what it is asked and what it would tell waits.
+    pub(super) stalled_until: u64,
     pub(super) deaths: u32,
     pub(super) quit: Option<u8>,
     /// Changes that control has begun to do.
@@ -58,6 +60,29 @@ pub(super) struct Run {
     /// Its sweep ended with something left.
     pub(super) given_up: bool,
     pub(super) notified: BTreeMap<String, String>,
+    /// When it said what, of that by which it is judged.
+    pub(super) words: Vec<(u64, Word)>,
+}
+
+/// What may save a run, or end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Ready,
+    Marked,
+    Alive,
+    Trigger,
+}
+
+impl Word {
+    fn of(key: &str, value: &str) -> Option<Self> {
+        match (key, value) {
+            ("READY", _) => Some(Self::Ready),
+            ("READY_FD", _) => Some(Self::Marked),
+            ("WATCHDOG", "trigger") => Some(Self::Trigger),
+            ("WATCHDOG", _) => Some(Self::Alive),
+            _ => None,
+        }
+    }
 }
 
 /// What happens to a process by itself.
@@ -81,6 +106,13 @@ impl Run {
         self.ready_at.is_some_and(|at| at <= now)
     }
 
+    /// When it said that last, up to a moment.
+    pub(super) fn said(&self, what: Word, until: u64) -> Option<u64> {
+        let words = self.words.iter().rev();
+        let mut that = words.filter(|(at, word)| *word == what && *at <= until);
+        that.next().map(|(at, _)| *at)
+    }
+
     pub(super) fn lives(&self) -> bool {
         self.exit.is_none()
     }
@@ -100,6 +132,7 @@ impl Keeper {
             opened: BTreeSet::new(),
             used: BTreeSet::new(),
             agenda: Agenda::default(),
+            stalled_until: 0,
             deaths: 0,
             quit: None,
             begun: BTreeSet::new(),
@@ -125,6 +158,7 @@ impl Keeper {
                 self.opened.remove(&service);
             }
             Request::Ack { seq } => self.acknowledge(seq),
+            Request::Sync { at_ms } => self.unsent.push_back(Notice::Synced { at_ms }),
             Request::Quit { code } => {
                 let live = self
                     .runs
@@ -200,6 +234,7 @@ impl Keeper {
             swept: false,
             given_up: false,
             notified: BTreeMap::new(),
+            words: Vec::new(),
         };
         let lots = if main {
             self.world.birth(now, id, &run)
@@ -330,6 +365,8 @@ impl Keeper {
                     return;
                 };
                 it.notified.insert(key.to_owned(), value.clone());
+                it.words
+                    .extend(Word::of(key, &value).map(|word| (now, word)));
                 let key = key.to_owned();
                 self.push(Fact::Notified { run, key, value });
             }

@@ -58,6 +58,8 @@ pub(super) struct Simulation {
     pub(super) trouble: Option<Dice>,
     /// Control takes nothing in before this.
     pub(super) hangs_until: u64,
+    /// Of its own, for stalls of the keeper.
+    pub(super) stalls: Dice,
     /// So many control processes die just after they took over.
     pub(super) stillborn: u32,
     /// How often there was such trouble.
@@ -104,6 +106,7 @@ impl Simulation {
             mortal: true,
             trouble: None,
             hangs_until: 0,
+            stalls: Dice::new(seed.rotate_left(32) ^ 0x5741_4c4c),
             stillborn: 0,
             troubles: 0,
             leaving: false,
@@ -139,7 +142,7 @@ impl Simulation {
     pub(super) fn run_until(&mut self, end: u64) {
         while !self.over() {
             let Some((at, source)) = self.next().filter(|(at, _)| *at <= end) else {
-                // A stall may have taken longer.
+                // A stall may have gone beyond.
                 self.now = self.now.max(end);
                 return;
             };
@@ -153,9 +156,13 @@ impl Simulation {
         let timer = timer.map(|at| at.0.max(self.now) + self.late);
         // What comes while it hangs is there when it goes on, and then mail comes before the clock.
         let heard = |at: Option<u64>| at.map(|at| at.max(self.hangs_until));
+        let asked = self.to_keeper.next_at();
         let all = [
             (self.keeper.agenda.next_at(), Source::Keeper),
-            (self.to_keeper.next_at(), Source::ToKeeper),
+            (
+                asked.map(|at| at.max(self.keeper.stalled_until)),
+                Source::ToKeeper,
+            ),
             (heard(self.to_control.next_at()), Source::ToControl),
             (heard(self.jobs.agenda.next_at()), Source::Jobs),
             (self.script.next_at(), Source::Script),
@@ -222,7 +229,8 @@ impl Simulation {
         let starting = control.map(|control| checks::starting(control, &self.keeper));
         loop {
             let keeper = self.keeper.agenda.next_at().map(|at| (at, Source::Keeper));
-            let asked = self.to_keeper.next_at().map(|at| (at, Source::ToKeeper));
+            let asked = self.to_keeper.next_at();
+            let asked = asked.map(|at| (at.max(self.keeper.stalled_until), Source::ToKeeper));
             let next = keeper.into_iter().chain(asked).min_by_key(|(at, _)| *at);
             let Some((at, source)) = next.filter(|(at, _)| *at <= end) else {
                 break;
@@ -237,12 +245,17 @@ impl Simulation {
         while self.to_control.len() > 0 {
             self.turn(Source::ToControl);
         }
-        if let (Some(control), Some(starting)) = (&self.control, starting) {
+        if let (Some(control), Some(starting)) = (&self.control, starting)
+            && self.keeper.stalled_until <= self.now
+        {
             checks::judge_readiness(control, &self.keeper, &starting);
         }
     }
 
     pub(super) fn send_facts(&mut self) {
+        if self.now < self.keeper.stalled_until {
+            return;
+        }
         while let Some(notice) = self.keeper.unsent.pop_front() {
             let pause = self.dice.pick(&[0, 0, 1, 2, 200]);
             self.to_control.push_last(self.now + pause, notice);
@@ -326,6 +339,7 @@ impl Simulation {
                     self.show(&format!("-> {}", super::words::of_request(&request)));
                     if let Some(control) = &self.control {
                         checks::judge(control, &self.clients, &request, alone);
+                        checks::judge_silence(control, &self.keeper, &request);
                     }
                     if let Request::Forget { service } = &request
                         && self.taking_over
@@ -379,7 +393,9 @@ impl Simulation {
         self.jobs.disk.judge_promises(&self.clients);
         self.control = None;
         self.hangs_until = 0;
-        let arrived = self.dice.index(self.to_keeper.len() + 1);
+        // What only waits for the keeper to go on is with it.
+        let overdue = self.to_keeper.overdue(self.now);
+        let arrived = overdue + self.dice.index(self.to_keeper.len() - overdue + 1);
         let cut = self.to_keeper.len() - arrived;
         self.show(&format!("=== control dies; {cut} of its requests are lost"));
         let requests: Vec<Request> = self.to_keeper.drain().take(arrived).collect();

@@ -55,6 +55,10 @@ pub(super) enum Op {
     Hang,
     /// The next control processes die just after they took over.
     DieAgain,
+    /// The keeper does not run for so long, while its children do.
+    StallKeeper(u64),
+    /// It goes on.
+    KeeperGoesOn,
 }
 
 impl Simulation {
@@ -76,6 +80,11 @@ impl Simulation {
             self.script.push(at, op);
         }
         self.draw_trouble(at);
+        for _ in 0..self.stalls.between(0, 3) {
+            let when = self.now + self.stalls.below(at - self.now + 1);
+            let ms = self.stalls.pick(&[50, 1_500, 6_000, 25_000]);
+            self.script.push(when, Op::StallKeeper(ms));
+        }
         if self.dice.percent(4) {
             let early = self.now + self.dice.below(at - self.now + 1);
             self.script.push(early, Op::Terminate);
@@ -124,6 +133,10 @@ impl Simulation {
             // It is asked, and hears of it later.
             return self.script.push(self.hangs_until, op);
         }
+        if matches!(op, Op::Birth) && self.now < self.keeper.stalled_until {
+            // It is the keeper that bears it.
+            return self.script.push(self.keeper.stalled_until, op);
+        }
         if !matches!(op, Op::Birth | Op::Die) {
             self.show(&format!("=== {op:?}"));
         }
@@ -161,6 +174,13 @@ impl Simulation {
             Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
             Op::Terminate => self.signal(15),
             Op::Hang => self.hang(SILENT_MS_MAX),
+            Op::StallKeeper(ms) => {
+                let end = self.now + ms;
+                self.keeper.stalled_until = self.keeper.stalled_until.max(end);
+                self.script.push(end, Op::KeeperGoesOn);
+            }
+            // What waits with it is sent after every turn.
+            Op::KeeperGoesOn => {}
             Op::DieAgain => {
                 self.stillborn = self
                     .trouble
@@ -256,6 +276,7 @@ impl Simulation {
     /// The world is fair from now on: everything must come to rest, start when told, and end.
     pub(super) fn conclude(&mut self) {
         self.run_until(self.now + 1_000);
+        self.keeper.stalled_until = self.now;
         self.keeper.be_fair(self.now);
         self.send_facts();
         self.jobs.fair = true;
@@ -266,10 +287,9 @@ impl Simulation {
         // What was bound to happen happens.
         self.run_until(self.now + DOOM_MS_MAX);
         let mended = plans::mend(&self.jobs.disk.site);
-        let applied = self
-            .control
-            .as_ref()
-            .is_some_and(|it| it.broken.is_empty() && *it.plan == mended);
+        let applied = self.control.as_ref().is_some_and(|it| {
+            it.broken.is_empty() && *it.plan == mended && it.standing.is_stored_as_files_have_it()
+        });
         let current = applied && self.jobs.disk.stored.as_ref() == Some(&mended);
         self.jobs.disk.site = mended;
         if !current || self.dice.percent(50) {
