@@ -140,6 +140,11 @@ impl World {
                     ..Staged::default()
                 }),
                 Output::Job(Job::Prepare(_)) if self.hangs => continue,
+                Output::Keeper(Request::Sync { at_ms }) => {
+                    let synced = Input::Notice(Notice::Synced { at_ms });
+                    self.control.handle(self.now, synced);
+                    continue;
+                }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
                 Output::Job(Job::Record { lines, .. }) => {
                     self.recording.push(lines);
