@@ -238,10 +238,9 @@ impl Keeper {
         let family = Family::look();
         let mut found = Vec::new();
         for root in family.children(own) {
-            // Whoever has a run of its own, and the control process, is not looked at, nor what
-            // descends from them: it is theirs.
-            let known = self.by_pid.contains_key(&root) && root != run.leader;
-            if known || self.control.pid == Some(root) {
+            // Whoever has a run of its own, or is the keeper's own, is not looked at, nor what descends
+            // from them: it is theirs.
+            if root != run.leader && self.is_ours(root) {
                 continue;
             }
             let descent = family.descendants(root);
