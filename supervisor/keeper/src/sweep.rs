@@ -183,16 +183,16 @@ impl Keeper {
     /// No main run of the service has anything left. One of which something would not go is looked at
     /// again: even a process in uninterruptible sleep ends some day.
     pub(crate) fn is_swept(&mut self, service: &str) -> bool {
-        let Some(id) = self.services.get(service).and_then(|service| service.main) else {
-            return true;
-        };
-        let Some(run) = self.runs.get(&id) else {
-            return true;
-        };
-        if run.is_given_up() {
-            self.sweep_step(id);
-        }
-        self.runs.get(&id).is_none_or(|run| run.swept)
+        // By the runs: the service may have been forgotten and opened again since.
+        let of_service = self.runs.values().filter(|run| run.role == Role::Main);
+        let unswept = of_service.filter(|run| !run.swept && run.service == service);
+        let unswept: Vec<RunId> = unswept.map(|run| run.id).collect();
+        unswept.into_iter().all(|id| {
+            if self.runs.get(&id).is_some_and(|run| run.is_given_up()) {
+                self.sweep_step(id);
+            }
+            self.runs.get(&id).is_none_or(|run| run.swept)
+        })
     }
 
     /// Kills what belongs to a run beside its main process, and returns who is still there.

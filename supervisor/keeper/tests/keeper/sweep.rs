@@ -177,6 +177,12 @@ fn immortal() {
     // Not beside it.
     daemon.spawn_main(2, "web", "exec sleep 300");
     assert_eq!(daemon.failed(2).0, "unswept");
+    // Nor if the service has left the plan meanwhile and come back.
+    daemon.ask(Request::Forget {
+        service: "web".into(),
+    });
+    daemon.spawn_main(3, "web", "exec sleep 300");
+    assert_eq!(daemon.failed(3).0, "unswept");
     // A control process that comes later is told.
     daemon.replace_control();
     let info = daemon.hello.runs.iter().find(|info| info.run == 1);
@@ -184,7 +190,7 @@ fn immortal() {
     drop(hold);
     assert_eq!(daemon.exited(1).0, Exit::Signal(9));
     assert!(daemon.swept(1).is_empty());
-    daemon.main(3, "web", "exec sleep 300");
+    daemon.main(4, "web", "exec sleep 300");
 }
 
 fn immortal_alone() {
