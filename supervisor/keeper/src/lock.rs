@@ -13,7 +13,7 @@
 mod holder;
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io::{self, Seek, Write},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd, RawFd},
@@ -29,7 +29,7 @@ use nix::{
 
 use safe_path::Dir;
 
-use crate::{init::Init, proc, say::say, sys::file};
+use crate::{init::Init, places::leads_to, proc, say::say, sys::file};
 
 /// Name of the file in either directory.
 const NAME: &str = "lock";
@@ -159,10 +159,8 @@ impl Lock {
     }
 
     fn is_in_place(&self) -> bool {
-        let there = Dir::open(&self.dir).and_then(|dir| dir.stat(NAME));
-        let id = |meta: Metadata| (meta.dev(), meta.ino());
-        let there = there.ok().flatten().map(id);
-        there.is_some() && there == self.file.metadata().ok().map(id)
+        let own = self.file.metadata().map(|meta| (meta.dev(), meta.ino()));
+        own.is_ok_and(|own| leads_to(&self.dir, NAME.as_ref(), own))
     }
 
     fn take_again(&mut self) -> io::Result<()> {
