@@ -144,12 +144,16 @@ impl Keeper {
         sweep.pause_ms = pause;
         sweep.next_ms = now + pause;
         self.timers.add(now + pause, Timer::Sweep(id));
-        let known = || run.left.iter().map(|one| one.pid);
-        if !late || known().eq(pids.iter().copied()) {
+        let known = || run.left.iter().map(|one| &one.pid);
+        if !late || known().eq(pids.iter().take(left::LEFT_MAX)) {
             return;
         }
-        run.left = left::describe(pids);
-        let left = run.left.clone();
+        let left = left::describe(pids);
+        // All have gone just now. That nothing is left is for the next look to say.
+        if left.is_empty() {
+            return;
+        }
+        run.left.clone_from(&left);
         say!("{}: processes that will not go: {pids:?}", run.service);
         self.push(Fact::Swept { run: id, left });
     }
