@@ -17,7 +17,7 @@ use nix::{
     poll::{PollTimeout, poll},
 };
 
-use self::find::{Earlier, Left, main_lives};
+use self::find::{Earlier, Left};
 use crate::{
     cgroup::Cgroups,
     clock::now_ms,
@@ -29,6 +29,7 @@ use crate::{
     say::say,
     sweep::kill_exactly,
     sys::pidfd,
+    traces::main_lives,
 };
 
 /// Pause between two looks.
@@ -128,7 +129,8 @@ impl Leftovers {
     pub(crate) fn remaining(&self) -> Vec<Remaining> {
         let mut by_service = BTreeMap::<String, Vec<i32>>::new();
         let found = self.earlier.find().into_iter();
-        for (pid, left) in found.filter(|(_, it)| it.role == Role::Main) {
+        let found = found.filter(|(_, it)| it.role == Role::Main);
+        for (pid, left) in found.take(left::LEFT_MAX) {
             by_service.entry(left.service).or_default().push(pid);
         }
         let all = by_service.into_iter();
@@ -151,7 +153,7 @@ impl Leftovers {
 
     /// Looks again for what is left of a service, and kills it again; if nothing is, its records go.
     pub(crate) fn are_gone(&mut self, service: &str, files: &Records) -> bool {
-        if self.earlier.is_empty() {
+        if !self.earlier.knows(service) {
             return true;
         }
         let found = self.earlier.find().into_iter();
