@@ -222,7 +222,7 @@ fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
         ..Spec::default()
     };
     // Nothing is read before all has been written.
-    let flow = handle.open_later("s", spec, reader.into());
+    let flow = handle.open_later("s", spec, reader.into(), None);
     let mut world = World {
         tmp,
         handle,
