@@ -29,7 +29,13 @@ use nix::{
 
 use safe_path::Dir;
 
-use crate::{init::Init, places::leads_to, proc, say::say, sys::file};
+use crate::{
+    init::{Init, MoreTime},
+    places::leads_to,
+    proc,
+    say::say,
+    sys::file,
+};
 
 /// Name of the file in either directory.
 const NAME: &str = "lock";
@@ -37,10 +43,6 @@ const NAME: &str = "lock";
 const DIRECTORY_MODE: u32 = 0o755;
 /// While an old control process stops its services, the lock is tried this often.
 const RETRY_MS: u8 = 50;
-/// Tries between two requests to the machine's init for more time.
-const EXTEND_EVERY: u32 = 40;
-/// More time, asked for every two seconds.
-const EXTEND: &str = "EXTEND_TIMEOUT_USEC=10000000";
 
 /// Why the lock is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +188,8 @@ impl Lock {
 fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> {
     let failed = |error| LockError::Io(dir.join(NAME).display().to_string(), error);
     let mut lock = Lock::open(dir).map_err(failed)?;
-    let mut tries = 0;
+    let mut more_time = MoreTime::of(init);
+    let mut waits = false;
     loop {
         match file::try_lock(&lock.file) {
             Ok(()) if lock.is_in_place() => break,
@@ -202,13 +205,10 @@ fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> 
             let dir = dir.display().to_string();
             return Err(LockError::Held { pid, dir });
         }
-        if tries == 0 {
+        if !std::mem::replace(&mut waits, true) {
             say!("waits for an earlier control process to stop its services");
         }
-        if tries % EXTEND_EVERY == 0 {
-            init.tell(EXTEND);
-        }
-        tries += 1;
+        more_time.ask();
         let mut polled = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if poll(&mut polled, PollTimeout::from(RETRY_MS)).is_ok_and(|ready| ready > 0) {
             return Err(LockError::Interrupted(dir.display().to_string()));

@@ -21,7 +21,7 @@ use self::find::{Earlier, Left};
 use crate::{
     cgroup::Cgroups,
     clock::now_ms,
-    init::Init,
+    init::{Init, MoreTime},
     left,
     lock::Locks,
     message::{Remaining, Role, RunId},
@@ -38,9 +38,6 @@ const PAUSE_MS: u8 = 20;
 const KILLED_MS: u64 = 5000;
 /// A record may ask for more time; an init that waits for us has its own limits.
 const STOP_MAX_MS: u64 = 120_000;
-/// The machine's init is asked for more time while we wait, this often.
-const EXTEND_EVERY_MS: u64 = 10_000;
-const EXTEND: &str = "EXTEND_TIMEOUT_USEC=30000000";
 
 /// What is left of an earlier keeper's runs.
 #[derive(Debug, Default)]
@@ -235,16 +232,12 @@ impl<'e> Stop<'e> {
             "stops processes of an earlier supervisor: {}",
             all.join(", ")
         );
-        init.tell(EXTEND);
+        let mut more_time = MoreTime::of(init);
         self.ask();
         // Also for those that are made anew as fast as they are killed.
         let last = self.until.values().copied().fold(self.begun, u64::max) + 2 * KILLED_MS;
-        let mut extended = self.begun;
         while now_ms() < last && self.step(&left) {
-            if now_ms() > extended + EXTEND_EVERY_MS {
-                extended = now_ms();
-                init.tell(EXTEND);
-            }
+            more_time.ask();
             let _ = poll(&mut [], PollTimeout::from(PAUSE_MS));
             left = self.earlier.find();
             self.see(&left);
