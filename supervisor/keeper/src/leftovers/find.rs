@@ -91,6 +91,11 @@ impl Earlier {
         theirs.into_iter().map(|it| it.run).collect()
     }
 
+    /// Nothing is known, so nothing can be found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.groups.is_empty()
+    }
+
     /// Something of this service may be left.
     pub(super) fn knows(&self, service: &str) -> bool {
         let mut recorded = self.records.iter().map(|it| &it.service);

@@ -124,6 +124,9 @@ impl Leftovers {
     /// Those that keep their service from starting and are still there: what a helper has left is told
     /// at the start, and is no second copy of anything.
     pub(crate) fn remaining(&self) -> Vec<Remaining> {
+        if self.earlier.is_empty() {
+            return Vec::new();
+        }
         let mut by_service = BTreeMap::<String, Vec<i32>>::new();
         let found = self.earlier.find().into_iter();
         let found = found.filter(|(_, it)| it.role == Role::Main);
