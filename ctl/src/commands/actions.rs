@@ -1,13 +1,13 @@
 //! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
 
-use api::{Action, ActionRequest, Outcome, Unstored, Verdict};
+use api::{Action, ActionRequest, Outcome, Verdict};
 
-use super::Context;
+use super::{Context, unstored};
 use crate::{
     change::{self, Change},
     cli::Format,
     error::{Error, Kind},
-    render::{HINT, YELLOW, json, runit, shown, styled, table},
+    render::{json, runit, table},
 };
 
 /// Asks for it, waits for its end unless told not to, and tells the truth about it.
@@ -93,7 +93,7 @@ pub(super) fn finish(context: &Context, outcome: &Outcome, text: &str) -> Result
     for line in table::failures(&outcome.results) {
         context.output.borrow_mut().note(&line);
     }
-    for line in unstored(&outcome.unstored) {
+    for line in unstored::lines(&outcome.unstored) {
         context.output.borrow_mut().note(&line);
     }
     match printed {
@@ -102,33 +102,9 @@ pub(super) fn finish(context: &Context, outcome: &Outcome, text: &str) -> Result
     }
 }
 
-/// What is done and on no disk, whatever the format: the change itself has not failed by that, and a
-/// script that stops what fills a disk has to go on.
-fn unstored(unstored: &Unstored) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut warn = |what: &str, why: &str| {
-        let text = format!("warning: {what}: {}", shown(why));
-        lines.push(styled(YELLOW, &text));
-    };
-    if let Some(why) = &unstored.holds {
-        warn(
-            "not stored, so a restart of the supervisor would forget it",
-            why,
-        );
-    }
-    if let Some(why) = &unstored.history {
-        warn("not in the history of changes", why);
-    }
-    if !lines.is_empty() {
-        let hint = "make room for the state directory; it is tried again until it works, and ctl status warns meanwhile";
-        lines.push(format!("{} {hint}", styled(HINT, "hint:")));
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
-    use api::{ErrorKind, ErrorReply, Progress};
+    use api::{ErrorKind, ErrorReply, Progress, Unstored};
 
     use super::*;
     use crate::testing::{Answer, Fake, ctl_unread, result};
@@ -141,14 +117,14 @@ mod tests {
         Progress::Accepted {
             services: vec!["mattermost".into(), "nginx".into()],
             notes: notes.iter().map(|&note| note.into()).collect(),
-            unstored: api::Unstored::default(),
+            unstored: Unstored::default(),
         }
     }
 
     fn outcome(verdict: Verdict, state: &str) -> Outcome {
         Outcome {
             rollback: None,
-            unstored: api::Unstored::default(),
+            unstored: Unstored::default(),
             id: "x".into(),
             finished: verdict != Verdict::Pending,
             results: vec![result("mattermost", verdict, state, Some(123))],
@@ -340,7 +316,7 @@ mod tests {
                 ran.err,
                 "warning: not stored, so a restart of the supervisor would forget it: No space left on device\n\
                  warning: not in the history of changes: the disk has not answered for 5 s\n\
-                 hint: make room for the state directory; it is tried again until it works, and ctl status warns meanwhile\n"
+                 hint: see to it that the state directory can be written; it is tried again until it works, and ctl status warns meanwhile\n"
             );
             if format == "json" {
                 let back: Outcome = serde_json::from_str(&ran.out).unwrap();

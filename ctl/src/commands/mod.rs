@@ -17,6 +17,7 @@ mod service_list;
 mod show_config;
 mod status;
 pub(crate) mod toml_text;
+mod unstored;
 mod version;
 mod wait;
 pub(crate) mod why;

@@ -10,8 +10,6 @@ use crate::message::{Fact, Notice, Numbered, RunId};
 
 /// Unacknowledged signals that are kept; a second one already means "hurry".
 const SIGNALS_MAX: usize = 16;
-/// Processes that are named as left of a run.
-const LEFT_MAX: usize = 4096;
 
 /// The queue; what has been sent stays until acknowledged.
 #[derive(Debug, Default)]
@@ -32,10 +30,7 @@ struct Greeting {
 
 impl Facts {
     /// Something has happened.
-    pub(crate) fn push(&mut self, mut fact: Fact) {
-        if let Fact::Swept { left, .. } = &mut fact {
-            left.truncate(LEFT_MAX);
-        }
+    pub(crate) fn push(&mut self, fact: Fact) {
         self.coalesce(&fact);
         self.last += 1;
         let seq = self.last;

@@ -14,13 +14,17 @@ use std::{
     time::Duration,
 };
 
-use crate::say::say;
+use crate::{clock::now_ms, say::say};
 
 /// Variables that are for the keeper alone.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// How long init may take to make room in its queue, which holds ten messages as a rule.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Init is asked for more time this often, and each time for so much.
+const EXTEND_EVERY_MS: u64 = 10_000;
+const EXTEND: &str = "EXTEND_TIMEOUT_USEC=30000000";
 
 /// Says things to init, if that listens.
 #[derive(Debug)]
@@ -79,6 +83,29 @@ impl Init {
         }
         if let Err(error) = sent {
             say!("could not tell init {message:?}: {error}");
+        }
+    }
+}
+
+/// Asks init for more time, again and again while something is waited for before the loop.
+#[derive(Debug)]
+pub(crate) struct MoreTime<'a> {
+    init: &'a Init,
+    next_ms: u64,
+}
+
+impl<'a> MoreTime<'a> {
+    /// Asks with the first [`Self::ask`].
+    pub(crate) const fn of(init: &'a Init) -> Self {
+        Self { init, next_ms: 0 }
+    }
+
+    /// Still waiting: asks, unless it has a moment ago.
+    pub(crate) fn ask(&mut self) {
+        let now = now_ms();
+        if now >= self.next_ms {
+            self.next_ms = now + EXTEND_EVERY_MS;
+            self.init.tell(EXTEND);
         }
     }
 }

@@ -10,9 +10,13 @@ use crate::{
     sys::pidfd,
 };
 
+/// More are not named: what is told of them has to fit into a frame.
+pub(crate) const LEFT_MAX: usize = 4096;
+
 /// What is to be said of each of these that is still there.
 pub(crate) fn describe(pids: &[i32]) -> Vec<Left> {
-    pids.iter().filter_map(|pid| one(*pid)).collect()
+    let named = pids.iter().take(LEFT_MAX);
+    named.filter_map(|pid| one(*pid)).collect()
 }
 
 /// The kernel does not let us signal the process.
@@ -46,5 +50,6 @@ mod tests {
         assert_eq!(left.len(), 1);
         assert_eq!((left[0].pid, left[0].kept), (own, Kept::Unseen));
         assert!(!left[0].command.is_empty());
+        assert_eq!(describe(&vec![own; LEFT_MAX + 1]).len(), LEFT_MAX);
     }
 }

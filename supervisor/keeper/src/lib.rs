@@ -20,6 +20,7 @@
 //! | `say`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
 //! | `sys` | the only `unsafe` |
 //! | `orphan` | for a control process whose keeper has died |
+//! | `traces` | whose a process is, where a run is known by its record alone: for `orphan` and `leftovers` |
 
 use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 
@@ -65,6 +66,7 @@ mod succession;
 mod sweep;
 mod sys;
 mod timers;
+mod traces;
 
 /// Number under which the control process finds its end of the link.
 pub const CONTROL_FD: RawFd = 3;

@@ -27,7 +27,7 @@ use nix::{
 };
 use safe_path::Dir;
 
-use crate::sys::socket::refuse_descriptors;
+use crate::{places::leads_to, sys::socket::refuse_descriptors};
 
 /// Clients that wait to be served; more are refused.
 const BACKLOG: i32 = 128;
@@ -67,12 +67,8 @@ impl Listener {
 
     /// Its path leads to it.
     pub(crate) fn is_in_place(&self) -> bool {
-        let (parent, name) = (self.path.parent(), self.path.file_name());
-        let there = parent.zip(name).and_then(|(parent, name)| {
-            let there = Dir::open(parent).and_then(|dir| dir.stat(name));
-            there.ok().flatten()
-        });
-        there.is_some_and(|file| (file.dev(), file.ino()) == self.id)
+        let at = self.path.parent().zip(self.path.file_name());
+        at.is_some_and(|(parent, name)| leads_to(parent, name, self.id))
     }
 
     /// Takes its file away, if that is still its own.

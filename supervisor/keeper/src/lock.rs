@@ -13,7 +13,7 @@
 mod holder;
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io::{self, Seek, Write},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd, RawFd},
@@ -29,7 +29,13 @@ use nix::{
 
 use safe_path::Dir;
 
-use crate::{init::Init, proc, say::say, sys::file};
+use crate::{
+    init::{Init, MoreTime},
+    places::leads_to,
+    proc,
+    say::say,
+    sys::file,
+};
 
 /// Name of the file in either directory.
 const NAME: &str = "lock";
@@ -37,10 +43,6 @@ const NAME: &str = "lock";
 const DIRECTORY_MODE: u32 = 0o755;
 /// While an old control process stops its services, the lock is tried this often.
 const RETRY_MS: u8 = 50;
-/// Tries between two requests to the machine's init for more time.
-const EXTEND_EVERY: u32 = 40;
-/// More time, asked for every two seconds.
-const EXTEND: &str = "EXTEND_TIMEOUT_USEC=10000000";
 
 /// Why the lock is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -159,10 +161,8 @@ impl Lock {
     }
 
     fn is_in_place(&self) -> bool {
-        let there = Dir::open(&self.dir).and_then(|dir| dir.stat(NAME));
-        let id = |meta: Metadata| (meta.dev(), meta.ino());
-        let there = there.ok().flatten().map(id);
-        there.is_some() && there == self.file.metadata().ok().map(id)
+        let own = self.file.metadata().map(|meta| (meta.dev(), meta.ino()));
+        own.is_ok_and(|own| leads_to(&self.dir, NAME.as_ref(), own))
     }
 
     fn take_again(&mut self) -> io::Result<()> {
@@ -188,7 +188,8 @@ impl Lock {
 fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> {
     let failed = |error| LockError::Io(dir.join(NAME).display().to_string(), error);
     let mut lock = Lock::open(dir).map_err(failed)?;
-    let mut tries = 0;
+    let mut more_time = MoreTime::of(init);
+    let mut waits = false;
     loop {
         match file::try_lock(&lock.file) {
             Ok(()) if lock.is_in_place() => break,
@@ -204,13 +205,10 @@ fn take(dir: &Path, signals: impl AsFd, init: &Init) -> Result<Lock, LockError> 
             let dir = dir.display().to_string();
             return Err(LockError::Held { pid, dir });
         }
-        if tries == 0 {
+        if !std::mem::replace(&mut waits, true) {
             say!("waits for an earlier control process to stop its services");
         }
-        if tries % EXTEND_EVERY == 0 {
-            init.tell(EXTEND);
-        }
-        tries += 1;
+        more_time.ask();
         let mut polled = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if poll(&mut polled, PollTimeout::from(RETRY_MS)).is_ok_and(|ready| ready > 0) {
             return Err(LockError::Interrupted(dir.display().to_string()));

@@ -12,8 +12,10 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 mod remaining;
+mod spawn;
 
 pub use remaining::{Kept, Left, Stray};
+pub use spawn::{Forward, Ids, Open, Role, Spawn};
 
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;
@@ -27,6 +29,11 @@ pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 pub const READY_FD: &str = "READY_FD";
 /// See [`READY_FD`].
 pub const READY_FD_CLOSED: &str = "closed";
+
+/// Stage of a [`Fact::Failed`]: something is left of an earlier run of the service.
+pub const UNSWEPT: &str = "unswept";
+/// The same of a run of an earlier keeper.
+pub const LEFTOVERS: &str = "leftovers";
 
 /// Number of a run; never used twice while the keeper lives.
 pub type RunId = u64;
@@ -99,170 +106,6 @@ pub enum Request {
         /// The daemon's exit code.
         code: u8,
     },
-}
-
-/// What a service has for its whole life, over all its runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Open {
-    /// The service.
-    pub service: String,
-    /// Owner of the log pipe, so that its processes can reopen `/dev/stdout`.
-    pub uid: u32,
-    /// Group of the log pipe.
-    pub gid: u32,
-    /// Directory of `current` and the rotated files; made if missing.
-    pub log_dir: PathBuf,
-    /// A file that has grown to this many bytes is rotated at the next line end.
-    pub log_size_bytes: u64,
-    /// Number of rotated files that are kept.
-    pub log_keep: u32,
-    /// `current` is rotated when its first line is this old; none: by size alone.
-    #[serde(default)]
-    pub log_age_ms: Option<u64>,
-    /// Rotated files are compressed, except for the newest.
-    #[serde(default)]
-    pub log_compress: bool,
-    /// Where each line also goes.
-    #[serde(default)]
-    pub log_forward: Option<Forward>,
-}
-
-/// Where log lines also go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Forward {
-    /// `/dev/log`.
-    Syslog,
-    /// The journal's own socket.
-    Journal,
-    /// The daemon's standard output as `SERVICE | line`.
-    StdoutText,
-    /// The daemon's standard output as one JSON object a line.
-    StdoutJson,
-}
-
-/// One process to start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spawn {
-    /// Its number, given out by the control process, larger than any before.
-    pub run: RunId,
-    /// Whose.
-    pub service: String,
-    /// What for.
-    pub role: Role,
-    /// The program (absolute path) and its arguments.
-    pub argv: Vec<String>,
-    /// Its whole environment, but for `NOTIFY_SOCKET`.
-    pub env: BTreeMap<String, String>,
-    /// Working directory.
-    pub cwd: PathBuf,
-    /// Ids to run as; none: those of the supervisor.
-    pub ids: Option<Ids>,
-    /// File mode creation mask.
-    pub umask: u32,
-    /// Resource limits by name (`nofile`): soft and hard; `None` is unlimited.
-    pub rlimits: BTreeMap<String, (Option<u64>, Option<u64>)>,
-    /// Nice value.
-    pub nice: Option<i32>,
-    /// Badness for the OOM killer; none: what the daemon was started with.
-    pub oom_score_adj: Option<i32>,
-    /// `PR_SET_NO_NEW_PRIVS`.
-    pub no_new_privs: bool,
-    /// Capabilities by name without `CAP_`, lower case (`net_bind_service`): these alone stay, also
-    /// over the change of user (ambient); none: as the kernel does it.
-    pub capabilities: Option<Vec<String>>,
-    /// Capabilities by name that can ever be gained by exec; none: untouched.
-    #[serde(default)]
-    pub capability_bounding_set: Option<Vec<String>>,
-    /// Capabilities by name that are kept over the change of user; none: none.
-    #[serde(default)]
-    pub ambient_capabilities: Option<Vec<String>>,
-    /// Turn at the disk, as `ioprio_set(2)` takes it: class << 13 | level; none: untouched.
-    #[serde(default)]
-    pub io_priority: Option<u16>,
-    /// Numbers of the CPUs that it may run on; none: untouched.
-    #[serde(default)]
-    pub cpu_affinity: Option<Vec<u32>>,
-    /// Opened for reading as standard input, after the change of user, without waiting for anything;
-    /// a FIFO for writing too, where that is allowed, so that it never ends; none: `/dev/null`.
-    #[serde(default)]
-    pub stdin: Option<PathBuf>,
-    /// Give it the write end of a pipe at this number (3 to 1023); a newline there comes back as
-    /// `Notified` with the key [`READY_FD`].
-    #[serde(default)]
-    pub ready_fd: Option<i32>,
-    /// Give it a `NOTIFY_SOCKET`.
-    pub notify: bool,
-    /// Only messages of the main process count there.
-    #[serde(default)]
-    pub notify_main_only: bool,
-    /// How the keeper alone would stop it.
-    pub stop_signal: i32,
-    /// Time from that to SIGKILL, in milliseconds.
-    pub stop_timeout_ms: u64,
-    /// Kill a probe, validator or reload command after this many milliseconds; none: never.
-    pub timeout_ms: Option<u64>,
-}
-
-impl Spawn {
-    /// A helper that is the supervisor's own business: in `/`, as the supervisor itself, with nothing
-    /// changed of what a process has from birth. It is killed after `timeout_ms`.
-    pub fn helper(
-        run: RunId,
-        service: &str,
-        argv: Vec<String>,
-        env: BTreeMap<String, String>,
-        timeout_ms: u64,
-    ) -> Self {
-        Self {
-            run,
-            service: service.to_owned(),
-            role: Role::Helper,
-            argv,
-            env,
-            cwd: "/".into(),
-            ids: None,
-            umask: 0o022,
-            rlimits: BTreeMap::new(),
-            nice: None,
-            oom_score_adj: None,
-            no_new_privs: false,
-            capabilities: None,
-            capability_bounding_set: None,
-            ambient_capabilities: None,
-            io_priority: None,
-            cpu_affinity: None,
-            stdin: None,
-            ready_fd: None,
-            notify: false,
-            notify_main_only: false,
-            stop_signal: 15,
-            stop_timeout_ms: 1000,
-            timeout_ms: Some(timeout_ms),
-        }
-    }
-}
-
-/// What a run is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// The service itself: its output goes to the service's log.
-    Main,
-    /// Exec probe, validator or reload command: its output comes back with its exit, its whole tree
-    /// dies with it, and it does not count for "a run of the service is unswept".
-    Helper,
-}
-
-/// Numeric ids, looked up beforehand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ids {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
 }
 
 /// From the keeper to the control process.
@@ -400,7 +243,7 @@ pub struct Hello {
     #[serde(default)]
     pub went_back: bool,
     /// Processes of an earlier keeper that would not go. Their services cannot be started: a `Spawn`
-    /// fails with the stage `leftovers` as long as they are there.
+    /// fails with the stage [`LEFTOVERS`] as long as they are there.
     #[serde(default)]
     pub remaining: Vec<Remaining>,
 }

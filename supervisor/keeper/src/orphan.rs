@@ -17,9 +17,10 @@ use nix::{
 use crate::{
     cgroup,
     message::RunId,
-    proc::{self, Family, Stat},
+    proc::{self, Family},
     record::{Record, Records},
     sweep, sys,
+    traces::{self, Traces},
 };
 
 /// Between two looks at what is left.
@@ -94,10 +95,7 @@ impl Remains<'_> {
         let records: Vec<Record> = Records::at(self.run_dir).one(run).into_iter().collect();
         let cookie = self.mark.map(|mark| format!("{mark}{run}"));
         end(limit, || {
-            kill(&records, |pid, stat| {
-                let cookie = cookie.as_ref();
-                cookie.is_some_and(|cookie| proc::has_variable(pid, stat, cookie))
-            })
+            kill(&records, |shown| Some(shown) == cookie.as_deref())
         })
     }
 
@@ -107,9 +105,8 @@ impl Remains<'_> {
         let boot = proc::boot_id();
         records.retain(|record| record.boot_id == boot);
         end(limit, || {
-            kill(&records, |pid, stat| {
-                self.mark
-                    .is_some_and(|mark| proc::has_variable_like(pid, stat, mark))
+            kill(&records, |shown| {
+                self.mark.is_some_and(|mark| shown.starts_with(mark))
             })
         })
     }
@@ -126,34 +123,92 @@ fn end(limit: Duration, mut look: impl FnMut() -> Vec<i32>) -> Vec<i32> {
     }
 }
 
-/// Kills what belongs to these runs; returns it.
-fn kill(records: &[Record], has_cookie: impl Fn(i32, &Stat) -> bool) -> Vec<i32> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
+/// Kills what belongs to these runs, or has such a cookie; returns it.
+fn kill(records: &[Record], is_cookie: impl Fn(&str) -> bool) -> Vec<i32> {
     let mut found = BTreeSet::new();
-    for dir in records.iter().filter_map(|record| record.cgroup.as_ref()) {
+    for dir in records.iter().filter_map(traces::group_of) {
         cgroup::kill(dir);
         found.extend(cgroup::members(dir));
     }
+    // The keeper has died just now. So a session is still the run's though its leader has gone, unless
+    // another process has that one's number.
+    let is_anothers = |it: &&Record| proc::stat(it.pid).is_some_and(|stat| stat.start != it.start);
+    let sessions: Vec<&Record> = records.iter().filter(|it| !is_anothers(it)).collect();
     let family = Family::look();
     for pid in proc::all() {
-        let Some(stat) = proc::stat(pid).filter(|stat| stat.state != b'Z' && pid != own) else {
+        let Some(stat) = traces::living(pid) else {
             continue;
         };
-        let recorded = || records.iter().any(|record| belongs(record, pid, &stat));
-        if recorded() || has_cookie(pid, &stat) {
+        let shown = Traces::of(pid, &stat);
+        let recorded = records.iter().any(|record| shown.lead_to(record));
+        let in_session = || sessions.iter().any(|it| shown.have_session_of(it));
+        if recorded || in_session() || shown.cookies.iter().any(|it| is_cookie(it)) {
             found.insert(pid);
             found.extend(family.descendants(pid));
         }
     }
-    found.remove(&own);
     found.retain(|pid| {
-        let stat = proc::stat(*pid).filter(|stat| stat.state != b'Z');
+        let stat = traces::living(*pid);
         stat.inspect(|stat| sweep::kill_exactly(*pid, stat))
             .is_some()
     });
     found.into_iter().collect()
 }
 
-fn belongs(record: &Record, pid: i32, stat: &Stat) -> bool {
-    stat.session == record.pid || stat.group == record.pid || proc::holds_pipe(pid, record.pipe)
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::message::Role;
+
+    /// Leads a session.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a process that is no run, in a test"
+    )]
+    fn leader() -> (Child, i32) {
+        let child = Command::new("setsid").args(["sleep", "300"]).spawn();
+        let child = child.unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        while proc::stat(pid).unwrap().session != pid {
+            let _ = poll(&mut [], PollTimeout::from(1_u8));
+        }
+        (child, pid)
+    }
+
+    #[test]
+    fn who_has_the_number_of_a_main_process_that_has_gone_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let (mut child, pid) = leader();
+        let stat = proc::stat(pid).unwrap();
+        let mut record = Record {
+            run: 1,
+            service: "web".into(),
+            role: Role::Main,
+            pid,
+            start: stat.start - 1,
+            boot_id: proc::boot_id(),
+            cgroup: None,
+            pipe: 0,
+            cookie: "none".into(),
+            stop_signal: 15,
+            stop_timeout_ms: 0,
+            gap_told: false,
+        };
+        records.write(&record).unwrap();
+        let remains = Remains {
+            run_dir: dir.path(),
+            mark: None,
+        };
+        let limit = Duration::from_secs(10);
+        assert_eq!(remains.end_all(limit), [] as [i32; 0]);
+        assert_eq!(remains.end_run(1, limit), [] as [i32; 0]);
+        assert!(child.try_wait().unwrap().is_none(), "a stranger was killed");
+        record.start = stat.start;
+        records.write(&record).unwrap();
+        assert_eq!(remains.end_run(1, limit), [] as [i32; 0]);
+        assert!(!child.wait().unwrap().success());
+    }
 }

@@ -9,13 +9,18 @@
 //! written again with the next look, whatever that is for.
 
 use std::{
+    ffi::OsStr,
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
+use nix::errno::Errno;
+use safe_path::Dir;
+
 use crate::{
     clock::now_ms,
+    control::tell,
     keeper::Keeper,
     listener::Listener,
     message::{Notice, RunId},
@@ -38,8 +43,8 @@ pub(crate) struct Places {
     /// Watches whatever directory it is told.
     pub(crate) removals: Removals,
     watches: Vec<Watch>,
-    /// A look is due.
-    looks: bool,
+    /// When the next look is due.
+    look_at: Option<u64>,
     /// What could not be made at the last look.
     failed: Vec<String>,
 }
@@ -50,7 +55,7 @@ impl Places {
         Self {
             removals: Removals::new(),
             watches: Vec::new(),
-            looks: false,
+            look_at: None,
             failed: Vec::new(),
         }
     }
@@ -71,6 +76,20 @@ impl Places {
         .filter_map(|(dir, of)| self.removals.watch(dir, of))
         .collect();
     }
+
+    /// A look begins, for whatever reason.
+    fn looks(&mut self, now: u64) {
+        self.look_at.take_if(|at| *at <= now);
+    }
+
+    /// There is to be a look at this moment at the latest. True: a timer has to be set.
+    fn look_by(&mut self, at: u64) -> bool {
+        let sooner = self.look_at.is_none_or(|known| at < known);
+        if sooner {
+            self.look_at = Some(at);
+        }
+        sooner
+    }
 }
 
 /// What one look has found missing.
@@ -89,18 +108,37 @@ impl Look {
     }
 }
 
+/// The name in this directory leads to the file of this device and inode, as far as can be seen.
+pub(crate) fn leads_to(dir: &Path, name: &OsStr, file: (u64, u64)) -> bool {
+    match Dir::open(dir).and_then(|dir| dir.stat(name)) {
+        Ok(there) => there.is_some_and(|there| (there.dev(), there.ino()) == file),
+        Err(error) => is_blind(&error),
+    }
+}
+
+/// For want of descriptors or memory nothing can be seen, and nothing is taken for gone.
+pub(crate) fn is_blind(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
+}
+
 impl Keeper {
     /// Something may have been removed.
     pub(crate) fn removal_told(&mut self) {
         self.places.removals.drain();
-        if !std::mem::replace(&mut self.places.looks, true) {
-            self.timers.add(now_ms() + LOOK_MS, Timer::Look);
+        self.look_within(LOOK_MS);
+    }
+
+    fn look_within(&mut self, pause_ms: u64) {
+        let at = now_ms() + pause_ms;
+        if self.places.look_by(at) {
+            self.timers.add(at, Timer::Look);
         }
     }
 
     /// Makes what is missing. True: something was.
     pub(crate) fn look_at_places(&mut self) -> bool {
-        self.places.looks = false;
+        self.places.looks(now_ms());
         let mut look = Look::default();
         let locks = self.locks_again(&mut look);
         self.records_again(&mut look);
@@ -120,8 +158,7 @@ impl Keeper {
             }
         }
         if !look.failed.is_empty() {
-            self.places.looks = true;
-            self.timers.add(now_ms() + AGAIN_MS, Timer::Look);
+            self.look_within(AGAIN_MS);
         }
         let found = !look.made.is_empty();
         self.places.failed = look.failed;
@@ -154,7 +191,7 @@ impl Keeper {
         }
         let fds = descriptors(self);
         if let (Some(successor), Ok(fds)) = (&mut self.control.successor, fds) {
-            let _ = successor.link.queue(&notice, fds);
+            tell(&mut successor.link, &notice, fds);
         }
     }
 
@@ -215,11 +252,46 @@ impl Keeper {
         }
         let path = self.config.control_socket.clone();
         let bound = Listener::bind(&path).map(|listener| {
+            // The control process has it open too.
+            self.unwatch(&self.listener);
             self.listener = listener;
             self.control.liveness.listener_changed();
         });
         let done = bound.is_ok();
         look.note(&path, bound);
         done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_reasons_to_look_later_the_earliest_sets_the_one_timer() {
+        let mut places = Places::new();
+        assert!(places.look_by(5000));
+        // Runs that cannot write their record, and signals: each of them looks, and fails.
+        for now in 1..100 {
+            places.looks(now);
+            assert!(!places.look_by(now + 5000), "one more timer");
+        }
+        assert!(places.look_by(150), "a removal is not left until then");
+        places.looks(150);
+        assert!(places.look_by(5150));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_for_is_not_taken_for_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = OsStr::new("lock");
+        assert!(!leads_to(dir.path(), name, (0, 0)));
+        assert!(!leads_to(&dir.path().join("none"), name, (0, 0)));
+        let file = std::fs::File::create(dir.path().join(name)).unwrap();
+        let meta = file.metadata().unwrap();
+        assert!(leads_to(dir.path(), name, (meta.dev(), meta.ino())));
+        let error = |errno: Errno| io::Error::from(errno);
+        assert!(is_blind(&error(Errno::EMFILE)));
+        assert!(!is_blind(&error(Errno::ENOENT)));
     }
 }

@@ -111,13 +111,6 @@ pub(crate) fn has_variable(pid: i32, stat: &Stat, variable: &str) -> bool {
         .any(|one| one == variable.as_bytes())
 }
 
-/// As above, with a variable that begins with this.
-pub(crate) fn has_variable_like(pid: i32, stat: &Stat, begin: &str) -> bool {
-    environ(pid, stat)
-        .split(|byte| *byte == 0)
-        .any(|one| one.starts_with(begin.as_bytes()))
-}
-
 /// Of a process that hangs in the kernel it is not asked: that may take until it goes on.
 fn environ(pid: i32, stat: &Stat) -> Vec<u8> {
     if stat.state == b'D' {

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     message::{Role, RunId},
+    places::is_blind,
     sys::note::Note,
 };
 
@@ -95,15 +96,17 @@ impl Records {
         &self.dir
     }
 
-    /// The directory is there.
+    /// The directory is there, as far as can be seen.
     pub(crate) fn are_in_place(&self) -> bool {
-        Dir::open(&self.dir).is_ok()
+        Dir::open(&self.dir).map_or_else(|error| is_blind(&error), |_| true)
     }
 
     /// Those of these runs whose record is missing.
     pub(crate) fn missing(&self, runs: impl Iterator<Item = RunId>) -> Vec<RunId> {
-        let Ok(dir) = Dir::open(&self.dir) else {
-            return runs.collect();
+        let dir = match Dir::open(&self.dir) {
+            Ok(dir) => dir,
+            Err(error) if is_blind(&error) => return Vec::new(),
+            Err(_) => return runs.collect(),
         };
         let is_missing = |run: &RunId| matches!(dir.stat(run.to_string()), Ok(None));
         runs.filter(is_missing).collect()

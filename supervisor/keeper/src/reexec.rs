@@ -66,6 +66,8 @@ impl Keeper {
                 return;
             }
         };
+        // The old one may go on, and then has all pipes too.
+        self.announce();
         match self.bear_control(&binary) {
             Ok((pid, mut link)) => {
                 let sent_before = self.facts.sent();

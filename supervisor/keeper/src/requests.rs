@@ -86,8 +86,6 @@ impl Keeper {
         }
         if let Err(error) = self.make_pipe(&name) {
             say!("{name}: no log pipe yet: {error}");
-        } else if self.leftovers.has_gap(&name) {
-            self.log.mark(&name, log::KEEPER_DIED);
         }
     }
 
@@ -117,7 +115,8 @@ impl Keeper {
         own(&read, &service.open);
         let for_log = read.try_clone().map_err(|_| Errno::EMFILE)?;
         let inode = fstat(&read)?.st_ino;
-        let flow = self.log.open_later(name, spec, for_log);
+        let mark = self.leftovers.has_gap(name).then_some(log::KEEPER_DIED);
+        let flow = self.log.open_later(name, spec, for_log, mark);
         service.pipe = Some(Pipe {
             read,
             write,

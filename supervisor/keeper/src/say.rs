@@ -48,6 +48,7 @@ pub(crate) fn formatted(text: &str) -> Vec<u8> {
     };
     line.into_bytes()
 }
+
 /// Control characters, and those that change the direction or the look of what follows, as `\u{…}`.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

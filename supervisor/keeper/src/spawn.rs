@@ -26,7 +26,7 @@ use crate::{
     description,
     keeper::{Keeper, Original, Source},
     limits::rlimits,
-    message::{Fact, Role, RunId, Spawn},
+    message::{Fact, LEFTOVERS, Role, RunId, Spawn, UNSWEPT},
     ready,
     record::Record,
     run::{Output, Run},
@@ -116,10 +116,10 @@ impl Keeper {
             return Err(("unopened", Errno::ENOENT));
         }
         if spawn.role == Role::Main && !self.is_swept(&spawn.service) {
-            return Err(("unswept", Errno::EBUSY));
+            return Err((UNSWEPT, Errno::EBUSY));
         }
         if spawn.role == Role::Main && !self.leftovers.are_gone(&spawn.service, &self.files) {
-            return Err(("leftovers", Errno::EBUSY));
+            return Err((LEFTOVERS, Errno::EBUSY));
         }
         Ok(())
     }

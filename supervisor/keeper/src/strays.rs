@@ -1,6 +1,7 @@
 //! Children of the keeper that belong to no run that it knows of: a daemon of a service that has left
-//! cgroup, session, group and log pipe and emptied its environment. They are never killed, for whose they
-//! are cannot be told; they are named, in the daemon's log and to the control process.
+//! cgroup, session, group and log pipe and emptied its environment; in a container also an orphan of
+//! whoever has entered it. They are never killed, for whose they are cannot be told; they are named, in the
+//! daemon's log and to the control process.
 //!
 //! Limits: looked for whenever a run has been swept, and forgotten when reaped; so many are named.
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     clock,
+    control::Control,
     keeper::Keeper,
     message::{Notice, Stray},
     proc::{self, Family, Stat},
@@ -36,7 +38,7 @@ impl Keeper {
             }
             let stray = self.strays.remove(&pid).unwrap_or_else(|| {
                 let name = proc::name(pid);
-                say!("pid {pid} ({name}) has left its service, which cannot be told any more; leaves it alone");
+                say!("pid {pid} ({name}) belongs to no service that can be told; leaves it alone");
                 Stray {
                     pid,
                     command: name,
@@ -70,12 +72,15 @@ impl Keeper {
         self.notice(&Notice::Strays { strays }, Vec::new());
     }
 
-    /// A main process, a control process or a job of the keeper's own.
-    fn is_ours(&self, pid: i32) -> bool {
-        let successor = self.control.successor.as_ref();
+    /// A main process, a control process (one on its way out too) or a job of the keeper's own.
+    pub(crate) fn is_ours(&self, pid: i32) -> bool {
+        let Control {
+            successor, retired, ..
+        } = &self.control;
         self.by_pid.contains_key(&pid)
             || self.control.pid == Some(pid)
-            || successor.is_some_and(|it| it.pid == pid)
+            || successor.as_ref().is_some_and(|it| it.pid == pid)
+            || retired.iter().any(|it| it.pid == pid)
             || self.compressor.is(pid)
     }
 

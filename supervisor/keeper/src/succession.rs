@@ -142,6 +142,8 @@ impl Keeper {
         if loss == Loss::Silent {
             let _ = pidfd::kill(pid, libc::SIGKILL);
         }
+        // Once it has been reaped its pid may be another's: nobody is to signal that.
+        self.control.pid = None;
         // What it asked before it died is carried out: its records say so.
         self.read_link();
         while self.link_has_more() {
@@ -151,7 +153,6 @@ impl Keeper {
         if let Some(link) = &link {
             self.unwatch(link);
         }
-        self.control.pid = None;
         if loss == Loss::Silent {
             // What the kernel holds is not gone yet, and nobody waits for that.
             self.control.retired.push(Retired::new(pid, link));

@@ -144,12 +144,16 @@ impl Keeper {
         sweep.pause_ms = pause;
         sweep.next_ms = now + pause;
         self.timers.add(now + pause, Timer::Sweep(id));
-        let known = || run.left.iter().map(|one| one.pid);
-        if !late || known().eq(pids.iter().copied()) {
+        let known = || run.left.iter().map(|one| &one.pid);
+        if !late || known().eq(pids.iter().take(left::LEFT_MAX)) {
             return;
         }
-        run.left = left::describe(pids);
-        let left = run.left.clone();
+        let left = left::describe(pids);
+        // All have gone just now. That nothing is left is for the next look to say.
+        if left.is_empty() {
+            return;
+        }
+        run.left.clone_from(&left);
         say!("{}: processes that will not go: {pids:?}", run.service);
         self.push(Fact::Swept { run: id, left });
     }
@@ -183,16 +187,16 @@ impl Keeper {
     /// No main run of the service has anything left. One of which something would not go is looked at
     /// again: even a process in uninterruptible sleep ends some day.
     pub(crate) fn is_swept(&mut self, service: &str) -> bool {
-        let Some(id) = self.services.get(service).and_then(|service| service.main) else {
-            return true;
-        };
-        let Some(run) = self.runs.get(&id) else {
-            return true;
-        };
-        if run.is_given_up() {
-            self.sweep_step(id);
-        }
-        self.runs.get(&id).is_none_or(|run| run.swept)
+        // By the runs: the service may have been forgotten and opened again since.
+        let of_service = self.runs.values().filter(|run| run.role == Role::Main);
+        let unswept = of_service.filter(|run| !run.swept && run.service == service);
+        let unswept: Vec<RunId> = unswept.map(|run| run.id).collect();
+        unswept.into_iter().all(|id| {
+            if self.runs.get(&id).is_some_and(|run| run.is_given_up()) {
+                self.sweep_step(id);
+            }
+            self.runs.get(&id).is_none_or(|run| run.swept)
+        })
     }
 
     /// Kills what belongs to a run beside its main process, and returns who is still there.
@@ -238,10 +242,9 @@ impl Keeper {
         let family = Family::look();
         let mut found = Vec::new();
         for root in family.children(own) {
-            // Whoever has a run of its own, and the control process, is not looked at, nor what
-            // descends from them: it is theirs.
-            let known = self.by_pid.contains_key(&root) && root != run.leader;
-            if known || self.control.pid == Some(root) {
+            // Whoever has a run of its own, or is the keeper's own, is not looked at, nor what descends
+            // from them: it is theirs.
+            if root != run.leader && self.is_ours(root) {
                 continue;
             }
             let descent = family.descendants(root);

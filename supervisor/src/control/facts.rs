@@ -11,7 +11,7 @@ use crate::unready::can_pass;
 
 /// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
 /// of an earlier daemon.
-const OVER_LEFTOVERS: [&str; 2] = ["unswept", "leftovers"];
+const OVER_LEFTOVERS: [&str; 2] = [message::UNSWEPT, message::LEFTOVERS];
 
 impl Control {
     pub(super) fn on_notice(&mut self, notice: Notice) {

@@ -14,11 +14,8 @@ use crate::{
     message::{Role, RunId},
     proc::{self, Stat},
     record::Record,
-    sweep::COOKIE,
+    traces::{Traces, group_of, living},
 };
-
-/// What the directory of a daemon's groups begins with: no other group is ever emptied.
-const GROUPS: &str = "mattervisor-";
 
 /// What is known of the runs of an earlier keeper.
 #[derive(Debug, Default)]
@@ -60,8 +57,8 @@ impl Earlier {
             })
             .collect();
         for record in &records {
-            if let Some(dir) = record.cgroup.as_ref().filter(|dir| is_ours(dir)) {
-                groups.insert(dir.clone(), Owner::of(record));
+            if let Some(dir) = group_of(record) {
+                groups.insert(dir.to_owned(), Owner::of(record));
             }
         }
         Self { records, groups }
@@ -99,6 +96,13 @@ impl Earlier {
         self.records.is_empty() && self.groups.is_empty()
     }
 
+    /// Something of this service may be left.
+    pub(super) fn knows(&self, service: &str) -> bool {
+        let mut recorded = self.records.iter().map(|it| &it.service);
+        let mut grouped = self.groups.values().map(|it| &it.service);
+        recorded.any(|it| it == service) || grouped.any(|it| it == service)
+    }
+
     /// Living leftovers, by pid.
     pub(super) fn find(&self) -> BTreeMap<i32, Left> {
         let mut found = BTreeMap::new();
@@ -127,18 +131,8 @@ impl Earlier {
 
     /// The record of the run that a process belongs to.
     fn owner(&self, pid: i32, stat: &Stat) -> Option<&Record> {
-        let pipes: Vec<u64> = proc::output_pipes(pid).collect();
-        let cookies = proc::variables(pid, stat, COOKIE);
-        self.records.iter().find(|record| {
-            if pid == record.pid {
-                return stat.start == record.start;
-            }
-            // Without its leader a session's number says nothing: it may be another's by now.
-            let same_session = stat.session == record.pid || stat.group == record.pid;
-            same_session && main_lives(record)
-                || pipes.contains(&record.pipe)
-                || cookies.contains(&record.cookie)
-        })
+        let traces = Traces::of(pid, stat);
+        self.records.iter().find(|record| traces.lead_to(record))
     }
 }
 
@@ -157,23 +151,6 @@ impl Owner {
             role: self.role,
         }
     }
-}
-
-/// The very process of the record lives.
-pub(super) fn main_lives(record: &Record) -> bool {
-    living(record.pid).is_some_and(|stat| stat.start == record.start)
-}
-
-/// A process other than ourselves that has not ended.
-fn living(pid: i32) -> Option<Stat> {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    proc::stat(pid).filter(|stat| stat.state != b'Z' && pid != own)
-}
-
-/// A recorded group is one of a daemon's, whatever the file says.
-fn is_ours(dir: &Path) -> bool {
-    let base = dir.parent().and_then(Path::file_name);
-    base.is_some_and(|base| base.to_string_lossy().starts_with(GROUPS))
 }
 
 fn add_descendants(found: &mut BTreeMap<i32, Left>, all: &BTreeMap<i32, Stat>) {
@@ -226,14 +203,5 @@ mod tests {
         add_descendants(&mut found, &all);
         let pids: Vec<_> = found.iter().map(|(pid, it)| (*pid, &*it.service)).collect();
         assert_eq!(pids, [(3, "web"), (4, "web"), (5, "web")]);
-    }
-
-    #[test]
-    fn a_recorded_group_of_somebody_elses_is_not_touched() {
-        assert!(is_ours(Path::new("/sys/fs/cgroup/x/mattervisor-12ab/web")));
-        assert!(!is_ours(Path::new(
-            "/sys/fs/cgroup/system.slice/sshd.service"
-        )));
-        assert!(!is_ours(Path::new("/")));
     }
 }

@@ -17,11 +17,11 @@ use nix::{
     poll::{PollTimeout, poll},
 };
 
-use self::find::{Earlier, Left, main_lives};
+use self::find::{Earlier, Left};
 use crate::{
     cgroup::Cgroups,
     clock::now_ms,
-    init::Init,
+    init::{Init, MoreTime},
     left,
     lock::Locks,
     message::{Remaining, Role, RunId},
@@ -29,6 +29,7 @@ use crate::{
     say::say,
     sweep::kill_exactly,
     sys::pidfd,
+    traces::main_lives,
 };
 
 /// Pause between two looks.
@@ -37,9 +38,6 @@ const PAUSE_MS: u8 = 20;
 const KILLED_MS: u64 = 5000;
 /// A record may ask for more time; an init that waits for us has its own limits.
 const STOP_MAX_MS: u64 = 120_000;
-/// The machine's init is asked for more time while we wait, this often.
-const EXTEND_EVERY_MS: u64 = 10_000;
-const EXTEND: &str = "EXTEND_TIMEOUT_USEC=30000000";
 
 /// What is left of an earlier keeper's runs.
 #[derive(Debug, Default)]
@@ -126,9 +124,13 @@ impl Leftovers {
     /// Those that keep their service from starting and are still there: what a helper has left is told
     /// at the start, and is no second copy of anything.
     pub(crate) fn remaining(&self) -> Vec<Remaining> {
+        if self.earlier.is_empty() {
+            return Vec::new();
+        }
         let mut by_service = BTreeMap::<String, Vec<i32>>::new();
         let found = self.earlier.find().into_iter();
-        for (pid, left) in found.filter(|(_, it)| it.role == Role::Main) {
+        let found = found.filter(|(_, it)| it.role == Role::Main);
+        for (pid, left) in found.take(left::LEFT_MAX) {
             by_service.entry(left.service).or_default().push(pid);
         }
         let all = by_service.into_iter();
@@ -151,7 +153,7 @@ impl Leftovers {
 
     /// Looks again for what is left of a service, and kills it again; if nothing is, its records go.
     pub(crate) fn are_gone(&mut self, service: &str, files: &Records) -> bool {
-        if self.earlier.is_empty() {
+        if !self.earlier.knows(service) {
             return true;
         }
         let found = self.earlier.find().into_iter();
@@ -233,16 +235,12 @@ impl<'e> Stop<'e> {
             "stops processes of an earlier supervisor: {}",
             all.join(", ")
         );
-        init.tell(EXTEND);
+        let mut more_time = MoreTime::of(init);
         self.ask();
         // Also for those that are made anew as fast as they are killed.
         let last = self.until.values().copied().fold(self.begun, u64::max) + 2 * KILLED_MS;
-        let mut extended = self.begun;
         while now_ms() < last && self.step(&left) {
-            if now_ms() > extended + EXTEND_EVERY_MS {
-                extended = now_ms();
-                init.tell(EXTEND);
-            }
+            more_time.ask();
             let _ = poll(&mut [], PollTimeout::from(PAUSE_MS));
             left = self.earlier.find();
             self.see(&left);

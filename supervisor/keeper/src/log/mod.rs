@@ -181,33 +181,30 @@ impl Handle {
     /// Reads `read_end` from now on and appends to the files of `spec`. A service that is open
     /// already gets the new pipe and spec; what is left in the old pipe is written first.
     pub fn open(&self, service: &str, spec: Spec, read_end: OwnedFd) -> Flow {
-        let flow = self.open_later(service, spec, read_end);
+        let flow = self.open_later(service, spec, read_end, None);
         self.ring();
         flow
-    }
-
-    /// As [`Self::open`], but begins only with the next [`Self::wake`] or other command: many at a
-    /// time cost one wake-up, and do not take turns with whoever spawns.
-    pub(crate) fn open_later(&self, service: &str, spec: Spec, read_end: OwnedFd) -> Flow {
-        self.push_open(service, spec, read_end, None)
     }
 
     /// As [`Self::open`], of a pipe that somebody else has read before: the mark tells so, and stands
     /// before all that is left in the pipe.
     pub fn take_over(&self, service: &str, spec: Spec, read_end: OwnedFd, mark: &str) -> Flow {
-        let flow = self.push_open(service, spec, read_end, Some(mark.to_owned()));
+        let flow = self.open_later(service, spec, read_end, Some(mark));
         self.ring();
         flow
     }
 
-    fn push_open(
+    /// As the others, but begins only with the next [`Self::wake`] or other command: many at a
+    /// time cost one wake-up, and do not take turns with whoever spawns.
+    pub(crate) fn open_later(
         &self,
         service: &str,
         spec: Spec,
         read_end: OwnedFd,
-        mark: Option<String>,
+        mark: Option<&str>,
     ) -> Flow {
         let flow = Flow::default();
+        let mark = mark.map(str::to_owned);
         let command = Command::Open(service.to_owned(), spec, read_end, flow.clone(), mark);
         self.shared.commands().push(command);
         flow

@@ -2,7 +2,7 @@
 //! that what is kept of a run, and told to each new control process, is bounded.
 
 use super::DATAGRAM_BYTES_MAX;
-use crate::message::FRAME_BYTES_MAX;
+use crate::{left::LEFT_MAX, message::FRAME_BYTES_MAX};
 
 /// Digits of the largest number of microseconds.
 const NUMBER_BYTES_MAX: usize = 20;
@@ -22,8 +22,10 @@ const HEARD: [(&str, usize); 7] = [
 
 /// A control character takes so many bytes in a frame.
 const ESCAPED_BYTES: usize = 6;
+/// A process that would not go takes no more in a frame.
+const LEFT_BYTES_MAX: usize = 200;
 /// Of a frame with a run, what is not said by the run.
-const OVERHEAD_BYTES_MAX: usize = 64 << 10;
+const OVERHEAD_BYTES_MAX: usize = (64 << 10) + LEFT_MAX * LEFT_BYTES_MAX;
 
 const _: () = assert!(kept_bytes_max() * ESCAPED_BYTES + OVERHEAD_BYTES_MAX <= FRAME_BYTES_MAX);
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::mpsc};
 
-use keeper::message::{Exit, Kept, Request};
+use keeper::message::{Exit, Fact, Kept, Notice, Request};
 use nix::libc;
 
 use crate::{
@@ -39,6 +39,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_daemon_without_a_trace_is_swept", traceless),
     ("what_has_left_its_cgroup_is_swept", left_its_cgroup),
     ("what_belongs_to_nobody_is_named", stray),
+    ("a_control_process_on_its_way_out_is_no_stray", retired),
     (
         "a_main_process_that_sigkill_does_not_end_is_named",
         immortal,
@@ -146,6 +147,23 @@ fn stray() {
     assert!(daemon.strays().is_empty());
 }
 
+/// It has been killed for another, and its end takes a while.
+fn retired() {
+    let mut daemon = Daemon::start();
+    daemon.ask(Request::Reexec);
+    let successor = daemon.successor();
+    let old = daemon.become_successor(successor);
+    let hold = Tracer::hold(old.pid);
+    daemon.ask(Request::TookOver);
+    daemon.spawn_main(1, "web", "exit 0");
+    daemon.until_notice(|notice| {
+        assert!(!matches!(notice, Notice::Strays { .. }), "{notice:?}");
+        matches!(notice, Notice::Fact(numbered) if matches!(numbered.fact, Fact::Swept { .. }))
+    });
+    assert!(!gone(old.pid));
+    drop(hold);
+}
+
 /// Stopped by its tracer on its way out: SIGKILL does not end it until that lets it go.
 fn immortal() {
     let mut daemon = Daemon::start();
@@ -159,6 +177,12 @@ fn immortal() {
     // Not beside it.
     daemon.spawn_main(2, "web", "exec sleep 300");
     assert_eq!(daemon.failed(2).0, "unswept");
+    // Nor if the service has left the plan meanwhile and come back.
+    daemon.ask(Request::Forget {
+        service: "web".into(),
+    });
+    daemon.spawn_main(3, "web", "exec sleep 300");
+    assert_eq!(daemon.failed(3).0, "unswept");
     // A control process that comes later is told.
     daemon.replace_control();
     let info = daemon.hello.runs.iter().find(|info| info.run == 1);
@@ -166,7 +190,7 @@ fn immortal() {
     drop(hold);
     assert_eq!(daemon.exited(1).0, Exit::Signal(9));
     assert!(daemon.swept(1).is_empty());
-    daemon.main(3, "web", "exec sleep 300");
+    daemon.main(4, "web", "exec sleep 300");
 }
 
 fn immortal_alone() {
