@@ -25,7 +25,9 @@ fn awaited() -> [(&'static str, Rig, &'static str); 6] {
     };
     let mut reloading = starting();
     reloading.ready(0);
-    reloading.command(Command::Reload(set(&[0]))).unwrap();
+    reloading
+        .command(Command::Reload(set(&[0])))
+        .expect("it runs");
     let watched = Rig::up(&[Spec {
         watchdog: Some(watchdog(WatchdogAction::Restart)),
         ..daemon()
@@ -37,7 +39,8 @@ fn awaited() -> [(&'static str, Rig, &'static str); 6] {
     delayed.spawned(0);
     let stopping = || {
         let mut rig = Rig::up(&[daemon()]);
-        rig.command(Command::Stop(set(&[0]), hold())).unwrap();
+        rig.command(Command::Stop(set(&[0]), hold()))
+            .expect("it runs");
         rig
     };
     let mut killed = stopping();
