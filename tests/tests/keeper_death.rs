@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mattervisor_tests::{StatusExt, World, alive, eventually, kill, run, stamps};
+use mattervisor_tests::{StatusExt, Tracer, World, alive, eventually, kill, run, stamps};
 use nix::sys::signal::Signal;
 
 /// When the keeper is killed, control stops everything, and the next start has no second copy.
@@ -140,4 +140,27 @@ fn kill_9_of_the_keeper_leaves_no_daemon_of_a_service() {
         eventually("control ends", || (!alive(control)).then_some(()));
         assert!(!alive(daemon), "{daemon} lives, with cgroups: {cgroups}");
     }
+}
+
+/// What an earlier daemon has left of a service that is to be down counts until it is gone, and no longer.
+#[test]
+fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "[stop]\ntimeout = \"100ms\"");
+    world.start_ready();
+    let (a, control) = (world.status().pid("a"), world.control_pid());
+    let tracer = Tracer::hold(a);
+    kill(control, Signal::SIGSTOP);
+    world.signal(Signal::SIGKILL);
+    world.wait_end(Duration::from_secs(5));
+    kill(control, Signal::SIGKILL);
+    eventually("control is gone", || (!alive(control)).then_some(()));
+    world.start();
+    world.wait_state("a", "failed");
+    let _ = world.ctl(&["stop", "a"]);
+    let status = world.wait_state("a", "failed");
+    let reason = status.service("a").reason.clone().unwrap_or_default();
+    assert!(reason.contains(&format!("pid {a}")), "{reason}");
+    drop(tracer);
+    world.wait_state("a", "stopped");
 }

@@ -174,6 +174,12 @@ impl Engine {
         self.nodes.get(&service)?.service.rec.main_run()
     }
 
+    /// The run that has left something which keeps a service from starting; or, if that was an earlier
+    /// daemon's, the run that could not be started for it.
+    pub fn unswept_run(&self, service: ServiceId) -> Option<RunId> {
+        self.nodes.get(&service)?.service.rec.unswept
+    }
+
     /// The service that a run belongs to (main run, validator or reload command), while the engine
     /// cares for it.
     pub fn service_of(&self, run: RunId) -> Option<ServiceId> {

@@ -15,7 +15,7 @@ use crate::{
 /// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
 /// keeper takes to find that out and to name it.
 pub(crate) const KILL_GRACE_MS: u64 = 7_000;
-/// From one try to the next to start over what an earlier daemon left: nobody tells when it is gone.
+/// From one try to the next to start over what an earlier daemon left, should nobody tell that it is gone.
 const LOOK_AGAIN_MS: u64 = 30_000;
 
 impl Service {
@@ -237,7 +237,7 @@ impl Service {
     }
 
     /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
-    /// one. Of the latter's end nobody tells.
+    /// one.
     pub(crate) fn start_refused(&mut self, w: &World<'_>, left: u32) {
         let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.rec.state else {
             return;

@@ -192,6 +192,7 @@ impl Keeper {
     /// Runs until all has been stopped, and ends the process.
     pub(crate) fn run(mut self) -> ! {
         self.start_control();
+        self.look_at_leftovers_later();
         self.expect_word();
         self.flush_link();
         self.watchdog();
@@ -317,6 +318,7 @@ impl Keeper {
             Timer::Ending => self.ending_step(),
             Timer::Look => drop(self.look_at_places()),
             Timer::Notify(number) => self.discard_aside_again(number),
+            Timer::Leftovers => self.leftovers_due(),
             Timer::Aside => self.catch_up.aside_due(),
             // Woken at the end of every turn.
             Timer::Log => {}

@@ -139,6 +139,11 @@ pub enum Notice {
         /// By name.
         logs: Vec<LogStats>,
     },
+    /// What an earlier keeper's runs have left, all of it; said when it has changed. See [`Hello`].
+    Remaining {
+        /// Services without anything left are not among them.
+        remaining: Vec<Remaining>,
+    },
     /// The answer to `Sync`: what runs had said and done when it was asked has been told. There is none
     /// while another control process is being started.
     Synced {

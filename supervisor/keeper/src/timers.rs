@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Notify(u64),
     /// Threads that take messages away have had their time.
     Aside,
+    /// Look again at what an earlier keeper has left.
+    Leftovers,
     /// Have rotated logs compressed.
     Compress,
     /// Asked to stop: see whether a control process does it.

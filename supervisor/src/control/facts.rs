@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use engine::{Fact, Failure, Moment, RunId, State, StopPhase};
-use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Stray};
+use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, Stray};
 use nix::{errno::Errno, sys::signal::Signal};
 
 use super::{Control, Purpose, Run, words};
@@ -20,6 +20,7 @@ impl Control {
                 self.unacknowledged = Some(numbered.seq);
                 self.on_keeper_fact(numbered.fact);
             }
+            Notice::Remaining { remaining } => self.on_remaining(&remaining),
             Notice::Synced { at_ms } => self.on_synced(Moment(at_ms)),
             Notice::AreYouThere => self.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
@@ -193,6 +194,24 @@ impl Control {
             self.left.insert(service, left);
         }
         self.fact(Fact::Swept { run, left: count });
+    }
+
+    /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the way any more.
+    pub(super) fn on_remaining(&mut self, remaining: &[Remaining]) {
+        for one in remaining {
+            self.left.insert(one.service.clone(), one.left.clone());
+        }
+        let remains = |name: &String| remaining.iter().any(|it| it.service == *name);
+        let gone = self.names.ids().iter().filter(|(name, _)| !remains(name));
+        let gone: Vec<(String, RunId)> = gone
+            .filter_map(|(name, id)| Some((name.clone(), self.engine.unswept_run(*id)?)))
+            // Of its own runs the keeper tells by themselves.
+            .filter(|(_, run)| !self.runs.contains_key(run))
+            .collect();
+        for (service, run) in gone {
+            self.left.remove(&service);
+            self.fact(Fact::Swept { run, left: 0 });
+        }
     }
 
     pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {

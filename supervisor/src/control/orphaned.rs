@@ -86,6 +86,7 @@ impl Belongings {
             | Notice::HelloEnd
             | Notice::AreYouThere
             | Notice::Synced { .. }
+            | Notice::Remaining { .. }
             | Notice::MadeAgain { .. }
             | Notice::NotReplaced { .. }
             | Notice::Strays { .. }

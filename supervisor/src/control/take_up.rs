@@ -79,6 +79,7 @@ impl Control {
             self.unacknowledged = Some(numbered.seq);
             self.on_keeper_fact(numbered.fact);
         }
+        self.on_remaining(&hello.remaining);
         self.take_up_standing(hello, boot.applied, is_unfinished);
         self.take_up_reexec(hello.records.get(REEXEC_RECORD));
         // What was asked of the earlier one, and whose outcome nobody has been told.

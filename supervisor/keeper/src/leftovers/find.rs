@@ -74,6 +74,13 @@ impl Earlier {
         self.records.iter().map(|record| record.run)
     }
 
+    /// Whose they are.
+    pub(super) fn services(&self) -> BTreeSet<String> {
+        let records = self.records.iter().map(|it| &it.service);
+        let groups = self.groups.values().map(|it| &it.service);
+        records.chain(groups).cloned().collect()
+    }
+
     /// Forgets all but these services.
     pub(super) fn keep(&mut self, services: &BTreeSet<String>) {
         self.records.retain(|it| services.contains(&it.service));

@@ -4,7 +4,7 @@
 //! Each service has the time of its own run's record to stop; what has no first process to ask is killed
 //! at once. What SIGKILL does not end (a process in uninterruptible sleep, one under a tracer) is not
 //! waited for for long: its record stays, and its service is started again only when a look shows that
-//! it is gone.
+//! it is gone. There is one at each start, and one every [`LOOK_AGAIN_MS`].
 //!
 //! A process whose parent holds our locks is no leftover but that keeper's: then nothing is touched.
 
@@ -22,13 +22,15 @@ use crate::{
     cgroup::Cgroups,
     clock::now_ms,
     init::{Init, MoreTime},
+    keeper::Keeper,
     left,
     lock::Locks,
-    message::{Remaining, Role, RunId},
+    message::{Notice, Remaining, Role, RunId},
     record::Records,
     say::say,
     sweep::kill_exactly,
     sys::pidfd,
+    timers::Timer,
     traces::main_lives,
 };
 
@@ -36,6 +38,8 @@ use crate::{
 const PAUSE_MS: u8 = 20;
 /// After SIGKILL, to be gone.
 const KILLED_MS: u64 = 5000;
+/// Between two looks at what would not go.
+const LOOK_AGAIN_MS: u64 = 5000;
 /// A record may ask for more time; an init that waits for us has its own limits.
 const STOP_MAX_MS: u64 = 120_000;
 
@@ -174,6 +178,29 @@ impl Leftovers {
     /// True, once: lines of this service may be missing.
     pub(crate) fn has_gap(&mut self, service: &str) -> bool {
         self.unread.remove(service)
+    }
+}
+
+impl Keeper {
+    /// As long as there is something to look at.
+    pub(crate) fn look_at_leftovers_later(&mut self) {
+        if !self.leftovers.earlier.is_empty() {
+            self.timers.add(now_ms() + LOOK_AGAIN_MS, Timer::Leftovers);
+        }
+    }
+
+    /// What would not go is killed again; that something of it has gone is told.
+    pub(crate) fn leftovers_due(&mut self) {
+        let services = self.leftovers.earlier.services();
+        let leftovers = &mut self.leftovers;
+        let gone = services
+            .iter()
+            .filter(|it| leftovers.are_gone(it, &self.files));
+        if gone.count() > 0 {
+            let remaining = self.leftovers.remaining();
+            self.notice(&Notice::Remaining { remaining }, Vec::new());
+        }
+        self.look_at_leftovers_later();
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keeper::message::Request;
+use keeper::message::{Notice, Request};
 use nix::{libc, sys::stat::Mode, unistd::mkfifo};
 
 use crate::{
@@ -127,7 +127,11 @@ fn frozen(cgroups: bool) {
     assert!(!gone(pid));
 
     frozen.thaw();
-    until(|| gone(pid).then_some(()));
+    let none = Notice::Remaining {
+        remaining: Vec::new(),
+    };
+    daemon.until_notice(|it| *it == none);
+    assert!(gone(pid));
     let second = daemon.main(22, "db", "exec sleep 300");
     assert_ne!(second, pid);
     assert!(!daemon.dir.path().join("runs/7").exists());
