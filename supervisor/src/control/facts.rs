@@ -29,6 +29,9 @@ impl Control {
                 let paths = paths.collect::<Vec<_>>().join(", ");
                 let text = format!("made again, for it was removed or replaced: {paths}");
                 self.publish("", "daemon", &text, None);
+                // What we have beside that may have gone with it.
+                self.holds.write_again();
+                self.schedule.write_again();
             }
             Notice::Strays { strays } => self.on_strays(strays),
             Notice::Log { service, trouble } => self.on_log_trouble(service, trouble),

@@ -81,9 +81,9 @@ impl HoldsOnDisk {
         self.disk.timeout(now);
     }
 
-    /// Before the end: what is on no disk is tried at once, and what was there is written once more, for
-    /// somebody may have removed it.
-    pub(super) fn write_last(&mut self) {
+    /// Before the end, and when somebody has cleared the state directory: what is on no disk is tried at
+    /// once, and what was there is written once more, for it may have been removed.
+    pub(super) fn write_again(&mut self) {
         if !self.disk.wanted().is_empty() || self.disk.standing() != Standing::Stored {
             self.disk.doubt();
         }

@@ -308,8 +308,8 @@ impl Control {
                 tracing::warn!("everything is stopped, but SIGKILL was needed for: {killed}");
             }
         }
-        self.holds.write_last();
-        self.schedule.write_last();
+        self.holds.write_again();
+        self.schedule.write_again();
         self.records.hurry();
         self.lifecycle.quit = Some(Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),

@@ -78,7 +78,7 @@ impl Schedule {
     }
 
     /// Before the end: what is on no disk is tried at once.
-    pub(super) fn write_last(&mut self) {
+    pub(super) fn write_again(&mut self) {
         if self.disk.standing() != Standing::Stored {
             self.disk.doubt();
         }

@@ -431,6 +431,11 @@ impl Disk {
         }
     }
 
+    /// Somebody has removed what was stored, all but the plans.
+    pub(super) fn lose_state(&mut self) {
+        self.holds.clear();
+    }
+
     /// What clients were told to be on the disk is there, whatever has died.
     pub(super) fn judge_promises(&self, clients: &Clients) {
         for name in &clients.stored {

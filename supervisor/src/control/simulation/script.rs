@@ -55,6 +55,8 @@ pub(super) enum Op {
     Hang,
     /// The next control processes die just after they took over.
     DieAgain,
+    /// Somebody clears the state directory; the keeper notices.
+    LoseFiles,
     /// The keeper does not run for so long, while its children do.
     StallKeeper(u64),
     /// It goes on.
@@ -93,17 +95,17 @@ impl Simulation {
         self.mortal = false;
     }
 
-    /// Hangs and deaths at birth, up to a moment.
+    /// Hangs, deaths at birth and lost files, up to a moment.
     fn draw_trouble(&mut self, end: u64) {
         let Some(dice) = &mut self.trouble else {
             return;
         };
         for _ in 0..dice.between(1, 6) {
             let at = self.now + dice.below(end - self.now + 1);
-            let op = if dice.percent(70) {
-                Op::Hang
-            } else {
-                Op::DieAgain
+            let op = match dice.below(100) {
+                0..50 => Op::Hang,
+                50..75 => Op::DieAgain,
+                _ => Op::LoseFiles,
             };
             self.script.push(at, op);
         }
@@ -178,6 +180,15 @@ impl Simulation {
                 let end = self.now + ms;
                 self.keeper.stalled_until = self.keeper.stalled_until.max(end);
                 self.script.push(end, Op::KeeperGoesOn);
+            }
+            Op::LoseFiles => {
+                self.jobs.disk.lose_state();
+                self.clients.stored.clear();
+                self.keeper.unsent.push_back(Notice::MadeAgain {
+                    paths: vec!["/simulated/state/lock".into()],
+                    listener: false,
+                    locks: true,
+                });
             }
             // What waits with it is sent after every turn.
             Op::KeeperGoesOn => {}
