@@ -7,10 +7,11 @@
 //! this process writes what this one had not (`changes.rs` remembers it), so a line may come twice,
 //! which readers do not mind. Limit: [`WAITING_MAX`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use api::Verdict;
 use engine::Moment;
+use keeper::message::Request;
 
 use super::{
     Control, Job,
@@ -29,10 +30,17 @@ const WAITING_MAX: usize = 1024;
 /// Services whose failure is told in the words of one change.
 const FAILURES_MAX: usize = 20;
 
+/// Key under which the keeper remembers [`Records::refused`].
+pub(super) const REFUSED_RECORD: &str = "@refused";
+/// Refusals that are remembered; the oldest give way.
+const REFUSED_MAX: usize = 64;
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     waiting: Vec<Line>,
+    /// Refusals that may not be written yet: their changes are not remembered otherwise.
+    refused: VecDeque<Line>,
     /// Changes whose lines a job is writing.
     writing: BTreeSet<String>,
     attempts: Attempts,
@@ -112,14 +120,35 @@ impl Control {
 
     /// It will not be done.
     pub(super) fn record_refused(&mut self, id: &str, why: &str) {
-        self.record_end(
-            id,
-            Said::Ended {
-                outcome: "refused".to_owned(),
-                detail: why.to_owned(),
-                services: Vec::new(),
-            },
-        );
+        let said = Said::Ended {
+            outcome: "refused".to_owned(),
+            detail: why.to_owned(),
+            services: Vec::new(),
+        };
+        let line = self.line(id, said);
+        if self.records.refused.len() == REFUSED_MAX {
+            self.records.refused.pop_front();
+        }
+        self.records.refused.push_back(line.clone());
+        self.remember_refused();
+        self.record(line);
+    }
+
+    /// What an earlier control process had refused, and may not have written.
+    pub(super) fn take_up_refused(&mut self, record: Option<&String>) {
+        let refused = record.and_then(|record| serde_json::from_str(record).ok());
+        self.records.refused = refused.unwrap_or_default();
+        for line in self.records.refused.clone() {
+            self.record(line);
+        }
+    }
+
+    fn remember_refused(&mut self) {
+        let record = serde_json::to_string(&self.records.refused).expect("lines are plain data");
+        self.tell(Request::Remember {
+            service: REFUSED_RECORD.to_owned(),
+            record,
+        });
     }
 
     /// It has come to its end.
@@ -146,15 +175,15 @@ impl Control {
             detail: failed.join("; "),
             services: services.collect(),
         };
-        self.record_end(&outcome.id, said);
+        self.record(self.line(&outcome.id, said));
     }
 
-    fn record_end(&mut self, id: &str, said: Said) {
-        self.record(Line {
+    fn line(&self, id: &str, said: Said) -> Line {
+        Line {
             at: words::time(self.now.unix_ms),
             id: id.to_owned(),
             said,
-        });
+        }
     }
 
     /// Adds a line.
@@ -165,6 +194,18 @@ impl Control {
         }
         self.records.waiting.push(line);
         self.records.new = true;
+    }
+
+    /// They are in the history.
+    fn forget_refused(&mut self, written: &BTreeSet<String>) {
+        let records = &mut self.records;
+        let before = records.refused.len();
+        let waiting: BTreeSet<&String> = records.waiting.iter().map(|line| &line.id).collect();
+        let over = |line: &Line| written.contains(&line.id) && !waiting.contains(&line.id);
+        records.refused.retain(|line| !over(line));
+        if records.refused.len() < before {
+            self.remember_refused();
+        }
     }
 
     /// Has them written if that is due.
@@ -196,6 +237,7 @@ impl Control {
                     for id in written.iter().filter(|id| !self.records.has_waiting(id)) {
                         self.changes.is_recorded(id);
                     }
+                    self.forget_refused(&written);
                 }
                 if std::mem::take(&mut self.records.told) || lost > 0 {
                     let told =

@@ -205,6 +205,7 @@ pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Reques
     let heard = control.hearing.heard().0;
     let (name, words) = (&speaker.service, &speaker.words);
     match (cause, &planned.ready.kind) {
+        (engine::StopCause::ReadyTimeout, kind) if keeper.ready_kinds.get(run) != Some(kind) => {}
         (engine::StopCause::Watchdog, _) if speaker.said(Word::Trigger, u64::MAX).is_none() => {
             let planned = planned.watchdog.as_ref().map(|it| it.timeout_ms);
             let timeout = planned.into_iter().chain(speaker.watchdog_ms).min();

@@ -40,6 +40,8 @@ pub(super) struct Disk {
     /// The last plan that was applied.
     pub(super) stored: Option<Plan>,
     pub(super) holds: BTreeMap<String, StoredHold>,
+    /// They were removed, and not written since.
+    lost: bool,
     /// Changes that the history has, and whether it has their end.
     history: BTreeMap<String, bool>,
     /// Rendered files.
@@ -98,6 +100,7 @@ impl Jobs {
             site: plans::draw(&mut dice),
             stored: None,
             holds: BTreeMap::new(),
+            lost: false,
             history: BTreeMap::new(),
             files: BTreeMap::new(),
             candidates: BTreeSet::new(),
@@ -329,6 +332,7 @@ impl Jobs {
 
     fn store(&mut self, holds: Holds) {
         self.disk.holds = holds.services;
+        self.disk.lost = false;
     }
 
     fn accounts(&mut self) -> Accounts {
@@ -434,12 +438,13 @@ impl Disk {
     /// Somebody has removed what was stored, all but the plans.
     pub(super) fn lose_state(&mut self) {
         self.holds.clear();
+        self.lost = true;
     }
 
     /// What clients were told to be on the disk is there, whatever has died.
     pub(super) fn judge_promises(&self, clients: &Clients) {
         for name in &clients.stored {
-            let stored = self.holds.contains_key(name);
+            let stored = self.lost || self.holds.contains_key(name);
             assert!(
                 stored,
                 "{name} is stopped, and the disk knows nothing of it"
@@ -457,7 +462,7 @@ impl Disk {
     /// Control has died. What it had written down just before the keeper could hear of it has no end,
     /// and nobody was told of it.
     pub(super) fn leave_unheard(&mut self, records: &BTreeMap<String, String>) {
-        let known = ["@changes", "@doing", "@reexec"].map(|key| records.get(key));
+        let known = ["@changes", "@doing", "@reexec", "@refused"].map(|key| records.get(key));
         let known = |id: &String| known.iter().flatten().any(|it| it.contains(id.as_str()));
         self.history.retain(|id, ended| *ended || known(id));
     }

@@ -11,6 +11,7 @@ use super::{
     facts::left,
     world::{Temper, World},
 };
+use crate::control::Control;
 
 /// The keeper, and every process.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub(super) struct Keeper {
     /// Facts that the control process has not been sent yet.
     pub(super) unsent: VecDeque<Notice>,
     pub(super) next_run: RunId,
+    /// How the plan had a run say that it is ready when it was spawned. A later plan may have another way,
+    /// and what was said before does not count for that.
+    pub(super) ready_kinds: BTreeMap<RunId, plan::ReadyKind>,
     opened: BTreeSet<String>,
     used: BTreeSet<RunId>,
     pub(super) agenda: Agenda<Happening>,
@@ -129,6 +133,7 @@ impl Keeper {
             last_fact: 0,
             unsent: VecDeque::new(),
             next_run: 1,
+            ready_kinds: BTreeMap::new(),
             opened: BTreeSet::new(),
             used: BTreeSet::new(),
             agenda: Agenda::default(),
@@ -250,6 +255,16 @@ impl Keeper {
         self.put(lots);
         if let Some(ms) = timeout {
             self.agenda.push(now + ms, Happening::TimesOut(id));
+        }
+    }
+
+    /// Of a run that is to be spawned.
+    pub(super) fn note_ready_kind(&mut self, control: &Control, request: &Request) {
+        if let Request::Spawn(spawn) = request
+            && let Some(planned) = control.plan.services.get(&spawn.service)
+        {
+            self.ready_kinds
+                .insert(spawn.run, planned.ready.kind.clone());
         }
     }
 

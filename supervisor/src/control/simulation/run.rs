@@ -340,6 +340,7 @@ impl Simulation {
                     if let Some(control) = &self.control {
                         checks::judge(control, &self.clients, &request, alone);
                         checks::judge_silence(control, &self.keeper, &request);
+                        self.keeper.note_ready_kind(control, &request);
                     }
                     if let Request::Forget { service } = &request
                         && self.taking_over

@@ -183,7 +183,6 @@ impl Simulation {
             }
             Op::LoseFiles => {
                 self.jobs.disk.lose_state();
-                self.clients.stored.clear();
                 self.keeper.unsent.push_back(Notice::MadeAgain {
                     paths: vec!["/simulated/state/lock".into()],
                     listener: false,
