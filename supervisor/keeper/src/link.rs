@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{message::FRAME_BYTES_MAX, sys::socket};
 
-/// A sender that is this far behind gets [`LinkError::Full`].
+/// A sender that is this far behind gets [`NotTaken::Full`].
 pub const PENDING_BYTES_MAX: usize = 64 << 20;
 /// Read by one call of [`Link::recv`], at most, so that one link cannot hold up a loop.
 const READS_PER_CALL: usize = 16;
