@@ -24,6 +24,7 @@ use crate::{
     control::{Control, tell},
     ending::{Ending, Term},
     facts::Facts,
+    gone_runs::GoneRuns,
     init::Init,
     leftovers::Leftovers,
     listener::Listener,
@@ -164,7 +165,7 @@ pub(crate) struct Keeper {
     /// Groups of helpers that never were: taken away once their child has been reaped.
     pub(crate) dead_groups: Vec<Group>,
     /// Runs of which nothing is left but their record.
-    pub(crate) gone: Vec<RunId>,
+    pub(crate) gone: GoneRuns,
     /// Services whose log pipe control does not have yet.
     pub(crate) unannounced: Vec<String>,
     /// Memory is given back when the burst is over.
@@ -293,9 +294,7 @@ impl Keeper {
 
     /// What nobody waits for.
     fn afterwards(&mut self) {
-        for run in std::mem::take(&mut self.gone) {
-            self.files.remove(run);
-        }
+        self.remove_records();
         // The log thread would only be in the way of a replacement, which is about to be asked for.
         if std::mem::take(&mut self.log_later) {
             self.timers.add(now_ms() + LOG_LATER_MS, Timer::Log);
@@ -306,6 +305,8 @@ impl Keeper {
 
     fn due(&mut self, timer: Timer) {
         match timer {
+            // Looked at at the end of every turn.
+            Timer::Records => self.gone.look_due(),
             Timer::Control => self.start_control(),
             Timer::Successor => self.successor_due(),
             Timer::Helper(run) => self.helper_timed_out(run),

@@ -12,6 +12,7 @@
 //! | `keeper` | the loop; `requests`, `control`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
 //! | `liveness`, `succession`, `reexec` | a control process that hangs, has died, or is replaced |
 //! | `start`, `signals`, `lock`, `listener`, `leftovers` | what is done before the loop |
+//! | `gone_runs` | keeps records until the log has a run's last words |
 //! | `removals`, `places` | make again what somebody has removed |
 //! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
 //! | `log` | the log thread |
@@ -32,6 +33,7 @@ mod control;
 mod description;
 mod ending;
 mod facts;
+mod gone_runs;
 pub mod hello;
 mod init;
 mod keeper;

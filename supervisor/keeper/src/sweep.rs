@@ -165,12 +165,14 @@ impl Keeper {
         run.swept = true;
         run.sweep = None;
         run.left.clear();
+        let mut flow = None;
         if run.role == Role::Main {
             // Its last words may lack a line end, and nobody is left to write one.
             let service = self.services.get(&run.service);
             if let Some(pipe) = service.and_then(|service| service.pipe.as_ref()) {
                 self.log.finish(&run.service, &pipe.flow, &pipe.read);
                 self.log_later = true;
+                flow = Some(pipe.flow.clone());
             }
         }
         if let Some(group) = run.group.take()
@@ -181,7 +183,7 @@ impl Keeper {
         // The leader may outlive a main process of its choice only until here.
         self.by_pid.remove(&run.leader);
         self.sweeping.remove(&id);
-        self.gone.push(id);
+        self.gone.add(id, flow);
     }
 
     /// No main run of the service has anything left. One of which something would not go is looked at

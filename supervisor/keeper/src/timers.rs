@@ -38,6 +38,8 @@ pub(crate) enum Timer {
     Look,
     /// Wake the log thread.
     Log,
+    /// Remove records of runs whose last words are written by now.
+    Records,
     /// Give memory back.
     Release,
 }

@@ -28,6 +28,9 @@ struct Taken {
     bytes: u64,
     /// Counts of bytes after which a run had nothing more to say; they grow.
     ends: VecDeque<u64>,
+    /// Runs whose last words are to be written, and are.
+    asked: u64,
+    written: u64,
 }
 
 impl Flow {
@@ -43,6 +46,22 @@ impl Flow {
         if taken.ends.len() < ENDS_MAX && taken.ends.back() != Some(&end) {
             taken.ends.push_back(end);
         }
+    }
+
+    /// The thread has been asked to write what a run had to say last.
+    pub(super) fn ask_last(&self) {
+        self.lock().asked += 1;
+    }
+
+    /// It has.
+    pub(super) fn wrote_last(&self) {
+        self.lock().written += 1;
+    }
+
+    /// Whatever runs that have ended have said is in the files, or was dropped and counted.
+    pub(crate) fn is_written(&self) -> bool {
+        let taken = self.lock();
+        taken.written >= taken.asked
     }
 
     /// Reads once, and sets `ends` to the places in `buffer` at which a run has ended.

@@ -95,7 +95,7 @@ enum Command {
     /// Write a marked line.
     Mark(String, String),
     /// End an unfinished line at the end of its run, which the flow knows.
-    Finish(String),
+    Finish(String, Flow),
     /// Rotate after the last whole line, whatever the size.
     Rotate(String),
     /// Answer when all before has been done.
@@ -250,7 +250,8 @@ impl Handle {
         flow.end_here(pipe);
         let mut commands = self.shared.commands();
         if commands.len() < COMMANDS_MAX {
-            commands.push(Command::Finish(service.to_owned()));
+            flow.ask_last();
+            commands.push(Command::Finish(service.to_owned(), flow.clone()));
         }
     }
 

@@ -358,7 +358,10 @@ impl Mover {
                     });
                 }
                 // The reading itself ends the line, at its end.
-                Command::Finish(service) => self.after_all_before(&service, |_, _, _| {}),
+                Command::Finish(service, flow) => {
+                    self.after_all_before(&service, |_, _, _| {});
+                    flow.wrote_last();
+                }
                 Command::Rotate(service) => {
                     self.after_all_before(&service, |target, _, clock| {
                         target.file.settle();

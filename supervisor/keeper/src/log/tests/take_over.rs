@@ -22,3 +22,25 @@ fn the_mark_stands_before_what_is_left_in_the_pipe() {
     let mark = format!("{MARK}lines may be missing here");
     assert_eq!(text(&lines(&current)), ["torn", &mark, "left", "new"]);
 }
+
+/// Its record stays until then.
+#[test]
+fn what_a_run_said_last_is_written_before_that_is_said() {
+    let tmp = TempDir::new().unwrap();
+    let handle = LogThread::start().unwrap();
+    let (reader, mut writer) = pipe().unwrap();
+    let pipe = reader.try_clone().unwrap();
+    let spec = Spec {
+        dir: tmp.path().into(),
+        ..Spec::default()
+    };
+    let flow = handle.open("s", spec, reader.into());
+    assert!(flow.is_written(), "no run has ended");
+    writer.write_all(b"last").unwrap();
+    handle.finish("s", &flow, &pipe);
+    assert!(!flow.is_written(), "nobody has woken the thread");
+    handle.sync();
+    assert!(flow.is_written());
+    assert_eq!(text(&lines(&tmp.path().join(CURRENT))), ["last"]);
+    handle.stop();
+}
