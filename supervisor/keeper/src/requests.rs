@@ -115,7 +115,10 @@ impl Keeper {
         own(&read, &service.open);
         let for_log = read.try_clone().map_err(|_| Errno::EMFILE)?;
         let inode = fstat(&read)?.st_ino;
-        let mark = self.leftovers.has_gap(name).then_some(log::KEEPER_DIED);
+        let mark = self
+            .leftovers
+            .has_gap(name, &self.files)
+            .then_some(log::KEEPER_DIED);
         let flow = self.log.open_later(name, spec, for_log, mark);
         service.pipe = Some(Pipe {
             read,

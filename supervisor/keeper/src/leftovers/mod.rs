@@ -50,8 +50,8 @@ pub(crate) struct Leftovers {
     stopped: Vec<String>,
     /// What is known of those that would not go.
     earlier: Earlier,
-    /// Services that ran when the earlier keeper died: nobody read what they wrote since.
-    unread: BTreeSet<String>,
+    /// Services of which nobody read what they wrote last, for the keeper died, and the newest run of each.
+    unread: BTreeMap<String, RunId>,
 }
 
 /// What to do with one of them now.
@@ -89,10 +89,12 @@ impl Leftovers {
             );
         }
         records.retain(|record| record.boot_id == boot_id);
-        let unread = records
+        let unread: BTreeMap<String, RunId> = records
             .iter()
+            // The newest comes first, and counts.
+            .rev()
             .filter(|record| record.role == Role::Main && !record.gap_told)
-            .map(|record| record.service.clone())
+            .map(|record| (record.service.clone(), record.run))
             .collect();
         let mut earlier = Earlier::new(records, cgroups);
         let found = earlier.find();
@@ -112,7 +114,8 @@ impl Leftovers {
             let _ = std::fs::remove_dir(dir);
         }
         earlier.keep(&remaining.into_values().map(|left| left.service).collect());
-        files.clear(&earlier.runs().collect());
+        let kept = earlier.runs().chain(unread.values().copied());
+        files.clear(&kept.collect());
         Ok(Self {
             stopped,
             earlier,
@@ -147,7 +150,7 @@ impl Leftovers {
 
     /// Runs whose record is to stay.
     pub(crate) fn runs(&self) -> impl Iterator<Item = RunId> + '_ {
-        self.earlier.runs()
+        self.earlier.runs().chain(self.unread.values().copied())
     }
 
     /// The first number that a run may have: a record that stays is not written over.
@@ -175,9 +178,14 @@ impl Leftovers {
         left.is_empty()
     }
 
-    /// True, once: lines of this service may be missing.
-    pub(crate) fn has_gap(&mut self, service: &str) -> bool {
-        self.unread.remove(service)
+    /// True, once: lines of this service may be missing. A service may stay closed for longer than this
+    /// keeper lives, so the record that says so stays until it is opened.
+    pub(crate) fn has_gap(&mut self, service: &str, files: &Records) -> bool {
+        let run = self.unread.remove(service);
+        if let Some(run) = run.filter(|run| !self.earlier.runs().any(|kept| kept == *run)) {
+            files.remove(run);
+        }
+        run.is_some()
     }
 }
 

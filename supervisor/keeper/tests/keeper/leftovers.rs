@@ -26,10 +26,33 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_leftover_daemon_is_found_by_its_cookie", cookie),
     ("what_is_no_record_is_set_aside_at_the_start", no_records),
     ("records_that_were_removed_are_written_again", records_again),
+    (
+        "a_gap_is_marked_although_more_keepers_die_before",
+        late_mark,
+    ),
 ];
 
 /// Does not stop when it is asked.
 const STUBBORN: &str = "trap '' TERM; while :; do sleep 0.05; done";
+
+/// The next keeper does not open the log (somebody has stopped the service), and dies too.
+fn late_mark() {
+    let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), false);
+    daemon.main(7, "web", "exec sleep 300");
+    for _ in 0..2 {
+        let (dir, cgroups) = daemon.crash();
+        daemon = Daemon::start_in(dir, cgroups);
+    }
+    let current = daemon.dir.path().join("log/web/current");
+    let is_marked = || {
+        let log = fs::read_to_string(&current).unwrap_or_default();
+        log.contains("lines may be missing here").then_some(())
+    };
+    assert!(is_marked().is_none(), "nobody has opened it");
+    daemon.main(20, "web", "exec sleep 300");
+    until(is_marked);
+    assert!(!daemon.dir.path().join("runs/7").exists());
+}
 
 fn own_time() {
     let mut daemon = Daemon::start_in(tempfile::tempdir().unwrap(), true);
