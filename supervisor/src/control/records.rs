@@ -31,7 +31,7 @@ const WAITING_MAX: usize = 1024;
 const FAILURES_MAX: usize = 20;
 
 /// Key under which the keeper remembers [`Records::refused`].
-pub(super) const REFUSED_RECORD: &str = "@refused";
+pub(super) const REFUSALS_RECORD: &str = "@refusals";
 /// Refusals that are remembered; the oldest give way.
 const REFUSED_MAX: usize = 64;
 
@@ -146,7 +146,7 @@ impl Control {
     fn remember_refused(&mut self) {
         let record = serde_json::to_string(&self.records.refused).expect("lines are plain data");
         self.tell(Request::Remember {
-            service: REFUSED_RECORD.to_owned(),
+            service: REFUSALS_RECORD.to_owned(),
             record,
         });
     }

@@ -14,7 +14,7 @@ use super::{
     lifecycle::{Boot, FAILED_RECORD, HANGUP_RECORD, SIGNALS_RECORD},
     notices::RECORD as NOTICES_RECORD,
     notifications::is_delivery,
-    records::REFUSED_RECORD,
+    records::REFUSALS_RECORD,
     schedule::RECORD as SCHEDULE_RECORD,
     words,
 };
@@ -69,7 +69,7 @@ impl Control {
             let record = |key: &str| hello.records.get(key);
             self.changes
                 .restore(record(CHANGES_RECORD), record(DOING_RECORD));
-            self.take_up_refused(record(REFUSED_RECORD));
+            self.take_up_refused(record(REFUSALS_RECORD));
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),

@@ -462,7 +462,7 @@ impl Disk {
     /// Control has died. What it had written down just before the keeper could hear of it has no end,
     /// and nobody was told of it.
     pub(super) fn leave_unheard(&mut self, records: &BTreeMap<String, String>) {
-        let known = ["@changes", "@doing", "@reexec", "@refused"].map(|key| records.get(key));
+        let known = ["@changes", "@doing", "@reexec", "@refusals"].map(|key| records.get(key));
         let known = |id: &String| known.iter().flatten().any(|it| it.contains(id.as_str()));
         self.history.retain(|id, ended| *ended || known(id));
     }
