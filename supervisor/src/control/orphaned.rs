@@ -18,6 +18,9 @@ use super::{Control, spawn::log_dir};
 /// After SIGKILL a process is gone, unless the kernel holds it.
 const KILLED_WAIT: Duration = Duration::from_secs(5);
 
+/// For the last thread of a killed keeper, which may be writing to a disk.
+const KEEPER_WAIT: Duration = Duration::from_secs(2);
+
 /// Key of a notification that names another main process.
 const MAIN_PID: &str = "MAINPID";
 
@@ -30,6 +33,7 @@ pub(super) struct Belongings {
     pipes: BTreeMap<String, Vec<OwnedFd>>,
     /// What tells the keeper's processes from others.
     mark: Option<String>,
+    keeper: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -43,12 +47,25 @@ impl Belongings {
     /// long as the keeper lives, it has not reaped them unseen, so the pids still mean them.
     pub(super) fn adopt(&mut self, hello: &Hello) {
         self.mark = orphan::mark(hello.keeper_pid);
+        self.keeper = orphan::open(hello.keeper_pid).ok();
         let living = hello
             .runs
             .iter()
             .filter(|it| it.role == Role::Main && it.exit.is_none());
         for info in living.filter(|it| it.notified.contains_key(MAIN_PID)) {
             self.keep(info.run, info.pid);
+        }
+    }
+
+    /// The link ends before the last thread of a killed keeper does: one may still be writing what it has
+    /// read from a log pipe, and that comes before all that we read there.
+    fn await_keepers_end(&self) {
+        let ended = self
+            .keeper
+            .as_ref()
+            .is_none_or(|keeper| orphan::wait(keeper, KEEPER_WAIT).unwrap_or(true));
+        if !ended {
+            tracing::warn!("the keeper has not ended yet; the order of lines in logs may be wrong");
         }
     }
 
@@ -99,6 +116,7 @@ impl Belongings {
     /// of any run, also of those whose main process had gone before.
     pub(super) fn stop_everything(mut self, control: &Control) {
         tracing::error!("the keeper is gone; stopping every service in order");
+        self.await_keepers_end();
         let logs = self.drain_logs(control);
         let run_dir = &control.plan.paths.run_dir;
         let mark = self.mark.take();
