@@ -19,16 +19,16 @@ const LOCK_BYTES_MAX: u64 = 64;
 /// Place of the start time among the fields of `/proc/PID/stat` that follow the name.
 const START_FIELD: usize = 19;
 
-/// Who holds a lock.
+/// The process that holds a supervisor's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
     /// A supervisor that lives; its keeper.
     Keeper(i32),
-    /// What a keeper that has died has left to stop its services.
+    /// A control process whose keeper has died, and which still stops services.
     Rest,
 }
 
-/// Whoever holds one of these locks.
+/// The process that holds one of these locks.
 pub(crate) fn holder(locks: &[PathBuf]) -> Option<Holder> {
     let list = fs::read_to_string(LOCKS).unwrap_or_default();
     locks.iter().find_map(|lock| {

@@ -51,7 +51,7 @@ pub(crate) struct Client {
     pub(crate) answer_max: Duration,
     /// Attempts to connect again end after this.
     pub(crate) reconnect_max: Duration,
-    /// What a living supervisor holds.
+    /// Lock files that a living supervisor holds.
     pub(crate) locks: Vec<PathBuf>,
 }
 

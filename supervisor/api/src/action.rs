@@ -55,7 +55,7 @@ pub enum Progress {
         services: Vec<String>,
         /// Sentences worth printing: holds lifted, dependents that stop too, what was needless.
         notes: Vec<String>,
-        /// What of it is on no disk.
+        /// What of the change is on no disk.
         #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
         unstored: Unstored,
     },
@@ -94,12 +94,12 @@ pub struct Outcome {
     /// Of a reconfigure: what `ctl reconfigure --rollback` would go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<KeptPlan>,
-    /// What of it is on no disk at this moment.
+    /// What of the change is on no disk at this moment.
     #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
     pub unstored: Unstored,
 }
 
-/// What of a change lives in memory alone. The supervisor goes on trying to store it.
+/// Parts of a change that live in memory alone. The supervisor goes on trying to store it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Unstored {

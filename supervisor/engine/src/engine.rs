@@ -33,7 +33,7 @@ pub struct Engine {
     runs: BTreeMap<RunId, ServiceId>,
     deadlines: BTreeSet<(Moment, ServiceId)>,
     next_run: u64,
-    /// What runs have said and done is known up to then.
+    /// Words and ends of runs are known up to this moment.
     heard: Moment,
     jitter: Jitter,
     effects: VecDeque<Effect>,

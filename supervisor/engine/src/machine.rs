@@ -17,7 +17,7 @@ use crate::{
 /// What one step of a service's machine sees of the rest, and where it puts what it wants done.
 pub(crate) struct World<'a> {
     pub(crate) now: Moment,
-    /// What runs have said and done is known up to then.
+    /// Words and ends of runs are known up to this moment.
     pub(crate) heard: Moment,
     /// It must not run now: it, or something that it requires, is to go down.
     pub(crate) pulled: bool,

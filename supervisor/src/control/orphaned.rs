@@ -33,6 +33,7 @@ pub(super) struct Belongings {
     pipes: BTreeMap<String, Vec<OwnedFd>>,
     /// What tells the keeper's processes from others.
     mark: Option<String>,
+    /// Pidfd of the keeper: readable once its last thread has ended.
     keeper: Option<OwnedFd>,
 }
 
@@ -57,8 +58,8 @@ impl Belongings {
         }
     }
 
-    /// The link ends before the last thread of a killed keeper does: one may still be writing what it has
-    /// read from a log pipe, and that comes before all that we read there.
+    /// The link ends before the last thread of a killed keeper does. Its log thread may still be writing lines
+    /// that come before all that we read from the pipe. The control loop has ended, so waiting holds up nobody.
     fn await_keepers_end(&self) {
         let ended = self
             .keeper
