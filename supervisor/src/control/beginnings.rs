@@ -44,7 +44,10 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
             .push(format!("{aside}; no run of a schedule is made up for")),
     }
     // What is remembered besides is not of a plan.
-    let nothing_yet = hello.records.keys().all(|name| name.starts_with('@'));
+    let nothing_yet = !hello
+        .records
+        .keys()
+        .any(|name| super::memory::is_a_services(name));
     let applied = if nothing_yet {
         boot.aside.extend(applied::look(&paths.state_dir));
         boot.aside.extend(history::look(&paths.state_dir));

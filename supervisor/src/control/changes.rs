@@ -18,7 +18,6 @@ use engine::{Moment, ServiceId, Settled};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-pub(super) use doing::DOING_RECORD;
 use doing::Doing;
 pub(super) use target::{Kind, Target};
 
@@ -27,8 +26,6 @@ use crate::{ask::STREAM_LINES_MAX, history::Line};
 
 /// Changes that are remembered, the unfinished ones included.
 const CHANGES_MAX: usize = 64;
-/// Key under which the keeper remembers them; no service can have this name.
-pub(super) const RECORD: &str = "@changes";
 
 /// All changes that are remembered, oldest first.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Control, words};
+use super::{Control, memory, words};
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
     history,
@@ -28,8 +28,6 @@ const RING_EVENTS_MAX: usize = 4096;
 const REMEMBERED_MAX: u64 = 128;
 /// Characters of what is said of one that do; the rest is cut.
 const REMEMBERED_CHARACTERS_MAX: usize = 500;
-/// How the keys begin under which the keeper remembers them; no service can have such a name.
-const SLOT: &str = "@event-";
 /// Followers at one time; more are refused an endless stream and get the past alone.
 const FOLLOWERS_MAX: usize = 64;
 
@@ -337,14 +335,16 @@ impl Control {
         let seq = self.feed.seq;
         let record = serde_json::to_string(&(seq, remembered)).expect("it is plain data");
         self.tell(Request::Remember {
-            service: format!("{SLOT}{}", seq % REMEMBERED_MAX),
+            service: format!("{}{}", memory::EVENT, seq % REMEMBERED_MAX),
             record,
         });
     }
 
     /// What an earlier control process has told, as far as the keeper remembers it.
     pub(super) fn take_up_events(&mut self, records: &BTreeMap<String, String>) {
-        let slots = records.iter().filter(|(key, _)| key.starts_with(SLOT));
+        let slots = records
+            .iter()
+            .filter(|(key, _)| key.starts_with(memory::EVENT));
         let known = slots.filter_map(|(_, record)| serde_json::from_str(record).ok());
         let known: BTreeMap<u64, Happened> = known.collect();
         // Numbers in the ring follow each other.

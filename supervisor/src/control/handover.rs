@@ -13,16 +13,13 @@ use engine::Moment;
 use keeper::message::{Notice, Request};
 use tokio::sync::mpsc;
 
-use super::{Control, Input, input::Output};
+use super::{Control, Input, input::Output, memory::Key};
 use crate::ask::{ASKS_MAX, Ask, Peer};
 
 /// Lookups (a user, a program, who holds a port) may hold it up this long: they can hang.
 const PATIENCE_MS: u64 = 2_000;
 /// Lines of the answer: that it is accepted, and how it ended.
 const LINES: usize = 2;
-
-/// Key under which the keeper remembers which change it is.
-pub(super) const RECORD: &str = "@reexec";
 
 /// How far it is.
 #[derive(Debug, Default)]
@@ -181,10 +178,7 @@ impl Control {
 
     /// Who takes over says in the history that this is done.
     fn remember_reexec(&mut self, record: String) {
-        self.tell(Request::Remember {
-            service: RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Reexec, record);
     }
 
     /// It was asked for, and here we are.

@@ -9,7 +9,7 @@ use engine::{Command, Goal, Moment, Record, RunId, ServiceId, Settled, Shift, St
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use super::{Control, Now, input::Output, words};
+use super::{Control, Now, input::Output, memory::Key, words};
 use crate::{
     applied::{Inputs, Mark},
     store::StoredHold,
@@ -27,12 +27,6 @@ const SECOND_SIGNAL_MS: u64 = 5_000;
 const EXTEND_EVERY_MS: u64 = 10_000;
 const EXTEND_BY_USEC: u64 = 30_000_000;
 
-/// Key under which the keeper remembers how many stop signals there were.
-pub(super) const SIGNALS_RECORD: &str = "@signals";
-/// Key under which it remembers why the daemon ends with a failure.
-pub(super) const FAILED_RECORD: &str = "@failed";
-/// Key under which it remembers that SIGHUP has been taken in and not been acted on to the end.
-pub(super) const HANGUP_RECORD: &str = "@hangup";
 /// Pause between two status lines.
 const STATUS_PAUSE_MS: u64 = 1_000;
 /// Names in the status line that the init shows.
@@ -228,10 +222,7 @@ impl Control {
     fn count_signal(&mut self) {
         self.lifecycle.signals += 1;
         let record = self.lifecycle.signals.to_string();
-        self.tell(Request::Remember {
-            service: SIGNALS_RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Signals, record);
     }
 
     /// A service has failed for good that the daemon may not go on without: as if by a signal, but
@@ -253,10 +244,7 @@ impl Control {
             format!("stops everything and ends with a failure, by exit_when_failed of {why}");
         tracing::error!("{what}");
         self.publish("", "daemon", &what, None);
-        self.tell(Request::Remember {
-            service: FAILED_RECORD.to_owned(),
-            record: why.clone(),
-        });
+        self.remember(Key::Failed, why.clone());
         self.lifecycle.failed = Some(why);
         self.count_signal();
         self.begin_shutdown();

@@ -23,6 +23,7 @@ mod jobs;
 mod lifecycle;
 mod logs;
 mod made_again;
+mod memory;
 mod names;
 mod network_probe;
 mod notices;

@@ -2,13 +2,10 @@
 //! and there for as long as an administrator should see it. The keeper remembers it, so that it
 //! outlives a control process.
 
-use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 
-use super::{Control, words};
+use super::{Control, memory::Key, words};
 
-/// Key under which the keeper remembers it; no service can have this name.
-pub(super) const RECORD: &str = "@notices";
 /// Files that were put aside and are told of; more are in the log.
 const ASIDE_MAX: usize = 20;
 
@@ -59,9 +56,6 @@ impl Control {
 
     fn remember_notices(&mut self) {
         let record = serde_json::to_string(&self.notices).expect("it is plain data");
-        self.tell(Request::Remember {
-            service: RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Notices, record);
     }
 }

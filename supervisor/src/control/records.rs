@@ -11,10 +11,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use api::Verdict;
 use engine::Moment;
-use keeper::message::Request;
 
 use super::{
     Control, Job,
+    memory::Key,
     on_disk::{Attempts, Standing},
     words,
 };
@@ -30,8 +30,6 @@ const WAITING_MAX: usize = 1024;
 /// Services whose failure is told in the words of one change.
 const FAILURES_MAX: usize = 20;
 
-/// Key under which the keeper remembers [`Records::refused`].
-pub(super) const REFUSALS_RECORD: &str = "@refusals";
 /// Refusals that are remembered; the oldest give way.
 const REFUSED_MAX: usize = 64;
 
@@ -145,10 +143,7 @@ impl Control {
 
     fn remember_refused(&mut self) {
         let record = serde_json::to_string(&self.records.refused).expect("lines are plain data");
-        self.tell(Request::Remember {
-            service: REFUSALS_RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Refusals, record);
     }
 
     /// It has come to its end.

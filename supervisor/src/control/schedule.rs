@@ -12,18 +12,16 @@ use std::collections::BTreeMap;
 
 use engine::{Command, Moment, Refusal};
 use jiff::{Timestamp, tz::TimeZone};
-use keeper::message::Request;
 use plan::cron::Cron;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Control, Job, Now,
+    memory::Key,
     on_disk::{OnDisk, Standing},
     words,
 };
 
-/// Key under which the keeper remembers what was handled.
-pub(super) const RECORD: &str = "@schedule";
 /// A time that passed no longer ago, while the daemon was being restarted, is not missed.
 const GRACE_MS: u64 = 60_000;
 /// Jumps of the clock up to this neither skip a time nor repeat it (as cron(8) has it).
@@ -283,10 +281,7 @@ impl Control {
 
     fn remember_schedule(&mut self) {
         let record = serde_json::to_string(&self.schedule.handled).expect("a map is plain data");
-        self.tell(Request::Remember {
-            service: RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Schedule, record);
     }
 
     /// Has what was handled stored if that is due.

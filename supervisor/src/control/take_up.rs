@@ -9,18 +9,12 @@ use plan::Plan;
 
 use super::{
     Control, Purpose, Run,
-    changes::{DOING_RECORD, RECORD as CHANGES_RECORD},
-    handover::RECORD as REEXEC_RECORD,
-    lifecycle::{Boot, FAILED_RECORD, HANGUP_RECORD, SIGNALS_RECORD},
-    notices::RECORD as NOTICES_RECORD,
+    lifecycle::Boot,
+    memory::{Key, is_a_services},
     notifications::is_delivery,
-    records::REFUSALS_RECORD,
-    schedule::RECORD as SCHEDULE_RECORD,
     words,
 };
 
-/// Key under which the keeper remembers the plan that has been applied.
-const PLAN_RECORD: &str = "@plan";
 /// Room in a frame beside the plan: for the name of its record, or for what a spawn says beside what
 /// the plan says of a service.
 const FRAME_OVERHEAD_BYTES: usize = 1 << 20;
@@ -43,17 +37,14 @@ impl Control {
         }
         self.tell(Request::TookOver);
         self.take_up_events(&hello.records);
-        self.take_up_notices(hello.records.get(NOTICES_RECORD), boot.aside.clone());
-        let records = hello
-            .records
-            .iter()
-            .filter(|(name, _)| !name.starts_with('@'));
+        self.take_up_notices(Key::Notices.of(&hello.records), boot.aside.clone());
+        let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
-        if let Some(record) = hello.records.get(SIGNALS_RECORD) {
+        if let Some(record) = Key::Signals.of(&hello.records) {
             self.lifecycle.signals = record.parse().unwrap_or(1);
         }
-        self.lifecycle.failed = hello.records.get(FAILED_RECORD).cloned();
-        let hangup = hello.records.get(HANGUP_RECORD);
+        self.lifecycle.failed = Key::Failed.of(&hello.records).cloned();
+        let hangup = Key::Hangup.of(&hello.records);
         self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
         let unfinished = self.take_up_plan(hello);
@@ -64,12 +55,12 @@ impl Control {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
             self.take_up_certificates(&hello.records);
-            self.take_up_schedule(hello.records.get(SCHEDULE_RECORD));
+            self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
-            let record = |key: &str| hello.records.get(key);
+            let record = |key: Key| key.of(&hello.records);
             self.changes
-                .restore(record(CHANGES_RECORD), record(DOING_RECORD));
-            self.take_up_refused(record(REFUSALS_RECORD));
+                .restore(record(Key::Changes), record(Key::Doing));
+            self.take_up_refused(record(Key::Refusals));
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),
@@ -83,7 +74,7 @@ impl Control {
         }
         self.on_remaining(&hello.remaining);
         self.take_up_standing(hello, boot.applied, is_unfinished);
-        self.take_up_reexec(hello.records.get(REEXEC_RECORD));
+        self.take_up_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_changes();
         self.lifecycle_check();
@@ -92,7 +83,7 @@ impl Control {
     /// What runs is what the earlier one had applied, whatever is on disk. Returns the plan that it
     /// had put in place but not applied to the end.
     fn take_up_plan(&mut self, hello: &Hello) -> Option<Arc<Plan>> {
-        let record = hello.records.get(PLAN_RECORD)?;
+        let record = Key::Plan.of(&hello.records)?;
         match serde_json::from_str::<Plan>(record) {
             Ok(running) if running != *self.plan => {
                 let stored = std::mem::replace(&mut self.plan, Arc::new(running));
@@ -113,10 +104,7 @@ impl Control {
     /// applies it once more.
     pub(super) fn remember_plan(&mut self) {
         let record = serde_json::to_string(&*self.plan).expect("a plan is plain data");
-        self.tell(Request::Remember {
-            service: PLAN_RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Plan, record);
     }
 
     fn take_up_records(&mut self, records: &[(&String, &String)]) {

@@ -20,14 +20,13 @@ use plan::{
 use super::{
     Control, Job, Output,
     file_watcher::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
+    memory::Key,
 };
 
 /// Certificates are looked at as often without any change.
 const EVERY_MS: u64 = 24 * 3_600_000;
 /// Days before the end of a certificate at which it is told.
 const TELL_DAYS: [i64; 6] = [0, 1, 3, 7, 14, 30];
-/// Key under which the keeper remembers what was told.
-const RECORD: &str = "@certificates";
 
 /// What was seen, and when to look again.
 #[derive(Debug, Default)]
@@ -66,7 +65,7 @@ impl WatchedFiles {
 impl Control {
     /// What an earlier control process has told.
     pub(super) fn take_up_certificates(&mut self, records: &BTreeMap<String, String>) {
-        let record = records.get(RECORD);
+        let record = Key::Certificates.of(records);
         let told = record.and_then(|record| serde_json::from_str(record).ok());
         self.watched_files.told = told.unwrap_or_default();
     }
@@ -289,7 +288,7 @@ impl Control {
         if told == self.watched_files.told {
             return;
         }
-        let service = RECORD.to_owned();
+        let service = Key::Certificates.name().to_owned();
         let record = serde_json::to_string(&told).expect("paths and numbers are plain data");
         self.watched_files.told = told;
         self.tell(if self.watched_files.told.is_empty() {

@@ -2,14 +2,14 @@
 //! whoever asked for it must hear that, and not have it done twice.
 
 use api::{ActionResult, Verdict};
-use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Kind, Target};
-use crate::{control::Control, history::Line};
+use crate::{
+    control::{Control, memory::Key},
+    history::Line,
+};
 
-/// Key under which the keeper remembers the change that is being done at this moment.
-pub(in crate::control) const DOING_RECORD: &str = "@doing";
 /// Said of a change whose control process died in the midst of it.
 const CUT_SHORT: &str =
     "the control process died while it did this; how much of it was done is not known";
@@ -43,19 +43,13 @@ impl Control {
             // One of the same step is done, and is known before this one takes its place.
             self.remember_changes();
         }
-        self.tell(Request::Remember {
-            service: DOING_RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Doing, record);
     }
 
     /// It is done, and among the changes that the keeper remembers, or was refused.
     pub(super) fn end_doing(&mut self) {
         if std::mem::take(&mut self.changes.doing) {
-            self.tell(Request::Remember {
-                service: DOING_RECORD.to_owned(),
-                record: String::new(),
-            });
+            self.remember(Key::Doing, String::new());
         }
     }
 }

@@ -3,10 +3,9 @@
 //! (`on_disk.rs`).
 
 use api::{Outcome, Unstored};
-use keeper::message::Request;
 
-use super::{Change, Kind, RECORD};
-use crate::control::{Control, on_disk::Standing};
+use super::{Change, Kind};
+use crate::control::{Control, memory::Key, on_disk::Standing};
 
 impl Control {
     /// What became of a change. It has ended once that is on the disk too, as far as can be.
@@ -98,9 +97,6 @@ impl Control {
 
     pub(super) fn remember_changes(&mut self) {
         let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
-        self.tell(Request::Remember {
-            service: RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Changes, record);
     }
 }

@@ -23,7 +23,7 @@ use self::{
     outbox::Outbox,
     trouble::{Look, Tell, Trouble},
 };
-use super::{Control, Purpose, Run, words};
+use super::{Control, Purpose, Run, memory::TROUBLE, words};
 use crate::{
     deliver::{self, Message},
     programs,
@@ -31,8 +31,6 @@ use crate::{
 
 /// Stands for a service where a delivery's run needs one; no service can have this name.
 const OWNER: &str = "@notify";
-/// Keys under which the keeper remembers troubles begin with this; the service's name follows.
-const RECORD: &str = "@notify/";
 /// A command may run this long.
 const COMMAND_TIMEOUT_MS: u64 = 10_000;
 /// All attempts of a delivery and the pauses between them; it ends by itself before.
@@ -97,7 +95,7 @@ impl Control {
             let Some(view) = self.engine.view(id) else {
                 continue;
             };
-            let record = records.get(&format!("{RECORD}{name}"));
+            let record = records.get(&format!("{TROUBLE}{name}"));
             if record.is_none() && view.restarts == 0 {
                 continue;
             }
@@ -157,7 +155,7 @@ impl Control {
         let tells = act(&mut trouble);
         self.notifications.set_due(id, before.due(), trouble.due());
         if trouble.differs(&before) {
-            let service = format!("{RECORD}{name}");
+            let service = format!("{TROUBLE}{name}");
             self.tell(if trouble.is_troubled() {
                 let record = serde_json::to_string(&trouble).expect("a trouble is plain data");
                 Request::Remember { service, record }

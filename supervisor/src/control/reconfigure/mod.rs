@@ -33,7 +33,7 @@ use super::{
     Control, Job,
     changes::Kind,
     input::{Broken, Done, Source, Staged, StagedFile},
-    lifecycle::HANGUP_RECORD,
+    memory::Key,
     records, words,
 };
 use crate::{
@@ -321,10 +321,7 @@ impl Control {
     }
 
     fn remember_hangup(&mut self, record: &str) {
-        self.tell(Request::Remember {
-            service: HANGUP_RECORD.to_owned(),
-            record: record.to_owned(),
-        });
+        self.remember(Key::Hangup, record.to_owned());
     }
 
     fn start_order(&mut self, order: Order) {

@@ -12,7 +12,7 @@ use std::{
 
 use api::KeptPlan;
 use engine::{Goal, Moment, ServiceId, Settled, State};
-use keeper::message::{Hello, Request};
+use keeper::message::Hello;
 use plan::{Plan, ReadyKind};
 use serde::{Deserialize, Serialize};
 
@@ -22,15 +22,11 @@ use super::{
 };
 use crate::{
     applied::{Inputs, Mark, Swapped},
-    control::{Control, Job, StagedFile, words},
+    control::{Control, Job, StagedFile, memory::Key, words},
 };
 
 /// One that dies right after it was ready has not worked.
 const PROOF_MS: u64 = 5_000;
-/// Key under which the keeper remembers it; no service can have this name.
-const RECORD: &str = "@standing";
-/// Key under which it remembers that the files were refused, and why.
-const REFUSED_RECORD: &str = "@refused";
 
 /// How the running plan stands.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -103,7 +99,7 @@ impl Control {
         stored: Option<(Mark, Option<Inputs>)>,
         unfinished: bool,
     ) {
-        if let Some(record) = hello.records.get(RECORD) {
+        if let Some(record) = Key::Standing.of(&hello.records) {
             match serde_json::from_str(record) {
                 Ok(standing) => self.standing = standing,
                 Err(error) => {
@@ -113,11 +109,7 @@ impl Control {
             }
             self.judge_all();
         }
-        if let Some(why) = hello
-            .records
-            .get(REFUSED_RECORD)
-            .filter(|it| !it.is_empty())
-        {
+        if let Some(why) = Key::Refused.of(&hello.records).filter(|it| !it.is_empty()) {
             self.lifecycle.set_refused(Some(why.clone()));
         }
         if let (true, Some((mark, rejected))) = (unfinished, stored) {
@@ -303,19 +295,13 @@ impl Control {
     /// The files are refused, or are good again.
     pub(super) fn set_refused(&mut self, refused: Option<String>) {
         if self.lifecycle.set_refused(refused.clone()) {
-            self.tell(Request::Remember {
-                service: REFUSED_RECORD.to_owned(),
-                record: refused.unwrap_or_default(),
-            });
+            self.remember(Key::Refused, refused.unwrap_or_default());
         }
     }
 
     fn remember_standing(&mut self) {
         let record = serde_json::to_string(&self.standing).expect("it is plain data");
-        self.tell(Request::Remember {
-            service: RECORD.to_owned(),
-            record,
-        });
+        self.remember(Key::Standing, record);
     }
 }
 

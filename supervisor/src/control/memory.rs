@@ -1,0 +1,121 @@
+//! What the keeper remembers for the next control process besides the record of each service.
+//!
+//! All keys stand here, so that no two parts of the control process use the same one. They begin with `@`,
+//! as no service's name does.
+
+use std::collections::BTreeMap;
+
+use keeper::message::Request;
+
+use super::Control;
+
+/// Keys of recent events begin with this; the place in the ring follows.
+pub(super) const EVENT: &str = "@event-";
+/// Keys of troubles that were told begin with this; the service's name follows.
+pub(super) const TROUBLE: &str = "@notify/";
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Certificates whose state was told.
+    Certificates,
+    /// Changes that clients have asked for.
+    Changes,
+    /// The change that is being done at this moment.
+    Doing,
+    /// Why the daemon ends with a failure.
+    Failed,
+    /// SIGHUP has been taken in and not been acted on to the end.
+    Hangup,
+    /// Secrets that were put back, and state files that were put aside.
+    Notices,
+    /// The plan that runs.
+    Plan,
+    /// The change that asked for another control process.
+    Reexec,
+    /// Refusals that the history may not have.
+    Refusals,
+    /// Why the configuration on disk is refused.
+    Refused,
+    /// Up to when schedules have been handled.
+    Schedule,
+    /// How many stop signals there were.
+    Signals,
+    /// How the plan that runs has proven itself.
+    Standing,
+}
+
+impl Key {
+    /// As the keeper has it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Certificates => "@certificates",
+            Self::Changes => "@changes",
+            Self::Doing => "@doing",
+            Self::Failed => "@failed",
+            Self::Hangup => "@hangup",
+            Self::Notices => "@notices",
+            Self::Plan => "@plan",
+            Self::Reexec => "@reexec",
+            Self::Refusals => "@refusals",
+            Self::Refused => "@refused",
+            Self::Schedule => "@schedule",
+            Self::Signals => "@signals",
+            Self::Standing => "@standing",
+        }
+    }
+
+    /// The record of this key.
+    pub(super) fn of(self, records: &BTreeMap<String, String>) -> Option<&String> {
+        records.get(self.name())
+    }
+}
+
+/// A record is a service's own, and its key is the service's name.
+pub(super) fn is_a_services(key: &str) -> bool {
+    !key.starts_with('@')
+}
+
+impl Control {
+    /// Has the keeper hold a record; the last one of a key counts.
+    pub(super) fn remember(&mut self, key: Key, record: String) {
+        self.tell(Request::Remember {
+            service: key.name().to_owned(),
+            record,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_keys_and_no_service_have_the_same_name() {
+        use Key::{
+            Certificates, Changes, Doing, Failed, Hangup, Notices, Plan, Reexec, Refusals, Refused,
+            Schedule, Signals, Standing,
+        };
+        let all = [
+            Certificates,
+            Changes,
+            Doing,
+            Failed,
+            Hangup,
+            Notices,
+            Plan,
+            Reexec,
+            Refusals,
+            Refused,
+            Schedule,
+            Signals,
+            Standing,
+        ];
+        let names: BTreeSet<&str> = all.iter().map(|key| key.name()).collect();
+        assert_eq!(names.len(), all.len());
+        let all_names = names.into_iter().chain([EVENT, TROUBLE]);
+        assert!(all_names.into_iter().all(|name| !is_a_services(name)));
+    }
+}
