@@ -2,10 +2,13 @@
 
 use std::{
     collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use mattervisor_tests::{StatusExt, Tracer, World, alive, eventually, kill, run, stamps};
+use mattervisor_tests::{
+    StatusExt, Tracer, World, alive, children, eventually, kill, run, stamps, within,
+};
 use nix::sys::signal::Signal;
 
 /// When the keeper is killed, control stops everything, and the next start has no second copy.
@@ -163,4 +166,51 @@ fn a_stopped_service_is_stopped_once_what_an_earlier_daemon_left_is_gone() {
     assert!(reason.contains(&format!("pid {a}")), "{reason}");
     drop(tracer);
     world.wait_state("a", "stopped");
+}
+
+/// In the middle of a `ctl reexec` two control processes lose the same keeper: both would read the same log pipes.
+#[test]
+fn one_control_process_alone_acts_for_a_keeper_that_dies_during_a_reexec() {
+    let mut world = World::new();
+    world.child("a", &["print=begun", "sleep"], "");
+    world.start_ready();
+    let (keeper, a) = (world.keeper_pid(), world.status().pid("a"));
+    let controls = || -> Vec<i32> {
+        let mut children = children(keeper);
+        children.retain(|pid| *pid != a && alive(*pid));
+        children
+    };
+    let threads = |pid: &i32| {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+        tasks.map_or(0, Iterator::count)
+    };
+    let killed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !killed.load(Ordering::Relaxed) {
+                world.ctl(&["reexec"]);
+            }
+        });
+        // The keeper is stopped, so that it gives neither of them up. Each has been told all, and serves clients.
+        let both = eventually("there are two at work", || {
+            if controls().len() < 2 {
+                return None;
+            }
+            kill(keeper, Signal::SIGSTOP);
+            let both = controls();
+            let at_work = || both.iter().all(|pid| threads(pid) > 1).then_some(());
+            if both.len() == 2 && within(Duration::from_millis(200), at_work).is_some() {
+                return Some(both);
+            }
+            kill(keeper, Signal::SIGCONT);
+            None
+        });
+        killed.store(true, Ordering::Relaxed);
+        kill(keeper, Signal::SIGKILL);
+        eventually("both have ended", || {
+            both.iter().all(|pid| !alive(*pid)).then_some(())
+        });
+    });
+    assert!(!alive(a));
+    assert_eq!(gaps(&world, "a"), 1, "{}", world.supervisor_log());
 }

@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    fs::File,
+    io::{self, Write as _},
     os::fd::{AsFd, OwnedFd},
     path::Path,
     time::{Duration, Instant},
@@ -11,8 +12,11 @@ use std::{
 
 use nix::{
     errno::Errno,
+    fcntl::{Flock, FlockArg},
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+
+use safe_path::Dir;
 
 use crate::{
     cgroup,
@@ -23,8 +27,52 @@ use crate::{
     traces::{self, Traces},
 };
 
+/// In the run directory: held by the one control process that acts for a dead keeper. Holds the mark of the
+/// keeper for which all has been done.
+const HEIR_LOCK: &str = "heir.lock";
+/// No mark is longer.
+const MARK_BYTES: u64 = 4096;
 /// Between two looks at what is left.
 const PAUSE_MS: u8 = 20;
+
+/// The right to act for a keeper that has died. Lasts as long as this process.
+#[derive(Debug)]
+pub struct Heir {
+    lock: Flock<File>,
+}
+
+impl Heir {
+    /// During a `ctl reexec` two control processes lose the same keeper. One at a time acts for it: two would read
+    /// the same log pipes. Waits until the other one has ended. `None`: it has done all that was to do for the
+    /// keeper of this mark.
+    ///
+    /// # Errors
+    /// The run directory cannot be used.
+    pub fn become_heir(run_dir: &Path, mark: Option<&str>) -> io::Result<Option<Self>> {
+        let dir = Dir::open(run_dir)?;
+        // Not the keeper's own, which both have inherited.
+        let mut file = dir.append(HEIR_LOCK, 0o600)?;
+        let lock = loop {
+            match Flock::lock(file, FlockArg::LockExclusive) {
+                Ok(lock) => break lock,
+                Err((again, Errno::EINTR)) => file = again,
+                Err((_, error)) => return Err(error.into()),
+            }
+        };
+        let done = dir.read(HEIR_LOCK, MARK_BYTES)?;
+        let is_done = mark.is_some_and(|mark| mark.as_bytes() == done);
+        Ok((!is_done).then_some(Self { lock }))
+    }
+
+    /// Says to who waits that all is done that can be, for the keeper of this mark.
+    ///
+    /// # Errors
+    /// The mark cannot be written.
+    pub fn done(&mut self, mark: &str) -> io::Result<()> {
+        self.lock.set_len(0)?;
+        self.lock.write_all(mark.as_bytes())
+    }
+}
 
 /// The first process of a run, by the record that it has written: its pid, and a pidfd that names no
 /// other. `None`: it is gone.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 use keeper::{
     log,
     message::{Fact, Hello, Notice, Role},
-    orphan,
+    orphan::{self, Heir},
 };
 use nix::sys::signal::Signal;
 
@@ -117,10 +117,18 @@ impl Belongings {
     /// of any run, also of those whose main process had gone before.
     pub(super) fn stop_everything(mut self, control: &Control) {
         tracing::error!("the keeper is gone; stopping every service in order");
-        self.await_keepers_end();
-        let logs = self.drain_logs(control);
         let run_dir = &control.plan.paths.run_dir;
         let mark = self.mark.take();
+        let heir = match Heir::become_heir(run_dir, mark.as_deref()) {
+            Ok(Some(heir)) => Some(heir),
+            Ok(None) => return tracing::info!("another control process has done it"),
+            Err(error) => {
+                tracing::error!("cannot see whether another control process does it: {error}");
+                None
+            }
+        };
+        self.await_keepers_end();
+        let logs = self.drain_logs(control);
         let remains = orphan::Remains {
             run_dir,
             mark: mark.as_deref(),
@@ -159,6 +167,11 @@ impl Belongings {
                 let run = control.main_run_of(service);
                 let _ = run.map(|run| orphan::gap_is_told(run_dir, run.0));
             }
+        }
+        if let (Some(mut heir), Some(mark)) = (heir, mark) {
+            let _ = heir
+                .done(&mark)
+                .inspect_err(|error| tracing::error!("cannot write that all is done: {error}"));
         }
     }
 

@@ -26,6 +26,9 @@ use crate::{
 /// Who was killed is gone after this.
 const DYING: Duration = Duration::from_secs(1);
 
+/// In the warning of `ctl status` about holds that are on no disk.
+const UNSTORED: &str = "will not survive a restart";
+
 /// The world is beyond use after this.
 #[derive(Debug)]
 pub(super) struct Abandoned;
@@ -181,7 +184,6 @@ impl Mover<'_> {
         // Nobody else has a hold stored, and with it this one.
         let gate = self.gate;
         let _alone = gate.alone();
-        let before = self.warnings().unwrap_or_default();
         let filled = disk.fill();
         self.pause(500);
         let stopped = self.subject.ctl(&["stop", KEPT]).done();
@@ -189,13 +191,16 @@ impl Mover<'_> {
         if let Err(error) = filled.and_then(|()| disk.clear()) {
             return Err(self.abandon(&format!("cannot fill the disk: {error}")));
         }
-        // While the hold is not stored, `ctl status` warns of something new.
+        // Of strays and lost lines `ctl status` may warn all the time.
         let stored = || {
-            let now = self.warnings()?;
-            now.iter().all(|it| before.contains(it)).then_some(())
+            let warnings = self.warnings()?;
+            (!warnings.iter().any(|it| it.contains(UNSTORED))).then_some(())
         };
         if stopped && patience::within(LIMIT, stored).is_none() {
-            let detail = format!("there is room again, and {LIMIT:?} later the hold is not stored");
+            let warnings = self.warnings();
+            let detail = format!(
+                "there is room again, and {LIMIT:?} later the hold is not stored: {warnings:?}"
+            );
             self.found.broken(Promise::HoldsKept, 1, detail);
         }
         // Logs of services that say nothing more are tried once a second.
