@@ -124,6 +124,11 @@ impl Draft {
         out
     }
 
+    /// Takes out the entry of a key.
+    pub(super) fn take(&mut self, path: &[&str]) {
+        self.entries.retain(|it| it.path != path);
+    }
+
     /// What goes into secrets.toml, as paths and values.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|it| it.secret)

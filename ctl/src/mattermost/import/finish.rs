@@ -139,7 +139,7 @@ impl Converter<'_> {
         }
     }
 
-    fn said_in_vain(&self, key: &str) -> bool {
+    pub(super) fn said_in_vain(&self, key: &str) -> bool {
         let lines = self.report.lines.iter();
         let mut lines = lines.filter(|line| line.what == key);
         lines.any(|line| matches!(line.fate, Fate::Person(_)))
@@ -189,6 +189,7 @@ impl Converter<'_> {
         for remark in remarks {
             self.remark(remark);
         }
+        self.fail_closed();
         if let Some(path) = secrets_file
             && let Some(merged) = write::merge(path, &self.draft)?
         {

@@ -19,6 +19,7 @@ mod legacy;
 mod next;
 mod package;
 pub(crate) mod report;
+mod restrictions;
 mod ruby;
 mod rules_mattermost;
 mod rules_nginx;
@@ -167,7 +168,8 @@ const EMBEDDED: &str = "opt/gitlab/embedded";
 
 /// Reads everything. What lies where GitLab's package puts it is found by itself.
 fn read(request: &Request) -> Result<Inputs, Error> {
-    let ruby = sources::text(&request.file, "gitlab.rb")?;
+    // Ruby reads a line end of Windows as its own.
+    let ruby = sources::text(&request.file, "gitlab.rb")?.replace("\r\n", "\n");
     let mut read = vec![sources::name(&request.file)];
     let beside = request.file.with_file_name("gitlab-secrets.json");
     let from_stdin = request.file == Path::new("-");
@@ -175,7 +177,10 @@ fn read(request: &Request) -> Result<Inputs, Error> {
         .secrets
         .clone()
         .or_else(|| Some(beside).filter(|it| !from_stdin && it.exists()));
-    let in_place = request.file == request.root.join(GITLAB_RB);
+    // The same file by any spelling, such as a relative one.
+    let real = |path: &Path| path.canonicalize().ok();
+    let in_place = !from_stdin
+        && real(&request.file).is_some_and(|it| real(&request.root.join(GITLAB_RB)) == Some(it));
     let env_dir = request.env_dir.clone().or_else(|| {
         let dir = request.root.join(ENV_DIR);
         Some(dir).filter(|it| in_place && it.is_dir())

@@ -9,7 +9,7 @@ use super::{
     gitlab,
     package::{Database, SOCKET_DIR},
     report::Fate,
-    ruby::Value,
+    ruby::{Pair, Value},
     settings::Setting,
 };
 
@@ -88,6 +88,15 @@ impl Converter<'_> {
         if own {
             return Fate::not_needed("about GitLab's own databases, accounts or replication");
         }
+        if let ("custom_pg_hba_entries", Value::Hash(groups)) = (key, &setting.value) {
+            return match hba_lines(groups) {
+                Ok(lines) => {
+                    let path = ["postgresql", key];
+                    self.put(setting, Part::Postgresql, &path, Json::from(lines), false)
+                }
+                Err(why) => Fate::Person(why),
+            };
+        }
         if let Some(declared) = declared {
             let path = ["postgresql", key];
             return self.declared(setting, Part::Postgresql, &path, &declared);
@@ -129,4 +138,45 @@ impl Converter<'_> {
         let path = ["postgresql", "parameters", setting.key.as_str()];
         self.put(setting, Part::Postgresql, &path, value, false)
     }
+}
+
+/// Columns of a line of pg_hba.conf, as Omnibus names them.
+const HBA_COLUMNS: [&str; 6] = ["type", "database", "user", "cidr", "method", "option"];
+
+/// Omnibus' form: under a name for each purpose a list of hashes, one for each line.
+fn hba_lines(groups: &[Pair]) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    for group in groups {
+        let Value::List(entries) = &group.value else {
+            let why = group.value.doubt();
+            return Err(why.unwrap_or("it is no hash of lists").to_owned());
+        };
+        for entry in entries {
+            lines.push(hba_line(entry)?);
+        }
+    }
+    Ok(lines)
+}
+
+fn hba_line(entry: &Value) -> Result<String, String> {
+    if let Some(why) = entry.doubt() {
+        return Err(why.to_owned());
+    }
+    let Value::Hash(pairs) = entry else {
+        return Err(
+            "an entry is no hash of type, database, user, cidr, method and option".to_owned(),
+        );
+    };
+    let strange = pairs.iter().find_map(|pair| {
+        let key = pair.key.text().unwrap_or_default();
+        (!HBA_COLUMNS.contains(&key.as_str())).then_some(key)
+    });
+    if let Some(key) = strange {
+        return Err(format!(
+            "an entry has `{key}`, which no line of pg_hba.conf has"
+        ));
+    }
+    let columns = HBA_COLUMNS.map(|it| entry.get(it).text().unwrap_or_default());
+    let columns: Vec<String> = columns.into_iter().filter(|it| !it.is_empty()).collect();
+    Ok(columns.join(" "))
 }

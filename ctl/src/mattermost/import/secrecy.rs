@@ -1,32 +1,59 @@
-//! What is to be kept from readers: by its name, or by what it looks like.
+//! What is to be kept from readers: what Mattermost's table of variables says of a variable, else by its name,
+//! or by a value that shows it. What a secret looks like says nothing: it may be all digits, or begin with a slash.
+
+use super::catalogue;
+
+/// The table inside the program; see the `[variables]` of mattermost.toml.
+const TABLE: &str = "mattermost/variables.tsv";
+
+/// Parts of names of secrets.
+const WORDS: [&str; 12] = [
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "SECRET",
+    "TOKEN",
+    "SALT",
+    "PRIVATEKEY",
+    "ACCESSKEY",
+    "ENCRYPTKEY",
+    "DATASOURCE",
+    "CREDENTIAL",
+    "SHAREDKEY",
+];
+
+/// Ends of names that say where something is. nginx takes a certificate's key as a path.
+const PLACES: [&str; 7] = [
+    "ENDPOINT",
+    "FILE",
+    "PATH",
+    "ENABLE",
+    "DIRECTORY",
+    "URL",
+    "CERTIFICATEKEY",
+];
 
 /// Whether a key or variable of this name holds a secret.
 pub(crate) fn names_secret(name: &str) -> bool {
-    let upper = name
-        .trim_matches(['"', '\'', ':'])
-        .to_ascii_uppercase()
-        .replace('_', "");
-    let word = |it: &str| upper.contains(it);
-    let address = ["ENDPOINT", "FILE", "PATH", "ENABLE", "DIRECTORY", "URL"]
-        .iter()
-        .any(|it| upper.ends_with(it));
-    let secret = [
-        "PASSWORD",
-        "PASSWD",
-        "PASSPHRASE",
-        "SECRET",
-        "TOKEN",
-        "SALT",
-        "PRIVATEKEY",
-        "ACCESSKEY",
-        "ENCRYPTKEY",
-        "DATASOURCE",
-        "CREDENTIAL",
-        "SHAREDKEY",
-    ]
-    .iter()
-    .any(|it| word(it));
-    (secret || upper.ends_with("KEY") || upper.ends_with("PASS")) && !address
+    let upper = name.trim_matches(['"', '\'', ':']).to_ascii_uppercase();
+    if let Some(secret) = known(&upper) {
+        return secret;
+    }
+    let upper = upper.replace('_', "");
+    let secret = WORDS.iter().any(|it| upper.contains(it));
+    let place = PLACES.iter().any(|it| upper.ends_with(it));
+    (secret || upper.ends_with("KEY") || upper.ends_with("PASS")) && !place
+}
+
+/// Whether the table says that a variable is secret; none: it does not know the variable.
+fn known(upper: &str) -> Option<bool> {
+    let (_, table) = catalogue::FILES.iter().find(|(name, _)| *name == TABLE)?;
+    let row = table.lines().find_map(|line| {
+        let (name, rest) = line.split_once('\t')?;
+        (name == upper).then_some(rest)
+    })?;
+    let kind = row.split('\t').next().unwrap_or_default();
+    Some(kind.split(' ').nth(1) == Some("secret"))
 }
 
 /// Whether a value shows by itself that it is secret: an address or a connection with a password,
@@ -41,16 +68,10 @@ pub(crate) fn value_secret(value: &str) -> bool {
     url || value.contains("password=") || value.contains("PRIVATE KEY")
 }
 
-/// Whether a variable belongs into secrets.toml. What says nothing (a switch, a number, a path, an
-/// address) stays where it can be read.
+/// Whether a variable belongs in secrets.toml.
 pub(crate) fn secret_variable(name: &str, value: &str) -> bool {
-    let plain = value.is_empty()
-        || value.starts_with('/')
-        || matches!(value, "true" | "false")
-        || value.chars().all(|it| it.is_ascii_digit())
-        || value.starts_with("http://")
-        || value.starts_with("https://");
-    value_secret(value) || (names_secret(name) && !plain) || plan::looks_secret(name, value)
+    !value.is_empty()
+        && (names_secret(name) || value_secret(value) || plan::looks_secret(name, value))
 }
 
 #[cfg(test)]
@@ -72,6 +93,7 @@ mod tests {
         for name in [
             "gitlab_token_endpoint",
             "ssl_password_file",
+            "ssl_certificate_key",
             "service_enable_user_access_token_enable",
             "team_site_name",
         ] {
@@ -80,7 +102,15 @@ mod tests {
         assert!(value_secret("postgres://u:p@db/mm"));
         assert!(value_secret("user=x password=y"));
         assert!(!value_secret("https://chat.example.com/a@b"));
-        assert!(secret_variable("X_TOKEN", "abc") && !secret_variable("X_TOKEN", "true"));
-        assert!(secret_variable("LDAP_BINDPASSWORD", "/abc") && secret_variable("DB_PASS", "4711"));
+        for value in ["abc", "/abc", "4711", "true", "https://x"] {
+            assert!(secret_variable("X_TOKEN", value), "{value}");
+            assert!(secret_variable("MM_LDAPSETTINGS_BINDPASSWORD", value));
+        }
+        // The table knows that this is a switch.
+        assert!(!secret_variable(
+            "MM_SERVICESETTINGS_ENABLEUSERACCESSTOKENS",
+            "true"
+        ));
+        assert!(!secret_variable("X_TOKEN", "") && !secret_variable("PROXY", "https://x"));
     }
 }

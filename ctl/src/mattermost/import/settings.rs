@@ -70,6 +70,11 @@ pub(super) fn settle(said: &[Said]) -> (Vec<Setting>, Vec<Line>) {
                 Some((line, true)) => Fate::not_needed(format!(
                     "line {line} goes on with it, and has the whole value"
                 )),
+                Some((line, false)) if !maybe && is_unknown(&said[index + 1..], line) => {
+                    Fate::person(format!(
+                        "line {line} says it again, and its value is not known here: it may hold what this line says"
+                    ))
+                }
                 Some((line, false)) if !maybe => Fate::not_needed(format!(
                     "line {line} says it again, and the last one counts"
                 )),
@@ -109,6 +114,20 @@ fn later(rest: &[Said], section: &str, key: &str) -> Option<(usize, bool)> {
             ..
         } if other == section && same == key => Some((said.line, *adds)),
         _ => None,
+    })
+}
+
+/// Whether the value that a line sets is not known.
+fn is_unknown(rest: &[Said], line: usize) -> bool {
+    let mut lines = rest.iter().filter(|it| it.line == line);
+    lines.any(|it| {
+        matches!(
+            &it.what,
+            What::Set {
+                value: Value::Unknown(_),
+                ..
+            }
+        )
     })
 }
 

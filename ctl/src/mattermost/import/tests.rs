@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod environment;
+mod forms;
 mod legacy;
 mod lines;
 

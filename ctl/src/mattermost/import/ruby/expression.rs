@@ -81,10 +81,15 @@ impl Reader<'_> {
         Value::List(list)
     }
 
-    /// Pairs of `{…}`, or of the arguments of a call.
+    /// `{…}`.
     pub(super) fn hash(&mut self, node: Node<'_>) -> Value {
+        self.pairs(&children(node))
+    }
+
+    /// Pairs of `{…}`, or of the arguments of a call.
+    pub(super) fn pairs(&mut self, items: &[Node<'_>]) -> Value {
         let mut hash = Value::Hash(Vec::new());
-        for item in children(node) {
+        for &item in items {
             match item.kind() {
                 "pair" => {
                     let key = item.child_by_field_name("key");
@@ -143,6 +148,9 @@ impl Reader<'_> {
     /// A variable, a setting at the top, or a whole section.
     fn name(&mut self, node: Node<'_>) -> Value {
         let name = self.text(node);
+        if let Some((section, keys)) = self.references.get(name) {
+            return self.value_of(section, keys);
+        }
         if let Some(value) = self.locals.get(name) {
             return value.clone();
         }
@@ -179,12 +187,7 @@ impl Reader<'_> {
             return Value::Unknown("it is what Chef finds out about the machine".to_owned());
         }
         if let Some((section, keys)) = self.setting(node) {
-            // What was never set is nil there.
-            let whole = self.sections.get(&section).cloned().unwrap_or(Value::Nil);
-            return keys.iter().fold(whole, |value, key| match value {
-                Value::Unknown(why) => Value::Unknown(why),
-                known => known.get(key),
-            });
+            return self.value_of(&section, &keys);
         }
         match (self.value(object), index) {
             (Value::Unknown(why), _) | (_, Value::Unknown(why)) => Value::Unknown(why),
@@ -201,6 +204,15 @@ impl Reader<'_> {
             (hash @ Value::Hash(_), key) => hash.get(&key.text().unwrap_or_default()),
             _ => self.unknown(node),
         }
+    }
+
+    /// The value of a setting, or of its section. What was never set is nil.
+    pub(super) fn value_of(&self, section: &str, keys: &[String]) -> Value {
+        let whole = self.sections.get(section).cloned().unwrap_or(Value::Nil);
+        keys.iter().fold(whole, |value, key| match value {
+            Value::Unknown(why) => Value::Unknown(why),
+            known => known.get(key),
+        })
     }
 
     /// `section['key']['more']` as section and keys, if that is what it is.
@@ -224,6 +236,10 @@ impl Reader<'_> {
         if here.kind() == "constant" && root == "Gitlab" && keys.len() > 1 {
             let section = keys.remove(0);
             return Some((section, keys));
+        }
+        if let Some((section, before)) = self.references.get(root) {
+            let keys = before.iter().cloned().chain(keys).collect();
+            return Some((section.clone(), keys));
         }
         let section = here.kind() == "identifier" && !self.locals.contains_key(root);
         (section && !keys.is_empty() && root != "node").then(|| (root.to_owned(), keys))

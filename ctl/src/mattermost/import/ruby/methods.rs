@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::{Reader, children, expression::environment, value::Value};
+use super::{Reader, children, expression::environment, operators, value::Value};
 
 impl Reader<'_> {
     /// `receiver.method(arguments)` as a value.
@@ -29,14 +29,7 @@ impl Reader<'_> {
             _ => {}
         }
         let receiver = self.value(receiver);
-        let mut values = Vec::new();
-        for argument in &arguments {
-            values.push(if argument.kind() == "pair" {
-                Value::Unknown("it is known only when Ruby runs".to_owned())
-            } else {
-                self.value(*argument)
-            });
-        }
+        let values = self.arguments(node);
         if let Value::Unknown(why) = receiver {
             return Value::Unknown(why);
         }
@@ -45,6 +38,20 @@ impl Reader<'_> {
             return Value::Unknown(why.clone());
         }
         apply(&receiver, &method, &values).unwrap_or_else(|| self.unknown(node))
+    }
+
+    /// The values of a call's arguments. Pairs without braces are one hash, the last of them.
+    pub(super) fn arguments(&mut self, call: Node<'_>) -> Vec<Value> {
+        let list = call.child_by_field_name("arguments");
+        let nodes = list.map_or_else(Vec::new, children);
+        let bare = |it: &Node<'_>| matches!(it.kind(), "pair" | "hash_splat_argument");
+        let first = nodes.iter().position(bare).unwrap_or(nodes.len());
+        let (plain, pairs) = nodes.split_at(first);
+        let mut values: Vec<Value> = plain.iter().map(|it| self.value(*it)).collect();
+        if !pairs.is_empty() {
+            values.push(self.pairs(pairs));
+        }
+        values
     }
 
     /// `Integer('8065')`, `String(1)`, and a setting at the top that is asked for.
@@ -220,6 +227,9 @@ pub(super) fn changed(receiver: &Value, method: &str, arguments: &[Value]) -> Va
     if let Some(why) = doubt {
         return Value::Unknown(why);
     }
-    apply(receiver, method, arguments)
-        .unwrap_or_else(|| Value::Unknown(format!("`{method}` cannot be followed here")))
+    let changed = match (method, arguments) {
+        ("<<", [one]) => operators::operate("<<", receiver.clone(), one.clone()),
+        _ => apply(receiver, method, arguments),
+    };
+    changed.unwrap_or_else(|| Value::Unknown(format!("`{method}` cannot be followed here")))
 }

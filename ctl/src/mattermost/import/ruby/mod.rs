@@ -9,6 +9,7 @@ mod expression;
 mod literal;
 mod methods;
 mod operators;
+mod references;
 mod shown;
 mod statement;
 mod strings;
@@ -17,7 +18,7 @@ mod syntax;
 mod tests;
 mod value;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tree_sitter::{Node, Parser};
 
@@ -85,6 +86,8 @@ pub(crate) fn read(source: &str) -> Result<Vec<Said>, SyntaxError> {
         source,
         heredocs: heredocs(root),
         locals: BTreeMap::new(),
+        references: BTreeMap::new(),
+        shared: BTreeSet::new(),
         sections: BTreeMap::new(),
         said: Vec::new(),
         doubt: None,
@@ -101,6 +104,10 @@ struct Reader<'t> {
     heredocs: HashMap<usize, Node<'t>>,
     /// Variables of the file.
     locals: BTreeMap<String, Value>,
+    /// Variables that are another name for a section (no keys), or for a hash or list of one.
+    references: BTreeMap<String, (String, Vec<String>)>,
+    /// Variables whose hash or list has another name too: who changes one of them changes both.
+    shared: BTreeSet<String>,
     /// What was set so far, a hash for each section.
     sections: BTreeMap<String, Value>,
     said: Vec<Said>,

@@ -7,11 +7,15 @@ use crate::mattermost::import::secrecy::{names_secret, value_secret};
 /// Longer lines are cut.
 const MAX_CHARS: usize = 120;
 
-/// The text of a statement. `target`: the key that it sets.
+/// The text of a statement. `target`: the key that it sets, where that is known.
 pub(super) fn shown(node: Node<'_>, source: &str, target: &str) -> String {
     let mut out = String::new();
     let mut done = node.start_byte();
-    for (start, end) in hidden(node, source, names_secret(target)) {
+    let left = node
+        .child_by_field_name("left")
+        .map_or("", |it| &source[it.byte_range()]);
+    let written = left.split(['[', ']']).any(names_secret);
+    for (start, end) in hidden(node, source, written || names_secret(target)) {
         if start >= done {
             out.push_str(&source[done..start]);
             out.push_str("'(secret)'");
@@ -71,10 +75,10 @@ fn hide(literal: Node<'_>, source: &str, all: bool) -> bool {
         "pair" => {
             let key = parent.child_by_field_name("key");
             let key = key.map_or("", |it| &source[it.byte_range()]);
-            value_secret(text) || ((all || names_secret(key)) && !harmless(text))
+            value_secret(text) || all || names_secret(key)
         }
         "argument_list" if of_environment(parent, source) => false,
-        _ => value_secret(text) || (all && !harmless(text)),
+        _ => value_secret(text) || all,
     }
 }
 
@@ -83,12 +87,4 @@ fn of_environment(arguments: Node<'_>, source: &str) -> bool {
     let call = arguments.parent();
     let receiver = call.and_then(|it| it.child_by_field_name("receiver"));
     receiver.is_some_and(|it| &source[it.byte_range()] == "ENV")
-}
-
-/// A path or an address is no secret by itself.
-fn harmless(text: &str) -> bool {
-    text.is_empty()
-        || text.starts_with('/')
-        || text.starts_with("http://")
-        || text.starts_with("https://")
 }

@@ -4,6 +4,7 @@ use tree_sitter::Node;
 
 use super::{
     MAX_DEPTH, Reader, What, children, line, methods, operators,
+    references::{OF_THE_FILE, Reference},
     value::{Pair, Value},
 };
 
@@ -62,6 +63,15 @@ impl Reader<'_> {
             return Value::Nil;
         };
         let value = self.value(right);
+        match self.refers(right, &value) {
+            Some(of) if left.kind() == "identifier" => {
+                self.name_again(node, self.text(left), of);
+                return value;
+            }
+            // From here on it is a part of a setting, too.
+            Some(Reference::Variable(name)) => drop(self.shared.insert(name)),
+            _ => {}
+        }
         self.assign(node, left, value.clone(), false);
         value
     }
@@ -81,9 +91,10 @@ impl Reader<'_> {
                     Some(why) => Value::Unknown(why.clone()),
                     None => value,
                 };
+                self.references.remove(&name);
+                self.shared.remove(&name);
                 self.locals.insert(name.clone(), value);
-                let why = "a variable of the file: its value is where it is used";
-                self.say(node, &name, What::Nothing(why));
+                self.say(node, &name, What::Nothing(OF_THE_FILE));
             }
             "element_reference" => match self.setting(left) {
                 Some((section, keys)) => self.record(node, &section, &keys, value, adds),
@@ -100,18 +111,42 @@ impl Reader<'_> {
         let name = object.map_or("", |it| self.text(it)).to_owned();
         let key = index.map_or(Value::Nil, |it| self.value(it));
         let line = line(node);
-        match self.locals.get_mut(&name) {
-            Some(hash @ Value::Hash(_)) if key.text().is_some() && self.doubt.is_none() => {
+        let target = key.text();
+        let followed = self.doubt.is_none() && !self.shared.contains(&name);
+        match (self.locals.get_mut(&name), &target) {
+            (Some(hash @ Value::Hash(_)), Some(target)) if followed => {
                 hash.put(Pair { key, value, line });
-                let why = "a variable of the file: its value is where it is used";
-                self.say(node, &name, What::Nothing(why));
+                self.say(node, target, What::Nothing(OF_THE_FILE));
             }
-            _ => self.odd(node, "what it sets is known only when Ruby runs"),
+            _ => {
+                let why = "what it sets is known only when Ruby runs".to_owned();
+                let target = target.unwrap_or(name);
+                self.say(node, &target, What::Odd(why));
+            }
         }
     }
 
     /// A setting has this value from here on.
-    fn record(&mut self, node: Node<'_>, section: &str, keys: &[String], value: Value, adds: bool) {
+    pub(super) fn record(
+        &mut self,
+        node: Node<'_>,
+        section: &str,
+        keys: &[String],
+        value: Value,
+        adds: bool,
+    ) {
+        self.record_at(node, (section, keys), value, line(node), adds);
+    }
+
+    /// The same, where the value is written in a line of its own.
+    pub(super) fn record_at(
+        &mut self,
+        node: Node<'_>,
+        (section, keys): (&str, &[String]),
+        value: Value,
+        line: usize,
+        adds: bool,
+    ) {
         let Some((key, deeper)) = keys.split_first() else {
             return;
         };
@@ -127,14 +162,14 @@ impl Reader<'_> {
         let value = if deeper.is_empty() {
             value
         } else {
-            nested(old, deeper, value, line(node))
+            nested(old, deeper, value, line)
         };
         // In doubt what was said before may still hold.
         if self.doubt.is_none() {
             whole.put(Pair {
                 key: Value::Text(key.clone()),
                 value: value.clone(),
-                line: line(node),
+                line,
             });
         }
         let what = What::Set {
@@ -181,13 +216,8 @@ impl Reader<'_> {
         let (Some(left), Some(right)) = (field("left"), field("right")) else {
             return;
         };
-        let (old, right) = (self.value(left), self.value(right));
-        let new = match old {
-            Value::Nil => Value::Unknown("it adds to what is not set in this file".to_owned()),
-            old => operators::operate("<<", old, right)
-                .unwrap_or_else(|| Value::Unknown("it cannot be worked out".to_owned())),
-        };
-        self.assign(node, left, new, true);
+        let more = [self.value(right)];
+        self.grow(node, left, "<<", &more);
     }
 
     /// `external_url 'x'`, `section['hash'].merge!(…)`, and whatever else is called.
@@ -205,21 +235,8 @@ impl Reader<'_> {
         let Some(pure) = methods::changes(&method) else {
             return self.odd(node, "it is not a setting");
         };
-        let old = self.value(receiver);
-        let mut values = Vec::new();
-        if arguments.iter().any(|it| it.kind() == "pair") {
-            values.extend(field("arguments").map(|it| self.hash(it)));
-        } else {
-            for argument in arguments {
-                values.push(self.value(argument));
-            }
-        }
-        let new = match &old {
-            Value::Nil => Value::Unknown("it adds to what is not set in this file".to_owned()),
-            Value::Unknown(_) => old,
-            known => methods::changed(known, pure, &values),
-        };
-        self.assign(node, receiver, new, true);
+        let more = self.arguments(node);
+        self.grow(node, receiver, pure, &more);
     }
 
     /// `NAME VALUE`.
