@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use mattervisor_tests::{free_port, need, nginx, openssl, postgres, run};
+use mattervisor_tests::{eventually, free_port, need, nginx, openssl, postgres, run};
 
 use crate::stack::Stack;
 
@@ -160,4 +160,34 @@ fn no_value_leaves_its_directive() {
         refused.contains("nginx.log_format: cannot contain a line break"),
         "{refused}"
     );
+}
+
+/// Variables of GitLab's nginx are known, and lines that its template had in locations may be said again.
+#[test]
+fn what_a_gitlab_rb_said_to_nginx_works() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = std::fs::read_to_string(&file).unwrap();
+    let said = "mattermost_nginx.proxy_set_headers = { Upgrade = '$http_upgrade', Connection = '$connection_upgrade' }\n\
+        nginx.log_format = '$filtered_request_uri|$filtered_http_referer|'\n\
+        mattermost_nginx.custom_gitlab_mattermost_server_config = '''\n\
+        proxy_read_timeout 600s;\nproxy_connect_timeout 30s;\nproxy_send_timeout 600s;\n\
+        proxy_http_version 1.1;\nproxy_redirect off;\nreal_ip_recursive on;\n'''\n";
+    stack.world.site(&format!("{site}{said}"));
+    stack.start();
+    let page = format!("http://127.0.0.1:{}", stack.nginx_port);
+    let asked = "/api/v4/system/ping?a=1&private_token=hunter2&feed-token=hunter2&z=2";
+    curl(&[
+        "-e",
+        "http://r.example.com/p?q=hunter2",
+        &format!("{page}{asked}"),
+    ]);
+    let wanted = "/api/v4/system/ping?a=1&private_token=[FILTERED]&feed-token=[FILTERED]&z=2|http://r.example.com/p|";
+    eventually("the request is in the log", || {
+        let told = stack.world.ctl(&["logs", "nginx"]).ok().stdout;
+        assert!(!told.contains("hunter2"), "{told}");
+        told.contains(wanted).then_some(())
+    });
 }

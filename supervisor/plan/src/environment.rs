@@ -40,12 +40,18 @@ impl Environment {
     }
 }
 
+/// Linux' `MAX_ARG_STRLEN`.
+const MAX_VARIABLE_BYTES: usize = 128 << 10;
+/// Half of what Linux takes with the usual limit of the stack, arguments included.
+const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
+
 /// What every service gets unless it says otherwise.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// PATH < `[env]` < `env_files` < settings < `SERVICE.env`.
 pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environment {
     let mut env = Environment::default();
+    let mut worked_out = BTreeMap::new();
     let base = Variable {
         value: PATH.to_owned(),
         source: Source::Base,
@@ -66,6 +72,7 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
                     secret,
                     private: false,
                 };
+                worked_out.insert(name.clone(), settings_of(reader, &entry.node, &key));
                 let written = Written {
                     at: entry.key_at.clone(),
                     key,
@@ -80,11 +87,34 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
     }
     crate::env_file::env_files(reader, fields, &mut env);
     from_settings(reader, &mut env);
+    from_env_maps(reader, &mut env, &worked_out);
+    check_sizes(reader, &env);
+    env
+}
+
+/// `SERVICE.env` of the site file. `worked_out`: the settings that each variable of `[env]` comes from.
+fn from_env_maps(
+    reader: &mut Reader<'_, '_>,
+    env: &mut Environment,
+    worked_out: &BTreeMap<String, Vec<String>>,
+) {
     let site = reader.resolver.site;
     let base = reader.resolver.world.base(&reader.space);
     let maps = base.and_then(|base| site.env.get(base)).into_iter();
     for map in maps.chain(site.env.get(&reader.space)) {
         for (name, var) in map {
+            let from = worked_out.get(name).filter(|from| !from.is_empty());
+            let before = env.variables.get(name);
+            let replaces =
+                before.is_some_and(|it| it.source == Source::Computed && it.value != var.value);
+            if let (Some(from), true) = (from, replaces) {
+                let from = from.join(", ");
+                let message = format!(
+                    "replaces what is worked out from {from}; whatever else is worked out from that does not follow"
+                );
+                let problem = reader.report().warning(&var.at, &var.key, message);
+                problem.hint(format!("set {from} instead"));
+            }
             let variable = Variable {
                 value: var.value.clone(),
                 source: Source::EnvMap,
@@ -100,7 +130,57 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
             env.set(name.clone(), variable, written);
         }
     }
-    env
+}
+
+/// The kernel starts no program with more: it would be seen once the service is down.
+fn check_sizes(reader: &mut Reader<'_, '_>, env: &Environment) {
+    let mut total = 0;
+    for (name, variable) in &env.variables {
+        // With `=` and the NUL at its end.
+        let bytes = name.len() + variable.value.len() + 2;
+        total += bytes;
+        let Some(written) = env.written.get(name) else {
+            continue;
+        };
+        if bytes > MAX_VARIABLE_BYTES {
+            let message = format!(
+                "is {bytes} bytes long, and no program starts with a variable of more than {MAX_VARIABLE_BYTES}"
+            );
+            let problem = reader
+                .report()
+                .error(&written.at, written.key.clone(), message);
+            problem.hint("put it into a file that the program reads");
+        }
+    }
+    if let Some(written) = env.written.values().next()
+        && total > MAX_ENVIRONMENT_BYTES
+    {
+        let message = format!(
+            "all variables together are {total} bytes long, and no more than {MAX_ENVIRONMENT_BYTES} fit"
+        );
+        reader.report().error(&written.at, "env", message);
+    }
+}
+
+/// The settings that a variable of `[env]` is worked out from, as a site file names them.
+fn settings_of(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Vec<String> {
+    let Some(text) = node.text().filter(|text| is_template(text)) else {
+        return Vec::new();
+    };
+    let space = reader.space.clone();
+    let origin = Origin::Value(&node.at);
+    let names = reader.resolver.names(&space, text, origin, key, false);
+    let names = names.unwrap_or_default().into_values();
+    let mut settings: Vec<String> = names
+        .filter_map(|name| match name {
+            Name::Setting(space, key) => Some(format!("{space}.{key}")),
+            Name::Key(key) => Some(key),
+            _ => None,
+        })
+        .collect();
+    settings.sort();
+    settings.dedup();
+    settings
 }
 
 /// A variable of `[env]`; one that is a lone setting without value is none.

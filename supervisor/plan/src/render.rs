@@ -66,15 +66,12 @@ fn render(
                 let place = (canonical.clone(), (*key).to_owned());
                 match parsed {
                     Some(Ok(value)) => {
-                        let (at, by_alias) = (at.clone(), true);
-                        site.settings.insert(
-                            place,
-                            Given {
-                                value,
-                                at,
-                                by_alias,
-                            },
-                        );
+                        let given = Given {
+                            value,
+                            at: at.clone(),
+                            by_section: None,
+                        };
+                        site.settings.insert(place, given);
                     }
                     Some(Err(why)) => drop(report.error(&at, *key, why)),
                     None => drop(report.error(&at, *key, "there is no such setting")),

@@ -24,8 +24,8 @@ use crate::{
 pub(crate) struct Given {
     pub(crate) value: Typed,
     pub(crate) at: Place,
-    /// By the name of a section that stands for the service's own settings.
-    pub(crate) by_alias: bool,
+    /// Its key, by the name of a section that stands for the service's own settings.
+    pub(crate) by_section: Option<String>,
 }
 
 /// One variable of `SERVICE.env`.
@@ -128,10 +128,35 @@ fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut R
         let given = Given {
             value,
             at: entry.key_at.clone(),
-            by_alias: false,
+            by_section: None,
         };
         site.keys.insert(name.to_owned(), given);
     }
+}
+
+/// Keeps a value. What is said of a section is said more exactly, and counts.
+fn put(site: &mut Site, place: (String, String), given: Given, own: &str, report: &mut Report) {
+    let Some(before) = site.settings.remove(&place) else {
+        site.settings.insert(place, given);
+        return;
+    };
+    let (counts, idle) = if before.by_section.is_some() && given.by_section.is_none() {
+        (before, given)
+    } else {
+        (given, before)
+    };
+    if let (Some(section), None) = (&counts.by_section, &idle.by_section)
+        && counts.value != idle.value
+    {
+        let message = format!("has no effect: {section} says otherwise, and that counts");
+        let own = if own == section {
+            format!("{}.{}", place.0, place.1)
+        } else {
+            own.to_owned()
+        };
+        report.warning(&idle.at, own, message);
+    }
+    site.settings.insert(place, counts);
 }
 
 /// What is accepted and does nothing is said, with the reason.
@@ -178,23 +203,15 @@ fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut
             };
             if declared.secret {
                 site.secret
-                    .get_or_insert_with(|| (dotted, entry.key_at.clone()));
+                    .get_or_insert_with(|| (dotted.clone(), entry.key_at.clone()));
             }
             let given = Given {
                 value,
                 at: entry.key_at.clone(),
-                by_alias,
+                by_section: by_alias.then(|| dotted.clone()),
             };
             let place = (canonical.clone(), setting.clone());
-            // What is said of the section is said more exactly.
-            if by_alias
-                || site
-                    .settings
-                    .get(&place)
-                    .is_none_or(|other| !other.by_alias)
-            {
-                site.settings.insert(place, given);
-            }
+            put(site, place, given, &dotted, report);
         } else if setting == "enable" && space.switch != Switch::None {
             switch(site, space, &canonical, entry, report);
         } else if setting == "env" && matches!(space.switch, Switch::Service | Switch::Template) {

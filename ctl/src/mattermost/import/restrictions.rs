@@ -72,7 +72,7 @@ impl Converter<'_> {
             return now.is_none();
         }
         let off = self.draft.get(&["mattermost_nginx", "enable"]);
-        off.is_some_and(|it| it.value == Json::from(false))
+        off.is_some_and(|it| it.value == false)
             || now.is_some_and(|it| it.value == Json::from(one.instead))
     }
 }

@@ -140,7 +140,7 @@ impl Converter<'_> {
     }
 }
 
-/// Columns of a line of pg_hba.conf, as Omnibus names them.
+/// Columns of a line of `pg_hba.conf`, as Omnibus names them.
 const HBA_COLUMNS: [&str; 6] = ["type", "database", "user", "cidr", "method", "option"];
 
 /// Omnibus' form: under a name for each purpose a list of hashes, one for each line.

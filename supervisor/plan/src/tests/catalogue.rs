@@ -330,4 +330,17 @@ fn what_is_said_of_nginx_holds_for_its_section_unless_that_says_otherwise() {
     let content = &plan.services["nginx"].files[0].content;
     assert!(content.contains("proxy_read_timeout 7s;"), "{content}");
     assert!(content.contains("keepalive 5;"), "{content}");
+    for both in [
+        both,
+        "mattermost_nginx.keepalive = 5\nnginx.keepalive = 9\n",
+    ] {
+        let told = shipped(&site(both)).remarks();
+        let wanted = "nginx.keepalive: has no effect: mattermost_nginx.keepalive says otherwise, and that counts";
+        assert!(told.contains(wanted), "{told}");
+    }
+    let told = shipped(&site(
+        "nginx.keepalive = 5\nmattermost_nginx.keepalive = 5\n",
+    ))
+    .remarks();
+    assert!(!told.contains("says otherwise"), "{told}");
 }

@@ -379,8 +379,8 @@ fn wrong_targets() {
 #[test]
 fn a_plan_that_no_record_can_hold_is_refused() {
     // A control character stands as seven bytes there.
-    let value = "\\u0001".repeat(140_000);
-    let service = with_command(&format!("[env]\nA = \"{value}\""));
+    let value = "\\u0001".repeat(70_000);
+    let service = with_command(&format!("[env]\nA = \"{value}\"\nB = \"{value}\""));
     let mut world = World::new();
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         world.shipped(name, &service);

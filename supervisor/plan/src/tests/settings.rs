@@ -32,6 +32,9 @@ FLAGGED = "{{ flag }}/{{ hosts }}"
 COPY = "{{ more }}"
 "#;
 
+/// What the templates of [`APP`] need.
+const NEEDED: &str = "app.flag = true\napp.hosts = []\n";
+
 fn app(site: &str) -> Service {
     World::new().shipped("app", APP).site(site).plan().services["app"]
         .as_ref()
@@ -442,4 +445,47 @@ fn two_services_on_one_address_are_refused() {
     assert!(world.errors().contains(said), "{}", world.errors());
     world.shipped("a", "command = ['/a']\nlistens = [':80']\nenable = false\n");
     assert_eq!(world.remarks(), "");
+}
+
+#[test]
+fn a_variable_that_replaces_what_is_worked_out_from_settings_is_told() {
+    let remarks = |site: &str| {
+        World::new()
+            .shipped("app", APP)
+            .site(&format!("{site}{NEEDED}"))
+            .remarks()
+    };
+    let told = remarks("app.port = 81\napp.env.URL = 'http://other/'\n");
+    assert!(
+        told.contains("mattervisor.toml:2: warning: app.env.URL")
+            && told.contains("worked out from app.port, app.text"),
+        "{told}"
+    );
+    // The same value, a setting's own variable, and a fixed one do no harm.
+    for harmless in ["URL = 'http://none:80/'", "TEXT = 'x'", "OVER = 'x'"] {
+        assert_eq!(remarks(&format!("app.env.{harmless}\n")), "", "{harmless}");
+    }
+}
+
+#[test]
+fn an_environment_that_no_program_starts_with_is_refused() {
+    let long = |bytes: usize| format!("app.env.LONG = '{}'\n{NEEDED}", "x".repeat(bytes));
+    let most = (128 << 10) - "LONG=".len() - 1;
+    let load = |site: &str| World::new().shipped("app", APP).site(site).errors();
+    World::new().shipped("app", APP).site(&long(most)).plan();
+    let told = load(&long(most + 1));
+    assert!(
+        told.contains("mattervisor.toml:1: error: app.env.LONG: is 131073 bytes long"),
+        "{told}"
+    );
+    // Half of them in each file, since neither may be so long.
+    let half = |name: &str| {
+        let line = |it| format!("{name}{it} = '{}'\n", "x".repeat(120 << 10));
+        (0..5).map(line).collect::<String>()
+    };
+    let (own, site) = (half("OWN"), half("app.env.GIVEN"));
+    let mut world = World::new();
+    world.shipped("app", &format!("{APP}{own}"));
+    let told = world.site(&format!("{site}{NEEDED}")).errors();
+    assert!(told.contains("all variables together"), "{told}");
 }
