@@ -183,11 +183,7 @@ impl Converter<'_> {
     /// Sets what Mattermost had from GitLab's package and would not have here.
     pub(super) fn equalise(&mut self, plan: &Plan) {
         let here = variables(plan);
-        let origin = if self.package.variables.is_some() {
-            Origin::EnvDir
-        } else {
-            Origin::Package
-        };
+        let origin = self.origin();
         let of_ruby = self.package.environment_of_ruby();
         for (name, wanted) in self.package.environment().set() {
             if here.get(name) == Some(&wanted)
@@ -219,6 +215,14 @@ impl Converter<'_> {
                 fate,
                 remark,
             });
+        }
+    }
+
+    /// Where it is known from what Mattermost had.
+    fn origin(&self) -> Origin {
+        match self.package.variables {
+            Some(_) => Origin::EnvDir,
+            None => Origin::Package,
         }
     }
 
@@ -284,7 +288,7 @@ impl Converter<'_> {
             } else {
                 Fate::person("it is another here than Mattermost had")
             };
-            self.say(name, fate);
+            self.say(self.origin(), name, fate);
         }
         for name in here.into_keys() {
             if before.get(name) != Known::Unset || name == "PATH" || self.told(name) {
@@ -297,13 +301,13 @@ impl Converter<'_> {
                 (_, Some(why)) => Fate::New(why.to_owned()),
                 (_, None) => Fate::person("Mattermost did not have it"),
             };
-            self.say(name, fate);
+            self.say(Origin::Machine, name, fate);
         }
     }
 
-    fn say(&mut self, name: &str, fate: Fate) {
+    fn say(&mut self, origin: Origin, name: &str, fate: Fate) {
         self.report.add(Line {
-            origin: Origin::Machine,
+            origin,
             what: name.to_owned(),
             text: String::new(),
             fate,
@@ -325,7 +329,8 @@ impl Converter<'_> {
                     .iter()
                     .any(|it| names(it, name))
         });
-        of_line || self.left_to_a_person(name)
+        // What is left of the database is told as a whole.
+        of_line || (name != DATA_SOURCE && self.left_to_a_person(name))
     }
 }
 

@@ -113,7 +113,7 @@ impl Converter<'_> {
             }
             (Value::Bool(false), Database::Bundled { .. } | Database::Undecided(_)) => {
                 Fate::person(
-                    "PostgreSQL was off in GitLab's package, but no mattermost['sql_data_source'] says where Mattermost's database is: set mattermost.sql_data_source, or let it run here",
+                    "PostgreSQL was off in GitLab's package, and where Mattermost's database was instead is not known: set mattermost.sql_data_source",
                 )
             }
             _ => Fate::not_needed("it runs where Mattermost does"),

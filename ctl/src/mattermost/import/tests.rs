@@ -4,6 +4,8 @@ mod bad_input;
 mod environment;
 mod legacy;
 mod lines;
+mod omnibus;
+mod property;
 mod unknown;
 
 use std::{

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use plan::Problems;
+
 use super::{Machine, converted, for_a_person, line};
 use crate::mattermost::import::{
     Import,
     report::{Fate, Origin},
 };
 
-pub(super) type Environment = BTreeMap<String, String>;
+type Environment = BTreeMap<String, String>;
 
 /// What differs for a good reason, and which. A name that is not here must be the same.
 const DIFFERENT: [(&str, &str); 7] = [
@@ -91,13 +93,18 @@ fn package(own: &[(&str, &str)]) -> Environment {
 
 /// What Mattermost will have after the import, as the plan of the files on disk says.
 pub(super) fn imported(machine: &Machine) -> Environment {
-    let plan = machine.plan();
+    imported_with(machine, "").unwrap_or_else(|problems| panic!("{problems}\n{}", machine.site()))
+}
+
+/// The same with these lines at the top of the site file.
+pub(super) fn imported_with(machine: &Machine, more: &str) -> Result<Environment, Problems> {
+    let plan = machine.load(more)?;
     let service = &plan.services["mattermost"];
     assert!(service.enabled, "{}", machine.site());
     let variables = service.env.iter();
-    variables
+    Ok(variables
         .map(|(name, it)| (name.clone(), it.value.clone()))
-        .collect()
+        .collect())
 }
 
 /// Whether the report says of a variable more than which key it has become.
