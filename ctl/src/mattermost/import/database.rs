@@ -16,6 +16,10 @@ pub(super) const SOCKET_DIR: &str = "/var/opt/gitlab/postgresql";
 /// Its port, unless that was changed, and that of any other PostgreSQL.
 pub(super) const PORT: &str = "5432";
 
+/// Why it is not GitLab's own, whatever the package told Mattermost.
+const OFF: &str =
+    "postgresql['enable'] is false, and nothing says where Mattermost's database was instead";
+
 /// How Mattermost reached its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Database {
@@ -91,9 +95,13 @@ impl Package<'_> {
 
     /// The source as a variable or a setting has it, if one does.
     fn said_source(&self) -> Known {
-        if let Some(source) = self.in_directory(DATA_SOURCE) {
-            return Known::Set(source.to_owned());
+        match self.in_directory(DATA_SOURCE) {
+            Some(source) => Known::Set(source.to_owned()),
+            None => self.source_of_ruby(),
         }
+    }
+
+    fn source_of_ruby(&self) -> Known {
         let mut settings = self.settings.iter().rev();
         let of_env = settings
             .find(|it| it.section == "mattermost" && it.variable.as_deref() == Some(DATA_SOURCE));
@@ -106,11 +114,7 @@ impl Package<'_> {
     /// GitLab's own, if it ran.
     fn bundled(&self) -> Database {
         match self.said("postgresql", "enable") {
-            Known::Set(Value::Bool(false)) => {
-                return Database::Undecided(
-                    "postgresql['enable'] is false, and no mattermost['sql_data_source'] says where Mattermost's database is".to_owned(),
-                );
-            }
+            Known::Set(Value::Bool(false)) => return Database::Undecided(OFF.to_owned()),
             Known::Unknown(why) => {
                 return Database::Undecided(format!("whether GitLab's PostgreSQL ran: {why}"));
             }
@@ -141,15 +145,20 @@ impl Package<'_> {
         let read = Source::read(source);
         let host = read.host.clone().unwrap_or_default();
         let bundled = if host.starts_with('/') {
+            // What gitlab.rb does not say the package made of its own settings.
+            let made = self.source_of_ruby() == Known::Unset;
             match self.socket_dir() {
-                Known::Unknown(why) => return Database::Undecided(why),
-                dir => dir.set().as_deref() == Some(host.trim_end_matches('/')),
+                Known::Unknown(why) if !made => return Database::Undecided(why),
+                dir => made || dir.set().as_deref() == Some(host.trim_end_matches('/')),
             }
         } else {
             self.listens_at(&host, read.port.as_deref().unwrap_or(PORT))
         };
         if !bundled {
             return Database::Elsewhere(source.to_owned());
+        }
+        if self.off("postgresql") {
+            return Database::Undecided(OFF.to_owned());
         }
         Database::Bundled {
             user: read.user.unwrap_or_else(|| SQL_USER.to_owned()),
