@@ -83,6 +83,7 @@ fn text(imported: &Import) -> String {
     for (heading, style, wanted) in [
         ("Converted", GREEN, 0),
         ("Not needed here", DIM, 1),
+        ("New here", DIM, 3),
         ("Needs you", YELLOW.bold(), 2),
     ] {
         part(&mut out, report, &styled(style, heading), wanted);
@@ -116,12 +117,13 @@ fn text(imported: &Import) -> String {
     out
 }
 
-/// One kind of lines. `wanted`: 0 converted, 1 not needed, 2 for a person.
+/// One kind of lines. `wanted`: 0 converted, 1 not needed, 2 for a person, 3 new.
 fn part(out: &mut String, report: &Report, heading: &str, wanted: usize) {
     let kind = |line: &&Line| match line.fate {
         Fate::Converted(_) => wanted == 0,
         Fate::NotNeeded(_) => wanted == 1,
         Fate::Person(_) => wanted == 2,
+        Fate::New(_) => wanted == 3,
     };
     let lines: Vec<&Line> = report.lines.iter().filter(kind).collect();
     if lines.is_empty() {
@@ -151,7 +153,7 @@ fn entry(out: &mut String, line: &Line, width: usize) {
                 let _ = write!(out, " -> {}", shown(&keys.join(", ")));
             }
         }
-        Fate::NotNeeded(why) => {
+        Fate::NotNeeded(why) | Fate::New(why) => {
             let _ = write!(out, ": {}", shown(why));
         }
         Fate::Person(why) => {

@@ -1,4 +1,5 @@
-//! The environment of a service: PATH < `[env]` < `env_files` < settings < `SERVICE.env` of the site file.
+//! The environment of a service: PATH < `[env]` < `env_files` < settings < `SERVICE.unset_env` <
+//! `SERVICE.env` of the site file.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use crate::{
     setting::{SERVICE_KEYS, env_name},
     source::{Kind, Node, Place},
     template::{is_template, lone_name},
+    unset_env,
 };
 
 /// Variables, and where each but PATH was written.
@@ -48,7 +50,7 @@ const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 /// What every service gets unless it says otherwise.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// PATH < `[env]` < `env_files` < settings < `SERVICE.env`.
+/// PATH < `[env]` < `env_files` < settings < `SERVICE.unset_env` < `SERVICE.env`.
 pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environment {
     let mut env = Environment::default();
     let mut worked_out = BTreeMap::new();
@@ -59,7 +61,9 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
         private: false,
     };
     env.variables.insert("PATH".to_owned(), base);
+    let mut declared = vec!["PATH".to_owned()];
     if let Some(table) = fields.entry("env").and_then(|entry| entry.node.table()) {
+        declared.extend(table.keys().cloned());
         for (name, entry) in table {
             let key = format!("env.{name}");
             if let Err(why) = env_name(name) {
@@ -86,7 +90,8 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
         check_env(reader, fields);
     }
     crate::env_file::env_files(reader, fields, &mut env);
-    from_settings(reader, &mut env);
+    declared.extend(from_settings(reader, &mut env));
+    unset_env::apply(reader, &declared, &mut env);
     from_env_maps(reader, &mut env, &worked_out);
     check_sizes(reader, &env);
     env
@@ -279,7 +284,9 @@ pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
     }
 }
 
-pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) {
+/// Sets what settings say; answers the names of all that they may set.
+fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) -> Vec<String> {
+    let mut names = Vec::new();
     let world = reader.resolver.world;
     let declaring = reader.resolver.declaring.get(&reader.space).cloned();
     for space_name in declaring.unwrap_or_default() {
@@ -288,6 +295,7 @@ pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) 
             if setting.env.is_none() && setting.generate.is_none() {
                 continue;
             }
+            names.extend(setting.env.clone());
             let name = Name::Setting(space_name.to_owned(), key.clone());
             match (reader.resolver.resolve(&name), &setting.env) {
                 (Outcome::Set { value, secret }, Some(variable)) => {
@@ -314,6 +322,7 @@ pub(crate) fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) 
             }
         }
     }
+    names
 }
 
 /// Where the value of a setting was written; its declaration, where nobody has set it.

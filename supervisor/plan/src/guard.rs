@@ -35,6 +35,9 @@ impl Site {
                 own.entry(name).or_insert(var);
             }
         }
+        for (service, unset) in secrets.unset_env {
+            self.unset_env.entry(service).or_default().extend(unset);
+        }
         for (name, draft) in secrets.notify {
             self.notify.entry(name).or_default().add(draft);
         }

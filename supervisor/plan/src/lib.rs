@@ -71,6 +71,7 @@ mod template_file;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod unset_env;
 mod unworkable;
 mod value;
 mod variables;

@@ -152,7 +152,9 @@ pub(crate) fn settings(
             );
             continue;
         }
-        if BUILTINS.contains(&name.as_str()) || (own && matches!(name.as_str(), "enable" | "env")) {
+        if BUILTINS.contains(&name.as_str())
+            || (own && matches!(name.as_str(), "enable" | "env" | "unset_env"))
+        {
             report
                 .error(
                     &entry.key_at,

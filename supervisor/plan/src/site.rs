@@ -16,6 +16,7 @@ use crate::{
     source::{Document, Entry, Kind, Node, Place, Table},
     template::is_template,
     unknown::{unknown_name, unknown_setting},
+    unset_env::{self, Unset},
     value::{Type, Typed, without_user},
 };
 
@@ -47,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) settings: BTreeMap<(String, String), Given>,
     /// By plain name of a service.
     pub(crate) env: BTreeMap<String, BTreeMap<String, EnvVar>>,
+    /// The same.
+    pub(crate) unset_env: BTreeMap<String, Unset>,
     /// `NAME.enable` by plain name.
     pub(crate) enable: BTreeMap<String, (bool, Place)>,
     pub(crate) roles: Vec<(String, Place)>,
@@ -216,6 +219,14 @@ fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut
             switch(site, space, &canonical, entry, report);
         } else if setting == "env" && matches!(space.switch, Switch::Service | Switch::Template) {
             env(site, &canonical, &dotted, entry, world, report);
+        } else if setting == "unset_env"
+            && matches!(space.switch, Switch::Service | Switch::Template)
+        {
+            let unset = unset_env::read(&dotted, entry, report);
+            site.unset_env
+                .entry(canonical.clone())
+                .or_default()
+                .extend(unset);
         } else if setting == "instances" && space.switch == Switch::Template {
             // Read before there was anything that could be set: see `instances`.
         } else if !space.damaged {

@@ -43,7 +43,7 @@ pub(crate) fn unknown_setting(
     let top = world.keys.contains_key(setting)
         || (entry.node.table().is_some() && world.space(setting).is_some());
     let mut known: Vec<&str> = owner.settings.keys().map(String::as_str).collect();
-    known.extend(["enable", "env"]);
+    known.extend(["enable", "env", "unset_env"]);
     known.extend((space.switch == Switch::Template).then_some("instances"));
     let hint = if top {
         Some(misplaced(setting, name))

@@ -31,7 +31,10 @@ pub(super) type Verdict = (Fate, Option<String>);
 impl Converter<'_> {
     /// One setting of gitlab.rb.
     pub(super) fn setting(&mut self, setting: &Setting) {
-        let (fate, remark) = self.verdict(setting);
+        let (fate, remark) = match self.answered(setting) {
+            Some(fate) => (fate, None),
+            None => self.verdict(setting),
+        };
         if let Fate::Person(why) = &fate {
             let text = if setting.text.is_empty() {
                 setting.what()
@@ -83,14 +86,24 @@ impl Converter<'_> {
                 ),
                 Err(why) => Fate::Person(why),
             },
-            "external_url" => Fate::not_needed(if self.package.stays() {
-                "GitLab's own address; it stays in GitLab's gitlab.rb"
-            } else {
-                "GitLab's own address; nothing of GitLab runs here"
-            }),
-            "roles" => {
-                Fate::not_needed("roles of GitLab's package: they say which of its services run")
-            }
+            "external_url" => match setting.value.doubt() {
+                // Its variables say what followed from it.
+                Some(why) if self.package.variables.is_none() => Fate::person(format!(
+                    "{why}; GitLab is taken to run here, and where people sign in with it, mattermost.gitlab_url is to be set to its address"
+                )),
+                _ if self.package.stays() => {
+                    Fate::not_needed("GitLab's own address; it stays in GitLab's gitlab.rb")
+                }
+                _ => Fate::not_needed("GitLab's own address; nothing of GitLab runs here"),
+            },
+            "roles" => match setting.value.doubt() {
+                Some(why) => Fate::person(format!(
+                    "{why}; roles say which services of GitLab's package ran: was Mattermost's database among them?"
+                )),
+                None => Fate::not_needed(
+                    "roles of GitLab's package: they say which of its services run",
+                ),
+            },
             key if gitlab::is_top(key) => Fate::not_needed("belongs to GitLab"),
             key => {
                 let tops = ["mattermost_external_url", "external_url", "roles"];

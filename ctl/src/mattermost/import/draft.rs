@@ -105,6 +105,11 @@ impl Draft {
         self.entries.iter().find(|it| it.path == path)
     }
 
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// An entry by its number in [`Text::lines`].
     pub(super) fn entry(&self, index: usize) -> &Entry {
         &self.entries[index]

@@ -1,5 +1,8 @@
-//! The end of an import: what the secrets add, how things are arranged on this machine, and what is
-//! needed for Mattermost to have the environment that it had.
+//! The end of an import: what the secrets add, how things are arranged on this machine, and the check
+//! of it all.
+//!
+//! What a person has still to say ([`Converter::probe`]) hides nothing of the rest: the draft is checked
+//! as if it were said.
 
 use std::path::Path;
 
@@ -9,12 +12,18 @@ use serde_json::Value as Json;
 use super::{
     check::{Wrong, check},
     convert::Converter,
-    draft::Part,
-    package::{self, Database},
+    database::Database,
+    draft::{Draft, Entry, Part},
+    known::Known,
+    package,
     report::{Fate, Line, Origin},
+    ruby::Value,
     write,
 };
 use crate::error::{Error, Kind};
+
+/// In the place of an address that a person has still to write, while the rest is checked.
+const SOME_URL: &str = "http://mattermost.invalid";
 
 /// Rounds of taking out what does not check; each takes out something.
 const MAX_ROUNDS: usize = 100;
@@ -31,13 +40,8 @@ impl Converter<'_> {
 
     /// What gitlab-secrets.json has of Mattermost.
     pub(super) fn secrets(&mut self) {
-        for (key, value) in self.package.secrets {
-            let text = match value {
-                Json::String(text) => text.clone(),
-                Json::Bool(it) => it.to_string(),
-                Json::Number(it) => it.to_string(),
-                _ => String::new(),
-            };
+        for key in self.package.secrets.keys() {
+            let text = self.package.secret(key).unwrap_or_default();
             let declared = self.catalogue.setting("mattermost", key);
             let variable = declared.and_then(|it| it.env.clone());
             let in_dir = variable.as_ref().and_then(|it| {
@@ -70,7 +74,6 @@ impl Converter<'_> {
 
     /// What follows from GitLab staying or going, and from where the database is.
     pub(super) fn arrange(&mut self, without_block: bool) {
-        let origin = Origin::Machine;
         if without_block {
             self.report.person(
                 Origin::Secrets,
@@ -78,11 +81,14 @@ impl Converter<'_> {
                 "the file has nothing of Mattermost (GitLab 19.0 takes it out): take the file from a backup, or the directory of variables",
             );
         }
+        self.url_of_directory();
         if self.package.stays() {
             self.beside();
         }
         self.gitlab_url();
         match self.package.database() {
+            // See [`Converter::undecided`].
+            Database::Undecided(_) => {}
             Database::Bundled { user, name } => {
                 let note = Some("as GitLab's package named it, so that a dump fits");
                 for (key, value) in [("sql_user", user), ("database_name", name)] {
@@ -99,14 +105,35 @@ impl Converter<'_> {
                 }
             }
         }
-        let url = self.draft.has(&["mattermost_external_url"]);
-        if !url && !self.said_in_vain("mattermost_external_url") {
-            self.report.person(
-                origin,
-                "mattermost_external_url",
-                "gitlab.rb does not set it, so Mattermost did not run, and does not run here",
-            );
+        self.without_url();
+    }
+
+    /// The address that only Ruby knows is the one that Mattermost had.
+    fn url_of_directory(&mut self) {
+        let path = ["mattermost_external_url"];
+        let there = self.package.in_directory("MM_SERVICESETTINGS_SITEURL");
+        let other = self.package.said("mattermost", "service_site_url") != Known::Unset;
+        if let (Some(url), false, Known::Unknown(_)) = (there, other, self.package.site_url()) {
+            let url = Json::from(url);
+            self.add(Origin::EnvDir, Part::Site, &path, url, false, None);
         }
+    }
+
+    /// Says what it means that gitlab.rb has no address.
+    fn without_url(&mut self) {
+        let what = "mattermost_external_url";
+        let on = self.package.said("mattermost", "enable") == Known::Set(&Value::Bool(true));
+        if self.draft.has(&[what]) || self.said_in_vain(what) || on {
+            return;
+        }
+        let why = match self.package.in_directory("MM_SERVICESETTINGS_SITEURL") {
+            Some(url) => format!(
+                "gitlab.rb does not set it, but Mattermost ran: {what} = \"{url}\" lets it run here"
+            ),
+            None => "gitlab.rb does not set it, so Mattermost did not run, and does not run here"
+                .to_owned(),
+        };
+        self.report.person(Origin::Machine, what, why);
     }
 
     /// The endpoints follow from GitLab's address, if they did there.
@@ -114,7 +141,7 @@ impl Converter<'_> {
         let path = ["mattermost", "gitlab_url"];
         let declared = self.catalogue.setting("mattermost", "gitlab_url").is_some();
         let environment = self.package.environment();
-        let endpoint = environment.get("MM_GITLABSETTINGS_TOKENENDPOINT");
+        let endpoint = environment.get("MM_GITLABSETTINGS_TOKENENDPOINT").set();
         let own = [
             "gitlab_auth_endpoint",
             "gitlab_token_endpoint",
@@ -122,10 +149,10 @@ impl Converter<'_> {
         ]
         .iter()
         .any(|key| self.draft.has(&["mattermost", key]));
-        if let Some(url) = self.package.gitlab_url()
+        if let Known::Set(url) = self.package.gitlab_url()
             && declared
             && !own
-            && endpoint == Some(&format!("{url}/oauth/token"))
+            && endpoint == Some(format!("{url}/oauth/token"))
         {
             let note = Some("external_url of gitlab.rb; the endpoints follow from it");
             self.add(
@@ -163,11 +190,12 @@ impl Converter<'_> {
                 ),
             });
         }
-        let url = self.package.text("", "mattermost_external_url");
-        let Some(url) = url.filter(|it| it.starts_with("https://")) else {
+        let url = self.draft.get(&["mattermost_external_url"]);
+        let url = url.and_then(|it| it.value.as_str()).unwrap_or_default();
+        if !url.starts_with("https://") {
             return;
-        };
-        let host = package::host(&url).unwrap_or_default();
+        }
+        let host = package::host(url).unwrap_or_default().to_owned();
         for (key, end) in [("ssl_certificate", "crt"), ("ssl_certificate_key", "key")] {
             let path = ["mattermost_nginx", key];
             if !self.draft.has(&path) {
@@ -178,14 +206,16 @@ impl Converter<'_> {
         }
     }
 
-    /// Checks, takes out what does not check, and adds what Mattermost had besides.
+    /// Checks, takes out what does not check, and makes the environment what it was.
     pub(super) fn finish(&mut self, secrets_file: Option<&Path>) -> Result<(), Error> {
-        let (plan, _) = self.checked(secrets_file)?;
-        if plan.services.get("mattermost").is_some_and(|it| it.enabled) {
+        let (mut plan, mut remarks) = self.checked(secrets_file)?;
+        let had = self.package.had_mattermost();
+        if had {
             self.equalise(&plan);
-            self.leave_empty(&plan);
+            (plan, _) = self.checked(secrets_file)?;
+            self.unset(&plan);
+            (plan, remarks) = self.checked(secrets_file)?;
         }
-        let (plan, remarks) = self.checked(secrets_file)?;
         for remark in remarks {
             self.remark(remark);
         }
@@ -198,29 +228,82 @@ impl Converter<'_> {
                 self.report.person(Origin::Machine, &key, why);
             }
         }
-        if plan.services.get("mattermost").is_some_and(|it| it.enabled)
-            && !self.draft.has(&["mattermost", "sql_at_rest_encrypt_key"])
-        {
-            let why = "the key that some fields of the database are encrypted with is in none of the files: give --secrets /etc/gitlab/gitlab-secrets.json, or --env-dir; else a new one is made, and those fields cannot be read";
-            let what = "mattermost['sql_at_rest_encrypt_key']";
-            self.report.person(Origin::Package, what, why);
+        if had {
+            if !self.draft.has(&["mattermost", "sql_at_rest_encrypt_key"]) {
+                let why = "the key that some fields of the database are encrypted with is in none of the files: give --secrets /etc/gitlab/gitlab-secrets.json, or --env-dir; else a new one is made, and those fields cannot be read";
+                let what = "mattermost['sql_at_rest_encrypt_key']";
+                self.report.person(Origin::Package, what, why);
+            }
+            self.account(&plan);
+            self.undecided();
         }
         Ok(())
+    }
+
+    /// Without PostgreSQL and another database the site file is refused until somebody has said which it
+    /// is: an empty one must not take the place of what Mattermost had.
+    fn undecided(&mut self) {
+        let Database::Undecided(why) = self.package.database() else {
+            return;
+        };
+        let path = ["postgresql", "enable"];
+        let note = Some("until it is said which database Mattermost had: see the report");
+        let off = Json::from(false);
+        self.add(Origin::Machine, Part::Postgresql, &path, off, false, note);
+        self.report.person(
+            Origin::Machine,
+            "Mattermost's database",
+            format!(
+                "which one it was is not known: {why}. ctl check-config refuses the site file until you say it: set mattermost.sql_data_source in secrets.toml, or, if it was GitLab's own, set mattermost.sql_user and mattermost.database_name and remove postgresql.enable = false"
+            ),
+        );
+    }
+
+    /// The draft as it would be with all that a person has still to say, and with Mattermost on.
+    fn probe(&self) -> Draft {
+        let mut draft = self.draft.clone();
+        let mut stand_in = |path: &[&str], value: Json| {
+            draft.set(Entry {
+                part: Part::Site,
+                path: path.iter().map(|it| (*it).to_owned()).collect(),
+                value,
+                secret: false,
+                note: None,
+                origin: Origin::Machine,
+                reported: None,
+            });
+        };
+        if self.package.had_mattermost() {
+            if !self.draft.has(&["mattermost_external_url"]) {
+                stand_in(&["mattermost_external_url"], Json::from(SOME_URL));
+            }
+            if self.draft.has(&["mattermost", "enable"]) {
+                stand_in(&["mattermost", "enable"], Json::from(true));
+            }
+        }
+        draft
     }
 
     /// The plan of a draft that is right; what is not right goes to a person.
     fn checked(&mut self, secrets_file: Option<&Path>) -> Result<(Plan, Vec<Wrong>), Error> {
         for _ in 0..MAX_ROUNDS {
+            let probe = self.probe();
             let merged = match secrets_file {
-                Some(path) => write::merge(path, &self.draft)?.map(|it| it.text),
+                Some(path) => write::merge(path, &probe)?.map(|it| it.text),
                 None => None,
             };
-            let wrong = match check(&self.draft, "gitlab.rb", merged.as_deref()) {
-                Ok(good) => return Ok(good),
+            // What stands in has no place in the draft.
+            let own = |wrong: Wrong| Wrong {
+                entry: wrong.entry.filter(|it| *it < self.draft.len()),
+                ..wrong
+            };
+            let wrong = match check(&probe, "gitlab.rb", merged.as_deref()) {
+                Ok((plan, remarks)) => return Ok((plan, remarks.into_iter().map(own).collect())),
                 Err(wrong) => wrong,
             };
             let errors = wrong
                 .into_iter()
+                .map(own)
                 .filter(|it| it.severity == Severity::Error)
                 .collect();
             if let Some(left) = self.take_out(errors) {
@@ -279,119 +362,5 @@ impl Converter<'_> {
         let entry = self.draft.entry(index);
         let (origin, key) = (entry.origin, entry.key());
         self.report.person(origin, &key, wrong.message);
-    }
-
-    /// Sets what Mattermost had from GitLab's package and would not have here.
-    fn equalise(&mut self, plan: &Plan) {
-        let Some(service) = plan.services.get("mattermost") else {
-            return;
-        };
-        let origin = if self.package.variables.is_some() {
-            Origin::EnvDir
-        } else {
-            Origin::Package
-        };
-        for (name, wanted) in self.package.environment() {
-            let has = service.env.get(&name).map(|it| it.value.as_str());
-            if has == Some(&wanted)
-                || package::means_nothing(&name, &wanted).is_some()
-                || super::legacy::corrected(&name).is_some()
-                || name == "MM_SQLSETTINGS_DATASOURCE"
-            {
-                continue;
-            }
-            if self.left_to_a_person(&name) {
-                continue;
-            }
-            if let Some(line) = self.said_by(&name) {
-                // Only a directory of variables can tell another story than gitlab.rb.
-                if origin == Origin::EnvDir {
-                    let why = format!(
-                        "Mattermost ran with another value than gitlab.rb says in {line}, whose value is written: was there no reconfigure since?"
-                    );
-                    self.report.person(origin, &name, why);
-                }
-                continue;
-            }
-            let fate = self.set_variable(origin, &name, &wanted);
-            let remark = (name == "GODEBUG").then(|| {
-                "GitLab's package set it for old middleboxes of TLS: remove it if there are none"
-                    .to_owned()
-            });
-            self.tell(Line {
-                origin,
-                what: name,
-                text: String::new(),
-                fate,
-                remark,
-            });
-        }
-    }
-
-    /// What GitLab's package left out and a default here would set: an empty text says the same.
-    fn leave_empty(&mut self, plan: &Plan) {
-        let environment = self.package.environment();
-        let Some(service) = plan.services.get("mattermost") else {
-            return;
-        };
-        for name in package::TEXTS {
-            let has = service.env.get(name).is_some_and(|it| !it.value.is_empty());
-            let declared = self.catalogue.by_variable("mattermost", name);
-            let Some((key, _)) = declared.filter(|_| has && !environment.contains_key(name)) else {
-                continue;
-            };
-            let key = key.to_owned();
-            let path = ["mattermost", key.as_str()];
-            if self.draft.has(&path) || self.draft.has(&["mattermost", "env", name]) {
-                continue;
-            }
-            let note = Some("GitLab's package left it out");
-            let empty = Json::from("");
-            self.add(Origin::Package, Part::Package, &path, empty, false, note);
-        }
-    }
-
-    /// Whether a person has to say what a variable is to be, since gitlab.rb says it in vain.
-    fn left_to_a_person(&self, name: &str) -> bool {
-        let setting = self.catalogue.by_variable("mattermost", name);
-        let mut keys: Vec<&str> = setting.map(|(key, _)| key).into_iter().collect();
-        match name {
-            "MM_SERVICESETTINGS_SITEURL" => keys.push("mattermost_external_url"),
-            "MM_SERVICESETTINGS_LISTENADDRESS" => {
-                keys.extend(["service_address", "service_port"]);
-            }
-            "MM_SERVICESETTINGS_ALLOWEDUNTRUSTEDINTERNALCONNECTIONS" => {
-                keys.push("service_allowed_untrusted_internal_connections");
-            }
-            _ => {}
-        }
-        let whats = keys.iter().map(|key| match *key {
-            "mattermost_external_url" => (*key).to_owned(),
-            key => super::settings::name("mattermost", key),
-        });
-        let mut whats = whats.chain([format!("mattermost['env']['{name}']")]);
-        let in_vain = |what: &String| self.said_in_vain(what);
-        // A condition leaves what would have been without it.
-        whats.any(|what| in_vain(&what)) && self.package.decides(name, &keys)
-    }
-
-    /// The line of gitlab.rb that a variable comes from.
-    fn said_by(&self, name: &str) -> Option<Origin> {
-        let setting = self.catalogue.by_variable("mattermost", name);
-        let more = match name {
-            "MM_SERVICESETTINGS_SITEURL" => vec![vec!["mattermost_external_url"]],
-            "MM_SERVICESETTINGS_LISTENADDRESS" => vec![
-                vec!["mattermost", "service_address"],
-                vec!["mattermost", "service_port"],
-            ],
-            _ => Vec::new(),
-        };
-        let mut paths = vec![vec!["mattermost", "env", name]];
-        paths.extend(setting.map(|(key, _)| vec!["mattermost", key]));
-        paths.extend(more);
-        let entries = paths.iter().filter_map(|path| self.draft.get(path));
-        entries
-            .map(|entry| entry.origin)
-            .find(|origin| matches!(origin, Origin::Line(_)))
     }
 }

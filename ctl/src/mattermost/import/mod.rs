@@ -2,8 +2,9 @@
 //!
 //! The way of an import: `sources` reads files; [`ruby`] reads gitlab.rb without running it; `settings`
 //! finds which value of each setting counts; `convert` with the `rules_*` says which key it becomes;
-//! `package` knows which environment GitLab's package made of all that, and `finish` adds what is
-//! needed for the same one here; `check` holds the result to the catalogue inside the program. `write`
+//! `package` knows what GitLab's package made of all that, with `environment` and `database`; `finish`
+//! arranges things on this machine, and `equalise` adds what is needed for the same environment here
+//! and tells where it is another. What is not [`known`] is decided by nobody. `check` holds the result to the catalogue inside the program. `write`
 //! writes it. Everything that was said ends up in the [`report`].
 //!
 //! Limits: files to 2 MiB, values and their nesting as [`ruby`] says. No secret is in a report.
@@ -12,9 +13,13 @@ mod catalogue;
 mod check;
 mod coerce;
 mod convert;
+mod database;
 mod draft;
+mod environment;
+mod equalise;
 mod finish;
 mod gitlab;
+mod known;
 mod legacy;
 mod next;
 mod package;
@@ -153,10 +158,7 @@ fn convert(
     let Converter {
         draft, mut report, ..
     } = converter;
-    let own_nginx = draft
-        .get(&["mattermost_nginx", "enable"])
-        .is_none_or(|it| it.value.as_bool() != Some(false));
-    report.next = next::steps(&package, &request.root, own_nginx);
+    report.next = next::steps(&package, &request.root, &draft);
     report.lines.sort_by_key(|line| line.origin);
     Ok((draft, report))
 }

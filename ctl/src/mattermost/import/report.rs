@@ -1,4 +1,4 @@
-//! What became of each line: converted, not needed here, or in need of a person.
+//! What became of each line: converted, not needed here, or in need of a person; and what is new.
 
 use std::fmt;
 
@@ -40,6 +40,8 @@ pub(crate) enum Fate {
     NotNeeded(String),
     /// Somebody has to look at it, and why.
     Person(String),
+    /// It was not there, and is set here, and why.
+    New(String),
 }
 
 impl Fate {
@@ -116,6 +118,7 @@ pub(crate) struct Json<'r> {
     converted: Vec<JsonLine<'r>>,
     not_needed: Vec<JsonLine<'r>>,
     person: Vec<JsonLine<'r>>,
+    new: Vec<JsonLine<'r>>,
     next: &'r [String],
     /// The site file, when it was not written.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +149,7 @@ impl Report {
             converted: Vec::new(),
             not_needed: Vec::new(),
             person: Vec::new(),
+            new: Vec::new(),
             next: &self.next,
             site,
             written,
@@ -155,6 +159,7 @@ impl Report {
                 Fate::Converted(keys) => (&mut json.converted, keys, ""),
                 Fate::NotNeeded(why) => (&mut json.not_needed, &[], why),
                 Fate::Person(why) => (&mut json.person, &[], why),
+                Fate::New(why) => (&mut json.new, &[], why),
             };
             list.push(JsonLine {
                 origin: line.origin.to_string(),

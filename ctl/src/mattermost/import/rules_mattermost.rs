@@ -5,9 +5,10 @@ use serde_json::Value as Json;
 use super::{
     coerce,
     convert::{Converter, Verdict, near},
+    database::Database,
     draft::Part,
-    legacy,
-    package::{self, Database},
+    known::Known,
+    legacy, package,
     report::{Fate, Origin},
     ruby::Value,
     secrecy,
@@ -18,6 +19,19 @@ impl Converter<'_> {
     /// Anything but `mattermost['env']`.
     pub(super) fn mattermost(&mut self, setting: &Setting) -> Verdict {
         let key = setting.key.as_str();
+        if setting.value == Value::Bool(false)
+            && let Some(secret) = self.package.secret(key).filter(|it| it != "false")
+        {
+            let shown = if secret == "true" {
+                " true"
+            } else {
+                " a value"
+            };
+            let why = format!(
+                "gitlab-secrets.json has{shown}, which counted: GitLab's package took false for not set"
+            );
+            return (Fate::NotNeeded(why), None);
+        }
         if let Some(fate) = self.mattermost_own(setting) {
             return (fate, None);
         }
@@ -59,18 +73,12 @@ impl Converter<'_> {
     fn mattermost_own(&mut self, setting: &Setting) -> Option<Fate> {
         let key = setting.key.as_str();
         Some(match key {
-            "enable" => match &setting.value {
-                Value::Bool(false) => Fate::person(
-                    "Mattermost was off in GitLab's package; here mattermost_external_url turns it on: write mattermost.enable = false to leave it off",
-                ),
-                Value::Unknown(why) => Fate::Person(why.clone()),
-                _ => Fate::not_needed("mattermost_external_url turns it on"),
-            },
+            "enable" => self.mattermost_switch(setting),
             "sql_data_source" => self.data_source(setting),
             "sql_driver_name" => match coerce::variable(&setting.value) {
                 Ok(Some(driver))
                     if driver != "postgres"
-                        && self.package.said("mattermost", "sql_data_source").is_none() =>
+                        && self.package.said("mattermost", "sql_data_source") == Known::Unset =>
                 {
                     Fate::person(
                         "no mattermost['sql_data_source'] says where that database is, and the one here is PostgreSQL",
@@ -85,6 +93,19 @@ impl Converter<'_> {
         })
     }
 
+    fn mattermost_switch(&mut self, setting: &Setting) -> Fate {
+        let on = match &setting.value {
+            Value::Bool(on) => *on,
+            Value::Unknown(why) => return Fate::Person(why.clone()),
+            _ => return Fate::not_needed("mattermost_external_url turns it on"),
+        };
+        if on && self.package.site_url() != Known::Unset {
+            return Fate::not_needed("mattermost_external_url turns it on");
+        }
+        let path = ["mattermost", "enable"];
+        self.put(setting, Part::Mattermost, &path, Json::from(on), false)
+    }
+
     fn data_source(&mut self, setting: &Setting) -> Fate {
         match coerce::variable(&setting.value) {
             Ok(Some(source)) => self.database(Origin::Line(setting.line), &source),
@@ -95,7 +116,8 @@ impl Converter<'_> {
 
     /// The database that Mattermost had.
     pub(super) fn database(&mut self, origin: Origin, source: &str) -> Fate {
-        match Database::of(source) {
+        match self.package.whose(source) {
+            Database::Undecided(why) => Fate::Person(why),
             Database::Bundled { user, name } => {
                 let part = Part::Mattermost;
                 let note = "as GitLab's package named it, so that a dump fits";
@@ -124,7 +146,7 @@ impl Converter<'_> {
     /// A key of the style before GitLab 11.0.
     fn legacy(&mut self, setting: &Setting, legacy: &legacy::Legacy) -> Verdict {
         let variable = &legacy.variable;
-        let remark = legacy.documented.map(|wrong| {
+        let mut remark = legacy.documented.map(|wrong| {
             format!("GitLab's document names {wrong} for it, which no Mattermost ever had")
         });
         if self.package.in_env(variable) {
@@ -167,6 +189,15 @@ impl Converter<'_> {
         }
         let part = Part::Variables;
         let fate = self.put(setting, part, &path, Json::from(value), secret);
+        if self.package.variables.is_none() {
+            let ignored = format!(
+                "GitLab 11.0 and later ignored this line: if Mattermost ran with one of those, take mattermost.env.{variable} out again, and what its System Console says counts as before"
+            );
+            remark = Some(match remark {
+                Some(first) => format!("{first}; {ignored}"),
+                None => ignored,
+            });
+        }
         (fate, remark)
     }
 }

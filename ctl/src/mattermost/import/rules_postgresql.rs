@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 use super::{
     coerce,
     convert::{Converter, near},
+    database::{Database, SOCKET_DIR},
     draft::Part,
     gitlab,
-    package::{Database, SOCKET_DIR},
     report::Fate,
     ruby::{Pair, Value},
     settings::Setting,
@@ -55,13 +55,13 @@ impl Converter<'_> {
                 Err(why) => Fate::Person(why),
             };
         }
+        if key == "enable" {
+            return self.postgresql_switch(setting);
+        }
         if self.package.stays() {
             return Fate::not_needed(
                 "it is about GitLab's PostgreSQL, which stays; Mattermost has one of its own here",
             );
-        }
-        if key == "enable" {
-            return self.postgresql_switch(setting);
         }
         if matches!(key, "dir" | "data_dir" | "unix_socket_directory") {
             let own = coerce::variable(&setting.value)
@@ -112,14 +112,19 @@ impl Converter<'_> {
 
     fn postgresql_switch(&mut self, setting: &Setting) -> Fate {
         match (&setting.value, self.package.database()) {
+            (Value::Unknown(_), Database::Elsewhere(_)) => {
+                Fate::not_needed("Mattermost's database is elsewhere")
+            }
             (Value::Unknown(why), _) => Fate::Person(why.clone()),
             (Value::Bool(false), Database::Elsewhere(_)) => {
                 let path = ["postgresql", "enable"];
                 self.put(setting, Part::Postgresql, &path, Json::from(false), false)
             }
-            (Value::Bool(false), Database::Bundled { .. }) => Fate::person(
-                "PostgreSQL was off in GitLab's package, but no mattermost['sql_data_source'] says where Mattermost's database is: set mattermost.sql_data_source, or let it run here",
-            ),
+            (Value::Bool(false), Database::Bundled { .. } | Database::Undecided(_)) => {
+                Fate::person(
+                    "PostgreSQL was off in GitLab's package, and where Mattermost's database was instead is not known: set mattermost.sql_data_source",
+                )
+            }
             _ => Fate::not_needed("it runs where Mattermost does"),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     coerce,
     convert::{Converter, Verdict},
     draft::Part,
-    legacy, package,
+    equalise, legacy, package,
     report::{Fate, Origin},
     ruby::Value,
     secrecy,
@@ -30,7 +30,7 @@ impl Converter<'_> {
         }
         let value = match coerce::variable(&setting.value) {
             Ok(Some(value)) => value,
-            Ok(None) => return (self.unset(name), None),
+            Ok(None) => return (Self::taken_away(name), None),
             Err(why) => return (Fate::Person(why), None),
         };
         let mut remark = None;
@@ -121,14 +121,13 @@ impl Converter<'_> {
     }
 
     /// An empty value took the variable away.
-    fn unset(&mut self, name: &str) -> Fate {
-        let computed = self.catalogue.by_variable("mattermost", name).is_some();
-        if computed {
+    fn taken_away(name: &str) -> Fate {
+        if equalise::ours(name).is_some() {
             return Fate::person(
                 "its empty value took the variable away; here a setting has it: look at what it is set to",
             );
         }
-        Fate::not_needed("its empty value took the variable away, and nothing sets it here")
+        Fate::not_needed("its empty value took the variable away, and it is not set here")
     }
 }
 

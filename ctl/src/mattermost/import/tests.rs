@@ -5,6 +5,9 @@ mod environment;
 mod forms;
 mod legacy;
 mod lines;
+mod omnibus;
+mod property;
+mod unknown;
 
 use std::{
     fs,
@@ -12,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use plan::{Options, Plan, RealHost};
+use plan::{Options, Plan, Problems, RealHost};
 use tempfile::TempDir;
 
 use super::{
@@ -91,14 +94,24 @@ impl Machine {
 
     /// What will run, made of the files as they are on the disk.
     fn plan(&self) -> Plan {
+        self.load("").unwrap_or_else(|problems| {
+            panic!("{problems}\n{}\n{}", self.site(), self.secrets_file())
+        })
+    }
+
+    /// What would run with these lines at the top of the site file, or why it would not.
+    fn load(&self, more: &str) -> Result<Plan, Problems> {
+        let site = self.path("etc/mattervisor/mattervisor.toml");
+        let written = self.site();
+        fs::write(&site, format!("{more}\n{written}")).unwrap();
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
         let options = Options {
             root: self.dir.path().to_owned(),
             catalog: Some(catalog),
         };
-        plan::load(&RealHost, &options).unwrap_or_else(|problems| {
-            panic!("{problems}\n{}\n{}", self.site(), self.secrets_file())
-        })
+        let plan = plan::load(&RealHost, &options);
+        fs::write(&site, written).unwrap();
+        plan
     }
 }
 

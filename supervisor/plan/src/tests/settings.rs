@@ -489,3 +489,41 @@ fn an_environment_that_no_program_starts_with_is_refused() {
     let told = world.site(&format!("{site}{NEEDED}")).errors();
     assert!(told.contains("all variables together"), "{told}");
 }
+
+#[test]
+fn a_variable_that_is_unset_is_none_whatever_the_service_file_says() {
+    let app = app(&format!(
+        "{NEEDED}app.unset_env = ['PORT', 'OVER', 'FLAGGED', 'PATH']\napp.env = {{ NEW = 'x' }}\n"
+    ));
+    let names: Vec<&str> = env(&app).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["FLAG", "HOSTS", "NEW", "URL"]);
+    assert!(!app.env.contains_key("PATH"));
+}
+
+#[test]
+fn what_is_set_and_unset_at_once_or_never_set_is_told() {
+    let world = |site: &str| {
+        let mut world = World::new();
+        world.shipped("app", APP).site(&format!("{NEEDED}{site}"));
+        world
+    };
+    let of_a_setting = world("app.over = 'x'\napp.unset_env = ['OVER']\n").errors();
+    assert!(
+        of_a_setting.contains("app.over sets OVER"),
+        "{of_a_setting}"
+    );
+    assert!(
+        of_a_setting.contains("remove one of the two"),
+        "{of_a_setting}"
+    );
+    let of_the_map = world("app.env.NEW = 'x'\napp.unset_env = ['NEW']\n").errors();
+    assert!(of_the_map.contains("app.env.NEW sets NEW"), "{of_the_map}");
+    for wrong in ["'OVER'", "['A=B']", "[1]"] {
+        let errors = world(&format!("app.unset_env = {wrong}\n")).errors();
+        assert!(errors.contains("app.unset_env"), "{wrong}: {errors}");
+    }
+    let remarks = world("app.unset_env = ['OVR', 'MORE']\n").remarks();
+    assert!(remarks.contains("nothing sets OVR"), "{remarks}");
+    assert!(remarks.contains("did you mean `OVER`?"), "{remarks}");
+    assert!(!remarks.contains("MORE"), "{remarks}");
+}

@@ -98,7 +98,7 @@ fn what_cannot_be_known_or_is_wrong_needs_a_person() {
         "mattermost['gitlab_secret'] = ENV['GL_SECRET']\nmattermost['service_port'] = 'abc'\n\
          mattermost['sevice_address'] = '1.2.3.4'\nmattermst['enable'] = true\n\
          mattermost_nginx['listen_port'] = 99999\nmattermost['team_site_name'] = 'a' if ENV['B']\n\
-         mattermost['enable'] = false\nmattermost_external_url = 'http://x'\n\
+         mattermost['enable'] = ENV['ON']\nmattermost_external_url = 'http://x'\n\
          mattermost['env'] = { 'A' => ENV['A'], 'B' => '1', 'C D' => 'x' }\nfoo_external_url 'x'\n\
          mattermost['sql_data_source_replicas'] = ['user=a host=b', 'c']\n",
     );
@@ -109,7 +109,7 @@ fn what_cannot_be_known_or_is_wrong_needs_a_person() {
         ("mattermst['enable']", "did you mean mattermost?"),
         ("mattermost_nginx['listen_port']", "99999"),
         ("mattermost['team_site_name']", "variable B"),
-        ("mattermost['enable']", "mattermost.enable = false"),
+        ("mattermost['enable']", "variable ON"),
         ("mattermost_external_url = 'http://x'", "without `=`"),
         ("mattermost['env']['A']", "variable A"),
         ("mattermost['env']['C D']", "name"),

@@ -18,6 +18,7 @@ In a default, `{{ … }}` is worked out: a setting of the same service by its na
 | --- | --- | --- |
 | `SERVICE.enable` | by its service file | whether it runs on this host |
 | `SERVICE.env` | `{}` | further variables of its environment; they win over its settings |
+| `SERVICE.unset_env` | `[]` | names of variables that it is not to have, though its service file sets them |
 | `SERVICE.instances` | by its service file | for a template, `NAME@.toml`: names of its instances, or how many |
 | `roles` | `[]` | presets, see below |
 | `manage_accounts.enable` | `true` | makes accounts and groups that are missing |
