@@ -1,6 +1,6 @@
 //! What a run needs before it can be spawned and that may take its time: ids of its account,
-//! programs, directories and files that somebody has removed, copies of credentials, and the
-//! addresses that names in `listens` stand for.
+//! programs, directories and files that somebody has removed, copies of credentials, the addresses
+//! that names in `listens` stand for, and that no stale socket is in the way.
 //!
 //! Owner: jobs beside the control thread, asked for at each start (`control/preparation.rs`), since
 //! any of it may have changed after the last one. What starts in the same moment is asked for
@@ -25,7 +25,7 @@ use crate::{
     host_names::HostNames,
     lookups::Lookups,
     programs::PATH,
-    staging,
+    staging, stale_sockets,
     threads::Threads,
     unready::Unready,
 };
@@ -52,7 +52,7 @@ pub(crate) struct Start {
 pub(crate) struct Needs {
     /// Directories and files that are missing are made again.
     pub(crate) disk: bool,
-    /// Its addresses have to be free.
+    /// Its addresses have to be free: names are looked up, stale sockets removed.
     pub(crate) addresses: bool,
     /// Copies of credentials; true: those that it has no use for are removed.
     pub(crate) credentials: Option<bool>,
@@ -165,12 +165,15 @@ pub(crate) fn begin(
 fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
     let (service, needs) = (&*start.service, start.needs);
     // Whose they are to be is asked first: it is the better reason.
-    lookups.ids(service)?;
+    let ids = lookups.ids(service)?;
     let made = if needs.disk {
         staging::make_missing(service)?
     } else {
         Vec::new()
     };
+    if needs.addresses {
+        stale_sockets::remove(service, ids.as_ref())?;
+    }
     let resolved = resolve(service, lookups)?;
     let laid = needs
         .credentials

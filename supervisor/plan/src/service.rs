@@ -13,6 +13,7 @@ use crate::{
     resolve::Resolver,
     schedule,
     source::{Document, Node},
+    stale_sockets,
 };
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
@@ -32,7 +33,14 @@ pub(crate) fn build(
     };
     let mut fields = Fields::new(&document.table, document.whole.clone(), "");
     let reader = &mut reader;
-    for key in ["enable", "settings", "sections", "doc", "instances"] {
+    for key in [
+        "enable",
+        "settings",
+        "sections",
+        "patterns",
+        "doc",
+        "instances",
+    ] {
         fields.entry(key);
     }
     let in_template = reader.resolver.world.spaces.get(&reader.space);
@@ -177,6 +185,7 @@ fn born(
         binds_to: names(reader, fields, "binds_to"),
         after: names(reader, fields, "after"),
         listens: listens(reader, fields),
+        stale_sockets: stale_sockets::stale_sockets(reader, fields),
         listens_hint: reader
             .text_key(fields, "listens_hint")
             .map(|hint| hint.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 54] = [
+pub(crate) const SERVICE_KEYS: [&str; 56] = [
     "description",
     "command",
     "enable",
@@ -45,10 +45,12 @@ pub(crate) const SERVICE_KEYS: [&str; 54] = [
     "after",
     "listens",
     "listens_hint",
+    "stale_sockets",
     "asserts",
     "validate",
     "settings",
     "sections",
+    "patterns",
     "env",
     "env_files",
     "variables",

@@ -55,6 +55,7 @@ pub fn service(service: &Service) -> Vec<Shown> {
     }
     out.put("listens", &service.listens);
     out.put("listens_hint", &service.listens_hint);
+    out.put("stale_sockets", &service.stale_sockets);
     environment(service, &mut out);
     readiness(service, &mut out);
     endings(service, &mut out);
@@ -244,8 +245,14 @@ fn readiness(service: &Service, out: &mut Keys) {
 fn probe(table: &str, timeout: &str, probe: &Probe, out: &mut Keys) {
     let key = |name: &str| format!("{table}.{name}");
     match &probe.ask {
-        Ask::Http { url, status, body } => {
+        Ask::Http {
+            url,
+            socket,
+            status,
+            body,
+        } => {
             out.put(key("http"), url);
+            out.opt(key("unix"), socket.as_ref());
             out.put(key("status"), status);
             out.opt(key("body"), body.as_ref());
         }

@@ -183,6 +183,13 @@ impl Dir {
         Ok(file)
     }
 
+    /// A handle (`O_PATH`) of a unix socket.
+    pub fn open_socket(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        let name = one(name.as_ref())?;
+        let _acting = self.act();
+        file::open_socket_in(&self.step, name)
+    }
+
     /// A regular file for reading that is ours, and has no other name.
     pub fn open_own(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
         let name = name.as_ref();

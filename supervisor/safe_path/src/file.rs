@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{File, Metadata, Permissions},
     io::{self, Read},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::Path,
 };
 
@@ -84,6 +84,24 @@ pub fn holding(path: &Path, content: &[u8]) -> Option<Metadata> {
     }
     let found = whole(file, path, length).ok()?;
     (found == content).then_some(meta)
+}
+
+/// A handle (`O_PATH`) of a unix socket, to connect by `/proc/self/fd`: whatever has its name later,
+/// and however long its path is. It may lie in a foreign directory, where no link is followed.
+pub fn open_socket(path: &Path) -> io::Result<File> {
+    let (step, name) = end(path)?;
+    open_socket_in(&step, &name)
+}
+
+pub(crate) fn open_socket_in(step: &Step, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = File::from(openat(step, name, flags, Mode::empty())?);
+    if found.metadata()?.file_type().is_socket() {
+        return Ok(found);
+    }
+    let path = step.path.join(name);
+    let wanted = "unix socket";
+    Err(Untrusted::Kind { path, wanted }.into())
 }
 
 fn end(path: &Path) -> io::Result<(Step, OsString)> {

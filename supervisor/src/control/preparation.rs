@@ -27,9 +27,9 @@ impl Control {
         let main = known.purpose == Purpose::Main;
         let validator = known.purpose == Purpose::Validator;
         let lays = validator && !service.credentials.is_empty();
-        let by_name = main && prepare::has_names(service);
+        let frees = main && (prepare::has_names(service) || !service.stale_sockets.is_empty());
         if !lays
-            && !by_name
+            && !frees
             && let Some(found) = self.fresh.get(&service.name).cloned()
         {
             let prepared = |resolved| Prepared {

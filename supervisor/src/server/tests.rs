@@ -15,13 +15,13 @@ use tokio::{
 use super::{
     Access, Limits, Shared, Who, accept_all,
     access::{Credentials, Role, UserNames},
-    client_stream::Closer,
     listeners::Listeners,
     paths::ROUTES,
     slots::Slots,
 };
 use crate::{
     ask::{Ask, LogPlace, Wanted},
+    peer_stream::Closer,
     scrape::{EventCounts, ProbeTally, Scrape, ServiceTally},
 };
 
@@ -64,7 +64,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         names: UserNames::default(),
         limits,
         orphaned: Arc::default(),
-        closer: Closer::new(watch::channel(0).0),
+        closer: Closer::new("the control socket", watch::channel(0).0),
         meter: Arc::default(),
     })
 }

@@ -118,6 +118,10 @@ pub struct Service {
     /// What else to say when one of them is taken: what the administrator may do about it.
     #[serde(skip_serializing_if = "is_default")]
     pub listens_hint: String,
+    /// Unix sockets, as absolute paths, that are removed before each start if nobody listens there:
+    /// a run that was killed leaves its own, and the next one could not bind it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stale_sockets: Vec<PathBuf>,
     /// When dependents may start.
     #[serde(skip_serializing_if = "is_default")]
     pub ready: Ready,

@@ -45,7 +45,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 54] = [
+pub(super) const KEYS: [(&str, &str); 56] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("enable", "whether it runs on this host: `true` (default), `false` or a template"),
@@ -79,9 +79,11 @@ pub(super) const KEYS: [(&str, &str); 54] = [
     ("validate", "command that must succeed before every start and reload"),
     ("settings", "what the site file may say: `NAME.KEY`"),
     ("sections", "settings under another name than its own"),
+    ("patterns", "parts of the `pattern`s of its settings by name: `(?&NAME)` stands for one"),
     ("env", "variables of its environment"),
     ("env_files", "files with further ones, as systemd's `EnvironmentFile=`; with `-` before the path one may be missing"),
     ("variables", "which variables the program knows, for checks"),
+    ("stale_sockets", "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it"),
     ("ready", "when what depends on it may start; default: once it is executed"),
     ("notify_access", "whose messages on the notify socket count: `all` or `main`"),
     ("watchdog", "it must say `WATCHDOG=1` so often"),
@@ -135,7 +137,7 @@ const TABLES: [Inside; 18] = [
         ("fd", "it writes a newline to this descriptor"),
         ("log", "it logs a line that matches this regular expression"),
         ("http, tcp, unix, exec", "a URL answers, somebody listens, a command succeeds"),
-        ("status, body", "of `http`: codes that count (200 to 399), and what must be in the answer"),
+        ("status, body", "of `http`: codes that count (200 to 399), and what must be in the answer; `unix` beside `http`: asked by that socket"),
         ("delay", "alone: ready after this time; beside a probe: the wait before it"),
         ("timeout", "longest time until ready (`60s`)"),
         ("interval, attempt_timeout, failures, successes", "of the attempts"),
