@@ -213,22 +213,29 @@ pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, 
 
 /// Commands that are executed as the service's account besides its own.
 fn helpers(service: &Service) -> impl Iterator<Item = &Vec<String>> {
-    let reload = match &service.reload {
-        Some(plan::Reload::Command(argv)) => Some(argv),
-        _ => None,
-    };
+    let reload = service.reload.as_ref();
+    let command = reload.and_then(|it| match &it.how {
+        plan::ReloadHow::Command(argv) => Some(argv),
+        plan::ReloadHow::Signal(_) => None,
+    });
+    let confirm = reload.and_then(|it| it.confirm.as_ref());
     let ready = match &service.ready.kind {
         plan::ReadyKind::Probe(probe) => Some(probe),
         _ => None,
     };
-    let probes = [ready, service.liveness.as_ref(), service.health.as_ref()];
+    let probes = [
+        ready,
+        confirm,
+        service.liveness.as_ref(),
+        service.health.as_ref(),
+    ];
     let probes = probes.into_iter().flatten().filter_map(|it| match &it.ask {
         plan::Ask::Exec(argv) => Some(argv),
         _ => None,
     });
     let files = service.files.iter().map(|file| &file.validate);
     let validate = std::iter::once(&service.validate);
-    validate.chain(reload).chain(probes).chain(files)
+    validate.chain(command).chain(probes).chain(files)
 }
 
 fn literals(service: &Service) -> Vec<Address> {

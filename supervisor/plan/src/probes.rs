@@ -94,6 +94,21 @@ pub(crate) fn pace(
     interval_ms: u64,
     failures: u32,
 ) -> Pace {
+    Pace {
+        delay_ms: reader.duration_key(fields, "delay"),
+        failures: count(reader, fields, "failures", failures),
+        successes: count(reader, fields, "successes", 1),
+        ..attempts(reader, fields, attempt, interval_ms)
+    }
+}
+
+/// The pace of what is asked until the first yes.
+pub(crate) fn attempts(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    attempt: &'static str,
+    interval_ms: u64,
+) -> Pace {
     let mut timeout_ms = reader.duration_key(fields, attempt).unwrap_or(ATTEMPT_MS);
     if timeout_ms == 0 {
         let name = fields.key(attempt);
@@ -103,14 +118,14 @@ pub(crate) fn pace(
         timeout_ms = ATTEMPT_MS;
     }
     Pace {
-        delay_ms: reader.duration_key(fields, "delay"),
+        delay_ms: None,
         interval_ms: reader
             .duration_key(fields, "interval")
             .unwrap_or(interval_ms)
             .max(MIN_INTERVAL_MS),
         timeout_ms,
-        failures: count(reader, fields, "failures", failures),
-        successes: count(reader, fields, "successes", 1),
+        failures: 1,
+        successes: 1,
     }
 }
 

@@ -7,9 +7,11 @@ use crate::{
     decl::plain,
     environment,
     fields::Fields,
-    files, form, log, policy, probes, process,
+    files, form,
+    locals::Locals,
+    log, policy, probes, process,
     reader::Reader,
-    ready,
+    ready, reload,
     resolve::Resolver,
     schedule,
     source::{Document, Node},
@@ -29,7 +31,7 @@ pub(crate) fn build(
         space: plain(name),
         render: enabled,
         broken: None,
-        candidate: None,
+        locals: Locals::NONE,
     };
     let mut fields = Fields::new(&document.table, document.whole.clone(), "");
     let reader = &mut reader;
@@ -80,13 +82,14 @@ pub(crate) fn build(
         .unwrap_or(false);
     service.schedule = scheduled(reader, &mut fields, service.oneshot);
     service.stop = policy::stop(reader, &mut fields);
-    service.reload = policy::reload(reader, &mut fields);
+    service.reload = reload::reload(reader, &mut fields);
     service.limits = attributes::limits(reader, &mut fields);
     service.log = log::log(reader, &mut fields);
     service.log_files = log::log_files(reader, &mut fields);
     service.directories = files::directories(reader, &mut fields);
     let account = service.user.is_some() || service.group.is_some();
     service.files = files::files(reader, &mut fields, places, account);
+    reload::check(reader, &mut fields, &service);
     service.credentials = credentials::credentials(reader, &mut fields);
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);

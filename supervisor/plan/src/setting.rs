@@ -75,7 +75,7 @@ pub(crate) const SERVICE_KEYS: [&str; 56] = [
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 14] = [
+pub(crate) const BUILTINS: [&str; 15] = [
     "root",
     "run_dir",
     "state_dir",
@@ -89,6 +89,7 @@ pub(crate) const BUILTINS: [&str; 14] = [
     "supervisor_account",
     "program_dir",
     "candidate",
+    "reload_token",
     "instance",
 ];
 

@@ -39,9 +39,9 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
             signal: service.stop.signal,
             timeout_ms: service.stop.timeout_ms,
         },
-        reload: service.reload.as_ref().map(|it| match it {
-            plan::Reload::Signal(signal) => Reload::Signal(*signal),
-            plan::Reload::Command(_) => Reload::Command,
+        reload: service.reload.as_ref().map(|it| match it.how {
+            plan::ReloadHow::Signal(signal) => Reload::Signal(signal),
+            plan::ReloadHow::Command(_) => Reload::Command,
         }),
     }
 }

@@ -8,7 +8,7 @@ use keeper::message::{Open, Request, Role, Spawn};
 use super::{Control, Purpose, Run, effects::probe_of};
 use crate::prepare::Resolved;
 
-/// Longest life of a validator or reload command, in milliseconds.
+/// Longest life of a validator, in milliseconds.
 const HELPER_TIMEOUT_MS: u64 = 60_000;
 
 impl Control {
@@ -126,7 +126,11 @@ fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<Str
     let (argv, timeout_ms) = match purpose {
         Purpose::Validator => (service.validate.clone(), HELPER_TIMEOUT_MS),
         Purpose::ReloadCommand(_) => match &service.reload {
-            Some(plan::Reload::Command(argv)) => (argv.clone(), HELPER_TIMEOUT_MS),
+            Some(plan::Reload {
+                how: plan::ReloadHow::Command(argv),
+                timeout_ms,
+                ..
+            }) => (argv.clone(), *timeout_ms),
             _ => return None,
         },
         Purpose::Probe(_, kind) => match probe_of(service, *kind)? {

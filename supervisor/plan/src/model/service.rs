@@ -263,7 +263,19 @@ impl Default for Stop {
 
 /// How a service takes a new configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reload {
+pub struct Reload {
+    /// What tells it to.
+    pub how: ReloadHow,
+    /// Longest time of it, confirmation included.
+    pub timeout_ms: u64,
+    /// What says that it runs with the new configuration; none: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Probe>,
+}
+
+/// What tells a service to take a new configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReloadHow {
     /// A signal, by number.
     Signal(i32),
     /// A command.

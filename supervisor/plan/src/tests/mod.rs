@@ -13,6 +13,7 @@ mod known_variables;
 mod places;
 mod random;
 mod reference;
+mod reload;
 mod settings;
 mod shown;
 mod templates;

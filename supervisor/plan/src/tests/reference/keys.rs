@@ -113,7 +113,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 18] = [
+const TABLES: [Inside; 19] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -159,7 +159,16 @@ const TABLES: [Inside; 18] = [
         ("success", "exit codes and signals that count as success"),
     ]),
     ("[stop]", "", &[("signal", "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`"), ("timeout", "then SIGKILL (`30s`)")]),
-    ("[reload]", "", &[("signal", "such as `HUP`; not `KILL` or `STOP`"), ("command", "or a command")]),
+    ("[reload]", "", &[
+        ("signal", "such as `HUP`; not `KILL` or `STOP`"),
+        ("command", "or a command"),
+        ("timeout", "longest time of a reload, its confirmation included (`60s`)"),
+        ("confirm", "how it is seen that the program runs with the new configuration"),
+    ]),
+    ("[reload.confirm]", "Asked after each reload until it succeeds. Where it has not when `timeout` of `[reload]` is over, the reload has failed.", &[
+        ("http, exec, status, body", "as in `[ready]`. In `body`, in the URL and in the arguments of `exec`, as in `[[files]]`, `{{ reload_token }}` stands for a word that is another at each start and reload: a program that answers with it has read its files"),
+        ("interval, attempt_timeout", "of the attempts (`250ms`, `5s`)"),
+    ]),
     ("[limits]", "`nofile`, `nproc`, `core`, … as in setrlimit(2): a number, `\"unlimited\"`, or `{ soft, hard }`", &[]),
     ("[log]", "", &[
         ("size", "a file is rotated when it is so long (`10M`)"),
