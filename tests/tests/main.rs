@@ -14,6 +14,7 @@ mod certificates;
 mod child_attributes;
 mod cli_errors;
 mod completions;
+mod confirmed_reloads;
 mod control_process_death;
 mod control_socket;
 mod database_names;

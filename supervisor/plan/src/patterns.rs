@@ -72,6 +72,8 @@ fn put_in(node: &mut Node, key: &str, parts: &Table, report: &mut Report) {
         Err(why) => {
             let problem = report.error(&node.at, key, why.message);
             problem.hint_some(why.hint);
+            // Said once: no value is held to it.
+            "(?s).*".clone_into(text);
         }
     }
 }
@@ -96,12 +98,14 @@ fn whole(text: &str, parts: &Table, depth: usize) -> Result<String, Wrong> {
         let Some((name, after)) = after.split_once(')') else {
             return Err(Wrong::new(format!("`{OPEN}` is not closed")));
         };
-        let Some(part) = parts.get(name).and_then(|entry| entry.node.text()) else {
+        let Some(entry) = parts.get(name) else {
             return Err(Wrong {
                 message: format!("there is no `{name}` in [patterns]"),
                 hint: did_you_mean(name, parts.keys().map(String::as_str)),
             });
         };
+        // Another kind of value has been told.
+        let part = entry.node.text().unwrap_or_default();
         let Some(depth) = depth.checked_sub(1) else {
             let message =
                 format!("`{name}` is more than {NESTED_MAX} parts deep, or within itself");

@@ -49,10 +49,9 @@ fn confirm(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Probe
     let mut fields = fields.table("confirm", reader.report())?;
     let at = fields.at.clone();
     let key = "reload.confirm";
-    let ways: Vec<&str> = (WAYS.into_iter())
-        .filter(|way| fields.entry(way).is_some())
-        .collect();
-    for way in ["tcp", "unix"] {
+    let (ways, others): (Vec<&str>, Vec<&str>) =
+        (probes::ways(&mut fields).into_iter()).partition(|way| WAYS.contains(way));
+    for way in others {
         if let Some(entry) = fields.entry(way) {
             let message = "says nothing of the configuration that a program runs with";
             let name = fields.key(way);

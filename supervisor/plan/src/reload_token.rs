@@ -70,8 +70,14 @@ impl Ask {
     pub fn filled(&self, token: &str) -> Self {
         let filled = |text: &String| fill(text, token).into_owned();
         match self {
-            Self::Http { url, status, body } => Self::Http {
+            Self::Http {
+                url,
+                socket,
+                status,
+                body,
+            } => Self::Http {
                 url: filled(url),
+                socket: socket.clone(),
                 status: status.clone(),
                 body: body.as_ref().map(filled),
             },

@@ -18,6 +18,16 @@ use crate::{
     stale_sockets,
 };
 
+/// What has been read, or is nobody's business, when a service is rendered.
+const READ_BEFORE: [&str; 6] = [
+    "enable",
+    "settings",
+    "sections",
+    "patterns",
+    "doc",
+    "instances",
+];
+
 /// Renders a service. What is wrong is reported; the result then is of no use.
 pub(crate) fn build(
     resolver: &mut Resolver<'_>,
@@ -35,14 +45,7 @@ pub(crate) fn build(
     };
     let mut fields = Fields::new(&document.table, document.whole.clone(), "");
     let reader = &mut reader;
-    for key in [
-        "enable",
-        "settings",
-        "sections",
-        "patterns",
-        "doc",
-        "instances",
-    ] {
+    for key in READ_BEFORE {
         fields.entry(key);
     }
     let in_template = reader.resolver.world.spaces.get(&reader.space);

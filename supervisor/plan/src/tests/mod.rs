@@ -10,6 +10,7 @@ mod gitlab_rb;
 mod hostile;
 mod keys;
 mod known_variables;
+mod patterns;
 mod places;
 mod random;
 mod reference;

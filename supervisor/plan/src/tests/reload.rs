@@ -22,6 +22,7 @@ fn a_reload_has_a_deadline_and_may_be_confirmed() {
     );
     let ask = Ask::Http {
         url: "http://127.0.0.1:80/generation".to_owned(),
+        socket: None,
         status: vec![],
         body: Some(reload_token::BLANK.to_owned()),
     };
