@@ -56,6 +56,8 @@ pub(crate) struct Needs {
     pub(crate) addresses: bool,
     /// Copies of credentials; true: those that it has no use for are removed.
     pub(crate) credentials: Option<bool>,
+    /// Number of the token in its files.
+    pub(crate) reload_token: Option<u64>,
 }
 
 /// A run that can be spawned, as far as it is known beforehand.
@@ -67,6 +69,8 @@ pub(crate) struct Prepared {
     pub(crate) made: Vec<PathBuf>,
     /// Whether copies of credentials could be made, if it needs any.
     pub(crate) laid: Result<(), NotLaid>,
+    /// Whether the token could be written, if it needs one; else why not, in words.
+    pub(crate) filled: Result<(), String>,
 }
 
 /// What can be looked up of a service, at the time that it was.
@@ -178,6 +182,9 @@ fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
     let laid = needs
         .credentials
         .map_or(Ok(()), |prune| lay(service, prune));
+    let filled = needs
+        .reload_token
+        .map_or(Ok(()), |number| staging::fill_tokens(service, number));
     Ok(Prepared {
         resolved: Arc::new(Resolved {
             listens,
@@ -185,6 +192,7 @@ fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
         }),
         made,
         laid,
+        filled,
     })
 }
 
@@ -289,6 +297,7 @@ mod tests {
                 disk: true,
                 addresses: true,
                 credentials: None,
+                reload_token: None,
             },
         }
     }

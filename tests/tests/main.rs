@@ -56,6 +56,7 @@ mod reconfigure_rollback;
 mod reconfigure_stack;
 mod reexec;
 mod reload;
+mod reload_outcome;
 mod restart;
 mod run_directory;
 mod schedule;

@@ -27,13 +27,12 @@ pub fn fill<'t>(text: &'t str, token: &str) -> Cow<'t, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = next(rest) {
-        let end = start + BLANK.len();
-        let _ = write!(out, "{}{token}", &rest[..start]);
-        rest = &rest[end..];
+    let mut done = 0;
+    for at in places(text) {
+        let _ = write!(out, "{}{token}", &text[done..at]);
+        done = at + BLANK.len();
     }
-    out.push_str(rest);
+    out.push_str(&text[done..]);
     Cow::Owned(out)
 }
 
@@ -44,16 +43,16 @@ pub fn blank(text: &str) -> Cow<'_, str> {
 
 /// Whether a text has a token, filled in or blank.
 pub fn has_token(text: &str) -> bool {
-    next(text).is_some()
+    places(text).next().is_some()
 }
 
-/// Where the next token begins.
-fn next(text: &str) -> Option<usize> {
-    let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
-    let mut found = text.match_indices(PREFIX).map(|(start, _)| start);
-    found.find(|start| {
+/// Where tokens begin, in bytes. Each is as long as [`BLANK`].
+pub fn places(text: &str) -> impl Iterator<Item = usize> {
+    let hex = |c: &u8| c.is_ascii_digit() || (b'a'..=b'f').contains(c);
+    let begins = text.match_indices(PREFIX).map(|(start, _)| start);
+    begins.filter(move |start| {
         let digits = text.as_bytes()[start + PREFIX.len()..].iter();
-        digits.take(DIGITS).filter(|c| hex(**c)).count() == DIGITS
+        digits.take(DIGITS).take_while(|c| hex(c)).count() == DIGITS
     })
 }
 

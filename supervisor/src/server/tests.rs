@@ -178,7 +178,7 @@ fn service(name: &str, ready: bool) -> api::ServiceStatus {
     serde_json::from_value(serde_json::json!({
         "name": name, "description": "", "enabled": name != "off", "goal": "up", "held": null,
         "state": "running", "ready": ready, "healthy": null, "pid": 7, "since": null,
-        "uptime_seconds": 1, "restarts": 0, "last_exit": null, "reason": null, "waiting_on": [],
+        "uptime_seconds": 1, "restarts": 0, "last_exit": null, "last_reload": null, "reason": null, "waiting_on": [],
         "next_try_ms": null, "cpu_percent": null, "memory_bytes": null, "user": null,
         "status_text": null
     }))
