@@ -47,6 +47,7 @@ pub(crate) fn service(name: &str) -> ServiceStatus {
         uptime_seconds: Some(45),
         restarts: 0,
         last_exit: None,
+        last_reload: None,
         reason: None,
         waiting_on: Vec::new(),
         next_try_ms: None,

@@ -1,6 +1,6 @@
 //! What a run needs before it can be spawned and that may take its time: ids of its account,
-//! programs, directories and files that somebody has removed, copies of credentials, and the
-//! addresses that names in `listens` stand for.
+//! programs, directories and files that somebody has removed, copies of credentials, the addresses
+//! that names in `listens` stand for, and that no stale socket is in the way.
 //!
 //! Owner: jobs beside the control thread, asked for at each start (`control/preparation.rs`), since
 //! any of it may have changed after the last one. What starts in the same moment is asked for
@@ -25,7 +25,7 @@ use crate::{
     host_names::HostNames,
     lookups::Lookups,
     programs::PATH,
-    staging,
+    staging, stale_sockets,
     threads::Threads,
     unready::Unready,
 };
@@ -52,10 +52,12 @@ pub(crate) struct Start {
 pub(crate) struct Needs {
     /// Directories and files that are missing are made again.
     pub(crate) disk: bool,
-    /// Its addresses have to be free.
+    /// Its addresses have to be free: names are looked up, stale sockets removed.
     pub(crate) addresses: bool,
     /// Copies of credentials; true: those that it has no use for are removed.
     pub(crate) credentials: Option<bool>,
+    /// Number of the token in its files.
+    pub(crate) reload_token: Option<u64>,
 }
 
 /// A run that can be spawned, as far as it is known beforehand.
@@ -67,6 +69,8 @@ pub(crate) struct Prepared {
     pub(crate) made: Vec<PathBuf>,
     /// Whether copies of credentials could be made, if it needs any.
     pub(crate) laid: Result<(), NotLaid>,
+    /// Whether the token could be written, if it needs one; else why not, in words.
+    pub(crate) filled: Result<(), String>,
 }
 
 /// What can be looked up of a service, at the time that it was.
@@ -165,16 +169,22 @@ pub(crate) fn begin(
 fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
     let (service, needs) = (&*start.service, start.needs);
     // Whose they are to be is asked first: it is the better reason.
-    lookups.ids(service)?;
+    let ids = lookups.ids(service)?;
     let made = if needs.disk {
         staging::make_missing(service)?
     } else {
         Vec::new()
     };
+    if needs.addresses {
+        stale_sockets::remove(service, ids.as_ref())?;
+    }
     let resolved = resolve(service, lookups)?;
     let laid = needs
         .credentials
         .map_or(Ok(()), |prune| lay(service, prune));
+    let filled = needs
+        .reload_token
+        .map_or(Ok(()), |number| staging::fill_tokens(service, number));
     Ok(Prepared {
         resolved: Arc::new(Resolved {
             listens,
@@ -182,6 +192,7 @@ fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
         }),
         made,
         laid,
+        filled,
     })
 }
 
@@ -210,22 +221,29 @@ pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, 
 
 /// Commands that are executed as the service's account besides its own.
 fn helpers(service: &Service) -> impl Iterator<Item = &Vec<String>> {
-    let reload = match &service.reload {
-        Some(plan::Reload::Command(argv)) => Some(argv),
-        _ => None,
-    };
+    let reload = service.reload.as_ref();
+    let command = reload.and_then(|it| match &it.how {
+        plan::ReloadHow::Command(argv) => Some(argv),
+        plan::ReloadHow::Signal(_) => None,
+    });
+    let confirm = reload.and_then(|it| it.confirm.as_ref());
     let ready = match &service.ready.kind {
         plan::ReadyKind::Probe(probe) => Some(probe),
         _ => None,
     };
-    let probes = [ready, service.liveness.as_ref(), service.health.as_ref()];
+    let probes = [
+        ready,
+        confirm,
+        service.liveness.as_ref(),
+        service.health.as_ref(),
+    ];
     let probes = probes.into_iter().flatten().filter_map(|it| match &it.ask {
         plan::Ask::Exec(argv) => Some(argv),
         _ => None,
     });
     let files = service.files.iter().map(|file| &file.validate);
     let validate = std::iter::once(&service.validate);
-    validate.chain(reload).chain(probes).chain(files)
+    validate.chain(command).chain(probes).chain(files)
 }
 
 fn literals(service: &Service) -> Vec<Address> {
@@ -279,6 +297,7 @@ mod tests {
                 disk: true,
                 addresses: true,
                 credentials: None,
+                reload_token: None,
             },
         }
     }

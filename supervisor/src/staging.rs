@@ -9,22 +9,25 @@ mod rehearsal;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::{
     ffi::OsStr,
+    fs::Metadata,
     io::{self, Write},
     os::unix::fs::MetadataExt,
     sync::Arc,
 };
 
 use api::HostChange;
-use plan::{Directory, Plan, RenderedFile, Service};
+use plan::{Directory, Plan, RenderedFile, Service, reload_token};
 use safe_path::Dir;
 
 pub(crate) use missing::make_missing;
 use place::{Owners, Place, make_parent};
 pub(crate) use rehearsal::{past, rehearse};
 pub(crate) use swap::{swap, swap_each};
+pub(crate) use token::fill_tokens;
 
 use crate::{
     control::{Broken, Staged, StagedFile},
@@ -154,7 +157,7 @@ fn stage_file(
     if file.create_only && safe_path::stat(&file.path)?.is_some() {
         return Ok(None);
     }
-    if let Some(now) = safe_path::holding(&file.path, file.content.as_bytes()) {
+    if let Some(now) = in_place(file) {
         let staged = staged_file(service, file);
         // Of a control process that died with it.
         if let Ok(place) = Place::find(&staged) {
@@ -174,6 +177,14 @@ fn stage_file(
         return Err(io::ErrorKind::IsADirectory.into());
     }
     write_candidate(service, file, owners, &dir).map(Some)
+}
+
+/// What is known of a file that is there as the plan has it; its reload token is nobody's wish.
+fn in_place(file: &RenderedFile) -> Option<Metadata> {
+    let length = file.content.len() as u64;
+    safe_path::holding(&file.path, length, |found| {
+        std::str::from_utf8(found).is_ok_and(|it| reload_token::blank(it) == file.content)
+    })
 }
 
 fn staged_file(service: &Service, file: &RenderedFile) -> StagedFile {

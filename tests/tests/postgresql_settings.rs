@@ -1,6 +1,6 @@
 //! Every parameter of PostgreSQL that has a key of its own reaches the server as it was written.
 
-use std::{fmt::Write as _, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use mattervisor_tests::{StatusExt as _, World, need, postgres, run};
 
@@ -77,6 +77,10 @@ impl Database {
     }
 
     fn show(&self, parameter: &str) -> String {
+        self.ask(&format!("show {parameter}"))
+    }
+
+    fn ask(&self, query: &str) -> String {
         let mut command = if nix::unistd::geteuid().is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
@@ -88,7 +92,7 @@ impl Database {
         let socket = self.world.path("run/mattervisor/postgresql");
         command.arg("-h").arg(socket);
         command.args(["-U", "postgres", "-d", "postgres", "-Atc"]);
-        command.arg(format!("show {parameter}")).current_dir("/");
+        command.arg(query).current_dir("/");
         run(&mut command).ok().stdout.trim().to_owned()
     }
 }
@@ -142,4 +146,101 @@ fn a_value_that_postgresql_does_not_take_changes_nothing() {
     world.site(&format!("{small}postgresql.work_mem = \"4MB\"\n"));
     world.ctl(&["reconfigure"]).ok();
     assert_eq!(world.status().pid("postgresql"), pid);
+}
+
+/// Lines of `pg_hba.conf` that `PostgreSQL` takes.
+const TAKEN: [&str; 27] = [
+    "",
+    "# a remark",
+    "local all all peer map=mattervisor",
+    "local all all scram-sha-256",
+    "host all all 10.0.0.0/8 md5",
+    "host all all 10.0.0.0/8 md5 # a remark",
+    "host all all 10.1.2.3 255.255.255.255 md5",
+    "host all all ::1 ffff:: md5",
+    "host all all ::1/128 trust",
+    "host all all ::ffff:10.0.0.0/104 md5",
+    "host all all fe80::1%eth0/64 trust",
+    "host all all 0.0.0.0/0 md5",
+    "host all all 0/0 md5",
+    "host all all samenet md5",
+    "host all all all md5",
+    "host all all .example.com md5",
+    "host all all db.example.com md5",
+    "host replication rep 10.0.0.0/8 scram-sha-256",
+    "host all +group 10.0.0.0/8 reject",
+    "host a,b,\"c d\" x 10.0.0.0/8 md5",
+    "host a, b x 10.0.0.0/8 md5",
+    "host \"all\" \"a b\" \"10.0.0.0/8\" \"md5\"",
+    "host all all 10.0.0.0/8 gss include_realm=0",
+    "host all all 10.0.0.0/8 ldap ldapserver=x ldapbasedn=\"dc=a, dc=b\"",
+    "hostssl all all 10.0.0.0/8 cert map=x",
+    "hostssl all all 10.0.0.0/8 md5 clientcert=verify-full",
+    "hostnossl all all 10.0.0.0/8 md5",
+];
+/// Lines that it does not take, as people write them.
+const NOT_TAKEN: [&str; 17] = [
+    "host all all 10.0.0.0/8",
+    "host all all 10.1.2.3 md5",
+    "host all all ::1 trust",
+    "host all all 10.1.2.3/33 md5",
+    "host all all 10.1.2.300/24 md5",
+    "host all all [::1]/128 trust",
+    "host all all 10.0.0.0/8,192.168.0.0/16 md5",
+    "host all all 10.1.2.3 255.255.255.255",
+    "host all 10.0.0.0/8 md5",
+    "host all all 10.0.0.0/8 MD5",
+    "host all all 10.0.0.0/8 scram",
+    "host all all 10.0.0.0/8 peer",
+    "host all all 10.0.0.0/8 cert",
+    "hosts all all 10.0.0.0/8 md5",
+    "local all all",
+    "local all all cert",
+    "host \"all all 10.0.0.0/8 md5",
+];
+
+/// A wrong line would keep it from its next start: `check-config` judges as it does.
+#[test]
+fn lines_of_pg_hba_are_judged_as_postgresql_does() {
+    let bin = need!(postgres());
+    let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
+    let database = Database::start(bin, "postgresql.shared_buffers = \"16MB\"\n");
+    let world = &database.world;
+    let hba = world.path("run/mattervisor/postgresql-conf/pg_hba.conf");
+    let ours = fs::read_to_string(&hba).unwrap();
+    let refused = |lines: &[&str]| {
+        fs::write(&hba, ours.clone() + &lines.join("\n") + "\n").unwrap();
+        database.ask("select count(*) from pg_hba_file_rules where type is null")
+    };
+    assert_eq!(refused(&TAKEN), "0");
+    assert_eq!(refused(&NOT_TAKEN), NOT_TAKEN.len().to_string());
+    fs::write(&hba, &ours).unwrap();
+
+    let list = |lines: &[&str]| {
+        let lines = lines.iter().map(|line| format!("'{line}'"));
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let key = "postgresql.custom_pg_hba_entries";
+    world.site(&format!("{small}{key} = [{}]\n", list(&TAKEN)));
+    world.ctl(&["check-config"]).ok();
+    for line in NOT_TAKEN {
+        world.site(&format!("{small}{key} = [{}]\n", list(&[line])));
+        let told = world.ctl(&["check-config"]).expect_code(1).both();
+        let place = format!("mattervisor.toml:3: error: {key}: must be a line of pg_hba.conf");
+        assert!(told.contains(&place), "{line}: {told}");
+    }
+    world.site(&format!(
+        "{small}postgresql.md5_auth_cidr_addresses = ['10.1.2.3']\n"
+    ));
+    let told = world.ctl(&["check-config"]).expect_code(1).both();
+    assert!(
+        told.contains("md5_auth_cidr_addresses: must be a network") && told.contains("10.1.2.3/32"),
+        "{told}"
+    );
+    world.site("postgresql.enable = true\npostgresql.shared_buffers = \"900TB\"\n");
+    let told = world.ctl(&["check-config"]).expect_code(1).both();
+    assert!(
+        told.contains("mattervisor.toml:2: error: postgresql.shared_buffers: 900TB is more than"),
+        "{told}"
+    );
 }

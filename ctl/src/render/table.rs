@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use api::{ActionResult, ServiceStatus, StatusReply, Verdict};
+use api::{ActionResult, ReloadOutcome, ServiceStatus, StatusReply, Verdict};
 use jiff::Timestamp;
 
 use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, size, span, styled};
@@ -152,7 +152,9 @@ fn style(service: &ServiceStatus) -> Style {
 
 /// Somebody should look at it.
 fn troubled(service: &ServiceStatus) -> bool {
-    matches!(state(service), "degraded" | "backoff" | "failed")
+    let outcome = service.last_reload.as_ref().map(|it| it.outcome);
+    let has_reloaded = outcome.is_none_or(|it| it == ReloadOutcome::Done);
+    !has_reloaded || matches!(state(service), "degraded" | "backoff" | "failed")
 }
 
 /// Everything that explains why it is not simply up, in one sentence; empty where all is well.

@@ -49,7 +49,9 @@ pub use config::{
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use log::{LogLine, LogQuery, RotateReply};
-pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
+pub use status::{
+    HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
+};
 pub use text::{json_place, one_line};
 pub use why::{CheckReply, Hint, Problem, Why, WhyStep};
 

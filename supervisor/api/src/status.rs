@@ -65,7 +65,10 @@ pub struct ServiceStatus {
     pub restarts: u32,
     /// How the last run ended.
     pub last_exit: Option<LastExit>,
-    /// In words: what it waits for, why it failed, when the next try is due, what its health probe said.
+    /// How the last reload of the present run ended; null: there was none, or one is under way.
+    pub last_reload: Option<LastReload>,
+    /// In words: what it waits for, why it failed, when the next try is due, what its health probe said,
+    /// why its last reload failed.
     pub reason: Option<String>,
     /// Names it waits for.
     pub waiting_on: Vec<String>,
@@ -89,6 +92,37 @@ pub struct HeldBy {
     pub by: String,
     /// When, RFC 3339 in UTC.
     pub at: String,
+}
+
+/// How a reload has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LastReload {
+    /// In one word.
+    pub outcome: ReloadOutcome,
+    /// Why it has failed, in words; null: it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What has become of a reload. After all but `done` the service runs with the configuration that it
+/// had before, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// It has the new configuration, as far as it is asked.
+    Done,
+    /// Its validator has refused that.
+    Refused,
+    /// The command or the signal has failed.
+    Failed,
+    /// It was not done in time.
+    TimedOut,
+    /// It was not seen in time to run with the new configuration.
+    NotConfirmed,
+    /// It has no way to reload any more.
+    Impossible,
 }
 
 /// How a run ended: exactly one of `code` and `signal`.

@@ -54,7 +54,7 @@ pub enum Effect {
         /// Which probe.
         probe: ProbeKind,
     },
-    /// Run the reload command; answers `Reloaded` with `of`.
+    /// Run the reload command; answers `Reloaded`.
     ReloadCommand {
         /// Whose.
         service: ServiceId,
@@ -75,7 +75,7 @@ pub enum Effect {
     },
 }
 
-/// Kubernetes' three questions.
+/// Kubernetes' three questions, and one about a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ProbeKind {
     /// May dependents start?
@@ -84,4 +84,6 @@ pub enum ProbeKind {
     Liveness,
     /// Is all that it needs well?
     Health,
+    /// Does it run with the configuration of this reload?
+    Confirm(RunId),
 }

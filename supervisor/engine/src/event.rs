@@ -72,8 +72,8 @@ pub enum Fact {
     Validated {
         /// The validator's own run.
         run: RunId,
-        /// Whether the service may go on.
-        ok: bool,
+        /// Whether the service may go on; if not, why, in words for people.
+        verdict: Result<(), String>,
     },
     /// Exec has succeeded.
     Spawned {
@@ -151,12 +151,12 @@ pub enum Fact {
         /// In words, for people; may be empty.
         detail: String,
     },
-    /// The reload command has ended, or the reload signal could not be sent.
+    /// The reload command has ended.
     Reloaded {
-        /// The service's main run.
+        /// The command's own run.
         run: RunId,
-        /// Whether it took the new configuration.
-        ok: bool,
+        /// Whether that worked; if not, why, in words for people.
+        outcome: Result<(), String>,
     },
     /// The main process has ended.
     Exited {

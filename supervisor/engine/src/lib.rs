@@ -30,6 +30,7 @@ mod machine;
 mod probe;
 mod propagate;
 mod record;
+mod reload;
 mod running;
 mod service;
 mod spec;
@@ -44,9 +45,10 @@ pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
 pub use record::Record;
 pub use spec::{
-    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop, Watchdog,
-    WatchdogAction,
+    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec, StartLimit, Stop,
+    Watchdog, WatchdogAction,
 };
 pub use state::{
-    Goal, Hold, Probing, Settled, SpawnStep, State, StopCause, StopPhase, Up, View, Watching,
+    Confirming, Goal, Hold, Probing, ReloadOutcome, Settled, SpawnStep, State, StopCause,
+    StopPhase, Unhealthy, Up, View, Watching,
 };

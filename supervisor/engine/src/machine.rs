@@ -58,7 +58,7 @@ pub(crate) enum Input<'a> {
     KillNow,
     /// Take a new configuration.
     Reload,
-    Validated(bool),
+    Validated(Result<(), &'a str>),
     Spawned,
     SpawnFailed(bool, &'a str),
     SpawnRefused(u32),
@@ -73,7 +73,7 @@ pub(crate) enum Input<'a> {
     WatchdogTrigger,
     Extend(u64),
     Probed(ProbeKind, bool, &'a str),
-    Reloaded(bool),
+    Reloaded(Result<(), &'a str>),
     Exited(Exit),
     Swept(u32),
     /// What was left of an earlier run has been swept once more.
@@ -152,9 +152,9 @@ impl Service {
                     step: SpawnStep::Validate,
                     ..
                 },
-                I::Validated(ok),
+                I::Validated(verdict),
             ) => {
-                self.start_validated(w, ok);
+                self.start_validated(w, verdict.is_ok());
             }
             (
                 S::Spawning {
@@ -279,11 +279,10 @@ impl Service {
                 self.reload_announced(w);
             }
             (S::Running { .. }, I::Reload) => self.reload(w),
-            (S::Running { .. }, I::Reloaded(ok)) => self.reload_signal_outcome(ok),
             (S::Reloading { .. }, I::Reload) => self.rec.reload_queued = true,
             (S::Reloading { .. }, I::Ready) => self.reload_said_ready(w),
-            (S::Reloading { .. }, I::Validated(ok)) => self.reload_validated(w, ok),
-            (S::Reloading { .. }, I::Reloaded(ok)) => self.reload_ended(w, ok),
+            (S::Reloading { .. }, I::Validated(verdict)) => self.reload_validated(w, verdict),
+            (S::Reloading { .. }, I::Reloaded(outcome)) => self.reload_ended(w, outcome),
 
             (S::Stopping { .. }, I::Start) => self.start_after_stop(),
             (
@@ -422,7 +421,8 @@ impl Service {
             )
             | (
                 S::Running { .. },
-                I::Start
+                I::Reloaded(_)
+                | I::Start
                 | I::Validated(_)
                 | I::Spawned
                 | I::SpawnRefused(_)

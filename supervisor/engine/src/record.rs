@@ -8,7 +8,7 @@ use crate::{
     event::Exit,
     ids::{Moment, RunId},
     spec::Stop,
-    state::{Goal, Hold, Probing, SpawnStep, State, Up},
+    state::{Goal, Hold, Probing, ReloadOutcome, SpawnStep, State, Up},
 };
 
 /// Goal, hold, state and counters of one service. Opaque but for the goal and the hold, which the
@@ -28,6 +28,15 @@ pub struct Record {
     pub(crate) restarts: u32,
     pub(crate) last_exit: Option<(Exit, Moment)>,
     pub(crate) detail: String,
+    /// What the health probe of the run said when it last said no.
+    #[serde(default)]
+    pub(crate) health_said: String,
+    /// Whether the run has triggered its watchdog itself when that last failed.
+    #[serde(default)]
+    pub(crate) watchdog_triggered: bool,
+    /// How the last reload of the run ended.
+    #[serde(default)]
+    pub(crate) last_reload: Option<ReloadOutcome>,
     /// Has to go down once before it may be up again.
     pub(crate) bounce: bool,
     /// Has left the plan: to be stopped and forgotten.
@@ -68,6 +77,9 @@ impl Record {
             restarts: 0,
             last_exit: None,
             detail: String::new(),
+            health_said: String::new(),
+            watchdog_triggered: false,
+            last_reload: None,
             bounce: false,
             removing: false,
             validator: None,
@@ -182,19 +194,22 @@ impl State {
     }
 
     fn probes_mut(&mut self) -> impl Iterator<Item = &mut Probing> {
-        let (one, two) = match self {
-            Self::Starting { probe, .. } => (probe.as_mut(), None),
-            Self::Running { up } | Self::Reloading { up, .. } => {
-                (up.liveness.as_mut(), up.health.as_mut())
-            }
+        let all = match self {
+            Self::Starting { probe, .. } => [probe.as_mut(), None, None],
+            Self::Running { up } => [up.liveness.as_mut(), up.health.as_mut(), None],
+            Self::Reloading { up, confirm, .. } => [
+                up.liveness.as_mut(),
+                up.health.as_mut(),
+                confirm.as_mut().map(|it| &mut it.probing),
+            ],
             Self::Stopped
             | Self::Waiting { .. }
             | Self::Spawning { .. }
             | Self::Stopping { .. }
             | Self::Backoff { .. }
             | Self::Failed { .. }
-            | Self::Completed => (None, None),
+            | Self::Completed => [None, None, None],
         };
-        one.into_iter().chain(two)
+        all.into_iter().flatten()
     }
 }

@@ -1,6 +1,6 @@
 //! One service: its policy, its record, and what can be read off them.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, string::String};
 
 use crate::{
     effect::Effect,
@@ -10,7 +10,7 @@ use crate::{
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
-    state::{Probing, State, StopPhase, Up, View},
+    state::{Confirming, Probing, State, StopPhase, Unhealthy, Up, View},
 };
 
 /// One service: its policy and all that is remembered of it.
@@ -32,15 +32,23 @@ impl Service {
             Fact::Validated { run, .. } if self.rec.unswept == Some(*run) => {
                 return Some(Input::Leftovers(0));
             }
-            Fact::Validated { run, ok } => {
-                return (validator == Some(*run)).then_some(Input::Validated(*ok));
+            Fact::Validated { run, verdict } => {
+                let verdict = said(verdict);
+                return (validator == Some(*run)).then_some(Input::Validated(verdict));
             }
-            Fact::SpawnFailed { run, .. } if Some(*run) != main => {
+            // One that was killed because it took too long may end during the next reload.
+            Fact::Reloaded { run, outcome } => {
+                let outcome = said(outcome);
+                return (self.rec.reload_run() == Some(*run)).then_some(Input::Reloaded(outcome));
+            }
+            Fact::SpawnFailed { run, reason, .. } if Some(*run) != main => {
                 // A validator or reload command that nobody knows of any more.
                 return Some(match &self.rec.state {
-                    State::Reloading { .. } if validator == Some(*run) => Input::Validated(false),
+                    State::Reloading { .. } if validator == Some(*run) => {
+                        Input::Validated(Err(reason))
+                    }
                     State::Reloading { helper, .. } if *helper == Some(*run) => {
-                        Input::Reloaded(false)
+                        Input::Reloaded(Err(reason))
                     }
                     _ if validator == Some(*run) => Input::SpawnFailed(true, VALIDATOR_LOST),
                     _ if self.rec.unswept == Some(*run) => Input::Leftovers(0),
@@ -81,7 +89,6 @@ impl Service {
                 ok,
                 detail,
             } => (run, Input::Probed(*probe, *ok, detail)),
-            Fact::Reloaded { run, ok } => (run, Input::Reloaded(*ok)),
         };
         (main == Some(*run) || self.is_stopping(*run)).then_some(input)
     }
@@ -106,7 +113,12 @@ impl Service {
                 ..
             } => [*ready_by, at(probe), *ready_at],
             State::Running { up: it } => [up(it), None, None],
-            State::Reloading { up: it, until, .. } => [up(it), *until, None],
+            State::Reloading {
+                up: it,
+                until,
+                confirm,
+                ..
+            } => [up(it), *until, confirm.as_ref().and_then(Confirming::due)],
             State::Stopping {
                 phase: StopPhase::Asked { kill_at },
                 ..
@@ -219,7 +231,20 @@ impl Service {
             restarts: rec.restarts,
             last_exit: rec.last_exit,
             detail: rec.detail.clone(),
+            unhealthy: self.unhealthy(),
+            last_reload: rec.last_reload.clone(),
         }
+    }
+
+    /// Why its health is a no.
+    fn unhealthy(&self) -> Option<Unhealthy> {
+        let up = self.rec.state.up()?;
+        if up.watchdog.is_some_and(|it| it.verdict == Some(false)) {
+            let triggered = self.rec.watchdog_triggered;
+            return Some(Unhealthy::Watchdog { triggered });
+        }
+        let health = up.health.filter(|it| it.verdict == Some(false));
+        health.map(|_| Unhealthy::Probe(self.rec.health_said.clone()))
     }
 
     /// What was left of it would not go.
@@ -231,6 +256,11 @@ impl Service {
             }
         )
     }
+}
+
+/// What a fact says of an outcome, borrowed from it.
+fn said(outcome: &Result<(), String>) -> Result<(), &str> {
+    outcome.as_ref().copied().map_err(String::as_str)
 }
 
 /// Why a start is tried again when nobody knows what became of its validator.

@@ -164,11 +164,22 @@ pub struct Stop {
 }
 
 /// How a run takes a new configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// What tells it to.
+    pub how: ReloadHow,
+    /// Longest time of a reload, from its validator to its confirmation.
+    pub timeout_ms: u64,
+    /// Asked, after all else, until the first yes: the run has the new configuration. Its
+    /// thresholds have no meaning. None: nothing is asked.
+    pub confirm: Option<ProbeSpec>,
+}
+
+/// What tells a run to take a new configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reload {
-    /// A signal to the main process. With `Ready::Notify` the reload lasts until the run says
-    /// ready again, otherwise it is done once the signal is sent.
+pub enum ReloadHow {
+    /// A signal to the main process. With `Ready::Notify` the run says ready again.
     Signal(i32),
-    /// A command of its own, done when that exits with success.
+    /// A command of its own, which exits with success.
     Command,
 }

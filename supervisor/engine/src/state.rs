@@ -73,9 +73,12 @@ pub enum State {
         helper: Option<RunId>,
         /// When patience ends.
         until: Option<Moment>,
-        /// The run itself has said that it reloads, and will say when it is ready.
-        #[serde(default)]
-        announced: bool,
+        /// The run will say when it is ready.
+        awaits_ready: bool,
+        /// Which reload it is; none: one that the run has begun by itself.
+        number: Option<RunId>,
+        /// The question whether it has the new configuration, once that is asked.
+        confirm: Option<Confirming>,
     },
     /// On its way down.
     Stopping {
@@ -116,6 +119,53 @@ pub struct Up {
     /// The watchdog, if it has one.
     #[serde(default)]
     pub watchdog: Option<Watching>,
+}
+
+/// The confirmation of a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirming {
+    /// How far the question is.
+    #[serde(flatten)]
+    pub probing: Probing,
+    /// What the last no said, in words for people; may be empty.
+    pub said: String,
+}
+
+/// How a reload has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// All that was asked of it says that it has the new configuration.
+    Done,
+    /// Its validator refused that, or could not be run; in words for people.
+    Refused(String),
+    /// Its reload command failed; in words for people.
+    Failed(String),
+    /// It was not done in time.
+    TimedOut,
+    /// Nothing has shown in time that it has the new configuration; what the last answer said.
+    NotConfirmed(String),
+    /// A new plan has taken away its way to reload.
+    Impossible,
+}
+
+impl ReloadOutcome {
+    /// The run has the configuration that it had before, as far as is known.
+    pub fn is_failure(&self) -> bool {
+        *self != Self::Done
+    }
+}
+
+/// Why a run that is up is not well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unhealthy {
+    /// Its health probe says no; in words for people, may be empty.
+    Probe(String),
+    /// Its watchdog has heard nothing in time, or was triggered by the run itself.
+    Watchdog {
+        /// The run has done it.
+        triggered: bool,
+    },
 }
 
 /// The watchdog of one run.
@@ -228,8 +278,12 @@ pub struct View {
     pub restarts: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(Exit, Moment)>,
-    /// In words, for people: why the last start failed or a probe says no; may be empty.
+    /// In words, for people: why the last start failed, or what a start waits for; may be empty.
     pub detail: String,
+    /// Why `healthy` is a no.
+    pub unhealthy: Option<Unhealthy>,
+    /// How the last reload of this run ended; none: there was none, or one is under way.
+    pub last_reload: Option<ReloadOutcome>,
 }
 
 impl Up {

@@ -96,20 +96,6 @@ impl Service {
         });
     }
 
-    /// A reload command or validator must not outlive the run that it is about.
-    fn drop_reload(&mut self, w: &mut World<'_>) {
-        self.rec.reload_queued = false;
-        if let State::Reloading { helper, .. } = &mut self.rec.state
-            && let Some(run) = helper.take()
-        {
-            self.rec.validator = None;
-            w.out.push(Effect::Kill {
-                service: self.id,
-                run,
-            });
-        }
-    }
-
     pub(crate) fn tick_asked(&mut self, w: &mut World<'_>) {
         let patience = self.stop_policy().timeout_ms;
         if let State::Stopping {

@@ -40,14 +40,10 @@ impl Service {
         let Some(watchdog) = &mut up.watchdog else {
             return;
         };
-        let recovered = watchdog.verdict == Some(false);
         *watchdog = Watching {
             by,
             verdict: Some(true),
         };
-        if recovered && up.verdict() != Some(false) {
-            self.rec.detail.clear();
-        }
     }
 
     /// The deadline has passed, or not yet.
@@ -56,16 +52,16 @@ impl Service {
         let watchdog = self.rec.state.up_mut().and_then(|up| up.watchdog.as_mut());
         let by = watchdog.and_then(|it| it.by.as_mut());
         if by.is_some_and(|by| w.is_over(by, timeout)) {
-            self.watchdog_failed(w, SILENT);
+            self.watchdog_failed(w, false);
         }
     }
 
     /// The run says that it has failed.
     pub(crate) fn watchdog_triggered(&mut self, w: &mut World<'_>) {
-        self.watchdog_failed(w, TRIGGERED);
+        self.watchdog_failed(w, true);
     }
 
-    fn watchdog_failed(&mut self, w: &mut World<'_>, why: &str) {
+    fn watchdog_failed(&mut self, w: &mut World<'_>, triggered: bool) {
         let Some(spec) = &self.spec.watchdog else {
             // A plan that restarts it has taken it away, and others have to go first.
             if let Some(up) = self.rec.state.up_mut() {
@@ -78,9 +74,10 @@ impl Service {
         let Some(watchdog) = up.and_then(|up| up.watchdog.as_mut()) else {
             return;
         };
-        why.clone_into(&mut self.rec.detail);
         match action {
             WatchdogAction::Restart => {
+                let why = if triggered { TRIGGERED } else { SILENT };
+                why.clone_into(&mut self.rec.detail);
                 self.count_death(w.now);
                 self.ask(w, StopCause::Watchdog);
             }
@@ -88,7 +85,8 @@ impl Service {
                 *watchdog = Watching {
                     by: None,
                     verdict: Some(false),
-                }
+                };
+                self.rec.watchdog_triggered = triggered;
             }
         }
     }

@@ -144,7 +144,7 @@ fn stop_order_reaches_through_a_dependent_that_is_down_itself() {
 fn reload_of_what_is_about_to_stop_is_refused() {
     let spec = Spec {
         validated: true,
-        reload: Some(Reload::Command),
+        reload: Some(by_command()),
         ..daemon()
     };
     let mut rig = Rig::up(&[spec, requiring(&[0])]);
@@ -461,7 +461,7 @@ fn plan_removes_dependents_before_what_they_require_and_can_take_them_back() {
 #[test]
 fn plan_that_a_reload_can_take_reloads_what_runs_and_restarts_what_cannot() {
     let can = Spec {
-        reload: Some(Reload::Signal(1)),
+        reload: Some(hup()),
         ..daemon()
     };
     let mut rig = Rig::up(&[can.clone(), daemon()]);

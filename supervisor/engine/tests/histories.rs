@@ -46,7 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
     let edges = proptest::array::uniform6(0..8u8);
-    (0..5u8, 0..6u8, any::<bool>(), any::<bool>(), 0..3u8, edges).prop_map(
+    (0..5u8, 0..6u8, any::<bool>(), any::<bool>(), 0..5u8, edges).prop_map(
         |(kind, ready, validated, limited, reload, edges)| {
             let mut spec = if kind == 0 { oneshot() } else { daemon() };
             spec.scheduled = kind == 0 && limited;
@@ -73,8 +73,10 @@ fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
             }
             spec.reload = match reload {
                 0 => None,
-                1 => Some(Reload::Signal(1)),
-                _ => Some(Reload::Command),
+                1 => Some(hup()),
+                2 => Some(confirmed(hup())),
+                3 => Some(confirmed(by_command())),
+                _ => Some(by_command()),
             };
             (spec, edges)
         },
@@ -115,11 +117,19 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
     Some(match (proc.role, proc.phase, what % 12) {
         (Role::Validator, ..) => Fact::Validated {
             run,
-            ok: !proc.killed && !what.is_multiple_of(4),
+            verdict: if proc.killed || what.is_multiple_of(4) {
+                refused()
+            } else {
+                Ok(())
+            },
         },
-        (Role::Reload(of), ..) => Fact::Reloaded {
-            run: of,
-            ok: what.is_multiple_of(2),
+        (Role::Reload(_), ..) => Fact::Reloaded {
+            run,
+            outcome: if what.is_multiple_of(2) {
+                Ok(())
+            } else {
+                refused()
+            },
         },
         (Role::Main, Phase::Dead, _) => Fact::Swept { run, left: 0 },
         (Role::Main, Phase::Forking, _) if proc.refused => proc.born(run),

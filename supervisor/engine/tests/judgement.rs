@@ -11,7 +11,7 @@ fn notifying() -> Spec {
     Spec {
         ready: Ready::Notify,
         ready_timeout_ms: Some(READY_MS),
-        reload: Some(Reload::Signal(1)),
+        reload: Some(hup()),
         ..daemon()
     }
 }

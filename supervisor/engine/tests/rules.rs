@@ -336,7 +336,7 @@ fn ready_before_spawned_is_not_lost() {
 #[test]
 fn reload_by_notify_lasts_until_ready_and_an_exit_in_it_is_an_exit() {
     let spec = Spec {
-        reload: Some(Reload::Signal(1)),
+        reload: Some(hup()),
         ..notify()
     };
     let mut rig = Rig::up(&[spec]);
@@ -353,7 +353,7 @@ fn reload_by_notify_lasts_until_ready_and_an_exit_in_it_is_an_exit() {
 #[test]
 fn extend_prolongs_start_reload_and_stop() {
     let spec = Spec {
-        reload: Some(Reload::Signal(1)),
+        reload: Some(hup()),
         ..notify()
     };
     let mut rig = Rig::with(&[spec]);
@@ -661,9 +661,10 @@ fn health_is_shown_and_restarts_nothing() {
     assert_eq!(healthy(&rig), Some(true));
     answer(&mut rig, ProbeKind::Health, &[false, false]);
     assert_eq!((healthy(&rig), rig.name(0)), (Some(false), "running"));
-    assert_eq!(rig.engine.view(id(0)).unwrap().detail, "no");
+    let unhealthy = |rig: &Rig| rig.engine.view(id(0)).unwrap().unhealthy;
+    assert_eq!(unhealthy(&rig), Some(Unhealthy::Probe("no".to_owned())));
     answer(&mut rig, ProbeKind::Health, &[true]);
-    assert_eq!(rig.engine.view(id(0)).unwrap().detail, "");
+    assert_eq!(unhealthy(&rig), None);
 }
 
 /// peers' behaviour 37
@@ -746,7 +747,10 @@ fn validator_refusal_on_start_is_tried_again_and_a_fixed_file_is_taken() {
         ..daemon()
     }]);
     let run = *rig.procs.first_key_value().unwrap().0;
-    rig.fact(Fact::Validated { run, ok: false });
+    rig.fact(Fact::Validated {
+        run,
+        verdict: refused(),
+    });
     assert_eq!(backoff_pause(&rig), Some(10));
     assert!(rig.engine.view(id(0)).unwrap().detail.contains("validator"));
     rig.pass(10);
@@ -755,34 +759,9 @@ fn validator_refusal_on_start_is_tried_again_and_a_fixed_file_is_taken() {
 }
 
 #[test]
-fn validator_refusal_on_reload_leaves_the_run_alone() {
-    let spec = Spec {
-        validated: true,
-        reload: Some(Reload::Command),
-        ..daemon()
-    };
-    let mut rig = Rig::up(&[spec]);
-    let main = rig.run(0);
-    rig.command(Command::Reload(set(&[0]))).unwrap();
-    let run = *rig
-        .procs
-        .iter()
-        .find(|(_, it)| it.role == Role::Validator)
-        .unwrap()
-        .0;
-    rig.fact(Fact::Validated { run, ok: false });
-    assert_eq!((rig.name(0), rig.run(0)), ("running", main));
-    assert!(rig.engine.view(id(0)).unwrap().detail.contains("refused"));
-    rig.command(Command::Reload(set(&[0]))).unwrap();
-    rig.calm(Mood::Obedient);
-    assert_eq!((rig.name(0), rig.run(0)), ("running", main));
-    assert_eq!(rig.engine.view(id(0)).unwrap().detail, "");
-}
-
-#[test]
 fn reload_asked_for_during_a_start_or_a_reload_is_done_after_it() {
     let spec = Spec {
-        reload: Some(Reload::Signal(1)),
+        reload: Some(hup()),
         ..notify()
     };
     let mut rig = Rig::with(&[spec]);
@@ -801,7 +780,7 @@ fn reload_asked_for_during_a_start_or_a_reload_is_done_after_it() {
 #[test]
 fn reload_command_dies_with_the_stop_of_its_run() {
     let mut rig = Rig::up(&[Spec {
-        reload: Some(Reload::Command),
+        reload: Some(by_command()),
         ..daemon()
     }]);
     rig.command(Command::Reload(set(&[0]))).unwrap();
@@ -814,7 +793,7 @@ fn reload_command_dies_with_the_stop_of_its_run() {
 #[test]
 fn reload_and_signal_are_refused_without_a_process_or_a_way() {
     let with = Spec {
-        reload: Some(Reload::Command),
+        reload: Some(by_command()),
         ..daemon()
     };
     let mut rig = Rig::up(&[daemon(), with]);
@@ -888,9 +867,15 @@ fn facts_about_a_run_that_is_over_are_dropped() {
             transient: false,
             reason: String::new(),
         },
-        Fact::Validated { run, ok: false },
+        Fact::Validated {
+            run,
+            verdict: refused(),
+        },
         Fact::Extend { run, ms: 9 },
-        Fact::Reloaded { run, ok: false },
+        Fact::Reloaded {
+            run,
+            outcome: refused(),
+        },
     ] {
         rig.send(Event::Fact(fact)).unwrap();
         assert!(rig.last.is_empty());

@@ -41,7 +41,12 @@ fn quick(spec: Spec) -> Spec {
         timeout_ms: 20,
         ..it
     });
+    let reload = spec.reload.map(|it| Reload {
+        timeout_ms: 20,
+        ..it
+    });
     Spec {
+        reload,
         watchdog,
         restart,
         stop,
@@ -51,7 +56,6 @@ fn quick(spec: Spec) -> Spec {
 }
 
 fn subjects() -> Vec<(&'static str, Spec)> {
-    let hup = Some(Reload::Signal(1));
     let limit = Some(StartLimit {
         starts: 2,
         within_ms: 50,
@@ -70,7 +74,7 @@ fn subjects() -> Vec<(&'static str, Spec)> {
         (
             "plain",
             quick(Spec {
-                reload: hup,
+                reload: Some(hup()),
                 ..requiring(&[DEP])
             }),
         ),
@@ -79,7 +83,7 @@ fn subjects() -> Vec<(&'static str, Spec)> {
             quick(Spec {
                 ready: Ready::Notify,
                 validated: true,
-                reload: Some(Reload::Command),
+                reload: Some(by_command()),
                 liveness: Some(probe(2)),
                 ..daemon()
             }),
@@ -114,7 +118,7 @@ fn subjects() -> Vec<(&'static str, Spec)> {
             quick(Spec {
                 ready: Ready::Notify,
                 restart: never,
-                reload: hup,
+                reload: Some(hup()),
                 ..daemon()
             }),
         ),
@@ -138,7 +142,24 @@ fn special() -> Vec<(&'static str, Spec)> {
             quick(Spec {
                 ready: Ready::Delay(5),
                 watchdog: Some(watchdog(WatchdogAction::Degrade)),
-                reload: Some(Reload::Command),
+                reload: Some(by_command()),
+                ..daemon()
+            }),
+        ),
+        (
+            "confirmed",
+            quick(Spec {
+                ready: Ready::Notify,
+                reload: Some(confirmed(hup())),
+                ..daemon()
+            }),
+        ),
+        (
+            "validated and confirmed",
+            quick(Spec {
+                validated: true,
+                reload: Some(confirmed(by_command())),
+                health: Some(probe(1)),
                 ..daemon()
             }),
         ),
@@ -282,16 +303,46 @@ fn facts_of(run: RunId, proc: &Proc, awaited: bool, all: &mut Vec<Move>) {
             ("keeper knows no such run", failed(true)),
         ],
         (Role::Validator, _) if proc.killed => {
-            vec![("validated: no", Fact::Validated { run, ok: false })]
+            vec![(
+                "validated: no",
+                Fact::Validated {
+                    run,
+                    verdict: refused(),
+                },
+            )]
         }
         (Role::Validator, _) => vec![
-            ("validated: yes", Fact::Validated { run, ok: true }),
-            ("validated: no", Fact::Validated { run, ok: false }),
+            (
+                "validated: yes",
+                Fact::Validated {
+                    run,
+                    verdict: Ok(()),
+                },
+            ),
+            (
+                "validated: no",
+                Fact::Validated {
+                    run,
+                    verdict: refused(),
+                },
+            ),
             ("validator is unknown", failed(true)),
         ],
-        (Role::Reload(of), _) => vec![
-            ("reloaded: yes", Fact::Reloaded { run: of, ok: true }),
-            ("reloaded: no", Fact::Reloaded { run: of, ok: false }),
+        (Role::Reload(_), _) => vec![
+            (
+                "reloaded: yes",
+                Fact::Reloaded {
+                    run,
+                    outcome: Ok(()),
+                },
+            ),
+            (
+                "reloaded: no",
+                Fact::Reloaded {
+                    run,
+                    outcome: refused(),
+                },
+            ),
         ],
         (Role::Main, Phase::Forking) => vec![
             ("spawned", Fact::Spawned { run }),
@@ -304,7 +355,6 @@ fn facts_of(run: RunId, proc: &Proc, awaited: bool, all: &mut Vec<Move>) {
             ("spawned", Fact::Spawned { run }),
             ("ready", Fact::Ready { run }),
             ("extend", Fact::Extend { run, ms: 20 }),
-            ("reload signal failed", Fact::Reloaded { run, ok: false }),
             ("exited: success", exit(0)),
             ("exited: failure", exit(1)),
             ("keeper knows no such run", failed(true)),
@@ -390,16 +440,26 @@ fn key(rig: &Rig) -> String {
     let mut record = serde_json::to_value(rig.engine.record(id(SUT))).expect("a record");
     canon(&mut record, rig.now.0, &rename);
     let procs: Vec<_> = procs.into_iter().map(|(_, it)| it).collect();
-    let probes: Vec<_> = rig
+    // Of those that are about a reload that is over one is as good as many.
+    let probes: BTreeSet<_> = rig
         .probes
         .iter()
-        .map(|(run, kind)| (rename(run.0), kind))
+        .map(|(run, kind)| (rename(run.0), asked_now(rig, *kind)))
         .collect();
     let dep = rig
         .engine
         .view(id(DEP))
         .map(|it| (it.goal, it.state.name()));
     format!("{record} {procs:?} {probes:?} {dep:?}")
+}
+
+/// A question, and whether it is about a reload that is over.
+fn asked_now(rig: &Rig, kind: ProbeKind) -> (ProbeKind, bool) {
+    let ProbeKind::Confirm(of) = kind else {
+        return (kind, false);
+    };
+    let now = matches!(rig.state(SUT), State::Reloading { number, .. } if number == Some(of));
+    (ProbeKind::Confirm(RunId(0)), !now)
 }
 
 fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
@@ -410,7 +470,7 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
             }
             for (name, value) in map.iter_mut() {
                 match (name.as_str(), value.as_u64()) {
-                    ("run" | "helper" | "validator" | "unswept", Some(run)) => {
+                    ("run" | "helper" | "number" | "validator" | "unswept", Some(run)) => {
                         *value = rename(run).into();
                     }
                     ("early" | "attempt", Some(n)) => *value = n.min(3).into(),
@@ -512,7 +572,10 @@ fn check_stale(rig: &Rig) {
         }
         let mut engine = rig.engine.clone();
         for fact in [
-            Fact::Validated { run, ok: true },
+            Fact::Validated {
+                run,
+                verdict: Ok(()),
+            },
             Fact::Spawned { run },
             Fact::SpawnFailed {
                 run,
@@ -534,7 +597,10 @@ fn check_stale(rig: &Rig) {
                 ok: false,
                 detail: detail(),
             },
-            Fact::Reloaded { run, ok: false },
+            Fact::Reloaded {
+                run,
+                outcome: refused(),
+            },
             Fact::Exited {
                 run,
                 exit: Exit::Code(1),
@@ -546,6 +612,20 @@ fn check_stale(rig: &Rig) {
         }
         assert_eq!(engine.record(id(SUT)), rig.engine.record(id(SUT)));
     }
+}
+
+/// A refusal stays visible until the next reload, start or stop.
+fn check_refusal_stays(before: &Rig, after: &Rig, effects: &str) {
+    let shown = |rig: &Rig| rig.engine.view(id(SUT)).and_then(|view| view.last_reload);
+    let (was, is) = (shown(before), shown(after));
+    if !was.as_ref().is_some_and(ReloadOutcome::is_failure) || was == is {
+        return;
+    }
+    let main = |rig: &Rig| rig.engine.main_run(id(SUT));
+    let ended = !matches!(label(after), 5 | 6) || main(before) != main(after);
+    let begun = label(after) == 6 || effects.contains("reload");
+    // By then it would be about another run, or another reload.
+    assert!(ended || begun, "{was:?} has become {is:?}: {effects}");
 }
 
 /// What is under way is bound to go on: somebody owes a fact, or a deadline is set.
@@ -618,6 +698,9 @@ fn check_liveness(rig: &Rig) {
     reaches(&shut, Mood::Immortal, "an end within its bound", |rig| {
         rig.complete.is_some() && rig.now.since(begin) <= SHUTDOWN_MS_MAX
     });
+    for mood in [Mood::Obedient, Mood::NeverReady] {
+        reaches(rig, mood, "the end of a reload", |rig| label(rig) != 6);
+    }
     // What would not go goes at last: it is what its goal says.
     reaches(rig, Mood::Obedient, "no leftovers", |rig| label(rig) != 12);
     if rig
@@ -659,6 +742,7 @@ fn explore(spec: Spec) -> (Table, usize) {
             let mut next = rig.clone();
             let effects = effect_names(&make(&mut next, &it));
             let to = label(&next);
+            check_refusal_stays(&rig, &next, &effects);
             if from != to || !effects.is_empty() {
                 let row = table.entry((from, it.name().to_owned())).or_default();
                 row.entry(LABELS[to].to_owned())

@@ -63,13 +63,14 @@ fn degrade_shows_and_recovers_with_the_next_word() {
     rig.pass(STOP_MS);
     let view = rig.engine.view(id(0)).unwrap();
     assert_eq!((view.state.name(), view.healthy), ("running", Some(false)));
-    assert!(view.detail.contains("watchdog"), "{}", view.detail);
+    let silent = Unhealthy::Watchdog { triggered: false };
+    assert_eq!(view.unhealthy, Some(silent));
     assert!(view.ready);
     rig.pass(10_000);
     assert_eq!(rig.name(0), "running");
     alive(&mut rig);
     let view = rig.engine.view(id(0)).unwrap();
-    assert_eq!((view.healthy, view.detail.as_str()), (Some(true), ""));
+    assert_eq!((view.healthy, view.unhealthy), (Some(true), None));
     rig.pass(STOP_MS);
     assert_eq!(rig.engine.view(id(0)).unwrap().healthy, Some(false));
 }
@@ -136,7 +137,7 @@ fn a_reload_that_the_run_begins_lasts_until_it_is_ready_or_its_patience_ends() {
     rig.pass(1);
     let view = rig.engine.view(id(0)).unwrap();
     assert_eq!(view.state.name(), "running");
-    assert!(view.detail.contains("in time"), "{}", view.detail);
+    assert_eq!(view.last_reload, Some(ReloadOutcome::TimedOut));
     rig.fact(Fact::Reloading { run });
     rig.exit(0, Exit::Code(1));
     assert_eq!(rig.name(0), "spawning", "an end while it reloads is an end");
@@ -145,14 +146,18 @@ fn a_reload_that_the_run_begins_lasts_until_it_is_ready_or_its_patience_ends() {
 #[test]
 fn a_reload_command_is_over_when_the_run_it_has_set_reloading_is_ready_again() {
     let spec = Spec {
-        reload: Some(Reload::Command),
+        reload: Some(by_command()),
         ..daemon()
     };
     let mut rig = Rig::up(&[spec]);
     let run = rig.run(0);
     rig.command(Command::Reload(set(&[0]))).unwrap();
     rig.fact(Fact::Reloading { run });
-    rig.fact(Fact::Reloaded { run, ok: true });
+    let ended = Fact::Reloaded {
+        run: command(&rig),
+        outcome: Ok(()),
+    };
+    rig.fact(ended);
     assert_eq!(rig.name(0), "reloading");
     rig.ready(0);
     assert_eq!(rig.name(0), "running");
@@ -160,8 +165,19 @@ fn a_reload_command_is_over_when_the_run_it_has_set_reloading_is_ready_again() {
     rig.fact(Fact::Reloading { run });
     rig.ready(0);
     assert_eq!(rig.name(0), "reloading", "its command still works");
-    rig.fact(Fact::Reloaded { run, ok: true });
+    let ended = Fact::Reloaded {
+        run: command(&rig),
+        outcome: Ok(()),
+    };
+    rig.fact(ended);
     assert_eq!(rig.name(0), "running");
+}
+
+/// The reload command that works.
+fn command(rig: &Rig) -> RunId {
+    let mut all = rig.procs.iter();
+    let found = all.find(|(_, it)| matches!(it.role, Role::Reload(_)));
+    *found.expect("there is one").0
 }
 
 /// peers' behaviour 17
@@ -219,7 +235,7 @@ fn what_is_bound_to_a_watched_one_comes_up_if_that_says_that_it_is_alive() {
 fn a_queued_reload_is_not_begun_when_the_watchdog_ends_the_run_at_the_same_time() {
     let mut rig = Rig::up(&[Spec {
         validated: true,
-        reload: Some(Reload::Signal(1)),
+        reload: Some(hup()),
         ready_timeout_ms: Some(STOP_MS),
         ..watched(WatchdogAction::Restart)
     }]);

@@ -287,6 +287,7 @@ fn in_place(old: &Service, new: &Service, change: &mut Change) {
         ("after", old.after != new.after),
         ("listens", old.listens != new.listens),
         ("listens_hint", old.listens_hint != new.listens_hint),
+        ("stale_sockets", old.stale_sockets != new.stale_sockets),
         ("credentials", old.credentials != new.credentials),
         ("certificates", old.certificates != new.certificates),
         ("watches", old.watches != new.watches),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     MissingSecret,
+    locals::Locals,
     resolve::{Eval, Origin, Outcome, Resolver},
     setting::Setting,
     site::allowed,
@@ -84,7 +85,7 @@ impl Resolver<'_> {
         let key = format!("{key}.default");
         let (value, secret) = match &node.kind {
             Kind::Text(text) if is_template(text) => {
-                match self.eval(space, text, Origin::Value(&node.at), &key, None) {
+                match self.eval(space, text, Origin::Value(&node.at), &key, &Locals::NONE) {
                     // "No value under this condition": `{{ x if y else none }}`.
                     Eval::Set { value, .. } if value.is_none() => {
                         return Outcome::Unset { missing: None };
@@ -183,7 +184,7 @@ impl Resolver<'_> {
                 Outcome::Failed
             });
         };
-        match self.eval(space, text, Origin::Value(&item.at), key, None) {
+        match self.eval(space, text, Origin::Value(&item.at), key, &Locals::NONE) {
             Eval::Set { value, secret } => {
                 *tainted |= secret;
                 Ok(Typed::Text(crate::value::plain_text(&value)))

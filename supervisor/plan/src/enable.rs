@@ -3,6 +3,7 @@
 
 use crate::{
     decl::{Space, Switch, plain},
+    locals::Locals,
     resolve::{Eval, Name, Origin, Outcome, Resolver},
     source::{Kind, Place},
     value::{Type, Typed},
@@ -34,7 +35,13 @@ impl<'a> Resolver<'a> {
             self.report.error(&node.at, "enable", message);
             return None;
         };
-        match self.eval(service, text, Origin::Value(&node.at), "enable", None) {
+        match self.eval(
+            service,
+            text,
+            Origin::Value(&node.at),
+            "enable",
+            &Locals::NONE,
+        ) {
             Eval::Set { value, .. } => {
                 if let Ok(Typed::Bool(on)) = Typed::from_value(Type::Bool, &value) {
                     return Some(on);
@@ -90,7 +97,7 @@ impl<'a> Resolver<'a> {
 
     /// The disabled service whose `.enable` a template asks for.
     pub(crate) fn disabled_cause(&mut self, space: &str, text: &str, at: &Place) -> Option<String> {
-        let names = self.names(space, text, Origin::Value(at), "", false)?;
+        let names = self.names(space, text, Origin::Value(at), "", &Locals::NONE)?;
         let off = names.into_values().find_map(|name| match name {
             Name::Enable(service) if service != space && self.enabled(&service) == Some(false) => {
                 Some(service)
@@ -103,7 +110,7 @@ impl<'a> Resolver<'a> {
     /// Declared names that a template uses and that have no value.
     pub(crate) fn unset_names(&mut self, space: &str, text: &str, at: &Place) -> Vec<String> {
         let names = self
-            .names(space, text, Origin::Value(at), "", false)
+            .names(space, text, Origin::Value(at), "", &Locals::NONE)
             .unwrap_or_default();
         names
             .into_iter()

@@ -7,6 +7,7 @@ use crate::{
     Source, Variable,
     decl::plain,
     fields::Fields,
+    locals::Locals,
     reader::Reader,
     resolve::{Name, Origin, Outcome},
     setting::{SERVICE_KEYS, env_name},
@@ -203,7 +204,7 @@ pub(crate) fn computed(
                     text,
                     Origin::Value(&node.at),
                     key,
-                    false,
+                    &Locals::NONE,
                 )
             });
             if let Some(name) = names.and_then(|names| names.into_values().next())

@@ -8,7 +8,9 @@ use std::{
 use crate::{
     Directory, OnChange, RenderedFile,
     fields::Fields,
+    locals::Locals,
     reader::Reader,
+    reload_token,
     resolve::{Name, Origin, Outcome},
     service::account,
     setting::SERVICE_KEYS,
@@ -151,14 +153,16 @@ fn file(
     as_account: bool,
 ) -> Option<RenderedFile> {
     let path = path(reader, &mut fields);
+    reader.locals = Locals::of("reload_token", reload_token::BLANK);
     let content = content(reader, &mut fields, places);
+    reader.locals = Locals::NONE;
     let mode = reader.mode_key(&mut fields, "mode");
     let user = account(reader, &mut fields, "user");
     let group = account(reader, &mut fields, "group");
     let candidate = path.as_deref().map(candidate_of).unwrap_or_default();
-    reader.candidate = Some(candidate.display().to_string());
+    reader.locals = Locals::of("candidate", candidate.display().to_string());
     let validate = reader.argv_key(&mut fields, "validate").unwrap_or_default();
-    reader.candidate = None;
+    reader.locals = Locals::NONE;
     let words = [
         ("reload", OnChange::Reload),
         ("restart", OnChange::Restart),
@@ -176,6 +180,11 @@ fn file(
         tainted,
         private,
     } = content?;
+    if create_only && reload_token::has_token(&content) {
+        let message = "has a `reload_token`, but is written only once";
+        let problem = reader.report().error(&at, "files.create_only", message);
+        problem.hint("leave one of the two out: the token is another at each start and reload");
+    }
     let secret = declared || tainted;
     // Root's group may be anybody's who is let do this or that.
     let has_group = as_account || user.is_some() || group.is_some();
@@ -276,7 +285,7 @@ fn private_lines(
     let space = reader.space.clone();
     let resolver = &mut *reader.resolver;
     let world = resolver.world;
-    let names = resolver.names(&space, text, origin, key, false);
+    let names = resolver.names(&space, text, origin, key, &reader.locals);
     let mut lines = BTreeSet::new();
     for name in names.unwrap_or_default().into_values() {
         let Name::Setting(space, key) = &name else {

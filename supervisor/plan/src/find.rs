@@ -11,6 +11,7 @@ use std::{cmp::Ordering, io, path::Path};
 
 use crate::{
     form,
+    locals::Locals,
     resolve::{Eval, Origin, Resolver},
     setting::Setting,
     site::allowed,
@@ -129,7 +130,13 @@ fn wanted_version(
 }
 
 fn rendered(resolver: &mut Resolver<'_>, space: &str, node: &Node, key: &str) -> Option<String> {
-    match resolver.eval(space, node.text()?, Origin::Value(&node.at), key, None) {
+    match resolver.eval(
+        space,
+        node.text()?,
+        Origin::Value(&node.at),
+        key,
+        &Locals::NONE,
+    ) {
         Eval::Set { value, .. } => Some(value.to_string()),
         _ => None,
     }

@@ -18,6 +18,7 @@ use crate::{
     environment::{Environment, Written},
     fields::Fields,
     files::Places,
+    locals::Locals,
     problem::{Report, Severity},
     reader::Reader,
     resolve::{Eval, Origin},
@@ -164,7 +165,7 @@ fn version(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Versio
     let space = reader.space.clone();
     match reader
         .resolver
-        .eval(&space, text, Origin::Value(&node.at), key, None)
+        .eval(&space, text, Origin::Value(&node.at), key, &Locals::NONE)
     {
         Eval::Set { value, .. } => Version::parse(&value.to_string()),
         Eval::Unset { .. } | Eval::Broken(_) | Eval::Failed => None,

@@ -13,7 +13,7 @@ use crate::{
     files::Places,
     graph, guard,
     instances::{self, instance_file_hint},
-    listens, places,
+    listens, patterns, places,
     problem::Report,
     resolve::Resolver,
     service,
@@ -241,7 +241,8 @@ fn world(
         }
     }
     let mut world = World::default();
-    for (name, document) in all {
+    for (name, mut document) in all {
+        patterns::expand(&mut document, report);
         match name.strip_suffix('@') {
             Some(template) => world.add_template(template, document, site, report),
             None => world.add_service(&name, document, report),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     decl::plain,
+    locals::{self, Locals},
     near::did_you_mean,
     resolve::{Name, Origin, Resolver},
     setting::{BUILTINS, Setting},
@@ -19,7 +20,7 @@ impl Resolver<'_> {
         &self,
         space: &str,
         dotted: &str,
-        candidate: bool,
+        locals: &Locals,
     ) -> Result<Name, Option<String>> {
         let mut parts = dotted.split('.');
         let first = parts.next().unwrap_or_default();
@@ -45,7 +46,9 @@ impl Resolver<'_> {
                 .map(Name::Instance)
                 .ok_or(None);
         }
-        if BUILTINS.contains(&first) && (first != "candidate" || candidate) {
+        if locals.get(first).is_some()
+            || (BUILTINS.contains(&first) && locals::place_of(first).is_none())
+        {
             return Ok(Name::Builtin(first.to_owned()));
         }
         if let Some(setting) = self.world.keys.get(first) {
@@ -87,7 +90,7 @@ impl Resolver<'_> {
             first,
             names
                 .chain(BUILTINS)
-                .filter(|name| !matches!(*name, "candidate" | "instance")),
+                .filter(|name| locals::place_of(name).is_none()),
         ))
     }
 
@@ -114,18 +117,18 @@ impl Resolver<'_> {
         text: &str,
         origin: Origin<'_>,
         key: &str,
-        candidate: bool,
+        locals: &Locals,
     ) -> Option<BTreeMap<String, Name>> {
         let mut out = BTreeMap::new();
         let Origin::File(file) = origin else {
             let place = |offset| origin.place(text, offset);
-            let good = self.names_of(space, text, &place, key, candidate, &mut out);
+            let good = self.names_of(space, text, &place, key, locals, &mut out);
             return good.then_some(out);
         };
         let mut good = true;
         for part in file.parts() {
             let place = |offset| part.place(offset);
-            good &= self.names_of(space, &part.text, &place, key, candidate, &mut out);
+            good &= self.names_of(space, &part.text, &place, key, locals, &mut out);
         }
         good.then_some(out)
     }
@@ -137,7 +140,7 @@ impl Resolver<'_> {
         text: &str,
         place: &dyn Fn(usize) -> Place,
         key: &str,
-        candidate: bool,
+        locals: &Locals,
         out: &mut BTreeMap<String, Name>,
     ) -> bool {
         let dotted = match self.templates.names(text) {
@@ -152,7 +155,7 @@ impl Resolver<'_> {
         };
         let mut good = true;
         for dotted in dotted {
-            match self.find(space, &dotted, candidate) {
+            match self.find(space, &dotted, locals) {
                 Ok(name) => {
                     out.insert(dotted, name);
                 }
@@ -160,11 +163,7 @@ impl Resolver<'_> {
                     good = false;
                     let at = place(word(text, &dotted));
                     let hint = hint.or_else(|| {
-                        let only = match dotted.as_str() {
-                            "candidate" => "`validate` of [[files]]",
-                            "instance" => "templates, NAME@.toml,",
-                            _ => return None,
-                        };
+                        let only = locals::place_of(&dotted)?;
                         Some(format!("`{dotted}` is there in {only} only"))
                     });
                     self.report

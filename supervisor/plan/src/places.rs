@@ -1,4 +1,4 @@
-//! Directories and files of services lie neither in each other's directories nor in the
+//! Directories, files and sockets of services lie neither in each other's directories nor in the
 //! supervisor's own places.
 //!
 //! Whose directory something lies in can put anything in its place: what is root's, or another
@@ -55,7 +55,9 @@ pub(crate) fn check(
     let directories: Vec<_> = enabled().flat_map(directories).collect();
     let files: Vec<_> = enabled().flat_map(files).collect();
     let copies: Vec<_> = enabled().flat_map(copies).collect();
-    for it in directories.iter().chain(&files).chain(&copies) {
+    let sockets: Vec<_> = enabled().flat_map(sockets).collect();
+    let all = directories.iter().chain(&files).chain(&copies);
+    for it in all.chain(&sockets) {
         let at = || said(it, world, site);
         if let Some((what, hint)) = own_place(paths, it) {
             let (at, key) = at();
@@ -92,6 +94,13 @@ fn files(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
 fn copies(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
     let all = service.credentials.iter();
     all.map(|it| Wanted::of(service, "credentials", (&it.path, None)))
+}
+
+/// A socket is its service's.
+fn sockets(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
+    let wanted = |it| Wanted::of(service, "stale_sockets", it);
+    let all = service.stale_sockets.iter();
+    all.map(move |it| wanted((it, service.user.as_ref())))
 }
 
 impl<'s> Wanted<'s> {
@@ -173,7 +182,11 @@ fn said(it: &Wanted<'_>, world: &World, site: &Site) -> (Place, String) {
     own.next().map_or_else(
         || {
             let document = &world.services[it.service];
-            (place(document, it.key, text), format!("{}.path", it.key))
+            let key = match it.key {
+                "stale_sockets" => it.key.to_owned(),
+                table => format!("{table}.path"),
+            };
+            (place(document, it.key, text), key)
         },
         |((_, key), given)| (given.at.clone(), format!("{}.{key}", it.service)),
     )

@@ -1,8 +1,8 @@
-//! `[restart]`, `[stop]` and `[reload]`.
+//! `[restart]` and `[stop]`.
 
 use crate::{
-    Policy, Reload, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
-    signal::Purpose, source::Kind,
+    Policy, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS, signal::Purpose,
+    source::Kind,
 };
 
 /// A oneshot that ended well is done; only its failures are followed by another run.
@@ -153,20 +153,4 @@ pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop
         .unwrap_or(out.timeout_ms);
     fields.finish(&SERVICE_KEYS, reader.report());
     out
-}
-
-pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Reload> {
-    let mut fields = fields.table("reload", reader.report())?;
-    let signal = reader
-        .signal_key(&mut fields, "signal", Purpose::Reload)
-        .map(Reload::Signal);
-    // Two commands are not the top level's one, so this one is known here.
-    let command = reader.argv_key(&mut fields, "command").map(Reload::Command);
-    if fields.entry("signal").is_some() == fields.entry("command").is_some() {
-        reader
-            .report()
-            .error(&fields.at, "reload", "needs either signal or command");
-    }
-    fields.finish(&SERVICE_KEYS, reader.report());
-    signal.or(command)
 }

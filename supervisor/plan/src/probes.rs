@@ -24,10 +24,7 @@ pub(crate) fn other(
 ) -> Option<Probe> {
     let mut fields = fields.table(key, reader.report())?;
     let at = fields.at.clone();
-    let mut ways = Vec::new();
-    for key in ASKS {
-        ways.extend(fields.entry(key).map(|_| key));
-    }
+    let ways = ways(&mut fields);
     let pace = pace(reader, &mut fields, "timeout", INTERVAL_MS, FAILURES);
     let asked = ask(reader, &mut fields);
     match ways.as_slice() {
@@ -37,6 +34,16 @@ pub(crate) fn other(
     }
     fields.finish(&SERVICE_KEYS, reader.report());
     asked.ok().flatten().map(|ask| pace.of(ask))
+}
+
+/// Which of [`ASKS`] are there. `unix` beside `http` is no way of its own: it says by which socket.
+pub(crate) fn ways(fields: &mut Fields<'_>) -> Vec<&'static str> {
+    let there = ASKS.map(|key| fields.entry(key).map(|_| key));
+    let mut ways: Vec<_> = there.into_iter().flatten().collect();
+    if ways.contains(&"http") {
+        ways.retain(|key| *key != "unix");
+    }
+    ways
 }
 
 pub(crate) fn nothing_asked(reader: &mut Reader<'_, '_>, at: &Place, key: &str, ways: &str) {
@@ -87,6 +94,21 @@ pub(crate) fn pace(
     interval_ms: u64,
     failures: u32,
 ) -> Pace {
+    Pace {
+        delay_ms: reader.duration_key(fields, "delay"),
+        failures: count(reader, fields, "failures", failures),
+        successes: count(reader, fields, "successes", 1),
+        ..attempts(reader, fields, attempt, interval_ms)
+    }
+}
+
+/// The pace of what is asked until the first yes.
+pub(crate) fn attempts(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    attempt: &'static str,
+    interval_ms: u64,
+) -> Pace {
     let mut timeout_ms = reader.duration_key(fields, attempt).unwrap_or(ATTEMPT_MS);
     if timeout_ms == 0 {
         let name = fields.key(attempt);
@@ -96,14 +118,14 @@ pub(crate) fn pace(
         timeout_ms = ATTEMPT_MS;
     }
     Pace {
-        delay_ms: reader.duration_key(fields, "delay"),
+        delay_ms: None,
         interval_ms: reader
             .duration_key(fields, "interval")
             .unwrap_or(interval_ms)
             .max(MIN_INTERVAL_MS),
         timeout_ms,
-        failures: count(reader, fields, "failures", failures),
-        successes: count(reader, fields, "successes", 1),
+        failures: 1,
+        successes: 1,
     }
 }
 
@@ -141,7 +163,13 @@ pub(crate) fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Resul
     };
     if let Some(entry) = http {
         let url = checked(reader, &entry.node, fields.key("http"), http_url)?;
-        Ok(Some(Ask::Http { url, status, body }))
+        let socket = unix.map(|entry| checked(reader, &entry.node, fields.key("unix"), socket));
+        Ok(Some(Ask::Http {
+            url,
+            socket: socket.transpose()?.map(Into::into),
+            status,
+            body,
+        }))
     } else if let Some(entry) = tcp {
         let target = checked(reader, &entry.node, fields.key("tcp"), address)?;
         Ok(Some(Ask::Tcp(target)))

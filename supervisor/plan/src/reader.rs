@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::{
     duration,
     fields::Fields,
+    locals::Locals,
     problem::{Problem, Report},
     resolve::{Eval, Origin, Resolver},
     signal,
@@ -25,8 +26,8 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) render: bool,
     /// Why the service cannot run on this host.
     pub(crate) broken: Option<String>,
-    /// Path of the candidate, inside `validate` of a file.
-    pub(crate) candidate: Option<String>,
+    /// What templates have here alone.
+    pub(crate) locals: Locals,
 }
 
 /// A value and whether it must be hidden.
@@ -86,16 +87,12 @@ impl Reader<'_, '_> {
         key: &str,
         optional: bool,
     ) -> Option<(minijinja::Value, bool)> {
-        let candidate = self.candidate.clone();
+        let locals = self.locals.clone();
         if !self.render {
-            self.resolver
-                .names(&self.space, text, origin, key, candidate.is_some());
+            self.resolver.names(&self.space, text, origin, key, &locals);
             return None;
         }
-        match self
-            .resolver
-            .eval(&self.space, text, origin, key, candidate.as_deref())
-        {
+        match self.resolver.eval(&self.space, text, origin, key, &locals) {
             Eval::Set { value, secret } => Some((value, secret)),
             Eval::Unset {
                 missing: Some(reason),

@@ -1,12 +1,8 @@
 //! What a service says of itself: `[ready]`, `[watchdog]` and `notify_access`.
 
 use crate::{
-    NotifyAccess, Ready, ReadyKind, Watchdog, WatchdogAction,
-    fields::Fields,
-    probes::{self, ASKS},
-    reader::Reader,
-    setting::SERVICE_KEYS,
-    signal::Purpose,
+    NotifyAccess, Ready, ReadyKind, Watchdog, WatchdogAction, fields::Fields, probes,
+    reader::Reader, setting::SERVICE_KEYS, signal::Purpose,
 };
 
 const READY_TIMEOUT_MS: u64 = 60_000;
@@ -28,9 +24,10 @@ pub(crate) fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Rea
     let by_notify = fields.entry("notify").is_some();
     let notify = reader.bool_key(&mut fields, "notify").unwrap_or(false);
     let mut ways: Vec<&str> = Vec::from_iter(notify.then_some("notify"));
-    for key in ["fd", "log"].into_iter().chain(ASKS) {
+    for key in ["fd", "log"] {
         ways.extend(fields.entry(key).map(|_| key));
     }
+    ways.extend(probes::ways(&mut fields));
     let fd = reader.int_key(&mut fields, "fd", FDS);
     let log = pattern(reader, &mut fields);
     let timeout = reader.duration_key(&mut fields, "timeout");

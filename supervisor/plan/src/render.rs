@@ -6,6 +6,7 @@ use crate::{
     decl::plain,
     files::Places,
     load::said,
+    locals::Locals,
     problem::Report,
     reader::Reader,
     resolve::{Origin, Resolver},
@@ -104,7 +105,7 @@ fn one(
         space,
         render: true,
         broken: None,
-        candidate: None,
+        locals: Locals::NONE,
     };
     let reader = &mut reader;
     let found = match what {

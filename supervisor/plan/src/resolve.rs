@@ -9,6 +9,7 @@ use crate::{
     Host, MissingSecret, Origins, Paths,
     context::Context,
     decl::{Space, Switch, World, plain},
+    locals::Locals,
     problem::Report,
     site::Site,
     source::Place,
@@ -172,7 +173,7 @@ impl<'a> Resolver<'a> {
     pub(crate) fn given(&self, space: &str, dotted: &str) -> Option<(Place, String)> {
         let (mut space, mut dotted) = (space.to_owned(), dotted.to_owned());
         for _ in 0..MAX_DEPTH {
-            match self.find(&space, &dotted, false).ok()? {
+            match self.find(&space, &dotted, &Locals::NONE).ok()? {
                 Name::Key(key) => {
                     let given = self.site.keys.get(&key)?;
                     return Some((given.at.clone(), key));
@@ -200,7 +201,7 @@ impl<'a> Resolver<'a> {
         text: &str,
         origin: Origin<'_>,
         key: &str,
-        candidate: Option<&str>,
+        locals: &Locals,
     ) -> Eval {
         let from_file = matches!(origin, Origin::File(_));
         if !from_file && !is_template(text) {
@@ -209,7 +210,7 @@ impl<'a> Resolver<'a> {
                 secret: false,
             };
         }
-        let Some(names) = self.names(space, text, origin, key, candidate.is_some()) else {
+        let Some(names) = self.names(space, text, origin, key, locals) else {
             return Eval::Failed;
         };
         let mut context = Context::default();
@@ -228,19 +229,12 @@ impl<'a> Resolver<'a> {
                     context.add(&format!("{dotted}.enable"), 2, outcome);
                 }
                 Name::Damaged => context.failed = true,
-                Name::Builtin(builtin) if builtin == "candidate" => {
-                    let value = Typed::Text(candidate.unwrap_or_default().to_owned());
-                    context.add(
-                        dotted,
-                        1,
-                        Outcome::Set {
-                            value,
-                            secret: false,
-                        },
-                    );
-                }
                 _ => {
-                    let outcome = self.resolve(name);
+                    let outcome = match name {
+                        Name::Builtin(builtin) => locals.outcome(builtin),
+                        _ => None,
+                    };
+                    let outcome = outcome.unwrap_or_else(|| self.resolve(name));
                     context.add(dotted, self.depth(space, dotted), outcome);
                 }
             }

@@ -7,13 +7,26 @@ use crate::{
     decl::plain,
     environment,
     fields::Fields,
-    files, form, log, policy, probes, process,
+    files, form,
+    locals::Locals,
+    log, policy, probes, process,
     reader::Reader,
-    ready,
+    ready, reload,
     resolve::Resolver,
     schedule,
     source::{Document, Node},
+    stale_sockets,
 };
+
+/// What has been read, or is nobody's business, when a service is rendered.
+const READ_BEFORE: [&str; 6] = [
+    "enable",
+    "settings",
+    "sections",
+    "patterns",
+    "doc",
+    "instances",
+];
 
 /// Renders a service. What is wrong is reported; the result then is of no use.
 pub(crate) fn build(
@@ -28,11 +41,11 @@ pub(crate) fn build(
         space: plain(name),
         render: enabled,
         broken: None,
-        candidate: None,
+        locals: Locals::NONE,
     };
     let mut fields = Fields::new(&document.table, document.whole.clone(), "");
     let reader = &mut reader;
-    for key in ["enable", "settings", "sections", "doc", "instances"] {
+    for key in READ_BEFORE {
         fields.entry(key);
     }
     let in_template = reader.resolver.world.spaces.get(&reader.space);
@@ -72,13 +85,14 @@ pub(crate) fn build(
         .unwrap_or(false);
     service.schedule = scheduled(reader, &mut fields, service.oneshot);
     service.stop = policy::stop(reader, &mut fields);
-    service.reload = policy::reload(reader, &mut fields);
+    service.reload = reload::reload(reader, &mut fields);
     service.limits = attributes::limits(reader, &mut fields);
     service.log = log::log(reader, &mut fields);
     service.log_files = log::log_files(reader, &mut fields);
     service.directories = files::directories(reader, &mut fields);
     let account = service.user.is_some() || service.group.is_some();
     service.files = files::files(reader, &mut fields, places, account);
+    reload::check(reader, &mut fields, &service);
     service.credentials = credentials::credentials(reader, &mut fields);
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
@@ -177,6 +191,7 @@ fn born(
         binds_to: names(reader, fields, "binds_to"),
         after: names(reader, fields, "after"),
         listens: listens(reader, fields),
+        stale_sockets: stale_sockets::stale_sockets(reader, fields),
         listens_hint: reader
             .text_key(fields, "listens_hint")
             .map(|hint| hint.split_whitespace().collect::<Vec<_>>().join(" "))

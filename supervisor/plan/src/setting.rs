@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 54] = [
+pub(crate) const SERVICE_KEYS: [&str; 56] = [
     "description",
     "command",
     "enable",
@@ -45,10 +45,12 @@ pub(crate) const SERVICE_KEYS: [&str; 54] = [
     "after",
     "listens",
     "listens_hint",
+    "stale_sockets",
     "asserts",
     "validate",
     "settings",
     "sections",
+    "patterns",
     "env",
     "env_files",
     "variables",
@@ -73,7 +75,7 @@ pub(crate) const SERVICE_KEYS: [&str; 54] = [
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 14] = [
+pub(crate) const BUILTINS: [&str; 15] = [
     "root",
     "run_dir",
     "state_dir",
@@ -87,6 +89,7 @@ pub(crate) const BUILTINS: [&str; 14] = [
     "supervisor_account",
     "program_dir",
     "candidate",
+    "reload_token",
     "instance",
 ];
 

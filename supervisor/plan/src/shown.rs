@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use serde_json::{Value, json};
 
 use crate::{
-    Ask, Forward, NotifyBy, NotifyTarget, Plan, Probe, ReadyKind, Reload, Service, Source, Stdin,
-    secrecy::looks_secret, signal,
+    Ask, Forward, NotifyBy, NotifyTarget, Plan, Probe, ReadyKind, ReloadHow, Service, Source,
+    Stdin, secrecy::looks_secret, signal,
 };
 
 /// What stands for a secret.
@@ -55,6 +55,7 @@ pub fn service(service: &Service) -> Vec<Shown> {
     }
     out.put("listens", &service.listens);
     out.put("listens_hint", &service.listens_hint);
+    out.put("stale_sockets", &service.stale_sockets);
     environment(service, &mut out);
     readiness(service, &mut out);
     endings(service, &mut out);
@@ -243,9 +244,26 @@ fn readiness(service: &Service, out: &mut Keys) {
 
 fn probe(table: &str, timeout: &str, probe: &Probe, out: &mut Keys) {
     let key = |name: &str| format!("{table}.{name}");
+    question(table, timeout, probe, out);
+    if probe.delay_ms > 0 {
+        out.put(key("delay"), duration(probe.delay_ms));
+    }
+    out.put(key("failures"), probe.failures);
+    out.put(key("successes"), probe.successes);
+}
+
+/// What is asked, and how often.
+fn question(table: &str, timeout: &str, probe: &Probe, out: &mut Keys) {
+    let key = |name: &str| format!("{table}.{name}");
     match &probe.ask {
-        Ask::Http { url, status, body } => {
+        Ask::Http {
+            url,
+            socket,
+            status,
+            body,
+        } => {
             out.put(key("http"), url);
+            out.opt(key("unix"), socket.as_ref());
             out.put(key("status"), status);
             out.opt(key("body"), body.as_ref());
         }
@@ -253,13 +271,8 @@ fn probe(table: &str, timeout: &str, probe: &Probe, out: &mut Keys) {
         Ask::Unix(path) => out.put(key("unix"), path),
         Ask::Exec(argv) => out.put(key("exec"), argv),
     }
-    if probe.delay_ms > 0 {
-        out.put(key("delay"), duration(probe.delay_ms));
-    }
     out.put(key("interval"), duration(probe.interval_ms));
     out.put(key(timeout), duration(probe.timeout_ms));
-    out.put(key("failures"), probe.failures);
-    out.put(key("successes"), probe.successes);
 }
 
 fn endings(service: &Service, out: &mut Keys) {
@@ -294,10 +307,15 @@ fn endings(service: &Service, out: &mut Keys) {
     }
     out.put("stop.signal", signal_name(service.stop.signal));
     out.put("stop.timeout", duration(service.stop.timeout_ms));
-    match &service.reload {
-        None => {}
-        Some(Reload::Signal(number)) => out.put("reload.signal", signal_name(*number)),
-        Some(Reload::Command(argv)) => out.put("reload.command", argv),
+    if let Some(reload) = &service.reload {
+        match &reload.how {
+            ReloadHow::Signal(number) => out.put("reload.signal", signal_name(*number)),
+            ReloadHow::Command(argv) => out.put("reload.command", argv),
+        }
+        out.put("reload.timeout", duration(reload.timeout_ms));
+        if let Some(it) = &reload.confirm {
+            question("reload.confirm", "attempt_timeout", it, out);
+        }
     }
 }
 

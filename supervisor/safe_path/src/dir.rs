@@ -172,8 +172,16 @@ impl Dir {
 
     /// A regular file for reading.
     pub fn open_file(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
-        let name = name.as_ref();
-        let file = self.opened(name, OFlag::O_RDONLY | OPEN, 0)?;
+        self.open_regular(name.as_ref(), OFlag::O_RDONLY)
+    }
+
+    /// The same, for reading and for writing over what is in it.
+    pub fn open_to_change(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        self.open_regular(name.as_ref(), OFlag::O_RDWR)
+    }
+
+    fn open_regular(&self, name: &OsStr, how: OFlag) -> io::Result<File> {
+        let file = self.opened(name, how | OPEN, 0)?;
         let rule = match self.account {
             Some(account) => Rule::OwnedBy(account.uid),
             None if self.step.shared => Rule::OneName,
@@ -181,6 +189,13 @@ impl Dir {
         };
         file::check(&file, &self.step.path.join(name), rule)?;
         Ok(file)
+    }
+
+    /// A handle (`O_PATH`) of a unix socket.
+    pub fn open_socket(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        let name = one(name.as_ref())?;
+        let _acting = self.act();
+        file::open_socket_in(&self.step, name)
     }
 
     /// A regular file for reading that is ours, and has no other name.

@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{File, Metadata, Permissions},
     io::{self, Read},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::Path,
 };
 
@@ -71,19 +71,36 @@ pub fn read_guest(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     whole(open_guest(path)?, path, limit)
 }
 
-/// What is known of a file of exactly this content, if it is there: wherever it lies and whoever
-/// laid it out, for only yes or no is learned of what is in it.
-pub fn holding(path: &Path, content: &[u8]) -> Option<Metadata> {
+/// What is known of a file of this length, in bytes, and of content that is wanted, if it is there:
+/// wherever it lies and whoever laid it out, for only yes or no is learned of what is in it.
+pub fn holding(path: &Path, length: u64, wanted: impl FnOnce(&[u8]) -> bool) -> Option<Metadata> {
     let (step, name) = end(path).ok()?;
     let flags = OFlag::O_RDONLY | OPEN;
     let file = File::from(openat(&step, name.as_os_str(), flags, Mode::empty()).ok()?);
     let meta = file.metadata().ok()?;
-    let length = content.len() as u64;
     if !meta.is_file() || meta.len() != length {
         return None;
     }
     let found = whole(file, path, length).ok()?;
-    (found == content).then_some(meta)
+    wanted(&found).then_some(meta)
+}
+
+/// A handle (`O_PATH`) of a unix socket, to connect by `/proc/self/fd`: whatever has its name later,
+/// and however long its path is. It may lie in a foreign directory, where no link is followed.
+pub fn open_socket(path: &Path) -> io::Result<File> {
+    let (step, name) = end(path)?;
+    open_socket_in(&step, &name)
+}
+
+pub(crate) fn open_socket_in(step: &Step, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = File::from(openat(step, name, flags, Mode::empty())?);
+    if found.metadata()?.file_type().is_socket() {
+        return Ok(found);
+    }
+    let path = step.path.join(name);
+    let wanted = "unix socket";
+    Err(Untrusted::Kind { path, wanted }.into())
 }
 
 fn end(path: &Path) -> io::Result<(Step, OsString)> {

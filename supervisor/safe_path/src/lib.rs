@@ -31,7 +31,7 @@ mod walk;
 
 pub use account::Account;
 pub use dir::Dir;
-pub use file::{holding, open, open_guest, read, read_guest, set_owner_and_mode};
+pub use file::{holding, open, open_guest, open_socket, read, read_guest, set_owner_and_mode};
 pub use untrusted::Untrusted;
 pub use walk::{foreign_owner, metadata, stat, trust_root};
 

@@ -28,12 +28,12 @@ pub enum Untrusted {
         /// The directory.
         path: PathBuf,
     },
-    /// Something else than a regular file or a directory, as it was wanted.
+    /// Something else than was wanted.
     #[error("{} is not a {wanted}", path.display())]
     Kind {
         /// What is there.
         path: PathBuf,
-        /// `regular file` or `directory`.
+        /// `regular file`, `directory` or `unix socket`.
         wanted: &'static str,
     },
     /// A file with a further name, which may be another's file.

@@ -107,10 +107,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/src/control/file_watcher.rs",
         "names and links on the way to a watched file: nothing is opened",
     ),
-    (
-        "supervisor/src/control/network_probe.rs",
-        "a handle of a socket's directory, to connect by",
-    ),
     ("supervisor/src/control/notifications/mod.rs", "/proc"),
     (
         "supervisor/src/control/watchers.rs",

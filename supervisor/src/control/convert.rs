@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, ServiceId, Spec, StartLimit, Stop,
-    Watchdog, WatchdogAction,
+    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, ServiceId, Spec,
+    StartLimit, Stop, Watchdog, WatchdogAction,
 };
 
 /// Policy of a service in the engine's words. `ids` knows every enabled service.
@@ -21,7 +21,9 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
         wants: edges(&service.wants),
         binds_to: edges(&service.binds_to),
         after: edges(&service.after),
-        validated: !service.validate.is_empty() || !service.credentials.is_empty(),
+        validated: !service.validate.is_empty()
+            || !service.credentials.is_empty()
+            || service.has_reload_token(),
         ready: match &service.ready.kind {
             plan::ReadyKind::Exec => Ready::Exec,
             plan::ReadyKind::Delay(ms) => Ready::Delay(*ms),
@@ -39,10 +41,7 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
             signal: service.stop.signal,
             timeout_ms: service.stop.timeout_ms,
         },
-        reload: service.reload.as_ref().map(|it| match it {
-            plan::Reload::Signal(signal) => Reload::Signal(*signal),
-            plan::Reload::Command(_) => Reload::Command,
-        }),
+        reload: service.reload.as_ref().map(reload),
     }
 }
 
@@ -52,6 +51,17 @@ fn probe(it: &plan::Probe) -> ProbeSpec {
         interval_ms: it.interval_ms.max(1),
         failures: it.failures.max(1),
         successes: it.successes.max(1),
+    }
+}
+
+fn reload(it: &plan::Reload) -> Reload {
+    Reload {
+        how: match it.how {
+            plan::ReloadHow::Signal(signal) => ReloadHow::Signal(signal),
+            plan::ReloadHow::Command(_) => ReloadHow::Command,
+        },
+        timeout_ms: it.timeout_ms.max(1),
+        confirm: it.confirm.as_ref().map(probe),
     }
 }
 

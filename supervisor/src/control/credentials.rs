@@ -1,5 +1,5 @@
-//! Files that only root may read are copied before a service's validator sees its configuration, so
-//! before each start and reload.
+//! Files that only root may read are copied, and reload tokens written, before a service's validator
+//! sees its configuration, so before each start and reload.
 
 use engine::RunId;
 
@@ -14,8 +14,18 @@ impl Control {
         run: RunId,
         resolved: &Resolved,
         laid: Result<(), NotLaid>,
+        filled: Result<(), String>,
     ) {
         let name = &service.name;
+        if let Err(why) = filled {
+            // Nobody asks one that starts for it.
+            if self.main_run_of(name).is_some() {
+                self.helper_ended(run, Err(why));
+                return;
+            }
+            tracing::warn!(service = name, "{why}");
+            self.publish(name, "files", &why, None);
+        }
         if let Err(why) = laid {
             // What it has had is better than not to start; a reload would only seem to be one.
             if !why.earlier || self.main_run_of(name).is_some() {

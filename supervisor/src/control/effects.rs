@@ -62,7 +62,7 @@ impl Control {
         let Some(spec) = probe_of(service, probe).cloned() else {
             return;
         };
-        match spec.ask {
+        match asked(&spec, probe) {
             plan::Ask::Exec(_) => {
                 let number = self.engine.allocate_run();
                 self.tally.probe_starts(number, self.now.moment);
@@ -105,8 +105,16 @@ impl Control {
     }
 }
 
-/// What a service's probe of this kind asks.
-pub(super) const fn probe_of(service: &plan::Service, probe: ProbeKind) -> Option<&plan::Probe> {
+/// What is asked in one attempt of a probe.
+pub(super) fn asked(spec: &plan::Probe, probe: ProbeKind) -> plan::Ask {
+    match probe {
+        ProbeKind::Confirm(reload) => spec.ask.filled(&plan::reload_token::token(reload.0)),
+        ProbeKind::Ready | ProbeKind::Liveness | ProbeKind::Health => spec.ask.clone(),
+    }
+}
+
+/// A service's probe of this kind.
+pub(super) fn probe_of(service: &plan::Service, probe: ProbeKind) -> Option<&plan::Probe> {
     match probe {
         ProbeKind::Ready => match &service.ready.kind {
             plan::ReadyKind::Probe(spec) => Some(spec),
@@ -118,5 +126,6 @@ pub(super) const fn probe_of(service: &plan::Service, probe: ProbeKind) -> Optio
         },
         ProbeKind::Liveness => service.liveness.as_ref(),
         ProbeKind::Health => service.health.as_ref(),
+        ProbeKind::Confirm(_) => service.reload.as_ref()?.confirm.as_ref(),
     }
 }

@@ -279,27 +279,29 @@ impl Control {
             // It becomes a state's reason, which has one line.
             detail = api::one_line(&detail);
         }
-        if ok
-            && matches!(
-                known.purpose,
-                Purpose::Validator | Purpose::ReloadCommand(_)
-            )
-        {
-            self.last_failures.remove(&known.service);
-        }
+        let outcome = |detail: String| if ok { Ok(()) } else { Err(detail) };
         match known.purpose {
             Purpose::Validator => {
-                if !ok {
+                if ok {
+                    self.last_failures.remove(&known.service);
+                } else {
                     tracing::warn!(service = known.service, "validator refused: {detail}");
                     self.note_failure(&known.service, &format!("validator: {detail}"));
                 }
-                self.fact(Fact::Validated { run, ok });
+                let verdict = outcome(detail);
+                self.fact(Fact::Validated { run, verdict });
             }
-            Purpose::ReloadCommand(of) => {
+            Purpose::ReloadCommand(_) => {
                 if !ok {
-                    self.note_failure(&known.service, &format!("reload: {detail}"));
+                    self.publish(
+                        &known.service,
+                        "failure",
+                        &format!("reload: {detail}"),
+                        None,
+                    );
                 }
-                self.fact(Fact::Reloaded { run: of, ok });
+                let outcome = outcome(detail);
+                self.fact(Fact::Reloaded { run, outcome });
             }
             Purpose::Probe(of, probe) => {
                 if let Some(took) = self.tally.probe_ends(run, self.now.moment) {

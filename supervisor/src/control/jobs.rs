@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use super::{
     file_watcher,
     input::{Broken, Done, Input, Job, Staged, StagedFile, Swap},
-    network_probe, watchers,
+    network_probe::{self, Asker},
+    watchers,
 };
 use crate::{
     accounts,
@@ -34,7 +35,7 @@ const REPLIES_MAX: usize = 8;
 const TASKS_MAX: usize = 4;
 /// Jobs that block at one time; more wait for a thread.
 pub(super) const THREADS_MAX: usize =
-    CHANGES_MAX + STARTS_MAX + LOOKS_MAX + REPLIES_MAX + TASKS_MAX;
+    CHANGES_MAX + STARTS_MAX + LOOKS_MAX + REPLIES_MAX + TASKS_MAX + network_probe::OPENERS_MAX;
 
 /// Where jobs are done.
 pub(super) struct Jobs {
@@ -45,10 +46,12 @@ pub(super) struct Jobs {
     looks: Threads,
     replies: Threads,
     names: HostNames,
+    asker: Asker,
 }
 
 impl Jobs {
     pub(super) fn new(options: plan::Options, results: mpsc::UnboundedSender<Input>) -> Self {
+        let names = HostNames::new();
         Self {
             options,
             results,
@@ -56,7 +59,8 @@ impl Jobs {
             starts: Threads::new(STARTS_MAX),
             looks: Threads::new(LOOKS_MAX),
             replies: Threads::new(REPLIES_MAX),
-            names: HostNames::new(),
+            asker: Asker::new(names.clone()),
+            names,
         }
     }
 
@@ -104,10 +108,10 @@ impl Jobs {
                 ask,
                 timeout_ms,
             } => {
-                let names = self.names.clone();
+                let asker = self.asker.clone();
                 tokio::spawn(async move {
                     let asked = std::time::Instant::now();
-                    let answer = network_probe::ask(&ask, timeout_ms, &names).await;
+                    let answer = asker.ask(&ask, timeout_ms).await;
                     let took = asked.elapsed();
                     let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
                     send(Done::Probed {

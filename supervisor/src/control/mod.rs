@@ -104,7 +104,7 @@ pub(crate) struct Control {
     left: BTreeMap<String, Vec<keeper::message::Left>>,
     /// Children of the keeper that belong to no run.
     strays: Vec<keeper::message::Stray>,
-    /// What the last validator or reload command said that failed, by service.
+    /// What the last validator said that refused, by service.
     last_failures: BTreeMap<String, String>,
     feed: feed::Feed,
     changes: changes::Changes,

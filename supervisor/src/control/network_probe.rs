@@ -1,11 +1,16 @@
-//! One attempt of a probe over the network. Exec probes are runs, and the keeper's.
+//! One attempt of a probe over the network or a unix socket. Exec probes are runs, and the keeper's.
+//!
+//! A unix socket lies in a directory of the service's, mostly: it is opened as any path of others is
+//! (no link of a stranger's, nothing but a socket), on a thread that may hang, and connected to by
+//! what was opened. So no length of its path is too long, and what gets its name later is not asked.
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io,
     net::SocketAddr,
     os::{fd::AsRawFd, unix::ffi::OsStrExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -17,37 +22,126 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{Shutdown, shutdown};
-use tokio::net::{TcpStream, UnixSocket, UnixStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixSocket, UnixStream},
+    sync::{oneshot, watch},
+};
 
-use crate::host_names::HostNames;
+use crate::{
+    host_names::HostNames,
+    peer_stream::{Closer, PeerStream},
+    threads::Threads,
+};
 
 /// Of an answer's body, as much is read.
 const BODY_BYTES_MAX: usize = 64 << 10;
-/// A longer path does not fit into a socket's address.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Threads that open sockets: one that hangs holds up no other probe as long as there are fewer.
+pub(super) const OPENERS_MAX: usize = 8;
 
-/// Asks once. `Ok` is a yes; `Err` says in words why not. Takes no longer than `timeout_ms`.
-pub(super) async fn ask(ask: &plan::Ask, timeout_ms: u64, names: &HostNames) -> Result<(), String> {
-    let answer = async {
+/// What probes ask by. A clone shares it.
+#[derive(Clone)]
+pub(super) struct Asker {
+    names: HostNames,
+    openers: Threads,
+    closer: Closer,
+}
+
+impl Asker {
+    pub(super) fn new(names: HostNames) -> Self {
+        Self {
+            names,
+            openers: Threads::new(OPENERS_MAX),
+            closer: Closer::new("a probe", watch::channel(0).0),
+        }
+    }
+
+    /// Asks once. `Ok` is a yes; `Err` says in words why not. Takes no longer than `timeout_ms`.
+    pub(super) async fn ask(&self, ask: &plan::Ask, timeout_ms: u64) -> Result<(), String> {
+        let over = async {
+            tokio::time::sleep(Duration::from_millis(timeout_ms)).await;
+            // After a stall the time is over before anybody has looked whether an answer is there.
+            tokio::task::yield_now().await;
+        };
+        tokio::select! {
+            biased;
+            answer = self.answer(ask) => answer,
+            () = over => Err(format!("no answer within {}", super::words::duration(timeout_ms))),
+        }
+    }
+
+    async fn answer(&self, ask: &plan::Ask) -> Result<(), String> {
         match ask {
-            plan::Ask::Unix(path) => unix(path).await,
-            plan::Ask::Tcp(address) => connect(address, names).await.map(drop),
-            plan::Ask::Http { url, status, body } => {
-                http(url, status, body.as_deref(), names).await
+            plan::Ask::Unix(path) => self.unix(path, Hearing::Deaf).await.map(drop),
+            plan::Ask::Tcp(address) => connect(address, &self.names).await.map(drop),
+            plan::Ask::Http {
+                url,
+                socket,
+                status,
+                body,
+            } => {
+                let question = Question {
+                    url,
+                    status,
+                    body: body.as_deref(),
+                };
+                match socket {
+                    None => {
+                        let (address, _) = split(url)?;
+                        http(connect(&address, &self.names).await?, question).await
+                    }
+                    Some(path) => http(self.hearing(path).await?, question).await,
+                }
             }
             plan::Ask::Exec(_) => Err("exec probes are the keeper's".to_owned()),
         }
-    };
-    let over = async {
-        tokio::time::sleep(Duration::from_millis(timeout_ms)).await;
-        // After a stall the time is over before anybody has looked whether an answer is there.
-        tokio::task::yield_now().await;
-    };
-    tokio::select! {
-        biased;
-        answer = answer => answer,
-        () = over => Err(format!("no answer within {}", super::words::duration(timeout_ms))),
     }
+
+    /// A connection by which an answer can come.
+    async fn hearing(&self, path: &Path) -> Result<PeerStream, String> {
+        let failed = |why: &dyn std::fmt::Display| cannot_connect(path, why);
+        if self.closer.is_full() {
+            return Err(failed(
+                &"descriptors that came with earlier answers cannot be closed",
+            ));
+        }
+        let stream = self.unix(path, Hearing::All).await?;
+        PeerStream::new(stream, self.closer.clone()).map_err(|error| failed(&error))
+    }
+
+    /// Connects to a unix stream socket; `@name` is an abstract one.
+    async fn unix(&self, path: &Path, hearing: Hearing) -> Result<UnixStream, String> {
+        let failed = |error: io::Error| cannot_connect(path, &error);
+        if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") {
+            let name = [b"\0", name].concat();
+            let name = Path::new(OsStr::from_bytes(&name));
+            return connect_unix(name, hearing).await.map_err(failed);
+        }
+        let opened = self.open(path.to_owned()).await.map_err(failed)?;
+        let by = format!("/proc/self/fd/{}", opened.as_raw_fd());
+        connect_unix(Path::new(&by), hearing).await.map_err(failed)
+    }
+
+    async fn open(&self, path: PathBuf) -> io::Result<File> {
+        let (tell, opened) = oneshot::channel();
+        self.openers
+            .run(move || drop(tell.send(safe_path::open_socket(&path))));
+        opened.await.map_err(io::Error::other)?
+    }
+}
+
+/// What can be sent to a connection of ours.
+#[derive(Clone, Copy, PartialEq)]
+enum Hearing {
+    /// Nothing: a descriptor that lies in it unread would be closed with it, on this thread, and
+    /// that can take as long as whoever sent it likes.
+    Deaf,
+    /// Anything: for a [`PeerStream`].
+    All,
+}
+
+fn cannot_connect(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!("cannot connect to {}: {why}", path.display())
 }
 
 /// Connects to the first address of the host that takes the connection.
@@ -72,43 +166,27 @@ async fn connect(address: &str, names: &HostNames) -> Result<TcpStream, String> 
     outcome
 }
 
-/// Connects to a unix stream socket; `@name` is an abstract one.
-async fn unix(path: &Path) -> Result<(), String> {
-    let failed = |error: io::Error| format!("cannot connect to {}: {error}", path.display());
-    let bytes = path.as_os_str().as_bytes();
-    if let Some(name) = bytes.strip_prefix(b"@") {
-        let name = [b"\0", name].concat();
-        let connected = connect_deaf(Path::new(OsStr::from_bytes(&name))).await;
-        return connected.map(drop).map_err(failed);
-    }
-    if bytes.len() <= SOCKET_PATH_BYTES_MAX {
-        return connect_deaf(path).await.map(drop).map_err(failed);
-    }
-    // An address has no room for it: by way of its directory.
-    let parts = path.parent().zip(path.file_name());
-    let (directory, name) = parts.ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
-    let directory = std::fs::File::open(directory).map_err(failed)?;
-    let near = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    let connected = connect_deaf(&Path::new(&near).join(name)).await;
-    connected.map(drop).map_err(failed)
-}
-
-/// A connection to which nothing can be sent. A descriptor that lies in it unread would be closed
-/// with it, on this thread, and that can take as long as whoever sent it likes.
-async fn connect_deaf(path: &Path) -> io::Result<UnixStream> {
+async fn connect_unix(path: &Path, hearing: Hearing) -> io::Result<UnixStream> {
     let socket = UnixSocket::new_stream()?;
-    shutdown(socket.as_raw_fd(), Shutdown::Read)?;
+    if hearing == Hearing::Deaf {
+        shutdown(socket.as_raw_fd(), Shutdown::Read)?;
+    }
     socket.connect(path).await
 }
 
+/// What is asked by HTTP, and what counts as a yes.
+struct Question<'a> {
+    url: &'a str,
+    status: &'a [u16],
+    body: Option<&'a str>,
+}
+
 async fn http(
-    url: &str,
-    accepted: &[u16],
-    wanted: Option<&str>,
-    names: &HostNames,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    question: Question<'_>,
 ) -> Result<(), String> {
+    let Question { url, status, body } = question;
     let (address, path) = split(url)?;
-    let stream = connect(&address, names).await?;
     let broken = |error: hyper::Error| format!("no HTTP answer from {address}: {error}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -126,11 +204,11 @@ async fn http(
         .map_err(|error| format!("cannot ask {url}: {error}"))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status().as_u16();
-        if !is_accepted(status, accepted) {
-            return Err(format!("{url} answers {status}"));
+        let answered = response.status().as_u16();
+        if !is_accepted(answered, status) {
+            return Err(format!("{url} answers {answered}"));
         }
-        let Some(wanted) = wanted else { return Ok(()) };
+        let Some(wanted) = body else { return Ok(()) };
         let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
             .collect()
             .await;
@@ -199,6 +277,7 @@ mod tests {
     fn ask_http(url: String, body: Option<&str>, timeout_ms: u64) -> Result<(), String> {
         let it = plan::Ask::Http {
             url,
+            socket: None,
             status: vec![],
             body: body.map(str::to_owned),
         };
@@ -206,7 +285,7 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(ask(&it, timeout_ms, &HostNames::new()))
+        runtime.block_on(Asker::new(HostNames::new()).ask(&it, timeout_ms))
     }
 
     #[test]
@@ -240,7 +319,7 @@ mod tests {
             .unwrap();
         let asks = |path: &Path| {
             let it = plan::Ask::Unix(path.to_owned());
-            runtime.block_on(ask(&it, 5000, &HostNames::new()))
+            runtime.block_on(Asker::new(HostNames::new()).ask(&it, 5000))
         };
         let short = directory.path().join("s");
         assert!(asks(&short).unwrap_err().starts_with("cannot connect to "));
@@ -257,12 +336,82 @@ mod tests {
         assert!(asks(Path::new("@mattervisor-nobody")).is_err());
     }
 
+    /// A socket that answers one request with these bytes.
+    fn socket_answering(path: &Path, bytes: &'static str) {
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            assert!(
+                request.starts_with("GET /token HTTP/1.1\r\nhost: any:80\r\n"),
+                "{request}"
+            );
+            stream.write_all(bytes.as_bytes()).unwrap();
+        });
+    }
+
+    fn ask_by_socket(path: &Path, body: &str) -> Result<(), String> {
+        let it = plan::Ask::Http {
+            url: "http://any/token".to_owned(),
+            socket: Some(path.to_owned()),
+            status: vec![],
+            body: Some(body.to_owned()),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(Asker::new(HostNames::new()).ask(&it, 5000))
+    }
+
+    #[test]
+    fn http_is_asked_by_a_socket_and_the_body_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnew\n";
+        socket_answering(&path, answer);
+        assert_eq!(ask_by_socket(&path, "new"), Ok(()));
+        std::fs::remove_file(&path).unwrap();
+        socket_answering(&path, answer);
+        let told = ask_by_socket(&path, "newer").unwrap_err();
+        assert_eq!(told, "the answer of http://any/token has no 'newer'");
+        std::fs::remove_file(&path).unwrap();
+        let told = ask_by_socket(&path, "new").unwrap_err();
+        assert!(
+            told.contains(&*path.to_string_lossy()) && told.contains("No such file"),
+            "{told}"
+        );
+        std::fs::write(&path, "").unwrap();
+        let told = ask_by_socket(&path, "new").unwrap_err();
+        assert!(told.ends_with(" is not a unix socket"), "{told}");
+    }
+
+    /// In a directory of an account's own, a link leads nowhere.
+    #[test]
+    fn a_link_of_a_strangers_is_not_followed() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("s");
+        let _target = std::os::unix::net::UnixListener::bind(&target).unwrap();
+        let theirs = directory.path().join("theirs");
+        std::fs::create_dir(&theirs).unwrap();
+        std::os::unix::fs::chown(&theirs, Some(3_999_999_001), None).unwrap();
+        std::os::unix::fs::symlink(&target, theirs.join("l")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let it = plan::Ask::Unix(theirs.join("l"));
+        let told = runtime.block_on(Asker::new(HostNames::new()).ask(&it, 5000));
+        assert!(told.unwrap_err().contains("is a symbolic link of uid "));
+    }
+
     #[tokio::test]
     async fn nothing_can_be_sent_to_a_probe_of_a_socket() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let _ours = connect_deaf(&path).await.unwrap();
+        let _ours = connect_unix(&path, Hearing::Deaf).await.unwrap();
         let (mut theirs, _) = listener.accept().unwrap();
         let sent = theirs.write_all(b"x").unwrap_err();
         assert_eq!(sent.kind(), io::ErrorKind::BrokenPipe);

@@ -27,15 +27,18 @@ impl Control {
         let main = known.purpose == Purpose::Main;
         let validator = known.purpose == Purpose::Validator;
         let lays = validator && !service.credentials.is_empty();
-        let by_name = main && prepare::has_names(service);
+        let frees = main && (prepare::has_names(service) || !service.stale_sockets.is_empty());
+        let reload_token = (validator && service.has_reload_token()).then_some(run.0);
         if !lays
-            && !by_name
+            && reload_token.is_none()
+            && !frees
             && let Some(found) = self.fresh.get(&service.name).cloned()
         {
             let prepared = |resolved| Prepared {
                 resolved,
                 made: Vec::new(),
                 laid: Ok(()),
+                filled: Ok(()),
             };
             self.go_on_prepared(run, found.map(prepared));
             return;
@@ -45,6 +48,7 @@ impl Control {
             addresses: main,
             // The next plan may have laid out its own already.
             credentials: lays.then(|| self.reconfigure.is_idle()),
+            reload_token,
         };
         self.handover.lookups += 1;
         self.preparing.insert(run);
@@ -119,10 +123,17 @@ impl Control {
             self.drop_start(run);
             return;
         };
-        let Prepared { resolved, laid, .. } = prepared;
+        let Prepared {
+            resolved,
+            laid,
+            filled,
+            ..
+        } = prepared;
         match purpose {
             Purpose::Main => self.start_prepared(&service, run, resolved),
-            Purpose::Validator => self.start_validator(&service, run, &resolved, laid),
+            Purpose::Validator => {
+                self.start_validator(&service, run, &resolved, laid, filled);
+            }
             Purpose::Probe(of, _) | Purpose::ReloadCommand(of) => {
                 let resolved = self.as_its_run(of, resolved);
                 self.spawn_helper(&service, run, &resolved);

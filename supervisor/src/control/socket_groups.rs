@@ -3,7 +3,7 @@
 //!
 //! One task, so that what a plan says is never overtaken by an older one. Names are looked up and
 //! the file is changed on a blocking thread. While descriptors that clients have sent cannot be
-//! closed ([`server::UNCLOSED_MAX`]), the socket is its owner's alone: who sends more of them could
+//! closed ([`peer_stream::UNCLOSED_MAX`]), the socket is its owner's alone: who sends more of them could
 //! use up this process's descriptors, and so lock root out.
 
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tokio::{sync::watch, task::spawn_blocking};
 
 use crate::{
-    accounts,
+    accounts, peer_stream,
     server::{self, Access},
 };
 
@@ -103,7 +103,7 @@ async fn turned(unclosed: &mut watch::Receiver<usize>, shut: bool) {
         if shut {
             count == 0
         } else {
-            count >= server::UNCLOSED_MAX
+            count >= peer_stream::UNCLOSED_MAX
         }
     };
     if unclosed.wait_for(turns).await.is_err() {
@@ -176,7 +176,7 @@ mod tests {
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
         reopened.send_replace(());
         until(&socket, 0o660).await;
-        unclosed.send_replace(server::UNCLOSED_MAX);
+        unclosed.send_replace(peer_stream::UNCLOSED_MAX);
         until(&socket, 0o600).await;
         assert_eq!(seen.borrow().admin_gids, [gid], "roles stay");
         unclosed.send_replace(1);

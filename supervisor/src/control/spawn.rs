@@ -5,11 +5,16 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use engine::{Fact, RunId, ServiceId};
 use keeper::message::{Open, Request, Role, Spawn};
 
-use super::{Control, Purpose, Run, effects::probe_of};
+use super::{
+    Control, Purpose, Run,
+    effects::{asked, probe_of},
+};
 use crate::prepare::Resolved;
 
-/// Longest life of a validator or reload command, in milliseconds.
+/// Longest life of a validator, in milliseconds.
 const HELPER_TIMEOUT_MS: u64 = 60_000;
+/// Why a run came to nothing that nobody wants any more.
+const NOT_STARTED: &str = "it was stopped before it could start";
 
 impl Control {
     /// Starts the main process of a service, once all that it needs is known and free.
@@ -70,12 +75,12 @@ impl Control {
 
     /// It is not to be started any more.
     pub(super) fn drop_start(&mut self, run: RunId) {
-        let reason = "it was stopped before it could start".to_owned();
         match self.runs.get(&run).map(|known| &known.purpose) {
-            Some(Purpose::Main) => self.spawn_refused(run, true, reason),
+            Some(Purpose::Main) => self.spawn_refused(run, true, NOT_STARTED.to_owned()),
             Some(Purpose::Validator) => {
                 self.runs.remove(&run);
-                self.fact(Fact::Validated { run, ok: false });
+                let verdict = Err(NOT_STARTED.to_owned());
+                self.fact(Fact::Validated { run, verdict });
             }
             _ => drop(self.runs.remove(&run)),
         }
@@ -126,17 +131,20 @@ fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<Str
     let (argv, timeout_ms) = match purpose {
         Purpose::Validator => (service.validate.clone(), HELPER_TIMEOUT_MS),
         Purpose::ReloadCommand(_) => match &service.reload {
-            Some(plan::Reload::Command(argv)) => (argv.clone(), HELPER_TIMEOUT_MS),
-            _ => return None,
-        },
-        Purpose::Probe(_, kind) => match probe_of(service, *kind)? {
-            plan::Probe {
-                ask: plan::Ask::Exec(argv),
+            Some(plan::Reload {
+                how: plan::ReloadHow::Command(argv),
                 timeout_ms,
                 ..
-            } => (argv.clone(), *timeout_ms),
+            }) => (argv.clone(), *timeout_ms),
             _ => return None,
         },
+        Purpose::Probe(_, kind) => {
+            let probe = probe_of(service, *kind)?;
+            match asked(probe, *kind) {
+                plan::Ask::Exec(argv) => (argv, probe.timeout_ms),
+                _ => return None,
+            }
+        }
         Purpose::Main | Purpose::Reconfigure | Purpose::Delivery => return None,
     };
     (!argv.is_empty()).then_some((argv, timeout_ms))

@@ -113,6 +113,7 @@ impl Control {
                 None => when,
             });
         }
+        status.last_reload = view.last_reload.as_ref().map(words::last_reload);
         status.status_text = self.status_texts.get(&id).cloned();
     }
 
@@ -145,10 +146,6 @@ impl Control {
                 Some(left) => format!("{reason}: {}", words::left(left)),
                 None => reason,
             },
-            // A reload that was refused: in the validator's own words.
-            (State::Running { .. }, Some(failure)) if !reason.is_empty() => {
-                format!("{reason}: {failure}")
-            }
             _ => reason,
         };
         let certificate = self
@@ -233,6 +230,7 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
         uptime_seconds: None,
         restarts: 0,
         last_exit: None,
+        last_reload: None,
         reason: (!service.enabled)
             .then(|| service.enable_hint.clone())
             .filter(|hint| !hint.is_empty()),

@@ -19,6 +19,9 @@ use super::{
 /// the plan says of a service.
 const FRAME_OVERHEAD_BYTES: usize = 1 << 20;
 
+/// Why a run is given up that an earlier control process was about to start.
+const LOST: &str = "the control process was replaced while it started this";
+
 const _: () = assert!(plan::PLAN_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES_MAX);
 
 impl Control {
@@ -194,7 +197,7 @@ impl Control {
     /// Runs that were decided upon but whose spawn never reached the keeper: their number is free still, so
     /// they are started. What they were to serve may have gone meanwhile; then they are given up.
     fn take_up_lost_runs(&mut self, hello: &Hello) {
-        let reason = "the control process was replaced while it started this";
+        let lost = || Err(LOST.to_owned());
         let ids: Vec<_> = self.names.ids().values().copied().collect();
         for id in ids {
             let Some(view) = self.engine.view(id) else {
@@ -222,22 +225,26 @@ impl Control {
                     run,
                     step: engine::SpawnStep::Validate,
                 } if !known(run) => {
-                    self.fact(Fact::Validated { run, ok: false });
+                    let verdict = lost();
+                    self.fact(Fact::Validated { run, verdict });
                 }
                 State::Reloading {
-                    up: engine::Up { run, .. },
                     helper: Some(helper),
                     ..
                 } if !known(helper) => {
                     self.fact(Fact::Validated {
                         run: helper,
-                        ok: false,
+                        verdict: lost(),
                     });
-                    self.fact(Fact::Reloaded { run, ok: false });
+                    self.fact(Fact::Reloaded {
+                        run: helper,
+                        outcome: lost(),
+                    });
                 }
                 State::Stopping { run, .. } if !known(run) => {
                     // A validator that had not been started yet.
-                    self.fact(Fact::Validated { run, ok: false });
+                    let verdict = lost();
+                    self.fact(Fact::Validated { run, verdict });
                 }
                 _ => {}
             }
@@ -247,7 +254,7 @@ impl Control {
                 self.fact(Fact::SpawnFailed {
                     run,
                     transient: true,
-                    reason: reason.to_owned(),
+                    reason: LOST.to_owned(),
                 });
             }
         }

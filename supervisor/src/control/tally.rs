@@ -146,5 +146,6 @@ fn probe_name(kind: ProbeKind) -> &'static str {
         ProbeKind::Ready => "ready",
         ProbeKind::Liveness => "liveness",
         ProbeKind::Health => "health",
+        ProbeKind::Confirm(_) => "reload",
     }
 }

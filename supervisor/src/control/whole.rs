@@ -183,6 +183,7 @@ impl World {
                 resolved: found.into(),
                 made: Vec::new(),
                 laid: Ok(()),
+                filled: Ok(()),
             });
             self.done(Done::Prepared { run, outcome });
         }

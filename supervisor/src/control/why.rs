@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{ErrorReply, Hint, ServiceStatus, Why, WhyStep};
+use api::{ErrorReply, Hint, ReloadOutcome, ServiceStatus, Why, WhyStep};
 use engine::{Exit, Failure, State, View};
 
 use super::{Control, names::unknown_service, words};
@@ -38,7 +38,7 @@ impl Control {
             }
             let status = self.service_status(service);
             let below = self.below(service, &status);
-            let root = below.is_empty() && !is_fine(&status);
+            let root = below.is_empty() && !(is_fine(&status) && has_reloaded(&status));
             next.extend(below.into_iter().rev().map(|name| (depth + 1, name)));
             chain.push(self.why_step(service, status, depth, root));
         }
@@ -225,6 +225,12 @@ fn is_fine(status: &ServiceStatus) -> bool {
     status.ready && status.healthy != Some(false)
 }
 
+/// Its last reload has not failed.
+fn has_reloaded(status: &ServiceStatus) -> bool {
+    let outcome = status.last_reload.as_ref().map(|it| it.outcome);
+    outcome.is_none_or(|it| it == ReloadOutcome::Done)
+}
+
 /// What it cannot, or would rather not, do without.
 fn needs(service: &plan::Service) -> impl Iterator<Item = &String> {
     let all: BTreeSet<&String> = service
@@ -272,13 +278,28 @@ fn ends_by_itself(service: &plan::Service, view: &View) -> bool {
     well && !service.oneshot && view.detail.is_empty()
 }
 
-/// What to do about a first cause, best first.
-fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -> Vec<Hint> {
-    let name = &service.name;
-    let run = |verb: &str, text: &str| Hint {
+fn hint(verb: &str, name: &str, text: &str) -> Hint {
+    Hint {
         command: Some(format!("ctl {verb} {name}")),
         text: text.to_owned(),
-    };
+    }
+}
+
+/// What to do about one that is up and not as it should be.
+fn while_up(status: &ServiceStatus) -> Vec<Hint> {
+    let run = |verb: &str, text: &str| hint(verb, &status.name, text);
+    if has_reloaded(status) {
+        return vec![run("restart", "if it does not recover by itself")];
+    }
+    vec![
+        run("reload", "tries again, once that is mended"),
+        run("restart", "if it cannot take that by a reload"),
+    ]
+}
+
+/// What to do about a first cause, best first.
+fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -> Vec<Hint> {
+    let run = |verb: &str, text: &str| hint(verb, &service.name, text);
     let say = |text: &str| Hint {
         command: None,
         text: text.to_owned(),
@@ -340,7 +361,7 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
         }
         State::Stopping { .. } => vec![run("kill", "ends it at once, unsaved work is lost")],
         State::Running { .. } | State::Reloading { .. } => {
-            vec![logs, run("restart", "if it does not recover by itself")]
+            vec![logs].into_iter().chain(while_up(status)).collect()
         }
         State::Waiting { .. } | State::Completed => Vec::new(),
     }

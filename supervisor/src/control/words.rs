@@ -1,6 +1,7 @@
 //! How states, exits and reasons are said to people.
 
-use engine::{Exit, Failure, Moment, State, View};
+use api::LastReload;
+use engine::{Exit, Failure, Moment, ReloadOutcome, State, Unhealthy, View};
 use jiff::Timestamp;
 use keeper::message::{Kept, Left, Stray};
 
@@ -114,14 +115,6 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             reason: Failure::ReadyTimeout,
         } if !view.detail.is_empty() => view.detail.clone(),
         State::Failed { reason } => failure(reason),
-        State::Running { .. } | State::Reloading { .. } if view.healthy == Some(false) => {
-            let detail = if view.detail.is_empty() {
-                "health probe fails"
-            } else {
-                &view.detail
-            };
-            format!("degraded: {detail}")
-        }
         State::Starting { ready_by, .. } => {
             not_ready(&view.detail, ready_by.map(|by| by.since(now)))
         }
@@ -131,16 +124,80 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             phase: engine::StopPhase::Killed { .. },
             ..
         } => "did not stop in time; is being killed".to_owned(),
-        State::Running { .. } | State::Reloading { .. } if view.detail.is_empty() && view.once => {
-            "started once: it is not restarted when it ends".to_owned()
-        }
-        State::Running { .. } | State::Reloading { .. } => view.detail.clone(),
+        State::Running { .. } | State::Reloading { .. } => of_one_that_is_up(view),
         State::Completed if view.unrun => "has not run yet; waits for its time".to_owned(),
         // What an earlier start said is not what this one is about.
         State::Waiting { .. }
         | State::Spawning { .. }
         | State::Stopping { .. }
         | State::Completed => String::new(),
+    }
+}
+
+/// What there is to say of one that is up: how well it is, with which configuration it runs.
+fn of_one_that_is_up(view: &View) -> String {
+    let degraded = view.unhealthy.as_ref();
+    let degraded = degraded.map(|why| format!("degraded: {}", unhealthy(why)));
+    let reload = match &view.state {
+        State::Reloading {
+            confirm: Some(confirm),
+            ..
+        } if !confirm.said.is_empty() => Some(format!(
+            "it is not seen yet to run with its new configuration: {}",
+            confirm.said
+        )),
+        _ => view.last_reload.as_ref().and_then(failed_reload),
+    };
+    let said: Vec<String> = degraded.into_iter().chain(reload).collect();
+    if said.is_empty() && view.once {
+        return "started once: it is not restarted when it ends".to_owned();
+    }
+    said.join("; ")
+}
+
+/// Why a service that is up is not well.
+pub(super) fn unhealthy(why: &Unhealthy) -> &str {
+    match why {
+        Unhealthy::Probe(said) if said.is_empty() => "health probe fails",
+        Unhealthy::Probe(said) => said,
+        Unhealthy::Watchdog { triggered: true } => "it triggered its watchdog itself",
+        Unhealthy::Watchdog { triggered: false } => "its watchdog heard nothing of it in time",
+    }
+}
+
+/// A reload after which a service does not run with its configuration, as far as is known.
+fn failed_reload(outcome: &ReloadOutcome) -> Option<String> {
+    let with = |what: &str, said: &str| match said {
+        "" => what.to_owned(),
+        said => format!("{what}: {said}"),
+    };
+    Some(match outcome {
+        ReloadOutcome::Done => return None,
+        ReloadOutcome::Refused(said) => with("the reload was refused by its validator", said),
+        ReloadOutcome::Failed(said) => with("the reload failed", said),
+        ReloadOutcome::TimedOut => "the reload did not finish in time".to_owned(),
+        ReloadOutcome::NotConfirmed(said) => with(
+            "the reload was not confirmed: it is not seen to run with its new configuration",
+            said,
+        ),
+        ReloadOutcome::Impossible => {
+            "it has no way to reload any more; restart it instead".to_owned()
+        }
+    })
+}
+
+/// How a reload has ended, as the API has it.
+pub(super) fn last_reload(outcome: &ReloadOutcome) -> LastReload {
+    LastReload {
+        outcome: match outcome {
+            ReloadOutcome::Done => api::ReloadOutcome::Done,
+            ReloadOutcome::Refused(_) => api::ReloadOutcome::Refused,
+            ReloadOutcome::Failed(_) => api::ReloadOutcome::Failed,
+            ReloadOutcome::TimedOut => api::ReloadOutcome::TimedOut,
+            ReloadOutcome::NotConfirmed(_) => api::ReloadOutcome::NotConfirmed,
+            ReloadOutcome::Impossible => api::ReloadOutcome::Impossible,
+        },
+        reason: failed_reload(outcome),
     }
 }
 

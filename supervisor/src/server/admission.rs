@@ -12,10 +12,10 @@ use tokio::{net::UnixStream, sync::Semaphore, time::timeout};
 use super::{
     Shared,
     access::{Credentials, Role},
-    client_stream::ClientStream,
     connection, reply,
     slots::Slots,
 };
+use crate::peer_stream::PeerStream;
 
 /// Clients that are being told the same reason why they are not served.
 const REFUSALS_MAX: usize = 16;
@@ -52,7 +52,7 @@ impl Admission {
 
     /// Serves or refuses a client that has just connected. Never waits.
     pub(super) fn admit(&self, stream: UnixStream) {
-        let stream = ClientStream::new(stream, self.shared.closer.clone());
+        let stream = PeerStream::new(stream, self.shared.closer.clone());
         let identified = stream.and_then(|it| Ok(((self.who)(it.stream()?)?, it)));
         let (peer, stream) = match identified {
             Ok(identified) => identified,
@@ -66,7 +66,7 @@ impl Admission {
 
     /// No role, as far as is known: after a restart of this process the groups are being looked up
     /// for a moment, and their members are not to be refused meanwhile.
-    fn admit_stranger(&self, stream: ClientStream, peer: Credentials) {
+    fn admit_stranger(&self, stream: PeerStream, peer: Credentials) {
         let Ok(permit) = Arc::clone(&self.strangers).try_acquire_owned() else {
             return;
         };
@@ -85,7 +85,7 @@ impl Admission {
         });
     }
 
-    fn serve(&self, stream: ClientStream, peer: Credentials, role: Role) {
+    fn serve(&self, stream: PeerStream, peer: Credentials, role: Role) {
         if let Some(slot) = self.slots.take(peer.uid, role) {
             let (shared, routes) = (Arc::clone(&self.shared), self.routes.clone());
             tokio::spawn(async move {

@@ -18,10 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{
     Shared,
     access::{Credentials, Role},
-    client_stream::ClientStream,
     reply::{Failure, NO_ROLE_HINT},
     timed_io::TimedIo,
 };
+use crate::peer_stream::PeerStream;
 
 /// For what has been read and not parsed, and what is written and not sent, of one connection. It
 /// starts small; a head with [`api::NAMES_MAX`] names of usual length in its query fits.
@@ -32,7 +32,7 @@ const HEADERS_MAX: usize = 64;
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// Serves one connection until it ends, or breaks a limit.
-pub(super) async fn run(stream: ClientStream, peer: Credentials, shared: Arc<Shared>, app: Router) {
+pub(super) async fn run(stream: PeerStream, peer: Credentials, shared: Arc<Shared>, app: Router) {
     let peer = Arc::new(peer);
     let limits = shared.limits;
     let app = TowerToHyperService::new(app);
@@ -82,7 +82,7 @@ async fn permit(peer: &Credentials, shared: &Shared, method: &Method) -> Result<
 
 /// Gives a client this answer, whatever it asks, and hangs up. The request is read first, since a
 /// client that finds the socket closed while it still writes would not see the answer.
-pub(super) async fn refuse(mut stream: ClientStream, answer: String) {
+pub(super) async fn refuse(mut stream: PeerStream, answer: String) {
     let told = tokio::time::timeout(REFUSAL_TIME, async {
         let mut head = Vec::with_capacity(1024);
         while !head.windows(4).any(|it| it == b"\r\n\r\n") && head.len() < BUFFER_BYTES {

@@ -7,7 +7,6 @@
 
 mod access;
 mod admission;
-mod client_stream;
 mod connection;
 mod departures;
 mod health;
@@ -44,12 +43,10 @@ use tokio::{
 pub(crate) use access::Access;
 use access::UserNames;
 use admission::{Admission, Who};
-use client_stream::Closer;
-pub(crate) use client_stream::UNCLOSED_MAX;
 use listeners::Listeners;
 pub(crate) use permissions::open_to;
 
-use crate::{ask::Ask, usage::Meter};
+use crate::{ask::Ask, peer_stream::Closer, usage::Meter};
 
 /// Pause after an accept that failed: descriptors or memory may be there again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -125,7 +122,7 @@ pub(crate) async fn serve(
         names: UserNames::default(),
         limits: Limits::REAL,
         orphaned,
-        closer: Closer::new(unclosed),
+        closer: Closer::new("the control socket", unclosed),
         meter: Arc::default(),
     };
     let listeners = Listeners::new(listener, next);

@@ -15,13 +15,13 @@ use tokio::{
 use super::{
     Access, Limits, Shared, Who, accept_all,
     access::{Credentials, Role, UserNames},
-    client_stream::Closer,
     listeners::Listeners,
     paths::ROUTES,
     slots::Slots,
 };
 use crate::{
     ask::{Ask, LogPlace, Wanted},
+    peer_stream::Closer,
     scrape::{EventCounts, ProbeTally, Scrape, ServiceTally},
 };
 
@@ -64,7 +64,7 @@ fn shared(asks: mpsc::Sender<Ask>, limits: Limits) -> Arc<Shared> {
         names: UserNames::default(),
         limits,
         orphaned: Arc::default(),
-        closer: Closer::new(watch::channel(0).0),
+        closer: Closer::new("the control socket", watch::channel(0).0),
         meter: Arc::default(),
     })
 }
@@ -178,7 +178,7 @@ fn service(name: &str, ready: bool) -> api::ServiceStatus {
     serde_json::from_value(serde_json::json!({
         "name": name, "description": "", "enabled": name != "off", "goal": "up", "held": null,
         "state": "running", "ready": ready, "healthy": null, "pid": 7, "since": null,
-        "uptime_seconds": 1, "restarts": 0, "last_exit": null, "reason": null, "waiting_on": [],
+        "uptime_seconds": 1, "restarts": 0, "last_exit": null, "last_reload": null, "reason": null, "waiting_on": [],
         "next_try_ms": null, "cpu_percent": null, "memory_bytes": null, "user": null,
         "status_text": null
     }))

@@ -11,18 +11,18 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Sleep, sleep};
 
-use super::client_stream::ClientStream;
+use crate::peer_stream::PeerStream;
 
 /// Fails with `TimedOut` when for this long no byte could be written although there was one.
 pub(super) struct TimedIo {
-    inner: TokioIo<ClientStream>,
+    inner: TokioIo<PeerStream>,
     limit: Duration,
     /// Runs while the peer keeps us waiting.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimedIo {
-    pub(super) fn new(stream: ClientStream, limit: Duration) -> Self {
+    pub(super) fn new(stream: PeerStream, limit: Duration) -> Self {
         Self {
             inner: TokioIo::new(stream),
             limit,

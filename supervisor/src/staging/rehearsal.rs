@@ -7,7 +7,7 @@ use api::{FileCheck, HostChange};
 use plan::{Directory, Plan, RenderedFile, Service};
 use safe_path::Dir;
 
-use super::{is_as_wanted, place, place::Owners, staged_file, write_candidate};
+use super::{in_place, is_as_wanted, place, place::Owners, staged_file, write_candidate};
 use crate::{
     control::{Broken, Staged, StagedFile},
     lookups::Lookups,
@@ -140,7 +140,7 @@ fn rehearse_file(
         return;
     }
     let owners = Owners::of_file(service, file);
-    if let Some(now) = safe_path::holding(&file.path, file.content.as_bytes()) {
+    if let Some(now) = in_place(file) {
         let fits = |owners: &Owners| owners.fit(&file.path, &now);
         if now.mode() & 0o7777 != file.mode || !owners.as_ref().is_ok_and(fits) {
             let what = format!("mode or owner of {what}");

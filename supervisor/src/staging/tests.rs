@@ -164,3 +164,55 @@ fn a_directory_that_root_has_moved_by_a_link_is_taken_as_it_is() {
     assert!(rehearse(&world.plan).host.is_empty());
     assert_eq!(world.look("theirs"), before);
 }
+
+const TOKENS: &str = "[[files]]\npath = 'DIR/ours/conf'\ncontent = 'a {{ reload_token }} b'\n\
+                      [[files]]\npath = 'DIR/theirs/conf'\ncontent = 'a {{ reload_token }} b'\n";
+
+#[test]
+fn a_token_is_written_where_the_last_one_stands_and_changes_nothing_else() {
+    let Some(world) = world(TOKENS) else { return };
+    let app = &world.plan.services["app"];
+    world.apply();
+    for number in [7, 8] {
+        fill_tokens(app, number).unwrap();
+        for path in ["ours/conf", "theirs/conf"] {
+            let text = fs::read_to_string(world.at(path)).unwrap();
+            assert_eq!(text, format!("a reload-000000000000000{number} b"));
+        }
+        assert!(
+            stage(&world.plan).files.is_empty(),
+            "the token is no change"
+        );
+    }
+    assert_eq!(world.look("ours/conf"), "- 640 0:65534");
+    assert_eq!(world.look("theirs/conf"), "- 640 65534:65534");
+    // What somebody has written around it is for a reconfigure to put right.
+    let altered = "mine reload-0000000000000008, mine";
+    fs::write(world.at("ours/conf"), altered).unwrap();
+    fill_tokens(app, 9).unwrap();
+    let text = fs::read_to_string(world.at("ours/conf")).unwrap();
+    assert_eq!(text, "mine reload-0000000000000009, mine");
+    assert_eq!(stage(&world.plan).files.len(), 1);
+}
+
+#[test]
+fn no_token_is_written_through_what_an_account_lays_out() {
+    let Some(world) = world(TOKENS) else { return };
+    let app = &world.plan.services["app"];
+    world.apply();
+    let (theirs, outside) = (world.at("theirs/conf"), world.at("outside/conf"));
+    let roots = "roots reload-0000000000000001";
+    fs::write(&outside, roots).unwrap();
+    let lay_outs: [&dyn Fn(); 3] = [
+        &|| symlink(&outside, &theirs).unwrap(),
+        &|| fs::hard_link(&outside, &theirs).unwrap(),
+        &|| mkfifo(&theirs, Mode::from_bits_truncate(0o600)).unwrap(),
+    ];
+    for lay_out in lay_outs {
+        fs::remove_file(&theirs).unwrap();
+        lay_out();
+        let why = fill_tokens(app, 9).unwrap_err();
+        assert!(why.contains("theirs/conf"), "{why}");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), roots);
+    }
+}

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     Accepted, Command, Effect, Engine, Event, Exit, ExitSet, Fact, Goal, Hold, Kind, Moment,
-    Policy, ProbeKind, ProbeSpec, Ready, Refusal, Restart, RunId, ServiceId, Settled, Shift, Spec,
-    State, Stop, StopCause, View, Watchdog, WatchdogAction,
+    Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow, Restart, RunId,
+    ServiceId, Settled, Shift, Spec, State, Stop, StopCause, Up, View, Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -65,6 +65,37 @@ pub(crate) fn requiring(ids: &[u32]) -> Spec {
         requires: set(ids),
         ..daemon()
     }
+}
+
+/// Reloads by a signal.
+pub(crate) const fn hup() -> Reload {
+    told(ReloadHow::Signal(1))
+}
+
+/// Reloads by a command.
+pub(crate) const fn by_command() -> Reload {
+    told(ReloadHow::Command)
+}
+
+const fn told(how: ReloadHow) -> Reload {
+    Reload {
+        how,
+        timeout_ms: 100,
+        confirm: None,
+    }
+}
+
+/// The same, and is asked whether it has the new configuration.
+pub(crate) fn confirmed(reload: Reload) -> Reload {
+    Reload {
+        confirm: Some(probe(1)),
+        ..reload
+    }
+}
+
+/// What a validator or reload command says that fails.
+pub(crate) fn refused() -> Result<(), String> {
+    Err("no".to_owned())
 }
 
 pub(crate) fn oneshot() -> Spec {
@@ -134,6 +165,23 @@ impl Proc {
             Fact::Spawned { run }
         }
     }
+
+    /// What becomes of a validator or reload command.
+    fn outcome(&self) -> Result<(), String> {
+        if self.killed { refused() } else { Ok(()) }
+    }
+}
+
+/// The next word is the run's own.
+const fn awaits_ready(state: &State) -> bool {
+    matches!(
+        state,
+        State::Reloading {
+            helper: None,
+            awaits_ready: true,
+            ..
+        }
+    )
 }
 
 /// How a fair world behaves.
@@ -483,11 +531,9 @@ impl Rig {
             Fact::Swept { run, left: 0 }
             | Fact::SpawnFailed { run, .. }
             | Fact::SpawnRefused { run, .. }
-            | Fact::Validated { run, .. } => {
+            | Fact::Validated { run, .. }
+            | Fact::Reloaded { run, .. } => {
                 self.procs.remove(run);
-            }
-            Fact::Reloaded { run, .. } => {
-                self.procs.retain(|_, it| it.role != Role::Reload(*run));
             }
             Fact::Probed { run, probe, .. } => {
                 self.probes.remove(&(*run, *probe));
@@ -598,7 +644,7 @@ impl Rig {
             let ready = spec.map(|spec| &spec.ready);
             let state = self.engine.view(proc.service).map(|view| view.state);
             let starting = matches!(state, Some(State::Starting { .. }));
-            let reloading = matches!(state, Some(State::Reloading { helper: None, .. }));
+            let reloading = state.as_ref().is_some_and(awaits_ready);
             let fact = match (proc.role, proc.phase) {
                 (Role::Main | Role::Validator, Phase::Alive)
                     if proc.killed && mood == Mood::Immortal =>
@@ -607,11 +653,11 @@ impl Rig {
                 }
                 (Role::Validator, _) => Some(Fact::Validated {
                     run,
-                    ok: !proc.killed,
+                    verdict: proc.outcome(),
                 }),
-                (Role::Reload(of), _) => Some(Fact::Reloaded {
-                    run: of,
-                    ok: !proc.killed,
+                (Role::Reload(_), _) => Some(Fact::Reloaded {
+                    run,
+                    outcome: proc.outcome(),
                 }),
                 (Role::Main, Phase::Forking) => Some(proc.born(run)),
                 (Role::Main, Phase::Dead) => Some(Fact::Swept { run, left: 0 }),
@@ -648,7 +694,8 @@ impl Rig {
             }
         }
         let (run, probe) = *self.probes.first()?;
-        let ok = mood != Mood::NeverReady || probe != ProbeKind::Ready;
+        let asks = matches!(probe, ProbeKind::Ready | ProbeKind::Confirm(_));
+        let ok = mood != Mood::NeverReady || !asks;
         Some(Fact::Probed {
             run,
             probe,
@@ -672,18 +719,23 @@ impl Rig {
 /// Blanks what a probe counts by the way.
 pub(crate) fn calm_probes(state: &mut State) {
     let probes = match state {
-        State::Starting { probe, .. } => [probe.as_mut(), None],
-        State::Running { up } | State::Reloading { up, .. } => {
-            if let Some(watchdog) = &mut up.watchdog {
-                watchdog.by = None;
-            }
-            [up.liveness.as_mut(), up.health.as_mut()]
+        State::Starting { probe, .. } => [probe.as_mut(), None, None],
+        State::Running { up } => calm_up(up, None),
+        State::Reloading { up, confirm, .. } => {
+            calm_up(up, confirm.as_mut().map(|it| &mut it.probing))
         }
-        _ => [None, None],
+        _ => [None, None, None],
     };
     for probe in probes.into_iter().flatten() {
         probe.next_at = None;
         probe.failures = 0;
         probe.successes = 0;
     }
+}
+
+fn calm_up<'a>(up: &'a mut Up, confirm: Option<&'a mut Probing>) -> [Option<&'a mut Probing>; 3] {
+    if let Some(watchdog) = &mut up.watchdog {
+        watchdog.by = None;
+    }
+    [up.liveness.as_mut(), up.health.as_mut(), confirm]
 }

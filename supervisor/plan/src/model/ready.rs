@@ -63,6 +63,8 @@ pub enum Ask {
     Http {
         /// `http://host:port/path?query`.
         url: String,
+        /// Asked by this unix stream socket, whatever host and port the URL has; none: by those.
+        socket: Option<PathBuf>,
         /// Accepted status codes.
         status: Vec<u16>,
         /// The body must contain this.
@@ -70,7 +72,7 @@ pub enum Ask {
     },
     /// Connect to `host:port`.
     Tcp(String),
-    /// Connect to this unix stream socket.
+    /// Connect to this unix stream socket; `@name` is an abstract one.
     Unix(PathBuf),
     /// Run this; exit code 0 is a yes. As the service's user, in its environment.
     Exec(Vec<String>),

@@ -118,6 +118,10 @@ pub struct Service {
     /// What else to say when one of them is taken: what the administrator may do about it.
     #[serde(skip_serializing_if = "is_default")]
     pub listens_hint: String,
+    /// Unix sockets, as absolute paths, that are removed before each start if nobody listens there:
+    /// a run that was killed leaves its own, and the next one could not bind it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stale_sockets: Vec<PathBuf>,
     /// When dependents may start.
     #[serde(skip_serializing_if = "is_default")]
     pub ready: Ready,
@@ -259,7 +263,19 @@ impl Default for Stop {
 
 /// How a service takes a new configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reload {
+pub struct Reload {
+    /// What tells it to.
+    pub how: ReloadHow,
+    /// Longest time of it, confirmation included.
+    pub timeout_ms: u64,
+    /// What says that it runs with the new configuration; none: nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Probe>,
+}
+
+/// What tells a service to take a new configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReloadHow {
     /// A signal, by number.
     Signal(i32),
     /// A command.

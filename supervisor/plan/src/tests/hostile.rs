@@ -98,7 +98,7 @@ fn a_network_is_one_word_of_its_line() {
         let site = format!("{URL}postgresql.md5_auth_cidr_addresses = [\"{attack}\"]\n");
         let errors = shipped(&site).errors();
         assert!(
-            errors.contains("md5_auth_cidr_addresses: must be an address"),
+            errors.contains("md5_auth_cidr_addresses: must be a network"),
             "{errors}"
         );
     }

@@ -49,6 +49,19 @@ fn each_way_of_being_ready() {
         (probe.ask, probe.delay_ms),
         (Ask::Unix("/run/a.sock".into()), 1000)
     );
+    let ReadyKind::Probe(probe) = kind("http = 'http://any/x'\nunix = '/run/a.sock'\nbody = 'x'")
+    else {
+        panic!("not a probe");
+    };
+    let by_socket = Ask::Http {
+        url: "http://any/x".into(),
+        socket: Some("/run/a.sock".into()),
+        status: vec![],
+        body: Some("x".into()),
+    };
+    assert_eq!(probe.ask, by_socket);
+    let liveness = service("[liveness]\nhttp = 'http://any/x'\nunix = '/run/a.sock'\nbody = 'x'");
+    assert_eq!(liveness.liveness.unwrap().ask, by_socket);
     let health = service("[health]\nunix = '/run/a.sock'").health.unwrap();
     assert_eq!(health.ask, Ask::Unix("/run/a.sock".into()));
 }
@@ -68,6 +81,7 @@ fn wrong_ways_of_being_ready() {
     "#);
     assert_snapshot!(wrong("[ready]\ndelay = '1m'\ntimeout = '1s'"), @r#"/cat/services.d/app.toml:3: error: ready.delay: is longer than the timeout, so it would never be ready"#);
     assert_snapshot!(wrong("[ready]\nunix = 'run/a'"), @r#"/cat/services.d/app.toml:3: error: ready.unix: must be an absolute path, or `@` and a name: `run/a`"#);
+    assert_snapshot!(wrong("[ready]\nhttp = 'http://a/'\nunix = 'run/a'"), @r#"/cat/services.d/app.toml:4: error: ready.unix: must be an absolute path, or `@` and a name: `run/a`"#);
     assert_snapshot!(wrong("[ready]\nunx = '/run/a'"), @r#"
     /cat/services.d/app.toml:2: error: ready: does not say what is asked: write one of notify = true, fd, log, http, tcp, unix, exec or delay
     /cat/services.d/app.toml:3: error: ready.unx: unknown key
@@ -207,6 +221,13 @@ fn wrong_logs() {
       hint: did you mean `syslog`?
     "#);
     assert_snapshot!(wrong("[log]\nforward = 'syslog'\nformat = 'json'"), @r#"/cat/services.d/app.toml:4: error: log.format: has a meaning with forward = "stdout" only"#);
+    let sockets = service("stale_sockets = ['{{ run_dir }}/app/a.sock']").stale_sockets;
+    assert!(sockets[0].ends_with("app/a.sock") && sockets.len() == 1);
+    assert_snapshot!(wrong("stale_sockets = ['app.sock']"), @r#"/cat/services.d/app.toml:2: error: stale_sockets: must be absolute paths of sockets, not `app.sock`"#);
+    assert_snapshot!(wrong("stale_sockets = ['{{ run_dir }}/ctl.sock']"), @r#"
+    /cat/services.d/app.toml:2: error: stale_sockets: `app` cannot have /run/mattervisor/ctl.sock: the supervisor keeps something of its own there
+      hint: choose another name
+    "#);
     assert_snapshot!(wrong("log_files = ['app.log']"), @r#"/cat/services.d/app.toml:2: error: log_files: must be absolute paths or patterns, not `app.log`"#);
     assert_snapshot!(wrong("log_files = ['/a/[.log']"), @r#"/cat/services.d/app.toml:2: error: log_files: `/a/[.log` is not a pattern: invalid range pattern"#);
     assert_snapshot!(site("log.forward = 'std-out'\n"), @r#"

@@ -3,7 +3,7 @@
 use std::{fmt::Write, io};
 
 use super::World;
-use crate::{Reload, Service, Source};
+use crate::{ReloadHow, Service, Source};
 
 fn env(service: &Service) -> Vec<(&str, &str)> {
     service
@@ -216,7 +216,9 @@ fn the_administrators_file_overrides_single_keys() {
     let app = &plan.services["app"];
     assert_eq!((app.stop.signal, app.stop.timeout_ms), (2, 9000));
     assert_eq!(app.user.as_deref(), Some("www"));
-    assert_eq!(app.reload, Some(Reload::Signal(1)));
+    let reload = app.reload.as_ref().unwrap();
+    assert_eq!(reload.how, ReloadHow::Signal(1));
+    assert_eq!((reload.timeout_ms, &reload.confirm), (60_000, &None));
     assert!(plan.services["extra"].enabled);
     world.own("app", "reload = false\n");
     assert_eq!(world.plan().services["app"].reload, None);

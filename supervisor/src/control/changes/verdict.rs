@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{ActionResult, Verdict};
-use engine::{Settled, State};
+use engine::{ReloadOutcome, Settled, State};
 
 use super::{Change, Kind, Target};
 use crate::control::Control;
@@ -71,7 +71,8 @@ impl Control {
         if kind == Kind::Reload && matches!(view.state, State::Reloading { .. }) {
             return None;
         }
-        let failed = kind == Kind::Reload && !view.detail.is_empty();
+        let outcome = view.last_reload.as_ref().filter(|_| kind == Kind::Reload);
+        let failed = outcome.is_some_and(ReloadOutcome::is_failure);
         match self.settled(name)? {
             Settled::No => None,
             Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),

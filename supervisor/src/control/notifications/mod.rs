@@ -260,8 +260,9 @@ impl Control {
             NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
             NotifyOn::Unhealthy => {
                 let trouble = self.certificate_trouble(name);
-                let why = trouble.as_ref().unwrap_or(&view.detail);
-                format!("{name} is unhealthy{}", because(why))
+                let why = trouble.as_deref();
+                let why = why.or_else(|| view.unhealthy.as_ref().map(words::unhealthy));
+                format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
             }
             NotifyOn::Recovered => format!("{name} has recovered: it is ready and healthy again"),
             NotifyOn::Disk | NotifyOn::DeletedBinary | NotifyOn::Certificate => name.to_owned(),

@@ -121,8 +121,12 @@ impl Control {
             names.extend(left.collect::<Vec<_>>());
         }
         let mut targets = self.targets(&names);
-        for it in moves.iter().filter(|it| it.action == Action::Reload) {
-            if let Some(target) = targets.get_mut(&it.name) {
+        for (name, target) in &mut targets {
+            let reloads = match moves.iter().find(|it| it.name == *name && it.is_change()) {
+                Some(it) => it.action == Action::Reload,
+                None => self.standing.has_reloaded(name),
+            };
+            if reloads {
                 target.reloads();
             }
         }

@@ -15,6 +15,7 @@ mod moves;
 mod stages;
 mod standing;
 mod steps;
+mod unreloaded;
 
 use std::{
     collections::{BTreeMap, VecDeque},

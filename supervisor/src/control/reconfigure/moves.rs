@@ -108,6 +108,7 @@ impl Control {
             .iter()
             .map(|file| (file.service.as_str(), file.path.as_path()));
         plan::add_altered(&mut changes, plan, files);
+        self.reload_the_unreloaded(plan, &mut changes);
         for name in self.mended(staged) {
             if let Some(change) = changes.get_mut(&name) {
                 change.kind = change.kind.max(ChangeKind::Restart);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use api::KeptPlan;
-use engine::{Goal, Moment, ServiceId, Settled, State};
+use engine::{Goal, Moment, ReloadOutcome, ServiceId, Settled, State};
 use keeper::message::Hello;
 use plan::{Plan, ReadyKind};
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,11 @@ impl Standing {
 
     pub(in crate::control) const fn poll_timeout(&self) -> Option<Moment> {
         self.proven_at
+    }
+
+    /// It has changed this service, by a reload.
+    pub(super) fn has_reloaded(&self, name: &str) -> bool {
+        self.changed.get(name) == Some(&true)
     }
 
     pub(super) const fn is_swapping(&self) -> bool {
@@ -256,7 +261,8 @@ impl Control {
             self.engine.settled(id),
             Some(Settled::Ready | Settled::Completed)
         );
-        let refused = reloads && !view.detail.is_empty();
+        let outcome = view.last_reload.as_ref().filter(|_| reloads);
+        let refused = outcome.is_some_and(ReloadOutcome::is_failure);
         up && !refused && !matches!(view.state, State::Reloading { .. })
     }
 

@@ -292,6 +292,7 @@ impl Jobs {
             resolved: self.resolve(&start.service)?,
             made: Vec::new(),
             laid,
+            filled: Ok(()),
         })
     }
 

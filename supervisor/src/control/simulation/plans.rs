@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::TcpListener, path::PathBuf, sync::LazyLock
 
 use plan::{
     Ask, Credential, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind, Reload,
-    RenderedFile, Restart, Service, Stop, Watchdog, WatchdogAction,
+    ReloadHow, RenderedFile, Restart, Service, Stop, Watchdog, WatchdogAction,
 };
 
 use super::dice::Dice;
@@ -179,11 +179,16 @@ fn command(program: &str) -> Vec<String> {
 }
 
 fn reload(dice: &mut Dice) -> Option<Reload> {
-    match dice.below(3) {
-        0 => None,
-        1 => Some(Reload::Signal(1)),
-        _ => Some(Reload::Command(command("reload"))),
-    }
+    let how = match dice.below(3) {
+        0 => return None,
+        1 => ReloadHow::Signal(1),
+        _ => ReloadHow::Command(command("reload")),
+    };
+    Some(Reload {
+        how,
+        timeout_ms: dice.between(8_000, 30_000),
+        confirm: dice.percent(30).then(|| probe(dice)),
+    })
 }
 
 fn ready(dice: &mut Dice) -> Ready {

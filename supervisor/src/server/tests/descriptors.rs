@@ -52,7 +52,8 @@ impl Apart {
                 tokio::spawn(fixed_loop(to_loop, tell));
                 let listener = UnixListener::from_std(listener).unwrap();
                 let mut shared = shared(asks, Limits::REAL);
-                Arc::get_mut(&mut shared).unwrap().closer = Closer::new(sender);
+                Arc::get_mut(&mut shared).unwrap().closer =
+                    Closer::new("the control socket", sender);
                 accept_all(super::only(listener), shared, who).await
             })
         });

@@ -65,7 +65,7 @@ async fn a_new_plan_decides_about_connections_that_are_open() {
         access,
         names: UserNames::default(),
         orphaned: Arc::default(),
-        closer: Closer::new(watch::channel(0).0),
+        closer: Closer::new("the control socket", watch::channel(0).0),
         meter: Arc::default(),
         limits: Limits::REAL,
     });
@@ -122,7 +122,7 @@ async fn a_member_waits_until_the_groups_are_known() {
         access,
         names: UserNames::default(),
         orphaned: Arc::default(),
-        closer: Closer::new(watch::channel(0).0),
+        closer: Closer::new("the control socket", watch::channel(0).0),
         meter: Arc::default(),
         limits: Limits::REAL,
     });

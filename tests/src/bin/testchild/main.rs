@@ -9,6 +9,7 @@
 //! | `ignore-term`, `ignore=NAME` | ignores SIGTERM, or the named signal |
 //! | `trap-term=CODE`, `trap=NAME:CODE` | exits with the code at SIGTERM, or at the named signal |
 //! | `on-hup=TEXT` | prints the text at every SIGHUP |
+//! | `copy=FROM:TO`, `copy-on-hup=FROM:TO[:WORD]` | copies a file, now or at every SIGHUP; then not if WORD is in it |
 //! | `notify-on-hup=MSG`, `notify-on-term=MSG` | speaks on `NOTIFY_SOCKET` at every SIGHUP, at SIGTERM before what follows |
 //! | `stop-file=PATH` | at SIGTERM appends `PID MONOTONIC_NS` to the file and exits 0 |
 //! | `stop-delay=MS` | takes that long before what `trap-term` or `stop-file` after it does |
@@ -30,7 +31,7 @@
 //! | `file=PATH` | appends `PID MONOTONIC_NS` to the file |
 //! | `write=PATH:TEXT`, `remove=PATH` | writes (env: `$NAME` as TEXT), removes a file |
 //! | `env`, `id` | prints the environment; ids, limits and masks |
-//! | `listen=PORT`, `http=PORT:STATUS:BODY` | serves on 127.0.0.1 until it is ended; `STATUS` may be `@FILE`, read at each request |
+//! | `listen=PORT`, `http=PORT:STATUS:BODY` | serves on 127.0.0.1 until it is ended; `STATUS` and `BODY` may be `@FILE`, read at each request |
 //! | `delay=MS`, `sleep` | does nothing for that long, for ever |
 //! | `control` | the same: what a keeper starts as its control process hangs; with `TESTCHILD_CONTROL=dies` it says that it has taken over and exits 9 |
 //! | `world=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
@@ -102,6 +103,15 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
             signals.take(signals::by_name(signal)?, Action::Exit(number(code)?))
         }
         "on-hup" => signals.take(Signal::SIGHUP, Action::Print(argument.to_owned())),
+        "copy-on-hup" => {
+            let (from, rest) = pair(argument)?;
+            let (to, unless) = match rest.split_once(':') {
+                Some((to, word)) => (to, Some(word.to_owned())),
+                None => (rest, None),
+            };
+            let (from, to) = (from.to_owned(), to.to_owned());
+            signals.take(Signal::SIGHUP, Action::Copy { from, to, unless })
+        }
         "notify-on-hup" => signals.take(Signal::SIGHUP, Action::Notify(argument.to_owned())),
         "notify-on-term" => signals.take(Signal::SIGTERM, Action::Notify(argument.to_owned())),
         "stop-delay" => signals.take(Signal::SIGTERM, Action::Pause(millis(argument)?)),
@@ -154,6 +164,10 @@ fn perform_output(signals: &mut Signals, name: &str, argument: &str) -> io::Resu
         "env" => show::environment(),
         "id" => show::identity(),
         "file" => stamp(argument),
+        "copy" => {
+            let (from, to) = pair(argument)?;
+            write_whole(to, &fs::read_to_string(from)?)
+        }
         "write" => write_file(argument),
         "remove" => fs::remove_file(argument),
         "ready-fd" => {
@@ -238,7 +252,11 @@ fn write_file(argument: &str) -> io::Result<()> {
         Some(name) => std::env::var(name).unwrap_or_default(),
         None => text.to_owned(),
     };
-    // Renamed, so that whoever waits for the file never sees it half written.
+    write_whole(path, &text)
+}
+
+/// Renamed, so that whoever waits for the file never sees it half written.
+pub(crate) fn write_whole(path: &str, text: &str) -> io::Result<()> {
     let temporary = format!("{path}.{}", std::process::id());
     fs::write(&temporary, text)?;
     fs::rename(temporary, path)

@@ -47,10 +47,11 @@ fn answer(client: &mut std::net::TcpStream, status: &str, body: &str) -> io::Res
             count => request.extend_from_slice(&buffer[..count]),
         }
     }
-    let status = match status.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).unwrap_or_else(|_| "503".to_owned()),
-        None => status.to_owned(),
+    let said = |text: &str, missing: &str| match text.strip_prefix('@') {
+        Some(path) => std::fs::read_to_string(path).unwrap_or_else(|_| missing.to_owned()),
+        None => text.to_owned(),
     };
+    let (status, body) = (said(status, "503"), said(body, ""));
     let length = body.len();
     write!(
         client,

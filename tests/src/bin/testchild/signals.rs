@@ -26,6 +26,12 @@ pub(crate) enum Action {
     Notify(String),
     /// Append a stamp to a file.
     Stamp(String),
+    /// Copy a file to another place, unless there is a word in it.
+    Copy {
+        from: String,
+        to: String,
+        unless: Option<String>,
+    },
     /// Let time pass, deaf to everything.
     Pause(Duration),
 }
@@ -132,6 +138,13 @@ fn perform(action: &Action) -> io::Result<()> {
         Action::Print(text) => crate::print(&format!("{text}\n")),
         Action::Notify(message) => crate::notify(message),
         Action::Stamp(path) => crate::stamp(path),
+        Action::Copy { from, to, unless } => {
+            let text = std::fs::read_to_string(from)?;
+            match unless.as_ref().filter(|word| text.contains(*word)) {
+                Some(word) => crate::print(&format!("{from} not taken: {word}\n")),
+                None => crate::write_whole(to, &text),
+            }
+        }
         Action::Pause(time) => Signals::default()
             .wait(Some(Instant::now() + *time), None)
             .map(|_| ()),

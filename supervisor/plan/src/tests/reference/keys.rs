@@ -46,7 +46,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 54] = [
+pub(super) const KEYS: [(&str, &str); 56] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("enable", "whether it runs on this host: `true` (default), `false` or a template"),
@@ -76,10 +76,12 @@ pub(super) const KEYS: [(&str, &str); 54] = [
     ("after", "services that it starts after, if they start at all"),
     ("listens", "addresses that must be free before it starts: `[\"127.0.0.1:8065\"]`. One that a service of ours still has which is being stopped is waited for"),
     ("listens_hint", "what to say, besides, when one of them is taken"),
+    ("stale_sockets", "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it"),
     ("asserts", "what must hold on this host where it is enabled"),
     ("validate", "command that must succeed before every start and reload"),
     ("settings", "what the site file may say: `NAME.KEY`"),
     ("sections", "settings under another name than its own"),
+    ("patterns", "parts of the `pattern`s of its settings by name: `(?&NAME)` stands for one"),
     ("env", "variables of its environment"),
     ("env_files", "files with further ones, as systemd's `EnvironmentFile=`; with `-` before the path one may be missing"),
     ("variables", "which variables the program knows, for checks"),
@@ -112,7 +114,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 18] = [
+const TABLES: [Inside; 19] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -136,7 +138,7 @@ const TABLES: [Inside; 18] = [
         ("fd", "it writes a newline to this descriptor"),
         ("log", "it logs a line that matches this regular expression"),
         ("http, tcp, unix, exec", "a URL answers, somebody listens, a command succeeds"),
-        ("status, body", "of `http`: codes that count (200 to 399), and what must be in the answer"),
+        ("status, body", "of `http`: codes that count (200 to 399), and what must be in the answer; `unix` beside `http`: asked by that socket"),
         ("delay", "alone: ready after this time; beside a probe: the wait before it"),
         ("timeout", "longest time until ready (`60s`)"),
         ("interval, attempt_timeout, failures, successes", "of the attempts"),
@@ -158,7 +160,16 @@ const TABLES: [Inside; 18] = [
         ("success", "exit codes and signals that count as success"),
     ]),
     ("[stop]", "", &[("signal", "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`"), ("timeout", "then SIGKILL (`30s`)")]),
-    ("[reload]", "", &[("signal", "such as `HUP`; not `KILL` or `STOP`"), ("command", "or a command")]),
+    ("[reload]", "", &[
+        ("signal", "such as `HUP`; not `KILL` or `STOP`"),
+        ("command", "or a command"),
+        ("timeout", "longest time of a reload, its confirmation included (`60s`)"),
+        ("confirm", "how it is seen that the program runs with the new configuration"),
+    ]),
+    ("[reload.confirm]", "Asked after each reload until it succeeds. Where it has not when `timeout` of `[reload]` is over, the reload has failed.", &[
+        ("http, exec, status, body", "as in `[ready]`. In `body`, in the URL and in the arguments of `exec`, as in `[[files]]`, `{{ reload_token }}` stands for a word that is another at each start and reload: a program that answers with it has read its files"),
+        ("interval, attempt_timeout", "of the attempts (`250ms`, `5s`)"),
+    ]),
     ("[limits]", "`nofile`, `nproc`, `core`, … as in setrlimit(2): a number, `\"unlimited\"`, or `{ soft, hard }`", &[]),
     ("[log]", "", &[
         ("size", "a file is rotated when it is so long (`10M`)"),

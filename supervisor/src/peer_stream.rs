@@ -1,16 +1,18 @@
-//! A client's connection, which descriptors that the client sends along cannot hold up.
+//! A connection by a unix socket, which descriptors that the peer sends along cannot hold up: of a
+//! client to the control socket, or of a probe to a service's.
 //!
 //! Closing a descriptor may take as long as its sender likes (a TCP socket with `SO_LINGER` and
 //! unsent data, a file of a file server that does not answer). From Linux 6.16 on the keeper's
 //! listener has the kernel refuse them; before, three roads lead to such a close, and none may be
-//! taken on the thread that serves clients:
+//! taken on a thread that serves or asks others too:
 //! - a read without room for the descriptors: each read here has room for all of one message;
 //! - a read past an urgent byte that is not read itself: `SO_OOBINLINE` makes it one of the others;
 //! - closing a connection with something unread in it: then the connection itself is dangerous.
 //!
 //! What is dangerous goes to a thread that may hang. From [`UNCLOSED_MAX`] descriptors on, nobody
-//! but the owner can connect (`control/socket_groups.rs`), so that there are at most that many and
-//! those of one message for each connection that there is by then.
+//! but the owner can connect to the control socket (`control/socket_groups.rs`) and no probe asks,
+//! so that there are at most that many and those of one message for each connection that there is
+//! by then.
 
 use std::{
     io,
@@ -37,16 +39,18 @@ use tokio::{
 
 /// One read takes no more than this.
 const READ_BYTES_MAX: usize = 16 << 10;
-/// Descriptors that may wait to be closed before the socket is shut.
+/// Descriptors that may wait to be closed before no more connections are made.
 pub(crate) const UNCLOSED_MAX: usize = 1024;
 /// Who sends descriptors is named in the log this often at most.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Closes what may take long, on a thread that is started when it is needed first.
 #[derive(Clone)]
-pub(super) struct Closer(Arc<Closing>);
+pub(crate) struct Closer(Arc<Closing>);
 
 struct Closing {
+    /// Where they were sent to, for the log.
+    place: &'static str,
     queue: OnceLock<Sender<Vec<OwnedFd>>>,
     /// Descriptors in the queue and in the thread's hands.
     unclosed: watch::Sender<usize>,
@@ -54,25 +58,31 @@ struct Closing {
 }
 
 impl Closer {
-    pub(super) fn new(unclosed: watch::Sender<usize>) -> Self {
+    /// `place`: where descriptors come in, for the log. `unclosed` counts those that are not closed yet.
+    pub(crate) fn new(place: &'static str, unclosed: watch::Sender<usize>) -> Self {
         Self(Arc::new(Closing {
+            place,
             queue: OnceLock::new(),
             unclosed,
             warned: Mutex::default(),
         }))
     }
 
-    fn warn(&self, client: &UnixStream) {
+    /// So many wait that no more connections are to be made.
+    pub(crate) fn is_full(&self) -> bool {
+        *self.0.unclosed.borrow() >= UNCLOSED_MAX
+    }
+
+    fn warn(&self, peer: &UnixStream) {
         let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             *warned = Some(Instant::now());
-            let who = getsockopt(client, PeerCredentials).map_or_else(
-                |_| "a client".to_owned(),
+            let who = getsockopt(peer, PeerCredentials).map_or_else(
+                |_| "somebody".to_owned(),
                 |peer| format!("uid {} (pid {})", peer.uid(), peer.pid()),
             );
-            tracing::warn!(
-                "{who} sent descriptors to the control socket: its connection is closed"
-            );
+            let place = self.0.place;
+            tracing::warn!("{who} sent descriptors to {place}: the connection is closed");
         }
     }
 
@@ -104,14 +114,14 @@ fn start(unclosed: &watch::Sender<usize>) -> Sender<Vec<OwnedFd>> {
 }
 
 /// See the module.
-pub(super) struct ClientStream {
+pub(crate) struct PeerStream {
     /// There until it is dropped.
     stream: Option<UnixStream>,
     closer: Closer,
 }
 
-impl ClientStream {
-    pub(super) fn new(stream: UnixStream, closer: Closer) -> io::Result<Self> {
+impl PeerStream {
+    pub(crate) fn new(stream: UnixStream, closer: Closer) -> io::Result<Self> {
         let this = Self {
             stream: Some(stream),
             closer,
@@ -120,7 +130,7 @@ impl ClientStream {
         Ok(this)
     }
 
-    pub(super) fn stream(&self) -> io::Result<&UnixStream> {
+    pub(crate) fn stream(&self) -> io::Result<&UnixStream> {
         self.stream
             .as_ref()
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
@@ -132,8 +142,8 @@ impl ClientStream {
     }
 }
 
-impl AsyncRead for ClientStream {
-    /// A client that sends descriptors is hung up on: no request needs any.
+impl AsyncRead for PeerStream {
+    /// A peer that sends descriptors is hung up on: no request and no answer needs any.
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -157,7 +167,7 @@ impl AsyncRead for ClientStream {
                     if let Some(descriptors) = received.fds {
                         self.closer.warn(stream);
                         self.closer.close(descriptors);
-                        let error = "the client sent descriptors along";
+                        let error = "the peer sent descriptors along";
                         return Poll::Ready(Err(io::Error::other(error)));
                     }
                     buffer.advance(received.bytes);
@@ -168,7 +178,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl AsyncWrite for PeerStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -198,7 +208,7 @@ impl AsyncWrite for ClientStream {
     }
 }
 
-impl Drop for ClientStream {
+impl Drop for PeerStream {
     fn drop(&mut self) {
         // Only a runtime that is at its end cannot let go of it, and then the process ends too.
         let Some(Ok(stream)) = self.stream.take().map(UnixStream::into_std) else {

@@ -1,0 +1,288 @@
+//! The reload of a run: its validator, what tells the run, the run's own word, and the question
+//! whether it has the new configuration. One that has failed in any of these leaves the run as it
+//! was, and its outcome is shown until the next reload, or the end of the run.
+
+use alloc::{borrow::ToOwned, string::String};
+
+use crate::{
+    effect::{Effect, ProbeKind},
+    ids::{Moment, RunId},
+    machine::World,
+    service::Service,
+    spec::{Ready, ReloadHow},
+    state::{Confirming, Probing, ReloadOutcome, State},
+};
+
+impl Confirming {
+    /// When it is asked again.
+    pub(crate) fn due(&self) -> Option<Moment> {
+        self.probing.next_at.filter(|_| !self.is_yes())
+    }
+
+    fn is_yes(&self) -> bool {
+        self.probing.verdict == Some(true)
+    }
+}
+
+impl Service {
+    /// Takes a new configuration: first the validator, if there is one. One that is about to go
+    /// down reads it at its next start.
+    pub(crate) fn reload(&mut self, w: &mut World<'_>) {
+        if w.pulled {
+            return;
+        }
+        let run = w.allocate();
+        self.enter_reloading(w, Some(run));
+        if !self.spec.validated {
+            self.tell_to_reload(w);
+            return;
+        }
+        self.rec.validator = Some(run);
+        if let State::Reloading { helper, .. } = &mut self.rec.state {
+            *helper = Some(run);
+        }
+        w.out.push(Effect::Validate {
+            service: self.id,
+            run,
+        });
+    }
+
+    pub(crate) fn reload_if_queued(&mut self, w: &mut World<'_>) {
+        if core::mem::take(&mut self.rec.reload_queued) {
+            self.reload(w);
+        }
+    }
+
+    fn enter_reloading(&mut self, w: &World<'_>, number: Option<RunId>) {
+        let Some(up) = self.rec.state.up().copied() else {
+            return;
+        };
+        self.rec.last_reload = None;
+        self.rec.state = State::Reloading {
+            up,
+            helper: None,
+            until: self.reload_patience().map(|ms| w.now.after(ms)),
+            awaits_ready: false,
+            number,
+            confirm: None,
+        };
+    }
+
+    /// One that the run begins without having a way to be told has the time of a start.
+    fn reload_patience(&self) -> Option<u64> {
+        let told = self.spec.reload.as_ref().map(|it| it.timeout_ms);
+        told.or(self.spec.ready_timeout_ms)
+    }
+
+    /// The validator's verdict on a reload; a refusal leaves the run as it was.
+    pub(crate) fn reload_validated(&mut self, w: &mut World<'_>, verdict: Result<(), &str>) {
+        self.rec.validator = None;
+        if let State::Reloading { helper, .. } = &mut self.rec.state {
+            *helper = None;
+        }
+        match verdict {
+            Ok(()) => self.tell_to_reload(w),
+            Err(why) => self.reload_over(w, ReloadOutcome::Refused(why.to_owned())),
+        }
+    }
+
+    fn tell_to_reload(&mut self, w: &mut World<'_>) {
+        let by_notify = self.spec.ready == Ready::Notify;
+        let service = self.id;
+        let how = self.spec.reload.as_ref().map(|it| it.how);
+        let State::Reloading {
+            up,
+            helper,
+            awaits_ready,
+            ..
+        } = &mut self.rec.state
+        else {
+            return;
+        };
+        let run = up.run;
+        match how {
+            None => self.reload_over(w, ReloadOutcome::Impossible),
+            Some(ReloadHow::Signal(signal)) => {
+                *awaits_ready = by_notify;
+                w.out.push(Effect::Signal {
+                    service,
+                    run,
+                    signal,
+                    stop: false,
+                });
+                self.go_on_reloading(w);
+            }
+            Some(ReloadHow::Command) => {
+                let command = w.allocate();
+                *awaits_ready = false;
+                *helper = Some(command);
+                w.out.push(Effect::ReloadCommand {
+                    service,
+                    run: command,
+                    of: run,
+                });
+            }
+        }
+    }
+
+    /// Once nobody works on it any more, what it runs with is asked; then it is done.
+    fn go_on_reloading(&mut self, w: &mut World<'_>) {
+        let asks = self.spec.reload.as_ref().and_then(|it| it.confirm.as_ref());
+        let State::Reloading {
+            helper: None,
+            awaits_ready: false,
+            number,
+            confirm,
+            ..
+        } = &mut self.rec.state
+        else {
+            return;
+        };
+        match (&confirm, asks, number) {
+            (Some(asked), ..) if !asked.is_yes() => {}
+            (None, Some(spec), Some(_)) => {
+                *confirm = Some(Confirming {
+                    probing: Probing::begin(spec, w.now),
+                    said: String::new(),
+                });
+            }
+            (Some(_) | None, ..) => self.reload_over(w, ReloadOutcome::Done),
+        }
+    }
+
+    /// The run says that it reloads: asked to or not, it will say when it is ready again.
+    pub(crate) fn reload_announced(&mut self, w: &World<'_>) {
+        if matches!(self.rec.state, State::Running { .. }) {
+            self.enter_reloading(w, None);
+        }
+        if let State::Reloading { awaits_ready, .. } = &mut self.rec.state {
+            *awaits_ready = true;
+        }
+    }
+
+    /// The run says that it has finished reloading. A command that works on the reload still
+    /// has the last word.
+    pub(crate) fn reload_said_ready(&mut self, w: &mut World<'_>) {
+        if let State::Reloading { awaits_ready, .. } = &mut self.rec.state {
+            *awaits_ready = false;
+            self.go_on_reloading(w);
+        }
+    }
+
+    /// The reload command has ended.
+    pub(crate) fn reload_ended(&mut self, w: &mut World<'_>, outcome: Result<(), &str>) {
+        let State::Reloading { helper, .. } = &mut self.rec.state else {
+            return;
+        };
+        *helper = None;
+        match outcome {
+            Ok(()) => self.go_on_reloading(w),
+            Err(why) => self.reload_over(w, ReloadOutcome::Failed(why.to_owned())),
+        }
+    }
+
+    /// One answer to the question whether the run has the configuration of a reload.
+    pub(crate) fn reload_confirmed(
+        &mut self,
+        w: &mut World<'_>,
+        reload: RunId,
+        ok: bool,
+        detail: &str,
+    ) {
+        let asks = self.spec.reload.as_ref().and_then(|it| it.confirm.as_ref());
+        let State::Reloading {
+            number,
+            confirm: Some(confirm),
+            ..
+        } = &mut self.rec.state
+        else {
+            return;
+        };
+        // What is answered of an earlier reload says nothing of this one.
+        let (true, Some(spec)) = (*number == Some(reload), asks) else {
+            return;
+        };
+        confirm.probing.answer(spec, w.now, ok);
+        if ok {
+            self.go_on_reloading(w);
+        } else {
+            detail.clone_into(&mut confirm.said);
+        }
+    }
+
+    /// A deadline of a reload may have passed: the next question, or patience. True: that.
+    pub(crate) fn tick_reload(&mut self, w: &mut World<'_>) -> bool {
+        let service = self.id;
+        let patience = self.reload_patience().unwrap_or_default();
+        let State::Reloading {
+            up,
+            until,
+            number,
+            confirm,
+            ..
+        } = &mut self.rec.state
+        else {
+            return false;
+        };
+        if until
+            .as_mut()
+            .is_some_and(|until| w.is_over(until, patience))
+        {
+            let asked = confirm.take().filter(|it| !it.is_yes());
+            let outcome = asked.map_or(ReloadOutcome::TimedOut, |it| {
+                ReloadOutcome::NotConfirmed(it.said)
+            });
+            self.end_reload(w, outcome);
+            return true;
+        }
+        if let (Some(number), Some(confirm)) = (*number, confirm)
+            && confirm.due().is_some_and(|at| at <= w.now)
+        {
+            confirm.probing.next_at = None;
+            w.out.push(Effect::Probe {
+                service,
+                run: up.run,
+                probe: ProbeKind::Confirm(number),
+            });
+        }
+        false
+    }
+
+    /// Back to running, or to the next reload.
+    fn reload_over(&mut self, w: &mut World<'_>, outcome: ReloadOutcome) {
+        self.end_reload(w, outcome);
+        self.reload_if_queued(w);
+    }
+
+    /// Back to running; whatever still works on the reload is ended.
+    fn end_reload(&mut self, w: &mut World<'_>, outcome: ReloadOutcome) {
+        let State::Reloading { up, helper, .. } = self.rec.state else {
+            return;
+        };
+        if let Some(run) = helper {
+            w.out.push(Effect::Kill {
+                service: self.id,
+                run,
+            });
+        }
+        self.rec.validator = None;
+        self.rec.last_reload = Some(outcome);
+        self.rec.state = State::Running { up };
+    }
+
+    /// A reload command or validator must not outlive the run that it is about, nor what is known
+    /// of its reloads.
+    pub(crate) fn drop_reload(&mut self, w: &mut World<'_>) {
+        self.rec.reload_queued = false;
+        self.rec.last_reload = None;
+        if let State::Reloading { helper, .. } = &mut self.rec.state
+            && let Some(run) = helper.take()
+        {
+            self.rec.validator = None;
+            w.out.push(Effect::Kill {
+                service: self.id,
+                run,
+            });
+        }
+    }
+}

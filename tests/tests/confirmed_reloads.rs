@@ -1,0 +1,243 @@
+//! A reload of the shipped nginx or `PostgreSQL` is done when the program says so: with the
+//! configuration that it runs with, not with what was written for it.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
+
+use mattervisor_tests::{
+    StatusExt, World, eventually, free_port, http_get, kill, need, nginx,
+    openssl::{fingerprint, self_signed, served},
+    postgres,
+};
+use nix::sys::signal::Signal;
+
+use crate::stack::Stack;
+
+/// The site file of the stack, and more.
+fn with(stack: &Stack, line: &str) {
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = fs::read_to_string(file).unwrap();
+    stack.world.site(&format!("{site}{line}\n"));
+}
+
+/// What never comes is not waited for so long here.
+fn hurry(world: &World, service: &str) {
+    world.service(service, "[reload]\ntimeout = \"4s\"\n");
+}
+
+fn stack(environment: &str) -> Option<Stack> {
+    let bin = postgres().ok()?;
+    let stack = Stack::new(bin, environment);
+    hurry(&stack.world, "nginx");
+    hurry(&stack.world, "postgresql");
+    Some(stack)
+}
+
+/// nginx says only in its log that it could not bind an address, and goes on with the workers that
+/// it has.
+#[test]
+fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
+    need!(postgres());
+    need!(nginx());
+    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    stack.start();
+    let world = &stack.world;
+    let conf = world.path("run/mattervisor/nginx-conf/nginx.conf");
+    let (before, pid) = (
+        fs::read_to_string(&conf).unwrap(),
+        world.status().pid("nginx"),
+    );
+    let site = fs::read_to_string(world.path("etc/mattervisor/mattervisor.toml")).unwrap();
+    // nginx -t is content, and no `listens` knows of it.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let more = "mattermost_nginx.custom_nginx_config";
+    with(
+        &stack,
+        &format!("{more} = \"server {{ listen 127.0.0.1:{port}; return 204; }}\""),
+    );
+    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(
+        told.contains("nginx") && told.contains("/reload.sock"),
+        "{told}"
+    );
+    assert_eq!(world.status().pid("nginx"), pid);
+    assert_eq!(
+        http_get(stack.nginx_port, "/").map(|(code, _)| code),
+        Some(200)
+    );
+    let log = world.log("nginx").join("\n");
+    assert!(
+        log.contains(&format!("bind() to 127.0.0.1:{port} failed")),
+        "{log}"
+    );
+
+    // The next good one is taken and confirmed.
+    drop(taken);
+    world.ctl(&["reconfigure"]).ok();
+    assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(204));
+    world.site(&site);
+    world.ctl(&["reconfigure"]).ok();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert_eq!(world.status().pid("nginx"), pid);
+    let token = |text: &str| {
+        let start = text.find("reload-").unwrap();
+        text[start..].split('"').next().unwrap().to_owned()
+    };
+    let after = fs::read_to_string(&conf).unwrap();
+    assert_ne!(token(&before), token(&after));
+    assert_eq!(before.replace(&token(&before), &token(&after)), after);
+}
+
+/// From all addresses to one, and back: what is told is what is so.
+#[test]
+fn a_narrowed_listen_is_narrowed_or_told() {
+    need!(postgres());
+    need!(nginx());
+    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    let only = "nginx.listen_addresses = [\"127.0.0.1\"]";
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let narrow = fs::read_to_string(&file).unwrap();
+    assert!(narrow.contains(only));
+    let wide = narrow.replace(only, "nginx.listen_addresses = [\"*\"]");
+    stack.world.site(&wide);
+    stack.start();
+    let is_open = || TcpStream::connect(("127.0.0.2", stack.nginx_port)).is_ok();
+    assert!(is_open());
+    stack.world.site(&narrow);
+    let told = stack.world.ctl(&["reconfigure"]);
+    assert_eq!(is_open(), told.code != 0, "{}", told.both());
+    if told.code == 0 {
+        stack.world.site(&wide);
+        let told = stack.world.ctl(&["reconfigure"]);
+        assert_eq!(is_open(), told.code == 0, "{}", told.both());
+    }
+}
+
+/// A certificate is renewed by nobody's command, so nobody looks whether nginx has taken it.
+#[test]
+fn a_renewed_certificate_is_confirmed() {
+    need!(postgres());
+    need!(nginx());
+    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    stack.over_tls(free_port());
+    let world = &stack.world;
+    let dir = world.path("etc/mattervisor/ssl");
+    fs::create_dir_all(&dir).unwrap();
+    let renew = || {
+        let (crt, key) = (dir.join("localhost.crt"), dir.join("localhost.key"));
+        self_signed(&crt, &key, "DNS:localhost", 90);
+        fingerprint(&crt)
+    };
+    renew();
+    stack.start();
+    let world = &stack.world;
+    let conf = world.path("run/mattervisor/nginx-conf/nginx.conf");
+    let (pid, token) = (
+        world.status().pid("nginx"),
+        fs::read_to_string(&conf).unwrap(),
+    );
+    let print = renew();
+    eventually("the new certificate is served", || {
+        (served(stack.nginx_port, "localhost")? == print).then_some(())
+    });
+    world.wait_for("nginx is there", |status| status.ready("nginx"));
+    assert_ne!(
+        fs::read_to_string(&conf).unwrap(),
+        token,
+        "it has a new token"
+    );
+
+    // A master that does not hear is not taken for one that has.
+    kill(pid, Signal::SIGSTOP);
+    renew();
+    let told = eventually("it is told", || {
+        let why = world.ctl(&["why", "nginx"]).both();
+        why.contains("reload").then_some(why)
+    });
+    kill(pid, Signal::SIGCONT);
+    assert!(
+        told.contains("localhost.crt") || told.contains("not"),
+        "{told}"
+    );
+    world.ctl(&["reload", "nginx"]).ok();
+    assert_eq!(world.status().pid("nginx"), pid);
+}
+
+/// What a killed nginx leaves does not keep the next one from its start, whoever that is.
+#[test]
+fn the_socket_of_a_killed_nginx_is_no_obstacle() {
+    need!(postgres());
+    need!(nginx());
+    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    stack.start();
+    let world = &stack.world;
+    let socket = world.path("run/mattervisor/nginx/reload.sock");
+    let directory = || fs::metadata(socket.parent().unwrap()).unwrap();
+    assert_eq!(directory().permissions().mode() & 0o7777, 0o700);
+    // A new one can have the number of the old.
+    let made = || fs::metadata(&socket).and_then(|it| it.modified()).ok();
+    for signal in [Signal::SIGKILL, Signal::SIGQUIT] {
+        let (pid, before) = (world.status().pid("nginx"), made());
+        assert!(before.is_some());
+        kill(pid, signal);
+        world.wait_reborn("nginx", pid);
+        assert_ne!(made(), before);
+        world.ctl(&["reload", "nginx"]).ok();
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    // The account before cannot remove it from a directory that is the next one's by then.
+    let file = world.path("etc/mattervisor/mattervisor.toml");
+    let site = fs::read_to_string(file).unwrap();
+    let (was, pid) = (directory().uid(), world.status().pid("nginx"));
+    world.site(&site.replace("nginx.username = \"nobody\"", "nginx.username = \"daemon\""));
+    world.ctl(&["reconfigure"]).ok();
+    assert_ne!(world.status().pid("nginx"), pid);
+    assert_ne!(directory().uid(), was);
+    world.ctl(&["reload", "nginx"]).ok();
+}
+
+/// A line that only `PostgreSQL` itself can judge: it would keep it from its next start.
+#[test]
+fn what_postgresql_leaves_out_is_a_failed_reload() {
+    let bin = need!(postgres());
+    let mut world = World::new();
+    world.use_catalog(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d"));
+    hurry(&world, "postgresql");
+    let small = "postgresql.enable = true\npostgresql.shared_buffers = \"16MB\"\n";
+    world.site(small);
+    world.start_ready();
+    drop(bin);
+    let pid = world.status().pid("postgresql");
+    let hba = world.path("run/mattervisor/postgresql-conf/pg_hba.conf");
+    let entries = |entry: &str| {
+        world.site(&format!(
+            "{small}postgresql.custom_pg_hba_entries = ['{entry}']\n"
+        ));
+    };
+    entries("host all all 10.0.0.0/8 ldap");
+    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    let line = fs::read_to_string(&hba).unwrap().lines().count();
+    assert!(told.contains("pg_hba.conf line "), "{told} {line}");
+    assert!(told.contains("requires argument \"ldapbasedn\""), "{told}");
+    assert_eq!(world.status().pid("postgresql"), pid);
+
+    entries("host all all 10.0.0.0/8 scram-sha-256");
+    world.ctl(&["reconfigure"]).ok();
+    assert_eq!(world.status().pid("postgresql"), pid);
+    // By a file that is not ours: none of it is taken, ours neither.
+    let own = world.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
+    let auto = fs::read_to_string(&own).unwrap();
+    fs::write(&own, format!("{auto}no_such_parameter = 1\n")).unwrap();
+    let told = world.ctl(&["reload", "postgresql"]).expect_code(1).both();
+    assert!(told.contains("postgresql.auto.conf line "), "{told}");
+    // What waits for a restart there is its owner's affair, and in the log.
+    fs::write(&own, format!("{auto}max_connections = 41\n")).unwrap();
+    world.ctl(&["reload", "postgresql"]).ok();
+    assert_eq!(world.status().pid("postgresql"), pid);
+}
