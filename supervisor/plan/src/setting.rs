@@ -15,9 +15,10 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 54] = [
+pub(crate) const SERVICE_KEYS: [&str; 55] = [
     "description",
     "command",
+    "command_hint",
     "enable",
     "instances",
     "type",
@@ -108,6 +109,8 @@ pub(crate) struct Setting {
     pub(crate) secret: bool,
     pub(crate) generate: Option<Spec>,
     pub(crate) find: Vec<Node>,
+    /// What brings it where it is not found.
+    pub(crate) find_hint: Option<String>,
     pub(crate) version_file: Option<Node>,
     pub(crate) values: Vec<String>,
     /// A URL without path.
@@ -205,6 +208,7 @@ pub(crate) fn setting(
             .ok()
     });
     let find = string_list(&mut fields, "find", report);
+    let find_hint = text(&mut fields, "find_hint", report);
     let values = string_list(&mut fields, "values", report);
     let version_file = fields.node("version_file").cloned();
     let read = fields.node("read").cloned();
@@ -227,6 +231,9 @@ pub(crate) fn setting(
             "only a setting of type path can be found",
         );
     }
+    if find.is_empty() && find_hint.is_some() {
+        report.error(at, fields.key("find_hint"), "means nothing without find");
+    }
     fields.finish(&SERVICE_KEYS, report);
     let values = values
         .iter()
@@ -240,6 +247,7 @@ pub(crate) fn setting(
         secret,
         generate,
         find,
+        find_hint,
         version_file,
         values,
         bare,
@@ -302,6 +310,7 @@ fn without_effect(at: &Place, why: String) -> Setting {
         secret: false,
         generate: None,
         find: Vec::new(),
+        find_hint: None,
         version_file: None,
         values: Vec::new(),
         bare: false,
