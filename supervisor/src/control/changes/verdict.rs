@@ -6,7 +6,7 @@ use api::{ActionResult, Verdict};
 use engine::{Settled, State};
 
 use super::{Change, Kind, Target};
-use crate::control::Control;
+use crate::control::{Control, listening::Progress};
 
 impl Control {
     /// Looks at the targets that may have come to their end; `affected` keeps this cheap when a
@@ -71,9 +71,12 @@ impl Control {
         if kind == Kind::Reload && matches!(view.state, State::Reloading { .. }) {
             return None;
         }
-        let failed = kind == Kind::Reload && !view.detail.is_empty();
+        let listening = self.listening.of(name);
+        let failed =
+            (kind == Kind::Reload && !view.detail.is_empty()) || listening == Progress::Failed;
         match self.settled(name)? {
             Settled::No => None,
+            Settled::Ready if listening == Progress::Awaited => None,
             Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
             _ => Some(self.result(name, Verdict::Failed)),
         }
