@@ -2,8 +2,9 @@
 //! be had; after it, whether their own processes have them.
 //!
 //! Whose a socket is: of a service, when one of the processes of its cgroup or tree (`usage`) has it
-//! open. A host name other than `localhost` is not looked up here: before a change it is left to the
-//! start, after it any address with its port counts.
+//! open. What runs in a network namespace of its own is looked at there, and only after a change. A host
+//! name other than `localhost` is not looked up here: before a change it is left to the start, after
+//! it any address with its port counts.
 //!
 //! Blocks on `/proc`: not for the control thread.
 
@@ -44,8 +45,13 @@ pub(crate) struct Taken {
 
 /// Those that are not free, each with who has it.
 pub(crate) fn taken(wanted: &[Wanted], running: &[Target], keeper: i32) -> Vec<Taken> {
+    let elsewhere = running.iter().filter(|it| sockets::has_own_network(it.pid));
+    let elsewhere: BTreeSet<&str> = elsewhere.map(|it| it.name.as_str()).collect();
+    let here = wanted
+        .iter()
+        .filter(|it| !elsewhere.contains(it.service.as_str()));
     let in_use = |it: &&Wanted| literal(&it.address).is_some_and(|at| sockets::in_use(&[at]));
-    let in_use: Vec<&Wanted> = wanted.iter().filter(in_use).collect();
+    let in_use: Vec<&Wanted> = here.filter(in_use).collect();
     if in_use.is_empty() {
         return Vec::new();
     }
@@ -159,7 +165,9 @@ fn sight(look: &Look, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
             if let Some(why) = hidden {
                 return Sight::Hidden(why);
             }
-            instead = Some(holder::find(address).reason);
+            // Holders are looked for in our own network.
+            let here = !sockets::has_own_network(look.pid);
+            instead = here.then(|| holder::find(address).reason);
         }
         let address = address.clone();
         faults.push(Fault::Missing { address, instead });

@@ -88,7 +88,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// It is in another network namespace than we are, as far as that can be seen.
-fn has_own_network(pid: i32) -> bool {
+pub(crate) fn has_own_network(pid: i32) -> bool {
     let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     let (ours, its) = (of("self"), of(&pid.to_string()));
     its.is_some() && ours != its

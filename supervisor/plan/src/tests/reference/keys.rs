@@ -208,6 +208,7 @@ const TABLES: [Inside; 18] = [
         ("certificate, key", "PEM files"),
         ("host", "name that it must cover"),
         ("password_file", "the key's passphrase"),
+        ("hint", "what to say, besides, when there is no certificate"),
     ]),
     ("[[watches]]", "", &[("path", "a file that something else writes"), ("on_change", "`restart`, `reload` or `nothing`")]),
     ("[sections.NAME]", "`KEY = { … }` as in `[settings]`: the site file says `NAME.KEY`.", &[]),
