@@ -7,7 +7,7 @@ use std::{
 
 use mattervisor_tests::{StatusExt, World, binary, free_port, http_get, need, nginx, postgres};
 
-use crate::stack::Stack;
+use crate::{reconfigure_rollback::until_kept, stack::Stack};
 
 /// A service that reads its port from a file when it starts, and to which HUP is nothing.
 fn deaf(world: &World, name: &str, port: u16) {
@@ -81,6 +81,7 @@ fn a_reload_after_which_the_service_does_not_listen_has_failed_and_stays_so() {
     let (old, new) = (free_port(), free_port());
     deaf(&world, "web", old);
     world.start_ready();
+    until_kept(&world, 1);
     let before = world.status().pid("web");
     deaf(&world, "web", new);
     let said = format!("does not listen on 127.0.0.1:{new}");
@@ -103,7 +104,8 @@ fn a_reload_after_which_the_service_does_not_listen_has_failed_and_stays_so() {
     );
     world.ctl(&["reconfigure"]).ok();
 
-    // Back again, by the same deaf reload; then by a rollback of that.
+    // Now it has worked, and can be gone back to from what does not.
+    until_kept(&world, 2);
     deaf(&world, "web", old);
     world.ctl(&["reconfigure"]).expect_code(1);
     world.ctl(&["reconfigure", "--rollback"]).ok();

@@ -17,7 +17,7 @@ use crate::reconfigure::{actions, dry_run, outcome};
 const PROOF: Duration = Duration::from_secs(60);
 
 /// Keeps plan A, with everything up: what can be gone back to.
-fn until_kept(world: &World, count: usize) {
+pub(crate) fn until_kept(world: &World, count: usize) {
     let kept = world.path("var/lib/mattervisor/kept-plans.json");
     let plans = || -> Option<usize> {
         let text = fs::read_to_string(&kept).ok()?;

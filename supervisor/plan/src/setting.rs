@@ -207,8 +207,7 @@ pub(crate) fn setting(
             })
             .ok()
     });
-    let find = string_list(&mut fields, "find", report);
-    let find_hint = text(&mut fields, "find_hint", report);
+    let (find, find_hint) = find(&mut fields, ty, report);
     let values = string_list(&mut fields, "values", report);
     let version_file = fields.node("version_file").cloned();
     let read = fields.node("read").cloned();
@@ -223,16 +222,6 @@ pub(crate) fn setting(
         && let Err(why) = Typed::from_node(ty, node)
     {
         report.error(&node.at, fields.key("default"), why);
-    }
-    if !find.is_empty() && ty != Some(Type::Path) {
-        report.error(
-            at,
-            fields.key("find"),
-            "only a setting of type path can be found",
-        );
-    }
-    if find.is_empty() && find_hint.is_some() {
-        report.error(at, fields.key("find_hint"), "means nothing without find");
     }
     fields.finish(&SERVICE_KEYS, report);
     let values = values
@@ -258,6 +247,32 @@ pub(crate) fn setting(
         max_bytes,
         obsolete: None,
     })
+}
+
+/// `find`, where a path is looked for, and `find_hint`, which says what brings it.
+fn find(
+    fields: &mut Fields<'_>,
+    ty: Option<Type>,
+    report: &mut Report,
+) -> (Vec<Node>, Option<String>) {
+    let find = string_list(fields, "find", report);
+    let hint = text(fields, "find_hint", report);
+    let wrong = [
+        (
+            !find.is_empty() && ty != Some(Type::Path),
+            "find",
+            "only a setting of type path can be found",
+        ),
+        (
+            find.is_empty() && hint.is_some(),
+            "find_hint",
+            "means nothing without find",
+        ),
+    ];
+    for (_, key, message) in wrong.into_iter().filter(|(wrong, ..)| *wrong) {
+        report.error(&fields.at, fields.key(key), message);
+    }
+    (find, hint)
 }
 
 /// `pattern`, which the whole text must match, and `pattern_words`, which says so to people.

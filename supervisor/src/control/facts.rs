@@ -105,7 +105,7 @@ impl Control {
         };
         let planned = match purpose {
             Purpose::Reconfigure => self.reconfigure.checked_service(&service),
-            _ => self.plan.services.get(&service),
+            _ => self.plan.services.get(&service).map(AsRef::as_ref),
         };
         let program = planned.and_then(|it| super::spawn::program_of(it, &purpose));
         let program = program.unwrap_or_else(|| match purpose {

@@ -140,18 +140,7 @@ impl World {
                 Output::Job(Job::MissingAccounts { .. }) => {
                     Done::MissingAccounts(crate::accounts::Accounts::default())
                 }
-                Output::Job(Job::Stage { plan, .. }) => Done::Staged(Staged {
-                    resolved: plan
-                        .services
-                        .iter()
-                        .map(|(name, it)| {
-                            let found = resolve(it, &Lookups::default());
-                            (name.clone(), found.map(Into::into))
-                        })
-                        .collect(),
-                    zone: Some(jiff::tz::TimeZone::UTC),
-                    ..Staged::default()
-                }),
+                Output::Job(Job::Stage { plan, .. }) => Done::Staged(staged(&plan)),
                 Output::Job(Job::Prepare(_)) if self.hangs => continue,
                 Output::Keeper(Request::Sync { at_ms }) => {
                     let synced = Input::Notice(Notice::Synced { at_ms });
@@ -315,5 +304,18 @@ impl World {
     pub(super) fn status(&self, name: &str) -> api::ServiceStatus {
         let names = [name.to_owned()];
         self.control.status(&names).unwrap().services.remove(0)
+    }
+}
+
+/// All that the services of a plan need is there.
+fn staged(plan: &plan::Plan) -> Staged {
+    let found = plan.services.iter().map(|(name, it)| {
+        let found = resolve(it, &Lookups::default());
+        (name.clone(), found.map(Into::into))
+    });
+    Staged {
+        resolved: found.collect(),
+        zone: Some(jiff::tz::TimeZone::UTC),
+        ..Staged::default()
     }
 }

@@ -223,9 +223,9 @@ impl Reconfigure {
     }
 
     /// A service of the plan whose candidates are being checked.
-    pub(super) fn checked_service(&self, name: &str) -> Option<&Box<plan::Service>> {
+    pub(super) fn checked_service(&self, name: &str) -> Option<&plan::Service> {
         match &self.stage {
-            Stage::Checking { plan, .. } => plan.services.get(name),
+            Stage::Checking { plan, .. } => plan.services.get(name).map(AsRef::as_ref),
             _ => None,
         }
     }
@@ -407,7 +407,7 @@ impl Control {
             Done::Recorded(result) => self.on_recorded(result),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
-            Done::Addresses(taken) => self.on_addresses(taken),
+            Done::Addresses(taken) => self.on_addresses(&taken),
             Done::Listeners(seen) => self.on_listeners(seen),
             Done::Watched(seen) => self.watched(seen),
             Done::FilesSeen(seen) => self.files_seen(seen),

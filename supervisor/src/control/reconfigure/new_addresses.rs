@@ -74,7 +74,7 @@ impl Control {
     }
 
     /// The answer: the addresses that are not free.
-    pub(super) fn on_addresses(&mut self, taken: Vec<Taken>) {
+    pub(super) fn on_addresses(&mut self, taken: &[Taken]) {
         let (plan, staged, moves) = match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Addresses {
                 plan,

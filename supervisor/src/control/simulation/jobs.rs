@@ -267,13 +267,11 @@ impl Jobs {
                 run: start.run,
                 outcome: self.prepare(&start),
             },
-            Work::Holder(run) => Done::Holder {
-                run,
-                holder: Holder {
-                    reason: "the port is in use".to_owned(),
-                    line: Vec::new(),
-                },
-            },
+            Work::Holder(run) => {
+                let (reason, line) = ("the port is in use".to_owned(), Vec::new());
+                let holder = Holder { reason, line };
+                Done::Holder { run, holder }
+            }
             Work::Addresses => Done::Addresses(Vec::new()),
             Work::Listeners(looks) => Done::Listeners(self.listeners(now, looks)),
             Work::Line(run, pattern, mut unwanted) => {
