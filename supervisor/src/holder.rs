@@ -1,6 +1,8 @@
 //! Who holds a TCP port: for the message that a service cannot have it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, net::SocketAddr};
+
+use crate::sockets::{self, Entry};
 
 /// Processes above the holder that are looked at.
 const ANCESTORS_MAX: usize = 32;
@@ -14,32 +16,33 @@ pub(crate) struct Holder {
     pub(crate) line: Vec<i32>,
 }
 
-/// Looks for whoever listens on the address.
+/// Looks for whoever has the address, or one that overlaps it; of an address that is a name: the port.
 pub(crate) fn find(address: &str) -> Holder {
-    let port = address
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse::<u16>().ok());
-    let socket = port.and_then(socket_on);
-    let by = socket.and_then(|socket| Some((owner(&socket.inode)?, socket.listens)));
-    match by {
-        Some(((pid, name), listens)) => {
-            let for_what = if listens {
-                ""
-            } else {
-                ", for a connection of its own"
-            };
-            Holder {
-                reason: format!("{address} is in use by {name} (pid {pid}){for_what}"),
-                line: std::iter::successors(Some(pid), |pid| parent(*pid))
-                    .take(ANCESTORS_MAX)
-                    .collect(),
-            }
-        }
-        None => Holder {
+    let Some(socket) = socket_on(address) else {
+        return Holder {
             reason: format!("{address} is in use by a process that cannot be seen from here"),
             line: Vec::new(),
-        },
+        };
+    };
+    let Some((pid, name)) = owner(socket.inode) else {
+        let uid = socket.uid;
+        return Holder {
+            reason: format!(
+                "{address} is in use by a process of uid {uid} that cannot be seen from here"
+            ),
+            line: Vec::new(),
+        };
+    };
+    let for_what = if socket.listens {
+        ""
+    } else {
+        ", for a connection of its own"
+    };
+    Holder {
+        reason: format!("{address} is in use by {name} (pid {pid}){for_what}"),
+        line: std::iter::successors(Some(pid), |pid| parent(*pid))
+            .take(ANCESTORS_MAX)
+            .collect(),
     }
 }
 
@@ -67,65 +70,26 @@ pub(crate) fn without_hint(text: &str, hint: &str) -> String {
     }
 }
 
-/// A socket, as /proc/net/tcp shows it.
-struct Socket {
-    inode: String,
-    /// Else it is one end of a connection.
-    listens: bool,
-}
-
-/// The socket that has the port: one that listens there, else one that goes out from there.
-fn socket_on(port: u16) -> Option<Socket> {
-    const LISTEN: &str = "0A";
-    /// Of a connection that no process has any more.
-    const NOBODYS: &str = "0";
-    let mut found: Option<Socket> = None;
-    let suffix = format!(":{port:04X}");
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = fs::read_to_string(table).unwrap_or_default();
-        for line in text.lines().skip(1) {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            if let [_, local, _, state, _, _, _, _, _, inode, ..] = fields.as_slice()
-                && *inode != NOBODYS
-                && local.ends_with(&suffix)
-            {
-                let socket = Socket {
-                    inode: (*inode).to_owned(),
-                    listens: *state == LISTEN,
-                };
-                if socket.listens {
-                    return Some(socket);
-                }
-                found.get_or_insert(socket);
-            }
-        }
-    }
-    found
+/// The socket that is in the way: one that listens, else one end of a connection.
+fn socket_on(address: &str) -> Option<Entry> {
+    let port = address.rsplit(':').next()?.parse::<u16>().ok()?;
+    let wanted = address.parse::<SocketAddr>().ok();
+    let overlaps = |at: &SocketAddr| {
+        let (at, all) = (at.ip().to_canonical(), at.ip().is_unspecified());
+        wanted.is_none_or(|it| all || it.ip().is_unspecified() || it.ip() == at)
+    };
+    let found = sockets::all().unwrap_or_default().into_iter();
+    let found = found.filter(|it| it.inode != 0 && it.at.port() == port && overlaps(&it.at));
+    found.max_by_key(|it| it.listens)
 }
 
 /// The process that has this socket open.
-fn owner(inode: &str) -> Option<(i32, String)> {
-    let wanted = PathBuf::from(format!("socket:[{inode}]"));
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        let Ok(fds) = fs::read_dir(entry.path().join("fd")) else {
-            continue;
-        };
-        if fds
-            .flatten()
-            .any(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == wanted))
-        {
-            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            return Some((pid, name.trim().to_owned()));
-        }
-    }
-    None
+fn owner(inode: u64) -> Option<(i32, String)> {
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let pid = pids.find(|pid| sockets::of_process(*pid).is_ok_and(|open| open.contains(&inode)))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some((pid, name.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -156,6 +120,23 @@ mod tests {
         let said = super::find(&stream.local_addr().unwrap().to_string()).reason;
         let own = format!("(pid {}), for a connection of its own", std::process::id());
         assert!(said.ends_with(&own), "{said}");
+    }
+
+    /// Another may have the same port of another address.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "literal addresses")]
+    fn whoever_has_the_port_of_another_address_is_not_blamed() {
+        let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let of = |host: &str| super::find(&format!("{host}:{port}")).line;
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(of("127.0.0.2").first(), Some(&own));
+        assert_eq!(
+            of("0.0.0.0").first(),
+            Some(&own),
+            "it keeps all from being had"
+        );
+        assert_ne!(of("127.0.0.1").first(), Some(&own));
     }
 
     #[test]

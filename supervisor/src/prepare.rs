@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::{
     credentials::{self, NotLaid},
+    holder,
     host_names::HostNames,
     lookups::Lookups,
     programs::PATH,
@@ -96,7 +97,8 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    fn literal(said: &str) -> Self {
+    /// What it stands for without a look-up; a name stands for nothing.
+    pub(crate) fn literal(said: &str) -> Self {
         let plain = match said.strip_prefix("*:") {
             Some(port) => format!("0.0.0.0:{port}"),
             None => said.to_owned(),
@@ -213,7 +215,9 @@ pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, 
         .map(|name| (name.clone(), lookups.program(name, path)));
     Ok(Resolved {
         ids: lookups.ids(service)?,
-        program: lookups.program(name, path).map_err(Unready::lasting)?,
+        program: lookups
+            .program(name, path)
+            .map_err(|why| Unready::lasting(holder::with_hint(why, &service.command_hint)))?,
         helpers: helpers.collect(),
         listens: literals(service),
     })

@@ -178,10 +178,27 @@ pub(crate) fn of_process(pid: i32) -> Option<(u64, f64)> {
     Some((own + shared, Units::get().time(ticks).as_secs_f64()))
 }
 
+/// Processes of each of these services.
+pub(crate) fn processes(targets: &[Target], keeper: i32) -> BTreeMap<String, Vec<i32>> {
+    let mount = Mount::find();
+    let mut all = BTreeMap::new();
+    let mut without: Vec<&Target> = Vec::new();
+    for target in targets {
+        match mount.as_ref().and_then(|mount| mount.group_of(target.pid)) {
+            Some(group) => drop(all.insert(target.name.clone(), members(&group))),
+            None => without.push(target),
+        }
+    }
+    if !without.is_empty() {
+        let names = without.iter().map(|it| it.name.clone());
+        all.extend(names.zip(Table::read().trees(&without, keeper)));
+    }
+    all
+}
+
 fn look(targets: &[Target], keeper: i32) -> BTreeMap<String, Look> {
     let units = Units::get();
-    let mount = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mount = mount.lines().find_map(Mount::parse);
+    let mount = Mount::find();
     let mut looks = BTreeMap::new();
     let mut without: Vec<&Target> = Vec::new();
     for target in targets {
@@ -291,6 +308,11 @@ struct Mount {
 }
 
 impl Mount {
+    fn find() -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        mounts.lines().find_map(Self::parse)
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let (left, right) = line.split_once(" - ")?;
         if right.split(' ').next() != Some("cgroup2") {

@@ -191,3 +191,24 @@ fn what_a_gitlab_rb_said_to_nginx_works() {
         told.contains(wanted).then_some(())
     });
 }
+
+/// Everybody's first mistake. What runs goes on, and the answer has the ways out.
+#[test]
+fn https_without_a_certificate_is_refused_with_what_to_do() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    stack.over_tls(free_port());
+    let missing = stack.world.file("etc/mattervisor/ssl/localhost.crt");
+    let said = format!(
+        "{missing}: cannot be read: it is not there; put one there, set letsencrypt.enable = true, or begin with \
+         mattermost_external_url = \"http://…\""
+    );
+    for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
+        let told = stack.world.ctl(arguments).expect_code(1).both();
+        assert!(told.contains(&said), "{told}");
+    }
+    let page = format!("http://127.0.0.1:{}/", stack.nginx_port);
+    assert!(curl(&[&page]).starts_with("HTTP/1.1 200"));
+}

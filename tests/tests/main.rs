@@ -42,6 +42,7 @@ mod lost_secrets;
 mod mattermost_version;
 mod metrics;
 mod missing_files;
+mod new_addresses;
 mod no_inotify;
 mod notifications;
 mod once;

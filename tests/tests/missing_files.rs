@@ -133,3 +133,69 @@ fn the_shipped_services_start_again_after_their_run_directories_are_gone() {
             .all(|name| status.ready(name))
     });
 }
+
+/// Each is told before, fails alone, and says what brings it.
+#[test]
+fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
+    let mut world = World::new();
+    let bin = world.file("opt/bin");
+    let found = "{{ [binary, '-c', 'exec sleep 1000'] + [] }}";
+    world.service(
+        "found",
+        &format!(
+            "command = \"{found}\"\n[settings]\n\
+             binary = {{ type = \"path\", find = [\"{bin}/found\"], find_hint = \"install it: get found\" }}\n"
+        ),
+    );
+    let brings = "command_hint = \"unpack it there\"\n";
+    world.service("named", &format!("command = [\"{bin}/named\"]\n{brings}"));
+    world.child(
+        "placed",
+        &["sleep"],
+        &format!("working_dir = \"{bin}\"\n{brings}"),
+    );
+    world.child("other", &["sleep"], "");
+    let lacks = format!("binary was not found; looked for {bin}/found; install it: get found");
+    let told = world.ctl(&["check-config"]).ok().both();
+    for said in [
+        format!("`found` cannot run on this host: {lacks}"),
+        format!("command: there is no program {bin}/named\n  hint: unpack it there"),
+        format!("working_dir: there is no directory {bin}\n  hint: unpack it there"),
+    ] {
+        assert!(told.contains(&said), "{said}\n{told}");
+    }
+    world.start();
+    world.wait_for("the others are ready", |status| status.ready("other"));
+    for (name, said) in [
+        ("found", lacks + "; mend it, then: ctl reconfigure"),
+        (
+            "named",
+            format!("cannot execute {bin}/named: No such file or directory; unpack it there"),
+        ),
+        (
+            "placed",
+            format!(
+                "cannot enter its working directory {bin}: No such file or directory; unpack it there"
+            ),
+        ),
+    ] {
+        let status = world.wait_state(name, "failed");
+        let reason = status.service(name).reason.clone().unwrap_or_default();
+        assert!(reason.contains(&said), "{name}: {reason}");
+        let why = world.ctl(&["why", name]).both();
+        assert!(why.contains(&said), "{why}");
+    }
+    fs::create_dir_all(&bin).unwrap();
+    for name in ["found", "named"] {
+        let program = format!("{bin}/{name}");
+        fs::write(&program, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    world.ctl(&["reconfigure"]).ok();
+    world.ctl(&["start", "named", "placed"]).ok();
+    world.wait_for("all run", |status| {
+        ["found", "named", "placed"]
+            .iter()
+            .all(|name| status.ready(name))
+    });
+}

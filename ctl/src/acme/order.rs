@@ -110,6 +110,7 @@ impl Order {
             host: None,
             password_file: None,
             renewed_by: None,
+            hint: None,
         };
         let found = certificates::check(&RealHost, &certificate, now);
         if let Some(bad) = found

@@ -61,6 +61,7 @@ fn judge(order: &Order, certificate: &Path, key: &Path) -> Result<Life, Error> {
         host: None,
         password_file: None,
         renewed_by: None,
+        hint: None,
     };
     let found = certificates::check(&RealHost, &pair, 0);
     let bad = found.into_iter().find(|it| it.grade == Grade::Unusable);

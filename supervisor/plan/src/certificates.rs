@@ -78,6 +78,7 @@ pub(crate) fn certificates(
         let host = reader.text_key(&mut fields, "host");
         let password_file = reader.path_key(&mut fields, "password_file", true);
         let renewed_by = reader.text_key(&mut fields, "renewed_by");
+        let hint = reader.text_key(&mut fields, "hint");
         let at = fields.at.clone();
         fields.finish(&SERVICE_KEYS, reader.report());
         let (Some(certificate), Some(key)) = (certificate.filter(|_| used), key) else {
@@ -94,6 +95,7 @@ pub(crate) fn certificates(
             host: host.filter(|host| !host.is_empty()),
             password_file,
             renewed_by: renewed_by.filter(|name| !name.is_empty()),
+            hint: hint.filter(|hint| !hint.is_empty()),
         });
     }
     out

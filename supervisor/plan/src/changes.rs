@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use crate::{NotifyAccess, OnChange, Plan, ReadyKind, Service};
+use crate::{NotifyAccess, OnChange, Plan, ReadyKind, Service, rebinding};
 
 /// What a new plan means for a service, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub struct Change {
 }
 
 impl Change {
-    fn because(&mut self, kind: ChangeKind, reason: impl Into<String>) {
+    pub(crate) fn because(&mut self, kind: ChangeKind, reason: impl Into<String>) {
         self.kind = self.kind.max(kind);
         self.reasons.push(reason.into());
     }
@@ -86,6 +86,7 @@ pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
         };
         out.insert(name.clone(), change);
     }
+    rebinding::check(old, new, &mut out);
     out
 }
 
@@ -286,6 +287,7 @@ fn in_place(old: &Service, new: &Service, change: &mut Change) {
         ("binds_to", old.binds_to != new.binds_to),
         ("after", old.after != new.after),
         ("listens", old.listens != new.listens),
+        ("command_hint", old.command_hint != new.command_hint),
         ("listens_hint", old.listens_hint != new.listens_hint),
         ("stale_sockets", old.stale_sockets != new.stale_sockets),
         ("credentials", old.credentials != new.credentials),

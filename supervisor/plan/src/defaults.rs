@@ -68,10 +68,16 @@ impl Resolver<'_> {
             Ok(None) => {
                 let globs: Vec<&str> = setting.find.iter().filter_map(Node::text).collect();
                 let missing = format!("{key} was not found; looked for {}", globs.join(", "));
+                let hint = setting.find_hint.iter();
+                let said: Vec<&str> = std::iter::once(&missing)
+                    .chain(hint)
+                    .map(String::as_str)
+                    .collect();
                 Outcome::Unset {
-                    missing: Some(missing),
+                    missing: Some(said.join("; ")),
                 }
             }
+            // Another version than the one that is installed: what the hint brings may be that one again.
             Err(missing) => Outcome::Unset {
                 missing: Some(missing),
             },

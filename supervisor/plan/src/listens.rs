@@ -62,13 +62,25 @@ fn said(names: &[&str], port: &str, site: &Site) -> Option<(Place, String)> {
     })
 }
 
-fn meet(one: &str, other: &str) -> bool {
-    let plain = |host| match host {
+/// Two addresses that cannot be bound at once, whoever wants to. `[::]` may take IPv4 along.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    let both = one.rsplit_once(':').zip(other.rsplit_once(':'));
+    both.is_some_and(|((one, port), (other, other_port))| {
+        port == other_port && (meet(one, other) || one == "[::]" || other == "[::]")
+    })
+}
+
+/// The host of an address, one word for each.
+fn plain_host(host: &str) -> &str {
+    match host {
         "localhost" => "127.0.0.1",
         "*" => "0.0.0.0",
         other => other,
-    };
-    let (one, other) = (plain(one), plain(other));
+    }
+}
+
+fn meet(one: &str, other: &str) -> bool {
+    let (one, other) = (plain_host(one), plain_host(other));
     let all = |host| matches!(host, "0.0.0.0" | "[::]");
     let same_family = one.starts_with('[') == other.starts_with('[');
     one == other || (same_family && (all(one) || all(other)))
@@ -76,7 +88,13 @@ fn meet(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::meet;
+    use super::{meet, overlap};
+
+    #[test]
+    fn what_overlaps_has_one_port_and_may_be_of_two_families() {
+        assert!(overlap("0.0.0.0:80", "127.0.0.1:80") && overlap("[::]:80", "10.0.0.1:80"));
+        assert!(!overlap("0.0.0.0:80", "127.0.0.1:81") && !overlap("[::1]:80", "0.0.0.0:80"));
+    }
 
     #[test]
     fn addresses_meet_where_one_is_of_all_interfaces() {

@@ -192,12 +192,16 @@ fn born(
         after: names(reader, fields, "after"),
         listens: listens(reader, fields),
         stale_sockets: stale_sockets::stale_sockets(reader, fields),
-        listens_hint: reader
-            .text_key(fields, "listens_hint")
-            .map(|hint| hint.split_whitespace().collect::<Vec<_>>().join(" "))
-            .unwrap_or_default(),
+        listens_hint: hint(reader, fields, "listens_hint"),
+        command_hint: hint(reader, fields, "command_hint"),
         ..Service::default()
     }
+}
+
+/// What to do about something, in one line.
+fn hint(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> String {
+    let text = reader.text_key(fields, key).unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A service file without command is no service, or was meant to change another one.

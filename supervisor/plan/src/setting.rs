@@ -15,9 +15,10 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 56] = [
+pub(crate) const SERVICE_KEYS: [&str; 57] = [
     "description",
     "command",
+    "command_hint",
     "enable",
     "instances",
     "type",
@@ -111,6 +112,8 @@ pub(crate) struct Setting {
     pub(crate) secret: bool,
     pub(crate) generate: Option<Spec>,
     pub(crate) find: Vec<Node>,
+    /// What brings it where it is not found.
+    pub(crate) find_hint: Option<String>,
     pub(crate) version_file: Option<Node>,
     pub(crate) values: Vec<String>,
     /// A URL without path.
@@ -209,7 +212,7 @@ pub(crate) fn setting(
             })
             .ok()
     });
-    let find = string_list(&mut fields, "find", report);
+    let (find, find_hint) = find(&mut fields, ty, report);
     let values = string_list(&mut fields, "values", report);
     let version_file = fields.node("version_file").cloned();
     let read = fields.node("read").cloned();
@@ -225,13 +228,6 @@ pub(crate) fn setting(
     {
         report.error(&node.at, fields.key("default"), why);
     }
-    if !find.is_empty() && ty != Some(Type::Path) {
-        report.error(
-            at,
-            fields.key("find"),
-            "only a setting of type path can be found",
-        );
-    }
     fields.finish(&SERVICE_KEYS, report);
     let values = values
         .iter()
@@ -245,6 +241,7 @@ pub(crate) fn setting(
         secret,
         generate,
         find,
+        find_hint,
         version_file,
         values,
         bare,
@@ -255,6 +252,32 @@ pub(crate) fn setting(
         max_bytes,
         obsolete: None,
     })
+}
+
+/// `find`, where a path is looked for, and `find_hint`, which says what brings it.
+fn find(
+    fields: &mut Fields<'_>,
+    ty: Option<Type>,
+    report: &mut Report,
+) -> (Vec<Node>, Option<String>) {
+    let find = string_list(fields, "find", report);
+    let hint = text(fields, "find_hint", report);
+    let wrong = [
+        (
+            !find.is_empty() && ty != Some(Type::Path),
+            "find",
+            "only a setting of type path can be found",
+        ),
+        (
+            find.is_empty() && hint.is_some(),
+            "find_hint",
+            "means nothing without find",
+        ),
+    ];
+    for (_, key, message) in wrong.into_iter().filter(|(wrong, ..)| *wrong) {
+        report.error(&fields.at, fields.key(key), message);
+    }
+    (find, hint)
 }
 
 /// `pattern`, which the whole text must match, and `pattern_words`, which says so to people.
@@ -307,6 +330,7 @@ fn without_effect(at: &Place, why: String) -> Setting {
         secret: false,
         generate: None,
         find: Vec::new(),
+        find_hint: None,
         version_file: None,
         values: Vec::new(),
         bare: false,

@@ -41,6 +41,7 @@ pub fn service(service: &Service) -> Vec<Shown> {
     }
     out.put("type", if service.oneshot { "oneshot" } else { "daemon" });
     out.put("command", &service.command);
+    out.put("command_hint", &service.command_hint);
     out.put("validate", &service.validate);
     out.opt("broken", service.broken.as_ref());
     account(service, &mut out);

@@ -129,7 +129,7 @@ impl Templates {
                 .env
                 .compile_expression(expression)?
                 .eval(context.clone())?;
-            if value.kind() == ValueKind::Undefined {
+            if has_undefined(&value) {
                 return Err(ErrorKind::UndefinedError.into());
             }
             return Ok(value);
@@ -157,6 +157,16 @@ impl Templates {
             .template_from_named_str("value", text)?
             .render(context.clone())
     }
+}
+
+/// A list takes in what is undefined without a word, and would become another list by it.
+fn has_undefined(value: &Value) -> bool {
+    let mut items = match value.kind() {
+        ValueKind::Undefined => return true,
+        ValueKind::Seq | ValueKind::Iterable => value.try_iter().into_iter().flatten(),
+        _ => return false,
+    };
+    items.any(|item| has_undefined(&item))
 }
 
 /// In quotes of a kind, each of which in the text has an escape before it, as has an escape itself:

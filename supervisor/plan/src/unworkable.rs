@@ -22,18 +22,25 @@ pub(crate) fn report(
     let lacks = |path: &Path| host.is_missing(path) && !made.contains(path);
     for service in enabled {
         let document = &world.services[&service.name];
-        if let Some(message) = lacking_program(service, lacks) {
-            warn(document, "command", &message, report);
+        let dir = &service.working_dir;
+        let program = lacking_program(service, lacks);
+        // A program that is to be below the directory says it all.
+        let both = program.is_some() && Path::new(&service.command[0]).starts_with(dir);
+        if let Some(message) = program {
+            warn(document, "command", &message, service, report);
         }
-        if lacks(&service.working_dir) {
-            let message = format!("there is no directory {}", service.working_dir.display());
-            warn(document, "working_dir", &message, report);
+        if lacks(dir) && !both {
+            let message = format!("there is no directory {}", dir.display());
+            warn(document, "working_dir", &message, service, report);
         }
     }
 }
 
-fn warn(document: &Document, key: &str, message: &str, report: &mut Report) {
-    let hint = "the service fails at its start unless it is there by then";
+fn warn(document: &Document, key: &str, message: &str, service: &Service, report: &mut Report) {
+    let hint = match service.command_hint.as_str() {
+        "" => "the service fails at its start unless it is there by then",
+        hint => hint,
+    };
     let at = place(document, key, "");
     report.warning(&at, key, message).hint(hint);
 }

@@ -118,6 +118,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "supervisor/src/server/permissions.rs",
         "the control socket in the run directory, which is the keeper's, and /proc/self/fd",
     ),
+    ("supervisor/src/sockets/", "/proc"),
     ("supervisor/src/store.rs", "/proc"),
     (
         "supervisor/src/usage.rs",

@@ -4,19 +4,15 @@
 //! deadline by which it is killed, and so the wait has one. Anybody else who has it is named, and the
 //! start is tried again later. Only literal addresses are tried here; a name would ask a name server.
 
-use std::{
-    collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use engine::{Goal, RunId, State};
-use nix::errno::Errno;
 
 use super::{Control, Job, Purpose, Run};
 use crate::{
     holder::{self, Holder},
     prepare::{Address, Resolved},
+    sockets::in_use,
 };
 
 /// Starts that wait for an address, by their runs.
@@ -184,28 +180,17 @@ impl Control {
     }
 }
 
-/// Somebody listens on all of them. Anything but "in use" is left to the service itself to meet.
-fn in_use(at: &[SocketAddr]) -> bool {
-    // std sets SO_REUSEADDR, so connections in TIME_WAIT do not count.
-    let taken = |address: &SocketAddr| match bind(*address) {
-        Err(error) => error.raw_os_error() == Some(Errno::EADDRINUSE as i32),
-        Ok(_) => false,
-    };
-    !at.is_empty() && at.iter().all(taken)
-}
-
-#[expect(clippy::disallowed_methods, reason = "no name is looked up")]
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use api::Action;
     use engine::RunId;
 
-    use super::*;
-    use crate::control::{Handled, whole::World};
+    use crate::{
+        control::{Handled, whole::World},
+        sockets::bind,
+    };
 
     const PID: i32 = 7;
 

@@ -14,11 +14,14 @@ impl Control {
             }
             Effect::Spawn { service, run } => self.start_main(service, run),
             Effect::Signal {
-                service: _,
+                service,
                 run,
                 signal,
                 stop,
             } => {
+                if !stop {
+                    self.reloads(service);
+                }
                 self.tell(Request::Signal {
                     run: run.0,
                     signal,
@@ -32,10 +35,17 @@ impl Control {
                 probe,
             } => self.start_probe(service, run, probe),
             Effect::ReloadCommand { service, run, of } => {
+                self.reloads(service);
                 self.start_helper(service, run, Purpose::ReloadCommand(of));
             }
             Effect::Forget { service } => self.forget(service),
             Effect::ShutdownComplete { clean } => self.shutdown_complete(clean),
+        }
+    }
+
+    fn reloads(&mut self, id: ServiceId) {
+        if let Some(name) = self.names.name(id).map(str::to_owned) {
+            self.look_anew(&name);
         }
     }
 

@@ -7,7 +7,7 @@ use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, 
 use nix::{errno::Errno, sys::signal::Signal};
 
 use super::{Control, Purpose, Run, words};
-use crate::unready::can_pass;
+use crate::{holder, unready::can_pass};
 
 /// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
 /// of an earlier daemon.
@@ -103,15 +103,17 @@ impl Control {
         else {
             return;
         };
-        let planned = self.plan.services.get(&service);
+        let planned = match purpose {
+            Purpose::Reconfigure => self.reconfigure.checked_service(&service),
+            _ => self.plan.services.get(&service).map(AsRef::as_ref),
+        };
         let program = planned.and_then(|it| super::spawn::program_of(it, &purpose));
         let program = program.unwrap_or_else(|| match purpose {
             Purpose::Delivery => "what delivers a notification".to_owned(),
             Purpose::Reconfigure => self.reconfigure.program(run),
             _ => "the validator of a file".to_owned(),
         });
-        let dir = planned.map(|it| it.working_dir.as_path());
-        let reason = spawn_failure(stage, error, &program, dir);
+        let reason = spawn_failure(stage, error, &program, planned.map(|it| place(it, self)));
         if purpose == Purpose::Main {
             self.forget_ready_line(run);
             if OVER_LEFTOVERS.contains(&stage) {
@@ -330,8 +332,24 @@ fn with_output(what: &str, output: &str) -> String {
     }
 }
 
+/// Where a service runs, as whom, and what brings what is missing there.
+struct Where<'a> {
+    dir: &'a Path,
+    account: &'a str,
+    hint: &'a str,
+}
+
+fn place<'a>(service: &'a plan::Service, control: &'a Control) -> Where<'a> {
+    let account = service.user.as_deref().filter(|_| control.is_root);
+    Where {
+        dir: &service.working_dir,
+        account: account.unwrap_or(&control.own_user),
+        hint: &service.command_hint,
+    }
+}
+
 /// Stage and error in words that say what to look at.
-fn spawn_failure(stage: &str, error: Errno, command: &str, dir: Option<&Path>) -> String {
+fn spawn_failure(stage: &str, error: Errno, command: &str, place: Option<Where<'_>>) -> String {
     let what = match stage {
         // The keeper has killed its process; the errno's own words are about connections.
         "exec" if error == Errno::ETIMEDOUT => {
@@ -341,13 +359,24 @@ fn spawn_failure(stage: &str, error: Errno, command: &str, dir: Option<&Path>) -
             );
         }
         "exec" => format!("cannot execute {command}"),
-        "chdir" => match dir {
-            Some(dir) => format!("cannot enter its working directory {}", dir.display()),
+        "chdir" => match &place {
+            Some(Where { dir, account, .. }) if error == Errno::EACCES => {
+                format!(
+                    "cannot enter its working directory {} as {account}",
+                    dir.display()
+                )
+            }
+            Some(Where { dir, .. }) => {
+                format!("cannot enter its working directory {}", dir.display())
+            }
             None => "cannot enter its working directory".to_owned(),
         },
         "record" => "cannot write the run's record".to_owned(),
         "notify" => "cannot make its notify socket (the daemon's log says more)".to_owned(),
         stage => format!("cannot start it (stage {stage})"),
     };
-    format!("{what}: {}", error.desc())
+    let reason = format!("{what}: {}", error.desc());
+    let missing = error == Errno::ENOENT && matches!(stage, "exec" | "chdir");
+    let hint = place.filter(|_| missing).map_or("", |it| it.hint);
+    holder::with_hint(reason, hint)
 }

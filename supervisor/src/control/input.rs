@@ -19,9 +19,11 @@ use crate::{
     ask::Ask,
     history,
     holder::Holder,
+    listening::{self, Taken, Wanted},
     prepare::{Outcome, Resolved, Start},
     store::Holds,
     unready::Unready,
+    usage::Target,
 };
 
 /// The time, twice: for deadlines and for people.
@@ -150,6 +152,22 @@ pub(crate) enum Job {
         /// The address.
         address: String,
     },
+    /// Find out which of these addresses are not free, and who has them.
+    Addresses {
+        /// The addresses.
+        wanted: Vec<Wanted>,
+        /// Main processes of our services.
+        running: Vec<Target>,
+        /// The keeper's process.
+        keeper: i32,
+    },
+    /// Look where services listen.
+    LookAtListeners {
+        /// The services.
+        looks: Vec<listening::Look>,
+        /// The keeper's process.
+        keeper: i32,
+    },
     /// Look at disks and programs.
     Watch(Watch),
     /// Look at certificates and watched files.
@@ -269,6 +287,10 @@ pub(crate) enum Done {
         /// Who has it.
         holder: Holder,
     },
+    /// Of `Addresses`: those that are not free.
+    Addresses(Vec<Taken>),
+    /// Of `LookAtListeners`.
+    Listeners(Vec<listening::Seen>),
     /// Of `Watch`.
     Watched(Watched),
     /// Of `LookAtFiles`.

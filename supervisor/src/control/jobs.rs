@@ -19,13 +19,13 @@ use crate::{
     applied::{self, Kept, Mark, Swapped},
     configuration, credentials, history, holder,
     host_names::HostNames,
-    logs, prepare, shown, staging, store,
+    listening, logs, prepare, shown, staging, store,
     threads::Threads,
 };
 
 /// Threads for what changes or stores something: one of each is asked for at a time.
 const CHANGES_MAX: usize = 16;
-/// Threads for what a run waits for before it starts.
+/// Threads for what a run waits for before it starts, and for looks at addresses.
 const STARTS_MAX: usize = 24;
 /// Threads for looks at disks, programs, certificates and files.
 const LOOKS_MAX: usize = 4;
@@ -71,7 +71,9 @@ impl Jobs {
                 return self.start_task(job);
             }
             Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
-            Job::Holder { .. } => &self.starts,
+            Job::Holder { .. } | Job::Addresses { .. } | Job::LookAtListeners { .. } => {
+                &self.starts
+            }
             Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
             Job::Load(_)
             | Job::MissingAccounts { .. }
@@ -196,6 +198,12 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             run,
             holder: holder::find(&address),
         },
+        Job::Addresses {
+            wanted,
+            running,
+            keeper,
+        } => Done::Addresses(listening::taken(&wanted, &running, keeper)),
+        Job::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
         // A client that has gone away no longer wants its answer.
         Job::Check { plan, reply } => {
             let _ = reply.send(configuration::check(options, Some(&plan)));

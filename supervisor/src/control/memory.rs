@@ -27,6 +27,8 @@ pub(super) enum Key {
     Failed,
     /// SIGHUP has been taken in and not been acted on to the end.
     Hangup,
+    /// Addresses that services are still to be seen to listen on.
+    Listening,
     /// Secrets that were put back, and state files that were put aside.
     Notices,
     /// The plan that runs.
@@ -54,6 +56,7 @@ impl Key {
             Self::Doing => "@doing",
             Self::Failed => "@failed",
             Self::Hangup => "@hangup",
+            Self::Listening => "@listening",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
@@ -95,8 +98,8 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Notices, Plan, Reexec, Refusals, Refused,
-            Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, Hangup, Listening, Notices, Plan, Reexec,
+            Refusals, Refused, Schedule, Signals, Standing,
         };
         let all = [
             Certificates,
@@ -104,6 +107,7 @@ mod tests {
             Doing,
             Failed,
             Hangup,
+            Listening,
             Notices,
             Plan,
             Reexec,

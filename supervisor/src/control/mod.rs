@@ -21,6 +21,7 @@ mod holds;
 mod input;
 mod jobs;
 mod lifecycle;
+mod listening;
 mod logs;
 mod made_again;
 mod memory;
@@ -89,6 +90,7 @@ pub(crate) struct Control {
     /// Runs whose needs are being found out.
     preparing: BTreeSet<RunId>,
     address_waits: addresses::AddressWaits,
+    listening: listening::Listening,
     /// Services whose last start lacked an account, a program or a place for good.
     lacking: BTreeSet<String>,
     /// Services whose files or directories could not be made, and why.
@@ -197,6 +199,7 @@ impl Control {
             starts: Vec::new(),
             preparing: BTreeSet::new(),
             address_waits: addresses::AddressWaits::default(),
+            listening: listening::Listening::default(),
             lacking: BTreeSet::new(),
             broken: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -294,6 +297,7 @@ impl Control {
             .chain(self.watchers_due())
             .chain(self.watched_files.poll_timeout())
             .chain(self.handover.poll_timeout())
+            .chain(self.listening.poll_timeout())
             .chain(self.holds.poll_timeout())
             .chain(self.records.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
@@ -350,6 +354,7 @@ impl Control {
     /// After every input: tells followers what changed, and the keeper what has been taken in.
     fn settle(&mut self) {
         self.look_at_address_waits();
+        self.look_at_listening();
         self.end_if_one_failed();
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {

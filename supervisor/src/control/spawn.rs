@@ -25,13 +25,12 @@ impl Control {
         let name = &service.name;
         self.runs.insert(run, Run::new(name, Purpose::Main));
         self.status_texts.remove(&id);
-        let broken = service.broken.clone().or_else(|| {
-            self.broken
-                .get(name)
-                .map(|why| format!("{why}; mend it, then: ctl reconfigure"))
-        });
+        let broken = service.broken.as_ref().or_else(|| self.broken.get(name));
         match broken {
-            Some(reason) => self.spawn_refused(run, false, reason),
+            Some(why) => {
+                let reason = format!("{why}; mend it, then: ctl reconfigure");
+                self.spawn_refused(run, false, reason);
+            }
             None => self.prepare(run, &service),
         }
     }

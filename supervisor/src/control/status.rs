@@ -156,6 +156,10 @@ impl Control {
             Some(certificate) => format!("{certificate}; {reason}"),
             None => reason,
         };
+        let listening = self.listening.reason(name).unwrap_or_default();
+        let reasons = [listening, reason];
+        let reasons = reasons.iter().filter(|it| !it.is_empty());
+        let reason = reasons.cloned().collect::<Vec<_>>().join("; ");
         let Some(restarts) = self.flapping(name) else {
             return reason;
         };

@@ -58,6 +58,7 @@ impl Control {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
             self.take_up_certificates(&hello.records);
+            self.take_up_listening(Key::Listening.of(&hello.records));
             self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
             let record = |key: Key| key.of(&hello.records);

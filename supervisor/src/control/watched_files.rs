@@ -20,6 +20,7 @@ use plan::{
 use super::{
     Control, Job, Output,
     file_watcher::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
+    listening::Progress,
     memory::Key,
 };
 
@@ -317,10 +318,12 @@ impl Control {
         trouble.or_else(|| self.finding(service, |grade| matches!(grade, Grade::Soon(_))))
     }
 
-    /// The verdict on a service's health: that of its probes, unless its certificates say no.
+    /// The verdict on a service's health: that of its probes, unless its certificates or its
+    /// addresses say no.
     pub(super) fn healthy(&self, service: &str, view: &engine::View) -> Option<bool> {
         let up = matches!(view.state, State::Running { .. } | State::Reloading { .. });
-        if up && self.certificate_trouble(service).is_some() {
+        let deaf = self.listening.of(service) == Progress::Failed;
+        if up && (deaf || self.certificate_trouble(service).is_some()) {
             return Some(false);
         }
         view.healthy

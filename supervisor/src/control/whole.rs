@@ -18,6 +18,7 @@ use crate::{
     ask::{Ask, Peer},
     history::Line,
     holder::Holder,
+    listening::{Look, Seen, Sight, Taken},
     lookups::Lookups,
     prepare::{Prepared, Start, resolve},
 };
@@ -38,6 +39,10 @@ pub(super) struct World {
     changes: u64,
     /// Who waits to hear who has its address.
     pub(super) searching: Vec<RunId>,
+    /// Addresses that somebody has.
+    pub(super) taken: Vec<Taken>,
+    /// Services that are being looked at, whether they listen.
+    pub(super) looks: Vec<Look>,
     /// Lines that are being written to the history.
     pub(super) recording: Vec<Vec<Line>>,
     pub(super) stored: Option<Handled>,
@@ -45,6 +50,9 @@ pub(super) struct World {
     pub(super) disk: Result<(), String>,
     /// The keeper has been told to end.
     pub(super) quit: bool,
+    /// What the files say; none: what runs.
+    files: Option<plan::Plan>,
+    options: Options,
     _root: tempfile::TempDir,
 }
 
@@ -93,10 +101,14 @@ impl World {
             hangs: false,
             changes: 0,
             searching: Vec::new(),
+            taken: Vec::new(),
+            looks: Vec::new(),
             recording: Vec::new(),
             stored: None,
             disk: Ok(()),
             quit: false,
+            files: None,
+            options,
             _root: root,
         };
         world.drain(&plan);
@@ -104,7 +116,8 @@ impl World {
     }
 
     pub(super) fn handle(&mut self, input: Input) {
-        let plan = plan::Plan::clone(&self.control.plan);
+        let running = || plan::Plan::clone(&self.control.plan);
+        let plan = self.files.clone().unwrap_or_else(running);
         self.control.handle(self.now, input);
         self.drain(&plan);
     }
@@ -127,22 +140,16 @@ impl World {
                 Output::Job(Job::MissingAccounts { .. }) => {
                     Done::MissingAccounts(crate::accounts::Accounts::default())
                 }
-                Output::Job(Job::Stage { plan, .. }) => Done::Staged(Staged {
-                    resolved: plan
-                        .services
-                        .iter()
-                        .map(|(name, it)| {
-                            let found = resolve(it, &Lookups::default());
-                            (name.clone(), found.map(Into::into))
-                        })
-                        .collect(),
-                    zone: Some(jiff::tz::TimeZone::UTC),
-                    ..Staged::default()
-                }),
+                Output::Job(Job::Stage { plan, .. }) => Done::Staged(staged(&plan)),
                 Output::Job(Job::Prepare(_)) if self.hangs => continue,
                 Output::Keeper(Request::Sync { at_ms }) => {
                     let synced = Input::Notice(Notice::Synced { at_ms });
                     self.control.handle(self.now, synced);
+                    continue;
+                }
+                Output::Job(Job::Addresses { .. }) => Done::Addresses(self.taken.clone()),
+                Output::Job(Job::LookAtListeners { looks, .. }) => {
+                    self.looks.extend(looks);
                     continue;
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
@@ -158,7 +165,10 @@ impl World {
                     self.prepared(starts);
                     continue;
                 }
-                Output::Job(Job::Swap(_)) => Done::Swapped(Ok(Swapped::default())),
+                Output::Job(Job::Swap(_)) => Done::Swapped(Ok(Swapped {
+                    stored: true,
+                    ..Swapped::default()
+                })),
                 Output::Job(Job::StoreSchedule { handled }) => {
                     assert!(!self.quit, "it is written after the end");
                     if self.disk.is_ok() {
@@ -174,6 +184,24 @@ impl World {
             };
             self.control.handle(self.now, Input::Done(Box::new(done)));
         }
+    }
+
+    /// The administrator writes a service file, and SIGHUP has it applied.
+    pub(super) fn write_and_apply(&mut self, name: &str, text: &str) {
+        let dir = self.options.root.join("etc/mattervisor/services.d");
+        fs::write(dir.join(format!("{name}.toml")), text).unwrap();
+        self.files = Some(plan::load(&RealHost, &self.options).unwrap());
+        self.signal(1);
+    }
+
+    /// What was seen of the service that is being looked at.
+    pub(super) fn seen(&mut self, sight: Sight) {
+        let Look { service, run, .. } = self.looks.remove(0);
+        self.done(Done::Listeners(vec![Seen {
+            service,
+            run,
+            sight,
+        }]));
     }
 
     fn prepared(&mut self, starts: Vec<Start>) {
@@ -277,5 +305,18 @@ impl World {
     pub(super) fn status(&self, name: &str) -> api::ServiceStatus {
         let names = [name.to_owned()];
         self.control.status(&names).unwrap().services.remove(0)
+    }
+}
+
+/// All that the services of a plan need is there.
+fn staged(plan: &plan::Plan) -> Staged {
+    let found = plan.services.iter().map(|(name, it)| {
+        let found = resolve(it, &Lookups::default());
+        (name.clone(), found.map(Into::into))
+    });
+    Staged {
+        resolved: found.collect(),
+        zone: Some(jiff::tz::TimeZone::UTC),
+        ..Staged::default()
     }
 }

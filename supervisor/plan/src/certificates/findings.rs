@@ -35,8 +35,13 @@ impl Findings<'_> {
         match read {
             Ok(bytes) => Some(bytes),
             Err(error) => {
+                let hint = self.certificate.hint.as_ref();
+                let hint = hint.filter(|_| path == self.certificate.certificate);
                 let why = match error.kind() {
-                    io::ErrorKind::NotFound => "it is not there".to_owned(),
+                    io::ErrorKind::NotFound => match hint {
+                        Some(hint) => format!("it is not there; {hint}"),
+                        None => "it is not there".to_owned(),
+                    },
                     io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
                     io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
                     _ => error.to_string(),

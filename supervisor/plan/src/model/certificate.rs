@@ -21,6 +21,8 @@ pub struct Certificate {
     /// its renewal is late.
     #[serde(default)]
     pub renewed_by: Option<String>,
+    /// What to do where there is none.
+    pub hint: Option<String>,
 }
 
 /// A file that something else writes.

@@ -37,6 +37,9 @@ pub struct Service {
     /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
     #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
+    /// What else to say when that program or its working directory is missing: what brings it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub command_hint: String,
     /// Run before every start and reload; its failure keeps the service from it. Empty: none.
     #[serde(skip_serializing_if = "is_default")]
     pub validate: Vec<String>,

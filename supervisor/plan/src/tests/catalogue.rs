@@ -344,3 +344,33 @@ fn what_is_said_of_nginx_holds_for_its_section_unless_that_says_otherwise() {
     .remarks();
     assert!(!told.contains("says otherwise"), "{told}");
 }
+
+/// What is not installed breaks what needs it, says what brings it, and keeps nothing else from running.
+#[test]
+fn programs_that_are_not_installed_break_their_own_services_alone() {
+    let mut world = shipped("mattermost_external_url = 'http://chat.example.com'\n");
+    for path in ["/usr/sbin/nginx", "/opt/mattermost/bin/mattermost"] {
+        world.remove(path);
+    }
+    world
+        .missing("/opt/mattermost")
+        .missing("/opt/mattermost/bin/mattermost");
+    let plan = world.plan();
+    let nginx = plan.services["nginx"].broken.clone().unwrap_or_default();
+    assert!(
+        nginx.ends_with("; install it: apt-get install nginx-light, or dnf install nginx"),
+        "{nginx}"
+    );
+    let broken = plan
+        .services
+        .values()
+        .filter(|it| it.enabled && it.broken.is_some());
+    assert_eq!(
+        broken.map(|it| it.name.as_str()).collect::<Vec<_>>(),
+        ["nginx"]
+    );
+    let said = world.remarks();
+    let unpack = "there is no program /opt/mattermost/bin/mattermost\n  hint: unpack Mattermost's own archive so that \
+                  /opt/mattermost is its directory, or set mattermost.install_dir";
+    assert!(said.contains(unpack), "{said}");
+}

@@ -42,7 +42,21 @@ fn of(host: &str) -> Certificate {
         host: Some(host.to_owned()),
         password_file: None,
         renewed_by: None,
+        hint: None,
     }
+}
+
+/// Once, where both are missing.
+#[test]
+fn what_to_do_without_a_certificate_is_said_with_it() {
+    let certificate = Certificate {
+        hint: Some("get one".to_owned()),
+        ..of("m.example")
+    };
+    assert_snapshot!(said(&World::new(), &certificate, 1), @r"
+    Unusable: /ssl/m.crt: cannot be read: it is not there; get one
+    Unusable: /ssl/m.key: cannot be read: it is not there
+    ");
 }
 
 /// Grade and sentence of each finding.

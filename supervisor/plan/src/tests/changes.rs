@@ -110,3 +110,64 @@ fn a_secret_is_never_in_a_reason() {
     assert_eq!(found["web"].kind, ChangeKind::Restart);
     assert_eq!(found["web"].reasons, ["env KEY changed"]);
 }
+
+/// A program that reloads has its old addresses still when it binds its new ones.
+#[test]
+fn an_address_that_overlaps_one_that_is_given_up_takes_a_restart() {
+    let listening = |on: &str| {
+        let file = WEB.replace("'one'", &format!("'{}'", on.replace('\'', "")));
+        change(
+            &WEB.replace("user =", "listens = ['0.0.0.0:80']\nuser ="),
+            &file.replace("user =", &format!("listens = [{on}]\nuser =")),
+        )
+    };
+    for on in ["'127.0.0.1:80'", "'[::]:80'"] {
+        let found = listening(on);
+        assert_eq!(found.kind, ChangeKind::Restart, "{on}");
+        let why = format!(
+            "it has {} only once it has let go of 0.0.0.0:80",
+            on.replace('\'', "")
+        );
+        assert!(found.reasons.contains(&why), "{:?}", found.reasons);
+    }
+    for on in ["'0.0.0.0:80', '[::]:80'", "'127.0.0.1:81'", ""] {
+        assert_eq!(listening(on).kind, ChangeKind::Reload, "{on}");
+    }
+}
+
+/// Of two services the one that is to have the address waits for a run that ends, and for nothing else.
+#[test]
+fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
+    let service = |on: u16| {
+        let web = WEB.replace("'one'", &format!("'{on}'"));
+        web.replace("user =", &format!("listens = ['127.0.0.1:{on}']\nuser ="))
+    };
+    let plan = |a: u16, b: u16| {
+        World::new()
+            .shipped("a", &service(a))
+            .shipped("b", &service(b))
+            .plan()
+    };
+    let found = changes(&plan(80, 81), &plan(82, 80));
+    assert_eq!(
+        (found["a"].kind, found["b"].kind),
+        (ChangeKind::Restart, ChangeKind::Restart)
+    );
+    assert!(
+        found["a"]
+            .reasons
+            .contains(&"127.0.0.1:80 goes from it to b".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found["b"]
+            .reasons
+            .contains(&"127.0.0.1:80 comes to it from a".to_owned()),
+        "{found:?}"
+    );
+    let found = changes(&plan(80, 81), &plan(82, 83));
+    assert_eq!(
+        (found["a"].kind, found["b"].kind),
+        (ChangeKind::Reload, ChangeKind::Reload)
+    );
+}

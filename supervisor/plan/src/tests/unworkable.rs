@@ -86,3 +86,58 @@ fn an_ipv6_address_without_brackets_is_told_where_it_is_given() {
     let said = world.errors();
     assert!(said.contains("write \"[fe80::1]:80\""), "{said}");
 }
+
+/// One sentence for a program and the directory that it is to be in, with what brings both.
+#[test]
+fn what_brings_a_program_is_said_where_it_is_missing() {
+    let web = "command = ['{{ dir }}/bin/web']\nworking_dir = '{{ dir }}'\ncommand_hint = 'unpack it in {{ dir }}'\n\
+               [settings]\ndir = { type = 'path', default = '/opt/web' }\n";
+    let said = remarks(web, &["/opt/web", "/opt/web/bin/web"]);
+    assert_eq!(
+        said.trim_end(),
+        "/cat/services.d/web.toml:1: warning: command: there is no program /opt/web/bin/web\n  hint: unpack it in /opt/web"
+    );
+}
+
+/// A list with something in it that is not there is no shorter list.
+#[test]
+fn a_command_by_a_program_that_is_not_found_breaks_its_service_alone() {
+    let find = "[settings]\nbinary = { type = 'path', find = ['/opt/web'], find_hint = 'install it: get web' }\n\
+                more = { type = 'list', default = ['-q'] }\n";
+    let command = "{{ [binary, '-x'] + more }}";
+    let web = format!(
+        "command = \"{command}\"\nvalidate = \"{command}\"\n{find}[[files]]\npath = '/run/web.conf'\ncontent = 'x'\nvalidate = \"{command}\"\n"
+    );
+    let mut world = World::new();
+    world
+        .shipped("web", &web)
+        .shipped("other", "command = ['/bin/other']\n");
+    let plan = world.plan();
+    let why = "binary was not found; looked for /opt/web; install it: get web";
+    assert_eq!(plan.services["web"].broken.as_deref(), Some(why));
+    assert_eq!(plan.services["other"].broken, None);
+    let said = world.remarks();
+    assert!(
+        said.contains(&format!("`web` cannot run on this host: {why}")),
+        "{said}"
+    );
+    world.put("/opt/web", "");
+    assert_eq!(
+        world.plan().services["web"].command,
+        ["/opt/web", "-x", "-q"]
+    );
+}
+
+#[test]
+fn a_hint_on_what_nobody_looks_for_is_an_error() {
+    let mut world = World::new();
+    world.shipped(
+        "web",
+        "command = ['/bin/web']\n[settings]\nx = { type = 'path', find_hint = 'y' }\n",
+    );
+    let said = world.errors();
+    assert!(
+        said.contains("settings.x.find_hint: means nothing without find"),
+        "{said}"
+    );
+}

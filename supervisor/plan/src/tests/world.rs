@@ -68,6 +68,11 @@ impl World {
         self
     }
 
+    pub(crate) fn remove(&mut self, path: &str) -> &mut Self {
+        self.files.remove(Path::new(path));
+        self
+    }
+
     /// Nothing is there for certain.
     pub(crate) fn missing(&mut self, path: &str) -> &mut Self {
         self.missing.insert(path.into());

@@ -6,7 +6,7 @@ use api::{ActionResult, Verdict};
 use engine::{ReloadOutcome, Settled, State};
 
 use super::{Change, Kind, Target};
-use crate::control::Control;
+use crate::control::{Control, listening::Progress};
 
 impl Control {
     /// Looks at the targets that may have come to their end; `affected` keeps this cheap when a
@@ -72,9 +72,12 @@ impl Control {
             return None;
         }
         let outcome = view.last_reload.as_ref().filter(|_| kind == Kind::Reload);
-        let failed = outcome.is_some_and(ReloadOutcome::is_failure);
+        let listening = self.listening.of(name);
+        let failed =
+            outcome.is_some_and(ReloadOutcome::is_failure) || listening == Progress::Failed;
         match self.settled(name)? {
             Settled::No => None,
+            Settled::Ready if listening == Progress::Awaited => None,
             Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
             _ => Some(self.result(name, Verdict::Failed)),
         }

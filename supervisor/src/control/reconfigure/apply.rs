@@ -27,8 +27,8 @@ use crate::{
 const STILL_IN_FILES: &str = "the files still hold the other configuration: ctl diff-config shows it. A boot does not apply it unless a file changes; ctl reconfigure does";
 
 impl Control {
-    /// All candidates are right: this is how far a dry run goes.
-    pub(super) fn checked(&mut self, plan: Arc<Plan>, staged: Box<Staged>) {
+    /// All is right: this is how far a dry run goes.
+    pub(super) fn ready_to_swap(&mut self, plan: Arc<Plan>, staged: Box<Staged>) {
         if self.reconfigure.order.preview.is_some() {
             let last = match self.preview(&plan, &staged) {
                 Ok(preview) => Last::Preview(Box::new(preview)),
@@ -131,6 +131,9 @@ impl Control {
             }
         }
         let site = plan::site_changes(&self.plan, &plan);
+        if !self.reconfigure.first {
+            self.expect_moved(&moves, &plan);
+        }
         self.plan = plan;
         self.note_all_lacking(&staged.resolved);
         self.fresh = staged.resolved;

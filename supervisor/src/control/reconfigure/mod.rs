@@ -12,6 +12,7 @@ mod apply;
 mod ending;
 mod mended;
 mod moves;
+mod new_addresses;
 mod stages;
 mod standing;
 mod steps;
@@ -162,6 +163,13 @@ enum Stage {
         /// The run, and which file it checks.
         run: Option<(RunId, FileCheck)>,
     },
+    /// Whoever has the addresses that are new is being looked for.
+    Addresses {
+        plan: Arc<Plan>,
+        staged: Box<Staged>,
+        /// What becomes of each service.
+        moves: BTreeMap<String, moves::Action>,
+    },
     /// Candidates are being put in place.
     Swapping {
         plan: Arc<Plan>,
@@ -212,6 +220,14 @@ impl Reconfigure {
                 ..
             } if *run == number => making.argv[0].clone(),
             _ => "the validator of a file".to_owned(),
+        }
+    }
+
+    /// A service of the plan whose candidates are being checked.
+    pub(super) fn checked_service(&self, name: &str) -> Option<&plan::Service> {
+        match &self.stage {
+            Stage::Checking { plan, .. } => plan.services.get(name).map(AsRef::as_ref),
+            _ => None,
         }
     }
 
@@ -392,6 +408,8 @@ impl Control {
             Done::Recorded(result) => self.on_recorded(result),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
+            Done::Addresses(taken) => self.on_addresses(&taken),
+            Done::Listeners(seen) => self.on_listeners(seen),
             Done::Watched(seen) => self.watched(seen),
             Done::FilesSeen(seen) => self.files_seen(seen),
             Done::FilesTouched(unwatched) => self.files_touched(unwatched),

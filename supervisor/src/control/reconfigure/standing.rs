@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     applied::{Inputs, Mark, Swapped},
-    control::{Control, Job, StagedFile, memory::Key, words},
+    control::{Control, Job, StagedFile, listening::Progress, memory::Key, words},
 };
 
 /// One that dies right after it was ready has not worked.
@@ -177,7 +177,7 @@ impl Control {
 
     /// Services that the plan has changed and that have not been up since, or not stayed so, though
     /// somebody wants them. The daemon's first plan has changed none.
-    pub(super) fn on_trial(&self) -> Vec<String> {
+    pub(in crate::control) fn on_trial(&self) -> Vec<String> {
         if self.standing.first {
             return Vec::new();
         }
@@ -263,7 +263,9 @@ impl Control {
         );
         let outcome = view.last_reload.as_ref().filter(|_| reloads);
         let refused = outcome.is_some_and(ReloadOutcome::is_failure);
-        up && !refused && !matches!(view.state, State::Reloading { .. })
+        let listens = self.names.name(id).map(|name| self.listening.of(name));
+        let listens = listens.is_none_or(|it| it == Progress::Done);
+        up && listens && !refused && !matches!(view.state, State::Reloading { .. })
     }
 
     /// Files are being put in place, or that is over.

@@ -26,6 +26,7 @@ use crate::{
     credentials::NotLaid,
     history,
     holder::Holder,
+    listening::{Fault, Look, Seen, Sight},
     lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start},
     store::{Holds, StoredHold},
@@ -59,6 +60,9 @@ pub(super) const BEGIN_MS: u64 = 1_000_000;
 /// Most time from a line in a log to its being seen.
 const LINE_LATE_MS: u64 = 200;
 
+/// Most time from a run's first being looked at to its listening.
+const LISTENS_LATE_MS: u64 = 5_000;
+
 /// Work under way.
 #[derive(Debug)]
 pub(super) struct Jobs {
@@ -66,6 +70,8 @@ pub(super) struct Jobs {
     pub(super) fair: bool,
     pub(super) disk: Disk,
     pub(super) agenda: Agenda<Work>,
+    /// When a run was first looked at, whether it listens.
+    looked_at: BTreeMap<RunId, u64>,
     /// When there is no room on the disk for what is small.
     full: Vec<Range<u64>>,
 }
@@ -84,6 +90,8 @@ pub(super) enum Work {
     Record(Vec<history::Line>),
     Prepare(Start),
     Holder(RunId),
+    Addresses,
+    Listeners(Vec<Look>),
     Probe(RunId, ProbeKind),
     Line(RunId, String, tokio::sync::oneshot::Receiver<()>),
 }
@@ -112,6 +120,7 @@ impl Jobs {
             fair: false,
             disk,
             agenda: Agenda::default(),
+            looked_at: BTreeMap::new(),
             full,
         }
     }
@@ -139,6 +148,8 @@ impl Jobs {
                 return;
             }
             Job::Holder { run, .. } => (Work::Holder(run), 1_000),
+            Job::Addresses { .. } => (Work::Addresses, 1_000),
+            Job::LookAtListeners { looks, .. } => (Work::Listeners(looks), 1_000),
             Job::Probe {
                 run,
                 probe,
@@ -159,6 +170,27 @@ impl Jobs {
         };
         let pause = self.pause(longest);
         self.agenda.push(now + pause, work);
+    }
+
+    /// Now and then one is late, or cannot be seen.
+    fn listeners(&mut self, now: u64, looks: Vec<Look>) -> Vec<Seen> {
+        let seen = looks.into_iter().map(|look| {
+            let first = *self.looked_at.entry(look.run).or_insert(now);
+            let is_late = now > first + LISTENS_LATE_MS;
+            let sight = if self.fair || is_late || self.dice.percent(60) {
+                Sight::AsPlanned
+            } else if self.dice.percent(20) {
+                Sight::Hidden("nobody may look".to_owned())
+            } else {
+                Sight::Otherwise(look.wanted.iter().cloned().map(Fault::Kept).collect())
+            };
+            Seen {
+                service: look.service,
+                run: look.run,
+                sight,
+            }
+        });
+        seen.collect()
     }
 
     fn pause(&mut self, longest: u64) -> u64 {
@@ -235,13 +267,13 @@ impl Jobs {
                 run: start.run,
                 outcome: self.prepare(&start),
             },
-            Work::Holder(run) => Done::Holder {
-                run,
-                holder: Holder {
-                    reason: "the port is in use".to_owned(),
-                    line: Vec::new(),
-                },
-            },
+            Work::Holder(run) => {
+                let (reason, line) = ("the port is in use".to_owned(), Vec::new());
+                let holder = Holder { reason, line };
+                Done::Holder { run, holder }
+            }
+            Work::Addresses => Done::Addresses(Vec::new()),
+            Work::Listeners(looks) => Done::Listeners(self.listeners(now, looks)),
             Work::Line(run, pattern, mut unwanted) => {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
                 let logged = match keeper.runs.get(&run.0) {

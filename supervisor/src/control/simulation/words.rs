@@ -58,6 +58,8 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::AwaitLine { run, pattern, .. } => format!("await {pattern} of {run:?}"),
         Job::Watch(_) => "watch".to_owned(),
         Job::LookAtFiles(_) => "look at files".to_owned(),
+        Job::Addresses { wanted, .. } => format!("addresses {wanted:?}"),
+        Job::LookAtListeners { looks, .. } => format!("look at listeners {looks:?}"),
         Job::Holder { run, .. } => format!("holder for {run:?}"),
         Job::Probe { run, probe, .. } => format!("probe {probe:?} of {run:?}"),
     }

@@ -46,9 +46,10 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 56] = [
+pub(super) const KEYS: [(&str, &str); 57] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
+    ("command_hint", "what to say, besides, when its program or working directory is missing: what brings it"),
     ("enable", "whether it runs on this host: `true` (default), `false` or a template"),
     ("instances", "in a template, `NAME@.toml`: names of its instances, or how many"),
     ("type", "`daemon` (default) stays up, `oneshot` runs to its end"),
@@ -122,6 +123,7 @@ const TABLES: [Inside; 19] = [
         ("secret", "`true`: never shown, logged or given as an argument"),
         ("generate", "how it is made where it is missing: `hex:16`, `base64:32`; kept in secrets.toml"),
         ("find", "for a path: patterns; the newest match is the value"),
+        ("find_hint", "with `find`: what brings it where it is not found, as in `install it: apt-get install …`"),
         ("version_file", "with `find`: a file that names the version to take"),
         ("read", "a file; its first line is the value where it is there and of the type"),
         ("read_after", "with `read`: what stands before the value in that file, which may be a program"),
@@ -218,6 +220,7 @@ const TABLES: [Inside; 19] = [
         ("certificate, key", "PEM files"),
         ("host", "name that it must cover"),
         ("password_file", "the key's passphrase"),
+        ("hint", "what to say, besides, when there is no certificate"),
     ]),
     ("[[watches]]", "", &[("path", "a file that something else writes"), ("on_change", "`restart`, `reload` or `nothing`")]),
     ("[sections.NAME]", "`KEY = { … }` as in `[settings]`: the site file says `NAME.KEY`.", &[]),

@@ -1,0 +1,434 @@
+//! Whether services listen where the plan has them listen: seen, never assumed.
+//!
+//! A change of `listens` is done once the service is ready and its own processes have the new
+//! addresses, and none of those that it gives up. A program may take a moment for that after its
+//! reload: [`LISTEN_MS_MAX`] at most, then the change has failed for it, which status says until its next
+//! reload or start, and the plan has not worked. Where nobody lets us see it, that is said instead.
+//!
+//! The keeper remembers what is still to be seen; a control process that takes over looks again.
+
+use std::collections::BTreeMap;
+
+use engine::{Goal, Moment, RunId, Settled, State};
+use serde::{Deserialize, Serialize};
+
+use super::{Control, Job, memory::Key};
+use crate::listening::{Fault, Look, Seen, Sight};
+
+/// Longest time from a service's being ready to its being seen to listen. Some programs try a
+/// bind for seconds before they give it up.
+const LISTEN_MS_MAX: u64 = 10_000;
+/// Pause from one look to the next, at first; each is twice the one before, up to the longest.
+const PAUSE_MS: u64 = 20;
+const PAUSE_MS_MAX: u64 = 500;
+
+/// What is to be seen of services, by name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Listening(BTreeMap<String, Expected>);
+
+/// What is to be seen of one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Expected {
+    wanted: Vec<String>,
+    given_up: Vec<String>,
+    /// How it has ended for this run.
+    outcome: Option<Outcome>,
+    #[serde(skip)]
+    watch: Option<Watch>,
+}
+
+/// Looks at a run that is ready.
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    run: RunId,
+    since: Moment,
+    /// When the last look began.
+    looked: Moment,
+    pause_ms: u64,
+    /// The next look; none: one is under way.
+    next: Option<Moment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Outcome {
+    /// It was not so in time.
+    Failed(Vec<Fault>),
+    /// It cannot be seen; why.
+    NotVerified(String),
+}
+
+/// How far it is with one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is still being looked at.
+    Awaited,
+    /// It does not listen where it is to.
+    Failed,
+    /// Nothing is known against it.
+    Done,
+}
+
+impl Listening {
+    /// When the next look is due.
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        let watches = self.0.values().filter_map(|it| it.watch);
+        watches.filter_map(|it| it.next).min()
+    }
+
+    /// How far it is with a service that is ready.
+    pub(super) fn of(&self, service: &str) -> Progress {
+        match self.0.get(service).map(|it| &it.outcome) {
+            Some(None) => Progress::Awaited,
+            Some(Some(Outcome::Failed(_))) => Progress::Failed,
+            Some(Some(Outcome::NotVerified(_))) | None => Progress::Done,
+        }
+    }
+
+    /// In words, what is wrong, or could not be seen.
+    pub(super) fn reason(&self, service: &str) -> Option<String> {
+        let expected = self.0.get(service)?;
+        Some(match expected.outcome.as_ref()? {
+            Outcome::Failed(faults) => {
+                let each: Vec<String> = faults.iter().map(fault).collect();
+                each.join(", ")
+            }
+            Outcome::NotVerified(why) => {
+                let wanted = expected.wanted.join(", ");
+                format!("whether it listens on {wanted} was not verified: {why}")
+            }
+        })
+    }
+}
+
+fn fault(fault: &Fault) -> String {
+    match fault {
+        Fault::Missing {
+            address,
+            instead: None,
+        } => format!("does not listen on {address}"),
+        Fault::Missing {
+            instead: Some(instead),
+            ..
+        } => format!("does not listen where it is to: {instead}"),
+        Fault::Kept(address) => format!("still listens on {address}"),
+    }
+}
+
+impl Control {
+    /// A plan changes where this service is to listen, or only has it start or reload.
+    pub(super) fn expect_listening(
+        &mut self,
+        service: &str,
+        wanted: Vec<String>,
+        given_up: Vec<String>,
+    ) {
+        if wanted.is_empty() && given_up.is_empty() {
+            self.look_anew(service);
+            return;
+        }
+        let expected = Expected {
+            wanted,
+            given_up,
+            outcome: None,
+            watch: None,
+        };
+        self.listening.0.insert(service.to_owned(), expected);
+        self.remember_listening();
+    }
+
+    /// It reloads or starts: what was seen of it before says nothing any more.
+    pub(super) fn look_anew(&mut self, service: &str) {
+        if let Some(expected) = self.listening.0.get_mut(service)
+            && expected.outcome.take().is_some()
+        {
+            expected.watch = None;
+            self.remember_listening();
+        }
+    }
+
+    /// After every input: looks at whatever is ready and due.
+    pub(super) fn look_at_listening(&mut self) {
+        if self.listening.0.is_empty() {
+            return;
+        }
+        let mut looks = Vec::new();
+        let mut expected = std::mem::take(&mut self.listening.0);
+        let before = expected.len();
+        expected.retain(|name, _| self.is_to_run(name));
+        let mut changed = expected.len() != before;
+        for (name, it) in &mut expected {
+            let Some((run, pid)) = self.ready_run(name) else {
+                it.watch = None;
+                changed |= it.outcome.take().is_some();
+                continue;
+            };
+            if it.outcome.is_some() {
+                continue;
+            }
+            let now = self.now.moment;
+            let fresh = Watch {
+                run,
+                since: now,
+                looked: now,
+                pause_ms: PAUSE_MS,
+                next: Some(now),
+            };
+            let watch = it.watch.get_or_insert(fresh);
+            if watch.run != run {
+                *watch = fresh;
+            }
+            if watch.next.take_if(|at| *at <= now).is_some() {
+                watch.looked = now;
+                looks.push(Look {
+                    service: name.clone(),
+                    run,
+                    pid,
+                    wanted: it.wanted.clone(),
+                    given_up: it.given_up.clone(),
+                });
+            }
+        }
+        self.listening.0 = expected;
+        if changed {
+            self.remember_listening();
+        }
+        if !looks.is_empty() {
+            let keeper = self.keeper.pid;
+            self.job(Job::LookAtListeners { looks, keeper });
+        }
+    }
+
+    /// The answer. It may be about a run that is over, or come when nobody waits for it any more.
+    pub(super) fn on_listeners(&mut self, seen: Vec<Seen>) {
+        for Seen {
+            service,
+            run,
+            sight,
+        } in seen
+        {
+            let Some(expected) = self.listening.0.get_mut(&service) else {
+                continue;
+            };
+            let Some(watch) = expected.watch.as_mut().filter(|it| it.run == run) else {
+                continue;
+            };
+            let now = self.now.moment;
+            let outcome = match sight {
+                Sight::AsPlanned => None,
+                // What was seen earlier than that says nothing, however late it is told.
+                Sight::Otherwise(_) if watch.looked < watch.since.after(LISTEN_MS_MAX) => {
+                    watch.next = Some(now.after(watch.pause_ms));
+                    watch.pause_ms = (watch.pause_ms * 2).min(PAUSE_MS_MAX);
+                    continue;
+                }
+                Sight::Otherwise(faults) => Some(Outcome::Failed(faults)),
+                Sight::Hidden(why) => Some(Outcome::NotVerified(why)),
+            };
+            expected.watch = None;
+            match outcome {
+                None => drop(self.listening.0.remove(&service)),
+                Some(outcome) => {
+                    expected.outcome = Some(outcome);
+                    self.say_not_listening(&service);
+                }
+            }
+            self.remember_listening();
+            self.touched.extend(self.names.id(&service));
+        }
+    }
+
+    fn say_not_listening(&mut self, service: &str) {
+        let what = self.listening.reason(service).unwrap_or_default();
+        tracing::warn!(service, "{what}");
+        self.publish(service, "address", &what, None);
+    }
+
+    fn is_to_run(&self, name: &str) -> bool {
+        let planned = self.plan.services.get(name).is_some_and(|it| it.enabled);
+        let view = self.names.id(name).and_then(|id| self.engine.view(id));
+        let up = |view: engine::View| view.goal == Goal::Up && view.state != State::Completed;
+        planned && view.is_some_and(up)
+    }
+
+    /// Its main run, with the process of it, once nothing of a start or reload is under way.
+    fn ready_run(&self, name: &str) -> Option<(RunId, i32)> {
+        let id = self.names.id(name)?;
+        let view = self.engine.view(id)?;
+        let rests = matches!(view.state, State::Running { .. });
+        let ready = self.engine.settled(id) == Some(Settled::Ready);
+        let run = self.engine.main_run(id)?;
+        let pid = self.runs.get(&run)?.pid?;
+        (rests && ready).then_some((run, pid))
+    }
+
+    pub(super) fn take_up_listening(&mut self, record: Option<&String>) {
+        match record.map(|it| serde_json::from_str(it)) {
+            Some(Ok(listening)) => self.listening = listening,
+            Some(Err(error)) => {
+                let why = api::json_place(&error);
+                tracing::error!("lost which addresses are still to be seen: {why}");
+            }
+            None => {}
+        }
+    }
+
+    fn remember_listening(&mut self) {
+        let record = serde_json::to_string(&self.listening).expect("it is plain data");
+        self.remember(Key::Listening, record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+
+    use super::*;
+    use crate::{
+        control::{Handled, whole::World},
+        listening::Taken,
+    };
+
+    const WEB: &str = "command = ['/bin/web']\nlistens = ['127.0.0.1:PORT']\n[reload]\nsignal = 'HUP'\n\
+                       [[files]]\npath = '/run/web.conf'\ncontent = 'PORT'\non_change = 'reload'\n";
+
+    fn web(port: u16) -> String {
+        WEB.replace("PORT", &port.to_string())
+    }
+
+    /// `web` runs with one port and has been told to reload with another, which nobody has seen yet.
+    fn reloading() -> World {
+        let mut world = World::new(&[("web", &web(9))], Handled::default());
+        let run = world.spawned[0].1;
+        world.spawned(run);
+        assert!(world.looks.is_empty(), "nothing has changed");
+        world.write_and_apply("web", &web(10));
+        let [look] = &world.looks[..] else {
+            panic!("{:?}", world.looks);
+        };
+        assert_eq!(look.wanted, ["127.0.0.1:10"]);
+        assert_eq!(look.given_up, ["127.0.0.1:9"]);
+        world
+    }
+
+    fn missing() -> Sight {
+        Sight::Otherwise(vec![Fault::Missing {
+            address: "127.0.0.1:10".to_owned(),
+            instead: None,
+        }])
+    }
+
+    fn has_worked(world: &World) -> bool {
+        world.control.on_trial().is_empty()
+    }
+
+    #[test]
+    fn a_plan_has_not_worked_before_its_services_are_seen_to_listen() {
+        let mut world = reloading();
+        assert!(!has_worked(&world));
+        // A look too early is not the last one.
+        world.seen(missing());
+        assert!(world.looks.is_empty() && !has_worked(&world));
+        assert_eq!(world.status("web").healthy, None);
+        world.pass(PAUSE_MS);
+        world.seen(Sight::AsPlanned);
+        assert!(has_worked(&world));
+        world.pass(LISTEN_MS_MAX);
+        assert!(world.looks.is_empty(), "it is not looked at for ever");
+    }
+
+    #[test]
+    fn who_does_not_listen_in_time_has_failed_the_plan_until_its_next_start() {
+        let mut world = reloading();
+        let end = world.now.moment.after(LISTEN_MS_MAX);
+        while world.now.moment < end {
+            world.seen(missing());
+            world.pass(PAUSE_MS_MAX);
+        }
+        world.seen(missing());
+        let status = world.status("web");
+        let reason = status.reason.unwrap_or_default();
+        assert_eq!(reason, "does not listen on 127.0.0.1:10");
+        assert_eq!((status.healthy, has_worked(&world)), (Some(false), false));
+        // Nothing has changed: it has not become better.
+        world.signal(1);
+        assert!(world.looks.is_empty() && !has_worked(&world));
+        world.act(Action::Restart, "web");
+        assert_eq!(world.status("web").reason, None);
+        world.ended(world.spawned[0].1);
+        let run = world.spawned[1].1;
+        world.spawned(run);
+        world.seen(Sight::AsPlanned);
+        assert!(has_worked(&world));
+        assert_eq!(world.status("web").healthy, None);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_said_and_fails_nothing() {
+        let mut world = reloading();
+        world.seen(Sight::Hidden("no leave".to_owned()));
+        assert!(has_worked(&world));
+        let reason = world.status("web").reason.unwrap_or_default();
+        assert_eq!(
+            reason,
+            "whether it listens on 127.0.0.1:10 was not verified: no leave"
+        );
+    }
+
+    #[test]
+    fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() {
+        for (by, refused) in [(None, true), (Some("web"), false)] {
+            let mut world = World::new(&[("web", &web(9))], Handled::default());
+            world.spawned(world.spawned[0].1);
+            world.taken = vec![Taken {
+                service: "web".to_owned(),
+                by: by.map(str::to_owned),
+                reason: "127.0.0.1:10 is in use by other (pid 7)".to_owned(),
+            }];
+            world.write_and_apply("web", &web(10));
+            assert_eq!(world.looks.is_empty(), refused, "{by:?}");
+            let listens = &world.control.plan.services["web"].listens;
+            assert_eq!(listens[0] == "127.0.0.1:9", refused, "{by:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_who_has_the_address() {
+        let expected = |outcome| Expected {
+            wanted: vec!["0.0.0.0:80".to_owned()],
+            given_up: Vec::new(),
+            outcome,
+            watch: None,
+        };
+        let faults = vec![
+            Fault::Missing {
+                address: "0.0.0.0:80".to_owned(),
+                instead: Some("0.0.0.0:80 is in use by other (pid 7)".to_owned()),
+            },
+            Fault::Missing {
+                address: "[::]:80".to_owned(),
+                instead: None,
+            },
+            Fault::Kept("127.0.0.1:80".to_owned()),
+        ];
+        let hidden = Outcome::NotVerified("no leave".to_owned());
+        let listening = Listening(BTreeMap::from([
+            ("a".to_owned(), expected(Some(Outcome::Failed(faults)))),
+            ("b".to_owned(), expected(Some(hidden))),
+            ("c".to_owned(), expected(None)),
+        ]));
+        assert_eq!(
+            listening.reason("a").unwrap(),
+            "does not listen where it is to: 0.0.0.0:80 is in use by other (pid 7), \
+             does not listen on [::]:80, still listens on 127.0.0.1:80"
+        );
+        assert_eq!(
+            listening.reason("b").unwrap(),
+            "whether it listens on 0.0.0.0:80 was not verified: no leave"
+        );
+        assert_eq!(listening.reason("c"), None);
+        let all = ["a", "b", "c", "d"].map(|name| listening.of(name));
+        use Progress::{Awaited, Done, Failed};
+        assert_eq!(all, [Failed, Done, Awaited, Done]);
+    }
+}

@@ -1,0 +1,131 @@
+//! Addresses that a plan gives to services anew: looked at before anything is touched, seen after.
+//!
+//! Before: whoever has one of them and is no service that gives it up by the same plan refuses the
+//! plan, for a dry run too. What lets go of an address only as it ends has it still; the start waits
+//! for that (`control/addresses.rs`). The daemon's first plan is looked at by each start for itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use api::{ErrorKind, ErrorReply};
+use plan::Plan;
+
+use super::{
+    Last, Stage,
+    moves::{Action, Move},
+};
+use crate::{
+    control::{Control, Job, Staged},
+    holder,
+    listening::{Taken, Wanted},
+    usage::Target,
+};
+
+impl Control {
+    /// All candidates are right: are the addresses free?
+    pub(super) fn checked(&mut self, plan: Arc<Plan>, staged: Box<Staged>) {
+        if self.reconfigure.first {
+            self.ready_to_swap(plan, staged);
+            return;
+        }
+        let moves = match self.moves(&plan, &staged) {
+            Ok(moves) => moves,
+            Err(error) => {
+                self.discard_and_say(staged.leftovers(), Last::Refused(error));
+                return;
+            }
+        };
+        let wanted: Vec<Wanted> = moves
+            .iter()
+            .filter(|it| it.is_risky())
+            .flat_map(|it| {
+                let added = plan::added_listens(&self.plan, &plan, &it.name).into_iter();
+                added.map(|address| Wanted {
+                    service: it.name.clone(),
+                    address: address.to_owned(),
+                })
+            })
+            .collect();
+        if wanted.is_empty() {
+            self.ready_to_swap(plan, staged);
+            return;
+        }
+        self.job(Job::Addresses {
+            wanted,
+            running: self.running(),
+            keeper: self.keeper.pid,
+        });
+        let moves = moves.into_iter().map(|it| (it.name, it.action)).collect();
+        self.reconfigure.stage = Stage::Addresses {
+            plan,
+            staged,
+            moves,
+        };
+    }
+
+    /// Main processes of all services.
+    fn running(&self) -> Vec<Target> {
+        let names = self.plan.services.keys();
+        let running = names.filter_map(|name| {
+            let pid = self.pid(self.names.id(name)?)?;
+            let name = name.clone();
+            Some(Target { name, pid })
+        });
+        running.collect()
+    }
+
+    /// The answer: the addresses that are not free.
+    pub(super) fn on_addresses(&mut self, taken: &[Taken]) {
+        let (plan, staged, moves) = match std::mem::take(&mut self.reconfigure.stage) {
+            Stage::Addresses {
+                plan,
+                staged,
+                moves,
+            } => (plan, staged, moves),
+            other => {
+                self.reconfigure.stage = other;
+                return;
+            }
+        };
+        let refused = taken.iter().filter(|it| !comes_free(it, &moves));
+        let said: Vec<String> = refused.map(|it| refusal(it, &plan)).collect();
+        if said.is_empty() {
+            self.ready_to_swap(plan, staged);
+            return;
+        }
+        let refused = ErrorReply {
+            kind: ErrorKind::Configuration,
+            message: said.join("\n"),
+            hint: Some("nothing has changed".to_owned()),
+        };
+        self.discard_and_say(staged.leftovers(), Last::Refused(refused));
+    }
+
+    /// The plan that is about to be applied: these services are to be seen where it has them listen.
+    pub(super) fn expect_moved(&mut self, moves: &[Move], plan: &Plan) {
+        for Move { name, .. } in moves.iter().filter(|it| it.is_risky()) {
+            let owned = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
+            let added = owned(plan::added_listens(&self.plan, plan, name));
+            let dropped = owned(plan::dropped_listens(&self.plan, plan, name));
+            self.expect_listening(name, added, dropped);
+        }
+    }
+}
+
+/// Its own process has it, or one that ends by the same plan.
+fn comes_free(taken: &Taken, moves: &BTreeMap<String, Action>) -> bool {
+    taken.by.as_ref().is_some_and(|by| {
+        let ends = matches!(moves.get(by), Some(Action::Restart | Action::Stop));
+        *by == taken.service || ends
+    })
+}
+
+fn refusal(taken: &Taken, plan: &Plan) -> String {
+    let service = &taken.service;
+    let hint = plan.services.get(service).map_or("", |it| &it.listens_hint);
+    let by = match &taken.by {
+        Some(by) => format!(", which is {by}'s"),
+        None => String::new(),
+    };
+    let reason = holder::with_hint(format!("{}{by}", taken.reason), hint);
+    format!("{service} cannot listen where it is to: {reason}")
+}
