@@ -173,7 +173,8 @@ fn accounts_change_and_change_back_with_what_they_have() {
     let told = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
     for said in [
         "owner of directory",
-        "postgresql/data",
+        "var/lib/mattervisor/postgresql (",
+        "(mattermost, mattermost-version)",
         "postgres:postgres becomes backup:backup",
         "entries",
     ] {

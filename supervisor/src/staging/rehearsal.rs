@@ -78,7 +78,13 @@ fn rehearse_service(service: &Service, changes: &[OwnerChange], staged: &mut Sta
         }
     }
     for change in changes {
-        staged.host.push(of_owner(service, change));
+        let change = of_owner(service, change);
+        // Others may have the same directory.
+        let same = |it: &&mut HostChange| it.what == change.what && it.action == change.action;
+        match staged.host.iter_mut().find(same) {
+            Some(known) => known.services.extend(change.services),
+            None => staged.host.push(change),
+        }
     }
     let made = service.credentials.iter().filter(|it| !it.make.is_empty());
     if let Some(it) = made.into_iter().find(|it| !it.source.exists()) {
