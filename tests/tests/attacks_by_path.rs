@@ -129,13 +129,13 @@ fn a_directory_that_changes_hands_takes_nothing_else_along() {
         chown(dir.join("file"), Some(uid), Some(uid)).unwrap();
     }
     lay(&world.path("own/link"), |path| {
-        symlink(&others, path).unwrap()
+        symlink(&others, path).unwrap();
     });
     fs::hard_link(others.join("file"), world.path("own/second")).unwrap();
     fs::hard_link(roots.join("file"), world.path("own/third")).unwrap();
     fs::write(world.path("own/roots"), "").unwrap();
     lay(&world.path("own/plain"), |path| {
-        fs::write(path, "").unwrap()
+        fs::write(path, "").unwrap();
     });
     world.service(
         "a",

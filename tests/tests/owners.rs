@@ -17,7 +17,10 @@ use nix::{
     unistd::{User, geteuid},
 };
 
-use crate::stack::Stack;
+use crate::{
+    accounts::{in_private_etc, private_etc},
+    stack::Stack,
+};
 
 /// Accounts of every machine that nothing runs as, instead of those that the tests' site file names.
 const DATABASE: &str = "backup";
@@ -63,18 +66,29 @@ fn tree<T>(dir: &Path, look: &dyn Fn(&Path) -> Option<T>) -> BTreeMap<PathBuf, T
 }
 
 /// Owner, group and mode.
-fn rights(path: &Path) -> Option<(u32, u32, u32)> {
+type Rights = (u32, u32, u32);
+/// The same, the inode and the content.
+type File = (Rights, u64, Vec<u8>);
+
+fn rights(path: &Path) -> Option<Rights> {
     let now = fs::symlink_metadata(path).ok()?;
     Some((now.uid(), now.gid(), now.mode()))
 }
 
-/// The same, and when it was written and which file it is, of what neither a database nor the
-/// supervisor writes by itself.
-fn file(path: &Path) -> Option<((u32, u32, u32), u64, Vec<u8>)> {
+/// Of what neither a database nor the supervisor writes by itself.
+fn file(path: &Path) -> Option<File> {
     let text = path.display().to_string();
-    let own = ["/data/", "/runs/", "/notify", "/changes/", ".pid", "lock"];
+    let own = [
+        "/data/",
+        "/runs/",
+        "/notify",
+        "/changes/",
+        ".pid",
+        "lock",
+        ".json",
+    ];
     let kept = fs::symlink_metadata(path).is_ok_and(|now| now.is_file());
-    if !kept || own.iter().any(|it| text.contains(it)) || text.ends_with(".json") {
+    if !kept || own.iter().any(|it| text.contains(it)) {
         return None;
     }
     Some((
@@ -199,7 +213,9 @@ fn accounts_change_and_change_back_with_what_they_have() {
     .unwrap();
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
     chown(&lock, Some(uid(DATABASE)), Some(uid(DATABASE))).unwrap();
-    world.ctl(&["reconfigure", "--rollback"]).ok();
+    // It is stopped, and stays so: that is what the answer ends with.
+    let told = world.ctl(&["reconfigure", "--rollback"]).both();
+    assert!(told.contains("back to the configuration"), "{told}");
     world.ctl(&["start", "postgresql"]).ok();
     ready(&stack);
     check(&stack, &bin, "postgres", "nobody");
@@ -325,6 +341,33 @@ fn what_a_killed_control_process_has_begun_the_next_one_ends() {
     assert_eq!(all(), 20_000);
     assert_eq!(fs::metadata(&own).unwrap().uid(), 1);
     assert!(journal_is_empty(&world));
+}
+
+/// Directories that a refused change has made are gone again; an account stays, which is said.
+#[test]
+fn what_a_refused_change_has_made_is_taken_away_or_told() {
+    need!(private_etc());
+    let mut world = World::new();
+    in_private_etc(&mut world, "");
+    world.child("neighbour", &["sleep"], "");
+    world.start_ready();
+    let new = world.file("new/below");
+    let keys = format!(
+        "user = 'app'\n[[directories]]\npath = '{new}'\n\
+         [[files]]\npath = '{new}/conf'\ncontent = 'wrong'\n"
+    );
+    let checked = format!("{keys}validate = ['/bin/grep', 'right', '{{{{ candidate }}}}']\n");
+    world.child("app", &["sleep"], &checked);
+    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(told.contains("does not check"), "{told}");
+    assert!(
+        told.contains("user app") && told.contains("created and stays"),
+        "{told}"
+    );
+    assert!(!world.path("new").exists(), "it was made for nothing");
+    world.child("app", &["sleep"], &keys);
+    world.ctl(&["reconfigure"]).ok();
+    assert!(world.path("new/below/conf").exists());
 }
 
 /// Two that have one directory: it changes hands when both are down, whichever would start first.
