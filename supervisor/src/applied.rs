@@ -15,7 +15,7 @@ use plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    control::{Broken, StagedFile, time},
+    control::{Broken, StagedDirectory, StagedFile, time},
     staging,
     store::{self, write_atomically},
 };
@@ -75,6 +75,8 @@ impl Kept {
 pub(crate) struct Swap<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) files: &'a [StagedFile],
+    /// Directories that get another mode.
+    pub(crate) modes: &'a [StagedDirectory],
     pub(crate) mark: &'a Mark,
     pub(crate) rejected: Option<Inputs>,
     /// What ran until now, to be kept if nothing is kept yet; none: this is the daemon's first.
@@ -125,17 +127,18 @@ pub(crate) fn swap(state_dir: &Path, swap: Swap<'_>) -> io::Result<Swapped> {
         Err(error) if first => {
             // Nothing runs that could be hurt, and services need their files.
             tracing::error!("cannot store the plan: {error}");
-            staging::swap_each(swap.files);
+            staging::swap_each(swap.files, swap.modes);
             return Ok(Swapped::default());
         }
         Err(error) => return Err(error),
     };
     let mut spoiled = BTreeMap::new();
     if first {
-        staging::swap_each(swap.files);
+        staging::swap_each(swap.files, swap.modes);
         store::put_in_place(&written, &path)?;
     } else {
-        let undo = staging::swap(swap.files).inspect_err(|_| store::forget_beside(&written))?;
+        let undo = staging::swap(swap.files, swap.modes);
+        let undo = undo.inspect_err(|_| store::forget_beside(&written))?;
         if let Err(error) = store::put_in_place(&written, &path) {
             undo.back();
             return Err(error);
@@ -249,6 +252,7 @@ mod tests {
             candidate: dir.path().join(format!(".{name}.candidate")),
             path: dir.path().join(name),
             user: None,
+            altered: true,
             validate: Vec::new(),
         };
         let swapped = |plan: &Plan, files: &[StagedFile]| {
@@ -257,6 +261,7 @@ mod tests {
                 Swap {
                     plan,
                     files,
+                    modes: &[],
                     mark: &mark("root"),
                     rejected: None,
                     before: Some(kept_of(plan, "root")),

@@ -33,15 +33,34 @@ pub(crate) struct NotLaid {
     pub(crate) earlier: bool,
 }
 
+/// Whose copies are to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The plan's that runs.
+    Now,
+    /// A plan's that may be refused yet: what is there keeps its owner.
+    Later,
+}
+
 /// Lays out the copies of a service, and says which were not there before.
 pub(crate) fn lay(service: &Service) -> Result<Vec<PathBuf>, NotLaid> {
-    laid(service).map_err(|reason| NotLaid {
+    lay_as(service, Of::Now)
+}
+
+/// The same for a plan that may be refused yet: a copy that is there keeps its owner until the
+/// service starts.
+pub(crate) fn lay_beside_what_runs(service: &Service) -> Result<Vec<PathBuf>, NotLaid> {
+    lay_as(service, Of::Later)
+}
+
+fn lay_as(service: &Service, of: Of) -> Result<Vec<PathBuf>, NotLaid> {
+    laid(service, of).map_err(|reason| NotLaid {
         reason,
         earlier: service.credentials.iter().all(|it| it.path.exists()),
     })
 }
 
-fn laid(service: &Service) -> Result<Vec<PathBuf>, String> {
+fn laid(service: &Service, of: Of) -> Result<Vec<PathBuf>, String> {
     let now = RealHost.unix_seconds();
     let mut found = service.certificates.iter();
     let unusable = found.find_map(|certificate| {
@@ -68,7 +87,7 @@ fn laid(service: &Service) -> Result<Vec<PathBuf>, String> {
     let mut new = Vec::new();
     for (it, bytes) in service.credentials.iter().zip(&texts) {
         let failed = |error: io::Error| format!("cannot write {}: {error}", it.path.display());
-        if put(&it.path, bytes, owner).map_err(failed)? {
+        if put(&it.path, bytes, owner, of).map_err(failed)? {
             new.push(it.path.clone());
         }
     }
@@ -76,10 +95,15 @@ fn laid(service: &Service) -> Result<Vec<PathBuf>, String> {
 }
 
 /// True: there was none.
-fn put(path: &Path, bytes: &[u8], owner: Option<Account>) -> io::Result<bool> {
+fn put(path: &Path, bytes: &[u8], owner: Option<Account>, of: Of) -> io::Result<bool> {
     let (dir, name) = place(path)?;
     let mode = MODES[usize::from(owner.is_none())];
-    let there = dir.stat(name)?.is_some();
+    let now = dir.stat(name)?;
+    let there = now.is_some();
+    let owner = match (owner, now) {
+        (Some(_), Some(now)) if of == Of::Later => Some(safe_path::owner_of(&now)),
+        (owner, _) => owner,
+    };
     if there
         && dir
             .read(name, SOURCE_BYTES_MAX)

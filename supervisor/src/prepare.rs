@@ -1,6 +1,6 @@
 //! What a run needs before it can be spawned and that may take its time: ids of its account,
-//! programs, directories and files that somebody has removed, copies of credentials, the addresses
-//! that names in `listens` stand for, and that no stale socket is in the way.
+//! programs, directories that change hands, directories and files that somebody has removed, copies
+//! of credentials, the addresses that names in `listens` stand for, and that no stale socket is in the way.
 //!
 //! Owner: jobs beside the control thread, asked for at each start (`control/preparation.rs`), since
 //! any of it may have changed after the last one. What starts in the same moment is asked for
@@ -11,7 +11,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,7 +29,8 @@ use crate::{
     host_names::HostNames,
     lookups::Lookups,
     programs::PATH,
-    staging, stale_sockets,
+    staging::{self, InUse, Settled, Terms},
+    stale_sockets,
     threads::Threads,
     unready::Unready,
 };
@@ -46,12 +50,18 @@ pub(crate) struct Start {
     pub(crate) service: Box<Service>,
     /// What it needs besides ids and programs.
     pub(crate) needs: Needs,
+    /// The supervisor's.
+    pub(crate) state_dir: PathBuf,
+    /// Directories that other runs have.
+    pub(crate) in_use: Vec<InUse>,
+    /// Nobody waits for it any more.
+    pub(crate) unwanted: Arc<AtomicBool>,
 }
 
 /// What a run needs besides ids and programs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Needs {
-    /// Directories and files that are missing are made again.
+    /// Directories of another account change hands, and what is missing is made again.
     pub(crate) disk: bool,
     /// Its addresses have to be free: names are looked up, stale sockets removed.
     pub(crate) addresses: bool,
@@ -66,12 +76,31 @@ pub(crate) struct Needs {
 pub(crate) struct Prepared {
     /// What was looked up.
     pub(crate) resolved: Arc<Resolved>,
+    /// Directories that have changed hands, in words.
+    pub(crate) changed: Vec<String>,
+    /// This run, which is on its way down, has a directory that is to change hands: nothing has been
+    /// done.
+    pub(crate) in_use_by: Option<RunId>,
     /// Directories and files that were missing and are there again.
     pub(crate) made: Vec<PathBuf>,
     /// Whether copies of credentials could be made, if it needs any.
     pub(crate) laid: Result<(), NotLaid>,
     /// Whether the token could be written, if it needs one; else why not, in words.
     pub(crate) filled: Result<(), String>,
+}
+
+impl Prepared {
+    /// Nothing had to be done.
+    pub(crate) const fn of(resolved: Arc<Resolved>) -> Self {
+        Self {
+            resolved,
+            changed: Vec::new(),
+            in_use_by: None,
+            made: Vec::new(),
+            laid: Ok(()),
+            filled: Ok(()),
+        }
+    }
 }
 
 /// What can be looked up of a service, at the time that it was.
@@ -172,22 +201,30 @@ fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
     let (service, needs) = (&*start.service, start.needs);
     // Whose they are to be is asked first: it is the better reason.
     let ids = lookups.ids(service)?;
-    let made = if needs.disk {
-        staging::make_missing(service)?
-    } else {
-        Vec::new()
-    };
-    if needs.addresses {
+    let resolved = resolve(service, lookups)?;
+    let (mut changed, mut made, mut in_use_by) = (Vec::new(), Vec::new(), None);
+    if needs.disk {
+        match settle(start)? {
+            Settled::Done(said) => {
+                changed = said;
+                made = staging::make_missing(service)?;
+            }
+            Settled::InUse(by) => in_use_by = Some(by),
+        }
+    }
+    if needs.addresses && in_use_by.is_none() {
         stale_sockets::remove(service, ids.as_ref())?;
     }
-    let resolved = resolve(service, lookups)?;
     let laid = needs
         .credentials
+        .filter(|_| in_use_by.is_none())
         .map_or(Ok(()), |prune| lay(service, prune));
     let filled = needs
         .reload_token
         .map_or(Ok(()), |number| staging::fill_tokens(service, number));
     Ok(Prepared {
+        changed,
+        in_use_by,
         resolved: Arc::new(Resolved {
             listens,
             ..resolved
@@ -196,6 +233,15 @@ fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
         laid,
         filled,
     })
+}
+
+fn settle(start: &Start) -> Result<Settled, Unready> {
+    let terms = Terms {
+        state_dir: &start.state_dir,
+        in_use: &start.in_use,
+        wanted: &|| !start.unwanted.load(Ordering::Relaxed),
+    };
+    staging::settle(&start.service, &terms)
 }
 
 fn lay(service: &Service, prune: bool) -> Result<(), NotLaid> {
@@ -303,6 +349,9 @@ mod tests {
                 credentials: None,
                 reload_token: None,
             },
+            state_dir: "/nonexistent".into(),
+            in_use: Vec::new(),
+            unwanted: Arc::default(),
         }
     }
 

@@ -1,9 +1,15 @@
 //! Brings directories and rendered files to the disk, in two steps: candidates first, then swap.
 //! A rehearsal writes candidates alone, and says what else there would be to do.
 //!
+//! The first step adds, and changes nothing that is there: neither content nor mode nor owner. It makes
+//! directories that are missing and writes candidates; both are gone again when nothing comes of it. Files
+//! and modes of directories change by the swap, after all has been checked. What belongs to another
+//! account than the plan says changes hands when its service starts ([`ownership`]).
 //! What is there as it is wanted is left alone, wherever it lies. All else goes by [`place`].
 
 mod missing;
+mod ownership;
+mod ownership_journal;
 mod place;
 mod rehearsal;
 mod swap;
@@ -16,42 +22,50 @@ use std::{
     fs::Metadata,
     io::{self, Write},
     os::unix::fs::MetadataExt,
+    path::Path,
     sync::Arc,
 };
 
-use api::HostChange;
+use api::FileCheck;
 use plan::{Directory, Plan, RenderedFile, Service, reload_token};
 use safe_path::Dir;
 
 pub(crate) use missing::make_missing;
+use missing::write_again;
+pub(crate) use ownership::{InUse, OwnerChange, Settled, Terms, settle};
+use ownership_journal::Journal;
 use place::{Owners, Place, make_parent};
 pub(crate) use rehearsal::{past, rehearse};
 pub(crate) use swap::{swap, swap_each};
 pub(crate) use token::fill_tokens;
 
 use crate::{
-    control::{Broken, Staged, StagedFile},
+    control::{Broken, Staged, StagedDirectory, StagedFile},
     credentials,
     lookups::Lookups,
     prepare::resolve,
     zone,
 };
 
-/// Makes directories, writes a candidate for each file that is to change, and looks up ids and
-/// programs. What fails is told by service and stops no other.
+/// Makes missing directories, writes a candidate for each file that is to change, and looks up ids
+/// and programs. What fails is told by service and stops no other.
 pub(crate) fn stage(plan: &Plan) -> Staged {
     let mut staged = Staged {
         zone: Some(zone::local()),
         ..Staged::default()
     };
     let lookups = Lookups::default();
+    let journal = Journal::read(&plan.paths.state_dir);
     for service in plan.services.values().filter(|service| service.enabled) {
+        let owners = ownership::pending(service, &journal);
         let mut files = Vec::new();
-        match stage_service(service, &mut files, &mut staged.host) {
+        let done = stage_directories(service, &owners, &mut staged)
+            .and_then(|()| stage_files(service, &owners, &mut files, &mut staged.left_out));
+        match done {
             Ok(()) => staged.files.extend(files),
             Err(broken) => {
                 // It starts with none of them.
-                discard(&files);
+                discard(&files, &[]);
                 staged.broken.insert(service.name.clone(), broken);
             }
         }
@@ -60,46 +74,108 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
             service.name.clone(),
             resolve(service, &lookups).map(Arc::new),
         );
+        note_owners(service, owners, &mut staged);
     }
     staged
 }
 
-fn stage_service(
+fn note_owners(service: &Service, owners: Vec<OwnerChange>, staged: &mut Staged) {
+    if !owners.is_empty() {
+        staged.owners.insert(service.name.clone(), owners);
+    }
+}
+
+fn stage_directories(
     service: &Service,
-    files: &mut Vec<StagedFile>,
-    host: &mut Vec<HostChange>,
+    changes: &[OwnerChange],
+    staged: &mut Staged,
 ) -> Result<(), Broken> {
     for directory in &service.directories {
         let path = &directory.path;
         let what = format!("make directory {}", path.display());
         let owners = Owners::of_directory(service, directory);
         let owners = owners.map_err(|error| without_account(&what, &error))?;
-        let missing = safe_path::stat(path).is_ok_and(|now| now.is_none());
-        let changed = make_directory(directory, &owners);
-        if changed.map_err(|error| owners.broken(path, &what, &error))? {
-            host.push(rehearsal::of_directory(service, directory, missing));
+        let broken = |error: io::Error| owners.broken(path, &what, &error);
+        match look(directory, &owners, changes).map_err(broken)? {
+            Look::Fits => {}
+            Look::Missing if waits(path, changes) => {}
+            Look::Missing => {
+                let missing = missing_of(service, directory);
+                make_directory(directory, &owners).map_err(broken)?;
+                staged.made.extend(missing);
+                let change = rehearsal::of_directory(service, directory, true);
+                staged.host.push(change);
+            }
+            Look::OtherMode => {
+                let change = rehearsal::of_directory(service, directory, false);
+                staged.host.push(change);
+                staged.modes.push(staged_directory(service, directory));
+            }
+            Look::OtherOwner(what) => what.check().map_err(broken)?,
         }
     }
+    Ok(())
+}
+
+fn stage_files(
+    service: &Service,
+    changes: &[OwnerChange],
+    files: &mut Vec<StagedFile>,
+    left_out: &mut Vec<FileCheck>,
+) -> Result<(), Broken> {
     for file in &service.files {
         let path = &file.path;
         let what = format!("write {}", path.display());
         let owners = Owners::of_file(service, file);
         let owners = owners.map_err(|error| without_account(&what, &error))?;
+        if file.create_only && safe_path::stat(path).is_ok_and(|now| now.is_some()) {
+            continue;
+        }
+        if is_deferred(path, &owners, changes) {
+            left_out.extend(not_checked(service, file, DEFERRED.to_owned()));
+            continue;
+        }
         let candidate = stage_file(service, file, &owners);
         files.extend(candidate.map_err(|error| owners.broken(path, &what, &error))?);
     }
     Ok(())
 }
 
+/// Why a file is not checked.
+const DEFERRED: &str = "its directory changes hands first, when the service starts";
+
+/// Said of a file that has a check.
+fn not_checked(service: &Service, file: &RenderedFile, detail: String) -> Option<FileCheck> {
+    (!file.validate.is_empty()).then(|| FileCheck {
+        service: service.name.clone(),
+        path: file.path.display().to_string(),
+        passed: false,
+        detail,
+    })
+}
+
+/// It lies where something changes hands at the service's start.
+fn waits(path: &Path, changes: &[OwnerChange]) -> bool {
+    changes.iter().any(|it| path.starts_with(&it.path))
+}
+
+/// And in a directory that is still the former account's: nobody can write there for the new one.
+fn is_deferred(path: &Path, owners: &Owners, changes: &[OwnerChange]) -> bool {
+    let foreign = path.parent().and_then(safe_path::foreign_owner);
+    let own = owners.account.map(|it| it.uid);
+    waits(path, changes) && foreign.is_some() && foreign != own
+}
+
 /// Copies what only root may read, and notes what was not there before.
 fn lay(service: &Service, staged: &mut Staged) {
-    match credentials::lay(service) {
+    match credentials::lay_beside_what_runs(service) {
         Ok(new) => {
             let new = new.into_iter().map(|path| StagedFile {
                 service: service.name.clone(),
                 candidate: path.clone(),
                 path,
                 user: None,
+                altered: true,
                 validate: Vec::new(),
             });
             staged.laid.extend(new);
@@ -113,8 +189,8 @@ fn without_account(what: &str, error: &io::Error) -> Broken {
     Broken { why, own: None }
 }
 
-/// Removes candidates that will not be used.
-pub(crate) fn discard(files: &[StagedFile]) {
+/// Removes candidates that will not be used, and directories that were made for nothing.
+pub(crate) fn discard(files: &[StagedFile], made: &[StagedDirectory]) {
     for file in files {
         let removed = Place::find(file).and_then(|it| it.dir.remove(&it.candidate));
         if let Err(error) = removed
@@ -123,29 +199,84 @@ pub(crate) fn discard(files: &[StagedFile]) {
             tracing::warn!("cannot remove {}: {error}", file.candidate.display());
         }
     }
+    for directory in made.iter().rev() {
+        let path = &directory.path;
+        let removed = place::parent(path, directory.user.as_deref());
+        let removed = removed.and_then(|(dir, name)| dir.remove_dir(name));
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("cannot remove {} again: {error}", path.display());
+        }
+    }
 }
 
-/// False: it is as wanted already.
-fn make_directory(directory: &Directory, owners: &Owners) -> io::Result<bool> {
+/// What there is in a directory's place.
+enum Look<'a> {
+    /// It is as wanted, or a link of root's, which is taken as it is.
+    Fits,
+    Missing,
+    OtherMode,
+    /// It changes hands by this, which may be that of a directory above it.
+    OtherOwner(&'a OwnerChange),
+}
+
+fn look<'a>(
+    directory: &Directory,
+    owners: &Owners,
+    changes: &'a [OwnerChange],
+) -> io::Result<Look<'a>> {
     let path = &directory.path;
-    if is_as_wanted(directory, owners) {
-        return Ok(false);
-    }
-    let (dir, name) = make_parent(path, owners.account)?;
-    let is_link = dir.stat(name)?.is_some_and(|now| now.is_symlink());
-    if is_link && !dir.is_foreign() && Dir::open_for(path, owners.account).is_ok() {
+    let Some(now) = safe_path::stat(path)? else {
+        return Ok(Look::Missing);
+    };
+    if now.is_symlink() {
         // An administrator may have moved it to another disk: a link of root's is taken as it is.
-        return Ok(false);
+        Dir::open_for(path, owners.account)?;
+        return Ok(Look::Fits);
     }
-    dir.settle_dir(name, owners.in_dir(&dir), directory.mode)?;
-    Ok(true)
+    if !now.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let above = changes.iter().filter(|it| path.starts_with(&it.path));
+    let nearest = above.max_by_key(|it| it.path.components().count());
+    if let Some(change) = nearest.filter(|_| !owners.fit(path, &now)) {
+        return Ok(Look::OtherOwner(change));
+    }
+    if now.mode() & 0o7777 == directory.mode {
+        return Ok(Look::Fits);
+    }
+    // It can be changed where it lies.
+    Dir::open_for(path.parent().unwrap_or(path), owners.account)?;
+    Ok(Look::OtherMode)
 }
 
-fn is_as_wanted(directory: &Directory, owners: &Owners) -> bool {
-    let Ok(Some(now)) = safe_path::stat(&directory.path) else {
-        return false;
-    };
-    now.is_dir() && now.mode() & 0o7777 == directory.mode && owners.fit(&directory.path, &now)
+/// A directory and those above it that are not there, the first of them first.
+fn missing_of(service: &Service, directory: &Directory) -> Vec<StagedDirectory> {
+    let all = directory.path.ancestors();
+    let missing = all.take_while(|it| safe_path::stat(it).is_ok_and(|now| now.is_none()));
+    let staged = missing.map(|path| StagedDirectory {
+        path: path.to_owned(),
+        ..staged_directory(service, directory)
+    });
+    let mut staged: Vec<_> = staged.collect();
+    staged.reverse();
+    staged
+}
+
+fn staged_directory(service: &Service, directory: &Directory) -> StagedDirectory {
+    StagedDirectory {
+        service: service.name.clone(),
+        path: directory.path.clone(),
+        user: directory.user.clone().or_else(|| service.user.clone()),
+        mode: directory.mode,
+    }
+}
+
+/// Makes one that is missing.
+fn make_directory(directory: &Directory, owners: &Owners) -> io::Result<()> {
+    let (dir, name) = make_parent(&directory.path, owners.account)?;
+    dir.settle_dir(name, owners.in_dir(&dir), directory.mode)
 }
 
 /// The candidate, if the file is to change.
@@ -154,21 +285,14 @@ fn stage_file(
     file: &RenderedFile,
     owners: &Owners,
 ) -> io::Result<Option<StagedFile>> {
-    if file.create_only && safe_path::stat(&file.path)?.is_some() {
-        return Ok(None);
-    }
-    if let Some(now) = in_place(file) {
-        let staged = staged_file(service, file);
+    let same = in_place(file);
+    let staged = staged_file(service, file, same.is_none());
+    if let Some(now) = &same {
         // Of a control process that died with it.
         if let Ok(place) = Place::find(&staged) {
             place.dir.remove(&place.candidate)?;
         }
-        if now.mode() & 0o7777 == file.mode && owners.fit(&file.path, &now) {
-            return Ok(None);
-        }
-        let (dir, name) = make_parent(&file.path, owners.account)?;
-        if let Ok(opened) = dir.open_file(name) {
-            dir.settle_file(&opened, owners.in_dir(&dir), file.mode)?;
+        if now.mode() & 0o7777 == file.mode && owners.fit(&file.path, now) {
             return Ok(None);
         }
     }
@@ -176,7 +300,8 @@ fn stage_file(
     if dir.stat(name)?.is_some_and(|now| now.is_dir()) {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    write_candidate(service, file, owners, &dir).map(Some)
+    write_candidate(file, owners, &dir)?;
+    Ok(Some(staged))
 }
 
 /// What is known of a file that is there as the plan has it; its reload token is nobody's wish.
@@ -187,25 +312,20 @@ fn in_place(file: &RenderedFile) -> Option<Metadata> {
     })
 }
 
-fn staged_file(service: &Service, file: &RenderedFile) -> StagedFile {
+fn staged_file(service: &Service, file: &RenderedFile, altered: bool) -> StagedFile {
     StagedFile {
         service: service.name.clone(),
         candidate: file.candidate.clone(),
         path: file.path.clone(),
         user: file.user.clone().or_else(|| service.user.clone()),
+        altered,
         validate: file.validate.clone(),
     }
 }
 
-fn write_candidate(
-    service: &Service,
-    file: &RenderedFile,
-    owners: &Owners,
-    dir: &Dir,
-) -> io::Result<StagedFile> {
+fn write_candidate(file: &RenderedFile, owners: &Owners, dir: &Dir) -> io::Result<()> {
     let (_, name) = place::split(&file.candidate)?;
-    fill(dir, name, file, owners)?;
-    Ok(staged_file(service, file))
+    fill(dir, name, file, owners)
 }
 
 /// Writes a file of the plan by this name, which is a passing one.

@@ -114,6 +114,53 @@ fn a_link_on_the_way_gives_no_directory_away() {
     assert_eq!((now.uid(), now.gid(), now.mode() & 0o777), (0, 0, 0o700));
 }
 
+/// What an account has laid out before its directory changes hands takes nothing of others' along.
+#[test]
+fn a_directory_that_changes_hands_takes_nothing_else_along() {
+    if !geteuid().is_root() {
+        skip!("another account needs root");
+    }
+    let mut world = world("recursive = true\n");
+    world.start_ready();
+    let (roots, others) = (world.path("roots"), world.path("others"));
+    for (dir, uid) in [(&roots, 0), (&others, ACCOUNT)] {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("file"), "").unwrap();
+        chown(dir.join("file"), Some(uid), Some(uid)).unwrap();
+    }
+    lay(&world.path("own/link"), |path| {
+        symlink(&others, path).unwrap();
+    });
+    fs::hard_link(others.join("file"), world.path("own/second")).unwrap();
+    fs::hard_link(roots.join("file"), world.path("own/third")).unwrap();
+    fs::write(world.path("own/roots"), "").unwrap();
+    lay(&world.path("own/plain"), |path| {
+        fs::write(path, "").unwrap();
+    });
+    world.service(
+        "a",
+        &format!(
+            "command = ['/bin/sleep', '1000']\nuser = '1'\n[[directories]]\npath = '{}'\n\
+             recursive = true\n",
+            world.file("own")
+        ),
+    );
+    world.ctl(&["reconfigure"]).ok();
+    assert!(running(&world, "a"));
+    let uid = |path: &str| fs::symlink_metadata(world.path(path)).unwrap().uid();
+    assert_eq!([uid("own"), uid("own/plain"), uid("own/link")], [1, 1, 1]);
+    assert_eq!([uid("others/file"), uid("own/second")], [ACCOUNT, ACCOUNT]);
+    assert_eq!(
+        [uid("roots/file"), uid("own/third"), uid("own/roots")],
+        [0, 0, 0]
+    );
+    let log = world.supervisor_log();
+    assert!(
+        log.contains("own/second keeps its owner: it has other names"),
+        "{log}"
+    );
+}
+
 /// The version that an account's file says is looked for without waiting and through no link.
 #[test]
 fn a_version_file_of_an_account_hangs_no_check_and_shows_no_secret() {

@@ -48,6 +48,7 @@ mod notifications;
 mod once;
 mod openapi;
 mod other_names;
+mod owners;
 mod planted_secrets;
 mod postgresql_settings;
 mod probes;

@@ -117,6 +117,23 @@ pub fn add_altered<'a>(
     }
 }
 
+/// Adds directories that are there and belong to another account than the new plan says: they change
+/// hands while nothing runs that has them. Names of services, each with a path.
+pub fn add_owner_changes<'a>(
+    changes: &mut BTreeMap<String, Change>,
+    directories: impl Iterator<Item = (&'a str, &'a Path)>,
+) {
+    for (name, path) in directories {
+        // One that starts finds it done.
+        if let Some(change) = changes.get_mut(name)
+            && !matches!(change.kind, ChangeKind::Start | ChangeKind::Stop)
+        {
+            let what = format!("owner of directory {} changes", path.display());
+            change.because(ChangeKind::Restart, what);
+        }
+    }
+}
+
 /// What changes of the supervisor itself, in words. Never a value.
 pub fn site_changes(old: &Plan, new: &Plan) -> Vec<String> {
     let differs = [

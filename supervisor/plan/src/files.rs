@@ -108,6 +108,7 @@ pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
         let mode = reader.mode_key(&mut fields, "mode").unwrap_or(0o755);
         let user = account(reader, &mut fields, "user");
         let group = account(reader, &mut fields, "group");
+        let recursive = reader.bool_key(&mut fields, "recursive").unwrap_or(false);
         fields.finish(&SERVICE_KEYS, reader.report());
         if let Some(path) = path {
             out.push(Directory {
@@ -115,6 +116,7 @@ pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
                 mode,
                 user,
                 group,
+                recursive,
             });
         }
     }

@@ -82,7 +82,7 @@ mod unworkable;
 mod value;
 mod variables;
 
-pub use changes::{Change, ChangeKind, add_altered, changes, site_changes};
+pub use changes::{Change, ChangeKind, add_altered, add_owner_changes, changes, site_changes};
 pub use host::{Host, RealHost};
 pub use load::{Options, load, load_with_origins};
 pub use model::*;

@@ -340,6 +340,9 @@ fn files(service: &Service, out: &mut Keys) {
             directory.user.as_ref(),
             directory.group.as_ref(),
         );
+        if directory.recursive {
+            value["recursive"] = json!(true);
+        }
         out.put(
             format!("directories.\"{}\"", directory.path.display()),
             value,

@@ -16,6 +16,8 @@
 //! What the administrator names with `--root` is taken as it is, its parents included
 //! ([`trust_root`]); the rules begin below.
 //!
+//! To another account a directory is given by [`Tree`] alone.
+//!
 //! Files are regular ones of bounded size, opened without waiting: a fifo holds nobody up. In a
 //! foreign directory they have one name and that directory's owner, so that no hard link lends us
 //! another's file.
@@ -26,12 +28,14 @@
 mod account;
 mod dir;
 mod file;
+mod tree;
 mod untrusted;
 mod walk;
 
 pub use account::Account;
 pub use dir::Dir;
 pub use file::{holding, open, open_guest, open_socket, read, read_guest, set_owner_and_mode};
+pub use tree::{At, Handover, LEFT_NAMED_MAX, Left, Tally, Tree, owner_of};
 pub use untrusted::Untrusted;
 pub use walk::{foreign_owner, metadata, stat, trust_root};
 

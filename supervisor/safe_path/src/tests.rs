@@ -13,6 +13,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod tree;
+
 /// An account that is neither root nor us.
 const NOBODY: Account = Account {
     uid: 65_534,

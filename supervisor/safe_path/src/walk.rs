@@ -26,7 +26,7 @@ use crate::Untrusted;
 /// Links on the way to one file, as in the kernel.
 const LINKS_MAX: usize = 40;
 /// What a handle of a part of a path is opened with: neither file nor link is touched by that.
-const HANDLE: OFlag = OFlag::O_PATH
+pub(crate) const HANDLE: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 

@@ -122,6 +122,7 @@ fn numbers_of_the_service_are_its_own_accounts_alone() {
         mode: 0o755,
         user: Some("web".to_owned()),
         group: Some("web".to_owned()),
+        recursive: false,
     }];
     let accounts = compared(vec![it]);
     assert_eq!(

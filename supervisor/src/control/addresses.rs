@@ -163,7 +163,7 @@ impl Control {
     }
 
     /// It lives, or what is left of it does, and is on its way down.
-    fn is_ending(&self, run: RunId) -> bool {
+    pub(super) fn is_ending(&self, run: RunId) -> bool {
         let known = self.runs.get(&run);
         let view = known
             .and_then(|known| self.names.id(&known.service))

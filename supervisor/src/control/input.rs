@@ -21,6 +21,7 @@ use crate::{
     holder::Holder,
     listening::{self, Taken, Wanted},
     prepare::{Outcome, Resolved, Start},
+    staging::OwnerChange,
     store::Holds,
     unready::Unready,
     usage::Target,
@@ -114,10 +115,12 @@ pub(crate) enum Job {
         /// What `Stage` wrote.
         staged: Vec<StagedFile>,
     },
-    /// Remove candidates.
+    /// Remove candidates, and directories that were made for nothing.
     Discard {
         /// What `Stage` wrote.
         staged: Vec<StagedFile>,
+        /// What it made.
+        made: Vec<StagedDirectory>,
     },
     /// Keep a plan that has worked, to go back to.
     Keep {
@@ -220,6 +223,8 @@ pub(crate) struct Swap {
     pub(crate) plan: Arc<Plan>,
     /// What `Stage` wrote.
     pub(crate) staged: Vec<StagedFile>,
+    /// Directories that get another mode.
+    pub(crate) modes: Vec<StagedDirectory>,
     /// Who wants it, and when.
     pub(crate) mark: Mark,
     /// What the files say that it is applied in place of.
@@ -335,7 +340,13 @@ pub(crate) struct Staged {
     pub(crate) broken: BTreeMap<String, Broken>,
     /// Ids and programs of all enabled services.
     pub(crate) resolved: Found,
-    /// Directories that were made or changed; of a rehearsal, what would be made and written.
+    /// Directories that were made, parents first.
+    pub(crate) made: Vec<StagedDirectory>,
+    /// Directories that are to get another mode.
+    pub(crate) modes: Vec<StagedDirectory>,
+    /// Directories that change hands when their services start, by service.
+    pub(crate) owners: BTreeMap<String, Vec<OwnerChange>>,
+    /// Directories that were made or change; of a rehearsal, what would be made and written.
     pub(crate) host: Vec<api::HostChange>,
     /// Of a rehearsal: files that cannot be checked yet.
     pub(crate) left_out: Vec<api::FileCheck>,
@@ -345,10 +356,10 @@ pub(crate) struct Staged {
 
 impl Staged {
     /// All that is to be removed when nothing comes of it.
-    pub(crate) fn leftovers(self) -> Vec<StagedFile> {
+    pub(crate) fn leftovers(self) -> (Vec<StagedFile>, Vec<StagedDirectory>) {
         let mut files = self.files;
         files.extend(self.laid);
-        files
+        (files, self.made)
     }
 
     /// A service that cannot have what it needs for a reason that refuses the whole change, and why.
@@ -372,6 +383,19 @@ pub(crate) struct Broken {
     pub(crate) own: Option<PathBuf>,
 }
 
+/// A directory that was made, or that is to get another mode.
+#[derive(Clone, Debug)]
+pub(crate) struct StagedDirectory {
+    /// Whose.
+    pub(crate) service: String,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whose own directory it may lie in; none: root's.
+    pub(crate) user: Option<String>,
+    /// Mode bits that it is to have.
+    pub(crate) mode: u32,
+}
+
 /// One changed file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StagedFile {
@@ -384,6 +408,9 @@ pub(crate) struct StagedFile {
     /// Whose own directory both may lie in; none: root's.
     #[serde(default)]
     pub(crate) user: Option<String>,
+    /// Its content is another; else only its mode or owner.
+    #[serde(default)]
+    pub(crate) altered: bool,
     /// Command that checks it; empty: none.
     pub(crate) validate: Vec<String>,
 }

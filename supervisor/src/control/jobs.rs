@@ -173,8 +173,8 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             put_back(&staged);
             Done::PutBack
         }
-        Job::Discard { staged } => {
-            staging::discard(&staged);
+        Job::Discard { staged, made } => {
+            staging::discard(&staged, &made);
             Done::Discarded
         }
         Job::Keep { plan, mark } => {
@@ -244,6 +244,7 @@ fn swap(state_dir: &Path, it: Swap) -> Result<Swapped, String> {
     let swap = applied::Swap {
         plan: &it.plan,
         files: &it.staged,
+        modes: &it.modes,
         mark: &it.mark,
         rejected: it.rejected,
         before,
@@ -252,7 +253,7 @@ fn swap(state_dir: &Path, it: Swap) -> Result<Swapped, String> {
 }
 
 fn put_back(staged: &[StagedFile]) {
-    match staging::swap(staged) {
+    match staging::swap(staged, &[]) {
         Ok(undo) => {
             let spoiled = undo.forget();
             for (service, Broken { why, .. }) in &spoiled {

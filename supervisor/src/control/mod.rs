@@ -10,6 +10,7 @@ mod beginnings;
 mod changes;
 mod convert;
 mod credentials;
+mod directory_waits;
 mod effects;
 mod event_loop;
 mod facts;
@@ -54,7 +55,8 @@ mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
@@ -68,7 +70,7 @@ use crate::{
 };
 
 pub(crate) use event_loop::run;
-pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedFile};
+pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedDirectory, StagedFile};
 use input::{Input, Job, Now, Output};
 pub(crate) use names::matching;
 pub(crate) use schedule::Handled;
@@ -87,10 +89,11 @@ pub(crate) struct Control {
     fresh: input::Found,
     /// Runs that are to be prepared, all of one input together.
     starts: Vec<Start>,
-    /// Runs whose needs are being found out.
-    preparing: BTreeSet<RunId>,
+    /// Runs whose needs are being found out, with how that is ended early.
+    preparing: BTreeMap<RunId, Arc<AtomicBool>>,
     address_waits: addresses::AddressWaits,
     listening: listening::Listening,
+    directory_waits: directory_waits::DirectoryWaits,
     /// Services whose last start lacked an account, a program or a place for good.
     lacking: BTreeSet<String>,
     /// Services whose files or directories could not be made, and why.
@@ -149,6 +152,8 @@ struct Run {
     purpose: Purpose,
     /// What was looked up for it, of a main run; none: it was started by an earlier control process.
     resolved: Option<Arc<Resolved>>,
+    /// Directories of its service, of a main run.
+    directories: Vec<PathBuf>,
 }
 
 impl Run {
@@ -158,6 +163,7 @@ impl Run {
             pid: None,
             purpose,
             resolved: None,
+            directories: Vec::new(),
         }
     }
 }
@@ -197,7 +203,8 @@ impl Control {
             names: names::Names::default(),
             fresh: BTreeMap::new(),
             starts: Vec::new(),
-            preparing: BTreeSet::new(),
+            preparing: BTreeMap::new(),
+            directory_waits: BTreeMap::new(),
             address_waits: addresses::AddressWaits::default(),
             listening: listening::Listening::default(),
             lacking: BTreeSet::new(),
@@ -355,6 +362,7 @@ impl Control {
     fn settle(&mut self) {
         self.look_at_address_waits();
         self.look_at_listening();
+        self.look_at_directory_waits();
         self.end_if_one_failed();
         let touched = std::mem::take(&mut self.touched);
         if !touched.is_empty() {

@@ -5,7 +5,10 @@
 //! probes and reload commands act as the account that it has, not as the one that its name means by
 //! now, and ask no name server each time.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
 use engine::RunId;
 
@@ -34,13 +37,7 @@ impl Control {
             && !frees
             && let Some(found) = self.fresh.get(&service.name).cloned()
         {
-            let prepared = |resolved| Prepared {
-                resolved,
-                made: Vec::new(),
-                laid: Ok(()),
-                filled: Ok(()),
-            };
-            self.go_on_prepared(run, found.map(prepared));
+            self.go_on_prepared(run, found.map(Prepared::of));
             return;
         }
         let needs = Needs {
@@ -51,11 +48,19 @@ impl Control {
             reload_token,
         };
         self.handover.lookups += 1;
-        self.preparing.insert(run);
+        let unwanted = Arc::default();
+        self.preparing.insert(run, Arc::clone(&unwanted));
         self.starts.push(Start {
             run,
             service: Box::new(service.clone()),
             needs,
+            state_dir: self.plan.paths.state_dir.clone(),
+            in_use: if needs.disk {
+                self.directories_in_use(run)
+            } else {
+                Vec::new()
+            },
+            unwanted,
         });
     }
 
@@ -66,9 +71,11 @@ impl Control {
             let known = self.runs.get(run);
             known.is_some_and(|known| self.is_wanted(*run, &known.purpose))
         };
-        let unwanted = self.preparing.iter().filter(|run| !is_wanted(run));
+        let unwanted = self.preparing.keys().filter(|run| !is_wanted(run));
         for run in unwanted.copied().collect::<Vec<_>>() {
-            self.preparing.remove(&run);
+            if let Some(unwanted) = self.preparing.remove(&run) {
+                unwanted.store(true, Ordering::Relaxed);
+            }
             self.drop_start(run);
         }
     }
@@ -118,6 +125,13 @@ impl Control {
                 return;
             }
         };
+        if let Some(by) = prepared.in_use_by {
+            self.wait_for_directories(run, by);
+            return;
+        }
+        for what in &prepared.changed {
+            self.publish(&name, "files", what, None);
+        }
         self.say_made(&name, &prepared.made);
         let Some(service) = self.plan.services.get(&name).cloned() else {
             self.drop_start(run);

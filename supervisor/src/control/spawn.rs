@@ -58,8 +58,10 @@ impl Control {
             let usec = watchdog.timeout_ms.saturating_mul(1000).to_string();
             spawn.env.insert("WATCHDOG_USEC".to_owned(), usec);
         }
+        let directories = self.directories_of(&service.name);
         if let Some(known) = self.runs.get_mut(&run) {
             known.resolved = Some(resolved);
+            known.directories = directories;
         }
         self.tell(Request::Spawn(Box::new(spawn)));
         self.await_ready_line(&service.name, run, self.now.moment);

@@ -158,6 +158,7 @@ impl Control {
                     pid,
                     purpose,
                     resolved: None,
+                    directories: self.directories_of(&info.service),
                 },
             );
             if info.role == Role::Main && !info.left.is_empty() {

@@ -205,13 +205,13 @@ impl World {
     }
 
     fn prepared(&mut self, starts: Vec<Start>) {
-        for Start { run, service, .. } in starts {
+        for start in starts {
+            let Start { run, service, .. } = start;
             let found = resolve(&service, &Lookups::default());
+            let ending = start.in_use.iter().find(|it| it.ending);
             let outcome = found.map(|found| Prepared {
-                resolved: found.into(),
-                made: Vec::new(),
-                laid: Ok(()),
-                filled: Ok(()),
+                in_use_by: ending.map(|it| it.run),
+                ..Prepared::of(found.into())
             });
             self.done(Done::Prepared { run, outcome });
         }

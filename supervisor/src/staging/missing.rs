@@ -3,18 +3,21 @@
 //!
 //! What is there is left as it is, also where somebody has changed it: that is for a reconfigure. A
 //! file gets its name by a link, which takes no other's place, so that a newer plan that is being
-//! put in place in the same moment stays.
+//! put in place in the same moment stays. What has just changed hands ([`super::ownership`]) gets the
+//! files of the plan, which nobody could write there before.
 
 use std::{
     ffi::OsString,
+    fs::Metadata,
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use plan::{Directory, RenderedFile, Service};
 
-use super::{fill, make_directory, place, place::Owners};
+use super::{Look, OwnerChange, fill, look, make_directory, place, place::Owners};
 use crate::unready::{Unready, io_can_pass};
 
 /// Makes directories and files of a service that are not there, and says which.
@@ -60,9 +63,13 @@ fn done(
     Ok(made.then(|| path.to_owned()))
 }
 
+/// False: it is there after all.
 fn again(directory: &Directory, owners: &Owners) -> io::Result<bool> {
-    let missing = safe_path::stat(&directory.path).is_ok_and(|now| now.is_none());
-    make_directory(directory, owners).map(|_| missing)
+    let missing = matches!(look(directory, owners, &[])?, Look::Missing);
+    if missing {
+        make_directory(directory, owners)?;
+    }
+    Ok(missing)
 }
 
 /// False: it is there after all.
@@ -79,6 +86,38 @@ fn write(file: &RenderedFile, owners: &Owners) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         linked => linked.map(|()| true),
     }
+}
+
+/// Files of a service in directories of its own that have changed hands, as the plan has them.
+pub(super) fn write_again(service: &Service, changes: &[OwnerChange]) -> Result<(), Unready> {
+    for file in &service.files {
+        let path = &file.path;
+        let given = super::waits(path, changes);
+        if !given || file.create_only || path.parent().and_then(safe_path::foreign_owner).is_none()
+        {
+            continue;
+        }
+        let what = format!("write {}", path.display());
+        done(path, &what, Owners::of_file(service, file), |owners| {
+            put(file, owners)
+        })?;
+    }
+    Ok(())
+}
+
+/// False: it is as wanted already.
+fn put(file: &RenderedFile, owners: &Owners) -> io::Result<bool> {
+    let same = super::in_place(file);
+    let fits = |now: &Metadata| now.mode() & 0o7777 == file.mode && owners.fit(&file.path, now);
+    if same.as_ref().is_some_and(fits) {
+        return Ok(false);
+    }
+    let (dir, name) = place::make_parent(&file.path, owners.account)?;
+    let beside = beside(name);
+    fill(&dir, &beside, file, owners)?;
+    let put = dir.rename(&beside, name);
+    put.inspect_err(|_| drop(dir.remove(&beside)))?;
+    Ok(true)
 }
 
 /// Several may be at work at the same time.

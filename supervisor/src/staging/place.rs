@@ -76,12 +76,17 @@ impl Owners {
         }
     }
 
-    /// What is there has an owner that it may have where it lies.
-    pub(super) fn fit(&self, path: &Path, now: &Metadata) -> bool {
-        let wanted = match safe_path::foreign_owner(path.parent().unwrap_or(path)) {
+    /// Whose it is to be where it lies; none: whose it is.
+    pub(super) fn wanted_at(&self, path: &Path) -> Option<Account> {
+        match safe_path::foreign_owner(path.parent().unwrap_or(path)) {
             Some(_) => self.account,
             None => self.trusted,
-        };
+        }
+    }
+
+    /// What is there has an owner that it may have where it lies.
+    pub(super) fn fit(&self, path: &Path, now: &Metadata) -> bool {
+        let wanted = self.wanted_at(path);
         wanted.is_none_or(|it| (now.uid(), now.gid()) == (it.uid, it.gid))
     }
 
@@ -107,6 +112,17 @@ pub(super) fn make_parent(path: &Path, account: Option<Account>) -> io::Result<(
     Ok((Dir::make_for(parent, 0o755, account)?, name))
 }
 
+/// The directory of a path, which may be an account's own, and the name in it.
+pub(super) fn parent<'p>(path: &'p Path, user: Option<&str>) -> io::Result<(Dir, &'p OsStr)> {
+    // An account that is not there yet has no directory either.
+    let owners = Owners::look_up(user, None, true).ok();
+    let (parent, name) = split(path)?;
+    Ok((
+        Dir::open_for(parent, owners.and_then(|it| it.account))?,
+        name,
+    ))
+}
+
 pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no path of a file");
     path.parent().zip(path.file_name()).ok_or_else(wrong)
@@ -122,11 +138,9 @@ pub(super) struct Place {
 impl Place {
     /// Of a candidate that has been written.
     pub(super) fn find(file: &StagedFile) -> io::Result<Self> {
-        // An account that is not there yet has no directory either.
-        let owners = Owners::look_up(file.user.as_deref(), None, true).ok();
-        let (parent, name) = split(&file.path)?;
+        let (dir, name) = parent(&file.path, file.user.as_deref())?;
         Ok(Self {
-            dir: Dir::open_for(parent, owners.and_then(|it| it.account))?,
+            dir,
             name: name.to_owned(),
             candidate: split(&file.candidate)?.1.to_owned(),
         })

@@ -3,17 +3,23 @@
 
 use std::{io, os::unix::fs::MetadataExt, sync::Arc};
 
-use api::{FileCheck, HostChange};
+use api::HostChange;
 use plan::{Directory, Plan, RenderedFile, Service};
-use safe_path::Dir;
+use safe_path::{Dir, Tree};
 
-use super::{in_place, is_as_wanted, place, place::Owners, staged_file, write_candidate};
+use super::{
+    DEFERRED, Journal, Look, OwnerChange, in_place, is_deferred, look, not_checked, note_owners,
+    ownership, place, place::Owners, staged_file, write_candidate,
+};
 use crate::{
     control::{Broken, Staged, StagedFile},
     lookups::Lookups,
     prepare::resolve,
     zone,
 };
+
+/// Entries that are counted in a directory that would change hands.
+const COUNTED_MAX: u64 = 100_000;
 
 /// Like [`super::stage`], but makes nothing.
 pub(crate) fn rehearse(plan: &Plan) -> Staged {
@@ -22,17 +28,20 @@ pub(crate) fn rehearse(plan: &Plan) -> Staged {
         ..Staged::default()
     };
     let lookups = Lookups::default();
+    let journal = Journal::read(&plan.paths.state_dir);
     for service in plan.services.values().filter(|service| service.enabled) {
-        rehearse_service(service, &mut staged);
+        let owners = ownership::pending(service, &journal);
+        rehearse_service(service, &owners, &mut staged);
         staged.resolved.insert(
             service.name.clone(),
             resolve(service, &lookups).map(Arc::new),
         );
+        note_owners(service, owners, &mut staged);
     }
     staged
 }
 
-fn rehearse_service(service: &Service, staged: &mut Staged) {
+fn rehearse_service(service: &Service, changes: &[OwnerChange], staged: &mut Staged) {
     // A validator may need any of them.
     let mut missing: Option<String> = None;
     for directory in &service.directories {
@@ -40,23 +49,41 @@ fn rehearse_service(service: &Service, staged: &mut Staged) {
         let owners = match Owners::of_directory(service, directory) {
             Ok(owners) => owners,
             Err(why) => {
+                if safe_path::stat(&directory.path).is_ok_and(|now| now.is_some()) {
+                    let what = format!("owner of {what}, once it can be had: {why}");
+                    staged.host.push(host_change(service, CHANGE, what));
+                }
                 missing.get_or_insert(why.to_string());
                 continue;
             }
         };
-        match look_at(directory, &owners) {
-            Ok(None) => {}
-            Ok(Some(todo)) => {
-                if todo == MAKE {
-                    missing.get_or_insert_with(|| format!("{what} is not there yet"));
+        match look(directory, &owners, changes) {
+            Ok(Look::Fits) => {}
+            Ok(Look::Missing) => {
+                missing.get_or_insert_with(|| format!("{what} is not there yet"));
+                staged.host.push(of_directory(service, directory, true));
+            }
+            Ok(Look::OtherMode) => staged.host.push(of_directory(service, directory, false)),
+            Ok(Look::OtherOwner(change)) => {
+                if let Err(error) = change.check() {
+                    let what = format!("change the owner of {what}");
+                    let broken = owners.broken(&directory.path, &what, &error);
+                    note_broken(service, broken, staged);
                 }
-                let change = of_directory(service, directory, todo == MAKE);
-                staged.host.push(change);
             }
             Err(error) => {
                 let broken = owners.broken(&directory.path, &format!("make {what}"), &error);
                 note_broken(service, broken, staged);
             }
+        }
+    }
+    for change in changes {
+        let change = of_owner(service, change);
+        // Others may have the same directory.
+        let same = |it: &&mut HostChange| it.what == change.what && it.action == change.action;
+        match staged.host.iter_mut().find(same) {
+            Some(known) => known.services.extend(change.services),
+            None => staged.host.push(change),
         }
     }
     let made = service.credentials.iter().filter(|it| !it.make.is_empty());
@@ -69,7 +96,7 @@ fn rehearse_service(service: &Service, staged: &mut Staged) {
         super::lay(service, staged);
     }
     for file in &service.files {
-        rehearse_file(service, file, missing.as_deref(), staged);
+        rehearse_file(service, file, changes, missing.as_deref(), staged);
     }
 }
 
@@ -82,8 +109,21 @@ pub(super) fn of_directory(service: &Service, directory: &Directory, missing: bo
     if missing {
         host_change(service, MAKE, what)
     } else {
-        host_change(service, CHANGE, format!("mode or owner of {what}"))
+        host_change(service, CHANGE, format!("mode of {what}"))
     }
+}
+
+/// A directory that changes hands, with how much lies in it.
+fn of_owner(service: &Service, change: &OwnerChange) -> HostChange {
+    let counted = || {
+        let tree = Tree::open(&change.path).ok()?;
+        tree.count(&change.handover(), COUNTED_MAX, &|| true).ok()
+    };
+    let tally = change.recursive.then(counted).flatten();
+    let more = tally.map_or_else(String::new, |tally| ownership::more(&tally));
+    let (path, words) = (change.path.display(), change.words());
+    let what = format!("owner of directory {path}{more}: {words}, while its services are down");
+    host_change(service, CHANGE, what)
 }
 
 /// The same in words, of one that has been done.
@@ -94,27 +134,6 @@ pub(crate) fn past(change: &HostChange) -> Option<String> {
         _ => return None,
     };
     Some(format!("{done} {}", change.what))
-}
-
-/// What is to be done about a directory.
-fn look_at(directory: &Directory, owners: &Owners) -> io::Result<Option<&'static str>> {
-    if is_as_wanted(directory, owners) {
-        return Ok(None);
-    }
-    let (parent, name) = place::split(&directory.path)?;
-    let dir = match Dir::open_for(parent, owners.account) {
-        Ok(dir) => dir,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(MAKE)),
-        Err(error) => return Err(error),
-    };
-    Ok(match dir.stat(name)? {
-        None => Some(MAKE),
-        Some(now) if now.is_symlink() => {
-            Dir::open_for(&directory.path, owners.account)?;
-            None
-        }
-        Some(_) => Some(CHANGE),
-    })
 }
 
 fn note_broken(service: &Service, broken: Broken, staged: &mut Staged) {
@@ -132,6 +151,7 @@ fn host_change(service: &Service, action: &str, what: String) -> HostChange {
 fn rehearse_file(
     service: &Service,
     file: &RenderedFile,
+    changes: &[OwnerChange],
     missing: Option<&str>,
     staged: &mut Staged,
 ) {
@@ -140,34 +160,46 @@ fn rehearse_file(
         return;
     }
     let owners = Owners::of_file(service, file);
-    if let Some(now) = in_place(file) {
+    let same = in_place(file);
+    let altered = same.is_none();
+    if let Some(now) = same {
         let fits = |owners: &Owners| owners.fit(&file.path, &now);
-        if now.mode() & 0o7777 != file.mode || !owners.as_ref().is_ok_and(fits) {
-            let what = format!("mode or owner of {what}");
-            staged.host.push(host_change(service, CHANGE, what));
+        if now.mode() & 0o7777 == file.mode && owners.as_ref().is_ok_and(fits) {
+            return;
         }
-        return;
+        let what = format!("mode or owner of {what}");
+        staged.host.push(host_change(service, CHANGE, what));
+    } else {
+        staged.host.push(host_change(service, "write", what));
     }
-    staged.host.push(host_change(service, "write", what));
     let written = match (owners, missing) {
         (Err(error), _) => Err(error.to_string()),
+        (Ok(owners), _) if is_deferred(&file.path, &owners, changes) => Err(DEFERRED.to_owned()),
         (Ok(owners), missing) => match open_parent(file, &owners) {
             Ok(None) => {
                 let parent = file.path.parent().unwrap_or(&file.path);
                 Err(format!("directory {} is not there yet", parent.display()))
             }
             Ok(Some(_)) if missing.is_some() => Err(missing.unwrap_or_default().to_owned()),
-            Ok(Some(dir)) => Ok((write_candidate(service, file, &owners, &dir), owners)),
+            Ok(Some(dir)) => Ok((write_candidate(file, &owners, &dir), owners)),
             Err(error) => Ok((Err(error), owners)),
         },
     };
+    let candidate = staged_file(service, file, altered);
     match written {
-        Ok((Ok(candidate), _)) => staged.files.push(candidate),
+        Ok((Ok(()), _)) => staged.files.push(candidate),
         Ok((Err(error), owners)) => {
             let what = format!("write {}", file.path.display());
             note_broken(service, owners.broken(&file.path, &what, &error), staged);
         }
-        Err(why) => leave_out(service, file, why, staged),
+        Err(why) => {
+            // It is on the list all the same, for what it means to the service.
+            staged.left_out.extend(not_checked(service, file, why));
+            staged.files.push(StagedFile {
+                validate: Vec::new(),
+                ..candidate
+            });
+        }
     }
 }
 
@@ -183,20 +215,4 @@ fn open_parent(file: &RenderedFile, owners: &Owners) -> io::Result<Option<Dir>> 
         return Err(io::ErrorKind::IsADirectory.into());
     }
     Ok(Some(dir))
-}
-
-/// It is on the list all the same, for what it means to the service.
-fn leave_out(service: &Service, file: &RenderedFile, why: String, staged: &mut Staged) {
-    if !file.validate.is_empty() {
-        staged.left_out.push(FileCheck {
-            service: service.name.clone(),
-            path: file.path.display().to_string(),
-            passed: false,
-            detail: why,
-        });
-    }
-    staged.files.push(StagedFile {
-        validate: Vec::new(),
-        ..staged_file(service, file)
-    });
 }

@@ -1,22 +1,26 @@
-//! Candidates take the places of files, all of them or none. What lies in an account's own
+//! Candidates take the places of files and directories get their modes, all of them or none. What lies in an account's own
 //! directory is apart: that account can make any such step fail, and fails by it alone.
 
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
     io,
+    os::unix::fs::MetadataExt,
+    path::Path,
 };
 
 use safe_path::Dir;
 
-use super::place::Place;
-use crate::control::{Broken, StagedFile};
+use super::place::{self, Place};
+use crate::control::{Broken, StagedDirectory, StagedFile};
 
 /// The way back, until it is forgotten.
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Undo {
     done: Vec<Done>,
+    /// Directories that had another mode.
+    modes: Vec<StagedDirectory>,
     /// Services that did not get a file into their own account's directory, and why.
     pub(crate) spoiled: BTreeMap<String, Broken>,
 }
@@ -30,38 +34,48 @@ struct Done {
     old: Option<OsString>,
 }
 
-/// Puts candidates in place, each atomically. Where one fails, those before it are put back, and
-/// the candidates are gone.
-pub(crate) fn swap(files: &[StagedFile]) -> io::Result<Undo> {
+/// Puts candidates in place, each atomically, and changes modes. Where one fails, those before it are
+/// put back, and the candidates are gone.
+pub(crate) fn swap(files: &[StagedFile], modes: &[StagedDirectory]) -> io::Result<Undo> {
     let mut undo = Undo::default();
     for file in files {
         let Err((error, own)) = undo.put(file) else {
             continue;
         };
-        let why = format!("{}: {error}", file.path.display());
         if own {
-            super::discard(std::slice::from_ref(file));
-            let own = Some(file.path.clone());
-            let broken = Broken { why, own };
-            undo.spoiled.insert(file.service.clone(), broken);
-        } else {
+            super::discard(std::slice::from_ref(file), &[]);
+        }
+        if let Err(error) = undo.spoil(&file.service, &file.path, &error, own) {
             undo.back();
-            super::discard(files);
-            return Err(io::Error::new(error.kind(), why));
+            super::discard(files, &[]);
+            return Err(error);
+        }
+    }
+    for directory in modes {
+        let Err((error, own)) = undo.set_mode(directory) else {
+            continue;
+        };
+        if let Err(error) = undo.spoil(&directory.service, &directory.path, &error, own) {
+            undo.back();
+            return Err(error);
         }
     }
     Ok(undo)
 }
 
-/// Puts candidates in place as far as that goes: what fails is told, and hurts one service alone.
-pub(crate) fn swap_each(files: &[StagedFile]) {
-    for file in files {
-        let why = match swap(std::slice::from_ref(file)) {
+/// The same as far as that goes: what fails is told, and hurts one service alone.
+pub(crate) fn swap_each(files: &[StagedFile], modes: &[StagedDirectory]) {
+    let files = files.iter();
+    let files = files.map(|file| (&file.service, swap(std::slice::from_ref(file), &[])));
+    let modes = modes.iter();
+    let modes = modes.map(|it| (&it.service, swap(&[], std::slice::from_ref(it))));
+    for (service, swapped) in files.chain(modes) {
+        let why = match swapped {
             Ok(undo) => undo.forget().into_values().next().map(|it| it.why),
             Err(error) => Some(error.to_string()),
         };
         if let Some(why) = why {
-            tracing::error!(service = file.service, "cannot put a file in place: {why}");
+            tracing::error!(service, "cannot put in place: {why}");
         }
     }
 }
@@ -102,8 +116,42 @@ impl Undo {
         Ok(())
     }
 
+    /// Notes what one service's own account is to blame for; an error: nobody's account is.
+    fn spoil(
+        &mut self,
+        service: &str,
+        path: &Path,
+        error: &io::Error,
+        own: bool,
+    ) -> io::Result<()> {
+        let why = format!("{}: {error}", path.display());
+        if !own {
+            return Err(io::Error::new(error.kind(), why));
+        }
+        let own = Some(path.to_owned());
+        let broken = Broken { why, own };
+        self.spoiled.insert(service.to_owned(), broken);
+        Ok(())
+    }
+
+    /// Of an error: whether it came about in an account's own directory.
+    fn set_mode(&mut self, it: &StagedDirectory) -> Result<(), (io::Error, bool)> {
+        let foreign = it.path.parent().and_then(safe_path::foreign_owner);
+        let had = mode(it, it.mode).map_err(|error| (error, foreign.is_some()))?;
+        self.modes.push(StagedDirectory {
+            mode: had,
+            ..it.clone()
+        });
+        Ok(())
+    }
+
     /// Everything as it was.
     pub(crate) fn back(self) {
+        for it in self.modes.iter().rev() {
+            if let Err(error) = mode(it, it.mode) {
+                tracing::error!("cannot put the mode of {} back: {error}", it.path.display());
+            }
+        }
         for done in self.done.into_iter().rev() {
             done.back();
         }
@@ -116,6 +164,14 @@ impl Undo {
         }
         self.spoiled
     }
+}
+
+/// Gives a directory this mode; which it had.
+fn mode(it: &StagedDirectory, mode: u32) -> io::Result<u32> {
+    let (dir, name) = place::parent(&it.path, it.user.as_deref())?;
+    let now = dir.stat(name)?.ok_or(io::ErrorKind::NotFound)?;
+    dir.settle_dir(name, Some(safe_path::owner_of(&now)), mode)?;
+    Ok(now.mode() & 0o7777)
 }
 
 /// Gives what is in a file's place a second name, so that the file is never missing. False: there

@@ -17,6 +17,9 @@ pub struct Directory {
     pub user: Option<String>,
     /// Group; none: the service's group.
     pub group: Option<String>,
+    /// When it gets another owner, so does all in it that was the former one's.
+    #[serde(default)]
+    pub recursive: bool,
 }
 
 /// A file that the plan renders.

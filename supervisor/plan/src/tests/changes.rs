@@ -1,7 +1,9 @@
 //! What a new plan means for running services (peers 39: unchanged ones keep their process).
 
 use super::World;
-use crate::{Change, ChangeKind, changes};
+use std::path::Path;
+
+use crate::{Change, ChangeKind, add_owner_changes, changes};
 
 const WEB: &str = "command = ['/bin/web']\nuser = 'www'\n[env]\nA = '1'\n[reload]\nsignal = 'HUP'\n\
     [[files]]\npath = '/run/web.conf'\ncontent = 'one'\non_change = 'reload'\n";
@@ -170,4 +172,27 @@ fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
         (found["a"].kind, found["b"].kind),
         (ChangeKind::Reload, ChangeKind::Reload)
     );
+}
+
+/// What is on the disk under another account restarts what has it, and nothing else.
+#[test]
+fn a_directory_that_changes_hands_restarts_its_service() {
+    let text = "command = ['/bin/web']\n[[directories]]\npath = '/srv/web'\nrecursive = true\n";
+    let plan = |enabled: &str| {
+        let text = format!("enable = {enabled}\n{text}");
+        World::new().shipped("web", &text).plan()
+    };
+    let (up, down) = (plan("true"), plan("false"));
+    assert!(up.services["web"].directories[0].recursive);
+    let changed = |old, new| {
+        let mut changes = changes(old, new);
+        let directories = [("web", Path::new("/srv/web")), ("other", Path::new("/"))];
+        add_owner_changes(&mut changes, directories.into_iter());
+        let change = changes.remove("web").unwrap();
+        (change.kind, change.reasons)
+    };
+    let why = "owner of directory /srv/web changes";
+    assert_eq!(changed(&up, &up), reason(ChangeKind::Restart, why));
+    assert_eq!(changed(&down, &up), reason(ChangeKind::Start, "enabled"));
+    assert_eq!(changed(&up, &down), reason(ChangeKind::Stop, "disabled"));
 }

@@ -34,7 +34,7 @@ impl Control {
                 Ok(preview) => Last::Preview(Box::new(preview)),
                 Err(error) => Last::Refused(error),
             };
-            self.discard_and_say(staged.leftovers(), last);
+            self.discard_and_say(*staged, last);
             return;
         }
         if self.runs_already(&plan, &staged) {
@@ -49,6 +49,7 @@ impl Control {
         let swap = Swap {
             plan: Arc::clone(&plan),
             staged: staged.files.clone(),
+            modes: staged.modes.clone(),
             mark: self.reconfigure.order.mark.clone(),
             rejected: self.reconfigure.found.rejected.take(),
             before,
@@ -59,7 +60,8 @@ impl Control {
 
     /// Nothing has to be written, on no disk.
     fn runs_already(&self, plan: &Arc<Plan>, staged: &Staged) -> bool {
-        let same = !self.reconfigure.first && staged.files.is_empty() && **plan == *self.plan;
+        let disk = staged.files.is_empty() && staged.modes.is_empty();
+        let same = !self.reconfigure.first && disk && **plan == *self.plan;
         same && self.standing.is_stored_as_files_have_it()
     }
 
@@ -137,6 +139,9 @@ impl Control {
         self.plan = plan;
         self.note_all_lacking(&staged.resolved);
         self.fresh = staged.resolved;
+        // These have more to be done for them than to be looked up.
+        self.fresh
+            .retain(|name, _| !staged.owners.contains_key(name));
         self.broken = reasons(staged.broken);
         let access = self.plan.control.clone();
         self.outputs.push_back(Output::Access(access));

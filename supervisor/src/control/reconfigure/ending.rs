@@ -3,7 +3,7 @@
 use api::{ErrorKind, ErrorReply, Progress};
 use keeper::message::Request;
 
-use super::{Last, Order, REFUSED, Stage, StagedFile};
+use super::{Last, Order, REFUSED, Stage, Staged};
 use crate::control::{Control, Job};
 
 impl Control {
@@ -31,10 +31,11 @@ impl Control {
         }));
     }
 
-    /// Removes candidates first, so that nothing is left of them once the client knows.
-    pub(super) fn discard_and_say(&mut self, staged: Vec<StagedFile>, last: Last) {
+    /// Removes what was written and made first, so that nothing is left of it once the client knows.
+    pub(super) fn discard_and_say(&mut self, staged: Staged, last: Last) {
         self.reconfigure.stage = Stage::Discarding(last);
-        self.job(Job::Discard { staged });
+        let (staged, made) = staged.leftovers();
+        self.job(Job::Discard { staged, made });
     }
 
     pub(super) fn on_discarded(&mut self) {
@@ -52,7 +53,10 @@ impl Control {
         }
     }
 
-    pub(super) fn say_last(&mut self, last: Last) {
+    pub(super) fn say_last(&mut self, mut last: Last) {
+        if let Last::Refused(error) = &mut last {
+            self.say_what_stays(error);
+        }
         let order = std::mem::take(&mut self.reconfigure.order);
         let in_place = std::mem::take(&mut self.reconfigure.in_place);
         match (last, order.change, order.preview) {
@@ -78,6 +82,18 @@ impl Control {
         } else {
             self.end_reconfigure();
         }
+    }
+
+    /// Nobody takes an account away again that others may have seen.
+    fn say_what_stays(&mut self, error: &mut ErrorReply) {
+        let created = std::mem::take(&mut self.reconfigure.created);
+        if created.is_empty() {
+            return;
+        }
+        let created = created.join(", ");
+        error.hint = Some(format!(
+            "nothing that runs has changed, but {created} was created and stays: the next try finds it"
+        ));
     }
 
     /// What was put in place cannot be applied: the plan that runs gets its files back.

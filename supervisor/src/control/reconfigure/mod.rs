@@ -65,6 +65,8 @@ pub(super) struct Reconfigure {
     next: Option<Order>,
     /// Another SIGHUP came meanwhile.
     again: bool,
+    /// Accounts that were made for it, and files.
+    created: Vec<String>,
     /// Services whose accounts could not be made at the daemon's start, and why.
     without_account: BTreeMap<String, String>,
     /// What is known of the plan besides.

@@ -106,9 +106,16 @@ impl Control {
         let files = staged
             .files
             .iter()
+            .filter(|file| file.altered)
             .map(|file| (file.service.as_str(), file.path.as_path()));
         plan::add_altered(&mut changes, plan, files);
         self.reload_the_unreloaded(plan, &mut changes);
+        let owners = staged.owners.iter();
+        let owners = owners.flat_map(|(name, all)| all.iter().map(move |it| (name, it)));
+        plan::add_owner_changes(
+            &mut changes,
+            owners.map(|(name, it)| (name.as_str(), it.path.as_path())),
+        );
         for name in self.mended(staged) {
             if let Some(change) = changes.get_mut(&name) {
                 change.kind = change.kind.max(ChangeKind::Restart);

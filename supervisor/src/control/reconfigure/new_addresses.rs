@@ -30,7 +30,7 @@ impl Control {
         let moves = match self.moves(&plan, &staged) {
             Ok(moves) => moves,
             Err(error) => {
-                self.discard_and_say(staged.leftovers(), Last::Refused(error));
+                self.discard_and_say(*staged, Last::Refused(error));
                 return;
             }
         };
@@ -97,7 +97,7 @@ impl Control {
             message: said.join("\n"),
             hint: Some("nothing has changed".to_owned()),
         };
-        self.discard_and_say(staged.leftovers(), Last::Refused(refused));
+        self.discard_and_say(*staged, Last::Refused(refused));
     }
 
     /// The plan that is about to be applied: these services are to be seen where it has them listen.

@@ -135,7 +135,10 @@ impl Control {
         let any = !staged.is_empty();
         if any {
             self.reconfigure.stage = Stage::Clearing(then.cloned());
-            self.job(Job::Discard { staged });
+            self.job(Job::Discard {
+                staged,
+                made: Vec::new(),
+            });
         }
         any
     }
@@ -164,7 +167,7 @@ impl Control {
                 let checked = !self.reconfigure.first;
                 if checked && let Some((service, why)) = staged.first_refused() {
                     let refused = refused(format!("{service}: {why}"), UNCHANGED);
-                    self.discard_and_say(staged.leftovers(), Last::Refused(refused));
+                    self.discard_and_say(staged, Last::Refused(refused));
                     return;
                 }
                 let left = staged
@@ -205,7 +208,8 @@ impl Control {
         self.job(if self.standing.is_swapping() {
             Job::PutBack { staged }
         } else {
-            Job::Discard { staged }
+            let made = Vec::new();
+            Job::Discard { staged, made }
         });
     }
 
@@ -243,7 +247,7 @@ impl Control {
             let _ = write!(message, "\n{line}");
         }
         let hint = Some("nothing has changed; the old file is still in place");
-        self.discard_and_say(staged.leftovers(), Last::Refused(refused(message, hint)));
+        self.discard_and_say(*staged, Last::Refused(refused(message, hint)));
     }
 }
 

@@ -322,6 +322,7 @@ fn candidates(plan: &Plan) -> Vec<StagedFile> {
         candidate: file.candidate.clone(),
         path: file.path.clone(),
         user: file.user.clone().or_else(|| service.user.clone()),
+        altered: true,
         validate: file.validate.clone(),
     });
     staged.collect()

@@ -1,6 +1,8 @@
 //! The steps of a reconfiguration that are commands: accounts to be made, candidates to be checked.
 //! One after the other, each a run of the keeper's.
 
+use std::collections::BTreeSet;
+
 use api::{ErrorKind, FileCheck};
 use engine::RunId;
 use keeper::message::{Request, Spawn};
@@ -16,6 +18,7 @@ use crate::{
         spawn::helper_spawn,
     },
     programs::PATH,
+    staging::OwnerChange,
 };
 
 /// An account tool or validator may take this long.
@@ -71,7 +74,11 @@ impl Control {
         match &mut self.reconfigure.stage {
             Stage::Accounts { run, making, .. } if *run == Some(number) => match making.take() {
                 Some(failed) if !ok => self.on_no_account(&failed, detail),
-                _ => self.next_account(),
+                made => {
+                    let created = made.map(|made| made.what);
+                    self.reconfigure.created.extend(created);
+                    self.next_account();
+                }
             },
             Stage::Checking { run, .. } if run.as_ref().is_some_and(|it| it.0 == number) => {
                 if ok {
@@ -154,9 +161,22 @@ fn check_spawn(
     let service = plan.services.get(&file.service).ok_or_else(gone)?;
     match staged.resolved.get(&file.service) {
         Some(Ok(resolved)) => {
-            helper_spawn(service, resolved, number, file.validate, STEP_TIMEOUT_MS)
+            let spawn = helper_spawn(service, resolved, number, file.validate, STEP_TIMEOUT_MS)?;
+            Ok(let_in(spawn, staged.owners.get(&file.service)))
         }
         Some(Err(why)) => Err(why.reason.clone()),
         None => Err(gone()),
     }
+}
+
+/// What it reads lies in directories that change hands only when the service starts: until then their
+/// groups let it in.
+fn let_in(mut spawn: Spawn, changes: Option<&Vec<OwnerChange>>) -> Spawn {
+    if let Some(ids) = &mut spawn.ids {
+        let groups = changes.into_iter().flatten().map(|it| it.from.gid);
+        let groups = groups.filter(|gid| *gid != 0 && *gid != ids.gid);
+        let groups: BTreeSet<u32> = groups.chain(ids.groups.iter().copied()).collect();
+        ids.groups = groups.into_iter().collect();
+    }
+    spawn
 }

@@ -135,7 +135,7 @@ impl Jobs {
                 (Work::Swap(swap), 1_000)
             }
             Job::PutBack { staged } => (Work::PutBack(staged), 1_000),
-            Job::Discard { staged } => (Work::Discard(staged), 500),
+            Job::Discard { staged, .. } => (Work::Discard(staged), 500),
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
@@ -221,6 +221,7 @@ impl Jobs {
             candidate: file.path.with_extension(&file.content),
             path: file.path.clone(),
             user: None,
+            altered: true,
             validate: file.validate.clone(),
         });
         staged.collect()
@@ -320,11 +321,12 @@ impl Jobs {
             Some(_) => self.lay(),
             None => Ok(()),
         };
+        let in_use = start.in_use.iter();
+        let ending = in_use.filter(|it| it.ending).map(|it| it.run).next();
         Ok(Prepared {
-            resolved: self.resolve(&start.service)?,
-            made: Vec::new(),
             laid,
-            filled: Ok(()),
+            in_use_by: ending.filter(|_| self.dice.percent(60)),
+            ..Prepared::of(self.resolve(&start.service)?)
         })
     }
 

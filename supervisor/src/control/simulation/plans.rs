@@ -123,6 +123,18 @@ fn edges(dice: &mut Dice, number: u64, percent: u64) -> BTreeSet<String> {
     lower.map(|on| format!("s{on}")).collect()
 }
 
+/// One that others may have as well.
+fn directories(dice: &mut Dice) -> Vec<plan::Directory> {
+    let shared = plan::Directory {
+        path: "/simulated/shared".into(),
+        mode: 0o755,
+        user: None,
+        group: None,
+        recursive: true,
+    };
+    dice.percent(20).then_some(shared).into_iter().collect()
+}
+
 fn service(dice: &mut Dice, number: u64) -> Service {
     let name = format!("s{number}");
     let oneshot = dice.percent(20);
@@ -134,6 +146,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
             .percent(3)
             .then(|| "its program was not found".to_owned()),
         oneshot,
+        directories: directories(dice),
         command: vec![
             format!("/simulated/{name}"),
             new_edition(dice),

@@ -200,7 +200,7 @@ const TABLES: [Inside; 19] = [
         ("level", "`error` (default), `warning` or `note`"),
         ("about", "the key at whose line it is said"),
     ]),
-    ("[[directories]]", "", &[("path, mode", "default mode `\"0755\"`"), ("user, group", "default: the service's")]),
+    ("[[directories]]", "", &[("path, mode", "default mode `\"0755\"`"), ("user, group", "default: the service's; a directory that is there changes hands when the service starts"), ("recursive", "with its owner changes that of all in it that was the former owner's, as with systemd's `StateDirectory=`; files with several hard links, devices and other file systems stay")]),
     ("[[files]]", "", &[
         ("path, mode", "default mode `\"0640\"`"),
         ("template", "path of a template below services.d"),

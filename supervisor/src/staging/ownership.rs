@@ -1,0 +1,267 @@
+//! Directories that are there and belong to another account than the plan says.
+//!
+//! They change hands when the service starts, while neither it nor another service that has them
+//! runs: what runs loses nothing that it works with. With a `recursive` one goes what its former owner
+//! has in it, as systemd does it with a `StateDirectory=`. What has begun is in a journal, so that the next
+//! start finishes it, whichever account the plan names by then; so it can be taken back as well.
+//!
+//! Owner: jobs beside the control thread, one walk at a time. It ends early when nobody wants the start
+//! any more.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use engine::RunId;
+use plan::{Directory, Service};
+use safe_path::{Account, Handover, Left, Tally, Tree, Untrusted};
+
+use super::{ownership_journal::Journal, place::Owners, write_again};
+use crate::{
+    accounts::{Database, System},
+    unready::{Unready, io_can_pass},
+};
+
+/// Two walks in one tree would undo each other.
+static WALK: Mutex<()> = Mutex::new(());
+
+/// A directory that is to change hands.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnerChange {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Whose it is.
+    pub(crate) from: Account,
+    /// Whose it is to be.
+    pub(crate) to: Account,
+    /// What lies in it goes along.
+    pub(crate) recursive: bool,
+    mode: u32,
+    /// Whose its content may be besides, since an earlier walk was interrupted.
+    begun: Vec<Account>,
+    /// What it lies in changes hands too.
+    follows: bool,
+}
+
+impl OwnerChange {
+    pub(super) fn handover(&self) -> Handover {
+        let mut from = self.begun.clone();
+        from.push(self.from);
+        Handover { from, to: self.to }
+    }
+
+    /// In words, from whom to whom.
+    pub(super) fn words(&self) -> String {
+        format!("{} becomes {}", named(self.from), named(self.to))
+    }
+
+    /// Whether it can be done, as far as that is known before: its owner is not to be at the mercy of
+    /// whose directory it lies in.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.open().map(drop)
+    }
+
+    fn open(&self) -> io::Result<Tree> {
+        let tree = Tree::open(&self.path)?;
+        tree.may_change_hands(&self.handover())?;
+        let above = self.path.parent().unwrap_or(&self.path);
+        match safe_path::foreign_owner(above) {
+            Some(uid) if uid != self.to.uid && !self.follows => {
+                let path = above.to_owned();
+                Err(Untrusted::Foreign { path, uid }.into())
+            }
+            _ => Ok(tree),
+        }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        let below = other.path != self.path && other.path.starts_with(&self.path);
+        let same = self.to == other.to && self.from == other.from;
+        self.recursive && below && same
+    }
+}
+
+/// As `chown` has it, by numbers where there is no account.
+fn named(account: Account) -> String {
+    let Account { uid, gid } = account;
+    let user = System.user_of(uid).ok().flatten();
+    let group = System.group_of(gid).ok().flatten();
+    let user = user.unwrap_or_else(|| uid.to_string());
+    format!("{user}:{}", group.unwrap_or_else(|| gid.to_string()))
+}
+
+/// A directory that a run has, and whether that run is on its way down.
+#[derive(Clone, Debug)]
+pub(crate) struct InUse {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Who has it.
+    pub(crate) run: RunId,
+    /// Its service.
+    pub(crate) service: String,
+    /// It ends by itself or by its kill deadline.
+    pub(crate) ending: bool,
+}
+
+/// What a start may do to directories that are another account's.
+pub(crate) struct Terms<'a> {
+    /// Where the journal is.
+    pub(crate) state_dir: &'a Path,
+    /// What other runs have.
+    pub(crate) in_use: &'a [InUse],
+    /// Whether it is still wanted.
+    pub(crate) wanted: &'a dyn Fn() -> bool,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// All that could change hands has; in words, each.
+    Done(Vec<String>),
+    /// This run, which is on its way down, still has one of them.
+    InUse(RunId),
+}
+
+/// Directories of a service that are to change hands, those above others first.
+pub(super) fn pending(service: &Service, journal: &Journal) -> Vec<OwnerChange> {
+    let all = service.directories.iter();
+    let mut changes: Vec<_> = all.filter_map(|it| change(service, it, journal)).collect();
+    let paths: Vec<_> = changes.iter().map(|it| it.path.clone()).collect();
+    for it in &mut changes {
+        let mut others = paths.iter().filter(|path| **path != it.path);
+        it.follows = others.any(|path| it.path.starts_with(path));
+    }
+    let covered = |it: &OwnerChange| changes.iter().any(|other| other.covers(it));
+    changes.iter().filter(|it| !covered(it)).cloned().collect()
+}
+
+/// None too where that cannot be found out: making it says why.
+fn change(service: &Service, directory: &Directory, journal: &Journal) -> Option<OwnerChange> {
+    let owners = Owners::of_directory(service, directory).ok()?;
+    let to = owners.wanted_at(&directory.path)?;
+    let now = safe_path::stat(&directory.path).ok()??;
+    let from = safe_path::owner_of(&now);
+    let begun = journal.owners(&directory.path);
+    let differs = now.is_dir() && (from != to || !begun.is_empty());
+    differs.then(|| OwnerChange {
+        path: directory.path.clone(),
+        from,
+        to,
+        recursive: directory.recursive,
+        mode: directory.mode,
+        begun,
+        follows: false,
+    })
+}
+
+/// Has directories change hands whose turn it is.
+///
+/// # Errors
+/// One of them cannot. What has been done stays, and the journal knows of it.
+pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Unready> {
+    let none = || Ok(Settled::Done(Vec::new()));
+    if pending(service, &Journal::read(terms.state_dir)).is_empty() {
+        return none();
+    }
+    let _one = WALK.lock().unwrap_or_else(PoisonError::into_inner);
+    // It may be done by now.
+    let mut journal = Journal::read(terms.state_dir);
+    let mut changes = pending(service, &journal);
+    let mut used = changes.iter().filter_map(|it| user_of(it, terms.in_use));
+    if let Some(ending) = used.find(|it| it.ending) {
+        return Ok(Settled::InUse(ending.run));
+    }
+    changes.retain(|it| match user_of(it, terms.in_use) {
+        None => true,
+        Some(user) => {
+            let path = it.path.display();
+            tracing::warn!(
+                service = service.name,
+                "{path} keeps its owner, for {} runs and has it too",
+                user.service
+            );
+            false
+        }
+    });
+    if changes.is_empty() {
+        return none();
+    }
+    let mut said = Vec::new();
+    // From the depths: what it lies in tells whose it was.
+    changes.sort_by_key(|it| std::cmp::Reverse(it.path.components().count()));
+    for it in &changes {
+        said.push(give(service, it, &mut journal, terms.wanted)?);
+    }
+    write_again(service, &changes)?;
+    let ended = journal.end(changes.iter().map(|it| it.path.as_path()));
+    ended.map_err(|error| unready("cannot note that owners have changed", &error))?;
+    Ok(Settled::Done(said))
+}
+
+fn user_of<'a>(change: &OwnerChange, in_use: &'a [InUse]) -> Option<&'a InUse> {
+    let meets =
+        |it: &&InUse| it.path.starts_with(&change.path) || change.path.starts_with(&it.path);
+    in_use.iter().find(meets)
+}
+
+fn give(
+    service: &Service,
+    it: &OwnerChange,
+    journal: &mut Journal,
+    wanted: &dyn Fn() -> bool,
+) -> Result<String, Unready> {
+    let path = it.path.display();
+    let what = format!("cannot change the owner of {path}");
+    let failed = |error: &io::Error| unready(&what, error);
+    let tree = it.open().map_err(|error| failed(&error))?;
+    let handover = it.handover();
+    let mut owners = handover.from.clone();
+    owners.push(it.to);
+    let begun = journal.begin(&it.path, &owners);
+    begun.map_err(|error| failed(&error))?;
+    tracing::info!(service = service.name, "changes the owner of {path}");
+    let tally = tree.give(&handover, it.mode, it.recursive, wanted);
+    let tally = tally.map_err(|at| Unready {
+        reason: format!("{what}: {at}"),
+        transient: io_can_pass(&at.error),
+    })?;
+    for (path, why) in &tally.named {
+        let (path, why) = (path.display(), left(*why));
+        tracing::warn!(service = service.name, "{path} keeps its owner: {why}");
+    }
+    Ok(format!("changed the owner of {path}{}", more(&tally)))
+}
+
+fn unready(what: &str, error: &io::Error) -> Unready {
+    Unready {
+        reason: format!("{what}: {error}"),
+        transient: io_can_pass(error),
+    }
+}
+
+fn left(why: Left) -> String {
+    match why {
+        Left::Owner(uid) => format!("it belongs to uid {uid}"),
+        Left::Names => "it has other names (hard links)".to_owned(),
+        Left::Device => "it is a device".to_owned(),
+        Left::FileSystem => "it is another file system".to_owned(),
+    }
+}
+
+/// In words, how much changes hands with a directory, and how much does not.
+pub(super) fn more(tally: &Tally) -> String {
+    let at_least = if tally.more { "at least " } else { "" };
+    let changed = match tally.changed {
+        0 => String::new(),
+        1 => format!(" ({at_least}1 entry"),
+        count => format!(" ({at_least}{count} entries"),
+    };
+    let close = if changed.is_empty() { "" } else { ")" };
+    match tally.left {
+        0 => format!("{changed}{close}"),
+        left if changed.is_empty() => format!(" ({left} in it are others' and stay so)"),
+        left => format!("{changed}; {left} are others' and stay so)"),
+    }
+}

@@ -1,0 +1,119 @@
+//! Which directories are about to change hands: on the disk before the first entry does, and until the
+//! last one has. Whoever finds a directory in it knows that its content may belong to either account,
+//! and to which of them.
+//!
+//! Owner: the thread that holds the lock of `ownership.rs`. Limit: [`ENTRIES_MAX`]; none is dropped, so
+//! what comes after that is refused.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use safe_path::Account;
+use serde::{Deserialize, Serialize};
+
+use crate::store;
+
+/// In the state directory.
+const FILE: &str = "owner-changes.json";
+/// Directories that are not finished at one time.
+const ENTRIES_MAX: usize = 1024;
+
+/// Uid and gid.
+type Ids = (u32, u32);
+
+/// All that has begun and not ended.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Journal {
+    directories: Vec<Begun>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    path: PathBuf,
+    /// Whose its content may be.
+    owners: Vec<Ids>,
+}
+
+impl Journal {
+    /// As the disk has it. One that is none of ours has been put aside, which is in the log.
+    pub(super) fn read(state_dir: &Path) -> Self {
+        let path = state_dir.join(FILE);
+        let found = store::read_json::<Self>(&path).unwrap_or_default();
+        Self {
+            path,
+            ..found.unwrap_or_default()
+        }
+    }
+
+    /// Whose the content of a directory may be besides: of itself, of one above it or below.
+    pub(super) fn owners(&self, path: &Path) -> Vec<Account> {
+        let all = self.directories.iter();
+        let meets = all.filter(|it| path.starts_with(&it.path) || it.path.starts_with(path));
+        let owners = meets.flat_map(|it| it.owners.iter());
+        owners.map(|&(uid, gid)| Account { uid, gid }).collect()
+    }
+
+    /// Durably, before anything is done.
+    pub(super) fn begin(&mut self, path: &Path, owners: &[Account]) -> io::Result<()> {
+        let ids = owners.iter().map(|it| (it.uid, it.gid));
+        let full = self.directories.len() >= ENTRIES_MAX;
+        match self.directories.iter_mut().find(|it| it.path == path) {
+            Some(begun) => {
+                for ids in ids {
+                    if !begun.owners.contains(&ids) {
+                        begun.owners.push(ids);
+                    }
+                }
+            }
+            None if full => {
+                let why = format!("{} names {ENTRIES_MAX} directories", self.path.display());
+                return Err(io::Error::other(why));
+            }
+            None => self.directories.push(Begun {
+                path: path.to_owned(),
+                owners: ids.collect(),
+            }),
+        }
+        self.write()
+    }
+
+    /// All of it is done and on the disk.
+    pub(super) fn end<'a>(&mut self, paths: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+        let done: Vec<&Path> = paths.collect();
+        self.directories
+            .retain(|it| !done.contains(&it.path.as_path()));
+        self.write()
+    }
+
+    fn write(&self) -> io::Result<()> {
+        store::write_atomically(&self.path, serde_json::to_string_pretty(self)?.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Account = Account { uid: 1, gid: 1 };
+    const TWO: Account = Account { uid: 2, gid: 2 };
+
+    #[test]
+    fn what_has_begun_is_known_above_and_below_until_it_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Path::new("/srv/home");
+        let mut journal = Journal::read(dir.path());
+        journal.begin(home, &[ONE]).unwrap();
+        journal.begin(home, &[TWO, ONE]).unwrap();
+        let mut journal = Journal::read(dir.path());
+        for path in ["/srv", "/srv/home", "/srv/home/data"] {
+            assert_eq!(journal.owners(Path::new(path)), [ONE, TWO], "{path}");
+        }
+        assert!(journal.owners(Path::new("/srv/homes")).is_empty());
+        journal.end([home].into_iter()).unwrap();
+        assert!(Journal::read(dir.path()).owners(home).is_empty());
+    }
+}

@@ -1,0 +1,413 @@
+//! Accounts of services that have something on the disk: nothing that is there changes until all has been
+//! checked, and owners only while the services that have it are down.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use mattervisor_tests::{
+    StatusExt, World, eventually, kill, need, nginx, postgres, run, skip, status_field,
+};
+use nix::{
+    sys::signal::Signal,
+    unistd::{User, geteuid},
+};
+
+use crate::{
+    accounts::{in_private_etc, private_etc},
+    stack::Stack,
+};
+
+/// Accounts of every machine that nothing runs as, instead of those that the tests' site file names.
+const DATABASE: &str = "backup";
+const SERVER: &str = "daemon";
+const STATE: &str = "var/lib/mattervisor";
+const RUN: &str = "run/mattervisor";
+/// A database that is stopped and started by a busy machine.
+const RESTART: Duration = Duration::from_secs(120);
+
+fn uid(name: &str) -> u32 {
+    User::from_name(name).unwrap().unwrap().uid.as_raw()
+}
+
+fn site_of(stack: &Stack) -> String {
+    fs::read_to_string(stack.world.path("etc/mattervisor/mattervisor.toml")).unwrap()
+}
+
+/// The same site with Mattermost under another account.
+fn with_server_as(site: &str, name: &str) -> String {
+    site.replace(
+        "mattermost.username = \"nobody\"\nmattermost.group = \"nogroup\"",
+        &format!("mattermost.username = \"{name}\"\nmattermost.group = \"{name}\""),
+    )
+}
+
+fn with_database_as(site: &str, name: &str) -> String {
+    format!("{site}postgresql.username = \"{name}\"\n")
+}
+
+/// All that lies below, by its path, with what one wants to know of it.
+fn tree<T>(dir: &Path, look: &dyn Fn(&Path) -> Option<T>) -> BTreeMap<PathBuf, T> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            all.extend(tree(&path, look));
+        }
+        if let Some(seen) = look(&path) {
+            all.insert(path, seen);
+        }
+    }
+    all
+}
+
+/// Owner, group and mode.
+type Rights = (u32, u32, u32);
+/// The same, the inode and the content.
+type File = (Rights, u64, Vec<u8>);
+
+fn rights(path: &Path) -> Option<Rights> {
+    let now = fs::symlink_metadata(path).ok()?;
+    Some((now.uid(), now.gid(), now.mode()))
+}
+
+/// Of what neither a database nor the supervisor writes by itself.
+fn file(path: &Path) -> Option<File> {
+    let text = path.display().to_string();
+    let own = [
+        "/data/",
+        "/runs/",
+        "/notify",
+        "/changes/",
+        ".pid",
+        "lock",
+        ".json",
+    ];
+    let kept = fs::symlink_metadata(path).is_ok_and(|now| now.is_file());
+    if !kept || own.iter().any(|it| text.contains(it)) {
+        return None;
+    }
+    Some((
+        rights(path)?,
+        fs::metadata(path).ok()?.ino(),
+        fs::read(path).ok()?,
+    ))
+}
+
+fn pids(world: &World) -> [i32; 3] {
+    let status = world.status();
+    ["postgresql", "mattermost", "nginx"].map(|name| status.pid(name))
+}
+
+fn sql(stack: &Stack, bin: &Path, user: &str, query: &str) -> String {
+    let mut command = std::process::Command::new("setpriv");
+    command.args([&format!("--reuid={user}"), &format!("--regid={user}")]);
+    command.arg("--clear-groups").arg(bin.join("psql"));
+    command
+        .arg("-h")
+        .arg(stack.world.path("run/mattervisor/postgresql"));
+    command.args(["-U", "postgres", "-d", "mattermost_production"]);
+    run(command.args(["-Atc", query]))
+        .ok()
+        .stdout
+        .trim()
+        .to_owned()
+}
+
+/// A mistake in nginx's lines, and two accounts besides: nothing is touched, and the database goes on.
+#[test]
+fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
+    if !geteuid().is_root() {
+        skip!("another account needs root");
+    }
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    stack.settle();
+    let world = &stack.world;
+    let before = pids(world);
+    let seen = || {
+        let both = [STATE, RUN].map(|dir| world.path(dir));
+        let all = both.each_ref().map(|dir| tree(dir, &rights));
+        (all, both.map(|dir| tree(&dir, &file)))
+    };
+    let (rights_before, files_before) = seen();
+    assert!(files_before[1].len() > 5, "{files_before:?}");
+    let site = with_database_as(&with_server_as(&site_of(&stack), SERVER), DATABASE);
+    stack.world.site(&format!(
+        "{site}mattermost_nginx.custom_nginx_config = \"bogus_directive on;\"\n"
+    ));
+    for arguments in [&["reconfigure", "--dry-run"][..], &["reconfigure"]] {
+        let told = world.ctl(arguments).expect_code(1).both();
+        assert!(
+            told.contains("unknown directive \"bogus_directive\""),
+            "{told}"
+        );
+        let (rights_now, files_now) = seen();
+        for (before, now) in rights_before.iter().zip(&rights_now) {
+            for (path, had) in before {
+                // What a database or a run has made and removed is no concern of this.
+                let has = now.get(path).unwrap_or(had);
+                assert_eq!(has, had, "{}", path.display());
+            }
+        }
+        assert_eq!(files_now, files_before);
+    }
+    assert_eq!(pids(world), before);
+    assert_eq!(sql(&stack, &bin, "postgres", "select 6 * 7"), "42");
+}
+
+/// The database and Mattermost under other accounts, and back: all that they have goes along while they
+/// are down, with a lock that a killed server has left.
+#[test]
+fn accounts_change_and_change_back_with_what_they_have() {
+    if !geteuid().is_root() {
+        skip!("another account needs root");
+    }
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    stack.settle();
+    let world = &stack.world;
+    let site = site_of(&stack);
+    fs::write(
+        world.path("var/lib/mattervisor/mattermost/data/upload"),
+        "kept",
+    )
+    .unwrap();
+    let upload = world.path("var/lib/mattervisor/mattermost/data/upload");
+    chown(&upload, Some(65_534), Some(65_534)).unwrap();
+    world.site(&with_database_as(&with_server_as(&site, SERVER), DATABASE));
+    let told = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    for said in [
+        "owner of directory",
+        "var/lib/mattervisor/postgresql (",
+        "(mattermost, mattermost-version)",
+        "postgres:postgres becomes backup:backup",
+        "entries",
+    ] {
+        assert!(told.contains(said), "no {said:?} in {told}");
+    }
+    assert_eq!(
+        owners(world),
+        ["postgres", "nobody"].map(uid),
+        "it was a dry run"
+    );
+    reconfigured(&stack, &["reconfigure"]);
+    check(&stack, &bin, DATABASE, SERVER);
+    // A postmaster that is killed leaves its lock, and so does its stop without its own doing.
+    let socket = world.path("run/mattervisor/postgresql");
+    let pid = world.status().pid("postgresql");
+    world.ctl(&["stop", "postgresql"]).ok();
+    let lock = socket.join(".s.PGSQL.5432.lock");
+    fs::write(
+        &lock,
+        format!("{pid}\n/nowhere\n0\n5432\n{}\n", socket.display()),
+    )
+    .unwrap();
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
+    chown(&lock, Some(uid(DATABASE)), Some(uid(DATABASE))).unwrap();
+    // It is stopped, and stays so: that is what the answer ends with.
+    let told = world.ctl(&["reconfigure", "--rollback"]).both();
+    assert!(told.contains("back to the configuration"), "{told}");
+    world.ctl(&["start", "postgresql"]).ok();
+    ready(&stack);
+    check(&stack, &bin, "postgres", "nobody");
+    assert_eq!(fs::read(&upload).unwrap(), b"kept");
+    assert!(
+        !world
+            .path("var/lib/mattervisor/owner-changes.json")
+            .exists()
+            || journal_is_empty(world)
+    );
+    let told = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    assert!(told.contains(DATABASE), "the files still say so: {told}");
+}
+
+fn journal_is_empty(world: &World) -> bool {
+    let path = world.path("var/lib/mattervisor/owner-changes.json");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    !text.contains("path")
+}
+
+fn reconfigured(stack: &Stack, arguments: &[&str]) {
+    stack.world.ctl(arguments).ok();
+    ready(stack);
+}
+
+fn ready(stack: &Stack) {
+    stack
+        .world
+        .wait_for_within(RESTART, "all is ready", |status| {
+            ["postgresql", "mattermost", "nginx"]
+                .iter()
+                .all(|name| status.ready(name))
+        });
+}
+
+/// Of the data directory, and of config.json.
+fn owners(world: &World) -> [u32; 2] {
+    ["postgresql/data/PG_VERSION", "mattermost/config.json"]
+        .map(|path| fs::metadata(world.path(STATE).join(path)).unwrap().uid())
+}
+
+fn check(stack: &Stack, bin: &Path, database: &str, server: &str) {
+    let world = &stack.world;
+    let status = world.status();
+    for (name, user) in [("postgresql", database), ("mattermost", server)] {
+        let ids = status_field(status.pid(name), "Uid").unwrap();
+        assert!(
+            ids.starts_with(&format!("{}\t", uid(user))),
+            "{name}: {ids}"
+        );
+    }
+    for (dir, user) in [
+        ("var/lib/mattervisor/postgresql", database),
+        ("var/lib/mattervisor/mattermost", server),
+        ("run/mattervisor/postgresql", database),
+    ] {
+        let others = tree(&world.path(dir), &|path| {
+            rights(path).filter(|it| it.0 != uid(user))
+        });
+        assert!(others.is_empty(), "{dir} of {user}: {others:?}");
+    }
+    let count = sql(
+        stack,
+        bin,
+        database,
+        "select count(*) > 0 from standin_starts",
+    );
+    assert_eq!(count, "t");
+}
+
+/// A service of uid 65534 with many files in a directory of its own, and the same for another account.
+fn many(world: &World, user: u32) {
+    let own = world.file("own");
+    world.child(
+        "a",
+        &["sleep"],
+        &format!(
+            "user = '{user}'\ngroup = '{user}'\n[[directories]]\npath = '{own}'\nrecursive = true\n"
+        ),
+    );
+}
+
+/// A control process that is killed in the middle of it: the next one finishes.
+#[test]
+fn what_a_killed_control_process_has_begun_the_next_one_ends() {
+    if !geteuid().is_root() {
+        skip!("another account needs root");
+    }
+    let mut world = World::new();
+    let own = world.path("own");
+    fs::create_dir(&own).unwrap();
+    many(&world, 65_534);
+    world.start_ready();
+    for number in 0..20_000 {
+        let path = own.join(number.to_string());
+        fs::write(&path, "").unwrap();
+        chown(&path, Some(65_534), Some(65_534)).unwrap();
+    }
+    many(&world, 1);
+    let told = world.ctl(&["reconfigure", "--dry-run"]).ok().stdout;
+    assert!(told.contains("(20000 entries)"), "{told}");
+    assert!(told.contains("owner of directory"), "{told}");
+    let control = world.control_pid();
+    world.ctl(&["reconfigure", "--no-wait"]);
+    let journal = world.path("var/lib/mattervisor/owner-changes.json");
+    eventually("it has begun", || {
+        fs::read_to_string(&journal)
+            .ok()
+            .filter(|it| it.contains("own"))
+    });
+    kill(control, Signal::SIGKILL);
+    let all = || {
+        let all = fs::read_dir(&own).unwrap();
+        let uids = all.map(|it| it.unwrap().metadata().unwrap().uid());
+        uids.filter(|uid| *uid == 1).count()
+    };
+    eprintln!("{} of 20000 had changed hands", all());
+    world.wait_for_within(RESTART, "it runs as the other account", |status| {
+        status.supervisor.pid != control
+            && status.ready("a")
+            && status_field(status.pid("a"), "Uid").is_some_and(|ids| ids.starts_with("1\t"))
+    });
+    assert_eq!(all(), 20_000);
+    assert_eq!(fs::metadata(&own).unwrap().uid(), 1);
+    assert!(journal_is_empty(&world));
+}
+
+/// Directories that a refused change has made are gone again; an account stays, which is said.
+#[test]
+fn what_a_refused_change_has_made_is_taken_away_or_told() {
+    need!(private_etc());
+    let mut world = World::new();
+    in_private_etc(&mut world, "");
+    world.child("neighbour", &["sleep"], "");
+    world.start_ready();
+    let new = world.file("new/below");
+    let keys = format!(
+        "user = 'app'\n[[directories]]\npath = '{new}'\n\
+         [[files]]\npath = '{new}/conf'\ncontent = 'wrong'\n"
+    );
+    let checked = format!("{keys}validate = ['/bin/grep', 'right', '{{{{ candidate }}}}']\n");
+    world.child("app", &["sleep"], &checked);
+    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(told.contains("does not check"), "{told}");
+    assert!(
+        told.contains("user app") && told.contains("created and stays"),
+        "{told}"
+    );
+    assert!(!world.path("new").exists(), "it was made for nothing");
+    world.child("app", &["sleep"], &keys);
+    world.ctl(&["reconfigure"]).ok();
+    assert!(world.path("new/below/conf").exists());
+}
+
+/// Two that have one directory: it changes hands when both are down, whichever would start first.
+#[test]
+fn a_directory_that_two_services_have_waits_for_both() {
+    if !geteuid().is_root() {
+        skip!("another account needs root");
+    }
+    let mut world = World::new();
+    let own = world.file("own");
+    let write = |world: &World, user: u32| {
+        let more = format!(
+            "user = '{user}'\ngroup = '{user}'\n[[directories]]\npath = '{own}'\nrecursive = true\n"
+        );
+        world.child("quick", &["sleep"], &more);
+        // It says which owner it sees as the last thing that it does.
+        let slow = format!(
+            "command = ['/bin/sh', '-c', 'trap \"stat -c %u {own} >{own}/seen; exit\" TERM; \
+             : >{own}/up; while :; do /bin/sleep 0.1; done']\n{more}"
+        );
+        world.service("slow", &slow);
+    };
+    write(&world, 65_534);
+    world.start_ready();
+    eventually("it minds its signal", || {
+        world.path("own/up").exists().then_some(())
+    });
+    write(&world, 1);
+    world.ctl(&["reconfigure"]).ok();
+    world.wait_for("both run as the other account", |status| {
+        ["quick", "slow"].iter().all(|name| {
+            let ids = status_field(status.service(name).pid.unwrap_or(0), "Uid");
+            status.ready(name) && ids.is_some_and(|ids| ids.starts_with("1\t"))
+        })
+    });
+    let seen = fs::read_to_string(world.path("own/seen")).unwrap();
+    assert_eq!(
+        seen.trim(),
+        "65534",
+        "it was given away under a running service"
+    );
+    assert_eq!(fs::metadata(world.path("own/seen")).unwrap().uid(), 1);
+}
