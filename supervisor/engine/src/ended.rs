@@ -17,8 +17,8 @@ pub struct Ended {
     pub service: ServiceId,
     /// The run.
     pub run: RunId,
-    /// How its main process ended; `None` if nobody saw that.
-    pub exit: Option<Exit>,
+    /// How its main process ended.
+    pub exit: Exit,
     /// Why it went down.
     pub cause: StopCause,
     /// It had been sent SIGKILL, because its time to stop was over.
@@ -53,7 +53,7 @@ pub enum Next {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
     pub(crate) run: RunId,
-    pub(crate) exit: Option<Exit>,
+    pub(crate) exit: Exit,
     pub(crate) cause: StopCause,
     pub(crate) killed: bool,
 }

@@ -193,19 +193,12 @@ impl Service {
         }
     }
 
-    /// Nobody knows of a run that was up: it ended unseen.
+    /// Nobody knows of a run that was up: it never had a process, or ended unseen.
     pub(crate) fn vanished(&mut self, w: &mut World<'_>, reason: &str) {
         self.count_death(w.now);
         self.drop_reload(w);
         reason.clone_into(&mut self.rec.detail);
-        let end = self.rec.main_run().map(|run| End {
-            run,
-            exit: None,
-            cause: StopCause::Exited,
-            killed: false,
-        });
         self.gone(w, StopCause::Exited, None);
-        self.tell_end(w, end, String::new());
     }
 
     /// The run is over, or was killed in vain: what now?
@@ -216,7 +209,7 @@ impl Service {
         let end = match phase {
             StopPhase::Sweep { exit, killed } if self.rec.validator != Some(run) => Some(End {
                 run,
-                exit: Some(exit),
+                exit,
                 cause,
                 killed,
             }),
@@ -308,7 +301,7 @@ impl Service {
         self.rec.last_exit = Some((exit, w.now));
         let end = self.rec.unswept.map(|run| End {
             run,
-            exit: Some(exit),
+            exit,
             cause: StopCause::Outlived,
             killed: true,
         });

@@ -27,7 +27,7 @@ fn a_crash_is_told_before_the_record_that_shows_what_follows() {
     rig.fact(Fact::Swept { run, left: 0 });
     assert!(matches!(rig.last[0], Effect::Ended(_)), "{:?}", rig.last);
     let ended = told(&rig);
-    assert_eq!((ended.run, ended.exit), (run, Some(Exit::Signal(9))));
+    assert_eq!((ended.run, ended.exit), (run, Exit::Signal(9)));
     assert_eq!((ended.cause, ended.next), (StopCause::Exited, Next::Start));
     rig.spawned(0);
     rig.exit(0, Exit::Code(1));

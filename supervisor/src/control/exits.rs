@@ -157,12 +157,10 @@ impl Control {
         let life = life.unwrap_or_default();
         let view = self.engine.view(ended.service);
         let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
-        let seen = seen.filter(|_| ended.exit.is_some());
         let at = life.ended.or(seen).unwrap_or(self.now.moment);
         let (code, signal) = match ended.exit {
-            Some(Exit::Code(code)) => (Some(code), None),
-            Some(Exit::Signal(signal)) => (None, Some(words::signal_name(signal))),
-            None => (None, None),
+            Exit::Code(code) => (Some(code), None),
+            Exit::Signal(signal) => (None, Some(words::signal_name(signal))),
         };
         ExitRecord {
             id: self.exits.id(ended.run),
@@ -183,11 +181,11 @@ impl Control {
     fn exit_cause(&self, name: &str, ended: &Ended) -> ExitCause {
         let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
         match (ended.cause, ended.exit) {
-            (StopCause::Exited, Some(Exit::Signal(signal))) => {
+            (StopCause::Exited, Exit::Signal(signal)) => {
                 let sent = self.changes.that_signalled(name, ended.run, signal);
                 sent.unwrap_or(ExitCause::Itself)
             }
-            (StopCause::Exited, _) => ExitCause::Itself,
+            (StopCause::Exited, Exit::Code(_)) => ExitCause::Itself,
             (StopCause::Asked, _) => {
                 let change = self.changes.that_stops(name, ended.run);
                 change.unwrap_or(if self.lifecycle.is_stopping() {
