@@ -22,6 +22,7 @@ mod dependencies;
 mod documents;
 mod env;
 mod events;
+mod exits;
 mod external_database;
 mod faults;
 mod gitlab_authorize;

@@ -13,6 +13,7 @@ mod credentials;
 mod directory_waits;
 mod effects;
 mod event_loop;
+mod exits;
 mod facts;
 mod feed;
 mod file_watcher;
@@ -36,6 +37,7 @@ mod preparation;
 mod ready_lines;
 mod reconfigure;
 mod records;
+mod running;
 mod schedule;
 #[cfg(test)]
 mod simulation;
@@ -115,6 +117,8 @@ pub(crate) struct Control {
     changes: changes::Changes,
     holds: holds::HoldsOnDisk,
     records: records::Records,
+    exits: exits::Exits,
+    running: running::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
     standing: reconfigure::Standing,
     ready_lines: ready_lines::ReadyLines,
@@ -154,6 +158,8 @@ struct Run {
     resolved: Option<Arc<Resolved>>,
     /// Directories of its service, of a main run.
     directories: Vec<PathBuf>,
+    /// Of a main run: what is told of it once it is over.
+    life: exits::Life,
 }
 
 impl Run {
@@ -164,6 +170,7 @@ impl Run {
             purpose,
             resolved: None,
             directories: Vec::new(),
+            life: exits::Life::default(),
         }
     }
 }
@@ -197,6 +204,7 @@ struct KeeperInfo {
 impl Control {
     /// A control process that has just met its keeper. It takes up what an earlier one left.
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
+        let exits = exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
             engine: Engine::new(boot.seed, RunId(hello.next_run)),
             plan: Arc::new(plan),
@@ -220,6 +228,8 @@ impl Control {
             changes: changes::Changes::default(),
             holds: holds::HoldsOnDisk::new(&boot.kernel_boot_id, boot.holds.clone()),
             records: records::Records::default(),
+            running: running::RunningOnDisk::new(exits.daemon(), boot.running.clone()),
+            exits,
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
             ready_lines: ready_lines::ReadyLines::default(),
@@ -307,6 +317,8 @@ impl Control {
             .chain(self.listening.poll_timeout())
             .chain(self.holds.poll_timeout())
             .chain(self.records.poll_timeout())
+            .chain(self.exits.poll_timeout())
+            .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .min()
     }
@@ -332,6 +344,8 @@ impl Control {
         self.judge_by_the_clock();
         self.holds.timeout(self.now.moment);
         self.records.timeout(self.now.moment);
+        self.release_exits(false);
+        self.running.timeout(self.now.moment);
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
@@ -370,6 +384,8 @@ impl Control {
         }
         self.store_holds();
         self.write_records();
+        self.write_exits();
+        self.store_running();
         self.release_changes();
         if !touched.is_empty() {
             self.look_for_trouble(&touched);

@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) looks: Vec<Look>,
     /// Lines that are being written to the history.
     pub(super) recording: Vec<Vec<Line>>,
+    /// Ends of runs that are written.
+    pub(super) exits: Vec<api::ExitRecord>,
     pub(super) stored: Option<Handled>,
     /// What the disk says to who writes what schedules have done.
     pub(super) disk: Result<(), String>,
@@ -104,6 +106,7 @@ impl World {
             taken: Vec::new(),
             looks: Vec::new(),
             recording: Vec::new(),
+            exits: Vec::new(),
             stored: None,
             disk: Ok(()),
             quit: false,
@@ -153,6 +156,11 @@ impl World {
                     continue;
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
+                Output::Job(Job::StoreRunning { .. }) => Done::RunningStored(Ok(())),
+                Output::Job(Job::RecordExits { records, .. }) => {
+                    self.exits.extend(records);
+                    Done::ExitsRecorded(Ok(()))
+                }
                 Output::Job(Job::Record { lines, .. }) => {
                     self.recording.push(lines);
                     continue;
@@ -280,6 +288,7 @@ impl World {
         self.fact(Fact::Exited {
             run,
             exit,
+            core: false,
             at_ms,
             timed_out: false,
             output,

@@ -29,7 +29,7 @@ use crate::{
     listening::{Fault, Look, Seen, Sight},
     lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start},
-    store::{Holds, StoredHold},
+    store::{Holds, Running, StoredHold},
     unready::Unready,
 };
 
@@ -45,6 +45,12 @@ pub(super) struct Disk {
     lost: bool,
     /// Changes that the history has, and whether it has their end.
     history: BTreeMap<String, bool>,
+    /// Ends of runs that the history has, by service and id: how many more each stands for.
+    exits: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Main runs that live.
+    pub(super) running: Running,
+    /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
+    refused: (bool, bool),
     /// Rendered files.
     files: BTreeMap<PathBuf, String>,
     /// Which of them have candidates beside them.
@@ -87,7 +93,9 @@ pub(super) enum Work {
     Discard(Vec<StagedFile>),
     Store(Holds),
     StoreSchedule,
+    StoreRunning(Running),
     Record(Vec<history::Line>),
+    RecordExits(Vec<api::ExitRecord>),
     Prepare(Start),
     Holder(RunId),
     Addresses,
@@ -110,6 +118,9 @@ impl Jobs {
             holds: BTreeMap::new(),
             lost: false,
             history: BTreeMap::new(),
+            exits: BTreeMap::new(),
+            running: Running::default(),
+            refused: (false, false),
             files: BTreeMap::new(),
             candidates: BTreeSet::new(),
             was_full: false,
@@ -139,7 +150,9 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
+            Job::StoreRunning { running } => (Work::StoreRunning(running), 500),
             Job::Record { lines, .. } => (Work::Record(lines), 500),
+            Job::RecordExits { records, .. } => (Work::RecordExits(records), 500),
             Job::Prepare(starts) => {
                 for start in starts {
                     let pause = self.pause(3_000);
@@ -262,6 +275,24 @@ impl Jobs {
             Work::Record(lines) => {
                 self.disk.append(lines);
                 Done::Recorded(Ok(()))
+            }
+            Work::RecordExits(_) if self.has_no_room(now) => {
+                self.disk.refused.0 = true;
+                Done::ExitsRecorded(Err("no space left on device".to_owned()))
+            }
+            Work::RecordExits(records) => {
+                self.disk.refused.0 = false;
+                self.disk.append_exits(records);
+                Done::ExitsRecorded(Ok(()))
+            }
+            Work::StoreRunning(_) if self.has_no_room(now) => {
+                self.disk.refused.1 = true;
+                Done::RunningStored(Err("no space left on device".to_owned()))
+            }
+            Work::StoreRunning(running) => {
+                self.disk.refused.1 = false;
+                self.disk.running = running;
+                Done::RunningStored(Ok(()))
             }
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::Prepare(start) => Done::Prepared {
@@ -456,6 +487,11 @@ impl Jobs {
                     lines.truncate(written);
                     self.disk.append(lines);
                 }
+                Work::RecordExits(mut records) => {
+                    let written = self.dice.clone().index(records.len() + 1);
+                    records.truncate(written);
+                    self.disk.append_exits(records);
+                }
                 _ => {}
             }
         }
@@ -468,6 +504,39 @@ impl Disk {
             let ended = matches!(line.said, history::Said::Ended { .. });
             *self.history.entry(line.id).or_default() |= ended;
         }
+    }
+
+    /// Of a run that is written twice the first line counts, as for readers.
+    fn append_exits(&mut self, records: Vec<api::ExitRecord>) {
+        for record in records {
+            let of_it = self.exits.entry(record.service).or_default();
+            of_it.entry(record.id).or_insert(record.left_out);
+        }
+    }
+
+    /// Every end of a main run is in the history, once: by itself or among those left out. What a run that
+    /// has ended has left may not have been swept yet; then its end may not have been told.
+    pub(super) fn judge_exits(&self, ends: &BTreeMap<u64, (String, bool)>) {
+        let services: BTreeSet<&String> = ends.values().map(|(service, _)| service).collect();
+        for service in services.into_iter().chain(self.exits.keys()) {
+            let of_it = ends.iter().filter(|(_, (name, _))| name == service);
+            let all = of_it.clone().count() as u64;
+            let over = of_it.clone().filter(|(_, (_, over))| *over).count() as u64;
+            let records = self.exits.get(service).into_iter().flatten();
+            let told: u64 = records.map(|(_, left_out)| 1 + left_out).sum();
+            let least = if self.refused.0 { 0 } else { over };
+            assert!(
+                (least..=all).contains(&told),
+                "{service}: {told} ends told, {over} of {all} are over: {:?} of {:?}",
+                self.exits.get(service),
+                of_it.collect::<Vec<_>>()
+            );
+        }
+        let runs = &self.running.runs;
+        assert!(
+            runs.is_empty() || self.refused.1,
+            "said to live after the end: {runs:?}"
+        );
     }
 
     /// Somebody has removed what was stored, all but the plans.

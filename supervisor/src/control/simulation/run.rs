@@ -436,6 +436,7 @@ impl Simulation {
         let boot = Boot {
             seed: self.dice.next(),
             holds: self.jobs.disk.holds.clone(),
+            running: self.jobs.disk.running.clone(),
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
             handled: crate::control::Handled::default(),
