@@ -68,6 +68,9 @@ const OURS: [(&str, &str); 15] = [
     ("MM_LOGSETTINGS_FILELOCATION", "where log files would be"),
 ];
 
+/// The setting of [`TRUSTED`].
+const TRUSTED_KEY: &str = "service_allowed_untrusted_internal_connections";
+
 /// Settings that become a variable together, or by a rule of the package.
 const JOINED: [(&str, &[(&str, &str)]); 4] = [
     (
@@ -84,13 +87,7 @@ const JOINED: [(&str, &[(&str, &str)]); 4] = [
             ("mattermost", "service_port"),
         ],
     ),
-    (
-        TRUSTED,
-        &[(
-            "mattermost",
-            "service_allowed_untrusted_internal_connections",
-        )],
-    ),
+    (TRUSTED, &[("mattermost", TRUSTED_KEY)]),
     (
         DATA_SOURCE,
         &[
@@ -199,6 +196,9 @@ impl Converter<'_> {
                     continue;
                 }
                 if let Some(line) = self.said_by(name) {
+                    if name == TRUSTED && origin == Origin::Package {
+                        self.with_gitlab(line, wanted);
+                    }
                     self.another_story(origin, name, line);
                     continue;
                 }
@@ -224,6 +224,14 @@ impl Converter<'_> {
             Some(_) => Origin::EnvDir,
             None => Origin::Package,
         }
+    }
+
+    /// The package added its own host to those that gitlab.rb says.
+    fn with_gitlab(&mut self, line: Origin, hosts: &str) {
+        let path = ["mattermost", TRUSTED_KEY];
+        let note = Some("and GitLab's host, which its package added");
+        let hosts = Json::from(hosts);
+        self.add(line, Part::Mattermost, &path, hosts, false, note);
     }
 
     /// Only a directory of variables can tell another story than gitlab.rb.

@@ -296,6 +296,19 @@ fn a_database_elsewhere() {
 }
 
 #[test]
+fn hosts_of_ones_own_are_trusted_beside_gitlab() {
+    let machine = Machine::new(
+        "external_url 'https://gitlab.example.com'\nmattermost_external_url 'http://m.example.com'\n\
+         mattermost['service_allowed_untrusted_internal_connections'] = '10.0.0.0/8'\n",
+    )
+    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y"}"#);
+    let import = machine.imported();
+    let trusted = "MM_SERVICESETTINGS_ALLOWEDUNTRUSTEDINTERNALCONNECTIONS";
+    assert_eq!(imported(&machine)[trusted], "10.0.0.0/8 gitlab.example.com");
+    assert_eq!(import.report.counts()[2], 0, "{:#?}", import.report);
+}
+
+#[test]
 fn an_empty_variable_took_it_away() {
     let machine = Machine::new(
         "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n\
