@@ -167,7 +167,12 @@ impl Engine {
                 | State::Stopping { .. }
                 | State::Completed,
                 Shift::Reload | Shift::Restart,
-            ) => self.bounce(&BTreeSet::from([id]), accepted),
+            ) => {
+                if node.service.spec.kind == Kind::Daemon {
+                    self.set_rests(id, false);
+                }
+                self.bounce(&BTreeSet::from([id]), accepted);
+            }
         }
     }
 }

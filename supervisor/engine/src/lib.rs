@@ -30,6 +30,7 @@ mod machine;
 mod probe;
 mod propagate;
 mod record;
+mod restart;
 mod running;
 mod service;
 mod spec;

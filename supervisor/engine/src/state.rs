@@ -98,7 +98,8 @@ pub enum State {
         /// Why.
         reason: Failure,
     },
-    /// A oneshot that has done its work.
+    /// Its work is done: a oneshot's, or that of a daemon which ended with success and is not restarted after
+    /// that.
     Completed,
 }
 
@@ -191,7 +192,7 @@ pub enum Settled {
     No,
     /// Up and ready.
     Ready,
-    /// A oneshot that has done its work.
+    /// Its work is done.
     Completed,
     /// Failed for good.
     Failed,

@@ -35,6 +35,7 @@ mod ready_lines;
 mod reconfigure;
 mod records;
 mod schedule;
+mod selection;
 #[cfg(test)]
 mod simulation;
 mod socket_groups;

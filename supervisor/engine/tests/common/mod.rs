@@ -202,6 +202,22 @@ impl Rig {
         rig
     }
 
+    /// A new control process with the same world, before it takes a plan.
+    pub(crate) fn reborn(&self) -> Self {
+        let mut rig = Self::new();
+        rig.now = self.now;
+        for id in self.specs.keys() {
+            let record = self.engine.record(*id).expect("a record");
+            let record = serde_json::to_string(&record).expect("a record");
+            let record = serde_json::from_str(&record).expect("a record");
+            rig.engine.restore(*id, record);
+        }
+        rig.specs = self.specs.clone();
+        rig.procs = self.procs.clone();
+        rig.reborn = true;
+        rig
+    }
+
     pub(crate) fn apply(&mut self, specs: &[Spec], shift: Shift) -> Result<Accepted, Refusal> {
         let plan = (0..)
             .zip(specs)
