@@ -22,6 +22,7 @@ use crate::{
 /// How a run is stopped of which nobody knows any more how it wants to be stopped.
 const UNKNOWN_STOP: Stop = Stop {
     signal: 15,
+    escalation: None,
     timeout_ms: 10_000,
 };
 

@@ -45,8 +45,8 @@ pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
 pub use record::Record;
 pub use spec::{
-    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop, Watchdog,
-    WatchdogAction,
+    Escalation, ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, Restart, Spec, StartLimit, Stop,
+    Watchdog, WatchdogAction,
 };
 pub use state::{
     Goal, Hold, Probing, Settled, SpawnStep, State, StopCause, StopPhase, Up, View, Watching,

@@ -140,8 +140,12 @@ pub enum SpawnStep {
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopPhase {
-    /// The stop signal has been sent.
+    /// It has been asked to end.
     Asked {
+        /// The signal that was sent last.
+        signal: i32,
+        /// When a second one follows; `None` once it has, or where there is none.
+        escalate_at: Option<Moment>,
         /// When SIGKILL follows.
         kill_at: Moment,
     },

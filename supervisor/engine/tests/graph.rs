@@ -312,6 +312,7 @@ fn shutdown_kills_what_is_left_at_the_deadline_and_a_second_one_shortens_it() {
     let slow = Spec {
         stop: Stop {
             signal: 3,
+            escalation: None,
             timeout_ms: 3_600_000,
         },
         ..daemon()
@@ -404,6 +405,7 @@ fn plan_keeps_changes_adds_and_removes() {
     let changed = Spec {
         stop: Stop {
             signal: 3,
+            escalation: None,
             timeout_ms: 9,
         },
         ..daemon()
@@ -576,6 +578,7 @@ fn rebirth_without_a_service_in_the_plan_stops_and_forgets_it() {
     let spec = Spec {
         stop: Stop {
             signal: 3,
+            escalation: None,
             timeout_ms: 7,
         },
         ..daemon()

@@ -406,6 +406,7 @@ fn stop_timeout_of_the_service_escalates_to_kill_once() {
     let slow = Spec {
         stop: Stop {
             signal: 3,
+            escalation: None,
             timeout_ms: 200,
         },
         ..daemon()

@@ -34,6 +34,10 @@ fn quick(spec: Spec) -> Spec {
     };
     let stop = Stop {
         signal: TERM,
+        escalation: spec
+            .stop
+            .escalation
+            .map(|it| Escalation { after_ms: 10, ..it }),
         timeout_ms: 20,
     };
     let ready_timeout_ms = spec.ready_timeout_ms.map(|_| 20);
@@ -139,6 +143,14 @@ fn special() -> Vec<(&'static str, Spec)> {
                 ready: Ready::Delay(5),
                 watchdog: Some(watchdog(WatchdogAction::Degrade)),
                 reload: Some(Reload::Command),
+                ..daemon()
+            }),
+        ),
+        (
+            "asked twice",
+            quick(Spec {
+                stop: in_two_steps(),
+                reload: Some(Reload::Signal(1)),
                 ..daemon()
             }),
         ),
@@ -642,6 +654,7 @@ fn explore(spec: Spec) -> (Table, usize) {
         },
         stop: Stop {
             signal: TERM,
+            escalation: None,
             timeout_ms: 20,
         },
         ..daemon()

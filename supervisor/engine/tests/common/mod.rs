@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    Accepted, Command, Effect, Engine, Event, Exit, ExitSet, Fact, Goal, Hold, Kind, Moment,
-    Policy, ProbeKind, ProbeSpec, Ready, Refusal, Restart, RunId, ServiceId, Settled, Shift, Spec,
-    State, Stop, StopCause, View, Watchdog, WatchdogAction,
+    Accepted, Command, Effect, Engine, Escalation, Event, Exit, ExitSet, Fact, Goal, Hold, Kind,
+    Moment, Policy, ProbeKind, ProbeSpec, Ready, Refusal, Restart, RunId, ServiceId, Settled,
+    Shift, Spec, State, Stop, StopCause, View, Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -54,6 +54,7 @@ pub(crate) fn daemon() -> Spec {
         },
         stop: Stop {
             signal: TERM,
+            escalation: None,
             timeout_ms: STOP_MS,
         },
         reload: None,
@@ -81,6 +82,21 @@ pub(crate) fn oneshot() -> Spec {
 }
 
 pub(crate) const ABRT: i32 = 6;
+pub(crate) const QUIT: i32 = 3;
+/// From QUIT to TERM.
+pub(crate) const SECOND_MS: u64 = 30;
+
+/// QUIT, then TERM, then SIGKILL.
+pub(crate) const fn in_two_steps() -> Stop {
+    Stop {
+        signal: QUIT,
+        escalation: Some(Escalation {
+            signal: TERM,
+            after_ms: SECOND_MS,
+        }),
+        timeout_ms: STOP_MS,
+    }
+}
 
 /// A watchdog with the timeout of a stop.
 pub(crate) const fn watchdog(action: WatchdogAction) -> Watchdog {
