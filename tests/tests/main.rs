@@ -25,6 +25,7 @@ mod events;
 mod except;
 mod external_database;
 mod faults;
+mod front_door;
 mod gitlab_authorize;
 mod gitlab_ctl_format;
 mod gitlab_ctl_sins;
