@@ -102,17 +102,19 @@ Examples:
   ctl reload nginx";
 
 const START_EXCEPT: &str = "\
+A start that would have to start what is named here is refused.
+
 Examples:
   ctl start-except 'worker@*'";
 
 const STOP_EXCEPT: &str = "\
-What requires a service that stops is stopped too, even if it is named here.
+What is named is left as it is, and so is all that it requires.
 
 Examples:
   ctl stop-except postgresql                all but the database";
 
 const RESTART_EXCEPT: &str = "\
-What requires a service that restarts is restarted too, even if it is named here.
+What is named is left as it is, and so is all that it requires.
 
 Examples:
   ctl restart-except postgresql nginx";

@@ -29,7 +29,7 @@ fn once_starts_and_does_not_restart() {
     assert!(reason.contains("once"), "{reason}");
     kill(world.control_pid(), Signal::SIGKILL);
     std::fs::write(&go, "").unwrap();
-    world.wait_state("a", "stopped");
+    world.wait_state("a", "completed");
     assert_eq!(stamps(file.as_ref()).len(), 2, "it was started again");
     // A start is a start again: it restarts what ends.
     std::fs::remove_file(&go).unwrap();

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use mattervisor_tests::{need, nginx, postgres};
+use mattervisor_tests::{StatusExt, need, nginx, postgres};
 
 use crate::stack::Stack;
 
@@ -53,6 +53,10 @@ impl Socket {
         self.text()
     }
 
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.0.read(&mut [0]), Ok(1..))
+    }
+
     /// The next text message.
     fn text(&mut self) -> String {
         loop {
@@ -76,7 +80,65 @@ fn a_websocket_works_through_nginx_and_outlives_its_reload() {
     let mut socket = Socket::open(stack.nginx_port);
     assert_eq!(socket.echo("before"), "before");
     stack.world.ctl(&["reload", "nginx"]).ok();
-    // The old worker keeps it for worker_shutdown_timeout; a new one is served by the new workers.
     assert_eq!(socket.echo("after"), "after");
     assert_eq!(Socket::open(stack.nginx_port).echo("new"), "new");
+}
+
+/// A request whose body is still to be sent to its end.
+struct Upload(TcpStream);
+
+impl Upload {
+    const BYTES: usize = 200_000;
+
+    fn begin(port: u16) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let patience = Some(Duration::from_secs(60));
+        stream.set_read_timeout(patience).unwrap();
+        let length = Self::BYTES;
+        let head = format!(
+            "POST /api/v4/echo-headers HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&vec![b'x'; length / 2]).unwrap();
+        Self(stream)
+    }
+
+    /// Sends the rest; the first line of the answer.
+    fn end(mut self) -> String {
+        let rest = vec![b'x'; Self::BYTES - Self::BYTES / 2];
+        self.0.write_all(&rest).unwrap();
+        let mut answer = Vec::new();
+        self.0.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+/// Uploads and websockets that were begun before a reload go on after it, and a stop waits for none of them.
+#[test]
+fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let seconds = "type = \"oneshot\"\n[schedule]\ncron = \"0 0 1 1 *\"";
+    stack.world.child("seconds", &["delay=7000"], seconds);
+    stack.start();
+    let mut socket = Socket::open(stack.nginx_port);
+    let upload = Upload::begin(stack.nginx_port);
+    assert_eq!(socket.echo("before"), "before");
+    stack.world.ctl(&["reload", "nginx"]).ok();
+    stack.world.ctl(&["start", "seconds"]).ok();
+    stack.world.wait_for("seconds have passed", |status| {
+        let service = status.service("seconds");
+        service.state == "completed" && service.last_exit.is_some()
+    });
+    assert_eq!(socket.echo("after"), "after");
+    let answer = upload.end();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // One that only the workers from before the reload have, and one of the new ones.
+    let mut new = Socket::open(stack.nginx_port);
+    let stopped = stack.world.ctl(&["stop", "nginx"]).ok().both();
+    assert!(!stopped.contains("SIGKILL"), "{stopped}");
+    assert!(socket.has_ended() && new.has_ended());
 }

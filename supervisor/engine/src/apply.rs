@@ -22,6 +22,7 @@ use crate::{
 /// How a run is stopped of which nobody knows any more how it wants to be stopped.
 const UNKNOWN_STOP: Stop = Stop {
     signal: 15,
+    escalation: None,
     timeout_ms: 10_000,
 };
 
@@ -167,7 +168,12 @@ impl Engine {
                 | State::Stopping { .. }
                 | State::Completed,
                 Shift::Reload | Shift::Restart,
-            ) => self.bounce(&BTreeSet::from([id]), accepted),
+            ) => {
+                if node.service.spec.kind == Kind::Daemon {
+                    self.set_rests(id, false);
+                }
+                self.bounce(&BTreeSet::from([id]), accepted);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     state::{Goal, Hold, State, StopPhase, Up},
 };
 
-type Ids = BTreeSet<ServiceId>;
+pub(crate) type Ids = BTreeSet<ServiceId>;
 
 impl Engine {
     pub(crate) fn command(&mut self, now: Moment, command: Command) -> Result<Accepted, Refusal> {
@@ -61,7 +61,7 @@ impl Engine {
     }
 
     /// The targets and all that they require, directly or not.
-    fn with_requirements(&self, targets: &Ids) -> Ids {
+    pub(crate) fn with_requirements(&self, targets: &Ids) -> Ids {
         Self::closure(targets, |id| {
             let edges = self.nodes.get(&id).map(|node| &node.edges);
             edges
@@ -74,7 +74,7 @@ impl Engine {
     }
 
     /// What requires the targets, directly or not, without them.
-    fn requirers(&self, targets: &Ids) -> Ids {
+    pub(crate) fn requirers(&self, targets: &Ids) -> Ids {
         let mut all = Self::closure(targets, |id| {
             let requires = |from: &&ServiceId| {
                 self.nodes
@@ -131,6 +131,7 @@ impl Engine {
                 self.start_scheduled(now, id, targets, &mut accepted);
                 continue;
             }
+            let daemon = node.service.spec.kind == Kind::Daemon;
             match &node.service.rec.state {
                 State::Stopped
                 | State::Waiting { .. }
@@ -140,6 +141,12 @@ impl Engine {
                     if !matches!(node.service.rec.state, State::Waiting { .. }) {
                         accepted.affected.insert(id);
                     }
+                    self.step(now, id, Input::Start);
+                    self.unbind(now);
+                }
+                // To what requires it, it is as good as up.
+                State::Completed if daemon && targets.contains(&id) => {
+                    accepted.affected.insert(id);
                     self.step(now, id, Input::Start);
                     self.unbind(now);
                 }
@@ -198,7 +205,7 @@ impl Engine {
     }
 
     /// Whether it is restarted when it ends by itself.
-    fn set_once(&mut self, id: ServiceId, once: bool, accepted: &mut Accepted) {
+    pub(crate) fn set_once(&mut self, id: ServiceId, once: bool, accepted: &mut Accepted) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -210,7 +217,7 @@ impl Engine {
     }
 
     /// Whether it is left alone until somebody asks.
-    fn set_rests(&mut self, id: ServiceId, rests: bool) {
+    pub(crate) fn set_rests(&mut self, id: ServiceId, rests: bool) {
         if let Some(node) = self.nodes.get_mut(&id)
             && node.service.rec.rests != rests
         {
@@ -221,7 +228,7 @@ impl Engine {
     }
 
     /// Goal up, hold gone.
-    fn lift(&mut self, id: ServiceId, accepted: &mut Accepted) {
+    pub(crate) fn lift(&mut self, id: ServiceId, accepted: &mut Accepted) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -262,92 +269,8 @@ impl Engine {
                 self.tell_changed(*id);
             }
         }
+        self.note_reruns(targets, &mut accepted);
         accepted
-    }
-
-    /// A restart never lifts a hold of something that is not named in it.
-    fn requirements_free(&self, targets: &Ids) -> Result<(), Refusal> {
-        for service in targets {
-            for requirement in self.with_requirements(&Ids::from([*service])) {
-                let hold = self
-                    .nodes
-                    .get(&requirement)
-                    .and_then(|it| it.service.rec.hold.clone());
-                if let Some(hold) = hold
-                    && !targets.contains(&requirement)
-                {
-                    return Err(Refusal::RequirementHeld {
-                        service: *service,
-                        requirement,
-                        hold,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn restart(&mut self, now: Moment, targets: &Ids) -> Accepted {
-        let mut accepted = Accepted {
-            affected: targets.clone(),
-            ..Accepted::default()
-        };
-        for id in targets {
-            self.lift(*id, &mut accepted);
-            self.set_once(*id, false, &mut accepted);
-            self.set_rests(*id, false);
-        }
-        self.bounce(targets, &mut accepted);
-        self.propagate();
-        for id in targets {
-            self.step(now, *id, Input::Start);
-            self.propagate();
-        }
-        accepted
-    }
-
-    /// Takes down once what is up of the targets and of what requires them.
-    pub(crate) fn bounce(&mut self, targets: &Ids, accepted: &mut Accepted) {
-        for id in self.requirers(targets) {
-            let up = self.nodes.get(&id).is_some_and(|node| {
-                let state = &node.service.rec.state;
-                state.is_live() && !matches!(state, State::Stopping { .. })
-            });
-            if up {
-                accepted.dependents.insert(id);
-                self.bounce_one(id);
-            }
-        }
-        for id in targets {
-            self.bounce_one(*id);
-        }
-        for id in targets {
-            accepted.dependents.remove(id);
-        }
-    }
-
-    fn bounce_one(&mut self, id: ServiceId) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
-        let rec = &mut node.service.rec;
-        let up = match &rec.state {
-            State::Spawning { .. }
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Reloading { .. }
-            | State::Completed => true,
-            State::Stopped
-            | State::Waiting { .. }
-            | State::Stopping { .. }
-            | State::Backoff { .. }
-            | State::Failed { .. } => false,
-        };
-        if up && !rec.bounce {
-            rec.bounce = true;
-            self.moved.insert(id);
-            self.tell_changed(id);
-        }
     }
 
     fn reload(&mut self, now: Moment, targets: &Ids) -> Result<Accepted, Refusal> {

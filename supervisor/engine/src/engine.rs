@@ -153,7 +153,7 @@ impl Engine {
             State::Running { .. } | State::Reloading { .. } if !node.pulled => Settled::Ready,
             State::Completed if !node.pulled || (rec.rests && !down) => Settled::Completed,
             State::Failed { .. } => Settled::Failed,
-            State::Stopped if down || rec.rests => Settled::Held,
+            State::Stopped if down => Settled::Held,
             State::Backoff { .. } => Settled::Backoff,
             State::Waiting { .. } => node
                 .stuck_on
@@ -296,6 +296,7 @@ impl Engine {
             node.service.rec.since = now;
             self.dirty.insert(id);
         }
+        let died = before.state.executes() && !state.executes() && !node.pulled;
         if before.state.is_up() && !state.is_up() {
             let bound = |on: &&ServiceId| {
                 self.nodes
@@ -307,6 +308,9 @@ impl Engine {
         }
         self.book(id, &before);
         self.effects.extend(out);
+        if died {
+            self.pass_wanted(id);
+        }
     }
 
     /// Indexes what changed, and says so once an event.
@@ -477,9 +481,7 @@ impl Class {
                 }
             }
             State::Failed { .. } | State::Backoff { .. } => Self::Stuck,
-            State::Stopped if !node.up_wanted(stopping_all) || node.service.rec.rests => {
-                Self::Stuck
-            }
+            State::Stopped if !node.up_wanted(stopping_all) => Self::Stuck,
             State::Waiting { .. } if !node.stuck_on.is_empty() => Self::Stuck,
             State::Stopped
             | State::Waiting { .. }

@@ -217,6 +217,17 @@ pub struct Accepted {
     pub lifted: Vec<(ServiceId, Hold)>,
     /// Services that are not targets and stop, or restart, because of it.
     pub dependents: BTreeSet<ServiceId>,
+    /// Completed services that are not targets and run again because of it, once what they require is back.
+    pub reruns: BTreeSet<ServiceId>,
+}
+
+impl Accepted {
+    /// Whether the command makes a difference to this service.
+    pub fn touches(&self, service: ServiceId) -> bool {
+        [&self.affected, &self.dependents, &self.reruns]
+            .iter()
+            .any(|ids| ids.contains(&service))
+    }
 }
 
 /// Why a command cannot be done. Nothing has changed.

@@ -57,9 +57,18 @@ impl Service {
             State::Running { up } => [watchdog(up), None],
             State::Reloading { up, until, .. } => [watchdog(up), *until],
             State::Stopping {
-                phase: StopPhase::Asked { kill_at: by } | StopPhase::Killed { give_up_at: by },
+                phase:
+                    StopPhase::Asked {
+                        escalate_at,
+                        kill_at,
+                        ..
+                    },
                 ..
-            } => [Some(*by), None],
+            } => [*escalate_at, Some(*kill_at)],
+            State::Stopping {
+                phase: StopPhase::Killed { give_up_at },
+                ..
+            } => [Some(*give_up_at), None],
             State::Stopped
             | State::Waiting { .. }
             | State::Spawning { .. }

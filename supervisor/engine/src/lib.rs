@@ -32,6 +32,7 @@ mod probe;
 mod propagate;
 mod record;
 mod reload;
+mod restart;
 mod running;
 mod service;
 mod spec;
@@ -47,8 +48,8 @@ pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
 pub use record::Record;
 pub use spec::{
-    ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec, StartLimit, Stop,
-    Watchdog, WatchdogAction,
+    Escalation, ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec,
+    StartLimit, Stop, Watchdog, WatchdogAction,
 };
 pub use state::{
     Confirming, Goal, Hold, Probing, ReloadOutcome, Settled, SpawnStep, State, StopCause,

@@ -83,6 +83,13 @@ impl Node {
         self.pulled && ((state.is_live() && !killed) || self.blocking > 0)
     }
 
+    /// It can do without, and nobody has asked for an order.
+    fn merely_wants(&self, on: ServiceId) -> bool {
+        let spec = &self.service.spec;
+        let strong = self.edges.get(&on).is_none_or(|edge| edge.strong);
+        !strong && spec.wants.contains(&on) && !spec.after.contains(&on)
+    }
+
     /// Nothing of it is left and nothing needs it.
     fn is_forgettable(&self) -> bool {
         let rec = &self.service.rec;
@@ -91,9 +98,13 @@ impl Node {
 
     /// As if nothing were known of the neighbours yet.
     pub(crate) fn reset(&mut self, edges: Edges) {
-        self.unmet = edges.keys().copied().collect();
-        self.stuck_on.clear();
         self.edges = edges;
+        let mut passed = core::mem::take(&mut self.service.rec.passed);
+        passed.retain(|on| self.merely_wants(*on));
+        self.unmet = self.edges.keys().copied().collect();
+        self.unmet.retain(|on| !passed.contains(on));
+        self.service.rec.passed = passed;
+        self.stuck_on.clear();
         self.dependents.clear();
         self.pulled_requirements = 0;
         self.blocking = 0;
@@ -190,9 +201,36 @@ impl Engine {
             bump(&mut node.pulled_requirements, pulled);
         }
         let met = class == Class::Ready || (!edge.strong && class == Class::Stuck);
-        set(&mut node.unmet, on, !met);
+        let forgotten = met && node.service.rec.passed.remove(&on);
+        let passed = node.service.rec.passed.contains(&on);
+        set(&mut node.unmet, on, !met && !passed);
         set(&mut node.stuck_on, on, edge.strong && class == Class::Stuck);
         self.moved.insert(dependent);
+        if forgotten {
+            self.tell_changed(dependent);
+        }
+    }
+
+    /// It was up and goes down: what it merely wants and is on its way up is not waited for again. What
+    /// goes down with it is.
+    pub(crate) fn pass_wanted(&mut self, id: ServiceId) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        let starts = |on: &ServiceId| self.nodes.get(on).is_some_and(|it| !it.pulled);
+        let unmet = node.unmet.iter().copied();
+        let passed: Vec<ServiceId> = unmet
+            .filter(|on| node.merely_wants(*on) && starts(on))
+            .collect();
+        if passed.is_empty() {
+            return;
+        }
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.unmet.retain(|on| !passed.contains(on));
+            node.service.rec.passed.extend(passed);
+            self.moved.insert(id);
+            self.tell_changed(id);
+        }
     }
 
     fn forget_if_gone(&mut self, id: ServiceId) {
@@ -217,6 +255,7 @@ impl Engine {
             if let Some(it) = self.nodes.get_mut(dependent) {
                 let edge = it.edges.remove(&id);
                 it.unmet.remove(&id);
+                it.service.rec.passed.remove(&id);
                 it.stuck_on.remove(&id);
                 if node.pulled && edge.is_some_and(|edge| edge.strong) {
                     bump(&mut it.pulled_requirements, false);

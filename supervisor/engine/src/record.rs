@@ -1,12 +1,12 @@
 //! What must survive the control process: all of a service but its policy, which the plan brings.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     event::Exit,
-    ids::{Moment, RunId},
+    ids::{Moment, RunId, ServiceId},
     spec::Stop,
     state::{Goal, Hold, Probing, ReloadOutcome, SpawnStep, State, Up},
 };
@@ -57,6 +57,9 @@ pub struct Record {
     /// What the present run has said of its watchdog's timeout; zero: it need not speak.
     #[serde(default)]
     pub(crate) watchdog_ms: Option<u64>,
+    /// What it wants and does not wait for at its next start: it was up, and these have not settled since.
+    #[serde(default)]
+    pub(crate) passed: BTreeSet<ServiceId>,
     /// A reload was asked for that cannot be done at once.
     pub(crate) reload_queued: bool,
     /// How the present run is to be asked to end: a plan that replaces the process must still stop
@@ -88,6 +91,7 @@ impl Record {
             once: false,
             rests: false,
             watchdog_ms: None,
+            passed: BTreeSet::new(),
             reload_queued: false,
             stop: None,
         }
@@ -183,6 +187,14 @@ impl State {
             | Self::Failed { .. }
             | Self::Completed => false,
         }
+    }
+
+    /// Exec has succeeded, and nothing has asked it to end.
+    pub(crate) const fn executes(&self) -> bool {
+        matches!(
+            self,
+            Self::Starting { .. } | Self::Running { .. } | Self::Reloading { .. }
+        )
     }
 
     /// Ready or completed.

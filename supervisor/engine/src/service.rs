@@ -120,9 +120,14 @@ impl Service {
                 ..
             } => [up(it), *until, confirm.as_ref().and_then(Confirming::due)],
             State::Stopping {
-                phase: StopPhase::Asked { kill_at },
+                phase:
+                    StopPhase::Asked {
+                        escalate_at,
+                        kill_at,
+                        ..
+                    },
                 ..
-            } => [Some(*kill_at), None, None],
+            } => [*escalate_at, Some(*kill_at), None],
             State::Stopping {
                 phase: StopPhase::Killed { give_up_at },
                 ..
@@ -196,20 +201,17 @@ impl Service {
     pub(crate) fn resume(&mut self, now: Moment) -> Option<Effect> {
         self.rec.wake_probes(now);
         self.resume_watchdog(now);
-        let State::Stopping { run, phase, cause } = &self.rec.state else {
+        let State::Stopping { run, phase, .. } = &self.rec.state else {
             return None;
         };
         let (service, run) = (self.id, *run);
         match phase {
-            StopPhase::Asked { .. } => {
-                let signal = self.stop_signal(*cause);
-                Some(Effect::Signal {
-                    service,
-                    run,
-                    signal,
-                    stop: true,
-                })
-            }
+            StopPhase::Asked { signal, .. } => Some(Effect::Signal {
+                service,
+                run,
+                signal: *signal,
+                stop: true,
+            }),
             StopPhase::Killed { .. } => Some(Effect::Kill { service, run }),
             StopPhase::Sweep { .. } => None,
         }

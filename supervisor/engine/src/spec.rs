@@ -159,8 +159,19 @@ pub struct ExitSet {
 pub struct Stop {
     /// Number of the signal sent to the main process.
     pub signal: i32,
-    /// Time from that signal to SIGKILL.
+    /// What follows where that is not enough.
+    pub escalation: Option<Escalation>,
+    /// Time from the first signal to SIGKILL.
     pub timeout_ms: u64,
+}
+
+/// A second signal to a run that takes its time to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Its number.
+    pub signal: i32,
+    /// Time from the first signal to it; less than the timeout.
+    pub after_ms: u64,
 }
 
 /// How a run takes a new configuration.

@@ -27,21 +27,13 @@ impl Service {
         if !w.up_wanted {
             self.rest_down();
         } else if self.rec.rests {
-            self.rec.state = self.at_rest();
+            self.rec.state = State::Completed;
         } else if w.unmet.is_empty() {
             self.begin(w);
         } else if !matches!(&self.rec.state, State::Waiting { on } if on == w.unmet) {
             self.rec.state = State::Waiting {
                 on: w.unmet.clone(),
             };
-        }
-    }
-
-    /// What it is while it is wanted and nothing is due.
-    const fn at_rest(&self) -> State {
-        match self.spec.kind {
-            Kind::Oneshot => State::Completed,
-            Kind::Daemon => State::Stopped,
         }
     }
 
@@ -66,7 +58,7 @@ impl Service {
         self.seek(w);
     }
 
-    /// A completed oneshot is to run again; one that is about to be taken down does so after that.
+    /// A completed one is to run again; one that is about to be taken down does so after that.
     pub(crate) fn start_again(&mut self, w: &mut World<'_>) {
         if !self.rec.bounce {
             self.start_by_hand(w);
@@ -326,15 +318,16 @@ impl Service {
             self.rec.detail.clear();
         }
         let once = core::mem::take(&mut self.rec.once);
-        if success && cause == StopCause::Exited && (once || self.spec.kind == Kind::Oneshot) {
+        let done = success && cause == StopCause::Exited;
+        if done && (once || self.success_is_the_end()) {
             self.rec.early = 0;
             self.rec.rests = self.spec.scheduled || self.spec.kind == Kind::Daemon;
-            self.rec.state = self.at_rest();
+            self.rec.state = State::Completed;
             return;
         }
         let again = match self.spec.restart.policy {
             Policy::Always | Policy::UnlessStopped => true,
-            Policy::OnFailure => !success || cause != StopCause::Exited,
+            Policy::OnFailure => !done,
             Policy::Never => false,
         };
         let reason = match (cause, exit) {
@@ -407,12 +400,20 @@ impl Service {
         }
     }
 
-    /// A completed oneshot has to run again, or is not wanted any more.
+    /// A completed one has to run again, or is not wanted any more.
     pub(crate) fn leave_completed(&mut self, w: &mut World<'_>) {
         if w.up_wanted && self.rec.rests {
             self.rec.bounce = false; // It is read at its next run.
         } else if w.pulled && w.may_stop {
             self.seek(w);
+        }
+    }
+
+    /// A run that ends with success by itself is followed by no other.
+    fn success_is_the_end(&self) -> bool {
+        match (self.spec.kind, self.spec.restart.policy) {
+            (Kind::Oneshot, _) | (Kind::Daemon, Policy::OnFailure | Policy::Never) => true,
+            (Kind::Daemon, Policy::Always | Policy::UnlessStopped) => false,
         }
     }
 

@@ -101,7 +101,8 @@ pub enum State {
         /// Why.
         reason: Failure,
     },
-    /// A oneshot that has done its work.
+    /// Its work is done: a oneshot's, or that of a daemon which ended with success and is not restarted after
+    /// that.
     Completed,
 }
 
@@ -189,8 +190,12 @@ pub enum SpawnStep {
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopPhase {
-    /// The stop signal has been sent.
+    /// It has been asked to end.
     Asked {
+        /// The signal that was sent last.
+        signal: i32,
+        /// When a second one follows; `None` once it has, or where there is none.
+        escalate_at: Option<Moment>,
         /// When SIGKILL follows.
         kill_at: Moment,
     },
@@ -245,7 +250,7 @@ pub enum Settled {
     No,
     /// Up and ready.
     Ready,
-    /// A oneshot that has done its work.
+    /// Its work is done.
     Completed,
     /// Failed for good.
     Failed,

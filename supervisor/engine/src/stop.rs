@@ -19,6 +19,14 @@ pub(crate) const KILL_GRACE_MS: u64 = 7_000;
 /// From one try to the next to start over what an earlier daemon left, should nobody tell that it is gone.
 const LOOK_AGAIN_MS: u64 = 30_000;
 
+impl Stop {
+    /// When SIGKILL follows a second signal that is sent at that moment: after as long as ever.
+    fn kill_at_of(&self, escalate_at: Moment) -> Moment {
+        let after = self.escalation.map_or(0, |it| it.after_ms);
+        escalate_at.after(self.timeout_ms.saturating_sub(after))
+    }
+}
+
 impl Service {
     pub(crate) fn stop_policy(&self) -> Stop {
         self.rec.stop.unwrap_or(self.spec.stop)
@@ -58,9 +66,12 @@ impl Service {
             return;
         };
         self.drop_reload(w);
-        let signal = self.stop_signal(cause);
+        let (signal, stop) = (self.stop_signal(cause), self.stop_policy());
+        let escalation = stop.escalation.filter(|_| cause != StopCause::Watchdog);
         let phase = StopPhase::Asked {
-            kill_at: w.now.after(self.stop_policy().timeout_ms),
+            signal,
+            escalate_at: escalation.map(|it| w.now.after(it.after_ms)),
+            kill_at: w.now.after(stop.timeout_ms),
         };
         self.rec.state = State::Stopping { run, phase, cause };
         w.out.push(Effect::Signal {
@@ -98,16 +109,42 @@ impl Service {
         });
     }
 
+    /// The second signal, or SIGKILL.
     pub(crate) fn tick_asked(&mut self, w: &mut World<'_>) {
-        let patience = self.stop_policy().timeout_ms;
-        if let State::Stopping {
-            phase: StopPhase::Asked { kill_at },
+        let stop = self.stop_policy();
+        let State::Stopping {
+            run,
+            phase:
+                StopPhase::Asked {
+                    signal,
+                    escalate_at,
+                    kill_at,
+                },
             ..
         } = &mut self.rec.state
-            && w.is_over(kill_at, patience)
-        {
+        else {
+            return;
+        };
+        if w.is_over(kill_at, stop.timeout_ms) {
             self.kill(w);
+            return;
         }
+        let (Some(at), Some(escalation)) = (escalate_at.as_mut(), stop.escalation) else {
+            *escalate_at = None;
+            return;
+        };
+        if !w.is_over(at, escalation.after_ms) {
+            *kill_at = stop.kill_at_of(*at).max(*kill_at);
+            return;
+        }
+        *escalate_at = None;
+        *signal = escalation.signal;
+        w.out.push(Effect::Signal {
+            service: self.id,
+            run: *run,
+            signal: escalation.signal,
+            stop: true,
+        });
     }
 
     /// SIGKILL has not ended it in time: it is left.
@@ -132,6 +169,7 @@ impl Service {
     /// More time for what it is doing now; never less than it had.
     pub(crate) fn extend(&mut self, w: &World<'_>, ms: u64) {
         let at = w.now.after(ms);
+        let stop = self.stop_policy();
         match &mut self.rec.state {
             State::Starting {
                 ready_by: Some(until),
@@ -141,10 +179,27 @@ impl Service {
                 until: Some(until), ..
             }
             | State::Stopping {
-                phase: StopPhase::Asked { kill_at: until },
+                phase:
+                    StopPhase::Asked {
+                        escalate_at: None,
+                        kill_at: until,
+                        ..
+                    },
                 ..
             } => {
                 *until = at.max(*until);
+            }
+            State::Stopping {
+                phase:
+                    StopPhase::Asked {
+                        escalate_at: Some(until),
+                        kill_at,
+                        ..
+                    },
+                ..
+            } => {
+                *until = at.max(*until);
+                *kill_at = stop.kill_at_of(*until).max(*kill_at);
             }
             _ => {}
         }

@@ -312,6 +312,7 @@ fn shutdown_kills_what_is_left_at_the_deadline_and_a_second_one_shortens_it() {
     let slow = Spec {
         stop: Stop {
             signal: 3,
+            escalation: None,
             timeout_ms: 3_600_000,
         },
         ..daemon()
@@ -404,6 +405,7 @@ fn plan_keeps_changes_adds_and_removes() {
     let changed = Spec {
         stop: Stop {
             signal: 3,
+            escalation: None,
             timeout_ms: 9,
         },
         ..daemon()
@@ -512,22 +514,6 @@ fn plan_with_a_loop_is_refused_with_the_loop_and_changes_nothing() {
     assert_eq!(names(&rig), ["stopped", "waiting", "waiting"]);
 }
 
-/// A new control process with the same world; the facts of `down` were missed meanwhile.
-fn reborn(old: &Rig) -> Rig {
-    let mut rig = Rig::new();
-    rig.now = old.now;
-    for id in old.specs.keys() {
-        let record =
-            serde_json::to_string(&old.engine.record(*id).expect("a record")).expect("a record");
-        rig.engine
-            .restore(*id, serde_json::from_str(&record).expect("a record"));
-    }
-    rig.specs = old.specs.clone();
-    rig.procs = old.procs.clone();
-    rig.reborn = true;
-    rig
-}
-
 #[test]
 fn rebirth_restarts_nothing_and_hears_what_it_missed() {
     let live = Spec {
@@ -539,7 +525,7 @@ fn rebirth_restarts_nothing_and_hears_what_it_missed() {
     old.calm(Mood::Obedient);
     old.pass(10);
     assert_eq!(old.probes.len(), 1, "one is under way");
-    let mut new = reborn(&old);
+    let mut new = old.reborn();
     let specs: Vec<_> = old.specs.values().cloned().collect();
     new.apply(&specs, Shift::Keep).unwrap();
     assert!(
@@ -570,7 +556,7 @@ fn rebirth_restarts_nothing_and_hears_what_it_missed() {
 fn rebirth_in_a_stop_says_the_stop_again() {
     let mut old = Rig::up(&[daemon()]);
     old.stop(0);
-    let mut new = reborn(&old);
+    let mut new = old.reborn();
     new.apply(&[daemon()], Shift::Keep).unwrap();
     assert!(matches!(
         new.last[..],
@@ -592,12 +578,13 @@ fn rebirth_without_a_service_in_the_plan_stops_and_forgets_it() {
     let spec = Spec {
         stop: Stop {
             signal: 3,
+            escalation: None,
             timeout_ms: 7,
         },
         ..daemon()
     };
     let old = Rig::up(&[spec]);
-    let mut new = reborn(&old);
+    let mut new = old.reborn();
     new.apply_plan(vec![]).unwrap();
     assert!(new.last.contains(&Effect::Signal {
         service: id(0),
@@ -615,7 +602,7 @@ fn rebirth_into_a_shutdown_starts_nothing() {
     old.command(Command::Shutdown { deadline_ms: 1000 })
         .unwrap();
     old.exit(0, Exit::Code(0));
-    let mut new = reborn(&old);
+    let mut new = old.reborn();
     new.command(Command::Shutdown { deadline_ms: 1000 })
         .unwrap();
     assert_eq!(new.complete, None);

@@ -30,10 +30,11 @@ fn once_lifts_the_hold_and_a_good_end_is_the_end() {
     rig.calm(Mood::Obedient);
     assert!(rig.engine.view(id(0)).unwrap().once);
     rig.exit(0, Exit::Code(0));
-    assert_eq!((rig.name(0), rig.settled(0)), ("stopped", Settled::Held));
+    let end = (rig.name(0), rig.settled(0));
+    assert_eq!(end, ("completed", Settled::Completed));
     assert_eq!(rig.name(1), "running", "an end is no stop");
     rig.pass(100_000);
-    assert_eq!(rig.name(0), "stopped");
+    assert_eq!(rig.name(0), "completed");
     rig.start(0);
     rig.calm(Mood::Obedient);
     rig.exit(0, Exit::Code(0));

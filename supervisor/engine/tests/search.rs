@@ -34,6 +34,10 @@ fn quick(spec: Spec) -> Spec {
     };
     let stop = Stop {
         signal: TERM,
+        escalation: spec
+            .stop
+            .escalation
+            .map(|it| Escalation { after_ms: 10, ..it }),
         timeout_ms: 20,
     };
     let ready_timeout_ms = spec.ready_timeout_ms.map(|_| 20);
@@ -160,6 +164,14 @@ fn special() -> Vec<(&'static str, Spec)> {
                 validated: true,
                 reload: Some(confirmed(by_command())),
                 health: Some(probe(1)),
+                ..daemon()
+            }),
+        ),
+        (
+            "asked twice",
+            quick(Spec {
+                stop: in_two_steps(),
+                reload: Some(Reload::Signal(1)),
                 ..daemon()
             }),
         ),
@@ -725,6 +737,7 @@ fn explore(spec: Spec) -> (Table, usize) {
         },
         stop: Stop {
             signal: TERM,
+            escalation: None,
             timeout_ms: 20,
         },
         ..daemon()

@@ -21,7 +21,7 @@ use std::{
 use keeper::{
     Config,
     link::Link,
-    message::{Fact, Notice, Open, Request, Role, RunId, Spawn},
+    message::{Fact, Notice, Open, Request, Role, RunId, Spawn, Stop},
 };
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -196,7 +196,7 @@ fn spawn(program: &str, number: u64, run: RunId) -> Request {
     let service = format!("service-{number}");
     Request::Spawn(Box::new(Spawn {
         role: Role::Main,
-        stop_timeout_ms: 2000,
+        stop: Stop::by(15, 2000),
         timeout_ms: None,
         ..Spawn::helper(run, &service, argv, BTreeMap::from([path]), 0)
     }))

@@ -19,6 +19,7 @@ use crate::{
     clock::now_ms,
     keeper::Keeper,
     message::{Role, RunId},
+    run::Run,
     say::say,
     stderr,
     sys::{pidfd, wait},
@@ -52,8 +53,24 @@ pub(crate) struct Ending {
 #[derive(Clone, Copy, Debug)]
 struct Stopping {
     run: RunId,
+    /// The second signal and its time, until that has come.
+    escalate: Option<(i32, u64)>,
     /// When it is killed; never again.
     kill_at: u64,
+}
+
+impl Stopping {
+    /// When something is to be done about it.
+    fn next_at(&self) -> u64 {
+        let escalate_at = self.escalate.map(|(_, at)| at);
+        escalate_at.map_or(self.kill_at, |at| at.min(self.kill_at))
+    }
+}
+
+/// A paused process must be woken to hear it.
+fn ask(run: &Run, signal: i32) {
+    let _ = pidfd::signal(&run.pidfd, signal);
+    let _ = pidfd::signal(&run.pidfd, libc::SIGCONT);
 }
 
 /// SIGTERM has come.
@@ -208,8 +225,14 @@ impl Keeper {
             return;
         };
         let id = stopping.run;
+        if let Some((signal, at)) = stopping.escalate
+            && now >= at
+        {
+            stopping.escalate = None;
+            let _ = self.runs.get(&id).map(|run| ask(run, signal));
+        }
         if now < stopping.kill_at {
-            self.timers.add(stopping.kill_at, Timer::Ending);
+            self.timers.add(stopping.next_at(), Timer::Ending);
             return;
         }
         stopping.kill_at = u64::MAX;
@@ -250,18 +273,19 @@ impl Keeper {
         let Some(run) = self.runs.get(&id) else {
             return;
         };
+        let (now, stop) = (now_ms(), run.stop);
         let mut stopping = Stopping {
             run: id,
-            kill_at: now_ms() + run.stop_timeout_ms,
+            escalate: stop.escalation.map(|it| (it.signal, now + it.after_ms)),
+            kill_at: now + stop.timeout_ms,
         };
         if run.role == Role::Helper {
-            stopping.kill_at = u64::MAX;
+            (stopping.escalate, stopping.kill_at) = (None, u64::MAX);
             self.kill_tree(id);
         } else {
             say!("{}: stops run {id} (pid {})", run.service, run.main);
-            let _ = pidfd::signal(&run.pidfd, run.stop_signal);
-            let _ = pidfd::signal(&run.pidfd, libc::SIGCONT);
-            self.timers.add(stopping.kill_at, Timer::Ending);
+            ask(run, stop.signal);
+            self.timers.add(stopping.next_at(), Timer::Ending);
         }
         if let Some(ending) = &mut self.ending {
             ending.stopping = Some(stopping);

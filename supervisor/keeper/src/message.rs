@@ -15,7 +15,7 @@ mod remaining;
 mod spawn;
 
 pub use remaining::{Kept, Left, Stray};
-pub use spawn::{Forward, Ids, Open, Role, Spawn};
+pub use spawn::{Escalation, Forward, Ids, Open, Role, Spawn, Stop};
 
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;

@@ -208,7 +208,7 @@ mod tests {
     use std::process::{Child, Command};
 
     use super::*;
-    use crate::message::Role;
+    use crate::message::{Role, Stop};
 
     /// Leads a session.
     #[expect(
@@ -241,8 +241,7 @@ mod tests {
             cgroup: None,
             pipe: 0,
             cookie: "none".into(),
-            stop_signal: 15,
-            stop_timeout_ms: 0,
+            stop: Stop::by(15, 0),
             gap_told: false,
         };
         records.write(&record).unwrap();

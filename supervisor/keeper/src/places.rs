@@ -239,8 +239,7 @@ impl Keeper {
             cgroup: self.group_of(run).map(|group| group.dir().to_owned()),
             pipe: run.pipe,
             cookie: sweep::cookie(id),
-            stop_signal: run.stop_signal,
-            stop_timeout_ms: run.stop_timeout_ms,
+            stop: run.stop,
             gap_told: self.ending.is_some(),
         })
     }

@@ -19,7 +19,7 @@ use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    message::{Role, RunId},
+    message::{Role, RunId, Stop},
     places::is_blind,
     sys::note::Note,
 };
@@ -51,9 +51,7 @@ pub(crate) struct Record {
     /// Variable of its environment that no other run has; with a cgroup it may lack it.
     pub(crate) cookie: String,
     /// How to ask it to stop.
-    pub(crate) stop_signal: i32,
-    /// Time from that to SIGKILL, in milliseconds.
-    pub(crate) stop_timeout_ms: u64,
+    pub(crate) stop: Stop,
     /// What is missing from the log of its service is marked there, or nothing is.
     #[serde(default)]
     pub(crate) gap_told: bool,
@@ -220,8 +218,7 @@ mod tests {
             cgroup: None,
             pipe: 9,
             cookie: "c".into(),
-            stop_signal: 15,
-            stop_timeout_ms: 1000,
+            stop: Stop::by(15, 1000),
             gap_told: false,
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cgroup::Group,
     log::Flow,
-    message::{Exit, Left, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo},
+    message::{Exit, Left, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo, Stop},
     notify::{Dropped, Socket},
 };
 
@@ -50,8 +50,7 @@ pub(crate) struct Run {
     pub(crate) group: Option<Group>,
     /// Descendants outside its cgroup, seen when it was last asked to stop: pid and start time.
     pub(crate) seen: Vec<(i32, u64)>,
-    pub(crate) stop_signal: i32,
-    pub(crate) stop_timeout_ms: u64,
+    pub(crate) stop: Stop,
     pub(crate) timed_out: bool,
     pub(crate) output: Option<Output>,
 }
@@ -105,7 +104,8 @@ impl Run {
     pub(crate) fn stop_time_ms(&self) -> u64 {
         let asked = self.notified.get("EXTEND_TIMEOUT_USEC");
         let asked = asked.and_then(|usec| usec.parse::<u64>().ok()).unwrap_or(0);
-        self.stop_timeout_ms
+        self.stop
+            .timeout_ms
             .max((asked / 1000).min(EXTENDED_MS_MAX))
     }
 

@@ -149,8 +149,7 @@ impl Keeper {
             cgroup: group.map(|group| group.dir().to_owned()),
             pipe: streams.inode,
             cookie: crate::sweep::cookie(spawn.run),
-            stop_signal: spawn.stop_signal,
-            stop_timeout_ms: spawn.stop_timeout_ms,
+            stop: spawn.stop,
             gap_told: false,
         };
         let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
@@ -242,8 +241,7 @@ impl Keeper {
             in_cgroup: born.in_cgroup,
             group,
             seen: Vec::new(),
-            stop_signal: spawn.stop_signal,
-            stop_timeout_ms: spawn.stop_timeout_ms,
+            stop: spawn.stop,
             timed_out: false,
             output: streams.output,
         };

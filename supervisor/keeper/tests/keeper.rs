@@ -25,6 +25,8 @@ mod ready;
 mod reexec;
 #[path = "keeper/spawn.rs"]
 mod spawn;
+#[path = "keeper/stop.rs"]
+mod stop;
 #[path = "keeper/sweep.rs"]
 mod sweep;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         liveness::TESTS,
         catch_up::TESTS,
         leftovers::TESTS,
+        stop::TESTS,
         reexec::TESTS,
         notify::TESTS,
     ]

@@ -175,7 +175,9 @@ fn settings_of(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Vec<Strin
     };
     let space = reader.space.clone();
     let origin = Origin::Value(&node.at);
-    let names = reader.resolver.names(&space, text, origin, key, &Locals::NONE);
+    let names = reader
+        .resolver
+        .names(&space, text, origin, key, &Locals::NONE);
     let names = names.unwrap_or_default().into_values();
     let mut settings: Vec<String> = names
         .filter_map(|name| match name {

@@ -1,8 +1,8 @@
 //! `[restart]` and `[stop]`.
 
 use crate::{
-    Policy, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS, signal::Purpose,
-    source::Kind,
+    Escalation, Policy, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
+    signal::Purpose, source::Kind,
 };
 
 /// A oneshot that ended well is done; only its failures are followed by another run.
@@ -151,6 +151,35 @@ pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop
     out.timeout_ms = reader
         .duration_key(&mut fields, "timeout")
         .unwrap_or(out.timeout_ms);
+    out.escalation = escalation(reader, &mut fields, out.timeout_ms);
     fields.finish(&SERVICE_KEYS, reader.report());
     out
+}
+
+fn escalation(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    timeout_ms: u64,
+) -> Option<Escalation> {
+    let mut fields = fields.table("escalate", reader.report())?;
+    let signal = reader.signal_key(&mut fields, "signal", Purpose::Stop);
+    let after_ms = reader.duration_key(&mut fields, "after");
+    if fields.entry("signal").is_none() || fields.entry("after").is_none() {
+        reader
+            .report()
+            .error(&fields.at, "stop.escalate", "needs both signal and after")
+            .hint("write escalate = { signal = \"TERM\", after = \"10s\" }");
+    } else if after_ms.is_some_and(|after_ms| after_ms >= timeout_ms) {
+        reader
+            .report()
+            .error(
+                &fields.at,
+                "stop.escalate.after",
+                "must be shorter than stop.timeout, at which SIGKILL follows",
+            )
+            .hint("make stop.timeout longer");
+    }
+    fields.finish(&SERVICE_KEYS, reader.report());
+    let (signal, after_ms) = signal.zip(after_ms)?;
+    Some(Escalation { signal, after_ms })
 }

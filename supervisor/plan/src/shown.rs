@@ -307,6 +307,10 @@ fn endings(service: &Service, out: &mut Keys) {
         out.put("schedule.catch_up", schedule.catch_up);
     }
     out.put("stop.signal", signal_name(service.stop.signal));
+    if let Some(escalation) = service.stop.escalation {
+        out.put("stop.escalate.signal", signal_name(escalation.signal));
+        out.put("stop.escalate.after", duration(escalation.after_ms));
+    }
     out.put("stop.timeout", duration(service.stop.timeout_ms));
     if let Some(reload) = &service.reload {
         match &reload.how {

@@ -6,7 +6,7 @@ use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress, ServiceEvent};
 use engine::{Accepted, Command, Hold, Refusal, ServiceId};
 use tokio::sync::mpsc;
 
-use super::{Control, Job, changes::Kind, feed, matching, records, words};
+use super::{Control, Job, changes::Kind, feed, matching, records, selection::Selection, words};
 use crate::ask::{Ask, EventFilter, Exits, Peer};
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -93,7 +93,7 @@ impl Control {
         if let Some(known) = self.follow_known(&request.id) {
             return Ok(known);
         }
-        let names = self.select(request)?;
+        let Selection { names, left_alone } = self.select(request)?;
         let ids: BTreeSet<ServiceId> = names.iter().map(|name| self.names.intern(name)).collect();
         let mut targets = self.targets(&names);
         let bystanders = self.targets(&self.enabled());
@@ -112,23 +112,18 @@ impl Control {
         };
         let stream = self.begin_change(&request.id, kind, request.wait, asked);
         if kind == Kind::Restart {
-            // What restarts because of the targets has to come back as well.
-            let also = accepted
-                .dependents
-                .iter()
-                .filter_map(|id| self.names.name(*id));
+            // What restarts or runs again because of the targets has to come back as well.
+            let also = accepted.dependents.union(&accepted.reruns);
+            let also = also.filter_map(|id| self.names.name(*id));
             let also =
                 also.filter_map(|name| Some((name.to_owned(), bystanders.get(name)?.clone())));
             targets.extend(also);
         }
         for (name, target) in &mut targets {
-            let untouched = self
-                .names
-                .id(name)
-                .is_some_and(|id| !accepted.affected.contains(&id));
+            let untouched = self.names.id(name).is_some_and(|id| !accepted.touches(id));
             target.needless_if(untouched && !matches!(kind, Kind::Signal(_)));
         }
-        let notes = self.notes(&accepted, kind);
+        let notes = [left_alone, self.notes(&accepted, kind)].concat();
         for name in &names {
             self.publish(name, "change", &what, Some(&peer.name));
         }
@@ -147,52 +142,6 @@ impl Control {
             .values()
             .filter(|service| service.enabled);
         services.map(|service| service.name.clone()).collect()
-    }
-
-    /// The names that a request means, or why it means none.
-    fn select(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
-        let mut names = self.select_meant(request)?;
-        if request.except.is_empty() {
-            return Ok(names);
-        }
-        let except = matching(&request.except, &self.plan.services)?;
-        names.retain(|name| !except.contains(name));
-        if names.is_empty() {
-            return Err(usage("nothing is left: every service is excepted"));
-        }
-        Ok(names)
-    }
-
-    fn select_meant(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
-        let services = &self.plan.services;
-        if request.services.is_empty() {
-            if matches!(request.action, Action::Reload | Action::Signal(_)) {
-                return Err(usage(
-                    "name the services: a reload or signal to all is rarely meant",
-                ));
-            }
-            return Ok(services
-                .values()
-                .filter(|it| it.enabled)
-                .map(|it| it.name.clone())
-                .collect());
-        }
-        let mut names = matching(&request.services, services)?;
-        let enabled = |name: &String| services.get(name).is_some_and(|it| it.enabled);
-        if names.iter().any(enabled) {
-            // A pattern means what can be meant; a name that is given is meant.
-            names.retain(|name| enabled(name) || request.services.contains(name));
-        }
-        for service in names.iter().filter_map(|name| services.get(name)) {
-            if !service.enabled {
-                return Err(ErrorReply {
-                    kind: ErrorKind::Refused,
-                    message: format!("{} is disabled on this host", service.name),
-                    hint: Some(service.enable_hint.clone()).filter(|hint| !hint.is_empty()),
-                });
-            }
-        }
-        Ok(names)
     }
 
     fn to_command(
@@ -239,7 +188,11 @@ impl Control {
             ),
             _ => format!("{} restarts too: it requires what restarts", name(id)),
         });
-        lifted.chain(dependents).collect()
+        let reruns = accepted.reruns.iter().map(|id| match kind {
+            Kind::Stop => format!("{} runs again when what it requires is back", name(id)),
+            _ => format!("{} runs again: it requires what restarts", name(id)),
+        });
+        lifted.chain(dependents).chain(reruns).collect()
     }
 
     pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
@@ -300,7 +253,7 @@ impl Control {
     }
 }
 
-fn usage(message: &str) -> ErrorReply {
+pub(super) fn usage(message: &str) -> ErrorReply {
     ErrorReply {
         kind: ErrorKind::Usage,
         message: message.to_owned(),

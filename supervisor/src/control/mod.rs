@@ -39,6 +39,7 @@ mod reconfigure;
 mod records;
 mod running;
 mod schedule;
+mod selection;
 #[cfg(test)]
 mod simulation;
 mod socket_groups;

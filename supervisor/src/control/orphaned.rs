@@ -144,8 +144,7 @@ impl Belongings {
             let Some(main) = self.mains.remove(&run.0).or_else(by_record) else {
                 continue;
             };
-            let limit = Duration::from_millis(stop.timeout_ms);
-            if !stop_one(&main, stop.signal, limit) {
+            if !stop_one(&main, stop) {
                 tracing::error!(service, pid = main.pid, "would not go");
             }
             let left = remains.end_run(run.0, KILLED_WAIT);
@@ -204,15 +203,24 @@ impl Belongings {
 }
 
 /// True: it is gone.
-fn stop_one(main: &Main, signal: i32, limit: Duration) -> bool {
+fn stop_one(main: &Main, stop: plan::Stop) -> bool {
     let gone = |limit| orphan::wait(&main.pidfd, limit).unwrap_or(false);
     let send = |signal| orphan::signal(&main.pidfd, signal).unwrap_or(false);
-    if !send(signal) {
-        return true;
-    }
-    send(Signal::SIGCONT as i32);
-    if gone(limit) {
-        return true;
+    let ms = Duration::from_millis;
+    let first = stop.escalation.map_or(stop.timeout_ms, |it| it.after_ms);
+    let second = stop
+        .escalation
+        .map(|it| (it.signal, stop.timeout_ms.saturating_sub(first)));
+    let steps = [Some((stop.signal, first)), second];
+    for (signal, limit_ms) in steps.into_iter().flatten() {
+        // There is nobody to hear it.
+        if !send(signal) {
+            return true;
+        }
+        send(Signal::SIGCONT as i32);
+        if gone(ms(limit_ms)) {
+            return true;
+        }
     }
     send(Signal::SIGKILL as i32);
     gone(KILLED_WAIT)

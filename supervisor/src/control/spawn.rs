@@ -217,8 +217,7 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
         ready_fd: None,
         notify: false,
         notify_main_only: service.notify_access == Some(plan::NotifyAccess::Main),
-        stop_signal: service.stop.signal,
-        stop_timeout_ms: service.stop.timeout_ms,
+        stop: super::convert::keepers_stop(service.stop),
         timeout_ms: None,
     }
 }

@@ -181,7 +181,9 @@ impl Control {
         let id = self.names.id(name)?;
         let view = self.engine.view(id)?;
         // A oneshot that has completed has read them too.
-        if self.engine.main_run(id).is_none() && !matches!(view.state, State::Completed) {
+        let oneshot = self.plan.services.get(name).is_some_and(|it| it.oneshot);
+        let done = oneshot && matches!(view.state, State::Completed);
+        if self.engine.main_run(id).is_none() && !done {
             return None;
         }
         let since = view.since;

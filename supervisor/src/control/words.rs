@@ -1,7 +1,7 @@
 //! How states, exits and reasons are said to people.
 
-pub(super) use api::duration;
 use api::LastReload;
+pub(super) use api::duration;
 use engine::{Exit, Failure, Moment, ReloadOutcome, State, Unhealthy, View};
 use jiff::Timestamp;
 use keeper::message::{Kept, Left, Stray};

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    Accepted, Command, Effect, Engine, Event, Exit, ExitSet, Fact, Goal, Hold, Kind, Moment,
-    Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow, Restart, RunId,
-    ServiceId, Settled, Shift, Spec, State, Stop, StopCause, Up, View, Watchdog, WatchdogAction,
+    Accepted, Command, Effect, Engine, Escalation, Event, Exit, ExitSet, Fact, Goal, Hold, Kind,
+    Moment, Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow, Restart,
+    RunId, ServiceId, Settled, Shift, Spec, State, Stop, StopCause, Up, View, Watchdog,
+    WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -54,6 +55,7 @@ pub(crate) fn daemon() -> Spec {
         },
         stop: Stop {
             signal: TERM,
+            escalation: None,
             timeout_ms: STOP_MS,
         },
         reload: None,
@@ -112,6 +114,21 @@ pub(crate) fn oneshot() -> Spec {
 }
 
 pub(crate) const ABRT: i32 = 6;
+pub(crate) const QUIT: i32 = 3;
+/// From QUIT to TERM.
+pub(crate) const SECOND_MS: u64 = 30;
+
+/// QUIT, then TERM, then SIGKILL.
+pub(crate) const fn in_two_steps() -> Stop {
+    Stop {
+        signal: QUIT,
+        escalation: Some(Escalation {
+            signal: TERM,
+            after_ms: SECOND_MS,
+        }),
+        timeout_ms: STOP_MS,
+    }
+}
 
 /// A watchdog with the timeout of a stop.
 pub(crate) const fn watchdog(action: WatchdogAction) -> Watchdog {
@@ -250,6 +267,22 @@ impl Rig {
     pub(crate) fn up(specs: &[Spec]) -> Self {
         let mut rig = Self::with(specs);
         rig.calm(Mood::Obedient);
+        rig
+    }
+
+    /// A new control process with the same world, before it takes a plan.
+    pub(crate) fn reborn(&self) -> Self {
+        let mut rig = Self::new();
+        rig.now = self.now;
+        for id in self.specs.keys() {
+            let record = self.engine.record(*id).expect("a record");
+            let record = serde_json::to_string(&record).expect("a record");
+            let record = serde_json::from_str(&record).expect("a record");
+            rig.engine.restore(*id, record);
+        }
+        rig.specs = self.specs.clone();
+        rig.procs = self.procs.clone();
+        rig.reborn = true;
         rig
     }
 

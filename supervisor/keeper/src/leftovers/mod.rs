@@ -10,7 +10,10 @@
 
 mod find;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+};
 
 use nix::{
     libc,
@@ -212,6 +215,12 @@ impl Keeper {
     }
 }
 
+/// A paused process must be woken to hear it.
+fn ask(main: &OwnedFd, signal: i32) {
+    let _ = pidfd::signal(main, signal);
+    let _ = pidfd::signal(main, libc::SIGCONT);
+}
+
 fn line(pid: i32, service: &str) -> String {
     format!("{service}: pid {pid}")
 }
@@ -233,6 +242,8 @@ struct Stop<'e> {
     begun: u64,
     /// By when each service is to have stopped.
     until: BTreeMap<&'e str, u64>,
+    /// Runs that have got their second signal.
+    escalated: BTreeSet<RunId>,
     /// By pid and start.
     killed: BTreeMap<(i32, u64), u64>,
     seen: BTreeMap<(i32, u64), String>,
@@ -243,7 +254,7 @@ impl<'e> Stop<'e> {
         let begun = now_ms();
         let mut until = BTreeMap::new();
         for record in earlier.records.iter().filter(|it| it.role == Role::Main) {
-            let at = begun + record.stop_timeout_ms.min(STOP_MAX_MS);
+            let at = begun + record.stop.timeout_ms.min(STOP_MAX_MS);
             let known = until.entry(record.service.as_str()).or_insert(at);
             *known = at.max(*known);
         }
@@ -251,6 +262,7 @@ impl<'e> Stop<'e> {
             earlier,
             begun,
             until,
+            escalated: BTreeSet::new(),
             killed: BTreeMap::new(),
             seen: BTreeMap::new(),
         }
@@ -297,8 +309,23 @@ impl<'e> Stop<'e> {
             if let Ok(fd) = pidfd::open(record.pid)
                 && main_lives(record)
             {
-                let _ = pidfd::signal(&fd, record.stop_signal);
-                let _ = pidfd::signal(&fd, libc::SIGCONT);
+                ask(&fd, record.stop.signal);
+            }
+        }
+    }
+
+    /// The second signal to those whose time for it has come.
+    fn escalate(&mut self, now: u64) {
+        let mains = self.earlier.records.iter();
+        for record in mains.filter(|it| it.role == Role::Main && main_lives(it)) {
+            if let Some(escalation) = record.stop.escalation
+                && now >= self.begun + escalation.after_ms
+                && !self.escalated.contains(&record.run)
+                && let Ok(fd) = pidfd::open(record.pid)
+                && main_lives(record)
+            {
+                self.escalated.insert(record.run);
+                ask(&fd, escalation.signal);
             }
         }
     }
@@ -311,6 +338,7 @@ impl<'e> Stop<'e> {
             .map(|it| it.service.as_str())
             .collect();
         let now = now_ms();
+        self.escalate(now);
         let mut goes_on = false;
         for (pid, it) in left {
             let service = Some(it.service.as_str()).filter(|name| asked.contains(name));

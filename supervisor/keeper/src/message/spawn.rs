@@ -101,10 +101,8 @@ pub struct Spawn {
     /// Only messages of the main process count there.
     #[serde(default)]
     pub notify_main_only: bool,
-    /// How the keeper alone would stop it.
-    pub stop_signal: i32,
-    /// Time from that to SIGKILL, in milliseconds.
-    pub stop_timeout_ms: u64,
+    /// How the keeper alone, or the next one, would stop it.
+    pub stop: Stop,
     /// Kill a probe, validator or reload command after this many milliseconds; none: never.
     pub timeout_ms: Option<u64>,
 }
@@ -141,9 +139,39 @@ impl Spawn {
             ready_fd: None,
             notify: false,
             notify_main_only: false,
-            stop_signal: 15,
-            stop_timeout_ms: 1000,
+            stop: Stop::by(15, 1000),
             timeout_ms: Some(timeout_ms),
+        }
+    }
+}
+
+/// How a run is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Number of the first signal.
+    pub signal: i32,
+    /// What follows where that is not enough.
+    pub escalation: Option<Escalation>,
+    /// Time from the first signal to SIGKILL, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// A second signal to a run that takes its time to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Its number.
+    pub signal: i32,
+    /// Time from the first signal to it, in milliseconds; less than the timeout.
+    pub after_ms: u64,
+}
+
+impl Stop {
+    /// By one signal, and SIGKILL after so many milliseconds.
+    pub const fn by(signal: i32, timeout_ms: u64) -> Self {
+        Self {
+            signal,
+            escalation: None,
+            timeout_ms,
         }
     }
 }

@@ -20,7 +20,7 @@ use keeper::{
     CONTROL_FD, Config,
     hello::Gathering,
     link::Link,
-    message::{Exit, Fact, Hello, Left, Notice, Open, Request, Role, RunId, Spawn, Stray},
+    message::{Exit, Fact, Hello, Left, Notice, Open, Request, Role, RunId, Spawn, Stop, Stray},
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
@@ -323,7 +323,7 @@ impl Daemon {
         Spawn {
             role: Role::Main,
             cwd: self.dir.path().to_owned(),
-            stop_timeout_ms: 2000,
+            stop: Stop::by(15, 2000),
             timeout_ms: None,
             ..Spawn::helper(run, service, argv, BTreeMap::from([path]), 0)
         }

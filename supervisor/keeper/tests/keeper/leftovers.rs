@@ -60,7 +60,7 @@ fn own_time() {
         daemon.open(service);
         let script = if run == 1 { STUBBORN } else { "exec sleep 300" };
         let mut spawn = daemon.shell(run, service, script);
-        spawn.stop_timeout_ms = timeout;
+        spawn.stop.timeout_ms = timeout;
         daemon.ask(Request::Spawn(Box::new(spawn)));
         daemon.spawned(run);
     }

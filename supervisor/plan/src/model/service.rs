@@ -251,14 +251,26 @@ pub enum Policy {
 pub struct Stop {
     /// Signal number.
     pub signal: i32,
-    /// Time from it to SIGKILL.
+    /// What follows where that is not enough.
+    pub escalation: Option<Escalation>,
+    /// Time from the first signal to SIGKILL.
     pub timeout_ms: u64,
+}
+
+/// A second signal to a service that takes its time to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Signal number.
+    pub signal: i32,
+    /// Time from the first signal to it; less than the timeout.
+    pub after_ms: u64,
 }
 
 impl Default for Stop {
     fn default() -> Self {
         Self {
             signal: 15,
+            escalation: None,
             timeout_ms: 30_000,
         }
     }

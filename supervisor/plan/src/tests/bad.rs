@@ -65,6 +65,33 @@ fn signals_that_cannot_do_what_they_are_for_are_refused() {
 }
 
 #[test]
+fn a_second_stop_signal_needs_its_time_before_the_kill() {
+    let said = |escalate: &str| {
+        service(&format!(
+            "command = ['/bin/a']\n[stop]\ntimeout = '15s'\nescalate = {escalate}\nother = 1\n"
+        ))
+    };
+    for half in ["{ signal = 'TERM' }", "{ after = '5s' }"] {
+        let said = said(half);
+        assert!(
+            said.contains(":4: error: stop.escalate: needs both signal and after"),
+            "{said}"
+        );
+    }
+    let late = said("{ signal = 'TERM', after = '15s' }");
+    assert!(
+        late.contains(":4: error: stop.escalate.after: must be shorter than stop.timeout"),
+        "{late}"
+    );
+    let deaf = said("{ signal = 'STOP', after = '5s' }");
+    assert!(deaf.contains("stop.escalate.signal: `STOP` "), "{deaf}");
+    let more = said("{ signal = 'TERM', after = '5s', agian = true }");
+    assert!(more.contains("stop.escalate.agian: unknown key"), "{more}");
+    let fine = said("{ signal = 'TERM', after = '14s' }");
+    assert!(!fine.contains("escalate"), "{fine}");
+}
+
+#[test]
 fn unknown_names_have_the_nearest_right_one() {
     assert_snapshot!(site("wbe.port = 80\n"), @r#"
     /etc/mattervisor/mattervisor.toml:1: error: wbe: there is no service, section or group of this name

@@ -7,6 +7,7 @@ use crate::shown;
 fn every_key_is_there_as_a_service_file_has_it() {
     let text = "type = 'oneshot'\ncommand = ['/bin/a']\nschedule = { at = '03:00', jitter = '90s' }\n\
         cpu_affinity = '0-1'\n[ready]\nunix = '/a'\n[stop]\ntimeout = '1h30m'\nsignal = 'INT'\n\
+        escalate = { signal = 'TERM', after = '90s' }\n\
         [log]\nsize = '10M'\n[limits]\nnofile = { soft = 1, hard = 'unlimited' }\n[env]\nA = 'b'\n\
         [[files]]\npath = '/run/a.conf'\ncontent = 'abc'\n";
     let plan = World::new().shipped("app", text).plan();
@@ -25,6 +26,8 @@ fn every_key_is_there_as_a_service_file_has_it() {
     assert_eq!(value("ready.unix"), "\"/a\"");
     assert_eq!(value("stop.timeout"), "\"1h30m\"");
     assert_eq!(value("stop.signal"), "\"INT\"");
+    assert_eq!(value("stop.escalate.signal"), "\"TERM\"");
+    assert_eq!(value("stop.escalate.after"), "\"1m30s\"");
     assert_eq!(value("log.size"), "\"10M\"");
     assert_eq!(
         value("limits.nofile"),

@@ -1,6 +1,9 @@
 //! What a plan does to each service, worked out in one place for a dry run and for the real one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{ErrorReply, Preview, ServiceChange};
 use engine::{Command, Event, Goal, Shift, State, View};
@@ -95,6 +98,15 @@ impl Move {
     }
 }
 
+/// What the engine would make of a plan, beyond what is asked of it.
+#[derive(Debug, Default)]
+struct Foresight {
+    /// Services that restart, or run again, because of others.
+    bounced: BTreeSet<String>,
+    /// Completed services that stay so.
+    resting: BTreeSet<String>,
+}
+
 impl Control {
     /// What a new plan does to every service that is enabled, before or after.
     pub(super) fn moves(
@@ -126,10 +138,12 @@ impl Control {
             .iter()
             .map(|(name, change)| (name.clone(), shift(change.kind)))
             .collect();
-        let bounced = self.foresee(plan, &shifts)?;
+        let Foresight { bounced, resting } = self.foresee(plan, &shifts)?;
         let restarted: Vec<String> = changes
             .iter()
-            .filter(|(name, change)| change.kind == ChangeKind::Restart || bounced.contains(name))
+            .filter(|(name, change)| {
+                change.kind == ChangeKind::Restart || bounced.contains(name.as_str())
+            })
             .map(|(name, _)| name.clone())
             .collect();
         let moves = changes.into_iter().map(|(name, mut change)| {
@@ -138,7 +152,12 @@ impl Control {
                 change.reasons.push(format!("with {}", on.join(", ")));
                 (Action::Restart, String::new())
             } else {
-                self.action(&name, change.kind)
+                match self.action(&name, change.kind) {
+                    (Action::Restart, _) if resting.contains(&name) => {
+                        (Action::InPlace, "it is read at its next run".to_owned())
+                    }
+                    other => other,
+                }
             };
             let note = match action {
                 Action::Nothing => self.moved_account(&name, &staged.resolved),
@@ -156,23 +175,31 @@ impl Control {
         Ok(moves.collect())
     }
 
-    /// Services that restart because of others: a copy of the engine is told, and says so.
+    /// What becomes of services that no change of their own explains: a copy of the engine is told, and
+    /// says so.
     fn foresee(
         &mut self,
         plan: &Arc<Plan>,
         shifts: &BTreeMap<String, Shift>,
-    ) -> Result<Vec<String>, ErrorReply> {
+    ) -> Result<Foresight, ErrorReply> {
         if self.reconfigure.first {
-            return Ok(Vec::new());
+            return Ok(Foresight::default());
         }
         let specs = self.specs(plan, shifts);
         let mut engine = self.engine.clone();
         let accepted = engine.handle(self.now.moment, Event::Command(Command::Apply(specs)));
         let accepted = accepted.map_err(|refusal| self.refused(&refusal))?;
-        let dependents = accepted.dependents.iter();
-        let names = dependents.filter_map(|id| self.names.name(*id));
+        let bounced = accepted.dependents.union(&accepted.reruns);
+        let bounced = bounced.filter_map(|id| self.names.name(*id));
         let own = |name: &&str| shifts.get(*name).is_none_or(|it| *it != Shift::Restart);
-        Ok(names.filter(own).map(str::to_owned).collect())
+        let rests = |name: &&String| {
+            let view = self.names.id(name).and_then(|id| engine.view(id));
+            view.is_some_and(|view| view.state == State::Completed)
+        };
+        Ok(Foresight {
+            bounced: bounced.filter(own).map(str::to_owned).collect(),
+            resting: shifts.keys().filter(rests).cloned().collect(),
+        })
     }
 
     /// The engine's view of a plan.

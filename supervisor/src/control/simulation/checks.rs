@@ -79,7 +79,6 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
             Some(Settled::Ready | Settled::Completed) => {
                 !matches!(view.state, State::Reloading { .. })
             }
-            // Held without a hold: it was started once, and has ended.
             Some(Settled::Held | Settled::Failed) => view.hold.is_some() || !all_up,
             Some(Settled::WaitingOn(_)) => !all_up,
             Some(Settled::No | Settled::Backoff) | None => false,

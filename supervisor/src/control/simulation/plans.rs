@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, net::TcpListener, path::PathBuf, sync::LazyLock};
 
 use plan::{
-    Ask, Credential, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind, Reload,
-    ReloadHow, RenderedFile, Restart, Service, Stop, Watchdog, WatchdogAction,
+    Ask, Credential, Escalation, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind,
+    Reload, ReloadHow, RenderedFile, Restart, Service, Stop, Watchdog, WatchdogAction,
 };
 
 use super::dice::Dice;
@@ -70,7 +70,7 @@ pub(super) fn edit(dice: &mut Dice, plan: &Plan) -> Plan {
             1 => old.enabled = !old.enabled,
             2 => old.command[1] = new_edition(dice),
             3 => old.files = files(dice, &name),
-            4 => old.stop.timeout_ms = dice.between(50, 9_000),
+            4 => old.stop = stop(dice),
             5 => old.ready = ready(dice),
             6 => **old = service(dice, number),
             _ => {
@@ -171,10 +171,7 @@ fn service(dice: &mut Dice, number: u64) -> Service {
         health: dice.percent(20).then(|| probe(dice)),
         restart: restart(dice),
         exit_when_failed: dice.percent(2),
-        stop: Stop {
-            signal: dice.pick(&[15, 2, 3]),
-            timeout_ms: dice.between(50, 9_000),
-        },
+        stop: stop(dice),
         reload: reload(dice),
         log: Log {
             size_bytes: 1 << 20,
@@ -189,6 +186,19 @@ fn service(dice: &mut Dice, number: u64) -> Service {
 
 fn command(program: &str) -> Vec<String> {
     vec![format!("/simulated/{program}")]
+}
+
+fn stop(dice: &mut Dice) -> Stop {
+    let timeout_ms = dice.between(50, 9_000);
+    let escalation = dice.percent(40).then(|| Escalation {
+        signal: dice.pick(&[15, 2]),
+        after_ms: dice.between(10, timeout_ms - 1),
+    });
+    Stop {
+        signal: dice.pick(&[15, 2, 3]),
+        escalation,
+        timeout_ms,
+    }
 }
 
 fn reload(dice: &mut Dice) -> Option<Reload> {

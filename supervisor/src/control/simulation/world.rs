@@ -13,7 +13,8 @@ use super::{
 /// How long the real keeper sweeps before it gives up, in milliseconds.
 const SWEEP_GIVES_UP_MS: u64 = 5_000;
 const EAGER: [Temper; 5] = [Temper::Obedient; 5];
-const TEMPERS: [Temper; 10] = [
+const TEMPERS: [Temper; 11] = [
+    Temper::HearsTermAlone,
     Temper::Stubborn,
     Temper::DiesAtOnce,
     Temper::DiesLater,
@@ -32,6 +33,8 @@ pub(super) enum Temper {
     Obedient,
     /// Ends only by SIGKILL.
     Stubborn,
+    /// Ends by SIGTERM, and by no other stop signal.
+    HearsTermAlone,
     DiesAtOnce,
     DiesLater,
     NeverReady,
@@ -192,6 +195,7 @@ impl World {
         match run.temper {
             _ if signal == 9 => end(Exit::Signal(9)),
             Temper::Stubborn | Temper::Immortal => Lots::new(),
+            Temper::HearsTermAlone if stop && signal != 15 => Lots::new(),
             Temper::NeverReady if reload => Lots::new(),
             _ if reload && !self.fair && self.dice.percent(10) => end(Exit::Signal(1)),
             _ if reload && run.notify => {

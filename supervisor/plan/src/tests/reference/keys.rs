@@ -161,7 +161,7 @@ const TABLES: [Inside; 19] = [
         ("limit", "`{ starts = 5, within = \"1m\" }`: then it has failed"),
         ("success", "exit codes and signals that count as success"),
     ]),
-    ("[stop]", "", &[("signal", "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`"), ("timeout", "then SIGKILL (`30s`)")]),
+    ("[stop]", "", &[("signal", "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`"), ("escalate", "`{ signal = \"TERM\", after = \"10s\" }`: a second signal, so long after the first"), ("timeout", "time from the first signal to SIGKILL (`30s`)")]),
     ("[reload]", "", &[
         ("signal", "such as `HUP`; not `KILL` or `STOP`"),
         ("command", "or a command"),

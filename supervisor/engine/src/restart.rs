@@ -1,0 +1,118 @@
+//! Taking down once what is to come up again: by a restart or by a plan, with all that requires it.
+
+use crate::{
+    command::Ids,
+    engine::Engine,
+    event::{Accepted, Refusal},
+    ids::{Moment, ServiceId},
+    machine::Input,
+    state::State,
+};
+
+impl Engine {
+    /// A restart never lifts a hold of something that is not named in it.
+    pub(crate) fn requirements_free(&self, targets: &Ids) -> Result<(), Refusal> {
+        for service in targets {
+            for requirement in self.with_requirements(&Ids::from([*service])) {
+                let hold = self
+                    .nodes
+                    .get(&requirement)
+                    .and_then(|it| it.service.rec.hold.clone());
+                if let Some(hold) = hold
+                    && !targets.contains(&requirement)
+                {
+                    return Err(Refusal::RequirementHeld {
+                        service: *service,
+                        requirement,
+                        hold,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn restart(&mut self, now: Moment, targets: &Ids) -> Accepted {
+        let mut accepted = Accepted {
+            affected: targets.clone(),
+            ..Accepted::default()
+        };
+        for id in targets {
+            self.lift(*id, &mut accepted);
+            self.set_once(*id, false, &mut accepted);
+            self.set_rests(*id, false);
+        }
+        self.bounce(targets, &mut accepted);
+        for id in targets {
+            self.step(now, *id, Input::Start);
+            self.propagate();
+        }
+        accepted
+    }
+
+    /// Takes down once what is up of the targets and of what requires them.
+    pub(crate) fn bounce(&mut self, targets: &Ids, accepted: &mut Accepted) {
+        for id in self.requirers(targets) {
+            let up = self.nodes.get(&id).is_some_and(|node| {
+                let state = &node.service.rec.state;
+                state.is_live() && !matches!(state, State::Stopping { .. })
+            });
+            if up {
+                accepted.dependents.insert(id);
+                self.bounce_one(id);
+            }
+        }
+        for id in targets {
+            self.bounce_one(*id);
+        }
+        for id in targets {
+            accepted.dependents.remove(id);
+        }
+        self.note_reruns(targets, accepted);
+        for id in targets.union(&accepted.dependents) {
+            let rec = self.nodes.get(id).map(|node| &node.service.rec);
+            if rec.is_some_and(|rec| rec.bounce && rec.state.executes()) {
+                self.pass_wanted(*id);
+            }
+        }
+        self.propagate();
+    }
+
+    /// Notes what requires one of these, is completed, and runs again once that is back.
+    pub(crate) fn note_reruns(&mut self, targets: &Ids, accepted: &mut Accepted) {
+        self.propagate();
+        let runs_again = |id: &ServiceId| {
+            self.nodes.get(id).is_some_and(|node| {
+                let rec = &node.service.rec;
+                let completed = matches!(rec.state, State::Completed) && !rec.rests;
+                completed && node.pulled && node.up_wanted(false)
+            })
+        };
+        let reruns = self.requirers(targets).into_iter().filter(runs_again);
+        accepted.reruns.extend(reruns);
+    }
+
+    fn bounce_one(&mut self, id: ServiceId) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let rec = &mut node.service.rec;
+        let up = match &rec.state {
+            State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Completed => true,
+            State::Stopped
+            | State::Waiting { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. } => false,
+        };
+        if up && !rec.bounce {
+            rec.bounce = true;
+            self.moved.insert(id);
+            self.tell_changed(id);
+        }
+    }
+}

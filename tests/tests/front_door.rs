@@ -1,0 +1,29 @@
+//! nginx is there from the beginning, whatever Mattermost does behind it.
+
+use std::time::Duration;
+
+use mattervisor_tests::{StatusExt, http_get, need, nginx, postgres};
+
+use crate::stack::Stack;
+
+/// Mattermost never becomes ready here: users get an answer all the same, also over a restart of nginx.
+#[test]
+fn nginx_answers_while_mattermost_starts() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_HANG = \"1\"");
+    stack.world.start();
+    let (world, port) = (&stack.world, stack.nginx_port);
+    world.wait_for_within(
+        Duration::from_secs(120),
+        "nginx is ready, Mattermost starts",
+        |status| status.ready("nginx") && status.state("mattermost") == "starting",
+    );
+    assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(502));
+    let before = world.status().pid("nginx");
+    world.ctl(&["restart", "nginx"]).ok();
+    let status = world.status();
+    assert_ne!(status.pid("nginx"), before);
+    assert_eq!(status.state("mattermost"), "starting");
+    assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(502));
+}
