@@ -1,0 +1,152 @@
+//! What is said of services that are to be seen to listen, and when.
+
+use api::Action;
+
+use super::*;
+use crate::{
+    control::{Handled, whole::World},
+    listening::Taken,
+};
+
+const WEB: &str = "command = ['/bin/web']\nlistens = ['127.0.0.1:PORT']\n[reload]\nsignal = 'HUP'\n\
+                   [[files]]\npath = '/run/web.conf'\ncontent = 'PORT'\non_change = 'reload'\n";
+
+fn web(port: u16) -> String {
+    WEB.replace("PORT", &port.to_string())
+}
+
+/// `web` runs with one port and has been told to reload with another, which nobody has seen yet.
+fn reloading() -> World {
+    let mut world = World::new(&[("web", &web(9))], Handled::default());
+    let run = world.spawned[0].1;
+    world.spawned(run);
+    assert!(world.looks.is_empty(), "nothing has changed");
+    world.write_and_apply("web", &web(10));
+    let [look] = &world.looks[..] else {
+        panic!("{:?}", world.looks);
+    };
+    assert_eq!(look.wanted, ["127.0.0.1:10"]);
+    assert_eq!(look.given_up, ["127.0.0.1:9"]);
+    world
+}
+
+fn missing() -> Sight {
+    Sight::Otherwise(vec![Fault::Missing {
+        address: "127.0.0.1:10".to_owned(),
+        instead: None,
+    }])
+}
+
+fn has_worked(world: &World) -> bool {
+    world.control.on_trial().is_empty()
+}
+
+#[test]
+fn a_plan_has_not_worked_before_its_services_are_seen_to_listen() {
+    let mut world = reloading();
+    assert!(!has_worked(&world));
+    // A look too early is not the last one.
+    world.seen(missing());
+    assert!(world.looks.is_empty() && !has_worked(&world));
+    assert_eq!(world.status("web").healthy, None);
+    world.pass(PAUSE_MS);
+    world.seen(Sight::AsPlanned);
+    assert!(has_worked(&world));
+    world.pass(LISTEN_MS_MAX);
+    assert!(world.looks.is_empty(), "it is not looked at for ever");
+}
+
+#[test]
+fn who_does_not_listen_in_time_has_failed_the_plan_until_its_next_start() {
+    let mut world = reloading();
+    let end = world.now.moment.after(LISTEN_MS_MAX);
+    while world.now.moment < end {
+        world.seen(missing());
+        world.pass(PAUSE_MS_MAX);
+    }
+    world.seen(missing());
+    let status = world.status("web");
+    let reason = status.reason.unwrap_or_default();
+    assert_eq!(reason, "does not listen on 127.0.0.1:10");
+    assert_eq!((status.healthy, has_worked(&world)), (Some(false), false));
+    // Nothing has changed: it has not become better.
+    world.signal(1);
+    assert!(world.looks.is_empty() && !has_worked(&world));
+    world.act(Action::Restart, "web");
+    assert_eq!(world.status("web").reason, None);
+    world.ended(world.spawned[0].1);
+    let run = world.spawned[1].1;
+    world.spawned(run);
+    world.seen(Sight::AsPlanned);
+    assert!(has_worked(&world));
+    assert_eq!(world.status("web").healthy, None);
+}
+
+#[test]
+fn what_cannot_be_seen_is_said_and_fails_nothing() {
+    let mut world = reloading();
+    world.seen(Sight::Hidden("no leave".to_owned()));
+    assert!(has_worked(&world));
+    let reason = world.status("web").reason.unwrap_or_default();
+    assert_eq!(
+        reason,
+        "whether it listens on 127.0.0.1:10 was not verified: no leave"
+    );
+}
+
+#[test]
+fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() {
+    for (by, refused) in [(None, true), (Some("web"), false)] {
+        let mut world = World::new(&[("web", &web(9))], Handled::default());
+        world.spawned(world.spawned[0].1);
+        world.taken = vec![Taken {
+            service: "web".to_owned(),
+            by: by.map(str::to_owned),
+            reason: "127.0.0.1:10 is in use by other (pid 7)".to_owned(),
+        }];
+        world.write_and_apply("web", &web(10));
+        assert_eq!(world.looks.is_empty(), refused, "{by:?}");
+        let listens = &world.control.plan.services["web"].listens;
+        assert_eq!(listens[0] == "127.0.0.1:9", refused, "{by:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_who_has_the_address() {
+    let expected = |outcome| Expected {
+        wanted: vec!["0.0.0.0:80".to_owned()],
+        given_up: Vec::new(),
+        outcome,
+        watch: None,
+    };
+    let faults = vec![
+        Fault::Missing {
+            address: "0.0.0.0:80".to_owned(),
+            instead: Some("0.0.0.0:80 is in use by other (pid 7)".to_owned()),
+        },
+        Fault::Missing {
+            address: "[::]:80".to_owned(),
+            instead: None,
+        },
+        Fault::Kept("127.0.0.1:80".to_owned()),
+    ];
+    let hidden = Outcome::NotVerified("no leave".to_owned());
+    let listening = Listening(BTreeMap::from([
+        ("a".to_owned(), expected(Some(Outcome::Failed(faults)))),
+        ("b".to_owned(), expected(Some(hidden))),
+        ("c".to_owned(), expected(None)),
+    ]));
+    assert_eq!(
+        listening.reason("a").unwrap(),
+        "does not listen where it is to: 0.0.0.0:80 is in use by other (pid 7), \
+         does not listen on [::]:80, still listens on 127.0.0.1:80"
+    );
+    assert_eq!(
+        listening.reason("b").unwrap(),
+        "whether it listens on 0.0.0.0:80 was not verified: no leave"
+    );
+    assert_eq!(listening.reason("c"), None);
+    let all = ["a", "b", "c", "d"].map(|name| listening.of(name));
+    use Progress::{Awaited, Done, Failed};
+    assert_eq!(all, [Failed, Done, Awaited, Done]);
+}
