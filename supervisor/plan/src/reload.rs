@@ -1,8 +1,8 @@
 //! `[reload]` and `[reload.confirm]`.
 
 use crate::{
-    Probe, Reload, ReloadHow, Service, fields::Fields, locals::Locals, probes, reader::Reader,
-    reload_token, setting::SERVICE_KEYS, signal::Purpose,
+    OnChange, Probe, Reload, ReloadHow, RenderedFile, Service, fields::Fields, locals::Locals,
+    probes, reader::Reader, reload_token, setting::SERVICE_KEYS, signal::Purpose,
 };
 
 const TIMEOUT_MS: u64 = 60_000;
@@ -75,16 +75,32 @@ fn confirm(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Probe
     Some(pace.of(ask))
 }
 
-/// A token that is asked for is in a file, where the program can have read it.
+/// A token that is asked for is in a file, where the program can have read it; and no change of that
+/// file is a reason for the next reload.
 pub(crate) fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Service) {
     let confirm = service.reload.as_ref().and_then(|it| it.confirm.as_ref());
     let asks = confirm.is_some_and(|it| it.ask.has_token());
-    if !reader.render || !asks || service.has_reload_token() {
-        return;
-    }
-    if let Some(entry) = fields.entry("reload") {
+    if let Some(entry) = fields.entry("reload")
+        && reader.render
+        && asks
+        && !service.has_reload_token()
+    {
         let message = "asks for the `reload_token`, which is in no file of this service";
         let problem = (reader.report()).error(&entry.node.at, "reload.confirm", message);
         problem.hint("write {{ reload_token }} into a file that the program reads at a reload, and answers with");
+    }
+    let own = service.files.iter();
+    let mut own = own.filter(|file| reload_token::has_token(&file.content));
+    let is_acted_on = |file: &RenderedFile| {
+        let mut watches = service.watches.iter();
+        watches.any(|it| it.path == file.path && it.on_change != OnChange::Nothing)
+    };
+    if let Some(file) = own.find(|file| is_acted_on(file))
+        && let Some(entry) = fields.entry("watches")
+    {
+        let path = file.path.display();
+        let message = format!("{path} has a `reload_token`, which is written anew by each reload");
+        let problem = (reader.report()).error(&entry.key_at, "watches", message);
+        problem.hint("watch another file, or leave the token out: it would reload for ever");
     }
 }

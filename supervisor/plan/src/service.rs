@@ -92,10 +92,10 @@ pub(crate) fn build(
     service.directories = files::directories(reader, &mut fields);
     let account = service.user.is_some() || service.group.is_some();
     service.files = files::files(reader, &mut fields, places, account);
-    reload::check(reader, &mut fields, &service);
     service.credentials = credentials::credentials(reader, &mut fields);
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
+    reload::check(reader, &mut fields, &service);
     asserts::asserts(reader, name, &mut fields);
     if service.oneshot {
         warn_of_idle_tables(reader, &mut fields);

@@ -105,6 +105,23 @@ fn a_token_is_asked_for_only_where_a_program_can_have_it() {
     );
 }
 
+/// It would reload for ever.
+#[test]
+fn a_file_with_a_token_is_no_reason_to_reload() {
+    let watched = format!("{APP}[[watches]]\npath = '/run/a.conf'\non_change = 'reload'\n");
+    let said = errors(&watched);
+    assert!(
+        said.contains("watches: /run/a.conf has a `reload_token`"),
+        "{said}"
+    );
+    let told_alone = watched.replace(
+        "path = '/run/a.conf'\non_change = 'reload'\n",
+        "path = '/run/a.conf'\non_change = 'nothing'\n",
+    );
+    assert_ne!(watched, told_alone);
+    assert_eq!(World::new().shipped("app", &told_alone).remarks(), "");
+}
+
 #[test]
 fn what_confirms_a_reload_is_a_question_about_the_configuration() {
     let with = |confirm: &str| {
