@@ -167,7 +167,7 @@ impl fmt::Display for ExitRecord {
                 write!(f, "; {early} failures in a row, starts again in {pause}")?;
             }
             NextRun::Rest if self.cause == ExitCause::Itself => {
-                f.write_str("; has done its work")?
+                f.write_str("; has done its work")?;
             }
             NextRun::Rest => f.write_str("; stays down")?,
             NextRun::Fail { why } => write!(f, "; is not started again: {why}")?,

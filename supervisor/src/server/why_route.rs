@@ -103,11 +103,11 @@ fn add_exits(step: &mut WhyStep, exits: &[ExitRecord], now: Timestamp) {
     let own: Vec<&ExitRecord> = own.collect();
     let first = own.len().saturating_sub(EXITS_SHOWN);
     step.exits = own[first..].iter().map(|&it| it.clone()).collect();
-    let restarts = own.iter().filter(|it| it.is_automatic_restart());
+    let mut restarts = own.iter().filter(|it| it.is_automatic_restart());
     let day = stamp(now, DAY).unwrap_or_default();
     let lately = restarts.clone().filter(|it| it.at >= day);
     let in_a_day = lately.map(|it| 1 + it.left_out).sum();
-    step.restart = restarts.last().map(|&exit| AutomaticRestart {
+    step.restart = restarts.next_back().map(|&exit| AutomaticRestart {
         exit: exit.clone(),
         in_a_day,
         log: Vec::new(),

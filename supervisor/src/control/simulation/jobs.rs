@@ -240,6 +240,24 @@ impl Jobs {
         staged.collect()
     }
 
+    fn exits_recorded(&mut self, now: u64, records: Vec<api::ExitRecord>) -> Done {
+        self.disk.refused.0 = self.has_no_room(now);
+        if self.disk.refused.0 {
+            return Done::ExitsRecorded(Err("no space left on device".to_owned()));
+        }
+        self.disk.append_exits(records);
+        Done::ExitsRecorded(Ok(()))
+    }
+
+    fn running_stored(&mut self, now: u64, running: Running) -> Done {
+        self.disk.refused.1 = self.has_no_room(now);
+        if self.disk.refused.1 {
+            return Done::RunningStored(Err("no space left on device".to_owned()));
+        }
+        self.disk.running = running;
+        Done::RunningStored(Ok(()))
+    }
+
     /// The next piece of work is done.
     pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
         let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
@@ -276,24 +294,8 @@ impl Jobs {
                 self.disk.append(lines);
                 Done::Recorded(Ok(()))
             }
-            Work::RecordExits(_) if self.has_no_room(now) => {
-                self.disk.refused.0 = true;
-                Done::ExitsRecorded(Err("no space left on device".to_owned()))
-            }
-            Work::RecordExits(records) => {
-                self.disk.refused.0 = false;
-                self.disk.append_exits(records);
-                Done::ExitsRecorded(Ok(()))
-            }
-            Work::StoreRunning(_) if self.has_no_room(now) => {
-                self.disk.refused.1 = true;
-                Done::RunningStored(Err("no space left on device".to_owned()))
-            }
-            Work::StoreRunning(running) => {
-                self.disk.refused.1 = false;
-                self.disk.running = running;
-                Done::RunningStored(Ok(()))
-            }
+            Work::RecordExits(records) => self.exits_recorded(now, records),
+            Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
