@@ -76,7 +76,7 @@ pub(super) const KEYS: [(&str, &str); 54] = [
     ("listens", "addresses that must be free before it starts: `[\"127.0.0.1:8065\"]`. One that a service of ours still has which is being stopped is waited for"),
     ("listens_hint", "what to say, besides, when one of them is taken"),
     ("asserts", "what must hold on this host where it is enabled"),
-    ("validate", "command that must succeed before every start and reload"),
+    ("validate", "command that must succeed before every start and reload; a line of it that begins with `<4>` (or `<0>` to `<3>`) is a warning in `ctl events`"),
     ("settings", "what the site file may say: `NAME.KEY`"),
     ("sections", "settings under another name than its own"),
     ("env", "variables of its environment"),
