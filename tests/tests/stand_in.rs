@@ -25,7 +25,10 @@ fn it_ends_for_want_of_its_archive_and_for_values_out_of_range() {
     let said = server(place, &[]).both();
     assert!(said.contains("failed to ping DB"), "{said}");
     let said = server(place, &[("MM_EMAILSETTINGS_EMAILBATCHINGINTERVAL", "5")]).both();
-    assert!(said.contains("EmailSettings.EmailBatchingInterval"), "{said}");
+    assert!(
+        said.contains("EmailSettings.EmailBatchingInterval"),
+        "{said}"
+    );
     std::fs::remove_dir(place.join("i18n")).unwrap();
     let said = server(place, &[]).both();
     assert!(said.contains("i18n"), "{said}");

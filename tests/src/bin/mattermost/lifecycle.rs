@@ -113,6 +113,8 @@ async fn live(config: Config, moods: Moods, serve: bool) -> ExitCode {
         log,
         states: States::default(),
     });
+    let tested = Arc::clone(&server);
+    tokio::spawn(async move { mail::test(&tested).await });
     answer(server, started).await
 }
 
@@ -139,8 +141,6 @@ async fn open_store(
 /// Listens, is ready, and stops when asked.
 async fn answer(server: Arc<Server>, started: Instant) -> ExitCode {
     let log = &server.log;
-    let tested = Arc::clone(&server);
-    tokio::spawn(async move { mail::test(&tested).await });
     log.info("Starting Server...", &[]);
     let address = server
         .config

@@ -39,7 +39,8 @@ fn holds(rule: &str, operand: &str, value: &Value, section: &Value) -> bool {
         }
         "time" => time(text),
         "needs" => {
-            value != &Value::Bool(true) || section[operand].as_str().is_some_and(|it| it != "")
+            value != &Value::Bool(true)
+                || section[operand].as_str().is_some_and(|it| !it.is_empty())
         }
         _ => false,
     }
