@@ -56,6 +56,7 @@ rm -rf "$tree"/{usr/lib,usr/share,etc,var/lib,var/log}/mattervisor "$tree/opt/ma
 install -D -m 0755 "$binaries/supervisor" "$tree/usr/lib/mattervisor/supervisor"
 install -D -m 0755 "$binaries/ctl" "$tree/usr/bin/ctl"
 install -D -m 0755 "$binaries/mattermost" "$tree/opt/mattermost/bin/mattermost"
+mkdir "$tree/opt/mattermost/i18n" "$tree/opt/mattermost/templates"
 mkdir -p "$tree/usr/share/mattervisor" "$tree/etc/mattervisor"
 cp -r "$repo/services.d" "$tree/usr/share/mattervisor/"
 chmod -R u=rwX,go=rX "$tree/usr/share/mattervisor"

@@ -70,6 +70,9 @@ fn odd_names_are_only_names() {
     let status = stack.world.status();
     assert_eq!(status.state("mattermost-database"), "completed");
     assert!(status.ready("mattermost"));
+    // Whoever asks the database before the start got in, too.
+    let told = stack.world.supervisor_log();
+    assert!(!told.contains("may be older than its database"), "{told}");
     // Another role gets nothing of what the first one has, and the log says so.
     stack.world.site(&format!(
         "{site}mattermost.database_name = 'Db with = Blank host=evil.example'\n"

@@ -3,16 +3,21 @@
 use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
 use mattervisor_tests::{
-    StatusExt, World, binary, eventually, free_port, http_get, kill, need, nginx, postgres, run,
+    StatusExt, World, eventually, free_port, http_get, kill, need, nginx, postgres, run,
+    unpack_mattermost,
 };
 use nix::sys::signal::Signal;
 
 /// A stack that may take its time: initdb alone needs seconds on a busy machine.
 const START: Duration = Duration::from_secs(120);
+
+/// The database that the catalogue makes.
+pub(crate) const DATABASE: &str = "mattermost_production";
 
 /// A stack on a root of its own.
 pub(crate) struct Stack {
@@ -27,10 +32,7 @@ impl Stack {
         let mut world = World::new();
         let (nginx_port, mattermost_port) = (free_port(), free_port());
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services.d");
-        let install = world.path("opt/bin");
-        std::fs::create_dir_all(&install).expect("a directory can be made");
-        // Copied, since the service's account may not be able to enter the build directory.
-        mattervisor_tests::install(&binary("mattermost"), &install.join("mattermost"));
+        unpack_mattermost(&world.path("opt"));
         world.use_catalog(&catalog);
         let root = world.root().display().to_string();
         let nobody = if nix::unistd::geteuid().is_root() {
@@ -101,24 +103,24 @@ impl Stack {
     }
 
     /// One value out of the database, asked as its superuser.
-    fn sql(&self, query: &str) -> String {
-        let socket = self.world.path("run/mattervisor/postgresql");
-        let mut command = std::process::Command::new("setpriv");
+    pub(crate) fn sql(&self, query: &str) -> String {
+        let mut command = self.postgres_program("psql");
+        command.args(["-d", DATABASE, "-Atc", query]);
+        run(&mut command).ok().stdout.trim().to_owned()
+    }
+
+    /// A program of the database's superuser, and where the database is.
+    pub(crate) fn postgres_program(&self, name: &str) -> Command {
+        let mut command = Command::new("setpriv");
         if nix::unistd::geteuid().is_root() {
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
         } else {
             command.arg("--inh-caps=-all");
         }
-        command.arg(self.bin.join("psql")).arg("-h").arg(socket);
-        command.args([
-            "-U",
-            "postgres",
-            "-d",
-            "mattermost_production",
-            "-Atc",
-            query,
-        ]);
-        run(&mut command).ok().stdout.trim().to_owned()
+        let socket = self.world.path("run/mattervisor/postgresql");
+        command.arg(self.bin.join(name)).arg("-h").arg(socket);
+        command.args(["-U", "postgres"]).current_dir("/");
+        command
     }
 }
 

@@ -19,14 +19,28 @@ const MASKED: u8 = 0x80;
 struct Socket(TcpStream);
 
 impl Socket {
+    /// As a browser does it that has the page from there.
     fn open(port: u16) -> Self {
+        let origin = format!("http://127.0.0.1:{port}");
+        let (stream, head) = Self::ask(port, &origin);
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        let mut socket = Self(stream);
+        let hello = socket.text();
+        assert!(hello.contains("hello"), "{hello}");
+        socket
+    }
+
+    /// The stream, and the head of the answer.
+    fn ask(port: u16, origin: &str) -> (TcpStream, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
-        let request = "GET /api/v4/websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\
-                       Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let request = format!(
+            "GET /api/v4/websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {origin}\r\n\
+             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -34,12 +48,7 @@ impl Socket {
             stream.read_exact(&mut byte).unwrap();
             head.push(byte[0]);
         }
-        let head = String::from_utf8_lossy(&head).into_owned();
-        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-        let mut socket = Self(stream);
-        let hello = socket.text();
-        assert!(hello.contains("hello"), "{hello}");
-        socket
+        (stream, String::from_utf8_lossy(&head).into_owned())
     }
 
     /// Sends a short text and returns the one that comes back.
@@ -141,4 +150,15 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     let stopped = stack.world.ctl(&["stop", "nginx"]).ok().both();
     assert!(!stopped.contains("SIGKILL"), "{stopped}");
     assert!(socket.has_ended() && new.has_ended());
+}
+
+/// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that on.
+#[test]
+fn a_page_of_another_site_gets_no_websocket() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let (_, head) = Socket::ask(stack.nginx_port, "https://elsewhere.example.com");
+    assert!(head.starts_with("HTTP/1.1 403"), "{head}");
 }

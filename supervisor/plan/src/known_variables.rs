@@ -7,6 +7,7 @@
 //! administrator wrote it. What has no effect is a warning; what the program dies of is an error.
 //! The table is read only for an enabled service and nothing of it is kept.
 
+mod death;
 mod name;
 mod table;
 mod value;
@@ -29,6 +30,12 @@ use crate::{
 };
 use name::Names;
 use table::{Row, Table, Version};
+
+/// Whether a text is right for the column `dies`.
+#[cfg(test)]
+pub(crate) fn is_death(text: &str) -> bool {
+    death::Death::read(text).is_some()
+}
 
 /// What `[variables]` says.
 #[derive(Debug, Default)]
@@ -318,9 +325,14 @@ impl Judge<'_> {
         self.say(severity, one, message, hint);
     }
 
+    /// Whether it can be read. What the installed version does not have it does not read.
     fn value(&mut self, one: &Asked<'_>, row: &Row<'_>) {
-        let shown = !one.variable.is_hidden();
-        if let Some(trouble) = value::check(row, &one.variable.value, shown) {
+        let installed = self.rules.version;
+        if row.lacked_by(installed) {
+            return;
+        }
+        let (shown, death) = (!one.variable.is_hidden(), row.death(installed));
+        if let Some(trouble) = value::check(row, death, &one.variable.value, shown) {
             let severity = if trouble.fatal {
                 Severity::Error
             } else {

@@ -290,6 +290,11 @@ impl Control {
             return;
         };
         let ok = result.is_ok();
+        if known.purpose == Purpose::Validator
+            && let Ok(said) = &result
+        {
+            self.validator_warns(&known.service, said);
+        }
         let mut detail = result.unwrap_or_else(|reason| reason);
         if !matches!(known.purpose, Purpose::Reconfigure) {
             // It becomes a state's reason, which has one line.
@@ -335,6 +340,22 @@ impl Control {
             Purpose::Main => unreachable!("a main run is not a helper"),
         }
     }
+
+    /// What a validator warns of though it lets the service start.
+    fn validator_warns(&mut self, service: &str, said: &str) {
+        for line in warnings(said) {
+            tracing::warn!(service, "validator: {line}");
+            self.publish(service, "warning", line, None);
+        }
+    }
+}
+
+/// Lines that say by themselves that they are warnings or worse: `<4>…`, as sd-daemon(3) has it.
+fn warnings(said: &str) -> impl Iterator<Item = &str> {
+    said.lines().filter_map(|line| {
+        let (level, text) = line.strip_prefix('<')?.split_once('>')?;
+        matches!(level, "0" | "1" | "2" | "3" | "4").then_some(text)
+    })
 }
 
 fn with_output(what: &str, output: &str) -> String {
@@ -393,4 +414,16 @@ fn spawn_failure(stage: &str, error: Errno, command: &str, place: Option<Where<'
     let missing = error == Errno::ENOENT && matches!(stage, "exec" | "chdir");
     let hint = place.filter(|_| missing).map_or("", |it| it.hint);
     holder::with_hint(reason, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warnings;
+
+    #[test]
+    fn only_lines_that_say_so_are_warnings() {
+        let said = "reads a.conf\n<4>a is old\n<6>b is read\n<3>c is gone\n<4\n4>\n<>\n";
+        let found: Vec<&str> = warnings(said).collect();
+        assert_eq!(found, ["a is old", "c is gone"]);
+    }
 }

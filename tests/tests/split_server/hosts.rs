@@ -9,6 +9,7 @@ use std::{
 
 use mattervisor_tests::{
     Missing, Namespace, Network, StatusExt, World, binary, install, nginx, postgres, program,
+    unpack_mattermost,
 };
 
 /// A host may take its time: initdb alone needs seconds on a busy machine.
@@ -228,9 +229,7 @@ impl MattermostHost {
     /// By HTTPS if there is a directory with a certificate, which is copied to its usual place.
     pub(super) fn new(host: &Namespace, certificates: Option<&Path>) -> Self {
         let world = world(host);
-        let bin = world.path("opt/mattermost/bin");
-        fs::create_dir_all(&bin).unwrap();
-        install(&binary("mattermost"), &bin.join("mattermost"));
+        unpack_mattermost(&world.path("opt/mattermost"));
         let scheme = if certificates.is_some() {
             "https"
         } else {

@@ -6,11 +6,12 @@
 //! | type | `string`, `bool` (as Go reads it), `int`, `list` (parted by single spaces), `json`, `json\|path`, `structs`, `any`; `never`: there is no such variable, and `note` is the right one. Behind it `secret`, or `private` for what may hold a secret |
 //! | since | `A..B`: A does not have it yet, B does; `B`: since B; empty: always |
 //! | until | `A..B`: A is the last that is known to have it, B the first that is known not to |
-//! | dies | `always: …`, `empty: …` or `bad: …`: what the program does then, instead of ignoring the value |
+//! | dies | `CASE: …`: what the program does then, instead of ignoring the value; the cases are those of [`Death`] |
 //! | note | the name that replaces it, or what there is to know |
 
 use std::fmt;
 
+use super::death::Death;
 use crate::{problem::Severity, secrecy::Secrecy};
 
 /// The whole text.
@@ -38,7 +39,7 @@ pub(super) struct Row<'t> {
     pub(super) secrecy: Secrecy,
     pub(super) since: Option<Bounds>,
     pub(super) until: Option<Bounds>,
-    dies: Option<(&'t str, &'t str)>,
+    dies: Option<Death<'t>>,
     pub(super) note: &'t str,
 }
 
@@ -62,7 +63,7 @@ impl<'t> Row<'t> {
             secrecy,
             since: Bounds::read(next()),
             until: Bounds::read(next()),
-            dies: next().split_once(": "),
+            dies: Death::read(next()),
             note: next(),
         })
     }
@@ -72,11 +73,15 @@ impl<'t> Row<'t> {
         self.kind == "never"
     }
 
-    /// What the program does on `always`, `empty` or `bad`, if it does not just ignore that.
-    pub(super) fn dies(&self, when: &str) -> Option<&'t str> {
-        self.dies
-            .filter(|(case, _)| *case == when)
-            .map(|(_, what)| what)
+    /// What the program dies of in the installed version, which may be unknown.
+    pub(super) fn death(&self, installed: Option<Version>) -> Option<Death<'t>> {
+        self.dies.filter(|death| death.is_of(installed))
+    }
+
+    /// The installed version is known not to have it.
+    pub(super) fn lacked_by(&self, installed: Option<Version>) -> bool {
+        let age = installed.and_then(|installed| self.age(installed));
+        matches!(age, Some((Severity::Warning, _)))
     }
 
     /// What is to be said of it for the version that is installed.
@@ -125,7 +130,7 @@ fn kind_of(column: &str) -> (&str, Secrecy) {
 
 impl Bounds {
     /// `A..B`, or `B` alone for a change that came with B.
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let (before, after) = text.split_once("..").unwrap_or((text, text));
         Some(Self {
             before: Version::parse(before)?,

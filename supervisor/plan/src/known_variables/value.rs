@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::table::Row;
+use super::{
+    death::{Case, Death},
+    table::Row,
+};
 
 /// Longer values are not repeated in a message.
 const SHOWN_MAX: usize = 60;
@@ -16,9 +19,16 @@ pub(super) struct Trouble {
     pub(super) hint: Option<String>,
 }
 
-/// Holds a value to the type of its variable. `shown`: the value may be repeated.
-pub(super) fn check(row: &Row<'_>, value: &str, shown: bool) -> Option<Trouble> {
-    if let Some(what) = row.dies("always") {
+/// Holds a value to the type of its variable, and to what the program dies of. `shown`: the value may
+/// be repeated.
+pub(super) fn check(
+    row: &Row<'_>,
+    death: Option<Death<'_>>,
+    value: &str,
+    shown: bool,
+) -> Option<Trouble> {
+    let on = |case| death.filter(|it| it.case == case).map(|it| it.what);
+    if let Some(what) = on(Case::Always) {
         return Some(Trouble {
             fatal: true,
             message: format!("the program {what} when this is set, whatever the value"),
@@ -33,19 +43,27 @@ pub(super) fn check(row: &Row<'_>, value: &str, shown: bool) -> Option<Trouble> 
     } else {
         "the value".to_owned()
     };
-    match row.kind {
+    let unread = match row.kind {
         "bool" => bool(value, &said),
         "int" => value.parse::<i64>().is_err().then(|| {
             let message =
                 format!("{said} is not a whole number, so it is ignored and the default stays");
             ignored(message, Some("write digits only".to_owned()))
         }),
-        "list" => list(row, value, &said),
-        "json" => bad_json(row, value, &said),
+        "list" => return list(on(Case::Empty), value, &said),
+        "json" => bad_json(on(Case::Bad), value, &said),
         // What does not begin like JSON is the path of a file.
-        "json|path" if value.trim_start().starts_with('{') => bad_json(row, value, &said),
+        "json|path" if value.trim_start().starts_with('{') => bad_json(on(Case::Bad), value, &said),
         _ => None,
-    }
+    };
+    unread.or_else(|| {
+        let (message, hint) = death?.of(value, &said)?;
+        Some(Trouble {
+            fatal: true,
+            message,
+            hint: Some(hint),
+        })
+    })
 }
 
 fn ignored(message: String, hint: Option<String>) -> Trouble {
@@ -75,17 +93,16 @@ fn bool(value: &str, said: &str) -> Option<Trouble> {
     Some(ignored(message, Some(hint.to_owned())))
 }
 
-fn list(row: &Row<'_>, value: &str, said: &str) -> Option<Trouble> {
+fn list(dies: Option<&str>, value: &str, said: &str) -> Option<Trouble> {
     if value.split(' ').any(str::is_empty) {
         let empty = if value.is_empty() {
             "an empty value is a list with one empty element, not an empty list".to_owned()
         } else {
             format!("{said} has an empty element: single spaces part the elements")
         };
-        let what = row.dies("empty");
         return Some(Trouble {
-            fatal: what.is_some(),
-            message: match what {
+            fatal: dies.is_some(),
+            message: match dies {
                 Some(what) => format!("{empty}, and the program {what}"),
                 None => empty,
             },
@@ -114,11 +131,11 @@ fn list(row: &Row<'_>, value: &str, said: &str) -> Option<Trouble> {
     None
 }
 
-fn bad_json(row: &Row<'_>, value: &str, said: &str) -> Option<Trouble> {
+fn bad_json(dies: Option<&str>, value: &str, said: &str) -> Option<Trouble> {
     if serde_json::from_str::<Map<String, Value>>(value).is_ok() || value.trim() == "null" {
         return None;
     }
-    let what = row.dies("bad").filter(|_| !value.is_empty());
+    let what = dies.filter(|_| !value.is_empty());
     Some(Trouble {
         fatal: what.is_some(),
         message: match what {
@@ -135,7 +152,8 @@ mod tests {
 
     fn trouble(kind: &str, dies: &str, value: &str) -> Option<Trouble> {
         let line = format!("A\t{kind}\t\t\t{dies}\t");
-        check(&Table(&line).rows().next().unwrap(), value, true)
+        let row = Table(&line).rows().next().unwrap();
+        check(&row, row.death(None), value, true)
     }
 
     #[test]
@@ -197,12 +215,18 @@ mod tests {
         );
         assert!(trouble("json", "bad: exits", "{").unwrap().fatal);
         assert!(!trouble("json", "bad: exits", "").unwrap().fatal);
+        assert!(trouble("int", "below 1: exits", "0").unwrap().fatal);
+        // What is ignored kills nobody.
+        assert!(!trouble("int", "below 1: exits", "none").unwrap().fatal);
+        assert_eq!(trouble("int", "below 1: exits", "1"), None);
+        assert!(trouble("string", "not a|b: exits", "c").unwrap().fatal);
     }
 
     #[test]
     fn a_secret_is_not_repeated() {
         let line = "A\tbool\t\t\t\t";
-        let said = check(&Table(line).rows().next().unwrap(), "hunter2", false).unwrap();
+        let row = Table(line).rows().next().unwrap();
+        let said = check(&row, None, "hunter2", false).unwrap();
         assert!(!format!("{said:?}").contains("hunter2"));
     }
 }

@@ -9,6 +9,7 @@ mod credentials;
 mod gitlab_rb;
 mod hostile;
 mod keys;
+mod known_values;
 mod known_variables;
 mod patterns;
 mod places;

@@ -25,4 +25,23 @@ impl Control {
         let names = has_it.map(|(name, _)| name).filter(lacked).filter(failed);
         names.cloned().collect()
     }
+
+    /// Those that are down and would be judged otherwise before a start: they are not left to wait for
+    /// their next try.
+    pub(super) fn judged_anew(&self, plan: &plan::Plan) -> Vec<String> {
+        let down = |name: &str| {
+            let view = self.names.id(name).and_then(|id| self.engine.view(id));
+            view.is_some_and(|view| {
+                matches!(view.state, State::Failed { .. } | State::Backoff { .. })
+                    && view.goal == Goal::Up
+            })
+        };
+        let otherwise = |service: &plan::Service| {
+            let before = self.plan.services.get(&service.name);
+            before.is_some_and(|before| before.validate != service.validate)
+        };
+        let services = plan.services.values().map(AsRef::as_ref);
+        let found = services.filter(|it| otherwise(it) && down(&it.name));
+        found.map(|service| service.name.clone()).collect()
+    }
 }

@@ -134,6 +134,11 @@ impl Control {
                 change.reasons.push(LACKED.to_owned());
             }
         }
+        for name in self.judged_anew(plan) {
+            if let Some(change) = changes.get_mut(&name) {
+                change.kind = change.kind.max(ChangeKind::Restart);
+            }
+        }
         let shifts: BTreeMap<String, Shift> = changes
             .iter()
             .map(|(name, change)| (name.clone(), shift(change.kind)))

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{env, schema};
+use crate::{env, ranges, release, schema};
 
 /// The configuration as the server uses it.
 pub(crate) struct Config {
@@ -56,7 +56,11 @@ impl Config {
         env::apply(&mut live, variables).map_err(|panic| LoadError::Panic(panic.0))?;
         fix(&mut live);
         let config = Self { live };
-        config.check().map_err(LoadError::Plain)?;
+        ranges::check(&config.live).map_err(|what| {
+            LoadError::Plain(format!(
+                "failed to load configuration: invalid config: {what}"
+            ))
+        })?;
         Ok(config)
     }
 
@@ -81,32 +85,6 @@ impl Config {
         let texts = values.into_iter().flatten().filter_map(Value::as_str);
         texts.map(str::to_owned).collect()
     }
-
-    fn check(&self) -> Result<(), String> {
-        let invalid = |what: &str| {
-            Err(format!(
-                "failed to load configuration: invalid config: {what}"
-            ))
-        };
-        let driver = self.text("SqlSettings", "DriverName");
-        if driver != "postgres" {
-            return invalid(&format!(
-                "Config.IsValid: model.config.is_valid.sql_driver.app_error, {driver}"
-            ));
-        }
-        let site = self.text("ServiceSettings", "SiteURL");
-        if !(site.is_empty() || site.starts_with("http://") || site.starts_with("https://")) {
-            return invalid(
-                "Config.IsValid: model.config.is_valid.site_url.app_error, must start with http:// or https://",
-            );
-        }
-        let listen = self.text("ServiceSettings", "ListenAddress");
-        let port = listen.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-        if !matches!(port, Some(Ok(_))) {
-            return invalid("Config.IsValid: model.config.is_valid.listen_address.app_error");
-        }
-        Ok(())
-    }
 }
 
 /// What the server corrects by itself after every load.
@@ -125,16 +103,8 @@ fn find(source: &Path) -> PathBuf {
     if source.is_absolute() {
         return source.to_owned();
     }
-    let binary = std::env::current_exe().ok();
-    let near = [
-        Some(PathBuf::from(".")),
-        binary.and_then(|path| path.parent().map(Path::to_owned)),
-    ];
-    let candidates = near.into_iter().flatten().flat_map(|base| {
-        [".", "..", "../..", "../../.."].map(|up| base.join(up).join("config").join(source))
-    });
-    candidates
-        .into_iter()
+    release::places()
+        .map(|place| place.join("config").join(source))
         .find(|candidate| candidate.exists())
         .unwrap_or_else(|| source.to_owned())
 }

@@ -73,7 +73,7 @@ impl Database {
             let pid = i32::try_from(std::process::id()).unwrap_or(0);
             let query = "INSERT INTO standin_starts (pid, version) VALUES ($1, $2)";
             client
-                .execute(query, &[&pid, &super::VERSION])
+                .execute(query, &[&pid, &crate::release::version()])
                 .await
                 .map_err(words)?;
         }

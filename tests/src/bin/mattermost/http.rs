@@ -6,6 +6,7 @@ use axum::{
     Json, Router,
     extract::{Query, Request, State},
     http::{HeaderMap, HeaderName, StatusCode},
+    middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -14,10 +15,11 @@ use serde_json::{Map, Value, json};
 use crate::{
     config::Config,
     database::Database,
+    files,
     log::Log,
     moods::{Mood, Moods},
     oauth::{self, States},
-    users, websocket,
+    posts, users, websocket,
 };
 
 /// What the handlers look at.
@@ -42,14 +44,39 @@ pub(crate) fn public(server: Arc<Server>) -> Router {
             "Invalid or expired session, please login again.\n",
         )
     });
-    routes().route("/api/v4/config", config).with_state(server)
+    whole(routes().route("/api/v4/config", config), server)
 }
 
 /// The same without a login, for the local-mode socket.
 pub(crate) fn local(server: Arc<Server>) -> Router {
     let config =
         get(|State(server): State<Arc<Server>>| async move { Json(server.config.all().clone()) });
-    routes().route("/api/v4/config", config).with_state(server)
+    whole(routes().route("/api/v4/config", config), server)
+}
+
+/// With what is done about every request: a line in the log.
+fn whole(routes: Router<Arc<Server>>, server: Arc<Server>) -> Router {
+    let log = middleware::from_fn_with_state(Arc::clone(&server), log_request);
+    routes.layer(log).with_state(server)
+}
+
+async fn log_request(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let (method, url) = (request.method().to_string(), request.uri().to_string());
+    let response = next.run(request).await;
+    let status = response.status();
+    let fields = [
+        ("method", method.as_str()),
+        ("url", &url),
+        ("status_code", status.as_str()),
+    ];
+    server.log.debug("Received HTTP request", &fields);
+    response
+}
+
+/// The server's way to say no.
+pub(crate) fn refused(status: StatusCode, id: &str, message: &str) -> Response {
+    let body = json!({"id": id, "message": message, "status_code": status.as_u16()});
+    (status, Json(body)).into_response()
 }
 
 fn routes() -> Router<Arc<Server>> {
@@ -63,6 +90,9 @@ fn routes() -> Router<Arc<Server>> {
         .route("/oauth/{service}/signup", get(oauth::begin))
         .route("/login/{service}/complete", get(oauth::complete))
         .route("/signup/{service}/complete", get(oauth::complete))
+        .route("/api/v4/posts", post(posts::create))
+        .route("/api/v4/files", post(files::upload))
+        .route("/api/v4/files/{id}", get(files::download))
         .route("/api/v4/websocket", get(websocket::upgrade))
         .route("/api/v4/echo-headers", get(echo_headers).post(echo_headers))
         .fallback(|request: Request| async move {
@@ -87,7 +117,7 @@ async fn page(State(server): State<Arc<Server>>) -> Html<String> {
          It keeps the server's contract with its machine, so that the stack around it can be tried.</p>\n\
          <p>The real one: <a href=\"https://mattermost.com/download/\">mattermost.com/download</a></p>\
          </body></html>\n",
-        version = crate::VERSION
+        version = crate::release::version()
     ))
 }
 

@@ -17,10 +17,11 @@ use crate::{
     database::Database,
     http::{self, Server},
     log::Log,
+    mail,
     moods::Moods,
     notify,
     oauth::States,
-    schema,
+    release, schema,
     signals::{self, Stop},
 };
 
@@ -60,6 +61,10 @@ fn run(config: Option<PathBuf>, server: bool) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Err(error) = release::check_archive() {
+        eprintln!("Error: {error}");
+        return ExitCode::FAILURE;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -108,6 +113,8 @@ async fn live(config: Config, moods: Moods, serve: bool) -> ExitCode {
         log,
         states: States::default(),
     });
+    let tested = Arc::clone(&server);
+    tokio::spawn(async move { mail::test(&tested).await });
     answer(server, started).await
 }
 

@@ -8,20 +8,26 @@
 //! to 15 s to stop when it has just started, and dies of SIGHUP.
 //!
 //! Misbehaviour can be asked for by environment variables named `STANDIN_…`; see [`moods`].
-//! It is not a chat: there are users, who sign up by email or sign on with GitLab, and no teams or posts.
+//! It is not a chat: there are users, who sign up by email or sign on with GitLab, messages and files,
+//! and no teams or channels.
 
 mod accounts;
 mod config;
 mod database;
 mod env;
+mod files;
 mod http;
 mod lifecycle;
 mod log;
+mod mail;
 mod migrations;
 mod moods;
 mod notify;
 mod oauth;
+mod posts;
 mod provider;
+mod ranges;
+mod release;
 mod schema;
 mod signals;
 mod users;
@@ -33,9 +39,6 @@ use clap::{
     Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
-
-/// What `version` says: the release whose habits are copied.
-const VERSION: &str = "11.6.0";
 
 /// The command line of the real server, as far as a supervisor uses it.
 #[derive(Parser)]
@@ -97,7 +100,7 @@ fn main() -> ExitCode {
 
 /// As the real one prints it; no configuration and no database are looked at.
 fn print_version() {
-    println!("Version: {VERSION}");
+    println!("Version: {}", release::version());
     println!("Build Number: standin");
     println!("Build Date: none");
     println!("Build Hash: none");

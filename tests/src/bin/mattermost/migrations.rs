@@ -7,49 +7,86 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Error};
 
-use crate::{log::Log, moods::Moods};
+use crate::{log::Log, moods::Moods, release};
 
-/// Number, name and SQL of every migration, oldest first.
-const ALL: &[(i64, &str, &str)] = &[
+/// The migration since which a message that does not say what it answers is refused.
+pub(crate) const POSTS_ROOTID: i64 = 7;
+/// What stands before the name of each file.
+const FOLDER: &str = "migrations/postgres/";
+/// How long a migration takes, unless it is said.
+const USUAL: Duration = Duration::from_millis(20);
+
+/// File and SQL of every migration, oldest first. One whose file's name is overwritten is not carried.
+static ALL: &[(&str, &str)] = &[
     (
-        1,
-        "create_systems",
+        "migrations/postgres/000001_create_systems.up.sql",
         "CREATE TABLE IF NOT EXISTS systems (name varchar(64) PRIMARY KEY, value varchar(1024))",
     ),
     (
-        2,
-        "create_standin_starts",
+        "migrations/postgres/000002_create_standin_starts.up.sql",
         "CREATE TABLE IF NOT EXISTS standin_starts (id bigserial PRIMARY KEY, \
          at timestamptz NOT NULL DEFAULT now(), pid integer NOT NULL, version varchar(32) NOT NULL)",
     ),
     (
-        3,
-        "create_standin_frames",
+        "migrations/postgres/000003_create_standin_frames.up.sql",
         "CREATE TABLE IF NOT EXISTS standin_frames (id bigserial PRIMARY KEY, \
          at timestamptz NOT NULL DEFAULT now(), message text NOT NULL)",
     ),
     (
-        4,
-        "create_users",
+        "migrations/postgres/000004_create_users.up.sql",
         "CREATE TABLE IF NOT EXISTS users (id varchar(26) PRIMARY KEY, username varchar(64) NOT NULL UNIQUE, \
          email varchar(128) NOT NULL UNIQUE, auth_service varchar(32) NOT NULL, auth_data varchar(128) UNIQUE, \
          roles varchar(256) NOT NULL)",
     ),
     (
-        5,
-        "create_sessions",
+        "migrations/postgres/000005_create_sessions.up.sql",
         "CREATE TABLE IF NOT EXISTS sessions (token varchar(26) PRIMARY KEY, \
          user_id varchar(26) NOT NULL REFERENCES users (id))",
     ),
+    (
+        "migrations/postgres/000006_create_posts.up.sql",
+        "CREATE TABLE IF NOT EXISTS posts (id varchar(26) PRIMARY KEY, message text NOT NULL)",
+    ),
+    (
+        "migrations/postgres/000007_posts_rootid.up.sql",
+        "ALTER TABLE posts ADD COLUMN IF NOT EXISTS rootid varchar(26); \
+         UPDATE posts SET rootid = '' WHERE rootid IS NULL; \
+         ALTER TABLE posts ALTER COLUMN rootid SET NOT NULL",
+    ),
 ];
+
+/// A migration that this release carries.
+struct Migration {
+    number: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+fn all() -> impl Iterator<Item = Migration> {
+    // Not constants: the bytes of the file count.
+    std::hint::black_box(ALL).iter().filter_map(|(file, sql)| {
+        let file = file.strip_prefix(FOLDER)?.strip_suffix(".up.sql")?;
+        let (number, name) = file.split_once('_')?;
+        let number = number.parse().ok()?;
+        Some(Migration { number, name, sql })
+    })
+}
 
 /// Number of the newest migration.
 pub(crate) fn newest() -> i64 {
-    ALL.last().map_or(0, |(number, _, _)| *number)
+    all().last().map_or(0, |migration| migration.number)
+}
+
+/// Whether this release has the migration of that number.
+pub(crate) fn carried(number: i64) -> bool {
+    all().any(|migration| migration.number == number)
 }
 
 /// Applies what is missing.
 pub(crate) async fn apply(client: &Client, moods: &Moods, log: &Log) -> Result<(), Error> {
+    if !release::has_numbered_migrations() {
+        return raise_version(client).await;
+    }
     client
         .batch_execute(
             "SELECT pg_advisory_lock(827391);\
@@ -59,22 +96,37 @@ pub(crate) async fn apply(client: &Client, moods: &Moods, log: &Log) -> Result<(
         )
         .await?;
     take_lock(client, moods, log).await?;
-    let pause = moods.migrate / u32::try_from(ALL.len()).unwrap_or(1);
-    for (number, name, sql) in ALL {
-        sleep_under_lock(client, moods, pause).await?;
+    let count = u32::try_from(all().count()).unwrap_or(1);
+    let asked = moods.migrate.map(|all| all / count);
+    for Migration { number, name, sql } in all() {
+        sleep_under_lock(client, moods, asked.unwrap_or_default()).await?;
         let query = "SELECT 1 FROM db_migrations WHERE version = $1";
-        if client.query_opt(query, &[number]).await?.is_some() {
+        if client.query_opt(query, &[&number]).await?.is_some() {
             continue;
         }
         log.debug(&format!("== {name}: migrating"), &[]);
+        if asked.is_none() {
+            sleep_under_lock(client, moods, USUAL).await?;
+        }
         client.batch_execute(sql).await?;
         let query = "INSERT INTO db_migrations (version, name) VALUES ($1, $2)";
-        client.execute(query, &[number, name]).await?;
+        client.execute(query, &[&number, &name]).await?;
         log.debug(&format!("== {name}: migrated"), &[]);
     }
     client
         .execute("DELETE FROM db_lock WHERE id = 'migrations'", &[])
         .await?;
+    Ok(())
+}
+
+/// As releases before the numbered migrations: the tables, and the version in the table of systems.
+async fn raise_version(client: &Client) -> Result<(), Error> {
+    for migration in all() {
+        client.batch_execute(migration.sql).await?;
+    }
+    let query = "INSERT INTO systems (name, value) VALUES ('Version', $1) \
+         ON CONFLICT (name) DO UPDATE SET value = greatest(systems.value, excluded.value)";
+    client.execute(query, &[&release::version()]).await?;
     Ok(())
 }
 

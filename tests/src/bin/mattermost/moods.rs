@@ -5,7 +5,7 @@
 //! | `STANDIN_DB_RETRIES`, `STANDIN_DB_PAUSE_MS` | tries and pause while the database is away (18, 10000) |
 //! | `STANDIN_DB_EXIT` | exit code when it stays away (1; old releases: 102) |
 //! | `STANDIN_LOCK_MS` | life of a lock that a killed migration leaves (15000) |
-//! | `STANDIN_MIGRATE_MS` | how long the migrations take, at every start |
+//! | `STANDIN_MIGRATE_MS` | how long the migrations take, at every start (20 each, when they are applied) |
 //! | `STANDIN_BIND_FAIL_MS` | time from a port in use to the exit (6000) |
 //! | `STANDIN_HANG=1` | never becomes ready |
 //! | `STANDIN_IGNORE_TERM=1` | takes no notice of SIGTERM and SIGINT |
@@ -29,8 +29,8 @@ pub(crate) struct Moods {
     pub(crate) db_exit: u8,
     /// Life of the migration lock.
     pub(crate) lock: Duration,
-    /// How long migrations take.
-    pub(crate) migrate: Duration,
+    /// How long migrations take at every start.
+    pub(crate) migrate: Option<Duration>,
     /// From a failed bind to the exit.
     pub(crate) bind_fail: Duration,
     /// Never ready.
@@ -73,7 +73,7 @@ impl Moods {
             db_pause: millis("STANDIN_DB_PAUSE_MS").unwrap_or(Duration::from_secs(10)),
             db_exit: number("STANDIN_DB_EXIT").unwrap_or(1),
             lock: millis("STANDIN_LOCK_MS").unwrap_or(Duration::from_secs(15)),
-            migrate: millis("STANDIN_MIGRATE_MS").unwrap_or_default(),
+            migrate: millis("STANDIN_MIGRATE_MS"),
             bind_fail: millis("STANDIN_BIND_FAIL_MS").unwrap_or(Duration::from_secs(6)),
             hang: set("STANDIN_HANG"),
             ignore_term: set("STANDIN_IGNORE_TERM"),

@@ -12,7 +12,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::http::Server;
+use crate::{
+    http::{Server, refused},
+    mail,
+};
 
 /// The session's cookie.
 const TOKEN: &str = "MMAUTHTOKEN";
@@ -102,7 +105,11 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> R
         .add_user(word("username"), &word("email").to_lowercase())
         .await
     {
-        Ok(user) => (StatusCode::CREATED, Json(user.json())).into_response(),
+        Ok(user) => {
+            let address = user.email.clone();
+            tokio::spawn(async move { mail::welcome(&server, &address).await });
+            (StatusCode::CREATED, Json(user.json())).into_response()
+        }
         Err(error) => {
             server
                 .log
@@ -154,11 +161,6 @@ pub(crate) fn cookie_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h st
     pairs
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(key, value)| (key == name).then_some(value))
-}
-
-fn refused(status: StatusCode, id: &str, message: &str) -> Response {
-    let body = json!({"id": id, "message": message, "status_code": status.as_u16()});
-    (status, Json(body)).into_response()
 }
 
 #[cfg(test)]

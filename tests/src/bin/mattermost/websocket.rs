@@ -17,8 +17,11 @@ use tokio_tungstenite::{
 
 use crate::http::Server;
 
-/// Answers the upgrade, or says 400 as the real server does to a plain request.
+/// Answers the upgrade, or says 403 to a page of another site and 400 to a plain request, as the real server does.
 pub(crate) async fn upgrade(State(server): State<Arc<Server>>, mut request: Request) -> Response {
+    if !same_origin(request.headers()) {
+        return (StatusCode::FORBIDDEN, "request origin not allowed\n").into_response();
+    }
     let Some(accept) = accept_key(request.headers()) else {
         return (
             StatusCode::BAD_REQUEST,
@@ -43,6 +46,17 @@ pub(crate) async fn upgrade(State(server): State<Arc<Server>>, mut request: Requ
     response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
+/// The host that the browser's page is from must be the one that it asks; programs say no origin.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let word = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = word(header::ORIGIN) else {
+        return true;
+    };
+    let page = origin.split_once("://").map(|(_, host)| host);
+    page.zip(word(header::HOST))
+        .is_some_and(|(page, host)| page.eq_ignore_ascii_case(host))
+}
+
 fn accept_key(headers: &HeaderMap) -> Option<String> {
     let upgrade = headers.get(header::UPGRADE)?.to_str().ok()?;
     let connection = headers.get(header::CONNECTION)?.to_str().ok()?;
@@ -55,8 +69,7 @@ fn accept_key(headers: &HeaderMap) -> Option<String> {
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 async fn echo(server: &Server, mut socket: Socket) {
-    let hello =
-        serde_json::json!({"event": "hello", "data": {"server_version": crate::VERSION}, "seq": 0});
+    let hello = serde_json::json!({"event": "hello", "data": {"server_version": crate::release::version()}, "seq": 0});
     if socket.send(Message::text(hello.to_string())).await.is_err() {
         return;
     }
@@ -68,6 +81,33 @@ async fn echo(server: &Server, mut socket: Socket) {
         let answer = matches!(message, Message::Text(_) | Message::Binary(_));
         if answer && socket.send(message).await.is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_site_is_refused() {
+        for (origin, host, allowed) in [
+            (None, "chat.example.com", true),
+            (Some("https://chat.example.com"), "chat.example.com", true),
+            (
+                Some("http://chat.example.com:81"),
+                "Chat.example.com:81",
+                true,
+            ),
+            (Some("https://chat.example.com"), "127.0.0.1:8065", false),
+            (Some("null"), "chat.example.com", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            assert_eq!(same_origin(&headers), allowed, "{origin:?} {host}");
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) const KEYS: [(&str, &str); 57] = [
     ("listens_hint", "what to say, besides, when one of them is taken"),
     ("stale_sockets", "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it"),
     ("asserts", "what must hold on this host where it is enabled"),
-    ("validate", "command that must succeed before every start and reload"),
+    ("validate", "command that must succeed before every start and reload; a line of it that begins with `<4>` (or `<0>` to `<3>`) is a warning in `ctl events`"),
     ("settings", "what the site file may say: `NAME.KEY`"),
     ("sections", "settings under another name than its own"),
     ("patterns", "parts of the `pattern`s of its settings by name: `(?&NAME)` stands for one"),

@@ -1,0 +1,35 @@
+//! The stand-in for Mattermost ends where a released server ends: what would pass here and fail there
+//! would hide a fault of the catalogue.
+
+use std::{path::Path, process::Command};
+
+use mattervisor_tests::{Ctl, run, unpack_mattermost};
+
+/// Starts the program of this directory, which has no database.
+fn server(directory: &Path, variables: &[(&str, &str)]) -> Ctl {
+    let mut command = Command::new(directory.join("bin/mattermost"));
+    command.arg("server").current_dir("/");
+    command.env("MM_CONFIG", directory.join("config.json"));
+    command.env("STANDIN_DB_RETRIES", "1");
+    command.env("MM_SQLSETTINGS_DATASOURCE", "host=/nonexistent");
+    command.envs(variables.iter().copied());
+    run(&mut command).expect_code(1)
+}
+
+#[test]
+fn it_ends_for_want_of_its_archive_and_for_values_out_of_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path();
+    unpack_mattermost(place);
+    // As far as the database it comes by itself, wherever it is started.
+    let said = server(place, &[]).both();
+    assert!(said.contains("failed to ping DB"), "{said}");
+    let said = server(place, &[("MM_EMAILSETTINGS_EMAILBATCHINGINTERVAL", "5")]).both();
+    assert!(
+        said.contains("EmailSettings.EmailBatchingInterval"),
+        "{said}"
+    );
+    std::fs::remove_dir(place.join("i18n")).unwrap();
+    let said = server(place, &[]).both();
+    assert!(said.contains("i18n"), "{said}");
+}
