@@ -227,6 +227,30 @@ mod tests {
         );
     }
 
+    /// Another account's copy is read by what runs, until the service starts anew.
+    #[test]
+    fn a_plan_that_may_be_refused_takes_no_copy_from_what_runs() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("not run: another account needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (key, copy) = (dir.path().join("key"), dir.path().join("copies/key"));
+        fs::write(&key, "1").unwrap();
+        let mut web = service(dir.path(), &["key"]);
+        let gid = || fs::metadata(&copy).unwrap().gid();
+        web.group = Some("1".to_owned());
+        lay(&web).unwrap();
+        web.group = Some("65534".to_owned());
+        for content in ["1", "2"] {
+            fs::write(&key, content).unwrap();
+            lay_beside_what_runs(&web).unwrap();
+            assert_eq!((gid(), fs::read(&copy).unwrap()), (1, content.into()));
+        }
+        lay(&web).unwrap();
+        assert_eq!(gid(), 65_534);
+    }
+
     #[test]
     fn what_cannot_be_read_leaves_the_copies_as_they_are() {
         let dir = tempfile::tempdir().unwrap();
