@@ -42,6 +42,15 @@ fn value(key: &str, variable: &str) -> (&'static str, &'static str) {
         "service_port" => ("'8070'", "127.0.0.3:8070"),
         "sql_driver_name" => ("'postgres'", "postgres"),
         "sql_data_source" => ("'postgres://a:b@c/d'", "postgres://a:b@c/d"),
+        "service_connection_security" | "email_connection_security" => ("'TLS'", "TLS"),
+        "team_restrict_direct_message" => ("'team'", "team"),
+        "team_teammate_name_display" => ("'full_name'", "full_name"),
+        "email_batching_interval" => ("30", "30"),
+        "email_notification_content_type" => ("'full'", "full"),
+        "file_public_link_salt" => (
+            "'0123456789abcdef0123456789abcdef'",
+            "0123456789abcdef0123456789abcdef",
+        ),
         "plugin_plugins" | "plugin_plugin_states" => {
             ("{ 'a' => { 'b' => 1 } }", "{\"a\":{\"b\":1}}")
         }
