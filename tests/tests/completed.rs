@@ -13,7 +13,7 @@ fn a_daemon_that_ends_with_success_is_no_failure() {
     let mut world = World::new();
     let (go, told) = (world.file("go"), world.file("told"));
     world.site(&format!(
-        "[notify.file]\ncommand = [\"/bin/sh\", \"-c\", 'echo \"$MATTERVISOR_CAUSE\" >> \"$0\"', \"{told}\"]\n"
+        "[notify.file]\non = [\"failed\"]\ncommand = [\"/bin/sh\", \"-c\", 'echo \"$MATTERVISOR_CAUSE\" >> \"$0\"', \"{told}\"]\n"
     ));
     let well = "exit_when_failed = true\n[restart]\npolicy = \"on-failure\"\nsuccess = [130]";
     world.child("p", &[&format!("wait-file={go}"), "exit=130"], well);
