@@ -207,6 +207,14 @@ impl Jobs {
         staged.collect()
     }
 
+    fn recorded(&mut self, now: u64, lines: Vec<history::Line>) -> Done {
+        if self.has_no_room(now) {
+            return Done::Recorded(Err((lines, "no space left on device".to_owned())));
+        }
+        self.disk.append(lines);
+        Done::Recorded(Ok(()))
+    }
+
     fn exits_recorded(&mut self, now: u64, records: Vec<api::ExitRecord>) -> Done {
         self.disk.refused.0 = self.has_no_room(now);
         if self.disk.refused.0 {
@@ -254,13 +262,7 @@ impl Jobs {
                 Done::HoldsStored(Err("no space left on device".to_owned()))
             }
             Work::Store(holds) => self.stored(holds),
-            Work::Record(lines) if self.has_no_room(now) => {
-                Done::Recorded(Err((lines, "no space left on device".to_owned())))
-            }
-            Work::Record(lines) => {
-                self.disk.append(lines);
-                Done::Recorded(Ok(()))
-            }
+            Work::Record(lines) => self.recorded(now, lines),
             Work::RecordExits(records) => self.exits_recorded(now, records),
             Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
