@@ -41,7 +41,7 @@ pub(super) struct Disk {
     pub(super) stored: Option<Plan>,
     pub(super) holds: BTreeMap<String, StoredHold>,
     /// They were removed, and not written since.
-    lost: bool,
+    pub(super) lost: bool,
     /// Changes that the history has, and whether it has their end.
     history: BTreeMap<String, bool>,
     /// Ends of runs that the history has, by service and id: how many more each stands for.
@@ -69,6 +69,8 @@ const LINE_LATE_MS: u64 = 200;
 #[derive(Debug)]
 pub(super) struct Jobs {
     dice: Dice,
+    /// Of its own, for how long ends of runs and what lives take to be written.
+    late: Dice,
     pub(super) fair: bool,
     pub(super) disk: Disk,
     pub(super) agenda: Agenda<Work>,
@@ -119,6 +121,7 @@ impl Jobs {
             kept: Vec::new(),
         };
         Self {
+            late: own,
             dice,
             fair: false,
             disk,
@@ -141,9 +144,15 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
-            Job::StoreRunning { running } => (Work::StoreRunning(running), 500),
+            Job::StoreRunning { running } => {
+                let at = now + self.late.between(0, 500);
+                return self.agenda.push(at, Work::StoreRunning(running));
+            }
             Job::Record { lines, .. } => (Work::Record(lines), 500),
-            Job::RecordExits { records, .. } => (Work::RecordExits(records), 500),
+            Job::RecordExits { records, .. } => {
+                let at = now + self.late.between(0, 500);
+                return self.agenda.push(at, Work::RecordExits(records));
+            }
             Job::Prepare(starts) => {
                 for start in starts {
                     let pause = self.pause(3_000);
