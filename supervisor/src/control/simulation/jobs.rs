@@ -42,7 +42,7 @@ pub(super) struct Disk {
     pub(super) stored: Option<Plan>,
     pub(super) holds: BTreeMap<String, StoredHold>,
     /// They were removed, and not written since.
-    lost: bool,
+    pub(super) lost: bool,
     /// Changes that the history has, and whether it has their end.
     history: BTreeMap<String, bool>,
     /// Ends of runs that the history has, by service and id: how many more each stands for.
@@ -73,6 +73,8 @@ const LISTENS_LATE_MS: u64 = 5_000;
 #[derive(Debug)]
 pub(super) struct Jobs {
     dice: Dice,
+    /// Of its own, for how long ends of runs and what lives take to be written.
+    late: Dice,
     pub(super) fair: bool,
     pub(super) disk: Disk,
     pub(super) agenda: Agenda<Work>,
@@ -127,6 +129,7 @@ impl Jobs {
             kept: Vec::new(),
         };
         Self {
+            late: own,
             dice,
             fair: false,
             disk,
@@ -150,9 +153,15 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
-            Job::StoreRunning { running } => (Work::StoreRunning(running), 500),
+            Job::StoreRunning { running } => {
+                let at = now + self.late.between(0, 500);
+                return self.agenda.push(at, Work::StoreRunning(running));
+            }
             Job::Record { lines, .. } => (Work::Record(lines), 500),
-            Job::RecordExits { records, .. } => (Work::RecordExits(records), 500),
+            Job::RecordExits { records, .. } => {
+                let at = now + self.late.between(0, 500);
+                return self.agenda.push(at, Work::RecordExits(records));
+            }
             Job::Prepare(starts) => {
                 for start in starts {
                     let pause = self.pause(3_000);
@@ -240,6 +249,14 @@ impl Jobs {
         staged.collect()
     }
 
+    fn recorded(&mut self, now: u64, lines: Vec<history::Line>) -> Done {
+        if self.has_no_room(now) {
+            return Done::Recorded(Err((lines, "no space left on device".to_owned())));
+        }
+        self.disk.append(lines);
+        Done::Recorded(Ok(()))
+    }
+
     fn exits_recorded(&mut self, now: u64, records: Vec<api::ExitRecord>) -> Done {
         self.disk.refused.0 = self.has_no_room(now);
         if self.disk.refused.0 {
@@ -287,13 +304,7 @@ impl Jobs {
                 Done::HoldsStored(Err("no space left on device".to_owned()))
             }
             Work::Store(holds) => self.stored(holds),
-            Work::Record(lines) if self.has_no_room(now) => {
-                Done::Recorded(Err((lines, "no space left on device".to_owned())))
-            }
-            Work::Record(lines) => {
-                self.disk.append(lines);
-                Done::Recorded(Ok(()))
-            }
+            Work::Record(lines) => self.recorded(now, lines),
             Work::RecordExits(records) => self.exits_recorded(now, records),
             Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),

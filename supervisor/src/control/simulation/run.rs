@@ -426,6 +426,12 @@ impl Simulation {
         self.clients
             .held
             .retain(|name| records.contains_key(name) || disk.contains_key(name));
+        // One that was stored may so too, if somebody has removed what was stored.
+        if self.jobs.disk.lost {
+            self.clients
+                .stored
+                .retain(|name| records.contains_key(name) || disk.contains_key(name));
+        }
     }
 
     pub(super) fn birth(&mut self) {
