@@ -171,7 +171,7 @@ fn special() -> Vec<(&'static str, Spec)> {
             "asked twice",
             quick(Spec {
                 stop: in_two_steps(),
-                reload: Some(Reload::Signal(1)),
+                reload: Some(hup()),
                 ..daemon()
             }),
         ),
