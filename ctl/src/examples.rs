@@ -37,6 +37,7 @@ and how it ended.
 Examples:
   ctl events -f nginx                       what happens to nginx from now on
   ctl events --since 1h                     what has happened
+  ctl events --exits --since 7d mattermost  how and why it ended, and what followed
   ctl events --changes --since 30d          who changed what
   ctl events --changes --since 2026-11-01 --until 2026-11-08 mattermost
   ctl events --changes --format json | jq 'select(.outcome == \"failed\")'";

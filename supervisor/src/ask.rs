@@ -4,8 +4,8 @@
 //! waited for) comes as a stream over the receiver that the answer holds.
 
 use api::{
-    ActionRequest, CheckReply, DiffReply, ErrorReply, Outcome, PlanReply, Progress, ServiceEvent,
-    StatusReply, Why,
+    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, Outcome, PlanReply, Progress,
+    ServiceEvent, StatusReply, Why,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,6 +32,17 @@ pub(crate) struct Wanted {
     pub(crate) dry_run: bool,
     /// Go back to the last configuration that worked, whatever the files say.
     pub(crate) rollback: bool,
+}
+
+/// Where ends of runs are known.
+#[derive(Debug)]
+pub(crate) struct Exits {
+    /// The history on disk is under this.
+    pub(crate) state_dir: std::path::PathBuf,
+    /// Those that are not seen to be in it yet.
+    pub(crate) unwritten: Vec<ExitRecord>,
+    /// What to say if nothing is found under the names that were asked for.
+    pub(crate) unknown: Option<ErrorReply>,
 }
 
 /// Which events are wanted.
@@ -123,6 +134,13 @@ pub(crate) enum Ask {
         names: Vec<String>,
         /// The state directory, and what to say if nothing is found under those names.
         reply: oneshot::Sender<(std::path::PathBuf, Option<ErrorReply>)>,
+    },
+    /// Where the history of ends of runs is kept; the API server reads it.
+    Exits {
+        /// Names and patterns that are asked for.
+        names: Vec<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Exits>,
     },
     /// Why a service is what it is (without log lines: the API server adds them from the files).
     Why {

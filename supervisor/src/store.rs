@@ -20,6 +20,7 @@ use crate::{
 /// A longer file of the state directory is not ours: a plan of a thousand services has less.
 const STATE_BYTES_MAX: u64 = 256 << 20;
 const HOLDS: &str = "holds.json";
+const RUNNING: &str = "running.json";
 const SCHEDULE: &str = "schedule.json";
 
 /// Who stopped what, with the boot it happened in.
@@ -64,6 +65,40 @@ impl Holds {
             serde_json::to_string_pretty(self)?.as_bytes(),
         )
     }
+}
+
+/// Main runs that live.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// Names the daemon whose they are, over all boots.
+    pub(crate) daemon: String,
+    /// By service.
+    pub(crate) runs: BTreeMap<String, LiveRun>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LiveRun {
+    /// As in the history of ends.
+    pub(crate) id: String,
+    /// Its main process.
+    pub(crate) pid: Option<i32>,
+    /// RFC 3339 in UTC.
+    pub(crate) since: String,
+}
+
+/// The main runs that live, or lived under an earlier daemon. A missing file means none.
+///
+/// # Errors
+/// What is there is none of ours, and has been put aside.
+pub(crate) fn read_running(state_dir: &Path) -> Result<Running, Aside> {
+    Ok(read_json(&state_dir.join(RUNNING))?.unwrap_or_default())
+}
+
+/// Stores the main runs that live.
+pub(crate) fn write_running(state_dir: &Path, running: &Running) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(running)?;
+    write_atomically(&state_dir.join(RUNNING), text.as_bytes())
 }
 
 /// Up to when schedules were handled. What cannot be read is not known: nothing is owed then.

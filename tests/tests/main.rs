@@ -21,6 +21,7 @@ mod dependencies;
 mod documents;
 mod env;
 mod events;
+mod exits;
 mod external_database;
 mod faults;
 mod gitlab_authorize;

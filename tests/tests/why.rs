@@ -83,7 +83,7 @@ fn a_dependency_in_a_crash_loop_is_the_cause_with_its_last_words() {
     assert_eq!(
         head(&told),
         "app has been waiting for database for SPAN
-   because database has been in backoff for SPAN: exit code 127, 2 times in a row; next try in SPAN; restarted automatically once
+   because database has been in backoff for SPAN: exit code 127; 2 failures in a row; next try in SPAN; restarted automatically once
       (exit code 127: as shells put it: a command was not found)"
     );
     assert!(told.contains("TIME no space left"), "{told}");

@@ -84,6 +84,9 @@ pub(crate) struct EventLines {
     /// Who changed what, and how it ended; kept for a year
     #[arg(long, conflicts_with = "follow")]
     pub(crate) changes: bool,
+    /// How and why runs ended, and what followed; kept for a year
+    #[arg(long, conflicts_with_all = ["follow", "changes"])]
+    pub(crate) exits: bool,
 }
 
 // One service.

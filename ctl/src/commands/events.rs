@@ -1,9 +1,10 @@
-//! `ctl events`: what has happened, and who changed what.
+//! `ctl events`: what has happened, who changed what, and how runs ended.
 
 use std::fmt::Write as _;
 
-use api::{ChangeRecord, ServiceEvent};
+use api::{ChangeRecord, ExitRecord, ServiceEvent};
 use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Context;
 use crate::{
@@ -18,15 +19,18 @@ use crate::{
 const LINES_DEFAULT: u32 = 50;
 /// As many events as the supervisor sends at once.
 const EVENTS_MAX: u32 = 10_000;
-/// As many changes.
-const CHANGES_MAX: u32 = 100_000;
+/// As many changes, or ends of runs.
+const RECORDS_MAX: u32 = 100_000;
 /// Services of one change that are named in a table.
 const NAMES_SHOWN: usize = 5;
 
 /// Prints the last events, and goes on if asked.
 pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Error> {
     if asked.changes {
-        return changes(context, asked).await;
+        return records(context, asked, "changes", change_table).await;
+    }
+    if asked.exits {
+        return records(context, asked, "exits", exit_table).await;
     }
     let follow = asked.follow;
     let which = which(asked);
@@ -95,27 +99,28 @@ fn query(names: &[String], since: Option<Timestamp>, until: Option<Timestamp>) -
     query
 }
 
-/// Who changed what; all that is kept if a time is given.
-async fn changes(context: &Context, asked: &EventLines) -> Result<u8, Error> {
+/// What is kept for a year; all of it if a time is given.
+async fn records<T: Serialize + DeserializeOwned>(
+    context: &Context,
+    asked: &EventLines,
+    what: &str,
+    table: impl Fn(&[T]) -> String,
+) -> Result<u8, Error> {
     let lines = asked.lines.unwrap_or(if asked.since.is_some() {
-        CHANGES_MAX
+        RECORDS_MAX
     } else {
         LINES_DEFAULT
     });
-    let path = format!("/v1/changes?n={lines}{}", which(asked));
+    let path = format!("/v1/{what}?n={lines}{}", which(asked));
     let explain = |failure| context.client.explain(failure);
-    let mut stream = context
-        .client
-        .follow::<ChangeRecord>(&path)
-        .await
-        .map_err(explain)?;
+    let mut stream = context.client.follow::<T>(&path).await.map_err(explain)?;
     let mut records = Vec::new();
     while let Some(mut batch) = stream.next().await.map_err(explain)? {
         records.append(&mut batch);
     }
     context.print(&match context.format {
         Format::Json => json::lines(&records)?,
-        _ => change_table(&records),
+        _ => table(&records),
     })?;
     Ok(0)
 }
@@ -153,6 +158,29 @@ fn change_table(records: &[ChangeRecord]) -> String {
     lines.join("\n") + "\n"
 }
 
+fn exit_table(records: &[ExitRecord]) -> String {
+    let row = |record: &ExitRecord| {
+        let style = if record.is_automatic_restart() {
+            RED
+        } else {
+            PLAIN
+        };
+        vec![
+            (DIM, shown(&record.at).into_owned()),
+            (BOLD, shown(&record.service).into_owned()),
+            table::plain(
+                record
+                    .pid
+                    .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+            ),
+            (style, shown(&record.to_string()).into_owned()),
+        ]
+    };
+    let rows: Vec<_> = records.iter().map(row).collect();
+    let lines = table::columns(&["AT", "SERVICE", "PID", "HOW IT ENDED"], &rows);
+    lines.join("\n") + "\n"
+}
+
 fn print(context: &Context, batch: &[ServiceEvent]) -> Result<(), Error> {
     let text = match context.format {
         Format::Json => json::lines(batch)?,
@@ -174,7 +202,8 @@ fn line(event: &ServiceEvent) -> String {
         _ => PLAIN,
     };
     let mut words = vec![event.kind.clone()];
-    if !event.state.is_empty() {
+    // What the service is after an end of its run, the words on that say.
+    if !event.state.is_empty() && event.exit.is_none() {
         words.push(event.state.clone());
     }
     words.extend(event.pid.map(|pid| format!("(pid {pid})")));
@@ -208,6 +237,7 @@ mod tests {
             pid: None,
             detail: "exit code 1".into(),
             by: None,
+            exit: None,
         }
     }
 
@@ -287,6 +317,56 @@ mod tests {
                 "GET /v1/changes?n=50 HTTP/1.1"
             ]
         );
+    }
+
+    fn exit() -> ExitRecord {
+        ExitRecord {
+            id: "b-1-7".into(),
+            at: "2026-11-22T03:12:07.123Z".into(),
+            service: "nginx".into(),
+            pid: Some(812),
+            code: None,
+            signal: Some("KILL".into()),
+            core: false,
+            ran_ms: Some(10_920_000),
+            killed: false,
+            cause: api::ExitCause::Itself,
+            next: api::NextRun::Start,
+            left_out: 0,
+        }
+    }
+
+    #[test]
+    fn ends_of_runs_are_events_and_a_table_and_json_lines() {
+        let event = ServiceEvent {
+            kind: "exit".into(),
+            pid: Some(812),
+            detail: exit().to_string(),
+            exit: Some(Box::new(exit())),
+            ..event(3)
+        };
+        let records = json::lines(&[exit()]).unwrap();
+        let fake = Fake::new(vec![
+            Answer::Whole(200, json::lines(&[event]).unwrap()),
+            Answer::Whole(200, records.clone()),
+            Answer::Whole(200, records.clone()),
+        ]);
+        insta::assert_snapshot!(fake.ctl("events").out, @"2026-11-22T12:00:00.000001Z  nginx  exit (pid 812): killed by KILL after 3h 2m; starts again at once");
+        let ran = fake.ctl("events --exits --since 2026-11-01T00:00:00Z nginx");
+        insta::assert_snapshot!(ran.out, @r"
+        AT                        SERVICE  PID  HOW IT ENDED
+        2026-11-22T03:12:07.123Z  nginx    812  killed by KILL after 3h 2m; starts again at once
+        ");
+        assert_eq!(fake.ctl("events --exits --format json").out, records);
+        assert_eq!(
+            fake.requests()[1..],
+            [
+                "GET /v1/exits?n=100000&services=nginx&since=2026-11-01T00%3A00%3A00Z HTTP/1.1",
+                "GET /v1/exits?n=50 HTTP/1.1"
+            ]
+        );
+        assert_eq!(crate::testing::ctl("ctl events --exits -f").code, 2);
+        assert_eq!(crate::testing::ctl("ctl events --exits --changes").code, 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use api::{Hint, Why, WhyStep};
+use api::{AutomaticRestart, Hint, LogLine, Why, WhyStep};
 use jiff::Timestamp;
 
 use super::Context;
@@ -43,13 +43,18 @@ pub(crate) fn story(why: &Why, now: Timestamp) -> String {
             sentence.into_owned()
         };
         let _ = writeln!(text, "{indent}{because}{sentence}");
-        for note in &step.notes {
+        let restart = step.restart.as_ref().filter(|_| !step.root);
+        let restart = restart.map(restarted);
+        for note in restart.iter().chain(&step.notes) {
             let _ = writeln!(text, "{indent}   ({})", shown(note));
         }
     }
     let roots: Vec<&WhyStep> = why.chain.iter().filter(|step| step.root).collect();
     for step in &roots {
         text.push_str(&details(step, now));
+    }
+    if let Some(step) = why.chain.first().filter(|step| !step.root) {
+        text.push_str(&ends(step));
     }
     if !roots.is_empty() {
         text.push_str("\nwhat to do:\n");
@@ -60,6 +65,50 @@ pub(crate) fn story(why: &Why, now: Timestamp) -> String {
     text
 }
 
+/// Why it was started again though nobody had asked for that.
+fn restarted(restart: &AutomaticRestart) -> String {
+    let (at, how) = (&restart.exit.at, restart.exit.how());
+    let often = match restart.in_a_day {
+        0 => String::new(),
+        1 => "; once in the last 24 h".to_owned(),
+        many => format!("; {many} times in the last 24 h"),
+    };
+    format!("restarted automatically at {at}, because its run ended: {how}{often}")
+}
+
+/// How the last runs ended of a service that was restarted automatically and is not a first cause.
+fn ends(step: &WhyStep) -> String {
+    let Some(restart) = &step.restart else {
+        return String::new();
+    };
+    let mut text = format!("\n{}\n", styled(BOLD, &shown(&step.service.name)));
+    text.push_str(&last_ends(step));
+    if !restart.log.is_empty() {
+        let at = shown(&restart.exit.at);
+        let _ = writeln!(text, "  what it said last before {at}:");
+    }
+    said(&mut text, &restart.log);
+    text
+}
+
+fn last_ends(step: &WhyStep) -> String {
+    let mut text = String::new();
+    if !step.exits.is_empty() {
+        text.push_str("  how its runs ended:\n");
+    }
+    for exit in &step.exits {
+        let _ = writeln!(text, "    {} {}", shown(&exit.at), shown(&exit.to_string()));
+    }
+    text
+}
+
+fn said(text: &mut String, lines: &[LogLine]) {
+    for line in lines {
+        let at = shown(&line.at);
+        let _ = writeln!(text, "    {DIM}{at}{DIM:#} {}", shown(&line.text));
+    }
+}
+
 /// All that is known of a first cause.
 fn details(step: &WhyStep, now: Timestamp) -> String {
     let mut text = String::new();
@@ -67,6 +116,7 @@ fn details(step: &WhyStep, now: Timestamp) -> String {
         let (how, when) = (shown(&exit.reason), ago(&exit.at, now));
         let _ = writeln!(text, "  last exit: {how}, {when} ({})", shown(&exit.at));
     }
+    text.push_str(&last_ends(step));
     if !step.history.is_empty() {
         text.push_str("  what happened:\n");
     }
@@ -76,10 +126,7 @@ fn details(step: &WhyStep, now: Timestamp) -> String {
     if !step.log.is_empty() {
         text.push_str("  what it said last:\n");
     }
-    for line in &step.log {
-        let at = shown(&line.at);
-        let _ = writeln!(text, "    {DIM}{at}{DIM:#} {}", shown(&line.text));
-    }
+    said(&mut text, &step.log);
     if text.is_empty() {
         return text;
     }
@@ -100,8 +147,6 @@ fn advice(hint: &Hint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use api::LogLine;
-
     use super::*;
     use crate::testing::{Answer, Fake, NOW, every_state};
 
@@ -115,6 +160,8 @@ mod tests {
             hints: Vec::new(),
             history: vec!["11:59:15 exited with code 1".into()],
             log: Vec::new(),
+            exits: Vec::new(),
+            restart: None,
         }
     }
 
@@ -184,6 +231,51 @@ mod tests {
             story(&why, NOW.parse().unwrap()),
             "mattermost has been running for 45s and is ready\n"
         );
+    }
+
+    /// It runs now, and was restarted last night.
+    #[test]
+    fn what_runs_again_says_why_it_was_restarted() {
+        let exit = api::ExitRecord {
+            id: "1".into(),
+            at: "2026-11-22T03:12:07.123Z".into(),
+            service: "mattermost".into(),
+            pid: Some(812),
+            code: None,
+            signal: Some("KILL".into()),
+            core: false,
+            ran_ms: Some(10_920_000),
+            killed: false,
+            cause: api::ExitCause::Itself,
+            next: api::NextRun::Start,
+            left_out: 0,
+        };
+        let line = LogLine {
+            file: None,
+            service: "mattermost".into(),
+            at: "2026-11-22T03:12:06.000000Z".into(),
+            text: "out of memory".into(),
+            marker: false,
+            cursor: String::new(),
+        };
+        let mut step = step(0, 0, "mattermost has been running for 45s and is ready");
+        step.exits = vec![exit.clone()];
+        step.restart = Some(AutomaticRestart {
+            exit,
+            in_a_day: 2,
+            log: vec![line],
+        });
+        let text = story(&Why { chain: vec![step] }, NOW.parse().unwrap());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        mattermost has been running for 45s and is ready
+           (restarted automatically at 2026-11-22T03:12:07.123Z, because its run ended: killed by KILL after 3h 2m; 2 times in the last 24 h)
+
+        mattermost
+          how its runs ended:
+            2026-11-22T03:12:07.123Z killed by KILL after 3h 2m; starts again at once
+          what it said last before 2026-11-22T03:12:07.123Z:
+            2026-11-22T03:12:06.000000Z out of memory
+        ");
     }
 
     #[test]

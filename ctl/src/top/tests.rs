@@ -249,6 +249,7 @@ fn an_event_shows_before_the_next_look() {
         pid: Some(4711),
         detail: String::new(),
         by: None,
+        exit: None,
     };
     model.update(Msg::Happened(Box::new(event)));
     let shown = picture(&mut model, 80, 24);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exit::ExitRecord;
+
 /// One thing that happened to a service, or to the daemon itself (`service` empty).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -12,7 +14,7 @@ pub struct ServiceEvent {
     pub at: String,
     /// Which service; empty for the daemon.
     pub service: String,
-    /// `state`, `exit`, `health`, `change` (somebody asked for something), `daemon`, `gap`.
+    /// `state`, `exit` (a run of it has ended), `health`, `change` (somebody asked for something), `daemon`, `gap`.
     pub kind: String,
     /// The state it is in after this.
     pub state: String,
@@ -25,6 +27,9 @@ pub struct ServiceEvent {
     /// Who asked, for a `change`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Of an `exit`: all that is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Box<ExitRecord>>,
 }
 
 /// Somebody's change, as it is kept for a year.

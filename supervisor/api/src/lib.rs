@@ -9,6 +9,7 @@
 //! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
 //! | `GET /v1/changes/{id}` | | [`Outcome`], or 404 if that change never arrived |
 //! | `GET /v1/changes` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ChangeRecord`], oldest first |
+//! | `GET /v1/exits` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ExitRecord`], oldest first |
 //! | `GET /v1/events` | `?services=A,B&since=&until=&after=&follow=true&n=` | NDJSON stream of [`ServiceEvent`]; `after` is the `seq` of the last one seen, and `since` its `at`: the stream goes on there, or says by a `gap` that it cannot |
 //! | `GET /v1/logs` | [`LogQuery`] as query | NDJSON stream of [`LogLine`] |
 //! | `POST /v1/logs/rotate` | `?services=A,B` | [`RotateReply`]; no name: every service |
@@ -35,6 +36,7 @@ mod action;
 mod config;
 mod error;
 mod event;
+mod exit;
 mod log;
 mod status;
 mod text;
@@ -48,10 +50,11 @@ pub use config::{
 };
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
+pub use exit::{ExitCause, ExitRecord, NextRun};
 pub use log::{LogLine, LogQuery, RotateReply};
 pub use status::{HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
-pub use text::{json_place, one_line};
-pub use why::{CheckReply, Hint, Problem, Why, WhyStep};
+pub use text::{duration, json_place, one_line};
+pub use why::{AutomaticRestart, CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 << 10;

@@ -21,9 +21,33 @@ pub fn one_line(text: &str) -> String {
     out
 }
 
+/// `3s`, `2m 5s`, `4h 10m`, `3d 2h`.
+pub fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) if ms < 10_000 && !ms.is_multiple_of(1000) => {
+            format!("{}.{}s", seconds, ms % 1000 / 100)
+        }
+        (0, 0, 0) => format!("{rest}s"),
+        (0, 0, _) => format!("{minutes}m {rest}s"),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let said: Vec<_> = [0, 300, 9_900, 65_000, 3_700_000, 90_000_000]
+            .map(duration)
+            .into();
+        assert_eq!(said, ["0s", "0.3s", "9.9s", "1m 5s", "1h 1m", "1d 1h"]);
+    }
 
     #[test]
     fn several_lines_become_one() {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{log::LogLine, status::ServiceStatus};
+use crate::{exit::ExitRecord, log::LogLine, status::ServiceStatus};
 
 /// `GET /v1/why/{name}`: the chain of causes, the service asked for first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,25 @@ pub struct WhyStep {
     /// Its last events, oldest first.
     pub history: Vec<String>,
     /// The last lines that it logged; empty where it is not a first cause.
+    pub log: Vec<LogLine>,
+    /// How its last runs ended, oldest first.
+    #[serde(default)]
+    pub exits: Vec<ExitRecord>,
+    /// Its last automatic restart, if there was one lately.
+    #[serde(default)]
+    pub restart: Option<AutomaticRestart>,
+}
+
+/// The end of a run that nobody had asked for, after which the service was started again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AutomaticRestart {
+    /// The end.
+    pub exit: ExitRecord,
+    /// Such ends within the last 24 hours.
+    pub in_a_day: u64,
+    /// What it had logged last before that end, where the log still has it; empty where it is a first
+    /// cause.
     pub log: Vec<LogLine>,
 }
 

@@ -1,8 +1,13 @@
 //! What the engine wants done. The outcome comes back as a fact.
 
+use alloc::boxed::Box;
+
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{RunId, ServiceId};
+use crate::{
+    ended::Ended,
+    ids::{RunId, ServiceId},
+};
 
 /// One thing to do. Effects are to be carried out in the order in which they are polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +68,9 @@ pub enum Effect {
         /// The service's main run.
         of: RunId,
     },
+    /// A main run is over. Comes before `Changed`, and is to be persisted first: a record that shows what
+    /// follows tells no more of what was before.
+    Ended(Box<Ended>),
     /// The service left the plan and is gone: forget all about it.
     Forget {
         /// Which.

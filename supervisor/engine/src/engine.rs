@@ -285,8 +285,12 @@ impl Engine {
             next_run: &mut self.next_run,
             jitter: &mut self.jitter,
             out: &mut out,
+            ended: None,
         };
         node.service.on(&mut world, input);
+        if let Some(ended) = world.ended {
+            self.effects.push_front(Effect::Ended(ended));
+        }
         let state = &node.service.rec.state;
         if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
             node.service.rec.since = now;

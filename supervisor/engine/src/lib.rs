@@ -21,6 +21,7 @@ mod apply;
 mod backoff;
 mod command;
 mod effect;
+mod ended;
 mod engine;
 mod event;
 mod graph;
@@ -39,6 +40,7 @@ mod stop;
 mod watchdog;
 
 pub use effect::{Effect, ProbeKind};
+pub use ended::{Ended, Next};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};

@@ -2,11 +2,12 @@
 //! has to know of them comes in [`World`]. The transitions that it names are in `start`, `running`
 //! and `stop`.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use crate::{
     backoff::Jitter,
     effect::{Effect, ProbeKind},
+    ended::Ended,
     event::Exit,
     ids::{Moment, RunId, ServiceId},
     service::Service,
@@ -32,6 +33,8 @@ pub(crate) struct World<'a> {
     pub(crate) next_run: &'a mut u64,
     pub(crate) jitter: &'a mut Jitter,
     pub(crate) out: &'a mut Vec<Effect>,
+    /// The main run that this step has found to be over.
+    pub(crate) ended: Option<Box<Ended>>,
 }
 
 impl World<'_> {

@@ -153,6 +153,8 @@ pub enum StopPhase {
     Sweep {
         /// How the main process ended.
         exit: Exit,
+        /// SIGKILL had been asked for by then.
+        killed: bool,
     },
 }
 
@@ -169,6 +171,8 @@ pub enum StopCause {
     Liveness,
     /// Its watchdog heard nothing, or was triggered.
     Watchdog,
+    /// It had outlived SIGKILL, and has ended at last.
+    Outlived,
 }
 
 /// One probe of one run. The counts start at zero for each run.

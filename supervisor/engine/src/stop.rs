@@ -1,9 +1,10 @@
 //! The transitions that lead down: asking, killing, sweeping, and what follows.
 
-use alloc::borrow::ToOwned;
+use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
 use crate::{
     effect::Effect,
+    ended::End,
     event::{Exit, Failure},
     ids::Moment,
     machine::World,
@@ -32,7 +33,8 @@ impl Service {
                 | StopCause::Exited
                 | StopCause::ReadyTimeout
                 | StopCause::Liveness
-                | StopCause::Watchdog,
+                | StopCause::Watchdog
+                | StopCause::Outlived,
                 _,
             ) => self.stop_policy().signal,
         }
@@ -171,7 +173,10 @@ impl Service {
         self.drop_reload(w);
         self.rec.state = State::Stopping {
             run,
-            phase: StopPhase::Sweep { exit },
+            phase: StopPhase::Sweep {
+                exit,
+                killed: false,
+            },
             cause: StopCause::Exited,
         };
         self.rec.last_exit = Some((exit, w.now));
@@ -180,14 +185,15 @@ impl Service {
     /// The main process is gone. The keeper sweeps by itself and will say so.
     pub(crate) fn sweep(&mut self, w: &World<'_>, exit: Exit) {
         if let State::Stopping { phase, run, .. } = &mut self.rec.state {
-            *phase = StopPhase::Sweep { exit };
+            let killed = matches!(phase, StopPhase::Killed { .. });
+            *phase = StopPhase::Sweep { exit, killed };
             if self.rec.validator != Some(*run) {
                 self.rec.last_exit = Some((exit, w.now));
             }
         }
     }
 
-    /// Nobody knows of a run that was up: it ended unseen.
+    /// Nobody knows of a run that was up: it never had a process, or ended unseen.
     pub(crate) fn vanished(&mut self, w: &mut World<'_>, reason: &str) {
         self.count_death(w.now);
         self.drop_reload(w);
@@ -200,18 +206,36 @@ impl Service {
         let State::Stopping { run, phase, cause } = self.rec.state else {
             return;
         };
+        let end = match phase {
+            StopPhase::Sweep { exit, killed } if self.rec.validator != Some(run) => Some(End {
+                run,
+                exit,
+                cause,
+                killed,
+            }),
+            StopPhase::Asked { .. } | StopPhase::Killed { .. } | StopPhase::Sweep { .. } => None,
+        };
+        let said = self.rec.detail.clone();
         if left > 0 {
             // A main process is never forgotten for a validator's sake.
             let first = self.rec.unswept.filter(|_| self.rec.validator == Some(run));
             self.rec.unswept = first.or(Some(run));
             self.left_over(left, None);
-            return;
+        } else {
+            let exit = match phase {
+                StopPhase::Sweep { exit, .. } => Some(exit),
+                StopPhase::Asked { .. } | StopPhase::Killed { .. } => None,
+            };
+            self.gone(w, cause, exit);
         }
-        let exit = match phase {
-            StopPhase::Sweep { exit } => Some(exit),
-            StopPhase::Asked { .. } | StopPhase::Killed { .. } => None,
-        };
-        self.gone(w, cause, exit);
+        self.tell_end(w, end, said);
+    }
+
+    /// Says that a main run is over, if it is one.
+    fn tell_end(&self, w: &mut World<'_>, end: Option<End>, said: String) {
+        if let Some(end) = end {
+            w.ended = Some(Box::new(self.ended(w.now, end, said)));
+        }
     }
 
     /// Nothing of the run is left.
@@ -273,7 +297,14 @@ impl Service {
     }
 
     /// The main process that would not go has ended after all; the keeper sweeps what it left.
-    pub(crate) fn leftover_ended(&mut self, w: &World<'_>, exit: Exit) {
+    pub(crate) fn leftover_ended(&mut self, w: &mut World<'_>, exit: Exit) {
         self.rec.last_exit = Some((exit, w.now));
+        let end = self.rec.unswept.map(|run| End {
+            run,
+            exit,
+            cause: StopCause::Outlived,
+            killed: true,
+        });
+        self.tell_end(w, end, String::new());
     }
 }

@@ -31,6 +31,7 @@ mod clock;
 mod compressor;
 mod control;
 mod description;
+mod end_mark;
 mod ending;
 mod facts;
 mod gone_runs;

@@ -277,6 +277,8 @@ pub struct RunInfo {
     pub spawned_ms: u64,
     /// How it ended, if it has.
     pub exit: Option<Exit>,
+    /// It left a core dump.
+    pub core: bool,
     /// Everything that belonged to it is gone.
     pub swept: bool,
     /// What would not go when that was last told.
@@ -314,6 +316,8 @@ pub enum Fact {
         run: RunId,
         /// How.
         exit: Exit,
+        /// It left a core dump.
+        core: bool,
         /// Milliseconds on `CLOCK_MONOTONIC`.
         at_ms: u64,
         /// Killed because its `timeout_ms` was over.

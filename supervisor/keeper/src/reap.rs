@@ -69,7 +69,7 @@ impl Keeper {
 
     /// True if it was no main process.
     fn child_ended(&mut self, ended: Ended) -> bool {
-        let Ended { pid, exit } = ended;
+        let Ended { pid, exit, core } = ended;
         if self.other_control_ended(pid, exit) {
             let _ = wait::reap(pid);
             return false;
@@ -80,7 +80,7 @@ impl Keeper {
             return false;
         }
         if let Some(run) = self.by_pid.get(&pid).copied() {
-            self.main_ended(run, pid, exit);
+            self.main_ended(run, pid, exit, core);
             return false;
         }
         if self.compressor_ended(pid, exit) {
@@ -92,7 +92,7 @@ impl Keeper {
     }
 
     /// The main process of a run has ended: kill its group, reap it, report it, sweep.
-    fn main_ended(&mut self, id: RunId, pid: i32, exit: Exit) {
+    fn main_ended(&mut self, id: RunId, pid: i32, exit: Exit, core: bool) {
         self.by_pid.remove(&pid);
         let Some(run) = self.runs.get_mut(&id) else {
             let _ = wait::reap(pid);
@@ -106,11 +106,14 @@ impl Keeper {
         } else {
             let _ = self.epoll.delete(&run.pidfd);
         }
+        let at_ms = now_ms();
         // Its last word may be that it is ready.
         self.read_ready(id);
         self.read_tail(id);
         if let Some(run) = self.runs.get_mut(&id) {
             run.exit = Some(exit);
+            run.core = core;
+            run.ended_ms = at_ms;
             if let Some(ready) = run.ready.take() {
                 self.unwatch(ready);
             }
@@ -131,7 +134,8 @@ impl Keeper {
         self.push(Fact::Exited {
             run: id,
             exit,
-            at_ms: now_ms(),
+            core,
+            at_ms,
             timed_out,
             output: text.unwrap_or_default(),
         });
@@ -146,11 +150,11 @@ impl Keeper {
         };
         let pid = run.main;
         match wait::peek(pid) {
-            Ok(Some(ended)) => self.main_ended(id, pid, ended.exit),
+            Ok(Some(ended)) => self.main_ended(id, pid, ended.exit, ended.core),
             Ok(None) => {}
             Err(_) => {
                 let exit = proc::exit_of_zombie(pid).unwrap_or(Exit::Code(0));
-                self.main_ended(id, pid, exit);
+                self.main_ended(id, pid, exit, false);
             }
         }
     }

@@ -33,6 +33,9 @@ pub(crate) struct Run {
     /// Only its main process is heard on the notify socket.
     pub(crate) main_only: bool,
     pub(crate) exit: Option<Exit>,
+    pub(crate) core: bool,
+    /// When it ended, once it has.
+    pub(crate) ended_ms: u64,
     pub(crate) swept: bool,
     /// A sweep that goes on.
     pub(crate) sweep: Option<Sweep>,
@@ -91,6 +94,7 @@ impl Run {
             pid: self.main,
             spawned_ms: self.spawned_ms,
             exit: self.exit,
+            core: self.core,
             swept: self.swept,
             left: self.left.clone(),
             notified: self.notified.clone(),

@@ -232,6 +232,8 @@ impl Keeper {
             ready,
             main_only: spawn.notify_main_only,
             exit: None,
+            core: false,
+            ended_ms: 0,
             swept: false,
             sweep: None,
             left: Vec::new(),

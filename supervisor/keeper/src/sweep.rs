@@ -15,6 +15,7 @@ use nix::libc;
 use crate::{
     cgroup::{self, Group},
     clock::now_ms,
+    end_mark,
     keeper::Keeper,
     left,
     message::{Fact, Role, RunId},
@@ -170,7 +171,11 @@ impl Keeper {
             // Its last words may lack a line end, and nobody is left to write one.
             let service = self.services.get(&run.service);
             if let Some(pipe) = service.and_then(|service| service.pipe.as_ref()) {
-                self.log.finish(&run.service, &pipe.flow, &pipe.read);
+                let mark = run.exit.map(|exit| {
+                    let ran_ms = run.ended_ms.saturating_sub(run.spawned_ms);
+                    end_mark::text(run.main, exit, run.core, ran_ms)
+                });
+                self.log.finish(&run.service, &pipe.flow, &pipe.read, mark);
                 self.log_later = true;
                 flow = Some(pipe.flow.clone());
             }

@@ -7,7 +7,7 @@ use engine::{Accepted, Command, Hold, Refusal, ServiceId};
 use tokio::sync::mpsc;
 
 use super::{Control, Job, changes::Kind, feed, matching, records, words};
-use crate::ask::{Ask, EventFilter, Peer};
+use crate::ask::{Ask, EventFilter, Exits, Peer};
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
 
@@ -38,6 +38,14 @@ impl Control {
             Ask::History { names, reply } => {
                 let unknown = matching(&names, &self.plan.services).err();
                 drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
+            }
+            Ask::Exits { names, reply } => {
+                let unknown = matching(&names, &self.plan.services).err();
+                drop(reply.send(Exits {
+                    state_dir: self.plan.paths.state_dir.clone(),
+                    unwritten: self.exits.unwritten(),
+                    unknown,
+                }));
             }
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Scrape { reply } => self.scrape(reply),
@@ -118,7 +126,7 @@ impl Control {
                 .names
                 .id(name)
                 .is_some_and(|id| !accepted.affected.contains(&id));
-            target.needless_if(untouched && kind != Kind::Signal);
+            target.needless_if(untouched && !matches!(kind, Kind::Signal(_)));
         }
         let notes = self.notes(&accepted, kind);
         for name in &names {
@@ -208,7 +216,7 @@ impl Control {
             Action::Signal(name) => {
                 let unknown = || usage(&format!("there is no signal '{name}'"));
                 let signal = plan::signal::number(name).ok_or_else(unknown)?;
-                (Kind::Signal, Command::Signal(ids, signal))
+                (Kind::Signal(signal), Command::Signal(ids, signal))
             }
         })
     }

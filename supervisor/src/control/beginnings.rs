@@ -43,6 +43,12 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
             .aside
             .push(format!("{aside}; no run of a schedule is made up for")),
     }
+    match store::read_running(&paths.state_dir) {
+        Ok(running) => boot.running = running,
+        Err(aside) => boot.aside.push(format!(
+            "{aside}; what ran when the supervisor was killed is not known"
+        )),
+    }
     // What is remembered besides is not of a plan.
     let nothing_yet = !hello
         .records

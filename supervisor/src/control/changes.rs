@@ -6,6 +6,7 @@
 //! done (`doing.rs`). What a client is told of a change has been seen to be on the disk, or is
 //! said not to be (`telling.rs`).
 
+mod causes;
 mod doing;
 mod target;
 mod telling;
@@ -22,7 +23,10 @@ use doing::Doing;
 pub(super) use target::{Kind, Target};
 
 use super::Control;
-use crate::{ask::STREAM_LINES_MAX, history::Line};
+use crate::{
+    ask::STREAM_LINES_MAX,
+    history::{Line, Said},
+};
 
 /// Changes that are remembered, the unfinished ones included.
 const CHANGES_MAX: usize = 64;
@@ -54,6 +58,9 @@ pub(super) struct Change {
     /// Of a reconfiguration: what there is to go back to.
     #[serde(default)]
     rollback: Option<KeptPlan>,
+    /// By whom it was asked for, for people, and what: `restart`.
+    by: String,
+    what: String,
     /// That it was asked for, until the history has it.
     asked: Option<Line>,
     /// The history has its end.
@@ -335,6 +342,10 @@ impl Control {
 
 impl Change {
     fn new(id: &str, kind: Kind, asked: Option<Line>) -> Self {
+        let (by, what) = match asked.as_ref().map(|line| &line.said) {
+            Some(Said::Asked { by, what, .. }) => (by.clone(), what.clone()),
+            Some(Said::Ended { .. }) | None => (String::new(), String::new()),
+        };
         Self {
             id: id.to_owned(),
             kind,
@@ -345,6 +356,8 @@ impl Change {
             notes: Vec::new(),
             begun: false,
             rollback: None,
+            by,
+            what,
             asked,
             recorded: false,
             ending: false,

@@ -34,6 +34,7 @@ impl Control {
             Effect::ReloadCommand { service, run, of } => {
                 self.start_helper(service, run, Purpose::ReloadCommand(of));
             }
+            Effect::Ended(ref ended) => self.on_ended(ended),
             Effect::Forget { service } => self.forget(service),
             Effect::ShutdownComplete { clean } => self.shutdown_complete(clean),
         }

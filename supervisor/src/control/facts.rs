@@ -59,17 +59,24 @@ impl Control {
 
     pub(super) fn on_keeper_fact(&mut self, fact: message::Fact) {
         match fact {
-            message::Fact::Spawned { run, pid, .. } => self.on_spawned(RunId(run), pid),
+            message::Fact::Spawned { run, pid, at_ms } => {
+                self.on_spawned(RunId(run), pid, Moment(at_ms));
+            }
             message::Fact::Failed { run, stage, errno } => {
                 self.on_spawn_failed(RunId(run), &stage, errno);
             }
             message::Fact::Exited {
                 run,
                 exit,
+                core,
+                at_ms,
                 timed_out,
                 output,
-                ..
             } => {
+                if let Some(known) = self.runs.get_mut(&RunId(run)) {
+                    known.life.ended = Some(Moment(at_ms));
+                    known.life.core = core;
+                }
                 self.on_exited(RunId(run), exit, timed_out, &output);
             }
             message::Fact::Swept { run, left } => self.on_swept(RunId(run), left),
@@ -80,15 +87,18 @@ impl Control {
         }
     }
 
-    fn on_spawned(&mut self, run: RunId, pid: i32) {
+    fn on_spawned(&mut self, run: RunId, pid: i32, at: Moment) {
         if let Some(known) = self.runs.get_mut(&run) {
             known.pid = Some(pid);
+            known.life.pid = Some(pid);
+            known.life.began = Some(at);
             if known.purpose == Purpose::Main {
                 // Nothing is started beside what an earlier run has left.
                 self.left.remove(&known.service);
             }
         }
         if self.purpose(run) == Some(&Purpose::Main) {
+            self.note_living(run);
             self.fact(Fact::Spawned { run });
             self.watchers_run_started();
             self.watched_files_run_started(run);
@@ -188,8 +198,8 @@ impl Control {
             return;
         };
         let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
-        if left.is_empty() {
-            self.runs.remove(&run);
+        let is_gone = left.is_empty();
+        if is_gone {
             self.left.remove(&service);
         } else {
             let what = words::left(&left);
@@ -197,6 +207,9 @@ impl Control {
             self.left.insert(service, left);
         }
         self.fact(Fact::Swept { run, left: count });
+        if is_gone {
+            self.runs.remove(&run);
+        }
     }
 
     /// All that an earlier daemon has left: where a start was refused for it, nothing may be in the way any more.
@@ -258,6 +271,7 @@ impl Control {
             "MAINPID" => {
                 if let (Ok(pid), Some(known)) = (value.parse(), self.runs.get_mut(&run)) {
                     known.pid = Some(pid);
+                    known.life.pid = Some(pid);
                 }
             }
             _ => {}

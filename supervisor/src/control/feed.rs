@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
 };
 
-use api::ServiceEvent;
+use api::{ExitRecord, ServiceEvent};
 use engine::{Moment, RunId, ServiceId};
 use keeper::message::Request;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,8 @@ struct Happened {
     pid: Option<i32>,
     detail: Box<str>,
     by: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit: Option<Box<ExitRecord>>,
 }
 
 impl Happened {
@@ -69,6 +71,7 @@ impl Happened {
             pid: self.pid,
             detail: self.detail.to_string(),
             by: self.by.as_ref().map(ToString::to_string),
+            exit: self.exit.clone(),
         }
     }
 }
@@ -233,6 +236,7 @@ fn lost_after(seq: u64, at: &str) -> ServiceEvent {
             "event {seq} is not known any more: what came right after it may be missing here"
         ),
         by: None,
+        exit: None,
     }
 }
 
@@ -300,6 +304,7 @@ impl Control {
             ready: view.ready,
             detail: detail.into(),
             by: None,
+            exit: None,
         });
     }
 
@@ -321,6 +326,24 @@ impl Control {
             pid: None,
             detail: detail.into(),
             by: by.map(Into::into),
+            exit: None,
+        });
+    }
+
+    /// Tells the world that a run is over.
+    pub(super) fn publish_exit(&mut self, exit: ExitRecord) {
+        let id = self.names.id(&exit.service);
+        let view = id.and_then(|id| self.engine.view(id));
+        self.happened(Happened {
+            unix_ms: self.now.unix_ms,
+            service: exit.service.as_str().into(),
+            kind: Cow::Borrowed("exit"),
+            state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
+            ready: view.as_ref().is_some_and(|view| view.ready),
+            pid: exit.pid,
+            detail: exit.to_string().into(),
+            by: None,
+            exit: Some(Box::new(exit)),
         });
     }
 

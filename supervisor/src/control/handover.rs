@@ -114,6 +114,8 @@ impl Control {
         let busy = self.handover.lookups > 0
             || self.holds.are_awaited()
             || self.records.are_awaited()
+            || self.exits.are_awaited()
+            || self.running.are_awaited()
             || !self.reconfigure.is_idle();
         if busy && self.now.moment < by {
             return;

@@ -20,7 +20,7 @@ use crate::{
     history,
     holder::Holder,
     prepare::{Outcome, Resolved, Start},
-    store::Holds,
+    store::{Holds, Running},
     unready::Unready,
 };
 
@@ -134,10 +134,22 @@ pub(crate) enum Job {
         /// All of them.
         handled: Handled,
     },
+    /// Store which main runs live.
+    StoreRunning {
+        /// All of them.
+        running: Running,
+    },
     /// Add lines to the history of changes.
     Record {
         /// What happened.
         lines: Vec<history::Line>,
+        /// Wall clock, milliseconds of the Unix epoch.
+        now_ms: u64,
+    },
+    /// Add ends of runs to the history.
+    RecordExits {
+        /// How they ended.
+        records: Vec<api::ExitRecord>,
         /// Wall clock, milliseconds of the Unix epoch.
         now_ms: u64,
     },
@@ -253,8 +265,12 @@ pub(crate) enum Done {
     HoldsStored(Result<(), String>),
     /// Of `StoreSchedule`.
     ScheduleStored(Result<(), String>),
+    /// Of `StoreRunning`.
+    RunningStored(Result<(), String>),
     /// Of `Record`: where it failed, the lines come back.
     Recorded(Result<(), (Vec<history::Line>, String)>),
+    /// Of `RecordExits`.
+    ExitsRecorded(Result<(), String>),
     /// Of `Prepare`, one for each of its runs.
     Prepared {
         /// The run that waits.

@@ -78,7 +78,9 @@ impl Jobs {
             | Job::Keep { .. }
             | Job::StoreHolds { .. }
             | Job::StoreSchedule { .. }
-            | Job::Record { .. } => &self.changes,
+            | Job::Record { .. }
+            | Job::RecordExits { .. }
+            | Job::StoreRunning { .. } => &self.changes,
         };
         let (options, send) = (self.options.clone(), self.sender());
         threads.run(move || {
@@ -185,6 +187,14 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         Job::Record { lines, now_ms } => {
             let written = history::append(&state_dir, now_ms, &lines);
             Done::Recorded(written.map_err(|error| (lines, error.to_string())))
+        }
+        Job::StoreRunning { running } => {
+            let written = store::write_running(&state_dir, &running);
+            Done::RunningStored(written.map_err(|error| error.to_string()))
+        }
+        Job::RecordExits { records, now_ms } => {
+            let written = history::exits::append(&state_dir, now_ms, &records);
+            Done::ExitsRecorded(written.map_err(|error| error.to_string()))
         }
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),

@@ -41,6 +41,8 @@ pub(crate) struct Boot {
     pub(crate) holds: BTreeMap<String, StoredHold>,
     /// Up to when schedules were handled by an earlier daemon.
     pub(crate) handled: super::Handled,
+    /// Main runs that lived when this was stored last.
+    pub(crate) running: crate::store::Running,
     /// Kernel's id of this boot.
     pub(crate) kernel_boot_id: String,
     /// Name of the user the supervisor runs as.
@@ -299,6 +301,7 @@ impl Control {
         self.holds.write_again();
         self.schedule.write_again();
         self.records.hurry();
+        self.release_exits(true);
         self.lifecycle.quit = Some(Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),
             by: self.now.moment.after(LAST_WRITE_MS),
@@ -308,8 +311,11 @@ impl Control {
     /// Ends the daemon once nothing is under way to the disk any more, or has been for too long.
     pub(super) fn quit_when_stored(&mut self) {
         let now = self.now.moment;
-        let awaited =
-            self.holds.are_awaited() || self.schedule.is_awaited() || self.records.are_awaited();
+        let awaited = self.holds.are_awaited()
+            || self.schedule.is_awaited()
+            || self.records.are_awaited()
+            || self.exits.are_awaited()
+            || self.running.are_awaited();
         let ready = |quit: &mut Quit| !awaited || quit.by <= now;
         let Some(Quit { code, .. }) = self.lifecycle.quit.take_if(ready) else {
             return;
@@ -320,6 +326,7 @@ impl Control {
             .into_iter()
             .chain(self.schedule.warning())
             .chain(self.records.warning())
+            .chain(self.exits.warning())
         {
             tracing::error!("ends all the same: {lost}");
         }

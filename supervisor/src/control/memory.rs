@@ -11,6 +11,8 @@ use super::Control;
 
 /// Keys of recent events begin with this; the place in the ring follows.
 pub(super) const EVENT: &str = "@event-";
+/// Keys of ends of runs that are not on the disk yet begin with this; the service's name follows.
+pub(super) const EXITS: &str = "@exits/";
 /// Keys of troubles that were told begin with this; the service's name follows.
 pub(super) const TROUBLE: &str = "@notify/";
 
@@ -115,7 +117,7 @@ mod tests {
         ];
         let names: BTreeSet<&str> = all.iter().map(|key| key.name()).collect();
         assert_eq!(names.len(), all.len());
-        let all_names = names.into_iter().chain([EVENT, TROUBLE]);
+        let all_names = names.into_iter().chain([EVENT, EXITS, TROUBLE]);
         assert!(all_names.into_iter().all(|name| !is_a_services(name)));
     }
 }

@@ -12,6 +12,7 @@ mod convert;
 mod credentials;
 mod effects;
 mod event_loop;
+mod exits;
 mod facts;
 mod feed;
 mod file_watcher;
@@ -34,6 +35,7 @@ mod preparation;
 mod ready_lines;
 mod reconfigure;
 mod records;
+mod running;
 mod schedule;
 #[cfg(test)]
 mod simulation;
@@ -110,6 +112,8 @@ pub(crate) struct Control {
     changes: changes::Changes,
     holds: holds::HoldsOnDisk,
     records: records::Records,
+    exits: exits::Exits,
+    running: running::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
     standing: reconfigure::Standing,
     ready_lines: ready_lines::ReadyLines,
@@ -147,6 +151,8 @@ struct Run {
     purpose: Purpose,
     /// What was looked up for it, of a main run; none: it was started by an earlier control process.
     resolved: Option<Arc<Resolved>>,
+    /// Of a main run: what is told of it once it is over.
+    life: exits::Life,
 }
 
 impl Run {
@@ -156,6 +162,7 @@ impl Run {
             pid: None,
             purpose,
             resolved: None,
+            life: exits::Life::default(),
         }
     }
 }
@@ -189,6 +196,7 @@ struct KeeperInfo {
 impl Control {
     /// A control process that has just met its keeper. It takes up what an earlier one left.
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
+        let exits = exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
             engine: Engine::new(boot.seed, RunId(hello.next_run)),
             plan: Arc::new(plan),
@@ -210,6 +218,8 @@ impl Control {
             changes: changes::Changes::default(),
             holds: holds::HoldsOnDisk::new(&boot.kernel_boot_id, boot.holds.clone()),
             records: records::Records::default(),
+            running: running::RunningOnDisk::new(exits.daemon(), boot.running.clone()),
+            exits,
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
             ready_lines: ready_lines::ReadyLines::default(),
@@ -296,6 +306,8 @@ impl Control {
             .chain(self.handover.poll_timeout())
             .chain(self.holds.poll_timeout())
             .chain(self.records.poll_timeout())
+            .chain(self.exits.poll_timeout())
+            .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .min()
     }
@@ -321,6 +333,8 @@ impl Control {
         self.judge_by_the_clock();
         self.holds.timeout(self.now.moment);
         self.records.timeout(self.now.moment);
+        self.release_exits(false);
+        self.running.timeout(self.now.moment);
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
@@ -357,6 +371,8 @@ impl Control {
         }
         self.store_holds();
         self.write_records();
+        self.write_exits();
+        self.store_running();
         self.release_changes();
         if !touched.is_empty() {
             self.look_for_trouble(&touched);

@@ -50,6 +50,7 @@ impl Control {
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
         warnings.extend(self.records.warning());
+        warnings.extend(self.exits.warning());
         warnings.extend(self.watched_files.warning());
         warnings
     }

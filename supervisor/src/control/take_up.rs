@@ -9,6 +9,7 @@ use plan::Plan;
 
 use super::{
     Control, Purpose, Run,
+    exits::Life,
     lifecycle::Boot,
     memory::{Key, is_a_services},
     notifications::is_delivery,
@@ -37,6 +38,8 @@ impl Control {
         }
         self.tell(Request::TookOver);
         self.take_up_events(&hello.records);
+        self.take_up_exits(&hello.records);
+        self.tell_unseen_ends();
         self.take_up_notices(Key::Notices.of(&hello.records), boot.aside.clone());
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
@@ -154,6 +157,12 @@ impl Control {
                     pid,
                     purpose,
                     resolved: None,
+                    life: Life {
+                        pid: Some(info.pid),
+                        began: Some(Moment(info.spawned_ms)),
+                        ended: None,
+                        core: info.core,
+                    },
                 },
             );
             if info.role == Role::Main && !info.left.is_empty() {
@@ -163,6 +172,7 @@ impl Control {
                 self.on_described(run, key, value);
             }
             if info.role == Role::Main && info.exit.is_none() {
+                self.note_living(run);
                 self.take_up_ready_line(&info.service, run, Moment(info.spawned_ms));
             }
         }

@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) searching: Vec<RunId>,
     /// Lines that are being written to the history.
     pub(super) recording: Vec<Vec<Line>>,
+    /// Ends of runs that are written.
+    pub(super) exits: Vec<api::ExitRecord>,
     pub(super) stored: Option<Handled>,
     /// What the disk says to who writes what schedules have done.
     pub(super) disk: Result<(), String>,
@@ -94,6 +96,7 @@ impl World {
             changes: 0,
             searching: Vec::new(),
             recording: Vec::new(),
+            exits: Vec::new(),
             stored: None,
             disk: Ok(()),
             quit: false,
@@ -146,6 +149,11 @@ impl World {
                     continue;
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
+                Output::Job(Job::StoreRunning { .. }) => Done::RunningStored(Ok(())),
+                Output::Job(Job::RecordExits { records, .. }) => {
+                    self.exits.extend(records);
+                    Done::ExitsRecorded(Ok(()))
+                }
                 Output::Job(Job::Record { lines, .. }) => {
                     self.recording.push(lines);
                     continue;
@@ -251,6 +259,7 @@ impl World {
         self.fact(Fact::Exited {
             run,
             exit,
+            core: false,
             at_ms,
             timed_out: false,
             output,

@@ -110,6 +110,8 @@ impl Control {
                 .collect(),
             service: status,
             log: Vec::new(),
+            exits: Vec::new(),
+            restart: None,
         }
     }
 

@@ -1,8 +1,13 @@
 //! Changes on a real disk.
 
-use std::fs;
+use std::{fs, io::Write as _};
 
-use super::*;
+use safe_path::Dir;
+
+use super::{
+    segments::{DAY_MS, KEPT_MS, SEGMENT_AGE_MS, SEGMENT_BYTES, SEGMENTS_MAX, name, segments},
+    *,
+};
 
 /// 2026-11-22T00:00:00Z.
 const NOW: u64 = 1_795_305_600_000;

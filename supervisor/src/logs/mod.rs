@@ -115,10 +115,10 @@ fn shared() -> Result<&'static Arc<Shared>, String> {
     }
 }
 
-/// The last `n` lines of a service's log. Reads files: not for the control thread.
-pub(crate) fn last_lines(service: &str, dir: &Path, n: usize) -> Vec<LogLine> {
+/// The last `n` lines of a service's log, of those before a moment in RFC 3339 if there is one. Reads files: not for the control thread.
+pub(crate) fn last_lines(service: &str, dir: &Path, n: usize, until: Option<&str>) -> Vec<LogLine> {
     let origin = Origin::Log(dir.to_owned());
-    let filter = Arc::new(Filter::default());
+    let filter = Arc::new(Filter::new(None, until, None, false).unwrap_or_default());
     let Ok(seek) = Seek::new(origin.clone(), Some(n), &filter) else {
         return Vec::new();
     };

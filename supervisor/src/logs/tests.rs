@@ -64,7 +64,7 @@ fn next_of(source: &mut Source) -> Option<Line> {
 }
 
 fn last_lines(dir: &Path, n: usize) -> Vec<(String, String)> {
-    let lines = super::last_lines("s", dir, n).into_iter();
+    let lines = super::last_lines("s", dir, n, None).into_iter();
     lines.map(|line| (line.at, line.text)).collect()
 }
 

@@ -1,27 +1,22 @@
-//! What services have logged: lines, last lines in a chain of causes, rotation.
+//! What services have logged: lines, rotation.
 
-use api::{ErrorKind, LogQuery, RotateReply, WhyStep};
+use api::{ErrorKind, LogQuery, RotateReply};
 use axum::{Extension, extract::State};
 use serde::Deserialize;
 
 use super::{
     departures,
-    input::{NoBody, NoParams, Params, Segments, names},
+    input::{NoBody, Params, names},
     reply::{Failure, json},
     routes::{Answer, Caller, Loop, fresh_id},
     stream::ndjson,
 };
-use crate::{
-    ask::{Ask, LogPlace},
-    logs,
-};
+use crate::{ask::Ask, logs};
 
 /// Past lines of each service without a number, where nothing else says which.
 const LINES_DEFAULT: usize = 10;
 /// Past lines of one service that may be asked for by number.
 const LINES_MAX: usize = 1_000_000;
-/// Lines of each service in the chain of causes.
-const WHY_LINES: usize = 10;
 
 /// The lines that are asked for, and with `follow` those to come.
 pub(super) async fn lines(State(shared): Loop, Params(query): Params<LogQuery>) -> Answer {
@@ -119,42 +114,4 @@ pub(super) async fn rotate(
     };
     let services = shared.ask(ask).await??;
     Ok(json(&RotateReply { services }))
-}
-
-/// The chain of causes, with the last lines of each first cause.
-pub(super) async fn why(
-    State(shared): Loop,
-    Segments(name): Segments<String>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Answer {
-    let mut why = shared.ask(|reply| Ask::Why { name, reply }).await??;
-    let causes = why.chain.iter().filter(|it| it.root && it.service.enabled);
-    let names: Vec<String> = causes.map(|it| it.service.name.clone()).collect();
-    // No names would mean all services. The causes are worth having without the lines too.
-    if !names.is_empty()
-        && let Ok(places) = shared.ask(|reply| Ask::LogPlaces { names, reply }).await?
-    {
-        let chain = std::mem::take(&mut why.chain);
-        why.chain = tokio::task::spawn_blocking(move || with_last_lines(chain, &places))
-            .await
-            .map_err(|err| {
-                tracing::error!("reading the last log lines failed: {err}");
-                Failure::new(
-                    ErrorKind::Internal,
-                    "cannot read the last log lines",
-                    "the supervisor's log says why",
-                )
-            })?;
-    }
-    Ok(json(&why))
-}
-
-fn with_last_lines(mut chain: Vec<WhyStep>, places: &[LogPlace]) -> Vec<WhyStep> {
-    for step in &mut chain {
-        let name = &step.service.name;
-        if let Some(place) = places.iter().find(|it| it.service == *name) {
-            step.log = logs::last_lines(name, &place.dir, WHY_LINES);
-        }
-    }
-    chain
 }

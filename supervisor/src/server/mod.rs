@@ -26,6 +26,7 @@ mod slots;
 mod stream;
 mod timed_io;
 mod usage;
+mod why_route;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
-//! What has happened: the stream of events, and the history of changes.
+//! What has happened: the stream of events, and the histories of changes and of ends of runs.
 
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::{
@@ -96,6 +96,39 @@ pub(super) async fn changes(
     if let (true, Some(unknown)) = (records.is_empty(), unknown) {
         return Err(unknown.into());
     }
+    Ok(stream_of(records))
+}
+
+/// How runs ended. The files are read beside both threads, too.
+pub(super) async fn exits(
+    State(shared): State<Arc<Shared>>,
+    Params(query): Params<ChangeQuery>,
+) -> Result<Response, Failure> {
+    let count = query.n.unwrap_or(COUNT_DEFAULT);
+    check_count("ends of runs", count, history::RECORDS_MAX)?;
+    let names = names(&query.services)?;
+    let wanted = history::Query {
+        since: moment(query.since)?,
+        until: moment(query.until)?,
+        services: names.clone(),
+        count,
+    };
+    let known = shared.ask(|reply| Ask::Exits { names, reply }).await?;
+    let (directory, unwritten) = (known.state_dir, known.unwritten);
+    let read =
+        tokio::task::spawn_blocking(move || history::exits::read(&directory, &wanted, unwritten));
+    let records = match read.await {
+        Ok(Ok(records)) => records,
+        Ok(Err(error)) => return Err(unreadable_exits(&error.to_string())),
+        Err(error) => return Err(unreadable_exits(&error.to_string())),
+    };
+    if let (true, Some(unknown)) = (records.is_empty(), known.unknown) {
+        return Err(unknown.into());
+    }
+    Ok(stream_of(records))
+}
+
+fn stream_of<T: Serialize + Send + 'static>(records: Vec<T>) -> Response {
     let (sender, lines) = mpsc::channel(STREAM_LINES_MAX);
     tokio::spawn(async move {
         for record in records {
@@ -104,7 +137,7 @@ pub(super) async fn changes(
             }
         }
     });
-    Ok(ndjson(lines))
+    ndjson(lines)
 }
 
 /// A moment as it stands in events and records: UTC with milliseconds.
@@ -134,5 +167,13 @@ fn unreadable(error: &str) -> Failure {
         api::ErrorKind::Internal,
         format!("cannot read the history of changes: {error}"),
         "it is kept under the state directory, in changes/",
+    )
+}
+
+fn unreadable_exits(error: &str) -> Failure {
+    Failure::new(
+        api::ErrorKind::Internal,
+        format!("cannot read how runs ended: {error}"),
+        "it is kept under the state directory, in exits/",
     )
 }

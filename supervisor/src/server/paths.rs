@@ -19,6 +19,7 @@ pub(super) const ROUTES: &[(Method, &str)] = &[
     (Method::POST, "/v1/services/{name}/signal/{signal}"),
     (Method::GET, "/v1/changes"),
     (Method::GET, "/v1/changes/{id}"),
+    (Method::GET, "/v1/exits"),
     (Method::GET, "/v1/events"),
     (Method::GET, "/v1/logs"),
     (Method::POST, "/v1/logs/rotate"),

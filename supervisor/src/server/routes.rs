@@ -26,6 +26,7 @@ use super::{
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
+    why_route,
 };
 use crate::ask::{Ask, Wanted};
 
@@ -41,10 +42,11 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{name}/signal/{signal}", post(signal_one))
         .route("/v1/changes", get(past::changes))
         .route("/v1/changes/{id}", get(outcome))
+        .route("/v1/exits", get(past::exits))
         .route("/v1/events", get(past::events))
         .route("/v1/logs", get(log_routes::lines))
         .route("/v1/logs/rotate", post(log_routes::rotate))
-        .route("/v1/why/{name}", get(log_routes::why))
+        .route("/v1/why/{name}", get(why_route::why))
         .route("/v1/check", get(check))
         .route("/v1/plan", get(plan))
         .route("/v1/diff", get(diff))

@@ -21,7 +21,7 @@ use super::{
     slots::Slots,
 };
 use crate::{
-    ask::{Ask, LogPlace, Wanted},
+    ask::{Ask, Exits, LogPlace, Wanted},
     scrape::{EventCounts, ProbeTally, Scrape, ServiceTally},
 };
 
@@ -290,6 +290,7 @@ async fn send_events(
         pid: None,
         detail: "x".repeat(1000),
         by: None,
+        exit: None,
     };
     for seq in 0..backlog {
         if lines.send(event(seq)).await.is_err() {
@@ -381,6 +382,8 @@ fn answer(look: Ask) {
                     hints: Vec::new(),
                     history: Vec::new(),
                     log: Vec::new(),
+                    exits: Vec::new(),
+                    restart: None,
                 }],
             }));
         }
@@ -388,6 +391,11 @@ fn answer(look: Ask) {
             let unknown = names.first().map(|it| unknown(it));
             let _ = reply.send((std::path::PathBuf::from("/nonexistent"), unknown));
         }
+        Ask::Exits { names, reply } => drop(reply.send(Exits {
+            state_dir: std::path::PathBuf::from("/nonexistent"),
+            unwritten: Vec::new(),
+            unknown: names.first().map(|it| unknown(it)),
+        })),
         Ask::Scrape { reply } => drop(reply.send(Ok(scrape()))),
         Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
             site: Vec::new(),

@@ -169,6 +169,8 @@ pub(crate) struct Rig {
     pub(crate) procs: BTreeMap<RunId, Proc>,
     pub(crate) probes: BTreeSet<(RunId, ProbeKind)>,
     pub(crate) last: Vec<Effect>,
+    /// Main runs whose end was told.
+    pub(crate) ended: BTreeSet<RunId>,
     pub(crate) complete: Option<bool>,
     /// A new control process says again what the old one may not have said.
     pub(crate) reborn: bool,
@@ -183,6 +185,7 @@ impl Rig {
             procs: BTreeMap::new(),
             probes: BTreeSet::new(),
             last: Vec::new(),
+            ended: BTreeSet::new(),
             complete: None,
             reborn: false,
         }
@@ -371,6 +374,7 @@ impl Rig {
                 assert_eq!(self.procs[run].phase, Phase::Alive, "a probe of a dead run");
                 assert!(self.probes.insert((*run, *probe)), "probes overlap");
             }
+            Effect::Ended(ended) => self.check_end(ended),
             Effect::Forget { service } => {
                 assert!(self.engine.view(*service).is_none());
                 assert!(
@@ -389,6 +393,14 @@ impl Rig {
                 self.complete = Some(*clean);
             }
         }
+    }
+
+    /// The end of a main run is told once, and not before its process is gone.
+    fn check_end(&mut self, ended: &engine::Ended) {
+        assert!(self.ended.insert(ended.run), "{:?} ends twice", ended.run);
+        let proc = self.procs.get(&ended.run);
+        let lives = proc.is_some_and(|it| it.phase == Phase::Alive);
+        assert!(!lives, "{ended:?}, and it lives");
     }
 
     fn check_spawn(&self, service: ServiceId, role: Role) {

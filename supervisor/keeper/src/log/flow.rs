@@ -4,7 +4,8 @@
 //! which may be far behind; the thread asks with every read. The lock is held over that read, so that
 //! no byte is neither in the pipe nor counted; a read never blocks.
 //!
-//! Limit: at most [`ENDS_MAX`] ends wait in a pipe; a line that runs over one beyond them is not cut.
+//! Limit: at most [`ENDS_MAX`] ends wait in a pipe; a line that runs over one beyond them is not cut, and
+//! no mark stands there.
 
 use std::{
     collections::VecDeque,
@@ -26,8 +27,8 @@ pub struct Flow(Arc<Mutex<Taken>>);
 #[derive(Debug, Default)]
 struct Taken {
     bytes: u64,
-    /// Counts of bytes after which a run had nothing more to say; they grow.
-    ends: VecDeque<u64>,
+    /// Counts of bytes after which a run had nothing more to say; they grow. With what is to stand there.
+    ends: VecDeque<(u64, Option<String>)>,
     /// Runs whose last words are to be written, and are.
     asked: u64,
     written: u64,
@@ -39,12 +40,13 @@ impl Flow {
     }
 
     /// Whoever has written into this pipe so far is gone.
-    pub(super) fn end_here(&self, pipe: impl AsFd) {
+    pub(super) fn end_here(&self, pipe: impl AsFd, mark: Option<String>) {
         let mut taken = self.lock();
         // Always works for a pipe.
         let end = taken.bytes + readable_bytes(pipe).unwrap_or(0);
-        if taken.ends.len() < ENDS_MAX && taken.ends.back() != Some(&end) {
-            taken.ends.push_back(end);
+        let known = mark.is_none() && taken.ends.back().is_some_and(|(last, _)| *last == end);
+        if taken.ends.len() < ENDS_MAX && !known {
+            taken.ends.push_back((end, mark));
         }
     }
 
@@ -64,24 +66,25 @@ impl Flow {
         taken.written >= taken.asked
     }
 
-    /// Reads once, and sets `ends` to the places in `buffer` at which a run has ended.
+    /// Reads once, and sets `ends` to the places in `buffer` at which a run has ended, with their marks.
     pub(super) fn read(
         &self,
         pipe: impl AsFd,
         buffer: &mut [u8],
-        ends: &mut Vec<usize>,
+        ends: &mut Vec<(usize, Option<String>)>,
     ) -> Result<usize, Errno> {
         ends.clear();
         let mut taken = self.lock();
         let outcome = read(pipe, buffer);
         let before = taken.bytes;
         taken.bytes += outcome.unwrap_or(0) as u64;
-        while let Some(end) = taken.ends.front().copied()
-            && end <= taken.bytes
+        let reached = taken.bytes;
+        while taken.ends.front().is_some_and(|(end, _)| *end <= reached)
+            && let Some((end, mark)) = taken.ends.pop_front()
         {
-            taken.ends.pop_front();
             // Never before this read: an end that had been reached then was taken then.
-            ends.push(usize::try_from(end.saturating_sub(before)).unwrap_or(0));
+            let place = usize::try_from(end.saturating_sub(before)).unwrap_or(0);
+            ends.push((place, mark));
         }
         outcome
     }

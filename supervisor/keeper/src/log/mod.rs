@@ -244,10 +244,10 @@ impl Handle {
     }
 
     /// Writes what is in the pipe, also an unfinished line: whoever began it is gone. What is
-    /// written there later begins a line of its own. Done at the latest with the next
+    /// written there later begins a line of its own, behind the mark, if there is one. Done at the latest with the next
     /// [`Self::wake`].
-    pub(crate) fn finish(&self, service: &str, flow: &Flow, pipe: impl AsFd) {
-        flow.end_here(pipe);
+    pub(crate) fn finish(&self, service: &str, flow: &Flow, pipe: impl AsFd, mark: Option<String>) {
+        flow.end_here(pipe, mark);
         let mut commands = self.shared.commands();
         if commands.len() < COMMANDS_MAX {
             flow.ask_last();

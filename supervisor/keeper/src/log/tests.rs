@@ -65,7 +65,12 @@ impl World {
     }
 
     fn finish(&self) {
-        self.handle.finish("s", &self.flow, &self.writer);
+        self.handle.finish("s", &self.flow, &self.writer, None);
+    }
+
+    fn finish_marked(&self, mark: &str) {
+        let mark = Some(mark.to_owned());
+        self.handle.finish("s", &self.flow, &self.writer, mark);
     }
 
     /// Stops the thread; the lines of all files, oldest first, without stamps.
@@ -248,6 +253,30 @@ fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
     }
     let now = text(&lines(&world.current()));
     assert_eq!(now[expected.len()..], ["again ha", "next", "again ha"]);
+}
+
+/// Also of runs that said nothing, and though nothing is read before the next run writes.
+#[test]
+fn a_mark_stands_behind_all_that_its_run_has_said() {
+    let mut world = World::new(0, 1);
+    world.write(b"first\nhalf");
+    world.finish_marked("one ended");
+    world.finish_marked("two ended");
+    world.write(b"third\n");
+    world.handle.wake();
+    world.handle.sync();
+    world.finish_marked("three ended");
+    world.handle.wake();
+    world.handle.sync();
+    let expected = [
+        "first",
+        "half",
+        "[mattervisor] one ended",
+        "[mattervisor] two ended",
+        "third",
+        "[mattervisor] three ended",
+    ];
+    assert_eq!(text(&lines(&world.current())), expected);
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub(super) struct Mover {
     large_us: i64,
     buffer: Vec<u8>,
     /// Where runs have ended in what the last read brought.
-    ends: Vec<usize>,
+    ends: Vec<(usize, Option<String>)>,
     out: Out,
     untold: Untold,
     forwarding: Forwarding,
@@ -282,13 +282,16 @@ impl Mover {
         let outcome = log.flow.read(pipe, &mut self.buffer, &mut self.ends);
         let mut data = &self.buffer[..outcome.unwrap_or(0)];
         let mut done = 0;
-        for end in self.ends.drain(..) {
+        for (end, mark) in self.ends.drain(..) {
             let (last, next) = data.split_at(end - done);
             (data, done) = (next, end);
             if !last.is_empty() {
                 self.out.feed(&mut log.target, last, &self.clock);
             }
             self.out.finish(&mut log.target, &self.clock);
+            if let Some(mark) = mark {
+                self.out.mark(&mut log.target, &mark, &self.clock);
+            }
         }
         match outcome {
             Ok(0) => self.hang_up(token),

@@ -11,6 +11,8 @@ pub(crate) struct Ended {
     pub(crate) pid: i32,
     /// How it ended.
     pub(crate) exit: Exit,
+    /// It left a core dump.
+    pub(crate) core: bool,
 }
 
 /// Any ended child, left unreaped; `None` if there is none.
@@ -57,5 +59,6 @@ fn decode(info: &libc::siginfo_t) -> Option<Ended> {
         libc::CLD_EXITED => Exit::Code(status),
         _ => Exit::Signal(status),
     };
-    Some(Ended { pid, exit })
+    let core = info.si_code == libc::CLD_DUMPED;
+    Some(Ended { pid, exit, core })
 }

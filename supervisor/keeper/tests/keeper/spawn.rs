@@ -211,7 +211,13 @@ fn logged() {
         .lines()
         .map(|line| line.split_once(' ').unwrap().1)
         .collect();
-    assert_eq!(lines, ["to stdout", "to stderr", "again"]);
+    assert_eq!(lines[..3], ["to stdout", "to stderr", "again"]);
+    let mark = lines[3];
+    assert!(
+        mark.starts_with("[mattervisor] pid ") && mark.contains(" ended: exit code 0 after "),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 4, "{lines:?}");
 }
 
 fn no_leaks() {

@@ -15,8 +15,8 @@ pub(in crate::control) enum Kind {
     Restart,
     /// To have taken its configuration.
     Reload,
-    /// Nothing: it is done when it is accepted.
-    Signal,
+    /// Nothing: it is done when it is accepted. The signal's number.
+    Signal(i32),
     /// Each target as its plan says.
     Reconfigure,
 }

@@ -44,7 +44,7 @@ impl Control {
             other => other,
         };
         let wants_up = match kind {
-            Kind::Signal => return Some(self.result(name, done)),
+            Kind::Signal(_) => return Some(self.result(name, done)),
             Kind::Stop => false,
             Kind::Start | Kind::Restart | Kind::Reload => true,
             Kind::Reconfigure => view.goal == engine::Goal::Up,

@@ -12,6 +12,7 @@ fn event(detail: &str) -> Happened {
         pid: None,
         detail: detail.into(),
         by: None,
+        exit: None,
     }
 }
 

@@ -268,10 +268,13 @@ impl Control {
         }
     }
 
-    /// So many restarts, if the service is flapping; for status.
+    /// So many restarts, if the service is flapping and has not been well for a while; for status.
     pub(super) fn flapping(&self, name: &str) -> Option<u32> {
         let id = self.names.id(name)?;
-        self.notifications.troubles.get(&id)?.flapping()
+        let trouble = self.notifications.troubles.get(&id)?;
+        trouble
+            .flapping()
+            .filter(|_| !trouble.is_calm(self.now.moment))
     }
 
     /// Somebody wants to be told of this.

@@ -157,6 +157,9 @@ fn a_crash_loop_is_told_thrice_and_ends_with_one_recovery() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(clock.trouble.flapping(), Some(3600));
     // It stays up: well again once the last restarts are long enough ago, and not before.
+    assert!(!clock.trouble.is_calm(Moment(clock.now)));
+    clock.pass(2 * QUIET_MS);
+    assert!(clock.trouble.flapping().is_some() && clock.trouble.is_calm(Moment(clock.now)));
     clock.pass(FLAPPING_MS * 3);
     let told = clock.told();
     assert_eq!(told.len(), 1, "{told:?}");

@@ -149,6 +149,12 @@ impl Trouble {
         }
     }
 
+    /// It is well, and has not restarted for a while. That its flapping is over is told later.
+    pub(super) fn is_calm(&self, now: Moment) -> bool {
+        let last = self.recent.back();
+        self.well && last.is_none_or(|at| at.after(CALM_MS) <= now)
+    }
+
     /// Nothing is left to be known of it.
     pub(super) fn is_over(&self) -> bool {
         self.restarts == 0 && !self.is_troubled() && self.gates.is_empty()

@@ -17,6 +17,7 @@ impl Keeper {
             pid: pid(*run),
             spawned_ms: 0,
             exit: it.exit,
+            core: false,
             swept: it.swept,
             left: if it.given_up && !it.swept {
                 left(*run)

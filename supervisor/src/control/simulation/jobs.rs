@@ -28,7 +28,7 @@ use crate::{
     holder::Holder,
     lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start},
-    store::{Holds, StoredHold},
+    store::{Holds, Running, StoredHold},
     unready::Unready,
 };
 
@@ -41,9 +41,15 @@ pub(super) struct Disk {
     pub(super) stored: Option<Plan>,
     pub(super) holds: BTreeMap<String, StoredHold>,
     /// They were removed, and not written since.
-    lost: bool,
+    pub(super) lost: bool,
     /// Changes that the history has, and whether it has their end.
     history: BTreeMap<String, bool>,
+    /// Ends of runs that the history has, by service and id: how many more each stands for.
+    exits: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Main runs that live.
+    pub(super) running: Running,
+    /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
+    refused: (bool, bool),
     /// Rendered files.
     files: BTreeMap<PathBuf, String>,
     /// Which of them have candidates beside them.
@@ -63,6 +69,8 @@ const LINE_LATE_MS: u64 = 200;
 #[derive(Debug)]
 pub(super) struct Jobs {
     dice: Dice,
+    /// Of its own, for how long ends of runs and what lives take to be written.
+    late: Dice,
     pub(super) fair: bool,
     pub(super) disk: Disk,
     pub(super) agenda: Agenda<Work>,
@@ -81,7 +89,9 @@ pub(super) enum Work {
     Discard(Vec<StagedFile>),
     Store(Holds),
     StoreSchedule,
+    StoreRunning(Running),
     Record(Vec<history::Line>),
+    RecordExits(Vec<api::ExitRecord>),
     Prepare(Start),
     Holder(RunId),
     Probe(RunId, ProbeKind),
@@ -102,12 +112,16 @@ impl Jobs {
             holds: BTreeMap::new(),
             lost: false,
             history: BTreeMap::new(),
+            exits: BTreeMap::new(),
+            running: Running::default(),
+            refused: (false, false),
             files: BTreeMap::new(),
             candidates: BTreeSet::new(),
             was_full: false,
             kept: Vec::new(),
         };
         Self {
+            late: own,
             dice,
             fair: false,
             disk,
@@ -130,7 +144,15 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
+            Job::StoreRunning { running } => {
+                let at = now + self.late.between(0, 500);
+                return self.agenda.push(at, Work::StoreRunning(running));
+            }
             Job::Record { lines, .. } => (Work::Record(lines), 500),
+            Job::RecordExits { records, .. } => {
+                let at = now + self.late.between(0, 500);
+                return self.agenda.push(at, Work::RecordExits(records));
+            }
             Job::Prepare(starts) => {
                 for start in starts {
                     let pause = self.pause(3_000);
@@ -194,6 +216,32 @@ impl Jobs {
         staged.collect()
     }
 
+    fn recorded(&mut self, now: u64, lines: Vec<history::Line>) -> Done {
+        if self.has_no_room(now) {
+            return Done::Recorded(Err((lines, "no space left on device".to_owned())));
+        }
+        self.disk.append(lines);
+        Done::Recorded(Ok(()))
+    }
+
+    fn exits_recorded(&mut self, now: u64, records: Vec<api::ExitRecord>) -> Done {
+        self.disk.refused.0 = self.has_no_room(now);
+        if self.disk.refused.0 {
+            return Done::ExitsRecorded(Err("no space left on device".to_owned()));
+        }
+        self.disk.append_exits(records);
+        Done::ExitsRecorded(Ok(()))
+    }
+
+    fn running_stored(&mut self, now: u64, running: Running) -> Done {
+        self.disk.refused.1 = self.has_no_room(now);
+        if self.disk.refused.1 {
+            return Done::RunningStored(Err("no space left on device".to_owned()));
+        }
+        self.disk.running = running;
+        Done::RunningStored(Ok(()))
+    }
+
     /// The next piece of work is done.
     pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
         let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
@@ -223,13 +271,9 @@ impl Jobs {
                 Done::HoldsStored(Err("no space left on device".to_owned()))
             }
             Work::Store(holds) => self.stored(holds),
-            Work::Record(lines) if self.has_no_room(now) => {
-                Done::Recorded(Err((lines, "no space left on device".to_owned())))
-            }
-            Work::Record(lines) => {
-                self.disk.append(lines);
-                Done::Recorded(Ok(()))
-            }
+            Work::Record(lines) => self.recorded(now, lines),
+            Work::RecordExits(records) => self.exits_recorded(now, records),
+            Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
@@ -421,6 +465,11 @@ impl Jobs {
                     lines.truncate(written);
                     self.disk.append(lines);
                 }
+                Work::RecordExits(mut records) => {
+                    let written = self.dice.clone().index(records.len() + 1);
+                    records.truncate(written);
+                    self.disk.append_exits(records);
+                }
                 _ => {}
             }
         }
@@ -433,6 +482,39 @@ impl Disk {
             let ended = matches!(line.said, history::Said::Ended { .. });
             *self.history.entry(line.id).or_default() |= ended;
         }
+    }
+
+    /// Of a run that is written twice the first line counts, as for readers.
+    fn append_exits(&mut self, records: Vec<api::ExitRecord>) {
+        for record in records {
+            let of_it = self.exits.entry(record.service).or_default();
+            of_it.entry(record.id).or_insert(record.left_out);
+        }
+    }
+
+    /// Every end of a main run is in the history, once: by itself or among those left out. What a run that
+    /// has ended has left may not have been swept yet; then its end may not have been told.
+    pub(super) fn judge_exits(&self, ends: &BTreeMap<u64, (String, bool)>) {
+        let services: BTreeSet<&String> = ends.values().map(|(service, _)| service).collect();
+        for service in services.into_iter().chain(self.exits.keys()) {
+            let of_it = ends.iter().filter(|(_, (name, _))| name == service);
+            let all = of_it.clone().count() as u64;
+            let over = of_it.clone().filter(|(_, (_, over))| *over).count() as u64;
+            let records = self.exits.get(service).into_iter().flatten();
+            let told: u64 = records.map(|(_, left_out)| 1 + left_out).sum();
+            let least = if self.refused.0 { 0 } else { over };
+            assert!(
+                (least..=all).contains(&told),
+                "{service}: {told} ends told, {over} of {all} are over: {:?} of {:?}",
+                self.exits.get(service),
+                of_it.collect::<Vec<_>>()
+            );
+        }
+        let runs = &self.running.runs;
+        assert!(
+            runs.is_empty() || self.refused.1,
+            "said to live after the end: {runs:?}"
+        );
     }
 
     /// Somebody has removed what was stored, all but the plans.

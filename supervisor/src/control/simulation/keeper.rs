@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     pub(super) stalled_until: u64,
     pub(super) deaths: u32,
     pub(super) quit: Option<u8>,
+    /// Ends of main runs: whose, and that all that it has left has gone, or was given up.
+    pub(super) ends: BTreeMap<RunId, (String, bool)>,
     /// Changes that control has begun to do.
     begun: BTreeSet<String>,
     /// Who has to be down before a service is asked to stop, once everything is to be stopped.
@@ -140,6 +142,7 @@ impl Keeper {
             stalled_until: 0,
             deaths: 0,
             quit: None,
+            ends: BTreeMap::new(),
             begun: BTreeSet::new(),
             stop_order: None,
         }
@@ -440,6 +443,9 @@ impl Keeper {
         self.executes(now, id);
         let run = self.runs.get_mut(&id).unwrap();
         run.exit = Some(exit);
+        if run.role == Role::Main {
+            self.ends.insert(id, (run.service.clone(), false));
+        }
         let sweep = self.world.sweep_takes(run);
         let output = if run.role == Role::Helper {
             "said so"
@@ -449,6 +455,7 @@ impl Keeper {
         self.push(Fact::Exited {
             run: id,
             exit,
+            core: false,
             at_ms: now,
             timed_out,
             output: output.to_owned(),
@@ -462,6 +469,9 @@ impl Keeper {
         };
         run.given_up = self.world.leaves_something(run);
         run.swept = !run.given_up;
+        if let Some((_, over)) = self.ends.get_mut(&id) {
+            *over = true;
+        }
         let left = if run.given_up { left(id) } else { Vec::new() };
         self.push(Fact::Swept { run: id, left });
     }

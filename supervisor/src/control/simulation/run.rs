@@ -426,6 +426,12 @@ impl Simulation {
         self.clients
             .held
             .retain(|name| records.contains_key(name) || disk.contains_key(name));
+        // One that was stored may so too, if somebody has removed what was stored.
+        if self.jobs.disk.lost {
+            self.clients
+                .stored
+                .retain(|name| records.contains_key(name) || disk.contains_key(name));
+        }
     }
 
     pub(super) fn birth(&mut self) {
@@ -436,6 +442,7 @@ impl Simulation {
         let boot = Boot {
             seed: self.dice.next(),
             holds: self.jobs.disk.holds.clone(),
+            running: self.jobs.disk.running.clone(),
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
             handled: crate::control::Handled::default(),

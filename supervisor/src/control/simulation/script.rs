@@ -411,5 +411,8 @@ impl Simulation {
             .values()
             .find(|run| run.role == Role::Main && run.lives());
         assert!(live.is_none(), "after the end lives {live:?}");
+        if self.keeper.quit == Some(0) {
+            self.jobs.disk.judge_exits(&self.keeper.ends);
+        }
     }
 }

@@ -51,6 +51,8 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
         Job::StoreSchedule { .. } => "store schedule".to_owned(),
         Job::Record { lines, .. } => format!("record {}", lines.len()),
+        Job::StoreRunning { .. } => "store what runs".to_owned(),
+        Job::RecordExits { records, .. } => format!("record {} ends", records.len()),
         Job::Prepare(starts) => {
             let runs: Vec<_> = starts.iter().map(|it| (it.run, &it.service.name)).collect();
             format!("prepare {runs:?}")

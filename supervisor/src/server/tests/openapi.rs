@@ -165,6 +165,12 @@ fn look(it: &mut Document) {
     );
     let say = ("changes", "Who has changed what.");
     it.add(("GET", "/v1/changes"), say, query, reply);
+    let (query, reply) = (
+        it.query::<past::ChangeQuery>(),
+        it.lines::<api::ExitRecord>(),
+    );
+    let say = ("exits", "How and why runs of services have ended.");
+    it.add(("GET", "/v1/exits"), say, query, reply);
     let reply = it.json::<api::Outcome>();
     let say = ("outcome", "How a change ended; 404 if it never arrived.");
     it.add(("GET", "/v1/changes/{id}"), say, Vec::new(), reply);

@@ -37,7 +37,7 @@ fn what_a_run_said_last_is_written_before_that_is_said() {
     let flow = handle.open("s", spec, reader.into());
     assert!(flow.is_written(), "no run has ended");
     writer.write_all(b"last").unwrap();
-    handle.finish("s", &flow, &pipe);
+    handle.finish("s", &flow, &pipe, None);
     assert!(!flow.is_written(), "nobody has woken the thread");
     handle.sync();
     assert!(flow.is_written());

@@ -1,0 +1,277 @@
+//! How the main process of a service ended, why, and what followed. This file alone puts it into words.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::duration;
+
+/// The end of one run of a service, as it is kept for a year.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ExitRecord {
+    /// Names the run, over all supervisors and boots.
+    pub id: String,
+    /// When the main process ended, RFC 3339 in UTC; if nobody saw that, when it was found out.
+    pub at: String,
+    /// Whose run it was.
+    pub service: String,
+    /// Its main process.
+    pub pid: Option<i32>,
+    /// It ended by itself, with this code.
+    pub code: Option<i32>,
+    /// A signal ended it: `KILL`. Neither code nor signal: nobody saw how it ended.
+    pub signal: Option<String>,
+    /// It left a core dump.
+    #[serde(default)]
+    pub core: bool,
+    /// How long it ran, in milliseconds; null: not known.
+    pub ran_ms: Option<u64>,
+    /// It did not stop in time, so that SIGKILL was sent.
+    #[serde(default)]
+    pub killed: bool,
+    /// Why it ended.
+    pub cause: ExitCause,
+    /// What follows.
+    pub next: NextRun,
+    /// So many more runs of the service have ended since the record before: of a service that ends all
+    /// the time not every end is kept.
+    #[serde(default)]
+    pub left_out: u64,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ExitCause {
+    /// Nobody in the supervisor asked it to.
+    Itself,
+    /// Somebody asked for it.
+    Change {
+        /// Id of the change.
+        id: String,
+        /// By whom, for people: `root`, `alice (uid 1000)`.
+        by: String,
+        /// `stop`, `restart`, `signal KILL`, `reconfigure`.
+        what: String,
+    },
+    /// Everything was stopped, with the supervisor.
+    Shutdown,
+    /// Something that it needs was stopped, or the plan no longer wants it so.
+    Dependency,
+    /// It was not ready in time.
+    NotReady {
+        /// In words: what its probe said last.
+        said: String,
+    },
+    /// Its liveness probe failed.
+    Liveness {
+        /// In words: what the probe said last; may be empty.
+        said: String,
+    },
+    /// Its watchdog heard nothing, or was triggered.
+    Watchdog {
+        /// In words; may be empty.
+        said: String,
+    },
+    /// SIGKILL had been sent long before.
+    Outlived,
+    /// The supervisor was killed; its next start took this for granted, or saw to it.
+    SupervisorKilled,
+    /// The machine went down, and the supervisor with it.
+    MachineDown,
+}
+
+/// What followed the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum NextRun {
+    /// Another run, at once.
+    Start,
+    /// Another run, as soon as what it needs is up.
+    Wait,
+    /// Another run, after a pause.
+    Pause {
+        /// Milliseconds.
+        ms: u64,
+        /// Early ends in a row, this one included.
+        early: u32,
+    },
+    /// None: it has done its work, or is down as somebody wants it.
+    Rest,
+    /// None: it has failed.
+    Fail {
+        /// In words.
+        why: String,
+    },
+    /// Nobody was there to decide.
+    Unknown,
+}
+
+impl ExitRecord {
+    /// It ended though nobody wanted it to, and was started again.
+    pub fn is_automatic_restart(&self) -> bool {
+        let again = matches!(
+            self.next,
+            NextRun::Start | NextRun::Wait | NextRun::Pause { .. }
+        );
+        let unasked = match self.cause {
+            ExitCause::Itself
+            | ExitCause::NotReady { .. }
+            | ExitCause::Liveness { .. }
+            | ExitCause::Watchdog { .. } => true,
+            ExitCause::Change { .. }
+            | ExitCause::Shutdown
+            | ExitCause::Dependency
+            | ExitCause::Outlived
+            | ExitCause::SupervisorKilled
+            | ExitCause::MachineDown => false,
+        };
+        again && unasked
+    }
+
+    /// How and why it ended: `killed by KILL after 3h 2m`.
+    pub fn how(&self) -> String {
+        let mut text = match (&self.signal, self.code) {
+            (Some(signal), _) => format!("killed by {signal}"),
+            (None, Some(code)) => format!("exit code {code}"),
+            (None, None) => "ended unseen".to_owned(),
+        };
+        if let Some(ms) = self.ran_ms {
+            text.push_str(" after ");
+            text.push_str(&duration(ms));
+        }
+        let core = self.core.then(|| "core dumped".to_owned());
+        let killed = self.killed.then(|| "did not stop in time".to_owned());
+        let why = [core, self.cause.words(), killed];
+        let why: Vec<String> = why.into_iter().flatten().collect();
+        if !why.is_empty() {
+            text.push_str(" (");
+            text.push_str(&why.join("; "));
+            text.push(')');
+        }
+        text
+    }
+}
+
+impl fmt::Display for ExitRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.how())?;
+        match &self.next {
+            NextRun::Start => f.write_str("; starts again at once")?,
+            NextRun::Wait => f.write_str("; starts again once what it needs is up")?,
+            NextRun::Pause { ms, early } => {
+                let pause = duration(*ms);
+                write!(f, "; {early} failures in a row, starts again in {pause}")?;
+            }
+            NextRun::Rest if self.cause == ExitCause::Itself => {
+                f.write_str("; has done its work")?;
+            }
+            NextRun::Rest => f.write_str("; stays down")?,
+            NextRun::Fail { why } => write!(f, "; is not started again: {why}")?,
+            NextRun::Unknown => {}
+        }
+        match self.left_out {
+            0 => Ok(()),
+            1 => f.write_str(" [1 more end since the one before is left out]"),
+            many => write!(f, " [{many} more ends since the one before are left out]"),
+        }
+    }
+}
+
+impl ExitCause {
+    fn words(&self) -> Option<String> {
+        let said = |what: &str, said: &str| match said {
+            "" => what.to_owned(),
+            said => format!("{what}: {said}"),
+        };
+        Some(match self {
+            Self::Itself => return None,
+            Self::Change { by, what, .. } => format!("{what} by {by}"),
+            Self::Shutdown => "the supervisor stopped".to_owned(),
+            Self::Dependency => "stopped with what it needs, or by the plan".to_owned(),
+            Self::NotReady { said } => said.clone(),
+            Self::Liveness { said: words } => said("its liveness probe failed", words),
+            Self::Watchdog { said: words } => said("its watchdog", words),
+            Self::Outlived => "long after SIGKILL".to_owned(),
+            Self::SupervisorKilled => {
+                "the supervisor was killed; found at its next start".to_owned()
+            }
+            Self::MachineDown => "the machine went down; found at its next start".to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(cause: ExitCause, next: NextRun) -> ExitRecord {
+        ExitRecord {
+            id: "1".to_owned(),
+            at: "2026-11-22T03:12:07.000Z".to_owned(),
+            service: "a".to_owned(),
+            pid: Some(7),
+            code: None,
+            signal: Some("KILL".to_owned()),
+            core: false,
+            ran_ms: Some(10_920_000),
+            killed: false,
+            cause,
+            next,
+            left_out: 0,
+        }
+    }
+
+    #[test]
+    fn an_end_reads_well() {
+        let crash = record(ExitCause::Itself, NextRun::Start);
+        assert_eq!(
+            crash.to_string(),
+            "killed by KILL after 3h 2m; starts again at once"
+        );
+        let asked = ExitCause::Change {
+            id: "x".to_owned(),
+            by: "alice (uid 1000)".to_owned(),
+            what: "stop".to_owned(),
+        };
+        let stopped = ExitRecord {
+            killed: true,
+            ..record(asked, NextRun::Rest)
+        };
+        assert_eq!(
+            stopped.to_string(),
+            "killed by KILL after 3h 2m (stop by alice (uid 1000); did not stop in time); stays down"
+        );
+        let loops = ExitRecord {
+            signal: Some("SEGV".to_owned()),
+            core: true,
+            ran_ms: Some(300),
+            left_out: 40,
+            ..record(ExitCause::Itself, NextRun::Pause { ms: 4000, early: 4 })
+        };
+        assert_eq!(
+            loops.to_string(),
+            "killed by SEGV after 0.3s (core dumped); 4 failures in a row, starts again in 4s \
+             [40 more ends since the one before are left out]"
+        );
+        let unseen = ExitRecord {
+            signal: None,
+            ran_ms: None,
+            ..record(ExitCause::SupervisorKilled, NextRun::Unknown)
+        };
+        assert_eq!(
+            unseen.to_string(),
+            "ended unseen (the supervisor was killed; found at its next start)"
+        );
+    }
+
+    #[test]
+    fn only_what_nobody_asked_for_is_an_automatic_restart() {
+        assert!(record(ExitCause::Itself, NextRun::Wait).is_automatic_restart());
+        assert!(!record(ExitCause::Itself, NextRun::Rest).is_automatic_restart());
+        assert!(!record(ExitCause::Dependency, NextRun::Start).is_automatic_restart());
+    }
+}

@@ -1,0 +1,92 @@
+//! The end of a main run, as it is told: how, why, and what the engine has decided to do next. Told
+//! once a run, when nothing of it is left, or when the keeper has given up on what is left.
+
+use alloc::string::String;
+
+use crate::{
+    event::{Exit, Failure},
+    ids::{RunId, ServiceId},
+    service::Service,
+    state::{State, StopCause},
+};
+
+/// A main run that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Whose.
+    pub service: ServiceId,
+    /// The run.
+    pub run: RunId,
+    /// How its main process ended.
+    pub exit: Exit,
+    /// Why it went down.
+    pub cause: StopCause,
+    /// It had been sent SIGKILL, because its time to stop was over.
+    pub killed: bool,
+    /// In words, what its probe or watchdog had said, where that is the cause; may be empty.
+    pub said: String,
+    /// What follows.
+    pub next: Next,
+}
+
+/// What follows the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another run, at once.
+    Start,
+    /// Another run, as soon as other services allow it.
+    Wait,
+    /// Another run, after a pause.
+    Pause {
+        /// Milliseconds.
+        ms: u64,
+        /// Early deaths in a row; at least two.
+        early: u32,
+    },
+    /// None: it is down as somebody wants it, or has done its work.
+    Rest,
+    /// None: it has failed.
+    Fail(Failure),
+}
+
+/// What is known of an end before it is decided what follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) run: RunId,
+    pub(crate) exit: Exit,
+    pub(crate) cause: StopCause,
+    pub(crate) killed: bool,
+}
+
+impl Service {
+    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
+    pub(crate) fn ended(&self, now: crate::ids::Moment, end: End, said: String) -> Ended {
+        let next = match &self.rec.state {
+            State::Waiting { .. } => Next::Wait,
+            State::Backoff { until, attempt } => Next::Pause {
+                ms: until.since(now),
+                early: *attempt,
+            },
+            State::Failed { reason } => Next::Fail(reason.clone()),
+            State::Stopped | State::Completed => Next::Rest,
+            State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Stopping { .. } => Next::Start,
+        };
+        let by_verdict = match end.cause {
+            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
+            StopCause::Asked | StopCause::Exited | StopCause::Outlived => false,
+        };
+        Ended {
+            service: self.id,
+            run: end.run,
+            exit: end.exit,
+            cause: end.cause,
+            killed: end.killed,
+            said: if by_verdict { said } else { String::new() },
+            next,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Ends of runs of one service that are not on the disk yet, and how many more may go there.
+//!
+//! Of a service that ends all the time not every end is kept: [`BURST`] in a row, then one every
+//! [`REFILL_MS`], which says how many were left out before it. Limits: those, and [`WAITING_MAX`].
+
+use api::{ExitCause, ExitRecord, NextRun};
+use engine::Moment;
+use serde::{Deserialize, Serialize};
+
+/// Ends of one service that are kept one by one, before there is a pause between them.
+pub(super) const BURST: u32 = 48;
+/// After this time one more is kept.
+pub(super) const REFILL_MS: u64 = 60 * 60_000;
+/// Records of one service that wait to be written; while the disk is full, more are left out.
+pub(super) const WAITING_MAX: usize = 16;
+/// What is known of the ends of one service besides what is on the disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Unwritten {
+    /// So many may be kept at once.
+    pub(super) room: u32,
+    /// When that was counted.
+    counted_at: Moment,
+    /// To be written, oldest first.
+    pub(super) waiting: Vec<ExitRecord>,
+    /// One for which there is no room yet; others may take its place and are counted in it.
+    pub(super) held: Option<ExitRecord>,
+}
+
+impl Unwritten {
+    pub(super) const fn new(now: Moment) -> Self {
+        Self {
+            room: BURST,
+            counted_at: now,
+            waiting: Vec::new(),
+            held: None,
+        }
+    }
+
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.waiting.iter().chain(&self.held).any(|it| it.id == id)
+    }
+
+    /// Time has brought more room.
+    fn refill(&mut self, now: Moment) {
+        let more = now.since(self.counted_at) / REFILL_MS;
+        self.room = self
+            .room
+            .saturating_add(u32::try_from(more).unwrap_or(BURST))
+            .min(BURST);
+        self.counted_at = self.counted_at.after(more * REFILL_MS);
+    }
+
+    /// Takes in one more end.
+    pub(super) fn take(&mut self, now: Moment, record: ExitRecord) {
+        self.refill(now);
+        if self.held.is_none() && self.has_room() {
+            self.room -= 1;
+            self.waiting.push(record);
+            return;
+        }
+        let held = self.held.take();
+        let left_out = held.as_ref().map_or(0, |held| held.left_out + 1);
+        // A failure says more than work that is done.
+        let best = match held {
+            Some(held) if is_failure(&held) && !is_failure(&record) => held,
+            Some(_) | None => record,
+        };
+        self.held = Some(ExitRecord { left_out, ..best });
+    }
+
+    const fn has_room(&self) -> bool {
+        self.room > 0 && self.waiting.len() < WAITING_MAX
+    }
+
+    /// What is held back may go, or must: the daemon ends.
+    pub(super) fn release(&mut self, now: Moment, must: bool) -> bool {
+        self.refill(now);
+        if !self.has_room() && !must {
+            return false;
+        }
+        let Some(held) = self.held.take() else {
+            return false;
+        };
+        self.room = self.room.saturating_sub(1);
+        self.waiting.push(held);
+        true
+    }
+
+    /// When there is room for what is held back. Where the disk has none, time brings none.
+    pub(super) fn due(&self) -> Option<Moment> {
+        let waits = self.held.is_some() && self.waiting.len() < WAITING_MAX;
+        waits.then(|| self.counted_at.after(REFILL_MS))
+    }
+
+    /// These are on the disk.
+    pub(super) fn are_written(&mut self, now: Moment, ids: &[String]) {
+        self.waiting.retain(|it| !ids.contains(&it.id));
+        // There may be room among those that wait.
+        self.release(now, false);
+    }
+
+    /// Nothing is to be known of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.room == BURST && self.waiting.is_empty() && self.held.is_none()
+    }
+}
+
+fn is_failure(record: &ExitRecord) -> bool {
+    !(record.cause == ExitCause::Itself && record.next == NextRun::Rest)
+}

@@ -1,0 +1,146 @@
+//! How and why runs ended: as events, in the history of a year, in `ctl why`, and in the log.
+
+use std::time::Duration;
+
+use api::{ExitCause, ExitRecord, NextRun};
+use mattervisor_tests::{StatusExt, World, alive, eventually, kill};
+use nix::sys::signal::Signal;
+
+/// The ends of runs of a service once there are so many.
+fn exits(world: &World, name: &str, count: usize) -> Vec<ExitRecord> {
+    let ask = [
+        "events", "--exits", "--since", "1h", "--format", "json", name,
+    ];
+    eventually("the ends are recorded", || {
+        let told = world.ctl(&ask);
+        let records: Vec<ExitRecord> = told
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert!(records.len() <= count, "{records:#?}");
+        (records.len() == count).then_some(records)
+    })
+}
+
+/// Kills the main process, and waits for the next.
+fn kill_main(world: &World, name: &str) -> i32 {
+    let pid = world.status().pid(name);
+    kill(pid, Signal::SIGKILL);
+    world.wait_for("it runs again", |status| {
+        status.ready(name) && status.service(name).pid != Some(pid)
+    });
+    pid
+}
+
+#[test]
+fn every_end_is_kept_with_its_cause_over_deaths_of_control_and_restarts_of_the_daemon() {
+    let mut world = World::new();
+    let again = "[restart]\ndelay = \"10ms\"\nmax_delay = \"10ms\"";
+    world.child("a", &["print=last words", "sleep"], again);
+    world.start_ready();
+    world.wait_log("a", |line| line == "last words");
+    let first = kill_main(&world, "a");
+    let old = world.control_pid();
+    kill(old, Signal::SIGKILL);
+    let second = kill_main(&world, "a");
+    world.ctl(&["restart", "a"]).ok();
+    let records = exits(&world, "a", 3);
+    let pids: Vec<Option<i32>> = records.iter().map(|it| it.pid).collect();
+    assert_eq!(pids[..2], [Some(first), Some(second)]);
+    for crash in &records[..2] {
+        assert_eq!(crash.signal.as_deref(), Some("KILL"), "{crash:#?}");
+        assert_eq!(crash.cause, ExitCause::Itself);
+        assert!(crash.ran_ms.is_some() && crash.is_automatic_restart());
+    }
+    let ExitCause::Change { what, .. } = &records[2].cause else {
+        panic!("{records:#?}");
+    };
+    assert_eq!(
+        (what.as_str(), &records[2].next),
+        ("restart", &NextRun::Start)
+    );
+
+    // As events, in words.
+    let told = world.ctl(&["events", "a"]).ok().stdout;
+    assert!(told.contains("killed by KILL after "), "{told}");
+    assert!(told.contains("; starts again at once"), "{told}");
+
+    // Long after, of another daemon.
+    assert_eq!(world.stop(), 0);
+    world.start_ready();
+    let again = exits(&world, "a", 4);
+    assert_eq!(again[..3], records);
+    assert_eq!(again[3].cause, ExitCause::Shutdown, "{again:#?}");
+    let why = world.ctl(&["why", "a"]).ok().stdout;
+    let at = &records[1].at;
+    assert!(
+        why.contains(&format!(
+            "restarted automatically at {at}, because its run ended: killed by KILL"
+        )),
+        "{why}"
+    );
+    assert!(why.contains("2 times in the last 24 h"), "{why}");
+    assert!(why.contains(" last words"), "{why}");
+    world.ctl(&["events", "--exits", "nobody"]).expect_code(4);
+}
+
+#[test]
+fn a_log_has_a_mark_behind_each_run() {
+    let mut world = World::new();
+    let never = "[restart]\npolicy = \"never\"";
+    world.child("a", &["print=one", "exit=3"], never);
+    world.start_ready();
+    let log = eventually("the mark is there", || {
+        let log = world.log("a");
+        (log.len() >= 2).then_some(log)
+    });
+    assert_eq!(log[0], "one");
+    assert!(
+        log[1].starts_with("[mattervisor] pid ") && log[1].contains(" ended: exit code 3 after "),
+        "{log:#?}"
+    );
+}
+
+/// Nobody saw it: said as such, once.
+#[test]
+fn what_ends_with_a_killed_supervisor_is_told_by_the_next_one() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    eventually("it is on the disk that it runs", || {
+        let path = world.path("var/lib/mattervisor/running.json");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.contains(&pid.to_string()).then_some(())
+    });
+    let control = world.control_pid();
+    world.signal(Signal::SIGKILL);
+    world.wait_end(Duration::from_secs(5));
+    eventually("control ends too", || (!alive(control)).then_some(()));
+    world.start_ready();
+    let record = exits(&world, "a", 1).remove(0);
+    assert_eq!(
+        (record.pid, record.code, record.signal),
+        (Some(pid), None, None)
+    );
+    assert_eq!(record.cause, ExitCause::SupervisorKilled);
+    // An orderly end tells of its own run alone.
+    assert_eq!(world.stop(), 0);
+    world.start_ready();
+    assert_eq!(exits(&world, "a", 2)[1].cause, ExitCause::Shutdown);
+}
+
+/// Of a kill by command it is known who asked.
+#[test]
+fn a_signal_by_command_is_the_cause() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    world.ctl(&["kill", "a"]).ok();
+    let record = exits(&world, "a", 1).remove(0);
+    let ExitCause::Change { what, .. } = &record.cause else {
+        panic!("{record:#?}");
+    };
+    assert_eq!(what, "signal KILL");
+}
