@@ -179,9 +179,15 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
     stack.start();
     let world = &stack.world;
-    let socket = world.path("run/mattervisor/nginx/reload.sock");
-    let directory = || fs::metadata(socket.parent().unwrap()).unwrap();
-    assert_eq!(directory().permissions().mode() & 0o7777, 0o700);
+    let own = |account: &str| world.path(&format!("run/mattervisor/nginx/{account}"));
+    let account = if nix::unistd::geteuid().is_root() {
+        "nobody"
+    } else {
+        "mattervisor-www"
+    };
+    let socket = own(account).join("reload.sock");
+    let directory = |account: &str| fs::metadata(own(account)).unwrap();
+    assert_eq!(directory(account).permissions().mode() & 0o7777, 0o700);
     // A new one can have the number of the old.
     let made = || fs::metadata(&socket).and_then(|it| it.modified()).ok();
     for signal in [Signal::SIGKILL, Signal::SIGQUIT] {
@@ -195,14 +201,14 @@ fn the_socket_of_a_killed_nginx_is_no_obstacle() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    // The account before cannot remove it from a directory that is the next one's by then.
+    // The next account has a directory of its own, for what it is checked with.
     let file = world.path("etc/mattervisor/mattervisor.toml");
     let site = fs::read_to_string(file).unwrap();
-    let (was, pid) = (directory().uid(), world.status().pid("nginx"));
+    let pid = world.status().pid("nginx");
     world.site(&site.replace("nginx.username = \"nobody\"", "nginx.username = \"daemon\""));
     world.ctl(&["reconfigure"]).ok();
     assert_ne!(world.status().pid("nginx"), pid);
-    assert_ne!(directory().uid(), was);
+    assert_ne!(directory("daemon").uid(), directory("nobody").uid());
     world.ctl(&["reload", "nginx"]).ok();
 }
 

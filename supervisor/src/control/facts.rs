@@ -203,6 +203,10 @@ impl Control {
         let is_gone = left.is_empty();
         if is_gone {
             self.left.remove(&service);
+            // The run is known until its end is told; what starts upon that may have its directories.
+            if let Some(known) = self.runs.get_mut(&run) {
+                known.directories.clear();
+            }
         } else {
             let what = words::left(&left);
             tracing::error!(service, "processes would not go: {what}");

@@ -47,6 +47,16 @@ impl Control {
             credentials: lays.then(|| self.reconfigure.is_idle()),
             reload_token,
         };
+        let in_use = if needs.disk {
+            self.directories_in_use(run)
+        } else {
+            Vec::new()
+        };
+        debug_assert!(
+            !main || in_use.iter().all(|it| it.service != service.name),
+            "{} is started beside a run of its own",
+            service.name
+        );
         self.handover.lookups += 1;
         let unwanted = Arc::default();
         self.preparing.insert(run, Arc::clone(&unwanted));
@@ -55,11 +65,7 @@ impl Control {
             service: Box::new(service.clone()),
             needs,
             state_dir: self.plan.paths.state_dir.clone(),
-            in_use: if needs.disk {
-                self.directories_in_use(run)
-            } else {
-                Vec::new()
-            },
+            in_use,
             unwanted,
         });
     }
