@@ -70,9 +70,11 @@ impl Node {
         rec.goal == Goal::Up && rec.hold.is_none() && !rec.removing && !stopping_all
     }
 
-    /// A dependency waits for this one's end; not for the kernel's, though.
+    /// A dependency waits for this one's end; not for the kernel's, though. A completed one that is to run again
+    /// has to have noticed that, before what it requires is back.
     fn holds_up(&self) -> bool {
         let state = &self.service.rec.state;
+        let completed = matches!(state, State::Completed) && !self.service.rec.rests;
         let killed = matches!(
             state,
             State::Stopping {
@@ -80,7 +82,7 @@ impl Node {
                 ..
             }
         );
-        self.pulled && ((state.is_live() && !killed) || self.blocking > 0)
+        self.pulled && ((state.is_live() && !killed) || completed || self.blocking > 0)
     }
 
     /// It can do without, and nobody has asked for an order.

@@ -10,6 +10,7 @@ use engine::{Hold, Moment, ServiceId};
 
 use super::{
     Control, Job,
+    memory::Key,
     on_disk::{OnDisk, Standing},
 };
 use crate::store::{Holds, StoredHold};
@@ -40,9 +41,14 @@ impl HoldsOnDisk {
 
     /// How those of some services stand.
     pub(super) fn standing<'a>(&self, services: impl IntoIterator<Item = &'a String>) -> Standing {
-        let (wanted, seen) = (self.disk.wanted(), self.disk.seen());
-        let same = |name: &String| seen.is_some_and(|seen| seen.get(name) == wanted.get(name));
-        if services.into_iter().all(same) {
+        let (wanted, services) = (self.disk.wanted(), services.into_iter());
+        let services: Vec<&String> = services.collect();
+        let same = |there: &ByService| {
+            services
+                .iter()
+                .all(|name| there.get(*name) == wanted.get(*name))
+        };
+        if self.disk.is_so(same) {
             Standing::Stored
         } else {
             self.disk.standing()
@@ -106,6 +112,26 @@ impl Control {
             Some(stored) => drop(all.insert(name, stored)),
             None => drop(all.remove(&name)),
         });
+        // The record of a service goes with it from the plan, and the disk may be cleared.
+        let all = serde_json::to_string(self.holds.disk.wanted());
+        self.remember(Key::Holds, all.expect("holds are plain data"));
+    }
+
+    /// What an earlier control process has had the keeper hold, which may be on no disk.
+    pub(super) fn take_up_holds(&mut self, records: &BTreeMap<String, String>) {
+        let Some(record) = Key::Holds.of(records) else {
+            return;
+        };
+        match serde_json::from_str::<ByService>(record) {
+            Ok(all) => {
+                let seen = self.holds.disk.seen().cloned();
+                self.holds.disk = OnDisk::new(all, seen);
+            }
+            Err(error) => {
+                let why = api::json_place(&error);
+                tracing::error!("cannot read who stopped what, takes what is stored: {why}");
+            }
+        }
     }
 
     /// What an earlier control process knew counts, not what it left on the disk.

@@ -29,6 +29,8 @@ pub(super) enum Key {
     Failed,
     /// SIGHUP has been taken in and not been acted on to the end.
     Hangup,
+    /// Who stopped what, services that are in no plan included.
+    Holds,
     /// Addresses that services are still to be seen to listen on.
     Listening,
     /// Secrets that were put back, and state files that were put aside.
@@ -58,6 +60,7 @@ impl Key {
             Self::Doing => "@doing",
             Self::Failed => "@failed",
             Self::Hangup => "@hangup",
+            Self::Holds => "@holds",
             Self::Listening => "@listening",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
@@ -100,7 +103,7 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Listening, Notices, Plan, Reexec,
+            Certificates, Changes, Doing, Failed, Hangup, Holds, Listening, Notices, Plan, Reexec,
             Refusals, Refused, Schedule, Signals, Standing,
         };
         let all = [
@@ -109,6 +112,7 @@ mod tests {
             Doing,
             Failed,
             Hangup,
+            Holds,
             Listening,
             Notices,
             Plan,

@@ -145,16 +145,24 @@ impl<T: Clone + PartialEq> OnDisk<T> {
         self.seen.as_ref()
     }
 
+    /// Whether this is so of what is there, whatever comes of an attempt under way.
+    pub(super) fn is_so(&self, is_so: impl Fn(&T) -> bool) -> bool {
+        self.seen.as_ref().is_some_and(&is_so) && self.writing.as_ref().is_none_or(is_so)
+    }
+
     /// Changes what is wanted.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut T)) {
         change(&mut self.wanted);
-        self.behind = self.seen.as_ref() != Some(&self.wanted);
+        // Another value may just be on its way there.
+        self.behind = self.writing.is_some() || self.seen.as_ref() != Some(&self.wanted);
         self.changed = true;
     }
 
-    /// What was seen may have been removed since: it is written once more, at once.
+    /// What was seen may have been removed since: it is written once more, at once. So may what is just being
+    /// written.
     pub(super) fn doubt(&mut self) {
         self.seen = None;
+        self.writing = None;
         self.behind = true;
         self.changed = true;
     }
@@ -253,6 +261,22 @@ mod tests {
         value.written(now, Err(ENOSPC.to_owned()));
         value.change(|it| *it = 3);
         assert_eq!(value.due(now), Some(3));
+        value.written(now, Ok(()));
+        // What was there is wanted again, while another is on its way there.
+        value.change(|it| *it = 4);
+        assert_eq!(value.due(now), Some(4));
+        value.change(|it| *it = 3);
+        assert_eq!(value.standing(), Standing::Awaited);
+        assert!(!value.is_so(|it| *it == 3) && !value.is_so(|it| *it == 4));
+        value.written(now, Ok(()));
+        assert_eq!(value.due(now), Some(3));
+        // It may be removed as soon as it is there.
+        value.doubt();
+        value.written(now, Ok(()));
+        assert_eq!(
+            (value.standing(), value.due(now)),
+            (Standing::Awaited, Some(3))
+        );
         value.written(now, Ok(()));
         // What is there is wanted again.
         value.change(|it| *it = 4);

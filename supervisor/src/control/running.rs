@@ -61,7 +61,8 @@ impl Control {
         let Some(known) = self.runs.get(&run) else {
             return;
         };
-        if known.purpose != Purpose::Main {
+        // An earlier control process may have told its end, and not have acknowledged the fact.
+        if known.purpose != Purpose::Main || self.engine.service_of(run).is_none() {
             return;
         }
         let began = known.life.began.unwrap_or(self.now.moment);

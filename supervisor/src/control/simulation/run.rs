@@ -420,18 +420,14 @@ impl Simulation {
         self.forget_lost_holds();
     }
 
-    /// Of a service that left the plan only the disk still knows who stopped it.
+    /// The keeper knows them all, but for what the dead one had not told it yet.
     fn forget_lost_holds(&mut self) {
         let (records, disk) = (&self.keeper.records, &self.jobs.disk.holds);
+        let all = records.get("@holds").map_or("", String::as_str);
+        let is_told = |name: &String| all.contains(&format!("\"{name}\":"));
         self.clients
             .held
-            .retain(|name| records.contains_key(name) || disk.contains_key(name));
-        // One that was stored may so too, if somebody has removed what was stored.
-        if self.jobs.disk.lost {
-            self.clients
-                .stored
-                .retain(|name| records.contains_key(name) || disk.contains_key(name));
-        }
+            .retain(|name| records.contains_key(name) || disk.contains_key(name) || is_told(name));
     }
 
     pub(super) fn birth(&mut self) {
