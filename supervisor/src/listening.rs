@@ -37,8 +37,12 @@ pub(crate) struct Wanted {
 pub(crate) struct Taken {
     /// Who wants it.
     pub(crate) service: String,
-    /// The service of ours that has it; none: a stranger.
+    /// As the service file has it.
+    pub(crate) address: String,
+    /// The service of ours that has it; none: a stranger, or nobody who can be seen.
     pub(crate) by: Option<String>,
+    /// Whoever has it cannot be seen from here.
+    pub(crate) unseen: bool,
     /// `127.0.0.1:8065 is in use by nginx (pid 12)`.
     pub(crate) reason: String,
 }
@@ -62,6 +66,8 @@ pub(crate) fn taken(wanted: &[Wanted], running: &[Target], keeper: i32) -> Vec<T
         let by = processes.iter().find(|(_, pids)| has(pids));
         Taken {
             service: it.service.clone(),
+            address: it.address.clone(),
+            unseen: holder.line.is_empty(),
             by: by.map(|(name, _)| name.clone()),
             reason: holder.reason,
         }

@@ -221,6 +221,7 @@ fn prepare(start: &Start, lookups: &Lookups, listens: Vec<Address>) -> Outcome {
         .map_or(Ok(()), |prune| lay(service, prune));
     let filled = needs
         .reload_token
+        .filter(|_| in_use_by.is_none())
         .map_or(Ok(()), |number| staging::fill_tokens(service, number));
     Ok(Prepared {
         changed,

@@ -152,7 +152,7 @@ fn a_program_that_is_missing_fails_its_service_alone_and_says_what_brings_it() {
     world.child(
         "placed",
         &["sleep"],
-        &format!("working_dir = \"{bin}\"\n{brings}"),
+        &format!("working_dir = \"{bin}\"\nvalidate = [\"/bin/true\"]\n{brings}"),
     );
     world.child("other", &["sleep"], "");
     let lacks = format!("binary was not found; looked for {bin}/found; install it: get found");

@@ -114,12 +114,17 @@ fn from_env_maps(
             let replaces =
                 before.is_some_and(|it| it.source == Source::Computed && it.value != var.value);
             if let (Some(from), true) = (from, replaces) {
-                let from = from.join(", ");
-                let message = format!(
-                    "replaces what is worked out from {from}; whatever else is worked out from that does not follow"
-                );
-                let problem = reader.report().warning(&var.at, &var.key, message);
-                problem.hint(format!("set {from} instead"));
+                let own = setting_that_becomes(reader, name);
+                // More than an address and its port is not said in another way.
+                let instead = own.or_else(|| (from.len() <= 2).then(|| from.join(", ")));
+                if let Some(instead) = instead {
+                    let from = from.join(", ");
+                    let message = format!(
+                        "replaces what is worked out from {from}; whatever else is worked out from that does not follow"
+                    );
+                    let problem = reader.report().warning(&var.at, &var.key, message);
+                    problem.hint(format!("set {instead} instead"));
+                }
             }
             let variable = Variable {
                 value: var.value.clone(),
@@ -136,6 +141,18 @@ fn from_env_maps(
             env.set(name.clone(), variable, written);
         }
     }
+}
+
+/// The setting that becomes a variable, as a site file names it.
+fn setting_that_becomes(reader: &Reader<'_, '_>, variable: &str) -> Option<String> {
+    let world = reader.resolver.world;
+    let declaring = reader.resolver.declaring.get(&reader.space)?;
+    declaring.iter().find_map(|space| {
+        let space = &world.spaces[*space];
+        let mut settings = space.settings.iter();
+        let found = settings.find(|(_, it)| it.env.as_deref() == Some(variable));
+        found.map(|(key, _)| format!("{}.{key}", space.name))
+    })
 }
 
 /// The kernel starts no program with more: it would be seen once the service is down.

@@ -32,6 +32,7 @@ impl Control {
                 // What we have beside that may have gone with it.
                 self.holds.write_again();
                 self.schedule.write_again();
+                self.running.write_again();
             }
             Notice::Strays { strays } => self.on_strays(strays),
             Notice::Log { service, trouble } => self.on_log_trouble(service, trouble),
@@ -126,6 +127,7 @@ impl Control {
         let reason = spawn_failure(stage, error, &program, planned.map(|it| place(it, self)));
         if purpose == Purpose::Main {
             self.forget_ready_line(run);
+            self.note_ended(&service);
             if OVER_LEFTOVERS.contains(&stage) {
                 let left = self.left.get(&service).map_or(1, Vec::len);
                 let left = u32::try_from(left).unwrap_or(u32::MAX);
@@ -139,8 +141,17 @@ impl Control {
                 reason,
             });
         } else {
+            // The start itself meets what its validator has met, and says it better.
+            let passes = purpose == Purpose::Validator
+                && stage == "chdir"
+                && self.main_run_of(&service).is_none();
+            let result = if passes {
+                Ok(String::new())
+            } else {
+                Err(reason)
+            };
             self.runs.insert(run, Run::new(&service, purpose));
-            self.helper_ended(run, Err(reason));
+            self.helper_ended(run, result);
         }
     }
 

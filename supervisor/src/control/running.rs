@@ -42,6 +42,11 @@ impl RunningOnDisk {
         }
     }
 
+    /// Somebody has cleared the state directory.
+    pub(super) fn write_again(&mut self) {
+        self.disk.doubt();
+    }
+
     pub(super) fn are_awaited(&self) -> bool {
         self.disk.standing() == Standing::Awaited
     }

@@ -115,10 +115,17 @@ pub(crate) fn of_process(pid: i32) -> io::Result<BTreeSet<u64>> {
         Err(error) if gone(&error) => return Ok(BTreeSet::new()),
         Err(error) => return Err(error),
     };
-    let links = entries
-        .flatten()
-        .filter_map(|fd| fs::read_link(fd.path()).ok());
-    Ok(links.filter_map(|link| inode_of(&link)).collect())
+    let mut inodes = BTreeSet::new();
+    for fd in entries {
+        match fd.and_then(|fd| fs::read_link(fd.path())) {
+            Ok(link) => inodes.extend(inode_of(&link)),
+            // Closed meanwhile.
+            Err(error) if gone(&error) => {}
+            // Its numbers can be listed where what they stand for is not told.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(inodes)
 }
 
 /// The socket's inode, of a link such as `socket:[123]`.

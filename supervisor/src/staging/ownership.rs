@@ -75,12 +75,6 @@ impl OwnerChange {
             _ => Ok(tree),
         }
     }
-
-    fn covers(&self, other: &Self) -> bool {
-        let below = other.path != self.path && other.path.starts_with(&self.path);
-        let same = self.to == other.to && self.from == other.from;
-        self.recursive && below && same
-    }
 }
 
 /// As `chown` has it, by numbers where there is no account.
@@ -133,8 +127,7 @@ pub(super) fn pending(service: &Service, journal: &Journal) -> Vec<OwnerChange> 
         let mut others = paths.iter().filter(|path| **path != it.path);
         it.follows = others.any(|path| it.path.starts_with(path));
     }
-    let covered = |it: &OwnerChange| changes.iter().any(|other| other.covers(it));
-    changes.iter().filter(|it| !covered(it)).cloned().collect()
+    changes
 }
 
 /// None too where that cannot be found out: making it says why.

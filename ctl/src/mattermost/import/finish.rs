@@ -230,7 +230,7 @@ impl Converter<'_> {
         }
         if had {
             if !self.draft.has(&["mattermost", "sql_at_rest_encrypt_key"]) {
-                let why = "the key that some fields of the database are encrypted with is in none of the files: give --secrets /etc/gitlab/gitlab-secrets.json, or --env-dir; else a new one is made, and those fields cannot be read";
+                let why = "it is in none of the files: give --secrets /etc/gitlab/gitlab-secrets.json, or --env-dir; else a new one is made";
                 let what = "mattermost['sql_at_rest_encrypt_key']";
                 self.report.person(Origin::Package, what, why);
             }

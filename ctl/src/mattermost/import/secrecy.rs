@@ -53,7 +53,8 @@ fn known(upper: &str) -> Option<bool> {
         (name == upper).then_some(rest)
     })?;
     let kind = row.split('\t').next().unwrap_or_default();
-    Some(kind.split(' ').nth(1) == Some("secret"))
+    // Private: a secret may be in it.
+    Some(matches!(kind.split(' ').nth(1), Some("secret" | "private")))
 }
 
 /// Whether a value shows by itself that it is secret: an address or a connection with a password,
@@ -65,7 +66,8 @@ pub(crate) fn value_secret(value: &str) -> bool {
             .rsplit_once('@')
             .is_some_and(|(user, _)| user.contains(':'))
     });
-    url || value.contains("password=") || value.contains("PRIVATE KEY")
+    let word = |it: &str| value.contains(it);
+    url || word("password=") || word("passwd=") || word("secrets=") || value.contains("PRIVATE KEY")
 }
 
 /// Whether a variable belongs in secrets.toml.

@@ -100,6 +100,8 @@ fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() 
         let mut world = World::new(&[("web", &web(9))], Handled::default());
         world.spawned(world.spawned[0].1);
         world.taken = vec![Taken {
+            address: "127.0.0.1:80".to_owned(),
+            unseen: false,
             service: "web".to_owned(),
             by: by.map(str::to_owned),
             reason: "127.0.0.1:10 is in use by other (pid 7)".to_owned(),

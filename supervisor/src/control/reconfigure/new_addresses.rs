@@ -86,7 +86,9 @@ impl Control {
                 return;
             }
         };
-        let refused = taken.iter().filter(|it| !comes_free(it, &moves));
+        let refused = taken
+            .iter()
+            .filter(|it| !comes_free(it, &moves, &self.plan));
         let said: Vec<String> = refused.map(|it| refusal(it, &plan)).collect();
         if said.is_empty() {
             self.ready_to_swap(plan, staged);
@@ -111,12 +113,22 @@ impl Control {
     }
 }
 
-/// Its own process has it, or one that ends by the same plan.
-fn comes_free(taken: &Taken, moves: &BTreeMap<String, Action>) -> bool {
-    taken.by.as_ref().is_some_and(|by| {
-        let ends = matches!(moves.get(by), Some(Action::Restart | Action::Stop));
-        *by == taken.service || ends
-    })
+/// Its own process has it, or one that ends by the same plan. Where nobody can be seen to have it, that is who is to
+/// have it by the plan that runs.
+fn comes_free(taken: &Taken, moves: &BTreeMap<String, Action>, running: &Plan) -> bool {
+    let ends = |by: &String| {
+        *by == taken.service || matches!(moves.get(by), Some(Action::Restart | Action::Stop))
+    };
+    let port = |address: &str| address.rsplit(':').next().map(str::to_owned);
+    let has_port = |by: &String| {
+        let service = running.services.get(by);
+        let mut listens = service.into_iter().flat_map(|it| &it.listens);
+        listens.any(|it| port(it) == port(&taken.address))
+    };
+    match &taken.by {
+        Some(by) => ends(by),
+        None => taken.unseen && running.services.keys().any(|it| ends(it) && has_port(it)),
+    }
 }
 
 fn refusal(taken: &Taken, plan: &Plan) -> String {

@@ -190,11 +190,16 @@ pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Reques
         return;
     };
     let id = control.engine.service_of(engine::RunId(*run));
-    let Some(State::Stopping { cause, .. }) =
-        id.and_then(|id| Some(control.engine.view(id)?.state))
-    else {
+    let Some(view) = id.and_then(|id| control.engine.view(id)) else {
         return;
     };
+    // What is asked a second time was judged by what had been heard at the first.
+    let State::Stopping { cause, .. } = view.state else {
+        return;
+    };
+    if view.since != control.now.moment {
+        return;
+    }
     let Some(speaker) = keeper.runs.get(run).filter(|it| it.lives()) else {
         return;
     };
