@@ -8,11 +8,12 @@ use engine::*;
 const RELOAD_MS: u64 = 100;
 
 fn reload(rig: &mut Rig) {
-    rig.command(Command::Reload(set(&[0]))).unwrap();
+    rig.command(Command::Reload(set(&[0])))
+        .expect("it can reload");
 }
 
 fn outcome(rig: &Rig) -> Option<ReloadOutcome> {
-    rig.engine.view(id(0)).unwrap().last_reload
+    rig.engine.view(id(0)).expect("it is there").last_reload
 }
 
 /// The question that has been asked and not answered.
@@ -260,7 +261,7 @@ fn a_reload_that_the_run_has_begun_is_not_confirmed() {
 #[test]
 fn a_new_control_process_asks_again_and_knows_the_outcome() {
     let spec = with_health(Some(confirmed(hup())));
-    let mut rig = Rig::up(&[spec.clone()]);
+    let mut rig = Rig::up(std::slice::from_ref(&spec));
     reload(&mut rig);
     rig.fact(Fact::Validated {
         run: validator(&rig),
@@ -275,7 +276,7 @@ fn a_new_control_process_asks_again_and_knows_the_outcome() {
         rig.engine = Engine::new(1, RunId(1));
         rig.engine.restore(id(0), record);
         rig.probes.clear();
-        rig.apply(&[spec.clone()], Shift::Keep).unwrap();
+        rig.apply(std::slice::from_ref(&spec), Shift::Keep).unwrap();
         rig.pass(0);
     };
     reborn(&mut rig);

@@ -314,48 +314,7 @@ fn facts_of(run: RunId, proc: &Proc, awaited: bool, all: &mut Vec<Move>) {
             ("swept, some left", Fact::Swept { run, left: 1 }),
             ("keeper knows no such run", failed(true)),
         ],
-        (Role::Validator, _) if proc.killed => {
-            vec![(
-                "validated: no",
-                Fact::Validated {
-                    run,
-                    verdict: refused(),
-                },
-            )]
-        }
-        (Role::Validator, _) => vec![
-            (
-                "validated: yes",
-                Fact::Validated {
-                    run,
-                    verdict: Ok(()),
-                },
-            ),
-            (
-                "validated: no",
-                Fact::Validated {
-                    run,
-                    verdict: refused(),
-                },
-            ),
-            ("validator is unknown", failed(true)),
-        ],
-        (Role::Reload(_), _) => vec![
-            (
-                "reloaded: yes",
-                Fact::Reloaded {
-                    run,
-                    outcome: Ok(()),
-                },
-            ),
-            (
-                "reloaded: no",
-                Fact::Reloaded {
-                    run,
-                    outcome: refused(),
-                },
-            ),
-        ],
+        (Role::Validator | Role::Reload(_), _) => verdicts_of(run, proc),
         (Role::Main, Phase::Forking) => vec![
             ("spawned", Fact::Spawned { run }),
             ("spawn failed, can pass", failed(true)),
@@ -378,6 +337,31 @@ fn facts_of(run: RunId, proc: &Proc, awaited: bool, all: &mut Vec<Move>) {
         ],
     };
     all.extend(facts.into_iter().map(|(name, fact)| Move::Fact(name, fact)));
+}
+
+/// What a validator or a reload command says.
+fn verdicts_of(run: RunId, proc: &Proc) -> Vec<(&'static str, Fact)> {
+    let verdict = |verdict| Fact::Validated { run, verdict };
+    let outcome = |outcome| Fact::Reloaded { run, outcome };
+    match proc.role {
+        Role::Validator if proc.killed => vec![("validated: no", verdict(refused()))],
+        Role::Validator => {
+            let unknown = Fact::SpawnFailed {
+                run,
+                transient: true,
+                reason: "exec: for a reason".into(),
+            };
+            vec![
+                ("validated: yes", verdict(Ok(()))),
+                ("validated: no", verdict(refused())),
+                ("validator is unknown", unknown),
+            ]
+        }
+        _ => vec![
+            ("reloaded: yes", outcome(Ok(()))),
+            ("reloaded: no", outcome(refused())),
+        ],
+    }
 }
 
 /// What a process of the dependency, which is mortal, does at once by itself.

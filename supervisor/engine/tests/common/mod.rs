@@ -88,11 +88,9 @@ const fn told(how: ReloadHow) -> Reload {
 }
 
 /// The same, and is asked whether it has the new configuration.
-pub(crate) fn confirmed(reload: Reload) -> Reload {
-    Reload {
-        confirm: Some(probe(1)),
-        ..reload
-    }
+pub(crate) fn confirmed(mut reload: Reload) -> Reload {
+    reload.confirm = Some(probe(1));
+    reload
 }
 
 /// What a validator or reload command says that fails.
