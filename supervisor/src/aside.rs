@@ -2,9 +2,9 @@
 //! by nothing.
 //!
 //! A file that a bad disk, a wrong restore or somebody's mistake has spoiled may be all there is of
-//! something, so it is never written over. It gets the name `NAME.broken-DATE` and counts as missing.
-//! What could not be read for a reason that can pass (no descriptor, an error of the disk) stays where
-//! it is. Nothing here waits: files are opened without blocking and are regular ones of bounded size
+//! something, so it is never written over. It gets the name `NAME.broken-DATE` and counts as missing;
+//! so does what could not be read for a reason that may pass (no descriptor, an error of the disk), since
+//! the next write would be over it. Nothing here waits: files are opened without blocking and are regular ones of bounded size
 //! (`safe_path`). Limit: [`KEPT_MAX`].
 
 use std::{
@@ -13,8 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::errno::Errno;
-use safe_path::{Dir, Untrusted};
+use safe_path::Dir;
 use serde::de::DeserializeOwned;
 
 /// Of one name so many are kept; the oldest give way, unless they are directories with something in
@@ -58,31 +57,11 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<
                 _ => Ok(None),
             };
         }
-        Err(error) if can_pass(&error) => {
-            return Err(Aside {
-                path: path.to_owned(),
-                why: error.to_string(),
-                now: Err(io::Error::other("that may pass")),
-            });
-        }
         Err(error) => return Err(put(path, error.to_string())),
     };
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| put(path, api::json_place(&error)))
-}
-
-/// It is not the thing itself that is wrong.
-fn can_pass(error: &io::Error) -> bool {
-    let wrong = [
-        Errno::ENXIO,
-        Errno::EISDIR,
-        Errno::ELOOP,
-        Errno::ENODEV,
-        Errno::ENOTDIR,
-    ];
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    !(Untrusted::is(error) || errno.is_some_and(|it| wrong.contains(&it)))
 }
 
 /// Puts aside what lies there.

@@ -60,6 +60,9 @@ pub struct Record {
     /// What it wants and does not wait for at its next start: it was up, and these have not settled since.
     #[serde(default)]
     pub(crate) passed: BTreeSet<ServiceId>,
+    /// A start was asked for while it goes down: it is done after that, whatever it ended of.
+    #[serde(default)]
+    pub(crate) again: bool,
     /// A reload was asked for that cannot be done at once.
     pub(crate) reload_queued: bool,
     /// How the present run is to be asked to end: a plan that replaces the process must still stop
@@ -92,6 +95,7 @@ impl Record {
             rests: false,
             watchdog_ms: None,
             passed: BTreeSet::new(),
+            again: false,
             reload_queued: false,
             stop: None,
         }

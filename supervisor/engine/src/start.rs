@@ -71,14 +71,14 @@ impl Service {
             .rec
             .last_exit
             .is_some_and(|(exit, _)| self.is_success(exit));
-        let State::Stopping { cause, phase, .. } = &mut self.rec.state else {
+        let State::Stopping { cause, phase, .. } = &self.rec.state else {
             return;
         };
         let swept = matches!(phase, crate::state::StopPhase::Sweep { .. });
         if self.spec.kind == Kind::Oneshot && swept && *cause == StopCause::Exited && done {
             return; // It has just done its work.
         }
-        *cause = StopCause::Asked;
+        self.rec.again = true;
         self.forget_counts();
     }
 

@@ -283,7 +283,8 @@ impl Service {
     fn gone(&mut self, w: &mut World<'_>, cause: StopCause, exit: Option<Exit>) {
         self.rec.validator = None;
         self.rec.stop = None;
-        if w.pulled || cause == StopCause::Asked {
+        let again = core::mem::take(&mut self.rec.again);
+        if w.pulled || again || cause == StopCause::Asked {
             self.seek(w);
         } else {
             self.after_death(w, cause, exit);
@@ -295,6 +296,7 @@ impl Service {
         self.rec.validator = None;
         self.rec.stop = None;
         self.rec.bounce = false;
+        self.rec.again = false;
         self.rec.left = count;
         self.rec.state = State::Failed {
             reason: Failure::Leftovers { count, look_at },

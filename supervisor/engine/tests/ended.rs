@@ -66,3 +66,21 @@ fn what_outlives_sigkill_is_told_when_it_has_ended() {
     rig.fact(Fact::Swept { run, left: 0 });
     assert_eq!(rig.ended.len(), 1);
 }
+
+/// What somebody asks for while the rest is swept has not ended it.
+#[test]
+fn a_start_after_a_crash_is_not_its_cause() {
+    for command in [Command::Start(set(&[0])), Command::Restart(set(&[0]))] {
+        let mut rig = Rig::up(&[daemon()]);
+        let run = rig.run(0);
+        rig.fact(Fact::Exited {
+            run,
+            exit: Exit::Signal(11),
+        });
+        rig.command(command).unwrap();
+        rig.fact(Fact::Swept { run, left: 0 });
+        let ended = told(&rig);
+        assert_eq!((ended.cause, ended.next), (StopCause::Exited, Next::Start));
+        assert_ne!(rig.run(0), run);
+    }
+}

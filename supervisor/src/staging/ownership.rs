@@ -155,6 +155,7 @@ fn change(service: &Service, directory: &Directory, journal: &Journal) -> Option
 /// One of them cannot. What has been done stays, and the journal knows of it.
 pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Unready> {
     let none = || Ok(Settled::Done(Vec::new()));
+    name_links(service);
     if pending(service, &Journal::read(terms.state_dir)).is_empty() {
         return none();
     }
@@ -191,6 +192,25 @@ pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Un
     let ended = journal.end(changes.iter().map(|it| it.path.as_path()));
     ended.map_err(|error| unready("cannot note that owners have changed", &error))?;
     Ok(Settled::Done(said))
+}
+
+/// An administrator who has moved a directory to another place has to change its owner there.
+fn name_links(service: &Service) {
+    for directory in &service.directories {
+        let path = &directory.path;
+        let is_link = safe_path::stat(path).is_ok_and(|now| now.is_some_and(|it| it.is_symlink()));
+        let wanted = Owners::of_directory(service, directory).ok();
+        let wanted = wanted.and_then(|it| it.wanted_at(path));
+        if let (true, Some(to), Ok(there)) = (is_link, wanted, safe_path::metadata(path))
+            && safe_path::owner_of(&there) != to
+        {
+            let (path, to) = (path.display(), named(to));
+            tracing::warn!(
+                service = service.name,
+                "{path} is a link, and what it leads to keeps its owner: chown -R {to} it"
+            );
+        }
+    }
 }
 
 fn user_of<'a>(change: &OwnerChange, in_use: &'a [InUse]) -> Option<&'a InUse> {

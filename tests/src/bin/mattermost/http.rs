@@ -121,7 +121,8 @@ async fn page(State(server): State<Arc<Server>>) -> Html<String> {
     ))
 }
 
-async fn echo_headers(headers: HeaderMap) -> Json<Value> {
+/// Who answers before the whole request is read breaks the connection of who still sends it.
+async fn echo_headers(headers: HeaderMap, _whole: axum::body::Bytes) -> Json<Value> {
     let mut seen: Map<String, Value> = Map::new();
     for (name, value) in &headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
