@@ -98,3 +98,16 @@ fn what_restarts_with_another_is_not_running_already() {
     assert_ne!(hard.pid, Some(before));
     assert_eq!(hard.verdict, api::Verdict::Done, "{told:#?}");
 }
+
+/// What is completed is stopped once what requires it is down, and is said to be so then.
+#[test]
+fn a_stop_of_what_is_completed_waits_for_who_requires_it() {
+    let mut world = World::new();
+    world.child("setup", &["exit=0"], "type = \"oneshot\"");
+    let slow = "requires = [\"setup\"]\n[stop]\ntimeout = \"300ms\"";
+    world.child("slow", &["ignore-term", "sleep"], slow);
+    world.start_ready();
+    let told = world.ctl(&["stop", "setup", "slow"]).ok().both();
+    assert!(told.contains("setup: stopped"), "{told}");
+    assert_eq!(world.status().state("setup"), "stopped", "{told}");
+}

@@ -54,7 +54,8 @@ impl Control {
                 State::Failed {
                     reason: engine::Failure::Leftovers { .. },
                 } => Some(self.result(name, Verdict::Failed)),
-                State::Stopped | State::Completed | State::Failed { .. } => {
+                // What is completed is stopped as well, once what requires it is down.
+                State::Stopped | State::Failed { .. } => {
                     Some(self.stopped_result(name, done, target))
                 }
                 // Somebody has started it again before it was down.
