@@ -86,7 +86,10 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
     assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(204));
     world.site(&site);
     world.ctl(&["reconfigure"]).ok();
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    // Its old workers have the socket until they have ended.
+    eventually("nobody listens there any more", || {
+        TcpStream::connect(("127.0.0.1", port)).err()
+    });
     assert_eq!(world.status().pid("nginx"), pid);
     let token = |text: &str| {
         let start = text.find("reload-").unwrap();

@@ -56,6 +56,8 @@ fn made_by(strange: &str) -> BTreeMap<PathBuf, u32> {
     ];
     let passing = passing.map(Path::new);
     found.retain(|path, _| !passing.iter().any(|dir| path.parent() == Some(dir)));
+    // What is just being written.
+    found.retain(|path, _| path.extension().is_none_or(|it| it != "new"));
     found
 }
 
