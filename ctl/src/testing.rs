@@ -324,3 +324,21 @@ pub(crate) fn root(site: &str) -> (TempDir, PathBuf) {
     std::fs::write(etc.join("mattervisor.toml"), site).unwrap();
     (root, catalog)
 }
+
+/// An end of a run that nobody asked for.
+pub(crate) fn exit(service: &str) -> api::ExitRecord {
+    api::ExitRecord {
+        id: "b-1-7".into(),
+        at: "2026-11-22T03:12:07.123Z".into(),
+        service: service.to_owned(),
+        pid: Some(812),
+        code: None,
+        signal: Some("KILL".into()),
+        core: false,
+        ran_ms: Some(10_920_000),
+        killed: false,
+        cause: api::ExitCause::Itself,
+        next: api::NextRun::Start,
+        left_out: 0,
+    }
+}

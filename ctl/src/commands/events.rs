@@ -99,7 +99,7 @@ fn query(names: &[String], since: Option<Timestamp>, until: Option<Timestamp>) -
     query
 }
 
-/// What is kept for a year; all of it if a time is given.
+/// Records that are kept for a year: the last ones, or all since a time that is given.
 async fn records<T: Serialize + DeserializeOwned>(
     context: &Context,
     asked: &EventLines,
@@ -202,7 +202,7 @@ fn line(event: &ServiceEvent) -> String {
         _ => PLAIN,
     };
     let mut words = vec![event.kind.clone()];
-    // What the service is after an end of its run, the words on that say.
+    // The words about an end of a run say what the service is after it.
     if !event.state.is_empty() && event.exit.is_none() {
         words.push(event.state.clone());
     }
@@ -224,7 +224,7 @@ fn line(event: &ServiceEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Answer, Fake};
+    use crate::testing::{Answer, Fake, exit};
 
     fn event(seq: u64) -> ServiceEvent {
         ServiceEvent {
@@ -319,33 +319,16 @@ mod tests {
         );
     }
 
-    fn exit() -> ExitRecord {
-        ExitRecord {
-            id: "b-1-7".into(),
-            at: "2026-11-22T03:12:07.123Z".into(),
-            service: "nginx".into(),
-            pid: Some(812),
-            code: None,
-            signal: Some("KILL".into()),
-            core: false,
-            ran_ms: Some(10_920_000),
-            killed: false,
-            cause: api::ExitCause::Itself,
-            next: api::NextRun::Start,
-            left_out: 0,
-        }
-    }
-
     #[test]
     fn ends_of_runs_are_events_and_a_table_and_json_lines() {
         let event = ServiceEvent {
             kind: "exit".into(),
             pid: Some(812),
-            detail: exit().to_string(),
-            exit: Some(Box::new(exit())),
+            detail: exit("nginx").to_string(),
+            exit: Some(Box::new(exit("nginx"))),
             ..event(3)
         };
-        let records = json::lines(&[exit()]).unwrap();
+        let records = json::lines(&[exit("nginx")]).unwrap();
         let fake = Fake::new(vec![
             Answer::Whole(200, json::lines(&[event]).unwrap()),
             Answer::Whole(200, records.clone()),

@@ -117,7 +117,7 @@ fn text(imported: &Import) -> String {
     out
 }
 
-/// One kind of lines. `wanted`: 0 converted, 1 not needed, 2 for a person, 3 new.
+/// Lines of the report with one fate. `wanted`: 0 converted, 1 not needed, 2 for a person, 3 new.
 fn part(out: &mut String, report: &Report, heading: &str, wanted: usize) {
     let kind = |line: &&Line| match line.fate {
         Fate::Converted(_) => wanted == 0,

@@ -233,23 +233,10 @@ mod tests {
         );
     }
 
-    /// It runs now, and was restarted last night.
+    /// A service that runs now, and was restarted last night.
     #[test]
     fn what_runs_again_says_why_it_was_restarted() {
-        let exit = api::ExitRecord {
-            id: "1".into(),
-            at: "2026-11-22T03:12:07.123Z".into(),
-            service: "mattermost".into(),
-            pid: Some(812),
-            code: None,
-            signal: Some("KILL".into()),
-            core: false,
-            ran_ms: Some(10_920_000),
-            killed: false,
-            cause: api::ExitCause::Itself,
-            next: api::NextRun::Start,
-            left_out: 0,
-        };
+        let exit = crate::testing::exit("mattermost");
         let line = LogLine {
             file: None,
             service: "mattermost".into(),

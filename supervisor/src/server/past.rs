@@ -72,20 +72,27 @@ pub(super) struct ChangeQuery {
     until: Option<String>,
 }
 
+impl ChangeQuery {
+    /// `what` names the records in an error.
+    fn checked(self, what: &str) -> Result<history::Query, Failure> {
+        let count = self.n.unwrap_or(COUNT_DEFAULT);
+        check_count(what, count, history::RECORDS_MAX)?;
+        Ok(history::Query {
+            since: moment(self.since)?,
+            until: moment(self.until)?,
+            services: names(&self.services)?,
+            count,
+        })
+    }
+}
+
 /// The files are read beside both threads; the loop only says where they are.
 pub(super) async fn changes(
     State(shared): State<Arc<Shared>>,
     Params(query): Params<ChangeQuery>,
 ) -> Result<Response, Failure> {
-    let count = query.n.unwrap_or(COUNT_DEFAULT);
-    check_count("changes", count, history::RECORDS_MAX)?;
-    let names = names(&query.services)?;
-    let wanted = history::Query {
-        since: moment(query.since)?,
-        until: moment(query.until)?,
-        services: names.clone(),
-        count,
-    };
+    let wanted = query.checked("changes")?;
+    let names = wanted.services.clone();
     let (directory, unknown) = shared.ask(|reply| Ask::History { names, reply }).await?;
     let read = tokio::task::spawn_blocking(move || history::read(&directory, &wanted));
     let records = match read.await {
@@ -104,15 +111,8 @@ pub(super) async fn exits(
     State(shared): State<Arc<Shared>>,
     Params(query): Params<ChangeQuery>,
 ) -> Result<Response, Failure> {
-    let count = query.n.unwrap_or(COUNT_DEFAULT);
-    check_count("ends of runs", count, history::RECORDS_MAX)?;
-    let names = names(&query.services)?;
-    let wanted = history::Query {
-        since: moment(query.since)?,
-        until: moment(query.until)?,
-        services: names.clone(),
-        count,
-    };
+    let wanted = query.checked("ends of runs")?;
+    let names = wanted.services.clone();
     let known = shared.ask(|reply| Ask::Exits { names, reply }).await?;
     let (directory, unwritten) = (known.state_dir, known.unwritten);
     let read =

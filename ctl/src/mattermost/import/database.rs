@@ -31,7 +31,7 @@ pub(super) enum Database {
     Undecided(String),
 }
 
-/// What `user=… host=…` or `postgres://USER@HOST/NAME` says.
+/// Parts of a data source, `user=… host=…` or `postgres://USER@HOST/NAME`.
 #[derive(Debug, Default)]
 struct Source {
     user: Option<String>,
@@ -145,7 +145,7 @@ impl Package<'_> {
         let read = Source::read(source);
         let host = read.host.clone().unwrap_or_default();
         let bundled = if host.starts_with('/') {
-            // What gitlab.rb does not say the package made of its own settings.
+            // The package made a data source of its own settings where gitlab.rb has none.
             let made = self.source_of_ruby() == Known::Unset;
             match self.socket_dir() {
                 Known::Unknown(why) if !made => return Database::Undecided(why),
@@ -190,7 +190,7 @@ impl Package<'_> {
             && self.port().set().as_deref() == Some(port)
     }
 
-    /// What Mattermost was told.
+    /// The data source that Mattermost had.
     pub(super) fn data_source(&self) -> Known {
         self.mattermost("sql_data_source").not_empty().or(|| {
             let parts = [

@@ -1,6 +1,6 @@
 //! The environment that GitLab's package gave Mattermost.
 //!
-//! It set twenty variables from its settings and two more by themselves; `mattermost['env']` came on
+//! The package set twenty variables from its settings and two more by themselves; `mattermost['env']` came on
 //! top. Each was a file, of which the first line counted without blanks at its end, and an empty one
 //! took the variable away. A directory of variables, where one is given, is the truth of it.
 
