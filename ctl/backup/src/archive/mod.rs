@@ -25,6 +25,7 @@ mod write;
 pub use member::{Kind, Member, Owner};
 pub use read::{Entry, EntryKind, Whole, each, first};
 pub use sparse::{Segment, segments};
+pub(crate) use sums::hex;
 pub use write::{Content, Piece, Writer, Written};
 
 /// The number of this form, in the manifest. Another one is refused.

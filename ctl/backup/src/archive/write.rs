@@ -10,9 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Kind, Member, Owner, Result, SUMS, member::BLOCK, output::Output, sums};
 
+/// Two blocks of zeros end an archive.
+const END_BYTES: usize = 1024;
 /// Bytes that are handed on together.
 const BATCH_BYTES: usize = 256 << 10;
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// An archive that is being written.
 pub struct Writer {
@@ -135,7 +137,7 @@ impl Writer {
             left -= read as u64;
         }
         self.pad(length)?;
-        self.put(&[0; 2 * BLOCK as usize])?;
+        self.put(&ZEROS[..END_BYTES])?;
         self.hand_on()?;
         let done = self.out.finish()?;
         Ok(Written {

@@ -73,6 +73,14 @@ impl<'w> Saver<'w> {
         self.one(folder, name, archived, 0, watch)
     }
 
+    /// A text that is no file of the disk's.
+    ///
+    /// # Errors
+    /// As for [`Saver::tree`].
+    pub fn document(&mut self, archived: &str, text: &str) -> Result<(), Error> {
+        Ok(self.writer.document(archived, text.as_bytes())?)
+    }
+
     fn within(
         &mut self,
         folder: &Folder,
@@ -149,7 +157,7 @@ impl<'w> Saver<'w> {
         }
         let below = match folder.enter(found) {
             Ok(below) => below,
-            Err(error) => return Ok(self.missed(archived, &error)),
+            Err(error) => return self.missed(archived, &error),
         };
         if below.metadata().dev() != folder.metadata().dev() {
             self.troubles.add(Trouble::Mount, archived, None);
@@ -171,7 +179,7 @@ impl<'w> Saver<'w> {
         }
         let file = match folder.read(found) {
             Ok(file) => file,
-            Err(error) => return Ok(self.missed(archived, &error)),
+            Err(error) => return self.missed(archived, &error),
         };
         let before = match file.metadata() {
             Ok(before) if before.len() <= FILE_BYTES_MAX => before,
@@ -179,7 +187,7 @@ impl<'w> Saver<'w> {
                 self.troubles.add(Trouble::TooLong, archived, None);
                 return Ok(());
             }
-            Err(error) => return Ok(self.missed(archived, &error)),
+            Err(error) => return self.missed(archived, &error),
         };
         self.files += 1;
         if before.nlink() > 1 {
@@ -216,7 +224,7 @@ impl<'w> Saver<'w> {
     fn symlink(&mut self, found: &Found, archived: &[u8], depth: usize) -> Result<(), Error> {
         let target = match found.link_target() {
             Ok(target) => target,
-            Err(error) => return Ok(self.missed(archived, &error)),
+            Err(error) => return self.missed(archived, &error),
         };
         if leads_out(target.as_bytes(), depth) {
             self.troubles.add(Trouble::LeadsOut, archived, None);
@@ -224,13 +232,18 @@ impl<'w> Saver<'w> {
         self.member(archived, found.metadata(), Kind::Symlink(target.as_bytes()))
     }
 
-    fn missed(&mut self, archived: &[u8], error: &std::io::Error) {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands at the end of what may fail"
+    )]
+    fn missed(&mut self, archived: &[u8], error: &std::io::Error) -> Result<(), Error> {
         if error.kind() == std::io::ErrorKind::NotFound {
             self.troubles.add(Trouble::Vanished, archived, None);
         } else {
             self.troubles
                 .add(Trouble::Unreadable, archived, Some(error));
         }
+        Ok(())
     }
 
     fn member(&mut self, archived: &[u8], now: &Metadata, kind: Kind<'_>) -> Result<(), Error> {
