@@ -180,7 +180,7 @@ impl Error {
 fn said(complaints: &str) -> String {
     let lines = || complaints.lines().filter(|line| !line.trim().is_empty());
     let error = lines().find(|line| line.contains("error:") || line.contains("FATAL:"));
-    let told = error.or_else(|| lines().last());
+    let told = error.or_else(|| lines().next_back());
     told.map_or_else(String::new, |line| format!(": {}", line.trim()))
 }
 

@@ -101,7 +101,12 @@ fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S], dir: &Path) -> String {
     said
 }
 
-fn read(path: &Path) -> Result<BTreeMap<Vec<u8>, (EntryKind, Vec<u8>)>, Error> {
+/// Members by their names.
+type Members = BTreeMap<Vec<u8>, (EntryKind, Vec<u8>)>;
+/// What happens to a file.
+type Change = fn(&File);
+
+fn read(path: &Path) -> Result<Members, Error> {
     let file = File::open(path).unwrap();
     let mut found = BTreeMap::new();
     archive::each::<Error>(
@@ -238,13 +243,13 @@ fn changing(at: u64, change: impl Fn() + 'static) -> Watch {
 
 #[test]
 fn a_file_that_grows_shrinks_or_changes_meanwhile_is_told() {
-    let changes: [(Trouble, fn(&File)); 3] = [
+    let changes: [(Trouble, Change); 3] = [
         (Trouble::Grew, |file| {
-            file.write_all_at(b"more", 2_000_000).unwrap()
+            file.write_all_at(b"more", 2_000_000).unwrap();
         }),
         (Trouble::Shrank, |file| file.set_len(700_000).unwrap()),
         (Trouble::Changed, |file| {
-            file.write_all_at(b"other", 100).unwrap()
+            file.write_all_at(b"other", 100).unwrap();
         }),
     ];
     for (trouble, change) in changes {
@@ -300,7 +305,7 @@ fn an_unreadable_file_is_named_and_counts_as_a_loss() {
     }
     let world = World::new();
     let path = world.file("closed", b"secret");
-    fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     let troubles = world.save();
     assert_eq!(counts(&troubles), [(Trouble::Unreadable, 1)]);
     assert_eq!(troubles.lost(), 1);

@@ -40,7 +40,8 @@ pub struct Facts {
     pub invalid_indexes: Vec<Index>,
     /// Length on the disk, in bytes.
     pub bytes: u64,
-    /// Length of tables and what is stored beside them, without indexes, in bytes.
+    /// Length of tables and what is stored beside them, without indexes, in bytes, as the last VACUUM saw it: to
+    /// measure them would wait for whoever has locked one.
     pub table_bytes: u64,
     /// The last of Mattermost's migrations that was applied; none: its table is not there.
     pub migration: Option<u64>,
@@ -89,8 +90,9 @@ pub struct Table {
 const DATABASE: &str = "SELECT current_setting('server_version_num')::int AS server_version_number, \
     current_setting('server_version') AS server_version, pg_get_userbyid(d.datdba) AS owner, \
     pg_encoding_to_char(d.encoding) AS encoding, pg_database_size(d.oid) AS bytes, \
-    (SELECT coalesce(sum(pg_table_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-        WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')) AS table_bytes, \
+    (SELECT coalesce(sum(c.relpages::bigint), 0) * current_setting('block_size')::int FROM pg_catalog.pg_class c \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm', 't') \
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema')) AS table_bytes, \
     d.datacl::text[] AS privileges, to_jsonb(d) - 'datacl' AS more \
     FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
 const SETTINGS: &str = "SELECT r.rolname AS role, s.setconfig AS settings \

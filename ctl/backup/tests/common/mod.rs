@@ -95,7 +95,7 @@ impl Postgres {
     }
 
     fn wait(&self) {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
             let mut ask = Command::new(self.bin.join("pg_isready"));
             ask.arg("-q")
