@@ -34,6 +34,8 @@ pub(crate) fn supervisor() -> SupervisorStatus {
 /// A service that is up and ready.
 pub(crate) fn service(name: &str) -> ServiceStatus {
     ServiceStatus {
+        leased: None,
+        job: None,
         name: name.into(),
         description: format!("The {name} service"),
         enabled: true,

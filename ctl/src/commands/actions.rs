@@ -123,6 +123,7 @@ mod tests {
 
     fn outcome(verdict: Verdict, state: &str) -> Outcome {
         Outcome {
+            job: None,
             rollback: None,
             unstored: Unstored::default(),
             id: "x".into(),
@@ -304,6 +305,7 @@ mod tests {
         let text = lines(&[
             accepted(&[]),
             Progress::Done(Outcome {
+                job: None,
                 unstored: unstored.clone(),
                 ..outcome(Verdict::Done, "stopped")
             }),

@@ -146,6 +146,7 @@ impl Change {
         let results = self.targets.iter();
         let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
         Outcome {
+            job: None,
             id: self.id.clone(),
             finished: self.finished,
             results: results.collect(),

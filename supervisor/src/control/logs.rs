@@ -38,6 +38,7 @@ impl Control {
         }
         self.record_asked(id, peer, "rotate log", &names);
         let outcome = Outcome {
+            job: None,
             rollback: None,
             unstored: api::Unstored::default(),
             id: id.to_owned(),

@@ -222,6 +222,8 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
         enabled: service.enabled,
         goal: "down".to_owned(),
         held: None,
+        leased: None,
+        job: None,
         state: if service.enabled {
             "stopped"
         } else {

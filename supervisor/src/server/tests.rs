@@ -262,6 +262,7 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
         unstored: Unstored::default(),
     };
     let done = Progress::Done(Outcome {
+        job: None,
         rollback: None,
         unstored: Unstored::default(),
         id: id.to_owned(),
@@ -338,6 +339,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             }
             Ask::Outcome { id, reply } => {
                 let outcome = Outcome {
+                    job: None,
                     rollback: None,
                     unstored: Unstored::default(),
                     id: id.clone(),

@@ -204,7 +204,7 @@ impl Clients {
                     let since = stop.then_some(client.lifts_before);
                     self.accepted(&client.id, since, services, &unstored);
                 }
-                Ok(Progress::State { .. } | Progress::Step { .. }) => {}
+                Ok(Progress::State { .. } | Progress::Job { .. } | Progress::Step { .. }) => {}
                 Ok(Progress::Done(outcome)) => {
                     if outcome.finished && outcome.unstored.history.is_none() {
                         self.ended.insert(client.id.clone());
