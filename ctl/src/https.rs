@@ -2,9 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
+use client::{Error, Kind};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-
-use crate::error::{Error, Kind};
 
 /// A longer file holds more than authorities.
 const CA_BYTES_MAX: u64 = 16 << 20;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use client::{Error, Kind};
 use instant_acme::{Account, AccountCredentials, NewAccount};
 use serde::{Deserialize, Serialize};
 
-use super::{Order, client, store, with_file};
-use crate::error::{Error, Kind};
+use super::{Order, authority, store, with_file};
 
 /// A larger file is no account.
 const ACCOUNT_BYTES_MAX: u64 = 1 << 20;
@@ -44,9 +44,9 @@ pub(super) async fn open(order: &Order, known: Option<Known>) -> Result<(Account
         .map(|it| format!("mailto:{it}"))
         .collect();
     let contacts: Vec<&str> = contacts.iter().map(String::as_str).collect();
-    let builder = || client::builder(order);
+    let builder = || authority::builder(order);
     let failed = |error: &instant_acme::Error| {
-        client::failure("cannot use the account at the authority", order, error)
+        authority::failure("cannot use the account at the authority", order, error)
     };
     if let Some(known) = known.filter(|known| known.directory == order.directory) {
         // The library gives them away.
@@ -76,7 +76,7 @@ pub(super) async fn open(order: &Order, known: Option<Known>) -> Result<(Account
     };
     let made = builder()?.create(&new, order.directory.clone(), None).await;
     let (account, credentials) = made.map_err(|error| {
-        client::failure("cannot make an account at the authority", order, &error)
+        authority::failure("cannot make an account at the authority", order, &error)
     })?;
     let known = Known {
         directory: order.directory.clone(),

@@ -12,10 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use client::{Error, Kind};
 use safe_path::Dir;
 
 use super::with_file;
-use crate::error::{Error, Kind};
 
 /// Where the authority looks, below the web server's root.
 const PLACE: [&str; 2] = [".well-known", "acme-challenge"];

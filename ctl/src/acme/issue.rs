@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use client::{Error, Kind, render::shown_foreign};
 use instant_acme::{
     AuthorizationStatus, ChallengeType, Identifier, NewOrder, OrderStatus, RetryPolicy,
 };
@@ -11,11 +12,7 @@ use super::{
     Order,
     account::{self, Known},
     answers::Answers,
-    client,
-};
-use crate::{
-    error::{Error, Kind},
-    render::shown_foreign,
+    authority,
 };
 
 /// The authority is asked as long as this whether it is done.
@@ -42,12 +39,12 @@ pub(super) async fn issue(
     let (mut account, mut known) = account::open(order, known).await?;
     let failed = |what: &str| {
         let what = what.to_owned();
-        move |error: instant_acme::Error| client::failure(&what, order, &error)
+        move |error: instant_acme::Error| authority::failure(&what, order, &error)
     };
     let identifiers: Vec<Identifier> = order.hosts.iter().map(|host| identifier(host)).collect();
     let wanted = NewOrder::new(&identifiers);
     let mut new = account.new_order(&wanted).await;
-    if had_account && new.as_ref().is_err_and(client::is_forgotten) {
+    if had_account && new.as_ref().is_err_and(authority::is_forgotten) {
         say("the authority does not know our account any more: makes another");
         (account, known) = account::open(order, None).await?;
         new = account.new_order(&wanted).await;
@@ -62,7 +59,7 @@ pub(super) async fn issue(
         Ok(_) => return Err(refused(order, &mut asked).await),
         Err(instant_acme::Error::Api(problem)) => {
             let refused = refused(order, &mut asked).await;
-            let said = client::words(&problem);
+            let said = authority::words(&problem);
             return Err(if refused.message.contains(&said) {
                 refused
             } else {
@@ -101,7 +98,7 @@ async fn answer(
     say: &dyn Fn(&str),
 ) -> Result<(), Error> {
     let failed = |error: instant_acme::Error| {
-        client::failure("the authority cannot be answered", order, &error)
+        authority::failure("the authority cannot be answered", order, &error)
     };
     let ours: Vec<String> = order.hosts.iter().map(|host| named(host)).collect();
     let mut seen = 0;
@@ -147,9 +144,9 @@ async fn refused(order: &Order, asked: &mut instant_acme::Order) -> Error {
             continue;
         };
         let problems = state.challenges.iter().filter_map(|it| it.error.as_ref());
-        for problem in problems.take(client::PROBLEMS_MAX) {
-            said.push(format!("{host}: {}", client::words(problem)));
-            error = client::hints(error, order, problem);
+        for problem in problems.take(authority::PROBLEMS_MAX) {
+            said.push(format!("{host}: {}", authority::words(problem)));
+            error = authority::hints(error, order, problem);
         }
     }
     if said.is_empty() {

@@ -6,7 +6,7 @@
 
 mod account;
 mod answers;
-mod client;
+mod authority;
 mod issue;
 mod order;
 mod placeholder;
@@ -14,8 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use crate::error::{Error, Kind};
-
+use client::{Error, Kind};
 pub(crate) use order::Order;
 pub(crate) use placeholder::make as make_placeholder;
 

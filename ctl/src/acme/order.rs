@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use client::{Error, Kind};
 use plan::{Certificate, RealHost, certificates};
 use serde::Deserialize;
 
 use super::{account::Known, store::CHAIN_BYTES_MAX, with_file};
-use crate::error::{Error, Kind};
 
 /// A larger file is no order.
 const ORDER_BYTES_MAX: u64 = 1 << 20;

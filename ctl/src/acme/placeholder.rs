@@ -6,10 +6,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use client::{Error, Kind};
 use rcgen::{CertificateParams, DnType, KeyPair};
 
 use super::{store, with_file};
-use crate::error::{Error, Kind};
 
 /// Long enough that it is never what is wrong.
 const VALID: Duration = Duration::from_secs(365 * 86_400);

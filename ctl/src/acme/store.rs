@@ -16,10 +16,10 @@ use plan::{
     certificates::{self, Grade, Life},
 };
 
+use client::{Error, Kind};
 use safe_path::Dir;
 
 use super::{Order, issue::Issued, with_file};
-use crate::error::{Error, Kind};
 
 /// Longest chain of certificates.
 pub(super) const CHAIN_BYTES_MAX: u64 = 1 << 20;

@@ -98,6 +98,6 @@ fn one_at_a_time() {
 fn who_may_not_is_told_who_may() {
     let denied = std::io::ErrorKind::PermissionDenied.into();
     let error = super::with_file("open", std::path::Path::new("/x"), &denied);
-    assert_eq!(error.kind, crate::error::Kind::NotAllowed);
+    assert_eq!(error.kind, client::error::Kind::NotAllowed);
     assert!(error.hints.concat().contains("sudo"), "{error}");
 }

@@ -2,12 +2,9 @@
 //! supervisor need run.
 
 use clap::{Args, Subcommand};
+use client::{Context, Error};
 
-use super::Context;
-use crate::{
-    error::Error,
-    mattermost::gitlab::{self, AuthorizeWith, Mode, VhostTo},
-};
+use crate::mattermost::gitlab::{self, AuthorizeWith, Mode, VhostTo};
 
 /// What stands below the help of `ctl gitlab`.
 pub(crate) const EXAMPLES: &str = "\

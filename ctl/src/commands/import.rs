@@ -4,16 +4,14 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-
-use super::Context;
-use crate::{
-    cli::Format,
-    error::Error,
-    mattermost::import::{
-        self, Import, Request,
-        report::{Fate, Line, Report},
-    },
+use client::{
+    Context, Error, Format,
     render::{BOLD, DIM, GREEN, YELLOW, json, shown, styled},
+};
+
+use crate::mattermost::import::{
+    self, Import, Request,
+    report::{Fate, Line, Report},
 };
 
 // What to import.

@@ -4,17 +4,17 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use api::{ActionResult, KeptPlan, Outcome, Preview, Progress, Verdict, Why};
 use clap::Args;
+use client::{
+    Context, Error, Format, Kind,
+    change::{self, Change},
+    escaped,
+    progress::Spinner,
+    render::{HINT, json, runit, shown, styled, table},
+};
 use jiff::Timestamp;
 
-use super::{Context, actions, why};
-use crate::{
-    change::{self, Change},
-    cli::Format,
-    client::escaped,
-    error::{Error, Kind},
-    progress::Spinner,
-    render::{HINT, json, preview, runit, shown, styled, table},
-};
+use super::{actions, why};
+use crate::preview;
 
 /// Services whose failure is explained at once; `ctl why` explains the others.
 const EXPLAINED_MAX: usize = 3;

@@ -7,13 +7,9 @@ use std::{
 };
 
 use clap::Args;
+use client::{Context, Error, Kind, moment};
 
-use super::Context;
-use crate::{
-    acme::{self, Order, Outcome},
-    error::{Error, Kind},
-    moment,
-};
+use crate::acme::{self, Order, Outcome};
 
 /// What stands below the help.
 pub(crate) const EXAMPLES: &str = "\

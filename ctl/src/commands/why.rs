@@ -4,15 +4,11 @@
 use std::fmt::Write as _;
 
 use api::{AutomaticRestart, Hint, LogLine, Why, WhyStep};
-use jiff::Timestamp;
-
-use super::Context;
-use crate::{
-    cli::Format,
-    client::escaped,
-    error::Error,
+use client::{
+    Context, Error, Format, escaped,
     render::{BOLD, DIM, HINT, ago, json, shown, styled},
 };
+use jiff::Timestamp;
 
 /// Commands of usual length end here, so that what they do stands in a column.
 const COMMAND_COLUMNS: usize = 24;

@@ -18,10 +18,7 @@ use std::time::Duration;
 
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{
-    commands::Context,
-    error::{Error, Kind},
-};
+use client::{Context, Error, Kind};
 use model::{Effect, Model, Msg};
 use sources::Sources;
 use terminal::Screen;
@@ -39,7 +36,7 @@ pub(crate) async fn run(context: &Context, names: &[String]) -> Result<u8, Error
             .hint("for pipes and programs: ctl status --usage, or ctl events -f"));
     }
     // An unknown name, or a supervisor that is down, is told before the screen is taken.
-    let path = crate::names::usage_path(names);
+    let path = client::names::usage_path(names);
     let first: api::StatusReply = context.client.get(&path).await?;
     let (sender, mut messages) = mpsc::channel(MESSAGES_MAX);
     let signals = terminal::signals(sender.clone())?;

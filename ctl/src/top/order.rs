@@ -3,8 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use api::ServiceStatus;
-
-use crate::render::table;
+use client::render::table;
 
 /// By what the table is sorted; the name decides between equals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use api::{Action, ActionRequest, LogLine, Outcome, Progress, ServiceEvent, StatusReply, Why};
+use client::{Client, Error, change::new_id, escaped, failure::Failure, render::table};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc::Sender,
@@ -15,14 +16,7 @@ use super::{
     keys::verb,
     model::{Effect, Msg},
 };
-use crate::{
-    change::new_id,
-    client::{Client, escaped},
-    commands::why,
-    error::Error,
-    failure::Failure,
-    render::table,
-};
+use crate::commands::why;
 
 /// Time between two looks at states and usage.
 const LOOK: Duration = Duration::from_secs(1);
@@ -180,7 +174,7 @@ async fn carry_out(client: &Client, action: Action, service: String) -> Result<O
     };
     let body = serde_json::to_vec(&request).map_err(|error| {
         Error::new(
-            crate::error::Kind::Failed,
+            client::error::Kind::Failed,
             format!("cannot write the request: {error}"),
         )
     })?;
@@ -209,7 +203,7 @@ async fn carry_out(client: &Client, action: Action, service: String) -> Result<O
             Ok(Some(outcome)) if outcome.finished => return Ok(outcome),
             Ok(None) => {
                 let message = "the connection broke; what became of it is not known";
-                return Err(Error::new(crate::error::Kind::Failed, message));
+                return Err(Error::new(client::error::Kind::Failed, message));
             }
             Ok(Some(_)) | Err(_) => sleep(AGAIN).await,
         }

@@ -2,13 +2,13 @@
 
 use std::{io, os::unix::net::UnixStream as StdUnixStream};
 
+use client::{Error, Kind};
 use crossterm::event::{self, Event};
 use ratatui::{DefaultTerminal, Frame};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use tokio::{io::AsyncReadExt, net::UnixStream, sync::mpsc, task::JoinHandle};
 
 use super::model::Msg;
-use crate::error::{Error, Kind};
 
 /// The screen. Given back when dropped; by a panic, before its message.
 pub(crate) struct Screen(DefaultTerminal);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use api::{LogLine, ServiceStatus};
+use client::render::{shown, span, table};
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -15,7 +16,6 @@ use super::{
     keys,
     model::{Mode, Model, SAMPLES_MAX},
 };
-use crate::render::{shown, span, table};
 
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);

@@ -39,11 +39,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "runs as root on paths of an order that root has rendered; held by its own tests",
     ),
     (
-        "ctl/src/alive.rs",
+        "ctl/client/src/alive.rs",
         "/proc, and what file a lock is; written and read by safe_path",
     ),
     (
-        "ctl/src/client.rs",
+        "ctl/client/src/client.rs",
         "a handle of the control socket's directory, to connect by",
     ),
     (
@@ -67,10 +67,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "what is there, for a message; written by safe_path",
     ),
     (
-        "ctl/src/not_allowed.rs",
+        "ctl/client/src/not_allowed.rs",
         "what stands in the way of a person who was refused; /etc/group: nothing of others' is opened",
     ),
-    ("ctl/src/testing.rs", "tests"),
+    ("ctl/client/src/testing.rs", "tests"),
     ("supervisor/keeper/src/cgroup.rs", "the kernel's files"),
     ("supervisor/keeper/src/description.rs", "/proc/self/fd"),
     (

@@ -5,6 +5,10 @@
 
 use std::{path::Path, time::Duration};
 
+use client::{
+    Error, Kind,
+    render::{shown, shown_foreign},
+};
 use serde_json::{Value, json};
 use ureq::http::{Response, Uri};
 
@@ -12,11 +16,7 @@ use super::{
     Secret,
     application::{Application, NAME, SCOPE, Told},
 };
-use crate::{
-    error::{Error, Kind},
-    https::{agent, roots},
-    render::{shown, shown_foreign},
-};
+use crate::https::{agent, roots};
 
 /// Longest time of one request, name lookup and connection included.
 const REQUEST_MAX: Duration = Duration::from_secs(30);

@@ -2,6 +2,8 @@
 //! and secret here. What GitLab and the files say decides what is to be done; nothing is asked of
 //! GitLab that could not be kept here.
 
+use client::{Context, Error, Kind, render::shown};
+
 use super::{
     api::{Gitlab, base_url},
     application::{Application, NAME, SCOPE, Told, by_redirects, redirect_uris},
@@ -9,11 +11,6 @@ use super::{
     input::{self, AuthorizeWith},
     report::{self, Action, Done},
     store::{self, Prepared, Values},
-};
-use crate::{
-    commands::Context,
-    error::{Error, Kind},
-    render::shown,
 };
 
 /// What to do about an application that there is.

@@ -2,13 +2,10 @@
 
 use std::path::PathBuf;
 
+use client::{Context, Error, Kind};
 use plan::{Host, Options, Paths, Plan, Problems, RealHost, Severity};
 
 use super::Secret;
-use crate::{
-    commands::Context,
-    error::{Error, Kind},
-};
 
 /// The service, in the catalogue and in both files.
 pub(super) const SERVICE: &str = "mattermost";

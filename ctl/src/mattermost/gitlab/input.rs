@@ -7,9 +7,9 @@ use std::{
 };
 
 use clap::Args;
+use client::{Error, Kind};
 
 use super::Secret;
-use crate::error::{Error, Kind};
 
 /// Longest token; GitLab's have some 26 characters, those of routable kinds some hundred.
 const TOKEN_BYTES_MAX: usize = 4096;

@@ -2,15 +2,14 @@
 
 use std::fmt::Write as _;
 
+use client::{
+    Context, Error, Format,
+    render::{BOLD, GREEN, YELLOW, json, shown, styled},
+};
+
 use super::{
     application::{Application, NAME, SCOPE},
     here::Here,
-};
-use crate::{
-    cli::Format,
-    commands::Context,
-    error::Error,
-    render::{BOLD, GREEN, YELLOW, json, shown, styled},
 };
 
 /// What became of the application.

@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use client::{Error, Kind};
 use plan::{
     secrets::{Assignment, set_in},
     secrets_file::{self, Failure, Reserved},
 };
 
 use super::{Secret, here::SERVICE};
-use crate::error::{Error, Kind};
 
 /// What stands for what GitLab has not told yet: as long as the longest it tells.
 const PLACEHOLDER: &str =

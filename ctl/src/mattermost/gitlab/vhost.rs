@@ -8,18 +8,16 @@ use std::{
     path::Path,
 };
 
+use client::{
+    Context, Error, Format, Kind,
+    render::{BOLD, YELLOW, json, styled},
+};
 use plan::{Options, RealHost};
 use safe_path::Dir;
 
 use super::{
     here::{self, options},
     input::VhostTo,
-};
-use crate::{
-    cli::Format,
-    commands::Context,
-    error::{Error, Kind},
-    render::{BOLD, YELLOW, json, styled},
 };
 
 /// The service whose settings and templates these are.

@@ -1,9 +1,9 @@
 //! The site file and the secrets that are being written.
 
+use client::toml_text;
 use serde_json::Value as Json;
 
 use super::report::Origin;
-use crate::commands::toml_text;
 
 /// Parts of the site file, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

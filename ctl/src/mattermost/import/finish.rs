@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use client::{Error, Kind};
 use plan::{Plan, Severity};
 use serde_json::Value as Json;
 
@@ -20,7 +21,6 @@ use super::{
     ruby::Value,
     write,
 };
-use crate::error::{Error, Kind};
 
 /// In the place of an address that a person has still to write, while the rest is checked.
 const SOME_URL: &str = "http://mattermost.invalid";

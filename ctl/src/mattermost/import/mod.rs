@@ -42,12 +42,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use client::{Error, Kind};
 use serde_json::{Map, Value as Json};
 
 use self::{
     catalogue::Catalogue, convert::Converter, draft::Draft, package::Package, report::Report,
 };
-use crate::error::{Error, Kind};
 
 /// What is imported, and where to.
 #[derive(Clone, Debug)]

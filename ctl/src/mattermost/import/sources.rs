@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::error::{Error, Kind};
+use client::{Error, Kind};
 
 /// GitLab's own template, with every setting in it, has a tenth of this.
 const MAX_FILE_BYTES: u64 = 2 << 20;

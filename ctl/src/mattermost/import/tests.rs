@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use client::Error;
 use plan::{Options, Plan, Problems, RealHost};
 use tempfile::TempDir;
 
@@ -23,7 +24,6 @@ use super::{
     report::{Fate, Line},
     run,
 };
-use crate::error::Error;
 
 /// A machine with a gitlab.rb, and a root to import into.
 struct Machine {

@@ -7,15 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use client::{Error, Kind, toml_text};
 use plan::secrets_file::{self, Failure};
 use safe_path::Dir;
 use toml::{Table, Value};
 
 use super::draft::{Draft, Entry, dotted};
-use crate::{
-    commands::toml_text,
-    error::{Error, Kind},
-};
 
 /// Secrets that are there already, with what is new.
 pub(super) struct Merged {

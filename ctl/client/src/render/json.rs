@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::error::{Error, Kind};
 
 /// One value and a newline.
-pub(crate) fn value<T: Serialize>(value: &T, pretty: bool) -> Result<String, Error> {
+pub fn value<T: Serialize>(value: &T, pretty: bool) -> Result<String, Error> {
     let text = if pretty {
         serde_json::to_string_pretty(value)
     } else {
@@ -16,6 +16,6 @@ pub(crate) fn value<T: Serialize>(value: &T, pretty: bool) -> Result<String, Err
 }
 
 /// Values, each on a line of its own.
-pub(crate) fn lines<T: Serialize>(values: &[T]) -> Result<String, Error> {
+pub fn lines<T: Serialize>(values: &[T]) -> Result<String, Error> {
     values.iter().map(|item| value(item, false)).collect()
 }

@@ -6,7 +6,7 @@ use api::{ErrorKind, ErrorReply};
 
 /// What kind of failure: decides the exit code, and nothing else does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Whoever read our output has gone. Not a failure of ours.
     OutputClosed,
     /// It was asked and was not done.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The exit code, as `ctl --help` lists them.
-    pub(crate) fn exit_code(self) -> u8 {
+    pub fn exit_code(self) -> u8 {
         match self {
             Self::OutputClosed => 0,
             Self::Failed => 1,
@@ -47,18 +47,18 @@ impl Kind {
 /// A failure that ends the command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct Error {
+pub struct Error {
     /// Decides the exit code.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// What could not be done, lower case, no full stop.
-    pub(crate) message: String,
+    pub message: String,
     /// What to do next, one sentence each.
-    pub(crate) hints: Vec<String>,
+    pub hints: Vec<String>,
 }
 
 impl Error {
     /// A failure without a hint.
-    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -68,13 +68,13 @@ impl Error {
 
     /// The same with one more hint.
     #[must_use]
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
     /// Writing to stdout has failed.
-    pub(crate) fn output(error: &io::Error) -> Self {
+    pub fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Kind::OutputClosed, "the output was closed");
         }

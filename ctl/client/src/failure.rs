@@ -15,7 +15,7 @@ use crate::{
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// It certainly did not arrive.
     NotConnected(io::Error),
     /// The connection broke: it may have arrived.
@@ -28,7 +28,7 @@ pub(crate) enum Failure {
 
 impl Client {
     /// Says for people why there is no answer.
-    pub(crate) fn explain(&self, failure: Failure) -> Error {
+    pub fn explain(&self, failure: Failure) -> Error {
         let socket = self.socket.display();
         match failure {
             Failure::NotConnected(error) => self.not_connected(&error),
@@ -88,7 +88,7 @@ impl Client {
 }
 
 /// What a status other than success says.
-pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Error {
+pub fn refusal(status: StatusCode, body: &[u8]) -> Error {
     match serde_json::from_slice::<ErrorReply>(body) {
         Ok(reply) => reply.into(),
         Err(_) => Error::new(
@@ -100,7 +100,7 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> Error {
 }
 
 /// The answer is no JSON of the type that was expected.
-pub(crate) fn not_understood(error: &serde_json::Error) -> Error {
+pub fn not_understood(error: &serde_json::Error) -> Error {
     Error::new(
         Kind::Failed,
         format!("cannot understand the supervisor's answer: {error}"),
@@ -111,7 +111,6 @@ pub(crate) fn not_understood(error: &serde_json::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Answer, Fake};
 
     fn explained(errno: Errno) -> (u8, String) {
         let client = Client::new("/run/mattervisor/ctl.sock".into());
@@ -134,20 +133,5 @@ mod tests {
             text.contains("cannot connect to /run/mattervisor/ctl.sock"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn an_answer_that_is_no_json_is_told() {
-        let ran = Fake::new(vec![Answer::Whole(200, "<html>".into())]).ctl("status");
-        assert_eq!(ran.code, 1);
-        assert!(
-            ran.err
-                .contains("cannot understand the supervisor's answer"),
-            "{}",
-            ran.err
-        );
-        let ran = Fake::new(vec![Answer::Whole(500, "<html>".into())]).ctl("status");
-        assert_eq!(ran.code, 1);
-        assert!(ran.err.contains("HTTP 500"), "{}", ran.err);
     }
 }

@@ -12,15 +12,15 @@ use jiff::Timestamp;
 use super::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, ago, shown, size, span, styled};
 
 /// One field of a table.
-pub(crate) type Cell = (Style, String);
+pub type Cell = (Style, String);
 
 /// An unstyled field.
-pub(crate) fn plain(text: impl Into<String>) -> Cell {
+pub fn plain(text: impl Into<String>) -> Cell {
     (PLAIN, text.into())
 }
 
 /// Aligned columns, two spaces between them, none at the end of a line.
-pub(crate) fn columns(header: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
+pub fn columns(header: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
     let header: Vec<Cell> = header
         .iter()
         .map(|title| (BOLD, (*title).to_owned()))
@@ -49,7 +49,7 @@ pub(crate) fn columns(header: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
 }
 
 /// The status table.
-pub(crate) fn status(reply: &StatusReply, terminal: bool, now: Timestamp) -> String {
+pub fn status(reply: &StatusReply, terminal: bool, now: Timestamp) -> String {
     // They were asked for: nobody who has not asked gets them.
     let usage = reply.services.iter().any(|it| it.memory_bytes.is_some());
     let rows: Vec<Vec<Cell>> = reply
@@ -130,7 +130,7 @@ fn row(service: &ServiceStatus, terminal: bool, usage: bool, now: Timestamp) -> 
 }
 
 /// The word for what it is: the state, but `degraded` where the health probe says so.
-pub(crate) fn state(service: &ServiceStatus) -> &str {
+pub fn state(service: &ServiceStatus) -> &str {
     if !service.enabled {
         "disabled"
     } else if service.state == "running" && service.healthy == Some(false) {
@@ -219,7 +219,7 @@ fn summary(services: &[ServiceStatus]) -> String {
 }
 
 /// The last word on an action, one line a service that has not failed.
-pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
+pub fn results(results: &[ActionResult], up: bool) -> String {
     let mut text = String::new();
     for result in results
         .iter()
@@ -231,7 +231,7 @@ pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
 }
 
 /// The last word on a signal, one line a service that has got it; how it took it, status shows.
-pub(crate) fn signalled(results: &[ActionResult], signal: &str) -> String {
+pub fn signalled(results: &[ActionResult], signal: &str) -> String {
     let mut text = String::new();
     for result in results
         .iter()
@@ -245,7 +245,7 @@ pub(crate) fn signalled(results: &[ActionResult], signal: &str) -> String {
 }
 
 /// The last word on those that have.
-pub(crate) fn failures(results: &[ActionResult]) -> Vec<String> {
+pub fn failures(results: &[ActionResult]) -> Vec<String> {
     let failed = results
         .iter()
         .filter(|result| result.verdict == Verdict::Failed);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A name as it stands in a header or before a dot.
-pub(crate) fn key(name: &str) -> String {
+pub fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(bare) {
         name.to_owned()
@@ -13,7 +13,7 @@ pub(crate) fn key(name: &str) -> String {
 }
 
 /// A value.
-pub(crate) fn value(value: &Value) -> String {
+pub fn value(value: &Value) -> String {
     match value {
         // There is no null in TOML, nor in a plan.
         Value::Null => "\"\"".to_owned(),

@@ -16,7 +16,7 @@ use crate::{
 const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// A stream of JSON values, one a line.
-pub(crate) struct Lines<T> {
+pub struct Lines<T> {
     body: Incoming,
     rest: Vec<u8>,
     of: PhantomData<T>,
@@ -24,7 +24,7 @@ pub(crate) struct Lines<T> {
 
 impl<T: DeserializeOwned> Lines<T> {
     /// Reads that body.
-    pub(crate) fn new(body: Incoming) -> Self {
+    pub fn new(body: Incoming) -> Self {
         Self {
             body,
             rest: Vec::new(),
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned> Lines<T> {
     }
 
     /// What has come in since the last call, at least one value; none at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<T>>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<Vec<T>>, Failure> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|error| Failure::Broken(error.to_string()))?;
             let Ok(data) = frame.into_data() else {

@@ -1,10 +1,9 @@
 //! From the types of the API to text. Nothing here does I/O or reads a clock. What the server says
 //! comes from programs and files, so it passes through [`shown`] before it reaches a terminal.
 
-pub(crate) mod json;
-pub(crate) mod preview;
-pub(crate) mod runit;
-pub(crate) mod table;
+pub mod json;
+pub mod runit;
+pub mod table;
 
 use std::fmt::Write as _;
 
@@ -13,19 +12,28 @@ use std::borrow::Cow;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
-pub(crate) const RED: Style = AnsiColor::Red.on_default();
-pub(crate) const RED_BOLD: Style = AnsiColor::Red.on_default().bold();
-pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
-pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
-pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
-pub(crate) const DIM: Style = Style::new().dimmed();
-pub(crate) const BOLD: Style = Style::new().bold();
-pub(crate) const PLAIN: Style = Style::new();
-pub(crate) const HINT: Style = CYAN.bold();
+/// What is broken.
+pub const RED: Style = AnsiColor::Red.on_default();
+/// The word before an error.
+pub const RED_BOLD: Style = AnsiColor::Red.on_default().bold();
+/// What wants to be looked at.
+pub const YELLOW: Style = AnsiColor::Yellow.on_default();
+/// What is well.
+pub const GREEN: Style = AnsiColor::Green.on_default();
+/// What is a name.
+pub const CYAN: Style = AnsiColor::Cyan.on_default();
+/// What is of less interest.
+pub const DIM: Style = Style::new().dimmed();
+/// Headings.
+pub const BOLD: Style = Style::new().bold();
+/// All the rest.
+pub const PLAIN: Style = Style::new();
+/// The word before a hint.
+pub const HINT: Style = CYAN.bold();
 
 /// The text with everything that a terminal would obey written out: control characters other than
 /// tab, and those that turn the direction of writing.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+pub fn shown(text: &str) -> Cow<'_, str> {
     if !text.chars().any(obeyed) {
         return Cow::Borrowed(text);
     }
@@ -46,14 +54,14 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
 const FOREIGN_MAX: usize = 500;
 
 /// What another machine says: in one line, with its end in sight, and nothing that a terminal obeys.
-pub(crate) fn shown_foreign(text: &str) -> String {
+pub fn shown_foreign(text: &str) -> String {
     let end = text.char_indices().nth(FOREIGN_MAX).map(|(at, _)| at);
     let cut = shown(&text[..end.unwrap_or(text.len())]).replace('\t', " ");
     if end.is_some() { cut + "…" } else { cut }
 }
 
 /// The same for a text of several lines.
-pub(crate) fn shown_lines(text: &str) -> String {
+pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
 
@@ -63,12 +71,12 @@ fn obeyed(character: char) -> bool {
 }
 
 /// The text in a style.
-pub(crate) fn styled(style: Style, text: &str) -> String {
+pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
 /// Seconds as people say them: the two largest units.
-pub(crate) fn span(seconds: u64) -> String {
+pub fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     if days > 0 {
         format!("{days}d{}h", hours % 24)
@@ -82,7 +90,7 @@ pub(crate) fn span(seconds: u64) -> String {
 }
 
 /// Bytes as people say them: three digits at most before the unit.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
     let mut shown = bytes;
     let mut unit = 0;
@@ -98,7 +106,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// How long ago that was; the stamp itself where it cannot be read.
-pub(crate) fn ago(at: &str, now: Timestamp) -> String {
+pub fn ago(at: &str, now: Timestamp) -> String {
     let Ok(then) = at.parse::<Timestamp>() else {
         return shown(at).into_owned();
     };

@@ -16,7 +16,7 @@ use api::{Outcome, Progress, Unstored};
 use tokio::{io::Interest, net::UnixStream, time::sleep};
 
 use crate::{
-    commands::Context,
+    Context,
     error::{Error, Kind},
     failure::Failure,
     progress::Spinner,
@@ -30,26 +30,26 @@ const ASK_PAUSE: Duration = Duration::from_millis(200);
 const SENDS_MAX: usize = 8;
 
 /// What is asked for.
-pub(crate) struct Change {
+pub struct Change {
     /// Ours: by it the supervisor knows the change again.
-    pub(crate) id: String,
+    pub id: String,
     /// Where to post it.
-    pub(crate) path: String,
+    pub path: String,
     /// The request.
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
     /// States in which a service has come to what was asked.
-    pub(crate) ends: &'static [&'static str],
+    pub ends: &'static [&'static str],
     /// The request has no way to say so itself: hang up once it is accepted.
-    pub(crate) leave_when_accepted: bool,
+    pub leave_when_accepted: bool,
 }
 
 /// States in which a service that was to start has come to an end.
-pub(crate) const UP_ENDS: &[&str] = &["running", "completed", "failed", "disabled"];
+pub const UP_ENDS: &[&str] = &["running", "completed", "failed", "disabled"];
 /// States in which a service that was to stop has come to an end.
-pub(crate) const DOWN_ENDS: &[&str] = &["stopped", "completed", "failed", "disabled"];
+pub const DOWN_ENDS: &[&str] = &["stopped", "completed", "failed", "disabled"];
 
 /// A new id, 128 random bits.
-pub(crate) fn new_id() -> String {
+pub fn new_id() -> String {
     // Keyed by the kernel's random numbers, each state anew.
     let random = || RandomState::new().build_hasher().finish();
     let stamp = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
@@ -82,7 +82,7 @@ struct Heard<'a> {
 }
 
 /// Asks for the change and waits for its end.
-pub(crate) async fn carry_out(context: &Context, change: &Change) -> Result<Outcome, Error> {
+pub async fn carry_out(context: &Context, change: &Change) -> Result<Outcome, Error> {
     let heard = Heard {
         context,
         spinner: Spinner::new(context.wait && context.output.borrow().progress),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The line. Gone when dropped.
-pub(crate) struct Spinner(Option<ProgressBar>);
+pub struct Spinner(Option<ProgressBar>);
 
 impl Spinner {
     /// A spinner if `visible`, else one that does nothing.
-    pub(crate) fn new(visible: bool) -> Self {
+    pub fn new(visible: bool) -> Self {
         Self(visible.then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
@@ -21,14 +21,14 @@ impl Spinner {
     }
 
     /// Says what is awaited now.
-    pub(crate) fn say(&self, message: impl FnOnce() -> String) {
+    pub fn say(&self, message: impl FnOnce() -> String) {
         if let Some(bar) = &self.0 {
             bar.set_message(message());
         }
     }
 
     /// Lets `print` write lines without tearing the spinner's.
-    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.0 {
             Some(bar) => bar.suspend(print),
             None => print(),

@@ -15,11 +15,7 @@ use api::{Action, ActionResult, ServiceStatus, SupervisorStatus, Verdict};
 use crate::{error::Kind, render::shown};
 
 /// One line for each service; `named` says that these were asked for by name.
-pub(crate) fn status(
-    supervisor: &SupervisorStatus,
-    services: &[ServiceStatus],
-    named: bool,
-) -> String {
+pub fn status(supervisor: &SupervisorStatus, services: &[ServiceStatus], named: bool) -> String {
     let log = format!(
         "run: log: (pid {}) {}s",
         supervisor.keeper_pid, supervisor.uptime_seconds
@@ -43,7 +39,7 @@ pub(crate) fn status(
 }
 
 /// One line for each result of a start, stop or restart (`up`: it was to be up after it).
-pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
+pub fn results(results: &[ActionResult], up: bool) -> String {
     let line = |result: &ActionResult| {
         let verdict = match result.verdict {
             Verdict::Done | Verdict::Already => "ok",
@@ -64,7 +60,7 @@ pub(crate) fn results(results: &[ActionResult], up: bool) -> String {
 }
 
 /// What `gitlab-ctl restart-except` says before it begins.
-pub(crate) fn all_but(action: &Action, except: &[String]) -> String {
+pub fn all_but(action: &Action, except: &[String]) -> String {
     let doing = match action {
         Action::Start => "Starting",
         Action::Stop => "Stopping",
@@ -74,10 +70,10 @@ pub(crate) fn all_but(action: &Action, except: &[String]) -> String {
 }
 
 /// What `gitlab-ctl reconfigure` ends with.
-pub(crate) const RECONFIGURED: &str = "gitlab Reconfigured!\n";
+pub const RECONFIGURED: &str = "gitlab Reconfigured!\n";
 
 /// What `sv` says about services it cannot ask about, where one can know which they are.
-pub(crate) fn failure(kind: Kind, names: &[String]) -> String {
+pub fn failure(kind: Kind, names: &[String]) -> String {
     let line = |name: &String, why: &str| format!("fail: {}: {why}\n", shown(name));
     match (kind, names) {
         (Kind::Unreachable, names) => {

@@ -11,12 +11,12 @@ const HINT: &str = "not a moment; write 1h, 30d, today, yesterday, 10:00, 2026-1
     '2026-11-22 10:00' or 2026-11-22T10:00:00Z";
 
 /// The moment that is meant, seen from now. For clap's `value_parser`.
-pub(crate) fn read(text: &str) -> Result<Timestamp, String> {
+pub fn read(text: &str) -> Result<Timestamp, String> {
     read_at(text, &Zoned::now()).ok_or_else(|| HINT.to_owned())
 }
 
 /// `2026-11-23`, as the calendar here has it.
-pub(crate) fn day(unix_seconds: i64) -> String {
+pub fn day(unix_seconds: i64) -> String {
     let at = Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
     let zone = jiff::tz::TimeZone::system();
     at.to_zoned(zone).strftime("%Y-%m-%d").to_string()

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 use api::{FileCheck, HostChange, KeptPlan, Preview, ServiceChange};
-
-use super::{
+use client::render::{
     BOLD, DIM, GREEN, PLAIN, RED, YELLOW, shown, styled,
     table::{Cell, columns, plain},
 };
+
 use crate::commands::check_config::write_problem;
 
 /// The whole of it.

@@ -11,20 +11,20 @@ use crate::{
 };
 
 /// Both streams and who is at their ends.
-pub(crate) struct Output {
+pub struct Output {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     out_colour: bool,
     err_colour: bool,
     /// Stdout is a terminal: lay out for a person.
-    pub(crate) terminal: bool,
+    pub terminal: bool,
     /// Stderr is a terminal: show progress.
-    pub(crate) progress: bool,
+    pub progress: bool,
 }
 
 impl Output {
     /// The process's own streams. `NO_COLOR`, `CLICOLOR` and `TERM` are honoured.
-    pub(crate) fn standard() -> Self {
+    pub fn standard() -> Self {
         let coloured = |choice| choice != anstream::ColorChoice::Never;
         Self {
             out_colour: coloured(anstream::AutoStream::choice(&io::stdout())),
@@ -37,8 +37,8 @@ impl Output {
     }
 
     /// Streams of a test: no terminal, no colour.
-    #[cfg(test)]
-    pub(crate) fn to(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+    #[cfg(any(test, feature = "testing"))]
+    pub fn to(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
         Self {
             out,
             err,
@@ -50,17 +50,17 @@ impl Output {
     }
 
     /// Writes styled text to stdout, as it is, in one go.
-    pub(crate) fn text(&mut self, text: &str) -> Result<(), Error> {
+    pub fn text(&mut self, text: &str) -> Result<(), Error> {
         write(&mut *self.out, self.out_colour, text).map_err(|error| Error::output(&error))
     }
 
     /// Writes one styled line to stderr. Nobody can be told if that fails.
-    pub(crate) fn note(&mut self, line: &str) {
+    pub fn note(&mut self, line: &str) {
         let _ = write(&mut *self.err, self.err_colour, &format!("{line}\n"));
     }
 
     /// Says what went wrong and what to do about it.
-    pub(crate) fn error(&mut self, error: &Error) {
+    pub fn error(&mut self, error: &Error) {
         if error.kind == Kind::OutputClosed {
             return;
         }

@@ -3,47 +3,37 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{self, Write},
     path::PathBuf,
     time::Duration,
 };
 
 use api::StatusReply;
-use clap_complete::{CompletionCandidate, env::CompleteEnv, env::Shells};
+use clap_complete::{CompletionCandidate, env::CompleteEnv};
 
-use crate::{cli, client::Client};
+use crate::Client;
 
 /// By this variable a shell says that it asks, and which it is.
-const VARIABLE: &str = "CTL_COMPLETE";
+pub const VARIABLE: &str = "CTL_COMPLETE";
 /// Nobody waits longer for names.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Answers a shell that asks, and ends; otherwise does nothing.
-pub(crate) fn answer() {
-    if std::env::var_os(VARIABLE).is_some() {
-        CompleteEnv::with_factory(cli::command)
+/// Whether a shell asks.
+pub fn asked() -> bool {
+    std::env::var_os(VARIABLE).is_some()
+}
+
+/// Answers a shell that asks, by this definition of the command line, and ends; otherwise does nothing.
+pub fn answer(definition: fn() -> clap::Command) {
+    if asked() {
+        CompleteEnv::with_factory(definition)
             .var(VARIABLE)
             .bin("ctl")
             .complete();
     }
 }
 
-/// Writes what a shell reads to learn to ask; `program` is whom it asks.
-pub(crate) fn registration(shell: cli::Shell, program: &str, to: &mut dyn Write) -> io::Result<()> {
-    let name = match shell {
-        cli::Shell::Bash => "bash",
-        cli::Shell::Zsh => "zsh",
-        cli::Shell::Fish => "fish",
-    };
-    let shells = Shells::builtins();
-    let completer = shells
-        .completer(name)
-        .ok_or_else(|| io::Error::other(format!("there are no completions for {name}")))?;
-    completer.write_registration(VARIABLE, "ctl", "ctl", program, to)
-}
-
 /// Names of services that begin so. For clap's `ArgValueCompleter`.
-pub(crate) fn services(begun: &OsStr) -> Vec<CompletionCandidate> {
+pub fn services(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
     let reply = known(socket(std::env::args_os()));
     reply
@@ -72,9 +62,14 @@ fn known(socket: PathBuf) -> Option<StatusReply> {
     runtime.block_on(ask).ok()?.ok()
 }
 
-/// The socket that the line being completed means. The shell hands it over after `--`.
+/// The line being completed, from its program on. The shell hands it over after `--`.
+pub fn line(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    arguments.skip_while(|word| word != "--").skip(1)
+}
+
+/// The socket that the line being completed means.
 fn socket(arguments: impl Iterator<Item = OsString>) -> PathBuf {
-    let mut words = arguments.skip_while(|word| word != "--").skip(1);
+    let mut words = line(arguments);
     let (mut root, mut socket) = (None, None);
     while let Some(word) = words.next() {
         let Some(text) = word.to_str() else { continue };
@@ -88,7 +83,7 @@ fn socket(arguments: impl Iterator<Item = OsString>) -> PathBuf {
             _ => {}
         }
     }
-    crate::commands::socket(root.map(PathBuf::from), socket.map(PathBuf::from))
+    crate::socket(root.map(PathBuf::from), socket.map(PathBuf::from))
 }
 
 #[cfg(test)]
@@ -116,36 +111,5 @@ mod tests {
     fn a_supervisor_that_is_down_gives_no_names() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(known(root.path().join("ctl.sock")), None);
-    }
-
-    #[test]
-    fn the_man_page_is_that_of_the_definition() {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(cli::command().name("ctl"))
-            .render(&mut page)
-            .unwrap();
-        // One page for all: the generator refers to a page for each command.
-        let page = String::from_utf8(page).unwrap();
-        let page = page
-            .lines()
-            .map(|line| {
-                match line
-                    .strip_prefix("ctl\\-")
-                    .and_then(|it| it.strip_suffix("(1)"))
-                {
-                    Some(name) => format!("\\fBctl {name}\\fR\n"),
-                    None => format!("{line}\n"),
-                }
-            })
-            .collect::<String>();
-        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/man/ctl.1");
-        if std::env::var_os("MATTERVISOR_UPDATE").is_some() {
-            std::fs::write(place, &page).unwrap();
-        }
-        let kept = std::fs::read_to_string(place).unwrap_or_default();
-        assert!(
-            kept == page,
-            "{place} is out of date; write it anew: MATTERVISOR_UPDATE=1 cargo test -p ctl man_page"
-        );
     }
 }

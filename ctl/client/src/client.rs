@@ -44,20 +44,20 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How to reach the supervisor, and how long to be patient.
 #[derive(Clone, Debug)]
-pub(crate) struct Client {
+pub struct Client {
     /// The control socket.
-    pub(crate) socket: PathBuf,
+    pub socket: PathBuf,
     /// A supervisor that says nothing for so long does not answer.
-    pub(crate) answer_max: Duration,
+    pub answer_max: Duration,
     /// Attempts to connect again end after this.
-    pub(crate) reconnect_max: Duration,
+    pub reconnect_max: Duration,
     /// Lock files that a living supervisor holds.
-    pub(crate) locks: Vec<PathBuf>,
+    pub locks: Vec<PathBuf>,
 }
 
 impl Client {
     /// A client for that socket.
-    pub(crate) fn new(socket: PathBuf) -> Self {
+    pub fn new(socket: PathBuf) -> Self {
         Self {
             locks: vec![socket.with_file_name("lock")],
             socket,
@@ -67,7 +67,7 @@ impl Client {
     }
 
     /// Asks for one value.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let (status, body) = self.fetch(path).await?;
         if !status.is_success() {
             return Err(refusal(status, &body));
@@ -76,7 +76,7 @@ impl Client {
     }
 
     /// The same, but none where the answer is 404.
-    pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
         let (status, body) = self.fetch(path).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(None),
@@ -88,15 +88,12 @@ impl Client {
     }
 
     /// Asks for a stream of lines.
-    pub(crate) async fn follow<T: DeserializeOwned>(
-        &self,
-        path: &str,
-    ) -> Result<Lines<T>, Failure> {
+    pub async fn follow<T: DeserializeOwned>(&self, path: &str) -> Result<Lines<T>, Failure> {
         self.stream(Method::GET, path, Vec::new()).await
     }
 
     /// Asks for a change, once, and for the stream of lines that tells about it.
-    pub(crate) async fn post<T: DeserializeOwned>(
+    pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         body: Vec<u8>,
@@ -225,7 +222,7 @@ async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {
 }
 
 /// A word as it may stand in a path or query.
-pub(crate) fn escaped(word: &str) -> String {
+pub fn escaped(word: &str) -> String {
     let mut text = String::with_capacity(word.len());
     for &byte in word.as_bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~,".contains(&byte) {
@@ -242,7 +239,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
-    use crate::testing::{Answer, Fake, ctl, socket_of};
+    use crate::testing::socket_of;
 
     #[test]
     fn words_are_escaped_for_paths() {
@@ -251,43 +248,6 @@ mod tests {
             "mattermost-database,nginx"
         );
         assert_eq!(escaped("a/../b ?*ä"), "a%2F..%2Fb%20%3F%2A%C3%A4");
-    }
-
-    #[test]
-    fn no_socket_means_not_running_and_how_to_start_it() {
-        let root = tempfile::tempdir().unwrap();
-        for command in [
-            "status",
-            "start",
-            "stop nginx",
-            "logs",
-            "events -f",
-            "wait",
-            "why x",
-        ] {
-            let ran = ctl(&format!("ctl --root {} {command}", root.path().display()));
-            assert_eq!((ran.code, ran.out.as_str()), (5, ""), "{command}");
-            assert!(
-                ran.err.contains("not running: there is no /"),
-                "{}",
-                ran.err
-            );
-            assert!(
-                ran.err.contains("systemctl start mattervisor"),
-                "{}",
-                ran.err
-            );
-            assert!(ran.err.contains("--root"), "{}", ran.err);
-        }
-    }
-
-    #[test]
-    fn a_socket_without_a_listener_means_not_running() {
-        let root = tempfile::tempdir().unwrap();
-        drop(UnixListener::bind(socket_of(&root)).unwrap());
-        let ran = ctl(&format!("ctl --root {} restart", root.path().display()));
-        assert_eq!(ran.code, 5);
-        assert!(ran.err.contains("nobody listens on"), "{}", ran.err);
     }
 
     #[test]
@@ -334,12 +294,5 @@ mod tests {
             .err();
         assert!(matches!(failure, Some(Failure::Silent(_))));
         drop(listener);
-    }
-
-    #[test]
-    fn a_timeout_holds_for_looking_too() {
-        let ran = Fake::new(vec![Answer::Silence]).ctl("status --timeout 50ms");
-        assert_eq!(ran.code, 7);
-        assert!(ran.err.contains("timed out after 50ms"), "{}", ran.err);
     }
 }

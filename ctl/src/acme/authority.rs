@@ -8,6 +8,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
+use client::{Error, Kind, render::shown_foreign as shown};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use instant_acme::{
@@ -16,11 +17,7 @@ use instant_acme::{
 use ureq::http::{Request, Response};
 
 use super::Order;
-use crate::{
-    error::{Error, Kind},
-    https,
-    render::shown_foreign as shown,
-};
+use crate::https;
 
 /// Longest time of one request, name lookup and connection included.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
