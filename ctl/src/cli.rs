@@ -6,10 +6,7 @@ use std::fmt::Write as _;
 
 use clap::{CommandFactory, Subcommand};
 
-use crate::{
-    commands::{gitlab, import, logs, renew_le_certs},
-    examples,
-};
+use crate::{commands::logs, examples};
 pub(crate) use arguments::{
     EventLines, Except, ForShell, Name, Shell, SomeNames, StatusOf, WaitFor,
 };
@@ -91,8 +88,6 @@ pub(crate) enum Command {
     Why(Name),
     /// Check the configuration files; works without a supervisor, changes nothing
     CheckConfig,
-    /// Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
-    Import(import::Arguments),
     /// Show the configuration that runs, without its secrets
     ShowConfig(Names),
     /// Show what a reconfigure would change; 1 if it would change anything
@@ -101,12 +96,6 @@ pub(crate) enum Command {
     Env(crate::commands::env::Env),
     /// Apply the configuration files: what did not change keeps running
     Reconfigure(crate::commands::reconfigure::How),
-    /// Sign-on with GitLab, and GitLab's nginx in front of Mattermost
-    Gitlab(gitlab::Gitlab),
-    /// Get or renew the certificate from Let's Encrypt now
-    RenewLeCerts(renew_le_certs::Renew),
-    /// Watch services live, with their processor time, memory and last log lines
-    Top(Names),
     /// Print the completions for a shell: source <(ctl completions bash)
     Completions(ForShell),
     /// Let the program that is installed now take over control; no service notices

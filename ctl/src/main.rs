@@ -1,16 +1,13 @@
 //! Asks: the client of the supervisor. Everything it knows it learns over the control socket, but
 //! for `check-config` and `env`, which read the files themselves. What is big is in programs beside it.
 
-mod acme;
 mod cli;
 mod commands;
 mod examples;
-mod https;
 mod mattermost;
 mod preview;
 #[cfg(test)]
 mod testing;
-mod top;
 #[cfg(test)]
 mod unanswered;
 mod usage;

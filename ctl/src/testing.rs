@@ -1,7 +1,7 @@
 //! Runs `ctl` in a test, alone or against a supervisor that says what it is told.
 
 pub(crate) use client::testing::{
-    Answer, NOW, Ran, every_state, exit, result, root, service, socket_of, supervisor,
+    Answer, Ran, every_state, exit, result, root, service, socket_of, supervisor,
 };
 
 /// A supervisor that gives each connection its answer, in order.

@@ -25,7 +25,28 @@ pub struct Program {
 }
 
 /// All of them.
-pub const PROGRAMS: &[Program] = &[];
+pub const PROGRAMS: &[Program] = &[
+    Program {
+        command: "gitlab",
+        file: "mattervisor-gitlab",
+        about: "Sign-on with GitLab, and GitLab's nginx in front of Mattermost",
+    },
+    Program {
+        command: "import",
+        file: "mattervisor-import",
+        about: "Make a site file from the gitlab.rb of GitLab's package; works without a supervisor",
+    },
+    Program {
+        command: "renew-le-certs",
+        file: "mattervisor-acme",
+        about: "Get or renew the certificate from Let's Encrypt now",
+    },
+    Program {
+        command: "top",
+        file: "mattervisor-top",
+        about: "Watch services live, with their processor time, memory and last log lines",
+    },
+];
 
 /// Where they are looked for, after the directory that `ctl` itself is in.
 const LIBRARY: &str = "/usr/lib/mattervisor";

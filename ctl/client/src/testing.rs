@@ -12,7 +12,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use api::{ActionResult, HeldBy, LastExit, ServiceStatus, SupervisorStatus, Verdict};
+use api::{ActionResult, HeldBy, LastExit, ServiceStatus, SupervisorStatus, Verdict, WhyStep};
 use tempfile::TempDir;
 
 use crate::output::Output;
@@ -155,6 +155,22 @@ pub fn result(name: &str, verdict: Verdict, state: &str, pid: Option<i32>) -> Ac
         pid,
         seconds: 1,
         detail: detail.into(),
+    }
+}
+
+/// A link of a chain of causes, about one of [`every_state`].
+pub fn step(depth: u32, index: usize, sentence: &str) -> WhyStep {
+    WhyStep {
+        service: every_state()[index].clone(),
+        depth,
+        root: false,
+        sentence: sentence.into(),
+        notes: Vec::new(),
+        hints: Vec::new(),
+        history: vec!["11:59:15 exited with code 1".into()],
+        log: Vec::new(),
+        exits: Vec::new(),
+        restart: None,
     }
 }
 
@@ -317,6 +333,43 @@ pub fn ran_unread(run: Run, line: &str) -> u8 {
         &arguments,
         Output::to(Box::new(Closed), Box::new(io::sink())),
     )
+}
+
+/// Every command that is shown has examples, and they are read: an example that the parser refuses is worse
+/// than none.
+pub fn examples_parse(shown: &clap::Command, read: fn() -> clap::Command) {
+    for command in shown.get_subcommands() {
+        let name = command.get_name();
+        let text = command.get_after_help().map(ToString::to_string);
+        let text = text.unwrap_or_else(|| panic!("ctl {name} has no example"));
+        let examples = text.split("Examples:\n").nth(1);
+        let examples = examples.unwrap_or_else(|| panic!("ctl {name} has no example"));
+        for line in examples.lines() {
+            let line = line.trim().split("   ").next().unwrap_or_default();
+            let line = line.trim_start_matches("source <(").trim_end_matches(')');
+            for part in line
+                .split(['|', '&', '>'])
+                .filter(|it| it.trim().starts_with("ctl "))
+            {
+                parses(part.trim(), read());
+            }
+        }
+    }
+}
+
+fn parses(line: &str, command: clap::Command) {
+    // Quoted words may have blanks.
+    let mut words: Vec<String> = Vec::new();
+    for (index, piece) in line.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(piece.to_owned());
+        } else {
+            words.extend(piece.split_whitespace().map(str::to_owned));
+        }
+    }
+    if let Err(error) = command.try_get_matches_from(words) {
+        panic!("{line}: {error}");
+    }
 }
 
 /// A root with this site file and a catalogue, which is empty.

@@ -7,12 +7,9 @@ mod completions;
 mod diff_config;
 pub(crate) mod env;
 mod events;
-pub(crate) mod gitlab;
-pub(crate) mod import;
 pub(crate) mod logs;
 pub(crate) mod reconfigure;
 mod reexec;
-pub(crate) mod renew_le_certs;
 mod service_list;
 mod show_config;
 mod status;
@@ -78,14 +75,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Events(arguments) => events::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments.name).await,
         Command::CheckConfig => check_config::run(context),
-        Command::Import(arguments) => import::run(context, arguments),
         Command::ShowConfig(names) => show_config::run(context, &names.names).await,
         Command::Env(arguments) => env::run(context, &arguments).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
         Command::Reconfigure(how) => reconfigure::run(context, how).await,
-        Command::RenewLeCerts(arguments) => renew_le_certs::run(context, &arguments).await,
-        Command::Gitlab(arguments) => gitlab::run(context, &arguments),
-        Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),
         Command::Reexec => reexec::run(context).await,
         Command::Version => version::run(context).await,

@@ -9,11 +9,11 @@ use client::{
     change::{self, Change},
     escaped,
     progress::Spinner,
-    render::{HINT, json, runit, shown, styled, table},
+    render::{HINT, json, runit, shown, styled, table, why::story},
 };
 use jiff::Timestamp;
 
-use super::{actions, why};
+use super::actions;
 use crate::preview;
 
 /// Services whose failure is explained at once; `ctl why` explains the others.
@@ -109,7 +109,7 @@ async fn explain(context: &Context, outcome: &Outcome) {
             continue;
         }
         known.extend(roots);
-        let story = why::story(&why, Timestamp::now());
+        let story = story(&why, Timestamp::now());
         for line in story.lines() {
             context.output.borrow_mut().note(line);
         }

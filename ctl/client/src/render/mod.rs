@@ -4,6 +4,7 @@
 pub mod json;
 pub mod runit;
 pub mod table;
+pub mod why;
 
 use std::fmt::Write as _;
 
