@@ -2,16 +2,17 @@
 
 mod arguments;
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::fmt::Write as _;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Subcommand};
 
-use crate::{
-    commands::{gitlab, import, logs, renew_le_certs},
-    examples,
-};
+use crate::{commands::logs, examples};
 pub(crate) use arguments::{
-    EventLines, Except, ForShell, Name, Names, Shell, SomeNames, StatusOf, WaitFor,
+    EventLines, Except, ForShell, Name, Shell, SomeNames, StatusOf, WaitFor,
+};
+use client::{
+    names::Names,
+    programs::{PROGRAMS, Program},
 };
 
 const AFTER_HELP: &str = "\
@@ -31,58 +32,10 @@ Exit codes:
   0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
   4 no such service    5 supervisor not reachable    6 not allowed    7 timed out";
 
-/// An empty variable counts as none, which clap's own `env` would refuse.
-const ROOT_HELP: &str = "Directory that stands before etc/mattervisor, run/mattervisor and the \
-    others [env: MATTERVISOR_ROOT] [default: /]";
+const ABOUT: &str = "Control the services that the supervisor runs";
 
-const CATALOG_HELP: &str =
-    "Catalogue of services, for commands that read the files themselves [env: MATTERVISOR_CATALOG]";
-
-/// Control the services that the supervisor runs
-#[derive(Debug, Parser)]
-#[command(name = "ctl", version, after_help = AFTER_HELP)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) global: Global,
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-// What every command takes.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every command")]
-pub(crate) struct Global {
-    /// Directory that stands before etc/mattervisor and the others
-    #[arg(long, global = true, value_name = "DIR", help = ROOT_HELP)]
-    pub(crate) root: Option<PathBuf>,
-    /// Control socket [default: ROOT/run/mattervisor/ctl.sock]
-    #[arg(long, global = true, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
-    /// Catalogue of services, for what reads the files itself
-    #[arg(long, global = true, value_name = "DIR", help = CATALOG_HELP)]
-    pub(crate) catalog: Option<PathBuf>,
-    /// How to print: a table for people, JSON, or gitlab-ctl's lines
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
-    pub(crate) format: Format,
-    /// Return as soon as the change is accepted
-    #[arg(long, global = true)]
-    pub(crate) no_wait: bool,
-    /// Give up waiting after this long (90s, 5m, 1h30m); the change itself goes on
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-}
-
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Table,
-    /// The types of the API.
-    Json,
-    /// The lines of gitlab-ctl, for monitors that parse them.
-    Runit,
-}
+/// The command line of `ctl`.
+pub(crate) type Cli = client::command_line::Cli<Command>;
 
 /// What to do. Help lists these by [`GROUPS`].
 #[derive(Debug, Subcommand)]
@@ -135,8 +88,6 @@ pub(crate) enum Command {
     Why(Name),
     /// Check the configuration files; works without a supervisor, changes nothing
     CheckConfig,
-    /// Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
-    Import(import::Arguments),
     /// Show the configuration that runs, without its secrets
     ShowConfig(Names),
     /// Show what a reconfigure would change; 1 if it would change anything
@@ -145,12 +96,6 @@ pub(crate) enum Command {
     Env(crate::commands::env::Env),
     /// Apply the configuration files: what did not change keeps running
     Reconfigure(crate::commands::reconfigure::How),
-    /// Sign-on with GitLab, and GitLab's nginx in front of Mattermost
-    Gitlab(gitlab::Gitlab),
-    /// Get or renew the certificate from Let's Encrypt now
-    RenewLeCerts(renew_le_certs::Renew),
-    /// Watch services live, with their processor time, memory and last log lines
-    Top(Names),
     /// Print the completions for a shell: source <(ctl completions bash)
     Completions(ForShell),
     /// Let the program that is installed now take over control; no service notices
@@ -220,11 +165,19 @@ const GROUPS: &[(&str, &[&str])] = &[
 
 /// The definition with commands listed in groups.
 pub(crate) fn command() -> clap::Command {
-    let command = examples::added(Cli::command());
+    let command = examples::added(Cli::command())
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .subcommands(PROGRAMS.iter().map(elsewhere));
     let groups = groups(&command);
     command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{groups}\nOptions:\n{{options}}{{after-help}}"
     ))
+}
+
+/// The place in the help of a command that another program has.
+fn elsewhere(program: &Program) -> clap::Command {
+    clap::Command::new(program.command).about(program.about)
 }
 
 fn groups(command: &clap::Command) -> String {
@@ -242,17 +195,6 @@ fn groups(command: &clap::Command) -> String {
     text
 }
 
-/// `90s`, `5m`, `1h30m`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|span| Duration::try_from(span).ok())
-        .ok_or_else(|| "not a duration; write 90s, 5m or 1h30m".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,7 +206,7 @@ mod tests {
 
     #[test]
     fn help_lists_every_command_once() {
-        let command = Cli::command();
+        let command = command();
         let mut known: Vec<_> = command
             .get_subcommands()
             .map(clap::Command::get_name)
@@ -276,17 +218,6 @@ mod tests {
         known.sort_unstable();
         listed.sort_unstable();
         assert_eq!(known, listed);
-    }
-
-    #[test]
-    fn durations_are_read_as_people_write_them() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
-        assert!(duration("-5s").is_err());
-        assert!(duration("").is_err());
     }
 
     #[test]

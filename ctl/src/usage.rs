@@ -3,24 +3,22 @@
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
-
-use crate::{
-    cli::{self, Cli},
-    error::{Error, Kind},
+use client::{
+    Error, Kind,
+    command_line::Stop,
+    programs::{self, Program},
 };
 
-/// Why there is nothing to run.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// Help, version, or clap's own words about a mistake.
-    Shown {
-        /// Styled text.
-        text: String,
-        /// 0 for help and version.
-        code: u8,
-    },
-    /// Our own words about a mistake.
-    Error(Error),
+use crate::cli::{self, Cli};
+
+/// The program that has the command, where it is not ours.
+pub(crate) fn program(arguments: &[OsString]) -> Option<&'static Program> {
+    let words = words(arguments);
+    let mut words = words.iter().map(String::as_str);
+    match words.next()? {
+        "help" => programs::of(words.next()?),
+        command => programs::of(command),
+    }
 }
 
 /// Reads the command line.
@@ -46,10 +44,7 @@ fn explain(arguments: &[OsString], error: &clap::Error) -> Stop {
     if let Some(error) = ours {
         return Stop::Error(error);
     }
-    Stop::Shown {
-        text: error.render().ansi().to_string(),
-        code: u8::try_from(error.exit_code()).unwrap_or(2),
-    }
+    Stop::from(error)
 }
 
 /// `ctl mattermost restart`, as fingers do it that have learnt another tool.
@@ -57,7 +52,7 @@ fn swapped(words: &[String]) -> Option<Error> {
     let [name, verb, rest @ ..] = words else {
         return None;
     };
-    let command = Cli::command();
+    let command = cli::command();
     if !command
         .get_subcommands()
         .any(|known| known.get_name() == verb)

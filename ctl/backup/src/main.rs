@@ -4,6 +4,8 @@ mod commands;
 
 use std::process::ExitCode;
 
+use client::command_line;
+
 fn main() -> ExitCode {
-    commands::run()
+    command_line::main(async |context, command| commands::run(context, command).await)
 }

@@ -1,6 +1,6 @@
 //! `ctl backup list`.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::fmt::Write as _;
 
 use mattervisor_backup::{
     Error,
@@ -9,22 +9,22 @@ use mattervisor_backup::{
     size,
 };
 
-use super::{Context, Format, Place, print};
+use super::{Here, Place};
 
-pub(super) fn run(context: &Context, place: &Place) -> Result<ExitCode, Error> {
-    let target = context.target(place.to.as_deref())?;
+pub(super) fn run(here: &Here<'_>, place: &Place) -> Result<u8, Error> {
+    let target = here.target(place.to.as_deref())?;
     let all = list(&target)?;
-    if context.format == Format::Json {
-        Context::json(&all)?;
+    if here.is_json() {
+        here.json(&all)?;
     } else if all.is_empty() {
-        print(&format!(
+        here.print(&format!(
             "there are no backups in {}\n",
             target.path().display()
-        ))?;
+        ));
     } else {
-        print(&table(&all))?;
+        here.print(&table(&all));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 fn table(all: &[Listed]) -> String {

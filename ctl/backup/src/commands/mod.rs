@@ -1,47 +1,23 @@
 //! The command line.
 
+mod create;
 mod list;
 mod prune;
 mod verify;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use mattervisor_backup::{Error, Stop, configuration::Configuration, job, target::Target};
+use clap::{Args, Subcommand};
+use client::{Context, Error, Format, Kind};
+use mattervisor_backup::{Stop, configuration::Configuration, job, target::Target};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 
-/// Back up Mattermost, and see to the backups that there are
-#[derive(Debug, Parser)]
-#[command(name = "ctl", bin_name = "ctl", version)]
-struct Cli {
-    /// Directory that stands before etc/mattervisor and the others [env: MATTERVISOR_ROOT] [default: /]
-    #[arg(long, global = true, value_name = "DIR")]
-    root: Option<PathBuf>,
-    /// How to print: a table for people, or JSON
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
-    format: Format,
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Back up Mattermost, and see to the backups that there are
     #[command(subcommand)]
     Backup(Backup),
@@ -55,7 +31,9 @@ enum Command {
 
 /// What to do with backups.
 #[derive(Debug, Subcommand)]
-enum Backup {
+pub(crate) enum Backup {
+    /// Make a backup of database, files and configuration, in one file
+    Create(create::Arguments),
     /// List the backups that there are, and what is known of each
     List(Place),
     /// Read backups as a whole, and say whether they are good
@@ -66,51 +44,35 @@ enum Backup {
 
 /// Which directory.
 #[derive(Debug, Args)]
-struct Place {
-    /// Directory of the backups [default: backup.to of the site file]
+pub(crate) struct Place {
+    /// Directory of the backups [default: that of the site file]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }
 
-/// What every command has at hand.
-struct Context {
-    root: PathBuf,
-    format: Format,
+/// What every command here has at hand.
+struct Here<'c> {
+    context: &'c Context,
     stop: Stop,
 }
 
-/// Does what the arguments ask.
-pub(crate) fn run() -> ExitCode {
-    let Cli {
-        root,
-        format,
-        command,
-    } = Cli::parse();
-    let variable = std::env::var_os("MATTERVISOR_ROOT").filter(|root| !root.is_empty());
-    let root = root
-        .or(variable.map(PathBuf::from))
-        .unwrap_or_else(|| "/".into());
-    let root = std::path::absolute(&root).unwrap_or(root);
-    safe_path::trust_root(&root);
+/// Does what the arguments ask, and answers the exit code.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Error> {
+    if let Command::Backup(Backup::Create(arguments)) = &command {
+        return create::run(context, arguments).await;
+    }
     let stop = Stop::default();
-    if let Err(error) = listen(&stop) {
-        eprintln!("error: cannot listen for signals: {error}");
-        return ExitCode::FAILURE;
-    }
-    let context = Context { root, format, stop };
-    let done = match command {
-        Command::Job { configuration } => return job::run(&configuration, context.stop),
-        Command::Backup(Backup::List(place)) => list::run(&context, &place),
-        Command::Backup(Backup::Verify(arguments)) => verify::run(&context, &arguments),
-        Command::Backup(Backup::Prune(arguments)) => prune::run(&context, &arguments),
+    listen(&stop)
+        .map_err(|error| Error::new(Kind::Failed, format!("cannot listen for signals: {error}")))?;
+    let here = Here { context, stop };
+    let done = match &command {
+        Command::Job { configuration } => return Ok(job::run(configuration, here.stop)),
+        Command::Backup(Backup::Create(_)) => return Ok(0),
+        Command::Backup(Backup::List(place)) => list::run(&here, place),
+        Command::Backup(Backup::Verify(arguments)) => verify::run(&here, arguments),
+        Command::Backup(Backup::Prune(arguments)) => prune::run(&here, arguments),
     };
-    match done {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    done.map_err(|error| Error::new(Kind::Failed, error.to_string()))
 }
 
 /// A signal asks to stop: nothing that is half made stays.
@@ -127,32 +89,39 @@ fn listen(stop: &Stop) -> std::io::Result<()> {
     Ok(())
 }
 
-impl Context {
+impl Here<'_> {
     /// What the supervisor has rendered.
-    fn configuration(&self) -> Result<Configuration, Error> {
-        Configuration::read(&self.root.join("run/mattervisor/backup/configuration.json"))
+    fn configuration(&self) -> Result<Configuration, mattervisor_backup::Error> {
+        let root = std::path::absolute(&self.context.root)?;
+        Configuration::read(&root.join("run/mattervisor/backup/configuration.json"))
     }
 
     /// The directory of the backups.
-    fn target(&self, to: Option<&Path>) -> Result<Target, Error> {
+    fn target(&self, to: Option<&Path>) -> Result<Target, mattervisor_backup::Error> {
         match to {
             Some(to) => Target::open(&std::path::absolute(to)?),
             None => Target::open(&self.configuration()?.to),
         }
     }
 
-    fn json(value: &impl serde::Serialize) -> Result<(), Error> {
-        let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
-        print(&format!("{text}\n"))
+    /// A program reads what is printed.
+    fn is_json(&self) -> bool {
+        self.context.format == Format::Json
     }
-}
 
-/// To stdout. Whoever has closed it does not want to know.
-fn print(text: &str) -> Result<(), Error> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+    fn json(&self, value: &impl serde::Serialize) -> Result<(), mattervisor_backup::Error> {
+        let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+        self.print(&format!("{text}\n"));
+        Ok(())
+    }
+
+    /// To stdout. Whoever has closed it does not want to know.
+    fn print(&self, text: &str) {
+        let _ = self.context.print(text);
+    }
+
+    fn error(&self, error: &mattervisor_backup::Error) {
+        let error = Error::new(Kind::Failed, error.to_string());
+        self.context.output.borrow_mut().error(&error);
     }
 }

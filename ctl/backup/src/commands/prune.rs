@@ -1,22 +1,22 @@
 //! `ctl backup prune`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, path::PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
 use mattervisor_backup::{Error, configuration::Keep, prune};
 
-use super::{Context, Format, print};
+use super::Here;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// Directory of the backups [default: backup.to of the site file]
+pub(crate) struct Arguments {
+    /// Directory of the backups [default: that of the site file]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// Keep the newest so many good ones [default: backup.keep of the site file]
+    /// Keep the newest so many good ones [default: that of the site file]
     #[arg(long, value_name = "NUMBER")]
     keep: Option<u32>,
-    /// Keep those of the last so many days [default: backup.keep_days of the site file]
+    /// Keep those of the last so many days [default: that of the site file]
     #[arg(long, value_name = "DAYS")]
     keep_days: Option<u32>,
     /// Only say what would be removed
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Error> {
+pub(super) fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
     let Arguments {
         to,
         keep,
@@ -36,9 +36,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, 
         days: *keep_days,
     };
     if rule == Keep::default() {
-        rule = context.configuration()?.keep;
+        rule = here.configuration()?.keep;
     }
-    let target = context.target(to.as_deref())?;
+    let target = here.target(to.as_deref())?;
     let now = Timestamp::now();
     let pruned = if *dry_run {
         prune::prune(&target, rule, now)?
@@ -48,19 +48,19 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, 
         prune::remove(&held, &pruned)?;
         pruned
     };
-    if context.format == Format::Json {
-        Context::json(&pruned)?;
-        return Ok(ExitCode::SUCCESS);
+    if here.is_json() {
+        here.json(&pruned)?;
+        return Ok(0);
     }
     let verb = if *dry_run { "would remove" } else { "removed" };
     let mut out = String::new();
     for name in &pruned.remove {
-        out += &format!("{verb} {name}\n");
+        let _ = writeln!(out, "{verb} {name}");
     }
-    out += &match (pruned.held_back, pruned.stay.len()) {
-        (Some(why), _) => format!("nothing is removed: {}\n", why.words()),
-        (None, stay) => format!("{stay} stay\n"),
+    let _ = match (pruned.held_back, pruned.stay.len()) {
+        (Some(why), _) => writeln!(out, "nothing is removed: {}", why.words()),
+        (None, stay) => writeln!(out, "{stay} stay"),
     };
-    print(&out)?;
-    Ok(ExitCode::SUCCESS)
+    here.print(&out);
+    Ok(0)
 }

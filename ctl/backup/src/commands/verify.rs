@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use clap::Args;
@@ -17,10 +16,10 @@ use mattervisor_backup::{
     verify::{self, Depth, Verified},
 };
 
-use super::{Context, Format, print};
+use super::Here;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Backups, by path or by their name in the directory of backups [default: the newest one]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -29,35 +28,35 @@ pub(super) struct Arguments {
     deep: bool,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode, Error> {
+pub(super) fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
     let server = if arguments.deep {
-        Some(context.configuration()?.database)
+        Some(here.configuration()?.database)
     } else {
         None
     };
-    let files = files(context, &arguments.files)?;
-    let mut code = ExitCode::SUCCESS;
+    let files = files(here, &arguments.files)?;
+    let mut code = 0;
     let mut all = Vec::new();
     for file in &files {
-        match one(context, file, server.as_ref()) {
-            Ok(verified) if context.format == Format::Json => all.push(verified),
-            Ok(verified) => print(&said(&verified))?,
+        match one(here, file, server.as_ref()) {
+            Ok(verified) if here.is_json() => all.push(verified),
+            Ok(verified) => here.print(&said(&verified)),
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => {
-                eprintln!("error: {error}");
-                code = ExitCode::FAILURE;
+                here.error(&error);
+                code = 1;
             }
         }
     }
-    if context.format == Format::Json {
-        Context::json(&all)?;
+    if here.is_json() {
+        here.json(&all)?;
     }
     Ok(code)
 }
 
-fn files(context: &Context, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+fn files(here: &Here<'_>, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     if named.is_empty() {
-        let target = context.target(None)?;
+        let target = here.target(None)?;
         let newest = target.backups()?.pop();
         let path = target.path().to_owned();
         return match newest {
@@ -70,7 +69,7 @@ fn files(context: &Context, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
             .to_str()
             .is_some_and(|name| name::moment(name).is_some());
         if is_name && safe_path::metadata(file).is_err() {
-            return Ok(context.target(None)?.path().join(file));
+            return Ok(here.target(None)?.path().join(file));
         }
         Ok(std::path::absolute(file)?)
     });
@@ -78,8 +77,8 @@ fn files(context: &Context, named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// What is found of a backup among others is noted beside it, unless somebody works there.
-fn one(context: &Context, file: &Path, server: Option<&Server>) -> Result<Verified, Error> {
-    let mut watch = Watch::new(context.stop.clone(), |_| {});
+fn one(here: &Here<'_>, file: &Path, server: Option<&Server>) -> Result<Verified, Error> {
+    let mut watch = Watch::new(here.stop.clone(), |_| {});
     let parts = file
         .parent()
         .zip(file.file_name().and_then(|name| name.to_str()));
