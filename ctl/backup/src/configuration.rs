@@ -29,12 +29,12 @@ pub struct Configuration {
     pub trees: Vec<Tree>,
     /// A directory of which the files alone are saved: what Mattermost keeps beside its configuration.
     pub home: PathBuf,
-    /// Mattermost's configuration is in the database.
-    #[serde(default)]
-    pub configuration_in_database: bool,
-    /// Where uploaded files are, if the environment says so: `local`, `amazons3`, …
-    #[serde(default)]
-    pub file_driver: Option<String>,
+    /// What stands before the directories of the supervisor.
+    pub root: PathBuf,
+    /// The catalogue of services.
+    pub catalog: PathBuf,
+    /// The service that Mattermost is: its environment wins over its configuration.
+    pub service: String,
     /// Which Mattermost is installed, as far as is known.
     #[serde(default)]
     pub mattermost_version: Option<String>,

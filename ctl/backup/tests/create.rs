@@ -147,6 +147,21 @@ fn files_that_are_elsewhere_are_missed_aloud() {
 }
 
 #[test]
+fn the_environment_says_where_files_and_configuration_are() {
+    let world = World::new();
+    fs::create_dir(world.catalog()).unwrap();
+    let service = "command = [\"/bin/true\"]\n[env]\nMM_FILESETTINGS_DRIVERNAME = \"amazons3\"\n\
+                   MM_CONFIG = \"postgres://u:pw@h/d\"\n";
+    fs::write(world.catalog().join("mattermost.toml"), service).unwrap();
+    fs::write(world.site().join("mattervisor.toml"), "").unwrap();
+    fs::remove_file(world.site().join("secrets.toml")).unwrap();
+    let backup = world.create(&json!({}));
+    let manifest = manifest(&world, &backup);
+    assert_eq!(manifest["file_driver"], "amazons3");
+    assert_eq!(manifest["configuration"], "database");
+}
+
+#[test]
 fn an_index_that_is_not_valid_is_named() {
     let world = World::new();
     let ask = |sql| world.postgres.ask("matter most", sql);

@@ -42,7 +42,7 @@ pub const REPORT: &str = "report.json";
 pub const SUMS: &str = "SHA256SUMS";
 
 /// Bytes of the dump in one piece.
-pub const PIECE_BYTES: usize = 4 << 20;
+pub const PIECE_BYTES: usize = 2 << 20;
 /// Bytes of a member that is read into memory as a whole.
 pub const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 

@@ -14,8 +14,9 @@ use super::trailer;
 
 /// zstd's level: the one that is about as fast as a disk.
 const LEVEL: i32 = 3;
-/// Blocks that may wait for the thread.
-const WAITING_MAX: usize = 4;
+/// Blocks that may wait for the thread: enough that neither end often waits for its turn on a busy machine.
+/// None is longer than a piece of the dump.
+const WAITING_MAX: usize = 16;
 
 enum Step {
     Bytes(Vec<u8>),
@@ -26,6 +27,8 @@ enum Step {
 /// The near end.
 pub(super) struct Output {
     steps: Option<SyncSender<Step>>,
+    /// Blocks that were written, to be filled again.
+    spare: Receiver<Vec<u8>>,
     thread: Option<JoinHandle<io::Result<Sums>>>,
 }
 
@@ -41,13 +44,24 @@ pub(super) struct Sums {
 impl Output {
     pub(super) fn new(file: File) -> io::Result<Self> {
         let (steps, received) = sync_channel(WAITING_MAX);
+        let (written, spare) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("compress".into())
-            .spawn(move || run(file, &received))?;
+            .spawn(move || run(file, &received, &written))?;
         Ok(Self {
             steps: Some(steps),
+            spare,
             thread: Some(thread),
         })
+    }
+
+    /// An empty block.
+    pub(super) fn buffer(&self, capacity: usize) -> Vec<u8> {
+        let spare = self.spare.try_recv().ok();
+        let mut buffer = spare.unwrap_or_default();
+        buffer.clear();
+        buffer.reserve(capacity);
+        buffer
     }
 
     pub(super) fn bytes(&mut self, bytes: Vec<u8>) -> io::Result<()> {
@@ -90,11 +104,15 @@ fn ended() -> io::Error {
     io::Error::other("the archive was ended already")
 }
 
-fn run(file: File, steps: &Receiver<Step>) -> io::Result<Sums> {
+fn run(file: File, steps: &Receiver<Step>, written: &SyncSender<Vec<u8>>) -> io::Result<Sums> {
     let mut encoder = encoder(Summed::new(file))?;
     while let Ok(step) = steps.recv() {
         match step {
-            Step::Bytes(bytes) => encoder.write_all(&bytes)?,
+            Step::Bytes(bytes) => {
+                encoder.write_all(&bytes)?;
+                // Where nobody wants it back it is freed.
+                let _ = written.try_send(bytes);
+            }
             Step::NewFrame => encoder = self::encoder(encoder.finish()?)?,
         }
     }

@@ -13,7 +13,7 @@ use super::{Kind, Member, Owner, Result, SUMS, member::BLOCK, output::Output, su
 /// Two blocks of zeros end an archive.
 const END_BYTES: usize = 1024;
 /// Bytes that are handed on together.
-const BATCH_BYTES: usize = 256 << 10;
+const BATCH_BYTES: usize = 1 << 20;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// An archive that is being written.
@@ -158,7 +158,7 @@ impl Writer {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let batch = mem::replace(&mut self.batch, Vec::with_capacity(2 * BATCH_BYTES));
+        let batch = mem::replace(&mut self.batch, self.out.buffer(2 * BATCH_BYTES));
         Ok(self.out.bytes(batch)?)
     }
 

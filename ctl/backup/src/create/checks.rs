@@ -6,6 +6,7 @@ use safe_path::{Account, Folder};
 use super::{
     Options,
     documents::{self, Documents},
+    environment::Environment,
 };
 use crate::{
     Error, Refusal, Unit, Watch, archive,
@@ -127,8 +128,9 @@ fn manifest(
     options: Options,
     sources: &Sources,
 ) -> Result<Manifest, Error> {
-    let driver = match &configuration.file_driver {
-        Some(driver) => driver.clone(),
+    let environment = Environment::of(configuration);
+    let driver = match environment.file_driver {
+        Some(driver) => driver,
         None => documents::file_driver(&sources.home.0)?.unwrap_or_else(|| "local".to_owned()),
     };
     let mut left_out = Vec::new();
@@ -141,7 +143,7 @@ fn manifest(
     left_out.extend_from_slice(&sources.site.1.left_out);
     left_out.sort();
     let mut dump_holds = SecretKind::ALWAYS.to_vec();
-    if configuration.configuration_in_database {
+    if environment.in_database {
         dump_holds.push(SecretKind::Configuration);
     }
     let host = nix::unistd::gethostname().map_err(std::io::Error::from)?;
@@ -156,7 +158,7 @@ fn manifest(
         pg_dump_major: 0,
         trees: Vec::new(),
         file_driver: driver,
-        configuration: if configuration.configuration_in_database {
+        configuration: if environment.in_database {
             Place::Database
         } else {
             Place::File

@@ -5,6 +5,7 @@
 
 mod checks;
 mod documents;
+mod environment;
 mod save;
 
 use std::path::PathBuf;

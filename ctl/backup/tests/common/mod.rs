@@ -218,6 +218,10 @@ impl World {
         self.root.join("var/lib/mattervisor/jobs/backup")
     }
 
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.root.join("catalogue")
+    }
+
     fn configuration(&self) -> PathBuf {
         self.root.join("run/mattervisor/backup/configuration.json")
     }
@@ -252,6 +256,9 @@ impl World {
             "mattermost_version": "10.11.3",
             "site": self.site(),
             "variables": self.root.join("variables.tsv"),
+            "root": self.root,
+            "catalog": self.catalog(),
+            "service": "mattermost",
             "stop": ["mattermost"],
             "job": "backup",
         });
