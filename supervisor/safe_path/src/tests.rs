@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod folder;
 mod tree;
 
 /// An account that is neither root nor us.
