@@ -1,6 +1,9 @@
 //! How far a job is, in one line: the step, how much of it, how fast, and the time left.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use api::{JobProgress, JobUnit};
 
@@ -43,21 +46,19 @@ impl JobLine {
             return text;
         };
         let count = |number| counted(number, at.unit);
-        match (at.done, at.total) {
-            (Some(done), Some(total)) => {
-                text += &format!(": {} of {}", count(done), count(total));
-            }
-            (Some(done), None) if done > 0 => text += &format!(": {}", count(done)),
-            _ => {}
-        }
+        let _ = match (at.done, at.total) {
+            (Some(done), Some(total)) => write!(text, ": {} of {}", count(done), count(total)),
+            (Some(done), None) if done > 0 => write!(text, ": {}", count(done)),
+            _ => Ok(()),
+        };
         if let Some(rate) = self.rate(at) {
-            text += &format!(", {}/s", count(rate));
+            let _ = write!(text, ", {}/s", count(rate));
             let left = at
                 .total
                 .zip(at.done)
                 .map(|(total, done)| total.saturating_sub(done));
             if let Some(left) = left.and_then(|left| left.checked_div(rate)) {
-                text += &format!(", {} left", time(left));
+                let _ = write!(text, ", {} left", time(left));
             }
         }
         text
