@@ -4,8 +4,8 @@
 //! waited for) comes as a stream over the receiver that the answer holds.
 
 use api::{
-    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, Outcome, PlanReply, Progress,
-    ServiceEvent, StatusReply, Why,
+    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, JobRequest, LeaseRequest,
+    Outcome, PlanReply, Progress, ReleaseRequest, ServiceEvent, StatusReply, Why,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -105,6 +105,39 @@ pub(crate) enum Ask {
     Reexec {
         /// The client's id.
         id: String,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
+    /// Work of a job. Same answer as `Act`.
+    Job {
+        /// The job.
+        service: String,
+        /// What it is to do.
+        request: JobRequest,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
+    /// A job has services stopped. Same answer as `Act`.
+    Lease {
+        /// Of the change.
+        id: String,
+        /// Which.
+        request: LeaseRequest,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
+    /// A job gives them back. Same answer as `Act`.
+    Release {
+        /// Of the change.
+        id: String,
+        /// Whose.
+        request: ReleaseRequest,
         /// By whom.
         peer: Peer,
         /// Where the progress comes from, or why there is none.

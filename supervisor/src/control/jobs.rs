@@ -12,7 +12,7 @@ use super::{
     file_watcher,
     input::{Broken, Done, Input, Job, Staged, StagedFile, Swap},
     network_probe::{self, Asker},
-    watchers,
+    watchers, work,
 };
 use crate::{
     accounts,
@@ -86,7 +86,9 @@ impl Jobs {
             | Job::StoreSchedule { .. }
             | Job::Record { .. }
             | Job::RecordExits { .. }
-            | Job::StoreRunning { .. } => &self.changes,
+            | Job::StoreRunning { .. }
+            | Job::StoreOrder { .. }
+            | Job::ReadResult { .. } => &self.changes,
         };
         let (options, send) = (self.options.clone(), self.sender());
         threads.run(move || {
@@ -201,6 +203,14 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         Job::RecordExits { records, now_ms } => {
             let written = history::exits::append(&state_dir, now_ms, &records);
             Done::ExitsRecorded(written.map_err(|error| error.to_string()))
+        }
+        Job::StoreOrder { service, order } => {
+            let stored = work::store_order(&state_dir, &service, &order);
+            Done::OrderStored(stored.map_err(|error| error.to_string()))
+        }
+        Job::ReadResult { service, id } => {
+            let result = work::read_result(&state_dir, &service, &id).map(Box::new);
+            Done::ResultRead { id, result }
         }
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),

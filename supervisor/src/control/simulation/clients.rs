@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use api::{Action, ActionRequest, ErrorReply, Outcome, Progress, Unstored};
+use api::{
+    Action, ActionRequest, ErrorReply, JobRequest, LeaseRequest, Outcome, Progress, ReleaseRequest,
+    Unstored,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{dice::Dice, plans};
@@ -45,7 +48,7 @@ pub(super) struct Client {
 pub(super) type Again = (ActionRequest, usize);
 
 type Lines = mpsc::Receiver<Progress>;
-type Answer = oneshot::Receiver<Result<Lines, ErrorReply>>;
+pub(super) type Answer = oneshot::Receiver<Result<Lines, ErrorReply>>;
 
 impl Clients {
     pub(super) const fn new(dice: Dice) -> Self {
@@ -128,6 +131,54 @@ impl Clients {
             },
             peer: peer(),
             reply,
+        };
+        (id, Input::Ask(ask), answer)
+    }
+
+    /// It lifts the hold of the job itself.
+    pub(super) fn ask_job(&mut self) -> (String, Input, Answer) {
+        let service = format!("s{}", self.dice.pick(&plans::JOBS));
+        self.lift(std::slice::from_ref(&service));
+        let (reply, answer) = oneshot::channel();
+        let id = self.id();
+        let ask = Ask::Job {
+            service,
+            request: JobRequest {
+                id: id.clone(),
+                arguments: serde_json::Value::Null,
+                wait: !self.dice.percent(10),
+            },
+            peer: peer(),
+            reply,
+        };
+        (id, Input::Ask(ask), answer)
+    }
+
+    /// In the name of this job.
+    pub(super) fn ask_lease(&mut self, job: String) -> (String, Input, Answer) {
+        let (reply, answer) = oneshot::channel();
+        let id = self.id();
+        let ask = if self.dice.percent(70) {
+            let count = self.dice.between(1, 2);
+            let services = (0..count).map(|_| format!("s{}", self.dice.below(7)));
+            let request = LeaseRequest {
+                id: None,
+                job,
+                services: services.collect(),
+            };
+            Ask::Lease {
+                id: id.clone(),
+                request,
+                peer: peer(),
+                reply,
+            }
+        } else {
+            Ask::Release {
+                id: id.clone(),
+                request: ReleaseRequest { id: None, job },
+                peer: peer(),
+                reply,
+            }
         };
         (id, Input::Ask(ask), answer)
     }
