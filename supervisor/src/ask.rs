@@ -34,6 +34,17 @@ pub(crate) struct Wanted {
     pub(crate) rollback: bool,
 }
 
+/// What is wanted of a job, or by one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Wish {
+    /// This job's work.
+    Work(String, JobRequest),
+    /// It has services stopped.
+    Lease(LeaseRequest),
+    /// It gives them back.
+    Release(ReleaseRequest),
+}
+
 /// Where ends of runs are known.
 #[derive(Debug)]
 pub(crate) struct Exits {
@@ -110,34 +121,12 @@ pub(crate) enum Ask {
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },
-    /// Work of a job. Same answer as `Act`.
-    Job {
-        /// The job.
-        service: String,
-        /// What it is to do.
-        request: JobRequest,
-        /// By whom.
-        peer: Peer,
-        /// Where the progress comes from, or why there is none.
-        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
-    },
-    /// A job has services stopped. Same answer as `Act`.
-    Lease {
-        /// Of the change.
+    /// Something about the work of jobs. Same answer as `Act`.
+    Work {
+        /// The client's id.
         id: String,
-        /// Which.
-        request: LeaseRequest,
-        /// By whom.
-        peer: Peer,
-        /// Where the progress comes from, or why there is none.
-        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
-    },
-    /// A job gives them back. Same answer as `Act`.
-    Release {
-        /// Of the change.
-        id: String,
-        /// Whose.
-        request: ReleaseRequest,
+        /// What.
+        wish: Wish,
         /// By whom.
         peer: Peer,
         /// Where the progress comes from, or why there is none.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress, ServiceEvent};
-use engine::{Accepted, Command, Hold, Refusal, ServiceId};
+use engine::{Accepted, Command, Hold, ServiceId};
 use tokio::sync::mpsc;
 
 use super::{Control, Job, changes::Kind, feed, matching, records, selection::Selection, words};
@@ -46,24 +46,12 @@ impl Control {
                 reply,
             } => drop(reply.send(self.ask_reconfigure(&id, wanted, &peer))),
             Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
-            Ask::Job {
-                service,
-                request,
-                peer,
-                reply,
-            } => drop(reply.send(self.ask_job(&service, request, &peer))),
-            Ask::Lease {
+            Ask::Work {
                 id,
-                request,
+                wish,
                 peer,
                 reply,
-            } => drop(reply.send(self.ask_lease(&id, &request, &peer))),
-            Ask::Release {
-                id,
-                request,
-                peer,
-                reply,
-            } => drop(reply.send(self.ask_release(&id, &request, &peer))),
+            } => drop(reply.send(self.ask_work(&id, wish, &peer))),
             Ask::Outcome { id, reply } => drop(reply.send(self.outcome_of(&id))),
             Ask::Events {
                 backlog,
@@ -254,96 +242,6 @@ impl Control {
             _ => format!("{} runs again: it requires what restarts", name(id)),
         });
         lifted.chain(dependents).chain(reruns).collect()
-    }
-
-    pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
-        if let Some(error) = self.refused_for_lease(refusal) {
-            return error;
-        }
-        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
-        let (message, hint) = match refusal {
-            Refusal::Unknown(id) => (format!("there is no service '{}'", name(id)), None),
-            Refusal::ShuttingDown => ("the supervisor is stopping everything".to_owned(), None),
-            Refusal::RequirementHeld {
-                service,
-                requirement,
-                hold,
-            } => (
-                format!(
-                    "{} requires {}, which was stopped by {} at {}",
-                    name(service),
-                    name(requirement),
-                    hold.by,
-                    words::time(hold.at_unix_ms)
-                ),
-                Some(format!("start both: ctl start {}", name(service))),
-            ),
-            Refusal::Held { service, hold } => (
-                format!(
-                    "{} was stopped by {} at {}",
-                    name(service),
-                    hold.by,
-                    words::time(hold.at_unix_ms)
-                ),
-                Some(format!("start it: ctl start {}", name(service))),
-            ),
-            Refusal::AlreadyRunning(id) => (format!("{} is on its way already", name(id)), None),
-            Refusal::NotOneshot(id) => (format!("{} is no oneshot", name(id)), None),
-            Refusal::NotRunning(id) => (
-                format!("{} is not running", name(id)),
-                Some(format!("start it: ctl start {}", name(id))),
-            ),
-            Refusal::CannotReload(id) => (
-                format!("{} cannot reload", name(id)),
-                Some(format!("restart it: ctl restart {}", name(id))),
-            ),
-            Refusal::JobRuns(id) => (
-                format!(
-                    "the job {} is on its way, and there is one at a time",
-                    name(id)
-                ),
-                Some(format!(
-                    "follow it: ctl status {0}, or end it: ctl stop {0}",
-                    name(id)
-                )),
-            ),
-            Refusal::NotJob(id) => (format!("{} is no job", name(id)), None),
-            Refusal::IsJob(id) => (
-                format!(
-                    "{} is a job, which runs when its work is asked for",
-                    name(id)
-                ),
-                None,
-            ),
-            Refusal::NoJob(id) | Refusal::Leased { service: id, .. } => {
-                (format!("the job {} does not run", name(id)), None)
-            }
-            Refusal::LeasesItself { job, service } => (
-                format!(
-                    "the job {} cannot have {} stopped, which it is or requires",
-                    name(job),
-                    name(service)
-                ),
-                None,
-            ),
-            Refusal::Cycle(ids) => {
-                let names: Vec<_> = ids.iter().map(name).collect();
-                (
-                    format!("dependencies form a loop: {}", names.join(" -> ")),
-                    None,
-                )
-            }
-        };
-        let kind = match refusal {
-            Refusal::Unknown(_) => ErrorKind::UnknownService,
-            Refusal::JobRuns(_) => ErrorKind::JobRuns,
-            _ => ErrorKind::Refused,
-        };
-        ErrorReply {
-            kind,
-            message,
-            hint,
-        }
     }
 }
 

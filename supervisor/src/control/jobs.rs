@@ -204,14 +204,8 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             let written = history::exits::append(&state_dir, now_ms, &records);
             Done::ExitsRecorded(written.map_err(|error| error.to_string()))
         }
-        Job::StoreOrder { service, order } => {
-            let stored = work::store_order(&state_dir, &service, &order);
-            Done::OrderStored(stored.map_err(|error| error.to_string()))
-        }
-        Job::ReadResult { service, id } => {
-            let result = work::read_result(&state_dir, &service, &id).map(Box::new);
-            Done::ResultRead { id, result }
-        }
+        Job::StoreOrder { service, order } => work::store(&state_dir, &service, &order),
+        Job::ReadResult { service, id } => work::read(&state_dir, &service, id),
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),
         Job::Holder { run, address } => Done::Holder {

@@ -37,6 +37,7 @@ mod preparation;
 mod ready_lines;
 mod reconfigure;
 mod records;
+mod refusals;
 mod running;
 mod schedule;
 mod selection;

@@ -40,7 +40,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{name}", get(status_of_one))
         .route("/v1/services/{name}/{action}", post(act_on_one))
         .route("/v1/services/{name}/signal/{signal}", post(signal_one))
-        .route("/v1/jobs/{name}", post(job_routes::ask))
+        .route("/v1/jobs/{name}", post(job_routes::work))
         .route(
             "/v1/leases",
             post(job_routes::lease).delete(job_routes::release),

@@ -111,7 +111,7 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         let rests = match settled {
             // No start brings up a job that has failed.
             Some(Settled::WaitingOn(_)) if service.job => !all_up,
-            _ if service.job => control.engine.is_over(id),
+            _ if service.job => control.engine.is_over(id) || view.hold.is_some(),
             Some(Settled::Ready | Settled::Completed) => {
                 !matches!(view.state, State::Reloading { .. })
             }

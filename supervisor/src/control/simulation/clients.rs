@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{dice::Dice, plans};
 use crate::{
-    ask::{Ask, Peer, Wanted},
+    ask::{Ask, Peer, Wanted, Wish},
     control::input::Input,
 };
 
@@ -141,13 +141,14 @@ impl Clients {
         self.lift(std::slice::from_ref(&service));
         let (reply, answer) = oneshot::channel();
         let id = self.id();
-        let ask = Ask::Job {
-            service,
-            request: JobRequest {
-                id: id.clone(),
-                arguments: serde_json::Value::Null,
-                wait: !self.dice.percent(10),
-            },
+        let request = JobRequest {
+            id: id.clone(),
+            arguments: serde_json::Value::Null,
+            wait: !self.dice.percent(10),
+        };
+        let ask = Ask::Work {
+            id: id.clone(),
+            wish: Wish::Work(service, request),
             peer: peer(),
             reply,
         };
@@ -158,27 +159,22 @@ impl Clients {
     pub(super) fn ask_lease(&mut self, job: String) -> (String, Input, Answer) {
         let (reply, answer) = oneshot::channel();
         let id = self.id();
-        let ask = if self.dice.percent(70) {
+        let wish = if self.dice.percent(70) {
             let count = self.dice.between(1, 2);
             let services = (0..count).map(|_| format!("s{}", self.dice.below(7)));
-            let request = LeaseRequest {
+            Wish::Lease(LeaseRequest {
                 id: None,
                 job,
                 services: services.collect(),
-            };
-            Ask::Lease {
-                id: id.clone(),
-                request,
-                peer: peer(),
-                reply,
-            }
+            })
         } else {
-            Ask::Release {
-                id: id.clone(),
-                request: ReleaseRequest { id: None, job },
-                peer: peer(),
-                reply,
-            }
+            Wish::Release(ReleaseRequest { id: None, job })
+        };
+        let ask = Ask::Work {
+            id: id.clone(),
+            wish,
+            peer: peer(),
+            reply,
         };
         (id, Input::Ask(ask), answer)
     }

@@ -161,10 +161,7 @@ impl Simulation {
                 let request = self.clients.draw();
                 self.act(request);
             }
-            Op::Work => {
-                let (id, ask, answer) = self.clients.ask_job();
-                self.request(id, ask, answer);
-            }
+            Op::Work => self.work(),
             Op::Lease => self.lease(),
             Op::AskAgain((request, lifts_before)) => self.act_as_of(request, lifts_before),
             Op::Edit => {
@@ -175,14 +172,7 @@ impl Simulation {
                     _ => {}
                 }
             }
-            Op::Murder => {
-                let live = self.keeper.runs.iter().filter(|(_, run)| run.lives());
-                let live: Vec<u64> = live.map(|(id, _)| *id).collect();
-                if !live.is_empty() {
-                    let end = Happening::Ends(self.dice.pick(&live), Exit::Signal(9));
-                    self.keeper.agenda.push(self.now, end);
-                }
-            }
+            Op::Murder => self.murder(),
             Op::Look => self.look(),
             Op::Stall => {
                 let ms = self.dice.pick(&[50, 1_000, 20_000, 90_000]);
@@ -216,6 +206,20 @@ impl Simulation {
                 self.die();
             }
         }
+    }
+
+    fn murder(&mut self) {
+        let live = self.keeper.runs.iter().filter(|(_, run)| run.lives());
+        let live: Vec<u64> = live.map(|(id, _)| *id).collect();
+        if !live.is_empty() {
+            let end = Happening::Ends(self.dice.pick(&live), Exit::Signal(9));
+            self.keeper.agenda.push(self.now, end);
+        }
+    }
+
+    fn work(&mut self) {
+        let (id, ask, answer) = self.clients.ask_job();
+        self.request(id, ask, answer);
     }
 
     fn act(&mut self, request: ActionRequest) {

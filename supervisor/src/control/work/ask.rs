@@ -6,24 +6,29 @@ use tokio::sync::mpsc;
 
 use super::Pending;
 use crate::{
-    ask::Peer,
+    ask::{Peer, Wish},
     control::{Control, Job, changes::Kind, memory::Key, names::unknown_service, records},
 };
+
+type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
 
 /// As a change is named in the history that asks for a job's work.
 const WHAT: &str = "job";
 
 impl Control {
-    /// Somebody wants work of a job.
-    pub(in crate::control) fn ask_job(
-        &mut self,
-        service: &str,
-        request: JobRequest,
-        peer: &Peer,
-    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        if let Some(known) = self.follow_known(&request.id) {
+    /// Somebody wants something of a job, or a job does.
+    pub(in crate::control) fn ask_work(&mut self, id: &str, wish: Wish, peer: &Peer) -> Stream {
+        if let Some(known) = self.follow_known(id) {
             return Ok(known);
         }
+        match wish {
+            Wish::Work(service, request) => self.ask_job(&service, request, peer),
+            Wish::Lease(request) => self.ask_lease(id, &request, peer),
+            Wish::Release(request) => self.ask_release(id, &request, peer),
+        }
+    }
+
+    fn ask_job(&mut self, service: &str, request: JobRequest, peer: &Peer) -> Stream {
         self.may_ask(service)?;
         let services = [service.to_owned()];
         let asked = records::asked(self.now.unix_ms, &request.id, peer, WHAT, &services);

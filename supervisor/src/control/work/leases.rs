@@ -20,15 +20,12 @@ use crate::{
 
 impl Control {
     /// A job has services stopped.
-    pub(in crate::control) fn ask_lease(
+    pub(super) fn ask_lease(
         &mut self,
         id: &str,
         request: &LeaseRequest,
         peer: &Peer,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        if let Some(known) = self.follow_known(id) {
-            return Ok(known);
-        }
         let job = self.job_named(&request.job)?;
         if !self.reconfigure.is_idle() {
             return Err(ErrorReply {
@@ -60,15 +57,12 @@ impl Control {
     }
 
     /// A job gives back what it has had stopped.
-    pub(in crate::control) fn ask_release(
+    pub(super) fn ask_release(
         &mut self,
         id: &str,
         request: &ReleaseRequest,
         peer: &Peer,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        if let Some(known) = self.follow_known(id) {
-            return Ok(known);
-        }
         let job = self.job_named(&request.job)?;
         let leases = self.engine.leases_of(job).into_iter();
         let wanted = leases.filter(|id| {
@@ -131,28 +125,55 @@ impl Control {
         })
     }
 
-    /// Why something is refused because of a lease.
-    pub(in crate::control) fn refused_for_lease(&self, refusal: &Refusal) -> Option<ErrorReply> {
-        let Refusal::Leased {
-            service,
-            requirement,
-            lease,
-        } = refusal
-        else {
-            return None;
-        };
+    /// Why something is refused because of a job.
+    pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
-        let (job, since) = (name(&lease.job), words::time(self.lease_unix_ms(*lease)));
-        let what = if service == requirement {
-            name(service)
-        } else {
-            format!("{} requires {}, which", name(service), name(requirement))
+        let (kind, message, hint) = match refusal {
+            Refusal::Leased {
+                service,
+                requirement,
+                lease,
+            } => {
+                let what = if service == requirement {
+                    name(service)
+                } else {
+                    format!("{} requires {}, which", name(service), name(requirement))
+                };
+                let (job, since) = (name(&lease.job), words::time(self.lease_unix_ms(*lease)));
+                let message = format!("{what} is kept stopped by the job {job} since {since}");
+                (ErrorKind::Leased, message, Some(when_it_ends(&job)))
+            }
+            Refusal::JobRuns(id) => {
+                let job = name(id);
+                let message = format!("the job {job} is on its way, and there is one at a time");
+                let hint = format!("follow it: ctl status {job}, or end it: ctl stop {job}");
+                (ErrorKind::JobRuns, message, Some(hint))
+            }
+            Refusal::NotJob(id) => (ErrorKind::Refused, format!("{} is no job", name(id)), None),
+            Refusal::IsJob(id) => {
+                let message = format!(
+                    "{} is a job, which runs when its work is asked for",
+                    name(id)
+                );
+                (ErrorKind::Refused, message, None)
+            }
+            Refusal::LeasesItself { job, service } => {
+                let (job, service) = (name(job), name(service));
+                let message =
+                    format!("the job {job} cannot have {service} stopped, which it is or requires");
+                (ErrorKind::Refused, message, None)
+            }
+            Refusal::NoJob(id) => {
+                let message = format!("the job {} does not run", name(id));
+                (ErrorKind::Refused, message, None)
+            }
+            other => return self.refused(other),
         };
-        Some(ErrorReply {
-            kind: ErrorKind::Leased,
-            message: format!("{what} is kept stopped by the job {job} since {since}"),
-            hint: Some(when_it_ends(&job)),
-        })
+        ErrorReply {
+            kind,
+            message,
+            hint,
+        }
     }
 }
 

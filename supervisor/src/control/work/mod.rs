@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Control;
 use crate::history::Line;
 
-pub(crate) use result::{read_result, store_order};
+pub(super) use result::{read, store};
 
 /// What is known of jobs beside the engine's part.
 #[derive(Debug, Default)]
