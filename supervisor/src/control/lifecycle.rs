@@ -199,6 +199,8 @@ impl Control {
             }
         }
         let specs = self.specs(&Arc::clone(&self.plan), shifts);
+        let names = serde_json::to_string(self.names.list()).expect("names are plain data");
+        self.remember(Key::Names, names);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
             let error = self.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);

@@ -31,8 +31,12 @@ pub(super) enum Key {
     Hangup,
     /// Who stopped what, services that are in no plan included.
     Holds,
+    /// What a job is asked to do, until the engine has it.
+    Job,
     /// Addresses that services are still to be seen to listen on.
     Listening,
+    /// Which number each service has in the records.
+    Names,
     /// Secrets that were put back, and state files that were put aside.
     Notices,
     /// The plan that runs.
@@ -61,7 +65,9 @@ impl Key {
             Self::Failed => "@failed",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
+            Self::Job => "@job",
             Self::Listening => "@listening",
+            Self::Names => "@names",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
@@ -103,8 +109,8 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Listening, Notices, Plan, Reexec,
-            Refusals, Refused, Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, Hangup, Holds, Job, Listening, Names, Notices,
+            Plan, Reexec, Refusals, Refused, Schedule, Signals, Standing,
         };
         let all = [
             Certificates,
@@ -113,7 +119,9 @@ mod tests {
             Failed,
             Hangup,
             Holds,
+            Job,
             Listening,
+            Names,
             Notices,
             Plan,
             Reexec,

@@ -37,6 +37,7 @@ mod preparation;
 mod ready_lines;
 mod reconfigure;
 mod records;
+mod refusals;
 mod running;
 mod schedule;
 mod selection;
@@ -55,6 +56,7 @@ mod whole;
 mod why;
 mod wire;
 mod words;
+mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -134,6 +136,7 @@ pub(crate) struct Control {
     hearing: hearing::Hearing,
     notices: notices::Notices,
     schedule: schedule::Schedule,
+    work: work::Work,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
     /// Asks that came before there was a plan to answer them from.
@@ -243,6 +246,7 @@ impl Control {
             hearing: hearing::Hearing::default(),
             notices: notices::Notices::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
+            work: work::Work::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {
                 pid: hello.keeper_pid,
@@ -321,6 +325,7 @@ impl Control {
             .chain(self.exits.poll_timeout())
             .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
+            .chain(self.progress_due())
             .min()
     }
 
@@ -352,6 +357,7 @@ impl Control {
         self.watchers_timeout();
         self.watched_files_timeout();
         self.schedule_timeout();
+        self.pass_progress_on();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
@@ -394,7 +400,9 @@ impl Control {
             self.judge_trial(&touched);
             self.lifecycle_check();
         }
+        self.look_for_results();
         self.end_changes();
+        self.hangup_after_leases();
         self.store_schedule();
         self.quit_when_stored();
         if let Some(seq) = self.unacknowledged.take() {

@@ -34,6 +34,11 @@ impl Names {
         self.names.get(id.0 as usize).map(String::as_str)
     }
 
+    /// All names, by number: what records say of others is said in numbers.
+    pub(super) fn list(&self) -> &[String] {
+        &self.names
+    }
+
     /// All numbers by name.
     pub(crate) const fn ids(&self) -> &BTreeMap<String, ServiceId> {
         &self.ids

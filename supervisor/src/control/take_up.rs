@@ -44,6 +44,7 @@ impl Control {
         self.take_up_exits(&hello.records);
         self.tell_unseen_ends();
         self.take_up_notices(Key::Notices.of(&hello.records), boot.aside.clone());
+        self.take_up_names(Key::Names.of(&hello.records));
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
         if let Some(record) = Key::Signals.of(&hello.records) {
@@ -69,6 +70,7 @@ impl Control {
             self.changes
                 .restore(record(Key::Changes), record(Key::Doing));
             self.take_up_refused(record(Key::Refusals));
+            self.take_up_request(record(Key::Job));
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),
@@ -113,6 +115,14 @@ impl Control {
     pub(super) fn remember_plan(&mut self) {
         let record = serde_json::to_string(&*self.plan).expect("a plan is plain data");
         self.remember(Key::Plan, record);
+    }
+
+    /// Records name other services by number, so each has the same one in all control processes.
+    fn take_up_names(&mut self, record: Option<&String>) {
+        let names = record.and_then(|it| serde_json::from_str::<Vec<String>>(it).ok());
+        for name in names.unwrap_or_default() {
+            self.names.intern(&name);
+        }
     }
 
     fn take_up_records(&mut self, records: &[(&String, &String)]) {

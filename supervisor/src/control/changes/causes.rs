@@ -9,8 +9,10 @@ impl Changes {
     /// The change that a run is being stopped for.
     pub(in crate::control) fn that_stops(&self, service: &str, run: RunId) -> Option<ExitCause> {
         self.cause(service, run, |change| match change.kind {
-            Kind::Stop | Kind::Restart | Kind::Reconfigure => change.begun && !change.finished,
-            Kind::Start | Kind::Reload | Kind::Signal(_) => false,
+            Kind::Stop | Kind::Restart | Kind::Reconfigure | Kind::Lease => {
+                change.begun && !change.finished
+            }
+            Kind::Start | Kind::Reload | Kind::Signal(_) | Kind::Job | Kind::Release => false,
         })
     }
 
