@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::unistd::User;
+use safe_path::Account;
 use serde::Deserialize;
 
-use crate::{Error, postgres::Server};
+use crate::{Error, Refusal, postgres::Server};
 
 /// A longer file is a mistake.
 const BYTES_MAX: u64 = 1 << 20;
@@ -47,6 +49,24 @@ pub struct Configuration {
     pub stop: Vec<String>,
     /// The service that the job is.
     pub job: String,
+    /// What there is to restore.
+    pub restore: Restore,
+}
+
+/// How a backup is restored.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restore {
+    /// The service that the job is.
+    pub job: String,
+    /// The directory of that job.
+    pub dir: PathBuf,
+    /// What is stopped while databases and files change places. What finishes a restore that was interrupted is
+    /// among it, so that nothing starts before that has run.
+    pub stop: Vec<String>,
+    /// Files of `home` that tell of this machine, and are not restored.
+    #[serde(default)]
+    pub leave: Vec<String>,
 }
 
 /// A directory that is saved whole.
@@ -72,6 +92,23 @@ pub struct Keep {
 }
 
 impl Configuration {
+    /// The account whose files are saved, by numbers.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub(crate) fn account(&self) -> Result<Account, Error> {
+        let name = &self.account;
+        let found = User::from_name(name).map_err(|errno| Error::Io {
+            doing: format!("look up the account {name}"),
+            error: errno.into(),
+        })?;
+        let found = found.ok_or_else(|| Refusal::NoAccount { name: name.clone() })?;
+        Ok(Account {
+            uid: found.uid.as_raw(),
+            gid: found.gid.as_raw(),
+        })
+    }
+
     /// Reads one.
     ///
     /// # Errors

@@ -13,19 +13,29 @@ const VARIABLE: &str = "MATTERVISOR_SOCKET";
 const PATH: &str = "/v1/leases";
 
 /// The lease of one job.
-pub(super) struct Lease<'c> {
+pub(crate) struct Lease<'c> {
     job: &'c str,
     services: &'c [String],
     held: bool,
 }
 
 impl<'c> Lease<'c> {
-    pub(super) fn new(job: &'c str, services: &'c [String]) -> Self {
+    pub(crate) fn new(job: &'c str, services: &'c [String]) -> Self {
         Self {
             job,
             services,
             held: false,
         }
+    }
+
+    /// The next run of the job has it.
+    pub(crate) fn leave(&mut self) {
+        self.held = false;
+    }
+
+    /// Gives back what is held, if anything is.
+    pub(crate) fn end(&mut self) -> Result<(), Error> {
+        if self.held { self.resume() } else { Ok(()) }
     }
 
     fn ask(method: &str, body: &Value) -> Result<(), Error> {

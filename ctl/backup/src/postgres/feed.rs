@@ -1,21 +1,22 @@
-//! `pg_restore`, fed with the pieces of a dump.
+//! `pg_restore` or `psql`, fed with the pieces of a dump.
 
 use std::{
     io::{self, Read, Write},
     process::{ChildStdin, Command, Stdio},
 };
 
-use crate::{Error, Stop, postgres::Tools, process::Running};
+use super::Tools;
+use crate::{Error, Stop, process::Running};
 
 /// What reads a dump.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     input: Option<ChildStdin>,
     running: Running,
 }
 
 impl Reader {
     /// One that reads all of it and does nothing with it.
-    pub(super) fn start(tools: &Tools, stop: &Stop) -> Result<Self, Error> {
+    pub(crate) fn start(tools: &Tools, stop: &Stop) -> Result<Self, Error> {
         let mut command = tools.command("pg_restore");
         command
             .args(["--format=custom", "--file=/dev/null"])
@@ -24,14 +25,14 @@ impl Reader {
     }
 
     /// A command that reads it from its input.
-    pub(super) fn of(command: Command, stop: &Stop) -> Result<Self, Error> {
+    pub(crate) fn of(command: Command, stop: &Stop) -> Result<Self, Error> {
         let mut running = Running::start(command, Stdio::piped(), stop)?;
         let input = running.input();
         Ok(Self { input, running })
     }
 
     /// The next piece.
-    pub(super) fn feed(&mut self, piece: &mut impl Read) -> Result<(), Error> {
+    pub(crate) fn feed(&mut self, piece: &mut impl Read) -> Result<(), Error> {
         let mut buffer = vec![0; 256 << 10];
         loop {
             let read = piece.read(&mut buffer)?;
@@ -51,11 +52,16 @@ impl Reader {
         }
     }
 
+    /// Where its output comes from, once.
+    pub(crate) fn output(&mut self) -> Option<std::process::ChildStdout> {
+        self.running.output()
+    }
+
     /// Waits until it has read all.
     ///
     /// # Errors
     /// [`Error::Program`] if it could not.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
         drop(self.input.take());
         self.running.finish().map(drop)
     }
