@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::journal::Renames;
 use crate::{
     Error, Refusal, Stop, Unit, Watch,
@@ -81,6 +83,19 @@ impl Databases {
         let name = literal(name);
         let query = format!("SELECT count(*) FROM pg_catalog.pg_database WHERE datname = {name}");
         Ok(self.session.number(&query)? > 0)
+    }
+
+    /// Names that nobody has, and the moment that is in them.
+    pub(super) fn names(&mut self, live: &str, word: &str) -> Result<(String, Renames), Error> {
+        let mut now = Timestamp::now();
+        loop {
+            let stamp = now.strftime("%Y%m%dt%H%M%Sz").to_string();
+            let names = Renames::of(live, word, &stamp);
+            if !self.is_there(&names.incoming)? && !self.is_there(&names.outgoing)? {
+                return Ok((stamp, names));
+            }
+            now += SignedDuration::from_secs(1);
+        }
     }
 
     /// Where the server keeps its databases, if that is on this machine.

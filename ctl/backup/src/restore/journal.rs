@@ -114,9 +114,19 @@ pub(super) struct Kept {
     pub(super) from: String,
     /// When it was replaced: RFC 3339 in UTC.
     pub(super) at: String,
-    /// What its database is called.
-    pub(super) database: String,
     pub(super) swaps: Vec<Swap>,
+    /// What it is.
+    pub(super) copy: Copy,
+    /// Earlier ones, which are to be removed.
+    #[serde(default)]
+    pub(super) earlier: Vec<Copy>,
+}
+
+/// A database and files that are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Copy {
+    /// What the database is called.
+    pub(super) database: String,
     pub(super) stashes: Vec<Stash>,
 }
 
@@ -139,11 +149,6 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::with("open", path)(error)),
         }
-    }
-
-    /// Where it is.
-    pub(super) fn dir(&self) -> &Dir {
-        &self.dir
     }
 
     /// Keeps everybody else out until this ends, or dies.

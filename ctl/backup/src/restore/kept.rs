@@ -38,13 +38,13 @@ pub fn safety(configuration: &Configuration, stop: &Stop) -> Result<Option<Safet
 
 fn told(kept: Kept, configuration: &Configuration, stop: &Stop) -> Safety {
     let bytes = Databases::look(&configuration.database, stop)
-        .and_then(|mut databases| databases.bytes(&kept.database));
-    let files = kept.stashes.into_iter();
+        .and_then(|mut databases| databases.bytes(&kept.copy.database));
+    let files = kept.copy.stashes.into_iter();
     Safety {
         from: kept.from,
         at: kept.at,
         undone: kept.kind == Kind::Undo,
-        database: kept.database,
+        database: kept.copy.database,
         database_bytes: bytes.ok(),
         files: files.map(|it| it.parent.join(it.name)).collect(),
     }

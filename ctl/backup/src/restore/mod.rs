@@ -22,7 +22,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use kept::{Safety, safety};
@@ -151,8 +150,8 @@ impl Job<'_> {
         let mut databases = self.connect(&manifest)?;
         databases.may_create()?;
         checks::room(&mut databases, &manifest, &places)?;
-        let stamp = stamp();
-        let names = Renames::of(&databases.live()?.name, "before", &stamp);
+        let live = databases.live()?.name;
+        let (stamp, names) = databases.names(&live, "before")?;
         let stashes = unpack::stashes(configuration, &places, &stamp);
         let mut journal = self.begin(Kind::Restore, path, &stamp, names, stashes)?;
         let mut staged = || -> Result<Vec<String>, Error> {
@@ -184,13 +183,13 @@ impl Job<'_> {
         let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
         let stop = self.watch.stop().clone();
         let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
-        if !databases.is_there(&kept.database)? {
+        if !databases.is_there(&kept.copy.database)? {
             return Err(Refusal::NothingKept.into());
         }
-        let stamp = stamp();
-        let mut names = Renames::of(&databases.live()?.name, "undone", &stamp);
+        let live = databases.live()?.name;
+        let (stamp, mut names) = databases.names(&live, "undone")?;
         drop(databases);
-        names.incoming = kept.database;
+        names.incoming = kept.copy.database;
         let journal = Journal {
             id: self.id.clone(),
             kind: Kind::Undo,
@@ -198,7 +197,7 @@ impl Job<'_> {
             from: kept.from,
             database: names,
             swaps: kept.swaps,
-            stashes: kept.stashes,
+            stashes: kept.copy.stashes,
         };
         self.lease.pause(&mut self.watch)?;
         self.commit(journal)
@@ -243,6 +242,9 @@ impl Job<'_> {
         };
         self.watch.step("start Mattermost", None, crate::Unit::Files);
         let answered = self.lease.resume();
+        // What was kept before that goes once this is there.
+        let earlier = kept.earlier.len();
+        let kept = recover::remove_earlier(self.configuration, self.held, kept);
         let message = match &answered {
             Ok(()) => format!(
                 "{what}; what was there until now is kept: ctl restore --undo brings it back, ctl restore --forget removes it"
@@ -257,7 +259,8 @@ impl Job<'_> {
             report: json!({
                 "from": kept.from,
                 "at": kept.at,
-                "kept": { "database": kept.database, "files": kept.stashes },
+                "kept": kept.copy,
+                "removed": earlier - kept.earlier.len(),
             }),
         })
     }
@@ -277,8 +280,7 @@ impl Job<'_> {
             let name = name.to_owned();
             return Err(Refusal::NameTaken { name }.into());
         }
-        let stamp = stamp();
-        let mut names = Renames::of(&live, "before", &stamp);
+        let (stamp, mut names) = databases.names(&live, "before")?;
         name.clone_into(&mut names.outgoing);
         let journal = self.begin(Kind::Beside, path, &stamp, names, Vec::new())?;
         let mut made = || -> Result<(), Error> {
@@ -302,7 +304,10 @@ impl Job<'_> {
         let stop = self.watch.stop().clone();
         self.watch.step("remove files", None, crate::Unit::Files);
         let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
-        recover::remove(&mut databases, &kept, self.configuration.account()?)?;
+        let account = self.configuration.account()?;
+        for copy in kept.earlier.iter().chain([&kept.copy]) {
+            recover::remove(&mut databases, copy, account)?;
+        }
         self.held.forget()?;
         let message = format!("the safety copy of the restore of {} is removed", kept.from);
         Ok(Done::said(message))
@@ -367,9 +372,4 @@ fn with(mut done: Done, left: &[String], manifest: &Manifest) -> Done {
         done.message += " was not valid when it was saved, and is missing";
     }
     done
-}
-
-/// In names of what is made now.
-fn stamp() -> String {
-    Timestamp::now().strftime("%Y%m%dt%H%M%Sz").to_string()
 }

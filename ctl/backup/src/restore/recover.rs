@@ -8,7 +8,7 @@ use safe_path::Account;
 
 use super::{
     database::Databases,
-    journal::{Held, Journal, Kept, Kind, Store},
+    journal::{Copy, Held, Journal, Kept, Kind, Store},
     swap,
 };
 use crate::{Error, Stop, configuration::Configuration};
@@ -61,7 +61,7 @@ pub(super) fn settle(
     databases.open(names)?;
     if forward {
         if journal.kind != Kind::Beside {
-            self::forward(held, journal, account, &mut databases)?;
+            self::forward(held, journal, account)?;
         }
         held.close()?;
         return Ok(End::Forward);
@@ -74,18 +74,9 @@ pub(super) fn settle(
     Ok(End::Back)
 }
 
-fn forward(
-    held: &Held,
-    journal: &Journal,
-    account: Account,
-    databases: &mut Databases,
-) -> Result<(), Error> {
+/// Puts the files into place, and notes what is kept of what was there.
+fn forward(held: &Held, journal: &Journal, account: Account) -> Result<(), Error> {
     swap::swap(&journal.swaps, account)?;
-    let earlier = held.store.kept()?;
-    let earlier = earlier.filter(|it| it.stamp != journal.stamp && journal.kind == Kind::Restore);
-    if let Some(earlier) = earlier {
-        remove(databases, &earlier, account)?;
-    }
     let Journal {
         id,
         kind,
@@ -95,24 +86,58 @@ fn forward(
         swaps,
         stashes,
     } = journal.clone();
+    let earlier = match held.store.kept()? {
+        // An earlier try has noted it.
+        Some(kept) if kept.stamp == stamp => return Ok(()),
+        // What was kept is in use now.
+        Some(kept) if kind == Kind::Undo => kept.earlier,
+        Some(kept) => [kept.earlier, vec![kept.copy]].concat(),
+        None => Vec::new(),
+    };
     held.write_kept(&Kept {
         id,
         kind,
         stamp,
         from,
         at: Timestamp::now().to_string(),
-        database: database.outgoing,
         swaps,
-        stashes,
+        copy: Copy {
+            database: database.outgoing,
+            stashes,
+        },
+        earlier,
     })
 }
 
 /// Removes a safety copy.
 pub(super) fn remove(
     databases: &mut Databases,
-    kept: &Kept,
+    copy: &Copy,
     account: Account,
 ) -> Result<(), Error> {
-    databases.drop(&kept.database)?;
-    swap::remove(&kept.stashes, account)
+    databases.drop(&copy.database)?;
+    swap::remove(&copy.stashes, account)
+}
+
+/// Removes earlier safety copies, as far as that can be done: the next restore tries the rest again.
+pub(super) fn remove_earlier(configuration: &Configuration, held: &Held, mut kept: Kept) -> Kept {
+    if kept.earlier.is_empty() {
+        return kept;
+    }
+    let calm = Stop::default();
+    let connected = Databases::connect(&configuration.database, 0, &calm);
+    let (Ok(mut databases), Ok(account)) = (connected, configuration.account()) else {
+        return kept;
+    };
+    kept.earlier.retain(|copy| {
+        let removed = remove(&mut databases, copy, account);
+        if let Err(error) = &removed {
+            eprintln!("mattervisor-backup: an earlier safety copy stays: {error}");
+        }
+        removed.is_err()
+    });
+    if let Err(error) = held.write_kept(&kept) {
+        eprintln!("mattervisor-backup: {error}");
+    }
+    kept
 }

@@ -38,8 +38,8 @@ impl Stage {
     /// Makes it, below this directory. Nothing has its name.
     pub(super) fn make(parent: &Path, name: &str, account: Account) -> io::Result<Self> {
         let parent = Dir::open_for(parent, account)?;
-        // As root alone anything can be given away.
-        let owner = (!parent.is_foreign() && nix::unistd::geteuid().is_root()).then_some(account);
+        // Root alone can give something away.
+        let owner = nix::unistd::geteuid().is_root().then_some(account);
         parent.settle_dir(name, owner, 0o700)?;
         Ok(Self {
             top: parent.enter_for(name, Some(account))?,

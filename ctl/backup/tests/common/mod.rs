@@ -243,7 +243,11 @@ impl World {
     /// A file of Mattermost's.
     pub(crate) fn file(&self, name: impl AsRef<OsStr>, content: &[u8]) -> PathBuf {
         let path = self.home().join(name.as_ref());
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let parents: Vec<_> = path.ancestors().skip(1).collect();
+        for parent in parents.into_iter().rev().filter(|it| !it.exists()) {
+            fs::create_dir(parent).unwrap();
+            own(parent, ACCOUNT);
+        }
         fs::write(&path, content).unwrap();
         own(&path, ACCOUNT);
         path
