@@ -85,13 +85,18 @@ impl Databases {
         Ok(self.session.number(&query)? > 0)
     }
 
-    /// Names that nobody has, and the moment that is in them.
+    /// Names that nobody has, and the moment that is in them and in no others.
     pub(super) fn names(&mut self, live: &str, word: &str) -> Result<(String, Renames), Error> {
         let mut now = Timestamp::now();
         loop {
             let stamp = now.strftime("%Y%m%dt%H%M%Sz").to_string();
-            let names = Renames::of(live, word, &stamp);
-            if !self.is_there(&names.incoming)? && !self.is_there(&names.outgoing)? {
+            let taken = self.session.number(&format!(
+                "SELECT count(*) FROM pg_catalog.pg_database WHERE right(datname, {}) = {}",
+                stamp.len(),
+                literal(&stamp)
+            ))?;
+            if taken == 0 {
+                let names = Renames::of(live, word, &stamp);
                 return Ok((stamp, names));
             }
             now += SignedDuration::from_secs(1);
