@@ -97,7 +97,7 @@ fn work(
     let created = if journal.is_done(held.target())? {
         None
     } else {
-        let mut lease = Lease::new(&configuration.job, &configuration.stop);
+        let mut lease = Lease::new(&configuration.job, &configuration.stop, watch.stop());
         Some(create::create(
             &configuration,
             options,

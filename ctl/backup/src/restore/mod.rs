@@ -66,7 +66,11 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
     let store = Store::open(&configuration.restore.dir)?.ok_or(Error::NoJob)?;
     let held = store.hold()?;
     let mut job = Job {
-        lease: Lease::new(&configuration.restore.job, &configuration.restore.stop),
+        lease: Lease::new(
+            &configuration.restore.job,
+            &configuration.restore.stop,
+            &stop,
+        ),
         watch: Watch::new(stop, notify::teller()),
         id: order.id.clone(),
         configuration: &configuration,
