@@ -133,7 +133,9 @@ pub enum Refusal {
     #[error("a restore is being done or finished: wait until it has ended")]
     RestoreRuns,
     /// An older Mattermost does not understand the database of a newer one.
-    #[error("the backup is of Mattermost {backup}, and {installed} is installed, which is older: install {backup} or a newer one first")]
+    #[error(
+        "the backup is of Mattermost {backup}, and {installed} is installed, which is older: install {backup} or a newer one first"
+    )]
     Older {
         /// Of the backup.
         backup: String,
@@ -141,7 +143,9 @@ pub enum Refusal {
         installed: String,
     },
     /// No `pg_restore` here can read the dump.
-    #[error("the dump was made by pg_dump {dump}, and no pg_restore of that version or a newer one is here; the server is PostgreSQL {server}: install the client programs of PostgreSQL {dump}")]
+    #[error(
+        "the dump was made by pg_dump {dump}, and no pg_restore of that version or a newer one is here; the server is PostgreSQL {server}: install the client programs of PostgreSQL {dump}"
+    )]
     Dump {
         /// The version of `pg_dump`.
         dump: u32,
@@ -149,7 +153,9 @@ pub enum Refusal {
         server: String,
     },
     /// The account at the server may make no database.
-    #[error("the role that Mattermost's database is reached as may not create databases: ALTER ROLE … CREATEDB lets it")]
+    #[error(
+        "the role that Mattermost's database is reached as may not create databases: ALTER ROLE … CREATEDB lets it"
+    )]
     MayNotCreate,
     /// A database of that name is there.
     #[error("there is a database {name}: drop it, or choose another name")]

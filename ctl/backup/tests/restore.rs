@@ -81,7 +81,10 @@ fn filled() -> World {
         .map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761)))
         .collect();
     for number in 0..20 {
-        world.file(format!("data/teams/file{number}"), &noise.as_bytes()[number..]);
+        world.file(
+            format!("data/teams/file{number}"),
+            &noise.as_bytes()[number..],
+        );
     }
     fs::hard_link(
         world.home().join("data/teams/file1"),
@@ -129,7 +132,9 @@ fn databases(world: &World) -> Vec<String> {
 fn stashes(world: &World) -> usize {
     let names = fs::read_dir(world.home()).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with(".mattervisor-")).count()
+    names
+        .filter(|name| name.starts_with(".mattervisor-"))
+        .count()
 }
 
 fn restore(world: &World, supervisor: &Supervisor, id: &str, arguments: &Value) -> Command {
@@ -251,7 +256,11 @@ fn killed_at_each_step_old_or_new_is_whole_and_the_next_try_works() {
         assert!(now == before || now == saved, "{step}");
         assert!(!databases(&world).join(" ").contains("CLOSED"), "{step}");
         let copies = kept(&world);
-        assert_eq!((databases(&world).len(), stashes(&world)), (1 + copies, copies), "{step}");
+        assert_eq!(
+            (databases(&world).len(), stashes(&world)),
+            (1 + copies, copies),
+            "{step}"
+        );
         // The same request again, as the supervisor does it.
         done(&mut restore(&world, &supervisor, step, &arguments));
         assert_eq!(State::of(&world), saved, "{step}");
@@ -263,7 +272,9 @@ fn killed_at_each_step_old_or_new_is_whole_and_the_next_try_works() {
 fn kept(world: &World) -> usize {
     let text = fs::read(world.restore_job().join("kept.json")).unwrap_or_default();
     let kept: Value = serde_json::from_slice(&text).unwrap_or_default();
-    kept["earlier"].as_array().map_or(0, |earlier| earlier.len() + 1)
+    kept["earlier"]
+        .as_array()
+        .map_or(0, |earlier| earlier.len() + 1)
 }
 
 fn change_again(world: &World) {
@@ -321,7 +332,11 @@ fn what_cannot_be_restored_is_refused_before_anything_is_stopped() {
         let arguments = json!({ "operation": "restore", "file": file });
         let mut job = restore(&world, &supervisor, id, &arguments);
         assert_eq!(output(&mut job).status.code(), Some(1), "{id}");
-        assert!(message(&world).contains(wanted), "{id}: {}", message(&world));
+        assert!(
+            message(&world).contains(wanted),
+            "{id}: {}",
+            message(&world)
+        );
         assert!(!supervisor.asked().contains(&"POST /v1/leases".to_owned()));
         assert_eq!((databases(&world).len(), stashes(&world)), (1, 0), "{id}");
         assert_eq!(State::of(&world), before, "{id}");
@@ -339,7 +354,11 @@ fn what_cannot_be_restored_is_refused_before_anything_is_stopped() {
     refused("foreign", &bad, "no backup of ours");
     refused("missing", Path::new("/nowhere"), "cannot open /nowhere");
     world.configure(&json!({ "mattermost_version": "9.5.0" }));
-    refused("older", &backup, "the backup is of Mattermost 10.11.3, and 9.5.0 is installed");
+    refused(
+        "older",
+        &backup,
+        "the backup is of Mattermost 10.11.3, and 9.5.0 is installed",
+    );
     world.configure(&json!({}));
     let arguments = json!({ "operation": "restore", "file": backup });
     done(&mut restore(&world, &supervisor, "last", &arguments));
@@ -353,7 +372,12 @@ fn the_database_alone_is_restored_beside_the_live_one() {
     change(&world);
     let before = State::of(&world);
     let beside = |name: &str| json!({ "operation": "beside", "file": backup, "database": name });
-    done(&mut restore(&world, &supervisor, "one", &beside("look \"here")));
+    done(&mut restore(
+        &world,
+        &supervisor,
+        "one",
+        &beside("look \"here"),
+    ));
     let count = "SELECT count(*) FROM posts";
     assert_eq!(world.postgres.ask("look \"here", count), "20000");
     assert_eq!(State::of(&world), before);
@@ -417,7 +441,11 @@ fn data_on_a_disk_of_its_own_is_restored_there() {
     fs::remove_dir_all(&data).unwrap();
     fs::create_dir(&data).unwrap();
     let mut mount = Command::new("mount");
-    done(mount.args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&data));
+    done(
+        mount
+            .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
+            .arg(&data),
+    );
     let mounted = Mounted(data.clone());
     own(&data, ACCOUNT);
     change_files(&world);
@@ -429,7 +457,12 @@ fn data_on_a_disk_of_its_own_is_restored_there() {
     let undo = json!({ "operation": "undo" });
     done(&mut restore(&world, &supervisor, "two", &undo));
     assert_eq!(State::of(&world), before);
-    done(&mut restore(&world, &supervisor, "three", &json!({ "operation": "forget" })));
+    done(&mut restore(
+        &world,
+        &supervisor,
+        "three",
+        &json!({ "operation": "forget" }),
+    ));
     let left = fs::read_dir(&data).unwrap().count();
     assert_eq!(left, 2);
     drop(mounted);

@@ -69,7 +69,9 @@ pub enum Error {
         name: String,
     },
     /// A member that no backup of ours has: it leads elsewhere, or is no file, directory or link.
-    #[error("it is no backup of ours: {name} would not lie where it should, or is no file; nothing of it was put into place")]
+    #[error(
+        "it is no backup of ours: {name} would not lie where it should, or is no file; nothing of it was put into place"
+    )]
     Hostile {
         /// The member.
         name: String,

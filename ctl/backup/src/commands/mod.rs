@@ -99,9 +99,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Error
 
 fn recover(configuration: &Path) -> Result<u8, Error> {
     let done = mattervisor_backup::restore::recover(configuration);
-    match done.map_err(|error| Error::new(Kind::Failed, error.to_string()))? {
-        Some(said) => eprintln!("mattervisor-backup: {said}"),
-        None => {}
+    let said = done.map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    if let Some(said) = said {
+        eprintln!("mattervisor-backup: {said}");
     }
     Ok(0)
 }

@@ -55,10 +55,7 @@ pub(super) async fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Er
     carry(here, operation).await
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "for map_err"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: mattervisor_backup::Error) -> Error {
     Error::new(Kind::Failed, error.to_string())
 }
@@ -118,10 +115,9 @@ fn replaced(
     let mut out = String::new();
     let unknown = || "of an unknown version".to_owned();
     let version = |it: &Option<String>| it.clone().unwrap_or_else(unknown);
-    let (entries, bytes) = manifest
-        .trees
-        .iter()
-        .fold((0, 0), |sum, tree| (sum.0 + tree.entries, sum.1 + tree.bytes));
+    let (entries, bytes) = manifest.trees.iter().fold((0, 0), |sum, tree| {
+        (sum.0 + tree.entries, sum.1 + tree.bytes)
+    });
     let saved = &manifest.database;
     let _ = writeln!(
         out,
@@ -146,9 +142,15 @@ fn replaced(
             size(live.facts.bytes),
             posts(live.posts, "messages"),
         ),
-        Err(error) => writeln!(out, "  Mattermost {installed}; the database cannot be asked: {error}"),
+        Err(error) => writeln!(
+            out,
+            "  Mattermost {installed}; the database cannot be asked: {error}"
+        ),
     };
-    let trees = configuration.trees.iter().map(|it| it.path.display().to_string());
+    let trees = configuration
+        .trees
+        .iter()
+        .map(|it| it.path.display().to_string());
     let trees = trees.collect::<Vec<_>>().join(", ");
     let _ = writeln!(
         out,

@@ -35,13 +35,20 @@ pub(crate) fn as_owner(server: &Server) -> Server {
     server
 }
 
-/// What restores a dump into a database, all or nothing.
+/// The first version whose `pg_restore` sets what older servers do not know.
+const TIMEOUT_MAJOR: u32 = 17;
+const TIMEOUT: &str = "SET transaction_timeout = 0;";
+
+/// What restores a dump into a database, all or nothing. The session is with the same server.
 pub(crate) fn restore(
+    session: &mut Session,
     server: &Server,
     database: &str,
     tools: &Tools,
     stop: &Stop,
 ) -> Result<Reader, Error> {
+    let major = session.number("SELECT current_setting('server_version_num')::int / 10000")?;
+    let owner = as_owner(server);
     let mut command = tools.command("pg_restore");
     command.args([
         "--format=custom",
@@ -49,10 +56,18 @@ pub(crate) fn restore(
         "--no-owner",
         "--no-privileges",
     ]);
-    // As in `psql`: no name is taken for more than a name.
-    command.args(["--no-password", "--single-transaction", "--dbname="]);
-    as_owner(server).reach(&mut command, Some(database))?;
-    Reader::of(command, stop)
+    owner.reach(&mut command, Some(database))?;
+    if tools.major < TIMEOUT_MAJOR || major >= u64::from(TIMEOUT_MAJOR) {
+        // As in `psql`: no name is taken for more than a name.
+        command.args(["--no-password", "--single-transaction", "--dbname="]);
+        return Reader::of(command, stop);
+    }
+    command.arg("--file=-");
+    let mut psql = tools.command("psql");
+    psql.args(["--no-psqlrc", "--no-password", "--quiet"]);
+    psql.args(["--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"]);
+    owner.reach(&mut psql, Some(database))?;
+    Reader::into(command, psql, TIMEOUT, stop)
 }
 
 /// Compares the rows of each table of the session's database with what was counted.

@@ -11,11 +11,11 @@ mod source;
 mod tools;
 
 pub use dump::Dump;
-pub(crate) use facts::{facts, tables};
 pub use facts::{Facts, Index, RoleSettings, Table};
+pub(crate) use facts::{facts, tables};
 pub(crate) use feed::Reader;
-pub(crate) use load::{as_owner, compare, create, drop_database, restore, settings};
 pub use live::Live;
+pub(crate) use load::{as_owner, compare, create, drop_database, restore, settings};
 pub use server::Server;
 pub use session::{Session, literal, quoted};
 pub use tools::Tools;

@@ -38,9 +38,10 @@ pub(super) fn versions(
     manifest: &Manifest,
     watch: &Watch,
 ) -> Result<(), Error> {
-    if let (Some(installed), Some(backup)) =
-        (&configuration.mattermost_version, &manifest.mattermost_version)
-        && is_older(installed, backup)
+    if let (Some(installed), Some(backup)) = (
+        &configuration.mattermost_version,
+        &manifest.mattermost_version,
+    ) && is_older(installed, backup)
     {
         let (installed, backup) = (installed.clone(), backup.clone());
         return Err(Refusal::Older { backup, installed }.into());
@@ -55,7 +56,11 @@ pub(super) fn readable(server: &Server, manifest: &Manifest, watch: &Watch) -> R
         Err(Error::NoTools { major }) => {
             let databases = Databases::connect(server, 0, watch.stop())?;
             let server = databases.live()?.server_version;
-            Err(Refusal::Dump { dump: major, server }.into())
+            Err(Refusal::Dump {
+                dump: major,
+                server,
+            }
+            .into())
         }
         found => found.map(drop),
     }
@@ -133,7 +138,9 @@ pub(super) fn room(
     for (path, needs) in needs.into_values() {
         let found = statvfs(&path).map_err(std::io::Error::from);
         let found = found.map_err(Error::with("find out what is free at", &path))?;
-        let free = found.blocks_available().saturating_mul(found.fragment_size());
+        let free = found
+            .blocks_available()
+            .saturating_mul(found.fragment_size());
         if needs > free {
             return Err(Refusal::Room { path, needs, free }.into());
         }

@@ -42,6 +42,10 @@ impl Databases {
         loop {
             match Self::connect(server, 0, stop) {
                 Err(Error::Program { .. } | Error::Unanswered) if Instant::now() < deadline => {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "a server that is gone sends no event"
+                    )]
                     sleep(BETWEEN);
                 }
                 connected => return connected,
@@ -134,7 +138,13 @@ impl Databases {
         let facts = &manifest.database;
         let owner = self.server.role.as_deref().unwrap_or(&facts.owner);
         self.session.ask(&create(name, owner, facts))?;
-        restore(&self.server, name, &self.tools, &self.stop)
+        restore(
+            &mut self.session,
+            &self.server,
+            name,
+            &self.tools,
+            &self.stop,
+        )
     }
 
     /// Looks whether all is there, and sets what a dump does not say. Settings that could not be set.

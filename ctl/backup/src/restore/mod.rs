@@ -160,8 +160,7 @@ impl Job<'_> {
         let mut journal = self.begin(Kind::Restore, path, &stamp, names, stashes)?;
         let mut staged = || -> Result<Vec<String>, Error> {
             let stashes = &journal.stashes;
-            let unpack =
-                Unpack::all(configuration, &manifest, &places, stashes, &stamp, account)?;
+            let unpack = Unpack::all(configuration, &manifest, &places, stashes, &stamp, account)?;
             let loader = databases.make(&journal.database.incoming, &manifest)?;
             let (counts, swaps) = unpack.read(&file, loader, &mut self.watch)?;
             journal.swaps = swaps;
@@ -244,7 +243,8 @@ impl Job<'_> {
             Kind::Undo => format!("what was there before the restore of {} is back", kept.from),
             Kind::Restore | Kind::Beside => format!("restored {}", kept.from),
         };
-        self.watch.step("start Mattermost", None, crate::Unit::Files);
+        self.watch
+            .step("start Mattermost", None, crate::Unit::Files);
         let answered = self.lease.resume();
         // What was kept before that goes once this is there.
         let earlier = kept.earlier.len();

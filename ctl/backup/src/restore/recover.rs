@@ -39,7 +39,10 @@ pub fn recover(configuration: &Path) -> Result<Option<String>, Error> {
         return Ok(None);
     };
     let said = match settle(&configuration, &held, &journal)? {
-        End::Back => format!("the restore of {} was undone: it was interrupted", journal.from),
+        End::Back => format!(
+            "the restore of {} was undone: it was interrupted",
+            journal.from
+        ),
         End::Forward => format!("the restore of {} was finished", journal.from),
     };
     Ok(Some(said))

@@ -68,9 +68,10 @@ fn stash(place: &Place, stamp: &str) -> Stash {
     let above = place.path.parent().filter(|_| !place.inside);
     Stash {
         parent: above.unwrap_or(&place.path).to_owned(),
-        name: match place.inside {
-            true => format!("{OURS}{stamp}-{}", place.tree),
-            false => format!("{OURS}{stamp}"),
+        name: if place.inside {
+            format!("{OURS}{stamp}-{}", place.tree)
+        } else {
+            format!("{OURS}{stamp}")
         },
         inside: place.inside,
     }
@@ -218,9 +219,8 @@ impl Unpack {
         if let Some(own) = single {
             return self.single(own, entry);
         }
-        let of = |tree: &&Tree| {
-            name == tree.prefix || name.starts_with(&format!("{}/", tree.prefix))
-        };
+        let of =
+            |tree: &&Tree| name == tree.prefix || name.starts_with(&format!("{}/", tree.prefix));
         let Some(tree) = self.trees.iter().find(of) else {
             return Ok(());
         };

@@ -49,8 +49,14 @@ impl Scratch {
     }
 
     /// What restores into it.
-    pub(super) fn restore(&self) -> Result<Reader, Error> {
-        restore(&self.server, &self.name, &self.tools, &self.stop)
+    pub(super) fn restore(&mut self) -> Result<Reader, Error> {
+        restore(
+            &mut self.session,
+            &self.server,
+            &self.name,
+            &self.tools,
+            &self.stop,
+        )
     }
 
     /// Compares the rows of each table with what was counted.

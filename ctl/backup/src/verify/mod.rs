@@ -115,11 +115,11 @@ fn attempt(
     watch: &mut Watch,
 ) -> Result<Verified, Error> {
     let manifest = manifest(file)?;
-    let scratch = match deep {
+    let mut scratch = match deep {
         Some(server) => Some(Scratch::make(server, &manifest, watch.stop())?),
         None => None,
     };
-    let mut reader = match &scratch {
+    let mut reader = match &mut scratch {
         Some(scratch) => Some(scratch.restore()?),
         None => look(&manifest, watch)?,
     };

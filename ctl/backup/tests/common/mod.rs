@@ -189,7 +189,12 @@ impl World {
             own(&made, ACCOUNT);
         }
         own(&home, ACCOUNT);
-        for made in [&world.to, &world.site().join("services.d"), &world.job(), &world.restore_job()] {
+        for made in [
+            &world.to,
+            &world.site().join("services.d"),
+            &world.job(),
+            &world.restore_job(),
+        ] {
             fs::create_dir_all(made).unwrap();
             fs::set_permissions(made, fs::Permissions::from_mode(0o700)).unwrap();
         }
