@@ -77,14 +77,11 @@ fn filled() -> World {
         "ALTER DATABASE \"matter most\" SET default_text_search_config = 'english'; \
          ALTER ROLE mattermost IN DATABASE \"matter most\" SET work_mem = '8MB'",
     );
-    let noise: String = (0..50_000_u32)
-        .map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761)))
+    let noise: Vec<u8> = (0..100_000_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
         .collect();
     for number in 0..20 {
-        world.file(
-            format!("data/teams/file{number}"),
-            &noise.as_bytes()[number..],
-        );
+        world.file(format!("data/teams/file{number}"), &noise[number..]);
     }
     fs::hard_link(
         world.home().join("data/teams/file1"),
