@@ -45,11 +45,12 @@ pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, E
     })
 }
 
-/// What does not run on this host is not in the way: `ctl service-list` has it, and `ctl status NAME`.
+/// What does not run on this host, and jobs that nobody has asked for, are not in the way: `ctl service-list`
+/// has them, and `ctl status NAME`.
 /// Where nothing is enabled, all of it says how that is done.
 fn hide_disabled(services: &mut Vec<api::ServiceStatus>) {
     if services.iter().any(|service| service.enabled) {
-        services.retain(|service| service.enabled);
+        services.retain(|service| service.enabled && !service.is_resting_job());
     }
 }
 
