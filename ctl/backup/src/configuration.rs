@@ -11,6 +11,11 @@ use crate::{Error, Refusal, postgres::Server};
 /// A longer file is a mistake.
 const BYTES_MAX: u64 = 1 << 20;
 
+/// What Mattermost has said of its version, in its home. It is read when it is needed: what is rendered before
+/// Mattermost has said it would be another file afterwards.
+const VERSION: &str = "VERSION";
+const VERSION_BYTES_MAX: u64 = 256;
+
 /// The configuration. Whoever may read it may read passwords: it is root's alone.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +42,7 @@ pub struct Configuration {
     pub catalog: PathBuf,
     /// The service that Mattermost is: its environment wins over its configuration.
     pub service: String,
-    /// Which Mattermost is installed, as far as is known.
+    /// Which Mattermost is installed, as far as is known; as a rule its own word, in [`VERSION`].
     #[serde(default)]
     pub mattermost_version: Option<String>,
     /// The directory of the site file.
@@ -115,9 +120,23 @@ impl Configuration {
     /// The file cannot be read, or does not say what is needed.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = safe_path::read(path, BYTES_MAX).map_err(Error::with("read", path))?;
-        serde_json::from_slice(&text).map_err(|error| Error::Configuration {
+        let read: Result<Self, _> = serde_json::from_slice(&text);
+        let mut configuration = read.map_err(|error| Error::Configuration {
             path: path.to_owned(),
             error: error.to_string(),
-        })
+        })?;
+        let said = &mut configuration.mattermost_version;
+        *said = said.take().or_else(|| version(&configuration.home));
+        Ok(configuration)
     }
+}
+
+fn version(home: &Path) -> Option<String> {
+    let text = safe_path::read_guest(&home.join(VERSION), VERSION_BYTES_MAX).ok()?;
+    let text = String::from_utf8(text).ok()?;
+    let version = text.lines().next().unwrap_or_default().trim();
+    // The account's word: nothing that has another form is shown to anybody.
+    let form = |it: char| it.is_ascii_alphanumeric() || ".-+".contains(it);
+    let is_version = version.starts_with(|it: char| it.is_ascii_digit());
+    (is_version && version.chars().all(form)).then(|| version.to_owned())
 }
