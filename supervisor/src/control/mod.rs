@@ -37,6 +37,7 @@ mod on_disk;
 mod orphaned;
 mod preparation;
 mod ready_lines;
+mod ready_words;
 mod reconfigure;
 mod records;
 mod running;
@@ -163,6 +164,8 @@ struct Run {
     resolved: Option<Arc<Resolved>>,
     /// Directories of its service, of a main run.
     directories: Vec<PathBuf>,
+    /// What it has said of its readiness, by key.
+    ready_words: BTreeMap<String, String>,
     /// Of a main run: what is told of it once it is over.
     life: exits::Life,
 }
@@ -175,6 +178,7 @@ impl Run {
             purpose,
             resolved: None,
             directories: Vec::new(),
+            ready_words: BTreeMap::new(),
             life: exits::Life::default(),
         }
     }

@@ -164,6 +164,7 @@ impl Control {
                     purpose,
                     resolved: None,
                     directories: self.directories_of(&info.service),
+                    ready_words: BTreeMap::new(),
                     life: Life {
                         pid: Some(info.pid),
                         began: Some(Moment(info.spawned_ms)),
@@ -176,6 +177,7 @@ impl Control {
                 self.left.insert(info.service.clone(), info.left.clone());
             }
             for (key, value) in &info.notified {
+                self.keep_ready_word(run, key, value);
                 self.on_described(run, key, value);
             }
             if info.role == Role::Main && info.exit.is_none() {
