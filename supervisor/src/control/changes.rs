@@ -90,6 +90,7 @@ impl Changes {
         let list = record.and_then(|record| serde_json::from_str(record).ok());
         self.list = list.unwrap_or_default();
         let doing = doing.and_then(|doing| serde_json::from_str::<Doing>(doing).ok());
+        self.doing = doing.is_some();
         if let Some(doing) = doing.filter(|it| self.get(&it.id).is_none() && !refused(&it.id)) {
             let _ = self.make_room();
             self.list.push_back(doing.cut_short());

@@ -104,3 +104,9 @@ fn simulation_94_and_265_keep_what_was_accepted() {
 fn simulation_462_hears_what_was_said_under_an_earlier_plan() {
     conclude(Simulation::troubled(462));
 }
+
+/// What a dead control process had refused was still taken for being done.
+#[test]
+fn simulation_966_may_ask_again_for_what_was_refused() {
+    simulate(966);
+}
