@@ -31,6 +31,8 @@ pub(super) enum Key {
     Hangup,
     /// Who stopped what, services that are in no plan included.
     Holds,
+    /// Lines that the history may not have, of changes that are not remembered otherwise.
+    Lines,
     /// Addresses that services are still to be seen to listen on.
     Listening,
     /// Secrets that were put back, and state files that were put aside.
@@ -39,8 +41,6 @@ pub(super) enum Key {
     Plan,
     /// The change that asked for another control process.
     Reexec,
-    /// Refusals that the history may not have.
-    Refusals,
     /// Why the configuration on disk is refused.
     Refused,
     /// Up to when schedules have been handled.
@@ -61,11 +61,11 @@ impl Key {
             Self::Failed => "@failed",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
+            Self::Lines => "@lines",
             Self::Listening => "@listening",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
-            Self::Refusals => "@refusals",
             Self::Refused => "@refused",
             Self::Schedule => "@schedule",
             Self::Signals => "@signals",
@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Listening, Notices, Plan, Reexec,
-            Refusals, Refused, Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, Hangup, Holds, Lines, Listening, Notices, Plan,
+            Reexec, Refused, Schedule, Signals, Standing,
         };
         let all = [
             Certificates,
@@ -113,11 +113,11 @@ mod tests {
             Failed,
             Hangup,
             Holds,
+            Lines,
             Listening,
             Notices,
             Plan,
             Reexec,
-            Refusals,
             Refused,
             Schedule,
             Signals,

@@ -192,6 +192,10 @@ impl World {
                     self.quit = true;
                     continue;
                 }
+                Output::Answer(answer) => {
+                    answer.send();
+                    continue;
+                }
                 _ => continue,
             };
             self.control.handle(self.now, Input::Done(Box::new(done)));
