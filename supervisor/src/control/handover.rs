@@ -193,6 +193,7 @@ impl Control {
             finished: true,
             results: Vec::new(),
             rollback: None,
+            gone_back: None,
             unstored: api::Unstored::default(),
         };
         self.record_ended(&outcome, false);

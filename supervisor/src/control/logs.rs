@@ -39,6 +39,7 @@ impl Control {
         self.record_asked(id, peer, "rotate log", &names);
         let outcome = Outcome {
             rollback: None,
+            gone_back: None,
             unstored: api::Unstored::default(),
             id: id.to_owned(),
             finished: true,
