@@ -43,7 +43,9 @@ mod text;
 mod why;
 
 pub use acl::{ACL_ATTRIBUTE, ACL_BYTES_MAX, acl_for, groups_of_acl};
-pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Unstored, Verdict};
+pub use action::{
+    Action, ActionRequest, ActionResult, GoneBack, Outcome, Progress, Unstored, Verdict,
+};
 pub use config::{
     ConfigKey, DiffReply, FileCheck, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,
     ServiceChange, ServiceConfig, ServiceDiff,

@@ -41,7 +41,7 @@ mod state;
 mod stop;
 mod watchdog;
 
-pub use effect::{Effect, ProbeKind};
+pub use effect::{Effect, ProbeKind, SignalPurpose};
 pub use ended::{Ended, Next};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};

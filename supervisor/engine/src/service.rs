@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, string::String};
 
 use crate::{
-    effect::Effect,
+    effect::{Effect, SignalPurpose},
     event::{Fact, Failure},
     ids::{Moment, RunId, ServiceId},
     machine::Input,
@@ -210,7 +210,7 @@ impl Service {
                 service,
                 run,
                 signal: *signal,
-                stop: true,
+                purpose: SignalPurpose::Stop,
             }),
             StopPhase::Killed { .. } => Some(Effect::Kill { service, run }),
             StopPhase::Sweep { .. } => None,

@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
 use crate::{
-    effect::Effect,
+    effect::{Effect, SignalPurpose},
     ended::End,
     event::{Exit, Failure},
     ids::Moment,
@@ -78,7 +78,7 @@ impl Service {
             service: self.id,
             run,
             signal,
-            stop: true,
+            purpose: SignalPurpose::Stop,
         });
     }
 
@@ -143,7 +143,7 @@ impl Service {
             service: self.id,
             run: *run,
             signal: escalation.signal,
-            stop: true,
+            purpose: SignalPurpose::Stop,
         });
     }
 

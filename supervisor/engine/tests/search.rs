@@ -546,7 +546,7 @@ fn effect_names(effects: &[Effect]) -> String {
         Effect::Spawn { service, .. } if *service == id(SUT) => Some("spawn"),
         Effect::Signal {
             service,
-            stop: true,
+            purpose: SignalPurpose::Stop,
             ..
         } if *service == id(SUT) => Some("stop signal"),
         Effect::Signal { service, .. } if *service == id(SUT) => Some("reload signal"),

@@ -1,6 +1,6 @@
 //! Carries out what the engine wants done. The only file that matches on [`Effect`].
 
-use engine::{Effect, ProbeKind, RunId, ServiceId};
+use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
 use super::{Control, Job, Purpose, Run};
@@ -17,15 +17,15 @@ impl Control {
                 service,
                 run,
                 signal,
-                stop,
+                purpose,
             } => {
-                if !stop {
+                if purpose == SignalPurpose::Reload {
                     self.reloads(service);
                 }
                 self.tell(Request::Signal {
                     run: run.0,
                     signal,
-                    cont: stop,
+                    cont: purpose == SignalPurpose::Stop,
                 });
             }
             Effect::Kill { service: _, run } => self.tell(Request::Sweep { run: run.0 }),

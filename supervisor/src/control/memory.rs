@@ -49,6 +49,8 @@ pub(super) enum Key {
     Signals,
     /// How the plan that runs has proven itself.
     Standing,
+    /// What a reconfiguration that is not over can go back to.
+    WayBack,
 }
 
 impl Key {
@@ -70,6 +72,7 @@ impl Key {
             Self::Schedule => "@schedule",
             Self::Signals => "@signals",
             Self::Standing => "@standing",
+            Self::WayBack => "@way-back",
         }
     }
 
@@ -104,7 +107,7 @@ mod tests {
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
             Certificates, Changes, Doing, Failed, Hangup, Holds, Lines, Listening, Notices, Plan,
-            Reexec, Refused, Schedule, Signals, Standing,
+            Reexec, Refused, Schedule, Signals, Standing, WayBack,
         };
         let all = [
             Certificates,
@@ -122,6 +125,7 @@ mod tests {
             Schedule,
             Signals,
             Standing,
+            WayBack,
         ];
         let names: BTreeSet<&str> = all.iter().map(|key| key.name()).collect();
         assert_eq!(names.len(), all.len());

@@ -125,6 +125,7 @@ pub(crate) struct Control {
     running: running::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
     standing: reconfigure::Standing,
+    way_back: Option<reconfigure::WayBack>,
     ready_lines: ready_lines::ReadyLines,
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
@@ -241,6 +242,7 @@ impl Control {
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
+            way_back: None,
             ready_lines: ready_lines::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
@@ -408,6 +410,7 @@ impl Control {
             self.judge_trial(&touched);
             self.lifecycle_check();
         }
+        self.go_back_if_due();
         self.end_changes();
         self.store_schedule();
         self.quit_when_stored();

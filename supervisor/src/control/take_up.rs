@@ -83,6 +83,7 @@ impl Control {
         }
         self.on_remaining(&hello.remaining);
         self.take_up_standing(hello, boot.applied, is_unfinished);
+        self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
         self.take_up_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_changes();
@@ -245,6 +246,16 @@ impl Control {
                     self.fact(Fact::Validated { run, verdict });
                 }
                 State::Reloading {
+                    up,
+                    helper: Some(helper),
+                    ..
+                } if is_planned && known(up.run) && !known(helper) => {
+                    let command = self.engine.reloaded_by(helper);
+                    let purpose = command.map_or(Purpose::Validator, Purpose::ReloadCommand);
+                    self.start_helper(id, helper, purpose);
+                    continue;
+                }
+                State::Reloading {
                     helper: Some(helper),
                     ..
                 } if !known(helper) => {
@@ -294,5 +305,44 @@ const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
         | Told::Swept { run, .. }
         | Told::Notified { run, .. } => Some(*run),
         Told::Signalled { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+
+    use crate::control::{Handled, whole::World};
+
+    const RELOADS: [&str; 2] = [
+        "validate = ['/bin/true']\n[reload]\nsignal = 'HUP'\n",
+        "[reload]\ncommand = ['/bin/true']\n",
+    ];
+
+    /// The validator or command of a reload had been decided upon and not been started.
+    #[test]
+    fn a_reload_that_was_being_prepared_goes_on() {
+        for reload in RELOADS {
+            let web = format!("command = ['/bin/web']\n{reload}");
+            let mut world = World::new(&[("web", &web)], Handled::default());
+            if reload.starts_with("validate") {
+                let validator = world.spawned[0].1;
+                world.validated(validator);
+            }
+            let main = world.spawned.last().unwrap().1;
+            world.spawned(main);
+            assert_eq!(world.status("web").state, "running");
+            world.hangs = true;
+            world.act(Action::Reload, "web");
+            let before = world.spawned.len();
+            world.hangs = false;
+            world.replace_control();
+            let status = world.status("web");
+            assert_eq!((status.state.as_str(), status.reason), ("reloading", None));
+            assert_eq!(world.spawned.len(), before + 1, "{:?}", world.spawned);
+            world.validated(world.spawned[before].1);
+            let status = world.status("web");
+            assert_eq!((status.state.as_str(), status.reason), ("running", None));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 
 use api::{Action, ActionRequest};
 use engine::{Moment, RunId};
-use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request};
+use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request, Role, RunInfo};
 use plan::{Options, RealHost};
 
 use super::{
@@ -29,6 +29,9 @@ pub(super) const MINUTE: u64 = 60_000;
 
 pub(super) struct World {
     pub(super) control: Control,
+    /// What the keeper remembers, and its main runs that live.
+    records: BTreeMap<String, String>,
+    living: Vec<RunInfo>,
     pub(super) now: Now,
     seq: u64,
     /// Runs that were asked for, and whose.
@@ -41,8 +44,8 @@ pub(super) struct World {
     changes: u64,
     /// Who waits to hear who has its address.
     pub(super) searching: Vec<RunId>,
-    /// Addresses that somebody has.
-    pub(super) taken: Vec<Taken>,
+    /// Addresses that somebody has; or why that cannot be seen.
+    pub(super) taken: Result<Vec<Taken>, String>,
     /// Services that are being looked at, whether they listen.
     pub(super) looks: Vec<Look>,
     /// Lines that are being written to the history.
@@ -75,19 +78,6 @@ impl World {
             catalog: Some(root.path().join("catalog")),
         };
         let plan = plan::load(&RealHost, &options).unwrap();
-        let hello = Hello {
-            version: keeper::message::VERSION,
-            keeper_pid: 1,
-            started_ms: 0,
-            control_deaths: 0,
-            next_run: 1,
-            records: BTreeMap::new(),
-            runs: Vec::new(),
-            facts: Vec::new(),
-            leftovers: Vec::new(),
-            went_back: false,
-            remaining: Vec::new(),
-        };
         let now = Now {
             moment: Moment(5_000),
             unix_ms: MIDNIGHT + MINUTE,
@@ -98,7 +88,9 @@ impl World {
         };
         let empty = plan::Plan::empty(plan.paths.clone());
         let mut world = Self {
-            control: Control::new(now, &hello, empty, boot),
+            control: Control::new(now, &hello(), empty, boot),
+            records: BTreeMap::new(),
+            living: Vec::new(),
             now,
             seq: 0,
             spawned: Vec::new(),
@@ -106,7 +98,7 @@ impl World {
             hangs: false,
             changes: 0,
             searching: Vec::new(),
-            taken: Vec::new(),
+            taken: Ok(Vec::new()),
             looks: Vec::new(),
             recording: Vec::new(),
             exits: Vec::new(),
@@ -135,6 +127,10 @@ impl World {
                 Output::Keeper(Request::Spawn(spawn)) => {
                     self.spawned.push((spawn.service.clone(), spawn.run));
                     self.environment = spawn.env;
+                    continue;
+                }
+                Output::Keeper(Request::Remember { service, record }) => {
+                    self.records.insert(service, record);
                     continue;
                 }
                 Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
@@ -284,8 +280,37 @@ impl World {
         self.handle(Input::Notice(Notice::Fact(Numbered { seq, fact })));
     }
 
+    /// The control process dies, and another takes over.
+    pub(super) fn replace_control(&mut self) {
+        let hello = Hello {
+            control_deaths: 1,
+            // Those that the dead one had only decided upon are free.
+            next_run: self.living.iter().map(|it| it.run + 1).max().unwrap_or(1),
+            records: std::mem::take(&mut self.records),
+            runs: std::mem::take(&mut self.living),
+            ..hello()
+        };
+        let plan = plan::Plan::clone(&self.control.plan);
+        self.control = Control::new(self.now, &hello, plan.clone(), Boot::default());
+        self.drain(&plan);
+    }
+
+    /// A main run.
     pub(super) fn spawned(&mut self, run: u64) {
         let at_ms = self.now.moment.0;
+        let mut own = self.spawned.iter().filter(|it| it.1 == run);
+        self.living.extend(own.next().map(|(service, _)| RunInfo {
+            run,
+            service: service.clone(),
+            role: Role::Main,
+            pid: 7,
+            spawned_ms: at_ms,
+            exit: None,
+            core: false,
+            swept: false,
+            left: Vec::new(),
+            notified: BTreeMap::new(),
+        }));
         self.fact(Fact::Spawned { run, pid: 7, at_ms });
     }
 
@@ -302,6 +327,13 @@ impl World {
             output,
         });
         self.fact(Fact::Swept { run, left: vec![] });
+    }
+
+    /// A helper has succeeded.
+    pub(super) fn validated(&mut self, run: u64) {
+        let at_ms = self.now.moment.0;
+        self.fact(Fact::Spawned { run, pid: 8, at_ms });
+        self.ended(run);
     }
 
     /// Time passes, with every timeout in it.
@@ -322,6 +354,23 @@ impl World {
     pub(super) fn status(&self, name: &str) -> api::ServiceStatus {
         let names = [name.to_owned()];
         self.control.status(&names).unwrap().services.remove(0)
+    }
+}
+
+/// A keeper that has just begun.
+fn hello() -> Hello {
+    Hello {
+        version: keeper::message::VERSION,
+        keeper_pid: 1,
+        started_ms: 0,
+        control_deaths: 0,
+        next_run: 1,
+        records: BTreeMap::new(),
+        runs: Vec::new(),
+        facts: Vec::new(),
+        leftovers: Vec::new(),
+        went_back: false,
+        remaining: Vec::new(),
     }
 }
 

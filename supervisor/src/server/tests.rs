@@ -263,6 +263,7 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
     };
     let done = Progress::Done(Outcome {
         rollback: None,
+        gone_back: None,
         unstored: Unstored::default(),
         id: id.to_owned(),
         finished: true,
@@ -339,6 +340,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             Ask::Outcome { id, reply } => {
                 let outcome = Outcome {
                     rollback: None,
+                    gone_back: None,
                     unstored: Unstored::default(),
                     id: id.clone(),
                     finished: true,

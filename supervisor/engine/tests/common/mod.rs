@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{
     Accepted, Command, Effect, Engine, Escalation, Event, Exit, ExitSet, Fact, Goal, Hold, Kind,
     Moment, Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow, Restart,
-    RunId, ServiceId, Settled, Shift, Spec, State, Stop, StopCause, Up, View, Watchdog,
-    WatchdogAction,
+    RunId, ServiceId, Settled, Shift, SignalPurpose, Spec, State, Stop, StopCause, Up, View,
+    Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -424,10 +424,14 @@ impl Rig {
                 );
             }
             Effect::Signal {
-                service, run, stop, ..
+                service,
+                run,
+                purpose,
+                ..
             } => {
                 // A successor only says again what was right to ask when it was first said.
-                if *stop && self.procs.get(run).is_some_and(|it| !it.asked) {
+                let stop = *purpose == SignalPurpose::Stop;
+                if stop && self.procs.get(run).is_some_and(|it| !it.asked) {
                     self.check_stop_order(*service);
                 }
                 let proc = self
@@ -435,7 +439,7 @@ impl Rig {
                     .get_mut(run)
                     .expect("a signal to a run that exists");
                 assert_eq!(proc.phase, Phase::Alive, "a signal to a dead run");
-                proc.asked |= *stop;
+                proc.asked |= stop;
             }
             Effect::Kill { run, .. } => {
                 let proc = self

@@ -89,6 +89,8 @@ pub(super) struct Jobs {
     looked_at: BTreeMap<RunId, u64>,
     /// When there is no room on the disk for what is small.
     full: Vec<Range<u64>>,
+    /// Ways back that were begun because a reload had failed.
+    pub(super) ways_back: u64,
 }
 
 /// One piece of it.
@@ -143,6 +145,7 @@ impl Jobs {
             agenda: Agenda::default(),
             looked_at: BTreeMap::new(),
             full,
+            ways_back: 0,
         }
     }
 
@@ -324,7 +327,10 @@ impl Jobs {
                 let holder = Holder { reason, line };
                 Done::Holder { run, holder }
             }
-            Work::Addresses => Done::Addresses(Vec::new()),
+            Work::Addresses if luck(&mut self.dice, fair, 10) => {
+                Done::Addresses(Err("nobody may look".to_owned()))
+            }
+            Work::Addresses => Done::Addresses(Ok(Vec::new())),
             Work::Listeners(looks) => Done::Listeners(self.listeners(now, looks)),
             Work::Line(run, pattern, mut unwanted) => {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
@@ -391,8 +397,13 @@ impl Jobs {
     }
 
     fn load(&mut self, source: &Source) -> Result<Loaded, NotLoaded> {
-        if let Source::Kept(running) = source {
-            return self.disk.kept_before(running);
+        match source {
+            Source::Kept(running) => return self.disk.kept_before(running),
+            Source::Before(before) => {
+                self.ways_back += 1;
+                return Ok(back_to(before.plan.clone()));
+            }
+            Source::Files(_) | Source::FilesAsTheyAre(_) | Source::FirstFiles => {}
         }
         let odds = if self.disk.stored.is_some() { 10 } else { 1 };
         if !self.fair && self.dice.percent(odds) {
@@ -625,15 +636,19 @@ impl Disk {
     fn kept_before(&self, running: &Plan) -> Result<Loaded, NotLoaded> {
         let plan = self.kept.iter().find(|it| *it != running);
         let plan = plan.ok_or(NotLoaded::NothingKept)?;
-        Ok(Loaded {
-            kept: Some(KeptPlan {
-                at: String::new(),
-                by: "root".to_owned(),
-                not_up: Vec::new(),
-            }),
-            rejected: Some(BTreeMap::new()),
-            ..loaded(plan.clone())
-        })
+        Ok(back_to(plan.clone()))
+    }
+}
+
+fn back_to(plan: Plan) -> Loaded {
+    Loaded {
+        kept: Some(KeptPlan {
+            at: String::new(),
+            by: "root".to_owned(),
+            not_up: Vec::new(),
+        }),
+        rejected: Some(BTreeMap::new()),
+        ..loaded(plan)
     }
 }
 
