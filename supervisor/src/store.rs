@@ -67,20 +67,15 @@ impl Holds {
     }
 }
 
-/// Main runs that live.
+/// Main runs that live, or whose end is not in the history yet; by id, as the history has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Running {
-    /// Names the daemon whose they are, over all boots.
-    pub(crate) daemon: String,
-    /// By service.
-    pub(crate) runs: BTreeMap<String, LiveRun>,
-}
+pub(crate) struct Running(pub(crate) BTreeMap<String, LiveRun>);
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LiveRun {
-    /// As in the history of ends.
-    pub(crate) id: String,
+    /// Whose.
+    pub(crate) service: String,
     /// Its main process.
     pub(crate) pid: Option<i32>,
     /// RFC 3339 in UTC.

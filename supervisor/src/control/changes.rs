@@ -68,6 +68,8 @@ pub(super) struct Change {
     /// Its end is on the way there.
     #[serde(skip)]
     ending: bool,
+    /// When it was begun.
+    at: Moment,
     /// When to look again whether its services stay up.
     #[serde(skip)]
     look_at: Option<Moment>,
@@ -196,6 +198,7 @@ impl Control {
         self.changes.list.push_back(Change {
             progress: Some(sender),
             wait,
+            at: self.now.moment,
             ..Change::new(id, kind, Some(asked))
         });
         self.changes.altered = true;
@@ -361,6 +364,7 @@ impl Change {
             asked,
             recorded: false,
             ending: false,
+            at: Moment(0),
             look_at: None,
             progress: None,
             wait: true,

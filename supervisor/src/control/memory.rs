@@ -27,12 +27,16 @@ pub(super) enum Key {
     Doing,
     /// Why the daemon ends with a failure.
     Failed,
+    /// Runs that are being restarted for files that have changed.
+    FileRestarts,
     /// SIGHUP has been taken in and not been acted on to the end.
     Hangup,
     /// Who stopped what, services that are in no plan included.
     Holds,
     /// Addresses that services are still to be seen to listen on.
     Listening,
+    /// Numbers that the records of services have for other services.
+    Names,
     /// Secrets that were put back, and state files that were put aside.
     Notices,
     /// The plan that runs.
@@ -59,9 +63,11 @@ impl Key {
             Self::Changes => "@changes",
             Self::Doing => "@doing",
             Self::Failed => "@failed",
+            Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
             Self::Listening => "@listening",
+            Self::Names => "@names",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
@@ -103,17 +109,19 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Listening, Notices, Plan, Reexec,
-            Refusals, Refused, Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Listening, Names,
+            Notices, Plan, Reexec, Refusals, Refused, Schedule, Signals, Standing,
         };
         let all = [
             Certificates,
             Changes,
             Doing,
             Failed,
+            FileRestarts,
             Hangup,
             Holds,
             Listening,
+            Names,
             Notices,
             Plan,
             Reexec,

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::ServiceId;
 
-/// Gives out one number a name, and never the same twice.
+/// Gives out one number a name, and never the same twice. Records of services that the keeper holds have
+/// these numbers for others, so the next control process takes the list over.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     names: Vec<String>,
     ids: BTreeMap<String, ServiceId>,
+    /// So many of them the keeper knows.
+    remembered: usize,
 }
 
 impl Names {
@@ -22,6 +25,22 @@ impl Names {
         self.names.push(name.to_owned());
         self.ids.insert(name.to_owned(), id);
         id
+    }
+
+    /// What an earlier control process gave out.
+    pub(super) fn restore(&mut self, record: Option<&String>) {
+        let names = record.and_then(|it| serde_json::from_str::<Vec<String>>(it).ok());
+        for name in names.unwrap_or_default() {
+            self.intern(&name);
+        }
+        self.remembered = self.names.len();
+    }
+
+    /// What the keeper does not know yet; it does from now on.
+    pub(super) fn to_remember(&mut self) -> Option<String> {
+        let known = std::mem::replace(&mut self.remembered, self.names.len());
+        let record = || serde_json::to_string(&self.names).expect("names are plain data");
+        (known < self.names.len()).then(record)
     }
 
     /// The number of a name, if it has one.

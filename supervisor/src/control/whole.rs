@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 
 use api::{Action, ActionRequest};
 use engine::{Moment, RunId};
-use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request};
+use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request, RunInfo};
 use plan::{Options, RealHost};
 
 use super::{
@@ -21,6 +21,7 @@ use crate::{
     listening::{Look, Seen, Sight, Taken},
     lookups::Lookups,
     prepare::{Prepared, Start, resolve},
+    store::Running,
 };
 
 /// 2026-11-23 00:00 UTC.
@@ -47,6 +48,12 @@ pub(super) struct World {
     pub(super) recording: Vec<Vec<Line>>,
     /// Ends of runs that are written.
     pub(super) exits: Vec<api::ExitRecord>,
+    /// The disk does not answer who writes them.
+    pub(super) exits_hang: bool,
+    /// Which runs live, as the file has it, and how often it was written.
+    pub(super) running: (Running, u32),
+    /// What the keeper remembers.
+    pub(super) records: BTreeMap<String, String>,
     pub(super) stored: Option<Handled>,
     /// What the disk says to who writes what schedules have done.
     pub(super) disk: Result<(), String>,
@@ -61,6 +68,32 @@ pub(super) struct World {
 impl World {
     /// Its services by name, each with its file; where schedules stand.
     pub(super) fn new(services: &[(&str, &str)], handled: Handled) -> Self {
+        let boot = Boot {
+            handled,
+            ..Boot::default()
+        };
+        Self::begin(services, boot, false)
+    }
+
+    /// The same after a daemon that left this file.
+    pub(super) fn booted(services: &[(&str, &str)], running: Running) -> Self {
+        let boot = Boot {
+            running,
+            ..Boot::default()
+        };
+        Self::begin(services, boot, false)
+    }
+
+    /// The same, and the disk does not take what ended.
+    pub(super) fn booted_with_exits_hanging(services: &[(&str, &str)], running: Running) -> Self {
+        let boot = Boot {
+            running,
+            ..Boot::default()
+        };
+        Self::begin(services, boot, true)
+    }
+
+    fn begin(services: &[(&str, &str)], boot: Boot, exits_hang: bool) -> Self {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("etc/mattervisor/services.d");
         fs::create_dir_all(&dir).unwrap();
@@ -73,27 +106,12 @@ impl World {
             catalog: Some(root.path().join("catalog")),
         };
         let plan = plan::load(&RealHost, &options).unwrap();
-        let hello = Hello {
-            version: keeper::message::VERSION,
-            keeper_pid: 1,
-            started_ms: 0,
-            control_deaths: 0,
-            next_run: 1,
-            records: BTreeMap::new(),
-            runs: Vec::new(),
-            facts: Vec::new(),
-            leftovers: Vec::new(),
-            went_back: false,
-            remaining: Vec::new(),
-        };
+        let hello = hello();
         let now = Now {
             moment: Moment(5_000),
             unix_ms: MIDNIGHT + MINUTE,
         };
-        let boot = Boot {
-            handled,
-            ..Boot::default()
-        };
+        let stored = boot.running.clone();
         let empty = plan::Plan::empty(plan.paths.clone());
         let mut world = Self {
             control: Control::new(now, &hello, empty, boot),
@@ -107,6 +125,9 @@ impl World {
             looks: Vec::new(),
             recording: Vec::new(),
             exits: Vec::new(),
+            exits_hang,
+            running: (stored, 0),
+            records: BTreeMap::new(),
             stored: None,
             disk: Ok(()),
             quit: false,
@@ -156,7 +177,22 @@ impl World {
                     continue;
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
-                Output::Job(Job::StoreRunning { .. }) => Done::RunningStored(Ok(())),
+                Output::Keeper(Request::Remember { service, record }) => {
+                    self.records.insert(service, record);
+                    continue;
+                }
+                Output::Keeper(Request::Forget { service }) => {
+                    self.records.remove(&service);
+                    continue;
+                }
+                Output::Job(Job::StoreRunning { running }) => {
+                    self.running.1 += 1;
+                    if self.disk.is_ok() {
+                        self.running.0 = running;
+                    }
+                    Done::RunningStored(self.disk.clone())
+                }
+                Output::Job(Job::RecordExits { .. }) if self.exits_hang => continue,
                 Output::Job(Job::RecordExits { records, .. }) => {
                     self.exits.extend(records);
                     Done::ExitsRecorded(Ok(()))
@@ -194,10 +230,36 @@ impl World {
         }
     }
 
+    /// Another control process takes over from the keeper, which has these runs and facts.
+    pub(super) fn reborn(&mut self, runs: Vec<RunInfo>, facts: Vec<Numbered>) {
+        let hello = Hello {
+            next_run: 1_000,
+            records: self.records.clone(),
+            runs,
+            facts,
+            ..hello()
+        };
+        let boot = Boot {
+            running: self.running.0.clone(),
+            ..Boot::default()
+        };
+        let plan = plan::Plan::clone(&self.control.plan);
+        self.control = Control::new(self.now, &hello, plan.clone(), boot);
+        self.drain(&plan);
+    }
+
     /// The administrator writes a service file, and SIGHUP has it applied.
     pub(super) fn write_and_apply(&mut self, name: &str, text: &str) {
         let dir = self.options.root.join("etc/mattervisor/services.d");
         fs::write(dir.join(format!("{name}.toml")), text).unwrap();
+        self.files = Some(plan::load(&RealHost, &self.options).unwrap());
+        self.signal(1);
+    }
+
+    /// The administrator removes one, likewise.
+    pub(super) fn remove_and_apply(&mut self, name: &str) {
+        let dir = self.options.root.join("etc/mattervisor/services.d");
+        fs::remove_file(dir.join(format!("{name}.toml"))).unwrap();
         self.files = Some(plan::load(&RealHost, &self.options).unwrap());
         self.signal(1);
     }
@@ -225,8 +287,14 @@ impl World {
         }
     }
 
-    fn done(&mut self, done: Done) {
+    pub(super) fn done(&mut self, done: Done) {
         self.handle(Input::Done(Box::new(done)));
+    }
+
+    /// A run has ended by a signal, and nothing is left of it.
+    pub(super) fn killed(&mut self, run: u64, signal: i32) {
+        self.fact(exited(run, Exit::Signal(signal), self.now.moment));
+        self.fact(Fact::Swept { run, left: vec![] });
     }
 
     /// The keeper has got a signal.
@@ -282,17 +350,7 @@ impl World {
     }
 
     pub(super) fn ended(&mut self, run: u64) {
-        let at_ms = self.now.moment.0;
-        let exit = Exit::Code(0);
-        let output = String::new();
-        self.fact(Fact::Exited {
-            run,
-            exit,
-            core: false,
-            at_ms,
-            timed_out: false,
-            output,
-        });
+        self.fact(exited(run, Exit::Code(0), self.now.moment));
         self.fact(Fact::Swept { run, left: vec![] });
     }
 
@@ -314,6 +372,34 @@ impl World {
     pub(super) fn status(&self, name: &str) -> api::ServiceStatus {
         let names = [name.to_owned()];
         self.control.status(&names).unwrap().services.remove(0)
+    }
+}
+
+pub(super) const fn exited(run: u64, exit: Exit, at: Moment) -> Fact {
+    Fact::Exited {
+        run,
+        exit,
+        core: false,
+        at_ms: at.0,
+        timed_out: false,
+        output: String::new(),
+    }
+}
+
+/// A keeper that has just started.
+fn hello() -> Hello {
+    Hello {
+        version: keeper::message::VERSION,
+        keeper_pid: 1,
+        started_ms: 0,
+        control_deaths: 0,
+        next_run: 1,
+        records: BTreeMap::new(),
+        runs: Vec::new(),
+        facts: Vec::new(),
+        leftovers: Vec::new(),
+        went_back: false,
+        remaining: Vec::new(),
     }
 }
 
