@@ -125,6 +125,16 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, A
     aside::read_json(path, STATE_BYTES_MAX)
 }
 
+/// The same for who can try again later.
+///
+/// # Errors
+/// It cannot be read for now.
+pub(crate) fn read_json_later<T: DeserializeOwned>(
+    path: &Path,
+) -> io::Result<Result<Option<T>, Aside>> {
+    aside::read_json_later(path, STATE_BYTES_MAX)
+}
+
 /// Writes a file of mode 0600 so that after a crash the old one or the new one is there, whole.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = write_beside(path, content)?;

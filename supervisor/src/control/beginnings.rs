@@ -8,7 +8,7 @@ use plan::{Options, Paths, Plan};
 
 use super::{exits, lifecycle::Boot};
 use crate::{
-    applied, history,
+    applied, history, staging,
     store::{self, Running},
 };
 
@@ -65,6 +65,8 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
     let applied = if nothing_yet {
         boot.aside.extend(applied::look(&paths.state_dir));
         boot.aside.extend(history::look(&paths.state_dir));
+        boot.aside
+            .extend(staging::look_at_journal(&paths.state_dir));
         None
     } else {
         applied::read(&paths.state_dir)
