@@ -58,7 +58,7 @@ impl Control {
         };
         if let Some(record) = self.engine.record(id) {
             // What its numbers stand for is known before it.
-            if let Some(names) = self.names.to_remember() {
+            if let Some(names) = self.names.take_unremembered() {
                 self.remember(Key::Names, names);
             }
             let record = serde_json::to_string(&record).expect("a record is plain data");

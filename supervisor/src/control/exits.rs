@@ -140,7 +140,9 @@ impl Control {
         };
         let record = self.exit_record(&name, ended);
         self.record_exit(record);
-        self.forget_file_restart(&name);
+        if self.file_restarts.cause(&name, ended.run).is_some() {
+            self.forget_file_restart(&name);
+        }
     }
 
     /// Has it written, and tells it.

@@ -150,8 +150,8 @@ impl World {
     fn drain(&mut self, plan: &plan::Plan) {
         while let Some(output) = self.control.poll_output() {
             let done = match output {
-                Output::Keeper(Request::Spawn(spawn)) => {
-                    self.spawned.push((spawn.service.clone(), spawn.run));
+                Output::Keeper(request) => {
+                    self.keep(request);
                     continue;
                 }
                 Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
@@ -166,25 +166,12 @@ impl World {
                 }
                 Output::Job(Job::Stage { plan, .. }) => Done::Staged(staged(&plan)),
                 Output::Job(Job::Prepare(_)) if self.hangs => continue,
-                Output::Keeper(Request::Sync { at_ms }) => {
-                    let synced = Input::Notice(Notice::Synced { at_ms });
-                    self.control.handle(self.now, synced);
-                    continue;
-                }
                 Output::Job(Job::Addresses { .. }) => Done::Addresses(self.taken.clone()),
                 Output::Job(Job::LookAtListeners { looks, .. }) => {
                     self.looks.extend(looks);
                     continue;
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
-                Output::Keeper(Request::Remember { service, record }) => {
-                    self.records.insert(service, record);
-                    continue;
-                }
-                Output::Keeper(Request::Forget { service }) => {
-                    self.records.remove(&service);
-                    continue;
-                }
                 Output::Job(Job::StoreRunning { running }) => {
                     self.running.1 += 1;
                     if self.disk.is_ok() {
@@ -220,13 +207,28 @@ impl World {
                     }
                     Done::ScheduleStored(self.disk.clone())
                 }
-                Output::Keeper(Request::Quit { .. }) => {
-                    self.quit = true;
-                    continue;
-                }
                 _ => continue,
             };
             self.control.handle(self.now, Input::Done(Box::new(done)));
+        }
+    }
+
+    /// What the keeper is asked.
+    fn keep(&mut self, request: Request) {
+        match request {
+            Request::Spawn(spawn) => self.spawned.push((spawn.service.clone(), spawn.run)),
+            Request::Sync { at_ms } => {
+                let synced = Input::Notice(Notice::Synced { at_ms });
+                self.control.handle(self.now, synced);
+            }
+            Request::Remember { service, record } => {
+                self.records.insert(service, record);
+            }
+            Request::Forget { service } => {
+                self.records.remove(&service);
+            }
+            Request::Quit { .. } => self.quit = true,
+            _ => {}
         }
     }
 
