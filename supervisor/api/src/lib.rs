@@ -52,12 +52,12 @@ pub use config::{
 };
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
-pub use exit::{ExitCause, ExitRecord, NextRun};
+pub use exit::{ExitCause, ExitRecord, FILES_MAX, KillReason, NextRun};
 pub use log::{LogLine, LogQuery, RotateReply};
 pub use status::{
     HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
 };
-pub use text::{duration, json_place, one_line};
+pub use text::{duration, in_a_row, json_place, one_line};
 pub use why::{AutomaticRestart, CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.

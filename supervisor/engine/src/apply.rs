@@ -12,6 +12,7 @@ use crate::{
     graph::{self, Edges},
     ids::{Moment, ServiceId},
     machine::Input,
+    order::Bounce,
     propagate::Node,
     record::Record,
     service::Service,
@@ -182,7 +183,7 @@ impl Engine {
                 if node.service.spec.kind == Kind::Daemon {
                     self.set_rests(id, false);
                 }
-                self.bounce(&BTreeSet::from([id]), accepted);
+                self.bounce(&BTreeSet::from([id]), Bounce::Plan, accepted);
             }
         }
     }

@@ -73,6 +73,8 @@ pub(super) struct Change {
     /// Its end is on the way there.
     #[serde(skip)]
     ending: bool,
+    /// When it was begun.
+    at: Moment,
     /// When to look again whether its services stay up.
     #[serde(skip)]
     look_at: Option<Moment>,
@@ -205,6 +207,7 @@ impl Control {
         self.changes.list.push_back(Change {
             client: Some(sender),
             wait,
+            at: self.now.moment,
             ..Change::new(id, kind, Some(asked))
         });
         self.changes.altered = true;
@@ -388,6 +391,7 @@ impl Change {
             asked,
             recorded: false,
             ending: false,
+            at: Moment(0),
             look_at: None,
             client: None,
             wait: true,

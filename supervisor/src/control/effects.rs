@@ -3,7 +3,7 @@
 use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
-use super::{Control, Job, Purpose, Run};
+use super::{Control, Job, Purpose, Run, memory::Key};
 
 impl Control {
     pub(super) fn carry_out(&mut self, effect: &Effect) {
@@ -57,6 +57,10 @@ impl Control {
             return;
         };
         if let Some(record) = self.engine.record(id) {
+            // What its numbers stand for is known before it.
+            if let Some(names) = self.names.take_unremembered() {
+                self.remember(Key::Names, names);
+            }
             let record = serde_json::to_string(&record).expect("a record is plain data");
             self.tell(Request::Remember {
                 service: name,
@@ -109,6 +113,7 @@ impl Control {
             return;
         };
         self.left.remove(&name);
+        self.release_exits_of(&name);
         self.log_troubles.remove(&name);
         self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.

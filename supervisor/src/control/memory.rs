@@ -27,6 +27,8 @@ pub(super) enum Key {
     Doing,
     /// Why the daemon ends with a failure.
     Failed,
+    /// Runs that are being restarted for files that have changed.
+    FileRestarts,
     /// SIGHUP has been taken in and not been acted on to the end.
     Hangup,
     /// Who stopped what, services that are in no plan included.
@@ -35,6 +37,8 @@ pub(super) enum Key {
     Lines,
     /// Addresses that services are still to be seen to listen on.
     Listening,
+    /// Numbers that the records of services have for other services.
+    Names,
     /// Secrets that were put back, and state files that were put aside.
     Notices,
     /// The plan that runs.
@@ -61,10 +65,12 @@ impl Key {
             Self::Changes => "@changes",
             Self::Doing => "@doing",
             Self::Failed => "@failed",
+            Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
             Self::Lines => "@lines",
             Self::Listening => "@listening",
+            Self::Names => "@names",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
@@ -106,18 +112,20 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Lines, Listening, Notices, Plan,
-            Reexec, Refused, Schedule, Signals, Standing, WayBack,
+            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Lines, Listening,
+            Names, Notices, Plan, Reexec, Refused, Schedule, Signals, Standing, WayBack,
         };
         let all = [
             Certificates,
             Changes,
             Doing,
             Failed,
+            FileRestarts,
             Hangup,
             Holds,
             Lines,
             Listening,
+            Names,
             Notices,
             Plan,
             Reexec,

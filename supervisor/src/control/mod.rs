@@ -17,6 +17,7 @@ mod event_loop;
 mod exits;
 mod facts;
 mod feed;
+mod file_restarts;
 mod file_watcher;
 mod handover;
 mod hearing;
@@ -130,6 +131,7 @@ pub(crate) struct Control {
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
     watched_files: watched_files::WatchedFiles,
+    file_restarts: file_restarts::FileRestarts,
     /// Logs that cannot be written or rotated, by service.
     log_troubles: BTreeMap<String, LogTrouble>,
     /// Changes when a service has left the plan.
@@ -238,7 +240,7 @@ impl Control {
             changes: changes::Changes::default(),
             holds: holds::HoldsOnDisk::new(&boot.kernel_boot_id, boot.holds.clone()),
             records: records::Records::default(),
-            running: running::RunningOnDisk::new(exits.daemon(), boot.running.clone()),
+            running: running::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
@@ -247,6 +249,7 @@ impl Control {
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
             watched_files: watched_files::WatchedFiles::default(),
+            file_restarts: file_restarts::FileRestarts::default(),
             log_troubles: BTreeMap::new(),
             departures: watch::Sender::new(()),
             handover: handover::Handover::default(),

@@ -51,6 +51,7 @@ impl Control {
         warnings.extend(self.schedule.warning());
         warnings.extend(self.records.warning());
         warnings.extend(self.exits.warning());
+        warnings.extend(self.running.warning());
         warnings.extend(self.watched_files.warning());
         warnings
     }

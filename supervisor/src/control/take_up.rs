@@ -10,6 +10,7 @@ use plan::Plan;
 use super::{
     Control, Purpose, Run,
     exits::Life,
+    file_restarts::FileRestarts,
     lifecycle::Boot,
     memory::{Key, is_a_services},
     notifications::is_delivery,
@@ -40,6 +41,8 @@ impl Control {
             self.left.insert(service.clone(), remaining.left.clone());
         }
         self.tell(Request::TookOver);
+        self.names.restore(Key::Names.of(&hello.records));
+        self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.take_up_events(&hello.records);
         self.take_up_exits(&hello.records);
         self.tell_unseen_ends();
@@ -82,6 +85,8 @@ impl Control {
             self.on_keeper_fact(numbered.fact);
         }
         self.on_remaining(&hello.remaining);
+        self.release_exits_of_removed();
+        self.running_is_taken_up();
         self.take_up_standing(hello, boot.applied, is_unfinished);
         self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
         self.take_up_reexec(Key::Reexec.of(&hello.records));

@@ -565,7 +565,7 @@ impl Disk {
                 of_it.collect::<Vec<_>>()
             );
         }
-        let runs = &self.running.runs;
+        let runs = &self.running.0;
         assert!(
             runs.is_empty() || self.refused.1,
             "said to live after the end: {runs:?}"
