@@ -112,6 +112,16 @@ fn a_reload_is_done_when_the_program_answers_with_what_was_rendered_for_it() {
     assert_eq!(last_reload(&world.status()), None);
 }
 
+/// Of a reload of `a` that was not confirmed; `b` had restarted.
+const GONE_BACK: [&str; 6] = [
+    "a reloads: file ",
+    "the reload was not confirmed",
+    "exit code 1",
+    "back to the configuration of ",
+    "a, b: run with it again",
+    "mattervisor.toml still holds the change that failed",
+];
+
 /// It is gone back from, in the plan and on the disk, and stays so until the files are mended.
 #[test]
 fn a_reload_that_is_not_confirmed_is_gone_back_from() {
@@ -137,15 +147,7 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     world.site("a.word = \"bad\"\nb.word = \"new\"\n");
     for _ in 0..2 {
         let told = world.ctl(&["reconfigure"]).expect_code(1);
-        let words = [
-            "a reloads: file ",
-            "the reload was not confirmed",
-            "exit code 1",
-            "back to the configuration of ",
-            "a, b: run with it again",
-            "mattervisor.toml still holds the change that failed",
-        ];
-        said(&told, &words);
+        said(&told, &GONE_BACK);
         assert!(!told.both().contains("--rollback"), "{}", told.both());
         word("two");
         let status = world.status();
@@ -175,11 +177,7 @@ fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     );
     let changes = world.ctl(&["events", "--changes"]).ok().stdout;
     let last = changes.lines().last().unwrap();
-    for said in [
-        "failed",
-        "not confirmed",
-        "gone back to the configuration of",
-    ] {
+    for said in ["failed", "not confirmed", GONE_BACK[3]] {
         assert!(last.contains(said), "no {said:?} in {last}");
     }
 
