@@ -2,15 +2,17 @@
 
 mod arguments;
 
-use std::fmt::Write as _;
+use std::{ffi::OsString, fmt::Write as _};
 
 use clap::{CommandFactory, Subcommand};
+use clap_complete::engine::SubcommandCandidates;
 
 use crate::{commands::logs, examples};
 pub(crate) use arguments::{
     EventLines, Except, ForShell, Name, Shell, SomeNames, StatusOf, WaitFor,
 };
 use client::{
+    complete,
     names::Names,
     programs::{PROGRAMS, Program},
 };
@@ -26,6 +28,8 @@ Examples:
   ctl logs -f                       follow everything
   ctl wait --timeout 5m             until everything is ready
   ctl events --changes --since 30d  who changed what
+  ctl psql                          the database, as its superuser
+  ctl mmctl --local user list       Mattermost's own client
   ctl top                           a live view; r restarts, s stops, q quits
 
 Exit codes:
@@ -100,8 +104,13 @@ pub(crate) enum Command {
     Completions(ForShell),
     /// Let the program that is installed now take over control; no service notices
     Reexec,
+    /// List the programs of services that ctl runs by their names, such as psql and mmctl
+    Tools,
     /// Show the versions of ctl and of the supervisor
     Version,
+    // Whatever is no command of ctl may be a tool: its name and its arguments, untouched.
+    #[command(external_subcommand)]
+    Tool(Vec<OsString>),
 }
 
 impl Command {
@@ -160,6 +169,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "renew-le-certs",
         ],
     ),
+    ("Run", &["tools"]),
     ("Other", &["completions", "reexec", "version"]),
 ];
 
@@ -168,6 +178,7 @@ pub(crate) fn command() -> clap::Command {
     let command = examples::added(Cli::command())
         .about(ABOUT)
         .after_help(AFTER_HELP)
+        .add(SubcommandCandidates::new(complete::tools))
         .subcommands(PROGRAMS.iter().map(elsewhere));
     let groups = groups(&command);
     command.help_template(format!(

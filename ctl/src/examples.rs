@@ -162,6 +162,16 @@ If the new one does not answer in time, the old one goes on.
 Examples:
   ctl reexec && ctl version                 after an upgrade of the package";
 
+const TOOLS: &str = "\
+A tool is executed in the place of ctl, with all arguments that follow its name; its exit code is its
+own. Options of ctl stand before the name.
+
+Examples:
+  ctl tools                                 which there are
+  ctl psql -c 'SELECT count(*) FROM posts'
+  ctl pg_dump -Fc -f mattermost.dump
+  ctl mmctl --local user list";
+
 const VERSION: &str = "\
 Examples:
   ctl version
@@ -206,6 +216,7 @@ fn below(command: &str) -> Option<String> {
         "env" => crate::commands::env::EXAMPLES,
         "completions" => COMPLETIONS,
         "reexec" => REEXEC,
+        "tools" => TOOLS,
         "version" => VERSION,
         _ => return None,
     };

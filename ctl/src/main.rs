@@ -25,6 +25,10 @@ fn main() -> ExitCode {
             let error = program.execute(&arguments);
             return ExitCode::from(error.kind.exit_code());
         }
+        if usage::is_past_tool(&line) {
+            // What a tool takes it knows itself.
+            return ExitCode::SUCCESS;
+        }
         complete::answer(cli::command);
     }
     ExitCode::from(run(&arguments, Output::standard()))

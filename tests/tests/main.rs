@@ -80,6 +80,7 @@ mod stop;
 mod storm;
 mod sweep;
 mod templates;
+mod tools;
 mod top;
 mod wait;
 mod walls;

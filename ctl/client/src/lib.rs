@@ -6,6 +6,7 @@
 //! program reads them by the same definition, so help and errors say `ctl NAME` wherever they come from.
 //! What is here is small: no TLS, no terminal library, no name look-ups.
 
+pub mod accounts;
 mod alive;
 pub mod change;
 mod client;

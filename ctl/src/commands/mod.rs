@@ -13,6 +13,8 @@ mod reexec;
 mod service_list;
 mod show_config;
 mod status;
+mod tool;
+mod tools;
 mod unstored;
 mod version;
 mod wait;
@@ -81,6 +83,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Reconfigure(how) => reconfigure::run(context, how).await,
         Command::Completions(to) => completions::run(context, to.shell),
         Command::Reexec => reexec::run(context).await,
+        Command::Tools => tools::run(context).await,
+        Command::Tool(words) => tool::run(context, &words).await,
         Command::Version => version::run(context).await,
     }
 }

@@ -60,6 +60,7 @@ impl Control {
                 }
                 Err(error) => drop(reply.send(Err(error))),
             },
+            Ask::Tools { reply } => drop(reply.send(self.plan.tools())),
             Ask::Diff { names, reply } => {
                 let plan = self.plan.clone();
                 self.job(Job::Diff { plan, names, reply });
