@@ -59,6 +59,7 @@ mod owners;
 mod planted_secrets;
 mod postgresql_settings;
 mod probes;
+mod programs;
 mod readiness;
 mod reconfigure;
 mod reconfigure_rollback;

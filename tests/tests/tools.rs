@@ -1,15 +1,14 @@
 //! `ctl psql`, `ctl pg_dump` and `ctl mmctl`: the tools of the services, on a real `PostgreSQL`.
 
 use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use mattervisor_tests::{
-    Ctl, Pty, World, binary, install, need, nginx, postgres, processes, run, skip,
+    Ctl, Pty, World, binary, eventually, install, need, nginx, postgres, run, skip,
     unpack_mattermost,
 };
 
@@ -35,23 +34,15 @@ fn database() -> World {
     world
 }
 
-/// Gives a program something to read.
-fn fed(command: &mut Command, text: &str) -> Ctl {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = processes::spawn(command);
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(text.as_bytes()).unwrap();
-    drop(input);
-    let out = child.wait_with_output().unwrap();
-    Ctl {
-        code: out.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(out.stdout).unwrap(),
-        stderr: String::from_utf8(out.stderr).unwrap(),
-        took: std::time::Duration::ZERO,
-    }
+/// `ctl`, as it is written in a script for this world.
+fn in_shell(world: &World) -> String {
+    let ctl = world.ctl_command();
+    let words: Vec<_> = ctl.get_args().map(|it| it.to_str().unwrap()).collect();
+    format!("'{}' '{}'", ctl.get_program().display(), words.join("' '"))
+}
+
+fn bash(script: &str) -> Ctl {
+    run(Command::new("bash").args(["-c", script]))
 }
 
 /// psql is the superuser in Mattermost's database; arguments, pipes and exit codes are its own.
@@ -82,25 +73,19 @@ fn psql_and_pg_dump_pass_everything() {
     world
         .ctl(&["psql", "-d", "none", "-c", "select 1"])
         .expect_code(2);
-    let script = "select nonsense;\nselect 7;\n";
-    let told = fed(world.ctl_command().args(["psql", "-At"]), script).ok();
-    assert!(
-        told.stdout.contains('7') && told.stderr.contains("nonsense"),
-        "{told:?}"
-    );
-    let stop = ["psql", "-At", "-v", "ON_ERROR_STOP=1"];
-    let told = fed(world.ctl_command().args(stop), script).expect_code(3);
+    let ctl = in_shell(&world);
+    let script = "printf 'select nonsense;\\nselect 7;\\n'";
+    let told = bash(&format!("{script} | {ctl} psql -At")).ok();
+    let (seven, error) = (told.stdout.contains('7'), &told.stderr);
+    assert!(seven && error.contains("nonsense"), "{told:?}");
+    let stop = format!("{script} | {ctl} psql -At -v ON_ERROR_STOP=1");
+    let told = bash(&stop).expect_code(3);
     assert!(!told.stdout.contains('7'), "{told:?}");
     // A reader that has seen enough ends the writer by its signal, not with words.
-    let ctl = world.ctl_command();
-    let words: Vec<_> = ctl.get_args().map(|it| it.to_str().unwrap()).collect();
-    let pipe = format!(
-        "'{}' '{}' pg_dump | head -n 1 > /dev/null; echo \"${{PIPESTATUS[0]}}\"",
-        ctl.get_program().display(),
-        words.join("' '")
-    );
-    let told = run(Command::new("bash").args(["-c", &pipe])).ok();
-    assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("141\n", ""));
+    let pipe = format!("{ctl} pg_dump | head -n 1 > /dev/null; echo ${{PIPESTATUS[0]}}");
+    let told = bash(&pipe).ok();
+    let (out, err) = (told.stdout.as_str(), told.stderr.as_str());
+    assert_eq!((out, err), ("141\n", ""));
     let whole = world.ctl(&["pg_dump", "--data-only", "--table=posts"]).ok();
     assert!(whole.stdout.contains("\n20000\n"));
     let listed = world
@@ -208,7 +193,7 @@ fn who_may_not_is_told_what_to_do() {
     fs::create_dir(&theirs).unwrap();
     for name in ["postgres", "psql"] {
         fs::write(theirs.join(name), "#!/bin/sh\necho as root\n").unwrap();
-        fs::set_permissions(theirs.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(theirs.join(name), Permissions::from_mode(0o755)).unwrap();
     }
     run(Command::new("chown").args(["-R", "nobody"]).arg(&theirs)).ok();
     let stopped = world.stop();
@@ -278,13 +263,11 @@ fn mmctl_speaks_with_the_server() {
         "{site}mattermost.service_enable_local_mode = false\n"
     ));
     world.ctl(&["reconfigure", "--no-wait"]).ok();
-    let off = mattervisor_tests::patience::within(mattervisor_tests::patience::LIMIT, || {
+    let off = eventually("local mode is off", || {
         let told = world.ctl(&["mmctl", "--local", "user", "list"]);
-        told.stderr
-            .contains("service_enable_local_mode")
-            .then_some(told)
+        let off = told.stderr.contains("service_enable_local_mode");
+        off.then_some(told)
     });
-    let off = off.unwrap();
     assert_eq!(off.code, 1);
     assert!(off.stderr.contains("ctl mmctl auth login"), "{off:?}");
     world.ctl(&["mmctl", "version"]).ok();
