@@ -277,6 +277,9 @@ mod tests {
           gitlab          Sign-on with GitLab, and GitLab's nginx in front of Mattermost
           renew-le-certs  Get or renew the certificate from Let's Encrypt now
 
+        Run:
+          tools           List the programs of services that ctl runs by their names, such as psql and mmctl
+
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)
           reexec          Let the program that is installed now take over control; no service notices
@@ -306,6 +309,8 @@ mod tests {
           ctl logs -f                       follow everything
           ctl wait --timeout 5m             until everything is ready
           ctl events --changes --since 30d  who changed what
+          ctl psql                          the database, as its superuser
+          ctl mmctl --local user list       Mattermost's own client
           ctl top                           a live view; r restarts, s stops, q quits
 
         Exit codes:

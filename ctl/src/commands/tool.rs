@@ -198,3 +198,94 @@ fn untrusted(tool: &Tool, path: &Path, error: &io::Error) -> Error {
         "chown root {path} and the directories above it, or run it yourself as another account"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Answer, Fake};
+
+    fn arguments(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn an_argument_counts_as_the_tool_would_take_it() {
+        for (line, is) in [
+            ("user list --local", true),
+            ("--local=true user", true),
+            ("--local=false user", false),
+            ("--locale user", false),
+            ("user -- --local", false),
+        ] {
+            assert_eq!(given("--local", &arguments(line)), is, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_is_told_to_whom_it_concerns() {
+        let caller = |uid| Caller {
+            uid,
+            accounts: Accounts::of("root:x:0:0::/:\nmm:x:990:990::/:\n", ""),
+        };
+        let assert = |holds, accounts: &[&str], with: Option<&str>| ToolAssert {
+            with: with.map(str::to_owned),
+            holds,
+            accounts: accounts.iter().map(|&it| it.to_owned()).collect(),
+            ..ToolAssert::default()
+        };
+        let none = arguments("user");
+        let off = assert(false, &[], Some("--local"));
+        assert_eq!(broken(&off, &none, &caller(0)), None);
+        let local = arguments("--local");
+        assert_eq!(broken(&off, &local, &caller(0)), Some(Kind::Failed));
+        let closed = assert(true, &["root", "mm", "gone"], None);
+        assert_eq!(broken(&closed, &none, &caller(0)), None);
+        assert_eq!(broken(&closed, &none, &caller(990)), None);
+        assert_eq!(broken(&closed, &none, &caller(7)), Some(Kind::NotAllowed));
+    }
+
+    fn ran(tool: &Tool, line: &str) -> crate::testing::Ran {
+        let reply = api::ToolsReply {
+            tools: vec![tool.clone()],
+        };
+        let reply = serde_json::to_string(&reply).unwrap();
+        Fake::new(vec![Answer::Whole(200, reply)]).ctl(line)
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named_with_what_brings_it() {
+        let tool = Tool {
+            name: "dbcli".into(),
+            service: "db".into(),
+            enabled: true,
+            command: vec!["/nonexistent/dbcli".into()],
+            command_hint: "install the client".into(),
+            ..Tool::default()
+        };
+        let told = ran(&tool, "dbcli --timeout 5 -x");
+        assert_eq!(told.code, 1);
+        assert_eq!(
+            told.err,
+            "error: cannot run `ctl dbcli`: cannot execute /nonexistent/dbcli: \
+             No such file or directory (os error 2)\nhint: install the client\n"
+        );
+        let told = ran(&tool, "dbclo");
+        assert_eq!((told.code, told.out.as_str()), (2, ""));
+        assert!(
+            told.err.contains("did you mean: ctl dbcli?"),
+            "{}",
+            told.err
+        );
+        let off = Tool {
+            enabled: false,
+            ..tool
+        };
+        let told = ran(&off, "dbcli");
+        assert_eq!(told.code, 1);
+        assert!(
+            told.err.contains("db, which is not enabled"),
+            "{}",
+            told.err
+        );
+    }
+}

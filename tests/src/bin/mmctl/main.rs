@@ -4,8 +4,9 @@
 //! `auth login` keeps its credentials where the real one does; nobody signs in with them.
 
 use std::{
+    fmt::Write as _,
     fs,
-    io::{self, Read, Write},
+    io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -140,9 +141,11 @@ fn users(command: User) -> Result<String, String> {
             let mut text = String::new();
             for user in &users {
                 let word = |key: &str| user[key].as_str().unwrap_or_default();
-                text += &format!("{}: {} ({})\n", word("id"), word("username"), word("email"));
+                let (id, name, email) = (word("id"), word("username"), word("email"));
+                let _ = writeln!(text, "{id}: {name} ({email})");
             }
-            Ok(text + &format!("There are {} users on local instance\n", users.len()))
+            let _ = writeln!(text, "There are {} users on local instance", users.len());
+            Ok(text)
         }
         User::Create(user) => {
             let roles = if user.system_admin {
