@@ -232,6 +232,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the help is as long as it is")]
     fn help_reads_well() {
         insta::assert_snapshot!(command().term_width(100).render_help().to_string(), @r"
         Control the services that the supervisor runs

@@ -1,5 +1,6 @@
 //! Asks: the client of the supervisor. Everything it knows it learns over the control socket, but
-//! for `check-config` and `env`, which read the files themselves. What is big is in programs beside it.
+//! for `check-config`, `env` and, without a supervisor, the tools of services: these read the files. What is big
+//! is in programs beside it.
 
 mod cli;
 mod commands;
