@@ -5,7 +5,7 @@
 
 use api::{
     ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, Outcome, PlanReply, Progress,
-    ServiceEvent, StatusReply, Why,
+    ServiceEvent, StatusReply, ToolsReply, Why,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -165,6 +165,11 @@ pub(crate) enum Ask {
         names: Vec<String>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<PlanReply, ErrorReply>>,
+    },
+    /// Programs that people run, as the plan that runs has them.
+    Tools {
+        /// Where the answer goes.
+        reply: oneshot::Sender<ToolsReply>,
     },
     /// What a reconfigure would change.
     Diff {

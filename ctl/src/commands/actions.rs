@@ -1,14 +1,13 @@
 //! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
 
 use api::{Action, ActionRequest, Outcome, Verdict};
-
-use super::{Context, unstored};
-use crate::{
+use client::{
+    Context, Error, Format, Kind,
     change::{self, Change},
-    cli::Format,
-    error::{Error, Kind},
     render::{json, runit, table},
 };
+
+use super::unstored;
 
 /// Asks for it, waits for its end unless told not to, and tells the truth about it.
 pub(crate) async fn run(
@@ -366,7 +365,7 @@ mod tests {
     fn a_closed_stdout_does_not_hide_the_result() {
         let text = lines(&[accepted(&["note"]), done(Verdict::Failed, "failed")]);
         let fake = Fake::new(vec![Answer::Whole(200, text)]);
-        let root = fake.root.path().display();
+        let root = fake.root().display();
         assert_eq!(
             ctl_unread(&format!("ctl --root {root} start mattermost")),
             1

@@ -1,15 +1,13 @@
 //! `ctl status`: what runs, is it ready, since when, why not.
 
 use api::StatusReply;
-use jiff::Timestamp;
-
-use super::Context;
-use crate::{
-    cli::{Format, StatusOf},
-    error::{Error, Kind},
-    names,
+use client::{
+    Context, Error, Format, Kind, names,
     render::{YELLOW, json, runit, shown, styled, table},
 };
+use jiff::Timestamp;
+
+use crate::cli::StatusOf;
 
 /// Exit code 3 if an enabled service is not ready; a disabled one counts only when named.
 pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, Error> {

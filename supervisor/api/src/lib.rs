@@ -16,6 +16,7 @@
 //! | `GET /v1/why/{name}` | | [`Why`] |
 //! | `GET /v1/check` | | [`CheckReply`] |
 //! | `GET /v1/plan` | `?services=A,B` | [`PlanReply`]: the plan that runs, without its secrets |
+//! | `GET /v1/tools` | | [`ToolsReply`]: programs that people run by `ctl NAME …` |
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=&dry_run=&rollback=` | NDJSON stream of [`Progress`]; of a dry run it ends with a [`Preview`] |
 //! | `POST /v1/reexec` | `?id=` | NDJSON stream of [`Progress`] that ends only if no other control process takes over; else the connection closes |
@@ -40,6 +41,7 @@ mod exit;
 mod log;
 mod status;
 mod text;
+mod tool;
 mod why;
 
 pub use acl::{ACL_ATTRIBUTE, ACL_BYTES_MAX, acl_for, groups_of_acl};
@@ -58,6 +60,7 @@ pub use status::{
     HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
 };
 pub use text::{duration, in_a_row, json_place, one_line};
+pub use tool::{Tool, ToolAssert, ToolsReply};
 pub use why::{AutomaticRestart, CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.

@@ -307,6 +307,7 @@ fn in_place(old: &Service, new: &Service, change: &mut Change) {
         ("command_hint", old.command_hint != new.command_hint),
         ("listens_hint", old.listens_hint != new.listens_hint),
         ("stale_sockets", old.stale_sockets != new.stale_sockets),
+        ("tools", old.tools != new.tools),
         ("credentials", old.credentials != new.credentials),
         ("certificates", old.certificates != new.certificates),
         ("watches", old.watches != new.watches),

@@ -76,10 +76,11 @@ pub(crate) fn tables<'t>(
             .hint(hint);
         return Vec::new();
     };
+    let name = fields.key(key);
     let mut out = Vec::new();
     for item in list {
         if let Some(table) = item.table() {
-            out.push(Fields::new(table, item.at.clone(), key));
+            out.push(Fields::new(table, item.at.clone(), &name));
         } else {
             let what = item.what();
             reader.report().error(

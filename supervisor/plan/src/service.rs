@@ -15,7 +15,7 @@ use crate::{
     resolve::Resolver,
     schedule,
     source::{Document, Node},
-    stale_sockets,
+    stale_sockets, tools,
 };
 
 /// What has been read, or is nobody's business, when a service is rendered.
@@ -97,6 +97,7 @@ pub(crate) fn build(
     service.watches = certificates::watches(reader, &mut fields);
     reload::check(reader, &mut fields, &service);
     asserts::asserts(reader, name, &mut fields);
+    service.tools = tools::tools(reader, name, &mut fields);
     if service.oneshot {
         warn_of_idle_tables(reader, &mut fields);
     }

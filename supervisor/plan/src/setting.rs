@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 57] = [
+pub(crate) const SERVICE_KEYS: [&str; 58] = [
     "description",
     "command",
     "command_hint",
@@ -48,6 +48,7 @@ pub(crate) const SERVICE_KEYS: [&str; 57] = [
     "listens_hint",
     "stale_sockets",
     "asserts",
+    "tools",
     "validate",
     "settings",
     "sections",

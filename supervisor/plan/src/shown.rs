@@ -62,7 +62,20 @@ pub fn service(service: &Service) -> Vec<Shown> {
     endings(service, &mut out);
     logs(service, &mut out);
     files(service, &mut out);
+    tools(service, &mut out);
     out.list
+}
+
+fn tools(service: &Service, out: &mut Keys) {
+    for tool in &service.tools {
+        let key = |what: &str| format!("tools.{}.{what}", tool.name);
+        out.put(key("command"), &tool.command);
+        for (name, value) in &tool.env {
+            out.put(key(&format!("env.{name}")), value);
+        }
+        out.put(key("unset_env"), &tool.unset_env);
+        out.opt(key("user"), tool.user.as_ref());
+    }
 }
 
 /// What the site file says of the supervisor itself.

@@ -73,6 +73,7 @@ impl Control {
                 self.job(Job::Check { plan, reply });
             }
             Ask::Plan { names, reply } => self.show_plan(&names, reply),
+            Ask::Tools { reply } => drop(reply.send(self.plan.tools())),
             Ask::Diff { names, reply } => {
                 let plan = self.plan.clone();
                 self.job(Job::Diff { plan, names, reply });

@@ -26,6 +26,7 @@ pub(super) const ROUTES: &[(Method, &str)] = &[
     (Method::GET, "/v1/why/{name}"),
     (Method::GET, "/v1/check"),
     (Method::GET, "/v1/plan"),
+    (Method::GET, "/v1/tools"),
     (Method::GET, "/v1/diff"),
     (Method::POST, "/v1/reconfigure"),
     (Method::POST, "/v1/reexec"),

@@ -49,6 +49,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/why/{name}", get(why_route::why))
         .route("/v1/check", get(check))
         .route("/v1/plan", get(plan))
+        .route("/v1/tools", get(tools))
         .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
         .route("/v1/reexec", post(reexec))
@@ -285,6 +286,11 @@ async fn plan(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer 
     let names = names(&query.services)?;
     let plan = shared.ask(|reply| Ask::Plan { names, reply }).await??;
     Ok(json(&plan))
+}
+
+async fn tools(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
+    let tools = shared.ask(|reply| Ask::Tools { reply }).await?;
+    Ok(json(&tools))
 }
 
 async fn diff(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer {

@@ -403,6 +403,7 @@ fn answer(look: Ask) {
             site: Vec::new(),
             services: Vec::new(),
         }))),
+        Ask::Tools { reply } => drop(reply.send(api::ToolsReply::default())),
         Ask::Diff { reply, .. } => drop(reply.send(Ok(api::DiffReply {
             site: vec!["control changed".to_owned()],
             services: Vec::new(),

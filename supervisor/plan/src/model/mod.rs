@@ -69,6 +69,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The tools of all services, by name.
+    pub fn tools(&self) -> api::ToolsReply {
+        let tools = self.services.values().flat_map(|service| &service.tools);
+        let mut tools: Vec<api::Tool> = tools.cloned().collect();
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        api::ToolsReply { tools }
+    }
+
     /// A plan of nothing: what runs before the first one is made.
     pub fn empty(paths: Paths) -> Self {
         Self {

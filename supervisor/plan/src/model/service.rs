@@ -40,6 +40,9 @@ pub struct Service {
     /// What else to say when that program or its working directory is missing: what brings it.
     #[serde(skip_serializing_if = "is_default")]
     pub command_hint: String,
+    /// Programs that people run: by `ctl`, not by the supervisor.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tools: Vec<api::Tool>,
     /// Run before every start and reload; its failure keeps the service from it. Empty: none.
     #[serde(skip_serializing_if = "is_default")]
     pub validate: Vec<String>,

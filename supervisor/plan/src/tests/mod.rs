@@ -19,6 +19,7 @@ mod reload;
 mod settings;
 mod shown;
 mod templates;
+mod tools;
 mod unworkable;
 pub(crate) mod world;
 

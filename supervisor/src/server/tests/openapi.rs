@@ -180,6 +180,9 @@ fn look(it: &mut Document) {
     let (query, reply) = (it.query::<NamesQuery>(), it.json::<api::PlanReply>());
     let say = ("plan", "The plan that runs, without its secrets.");
     it.add(("GET", "/v1/plan"), say, query, reply);
+    let reply = it.json::<api::ToolsReply>();
+    let say = ("tools", "Programs that people run by ctl.");
+    it.add(("GET", "/v1/tools"), say, Vec::new(), reply);
     let (query, reply) = (it.query::<NamesQuery>(), it.json::<api::DiffReply>());
     let say = ("diff", "What a reconfigure would change.");
     it.add(("GET", "/v1/diff"), say, query, reply);

@@ -46,7 +46,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 57] = [
+pub(super) const KEYS: [(&str, &str); 58] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("command_hint", "what to say, besides, when its program or working directory is missing: what brings it"),
@@ -79,6 +79,7 @@ pub(super) const KEYS: [(&str, &str); 57] = [
     ("listens_hint", "what to say, besides, when one of them is taken"),
     ("stale_sockets", "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it"),
     ("asserts", "what must hold on this host where it is enabled"),
+    ("tools", "programs that people run by `ctl NAME …`, with arguments of their own: `[tools.NAME]`"),
     ("validate", "command that must succeed before every start and reload; a line of it that begins with `<4>` (or `<0>` to `<3>`) is a warning in `ctl events`"),
     ("settings", "what the site file may say: `NAME.KEY`"),
     ("sections", "settings under another name than its own"),
@@ -115,7 +116,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 19] = [
+const TABLES: [Inside; 21] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -192,6 +193,22 @@ const TABLES: [Inside; 19] = [
         ("version", "the installed version; without one, a name that any version has is right"),
         ("ignore", "names that are not checked; a `*` at the end stands for anything"),
         ("public", "names whose values anybody may see, though an env map sets them and the table does not know them; alone, without prefix and table, it checks nothing"),
+    ]),
+    ("[tools.NAME]", "A program of the service's for people: `ctl NAME ARGUMENT…` executes it. It is shown to all who may look, so nothing in it may be secret.", &[
+        ("command", "program and first arguments; the caller's follow. Root executes it only where nobody else can change it, or as `user`"),
+        ("description", "what it is, in one line"),
+        ("command_hint", "what brings the program where it is missing"),
+        ("disabled_hint", "what to do instead where the service is not enabled"),
+        ("env", "variables that it gets besides the caller's"),
+        ("unset_env", "variables of the caller that it does not get"),
+        ("user", "account that root becomes for it, as by `su`; anybody else stays who they are"),
+    ]),
+    ("[[tools.NAME.asserts]]", "What must hold for the tool to do what is wanted of it; what does not is said instead.", &[
+        ("with", "only where this is among the caller's arguments, as it is or with `=…` behind it"),
+        ("that", "a template that gives true or false"),
+        ("accounts", "accounts that it holds for; others are told"),
+        ("message, hint", "what is said"),
+        ("level", "`error` (the default), or `warning`: it is said, and the tool runs all the same"),
     ]),
     ("[[asserts]]", "What does not hold is reported where the site file enables the service.", &[
         ("path_exists, path_missing", "paths"),
