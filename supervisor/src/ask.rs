@@ -4,8 +4,8 @@
 //! waited for) comes as a stream over the receiver that the answer holds.
 
 use api::{
-    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, Outcome, PlanReply, Progress,
-    ServiceEvent, StatusReply, ToolsReply, Why,
+    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, JobRequest, LeaseRequest,
+    Outcome, PlanReply, Progress, ReleaseRequest, ServiceEvent, StatusReply, ToolsReply, Why,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,6 +32,17 @@ pub(crate) struct Wanted {
     pub(crate) dry_run: bool,
     /// Go back to the last configuration that worked, whatever the files say.
     pub(crate) rollback: bool,
+}
+
+/// What is wanted of a job, or by one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Wish {
+    /// This job's work.
+    Work(String, JobRequest),
+    /// It has services stopped.
+    Lease(LeaseRequest),
+    /// It gives them back.
+    Release(ReleaseRequest),
 }
 
 /// Where ends of runs are known.
@@ -105,6 +116,17 @@ pub(crate) enum Ask {
     Reexec {
         /// The client's id.
         id: String,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
+    /// Something about the work of jobs. Same answer as `Act`.
+    Work {
+        /// The client's id.
+        id: String,
+        /// What.
+        wish: Wish,
         /// By whom.
         peer: Peer,
         /// Where the progress comes from, or why there is none.

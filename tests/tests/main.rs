@@ -37,6 +37,7 @@ mod https;
 mod import;
 mod inherited;
 mod init;
+mod jobs;
 mod keeper_death;
 mod letsencrypt;
 mod log_forward;

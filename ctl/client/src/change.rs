@@ -63,6 +63,7 @@ impl Change {
     /// What is known of a change that was left alone.
     fn left(&self, unstored: Unstored) -> Outcome {
         Outcome {
+            job: None,
             id: self.id.clone(),
             finished: false,
             results: Vec::new(),
@@ -161,8 +162,8 @@ async fn send(
                         Progress::Step { detail } => {
                             heard.spinner.say(|| shown(&detail).into_owned());
                         }
-                        // Of a dry run, which is no change.
-                        Progress::Preview(_) => {}
+                        // Of a dry run, which is no change, and of a job, which is asked for elsewhere.
+                        Progress::Preview(_) | Progress::Job { .. } => {}
                         Progress::Done(outcome) => return Ok(Some(outcome)),
                         Progress::Refused(reply) => return Err(reply.into()),
                     }

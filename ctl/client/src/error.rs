@@ -89,6 +89,8 @@ impl From<ErrorReply> for Error {
             ErrorKind::UnknownService => Kind::UnknownService,
             ErrorKind::NotAllowed => Kind::NotAllowed,
             ErrorKind::Refused
+            | ErrorKind::JobRuns
+            | ErrorKind::Leased
             | ErrorKind::Configuration
             | ErrorKind::Busy
             | ErrorKind::Internal => Kind::Failed,

@@ -37,6 +37,8 @@ pub fn supervisor() -> SupervisorStatus {
 /// A service that is up and ready.
 pub fn service(name: &str) -> ServiceStatus {
     ServiceStatus {
+        leased: None,
+        job: None,
         name: name.into(),
         description: format!("The {name} service"),
         enabled: true,

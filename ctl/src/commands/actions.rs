@@ -122,6 +122,7 @@ mod tests {
 
     fn outcome(verdict: Verdict, state: &str) -> Outcome {
         Outcome {
+            job: None,
             rollback: None,
             gone_back: None,
             unstored: Unstored::default(),
@@ -304,6 +305,7 @@ mod tests {
         let text = lines(&[
             accepted(&[]),
             Progress::Done(Outcome {
+                job: None,
                 unstored: unstored.clone(),
                 ..outcome(Verdict::Done, "stopped")
             }),

@@ -196,7 +196,10 @@ async fn ask(context: &Context, how: How) -> Result<Preview, Error> {
                 Progress::Step { detail } => spinner.say(|| shown(&detail).into_owned()),
                 Progress::Preview(preview) => return Ok(*preview),
                 Progress::Refused(reply) => return Err(reply.into()),
-                Progress::Accepted { .. } | Progress::State { .. } | Progress::Done(_) => {}
+                Progress::Accepted { .. }
+                | Progress::State { .. }
+                | Progress::Job { .. }
+                | Progress::Done(_) => {}
             }
         }
     }
@@ -211,6 +214,7 @@ mod tests {
 
     fn outcome(results: Vec<ActionResult>) -> Outcome {
         Outcome {
+            job: None,
             id: "x".into(),
             finished: true,
             results,

@@ -21,6 +21,7 @@ pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, E
     let named = !names.is_empty();
     if context.format == Format::Table && !named {
         hide_disabled(&mut reply.services);
+        reply.services.retain(|service| !service.is_resting_job());
     }
     let text = match context.format {
         Format::Json => json::value(&reply, context.terminal())?,

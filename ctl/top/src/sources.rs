@@ -193,6 +193,7 @@ async fn carry_out(client: &Client, action: Action, service: String) -> Result<O
                         // Of this no dry run is asked for.
                         Progress::Accepted { .. }
                         | Progress::State { .. }
+                        | Progress::Job { .. }
                         | Progress::Step { .. }
                         | Progress::Preview(_) => {}
                     }

@@ -7,6 +7,9 @@
 //! | `POST /v1/services/{name}/{action}` | `?id=&wait=` | NDJSON stream of [`Progress`]; `start`, `stop`, `restart`, `reload` |
 //! | `POST /v1/services/{name}/signal/{signal}` | `?id=&wait=` | the same, for [`Action::Signal`] |
 //! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
+//! | `POST /v1/jobs/{name}` | [`JobRequest`] | NDJSON stream of [`Progress`]; the last line has the job's [`JobResult`] |
+//! | `POST /v1/leases` | [`LeaseRequest`] | NDJSON stream of [`Progress`] that ends when the services are down |
+//! | `DELETE /v1/leases` | [`ReleaseRequest`] | NDJSON stream of [`Progress`] that ends when those whose goal is up have settled |
 //! | `GET /v1/changes/{id}` | | [`Outcome`], or 404 if that change never arrived |
 //! | `GET /v1/changes` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ChangeRecord`], oldest first |
 //! | `GET /v1/exits` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ExitRecord`], oldest first |
@@ -38,6 +41,7 @@ mod config;
 mod error;
 mod event;
 mod exit;
+mod job;
 mod log;
 mod status;
 mod text;
@@ -55,6 +59,11 @@ pub use config::{
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use exit::{ExitCause, ExitRecord, FILES_MAX, KillReason, NextRun};
+pub use job::{
+    JOB_PROGRESS_BYTES_MAX, JOB_PROGRESS_KEY, JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX,
+    JOB_RESULT_FILE, JobOrder, JobProgress, JobRequest, JobResult, JobStatus, JobUnit,
+    LeaseRequest, LeasedBy, ReleaseRequest,
+};
 pub use log::{LogLine, LogQuery, RotateReply};
 pub use status::{
     HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,

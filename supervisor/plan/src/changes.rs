@@ -320,6 +320,7 @@ fn in_place(old: &Service, new: &Service, change: &mut Change) {
             old.exit_when_failed != new.exit_when_failed,
         ),
         ("schedule", old.schedule != new.schedule),
+        ("job", old.job != new.job),
         ("log_files", old.log_files != new.log_files),
         ("stop", old.stop != new.stop),
         ("reload", old.reload != new.reload),

@@ -35,6 +35,7 @@ mod graph;
 mod guard;
 mod host;
 mod instances;
+mod job;
 mod known_variables;
 mod listens;
 mod load;

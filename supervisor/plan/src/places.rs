@@ -22,13 +22,14 @@ use crate::{
 /// What the supervisor keeps in its run directory.
 const IN_RUN: [&str; 4] = ["runs", "lock", "ctl.sock", "notify"];
 /// What it keeps in its state directory.
-const IN_STATE: [&str; 7] = [
+const IN_STATE: [&str; 8] = [
     "plan.json",
     "kept-plans.json",
     "holds.json",
     "schedule.json",
     "owner-changes.json",
     "changes",
+    "jobs",
     "lock",
 ];
 /// What the administrator says.

@@ -7,7 +7,7 @@ use crate::{
     decl::plain,
     environment,
     fields::Fields,
-    files, form,
+    files, form, job,
     locals::Locals,
     log, policy, probes, process,
     reader::Reader,
@@ -79,11 +79,12 @@ pub(crate) fn build(
     service.watchdog = ready::watchdog(reader, &mut fields);
     service.liveness = probes::other(reader, &mut fields, "liveness");
     service.health = probes::other(reader, &mut fields, "health");
-    service.restart = policy::restart(reader, &mut fields, service.oneshot);
+    service.restart = policy::restart(reader, &mut fields, &service);
     service.exit_when_failed = reader
         .bool_key(&mut fields, "exit_when_failed")
         .unwrap_or(false);
     service.schedule = scheduled(reader, &mut fields, service.oneshot);
+    job::check(reader, &mut fields, &service);
     service.stop = policy::stop(reader, &mut fields);
     service.reload = reload::reload(reader, &mut fields);
     service.limits = attributes::limits(reader, &mut fields);
@@ -160,6 +161,7 @@ fn born(
         oneshot: reader
             .word_key(fields, "type", &[("daemon", false), ("oneshot", true)])
             .unwrap_or(false),
+        job: job::job(reader, fields),
         command: reader.argv_key(fields, "command").unwrap_or_default(),
         validate: reader.argv_key(fields, "validate").unwrap_or_default(),
         user: user(reader, fields),

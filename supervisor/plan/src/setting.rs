@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 58] = [
+pub(crate) const SERVICE_KEYS: [&str; 59] = [
     "description",
     "command",
     "command_hint",
@@ -23,6 +23,7 @@ pub(crate) const SERVICE_KEYS: [&str; 58] = [
     "instances",
     "type",
     "schedule",
+    "job",
     "user",
     "group",
     "groups",

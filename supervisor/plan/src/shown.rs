@@ -311,6 +311,10 @@ fn endings(service: &Service, out: &mut Keys) {
     let signals = restart.success_signals.iter();
     let signals = signals.map(|number| json!(signal_name(*number)));
     out.put("restart.success", codes.chain(signals).collect::<Vec<_>>());
+    let codes = restart.prevent_codes.iter().map(|code| json!(code));
+    let signals = restart.prevent_signals.iter();
+    let signals = signals.map(|number| json!(signal_name(*number)));
+    out.put("restart.prevent", codes.chain(signals).collect::<Vec<_>>());
     if service.exit_when_failed {
         out.put("exit_when_failed", true);
     }
@@ -318,6 +322,9 @@ fn endings(service: &Service, out: &mut Keys) {
         out.put("schedule.cron", &schedule.cron);
         out.put("schedule.jitter", duration(schedule.jitter_ms));
         out.put("schedule.catch_up", schedule.catch_up);
+        if !schedule.arguments.is_empty() {
+            out.put("schedule.arguments", json!(schedule.arguments));
+        }
     }
     out.put("stop.signal", signal_name(service.stop.signal));
     if let Some(escalation) = service.stop.escalation {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{Action, ActionRequest, ErrorKind, ErrorReply, PlanReply, ServiceEvent};
-use engine::{Accepted, Command, Hold, Refusal, ServiceId};
+use engine::{Accepted, Command, Hold, ServiceId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -17,6 +17,24 @@ use super::{
 use crate::ask::{Ask, EventFilter, Exits, Peer};
 
 type Shown = Result<PlanReply, ErrorReply>;
+
+/// A change that can be done at once.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    /// Made by the client.
+    pub(super) id: &'a str,
+    pub(super) kind: Kind,
+    pub(super) command: Command,
+    /// As the history names it.
+    pub(super) what: &'a str,
+    /// Services that it is about.
+    pub(super) names: Vec<String>,
+    /// Sentences on those that are left alone.
+    pub(super) left_alone: Vec<String>,
+    pub(super) peer: &'a Peer,
+    /// The client stays until its end.
+    pub(super) wait: bool,
+}
 
 impl Control {
     pub(super) fn on_ask(&mut self, ask: Ask) {
@@ -42,6 +60,15 @@ impl Control {
             }
             Ask::Reexec { id, peer, reply } => {
                 let stream = self.ask_reexec(&id, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
+            Ask::Work {
+                id,
+                wish,
+                peer,
+                reply,
+            } => {
+                let stream = self.ask_work(&id, wish, &peer);
                 self.answer(Answer::Taken(reply, stream));
             }
             Ask::Outcome { id, reply } => {
@@ -122,22 +149,45 @@ impl Control {
         }
         let Selection { names, left_alone } = self.select(request)?;
         let ids: BTreeSet<ServiceId> = names.iter().map(|name| self.names.intern(name)).collect();
+        let (kind, command) = self.to_command(&request.action, ids, peer)?;
+        self.change(Change {
+            id: &request.id,
+            kind,
+            command,
+            what: &verb(&request.action),
+            names,
+            left_alone,
+            peer,
+            wait: request.wait,
+        })
+    }
+
+    /// Does what somebody has asked for, and records that.
+    pub(super) fn change(&mut self, change: Change<'_>) -> Stream {
+        let Change {
+            id,
+            kind,
+            command,
+            what,
+            names,
+            left_alone,
+            peer,
+            wait,
+        } = change;
         let mut targets = self.targets(&names);
         let bystanders = self.targets(&self.enabled());
-        let (kind, command) = self.to_command(&request.action, ids, peer)?;
-        let what = verb(&request.action);
-        let asked = records::asked(self.now.unix_ms, &request.id, peer, &what, &names);
-        self.begin_doing(&request.id, kind, &names, &asked);
+        let asked = records::asked(self.now.unix_ms, id, peer, what, &names);
+        self.begin_doing(id, kind, &names, &asked);
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let error = self.refused(&refusal);
                 self.record(asked.clone());
-                self.record_refused(&request.id, Some(asked), &error.message);
+                self.record_refused(id, Some(asked), &error.message);
                 return Err(error);
             }
         };
-        let stream = self.begin_change(&request.id, kind, request.wait, asked);
+        let stream = self.begin_change(id, kind, wait, asked);
         if kind == Kind::Restart {
             // What restarts or runs again because of the targets has to come back as well.
             let also = accepted.dependents.union(&accepted.reruns);
@@ -152,13 +202,13 @@ impl Control {
         }
         let notes = [left_alone, self.notes(&accepted, kind)].concat();
         for name in &names {
-            self.publish(name, "change", &what, Some(&peer.name));
+            self.publish(name, "change", what, Some(&peer.name));
         }
         tracing::info!(by = peer.name, services = names.join(" "), "{what}");
         let lifted = accepted.lifted.iter();
         let lifted = lifted.filter_map(|(id, _)| self.names.name(*id));
         let holds = lifted.map(str::to_owned).chain(names).collect();
-        self.accept_change(&request.id, targets, holds, notes);
+        self.accept_change(id, targets, holds, notes);
         Ok(stream)
     }
 
@@ -198,7 +248,7 @@ impl Control {
     }
 
     /// What the client should be told besides the result.
-    fn notes(&self, accepted: &Accepted, kind: Kind) -> Vec<String> {
+    pub(super) fn notes(&self, accepted: &Accepted, kind: Kind) -> Vec<String> {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let lifted = accepted.lifted.iter().map(|(id, hold)| {
             let at = words::time(hold.at_unix_ms);
@@ -209,74 +259,19 @@ impl Control {
             )
         });
         let dependents = accepted.dependents.iter().map(|id| match kind {
-            Kind::Stop => format!(
+            Kind::Stop | Kind::Lease => format!(
                 "{} stops too and comes back when what it requires does",
                 name(id)
             ),
             _ => format!("{} restarts too: it requires what restarts", name(id)),
         });
         let reruns = accepted.reruns.iter().map(|id| match kind {
-            Kind::Stop => format!("{} runs again when what it requires is back", name(id)),
+            Kind::Stop | Kind::Lease => {
+                format!("{} runs again when what it requires is back", name(id))
+            }
             _ => format!("{} runs again: it requires what restarts", name(id)),
         });
         lifted.chain(dependents).chain(reruns).collect()
-    }
-
-    pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
-        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
-        let (message, hint) = match refusal {
-            Refusal::Unknown(id) => (format!("there is no service '{}'", name(id)), None),
-            Refusal::ShuttingDown => ("the supervisor is stopping everything".to_owned(), None),
-            Refusal::RequirementHeld {
-                service,
-                requirement,
-                hold,
-            } => (
-                format!(
-                    "{} requires {}, which was stopped by {} at {}",
-                    name(service),
-                    name(requirement),
-                    hold.by,
-                    words::time(hold.at_unix_ms)
-                ),
-                Some(format!("start both: ctl start {}", name(service))),
-            ),
-            Refusal::Held { service, hold } => (
-                format!(
-                    "{} was stopped by {} at {}",
-                    name(service),
-                    hold.by,
-                    words::time(hold.at_unix_ms)
-                ),
-                Some(format!("start it: ctl start {}", name(service))),
-            ),
-            Refusal::AlreadyRunning(id) => (format!("{} is on its way already", name(id)), None),
-            Refusal::NotOneshot(id) => (format!("{} is no oneshot", name(id)), None),
-            Refusal::NotRunning(id) => (
-                format!("{} is not running", name(id)),
-                Some(format!("start it: ctl start {}", name(id))),
-            ),
-            Refusal::CannotReload(id) => (
-                format!("{} cannot reload", name(id)),
-                Some(format!("restart it: ctl restart {}", name(id))),
-            ),
-            Refusal::Cycle(ids) => {
-                let names: Vec<_> = ids.iter().map(name).collect();
-                (
-                    format!("dependencies form a loop: {}", names.join(" -> ")),
-                    None,
-                )
-            }
-        };
-        let kind = match refusal {
-            Refusal::Unknown(_) => ErrorKind::UnknownService,
-            _ => ErrorKind::Refused,
-        };
-        ErrorReply {
-            kind,
-            message,
-            hint,
-        }
     }
 }
 

@@ -286,6 +286,7 @@ impl Control {
                     self.status_texts.insert(id, value.to_owned());
                 }
             }
+            api::JOB_PROGRESS_KEY => self.job_said(run, value),
             "MAINPID" => {
                 if let (Ok(pid), Some(known)) = (value.parse(), self.runs.get_mut(&run)) {
                     known.pid = Some(pid);

@@ -161,6 +161,20 @@ pub(crate) enum Job {
         /// Wall clock, milliseconds of the Unix epoch.
         now_ms: u64,
     },
+    /// Store what a job is asked to do.
+    StoreOrder {
+        /// The job.
+        service: String,
+        /// What it is asked.
+        order: api::JobOrder,
+    },
+    /// Read what a job has left as its result.
+    ReadResult {
+        /// The job.
+        service: String,
+        /// The request that it is to be of.
+        id: String,
+    },
     /// Find out and make what runs need that are to be spawned.
     Prepare(Vec<Start>),
     /// Find out who holds a port.
@@ -299,6 +313,15 @@ pub(crate) enum Done {
     Recorded(Result<(), (Vec<history::Line>, String)>),
     /// Of `RecordExits`.
     ExitsRecorded(Result<(), String>),
+    /// Of `StoreOrder`.
+    OrderStored(Result<(), String>),
+    /// Of `ReadResult`.
+    ResultRead {
+        /// The request.
+        id: String,
+        /// None: there is none of this request.
+        result: Option<Box<api::JobResult>>,
+    },
     /// Of `Prepare`, one for each of its runs.
     Prepared {
         /// The run that waits.

@@ -12,7 +12,7 @@ use super::{
     file_watcher,
     input::{Broken, Done, Input, Job, Staged, StagedFile, Swap},
     network_probe::{self, Asker},
-    watchers,
+    watchers, work,
 };
 use crate::{
     accounts,
@@ -97,7 +97,9 @@ impl Jobs {
             | Job::StoreSchedule { .. }
             | Job::Record { .. }
             | Job::RecordExits { .. }
-            | Job::StoreRunning { .. } => &self.changes,
+            | Job::StoreRunning { .. }
+            | Job::StoreOrder { .. }
+            | Job::ReadResult { .. } => &self.changes,
         };
         let (options, send) = (self.options.clone(), self.sender());
         threads.run(move || {
@@ -253,6 +255,8 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             let written = history::exits::append(&state_dir, now_ms, &records);
             Done::ExitsRecorded(written.map_err(|error| error.to_string()))
         }
+        Job::StoreOrder { service, order } => work::store(&state_dir, &service, &order),
+        Job::ReadResult { service, id } => work::read(&state_dir, &service, id),
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),
         Job::Holder { run, address } => Done::Holder {

@@ -33,6 +33,8 @@ pub(super) enum Key {
     Hangup,
     /// Who stopped what, services that are in no plan included.
     Holds,
+    /// What a job is asked to do, until the engine has it.
+    Job,
     /// Lines that the history may not have, of changes that are not remembered otherwise.
     Lines,
     /// Addresses that services are still to be seen to listen on.
@@ -68,6 +70,7 @@ impl Key {
             Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
+            Self::Job => "@job",
             Self::Lines => "@lines",
             Self::Listening => "@listening",
             Self::Names => "@names",
@@ -112,7 +115,7 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Lines, Listening,
+            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines, Listening,
             Names, Notices, Plan, Reexec, Refused, Schedule, Signals, Standing, WayBack,
         };
         let all = [
@@ -123,6 +126,7 @@ mod tests {
             FileRestarts,
             Hangup,
             Holds,
+            Job,
             Lines,
             Listening,
             Names,

@@ -41,6 +41,7 @@ mod ready_lines;
 mod ready_words;
 mod reconfigure;
 mod records;
+mod refusals;
 mod running;
 mod schedule;
 mod selection;
@@ -59,6 +60,7 @@ mod whole;
 mod why;
 mod wire;
 mod words;
+mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -140,6 +142,7 @@ pub(crate) struct Control {
     hearing: hearing::Hearing,
     notices: notices::Notices,
     schedule: schedule::Schedule,
+    work: work::Work,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
     /// What is said to clients at the end of this step.
@@ -256,6 +259,7 @@ impl Control {
             hearing: hearing::Hearing::default(),
             notices: notices::Notices::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
+            work: work::Work::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {
                 pid: hello.keeper_pid,
@@ -340,6 +344,7 @@ impl Control {
             .chain(self.exits.poll_timeout())
             .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
+            .chain(self.progress_due())
             .min()
     }
 
@@ -371,6 +376,7 @@ impl Control {
         self.watchers_timeout();
         self.watched_files_timeout();
         self.schedule_timeout();
+        self.pass_progress_on();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
@@ -414,7 +420,9 @@ impl Control {
             self.lifecycle_check();
         }
         self.go_back_if_due();
+        self.look_for_results();
         self.end_changes();
+        self.hangup_after_leases();
         self.store_schedule();
         self.quit_when_stored();
         if let Some(seq) = self.unacknowledged.take() {

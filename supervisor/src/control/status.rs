@@ -79,6 +79,10 @@ impl Control {
             by: hold.by.clone(),
             at: words::time(hold.at_unix_ms),
         });
+        status.leased = self.leased_by(view);
+        let planned = self.plan.services.get(&status.name);
+        let is_job = planned.is_some_and(|it| it.job);
+        status.job = is_job.then(|| self.job_status(id, view));
         view.state.name().clone_into(&mut status.state);
         status.ready = view.ready;
         status.healthy = self.healthy(&status.name, view);
@@ -130,7 +134,10 @@ impl Control {
         {
             return waits;
         }
-        let reason = words::reason(view, self.now.moment);
+        let reason = match (&view.state, self.lease_reason(view)) {
+            (State::Stopped | State::Stopping { .. }, Some(why)) if view.hold.is_none() => why,
+            _ => words::reason(view, self.now.moment),
+        };
         let reason = match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
             (
@@ -187,9 +194,10 @@ impl Control {
     fn waiting_reason(&self, on: &[String]) -> String {
         let each = on.iter().map(|name| {
             let view = self.names.id(name).and_then(|id| self.engine.view(id));
-            let state = view.map_or("gone", |view| match (&view.hold, view.state.name()) {
+            let state = view.map_or("gone", |view| match (&view.hold, &view.lease) {
                 (Some(_), _) => "stopped by command",
-                (None, name) => name,
+                (None, Some(_)) => "stopped for a job",
+                (None, None) => view.state.name(),
             });
             format!("{name} ({state})")
         });
@@ -223,6 +231,8 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
         enabled: service.enabled,
         goal: "down".to_owned(),
         held: None,
+        leased: None,
+        job: None,
         state: if service.enabled {
             "stopped"
         } else {

@@ -73,6 +73,7 @@ impl Control {
             let (changes, doing) = (record(Key::Changes), record(Key::Doing));
             let refused = |id: &str| self.records.keeps(id);
             self.changes.restore(changes, doing, refused);
+            self.take_up_request(record(Key::Job));
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),
@@ -122,6 +123,7 @@ impl Control {
         self.remember(Key::Plan, record);
     }
 
+    /// Records name other services by number, so each has the same one in all control processes.
     fn take_up_records(&mut self, records: &[(&String, &String)]) {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {

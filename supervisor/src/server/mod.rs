@@ -11,6 +11,7 @@ mod connection;
 mod departures;
 mod health;
 mod input;
+mod job_routes;
 mod listeners;
 mod log_routes;
 mod metrics;

@@ -22,7 +22,7 @@ use super::{
     access::Credentials,
     health,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
-    log_routes, metrics, openapi, past,
+    job_routes as jobs, log_routes, metrics, openapi, past,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
@@ -40,6 +40,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{name}", get(status_of_one))
         .route("/v1/services/{name}/{action}", post(act_on_one))
         .route("/v1/services/{name}/signal/{signal}", post(signal_one))
+        .route("/v1/jobs/{name}", post(jobs::work))
+        .route("/v1/leases", post(jobs::lease).delete(jobs::release))
         .route("/v1/changes", get(past::changes))
         .route("/v1/changes/{id}", get(outcome))
         .route("/v1/exits", get(past::exits))

@@ -262,6 +262,7 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
         unstored: Unstored::default(),
     };
     let done = Progress::Done(Outcome {
+        job: None,
         rollback: None,
         gone_back: None,
         unstored: Unstored::default(),
@@ -333,12 +334,19 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let _ = tell.send(format!("{} reconfigure {id}{how}", peer.name));
                 let _ = reply.send(Ok(finished(&id)));
             }
+            Ask::Work {
+                id, wish, reply, ..
+            } => {
+                let _ = tell.send(format!("{wish:?}"));
+                drop(reply.send(Ok(finished(&id))));
+            }
             Ask::Reexec { reply, .. } => {
                 let (_, progress) = mpsc::channel(1);
                 drop(reply.send(Ok(progress)));
             }
             Ask::Outcome { id, reply } => {
                 let outcome = Outcome {
+                    job: None,
                     rollback: None,
                     gone_back: None,
                     unstored: Unstored::default(),

@@ -34,6 +34,9 @@ pub struct Service {
     /// A oneshot runs to its end.
     #[serde(skip_serializing_if = "is_default")]
     pub oneshot: bool,
+    /// A oneshot that runs only when its work is asked for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub job: bool,
     /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
     #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
@@ -194,6 +197,7 @@ impl Service {
         self.ready.kind == ReadyKind::Notify
             || self.watchdog.is_some()
             || self.notify_access.is_some()
+            || self.job
     }
 }
 
@@ -206,6 +210,10 @@ pub struct Restart {
     pub success_codes: BTreeSet<i32>,
     /// Signals that count as success, by number.
     pub success_signals: BTreeSet<i32>,
+    /// Exit codes that no other run follows.
+    pub prevent_codes: BTreeSet<i32>,
+    /// Signals that no other run follows, by number.
+    pub prevent_signals: BTreeSet<i32>,
     /// Pause before the second early death's restart.
     pub delay_ms: u64,
     /// Growth of the pause, in thousandths.
@@ -226,6 +234,8 @@ impl Default for Restart {
             policy: Policy::Always,
             success_codes: BTreeSet::new(),
             success_signals: BTreeSet::new(),
+            prevent_codes: BTreeSet::new(),
+            prevent_signals: BTreeSet::new(),
             delay_ms: 1000,
             factor_milli: 2000,
             max_delay_ms: 60_000,
@@ -376,4 +386,7 @@ pub struct Schedule {
     /// It runs when the daemon starts, or the plan changes it, too.
     #[serde(default)]
     pub at_start: bool,
+    /// For a job: what it is asked to do.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, serde_json::Value>,
 }

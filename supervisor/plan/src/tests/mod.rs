@@ -8,6 +8,7 @@ mod changes;
 mod credentials;
 mod gitlab_rb;
 mod hostile;
+mod jobs;
 mod keys;
 mod known_values;
 mod known_variables;

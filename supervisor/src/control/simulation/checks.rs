@@ -19,12 +19,38 @@ pub(super) const OUTPUTS_PER_SERVICE_MAX: usize = 25;
 
 /// A request as control makes it. `alone`: it answers one thing that has happened, so what the
 /// engine shows now is what it knew then.
-pub(super) fn judge(control: &Control, clients: &Clients, request: &Request, alone: bool) {
+pub(super) fn judge(
+    control: &Control,
+    clients: &Clients,
+    disk: &Disk,
+    request: &Request,
+    alone: bool,
+) {
     if let Request::Spawn(spawn) = request
         && spawn.role == Role::Main
     {
         judge_spawn(control, clients, spawn, alone);
+        judge_job(control, clients, disk, &spawn.service);
     }
+}
+
+/// A job runs for a request that is on the disk, and never for one that has been told to have ended.
+fn judge_job(control: &Control, clients: &Clients, disk: &Disk, name: &str) {
+    if !control.plan.services[name].job {
+        return;
+    }
+    let view = control
+        .names
+        .id(name)
+        .and_then(|id| control.engine.view(id));
+    let request = view.and_then(|view| view.request);
+    let request = request.expect("a job that is spawned has been asked for its work");
+    assert_eq!(
+        disk.orders.get(name),
+        Some(&request),
+        "{name} finds another request"
+    );
+    assert!(!clients.ended.contains(&request), "{request} is done twice");
 }
 
 fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool) {
@@ -53,6 +79,10 @@ fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool)
     }
     let own = view(name).expect("a service that is spawned is known");
     assert!(own.hold.is_none(), "{name} is held, and spawned");
+    assert!(
+        own.lease.is_none(),
+        "{name} is kept stopped by a job, and spawned"
+    );
     for on in planned.requires.iter().chain(&planned.binds_to) {
         let on_view = view(on).expect("a plan requires only what it knows");
         assert!(
@@ -68,6 +98,9 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
     if !control.reconfigure.is_idle() {
         return Some(format!("a reconfiguration: {:?}", control.reconfigure));
     }
+    if control.engine.has_leases() {
+        return Some("a job keeps services stopped".to_owned());
+    }
     let enabled = control.plan.services.values().filter(|it| it.enabled);
     for service in enabled {
         let view = control.names.id(&service.name);
@@ -76,6 +109,9 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         };
         let settled = control.engine.settled(id);
         let rests = match settled {
+            // No start brings up a job that has failed.
+            Some(Settled::WaitingOn(_)) if service.job => !all_up,
+            _ if service.job => control.engine.is_over(id) || view.hold.is_some(),
             Some(Settled::Ready | Settled::Completed) => {
                 !matches!(view.state, State::Reloading { .. })
             }

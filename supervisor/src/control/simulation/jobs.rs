@@ -49,6 +49,8 @@ pub(super) struct Disk {
     exits: BTreeMap<String, BTreeMap<String, u64>>,
     /// Main runs that live.
     pub(super) running: Running,
+    /// The last request of each job.
+    pub(super) orders: BTreeMap<String, String>,
     /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
     refused: (bool, bool),
     /// Rendered files.
@@ -104,6 +106,8 @@ pub(super) enum Work {
     Discard(Vec<StagedFile>),
     Store(Holds),
     StoreSchedule,
+    StoreOrder(String, String),
+    ReadResult(String, String),
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -131,6 +135,7 @@ impl Jobs {
             history: BTreeMap::new(),
             exits: BTreeMap::new(),
             running: Running::default(),
+            orders: BTreeMap::new(),
             refused: (false, false),
             files: BTreeMap::new(),
             candidates: BTreeSet::new(),
@@ -163,6 +168,8 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
+            Job::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
+            Job::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -202,6 +209,29 @@ impl Jobs {
         };
         let pause = self.pause(longest);
         self.agenda.push(now + pause, work);
+    }
+
+    /// Now and then there is no room for it.
+    fn order_stored(&mut self, service: String, id: String) -> Done {
+        if !self.fair && self.dice.percent(5) {
+            return Done::OrderStored(Err("no space left on device".to_owned()));
+        }
+        self.disk.orders.insert(service, id);
+        Done::OrderStored(Ok(()))
+    }
+
+    /// Not every job leaves one.
+    fn read_result(&mut self, service: &str, id: String) -> Done {
+        let its = self.disk.orders.get(service) == Some(&id) && self.dice.percent(80);
+        let result = its.then(|| {
+            Box::new(api::JobResult {
+                id: id.clone(),
+                ok: true,
+                message: "done".to_owned(),
+                report: serde_json::Value::Null,
+            })
+        });
+        Done::ResultRead { id, result }
     }
 
     /// Now and then one is late, or cannot be seen.
@@ -318,6 +348,8 @@ impl Jobs {
             Work::RecordExits(records) => self.exits_recorded(now, records),
             Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
+            Work::StoreOrder(service, id) => self.order_stored(service, id),
+            Work::ReadResult(service, id) => self.read_result(&service, id),
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),

@@ -101,8 +101,14 @@ impl Document {
             operation["responses"]["503"] =
                 json!({ "description": "Not ready.", "content": content });
         }
-        if (method, path) == ("POST", "/v1/services") {
-            let schema = self.requests.subschema_for::<api::ActionRequest>();
+        let body = match (method, path) {
+            ("POST", "/v1/services") => Some(self.requests.subschema_for::<api::ActionRequest>()),
+            ("POST", "/v1/jobs/{name}") => Some(self.requests.subschema_for::<api::JobRequest>()),
+            ("POST", "/v1/leases") => Some(self.requests.subschema_for::<api::LeaseRequest>()),
+            ("DELETE", "/v1/leases") => Some(self.requests.subschema_for::<api::ReleaseRequest>()),
+            _ => None,
+        };
+        if let Some(schema) = body {
             operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
         }
         let of_path = self.paths.entry(path.to_owned()).or_default();
@@ -214,6 +220,18 @@ fn act(it: &mut Document) {
         "Read the files again and apply the difference, or say what that would do, or go back.",
     );
     it.add(("POST", "/v1/reconfigure"), say, query, reply.clone());
+    let say = (
+        "job",
+        "Ask a job for its work; the last line has its result.",
+    );
+    it.add(("POST", "/v1/jobs/{name}"), say, Vec::new(), reply.clone());
+    let say = (
+        "lease",
+        "Have services stopped for a job that runs, until it gives them back or ends.",
+    );
+    it.add(("POST", "/v1/leases"), say, Vec::new(), reply.clone());
+    let say = ("release", "Give back all that a job has had stopped.");
+    it.add(("DELETE", "/v1/leases"), say, Vec::new(), reply.clone());
     let query = it.query::<ReexecQuery>();
     let say = (
         "reexec",

@@ -46,7 +46,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 58] = [
+pub(super) const KEYS: [(&str, &str); 59] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("command_hint", "what to say, besides, when its program or working directory is missing: what brings it"),
@@ -54,6 +54,7 @@ pub(super) const KEYS: [(&str, &str); 58] = [
     ("instances", "in a template, `NAME@.toml`: names of its instances, or how many"),
     ("type", "`daemon` (default) stays up, `oneshot` runs to its end"),
     ("schedule", "when a oneshot runs: a cron expression, or a table"),
+    ("job", "`true`: a oneshot that runs only when its work is asked for, by `POST /v1/jobs/NAME` or its schedule; one at a time on a host"),
     ("user", "account it runs as, as it is at each start; default: the supervisor's own. Made where it is missing. A number needs no account, but then `group`"),
     ("group", "its group; default: the account's"),
     ("groups", "further groups; default: those of the account"),
@@ -159,8 +160,9 @@ const TABLES: [Inside; 21] = [
         ("policy", "`always` (default; of a oneshot `on-failure`), `unless-stopped`, `on-failure`, `never`"),
         ("delay, factor, max_delay, jitter", "pauses: `1s`, growing by 2, up to `1m`"),
         ("reset_after", "up so long clears the count (`1m`)"),
-        ("limit", "`{ starts = 5, within = \"1m\" }`: then it has failed"),
+        ("limit", "`{ starts = 5, within = \"1m\" }`: then it has failed. Default: none, of a job 5 further runs for one request"),
         ("success", "exit codes and signals that count as success"),
+        ("prevent", "exit codes and signals that no other run follows; default: none, of a job `[1]`"),
     ]),
     ("[stop]", "", &[("signal", "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`"), ("escalate", "`{ signal = \"TERM\", after = \"10s\" }`: a second signal, so long after the first"), ("timeout", "time from the first signal to SIGKILL (`30s`)")]),
     ("[reload]", "", &[
@@ -186,6 +188,7 @@ const TABLES: [Inside; 21] = [
         ("at, days", "or a time of day, and days of the week"),
         ("jitter", "put off by up to that, at random"),
         ("catch_up", "what was missed while the supervisor was down is made up for"),
+        ("arguments", "of a job: a table of what it is asked to do, for its program; no secrets"),
     ]),
     ("[variables]", "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.", &[
         ("prefix", "names that begin so, in any case, are checked"),
