@@ -156,6 +156,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Signal",
         &["hup", "int", "term", "kill", "usr1", "usr2", "quit"],
     ),
+    ("Data", &["backup"]),
     (
         "Configure",
         &[
@@ -267,6 +268,9 @@ mod tests {
           usr1            Send SIGUSR1 to the main process
           usr2            Send SIGUSR2 to the main process
           quit            Send SIGQUIT to the main process
+
+        Data:
+          backup          Back up Mattermost, and see to the backups that there are
 
         Configure:
           check-config    Check the configuration files; works without a supervisor, changes nothing

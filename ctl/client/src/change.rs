@@ -9,16 +9,17 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io,
     os::unix::net::UnixStream as StdUnixStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use api::{Outcome, Progress, Unstored};
+use api::{JobProgress, Outcome, Progress, Unstored};
 use tokio::{io::Interest, net::UnixStream, time::sleep};
 
 use crate::{
     Context,
     error::{Error, Kind},
     failure::Failure,
+    job_progress::JobLine,
     progress::Spinner,
     render::shown,
 };
@@ -81,6 +82,7 @@ struct Heard<'a> {
     ends: &'static [&'static str],
     accepted: Cell<bool>,
     states: RefCell<BTreeMap<String, String>>,
+    job: RefCell<JobLine>,
 }
 
 /// Asks for the change and waits for its end.
@@ -91,6 +93,7 @@ pub async fn carry_out(context: &Context, change: &Change) -> Result<Outcome, Er
         ends: change.ends,
         accepted: Cell::new(false),
         states: RefCell::default(),
+        job: RefCell::default(),
     };
     let interrupt = Interrupt::new()?;
     tokio::select! {
@@ -162,8 +165,9 @@ async fn send(
                         Progress::Step { detail } => {
                             heard.spinner.say(|| shown(&detail).into_owned());
                         }
-                        // Of a dry run, which is no change, and of a job, which is asked for elsewhere.
-                        Progress::Preview(_) | Progress::Job { .. } => {}
+                        Progress::Job { at, .. } => heard.job(at),
+                        // Of a dry run, which is no change.
+                        Progress::Preview(_) => {}
                         Progress::Done(outcome) => return Ok(Some(outcome)),
                         Progress::Refused(reply) => return Err(reply.into()),
                     }
@@ -231,6 +235,16 @@ impl Heard<'_> {
         };
         self.states.borrow_mut().insert(service, text);
         self.spinner.say(|| self.awaited());
+    }
+
+    /// On a terminal all the time; in a pipe, a line for each step.
+    fn job(&self, at: JobProgress) {
+        let mut line = self.job.borrow_mut();
+        let is_new = line.hear(at, Instant::now());
+        self.spinner.say(|| line.text());
+        if is_new && !self.context.output.borrow().progress {
+            self.context.output.borrow_mut().note(&line.step());
+        }
     }
 
     /// Those that have not come to what was asked, with what they do instead.

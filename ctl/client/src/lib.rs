@@ -15,6 +15,7 @@ pub mod complete;
 mod context;
 pub mod error;
 pub mod failure;
+mod job_progress;
 pub mod lines;
 pub mod moment;
 pub mod names;

@@ -27,6 +27,11 @@ pub struct Program {
 /// All of them.
 pub const PROGRAMS: &[Program] = &[
     Program {
+        command: "backup",
+        file: "mattervisor-backup",
+        about: "Back up Mattermost, and see to the backups that there are",
+    },
+    Program {
         command: "gitlab",
         file: "mattervisor-gitlab",
         about: "Sign-on with GitLab, and GitLab's nginx in front of Mattermost",

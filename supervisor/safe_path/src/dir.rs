@@ -13,7 +13,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{AtFlags, OFlag, openat, renameat},
+    fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2},
     sys::stat::{Mode, mkdirat},
     unistd::{UnlinkatFlags, geteuid, linkat, unlinkat},
 };
@@ -237,6 +237,30 @@ impl Dir {
         let (from, to) = (one(from.as_ref())?, one(to.as_ref())?);
         let _acting = self.act();
         Ok(renameat(&self.step, from, &self.step, to)?)
+    }
+
+    /// Gives what has the first name the second one, which nothing may have.
+    ///
+    /// # Errors
+    /// `EEXIST` if something has.
+    pub fn rename_new(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
+        let (from, to) = (one(from.as_ref())?, one(to.as_ref())?);
+        let acting = self.act();
+        match renameat2(
+            &self.step,
+            from,
+            &self.step,
+            to,
+            RenameFlags::RENAME_NOREPLACE,
+        ) {
+            // A file system that cannot: two names for a moment, as is known for files.
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                drop(acting);
+                self.link(from, to)?;
+                self.remove(from).map(drop)
+            }
+            done => Ok(done?),
+        }
     }
 
     /// Gives a file a second name.

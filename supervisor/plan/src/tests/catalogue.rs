@@ -49,7 +49,8 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
     for service in plan.services.values() {
         let own = format!("set {}.enable = true", service.name);
         let key = match service.name.as_str() {
-            "mattermost"
+            "backup"
+            | "mattermost"
             | "mattermost-database"
             | "mattermost-version"
             | "nginx"
@@ -69,7 +70,8 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
 }
 
 /// What runs where only the address is given.
-pub(super) const STACK: [&str; 6] = [
+pub(super) const STACK: [&str; 7] = [
+    "backup",
     "mattermost",
     "mattermost-database",
     "mattermost-version",
@@ -174,7 +176,7 @@ fn an_external_database_turns_ours_off() {
     let plan = shipped(site).plan();
     assert_eq!(
         enabled(&plan),
-        ["mattermost", "mattermost-version", "nginx"]
+        ["backup", "mattermost", "mattermost-version", "nginx"]
     );
     assert!(plan.services["mattermost"].requires.is_empty());
     assert_eq!(

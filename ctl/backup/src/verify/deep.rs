@@ -1,0 +1,162 @@
+//! A database that a backup is restored into, to see whether it can be: it has a name of its own, and is
+//! dropped on every way out. While it lives, a session holds a lock of its name; of what a killed run has
+//! left nobody does, and the next run drops it.
+//!
+//! It is restored as the role that owns the database, not as the superuser: a dump can do no more than
+//! that role.
+
+use jiff::Timestamp;
+
+use super::dump::Reader;
+use crate::{
+    Error, Stop, Unit, Watch,
+    manifest::{Counts, Manifest},
+    postgres::{Facts, Server, Session, Tools, literal, quoted, tables},
+};
+
+/// Bytes of the name of a database that are taken into the name of this one: `PostgreSQL` takes 63 in all.
+const BASE_BYTES: usize = 40;
+/// What we ask a server through that is about no database of its own.
+const MAINTENANCE: &str = "postgres";
+
+/// The database.
+pub(super) struct Scratch {
+    server: Server,
+    tools: Tools,
+    name: String,
+    /// Holds the lock; it drops the database at the end.
+    session: Session,
+    stop: Stop,
+}
+
+impl Scratch {
+    pub(super) fn make(server: &Server, manifest: &Manifest, stop: &Stop) -> Result<Self, Error> {
+        let tools = Tools::at_least(manifest.pg_dump_major, server.programs.as_deref(), stop)?;
+        let mut session = Session::open(server, Some(MAINTENANCE), &tools, stop)?;
+        let facts = &manifest.database;
+        let base = base(&facts.name);
+        sweep(&mut session, &base)?;
+        let name = format!("{base}{}", Timestamp::now().as_millisecond());
+        session.ask(&format!("SELECT pg_advisory_lock({})", key(&name)))?;
+        let owner = server.role.as_deref().unwrap_or(&facts.owner);
+        session.ask(&create(&name, owner, facts))?;
+        Ok(Self {
+            server: server.clone(),
+            tools,
+            name,
+            session,
+            stop: stop.clone(),
+        })
+    }
+
+    /// What restores into it.
+    pub(super) fn restore(&self) -> Result<Reader, Error> {
+        let mut command = self.tools.command("pg_restore");
+        command.args([
+            "--format=custom",
+            "--exit-on-error",
+            "--no-owner",
+            "--no-privileges",
+        ]);
+        command.args(["--no-password", "--single-transaction", "--dbname="]);
+        // As in `psql`: no name is taken for more than a name.
+        let mut server = self.server.clone();
+        if server.data_source.is_none() {
+            server.user = server.role.clone().or(server.user);
+        }
+        server.reach(&mut command, Some(&self.name))?;
+        Reader::of(command, &self.stop)
+    }
+
+    /// Compares the rows of each table with what was counted.
+    pub(super) fn compare(&self, wanted: &Counts, watch: &mut Watch) -> Result<(), Error> {
+        watch.step("count rows", None, Unit::Rows);
+        let stop = watch.stop().clone();
+        let mut session = Session::open(&self.server, Some(&self.name), &self.tools, &stop)?;
+        let found = tables(&mut session, |rows| watch.add(rows))?;
+        for table in &wanted.tables {
+            let same =
+                |it: &&crate::postgres::Table| it.schema == table.schema && it.table == table.table;
+            let rows = found.iter().find(same).map(|found| found.rows);
+            if rows != Some(table.rows) {
+                return Err(Error::Rows {
+                    table: format!("{}.{}", table.schema, table.table),
+                    wanted: table.rows,
+                    found: rows,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let drop = drop_it(&self.name);
+        if self.session.ask(&drop).is_ok() {
+            return;
+        }
+        // The session was ended with all else that was asked to stop.
+        let fresh = Stop::default();
+        if let Ok(mut session) = Session::open(&self.server, Some(MAINTENANCE), &self.tools, &fresh)
+        {
+            let _ = session.ask(&drop);
+        }
+    }
+}
+
+/// How the names of such databases begin.
+fn base(name: &str) -> String {
+    let end = (0..=BASE_BYTES.min(name.len()))
+        .rev()
+        .find(|at| name.is_char_boundary(*at));
+    format!("{}_verify_", &name[..end.unwrap_or(0)])
+}
+
+/// Drops what runs have left that are dead.
+fn sweep(session: &mut Session, base: &str) -> Result<(), Error> {
+    let like = literal(base);
+    let found = session.json(&format!(
+        "SELECT datname AS name FROM pg_catalog.pg_database WHERE starts_with(datname, {like}) \
+         AND substr(datname, length({like}) + 1) ~ '^[0-9]+$'"
+    ))?;
+    for row in found {
+        let name = row["name"].as_str().unwrap_or_default().to_owned();
+        let free = session.ask(&format!("SELECT pg_try_advisory_lock({})", key(&name)))?;
+        if free.first().is_some_and(|it| it == "t") {
+            session.ask(&drop_it(&name))?;
+            session.ask(&format!("SELECT pg_advisory_unlock({})", key(&name)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The lock of a name.
+fn key(name: &str) -> String {
+    format!(
+        "hashtext('mattervisor-backup'), hashtext({})",
+        literal(name)
+    )
+}
+
+fn drop_it(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))
+}
+
+/// As the one that was saved, as far as a dump does not say it.
+fn create(name: &str, owner: &str, facts: &Facts) -> String {
+    let sql = format!(
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        quoted(name),
+        quoted(owner),
+        literal(&facts.encoding),
+        literal(&facts.collate),
+        literal(&facts.ctype),
+    );
+    let locale = facts.locale.as_deref().map(literal);
+    match (facts.locale_provider.as_deref(), locale) {
+        (Some("i"), Some(locale)) => sql + " LOCALE_PROVIDER icu ICU_LOCALE " + &locale,
+        (Some("b"), Some(locale)) => sql + " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + &locale,
+        _ => sql,
+    }
+}
