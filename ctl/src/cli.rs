@@ -7,7 +7,7 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{gitlab, import, logs, renew_le_certs},
+    commands::{gitlab, import, logs, maintenance, renew_le_certs},
     examples,
 };
 pub(crate) use arguments::{
@@ -107,6 +107,8 @@ pub(crate) enum Command {
     RestartExcept(Except),
     /// Let services take a new configuration without ending
     Reload(SomeNames),
+    /// Tell users that there is maintenance, in Mattermost's place, or let them in again
+    Maintenance(maintenance::Maintenance),
     /// Send SIGHUP to the main process
     Hup(SomeNames),
     /// Send SIGINT to the main process
@@ -196,6 +198,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "start-except",
             "stop-except",
             "restart-except",
+            "maintenance",
         ],
     ),
     (

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use crate::commands::{gitlab, logs, renew_le_certs};
+use crate::commands::{gitlab, logs, maintenance, renew_le_certs};
 
 const WHEN: &str =
     "WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
@@ -228,6 +228,7 @@ fn below(command: &str) -> Option<String> {
         "reconfigure" => RECONFIGURE,
         "env" => crate::commands::env::EXAMPLES,
         "gitlab" => gitlab::EXAMPLES,
+        "maintenance" => maintenance::EXAMPLES,
         "renew-le-certs" => renew_le_certs::EXAMPLES,
         "completions" => COMPLETIONS,
         "reexec" => REEXEC,

@@ -28,6 +28,7 @@ pub(crate) fn supervisor() -> SupervisorStatus {
         root: "/".into(),
         state: "running".into(),
         warnings: Vec::new(),
+        maintenance: None,
     }
 }
 

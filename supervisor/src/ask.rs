@@ -4,8 +4,8 @@
 //! waited for) comes as a stream over the receiver that the answer holds.
 
 use api::{
-    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, Outcome, PlanReply, Progress,
-    ServiceEvent, StatusReply, Why,
+    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, MaintenanceReply,
+    MaintenanceRequest, Outcome, PlanReply, Progress, ServiceEvent, StatusReply, Why,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -116,6 +116,22 @@ pub(crate) enum Ask {
         id: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Option<Outcome>>,
+    },
+    /// Whether the host is in maintenance.
+    Maintenance {
+        /// Where the answer goes.
+        reply: oneshot::Sender<MaintenanceReply>,
+    },
+    /// Say that it is, or is not any more. Answered once that was seen.
+    SetMaintenance {
+        /// For the record.
+        id: String,
+        /// None: it is over.
+        wanted: Option<MaintenanceRequest>,
+        /// By whom.
+        peer: Peer,
+        /// Where the answer goes.
+        reply: oneshot::Sender<MaintenanceReply>,
     },
     /// Past events (the last `backlog`), then, with `follow`, those to come.
     Events {

@@ -81,6 +81,7 @@ mod storm;
 mod sweep;
 mod templates;
 mod top;
+mod unavailable;
 mod wait;
 mod walls;
 mod watchdog;

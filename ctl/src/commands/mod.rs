@@ -10,6 +10,7 @@ mod events;
 pub(crate) mod gitlab;
 pub(crate) mod import;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod reconfigure;
 mod reexec;
 pub(crate) mod renew_le_certs;
@@ -200,6 +201,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Reconfigure(how) => reconfigure::run(context, how).await,
         Command::RenewLeCerts(arguments) => renew_le_certs::run(context, &arguments).await,
         Command::Gitlab(arguments) => gitlab::run(context, &arguments),
+        Command::Maintenance(asked) => maintenance::run(context, asked).await,
         Command::Top(names) => crate::top::run(context, &names.names).await,
         Command::Completions(to) => completions::run(context, to.shell),
         Command::Reexec => reexec::run(context).await,

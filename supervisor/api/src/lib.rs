@@ -19,6 +19,9 @@
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=&dry_run=&rollback=` | NDJSON stream of [`Progress`]; of a dry run it ends with a [`Preview`] |
 //! | `POST /v1/reexec` | `?id=` | NDJSON stream of [`Progress`] that ends only if no other control process takes over; else the connection closes |
+//! | `GET /v1/maintenance` | | [`MaintenanceReply`] |
+//! | `PUT /v1/maintenance` | `?id=`, [`MaintenanceRequest`] | [`MaintenanceReply`], once it was seen |
+//! | `DELETE /v1/maintenance` | `?id=` | the same |
 //! | `GET /v1/openapi.json` | | all of this for programs: `OpenAPI` 3.1 |
 //! | `GET /metrics` | | everything countable, as `OpenMetrics` 1.0 |
 //! | `GET /healthz` | `?verbose` | 200 if the control loop answers |
@@ -38,6 +41,7 @@ mod error;
 mod event;
 mod exit;
 mod log;
+mod maintenance;
 mod status;
 mod text;
 mod why;
@@ -52,6 +56,9 @@ pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use exit::{ExitCause, ExitRecord, NextRun};
 pub use log::{LogLine, LogQuery, RotateReply};
+pub use maintenance::{
+    MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest,
+};
 pub use status::{
     HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
 };

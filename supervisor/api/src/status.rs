@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Maintenance;
+
 /// Everything, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -32,6 +34,9 @@ pub struct SupervisorStatus {
     pub state: String,
     /// What is worth knowing: a refused configuration, missing privileges.
     pub warnings: Vec<String>,
+    /// The host is in maintenance; null: it is not.
+    #[serde(default)]
+    pub maintenance: Option<Maintenance>,
 }
 
 /// One service.

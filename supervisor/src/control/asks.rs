@@ -29,6 +29,13 @@ impl Control {
             } => drop(reply.send(self.ask_reconfigure(&id, wanted, &peer))),
             Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
             Ask::Outcome { id, reply } => drop(reply.send(self.outcome_of(&id))),
+            Ask::Maintenance { reply } => drop(reply.send(self.maintenance())),
+            Ask::SetMaintenance {
+                id,
+                wanted,
+                peer,
+                reply,
+            } => self.set_maintenance(&id, wanted, &peer, reply),
             Ask::Events {
                 backlog,
                 follow,

@@ -19,7 +19,7 @@ use crate::{
     applied::{self, Kept, Mark, Swapped},
     configuration, credentials, history, holder,
     host_names::HostNames,
-    listening, logs, prepare, shown, staging, store,
+    listening, logs, prepare, shown, staging, status_files, store,
     threads::Threads,
 };
 
@@ -84,6 +84,8 @@ impl Jobs {
             | Job::Keep { .. }
             | Job::StoreHolds { .. }
             | Job::StoreSchedule { .. }
+            | Job::StoreMaintenance { .. }
+            | Job::WriteStatusFiles { .. }
             | Job::Record { .. }
             | Job::RecordExits { .. }
             | Job::StoreRunning { .. } => &self.changes,
@@ -189,6 +191,13 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         Job::StoreSchedule { handled } => {
             let written = store::write_schedule(&state_dir, &handled);
             Done::ScheduleStored(written.map_err(|error| error.to_string()))
+        }
+        Job::StoreMaintenance { maintenance } => {
+            let written = store::write_maintenance(&state_dir, maintenance.as_ref());
+            Done::MaintenanceStored(written.map_err(|error| error.to_string()))
+        }
+        Job::WriteStatusFiles { plan, situations } => {
+            Done::StatusFilesWritten(status_files::write(&plan, &situations))
         }
         Job::Record { lines, now_ms } => {
             let written = history::append(&state_dir, now_ms, &lines);

@@ -33,6 +33,8 @@ pub(super) enum Key {
     Holds,
     /// Addresses that services are still to be seen to listen on.
     Listening,
+    /// Whether there is maintenance.
+    Maintenance,
     /// Secrets that were put back, and state files that were put aside.
     Notices,
     /// The plan that runs.
@@ -62,6 +64,7 @@ impl Key {
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
             Self::Listening => "@listening",
+            Self::Maintenance => "@maintenance",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
@@ -103,8 +106,8 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Listening, Notices, Plan, Reexec,
-            Refusals, Refused, Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, Hangup, Holds, Listening, Maintenance, Notices,
+            Plan, Reexec, Refusals, Refused, Schedule, Signals, Standing,
         };
         let all = [
             Certificates,
@@ -114,6 +117,7 @@ mod tests {
             Hangup,
             Holds,
             Listening,
+            Maintenance,
             Notices,
             Plan,
             Reexec,

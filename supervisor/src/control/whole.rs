@@ -21,6 +21,7 @@ use crate::{
     listening::{Look, Seen, Sight, Taken},
     lookups::Lookups,
     prepare::{Prepared, Start, resolve},
+    status_files::Situations,
 };
 
 /// 2026-11-23 00:00 UTC.
@@ -47,8 +48,10 @@ pub(super) struct World {
     pub(super) recording: Vec<Vec<Line>>,
     /// Ends of runs that are written.
     pub(super) exits: Vec<api::ExitRecord>,
+    /// What is being written into status files.
+    pub(super) saying: Vec<Situations>,
     pub(super) stored: Option<Handled>,
-    /// What the disk says to who writes what schedules have done.
+    /// What the disk says to who writes what schedules have done, or whether there is maintenance.
     pub(super) disk: Result<(), String>,
     /// The keeper has been told to end.
     pub(super) quit: bool,
@@ -65,6 +68,8 @@ impl World {
         let dir = root.path().join("etc/mattervisor/services.d");
         fs::create_dir_all(&dir).unwrap();
         fs::create_dir(root.path().join("catalog")).unwrap();
+        // A template that they may name.
+        fs::write(dir.join("status.j2"), "{{ situation.state }}").unwrap();
         for (name, text) in services {
             fs::write(dir.join(format!("{name}.toml")), text).unwrap();
         }
@@ -107,6 +112,7 @@ impl World {
             looks: Vec::new(),
             recording: Vec::new(),
             exits: Vec::new(),
+            saying: Vec::new(),
             stored: None,
             disk: Ok(()),
             quit: false,
@@ -157,6 +163,13 @@ impl World {
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
                 Output::Job(Job::StoreRunning { .. }) => Done::RunningStored(Ok(())),
+                Output::Job(Job::StoreMaintenance { .. }) => {
+                    Done::MaintenanceStored(self.disk.clone())
+                }
+                Output::Job(Job::WriteStatusFiles { situations, .. }) => {
+                    self.saying.push(situations);
+                    continue;
+                }
                 Output::Job(Job::RecordExits { records, .. }) => {
                     self.exits.extend(records);
                     Done::ExitsRecorded(Ok(()))
@@ -239,6 +252,32 @@ impl World {
         let lines = self.recording.remove(0);
         self.done(Done::Recorded(Ok(())));
         lines
+    }
+
+    /// The oldest status files are written, or not.
+    pub(super) fn said(&mut self, result: Result<(), String>) -> Situations {
+        let situations = self.saying.remove(0);
+        self.done(Done::StatusFilesWritten(result));
+        situations
+    }
+
+    /// root says that there is maintenance, or none.
+    pub(super) fn set_maintenance(
+        &mut self,
+        wanted: Option<api::MaintenanceRequest>,
+    ) -> tokio::sync::oneshot::Receiver<api::MaintenanceReply> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.changes += 1;
+        self.handle(Input::Ask(Ask::SetMaintenance {
+            id: format!("change {}", self.changes),
+            wanted,
+            peer: Peer {
+                uid: 0,
+                name: "root".to_owned(),
+            },
+            reply,
+        }));
+        answer
     }
 
     /// Who has an address has been found: these processes, of whom the first has it.

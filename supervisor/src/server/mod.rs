@@ -13,6 +13,7 @@ mod health;
 mod input;
 mod listeners;
 mod log_routes;
+mod maintenance;
 mod metrics;
 mod openapi;
 mod past;

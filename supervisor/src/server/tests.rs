@@ -208,6 +208,7 @@ fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
             root: "/".to_owned(),
             state: "running".to_owned(),
             warnings: Vec::new(),
+            maintenance: None,
         },
         services: all
             .into_iter()
@@ -356,6 +357,15 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let _ = reply.send(Ok(answer));
                 tokio::spawn(send_events(backlog, follow, lines, tell.clone()));
             }
+            Ask::SetMaintenance {
+                wanted,
+                peer,
+                reply,
+                ..
+            } => {
+                let _ = tell.send(format!("{} {wanted:?}", peer.name));
+                drop(reply.send(maintenance(wanted)));
+            }
             Ask::RotateLogs {
                 names, peer, reply, ..
             } => {
@@ -365,6 +375,20 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             }
             look => answer(look),
         }
+    }
+}
+
+/// It is as wanted at once.
+fn maintenance(wanted: Option<api::MaintenanceRequest>) -> api::MaintenanceReply {
+    api::MaintenanceReply {
+        maintenance: wanted.map(|it| api::Maintenance {
+            message: it.message,
+            since: "2026-11-30T12:00:00.000Z".to_owned(),
+            by: "root".to_owned(),
+        }),
+        files: Vec::new(),
+        unwritten: None,
+        unstored: None,
     }
 }
 
@@ -396,6 +420,7 @@ fn answer(look: Ask) {
             unwritten: Vec::new(),
             unknown: names.first().map(|it| unknown(it)),
         })),
+        Ask::Maintenance { reply } => drop(reply.send(maintenance(None))),
         Ask::Scrape { reply } => drop(reply.send(Ok(scrape()))),
         Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
             site: Vec::new(),

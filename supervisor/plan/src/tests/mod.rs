@@ -18,6 +18,7 @@ mod reference;
 mod reload;
 mod settings;
 mod shown;
+mod status_files;
 mod templates;
 mod unworkable;
 pub(crate) mod world;

@@ -95,6 +95,8 @@ pub(super) enum Work {
     Discard(Vec<StagedFile>),
     Store(Holds),
     StoreSchedule,
+    StoreMaintenance,
+    WriteStatusFiles,
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -153,6 +155,8 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
+            Job::StoreMaintenance { .. } => (Work::StoreMaintenance, 500),
+            Job::WriteStatusFiles { .. } => (Work::WriteStatusFiles, 500),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -308,6 +312,8 @@ impl Jobs {
             Work::RecordExits(records) => self.exits_recorded(now, records),
             Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
+            Work::StoreMaintenance => Done::MaintenanceStored(Ok(())),
+            Work::WriteStatusFiles => Done::StatusFilesWritten(Ok(())),
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),
