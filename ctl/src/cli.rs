@@ -318,6 +318,7 @@ mod tests {
           start-except    Start all services but these
           stop-except     Stop all services but these
           restart-except  Restart all services but these
+          maintenance     Tell users that there is maintenance, in Mattermost's place, or let them in again
 
         Signal:
           hup             Send SIGHUP to the main process

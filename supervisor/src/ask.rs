@@ -117,7 +117,7 @@ pub(crate) enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Option<Outcome>>,
     },
-    /// Whether the host is in maintenance.
+    /// Whether the host is in maintenance. Answered once that was seen.
     Maintenance {
         /// Where the answer goes.
         reply: oneshot::Sender<MaintenanceReply>,

@@ -29,7 +29,7 @@ impl Control {
             } => drop(reply.send(self.ask_reconfigure(&id, wanted, &peer))),
             Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
             Ask::Outcome { id, reply } => drop(reply.send(self.outcome_of(&id))),
-            Ask::Maintenance { reply } => drop(reply.send(self.maintenance())),
+            Ask::Maintenance { reply } => self.ask_maintenance(reply),
             Ask::SetMaintenance {
                 id,
                 wanted,

@@ -125,6 +125,9 @@ impl Control {
         if let Some(maintenance) = self.maintenance.disk.due(self.now.moment) {
             self.job(Job::StoreMaintenance { maintenance });
         }
+        if self.maintenance.waiting.is_empty() {
+            return;
+        }
         let files = self.status_files_say();
         if self.maintenance.is_awaited() || files == Standing::Awaited {
             return;
@@ -142,8 +145,13 @@ impl Control {
         self.maintenance.disk.written(self.now.moment, result);
     }
 
+    /// Somebody wants to know how it stands, once that was seen.
+    pub(super) fn ask_maintenance(&mut self, reply: Reply) {
+        self.maintenance.waiting.push(reply);
+    }
+
     /// How it stands.
-    pub(super) fn maintenance(&self) -> MaintenanceReply {
+    fn maintenance(&self) -> MaintenanceReply {
         let why = |standing| match standing {
             Standing::Unstored(why) => Some(why),
             Standing::Awaited => Some("it is being written".to_owned()),

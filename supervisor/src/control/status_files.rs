@@ -25,7 +25,11 @@ pub(super) struct StatusFiles {
     /// Enabled services that have some.
     services: Vec<String>,
     disk: OnDisk<Situations>,
+    /// A job writes them.
+    writing: bool,
     not_before: Moment,
+    /// Somebody may have removed them: they are written once more, whatever they say.
+    again: bool,
 }
 
 impl Default for StatusFiles {
@@ -34,7 +38,9 @@ impl Default for StatusFiles {
         Self {
             services: Vec::new(),
             disk: OnDisk::new(none.clone(), Some(none)),
+            writing: false,
             not_before: Moment(0),
+            again: false,
         }
     }
 }
@@ -69,7 +75,8 @@ impl StatusFiles {
     }
 
     pub(super) fn poll_timeout(&self, now: Moment) -> Option<Moment> {
-        let rests = self.are_awaited() && now < self.not_before;
+        let wanted = self.again || self.are_awaited();
+        let rests = wanted && !self.writing && now < self.not_before;
         let pause = rests.then_some(self.not_before);
         self.disk.poll_timeout().into_iter().chain(pause).min()
     }
@@ -80,9 +87,7 @@ impl StatusFiles {
 
     /// Somebody may have removed them.
     pub(super) fn write_again(&mut self) {
-        if !self.services.is_empty() {
-            self.disk.doubt();
-        }
+        self.again = !self.services.is_empty();
     }
 }
 
@@ -92,7 +97,9 @@ impl Control {
         let services = self.plan.services.values();
         let with_some = services.filter(|it| it.enabled && !it.status_files.is_empty());
         self.status_files.services = with_some.map(|it| it.name.clone()).collect();
-        self.status_files.write_again();
+        if !self.status_files.services.is_empty() {
+            self.status_files.disk.doubt();
+        }
     }
 
     /// After every input: what they are to say, and a job that writes it if that is due.
@@ -108,10 +115,15 @@ impl Control {
         if *files.disk.wanted() != now {
             files.disk.change(|it| *it = now);
         }
-        if self.now.moment < files.not_before {
+        if files.writing || self.now.moment < files.not_before {
             return;
         }
+        // What has been seen is in doubt no sooner than it is seen anew: whoever waits for it gets an answer.
+        if std::mem::take(&mut files.again) {
+            files.disk.doubt();
+        }
         if let Some(situations) = files.disk.due(self.now.moment) {
+            files.writing = true;
             let plan = Arc::clone(&self.plan);
             self.job(Job::WriteStatusFiles { plan, situations });
         }
@@ -123,6 +135,7 @@ impl Control {
         }
         let now = self.now.moment;
         self.status_files.disk.written(now, result);
+        self.status_files.writing = false;
         self.status_files.not_before = now.after(PAUSE_MS);
     }
 
@@ -161,6 +174,7 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use api::Action;
+    use tokio::sync::oneshot::error::TryRecvError;
 
     use super::*;
     use crate::control::{Handled, whole::World};
@@ -207,6 +221,7 @@ mod tests {
         );
         let begin = world.control.now.moment;
         let (mut writes, mut runs) = (0, 0);
+        let mut answer = None;
         while world.control.now.moment.since(begin) < 10_000 {
             while runs < world.spawned.len() {
                 let run = world.spawned[runs].1;
@@ -219,6 +234,13 @@ mod tests {
                 world.said(Ok(()));
             }
             world.pass(10);
+            let passed = world.control.now.moment.since(begin);
+            if passed >= 5_000 {
+                // And nobody waits longer for that.
+                let wanted = Some(api::MaintenanceRequest::default());
+                let answer = answer.get_or_insert_with(|| world.set_maintenance(wanted));
+                assert!(passed < 6_000 || !matches!(answer.try_recv(), Err(TryRecvError::Empty)));
+            }
         }
         assert!(runs > 500, "{runs}");
         assert!((15..=21).contains(&writes), "{writes}");
