@@ -223,21 +223,28 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             keeper,
         } => Done::Addresses(listening::taken(&wanted, &running, keeper)),
         Job::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
-        // A client that has gone away no longer wants its answer.
-        Job::Check { plan, reply } => {
-            let _ = reply.send(configuration::check(options, Some(&plan)));
-            return None;
-        }
-        Job::ShowPlan { plan, names, reply } => {
-            let _ = reply.send(Ok(shown::plan(&plan, &names)));
-            return None;
-        }
-        Job::Diff { plan, names, reply } => {
-            let _ = reply.send(shown::diff(options, &plan, &names));
+        Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => {
+            reply(job, options);
             return None;
         }
         Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => return None,
     })
+}
+
+/// Answers a client. One that has gone away no longer wants its answer.
+fn reply(job: Job, options: &plan::Options) {
+    match job {
+        Job::Check { plan, reply } => {
+            let _ = reply.send(configuration::check(options, Some(&plan)));
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            let _ = reply.send(Ok(shown::plan(&plan, &names)));
+        }
+        Job::Diff { plan, names, reply } => {
+            let _ = reply.send(shown::diff(options, &plan, &names));
+        }
+        _ => unreachable!("nobody waits for its answer"),
+    }
 }
 
 /// A service whose account is another than it says would run as the wrong one.

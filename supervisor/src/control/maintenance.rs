@@ -213,16 +213,16 @@ mod tests {
         world
     }
 
-    fn request(message: &str) -> Option<MaintenanceRequest> {
+    fn request(message: &str) -> MaintenanceRequest {
         let message = Some(message.to_owned());
-        Some(MaintenanceRequest { message })
+        MaintenanceRequest { message }
     }
 
     /// Whoever says it hears that it is done when it stands where users are told.
     #[test]
     fn it_is_done_when_the_files_say_it() {
         let mut world = world();
-        let mut answer = world.set_maintenance(request("back soon"));
+        let mut answer = world.set_maintenance(Some(request("back soon")));
         assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
         let said = world.said(Ok(()));
         let told = said["a"].maintenance.clone().unwrap();
@@ -233,7 +233,7 @@ mod tests {
         let since = reply.maintenance.unwrap().since;
         // It has begun then, whatever is said later.
         world.pass(60_000);
-        let mut again = world.set_maintenance(request("a bit longer"));
+        let mut again = world.set_maintenance(Some(request("a bit longer")));
         world.said(Ok(()));
         let reply = again.try_recv().unwrap().maintenance.unwrap();
         assert_eq!(
@@ -241,7 +241,7 @@ mod tests {
             (since, Some("a bit longer"))
         );
         // What is so already has nothing to wait for.
-        let mut same = world.set_maintenance(request("a bit longer"));
+        let mut same = world.set_maintenance(Some(request("a bit longer")));
         assert!(same.try_recv().is_ok() && world.saying.is_empty());
         world.pass(1_000);
         let mut off = world.set_maintenance(None);
@@ -254,7 +254,7 @@ mod tests {
     fn what_is_not_seen_is_said_not_to_be() {
         let mut world = world();
         world.disk = Err(FULL.to_owned());
-        let mut answer = world.set_maintenance(request("x"));
+        let mut answer = world.set_maintenance(Some(request("x")));
         world.said(Err(FULL.to_owned()));
         let reply = answer.try_recv().unwrap();
         assert_eq!(reply.unwritten.as_deref(), Some(FULL));
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_ever() {
         let mut world = world();
-        let mut answer = world.set_maintenance(request("x"));
+        let mut answer = world.set_maintenance(Some(request("x")));
         world.pass(4_900);
         assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
         world.pass(200);

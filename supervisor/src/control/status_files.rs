@@ -199,7 +199,11 @@ mod tests {
         world.pass(PAUSE_MS);
         assert_eq!(world.said(Ok(()))["a"].state, "running");
         world.pass(PAUSE_MS);
-        assert!(world.saying.is_empty() && world.control.poll_timeout().is_none());
+        let rests = |world: &World| {
+            let now = world.control.now.moment;
+            world.saying.is_empty() && world.control.status_files.poll_timeout(now).is_none()
+        };
+        assert!(rests(&world));
         world.act(Action::Stop, "a");
         assert_eq!(world.said(Ok(()))["a"].state, "stopping");
         world.ended(run);
@@ -249,7 +253,10 @@ mod tests {
     /// What waits for something that nobody starts is not on its way.
     #[test]
     fn who_waits_in_vain_is_blocked() {
-        let mut world = world(&[("db", "command = ['/bin/db']\n")], "requires = ['db']\n");
+        let mut world = world(
+            &[("db", "command = ['/bin/db']\n[ready]\nnotify = true\n")],
+            "requires = ['db']\n",
+        );
         let said = world.said(Ok(()));
         assert_eq!(
             (said["a"].state.as_str(), said["a"].blocked),

@@ -163,13 +163,6 @@ impl World {
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
                 Output::Job(Job::StoreRunning { .. }) => Done::RunningStored(Ok(())),
-                Output::Job(Job::StoreMaintenance { .. }) => {
-                    Done::MaintenanceStored(self.disk.clone())
-                }
-                Output::Job(Job::WriteStatusFiles { situations, .. }) => {
-                    self.saying.push(situations);
-                    continue;
-                }
                 Output::Job(Job::RecordExits { records, .. }) => {
                     self.exits.extend(records);
                     Done::ExitsRecorded(Ok(()))
@@ -190,13 +183,10 @@ impl World {
                     stored: true,
                     ..Swapped::default()
                 })),
-                Output::Job(Job::StoreSchedule { handled }) => {
-                    assert!(!self.quit, "it is written after the end");
-                    if self.disk.is_ok() {
-                        self.stored = Some(handled);
-                    }
-                    Done::ScheduleStored(self.disk.clone())
-                }
+                Output::Job(job) => match self.stored(job) {
+                    Some(done) => done,
+                    None => continue,
+                },
                 Output::Keeper(Request::Quit { .. }) => {
                     self.quit = true;
                     continue;
@@ -204,6 +194,25 @@ impl World {
                 _ => continue,
             };
             self.control.handle(self.now, Input::Done(Box::new(done)));
+        }
+    }
+
+    /// Does what the disk says that it can.
+    fn stored(&mut self, job: Job) -> Option<Done> {
+        match job {
+            Job::StoreMaintenance { .. } => Some(Done::MaintenanceStored(self.disk.clone())),
+            Job::StoreSchedule { handled } => {
+                assert!(!self.quit, "it is written after the end");
+                if self.disk.is_ok() {
+                    self.stored = Some(handled);
+                }
+                Some(Done::ScheduleStored(self.disk.clone()))
+            }
+            Job::WriteStatusFiles { situations, .. } => {
+                self.saying.push(situations);
+                None
+            }
+            _ => None,
         }
     }
 

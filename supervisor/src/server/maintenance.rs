@@ -20,12 +20,15 @@ pub(super) struct MaintenanceQuery {
     id: Option<String>,
 }
 
-pub(super) async fn look(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
+pub(super) async fn maintained(
+    State(shared): Loop,
+    Params(NoParams {}): Params<NoParams>,
+) -> Answer {
     let reply = shared.ask(|reply| Ask::Maintenance { reply }).await?;
     Ok(json(&reply))
 }
 
-pub(super) async fn on(
+pub(super) async fn begin(
     State(shared): Loop,
     Extension(peer): Caller,
     Params(query): Params<MaintenanceQuery>,
@@ -37,7 +40,7 @@ pub(super) async fn on(
     set(&shared, &peer, query, Some(request)).await
 }
 
-pub(super) async fn off(
+pub(super) async fn end(
     State(shared): Loop,
     Extension(peer): Caller,
     Params(query): Params<MaintenanceQuery>,

@@ -305,6 +305,14 @@ async fn send_events(
     }
 }
 
+/// In words, with a blank before them.
+fn how(wanted: Wanted) -> String {
+    if wanted == Wanted::default() {
+        return String::new();
+    }
+    format!(" {wanted:?}")
+}
+
 async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<String>) {
     while let Some(ask) = asks.recv().await {
         match ask {
@@ -325,11 +333,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 peer,
                 reply,
             } => {
-                let how = if wanted == Wanted::default() {
-                    String::new()
-                } else {
-                    format!(" {wanted:?}")
-                };
+                let how = how(wanted);
                 let _ = tell.send(format!("{} reconfigure {id}{how}", peer.name));
                 let _ = reply.send(Ok(finished(&id)));
             }
