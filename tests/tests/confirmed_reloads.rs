@@ -11,7 +11,7 @@ use api::{ReloadOutcome, StatusReply};
 use mattervisor_tests::{
     StatusExt, World, eventually, free_port, http_get, kill, need, nginx,
     openssl::{fingerprint, self_signed, served},
-    postgres,
+    postgres, run,
 };
 use nix::sys::signal::Signal;
 
@@ -253,4 +253,70 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     fs::write(&own, format!("{auto}max_connections = 41\n")).unwrap();
     world.ctl(&["reload", "postgresql"]).ok();
     assert_eq!(world.status().pid("postgresql"), pid);
+}
+
+/// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a function in the
+/// database must not come in between, since it would run with the rights of the superuser.
+#[test]
+fn the_question_to_postgresql_stands_what_it_meets() {
+    need!(postgres());
+    need!(nginx());
+    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    stack.start();
+    let world = &stack.world;
+    let psql = |arguments: &[&str]| {
+        let mut command = stack.postgres_program("psql");
+        run(command.args(["-d", "postgres", "-XAtqw"]).args(arguments))
+    };
+    for function in [
+        "format(text, text, integer, text)",
+        "to_json(pg_hba_file_rules)",
+        "left(text, integer)",
+    ] {
+        let body = "language plpgsql as $$ begin raise exception 'hijacked'; end $$";
+        let returns = if function.starts_with("to_json") {
+            "json"
+        } else {
+            "text"
+        };
+        let text = format!("create function public.{function} returns {returns} {body}");
+        psql(&["-c", &text]).ok();
+    }
+    let entry = "postgresql.custom_pg_hba_entries = ['host all all 10.0.0.0/8 ldap']";
+    let site = fs::read_to_string(world.path("etc/mattervisor/mattervisor.toml")).unwrap();
+    with(&stack, entry);
+    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(
+        told.contains("requires argument \"ldapbasedn\"") && !told.contains("hijacked"),
+        "{told}"
+    );
+    world.site(&site);
+    world.ctl(&["reconfigure"]).ok();
+
+    let dir = world.file("run/mattervisor/postgresql-conf");
+    let question = fs::read_to_string(format!("{dir}/reload-confirm.sql")).unwrap();
+    let own = psql(&["-c", "show mattervisor.reload_token"]).ok().stdout;
+    let ask = |question: &str, token: &str| {
+        let (token, dir) = (format!("token={}", token.trim()), format!("dir={dir}"));
+        let file = world.path("question.sql");
+        fs::write(&file, question).unwrap();
+        psql(&["-v", &token, "-v", &dir, "-f", &file.display().to_string()])
+    };
+    ask(&question, &own).ok();
+    for view in ["pg_hba_file_rules", "pg_ident_file_mappings"] {
+        assert!(question.contains(view));
+        ask(&question.replace(view, "pg_of_another_version"), &own).ok();
+    }
+    let other = ask(&question, "reload-other").both();
+    assert!(
+        other.contains("has not read its configuration again"),
+        "{other}"
+    );
+    let auto = world.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
+    let text = fs::read_to_string(&auto).unwrap();
+    fs::write(&auto, format!("{text}what is this\n")).unwrap();
+    let line = text.lines().count() + 1;
+    let other = ask(&question, "reload-other").both();
+    let wanted = format!("postgresql.auto.conf line {line}: syntax error");
+    assert!(other.contains(&wanted), "{other}");
 }

@@ -18,6 +18,7 @@ mod completions;
 mod confirmed_reloads;
 mod control_process_death;
 mod control_socket;
+mod data_in_place;
 mod database_names;
 mod dependencies;
 mod documents;

@@ -8,10 +8,12 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, eventually, free_port, http_get, kill, need, nginx, postgres, run,
+    StatusExt, World, eventually, free_port, http_get, kill, need, nginx, postgres, run, skip,
     unpack_mattermost,
 };
-use nix::sys::signal::Signal;
+use nix::{mount::MsFlags, sys::signal::Signal};
+
+use crate::faults::Disk;
 
 /// A stack that may take its time: initdb alone needs seconds on a busy machine.
 const START: Duration = Duration::from_secs(120);
@@ -279,4 +281,21 @@ fn an_install_directory_may_be_a_symlink() {
     symlink(&real, stack.world.path("opt")).unwrap();
     stack.start();
     assert_eq!(stack.page(), Some(200));
+}
+
+/// Debian's initramfs mounts /run so.
+#[test]
+fn the_stack_comes_up_where_nothing_in_run_can_be_executed() {
+    let bin = need!(postgres());
+    need!(nginx());
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a run directory");
+    }
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let run_dir = stack.world.path("run");
+    let _disk = Disk::mount_with(&run_dir, "16m", MsFlags::MS_NOEXEC);
+    stack.start();
+    assert_eq!(stack.page(), Some(200));
+    stack.world.ctl(&["reload", "nginx"]).ok();
+    stack.world.stop();
 }

@@ -218,7 +218,7 @@ pub(crate) fn setting(
     let values = string_list(&mut fields, "values", report);
     let version_file = fields.node("version_file").cloned();
     let read = fields.node("read").cloned();
-    let read_after = text(&mut fields, "read_after", report);
+    let read_after = read_after(&mut fields, report);
     let multi_line = flag(&mut fields, "multi_line", report);
     let pattern = pattern(&mut fields, report);
     let max_bytes = max_bytes(&mut fields, report);
@@ -254,6 +254,17 @@ pub(crate) fn setting(
         max_bytes,
         obsolete: None,
     })
+}
+
+/// What stands before the value in the file that `read` names.
+fn read_after(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
+    let before = text(fields, "read_after", report)?;
+    if before.is_empty() {
+        let message = "would be anywhere in the file";
+        report.error(&fields.at, fields.key("read_after"), message);
+        return None;
+    }
+    Some(before)
 }
 
 /// `find`, where a path is looked for, and `find_hint`, which says what brings it.

@@ -2,14 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress, ServiceEvent};
+use api::{Action, ActionRequest, ErrorKind, ErrorReply, PlanReply, ServiceEvent};
 use engine::{Accepted, Command, Hold, Refusal, ServiceId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Control, Job, changes::Kind, feed, matching, records, selection::Selection, words};
+use super::{
+    Control, Job,
+    answers::{Answer, Stream},
+    changes::Kind,
+    feed, matching, records,
+    selection::Selection,
+    words,
+};
 use crate::ask::{Ask, EventFilter, Exits, Peer};
 
-type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
+type Shown = Result<PlanReply, ErrorReply>;
 
 impl Control {
     pub(super) fn on_ask(&mut self, ask: Ask) {
@@ -20,15 +27,27 @@ impl Control {
                 request,
                 peer,
                 reply,
-            } => drop(reply.send(self.act(&request, &peer))),
+            } => {
+                let stream = self.act(&request, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
             Ask::Reconfigure {
                 id,
                 wanted,
                 peer,
                 reply,
-            } => drop(reply.send(self.ask_reconfigure(&id, wanted, &peer))),
-            Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
-            Ask::Outcome { id, reply } => drop(reply.send(self.outcome_of(&id))),
+            } => {
+                let stream = self.ask_reconfigure(&id, wanted, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
+            Ask::Reexec { id, peer, reply } => {
+                let stream = self.ask_reexec(&id, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
+            Ask::Outcome { id, reply } => {
+                let outcome = self.outcome_of(&id);
+                self.answer(Answer::Outcome(reply, outcome));
+            }
             Ask::Maintenance { reply } => self.ask_maintenance(reply),
             Ask::SetMaintenance {
                 id,
@@ -60,13 +79,7 @@ impl Control {
                 let plan = self.plan.clone();
                 self.job(Job::Check { plan, reply });
             }
-            Ask::Plan { names, reply } => match matching(&names, &self.plan.services) {
-                Ok(names) => {
-                    let plan = self.plan.clone();
-                    self.job(Job::ShowPlan { plan, names, reply });
-                }
-                Err(error) => drop(reply.send(Err(error))),
-            },
+            Ask::Plan { names, reply } => self.show_plan(&names, reply),
             Ask::Diff { names, reply } => {
                 let plan = self.plan.clone();
                 self.job(Job::Diff { plan, names, reply });
@@ -78,7 +91,20 @@ impl Control {
                 names,
                 peer,
                 reply,
-            } => drop(reply.send(self.rotate_logs(&id, &names, &peer))),
+            } => {
+                let rotated = self.rotate_logs(&id, &names, &peer);
+                self.answer(Answer::Rotated(reply, rotated));
+            }
+        }
+    }
+
+    fn show_plan(&mut self, names: &[String], reply: oneshot::Sender<Shown>) {
+        match matching(names, &self.plan.services) {
+            Ok(names) => {
+                let plan = self.plan.clone();
+                self.job(Job::ShowPlan { plan, names, reply });
+            }
+            Err(error) => drop(reply.send(Err(error))),
         }
     }
 
@@ -112,8 +138,8 @@ impl Control {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let error = self.refused(&refusal);
-                self.record(asked);
-                self.record_refused(&request.id, &error.message);
+                self.record(asked.clone());
+                self.record_refused(&request.id, Some(asked), &error.message);
                 return Err(error);
             }
         };

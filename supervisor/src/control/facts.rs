@@ -250,6 +250,7 @@ impl Control {
     }
 
     pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
+        self.keep_ready_word(run, key, value);
         let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
         let fact = match key {
             "READY" if value == "1" => Some(Fact::Ready { run }),

@@ -11,6 +11,7 @@ use plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::Handled;
+use super::answers::Answer;
 use super::file_watcher::{Look, Seen, Unwatched};
 use super::watchers::{Watch, Watched};
 use crate::{
@@ -50,13 +51,15 @@ pub(crate) enum Input {
     Timeout,
 }
 
-/// One thing to be done outside.
+/// One thing to be done outside, behind all that the keeper was told before it (`in_order.rs`).
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Tell the keeper.
     Keeper(Request),
     /// Do this off the control thread, or as a task; its result comes back as `Input::Done`.
     Job(Job),
+    /// Say this to a client.
+    Answer(Answer),
     /// The plan says who may use the control socket.
     Access(plan::Control),
     /// Clients may connect, or are to wait in the backlog.

@@ -207,6 +207,7 @@ impl Control {
             let _ = self.lifecycle.set_refused(Some(error.message));
         }
         self.ready_lines_follow_plan();
+        self.ready_words_follow_plan();
         self.watchers_follow_plan();
         self.watched_files_follow_plan();
         self.status_files_follow_plan();

@@ -7,16 +7,17 @@
 
 use std::collections::BTreeMap;
 
-use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest, Outcome, Unstored};
+use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest};
 use engine::Moment;
 use plan::MaintenanceSituation;
 use tokio::sync::oneshot;
 
 use super::{
     Control, Job,
+    answers::Answer,
     memory::Key,
     on_disk::{OnDisk, Standing},
-    words,
+    records, words,
 };
 use crate::ask::Peer;
 
@@ -102,21 +103,14 @@ impl Control {
             since: since.unwrap_or_else(|| words::time(self.now.unix_ms)),
             by: peer.name.clone(),
         });
-        self.record_asked(id, peer, &what, &[]);
         self.publish("", "change", &what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
         if self.maintenance.said() != said.as_ref() {
             self.remember_maintenance(said.as_ref());
             self.maintenance.disk.change(|it| *it = said);
         }
-        let outcome = Outcome {
-            id: id.to_owned(),
-            finished: true,
-            results: Vec::new(),
-            rollback: None,
-            unstored: Unstored::default(),
-        };
-        self.record_ended(&outcome, false);
+        let asked = records::asked(self.now.unix_ms, id, peer, &what, &[]);
+        self.record_done(asked);
         self.maintenance.waiting.push(reply);
     }
 
@@ -133,8 +127,7 @@ impl Control {
             return;
         }
         for reply in std::mem::take(&mut self.maintenance.waiting) {
-            // A client that has gone away no longer wants its answer.
-            let _ = reply.send(self.maintenance());
+            self.answer(Answer::Maintained(reply, self.maintenance()));
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) enum Key {
     Hangup,
     /// Who stopped what, services that are in no plan included.
     Holds,
+    /// Lines that the history may not have, of changes that are not remembered otherwise.
+    Lines,
     /// Addresses that services are still to be seen to listen on.
     Listening,
     /// Whether there is maintenance.
@@ -41,8 +43,6 @@ pub(super) enum Key {
     Plan,
     /// The change that asked for another control process.
     Reexec,
-    /// Refusals that the history may not have.
-    Refusals,
     /// Why the configuration on disk is refused.
     Refused,
     /// Up to when schedules have been handled.
@@ -63,12 +63,12 @@ impl Key {
             Self::Failed => "@failed",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
+            Self::Lines => "@lines",
             Self::Listening => "@listening",
             Self::Maintenance => "@maintenance",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
-            Self::Refusals => "@refusals",
             Self::Refused => "@refused",
             Self::Schedule => "@schedule",
             Self::Signals => "@signals",
@@ -106,8 +106,8 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Listening, Maintenance, Notices,
-            Plan, Reexec, Refusals, Refused, Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, Hangup, Holds, Lines, Listening, Maintenance,
+            Notices, Plan, Reexec, Refused, Schedule, Signals, Standing,
         };
         let all = [
             Certificates,
@@ -116,12 +116,12 @@ mod tests {
             Failed,
             Hangup,
             Holds,
+            Lines,
             Listening,
             Maintenance,
             Notices,
             Plan,
             Reexec,
-            Refusals,
             Refused,
             Schedule,
             Signals,

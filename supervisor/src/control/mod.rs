@@ -5,6 +5,7 @@
 //! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
 
 mod addresses;
+mod answers;
 mod asks;
 mod beginnings;
 mod changes;
@@ -20,6 +21,7 @@ mod file_watcher;
 mod handover;
 mod hearing;
 mod holds;
+mod in_order;
 mod input;
 mod jobs;
 mod lifecycle;
@@ -36,6 +38,7 @@ mod on_disk;
 mod orphaned;
 mod preparation;
 mod ready_lines;
+mod ready_words;
 mod reconfigure;
 mod records;
 mod running;
@@ -140,6 +143,8 @@ pub(crate) struct Control {
     schedule: schedule::Schedule,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
+    /// What is said to clients at the end of this step.
+    answers: Vec<answers::Answer>,
     /// Asks that came before there was a plan to answer them from.
     early: Vec<Ask>,
     /// Name of the user the supervisor runs as.
@@ -163,6 +168,8 @@ struct Run {
     resolved: Option<Arc<Resolved>>,
     /// Directories of its service, of a main run.
     directories: Vec<PathBuf>,
+    /// What it has said of its readiness, by key.
+    ready_words: BTreeMap<String, String>,
     /// Of a main run: what is told of it once it is over.
     life: exits::Life,
 }
@@ -175,6 +182,7 @@ impl Run {
             purpose,
             resolved: None,
             directories: Vec::new(),
+            ready_words: BTreeMap::new(),
             life: exits::Life::default(),
         }
     }
@@ -256,6 +264,7 @@ impl Control {
                 control_deaths: hello.control_deaths,
                 went_back: hello.went_back,
             },
+            answers: Vec::new(),
             early: Vec::new(),
             own_user: boot.own_user.clone(),
             is_root: nix::unistd::Uid::effective().is_root(),
@@ -274,8 +283,13 @@ impl Control {
         self.now = now;
         if self.handover.is_frozen() {
             self.handle_frozen(input);
-            return;
+        } else {
+            self.take_in(input);
         }
+        self.release_answers();
+    }
+
+    fn take_in(&mut self, input: Input) {
         // Of many starts that are prepared at once, no answer takes another back.
         let may_take_back = !matches!(input, Input::Done(_));
         match input {

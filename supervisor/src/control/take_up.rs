@@ -67,9 +67,10 @@ impl Control {
             self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.changes
-                .restore(record(Key::Changes), record(Key::Doing));
-            self.take_up_refused(record(Key::Refusals));
+            self.take_up_lines(record(Key::Lines));
+            let (changes, doing) = (record(Key::Changes), record(Key::Doing));
+            let refused = |id: &str| self.records.keeps(id);
+            self.changes.restore(changes, doing, refused);
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),
@@ -164,6 +165,7 @@ impl Control {
                     purpose,
                     resolved: None,
                     directories: self.directories_of(&info.service),
+                    ready_words: BTreeMap::new(),
                     life: Life {
                         pid: Some(info.pid),
                         began: Some(Moment(info.spawned_ms)),
@@ -176,6 +178,7 @@ impl Control {
                 self.left.insert(info.service.clone(), info.left.clone());
             }
             for (key, value) in &info.notified {
+                self.keep_ready_word(run, key, value);
                 self.on_described(run, key, value);
             }
             if info.role == Role::Main && info.exit.is_none() {

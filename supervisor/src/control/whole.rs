@@ -34,6 +34,8 @@ pub(super) struct World {
     seq: u64,
     /// Runs that were asked for, and whose.
     pub(super) spawned: Vec<(String, u64)>,
+    /// Environment of the last of them.
+    pub(super) environment: BTreeMap<String, String>,
     /// What starts need is not found out.
     pub(super) hangs: bool,
     /// How many were asked for.
@@ -105,6 +107,7 @@ impl World {
             now,
             seq: 0,
             spawned: Vec::new(),
+            environment: BTreeMap::new(),
             hangs: false,
             changes: 0,
             searching: Vec::new(),
@@ -137,6 +140,7 @@ impl World {
             let done = match output {
                 Output::Keeper(Request::Spawn(spawn)) => {
                     self.spawned.push((spawn.service.clone(), spawn.run));
+                    self.environment = spawn.env;
                     continue;
                 }
                 Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
@@ -189,6 +193,10 @@ impl World {
                 },
                 Output::Keeper(Request::Quit { .. }) => {
                     self.quit = true;
+                    continue;
+                }
+                Output::Answer(answer) => {
+                    answer.send();
                     continue;
                 }
                 _ => continue,

@@ -69,8 +69,8 @@ impl OwnerChange {
         let above = self.path.parent().unwrap_or(&self.path);
         match safe_path::foreign_owner(above) {
             Some(uid) if uid != self.to.uid && !self.follows => {
-                let path = above.to_owned();
-                Err(Untrusted::Foreign { path, uid }.into())
+                let path = self.path.clone();
+                Err(Untrusted::Below { path, uid }.into())
             }
             _ => Ok(tree),
         }

@@ -41,7 +41,8 @@ impl Control {
             };
             change.accepted = true;
             self.changes.altered = true;
-            change.say(change.accepted_line(unstored));
+            let line = change.accepted_line(unstored);
+            self.answers.extend(change.progress(line));
             let all = change.targets.keys().cloned().collect();
             self.evaluate(change, &all);
         }
@@ -54,10 +55,10 @@ impl Control {
         self.record_endings();
         self.write_records();
         let mut changes = std::mem::take(&mut self.changes.list);
-        for change in changes.iter_mut().filter(|it| it.progress.is_some()) {
+        for change in changes.iter_mut().filter(|it| it.client.is_some()) {
             let over = change.finished || (change.accepted && !change.wait);
             if let Some(unstored) = self.unstored(change).filter(|_| over) {
-                change.tell_end(unstored);
+                self.answers.extend(change.end(unstored));
             }
         }
         self.changes.list = changes;

@@ -43,8 +43,8 @@ pub(super) struct Disk {
     pub(super) holds: BTreeMap<String, StoredHold>,
     /// They were removed, and not written since.
     pub(super) lost: bool,
-    /// Changes that the history has, and whether it has their end.
-    history: BTreeMap<String, bool>,
+    /// What the history has of each change.
+    history: BTreeMap<String, Told>,
     /// Ends of runs that the history has, by service and id: how many more each stands for.
     exits: BTreeMap<String, BTreeMap<String, u64>>,
     /// Main runs that live.
@@ -59,6 +59,13 @@ pub(super) struct Disk {
     pub(super) was_full: bool,
     /// Plans that have worked, the last one first.
     pub(super) kept: Vec<Plan>,
+}
+
+/// Which lines of a change the history has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    asked: bool,
+    ended: bool,
 }
 
 /// When a simulation begins.
@@ -480,10 +487,9 @@ impl Jobs {
         }))
     }
 
-    /// The control process has died in the midst of it. `begun`: it may have begun to write candidates,
-    /// or to put them in place.
-    pub(super) fn cut(&mut self, begun: bool) {
-        if !begun || self.disk.stored.is_none() {
+    /// The control process has died in the midst of it.
+    pub(super) fn cut(&mut self) {
+        if self.disk.stored.is_none() {
             self.disk.candidates.clear();
         }
         let left: Vec<Work> = self.agenda.drain().collect();
@@ -491,11 +497,11 @@ impl Jobs {
             match work {
                 Work::Swap(swap) if self.dice.percent(50) => drop(self.swap(&swap)),
                 // Of several files the first are in place, and the plan is not.
-                Work::Stage(plan) if begun && self.disk.stored.is_some() => {
+                Work::Stage(plan) if self.disk.stored.is_some() => {
                     let staged = self.changed(&plan).into_iter().map(|file| file.path);
                     self.disk.candidates.extend(staged);
                 }
-                Work::Swap(swap) if begun => {
+                Work::Swap(swap) => {
                     let some = self.dice.index(swap.staged.len() + 1);
                     self.disk.put(&swap.staged[..some]);
                 }
@@ -520,8 +526,11 @@ impl Jobs {
 impl Disk {
     fn append(&mut self, lines: Vec<history::Line>) {
         for line in lines {
-            let ended = matches!(line.said, history::Said::Ended { .. });
-            *self.history.entry(line.id).or_default() |= ended;
+            let told = self.history.entry(line.id).or_default();
+            match line.said {
+                history::Said::Asked { .. } => told.asked = true,
+                history::Said::Ended { .. } => told.ended = true,
+            }
         }
     }
 
@@ -574,29 +583,25 @@ impl Disk {
             );
         }
         for id in &clients.recorded {
-            assert!(self.history.contains_key(id), "{id} is not in the history");
+            assert!(self.told(id).asked, "{id} is not in the history");
         }
         for id in &clients.ended {
-            let ended = self.history.get(id) == Some(&true);
-            assert!(ended, "the history has no end of {id}");
+            assert!(self.told(id).ended, "the history has no end of {id}");
         }
     }
 
-    /// Control has died. What it had written down just before the keeper could hear of it has no end,
-    /// and nobody was told of it.
-    pub(super) fn leave_unheard(&mut self, records: &BTreeMap<String, String>) {
-        let known = ["@changes", "@doing", "@reexec", "@refusals"].map(|key| records.get(key));
-        let known = |id: &String| known.iter().flatten().any(|it| it.contains(id.as_str()));
-        self.history.retain(|id, ended| *ended || known(id));
+    fn told(&self, id: &str) -> Told {
+        self.history.get(id).copied().unwrap_or_default()
     }
 
-    /// In the end the history has all that were taken, and the end of each.
+    /// In the end the history has all that were taken, and of each change that it has both lines.
     pub(super) fn judge_history(&self, taken: &[String]) {
         for id in taken {
-            assert!(self.history.contains_key(id), "{id} is not in the history");
+            assert!(self.told(id).asked, "{id} is not in the history");
         }
-        let open = self.history.iter().find(|(_, ended)| !**ended);
-        assert_eq!(open, None, "it has no end in the history");
+        let half = |(_, told): &(&String, &Told)| !(told.asked && told.ended);
+        let half = self.history.iter().find(half);
+        assert!(half.is_none(), "the history has it in part: {half:?}");
     }
 
     /// Candidates take their places; each has its content for its extension.

@@ -91,3 +91,22 @@ fn simulation_8_and_40_keep_the_plan_although_the_disk_is_full() {
     simulate(8);
     simulate(40);
 }
+
+/// What a client had heard, or the history had, was not with the keeper when control died.
+#[test]
+fn simulation_94_and_265_keep_what_was_accepted() {
+    simulate(94);
+    conclude(Simulation::troubled(265));
+}
+
+/// A run had said that it is ready before a plan asked for that word.
+#[test]
+fn simulation_462_hears_what_was_said_under_an_earlier_plan() {
+    conclude(Simulation::troubled(462));
+}
+
+/// What a dead control process had refused was still taken for being done.
+#[test]
+fn simulation_966_may_ask_again_for_what_was_refused() {
+    simulate(966);
+}

@@ -7,7 +7,10 @@ use tokio::sync::oneshot;
 use super::{checks, clients::Again, keeper::Happening, plans, run::Simulation};
 use crate::{
     ask::{Ask, EventFilter, Peer},
-    control::{Control, input::Input},
+    control::{
+        Control,
+        input::{Input, Output},
+    },
 };
 
 /// A fact that is late comes within this time.
@@ -176,11 +179,7 @@ impl Simulation {
             Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
             Op::Terminate => self.signal(15),
             Op::Hang => self.hang(SILENT_MS_MAX),
-            Op::StallKeeper(ms) => {
-                let end = self.now + ms;
-                self.keeper.stalled_until = self.keeper.stalled_until.max(end);
-                self.script.push(end, Op::KeeperGoesOn);
-            }
+            Op::StallKeeper(ms) => self.stall_keeper(ms),
             Op::LoseFiles => {
                 self.jobs.disk.lose_state();
                 self.keeper.unsent.push_back(Notice::MadeAgain {
@@ -199,6 +198,16 @@ impl Simulation {
                 self.die();
             }
         }
+    }
+
+    /// It reads nothing for so long; what control says to it may find no room in the socket meanwhile.
+    fn stall_keeper(&mut self, ms: u64) {
+        let end = self.now + ms;
+        self.keeper.stalled_until = self.keeper.stalled_until.max(end);
+        if self.stalls.percent(50) {
+            self.full_until = self.keeper.stalled_until;
+        }
+        self.script.push(end, Op::KeeperGoesOn);
     }
 
     fn act(&mut self, request: ActionRequest) {
@@ -287,6 +296,7 @@ impl Simulation {
     pub(super) fn conclude(&mut self) {
         self.run_until(self.now + 1_000);
         self.keeper.stalled_until = self.now;
+        self.full_until = self.now;
         self.keeper.be_fair(self.now);
         self.send_facts();
         self.jobs.fair = true;
@@ -388,8 +398,14 @@ impl Simulation {
             moment: engine::Moment(self.now),
             unix_ms: self.now,
         };
-        self.clients
-            .judge_outcomes(|ask| control.handle(now, Input::Ask(ask)));
+        self.clients.judge_outcomes(|ask| {
+            control.handle(now, Input::Ask(ask));
+            while let Some(output) = control.poll_output() {
+                if let Output::Answer(answer) = output {
+                    answer.send();
+                }
+            }
+        });
         let helpers = self
             .keeper
             .runs

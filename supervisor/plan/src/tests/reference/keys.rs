@@ -165,7 +165,7 @@ const TABLES: [Inside; 20] = [
     ("[stop]", "", &[("signal", "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`"), ("escalate", "`{ signal = \"TERM\", after = \"10s\" }`: a second signal, so long after the first"), ("timeout", "time from the first signal to SIGKILL (`30s`)")]),
     ("[reload]", "", &[
         ("signal", "such as `HUP`; not `KILL` or `STOP`"),
-        ("command", "or a command"),
+        ("command", "or a command, which has the pid of the main process in the variable `MAINPID`"),
         ("timeout", "longest time of a reload, its confirmation included (`60s`)"),
         ("confirm", "how it is seen that the program runs with the new configuration"),
     ]),
