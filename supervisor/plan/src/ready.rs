@@ -115,15 +115,12 @@ pub(crate) fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
         .word_key(&mut fields, "action", &words)
         .unwrap_or(WatchdogAction::Restart);
     let signal = reader.signal_key(&mut fields, "signal", Purpose::Stop);
-    match fields.entry("timeout") {
-        None => {
-            let at = fields.at.clone();
-            reader
-                .report()
-                .error(&at, "watchdog", "needs a timeout")
-                .hint("write timeout = \"30s\": the longest silence between two WATCHDOG=1");
-        }
-        Some(_) => {}
+    if fields.entry("timeout").is_none() {
+        let at = fields.at.clone();
+        reader
+            .report()
+            .error(&at, "watchdog", "needs a timeout")
+            .hint("write timeout = \"30s\": the longest silence between two WATCHDOG=1");
     }
     if let Some(entry) = fields
         .entry("signal")

@@ -65,14 +65,7 @@ impl Control {
                 let unknown = matching(&names, &self.plan.services).err();
                 drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
             }
-            Ask::Exits { names, reply } => {
-                let unknown = matching(&names, &self.plan.services).err();
-                drop(reply.send(Exits {
-                    state_dir: self.plan.paths.state_dir.clone(),
-                    unwritten: self.exits.unwritten(),
-                    unknown,
-                }));
-            }
+            Ask::Exits { names, reply } => drop(reply.send(self.known_exits(&names))),
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Scrape { reply } => self.scrape(reply),
             Ask::Check { reply } => {
@@ -95,6 +88,14 @@ impl Control {
                 let rotated = self.rotate_logs(&id, &names, &peer);
                 self.answer(Answer::Rotated(reply, rotated));
             }
+        }
+    }
+
+    fn known_exits(&self, names: &[String]) -> Exits {
+        Exits {
+            state_dir: self.plan.paths.state_dir.clone(),
+            unwritten: self.exits.unwritten(),
+            unknown: matching(names, &self.plan.services).err(),
         }
     }
 
