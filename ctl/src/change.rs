@@ -67,6 +67,7 @@ impl Change {
             finished: false,
             results: Vec::new(),
             rollback: None,
+            gone_back: None,
             unstored,
         }
     }

@@ -158,8 +158,9 @@ Examples:
 const RECONFIGURE: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 
-With the same files a dry run says what the real one then does, service by service. Where a service
-does not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not
+With the same files a dry run says what the real one then does, service by service. Where a reload
+fails, the configuration before is put in place again, and ctl says so and ends with 1. Where a
+service does not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not
 your files: neither a boot nor a restart applies those again unless one changes; ctl reconfigure
 does.
 

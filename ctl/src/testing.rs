@@ -337,7 +337,7 @@ pub(crate) fn exit(service: &str) -> api::ExitRecord {
         signal: Some("KILL".into()),
         core: false,
         ran_ms: Some(10_920_000),
-        killed: false,
+        killed: None,
         cause: api::ExitCause::Itself,
         next: api::NextRun::Start,
         left_out: 0,

@@ -69,20 +69,15 @@ impl Holds {
     }
 }
 
-/// Main runs that live.
+/// Main runs that live, or whose end is not in the history yet; by id, as the history has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Running {
-    /// Names the daemon whose they are, over all boots.
-    pub(crate) daemon: String,
-    /// By service.
-    pub(crate) runs: BTreeMap<String, LiveRun>,
-}
+pub(crate) struct Running(pub(crate) BTreeMap<String, LiveRun>);
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LiveRun {
-    /// As in the history of ends.
-    pub(crate) id: String,
+    /// Whose.
+    pub(crate) service: String,
     /// Its main process.
     pub(crate) pid: Option<i32>,
     /// RFC 3339 in UTC.
@@ -148,6 +143,16 @@ pub(crate) fn boot_id() -> String {
 /// What is there is none of ours, and has been put aside.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Aside> {
     aside::read_json(path, STATE_BYTES_MAX)
+}
+
+/// The same for who can try again later.
+///
+/// # Errors
+/// It cannot be read for now.
+pub(crate) fn read_json_later<T: DeserializeOwned>(
+    path: &Path,
+) -> io::Result<Result<Option<T>, Aside>> {
+    aside::read_json_later(path, STATE_BYTES_MAX)
 }
 
 /// Writes a file of mode 0600 so that after a crash the old one or the new one is there, whole.

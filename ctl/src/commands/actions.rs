@@ -124,6 +124,7 @@ mod tests {
     fn outcome(verdict: Verdict, state: &str) -> Outcome {
         Outcome {
             rollback: None,
+            gone_back: None,
             unstored: Unstored::default(),
             id: "x".into(),
             finished: verdict != Verdict::Pending,

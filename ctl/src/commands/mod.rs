@@ -8,6 +8,7 @@ mod diff_config;
 pub(crate) mod env;
 mod events;
 pub(crate) mod gitlab;
+mod gone_back;
 pub(crate) mod import;
 pub(crate) mod logs;
 pub(crate) mod maintenance;

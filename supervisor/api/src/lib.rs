@@ -47,14 +47,16 @@ mod text;
 mod why;
 
 pub use acl::{ACL_ATTRIBUTE, ACL_BYTES_MAX, acl_for, groups_of_acl};
-pub use action::{Action, ActionRequest, ActionResult, Outcome, Progress, Unstored, Verdict};
+pub use action::{
+    Action, ActionRequest, ActionResult, GoneBack, Outcome, Progress, Unstored, Verdict,
+};
 pub use config::{
     ConfigKey, DiffReply, FileCheck, HostChange, KeptPlan, KeyDiff, PlanReply, Preview,
     ServiceChange, ServiceConfig, ServiceDiff,
 };
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
-pub use exit::{ExitCause, ExitRecord, NextRun};
+pub use exit::{ExitCause, ExitRecord, FILES_MAX, KillReason, NextRun};
 pub use log::{LogLine, LogQuery, RotateReply};
 pub use maintenance::{
     MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest,
@@ -62,7 +64,7 @@ pub use maintenance::{
 pub use status::{
     HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
 };
-pub use text::{duration, json_place, one_line};
+pub use text::{duration, in_a_row, json_place, one_line};
 pub use why::{AutomaticRestart, CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.

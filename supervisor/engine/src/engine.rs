@@ -266,6 +266,9 @@ impl Engine {
     /// Runs one service's machine once and keeps the books about it.
     pub(crate) fn step(&mut self, now: Moment, id: ServiceId, input: Input<'_>) {
         let stopping_all = self.shutdown.is_some();
+        let Some(order) = self.nodes.get(&id).map(|node| self.order(node)) else {
+            return;
+        };
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -282,6 +285,7 @@ impl Engine {
                 .edges
                 .iter()
                 .any(|(on, edge)| edge.bound && node.unmet.contains(on)),
+            order,
             next_run: &mut self.next_run,
             jitter: &mut self.jitter,
             out: &mut out,

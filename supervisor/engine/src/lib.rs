@@ -28,6 +28,7 @@ mod graph;
 mod ids;
 mod judgement;
 mod machine;
+mod order;
 mod probe;
 mod propagate;
 mod record;
@@ -41,17 +42,18 @@ mod state;
 mod stop;
 mod watchdog;
 
-pub use effect::{Effect, ProbeKind};
+pub use effect::{Effect, ProbeKind, SignalPurpose};
 pub use ended::{Ended, Next};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
+pub use order::Order;
 pub use record::Record;
 pub use spec::{
     Escalation, ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec,
     StartLimit, Stop, Watchdog, WatchdogAction,
 };
 pub use state::{
-    Confirming, Goal, Hold, Probing, ReloadOutcome, Settled, SpawnStep, State, StopCause,
+    Confirming, Goal, Hold, Kill, Probing, ReloadOutcome, Settled, SpawnStep, State, StopCause,
     StopPhase, Unhealthy, Up, View, Watching,
 };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::Exit,
     ids::{Moment, RunId, ServiceId},
+    order::Bounce,
     spec::Stop,
     state::{Goal, Hold, Probing, ReloadOutcome, SpawnStep, State, Up},
 };
@@ -21,8 +22,8 @@ pub struct Record {
     pub hold: Option<Hold>,
     pub(crate) state: State,
     pub(crate) since: Moment,
-    /// Early deaths in a row.
-    pub(crate) early: u32,
+    /// Early ends in a row.
+    pub(crate) early: Early,
     /// When the automatic starts were that the start limit may still count.
     pub(crate) starts: Vec<Moment>,
     pub(crate) restarts: u32,
@@ -37,8 +38,8 @@ pub struct Record {
     /// How the last reload of the run ended.
     #[serde(default)]
     pub(crate) last_reload: Option<ReloadOutcome>,
-    /// Has to go down once before it may be up again.
-    pub(crate) bounce: bool,
+    /// Has to go down once before it may be up again, and why.
+    pub(crate) bounce: Option<Bounce>,
     /// Has left the plan: to be stopped and forgotten.
     pub(crate) removing: bool,
     /// The validator's run, while there is one.
@@ -70,6 +71,27 @@ pub struct Record {
     pub(crate) stop: Option<Stop>,
 }
 
+/// Ends of runs, in a row, that nobody asked for and that came early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Early {
+    pub(crate) count: u32,
+    /// None of them was a success.
+    pub(crate) failed: bool,
+}
+
+impl Early {
+    pub(crate) const NONE: Self = Self {
+        count: 0,
+        failed: true,
+    };
+
+    /// One more.
+    pub(crate) const fn add(&mut self, success: bool) {
+        self.count = self.count.saturating_add(1);
+        self.failed &= !success;
+    }
+}
+
 impl Record {
     /// A service that has no process: what is known of it after a reboot.
     pub const fn at_rest(goal: Goal, hold: Option<Hold>) -> Self {
@@ -78,7 +100,7 @@ impl Record {
             hold,
             state: State::Stopped,
             since: Moment(0),
-            early: 0,
+            early: Early::NONE,
             starts: Vec::new(),
             restarts: 0,
             last_exit: None,
@@ -86,7 +108,7 @@ impl Record {
             health_said: String::new(),
             watchdog_triggered: false,
             last_reload: None,
-            bounce: false,
+            bounce: None,
             removing: false,
             validator: None,
             unswept: None,

@@ -288,3 +288,32 @@ fn a_new_control_process_asks_again_and_knows_the_outcome() {
     reborn(&mut rig);
     assert_eq!((rig.name(0), outcome(&rig)), ("running", words));
 }
+
+/// A plan that asks no more what runs leaves nothing to wait for, whether the question is out or not.
+#[test]
+fn a_plan_that_drops_the_question_ends_the_reload_that_waits_for_the_answer() {
+    for is_out in [true, false] {
+        let mut rig = Rig::up(&[with_health(Some(confirmed(hup())))]);
+        reload(&mut rig);
+        rig.fact(Fact::Validated {
+            run: validator(&rig),
+            verdict: Ok(()),
+        });
+        rig.pass(0);
+        let probe = asked(&rig);
+        if !is_out {
+            said(&mut rig, probe, false, "an older one");
+        }
+        let unasked = [with_health(Some(hup()))];
+        rig.apply(&unasked, Shift::Keep).expect("it checks");
+        assert_eq!(
+            (rig.name(0), outcome(&rig)),
+            ("running", Some(ReloadOutcome::Done))
+        );
+        if is_out {
+            said(&mut rig, probe, false, "an older one");
+        }
+        rig.pass(RELOAD_MS);
+        assert_eq!(outcome(&rig), Some(ReloadOutcome::Done));
+    }
+}

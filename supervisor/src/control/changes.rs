@@ -8,6 +8,7 @@
 
 mod causes;
 mod doing;
+mod going_back;
 mod target;
 mod telling;
 mod verdict;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use doing::Doing;
+pub(super) use going_back::{GoingBack, Way};
 pub(super) use target::{Kind, Target};
 
 use super::{Control, answers::Answer};
@@ -58,6 +60,9 @@ pub(super) struct Change {
     /// Of a reconfiguration: what there is to go back to.
     #[serde(default)]
     rollback: Option<KeptPlan>,
+    /// Of a reconfiguration that has failed: how it goes back to what was before.
+    #[serde(default)]
+    going_back: Option<GoingBack>,
     /// By whom it was asked for, for people, and what: `restart`.
     by: String,
     what: String,
@@ -68,6 +73,8 @@ pub(super) struct Change {
     /// Its end is on the way there.
     #[serde(skip)]
     ending: bool,
+    /// When it was begun.
+    at: Moment,
     /// When to look again whether its services stay up.
     #[serde(skip)]
     look_at: Option<Moment>,
@@ -140,21 +147,18 @@ impl Changes {
 
 impl Change {
     fn outcome(&self, unstored: Unstored) -> Outcome {
-        let pending = |name: &String| ActionResult {
-            service: name.clone(),
-            verdict: Verdict::Pending,
-            state: String::new(),
-            pid: None,
-            seconds: 0,
-            detail: String::new(),
-        };
         let results = self.targets.iter();
         let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
         Outcome {
             id: self.id.clone(),
             finished: self.finished,
             results: results.collect(),
-            rollback: self.rollback.clone(),
+            // Of use only where this one is still in place.
+            rollback: self.rollback.clone().filter(|_| {
+                let going_back = self.going_back.as_ref();
+                going_back.is_none_or(GoingBack::is_refused)
+            }),
+            gone_back: self.going_back.as_ref().map(GoingBack::told),
             unstored,
         }
     }
@@ -162,6 +166,17 @@ impl Change {
     fn progress(&mut self, line: Progress) -> Option<Answer> {
         self.client = self.client.take().filter(|it| !it.is_closed());
         Some(Answer::Progress(self.client.clone()?, line))
+    }
+}
+
+fn pending(service: &str) -> ActionResult {
+    ActionResult {
+        service: service.to_owned(),
+        verdict: Verdict::Pending,
+        state: String::new(),
+        pid: None,
+        seconds: 0,
+        detail: String::new(),
     }
 }
 
@@ -192,6 +207,7 @@ impl Control {
         self.changes.list.push_back(Change {
             client: Some(sender),
             wait,
+            at: self.now.moment,
             ..Change::new(id, kind, Some(asked))
         });
         self.changes.altered = true;
@@ -291,7 +307,7 @@ impl Control {
         let open = |it: &&mut Change| it.accepted && !it.finished && due(it);
         for change in changes.iter_mut().filter(open) {
             change.look_at = None;
-            let all = change.targets.keys().cloned().collect();
+            let all = change.awaited().keys().cloned().collect();
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
@@ -312,7 +328,7 @@ impl Control {
         let mut changes = std::mem::take(&mut self.changes.list);
         for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
             for name in &touched {
-                if !change.targets.contains_key(name) {
+                if !change.awaited().contains_key(name) {
                     continue;
                 }
                 let Some(service) = self.plan.services.get(name) else {
@@ -369,11 +385,13 @@ impl Change {
             notes: Vec::new(),
             begun: false,
             rollback: None,
+            going_back: None,
             by,
             what,
             asked,
             recorded: false,
             ending: false,
+            at: Moment(0),
             look_at: None,
             client: None,
             wait: true,
@@ -391,10 +409,6 @@ impl Change {
     /// A reconfiguration has no targets until its plan is applied.
     fn targets_pending(&self) -> bool {
         self.kind == Kind::Reconfigure && !self.begun && !self.finished
-    }
-
-    fn finish_if_over(&mut self) {
-        self.finished = self.targets.values().all(|target| target.result.is_some());
     }
 
     /// The last line for its client.

@@ -125,7 +125,7 @@ impl Control {
             || self.holds.are_awaited()
             || self.records.are_awaited()
             || self.exits.are_awaited()
-            || self.running.are_awaited()
+            || self.running.are_being_written()
             || self.maintenance.is_awaited()
             || !self.reconfigure.is_idle();
         if busy && self.now.moment < by {

@@ -16,7 +16,7 @@ use super::file_watcher::{Look, Seen, Unwatched};
 use super::watchers::{Watch, Watched};
 use crate::{
     accounts::Accounts,
-    applied::{Inputs, Mark, Swapped},
+    applied::{Inputs, Kept, Mark, Swapped},
     ask::Ask,
     history,
     holder::Holder,
@@ -242,6 +242,8 @@ pub(crate) enum Source {
     FilesAsTheyAre(Arc<Plan>),
     /// The last plan that worked and is another than this one.
     Kept(Arc<Plan>),
+    /// The plan that ran before one that has failed.
+    Before(Box<Kept>),
 }
 
 /// A plan that is to be applied.
@@ -328,8 +330,8 @@ pub(crate) enum Done {
         /// Who has it.
         holder: Holder,
     },
-    /// Of `Addresses`: those that are not free.
-    Addresses(Vec<Taken>),
+    /// Of `Addresses`: those that are not free; or why nobody could see it.
+    Addresses(Result<Vec<Taken>, String>),
     /// Of `LookAtListeners`.
     Listeners(Vec<listening::Seen>),
     /// Of `Watch`.

@@ -27,6 +27,8 @@ pub(super) enum Key {
     Doing,
     /// Why the daemon ends with a failure.
     Failed,
+    /// Runs that are being restarted for files that have changed.
+    FileRestarts,
     /// SIGHUP has been taken in and not been acted on to the end.
     Hangup,
     /// Who stopped what, services that are in no plan included.
@@ -37,6 +39,8 @@ pub(super) enum Key {
     Listening,
     /// Whether there is maintenance.
     Maintenance,
+    /// Numbers that the records of services have for other services.
+    Names,
     /// Secrets that were put back, and state files that were put aside.
     Notices,
     /// The plan that runs.
@@ -51,6 +55,8 @@ pub(super) enum Key {
     Signals,
     /// How the plan that runs has proven itself.
     Standing,
+    /// What a reconfiguration that is not over can go back to.
+    WayBack,
 }
 
 impl Key {
@@ -61,11 +67,13 @@ impl Key {
             Self::Changes => "@changes",
             Self::Doing => "@doing",
             Self::Failed => "@failed",
+            Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
             Self::Lines => "@lines",
             Self::Listening => "@listening",
             Self::Maintenance => "@maintenance",
+            Self::Names => "@names",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
@@ -73,6 +81,7 @@ impl Key {
             Self::Schedule => "@schedule",
             Self::Signals => "@signals",
             Self::Standing => "@standing",
+            Self::WayBack => "@way-back",
         }
     }
 
@@ -106,19 +115,22 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Lines, Listening, Maintenance,
-            Notices, Plan, Reexec, Refused, Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Lines, Listening,
+            Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals, Standing,
+            WayBack,
         };
         let all = [
             Certificates,
             Changes,
             Doing,
             Failed,
+            FileRestarts,
             Hangup,
             Holds,
             Lines,
             Listening,
             Maintenance,
+            Names,
             Notices,
             Plan,
             Reexec,
@@ -126,6 +138,7 @@ mod tests {
             Schedule,
             Signals,
             Standing,
+            WayBack,
         ];
         let names: BTreeSet<&str> = all.iter().map(|key| key.name()).collect();
         assert_eq!(names.len(), all.len());

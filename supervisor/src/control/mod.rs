@@ -17,6 +17,7 @@ mod event_loop;
 mod exits;
 mod facts;
 mod feed;
+mod file_restarts;
 mod file_watcher;
 mod handover;
 mod hearing;
@@ -128,10 +129,12 @@ pub(crate) struct Control {
     running: running::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
     standing: reconfigure::Standing,
+    way_back: Option<reconfigure::WayBack>,
     ready_lines: ready_lines::ReadyLines,
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
     watched_files: watched_files::WatchedFiles,
+    file_restarts: file_restarts::FileRestarts,
     /// Logs that cannot be written or rotated, by service.
     log_troubles: BTreeMap<String, LogTrouble>,
     /// Changes when a service has left the plan.
@@ -242,14 +245,16 @@ impl Control {
             changes: changes::Changes::default(),
             holds: holds::HoldsOnDisk::new(&boot.kernel_boot_id, boot.holds.clone()),
             records: records::Records::default(),
-            running: running::RunningOnDisk::new(exits.daemon(), boot.running.clone()),
+            running: running::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
+            way_back: None,
             ready_lines: ready_lines::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
             watched_files: watched_files::WatchedFiles::default(),
+            file_restarts: file_restarts::FileRestarts::default(),
             log_troubles: BTreeMap::new(),
             departures: watch::Sender::new(()),
             handover: handover::Handover::default(),
@@ -420,6 +425,7 @@ impl Control {
             self.judge_trial(&touched);
             self.lifecycle_check();
         }
+        self.go_back_if_due();
         self.end_changes();
         self.store_schedule();
         self.quit_when_stored();

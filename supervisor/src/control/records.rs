@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use api::Verdict;
+use api::{ActionResult, GoneBack, Verdict};
 use engine::Moment;
 
 use super::{
@@ -115,6 +115,33 @@ pub(super) fn asked(unix_ms: u64, id: &str, peer: &Peer, what: &str, services: &
     }
 }
 
+/// What has failed, each service in words.
+pub(super) fn failures(results: &[ActionResult]) -> Vec<String> {
+    let failed = results.iter().filter(|it| it.verdict == Verdict::Failed);
+    let words = failed.map(|result| match result.detail.as_str() {
+        "" => format!("{}: {}", result.service, result.state),
+        detail => format!("{}: {}: {detail}", result.service, result.state),
+    });
+    words.collect()
+}
+
+/// How a change went back, in words.
+pub(super) fn gone_back(it: &GoneBack) -> String {
+    let (at, by) = (&it.to.at, &it.to.by);
+    let failed = failures(&it.results).join("; ");
+    match &it.refused {
+        Some(why) => {
+            format!("cannot go back to the configuration of {at}, asked for by {by}: {why}")
+        }
+        None if failed.is_empty() => {
+            format!("gone back to the configuration of {at}, asked for by {by}")
+        }
+        None => format!(
+            "gone back to the configuration of {at}, asked for by {by}, with which this failed: {failed}"
+        ),
+    }
+}
+
 impl Control {
     /// It will not be done. `asked`: that it was asked for, if the history may not have that.
     pub(super) fn record_refused(&mut self, id: &str, asked: Option<Line>, why: &str) {
@@ -176,21 +203,14 @@ impl Control {
 
     /// It has come to its end.
     pub(super) fn record_ended(&mut self, outcome: &api::Outcome, name_services: bool) {
-        let mut failed: Vec<String> = outcome
-            .results
-            .iter()
-            .filter(|result| result.verdict == Verdict::Failed)
-            .map(|result| match result.detail.as_str() {
-                "" => format!("{}: {}", result.service, result.state),
-                detail => format!("{}: {}: {detail}", result.service, result.state),
-            })
-            .collect();
+        let mut failed = failures(&outcome.results);
         let word = if failed.is_empty() { "done" } else { "failed" };
         if failed.len() > FAILURES_MAX {
             let more = failed.len() - FAILURES_MAX;
             failed.truncate(FAILURES_MAX);
             failed.push(format!("{more} more failed"));
         }
+        failed.extend(outcome.gone_back.as_deref().map(gone_back));
         let named = outcome.results.iter().filter(|_| name_services);
         let services = named.map(|result| result.service.clone());
         let said = Said::Ended {

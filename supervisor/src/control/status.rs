@@ -54,6 +54,7 @@ impl Control {
         warnings.extend(self.status_files.warning());
         warnings.extend(self.records.warning());
         warnings.extend(self.exits.warning());
+        warnings.extend(self.running.warning());
         warnings.extend(self.watched_files.warning());
         warnings
     }

@@ -10,6 +10,7 @@ use plan::Plan;
 use super::{
     Control, Purpose, Run,
     exits::Life,
+    file_restarts::FileRestarts,
     lifecycle::Boot,
     memory::{Key, is_a_services},
     notifications::is_delivery,
@@ -40,6 +41,8 @@ impl Control {
             self.left.insert(service.clone(), remaining.left.clone());
         }
         self.tell(Request::TookOver);
+        self.names.restore(Key::Names.of(&hello.records));
+        self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.take_up_events(&hello.records);
         self.take_up_exits(&hello.records);
         self.tell_unseen_ends();
@@ -83,7 +86,10 @@ impl Control {
             self.on_keeper_fact(numbered.fact);
         }
         self.on_remaining(&hello.remaining);
+        self.release_exits_of_removed();
+        self.running_is_taken_up();
         self.take_up_standing(hello, boot.applied, is_unfinished);
+        self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
         self.take_up_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_changes();
@@ -246,6 +252,16 @@ impl Control {
                     self.fact(Fact::Validated { run, verdict });
                 }
                 State::Reloading {
+                    up,
+                    helper: Some(helper),
+                    ..
+                } if is_planned && known(up.run) && !known(helper) => {
+                    let command = self.engine.reloaded_by(helper);
+                    let purpose = command.map_or(Purpose::Validator, Purpose::ReloadCommand);
+                    self.start_helper(id, helper, purpose);
+                    continue;
+                }
+                State::Reloading {
                     helper: Some(helper),
                     ..
                 } if !known(helper) => {
@@ -295,5 +311,44 @@ const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
         | Told::Swept { run, .. }
         | Told::Notified { run, .. } => Some(*run),
         Told::Signalled { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+
+    use crate::control::{Handled, whole::World};
+
+    const RELOADS: [&str; 2] = [
+        "validate = ['/bin/true']\n[reload]\nsignal = 'HUP'\n",
+        "[reload]\ncommand = ['/bin/true']\n",
+    ];
+
+    /// The validator or command of a reload had been decided upon and not been started.
+    #[test]
+    fn a_reload_that_was_being_prepared_goes_on() {
+        for reload in RELOADS {
+            let web = format!("command = ['/bin/web']\n{reload}");
+            let mut world = World::new(&[("web", &web)], Handled::default());
+            if reload.starts_with("validate") {
+                let validator = world.spawned[0].1;
+                world.validated(validator);
+            }
+            let main = world.spawned.last().unwrap().1;
+            world.spawned(main);
+            assert_eq!(world.status("web").state, "running");
+            world.hangs = true;
+            world.act(Action::Reload, "web");
+            let before = world.spawned.len();
+            world.hangs = false;
+            world.replace_control();
+            let status = world.status("web");
+            assert_eq!((status.state.as_str(), status.reason), ("reloading", None));
+            assert_eq!(world.spawned.len(), before + 1, "{:?}", world.spawned);
+            world.validated(world.spawned[before].1);
+            let status = world.status("web");
+            assert_eq!((status.state.as_str(), status.reason), ("running", None));
+        }
     }
 }

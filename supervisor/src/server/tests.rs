@@ -264,6 +264,7 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
     };
     let done = Progress::Done(Outcome {
         rollback: None,
+        gone_back: None,
         unstored: Unstored::default(),
         id: id.to_owned(),
         finished: true,
@@ -344,6 +345,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             Ask::Outcome { id, reply } => {
                 let outcome = Outcome {
                     rollback: None,
+                    gone_back: None,
                     unstored: Unstored::default(),
                     id: id.clone(),
                     finished: true,

@@ -5,7 +5,7 @@
 use api::{Outcome, Unstored};
 
 use super::{Change, Kind};
-use crate::control::{Control, memory::Key, on_disk::Standing};
+use crate::control::{Control, memory::Key, on_disk::Standing, records};
 
 impl Control {
     /// What became of a change. It has ended once that is on the disk too, as far as can be.
@@ -43,7 +43,7 @@ impl Control {
             self.changes.altered = true;
             let line = change.accepted_line(unstored);
             self.answers.extend(change.progress(line));
-            let all = change.targets.keys().cloned().collect();
+            let all = change.awaited().keys().cloned().collect();
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
@@ -80,6 +80,11 @@ impl Control {
         }
         self.changes.altered |= !outcomes.is_empty();
         for (outcome, name_services) in &outcomes {
+            if let Some(gone_back) = &outcome.gone_back {
+                let what = records::gone_back(gone_back);
+                tracing::warn!("reconfigure: {what}");
+                self.publish("", "change", &what, None);
+            }
             self.record_ended(outcome, *name_services);
         }
     }

@@ -13,19 +13,21 @@ impl Control {
     /// change is about a thousand services.
     pub(super) fn evaluate(&self, change: &mut Change, affected: &BTreeSet<String>) {
         let kind = change.kind;
+        let mut look_at = change.look_at;
         for name in affected {
-            if let Some(target) = change.targets.get_mut(name)
+            if let Some(target) = change.awaited().get_mut(name)
                 && target.result.is_none()
             {
                 let looks_on = kind == Kind::Reconfigure && !target.reloads;
                 if let Some(until) = self.looks_on_until(name).filter(|_| looks_on) {
-                    change.look_at = change.look_at.map_or(Some(until), |at| Some(at.min(until)));
+                    look_at = look_at.map_or(Some(until), |at| Some(at.min(until)));
                     continue;
                 }
                 target.result = self.verdict(kind, name, target);
             }
         }
-        change.finish_if_over();
+        change.look_at = look_at;
+        self.finish_if_over(change);
     }
 
     /// How the change has ended for one service, if it has.

@@ -3,7 +3,7 @@
 use api::{ErrorKind, ErrorReply, Progress};
 use keeper::message::Request;
 
-use super::{Last, Order, REFUSED, Stage, Staged};
+use super::{Last, Order, PlanSource, REFUSED, Stage, Staged};
 use crate::control::{Control, Job, answers::Answer};
 
 impl Control {
@@ -67,9 +67,15 @@ impl Control {
             (Last::Refused(error), _, Some(client)) => {
                 self.answer(Answer::Progress(client, Progress::Refused(error)));
             }
+            (Last::Refused(error), Some(id), None) if order.source == PlanSource::Before => {
+                self.changes.refuse_way_back(&id, &error.message);
+            }
             (Last::Refused(error), Some(id), None) => {
                 tracing::error!("reconfigure: {}", error.message);
                 self.refuse_change(&id, &error);
+                if order.unattended {
+                    self.set_refused(Some(REFUSED.to_owned()));
+                }
             }
             (Last::Refused(error), None, None) => {
                 tracing::error!("reconfigure: {}", error.message);

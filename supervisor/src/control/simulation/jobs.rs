@@ -89,6 +89,8 @@ pub(super) struct Jobs {
     looked_at: BTreeMap<RunId, u64>,
     /// When there is no room on the disk for what is small.
     full: Vec<Range<u64>>,
+    /// Ways back that were begun because a reload had failed.
+    pub(super) ways_back: u64,
 }
 
 /// One piece of it.
@@ -102,8 +104,8 @@ pub(super) enum Work {
     Discard(Vec<StagedFile>),
     Store(Holds),
     StoreSchedule,
-    StoreMaintenance,
-    WriteStatusFiles,
+    /// Nothing comes of it but this.
+    Write(Done),
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -145,6 +147,7 @@ impl Jobs {
             agenda: Agenda::default(),
             looked_at: BTreeMap::new(),
             full,
+            ways_back: 0,
         }
     }
 
@@ -162,8 +165,8 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
-            Job::StoreMaintenance { .. } => (Work::StoreMaintenance, 500),
-            Job::WriteStatusFiles { .. } => (Work::WriteStatusFiles, 500),
+            Job::StoreMaintenance { .. } => (Work::Write(Done::MaintenanceStored(Ok(()))), 500),
+            Job::WriteStatusFiles { .. } => (Work::Write(Done::StatusFilesWritten(Ok(()))), 500),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -319,8 +322,7 @@ impl Jobs {
             Work::RecordExits(records) => self.exits_recorded(now, records),
             Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
-            Work::StoreMaintenance => Done::MaintenanceStored(Ok(())),
-            Work::WriteStatusFiles => Done::StatusFilesWritten(Ok(())),
+            Work::Write(done) => done,
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),
@@ -330,7 +332,10 @@ impl Jobs {
                 let holder = Holder { reason, line };
                 Done::Holder { run, holder }
             }
-            Work::Addresses => Done::Addresses(Vec::new()),
+            Work::Addresses if luck(&mut self.dice, fair, 10) => {
+                Done::Addresses(Err("nobody may look".to_owned()))
+            }
+            Work::Addresses => Done::Addresses(Ok(Vec::new())),
             Work::Listeners(looks) => Done::Listeners(self.listeners(now, looks)),
             Work::Line(run, pattern, mut unwanted) => {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
@@ -397,8 +402,13 @@ impl Jobs {
     }
 
     fn load(&mut self, source: &Source) -> Result<Loaded, NotLoaded> {
-        if let Source::Kept(running) = source {
-            return self.disk.kept_before(running);
+        match source {
+            Source::Kept(running) => return self.disk.kept_before(running),
+            Source::Before(before) => {
+                self.ways_back += 1;
+                return Ok(back_to(before.plan.clone()));
+            }
+            Source::Files(_) | Source::FilesAsTheyAre(_) | Source::FirstFiles => {}
         }
         let odds = if self.disk.stored.is_some() { 10 } else { 1 };
         if !self.fair && self.dice.percent(odds) {
@@ -560,7 +570,7 @@ impl Disk {
                 of_it.collect::<Vec<_>>()
             );
         }
-        let runs = &self.running.runs;
+        let runs = &self.running.0;
         assert!(
             runs.is_empty() || self.refused.1,
             "said to live after the end: {runs:?}"
@@ -631,15 +641,19 @@ impl Disk {
     fn kept_before(&self, running: &Plan) -> Result<Loaded, NotLoaded> {
         let plan = self.kept.iter().find(|it| *it != running);
         let plan = plan.ok_or(NotLoaded::NothingKept)?;
-        Ok(Loaded {
-            kept: Some(KeptPlan {
-                at: String::new(),
-                by: "root".to_owned(),
-                not_up: Vec::new(),
-            }),
-            rejected: Some(BTreeMap::new()),
-            ..loaded(plan.clone())
-        })
+        Ok(back_to(plan.clone()))
+    }
+}
+
+fn back_to(plan: Plan) -> Loaded {
+    Loaded {
+        kept: Some(KeptPlan {
+            at: String::new(),
+            by: "root".to_owned(),
+            not_up: Vec::new(),
+        }),
+        rejected: Some(BTreeMap::new()),
+        ..loaded(plan)
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) struct Simulation {
     /// How often there was such trouble.
     pub(super) troubles: u64,
     leaving: bool,
+    /// Its files are edited, to be reloaded.
+    pub(super) rewrites: bool,
     /// A control process is being born, and there is nothing that it was not told before.
     taking_over: bool,
     pub(super) terminated: bool,
@@ -112,6 +114,7 @@ impl Simulation {
             stillborn: 0,
             troubles: 0,
             leaving: false,
+            rewrites: false,
             taking_over: false,
             terminated: false,
             shown: VecDeque::new(),
@@ -119,6 +122,15 @@ impl Simulation {
             dice,
         };
         it.birth();
+        it
+    }
+
+    /// One in which most changes are reloads.
+    pub(super) fn reloading(seed: u64) -> Self {
+        let mut it = Self::new(seed);
+        it.jobs.disk.site = plans::reloadable(&mut it.dice, &it.jobs.disk.site);
+        it.rewrites = true;
+        it.keeper.world.fails_reloads = true;
         it
     }
 

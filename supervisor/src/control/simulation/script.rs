@@ -129,6 +129,21 @@ impl Simulation {
         }
     }
 
+    /// The administrator edits the files, and mostly has that applied.
+    fn edit_files(&mut self) {
+        let edit = if self.rewrites {
+            plans::rewrite
+        } else {
+            plans::edit
+        };
+        self.jobs.disk.site = edit(&mut self.dice, &self.jobs.disk.site);
+        match self.dice.below(5) {
+            0..2 => self.signal(1),
+            2..4 if self.now >= self.hangs_until => self.reconfigure(),
+            _ => {}
+        }
+    }
+
     pub(super) fn perform(&mut self, op: Op) {
         let waits = matches!(
             op,
@@ -153,14 +168,7 @@ impl Simulation {
                 self.act(request);
             }
             Op::AskAgain((request, lifts_before)) => self.act_as_of(request, lifts_before),
-            Op::Edit => {
-                self.jobs.disk.site = plans::edit(&mut self.dice, &self.jobs.disk.site);
-                match self.dice.below(5) {
-                    0..2 => self.signal(1),
-                    2..4 if self.now >= self.hangs_until => self.reconfigure(),
-                    _ => {}
-                }
-            }
+            Op::Edit => self.edit_files(),
             Op::Murder => {
                 let live = self.keeper.runs.iter().filter(|(_, run)| run.lives());
                 let live: Vec<u64> = live.map(|(id, _)| *id).collect();
