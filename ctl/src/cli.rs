@@ -7,7 +7,10 @@ use std::{ffi::OsString, fmt::Write as _};
 use clap::{CommandFactory, Subcommand};
 use clap_complete::engine::SubcommandCandidates;
 
-use crate::{commands::logs, examples};
+use crate::{
+    commands::{logs, maintenance},
+    examples,
+};
 pub(crate) use arguments::{
     EventLines, Except, ForShell, Name, Shell, SomeNames, StatusOf, WaitFor,
 };
@@ -64,6 +67,8 @@ pub(crate) enum Command {
     RestartExcept(Except),
     /// Let services take a new configuration without ending
     Reload(SomeNames),
+    /// Tell users that there is maintenance, in Mattermost's place, or let them in again
+    Maintenance(maintenance::Maintenance),
     /// Send SIGHUP to the main process
     Hup(SomeNames),
     /// Send SIGINT to the main process
@@ -150,6 +155,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "start-except",
             "stop-except",
             "restart-except",
+            "maintenance",
         ],
     ),
     (
@@ -259,6 +265,7 @@ mod tests {
           start-except    Start all services but these
           stop-except     Stop all services but these
           restart-except  Restart all services but these
+          maintenance     Tell users that there is maintenance, in Mattermost's place, or let them in again
 
         Signal:
           hup             Send SIGHUP to the main process

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use crate::commands::logs;
+use crate::commands::{logs, maintenance};
 
 const WHEN: &str =
     "WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
@@ -215,6 +215,7 @@ fn below(command: &str) -> Option<String> {
         "diff-config" => DIFF_CONFIG,
         "reconfigure" => RECONFIGURE,
         "env" => crate::commands::env::EXAMPLES,
+        "maintenance" => maintenance::EXAMPLES,
         "completions" => COMPLETIONS,
         "reexec" => REEXEC,
         "tools" => TOOLS,

@@ -85,6 +85,7 @@ mod sweep;
 mod templates;
 mod tools;
 mod top;
+mod unavailable;
 mod wait;
 mod walls;
 mod watchdog;

@@ -32,5 +32,6 @@ pub mod toml_text;
 pub use client::{Client, escaped};
 pub use context::{Context, socket};
 pub use error::{Error, Kind};
+pub use hyper::Method;
 pub use options::{Format, Global};
 pub use output::Output;

@@ -31,6 +31,7 @@ pub fn supervisor() -> SupervisorStatus {
         root: "/".into(),
         state: "running".into(),
         warnings: Vec::new(),
+        maintenance: None,
     }
 }
 

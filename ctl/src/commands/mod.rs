@@ -9,6 +9,7 @@ pub(crate) mod env;
 mod events;
 mod gone_back;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod reconfigure;
 mod reexec;
 mod service_list;
@@ -82,6 +83,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Env(arguments) => env::run(context, &arguments).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
         Command::Reconfigure(how) => reconfigure::run(context, how).await,
+        Command::Maintenance(asked) => maintenance::run(context, asked).await,
         Command::Completions(to) => completions::run(context, to.shell),
         Command::Reexec => reexec::run(context).await,
         Command::Tools => tools::run(context).await,

@@ -23,6 +23,9 @@
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=&dry_run=&rollback=` | NDJSON stream of [`Progress`]; of a dry run it ends with a [`Preview`] |
 //! | `POST /v1/reexec` | `?id=` | NDJSON stream of [`Progress`] that ends only if no other control process takes over; else the connection closes |
+//! | `GET /v1/maintenance` | | [`MaintenanceReply`] |
+//! | `PUT /v1/maintenance` | `?id=`, [`MaintenanceRequest`] | [`MaintenanceReply`], once it was seen |
+//! | `DELETE /v1/maintenance` | `?id=` | the same |
 //! | `GET /v1/openapi.json` | | all of this for programs: `OpenAPI` 3.1 |
 //! | `GET /metrics` | | everything countable, as `OpenMetrics` 1.0 |
 //! | `GET /healthz` | `?verbose` | 200 if the control loop answers |
@@ -43,6 +46,7 @@ mod event;
 mod exit;
 mod job;
 mod log;
+mod maintenance;
 mod status;
 mod text;
 mod tool;
@@ -65,6 +69,9 @@ pub use job::{
     LeaseRequest, LeasedBy, ReleaseRequest,
 };
 pub use log::{LogLine, LogQuery, RotateReply};
+pub use maintenance::{
+    MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest,
+};
 pub use status::{
     HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
 };

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{JobStatus, LeasedBy};
+use crate::{
+    Maintenance,
+    job::{JobStatus, LeasedBy},
+};
 
 /// Everything, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct SupervisorStatus {
     pub state: String,
     /// What is worth knowing: a refused configuration, missing privileges.
     pub warnings: Vec<String>,
+    /// The host is in maintenance; null: it is not.
+    #[serde(default)]
+    pub maintenance: Option<Maintenance>,
 }
 
 /// One service.

@@ -311,6 +311,7 @@ fn in_place(old: &Service, new: &Service, change: &mut Change) {
         ("credentials", old.credentials != new.credentials),
         ("certificates", old.certificates != new.certificates),
         ("watches", old.watches != new.watches),
+        ("status_files", old.status_files != new.status_files),
         ("ready", old.ready != new.ready),
         ("liveness", old.liveness != new.liveness),
         ("health", old.health != new.health),

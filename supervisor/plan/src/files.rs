@@ -93,7 +93,7 @@ pub(crate) fn tables<'t>(
     out
 }
 
-fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
+pub(crate) fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
     if fields.entry("path").is_none() {
         let name = fields.key("path");
         reader.report().error(&fields.at, name, "is missing");

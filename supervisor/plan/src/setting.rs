@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 59] = [
+pub(crate) const SERVICE_KEYS: [&str; 60] = [
     "description",
     "command",
     "command_hint",
@@ -74,11 +74,12 @@ pub(crate) const SERVICE_KEYS: [&str; 59] = [
     "credentials",
     "certificates",
     "watches",
+    "status_files",
     "doc",
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 15] = [
+pub(crate) const BUILTINS: [&str; 16] = [
     "root",
     "run_dir",
     "state_dir",
@@ -94,6 +95,7 @@ pub(crate) const BUILTINS: [&str; 15] = [
     "candidate",
     "reload_token",
     "instance",
+    "situation",
 ];
 
 /// What a text must be like, as a regular expression and in words.

@@ -376,6 +376,10 @@ fn files(service: &Service, out: &mut Keys) {
         let key = format!("credentials.\"{}\"", it.path.display());
         out.put(key, it.source.display().to_string());
     }
+    for file in &service.status_files {
+        let key = format!("status_files.\"{}\"", file.path.display());
+        out.put(key, json!({ "when": file.when }));
+    }
     for file in &service.files {
         let mut value = json!({ "mode": mode(file.mode), "bytes": file.content.len() });
         owner(&mut value, file.user.as_ref(), file.group.as_ref());

@@ -75,6 +75,13 @@ impl Control {
                 let outcome = self.outcome_of(&id);
                 self.answer(Answer::Outcome(reply, outcome));
             }
+            Ask::Maintenance { reply } => self.ask_maintenance(reply),
+            Ask::SetMaintenance {
+                id,
+                wanted,
+                peer,
+                reply,
+            } => self.set_maintenance(&id, wanted, &peer, reply),
             Ask::Events {
                 backlog,
                 follow,
@@ -85,14 +92,7 @@ impl Control {
                 let unknown = matching(&names, &self.plan.services).err();
                 drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
             }
-            Ask::Exits { names, reply } => {
-                let unknown = matching(&names, &self.plan.services).err();
-                drop(reply.send(Exits {
-                    state_dir: self.plan.paths.state_dir.clone(),
-                    unwritten: self.exits.unwritten(),
-                    unknown,
-                }));
-            }
+            Ask::Exits { names, reply } => drop(reply.send(self.known_exits(&names))),
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Scrape { reply } => self.scrape(reply),
             Ask::Check { reply } => {
@@ -116,6 +116,14 @@ impl Control {
                 let rotated = self.rotate_logs(&id, &names, &peer);
                 self.answer(Answer::Rotated(reply, rotated));
             }
+        }
+    }
+
+    fn known_exits(&self, names: &[String]) -> Exits {
+        Exits {
+            state_dir: self.plan.paths.state_dir.clone(),
+            unwritten: self.exits.unwritten(),
+            unknown: matching(names, &self.plan.services).err(),
         }
     }
 

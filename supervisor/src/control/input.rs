@@ -23,6 +23,7 @@ use crate::{
     listening::{self, Taken, Wanted},
     prepare::{Outcome, Resolved, Start},
     staging::OwnerChange,
+    status_files::Situations,
     store::{Holds, Running},
     unready::Unready,
     usage::Target,
@@ -146,6 +147,18 @@ pub(crate) enum Job {
     StoreRunning {
         /// All of them.
         running: Running,
+    },
+    /// Store whether there is maintenance.
+    StoreMaintenance {
+        /// None: there is none.
+        maintenance: Option<api::Maintenance>,
+    },
+    /// Write the status files of services.
+    WriteStatusFiles {
+        /// Where, and by which templates.
+        plan: Arc<Plan>,
+        /// What they say.
+        situations: Situations,
     },
     /// Add lines to the history of changes.
     Record {
@@ -309,6 +322,10 @@ pub(crate) enum Done {
     ScheduleStored(Result<(), String>),
     /// Of `StoreRunning`.
     RunningStored(Result<(), String>),
+    /// Of `StoreMaintenance`.
+    MaintenanceStored(Result<(), String>),
+    /// Of `WriteStatusFiles`.
+    StatusFilesWritten(Result<(), String>),
     /// Of `Record`: where it failed, the lines come back.
     Recorded(Result<(), (Vec<history::Line>, String)>),
     /// Of `RecordExits`.

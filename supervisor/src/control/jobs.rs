@@ -19,7 +19,7 @@ use crate::{
     applied::{self, Kept, Mark, Swapped},
     configuration, credentials, history, holder,
     host_names::HostNames,
-    listening, logs, prepare, shown, staging, store,
+    listening, logs, prepare, shown, staging, status_files, store,
     threads::Threads,
 };
 
@@ -95,6 +95,8 @@ impl Jobs {
             | Job::Keep { .. }
             | Job::StoreHolds { .. }
             | Job::StoreSchedule { .. }
+            | Job::StoreMaintenance { .. }
+            | Job::WriteStatusFiles { .. }
             | Job::Record { .. }
             | Job::RecordExits { .. }
             | Job::StoreRunning { .. }
@@ -243,6 +245,13 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             let written = store::write_schedule(&state_dir, &handled);
             Done::ScheduleStored(written.map_err(|error| error.to_string()))
         }
+        Job::StoreMaintenance { maintenance } => {
+            let written = store::write_maintenance(&state_dir, maintenance.as_ref());
+            Done::MaintenanceStored(written.map_err(|error| error.to_string()))
+        }
+        Job::WriteStatusFiles { plan, situations } => {
+            Done::StatusFilesWritten(status_files::write(&plan, &situations))
+        }
         Job::Record { lines, now_ms } => {
             let written = history::append(&state_dir, now_ms, &lines);
             Done::Recorded(written.map_err(|error| (lines, error.to_string())))
@@ -269,21 +278,28 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             keeper,
         } => Done::Addresses(Ok(listening::taken(&wanted, &running, keeper))),
         Job::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
-        // A client that has gone away no longer wants its answer.
-        Job::Check { plan, reply } => {
-            let _ = reply.send(configuration::check(options, Some(&plan)));
-            return None;
-        }
-        Job::ShowPlan { plan, names, reply } => {
-            let _ = reply.send(Ok(shown::plan(&plan, &names)));
-            return None;
-        }
-        Job::Diff { plan, names, reply } => {
-            let _ = reply.send(shown::diff(options, &plan, &names));
+        Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => {
+            reply(job, options);
             return None;
         }
         Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => return None,
     })
+}
+
+/// Answers a client. One that has gone away no longer wants its answer.
+fn reply(job: Job, options: &plan::Options) {
+    match job {
+        Job::Check { plan, reply } => {
+            let _ = reply.send(configuration::check(options, Some(&plan)));
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            let _ = reply.send(Ok(shown::plan(&plan, &names)));
+        }
+        Job::Diff { plan, names, reply } => {
+            let _ = reply.send(shown::diff(options, &plan, &names));
+        }
+        _ => unreachable!("nobody waits for its answer"),
+    }
 }
 
 /// A service whose account is another than it says would run as the wrong one.

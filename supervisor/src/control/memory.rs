@@ -39,6 +39,8 @@ pub(super) enum Key {
     Lines,
     /// Addresses that services are still to be seen to listen on.
     Listening,
+    /// Whether there is maintenance.
+    Maintenance,
     /// Numbers that the records of services have for other services.
     Names,
     /// Secrets that were put back, and state files that were put aside.
@@ -73,6 +75,7 @@ impl Key {
             Self::Job => "@job",
             Self::Lines => "@lines",
             Self::Listening => "@listening",
+            Self::Maintenance => "@maintenance",
             Self::Names => "@names",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
@@ -116,7 +119,8 @@ mod tests {
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
             Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines, Listening,
-            Names, Notices, Plan, Reexec, Refused, Schedule, Signals, Standing, WayBack,
+            Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals, Standing,
+            WayBack,
         };
         let all = [
             Certificates,
@@ -129,6 +133,7 @@ mod tests {
             Job,
             Lines,
             Listening,
+            Maintenance,
             Names,
             Notices,
             Plan,

@@ -38,6 +38,7 @@ impl Control {
             root: self.plan.paths.root.display().to_string(),
             state: self.lifecycle.phase_name().to_owned(),
             warnings: self.warnings(),
+            maintenance: self.maintenance.said().cloned(),
         }
     }
 
@@ -49,6 +50,8 @@ impl Control {
         warnings.extend(self.notices.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
+        warnings.extend(self.maintenance.warning());
+        warnings.extend(self.status_files.warning());
         warnings.extend(self.records.warning());
         warnings.extend(self.exits.warning());
         warnings.extend(self.running.warning());

@@ -57,6 +57,7 @@ impl Control {
         self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
         self.take_up_holds(&hello.records);
+        self.take_up_maintenance(&hello.records);
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {

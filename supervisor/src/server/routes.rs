@@ -22,7 +22,9 @@ use super::{
     access::Credentials,
     health,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
-    job_routes as jobs, log_routes, metrics, openapi, past,
+    job_routes as jobs, log_routes,
+    maintenance::{begin, end, maintained},
+    metrics, openapi, past,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
@@ -55,6 +57,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
         .route("/v1/reexec", post(reexec))
+        .route("/v1/maintenance", get(maintained).put(begin).delete(end))
         .route("/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::answer))
         .route("/healthz", get(health::healthz))

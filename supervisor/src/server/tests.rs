@@ -208,6 +208,7 @@ fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
             root: "/".to_owned(),
             state: "running".to_owned(),
             warnings: Vec::new(),
+            maintenance: None,
         },
         services: all
             .into_iter()
@@ -306,6 +307,14 @@ async fn send_events(
     }
 }
 
+/// In words, with a blank before them.
+fn how(wanted: Wanted) -> String {
+    if wanted == Wanted::default() {
+        return String::new();
+    }
+    format!(" {wanted:?}")
+}
+
 async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<String>) {
     while let Some(ask) = asks.recv().await {
         match ask {
@@ -326,11 +335,7 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 peer,
                 reply,
             } => {
-                let how = if wanted == Wanted::default() {
-                    String::new()
-                } else {
-                    format!(" {wanted:?}")
-                };
+                let how = how(wanted);
                 let _ = tell.send(format!("{} reconfigure {id}{how}", peer.name));
                 let _ = reply.send(Ok(finished(&id)));
             }
@@ -366,6 +371,15 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let _ = reply.send(Ok(answer));
                 tokio::spawn(send_events(backlog, follow, lines, tell.clone()));
             }
+            Ask::SetMaintenance {
+                wanted,
+                peer,
+                reply,
+                ..
+            } => {
+                let _ = tell.send(format!("{} {wanted:?}", peer.name));
+                drop(reply.send(maintenance(wanted)));
+            }
             Ask::RotateLogs {
                 names, peer, reply, ..
             } => {
@@ -375,6 +389,20 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             }
             look => answer(look),
         }
+    }
+}
+
+/// It is as wanted at once.
+fn maintenance(wanted: Option<api::MaintenanceRequest>) -> api::MaintenanceReply {
+    api::MaintenanceReply {
+        maintenance: wanted.map(|it| api::Maintenance {
+            message: it.message,
+            since: "2026-11-30T12:00:00.000Z".to_owned(),
+            by: "root".to_owned(),
+        }),
+        files: Vec::new(),
+        unwritten: None,
+        unstored: None,
     }
 }
 
@@ -406,6 +434,7 @@ fn answer(look: Ask) {
             unwritten: Vec::new(),
             unknown: names.first().map(|it| unknown(it)),
         })),
+        Ask::Maintenance { reply } => drop(reply.send(maintenance(None))),
         Ask::Scrape { reply } => drop(reply.send(Ok(scrape()))),
         Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
             site: Vec::new(),

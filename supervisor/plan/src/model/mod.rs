@@ -10,6 +10,7 @@ mod notify;
 mod ready;
 mod secrets;
 mod service;
+mod status_file;
 mod variable;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -24,6 +25,8 @@ pub use notify::*;
 pub use ready::*;
 pub use secrets::*;
 pub use service::*;
+pub(crate) use status_file::Escape;
+pub use status_file::*;
 pub use variable::*;
 
 /// Where everything lies under one root.

@@ -19,6 +19,7 @@ mod reference;
 mod reload;
 mod settings;
 mod shown;
+mod status_files;
 mod templates;
 mod tools;
 mod unworkable;

@@ -455,6 +455,8 @@ impl Control {
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
+            Done::MaintenanceStored(result) => self.maintenance_stored(result),
+            Done::StatusFilesWritten(result) => self.status_files_written(result),
             Done::RunningStored(result) => self.running_stored(result),
             Done::ExitsRecorded(result) => self.on_exits_recorded(result),
             Done::OrderStored(result) => self.order_stored(result),

@@ -108,6 +108,8 @@ pub(super) enum Work {
     StoreSchedule,
     StoreOrder(String, String),
     ReadResult(String, String),
+    /// Nothing comes of it but this.
+    Write(Done),
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -170,6 +172,8 @@ impl Jobs {
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
             Job::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
+            Job::StoreMaintenance { .. } => (Work::Write(Done::MaintenanceStored(Ok(()))), 500),
+            Job::WriteStatusFiles { .. } => (Work::Write(Done::StatusFilesWritten(Ok(()))), 500),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -350,6 +354,7 @@ impl Jobs {
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::StoreOrder(service, id) => self.order_stored(service, id),
             Work::ReadResult(service, id) => self.read_result(&service, id),
+            Work::Write(done) => done,
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),

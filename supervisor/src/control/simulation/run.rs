@@ -467,6 +467,7 @@ impl Simulation {
             seed: self.dice.next(),
             holds: self.jobs.disk.holds.clone(),
             running: self.jobs.disk.running.clone(),
+            maintenance: None,
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
             handled: crate::control::Handled::default(),

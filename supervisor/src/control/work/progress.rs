@@ -92,6 +92,11 @@ impl Control {
         }
     }
 
+    /// How far a job last said it is.
+    pub(in crate::control) fn progress_of(&self, job: ServiceId) -> Option<&JobProgress> {
+        self.work.progress.jobs.get(&job).map(|last| &last.progress)
+    }
+
     /// What is shown of a service that is a job.
     pub(in crate::control) fn job_status(&self, id: ServiceId, view: &View) -> JobStatus {
         let active = !self.engine.is_over(id);

@@ -16,6 +16,7 @@ async fn every_route_of_the_table_is_there_and_no_other_method_is() {
             ("POST", "/v1/jobs/{name}") => r#"{"id":"a","wait":true}"#,
             ("POST", "/v1/leases") => r#"{"job":"work","services":["web"]}"#,
             ("DELETE", "/v1/leases") => r#"{"job":"work"}"#,
+            ("PUT", "/v1/maintenance") => "{}",
             _ => "",
         };
         let answer = server.ask(method.as_str(), &path, body).await;

@@ -46,7 +46,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 59] = [
+pub(super) const KEYS: [(&str, &str); 60] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("command_hint", "what to say, besides, when its program or working directory is missing: what brings it"),
@@ -105,6 +105,7 @@ pub(super) const KEYS: [(&str, &str); 59] = [
     ("credentials", "files that only root may read, copied to where the service may, as systemd's `LoadCredential=`"),
     ("certificates", "certificates that it serves: checked before use, watched for renewal"),
     ("watches", "files that are changed outside"),
+    ("status_files", "files that say what the service does at the moment"),
     ("doc", "for people; nothing reads it"),
 ];
 
@@ -117,7 +118,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 21] = [
+const TABLES: [Inside; 22] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -241,6 +242,15 @@ const TABLES: [Inside; 21] = [
         ("host", "name that it must cover"),
         ("password_file", "the key's passphrase"),
         ("hint", "what to say, besides, when there is no certificate"),
+    ]),
+    ("[[status_files]]", "For a web server that has something to say while the service cannot be reached. Written by the supervisor \
+        whenever what it says changes, at most twice a second; root's, readable by everybody (0644).", &[
+        ("path", "in a directory of root's"),
+        ("template", "path of a template below services.d. It sees `situation`: `.state` (as `ctl status` has it), `.ready`, `.held` \
+            (somebody has stopped it), `.blocked` (it waits for what is not on its way up), `.job` (none, or the job that has it \
+            stopped: `.name`, `.percent` or none) and `.maintenance` (none, or `.message` or none, and `.since`), and settings as \
+            `[[files]]` do. In `*.html.j2` text is escaped for HTML; in `*.json.j2` each `{{ … }}` becomes a value of JSON"),
+        ("when", "`always` (default), or `maintenance`: it is there during `ctl maintenance on` alone"),
     ]),
     ("[[watches]]", "", &[("path", "a file that something else writes"), ("on_change", "`restart`, `reload` or `nothing`")]),
     ("[sections.NAME]", "`KEY = { … }` as in `[settings]`: the site file says `NAME.KEY`.", &[]),
