@@ -45,7 +45,6 @@ fn what_released_servers_die_of_is_an_error_and_the_value_beside_it_is_not() {
             "short",
             "12345678901234567890123456789012",
         ),
-        ("MM_FILESETTINGS_DRIVERNAME", "s3", "amazons3"),
         ("MM_FILESETTINGS_MAXFILESIZE", "0", "1"),
         (
             "MM_FILESETTINGS_PUBLICLINKSALT",

@@ -161,9 +161,9 @@ fn another_configuration_and_a_shutdown_are_causes_of_their_own() {
         let on = "base".to_owned();
         assert_eq!(cause_of_end(&mut world, name), ExitCause::Dependency { on });
     }
-    assert_eq!(cause_of_end(&mut world, "base"), ExitCause::Configuration);
+    assert_eq!(change(&cause_of_end(&mut world, "base")), "reconfigure");
     world.remove_and_apply("reader");
-    assert_eq!(cause_of_end(&mut world, "reader"), ExitCause::Removed);
+    assert_eq!(change(&cause_of_end(&mut world, "reader")), "reconfigure");
     for name in ["base", "above", "bound"] {
         let run = run_of(&world, name);
         world.spawned(run);
