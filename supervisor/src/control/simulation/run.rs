@@ -356,7 +356,14 @@ impl Simulation {
                 Output::Keeper(request) => {
                     self.show(&format!("-> {}", super::words::of_request(&request)));
                     if let Some(control) = &self.control {
-                        checks::judge(control, &self.clients, &self.jobs.disk, &request, alone);
+                        checks::judge(control, &self.clients, &request, alone);
+                        checks::judge_job(
+                            control,
+                            &self.clients,
+                            &self.jobs.disk,
+                            &self.keeper,
+                            &request,
+                        );
                         checks::judge_silence(control, &self.keeper, &request);
                         self.keeper.note_ready_kind(control, &request);
                     }
