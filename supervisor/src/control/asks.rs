@@ -1,8 +1,10 @@
 //! Answers what clients ask.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
-use api::{Action, ActionRequest, ErrorKind, ErrorReply, PlanReply, ServiceEvent};
+use api::{
+    Action, ActionRequest, CheckReply, DiffReply, ErrorKind, ErrorReply, PlanReply, ServiceEvent,
+};
 use engine::{Accepted, Command, Hold, ServiceId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +19,7 @@ use super::{
 use crate::ask::{Ask, EventFilter, Exits, Peer};
 
 type Shown = Result<PlanReply, ErrorReply>;
+type Difference = Result<DiffReply, ErrorReply>;
 
 /// A change that can be done at once.
 #[derive(Debug)]
@@ -88,23 +91,14 @@ impl Control {
                 filter,
                 reply,
             } => drop(reply.send(self.events(backlog, follow, &filter))),
-            Ask::History { names, reply } => {
-                let unknown = matching(&names, &self.plan.services).err();
-                drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
-            }
+            Ask::History { names, reply } => drop(reply.send(self.known_history(&names))),
             Ask::Exits { names, reply } => drop(reply.send(self.known_exits(&names))),
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Scrape { reply } => self.scrape(reply),
-            Ask::Check { reply } => {
-                let plan = self.plan.clone();
-                self.job(Job::Check { plan, reply });
-            }
+            Ask::Check { reply } => self.check_files(reply),
             Ask::Plan { names, reply } => self.show_plan(&names, reply),
             Ask::Tools { reply } => drop(reply.send(self.plan.tools())),
-            Ask::Diff { names, reply } => {
-                let plan = self.plan.clone();
-                self.job(Job::Diff { plan, names, reply });
-            }
+            Ask::Diff { names, reply } => self.show_difference(names, reply),
             Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
             Ask::Departures { reply } => drop(reply.send(self.departures.subscribe())),
             Ask::RotateLogs {
@@ -117,6 +111,21 @@ impl Control {
                 self.answer(Answer::Rotated(reply, rotated));
             }
         }
+    }
+
+    fn known_history(&self, names: &[String]) -> (PathBuf, Option<ErrorReply>) {
+        let unknown = matching(names, &self.plan.services).err();
+        (self.plan.paths.state_dir.clone(), unknown)
+    }
+
+    fn check_files(&mut self, reply: oneshot::Sender<CheckReply>) {
+        let plan = self.plan.clone();
+        self.job(Job::Check { plan, reply });
+    }
+
+    fn show_difference(&mut self, names: Vec<String>, reply: oneshot::Sender<Difference>) {
+        let plan = self.plan.clone();
+        self.job(Job::Diff { plan, names, reply });
     }
 
     fn known_exits(&self, names: &[String]) -> Exits {

@@ -118,9 +118,9 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines, Listening,
-            Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals, Standing,
-            WayBack,
+            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines,
+            Listening, Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals,
+            Standing, WayBack,
         };
         let all = [
             Certificates,

@@ -315,6 +315,18 @@ fn how(wanted: Wanted) -> String {
     format!(" {wanted:?}")
 }
 
+fn finished_outcome(id: &str) -> Outcome {
+    Outcome {
+        job: None,
+        rollback: None,
+        gone_back: None,
+        unstored: Unstored::default(),
+        id: id.to_owned(),
+        finished: true,
+        results: Vec::new(),
+    }
+}
+
 async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<String>) {
     while let Some(ask) = asks.recv().await {
         match ask {
@@ -350,16 +362,8 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 drop(reply.send(Ok(progress)));
             }
             Ask::Outcome { id, reply } => {
-                let outcome = Outcome {
-                    job: None,
-                    rollback: None,
-                    gone_back: None,
-                    unstored: Unstored::default(),
-                    id: id.clone(),
-                    finished: true,
-                    results: Vec::new(),
-                };
-                let _ = reply.send((id == "known").then_some(outcome));
+                let outcome = (id == "known").then(|| finished_outcome(&id));
+                let _ = reply.send(outcome);
             }
             Ask::Events {
                 backlog,

@@ -319,6 +319,13 @@ impl Jobs {
         Done::RunningStored(Ok(()))
     }
 
+    /// And nothing is in place.
+    fn swap_on_full_disk(&mut self, swap: &Swap) -> Done {
+        self.disk.discard(&swap.staged);
+        self.disk.was_full |= swap.before.is_none();
+        Done::Swapped(Err("no space left on device".to_owned()))
+    }
+
     /// The next piece of work is done.
     pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
         let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
@@ -329,12 +336,7 @@ impl Jobs {
             Work::Load(source) => Done::Loaded(self.load(&source)),
             Work::Accounts => Done::MissingAccounts(self.accounts()),
             Work::Stage(plan) => Done::Staged(self.stage(&plan)),
-            Work::Swap(swap) if luck(&mut self.dice, fair, full) => {
-                // And nothing is in place.
-                self.disk.discard(&swap.staged);
-                self.disk.was_full |= swap.before.is_none();
-                Done::Swapped(Err("no space left on device".to_owned()))
-            }
+            Work::Swap(swap) if luck(&mut self.dice, fair, full) => self.swap_on_full_disk(&swap),
             Work::Swap(swap) => Done::Swapped(Ok(self.swap(&swap))),
             Work::PutBack(staged) => {
                 self.disk.put(&staged);

@@ -98,15 +98,12 @@ impl Control {
             Err(error) => {
                 let message = format!("cannot store what {service} is asked to do: {error}");
                 let hint = Some("nothing was done; mend that and ask again".to_owned());
-                self.refuse_job(
-                    &service,
-                    &order.id,
-                    ErrorReply {
-                        kind: ErrorKind::Internal,
-                        message,
-                        hint,
-                    },
-                );
+                let error = ErrorReply {
+                    kind: ErrorKind::Internal,
+                    message,
+                    hint,
+                };
+                self.refuse_job(&service, &order.id, &error);
             }
         }
         self.remember_changes();
@@ -131,7 +128,7 @@ impl Control {
                 Ok(accepted) => notes = self.notes(&accepted, Kind::Job),
                 Err(refusal) => {
                     let error = self.refused(&refusal);
-                    self.refuse_job(service, request, error);
+                    self.refuse_job(service, request, &error);
                     return;
                 }
             }
@@ -139,10 +136,10 @@ impl Control {
         self.accept_change(request, targets, [service.to_owned()].into(), notes);
     }
 
-    fn refuse_job(&mut self, service: &str, id: &str, error: ErrorReply) {
+    fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
         tracing::warn!(service, "does not begin its work: {}", error.message);
         self.publish(service, "failure", &error.message, None);
-        self.refuse_change(id, &error);
+        self.refuse_change(id, error);
     }
 
     /// What an earlier control process had in hand goes on.
