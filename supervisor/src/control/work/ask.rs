@@ -1,13 +1,14 @@
 //! Requests for work: from a client or a schedule to the engine, by way of the disk.
 
 use api::{ErrorKind, ErrorReply, JobOrder, JobRequest, Progress};
-use engine::{Command, Refusal};
+use engine::{Command, Refusal, ServiceId};
 use tokio::sync::mpsc;
 
 use super::Pending;
 use crate::{
     ask::{Peer, Wish},
-    control::{Control, Job, changes::Kind, memory::Key, names::unknown_service, records},
+    control::{Control, Job, changes::Kind, memory::Key, names::unknown_service, records, words},
+    history::Line,
 };
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -90,11 +91,12 @@ impl Control {
 
     /// The request is on the disk, or is not: now the engine, or nothing.
     pub(in crate::control) fn order_stored(&mut self, result: Result<(), String>) {
-        let Some(Pending { service, order, .. }) = self.work.pending.take() else {
+        let Some(pending) = self.work.pending.take() else {
             return;
         };
+        let Pending { service, order, .. } = &pending;
         match result {
-            Ok(()) => self.begin_job(&service, &order.id),
+            Ok(()) => self.begin_job(&pending),
             Err(error) => {
                 let message = format!("cannot store what {service} is asked to do: {error}");
                 let hint = Some("nothing was done; mend that and ask again".to_owned());
@@ -103,14 +105,15 @@ impl Control {
                     message,
                     hint,
                 };
-                self.refuse_job(&service, &order.id, &error);
+                self.refuse_job(service, &order.id, &error);
             }
         }
         self.remember_changes();
         self.remember(Key::Job, String::new());
     }
 
-    fn begin_job(&mut self, service: &str, request: &str) {
+    fn begin_job(&mut self, pending: &Pending) {
+        let (service, request) = (pending.service.as_str(), pending.order.id.as_str());
         let Some(job) = self.names.id(service) else {
             return;
         };
@@ -120,6 +123,10 @@ impl Control {
         let mut notes = Vec::new();
         // An earlier control process may have come so far, and not have told.
         if !begun {
+            if let Some(error) = self.stopped_since(job, &pending.asked) {
+                self.refuse_job(service, request, &error);
+                return;
+            }
             let command = Command::Job {
                 job,
                 request: request.to_owned(),
@@ -134,6 +141,13 @@ impl Control {
             }
         }
         self.accept_change(request, targets, [service.to_owned()].into(), notes);
+    }
+
+    /// A stop that came after the request, while that was being stored, counts.
+    fn stopped_since(&self, job: ServiceId, asked: &Line) -> Option<ErrorReply> {
+        let hold = self.engine.view(job)?.hold?;
+        let at = words::time(hold.at_unix_ms);
+        (at >= asked.at).then(|| self.refused(&Refusal::Held { service: job, hold }))
     }
 
     fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
