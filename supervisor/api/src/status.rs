@@ -71,7 +71,7 @@ pub struct ServiceStatus {
     pub healthy: Option<bool>,
     /// Main process, while there is one.
     pub pid: Option<i32>,
-    /// When it came into this state, RFC 3339 in UTC.
+    /// When it came into this state, RFC 3339 in UTC; a reload does not end that of one that runs.
     pub since: Option<String>,
     /// The same as a duration until now.
     pub uptime_seconds: Option<u64>,

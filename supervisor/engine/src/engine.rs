@@ -300,7 +300,11 @@ impl Engine {
         }
         let state = &node.service.rec.state;
         if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
+            let became_up = state.up().is_some() && before.state.up().is_none();
             node.service.rec.since = now;
+            if became_up {
+                node.service.rec.up_since = now;
+            }
             self.dirty.insert(id);
         }
         let died = before.state.executes() && !state.executes() && !node.pulled;

@@ -27,6 +27,8 @@ pub struct Record {
     pub(crate) request: Option<String>,
     pub(crate) state: State,
     pub(crate) since: Moment,
+    /// When its run became ready; of a run that is up.
+    pub(crate) up_since: Moment,
     /// Early ends in a row.
     pub(crate) early: Early,
     /// When the automatic starts were that the start limit may still count.
@@ -107,6 +109,7 @@ impl Record {
             request: None,
             state: State::Stopped,
             since: Moment(0),
+            up_since: Moment(0),
             early: Early::NONE,
             starts: Vec::new(),
             restarts: 0,

@@ -232,6 +232,7 @@ impl Service {
             ready: rec.state.is_up(),
             healthy: rec.state.up().and_then(Up::verdict),
             since: rec.since,
+            up_since: rec.state.up().map(|_| rec.up_since),
             once: rec.once,
             unrun: rec.rests && rec.last_exit.is_none(),
             validating: rec.validator.is_some(),

@@ -298,6 +298,8 @@ pub struct View {
     pub request: Option<String>,
     /// When it came into this state.
     pub since: Moment,
+    /// When its run became ready, while it is up: no reload changes that.
+    pub up_since: Option<Moment>,
     /// It is not restarted when it ends by itself: it was started by [`crate::Command::Once`].
     pub once: bool,
     /// A oneshot that has not run since the daemon started, and waits for its time.

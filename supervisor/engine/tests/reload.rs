@@ -81,6 +81,23 @@ fn a_refusal_is_shown_whatever_its_health_says_until_the_next_reload() {
 }
 
 #[test]
+fn a_run_has_been_up_since_it_was_ready_whatever_is_reloaded() {
+    let mut rig = Rig::up(&[with_health(Some(by_command()))]);
+    let up_since = |rig: &Rig| rig.engine.view(id(0)).expect("it is there").up_since;
+    let ready = up_since(&rig);
+    assert!(ready.is_some());
+    rig.pass(50);
+    reload(&mut rig);
+    assert_eq!((rig.name(0), up_since(&rig)), ("reloading", ready));
+    rig.calm(Mood::Obedient);
+    assert_eq!((rig.name(0), up_since(&rig)), ("running", ready));
+    rig.restart(0);
+    assert_eq!(up_since(&rig), None);
+    rig.calm(Mood::Obedient);
+    assert!(up_since(&rig) > ready);
+}
+
+#[test]
 fn a_refusal_ends_with_the_run_that_it_is_about() {
     let ends: [fn(&mut Rig); 2] = [|rig| drop(rig.restart(0)), |rig| rig.exit(0, Exit::Code(1))];
     for end in ends {

@@ -495,6 +495,7 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
             // What is only told decides nothing.
             for drop in [
                 "since",
+                "up_since",
                 "detail",
                 "restarts",
                 "spawned_at",
