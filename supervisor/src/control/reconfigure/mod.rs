@@ -348,6 +348,9 @@ impl Control {
             return;
         }
         self.reconfigure.again = false;
+        if self.lifecycle.is_stopping() {
+            return;
+        }
         // Nobody can say whose it is.
         let peer = Peer {
             uid: nix::unistd::Uid::effective().as_raw(),

@@ -136,6 +136,17 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
     None
 }
 
+/// Who asked for the work of a job that waits on what has failed waits as long.
+pub(super) fn waits_with_its_job(control: &Control, change: &str) -> bool {
+    let jobs = control.plan.services.values().filter(|it| it.job);
+    let mut ids = jobs.filter_map(|it| control.names.id(&it.name));
+    ids.any(|id| {
+        let view = control.engine.view(id);
+        let its = view.and_then(|view| view.request).as_deref() == Some(change);
+        its && matches!(control.engine.settled(id), Some(Settled::WaitingOn(_)))
+    })
+}
+
 /// Once a disk has room, it has every hold, and nobody is warned.
 pub(super) fn judge_stored(control: &Control, disk: &Disk) {
     assert_eq!(control.holds.warning(), None);

@@ -37,7 +37,7 @@ pub(super) struct Clients {
 #[derive(Debug)]
 pub(super) struct Client {
     request: Option<ActionRequest>,
-    id: String,
+    pub(super) id: String,
     answer: Option<Answer>,
     lines: Option<Lines>,
     /// Starts that there had been when it was asked for the first time.

@@ -604,10 +604,16 @@ impl Disk {
                 of_it.collect::<Vec<_>>()
             );
         }
-        let runs = &self.running.0;
+        // What the history does not have stays, for the next daemon to tell.
+        let known = |id: &String, service: &String| {
+            let records = self.exits.get(service);
+            records.is_some_and(|it| it.contains_key(id))
+        };
+        let mut runs = self.running.0.iter();
+        let wrong = runs.find(|(id, live)| !self.refused.0 || known(id, &live.service));
         assert!(
-            runs.is_empty() || self.refused.1,
-            "said to live after the end: {runs:?}"
+            wrong.is_none() || self.refused.1,
+            "said to live after the end: {wrong:?}"
         );
     }
 

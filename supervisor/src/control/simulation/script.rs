@@ -394,7 +394,9 @@ impl Simulation {
         let Some(control) = &self.control else {
             return Some("there is no control process".to_owned());
         };
-        let open = self.clients.open.first();
+        let waits = |id: &str| !all_up && checks::waits_with_its_job(control, id);
+        let mut open = self.clients.open.iter();
+        let open = open.find(|client| !waits(&client.id));
         let open = open.map(|client| format!("a client waits: {client:?}"));
         checks::unrest(control, all_up).or(open)
     }
