@@ -195,6 +195,9 @@ impl Control {
         let bystanders = self.targets(&self.enabled());
         let asked = records::asked(self.now.unix_ms, id, peer, what, &names);
         self.begin_doing(id, kind, &names, &asked);
+        if let Command::Stop(_, hold) = &command {
+            self.stop_pending(&names, hold);
+        }
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,
             Err(refusal) => {

@@ -1,14 +1,13 @@
 //! Requests for work: from a client or a schedule to the engine, by way of the disk.
 
 use api::{ErrorKind, ErrorReply, JobOrder, JobRequest, Progress};
-use engine::{Command, Refusal, ServiceId};
+use engine::{Command, Hold, Refusal};
 use tokio::sync::mpsc;
 
 use super::Pending;
 use crate::{
     ask::{Peer, Wish},
-    control::{Control, Job, changes::Kind, memory::Key, names::unknown_service, records, words},
-    history::Line,
+    control::{Control, Job, changes::Kind, memory::Key, names::unknown_service, records},
 };
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -45,6 +44,7 @@ impl Control {
             service: service.to_owned(),
             order,
             asked,
+            stopped: None,
         });
         Ok(stream)
     }
@@ -80,10 +80,20 @@ impl Control {
         }
     }
 
+    /// A stop that comes while the request is being stored counts: the work does not begin.
+    pub(in crate::control) fn stop_pending(&mut self, services: &[String], hold: &Hold) {
+        let pending = self.work.pending.as_mut();
+        let Some(pending) = pending.filter(|it| services.contains(&it.service)) else {
+            return;
+        };
+        pending.stopped = Some(hold.clone());
+        let record = record_of(pending);
+        self.remember(Key::Job, record);
+    }
+
     /// The keeper hears of it before anything is done for it.
     fn store_request(&mut self, pending: Pending) {
-        let record = serde_json::to_string(&pending).expect("a request is plain data");
-        self.remember(Key::Job, record);
+        self.remember(Key::Job, record_of(&pending));
         let (service, order) = (pending.service.clone(), pending.order.clone());
         self.work.pending = Some(pending);
         self.job(Job::StoreOrder { service, order });
@@ -123,7 +133,9 @@ impl Control {
         let mut notes = Vec::new();
         // An earlier control process may have come so far, and not have told.
         if !begun {
-            if let Some(error) = self.stopped_since(job, &pending.asked) {
+            if let Some(hold) = pending.stopped.clone() {
+                let held = Refusal::Held { service: job, hold };
+                let error = self.refused(&held);
                 self.refuse_job(service, request, &error);
                 return;
             }
@@ -141,13 +153,6 @@ impl Control {
             }
         }
         self.accept_change(request, targets, [service.to_owned()].into(), notes);
-    }
-
-    /// A stop that came after the request, while that was being stored, counts.
-    fn stopped_since(&self, job: ServiceId, asked: &Line) -> Option<ErrorReply> {
-        let hold = self.engine.view(job)?.hold?;
-        let at = words::time(hold.at_unix_ms);
-        (at >= asked.at).then(|| self.refused(&Refusal::Held { service: job, hold }))
     }
 
     fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
@@ -191,4 +196,8 @@ impl Control {
         let asked = self.ask_job(service, request, &peer);
         asked.map(drop).map_err(|error| error.message)
     }
+}
+
+fn record_of(pending: &Pending) -> String {
+    serde_json::to_string(pending).expect("a request is plain data")
 }
