@@ -162,7 +162,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "Signal",
         &["hup", "int", "term", "kill", "usr1", "usr2", "quit"],
     ),
-    ("Data", &["backup"]),
+    ("Data", &["backup", "restore"]),
     (
         "Configure",
         &[

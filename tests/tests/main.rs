@@ -70,6 +70,7 @@ mod reexec;
 mod reload;
 mod reload_outcome;
 mod restart;
+mod restore;
 mod run_directory;
 mod schedule;
 mod shutdown;

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::unistd::User;
+use safe_path::Account;
 use serde::Deserialize;
 
-use crate::{Error, postgres::Server};
+use crate::{Error, Refusal, postgres::Server};
 
 /// A longer file is a mistake.
 const BYTES_MAX: u64 = 1 << 20;
+const VERSION_BYTES_MAX: u64 = 4096;
 
 /// The configuration. Whoever may read it may read passwords: it is root's alone.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,8 +38,11 @@ pub struct Configuration {
     pub catalog: PathBuf,
     /// The service that Mattermost is: its environment wins over its configuration.
     pub service: String,
-    /// Which Mattermost is installed, as far as is known.
+    /// A file whose first line says which Mattermost is installed.
     #[serde(default)]
+    pub version_file: Option<PathBuf>,
+    /// Which that is, as far as is known.
+    #[serde(skip)]
     pub mattermost_version: Option<String>,
     /// The directory of the site file.
     pub site: PathBuf,
@@ -47,6 +53,24 @@ pub struct Configuration {
     pub stop: Vec<String>,
     /// The service that the job is.
     pub job: String,
+    /// What there is to restore.
+    pub restore: Restore,
+}
+
+/// How a backup is restored.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restore {
+    /// The service that the job is.
+    pub job: String,
+    /// The directory of that job.
+    pub dir: PathBuf,
+    /// What is stopped while databases and files change places. What finishes a restore that was interrupted is
+    /// among it, so that nothing starts before that has run.
+    pub stop: Vec<String>,
+    /// Files of `home` that tell of this machine, and are not restored.
+    #[serde(default)]
+    pub leave: Vec<String>,
 }
 
 /// A directory that is saved whole.
@@ -72,15 +96,48 @@ pub struct Keep {
 }
 
 impl Configuration {
+    /// The account whose files are saved, by numbers.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub(crate) fn account(&self) -> Result<Account, Error> {
+        let name = &self.account;
+        let found = User::from_name(name).map_err(|errno| Error::Io {
+            doing: format!("look up the account {name}"),
+            error: errno.into(),
+        })?;
+        let found = found.ok_or_else(|| Refusal::NoAccount { name: name.clone() })?;
+        Ok(Account {
+            uid: found.uid.as_raw(),
+            gid: found.gid.as_raw(),
+        })
+    }
+
     /// Reads one.
     ///
     /// # Errors
     /// The file cannot be read, or does not say what is needed.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = safe_path::read(path, BYTES_MAX).map_err(Error::with("read", path))?;
-        serde_json::from_slice(&text).map_err(|error| Error::Configuration {
+        let read = serde_json::from_slice(&text).map_err(|error| Error::Configuration {
             path: path.to_owned(),
             error: error.to_string(),
+        });
+        read.map(|mut configuration: Self| {
+            let file = configuration.version_file.as_deref();
+            configuration.mattermost_version = file.and_then(first_line);
+            configuration
         })
     }
+}
+
+fn first_line(path: &Path) -> Option<String> {
+    let text = safe_path::read_guest(path, VERSION_BYTES_MAX).ok()?;
+    let line = String::from_utf8(text)
+        .ok()?
+        .lines()
+        .next()?
+        .trim()
+        .to_owned();
+    (!line.is_empty()).then_some(line)
 }

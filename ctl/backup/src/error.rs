@@ -129,6 +129,65 @@ pub enum Refusal {
         /// The directory.
         path: PathBuf,
     },
+    /// Another restore, or what finishes one.
+    #[error("a restore is being done or finished: wait until it has ended")]
+    RestoreRuns,
+    /// An older Mattermost does not understand the database of a newer one.
+    #[error(
+        "the backup is of Mattermost {backup}, and {installed} is installed, which is older: install {backup} or a newer one first"
+    )]
+    Older {
+        /// Of the backup.
+        backup: String,
+        /// What is installed.
+        installed: String,
+    },
+    /// No `pg_restore` here can read the dump.
+    #[error(
+        "the dump was made by pg_dump {dump}, and no pg_restore of that version or a newer one is here; the server is PostgreSQL {server}: install the client programs of PostgreSQL {dump}"
+    )]
+    Dump {
+        /// The version of `pg_dump`.
+        dump: u32,
+        /// The server's.
+        server: String,
+    },
+    /// The account at the server may make no database.
+    #[error(
+        "the role that Mattermost's database is reached as may not create databases: ALTER ROLE … CREATEDB lets it"
+    )]
+    MayNotCreate,
+    /// A database of that name is there.
+    #[error("there is a database {name}: drop it, or choose another name")]
+    NameTaken {
+        /// Its name.
+        name: String,
+    },
+    /// A name that no database can have here.
+    #[error("{name:?} is no name for a database: 1 to 63 bytes, and not that of the live one")]
+    Name {
+        /// What was asked for.
+        name: String,
+    },
+    /// Something is mounted where files would change places.
+    #[error("{} is mounted there, and cannot change places with what a backup holds: unmount it for the restore, or mount it above", path.display())]
+    MountedBelow {
+        /// Where.
+        path: PathBuf,
+    },
+    /// There is no safety copy.
+    #[error("nothing was restored here of which a safety copy is kept")]
+    NothingKept,
+    /// A restore needs more room than there is.
+    #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), size(*free), size(*needs))]
+    Room {
+        /// Where.
+        path: PathBuf,
+        /// What is needed, in bytes.
+        needs: u64,
+        /// What there is, in bytes.
+        free: u64,
+    },
     /// There is too little room.
     #[error("{} has {} free, and the backup may need {}: make room, or set backup.to to another disk", path.display(), size(*free), size(*needs))]
     Space {

@@ -1,4 +1,4 @@
-//! Backups of Mattermost.
+//! Backups of Mattermost, and their restore.
 
 pub mod archive;
 pub mod configuration;
@@ -13,6 +13,7 @@ pub mod name;
 pub mod postgres;
 mod process;
 pub mod prune;
+pub mod restore;
 pub mod secrets;
 pub mod target;
 pub mod verify;

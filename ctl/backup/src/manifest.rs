@@ -121,6 +121,19 @@ pub enum SecretKind {
     Configuration,
 }
 
+impl LeftOut {
+    /// In words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::UploadedFiles { driver } => format!(
+                "uploaded files are not in the backup: Mattermost keeps them elsewhere ({driver})"
+            ),
+            Self::File { name } => format!("the backup is without {name}"),
+            Self::Setting { file, setting } => format!("the backup is without {setting} of {file}"),
+        }
+    }
+}
+
 impl SecretKind {
     /// What every dump holds.
     pub const ALWAYS: [Self; 7] = [

@@ -238,21 +238,29 @@ impl Drop for Partial<'_> {
 /// # Errors
 /// [`Refusal::NotMounted`].
 pub fn must_be_mounted(path: &Path) -> Result<(), Error> {
+    if is_mounted(path)? {
+        return Ok(());
+    }
+    Err(Refusal::NotMounted {
+        path: path.to_owned(),
+    }
+    .into())
+}
+
+/// Whether something is mounted at a place.
+pub(crate) fn is_mounted(path: &Path) -> Result<bool, Error> {
+    Ok(mount_points()?.iter().any(|point| point == path))
+}
+
+/// All places where something is mounted.
+pub(crate) fn mount_points() -> Result<Vec<PathBuf>, Error> {
     let table = Path::new("/proc/self/mountinfo");
     let mut text = String::new();
     let read = safe_path::open(table)
         .and_then(|file| file.take(MOUNTS_BYTES_MAX).read_to_string(&mut text));
     read.map_err(Error::with("read", table))?;
     let points = text.lines().filter_map(|line| line.split(' ').nth(4));
-    for point in points {
-        if Path::new(&unescaped(point)) == path {
-            return Ok(());
-        }
-    }
-    Err(Refusal::NotMounted {
-        path: path.to_owned(),
-    }
-    .into())
+    Ok(points.map(|point| unescaped(point).into()).collect())
 }
 
 /// `\040` is a blank.

@@ -7,20 +7,14 @@ mod common;
 use std::{
     fs,
     io::Read as _,
-    os::unix::net::{UnixDatagram, UnixListener},
+    os::unix::net::UnixListener,
     path::PathBuf,
     process::{Command, Stdio},
-    time::Duration,
 };
 
-use common::{World, done, output, spawn};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use serde_json::{Value, json};
-
-const DEADLINE: Duration = Duration::from_secs(60);
+use common::{Heard, World, done, output, pid, spawn};
+use nix::sys::signal::{Signal, kill};
+use serde_json::json;
 
 /// Enough that each step takes a while.
 fn filled() -> World {
@@ -37,39 +31,6 @@ fn filled() -> World {
         world.file(format!("data/file{number}"), &noise[number..]);
     }
     world
-}
-
-fn pid(child: &std::process::Child) -> Pid {
-    Pid::from_raw(i32::try_from(child.id()).unwrap())
-}
-
-/// The job's words on its progress, as the supervisor hears them.
-struct Heard(UnixDatagram);
-
-impl Heard {
-    fn listen(world: &World, job: &mut Command) -> Self {
-        let path = world.dir.path().join("notify");
-        let _ = fs::remove_file(&path);
-        let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        job.env("NOTIFY_SOCKET", path);
-        Self(socket)
-    }
-
-    /// Waits for a step.
-    fn step(&self, wanted: &str) -> Value {
-        loop {
-            let mut buffer = [0; 2048];
-            let read = self.0.recv(&mut buffer).unwrap();
-            assert!(read <= 600, "{read} bytes");
-            let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
-            let text = text.trim().strip_prefix("X_MATTERVISOR_PROGRESS=").unwrap();
-            let progress: Value = serde_json::from_str(text).unwrap();
-            if progress["step"] == wanted {
-                return progress;
-            }
-        }
-    }
 }
 
 #[test]

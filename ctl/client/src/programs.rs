@@ -47,6 +47,11 @@ pub const PROGRAMS: &[Program] = &[
         about: "Get or renew the certificate from Let's Encrypt now",
     },
     Program {
+        command: "restore",
+        file: "mattervisor-backup",
+        about: "Put a backup into the place of what there is, or take that back",
+    },
+    Program {
         command: "top",
         file: "mattervisor-top",
         about: "Watch services live, with their processor time, memory and last log lines",

@@ -68,6 +68,14 @@ pub enum Error {
         /// The member.
         name: String,
     },
+    /// A member that no backup of ours has: it leads elsewhere, or is no file, directory or link.
+    #[error(
+        "it is no backup of ours: {name} would not lie where it should, or is no file; nothing of it was put into place"
+    )]
+    Hostile {
+        /// The member.
+        name: String,
+    },
     /// It is no tar archive from some place on.
     #[error("it is damaged: {0}")]
     Form(String),

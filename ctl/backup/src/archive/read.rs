@@ -61,6 +61,14 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// The next bytes of its content; 0: it has no more.
+    ///
+    /// # Errors
+    /// The archive's fault, or the disk's.
+    pub fn chunk(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.read(buffer).map_err(form)
+    }
+
     /// The whole content, of a bounded length.
     pub fn document(&mut self) -> Result<Vec<u8>> {
         if self.length > DOCUMENT_BYTES_MAX {

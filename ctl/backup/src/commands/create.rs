@@ -79,7 +79,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<u8, 
     told(context, &result)
 }
 
-fn told(context: &Context, result: &JobResult) -> Result<u8, Error> {
+/// What a job has left as its result.
+pub(super) fn told(context: &Context, result: &JobResult) -> Result<u8, Error> {
     if context.format == Format::Json {
         let text = serde_json::to_string_pretty(result)
             .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;

@@ -3,6 +3,7 @@
 mod create;
 mod list;
 mod prune;
+mod restore;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,20 @@ pub(crate) enum Command {
     /// Back up Mattermost, and see to the backups that there are
     #[command(subcommand)]
     Backup(Backup),
+    /// Put a backup into the place of what there is, or take that back
+    Restore(restore::Arguments),
+    /// Do what a job of the supervisor's is asked for
+    #[command(hide = true)]
+    RestoreJob {
+        /// What there is to restore
+        configuration: PathBuf,
+    },
+    /// Finish a restore that was interrupted, if there is one
+    #[command(hide = true)]
+    Recover {
+        /// What there is to restore
+        configuration: PathBuf,
+    },
     /// Do what a job of the supervisor's is asked for
     #[command(hide = true)]
     Job {
@@ -61,18 +76,34 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Error
     if let Command::Backup(Backup::Create(arguments)) = &command {
         return create::run(context, arguments).await;
     }
+    if let Command::Recover { configuration } = &command {
+        return recover(configuration);
+    }
     let stop = Stop::default();
     listen(&stop)
         .map_err(|error| Error::new(Kind::Failed, format!("cannot listen for signals: {error}")))?;
     let here = Here { context, stop };
     let done = match &command {
         Command::Job { configuration } => return Ok(job::run(configuration, here.stop)),
-        Command::Backup(Backup::Create(_)) => return Ok(0),
+        Command::RestoreJob { configuration } => {
+            return Ok(mattervisor_backup::restore::run(configuration, here.stop));
+        }
+        Command::Restore(arguments) => return restore::run(&here, arguments).await,
+        Command::Backup(Backup::Create(_)) | Command::Recover { .. } => return Ok(0),
         Command::Backup(Backup::List(place)) => list::run(&here, place),
         Command::Backup(Backup::Verify(arguments)) => verify::run(&here, arguments),
         Command::Backup(Backup::Prune(arguments)) => prune::run(&here, arguments),
     };
     done.map_err(|error| Error::new(Kind::Failed, error.to_string()))
+}
+
+fn recover(configuration: &Path) -> Result<u8, Error> {
+    let done = mattervisor_backup::restore::recover(configuration);
+    let said = done.map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    if let Some(said) = said {
+        eprintln!("mattervisor-backup: {said}");
+    }
+    Ok(0)
 }
 
 /// A signal asks to stop: nothing that is half made stays.

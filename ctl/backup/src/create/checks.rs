@@ -1,7 +1,6 @@
 //! All that can be known before anything is stopped or written.
 
-use nix::unistd::User;
-use safe_path::{Account, Folder};
+use safe_path::Folder;
 
 use super::{
     Options,
@@ -75,7 +74,7 @@ pub(super) fn check(
 }
 
 fn sources(configuration: &Configuration, options: Options) -> Result<Sources, Error> {
-    let account = account(&configuration.account)?;
+    let account = configuration.account()?;
     let open = |path: &std::path::Path| {
         Folder::open(path, Some(account)).map_err(Error::with("open", path))
     };
@@ -95,20 +94,6 @@ fn sources(configuration: &Configuration, options: Options) -> Result<Sources, E
         trees,
         home: (home, of_home),
         site: (site, of_site),
-    })
-}
-
-fn account(name: &str) -> Result<Account, Error> {
-    let found = User::from_name(name).map_err(|errno| Error::Io {
-        doing: format!("look up the account {name}"),
-        error: errno.into(),
-    })?;
-    let found = found.ok_or_else(|| Refusal::NoAccount {
-        name: name.to_owned(),
-    })?;
-    Ok(Account {
-        uid: found.uid.as_raw(),
-        gid: found.gid.as_raw(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use safe_path::Folder;
 
-use super::DEPTH_MAX;
+use super::{DEPTH_MAX, is_ours};
 use crate::{Error, Watch};
 
 /// How much there is in a tree.
@@ -37,8 +37,11 @@ fn within(
         let Ok(Some(found)) = folder.find(name) else {
             return Ok(());
         };
-        survey.entries += 1;
         let now = found.metadata();
+        if now.is_dir() && is_ours(name) {
+            return Ok(());
+        }
+        survey.entries += 1;
         if now.is_file() {
             survey.bytes += now.len().min(now.blocks() * 512);
         } else if now.is_dir() && depth < DEPTH_MAX {

@@ -12,7 +12,7 @@ use std::{
 
 use safe_path::{Folder, Found};
 
-use super::{DEPTH_MAX, FILE_BYTES_MAX, Trouble, Troubles, content, owners::Owners};
+use super::{DEPTH_MAX, FILE_BYTES_MAX, Trouble, Troubles, content, is_ours, owners::Owners};
 use crate::{
     Error, Watch,
     archive::{Kind, Member, Owner, Writer, segments},
@@ -131,7 +131,9 @@ impl<'w> Saver<'w> {
             }
         };
         let now = found.metadata();
-        if now.is_dir() {
+        if now.is_dir() && is_ours(name) {
+            Ok(())
+        } else if now.is_dir() {
             self.directory(folder, &found, archived, depth, watch)
         } else if now.is_file() {
             self.file(folder, &found, archived, watch)

@@ -7,10 +7,9 @@ use std::{
 
 use jiff::Timestamp;
 use safe_path::Dir;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
 use crate::{Error, name, target::Target};
 
 /// Where it is, in our environment.
@@ -24,14 +23,14 @@ const BYTES_MAX: u64 = 1 << 20;
 const RESULT_BYTES_MAX: usize = 64 << 10;
 
 /// The directory.
-pub(super) struct Directory {
+pub(crate) struct Directory {
     dir: Dir,
 }
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
-pub(super) struct Order {
-    pub(super) id: String,
+pub(crate) struct Order {
+    pub(crate) id: String,
     arguments: Value,
 }
 
@@ -46,7 +45,7 @@ pub(super) struct Journal {
 impl Order {
     /// # Errors
     /// [`Error::Arguments`] if they are not understood.
-    pub(super) fn arguments(&self) -> Result<Arguments, Error> {
+    pub(crate) fn arguments<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_value(self.arguments.clone()).map_err(|error| Error::Arguments {
             error: error.to_string(),
         })
@@ -54,14 +53,14 @@ impl Order {
 }
 
 impl Directory {
-    pub(super) fn of_environment() -> Result<Self, Error> {
+    pub(crate) fn of_environment() -> Result<Self, Error> {
         let path = std::env::var_os(VARIABLE).ok_or(Error::NoJob)?;
         let path = PathBuf::from(path);
         let dir = Dir::open(&path).map_err(Error::with("open", &path))?;
         Ok(Self { dir })
     }
 
-    pub(super) fn order(&self) -> Result<Order, Error> {
+    pub(crate) fn order(&self) -> Result<Order, Error> {
         let path = self.dir.path().join(REQUEST);
         let text = self
             .dir
@@ -99,7 +98,7 @@ impl Directory {
         Ok(journal)
     }
 
-    pub(super) fn result(
+    pub(crate) fn result(
         &self,
         order: &Order,
         ok: bool,
@@ -118,20 +117,24 @@ impl Directory {
         self.write(RESULT, &text)
     }
 
-    /// On the disk, or not at all.
     fn write(&self, name: &str, text: &[u8]) -> Result<(), Error> {
-        let new = format!("{name}.new");
-        let path = self.dir.path().join(name);
-        let written = || -> io::Result<()> {
-            self.dir.remove(&new)?;
-            let mut file = self.dir.create(&new, 0o600)?;
-            file.write_all(text)?;
-            file.sync_all()?;
-            self.dir.rename(&new, name)?;
-            self.dir.sync()
-        };
-        written().map_err(Error::with("write", &path))
+        write(&self.dir, name, text)
     }
+}
+
+/// On the disk, or not at all.
+pub(crate) fn write(dir: &Dir, name: &str, text: &[u8]) -> Result<(), Error> {
+    let new = format!("{name}.new");
+    let path = dir.path().join(name);
+    let written = || -> io::Result<()> {
+        dir.remove(&new)?;
+        let mut file = dir.create(&new, 0o600)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        dir.rename(&new, name)?;
+        dir.sync()
+    };
+    written().map_err(Error::with("write", &path))
 }
 
 impl Journal {

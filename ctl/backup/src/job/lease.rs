@@ -6,33 +6,45 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::socket::{Answer, ask};
-use crate::{Error, Unit, Watch, create::Pause};
+use crate::{Error, Stop, Unit, Watch, create::Pause};
 
 /// Where the supervisor is asked, in our environment.
 const VARIABLE: &str = "MATTERVISOR_SOCKET";
 const PATH: &str = "/v1/leases";
 
 /// The lease of one job.
-pub(super) struct Lease<'c> {
+pub(crate) struct Lease<'c> {
     job: &'c str,
     services: &'c [String],
     held: bool,
+    stop: Stop,
 }
 
 impl<'c> Lease<'c> {
-    pub(super) fn new(job: &'c str, services: &'c [String]) -> Self {
+    pub(crate) fn new(job: &'c str, services: &'c [String], stop: &Stop) -> Self {
         Self {
             job,
             services,
             held: false,
+            stop: stop.clone(),
         }
     }
 
-    fn ask(method: &str, body: &Value) -> Result<(), Error> {
+    /// The next run of the job has it.
+    pub(crate) fn leave(&mut self) {
+        self.held = false;
+    }
+
+    /// Gives back what is held, if anything is.
+    pub(crate) fn end(&mut self) -> Result<(), Error> {
+        if self.held { self.resume() } else { Ok(()) }
+    }
+
+    fn ask(&self, method: &str, body: &Value) -> Result<(), Error> {
         let socket = std::env::var_os(VARIABLE)
             .map(PathBuf::from)
             .ok_or(Error::NoJob)?;
-        let answer = ask(&socket, method, PATH, body);
+        let answer = ask(&socket, method, PATH, body, &self.stop);
         let answer = answer.map_err(Error::with("ask the supervisor at", &socket))?;
         judge(&answer)
     }
@@ -43,7 +55,7 @@ impl Pause for Lease<'_> {
         watch.step("stop Mattermost", None, Unit::Files);
         // Whatever comes back: what may be stopped is given back.
         self.held = true;
-        Self::ask(
+        self.ask(
             "POST",
             &json!({ "job": self.job, "services": self.services }),
         )
@@ -51,7 +63,7 @@ impl Pause for Lease<'_> {
 
     fn resume(&mut self) -> Result<(), Error> {
         self.held = false;
-        Self::ask("DELETE", &json!({ "job": self.job }))
+        self.ask("DELETE", &json!({ "job": self.job }))
     }
 }
 

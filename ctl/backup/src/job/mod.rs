@@ -5,9 +5,9 @@
 //! `journal.json` which backup it was about: if that is there by now, nothing is left to do.
 
 mod arguments;
-mod directory;
-mod lease;
-mod notify;
+pub(crate) mod directory;
+pub(crate) mod lease;
+pub(crate) mod notify;
 mod socket;
 
 use std::path::Path;
@@ -79,7 +79,7 @@ fn work(
         without_secrets,
         verify,
         prune,
-    } = order.arguments()?;
+    } = order.arguments::<Arguments>()?;
     if let Some(to) = to {
         // What has to be mounted is about the directory of the configuration alone.
         configuration.require_mount = None;
@@ -97,7 +97,7 @@ fn work(
     let created = if journal.is_done(held.target())? {
         None
     } else {
-        let mut lease = Lease::new(&configuration.job, &configuration.stop);
+        let mut lease = Lease::new(&configuration.job, &configuration.stop, watch.stop());
         Some(create::create(
             &configuration,
             options,

@@ -12,7 +12,7 @@ const VARIABLE: &str = "NOTIFY_SOCKET";
 const KEY: &str = "X_MATTERVISOR_PROGRESS";
 
 /// What tells it; where nobody listens, to nobody.
-pub(super) fn teller() -> impl FnMut(&Progress) + 'static {
+pub(crate) fn teller() -> impl FnMut(&Progress) + 'static {
     let to = std::env::var_os(VARIABLE).and_then(|name| address(&name.to_string_lossy()));
     let socket = UnixDatagram::unbound().and_then(|socket| {
         // Nobody's queue holds the work up: the next one tells more.

@@ -4,12 +4,42 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
+use crate::Stop;
+
 /// Longest line of an answer.
 const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// So often we look whether somebody has asked us to stop.
+const LOOK: Duration = Duration::from_millis(250);
+/// So long a request takes at least, whoever asks.
+const LEAST: Duration = Duration::from_secs(2);
+
+/// What waits for an answer, unless somebody asks us to stop.
+struct Patient<'s> {
+    stream: UnixStream,
+    stop: &'s Stop,
+    begun: Instant,
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.stop.check().is_err() && self.begun.elapsed() > LEAST {
+                        return Err(error);
+                    }
+                }
+                read => return read,
+            }
+        }
+    }
+}
 
 /// An answer.
 pub(super) struct Answer {
@@ -19,9 +49,17 @@ pub(super) struct Answer {
     pub(super) last: Value,
 }
 
-/// Sends it, and waits for the end of the answer.
-pub(super) fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> io::Result<Answer> {
+/// Sends it, and waits for the end of the answer; once somebody has asked us to stop, for a short time only: a
+/// supervisor that ends has the services stopped that we wait for.
+pub(super) fn ask(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &Value,
+    stop: &Stop,
+) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(LOOK))?;
     let body = body.to_string();
     write!(
         stream,
@@ -29,7 +67,11 @@ pub(super) fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> io::
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )?;
-    let mut from = BufReader::new(stream);
+    let mut from = BufReader::new(Patient {
+        stream,
+        stop,
+        begun: Instant::now(),
+    });
     let first = line(&mut from)?;
     let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| strange("it is no HTTP"))?;

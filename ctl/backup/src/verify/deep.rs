@@ -7,11 +7,10 @@
 
 use jiff::Timestamp;
 
-use super::dump::Reader;
 use crate::{
     Error, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
-    postgres::{Facts, Server, Session, Tools, literal, quoted, tables},
+    postgres::{Reader, Server, Session, Tools, compare, create, drop_database, literal, restore},
 };
 
 /// Bytes of the name of a database that are taken into the name of this one: `PostgreSQL` takes 63 in all.
@@ -50,22 +49,14 @@ impl Scratch {
     }
 
     /// What restores into it.
-    pub(super) fn restore(&self) -> Result<Reader, Error> {
-        let mut command = self.tools.command("pg_restore");
-        command.args([
-            "--format=custom",
-            "--exit-on-error",
-            "--no-owner",
-            "--no-privileges",
-        ]);
-        command.args(["--no-password", "--single-transaction", "--dbname="]);
-        // As in `psql`: no name is taken for more than a name.
-        let mut server = self.server.clone();
-        if server.data_source.is_none() {
-            server.user = server.role.clone().or(server.user);
-        }
-        server.reach(&mut command, Some(&self.name))?;
-        Reader::of(command, &self.stop)
+    pub(super) fn restore(&mut self) -> Result<Reader, Error> {
+        restore(
+            &mut self.session,
+            &self.server,
+            &self.name,
+            &self.tools,
+            &self.stop,
+        )
     }
 
     /// Compares the rows of each table with what was counted.
@@ -73,26 +64,13 @@ impl Scratch {
         watch.step("count rows", None, Unit::Rows);
         let stop = watch.stop().clone();
         let mut session = Session::open(&self.server, Some(&self.name), &self.tools, &stop)?;
-        let found = tables(&mut session, |rows| watch.add(rows))?;
-        for table in &wanted.tables {
-            let same =
-                |it: &&crate::postgres::Table| it.schema == table.schema && it.table == table.table;
-            let rows = found.iter().find(same).map(|found| found.rows);
-            if rows != Some(table.rows) {
-                return Err(Error::Rows {
-                    table: format!("{}.{}", table.schema, table.table),
-                    wanted: table.rows,
-                    found: rows,
-                });
-            }
-        }
-        Ok(())
+        compare(&mut session, wanted, watch)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let drop = drop_it(&self.name);
+        let drop = drop_database(&self.name);
         if self.session.ask(&drop).is_ok() {
             return;
         }
@@ -124,7 +102,7 @@ fn sweep(session: &mut Session, base: &str) -> Result<(), Error> {
         let name = row["name"].as_str().unwrap_or_default().to_owned();
         let free = session.ask(&format!("SELECT pg_try_advisory_lock({})", key(&name)))?;
         if free.first().is_some_and(|it| it == "t") {
-            session.ask(&drop_it(&name))?;
+            session.ask(&drop_database(&name))?;
             session.ask(&format!("SELECT pg_advisory_unlock({})", key(&name)))?;
         }
     }
@@ -137,26 +115,4 @@ fn key(name: &str) -> String {
         "hashtext('mattervisor-backup'), hashtext({})",
         literal(name)
     )
-}
-
-fn drop_it(name: &str) -> String {
-    format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))
-}
-
-/// As the one that was saved, as far as a dump does not say it.
-fn create(name: &str, owner: &str, facts: &Facts) -> String {
-    let sql = format!(
-        "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-        quoted(name),
-        quoted(owner),
-        literal(&facts.encoding),
-        literal(&facts.collate),
-        literal(&facts.ctype),
-    );
-    let locale = facts.locale.as_deref().map(literal);
-    match (facts.locale_provider.as_deref(), locale) {
-        (Some("i"), Some(locale)) => sql + " LOCALE_PROVIDER icu ICU_LOCALE " + &locale,
-        (Some("b"), Some(locale)) => sql + " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + &locale,
-        _ => sql,
-    }
 }

@@ -2,7 +2,6 @@
 //! restore into a database of its own, whose rows are counted.
 
 mod deep;
-mod dump;
 
 use std::{
     fs::File,
@@ -15,12 +14,11 @@ use crate::{
     Error, Unit, Watch,
     archive::{self, Entry},
     manifest::{Counts, Manifest, Report},
-    postgres::{Server, Tools},
+    postgres::{Reader, Server, Tools},
     target::Held,
 };
 
 use deep::Scratch;
-use dump::Reader;
 
 /// A backup that is whole.
 #[derive(Clone, Debug, Serialize)]
@@ -117,11 +115,11 @@ fn attempt(
     watch: &mut Watch,
 ) -> Result<Verified, Error> {
     let manifest = manifest(file)?;
-    let scratch = match deep {
+    let mut scratch = match deep {
         Some(server) => Some(Scratch::make(server, &manifest, watch.stop())?),
         None => None,
     };
-    let mut reader = match &scratch {
+    let mut reader = match &mut scratch {
         Some(scratch) => Some(scratch.restore()?),
         None => look(&manifest, watch)?,
     };

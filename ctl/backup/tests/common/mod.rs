@@ -4,14 +4,24 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    io::{Read as _, Write as _},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixDatagram, UnixListener, UnixStream},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Duration,
 };
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Pid, Uid, User};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The account whose files are saved.
 pub(crate) const ACCOUNT: &str = "nobody";
@@ -179,7 +189,12 @@ impl World {
             own(&made, ACCOUNT);
         }
         own(&home, ACCOUNT);
-        for made in [&world.to, &world.site().join("services.d"), &world.job()] {
+        for made in [
+            &world.to,
+            &world.site().join("services.d"),
+            &world.job(),
+            &world.restore_job(),
+        ] {
             fs::create_dir_all(made).unwrap();
             fs::set_permissions(made, fs::Permissions::from_mode(0o700)).unwrap();
         }
@@ -218,25 +233,43 @@ impl World {
         self.root.join("var/lib/mattervisor/jobs/backup")
     }
 
+    pub(crate) fn restore_job(&self) -> PathBuf {
+        self.root.join("var/lib/mattervisor/jobs/restore")
+    }
+
     pub(crate) fn catalog(&self) -> PathBuf {
         self.root.join("catalogue")
     }
 
-    fn configuration(&self) -> PathBuf {
+    pub(crate) fn configuration(&self) -> PathBuf {
         self.root.join("run/mattervisor/backup/configuration.json")
     }
 
     /// A file of Mattermost's.
     pub(crate) fn file(&self, name: impl AsRef<OsStr>, content: &[u8]) -> PathBuf {
         let path = self.home().join(name.as_ref());
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let parents: Vec<_> = path.ancestors().skip(1).collect();
+        for parent in parents.into_iter().rev().filter(|it| !it.exists()) {
+            fs::create_dir(parent).unwrap();
+            own(parent, ACCOUNT);
+        }
         fs::write(&path, content).unwrap();
         own(&path, ACCOUNT);
         path
     }
 
+    fn version_file(&self) -> PathBuf {
+        self.root.join("VERSION")
+    }
+
+    /// Another Mattermost is installed.
+    pub(crate) fn install(&self, version: &str) {
+        fs::write(self.version_file(), format!("{version}\n")).unwrap();
+    }
+
     /// Writes the configuration, with other values for some keys.
     pub(crate) fn configure(&self, other: &Value) {
+        self.install("10.11.3");
         let home = self.home();
         let tree = |name: &str| json!({ "name": name, "path": home.join(name) });
         let mut configuration = json!({
@@ -253,7 +286,7 @@ impl World {
             },
             "trees": [tree("data"), tree("plugins"), tree("client-plugins")],
             "home": home,
-            "mattermost_version": "10.11.3",
+            "version_file": self.version_file(),
             "site": self.site(),
             "variables": self.root.join("variables.tsv"),
             "root": self.root,
@@ -261,6 +294,12 @@ impl World {
             "service": "mattermost",
             "stop": ["mattermost"],
             "job": "backup",
+            "restore": {
+                "job": "restore",
+                "dir": self.restore_job(),
+                "stop": ["mattermost-recovery"],
+                "leave": ["VERSION"],
+            },
         });
         for (key, value) in other.as_object().unwrap() {
             configuration[key] = value.clone();
@@ -282,6 +321,23 @@ impl World {
             .arg(self.configuration())
             .env("MATTERVISOR_JOB_DIR", self.job());
         command
+    }
+
+    /// The restore's job, with a request of this id, not started yet.
+    pub(crate) fn restore(&self, id: &str, arguments: &Value) -> Command {
+        let request = json!({ "id": id, "by": "root", "arguments": arguments });
+        fs::write(self.restore_job().join("request.json"), request.to_string()).unwrap();
+        let mut command = self.program(&["restore-job"]);
+        command
+            .arg(self.configuration())
+            .env("MATTERVISOR_JOB_DIR", self.restore_job());
+        command
+    }
+
+    /// What that job has left as its result.
+    pub(crate) fn restored(&self) -> Value {
+        let text = fs::read(self.restore_job().join("result.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
     }
 
     /// What the job has left as its result.
@@ -342,5 +398,100 @@ impl World {
                 .current_dir(&out),
         );
         out
+    }
+}
+
+pub(crate) fn pid(child: &std::process::Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+/// The job's words on its progress, as the supervisor hears them.
+pub(crate) struct Heard(UnixDatagram);
+
+impl Heard {
+    pub(crate) fn listen(world: &World, job: &mut Command) -> Self {
+        let path = world.dir.path().join("notify");
+        let _ = fs::remove_file(&path);
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        job.env("NOTIFY_SOCKET", path);
+        Self(socket)
+    }
+
+    /// Waits for a step.
+    pub(crate) fn step(&self, wanted: &str) -> Value {
+        loop {
+            let mut buffer = [0; 2048];
+            let read = self.0.recv(&mut buffer).unwrap();
+            assert!(read <= 600, "{read} bytes");
+            let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            let text = text.trim().strip_prefix("X_MATTERVISOR_PROGRESS=").unwrap();
+            let progress: Value = serde_json::from_str(text).unwrap();
+            if progress["step"] == wanted {
+                return progress;
+            }
+        }
+    }
+}
+
+/// A supervisor that answers every request that all is done, and notes what it was asked.
+pub(crate) struct Supervisor {
+    pub(crate) socket: PathBuf,
+    asked: Arc<Mutex<Vec<String>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Once it is asked to stop something, this happens first.
+    pub(crate) fn start(world: &World, stopped: impl Fn() + Send + 'static) -> Self {
+        let socket = world.dir.path().join("ctl.sock");
+        let _ = fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut text = String::new();
+                let mut buffer = [0; 4096];
+                while !text.contains('}') {
+                    let read = stream.read(&mut buffer).unwrap();
+                    if read == 0 {
+                        return;
+                    }
+                    text += &String::from_utf8_lossy(&buffer[..read]);
+                }
+                if text.starts_with("POST") {
+                    stopped();
+                }
+                let first = text.split(" HTTP").next().unwrap_or_default();
+                heard.lock().unwrap().push(first.to_owned());
+                let body = r#"{"progress":"done","finished":true,"results":[]}"#;
+                let length = body.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                // Whoever asked may be dead by now.
+                let _ = stream.write_all((head + body).as_bytes());
+            }
+        });
+        Self {
+            socket,
+            asked,
+            thread: Some(thread),
+        }
+    }
+
+    /// What it was asked since the last look.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // A connection that says nothing ends it.
+        drop(UnixStream::connect(&self.socket));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
