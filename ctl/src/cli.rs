@@ -278,6 +278,7 @@ mod tests {
 
         Data:
           backup          Back up Mattermost, and see to the backups that there are
+          restore         Put a backup into the place of what there is, or take that back
 
         Configure:
           check-config    Check the configuration files; works without a supervisor, changes nothing

@@ -5,7 +5,6 @@ mod common;
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -78,15 +77,11 @@ fn filled() -> World {
         "ALTER DATABASE \"matter most\" SET default_text_search_config = 'english'; \
          ALTER ROLE mattermost IN DATABASE \"matter most\" SET work_mem = '8MB'",
     );
-    let noise = (0..50_000_u32).fold(String::new(), |mut noise, n| {
-        let _ = write!(noise, "{:x}", n.wrapping_mul(2_654_435_761));
-        noise
-    });
+    let noise: Vec<u8> = (0..100_000_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     for number in 0..20 {
-        world.file(
-            format!("data/teams/file{number}"),
-            &noise.as_bytes()[number..],
-        );
+        world.file(format!("data/teams/file{number}"), &noise[number..]);
     }
     fs::hard_link(
         world.home().join("data/teams/file1"),

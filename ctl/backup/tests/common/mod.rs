@@ -455,11 +455,18 @@ impl Supervisor {
                 let mut text = String::new();
                 let mut buffer = [0; 4096];
                 while !text.contains('}') {
-                    let read = stream.read(&mut buffer).unwrap();
+                    let read = stream.read(&mut buffer).unwrap_or(0);
                     if read == 0 {
-                        return;
+                        break;
                     }
                     text += &String::from_utf8_lossy(&buffer[..read]);
+                }
+                if text.starts_with("END") {
+                    return;
+                }
+                // Whoever asked was killed while it did.
+                if !text.contains('}') {
+                    continue;
                 }
                 if text.starts_with("POST") {
                     stopped();
@@ -488,8 +495,9 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // A connection that says nothing ends it.
-        drop(UnixStream::connect(&self.socket));
+        if let Ok(mut stream) = UnixStream::connect(&self.socket) {
+            let _ = stream.write_all(b"END");
+        }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

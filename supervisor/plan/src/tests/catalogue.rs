@@ -1,6 +1,6 @@
 //! The catalogue that ships, on a machine that has what it looks for.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use super::World;
 use crate::{Plan, Source};
@@ -52,10 +52,12 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
             "backup"
             | "mattermost"
             | "mattermost-database"
+            | "mattermost-recovery"
             | "mattermost-version"
             | "nginx"
             | "postgresql"
-            | "postgresql-setup" => "set mattermost_external_url",
+            | "postgresql-setup"
+            | "restore" => "set mattermost_external_url",
             "letsencrypt-placeholder" => "set letsencrypt.enable = true",
             // What Mattermost does not need.
             _ => &own,
@@ -70,14 +72,16 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
 }
 
 /// What runs where only the address is given.
-pub(super) const STACK: [&str; 7] = [
+pub(super) const STACK: [&str; 9] = [
     "backup",
     "mattermost",
     "mattermost-database",
+    "mattermost-recovery",
     "mattermost-version",
     "nginx",
     "postgresql",
     "postgresql-setup",
+    "restore",
 ];
 
 #[test]
@@ -176,9 +180,19 @@ fn an_external_database_turns_ours_off() {
     let plan = shipped(site).plan();
     assert_eq!(
         enabled(&plan),
-        ["backup", "mattermost", "mattermost-version", "nginx"]
+        [
+            "backup",
+            "mattermost",
+            "mattermost-recovery",
+            "mattermost-version",
+            "nginx",
+            "restore"
+        ]
     );
-    assert!(plan.services["mattermost"].requires.is_empty());
+    assert_eq!(
+        plan.services["mattermost"].requires,
+        BTreeSet::from(["mattermost-recovery".to_owned()])
+    );
     assert_eq!(
         plan.services["mattermost"].env["MM_SQLSETTINGS_DATASOURCE"].value,
         "postgres://u:p@db/m"
