@@ -2,15 +2,20 @@
 
 mod arguments;
 
-use std::fmt::Write as _;
+use std::{ffi::OsString, fmt::Write as _};
 
 use clap::{CommandFactory, Subcommand};
+use clap_complete::engine::SubcommandCandidates;
 
-use crate::{commands::logs, examples};
+use crate::{
+    commands::{logs, maintenance},
+    examples,
+};
 pub(crate) use arguments::{
     EventLines, Except, ForShell, Name, Shell, SomeNames, StatusOf, WaitFor,
 };
 use client::{
+    complete,
     names::Names,
     programs::{PROGRAMS, Program},
 };
@@ -26,6 +31,8 @@ Examples:
   ctl logs -f                       follow everything
   ctl wait --timeout 5m             until everything is ready
   ctl events --changes --since 30d  who changed what
+  ctl psql                          the database, as its superuser
+  ctl mmctl --local user list       Mattermost's own client
   ctl top                           a live view; r restarts, s stops, q quits
 
 Exit codes:
@@ -60,6 +67,8 @@ pub(crate) enum Command {
     RestartExcept(Except),
     /// Let services take a new configuration without ending
     Reload(SomeNames),
+    /// Tell users that there is maintenance, in Mattermost's place, or let them in again
+    Maintenance(maintenance::Maintenance),
     /// Send SIGHUP to the main process
     Hup(SomeNames),
     /// Send SIGINT to the main process
@@ -100,8 +109,13 @@ pub(crate) enum Command {
     Completions(ForShell),
     /// Let the program that is installed now take over control; no service notices
     Reexec,
+    /// List the programs of services that ctl runs by their names, such as psql and mmctl
+    Tools,
     /// Show the versions of ctl and of the supervisor
     Version,
+    // Whatever is no command of ctl may be a tool: its name and its arguments, untouched.
+    #[command(external_subcommand)]
+    Tool(Vec<OsString>),
 }
 
 impl Command {
@@ -141,6 +155,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "start-except",
             "stop-except",
             "restart-except",
+            "maintenance",
         ],
     ),
     (
@@ -161,6 +176,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "renew-le-certs",
         ],
     ),
+    ("Run", &["tools"]),
     ("Other", &["completions", "reexec", "version"]),
 ];
 
@@ -169,6 +185,7 @@ pub(crate) fn command() -> clap::Command {
     let command = examples::added(Cli::command())
         .about(ABOUT)
         .after_help(AFTER_HELP)
+        .add(SubcommandCandidates::new(complete::tools))
         .subcommands(PROGRAMS.iter().map(elsewhere));
     let groups = groups(&command);
     command.help_template(format!(
@@ -222,6 +239,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the help is as long as it is")]
     fn help_reads_well() {
         insta::assert_snapshot!(command().term_width(100).render_help().to_string(), @r"
         Control the services that the supervisor runs
@@ -247,6 +265,7 @@ mod tests {
           start-except    Start all services but these
           stop-except     Stop all services but these
           restart-except  Restart all services but these
+          maintenance     Tell users that there is maintenance, in Mattermost's place, or let them in again
 
         Signal:
           hup             Send SIGHUP to the main process
@@ -270,6 +289,9 @@ mod tests {
           import          Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
           gitlab          Sign-on with GitLab, and GitLab's nginx in front of Mattermost
           renew-le-certs  Get or renew the certificate from Let's Encrypt now
+
+        Run:
+          tools           List the programs of services that ctl runs by their names, such as psql and mmctl
 
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)
@@ -300,6 +322,8 @@ mod tests {
           ctl logs -f                       follow everything
           ctl wait --timeout 5m             until everything is ready
           ctl events --changes --since 30d  who changed what
+          ctl psql                          the database, as its superuser
+          ctl mmctl --local user list       Mattermost's own client
           ctl top                           a live view; r restarts, s stops, q quits
 
         Exit codes:

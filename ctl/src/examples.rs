@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use crate::commands::logs;
+use crate::commands::{logs, maintenance};
 
 const WHEN: &str =
     "WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
@@ -137,8 +137,9 @@ Examples:
 const RECONFIGURE: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 
-With the same files a dry run says what the real one then does, service by service. Where a service
-does not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not
+With the same files a dry run says what the real one then does, service by service. Where a reload
+fails, the configuration before is put in place again, and ctl says so and ends with 1. Where a
+service does not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not
 your files: neither a boot nor a restart applies those again unless one changes; ctl reconfigure
 does.
 
@@ -161,6 +162,16 @@ If the new one does not answer in time, the old one goes on.
 
 Examples:
   ctl reexec && ctl version                 after an upgrade of the package";
+
+const TOOLS: &str = "\
+A tool is executed in the place of ctl, with all arguments that follow its name; its exit code is its
+own. Options of ctl stand before the name.
+
+Examples:
+  ctl tools                                 which there are
+  ctl psql -c 'SELECT count(*) FROM posts'
+  ctl pg_dump -Fc -f mattermost.dump
+  ctl mmctl --local user list";
 
 const VERSION: &str = "\
 Examples:
@@ -204,8 +215,10 @@ fn below(command: &str) -> Option<String> {
         "diff-config" => DIFF_CONFIG,
         "reconfigure" => RECONFIGURE,
         "env" => crate::commands::env::EXAMPLES,
+        "maintenance" => maintenance::EXAMPLES,
         "completions" => COMPLETIONS,
         "reexec" => REEXEC,
+        "tools" => TOOLS,
         "version" => VERSION,
         _ => return None,
     };

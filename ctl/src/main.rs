@@ -1,5 +1,6 @@
 //! Asks: the client of the supervisor. Everything it knows it learns over the control socket, but
-//! for `check-config` and `env`, which read the files themselves. What is big is in programs beside it.
+//! for `check-config`, `env` and, without a supervisor, the tools of services: these read the files. What is big
+//! is in programs beside it.
 
 mod cli;
 mod commands;
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
         if let Some(program) = usage::program(&line) {
             let error = program.execute(&arguments);
             return ExitCode::from(error.kind.exit_code());
+        }
+        if usage::is_past_tool(&line) {
+            // What a tool takes it knows itself.
+            return ExitCode::SUCCESS;
         }
         complete::answer(cli::command);
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use api::Tool;
 use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
 use client::{
     Error, Kind,
@@ -21,6 +22,17 @@ pub(crate) fn program(arguments: &[OsString]) -> Option<&'static Program> {
     }
 }
 
+/// Whether the last word of a line is an argument of a tool.
+pub(crate) fn is_past_tool(line: &[OsString]) -> bool {
+    let words = words(line);
+    let Some(first) = words.first().filter(|it| !it.is_empty() && *it != "help") else {
+        return false;
+    };
+    let past = line.last().is_some_and(|last| last != first.as_str()) || words.len() > 1;
+    let command = cli::command();
+    past && !command.get_subcommands().any(|it| it.get_name() == first)
+}
+
 /// Reads the command line.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
     let read = |command: clap::Command| {
@@ -37,7 +49,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
 fn explain(arguments: &[OsString], error: &clap::Error) -> Stop {
     let words = words(arguments);
     let ours = match error.kind() {
-        ErrorKind::InvalidSubcommand => swapped(&words),
+        ErrorKind::InvalidSubcommand => no_help(&words),
         ErrorKind::MissingRequiredArgument => words.first().and_then(|verb| nameless(verb)),
         _ => None,
     };
@@ -64,6 +76,41 @@ fn swapped(words: &[String]) -> Option<Error> {
         Error::new(Kind::Usage, format!("there is no command `{name}`"))
             .hint(format!("did you mean: ctl {corrected}?")),
     )
+}
+
+/// What is said of a command that is neither ours nor a tool.
+pub(crate) fn no_such_command(words: &[OsString], tools: Result<Vec<Tool>, Error>) -> Error {
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if let Some(error) = swapped(&words) {
+        return error;
+    }
+    let asked = words.first().map_or("", String::as_str);
+    let error = Error::new(Kind::Usage, format!("there is no command `{asked}`"));
+    let command = cli::command();
+    let ours = command.get_subcommands().map(clap::Command::get_name);
+    let theirs = tools.iter().flatten().map(|tool| tool.name.as_str());
+    if let Some(near) = plan::nearest(asked, ours.chain(theirs)) {
+        return error.hint(format!("did you mean: ctl {near}?"));
+    }
+    match tools {
+        // It may be a tool of a plan that cannot be had.
+        Err(why) => why,
+        Ok(_) => error.hint("ctl --help lists the commands, ctl tools what else it runs"),
+    }
+}
+
+/// `ctl help` of something that is no command.
+fn no_help(words: &[String]) -> Option<Error> {
+    let [help, name, ..] = words else {
+        return None;
+    };
+    let message = format!("ctl has no command `{name}` to help with");
+    (help == "help").then(|| {
+        Error::new(Kind::Usage, message).hint(format!("a tool explains itself: ctl {name} --help"))
+    })
 }
 
 /// A command that never means all, without a name.
@@ -110,6 +157,7 @@ fn words(arguments: &[OsString]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::ctl;
 
     fn stopped(line: &str) -> (String, u8) {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -124,21 +172,25 @@ mod tests {
 
     #[test]
     fn swapped_words_are_put_right() {
+        let ran = ctl("ctl --root /nonexistent mattermost restart");
+        assert_eq!(ran.code, 2);
         assert_eq!(
-            stopped("ctl --root /x mattermost restart"),
-            (
-                "there is no command `mattermost`\ndid you mean: ctl restart mattermost?".into(),
-                2
-            )
+            ran.err,
+            "error: there is no command `mattermost`\nhint: did you mean: ctl restart mattermost?\n"
         );
     }
 
     #[test]
     fn a_mistyped_command_is_answered_with_the_nearest() {
-        let (text, code) = stopped("ctl statsu");
+        let ran = ctl("ctl --root /nonexistent statsu");
+        assert_eq!(ran.code, 2);
+        assert_eq!(
+            ran.err,
+            "error: there is no command `statsu`\nhint: did you mean: ctl status?\n"
+        );
+        let (text, code) = stopped("ctl help psql");
         assert_eq!(code, 2);
-        assert!(text.contains("unrecognized subcommand 'statsu'"), "{text}");
-        assert!(text.contains("'status'"), "{text}");
+        assert!(text.contains("ctl psql --help"), "{text}");
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub(crate) struct Applied<P = Plan> {
     pub(crate) plan: P,
 }
 
-/// A plan that has worked, or the first that there was.
-#[derive(Debug, Serialize, Deserialize)]
+/// A plan to go back to: one that has worked, the first that there was, or the one before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Kept {
     pub(crate) mark: Mark,
     /// Services that were not up with it.

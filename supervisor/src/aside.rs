@@ -4,7 +4,7 @@
 //! A file that a bad disk, a wrong restore or somebody's mistake has spoiled may be all there is of
 //! something, so it is never written over. It gets the name `NAME.broken-DATE` and counts as missing;
 //! so does what could not be read for a reason that may pass (no descriptor, an error of the disk), since
-//! the next write would be over it. Nothing here waits: files are opened without blocking and are regular ones of bounded size
+//! the next write would be over it. Whoever can wait for that ([`read_json_later`]) does not lose it. Nothing here waits: files are opened without blocking and are regular ones of bounded size
 //! (`safe_path`). Limit: [`KEPT_MAX`].
 
 use std::{
@@ -15,6 +15,8 @@ use std::{
 
 use safe_path::Dir;
 use serde::de::DeserializeOwned;
+
+use crate::unready::io_can_pass;
 
 /// Of one name so many are kept; the oldest give way, unless they are directories with something in
 /// them.
@@ -48,20 +50,51 @@ impl fmt::Display for Aside {
 /// # Errors
 /// It is none of ours, and has been put aside.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, Aside> {
+    load(path, limit).map_err(|unread| match unread {
+        Unread::Unreadable(error) => put(path, error.to_string()),
+        Unread::Spoiled(why) => put(path, why),
+    })
+}
+
+/// The same for who can try again later.
+///
+/// # Errors
+/// It cannot be read for now, and is where it was.
+pub(crate) fn read_json_later<T: DeserializeOwned>(
+    path: &Path,
+    limit: u64,
+) -> io::Result<Result<Option<T>, Aside>> {
+    match load(path, limit) {
+        Ok(value) => Ok(Ok(value)),
+        Err(Unread::Unreadable(error)) if io_can_pass(&error) => Err(error),
+        Err(Unread::Unreadable(error)) => Ok(Err(put(path, error.to_string()))),
+        Err(Unread::Spoiled(why)) => Ok(Err(put(path, why))),
+    }
+}
+
+/// Why there is no value.
+enum Unread {
+    Unreadable(io::Error),
+    Spoiled(String),
+}
+
+fn load<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<Option<T>, Unread> {
     let bytes = match safe_path::read(path, limit) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A link that leads nowhere is something all the same.
             return match safe_path::stat(path) {
-                Ok(Some(_)) => Err(put(path, "it is a link that leads nowhere".to_owned())),
-                _ => Ok(None),
+                Ok(Some(_)) => Err(Unread::Spoiled(
+                    "it is a link that leads nowhere".to_owned(),
+                )),
+                Ok(None) => Ok(None),
+                Err(error) => Err(Unread::Unreadable(error)),
             };
         }
-        Err(error) => return Err(put(path, error.to_string())),
+        Err(error) => return Err(Unread::Unreadable(error)),
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| put(path, api::json_place(&error)))
+    let value = serde_json::from_slice(&bytes).map(Some);
+    value.map_err(|error| Unread::Spoiled(api::json_place(&error)))
 }
 
 /// Puts aside what lies there.

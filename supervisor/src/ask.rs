@@ -5,7 +5,8 @@
 
 use api::{
     ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, JobRequest, LeaseRequest,
-    Outcome, PlanReply, Progress, ReleaseRequest, ServiceEvent, StatusReply, Why,
+    MaintenanceReply, MaintenanceRequest, Outcome, PlanReply, Progress, ReleaseRequest,
+    ServiceEvent, StatusReply, ToolsReply, Why,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -139,6 +140,22 @@ pub(crate) enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Option<Outcome>>,
     },
+    /// Whether the host is in maintenance. Answered once that was seen.
+    Maintenance {
+        /// Where the answer goes.
+        reply: oneshot::Sender<MaintenanceReply>,
+    },
+    /// Say that it is, or is not any more. Answered once that was seen.
+    SetMaintenance {
+        /// For the record.
+        id: String,
+        /// None: it is over.
+        wanted: Option<MaintenanceRequest>,
+        /// By whom.
+        peer: Peer,
+        /// Where the answer goes.
+        reply: oneshot::Sender<MaintenanceReply>,
+    },
     /// Past events (the last `backlog`), then, with `follow`, those to come.
     Events {
         /// How many past ones.
@@ -187,6 +204,11 @@ pub(crate) enum Ask {
         names: Vec<String>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<PlanReply, ErrorReply>>,
+    },
+    /// Programs that people run, as the plan that runs has them.
+    Tools {
+        /// Where the answer goes.
+        reply: oneshot::Sender<ToolsReply>,
     },
     /// What a reconfigure would change.
     Diff {

@@ -16,7 +16,7 @@ use plan::{
 use safe_path::Dir;
 
 use crate::{
-    applied::{self, Applied, Inputs},
+    applied::{self, Applied, Inputs, Kept},
     control::{Loaded, NotLoaded, Source},
 };
 
@@ -30,13 +30,6 @@ const DEPTH_MAX: usize = 4;
 /// Finds the plan that is asked for.
 pub(crate) fn of(source: &Source, options: &Options) -> Result<Loaded, NotLoaded> {
     let paths = Paths::new(options);
-    let of_files = |plan| Loaded {
-        plan: Box::new(plan),
-        put_back: Vec::new(),
-        kept: None,
-        rejected: None,
-        mark: None,
-    };
     let loaded = match source {
         Source::Files(running) => load(options, Some(running)),
         Source::FilesAsTheyAre(running) => load_only(options, Some(running)),
@@ -52,19 +45,34 @@ pub(crate) fn of(source: &Source, options: &Options) -> Result<Loaded, NotLoaded
         },
         Source::Kept(running) => {
             let kept = applied::before(&paths.state_dir, running);
-            let kept = kept.ok_or(NotLoaded::NothingKept)?;
-            return Ok(Loaded {
-                kept: Some(kept.told()),
-                rejected: Some(inputs(&paths)),
-                ..of_files(kept.plan)
-            });
+            return Ok(back_to(kept.ok_or(NotLoaded::NothingKept)?, &paths));
         }
+        Source::Before(before) => return Ok(back_to(Kept::clone(before), &paths)),
     };
     let mended = loaded.map_err(NotLoaded::Problems)?;
     Ok(Loaded {
         put_back: mended.put_back,
         ..of_files(mended.plan)
     })
+}
+
+fn of_files(plan: Plan) -> Loaded {
+    Loaded {
+        plan: Box::new(plan),
+        put_back: Vec::new(),
+        kept: None,
+        rejected: None,
+        mark: None,
+    }
+}
+
+/// A plan that takes the place of what the files say.
+fn back_to(kept: Kept, paths: &Paths) -> Loaded {
+    Loaded {
+        kept: Some(kept.told()),
+        rejected: Some(inputs(paths)),
+        ..of_files(kept.plan)
+    }
 }
 
 /// The plan that was gone back to, if the files say what they said then.

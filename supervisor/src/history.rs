@@ -78,7 +78,12 @@ pub(crate) fn directory(state_dir: &Path) -> PathBuf {
 
 /// Adds lines; all or, where that fails, none of them.
 pub(crate) fn append(state_dir: &Path, now_ms: u64, lines: &[Line]) -> io::Result<()> {
-    segments::append(&directory(state_dir), now_ms, lines)
+    segments::append(
+        &directory(state_dir),
+        now_ms,
+        lines,
+        segments::Durability::Written,
+    )
 }
 
 /// Puts aside what bears the name of a file of a history and is none; says so in words.

@@ -47,6 +47,11 @@ use crate::{
     zone,
 };
 
+/// Whether the journal of directories that change hands is one; if it is not, in words.
+pub(crate) fn look_at_journal(state_dir: &Path) -> Option<String> {
+    Journal::look(state_dir).lost()
+}
+
 /// Makes missing directories, writes a candidate for each file that is to change, and looks up ids
 /// and programs. What fails is told by service and stops no other.
 pub(crate) fn stage(plan: &Plan) -> Staged {
@@ -55,7 +60,7 @@ pub(crate) fn stage(plan: &Plan) -> Staged {
         ..Staged::default()
     };
     let lookups = Lookups::default();
-    let journal = Journal::read(&plan.paths.state_dir);
+    let journal = Journal::look(&plan.paths.state_dir);
     for service in plan.services.values().filter(|service| service.enabled) {
         let owners = ownership::pending(service, &journal);
         let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! What survives the daemon: holds, and which schedules have run; plans are in `applied.rs`. Small
+//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in `applied.rs`. Small
 //! files in the state directory, each written beside its place, synced and renamed.
 
 use std::{
@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::Maintenance;
 use engine::Hold;
 use safe_path::Dir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -20,6 +21,7 @@ use crate::{
 /// A longer file of the state directory is not ours: a plan of a thousand services has less.
 const STATE_BYTES_MAX: u64 = 256 << 20;
 const HOLDS: &str = "holds.json";
+const MAINTENANCE: &str = "maintenance.json";
 const RUNNING: &str = "running.json";
 const SCHEDULE: &str = "schedule.json";
 
@@ -67,20 +69,15 @@ impl Holds {
     }
 }
 
-/// Main runs that live.
+/// Main runs that live, or whose end is not in the history yet; by id, as the history has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Running {
-    /// Names the daemon whose they are, over all boots.
-    pub(crate) daemon: String,
-    /// By service.
-    pub(crate) runs: BTreeMap<String, LiveRun>,
-}
+pub(crate) struct Running(pub(crate) BTreeMap<String, LiveRun>);
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LiveRun {
-    /// As in the history of ends.
-    pub(crate) id: String,
+    /// Whose.
+    pub(crate) service: String,
     /// Its main process.
     pub(crate) pid: Option<i32>,
     /// RFC 3339 in UTC.
@@ -116,6 +113,24 @@ pub(crate) fn write_schedule(state_dir: &Path, handled: &Handled) -> io::Result<
     write_atomically(&state_dir.join(SCHEDULE), text.as_bytes())
 }
 
+/// Whether the host is in maintenance. A missing file means that it is not.
+///
+/// # Errors
+/// What is there is none of ours, and has been put aside.
+pub(crate) fn read_maintenance(state_dir: &Path) -> Result<Option<Maintenance>, Aside> {
+    let stored = read_json::<Option<Maintenance>>(&state_dir.join(MAINTENANCE))?;
+    Ok(stored.flatten())
+}
+
+/// Stores whether the host is in maintenance, durably.
+pub(crate) fn write_maintenance(
+    state_dir: &Path,
+    maintenance: Option<&Maintenance>,
+) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(&maintenance)?;
+    write_atomically(&state_dir.join(MAINTENANCE), text.as_bytes())
+}
+
 /// The kernel's id of this boot.
 pub(crate) fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -128,6 +143,16 @@ pub(crate) fn boot_id() -> String {
 /// What is there is none of ours, and has been put aside.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Aside> {
     aside::read_json(path, STATE_BYTES_MAX)
+}
+
+/// The same for who can try again later.
+///
+/// # Errors
+/// It cannot be read for now.
+pub(crate) fn read_json_later<T: DeserializeOwned>(
+    path: &Path,
+) -> io::Result<Result<Option<T>, Aside>> {
+    aside::read_json_later(path, STATE_BYTES_MAX)
 }
 
 /// Writes a file of mode 0600 so that after a crash the old one or the new one is there, whole.

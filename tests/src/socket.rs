@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     os::unix::net::UnixStream,
+    time::Duration,
 };
 
 use crate::{patience, world::World};
@@ -22,22 +23,29 @@ impl World {
     /// `GET PATH` on the control socket.
     #[track_caller]
     pub fn get(&self, path: &str) -> Reply {
-        let answer = self.send("GET", path, "").expect("it answers in time");
-        read_reply(&answer)
+        let answer = self.send("GET", path, "", patience::LIMIT);
+        read_reply(&answer.expect("it answers in time, in UTF-8"))
+    }
+
+    /// `POST PATH` on the control socket, without a body; fails if that is not answered in time.
+    #[track_caller]
+    pub fn post(&self, path: &str, limit: Duration) -> io::Result<Reply> {
+        let answer = self.send("POST", path, "", limit)?;
+        Ok(read_reply(&answer))
     }
 
     /// `POST PATH` with JSON on the control socket, or another method.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, body: &serde_json::Value) -> Reply {
-        let answer = self.send(method, path, &body.to_string());
+        let answer = self.send(method, path, &body.to_string(), patience::LIMIT);
         read_reply(&answer.expect("it answers in time"))
     }
 
     /// All that comes back; an error if the other side goes away in between.
-    fn send(&self, method: &str, path: &str, body: &str) -> io::Result<String> {
+    fn send(&self, method: &str, path: &str, body: &str, limit: Duration) -> io::Result<String> {
         let socket = self.path("run/mattervisor/ctl.sock");
         let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(patience::LIMIT))?;
+        stream.set_read_timeout(Some(limit))?;
         let length = body.len();
         write!(
             stream,

@@ -133,6 +133,7 @@ struct Refusal {
 
 impl Refusal {
     fn of(world: &World) -> Self {
+        world.wait_until_stored();
         Self {
             files: files(world),
             running: running(world),

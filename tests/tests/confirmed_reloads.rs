@@ -11,7 +11,7 @@ use api::{ReloadOutcome, StatusReply};
 use mattervisor_tests::{
     StatusExt, World, eventually, free_port, http_get, kill, need, nginx,
     openssl::{fingerprint, self_signed, served},
-    postgres,
+    postgres, run,
 };
 use nix::sys::signal::Signal;
 
@@ -65,20 +65,34 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
         &stack,
         &format!("{more} = \"server {{ listen 127.0.0.1:{port}; return 204; }}\""),
     );
-    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
-    assert!(told.contains("the reload was not confirmed"), "{told}");
-    let outcome = last_reload(&world.status(), "nginx");
-    assert_eq!(outcome, Some(ReloadOutcome::NotConfirmed));
-    assert_eq!(world.status().pid("nginx"), pid);
-    assert_eq!(
-        http_get(stack.nginx_port, "/").map(|(code, _)| code),
-        Some(200)
-    );
+    let old = |pid| {
+        assert_eq!(world.status().pid("nginx"), pid);
+        let answer = http_get(stack.nginx_port, "/").map(|(code, _)| code);
+        assert_eq!(answer, Some(200));
+        let rendered = fs::read_to_string(&conf).unwrap();
+        assert_eq!(without_token(&rendered), without_token(&before));
+        let applied = fs::read_to_string(world.path("var/lib/mattervisor/plan.json")).unwrap();
+        let applied: serde_json::Value = serde_json::from_str(&applied).unwrap();
+        let plan = applied["plan"].to_string();
+        assert!(!plan.contains(&format!("listen 127.0.0.1:{port}")));
+    };
+    // The one that works is in place again, each time.
+    for _ in 0..2 {
+        let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+        assert!(told.contains("the reload was not confirmed"), "{told}");
+        assert!(told.contains("nginx: runs with it again"), "{told}");
+        let outcome = last_reload(&world.status(), "nginx");
+        assert_eq!(outcome, Some(ReloadOutcome::Done));
+        old(pid);
+    }
     let log = world.log("nginx").join("\n");
     assert!(
         log.contains(&format!("bind() to 127.0.0.1:{port} failed")),
         "{log}"
     );
+    world.ctl(&["restart", "nginx"]).ok();
+    let pid = world.status().pid("nginx");
+    old(pid);
 
     // The next good one is taken and confirmed.
     drop(taken);
@@ -91,13 +105,18 @@ fn an_address_that_nginx_does_not_get_is_a_failed_reload() {
         TcpStream::connect(("127.0.0.1", port)).err()
     });
     assert_eq!(world.status().pid("nginx"), pid);
-    let token = |text: &str| {
-        let start = text.find("reload-").unwrap();
-        text[start..].split('"').next().unwrap().to_owned()
-    };
     let after = fs::read_to_string(&conf).unwrap();
     assert_ne!(token(&before), token(&after));
-    assert_eq!(before.replace(&token(&before), &token(&after)), after);
+    assert_eq!(without_token(&before), without_token(&after));
+}
+
+fn token(text: &str) -> &str {
+    let start = text.find("reload-").unwrap();
+    text[start..].split('"').next().unwrap()
+}
+
+fn without_token(text: &str) -> String {
+    text.replace(token(text), "")
 }
 
 /// From all addresses to one, and back: what is told is what is so.
@@ -235,6 +254,14 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     let told = world.ctl(&["reconfigure"]).expect_code(1).both();
     assert!(told.contains("/pg_hba.conf line "), "{told}");
     assert!(told.contains("requires argument \"ldapbasedn\""), "{told}");
+    assert!(told.contains("postgresql: runs with it again"), "{told}");
+    assert_eq!(world.status().pid("postgresql"), pid);
+    // It would not start with that line.
+    let rules = world.path("run/mattervisor/postgresql-conf/pg_hba.conf");
+    assert!(!fs::read_to_string(rules).unwrap().contains("ldap"));
+    world.ctl(&["restart", "postgresql"]).ok();
+    let pid = world.status().pid("postgresql");
+    world.ctl(&["reconfigure"]).expect_code(1);
     assert_eq!(world.status().pid("postgresql"), pid);
 
     entries("host all all 10.0.0.0/8 scram-sha-256");
@@ -253,4 +280,70 @@ fn what_postgresql_leaves_out_is_a_failed_reload() {
     fs::write(&own, format!("{auto}max_connections = 41\n")).unwrap();
     world.ctl(&["reload", "postgresql"]).ok();
     assert_eq!(world.status().pid("postgresql"), pid);
+}
+
+/// A line that cannot be read has no name; a version of `PostgreSQL` may lack a view; and a function in the
+/// database must not come in between, since it would run with the rights of the superuser.
+#[test]
+fn the_question_to_postgresql_stands_what_it_meets() {
+    need!(postgres());
+    need!(nginx());
+    let mut stack = stack("STANDIN_STOP_MS = \"100\"").unwrap();
+    stack.start();
+    let world = &stack.world;
+    let psql = |arguments: &[&str]| {
+        let mut command = stack.postgres_program("psql");
+        run(command.args(["-d", "postgres", "-XAtqw"]).args(arguments))
+    };
+    for function in [
+        "format(text, text, integer, text)",
+        "to_json(pg_hba_file_rules)",
+        "left(text, integer)",
+    ] {
+        let body = "language plpgsql as $$ begin raise exception 'hijacked'; end $$";
+        let returns = if function.starts_with("to_json") {
+            "json"
+        } else {
+            "text"
+        };
+        let text = format!("create function public.{function} returns {returns} {body}");
+        psql(&["-c", &text]).ok();
+    }
+    let entry = "postgresql.custom_pg_hba_entries = ['host all all 10.0.0.0/8 ldap']";
+    let site = fs::read_to_string(world.path("etc/mattervisor/mattervisor.toml")).unwrap();
+    with(&stack, entry);
+    let told = world.ctl(&["reconfigure"]).expect_code(1).both();
+    assert!(
+        told.contains("requires argument \"ldapbasedn\"") && !told.contains("hijacked"),
+        "{told}"
+    );
+    world.site(&site);
+    world.ctl(&["reconfigure"]).ok();
+
+    let dir = world.file("run/mattervisor/postgresql-conf");
+    let question = fs::read_to_string(format!("{dir}/reload-confirm.sql")).unwrap();
+    let own = psql(&["-c", "show mattervisor.reload_token"]).ok().stdout;
+    let ask = |question: &str, token: &str| {
+        let (token, dir) = (format!("token={}", token.trim()), format!("dir={dir}"));
+        let file = world.path("question.sql");
+        fs::write(&file, question).unwrap();
+        psql(&["-v", &token, "-v", &dir, "-f", &file.display().to_string()])
+    };
+    ask(&question, &own).ok();
+    for view in ["pg_hba_file_rules", "pg_ident_file_mappings"] {
+        assert!(question.contains(view));
+        ask(&question.replace(view, "pg_of_another_version"), &own).ok();
+    }
+    let other = ask(&question, "reload-other").both();
+    assert!(
+        other.contains("has not read its configuration again"),
+        "{other}"
+    );
+    let auto = world.path("var/lib/mattervisor/postgresql/data/postgresql.auto.conf");
+    let text = fs::read_to_string(&auto).unwrap();
+    fs::write(&auto, format!("{text}what is this\n")).unwrap();
+    let line = text.lines().count() + 1;
+    let other = ask(&question, "reload-other").both();
+    let wanted = format!("postgresql.auto.conf line {line}: syntax error");
+    assert!(other.contains(&wanted), "{other}");
 }

@@ -245,3 +245,44 @@ fn stray_signals_do_no_harm() {
     world.signal(Signal::SIGQUIT);
     assert_eq!(world.wait_end(REPLACED), 0, "{}", world.supervisor_log());
 }
+
+/// Changes that are asked for while the keeper does not run; all that control has to tell it of them is more
+/// than the socket between the two takes.
+const CHANGES: usize = 300;
+/// Whoever is not answered for so long is not answered before the keeper runs.
+const UNANSWERED: Duration = Duration::from_secs(2);
+
+/// What a client heard to be accepted is in the history, though control died before the keeper read of it.
+#[test]
+fn what_was_accepted_is_in_the_history_though_the_keeper_did_not_run() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.start_ready();
+    let (keeper, control) = (world.keeper_pid(), world.control_pid());
+    kill(keeper, Signal::SIGSTOP);
+    let ask = |number: &usize| {
+        let path = format!("/v1/services/a/stop?wait=false&id=stop-{number}");
+        let reply = world.post(&path, UNANSWERED);
+        reply.is_ok_and(|it| it.body.contains("\"accepted\""))
+    };
+    let accepted = (0..CHANGES).take_while(ask).count();
+    let status = world.status();
+    kill(control, Signal::SIGKILL);
+    kill(keeper, Signal::SIGCONT);
+    eventually("another control process answers", || {
+        (world.control_pid() != control).then_some(())
+    });
+    assert!((1..CHANGES).contains(&accepted), "{accepted} were accepted");
+    assert_eq!(status.supervisor.pid, control, "a question is answered");
+    let history = eventually("every change has its end", || {
+        let history = world.get("/v1/changes?n=1000").body;
+        let open = history.lines().any(|it| it.contains("\"accepted\""));
+        (!open).then_some(history)
+    });
+    for number in 0..accepted {
+        let id = format!("\"stop-{number}\"");
+        assert!(history.contains(&id), "stop-{number} is not in the history");
+    }
+    world.wait_state("a", "stopped");
+    assert_eq!(world.status().service("a").restarts, 0);
+}

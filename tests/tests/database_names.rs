@@ -82,3 +82,20 @@ fn odd_names_are_only_names() {
         line.contains("role mattermost may make no tables")
     });
 }
+
+/// Mattermost's role may make functions in its database. The superuser must not be led to call one of them.
+#[test]
+fn no_function_of_mattermosts_runs_as_the_superuser() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    stack.sql(
+        "set role mattermost; \
+         create function public.has_schema_privilege(text, oid, text) returns boolean language plpgsql \
+         as $$ begin raise exception 'called by %', session_user; end $$",
+    );
+    stack.world.ctl(&["restart", "mattermost-database"]).ok();
+    let log = stack.world.log("mattermost-database").join("\n");
+    assert!(!log.contains("called by"), "{log}");
+}

@@ -144,3 +144,63 @@ fn a_signal_by_command_is_the_cause() {
     };
     assert_eq!(what, "signal KILL");
 }
+
+#[test]
+fn a_restart_for_a_file_that_changed_says_which() {
+    let mut world = World::new();
+    let list = world.path("list");
+    std::fs::write(&list, "1").unwrap();
+    let path = list.display().to_string();
+    let watches = format!("[[watches]]\npath = '{path}'\non_change = 'restart'\n");
+    world.child("a", &["sleep"], &watches);
+    world.child("above", &["sleep"], "requires = ['a']");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    std::fs::write(&list, "2").unwrap();
+    world.wait_reborn("a", pid);
+    world.wait_for("all are up", |status| status.ready("above"));
+    let record = exits(&world, "a", 1).remove(0);
+    assert_eq!(
+        record.cause,
+        ExitCause::Files {
+            paths: vec![path.clone()],
+            more: 0
+        }
+    );
+    let along = exits(&world, "above", 1).remove(0);
+    assert_eq!(along.cause, ExitCause::Dependency { on: "a".to_owned() });
+    let because = format!("(restarted because {path} changed)");
+    let told = world
+        .ctl(&["events", "--exits", "--since", "1h", "a"])
+        .ok()
+        .stdout;
+    assert!(told.contains(&because), "{told}");
+    let why = world.ctl(&["why", "a"]).ok().stdout;
+    assert!(why.contains("restarted automatically at "), "{why}");
+    assert!(why.contains(&because), "{why}");
+}
+
+/// The end is in the history, and the power goes before the other file knows: it is told once.
+#[test]
+fn an_end_that_is_in_the_history_is_not_found_out_again() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "[restart]\npolicy = 'never'");
+    world.start_ready();
+    let pid = world.status().pid("a");
+    let file = world.path("var/lib/mattervisor/running.json");
+    let stored = eventually("it is on the disk that it runs", || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.contains(&pid.to_string()).then_some(text)
+    });
+    kill(pid, Signal::SIGKILL);
+    let crash = exits(&world, "a", 1);
+    assert_eq!(world.stop(), 0);
+    std::fs::write(&file, stored).unwrap();
+    world.start_ready();
+    let again = exits(&world, "a", 1);
+    assert_eq!(again, crash);
+    eventually("the file is as things are", || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        (!text.contains(&format!("\"pid\": {pid},"))).then_some(())
+    });
+}

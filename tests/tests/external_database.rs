@@ -53,6 +53,18 @@ impl Elsewhere {
         it
     }
 
+    /// Mattermost is to use it.
+    fn is_the_source_of(&self, world: &World) {
+        let secrets = world.path("etc/mattervisor/secrets.toml");
+        let before = fs::read_to_string(&secrets).unwrap_or_default();
+        let source = format!(
+            "mattermost.sql_data_source = \"postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable\"\n",
+            self.port
+        );
+        fs::write(&secrets, source + &before).unwrap();
+        fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     /// One of its programs, as the account that may run it.
     fn run(&self, program: &str, arguments: &[&str]) -> String {
         let path = self.bin.join(program);
@@ -116,13 +128,7 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     );
 
     let elsewhere = Elsewhere::start(&stack.world, bin);
-    let secrets = stack.world.path("etc/mattervisor/secrets.toml");
-    let source = format!(
-        "mattermost.sql_data_source = \"postgres://mm:elsewhere-secret@127.0.0.1:{}/chat?sslmode=disable\"\n",
-        elsewhere.port
-    );
-    fs::write(&secrets, source).unwrap();
-    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
+    elsewhere.is_the_source_of(&stack.world);
     stack.world.start();
     stack.world.wait_for("Mattermost serves", |status| {
         status.ready("mattermost") && status.ready("nginx")
@@ -152,6 +158,24 @@ fn mattermost_uses_the_database_elsewhere_and_ours_takes_nothing() {
     let shown = stack.world.ctl(&["show-config", "mattermost"]).ok().both();
     assert!(!shown.contains("elsewhere-secret"), "{shown}");
     stack.world.stop();
+}
+
+/// The one that runs here may go on beside it, and says nothing of the other: not what schema that has.
+#[test]
+fn the_database_here_says_nothing_of_one_elsewhere() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin.clone(), "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    stack.sql("create table if not exists db_migrations (version bigint, name text)");
+    stack.sql("insert into db_migrations values (999999, 'of_the_future')");
+    let elsewhere = Elsewhere::start(&stack.world, bin);
+    elsewhere.is_the_source_of(&stack.world);
+    stack.world.ctl(&["reconfigure"]).ok();
+    assert!(stack.world.status().ready("mattermost"));
+    let starts = elsewhere.sql("chat", "select count(*) from standin_starts");
+    assert_eq!(starts, "1");
+    assert!(stack.world.status().ready("postgresql"));
 }
 
 /// What was ours before stays where it is.

@@ -13,13 +13,17 @@ pub(crate) struct Disk<'a>(&'a Path);
 
 impl<'a> Disk<'a> {
     pub(crate) fn mount(path: &'a Path, size: &str) -> Self {
+        Self::mount_with(path, size, MsFlags::empty())
+    }
+
+    pub(crate) fn mount_with(path: &'a Path, size: &str, flags: MsFlags) -> Self {
         let options = format!("size={size},mode=755");
         fs::create_dir_all(path).unwrap();
         mount(
             Some("tmpfs"),
             path,
             Some("tmpfs"),
-            MsFlags::empty(),
+            flags,
             Some(options.as_str()),
         )
         .unwrap();

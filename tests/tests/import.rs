@@ -130,7 +130,7 @@ fn what_lies_where_gitlab_puts_it_is_found() {
     put(
         &world,
         "opt/gitlab/etc/mattermost/env/MM_SQLSETTINGS_ATRESTENCRYPTKEY",
-        "hunter3\n",
+        "hunter3-of-thirty-two-characters\n",
     );
     let out = world.file("etc/mattervisor/mattervisor.toml");
     fs::remove_file(&out).unwrap();
@@ -140,7 +140,7 @@ fn what_lies_where_gitlab_puts_it_is_found() {
     }
     let secrets = fs::read_to_string(world.path("etc/mattervisor/secrets.toml")).unwrap();
     assert!(
-        secrets.contains("sql_at_rest_encrypt_key = \"hunter3\""),
+        secrets.contains("sql_at_rest_encrypt_key = \"hunter3-of-thirty-two-characters\""),
         "{secrets}"
     );
     assert!(!said.both().contains("hunter"), "{}", said.both());

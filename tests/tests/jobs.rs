@@ -4,9 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, thread};
 
 use api::{JobResult, Outcome, Verdict};
-use mattervisor_tests::{
-    Reply, StatusExt, StatusReply, World, alive, eventually, kill, lines, stamps,
-};
+use mattervisor_tests::{Reply, StatusExt, StatusReply, World, alive, eventually, kill, stamps};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -68,25 +66,34 @@ fn lines_of(reply: &Reply) -> Vec<Value> {
     lines.map(Result::unwrap).collect()
 }
 
-/// Nothing but a request starts it; progress reaches whoever waits, and the last line has the result.
+/// No start, restart or boot.
 #[test]
-fn a_job_runs_when_it_is_asked_and_says_how_far_it_is_and_how_it_ended() {
-    let progress =
-        r#"notify=X_MATTERVISOR_PROGRESS={"step":"copy files","done":2,"total":5,"unit":"files"}"#;
-    let go = "wait-file";
+fn nothing_but_a_request_starts_a_job() {
     let mut world = World::new();
-    let gate = format!("{go}={}", world.file("go"));
     let stamp = format!("file={}", world.file("runs"));
-    let verbs = [&stamp, "env", progress, &gate, "result=true:copied all"];
-    world.child("work", &verbs, JOB);
-    world.child("other", &["sleep"], JOB);
+    world.child("work", &[&stamp], JOB);
     world.start_ready();
     world.ctl(&["start"]).ok();
-    world.ctl(&["restart"]).expect_code(0);
+    world.ctl(&["restart"]).ok();
     world.ctl(&["start", "work"]).ok();
     let refused = world.ctl(&["restart", "work"]).expect_code(1);
     assert!(refused.stderr.contains("is a job"), "{refused:?}");
     assert_eq!(runs(&world), 0);
+    assert!(world.status().service("work").is_resting_job());
+    request(&world, "one", true);
+    request(&world, "one", true);
+    assert_eq!(runs(&world), 1, "it is done once");
+}
+
+/// Progress reaches whoever waits, and the last line has the result.
+#[test]
+fn a_job_says_how_far_it_is_and_how_it_ended() {
+    let progress =
+        r#"notify=X_MATTERVISOR_PROGRESS={"step":"copy files","done":2,"total":5,"unit":"files"}"#;
+    let mut world = World::new();
+    let gate = format!("wait-file={}", world.file("go"));
+    world.child("work", &[progress, &gate, "result=true:copied all"], JOB);
+    world.start_ready();
     let reply = thread::scope(|scope| {
         let client = scope.spawn(|| request(&world, "one", true));
         let status = world.wait_for("it says how far it is", |status| {
@@ -96,22 +103,11 @@ fn a_job_runs_when_it_is_asked_and_says_how_far_it_is_and_how_it_ended() {
         let job = status.service("work").job.clone().unwrap();
         assert_eq!((job.id.as_deref(), job.active), (Some("one"), true));
         assert_eq!(job.progress.unwrap().total, Some(5));
-        for other in ["other", "work"] {
-            let body = json!({ "id": format!("second-{other}"), "wait": true });
-            let second = world.ask("POST", &format!("/v1/jobs/{other}"), &body);
-            assert_eq!(second.status, 409);
-            assert!(second.body.contains("job-runs"), "{second:?}");
-            assert!(
-                second.body.contains("the job work is on its way"),
-                "{second:?}"
-            );
-        }
         fs::write(world.path("go"), "").unwrap();
         client.join().unwrap()
     });
     let said = lines_of(&reply);
-    let kinds: Vec<&str> = said
-        .iter()
+    let kinds: Vec<&str> = (said.iter())
         .filter_map(|it| it["progress"].as_str())
         .collect();
     assert_eq!((kinds[0], *kinds.last().unwrap()), ("accepted", "done"));
@@ -129,30 +125,54 @@ fn a_job_runs_when_it_is_asked_and_says_how_far_it_is_and_how_it_ended() {
     };
     assert_eq!(done.job.as_deref(), Some(&result));
     assert_eq!(done.results[0].verdict, Verdict::Done);
-    let status = world.status();
-    assert!(status.service("work").is_resting_job() && status.service("other").is_resting_job());
-    // It is known later too, and not done again.
+    // It is known later too, also to another control process.
+    kill(world.control_pid(), Signal::SIGKILL);
     assert_eq!(outcome(&world, "one").job.as_deref(), Some(&result));
-    request(&world, "one", true);
-    assert_eq!(runs(&world), 1);
-    let dir = world.path("var/lib/mattervisor/jobs/work");
-    assert_eq!(
-        fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
-    let log = lines(&world.log_dir("work").join("current")).join("\n");
-    assert!(
-        log.contains(&format!("MATTERVISOR_JOB_DIR={}", dir.display())),
-        "{log}"
-    );
-    assert!(log.contains(&format!(
-        "MATTERVISOR_SOCKET={}",
-        world.file("run/mattervisor/ctl.sock")
-    )));
     let events = world.ctl(&["events", "work", "-n", "50"]).ok().stdout;
     assert!(events.contains("copy files"), "{events}");
     let changes = world.get("/v1/changes?services=work").body;
     assert!(changes.contains(r#""what":"job""#), "{changes}");
+}
+
+/// And what it is asked lies in a directory that is closed to others.
+#[test]
+fn one_job_at_a_time_has_a_directory_and_the_control_socket() {
+    let mut world = World::new();
+    world.child(
+        "work",
+        &["env", &format!("wait-file={}", world.file("go"))],
+        JOB,
+    );
+    world.child("other", &["sleep"], JOB);
+    world.start_ready();
+    begin(&world, "one");
+    world.wait_state("work", "starting");
+    for other in ["other", "work"] {
+        let body = json!({ "id": format!("second-{other}"), "wait": true });
+        let second = world.ask("POST", &format!("/v1/jobs/{other}"), &body);
+        assert_eq!(second.status, 409);
+        assert!(second.body.contains("job-runs"), "{second:?}");
+        assert!(
+            second.body.contains("the job work is on its way"),
+            "{second:?}"
+        );
+    }
+    let dir = world.path("var/lib/mattervisor/jobs/work");
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        (mode(&dir), mode(&dir.join("request.json"))),
+        (0o700, 0o600)
+    );
+    let wanted = format!("MATTERVISOR_JOB_DIR={}", dir.display());
+    world.wait_log("work", |line| line == wanted);
+    let wanted = format!(
+        "MATTERVISOR_SOCKET={}",
+        world.file("run/mattervisor/ctl.sock")
+    );
+    world.wait_log("work", |line| line == wanted);
+    fs::write(world.path("go"), "").unwrap();
+    outcome(&world, "one");
+    assert!(world.status().service("work").is_resting_job());
 }
 
 #[test]

@@ -12,12 +12,16 @@ use mattervisor_tests::{Ctl, run};
 use tempfile::TempDir;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../services.d/mattermost");
+/// The database that runs here.
+const OWN: &str = "user=mattermost host=/run/x port=5432 dbname=m";
 const OLDER: &str = "is older than its database";
 
 /// A home, a program and a database.
 struct Host {
     dir: TempDir,
     anyway: bool,
+    /// What Mattermost is given.
+    data_source: &'static str,
 }
 
 impl Host {
@@ -25,8 +29,11 @@ impl Host {
         let dir = tempfile::tempdir().unwrap();
         let version = fs::read_to_string(format!("{SCRIPTS}/version.sh.j2")).unwrap();
         script(&dir.path().join("version"), &version);
-        let anyway = false;
-        Self { dir, anyway }
+        Self {
+            dir,
+            anyway: false,
+            data_source: OWN,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -56,8 +63,9 @@ impl Host {
         if let Some(told) = database {
             let text = format!("#!/bin/sh\ncat >/dev/null\n{told}\n");
             script(&self.path("psql"), &text);
-            command.arg(self.path("psql"));
+            command.arg(OWN).arg(self.path("psql"));
         }
+        command.env("MM_SQLSETTINGS_DATASOURCE", self.data_source);
         run(&mut command)
     }
 
@@ -135,6 +143,42 @@ fn without_the_database_what_ran_here_last_decides() {
     host.starts(AT_NEW).starts(None);
 }
 
+/// The one that runs here says nothing of it.
+#[test]
+fn the_database_here_is_not_asked_about_one_elsewhere() {
+    let mut host = Host::new();
+    host.data_source = "postgres://mm:hush@elsewhere/chat";
+    host.install("10.11.5", &[ONE, OLD])
+        .warned(AT_NEW, "the database is elsewhere, and is not asked");
+    host.starts(AT_NEW);
+    host.install("10.11.4", &[ONE, OLD]).refused(
+        AT_OLD,
+        "is older than Mattermost 10.11.5, which ran here last",
+    );
+}
+
+#[test]
+fn a_migration_is_known_by_its_whole_name() {
+    let host = Host::new();
+    for others in [
+        "000150_also_add_one",
+        "000150_1_add_one",
+        "000150_add_one_more",
+        "000150_addXone",
+    ] {
+        host.install("10.11.5", &[ONE, others])
+            .refused(AT_OLD, "it does not have migration 141 (add_one)");
+    }
+    // Under another number it is the same one.
+    host.install("10.11.5", &[ONE, "000150_add_one"])
+        .starts(AT_OLD);
+    let dots = Some("echo newest=142:add.one");
+    host.install("10.11.5", &[ONE, "000142_add-one"])
+        .refused(dots, OLDER);
+    host.install("10.11.5", &[ONE, "000142_add.one"])
+        .starts(dots);
+}
+
 #[test]
 fn a_database_of_before_the_numbered_migrations_tells_its_version() {
     let host = Host::new();
@@ -174,7 +218,7 @@ fn what_cannot_be_known_is_a_warning() {
     // One that does not say its version, but shows its migrations.
     script(
         &host.path("mattermost"),
-        "#!/bin/sh\nexit 1\n# postgres/000001_a.up.sql\n# _add_one.up.sql",
+        "#!/bin/sh\nexit 1\n# postgres/000001_a.up.sql\n# postgres/000141_add_one.up.sql",
     );
     host.starts(AT_OLD).refused(AT_NEW, OLDER);
     host.warned(AWAY, "does not say its version");

@@ -1,10 +1,18 @@
 //! The outcome of a reload is seen, said, and stays said.
 
-use api::{ReloadOutcome, StatusReply};
-use mattervisor_tests::{Ctl, StatusExt, World, free_port, kill};
+use std::time::Duration;
+
+use api::{ActionResult, ReloadOutcome, StatusReply, Verdict};
+use mattervisor_tests::{Ctl, Running, StatusExt, World, eventually, free_port, kill};
 use nix::sys::signal::Signal;
 
-use crate::reconfigure_rollback::until_kept;
+use crate::{reconfigure::outcome, reconfigure_rollback::until_kept};
+
+/// A reconfigure and the way back, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const WORD: &str = "[settings]\nword = { type = \"string\", default = \"old\" }\n\
+                    [env]\nWORD = \"{{ word }}\"\n[ready]\nnotify = true\n";
 
 /// A program that takes its file when it starts and at SIGHUP, except one with the word "bad" in it,
 /// as servers do. What it runs with is in another file.
@@ -46,6 +54,10 @@ impl Program {
         format!(
             "[reload.confirm]\nexec = [\"/bin/grep\", \"-q\", \"{{{{ reload_token }}}}\", \"{loaded}\"]\ninterval = \"20ms\"\n"
         )
+    }
+
+    fn rendered(&self) -> String {
+        std::fs::read_to_string(&self.file).unwrap()
     }
 
     fn loaded(&self) -> String {
@@ -100,23 +112,109 @@ fn a_reload_is_done_when_the_program_answers_with_what_was_rendered_for_it() {
     assert_eq!(last_reload(&world.status()), None);
 }
 
+/// Of a reload of `a` that was not confirmed; `b` had restarted.
+const GONE_BACK: [&str; 6] = [
+    "a reloads: file ",
+    "the reload was not confirmed",
+    "exit code 1",
+    "back to the configuration of ",
+    "a, b: run with it again",
+    "mattervisor.toml still holds the change that failed",
+];
+
+/// It is gone back from, in the plan and on the disk, and stays so until the files are mended.
 #[test]
-fn a_program_that_keeps_its_old_configuration_fails_the_reconfigure() {
+fn a_reload_that_is_not_confirmed_is_gone_back_from() {
     let mut world = World::new();
     let program = Program::new(&world);
     let reload = format!("timeout = \"2s\"\n{}", program.asks());
     let health = "[health]\nexec = [\"/bin/true\"]\ninterval = \"10ms\"\n";
     program.add(&world, &format!("{reload}{health}"), &["sleep"]);
+    world.child("b", &["notify=READY=1", "sleep"], WORD);
+    world.start_ready();
+    let before = world.status();
+    let word = |told: &str| {
+        let (rendered, loaded) = (program.rendered(), program.loaded());
+        let word = format!("word: {told}\n");
+        assert!(rendered.starts_with(&word), "{rendered}");
+        assert!(loaded.starts_with(&word), "{loaded}");
+    };
+
+    // Of a plan that has not run for long enough to be kept.
+    world.site("a.word = \"two\"\n");
+    world.ctl(&["reconfigure"]).ok();
+    // One configuration is one whole: what else it has changed goes back as well.
+    world.site("a.word = \"bad\"\nb.word = \"new\"\n");
+    for _ in 0..2 {
+        let told = world.ctl(&["reconfigure"]).expect_code(1);
+        said(&told, &GONE_BACK);
+        assert!(!told.both().contains("--rollback"), "{}", told.both());
+        word("two");
+        let status = world.status();
+        assert_eq!(last_reload(&status), Some(ReloadOutcome::Done));
+        assert_eq!(status.pid("a"), before.pid("a"));
+        assert_ne!(status.pid("b"), before.pid("b"));
+        let warnings = status.supervisor.warnings.join("\n");
+        assert!(warnings.contains("rolled back by"), "{warnings}");
+        let environment = std::fs::read(format!("/proc/{}/environ", status.pid("b"))).unwrap();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(environment.contains("WORD=old\0"), "{environment}");
+    }
+    let told = world
+        .ctl(&["reconfigure", "--format", "json"])
+        .expect_code(1);
+    let told = outcome(&told);
+    assert_eq!(
+        verdicts(&told.results),
+        [("a", Verdict::Failed), ("b", Verdict::Done)]
+    );
+    let back = told.gone_back.expect("it is gone back from");
+    assert_eq!(back.refused, None);
+    assert_eq!(back.to.by, "the supervisor (a reload had failed)");
+    assert_eq!(
+        verdicts(&back.results),
+        [("a", Verdict::Done), ("b", Verdict::Done)]
+    );
+    let changes = world.ctl(&["events", "--changes"]).ok().stdout;
+    let last = changes.lines().last().unwrap();
+    for said in ["failed", "not confirmed", GONE_BACK[3]] {
+        assert!(last.contains(said), "no {said:?} in {last}");
+    }
+
+    // Whatever starts now takes the one that works.
+    world.ctl(&["restart", "a"]).ok();
+    word("two");
+    assert_eq!(world.stop(), 0);
+    world.start();
+    world.wait_for("it runs again", |status| status.ready("a"));
+    word("two");
+    world.site("a.word = \"good\"\n");
+    world.ctl(&["reconfigure"]).ok();
+    word("good");
+    let warnings = world.status().supervisor.warnings;
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+fn verdicts(results: &[ActionResult]) -> Vec<(&str, Verdict)> {
+    let verdicts = results.iter().map(|it| (it.service.as_str(), it.verdict));
+    verdicts.collect()
+}
+
+/// A reload that changes no configuration has nothing to go back to; nor has a way back.
+#[test]
+fn a_reload_that_fails_stays_said_where_there_is_nothing_to_go_back_to() {
+    let mut world = World::new();
+    let program = Program::new(&world);
+    let reload = format!("timeout = \"2s\"\n{}", program.asks());
+    let health = "[health]\nexec = [\"/bin/true\"]\ninterval = \"10ms\"\n";
+    program.add(&world, &format!("{reload}{health}"), &["sleep"]);
+    // What it does not take at a reload it takes at its start.
+    world.site("a.word = \"bad\"\n");
     world.start_ready();
     until_kept(&world, 1);
     let (pid, old) = (world.status().pid("a"), program.loaded());
-
-    world.site("a.word = \"bad\"\n");
-    let told = world.ctl(&["reconfigure"]).expect_code(1);
     let words = ["the reload was not confirmed", "exit code 1"];
-    said(&told, &words);
-    said(&told, &["ctl reconfigure --rollback goes back"]);
-    assert_eq!(program.loaded(), old);
+    said(&world.ctl(&["reload", "a"]).expect_code(1), &words);
     // Its health is asked meanwhile, and is well; and the control process may die.
     let control = world.control_pid();
     kill(control, Signal::SIGKILL);
@@ -130,32 +228,113 @@ fn a_program_that_keeps_its_old_configuration_fails_the_reconfigure() {
     said(&world.ctl(&["status", "a"]).ok(), &words);
     said(&world.ctl(&["why", "a"]).ok(), &words);
     said(&world.ctl(&["why", "a"]).ok(), &["ctl reload a"]);
-
     // Asked again, it is tried again.
     let told = world.ctl(&["reconfigure"]).expect_code(1);
-    said(
-        &told,
-        &[
-            "a reloads: its last reload has failed",
-            "the reload was not confirmed",
-        ],
-    );
+    said(&told, &["a reloads: its last reload has failed", words[0]]);
+    let told = world.ctl(&["reconfigure", "--format", "json"]);
+    assert_eq!(outcome(&told.expect_code(1)).gone_back, None);
     assert_eq!(program.loaded(), old);
 
-    world.ctl(&["reconfigure", "--rollback"]).ok();
-    let status = world.status();
-    assert_eq!(
-        (status.pid("a"), last_reload(&status)),
-        (pid, Some(ReloadOutcome::Done))
-    );
-    assert!(
-        program.loaded().starts_with("word: one\n"),
-        "{}",
-        program.loaded()
-    );
     world.site("a.word = \"good\"\n");
     world.ctl(&["reconfigure"]).ok();
+    until_kept(&world, 2);
+    let told = world.ctl(&["reconfigure", "--rollback"]).expect_code(1);
+    said(&told, &words);
     assert!(program.loaded().starts_with("word: good\n"));
+    assert!(program.rendered().starts_with("word: bad\n"));
+    assert_eq!(
+        last_reload(&world.status()),
+        Some(ReloadOutcome::NotConfirmed)
+    );
+}
+
+/// The way back may fail as well, and then that is said too.
+#[test]
+fn a_way_back_that_fails_says_what_is_to_be_done() {
+    let mut world = World::new();
+    let program = Program::new(&world);
+    let fine = world.file("fine");
+    std::fs::write(&fine, "").unwrap();
+    let validate = format!("validate = [\"/bin/ls\", \"{fine}\"]\n");
+    let own = program.verbs();
+    let more = format!("{validate}{}", program.more(&program.asks()));
+    world.child("a", &[&own[0], &own[1], "sleep"], &more);
+    world.start_ready();
+    std::fs::remove_file(&fine).unwrap();
+    world.site("a.word = \"two\"\n");
+    let told = world.ctl(&["reconfigure"]).expect_code(1);
+    let words = [
+        "the reload was refused by its validator",
+        "back to the configuration of ",
+        "a: failed with it too",
+        "ctl why a",
+    ];
+    said(&told, &words);
+    assert!(program.rendered().starts_with("word: one\n"));
+    assert_eq!(last_reload(&world.status()), Some(ReloadOutcome::Refused));
+    std::fs::write(&fine, "").unwrap();
+    world.ctl(&["reconfigure"]).ok();
+    assert!(program.loaded().starts_with("word: two\n"));
+}
+
+/// The next control process goes on with it, wherever the one before has died.
+#[test]
+fn a_way_back_outlives_the_control_process() {
+    let mut world = World::new();
+    let program = Program::new(&world);
+    let reload = format!("timeout = \"2s\"\n{}", program.asks());
+    program.add(&world, &reload, &["sleep"]);
+    world.start_ready();
+    let pid = world.status().pid("a");
+    for goes_back in [false, true] {
+        let goes = || world.supervisor_log().matches(": goes back to the").count();
+        let before = goes();
+        world.site(&format!("a.word = \"bad {goes_back}\"\n"));
+        let mut asked = world.ctl_command();
+        let asked = Running::start(asked.args(["reconfigure", "--format", "json"]));
+        eventually("the moment has come", || {
+            let reloads = || world.status().service("a").state == "reloading";
+            let come = if goes_back {
+                goes() > before
+            } else {
+                reloads()
+            };
+            come.then_some(())
+        });
+        kill(world.control_pid(), Signal::SIGKILL);
+        let told = outcome(&asked.finish_within(LIMIT).expect_code(1));
+        let back = told.gone_back.expect("it is gone back from");
+        assert_eq!(verdicts(&back.results), [("a", Verdict::Done)], "{back:?}");
+        assert!(program.rendered().starts_with("word: one\n"));
+        assert!(program.loaded().starts_with("word: one\n"));
+        let status = world.status();
+        assert_eq!(
+            (status.pid("a"), last_reload(&status)),
+            (pid, Some(ReloadOutcome::Done))
+        );
+    }
+}
+
+/// SIGHUP is a reconfigure as well, which nobody waits for.
+#[test]
+fn a_hangup_is_gone_back_from_too() {
+    let mut world = World::new();
+    let program = Program::new(&world);
+    let reload = format!("timeout = \"2s\"\n{}", program.asks());
+    program.add(&world, &reload, &["sleep"]);
+    world.start_ready();
+    world.site("a.word = \"bad\"\n");
+    world.signal(Signal::SIGHUP);
+    let changes = eventually("it is gone back from", || {
+        let changes = world.ctl(&["events", "--changes"]).ok().stdout;
+        changes.contains("gone back to").then_some(changes)
+    });
+    assert!(
+        changes.contains("SIGHUP") && changes.contains("not confirmed"),
+        "{changes}"
+    );
+    assert!(program.rendered().starts_with("word: one\n"));
+    assert!(program.loaded().starts_with("word: one\n"));
 }
 
 /// What is not seen in the plan is tried again too, and taken once it is mended.

@@ -8,10 +8,12 @@ use std::{
 };
 
 use mattervisor_tests::{
-    StatusExt, World, eventually, free_port, http_get, kill, need, nginx, postgres, run,
+    StatusExt, World, eventually, free_port, http_get, kill, need, nginx, postgres, run, skip,
     unpack_mattermost,
 };
-use nix::sys::signal::Signal;
+use nix::{mount::MsFlags, sys::signal::Signal};
+
+use crate::faults::Disk;
 
 /// A stack that may take its time: initdb alone needs seconds on a busy machine.
 const START: Duration = Duration::from_secs(120);
@@ -202,7 +204,7 @@ fn kill_9_of_each_comes_back_and_bounces_nobody() {
     );
 }
 
-/// `ctl stop postgresql` stops Mattermost first; it comes back with it. nginx stays, and says 502.
+/// `ctl stop postgresql` stops Mattermost first; it comes back with it. nginx stays, and says 503.
 #[test]
 fn stopping_postgresql_stops_mattermost_first() {
     let bin = need!(postgres());
@@ -225,7 +227,7 @@ fn stopping_postgresql_stops_mattermost_first() {
         "it was stopped in good order"
     );
     assert_eq!(status.pid("nginx"), before.pid("nginx"));
-    assert_eq!(stack.page(), Some(502));
+    assert_eq!(stack.page(), Some(503));
     stack.world.ctl(&["start", "postgresql"]).ok();
     stack
         .world
@@ -279,4 +281,21 @@ fn an_install_directory_may_be_a_symlink() {
     symlink(&real, stack.world.path("opt")).unwrap();
     stack.start();
     assert_eq!(stack.page(), Some(200));
+}
+
+/// Debian's initramfs mounts /run so.
+#[test]
+fn the_stack_comes_up_where_nothing_in_run_can_be_executed() {
+    let bin = need!(postgres());
+    need!(nginx());
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a run directory");
+    }
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let run_dir = stack.world.path("run");
+    let _disk = Disk::mount_with(&run_dir, "16m", MsFlags::MS_NOEXEC);
+    stack.start();
+    assert_eq!(stack.page(), Some(200));
+    stack.world.ctl(&["reload", "nginx"]).ok();
+    stack.world.stop();
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use mattervisor_tests::{StatusExt, need, nginx, postgres};
+use mattervisor_tests::{StatusExt, children, command_line, eventually, need, nginx, postgres};
 
 use crate::stack::Stack;
 
@@ -150,6 +150,42 @@ fn a_reload_cuts_nobody_and_a_stop_does_not_wait_for_who_never_ends() {
     let stopped = stack.world.ctl(&["stop", "nginx"]).ok().both();
     assert!(!stopped.contains("SIGKILL"), "{stopped}");
     assert!(socket.has_ended() && new.has_ended());
+}
+
+/// What each reload leaves is there for ten minutes: not more of it than is allowed, and the newest.
+#[test]
+fn workers_of_many_reloads_are_bounded_and_the_newest_go_on() {
+    const RELOADS: usize = 15;
+    /// `nginx.old_workers_max`, of one worker.
+    const OLD_MAX: usize = 8;
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    stack.start();
+    let master = stack.world.status().pid("nginx");
+    // Those that finish, and those that take new connections.
+    let workers = || {
+        let titles = children(master).into_iter().map(command_line);
+        let workers = titles.filter(|it| it.starts_with("nginx: worker process"));
+        let (old, new): (Vec<_>, Vec<_>) = workers.partition(|it| it.ends_with("shutting down"));
+        (old.len(), new.len())
+    };
+    let mut sockets = Vec::new();
+    for reload in 1..=RELOADS {
+        sockets.push(Socket::open(stack.nginx_port));
+        stack.world.ctl(&["reload", "nginx"]).ok();
+        let left = (reload.min(OLD_MAX), 1);
+        eventually("the oldest workers have ended", || {
+            (workers() == left).then_some(())
+        });
+    }
+    let newest = sockets.split_off(RELOADS - OLD_MAX);
+    assert!(sockets.iter_mut().all(Socket::has_ended));
+    for mut socket in newest {
+        assert_eq!(socket.echo("still"), "still");
+    }
+    assert_eq!(Socket::open(stack.nginx_port).echo("new"), "new");
+    assert_eq!(stack.world.status().pid("nginx"), master);
 }
 
 /// Mattermost compares the page's host with the one that it is asked as, so nginx must pass that on.

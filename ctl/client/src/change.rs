@@ -1,7 +1,7 @@
 //! Carries one change to its end: asks for it, follows what is told, and when the connection breaks
 //! asks how it ended. Where nobody knows of it, it never arrived and is sent again, with the same id,
 //! by which the supervisor does it once whatever happens. Ctrl-C and `--timeout` end the waiting, not
-//! the change. Limit: [`SENDS_MAX`].
+//! the change. Limit: `SENDS_MAX`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -69,6 +69,7 @@ impl Change {
             finished: false,
             results: Vec::new(),
             rollback: None,
+            gone_back: None,
             unstored,
         }
     }

@@ -1,8 +1,8 @@
 //! One connection a request to the control socket, HTTP/1.1 over it, JSON in it.
 //!
 //! The listener stays open while the control process restarts, so a connection made then waits in
-//! the backlog. A read that is cut off is asked again for a while; a change never is
-//! (`change.rs`). Limits: the constants below.
+//! the backlog. A read that is cut off is asked again for a while, and so is what is as well said
+//! twice; any other change is not (`change.rs`). Limits: the constants below.
 
 use std::fmt::Write as _;
 
@@ -68,7 +68,20 @@ impl Client {
 
     /// Asks for one value.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let (status, body) = self.fetch(path).await?;
+        self.set(Method::GET, path, &[]).await
+    }
+
+    /// Has something be as it says, and asks for one value. Done twice it is as done once.
+    ///
+    /// # Errors
+    /// The supervisor cannot be reached, or refuses.
+    pub async fn set<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<T, Error> {
+        let (status, body) = self.fetch(method, path, body).await?;
         if !status.is_success() {
             return Err(refusal(status, &body));
         }
@@ -77,7 +90,7 @@ impl Client {
 
     /// The same, but none where the answer is 404.
     pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
-        let (status, body) = self.fetch(path).await?;
+        let (status, body) = self.fetch(Method::GET, path, &[]).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(None),
             _ if status.is_success() => serde_json::from_slice(&body)
@@ -101,10 +114,16 @@ impl Client {
         self.stream(Method::POST, path, body).await
     }
 
-    async fn fetch(&self, path: &str) -> Result<(StatusCode, Bytes), Error> {
+    async fn fetch(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<(StatusCode, Bytes), Error> {
         let give_up = Instant::now() + self.reconnect_max;
         loop {
-            let failure = match timeout(self.answer_max, self.fetch_once(path)).await {
+            let failure = match timeout(self.answer_max, self.fetch_once(&method, path, body)).await
+            {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Silent(self.answer_max),
@@ -116,8 +135,13 @@ impl Client {
         }
     }
 
-    async fn fetch_once(&self, path: &str) -> Result<(StatusCode, Bytes), Failure> {
-        let response = self.request(Method::GET, path, Vec::new()).await?;
+    async fn fetch_once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let response = self.request(method.clone(), path, body.to_vec()).await?;
         let status = response.status();
         Ok((status, whole(response).await?))
     }

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
-use api::StatusReply;
+use api::{StatusReply, ToolsReply};
 use clap_complete::{CompletionCandidate, env::CompleteEnv};
+use serde::de::DeserializeOwned;
 
 use crate::Client;
 
@@ -32,10 +33,23 @@ pub fn answer(definition: fn() -> clap::Command) {
     }
 }
 
+/// The tools that there are. For clap's `SubcommandCandidates`.
+pub fn tools() -> Vec<CompletionCandidate> {
+    let reply: Option<ToolsReply> = known("/v1/tools", socket(std::env::args_os()));
+    let tools = reply.into_iter().flat_map(|reply| reply.tools);
+    tools
+        .filter(|tool| tool.enabled)
+        .map(|tool| {
+            let help = (!tool.description.is_empty()).then(|| tool.description.into());
+            CompletionCandidate::new(tool.name).help(help)
+        })
+        .collect()
+}
+
 /// Names of services that begin so. For clap's `ArgValueCompleter`.
 pub fn services(begun: &OsStr) -> Vec<CompletionCandidate> {
     let begun = begun.to_string_lossy();
-    let reply = known(socket(std::env::args_os()));
+    let reply: Option<StatusReply> = known("/v1/services", socket(std::env::args_os()));
     reply
         .into_iter()
         .flat_map(|reply| reply.services)
@@ -47,7 +61,7 @@ pub fn services(begun: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-fn known(socket: PathBuf) -> Option<StatusReply> {
+fn known<T: DeserializeOwned>(path: &str, socket: PathBuf) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -58,7 +72,7 @@ fn known(socket: PathBuf) -> Option<StatusReply> {
         reconnect_max: PATIENCE,
         ..Client::new(socket)
     };
-    let ask = async { tokio::time::timeout(PATIENCE, client.get("/v1/services")).await };
+    let ask = async { tokio::time::timeout(PATIENCE, client.get(path)).await };
     runtime.block_on(ask).ok()?.ok()
 }
 
@@ -110,6 +124,7 @@ mod tests {
     #[test]
     fn a_supervisor_that_is_down_gives_no_names() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(known(root.path().join("ctl.sock")), None);
+        let reply: Option<StatusReply> = known("/v1/services", root.path().join("ctl.sock"));
+        assert_eq!(reply, None);
     }
 }

@@ -6,6 +6,7 @@
 //! program reads them by the same definition, so help and errors say `ctl NAME` wherever they come from.
 //! What is here is small: no TLS, no terminal library, no name look-ups.
 
+pub mod accounts;
 mod alive;
 pub mod change;
 mod client;
@@ -31,5 +32,6 @@ pub mod toml_text;
 pub use client::{Client, escaped};
 pub use context::{Context, socket};
 pub use error::{Error, Kind};
+pub use hyper::Method;
 pub use options::{Format, Global};
 pub use output::Output;

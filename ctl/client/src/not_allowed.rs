@@ -1,14 +1,7 @@
 //! Why the control socket is closed to this user, and who can change that: the supervisor cannot
 //! be asked, so its file, the directories on the way and the machine's accounts are looked at.
-//!
-//! Names come from /etc/passwd and /etc/group alone: who is in neither is told by number.
 
-use std::{
-    fs::{self, File},
-    io::Read,
-    os::unix::fs::MetadataExt,
-    path::Path,
-};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use nix::{
     fcntl::{AT_FDCWD, AtFlags},
@@ -16,10 +9,11 @@ use nix::{
 };
 use rustix::fs::lgetxattr;
 
-use crate::error::{Error, Kind};
+use crate::{
+    accounts::Accounts,
+    error::{Error, Kind},
+};
 
-/// As much of a file of accounts is read.
-const ACCOUNTS_BYTES_MAX: u64 = 4 << 20;
 /// Who may write to a file that they own the group of, or that is everybody's.
 const GROUP_MAY: u32 = 0o020;
 
@@ -33,12 +27,6 @@ struct Caller {
 struct OpenTo {
     uid: u32,
     gids: Vec<u32>,
-}
-
-/// What the machine says of users and groups, in the form of /etc/passwd and /etc/group.
-struct Accounts {
-    passwd: String,
-    group: String,
 }
 
 /// Explains why this user may not connect.
@@ -69,10 +57,7 @@ pub(crate) fn explain(socket: &Path) -> Error {
         uid: geteuid().as_raw(),
         gids,
     };
-    let accounts = Accounts {
-        passwd: read("/etc/passwd"),
-        group: read("/etc/group"),
-    };
+    let accounts = Accounts::read();
     closed_to(socket, &caller, &open, &accounts)
 }
 
@@ -101,15 +86,6 @@ fn look_at(socket: &Path) -> Option<OpenTo> {
         uid: file.uid(),
         gids,
     })
-}
-
-fn read(path: &str) -> String {
-    let mut text = Vec::new();
-    if let Ok(file) = File::open(path) {
-        // What could not be read is told by number.
-        let _ = file.take(ACCOUNTS_BYTES_MAX).read_to_end(&mut text);
-    }
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn closed_to(socket: &Path, caller: &Caller, open: &OpenTo, accounts: &Accounts) -> Error {
@@ -160,52 +136,16 @@ fn closed_to(socket: &Path, caller: &Caller, open: &OpenTo, accounts: &Accounts)
     ))
 }
 
-impl Accounts {
-    fn user(&self, uid: u32) -> Option<&str> {
-        lines(&self.passwd)
-            .find(|fields| fields.get(2).and_then(|it| it.parse().ok()) == Some(uid))
-            .map(|fields| fields[0])
-    }
-
-    fn group(&self, gid: u32) -> String {
-        self.group_name(gid)
-            .map_or_else(|| format!("gid {gid}"), str::to_owned)
-    }
-
-    fn group_name(&self, gid: u32) -> Option<&str> {
-        self.group_line(gid).map(|fields| fields[0])
-    }
-
-    /// Whether the files say that this user is in that group, whatever the session says.
-    fn is_member(&self, user: &str, gid: u32) -> bool {
-        let first = lines(&self.passwd).find(|fields| fields[0] == user);
-        let primary = first.and_then(|fields| fields.get(3).and_then(|it| it.parse().ok()));
-        let members = self
-            .group_line(gid)
-            .and_then(|fields| fields.get(3).copied());
-        primary == Some(gid) || members.is_some_and(|it| it.split(',').any(|name| name == user))
-    }
-
-    fn group_line(&self, gid: u32) -> Option<Vec<&str>> {
-        lines(&self.group).find(|fields| fields.get(2).and_then(|it| it.parse().ok()) == Some(gid))
-    }
-}
-
-fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    text.lines().map(|line| line.split(':').collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn accounts() -> Accounts {
-        Accounts {
-            passwd: "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n\
-                     bob:x:1001:1001::/:/bin/sh\n"
-                .to_owned(),
-            group: "alice:x:1000:\nadmins:x:10:bob,carol\nviewers:x:20:\n".to_owned(),
-        }
+        Accounts::of(
+            "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n\
+                     bob:x:1001:1001::/:/bin/sh\n",
+            "alice:x:1000:\nadmins:x:10:bob,carol\nviewers:x:20:\n",
+        )
     }
 
     fn told(uid: u32, gids: &[u32], open: &[u32]) -> (String, String) {

@@ -31,6 +31,7 @@ pub fn supervisor() -> SupervisorStatus {
         root: "/".into(),
         state: "running".into(),
         warnings: Vec::new(),
+        maintenance: None,
     }
 }
 
@@ -396,7 +397,7 @@ pub fn exit(service: &str) -> api::ExitRecord {
         signal: Some("KILL".into()),
         core: false,
         ran_ms: Some(10_920_000),
-        killed: false,
+        killed: None,
         cause: api::ExitCause::Itself,
         next: api::NextRun::Start,
         left_out: 0,

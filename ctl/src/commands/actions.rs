@@ -124,6 +124,7 @@ mod tests {
         Outcome {
             job: None,
             rollback: None,
+            gone_back: None,
             unstored: Unstored::default(),
             id: "x".into(),
             finished: verdict != Verdict::Pending,

@@ -7,12 +7,16 @@ mod completions;
 mod diff_config;
 pub(crate) mod env;
 mod events;
+mod gone_back;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod reconfigure;
 mod reexec;
 mod service_list;
 mod show_config;
 mod status;
+mod tool;
+mod tools;
 mod unstored;
 mod version;
 mod wait;
@@ -79,8 +83,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, Error> {
         Command::Env(arguments) => env::run(context, &arguments).await,
         Command::DiffConfig(names) => diff_config::run(context, &names.names).await,
         Command::Reconfigure(how) => reconfigure::run(context, how).await,
+        Command::Maintenance(asked) => maintenance::run(context, asked).await,
         Command::Completions(to) => completions::run(context, to.shell),
         Command::Reexec => reexec::run(context).await,
+        Command::Tools => tools::run(context).await,
+        Command::Tool(words) => tool::run(context, &words).await,
         Command::Version => version::run(context).await,
     }
 }

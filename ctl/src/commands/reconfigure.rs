@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
-use api::{ActionResult, KeptPlan, Outcome, Preview, Progress, Verdict, Why};
+use api::{ActionResult, KeptPlan, Preview, Progress, Verdict, Why};
 use clap::Args;
 use client::{
     Context, Error, Format, Kind,
@@ -13,7 +13,7 @@ use client::{
 };
 use jiff::Timestamp;
 
-use super::actions;
+use super::{actions, gone_back};
 use crate::preview;
 
 /// Services whose failure is explained at once; `ctl why` explains the others.
@@ -47,7 +47,7 @@ pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
     let outcome = carried_out.map_err(|error| with_way_back(error, how))?;
     let text = match context.format {
         Format::Json => json::value(&outcome, context.terminal())?,
-        Format::Runit if failed(&outcome).next().is_some() => {
+        Format::Runit if failed(&outcome.results).next().is_some() => {
             runit::results(&outcome.results, true)
         }
         Format::Runit => runit::results(&outcome.results, true) + runit::RECONFIGURED,
@@ -57,13 +57,26 @@ pub(crate) async fn run(context: &Context, how: How) -> Result<u8, Error> {
         Format::Table => table::results(&outcome.results, true),
     };
     let code = actions::finish(context, &outcome, &text)?;
+    // Of one that is well again there is nothing to explain.
+    let fails_now = match &outcome.gone_back {
+        Some(back) if back.refused.is_none() => &back.results,
+        Some(_) | None => &outcome.results,
+    };
     if context.format == Format::Table {
-        explain(context, &outcome).await;
+        explain(context, fails_now).await;
+    }
+    for line in outcome
+        .gone_back
+        .as_deref()
+        .into_iter()
+        .flat_map(gone_back::lines)
+    {
+        context.output.borrow_mut().note(&line);
     }
     if let Some(kept) = outcome
         .rollback
         .as_ref()
-        .filter(|_| failed(&outcome).next().is_some())
+        .filter(|_| failed(&outcome.results).next().is_some())
     {
         context.output.borrow_mut().note(&offer(kept));
     }
@@ -88,16 +101,16 @@ fn path(id: &str, how: How) -> String {
     path
 }
 
-fn failed(outcome: &Outcome) -> impl Iterator<Item = &ActionResult> {
-    let results = outcome.results.iter();
+fn failed(results: &[ActionResult]) -> impl Iterator<Item = &ActionResult> {
+    let results = results.iter();
     results.filter(|result| result.verdict == Verdict::Failed)
 }
 
 /// Why they have failed, as `ctl why` says it: each first cause once.
-async fn explain(context: &Context, outcome: &Outcome) {
+async fn explain(context: &Context, results: &[ActionResult]) {
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut explained = 0;
-    for result in failed(outcome) {
+    for result in failed(results) {
         let path = format!("/v1/why/{}", escaped(&result.service));
         // What cannot be explained is told all the same: it has been, above.
         let Ok(why) = context.client.get::<Why>(&path).await else {
@@ -194,7 +207,7 @@ async fn ask(context: &Context, how: How) -> Result<Preview, Error> {
 
 #[cfg(test)]
 mod tests {
-    use api::{HostChange, ServiceChange};
+    use api::{HostChange, Outcome, ServiceChange};
 
     use super::*;
     use crate::testing::{Answer, Fake, result};
@@ -210,6 +223,7 @@ mod tests {
                 by: "root".into(),
                 not_up: Vec::new(),
             }),
+            gone_back: None,
             unstored: api::Unstored::default(),
         }
     }

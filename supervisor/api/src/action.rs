@@ -50,7 +50,8 @@ pub struct ActionRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "progress", rename_all = "kebab-case")]
 pub enum Progress {
-    /// The engine has taken it, and it is on disk but for what `unstored` says.
+    /// The engine has taken it, and it is on disk but for what `unstored` says. A reconfigure that goes
+    /// back from its configuration says so once more, of the configuration before.
     Accepted {
         /// Services that it is about (targets and what they pull in).
         services: Vec<String>,
@@ -103,12 +104,30 @@ pub struct Outcome {
     /// Of a reconfigure: what `ctl reconfigure --rollback` would go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<KeptPlan>,
+    /// Of a reconfigure: a reload failed, and the configuration was gone back from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_back: Option<Box<GoneBack>>,
     /// Of a job: what it has left as its result; none: it has left none of this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Box<JobResult>>,
     /// What of the change is on no disk at this moment.
     #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
     pub unstored: Unstored,
+}
+
+/// How a reconfigure went back to the configuration before, because a reload had failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GoneBack {
+    /// The configuration before.
+    pub to: KeptPlan,
+    /// One for each service that the way back was about, with that configuration.
+    pub results: Vec<ActionResult>,
+    /// Why the configuration before is not in place again: then the one that failed still is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The site file, which still holds the change.
+    pub site_file: String,
 }
 
 /// Parts of a change that live in memory alone. The supervisor goes on trying to store it.

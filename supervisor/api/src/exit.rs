@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::duration;
+use crate::text::{duration, in_a_row};
 
 /// The end of one run of a service, as it is kept for a year.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +27,8 @@ pub struct ExitRecord {
     pub core: bool,
     /// How long it ran, in milliseconds; null: not known.
     pub ran_ms: Option<u64>,
-    /// It did not stop in time, so that SIGKILL was sent.
-    #[serde(default)]
-    pub killed: bool,
+    /// Why it was sent SIGKILL on its way down; null: it was not.
+    pub killed: Option<KillReason>,
     /// Why it ended.
     pub cause: ExitCause,
     /// What follows.
@@ -56,10 +55,36 @@ pub enum ExitCause {
         /// `stop`, `restart`, `signal KILL`, `reconfigure`.
         what: String,
     },
+    /// Somebody asked for it; which change that was is not known any more.
+    Command,
+    /// Files that the service reads had changed, and it takes that by a restart.
+    Files {
+        /// The first of them, by path; at most [`FILES_MAX`].
+        paths: Vec<String>,
+        /// So many more.
+        more: u64,
+    },
+    /// Another configuration was applied, which needs another process; nobody asked for it by a change.
+    Configuration,
+    /// The same, and that has the service no more.
+    Removed,
     /// Everything was stopped, with the supervisor.
     Shutdown,
-    /// Something that it needs was stopped, or the plan no longer wants it so.
-    Dependency,
+    /// A service that it requires went down, or was restarted.
+    Dependency {
+        /// Which one.
+        on: String,
+    },
+    /// A job had it stopped for its own time.
+    Job {
+        /// Which one.
+        name: String,
+    },
+    /// A service that it is bound to was not up any more.
+    Binding {
+        /// Which one.
+        on: String,
+    },
     /// It was not ready in time.
     NotReady {
         /// In words: what its probe said last.
@@ -83,6 +108,22 @@ pub enum ExitCause {
     MachineDown,
 }
 
+/// Paths that [`ExitCause::Files`] names.
+pub const FILES_MAX: usize = 4;
+
+/// Why a run was sent SIGKILL on its way down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum KillReason {
+    /// It had been asked to end, and its own time for that was over.
+    StopTimeout,
+    /// It had been asked to end, and the time of the shutdown was over before its own.
+    ShutdownDeadline,
+    /// It had not been asked, since the time of the shutdown was over.
+    Unasked,
+}
+
 /// What followed the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -98,6 +139,8 @@ pub enum NextRun {
         ms: u64,
         /// Early ends in a row, this one included.
         early: u32,
+        /// Each of them was a failure.
+        failed: bool,
     },
     /// None: it has done its work, or is down as somebody wants it.
     Rest,
@@ -111,7 +154,7 @@ pub enum NextRun {
 }
 
 impl ExitRecord {
-    /// It ended though nobody wanted it to, and was started again.
+    /// It ended though nobody asked for that, and was started again.
     pub fn is_automatic_restart(&self) -> bool {
         let again = matches!(
             self.next,
@@ -121,10 +164,16 @@ impl ExitRecord {
             ExitCause::Itself
             | ExitCause::NotReady { .. }
             | ExitCause::Liveness { .. }
-            | ExitCause::Watchdog { .. } => true,
+            | ExitCause::Watchdog { .. }
+            | ExitCause::Files { .. }
+            | ExitCause::Binding { .. } => true,
             ExitCause::Change { .. }
+            | ExitCause::Command
+            | ExitCause::Configuration
+            | ExitCause::Removed
             | ExitCause::Shutdown
-            | ExitCause::Dependency
+            | ExitCause::Dependency { .. }
+            | ExitCause::Job { .. }
             | ExitCause::Outlived
             | ExitCause::SupervisorKilled
             | ExitCause::MachineDown => false,
@@ -144,7 +193,7 @@ impl ExitRecord {
             text.push_str(&duration(ms));
         }
         let core = self.core.then(|| "core dumped".to_owned());
-        let killed = self.killed.then(|| "did not stop in time".to_owned());
+        let killed = self.killed.map(|why| why.words().to_owned());
         let why = [core, self.cause.words(), killed];
         let why: Vec<String> = why.into_iter().flatten().collect();
         if !why.is_empty() {
@@ -162,9 +211,9 @@ impl fmt::Display for ExitRecord {
         match &self.next {
             NextRun::Start => f.write_str("; starts again at once")?,
             NextRun::Wait => f.write_str("; starts again once what it needs is up")?,
-            NextRun::Pause { ms, early } => {
-                let pause = duration(*ms);
-                write!(f, "; {early} failures in a row, starts again in {pause}")?;
+            NextRun::Pause { ms, early, failed } => {
+                let (times, pause) = (in_a_row(*early, *failed), duration(*ms));
+                write!(f, "; {times}, starts again in {pause}")?;
             }
             NextRun::Rest if self.cause == ExitCause::Itself => {
                 f.write_str("; has done its work")?;
@@ -190,8 +239,18 @@ impl ExitCause {
         Some(match self {
             Self::Itself => return None,
             Self::Change { by, what, .. } => format!("{what} by {by}"),
+            Self::Command => "by a command; whose is not known any more".to_owned(),
+            Self::Files { paths, more } => {
+                let more = (*more > 0).then(|| format!("{more} more"));
+                let all: Vec<&str> = paths.iter().chain(&more).map(String::as_str).collect();
+                format!("restarted because {} changed", all.join(" and "))
+            }
+            Self::Configuration => "restarted by another configuration".to_owned(),
+            Self::Removed => "its configuration has it no more".to_owned(),
             Self::Shutdown => "the supervisor stopped".to_owned(),
-            Self::Dependency => "stopped with what it needs, or by the plan".to_owned(),
+            Self::Dependency { on } => format!("with {on}, which it requires"),
+            Self::Job { name } => format!("stopped for {name}"),
+            Self::Binding { on } => format!("{on}, which it is bound to, was not up any more"),
             Self::NotReady { said } => said.clone(),
             Self::Liveness { said: words } => said("its liveness probe failed", words),
             Self::Watchdog { said: words } => said("its watchdog", words),
@@ -201,6 +260,18 @@ impl ExitCause {
             }
             Self::MachineDown => "the machine went down; found at its next start".to_owned(),
         })
+    }
+}
+
+impl KillReason {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::StopTimeout => "did not stop in time",
+            Self::ShutdownDeadline => "had not stopped when the time of the shutdown was over",
+            Self::Unasked => {
+                "killed without being asked to stop: the time of the shutdown was over"
+            }
+        }
     }
 }
 
@@ -218,10 +289,66 @@ mod tests {
             signal: Some("KILL".to_owned()),
             core: false,
             ran_ms: Some(10_920_000),
-            killed: false,
+            killed: None,
             cause,
             next,
             left_out: 0,
+        }
+    }
+
+    #[test]
+    fn causes_read_well() {
+        let how = |cause| record(cause, NextRun::Start).how();
+        let on = || "postgresql".to_owned();
+        let files = |count: usize, more| {
+            let paths = ["/etc/a.pem", "/etc/b.pem"].map(str::to_owned);
+            let paths = paths[..count].to_vec();
+            how(ExitCause::Files { paths, more })
+        };
+        assert_eq!(
+            [
+                files(1, 0),
+                files(2, 3),
+                how(ExitCause::Dependency { on: on() }),
+                how(ExitCause::Job {
+                    name: "backup".to_owned(),
+                }),
+                how(ExitCause::Binding { on: on() }),
+            ],
+            [
+                "killed by KILL after 3h 2m (restarted because /etc/a.pem changed)",
+                "killed by KILL after 3h 2m (restarted because /etc/a.pem and /etc/b.pem and 3 more changed)",
+                "killed by KILL after 3h 2m (with postgresql, which it requires)",
+                "killed by KILL after 3h 2m (stopped for backup)",
+                "killed by KILL after 3h 2m (postgresql, which it is bound to, was not up any more)",
+            ]
+        );
+        let unasked = ExitRecord {
+            killed: Some(KillReason::Unasked),
+            ..record(ExitCause::Shutdown, NextRun::Rest)
+        };
+        assert_eq!(
+            unasked.how(),
+            "killed by KILL after 3h 2m (the supervisor stopped; killed without being asked to stop: \
+             the time of the shutdown was over)"
+        );
+        // What ends well again and again has not failed.
+        let well = ExitRecord {
+            code: Some(0),
+            signal: None,
+            ..record(ExitCause::Itself, pause(false))
+        };
+        assert_eq!(
+            well.to_string(),
+            "exit code 0 after 3h 2m; ended 4 times in a row, starts again in 4s"
+        );
+    }
+
+    const fn pause(failed: bool) -> NextRun {
+        NextRun::Pause {
+            ms: 4000,
+            early: 4,
+            failed,
         }
     }
 
@@ -238,7 +365,7 @@ mod tests {
             what: "stop".to_owned(),
         };
         let stopped = ExitRecord {
-            killed: true,
+            killed: Some(KillReason::StopTimeout),
             ..record(asked, NextRun::Rest)
         };
         assert_eq!(
@@ -250,7 +377,7 @@ mod tests {
             core: true,
             ran_ms: Some(300),
             left_out: 40,
-            ..record(ExitCause::Itself, NextRun::Pause { ms: 4000, early: 4 })
+            ..record(ExitCause::Itself, pause(true))
         };
         assert_eq!(
             loops.to_string(),
@@ -272,6 +399,6 @@ mod tests {
     fn only_what_nobody_asked_for_is_an_automatic_restart() {
         assert!(record(ExitCause::Itself, NextRun::Wait).is_automatic_restart());
         assert!(!record(ExitCause::Itself, NextRun::Rest).is_automatic_restart());
-        assert!(!record(ExitCause::Dependency, NextRun::Start).is_automatic_restart());
+        assert!(!record(ExitCause::Removed, NextRun::Start).is_automatic_restart());
     }
 }

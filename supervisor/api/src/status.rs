@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{JobStatus, LeasedBy};
+use crate::{
+    Maintenance,
+    job::{JobStatus, LeasedBy},
+};
 
 /// Everything, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct SupervisorStatus {
     pub state: String,
     /// What is worth knowing: a refused configuration, missing privileges.
     pub warnings: Vec<String>,
+    /// The host is in maintenance; null: it is not.
+    #[serde(default)]
+    pub maintenance: Option<Maintenance>,
 }
 
 /// One service.
@@ -65,7 +71,7 @@ pub struct ServiceStatus {
     pub healthy: Option<bool>,
     /// Main process, while there is one.
     pub pid: Option<i32>,
-    /// When it came into this state, RFC 3339 in UTC.
+    /// When it came into this state, RFC 3339 in UTC; a reload does not end that of one that runs.
     pub since: Option<String>,
     /// The same as a duration until now.
     pub uptime_seconds: Option<u64>,

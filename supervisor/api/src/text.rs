@@ -37,6 +37,16 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// How often runs have ended early in a row: `4 failures in a row`, or `ended 4 times in a row` where one
+/// of them was no failure.
+pub fn in_a_row(times: u32, failed: bool) -> String {
+    if failed {
+        format!("{times} failures in a row")
+    } else {
+        format!("ended {times} times in a row")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use crate::{
     graph::{self, Edges},
     ids::{Moment, ServiceId},
     machine::Input,
+    order::Bounce,
     propagate::Node,
     record::Record,
     service::Service,
@@ -72,10 +73,20 @@ impl Engine {
         self.moved.extend(existing.iter().copied());
         self.dirty.extend(existing);
         self.propagate();
+        self.end_unasked_reloads(now);
         for (id, shift) in shifts {
             self.shift(now, id, shift, &mut accepted);
         }
         Ok(accepted)
+    }
+
+    /// Reloads that were being confirmed by a question that the plan does not ask any more.
+    fn end_unasked_reloads(&mut self, now: Moment) {
+        let unasked = self.nodes.iter().filter(|(_, it)| it.service.is_unasked());
+        let unasked: Vec<ServiceId> = unasked.map(|(id, _)| *id).collect();
+        for id in unasked {
+            self.step(now, id, Input::Tick);
+        }
     }
 
     /// Brings one service of the plan in; says what its process will notice of it.
@@ -175,7 +186,7 @@ impl Engine {
                 if node.service.spec.kind == Kind::Daemon {
                     self.set_rests(id, false);
                 }
-                self.bounce(&BTreeSet::from([id]), accepted);
+                self.bounce(&BTreeSet::from([id]), Bounce::Plan, accepted);
             }
         }
     }

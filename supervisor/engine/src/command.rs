@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 
 use crate::{
-    effect::Effect,
+    effect::{Effect, SignalPurpose},
     engine::{Engine, Shutdown},
     event::{Accepted, Command, Refusal},
     graph,
@@ -342,7 +342,7 @@ impl Engine {
                 service: *service,
                 run,
                 signal,
-                stop: false,
+                purpose: SignalPurpose::Asked,
             });
         }
         for effect in effects {

@@ -32,7 +32,7 @@ pub enum Effect {
         /// The new run.
         run: RunId,
     },
-    /// Send a signal to the main process (and SIGCONT after a stop signal).
+    /// Send a signal to the main process.
     Signal {
         /// Whose.
         service: ServiceId,
@@ -40,8 +40,8 @@ pub enum Effect {
         run: RunId,
         /// The signal's number.
         signal: i32,
-        /// A stop signal: a paused process must be woken to see it.
-        stop: bool,
+        /// What it is to bring about.
+        purpose: SignalPurpose,
     },
     /// SIGKILL everything of the run, main process and all. `Exited` and `Swept` follow.
     Kill {
@@ -81,6 +81,17 @@ pub enum Effect {
         /// Nothing was left that would not go.
         clean: bool,
     },
+}
+
+/// What a signal is sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalPurpose {
+    /// The run is to end: SIGCONT goes with it, for a paused process must be woken to see it.
+    Stop,
+    /// The run is to take its configuration.
+    Reload,
+    /// What the client knows who asked for it.
+    Asked,
 }
 
 /// Kubernetes' three questions, and one about a reload.

@@ -7,7 +7,7 @@ use crate::{
     event::{Exit, Failure},
     ids::{RunId, ServiceId},
     service::Service,
-    state::{State, StopCause},
+    state::{Kill, State, StopCause},
 };
 
 /// A main run that is over.
@@ -21,8 +21,8 @@ pub struct Ended {
     pub exit: Exit,
     /// Why it went down.
     pub cause: StopCause,
-    /// It had been sent SIGKILL, because its time to stop was over.
-    pub killed: bool,
+    /// It had been sent SIGKILL, and why. None of one that had outlived it.
+    pub killed: Option<Kill>,
     /// In words, what its probe or watchdog had said, where that is the cause; may be empty.
     pub said: String,
     /// What follows.
@@ -40,8 +40,10 @@ pub enum Next {
     Pause {
         /// Milliseconds.
         ms: u64,
-        /// Early deaths in a row; at least two.
+        /// Early ends in a row; at least two.
         early: u32,
+        /// Each of them was a failure.
+        failed: bool,
     },
     /// None: it is down as somebody wants it, or has done its work.
     Rest,
@@ -55,7 +57,7 @@ pub(crate) struct End {
     pub(crate) run: RunId,
     pub(crate) exit: Exit,
     pub(crate) cause: StopCause,
-    pub(crate) killed: bool,
+    pub(crate) killed: Option<Kill>,
 }
 
 impl Service {
@@ -63,9 +65,14 @@ impl Service {
     pub(crate) fn ended(&self, now: crate::ids::Moment, end: End, said: String) -> Ended {
         let next = match &self.rec.state {
             State::Waiting { .. } => Next::Wait,
-            State::Backoff { until, attempt } => Next::Pause {
+            State::Backoff {
+                until,
+                attempt,
+                failed,
+            } => Next::Pause {
                 ms: until.since(now),
                 early: *attempt,
+                failed: *failed,
             },
             State::Failed { reason } => Next::Fail(reason.clone()),
             State::Stopped | State::Completed => Next::Rest,
@@ -77,7 +84,7 @@ impl Service {
         };
         let by_verdict = match end.cause {
             StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
-            StopCause::Asked | StopCause::Exited | StopCause::Outlived => false,
+            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
         };
         Ended {
             service: self.id,

@@ -269,6 +269,9 @@ impl Engine {
     /// Runs one service's machine once and keeps the books about it.
     pub(crate) fn step(&mut self, now: Moment, id: ServiceId, input: Input<'_>) {
         let stopping_all = self.shutdown.is_some();
+        let Some(order) = self.nodes.get(&id).map(|node| self.order(node)) else {
+            return;
+        };
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -285,6 +288,7 @@ impl Engine {
                 .edges
                 .iter()
                 .any(|(on, edge)| edge.bound && node.unmet.contains(on)),
+            order,
             next_run: &mut self.next_run,
             jitter: &mut self.jitter,
             out: &mut out,
@@ -296,7 +300,11 @@ impl Engine {
         }
         let state = &node.service.rec.state;
         if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
+            let became_up = state.up().is_some() && before.state.up().is_none();
             node.service.rec.since = now;
+            if became_up {
+                node.service.rec.up_since = now;
+            }
             self.dirty.insert(id);
         }
         let died = before.state.executes() && !state.executes() && !node.pulled;

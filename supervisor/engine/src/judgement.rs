@@ -66,7 +66,7 @@ impl Service {
                 ..
             } => [*escalate_at, Some(*kill_at)],
             State::Stopping {
-                phase: StopPhase::Killed { give_up_at },
+                phase: StopPhase::Killed { give_up_at, .. },
                 ..
             } => [Some(*give_up_at), None],
             State::Stopped

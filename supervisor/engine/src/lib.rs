@@ -30,6 +30,7 @@ mod job;
 mod judgement;
 mod lease;
 mod machine;
+mod order;
 mod probe;
 mod propagate;
 mod record;
@@ -43,18 +44,19 @@ mod state;
 mod stop;
 mod watchdog;
 
-pub use effect::{Effect, ProbeKind};
+pub use effect::{Effect, ProbeKind, SignalPurpose};
 pub use ended::{Ended, Next};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
 pub use lease::Lease;
+pub use order::Order;
 pub use record::Record;
 pub use spec::{
     Escalation, ExitSet, Kind, Policy, ProbeSpec, Ready, Reload, ReloadHow, Restart, Spec,
     StartLimit, Stop, Watchdog, WatchdogAction,
 };
 pub use state::{
-    Confirming, Goal, Hold, Probing, ReloadOutcome, Settled, SpawnStep, State, StopCause,
+    Confirming, Goal, Hold, Kill, Probing, ReloadOutcome, Settled, SpawnStep, State, StopCause,
     StopPhase, Unhealthy, Up, View, Watching,
 };

@@ -10,9 +10,10 @@ use crate::{
     ended::Ended,
     event::Exit,
     ids::{Moment, RunId, ServiceId},
+    order::Order,
     service::Service,
     spec::Ready,
-    state::{SpawnStep, State, StopCause, StopPhase},
+    state::{Kill, SpawnStep, State, StopCause, StopPhase},
 };
 
 /// What one step of a service's machine sees of the rest, and where it puts what it wants done.
@@ -30,6 +31,8 @@ pub(crate) struct World<'a> {
     pub(crate) unmet: &'a BTreeSet<ServiceId>,
     /// Something that it is bound to is not up.
     pub(crate) bound_lost: bool,
+    /// What it goes down for, should it be told to now.
+    pub(crate) order: Order,
     pub(crate) next_run: &'a mut u64,
     pub(crate) jitter: &'a mut Jitter,
     pub(crate) out: &'a mut Vec<Effect>,
@@ -140,7 +143,7 @@ impl Service {
                 I::Reconcile,
             ) => {
                 if w.pulled {
-                    self.kill(w);
+                    self.kill(w, Kill::Unasked);
                 }
             }
             (
@@ -149,7 +152,7 @@ impl Service {
                     ..
                 },
                 I::Unbound,
-            ) => self.kill(w),
+            ) => self.kill(w, Kill::Unasked),
             (
                 S::Spawning {
                     step: SpawnStep::Validate,
@@ -240,7 +243,7 @@ impl Service {
                 },
                 I::Exited(exit),
             ) => self.died(w, exit),
-            (S::Spawning { .. }, I::KillNow) => self.kill(w),
+            (S::Spawning { .. }, I::KillNow) => self.kill(w, Kill::Unasked),
             (S::Spawning { .. } | S::Starting { .. }, I::Reload) => self.rec.reload_queued = true,
 
             (S::Starting { .. }, I::Reconcile) => {
@@ -250,10 +253,10 @@ impl Service {
             }
             (S::Running { .. } | S::Reloading { .. }, I::Reconcile) => self.stop_if_pulled(w),
             (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Unbound) => {
-                self.ask(w, StopCause::Asked);
+                self.ask(w, StopCause::Asked(w.order));
             }
             (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::KillNow) => {
-                self.kill(w);
+                self.kill(w, Kill::Unasked);
             }
             (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Exited(exit)) => {
                 self.died(w, exit);
@@ -315,7 +318,7 @@ impl Service {
                     ..
                 },
                 I::KillNow,
-            ) => self.kill(w),
+            ) => self.kill(w, Kill::ShutdownDeadline),
             (
                 S::Stopping {
                     phase: P::Asked { .. },

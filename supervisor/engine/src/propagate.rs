@@ -160,7 +160,7 @@ impl Engine {
             self.live = if live { self.live + 1 } else { self.live - 1 };
         }
         let pulled = !node.up_wanted(stopping_all)
-            || node.service.rec.bounce
+            || node.service.rec.bounce.is_some()
             || node.pulled_requirements > 0;
         let pulled_changed = pulled != node.pulled;
         node.pulled = pulled;

@@ -8,6 +8,7 @@ use crate::{
     event::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
+    order::Bounce,
     spec::Stop,
     state::{Goal, Hold, Probing, ReloadOutcome, SpawnStep, State, Up},
 };
@@ -26,8 +27,10 @@ pub struct Record {
     pub(crate) request: Option<String>,
     pub(crate) state: State,
     pub(crate) since: Moment,
-    /// Early deaths in a row.
-    pub(crate) early: u32,
+    /// When its run became ready; of a run that is up.
+    pub(crate) up_since: Moment,
+    /// Early ends in a row.
+    pub(crate) early: Early,
     /// When the automatic starts were that the start limit may still count.
     pub(crate) starts: Vec<Moment>,
     pub(crate) restarts: u32,
@@ -42,8 +45,8 @@ pub struct Record {
     /// How the last reload of the run ended.
     #[serde(default)]
     pub(crate) last_reload: Option<ReloadOutcome>,
-    /// Has to go down once before it may be up again.
-    pub(crate) bounce: bool,
+    /// Has to go down once before it may be up again, and why.
+    pub(crate) bounce: Option<Bounce>,
     /// Has left the plan: to be stopped and forgotten.
     pub(crate) removing: bool,
     /// The validator's run, while there is one.
@@ -75,6 +78,27 @@ pub struct Record {
     pub(crate) stop: Option<Stop>,
 }
 
+/// Ends of runs, in a row, that nobody asked for and that came early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Early {
+    pub(crate) count: u32,
+    /// None of them was a success.
+    pub(crate) failed: bool,
+}
+
+impl Early {
+    pub(crate) const NONE: Self = Self {
+        count: 0,
+        failed: true,
+    };
+
+    /// One more.
+    pub(crate) const fn add(&mut self, success: bool) {
+        self.count = self.count.saturating_add(1);
+        self.failed &= !success;
+    }
+}
+
 impl Record {
     /// A service that has no process: what is known of it after a reboot.
     pub const fn at_rest(goal: Goal, hold: Option<Hold>) -> Self {
@@ -85,7 +109,8 @@ impl Record {
             request: None,
             state: State::Stopped,
             since: Moment(0),
-            early: 0,
+            up_since: Moment(0),
+            early: Early::NONE,
             starts: Vec::new(),
             restarts: 0,
             last_exit: None,
@@ -93,7 +118,7 @@ impl Record {
             health_said: String::new(),
             watchdog_triggered: false,
             last_reload: None,
-            bounce: false,
+            bounce: None,
             removing: false,
             validator: None,
             unswept: None,

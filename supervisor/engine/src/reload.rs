@@ -5,7 +5,7 @@
 use alloc::{borrow::ToOwned, string::String};
 
 use crate::{
-    effect::{Effect, ProbeKind},
+    effect::{Effect, ProbeKind, SignalPurpose},
     ids::{Moment, RunId},
     machine::World,
     service::Service,
@@ -108,7 +108,7 @@ impl Service {
                     service,
                     run,
                     signal,
-                    stop: false,
+                    purpose: SignalPurpose::Reload,
                 });
                 self.go_on_reloading(w);
             }
@@ -210,8 +210,30 @@ impl Service {
         }
     }
 
+    /// Its reload waits for an answer, and nobody asks any more.
+    pub(crate) fn is_unasked(&self) -> bool {
+        let reload = self.spec.reload.as_ref();
+        let asks = reload.is_some_and(|it| it.confirm.is_some());
+        let waits = matches!(
+            self.rec.state,
+            State::Reloading {
+                confirm: Some(_),
+                ..
+            }
+        );
+        waits && !asks
+    }
+
     /// A deadline of a reload may have passed: the next question, or patience. True: that.
     pub(crate) fn tick_reload(&mut self, w: &mut World<'_>) -> bool {
+        if self.is_unasked()
+            && let State::Reloading { confirm, .. } = &mut self.rec.state
+        {
+            // As of a reload that is never asked about.
+            *confirm = None;
+            self.go_on_reloading(w);
+            return false;
+        }
         let service = self.id;
         let patience = self.reload_patience().unwrap_or_default();
         let State::Reloading {

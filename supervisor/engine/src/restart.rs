@@ -6,6 +6,7 @@ use crate::{
     event::{Accepted, Refusal},
     ids::{Moment, ServiceId},
     machine::Input,
+    order::Bounce,
     state::State,
 };
 
@@ -42,7 +43,7 @@ impl Engine {
             self.set_once(*id, false, &mut accepted);
             self.set_rests(*id, false);
         }
-        self.bounce(targets, &mut accepted);
+        self.bounce(targets, Bounce::Restart, &mut accepted);
         for id in targets {
             self.step(now, *id, Input::Start);
             self.propagate();
@@ -51,19 +52,25 @@ impl Engine {
     }
 
     /// Takes down once what is up of the targets and of what requires them.
-    pub(crate) fn bounce(&mut self, targets: &Ids, accepted: &mut Accepted) {
-        for id in self.requirers(targets) {
+    pub(crate) fn bounce(&mut self, targets: &Ids, why: Bounce, accepted: &mut Accepted) {
+        let requirers = self.requirers(targets);
+        for &id in &requirers {
             let up = self.nodes.get(&id).is_some_and(|node| {
                 let state = &node.service.rec.state;
                 state.is_live() && !matches!(state, State::Stopping { .. })
             });
             if up {
                 accepted.dependents.insert(id);
-                self.bounce_one(id);
+                let nearest = self.nodes[&id].edges.iter().find(|(on, edge)| {
+                    edge.strong && (targets.contains(on) || requirers.contains(on))
+                });
+                if let Some(on) = nearest.map(|(on, _)| *on) {
+                    self.bounce_one(id, Bounce::Along(on));
+                }
             }
         }
         for id in targets {
-            self.bounce_one(*id);
+            self.bounce_one(*id, why);
         }
         for id in targets {
             accepted.dependents.remove(id);
@@ -71,7 +78,7 @@ impl Engine {
         self.note_reruns(targets, accepted);
         for id in targets.union(&accepted.dependents) {
             let rec = self.nodes.get(id).map(|node| &node.service.rec);
-            if rec.is_some_and(|rec| rec.bounce && rec.state.executes()) {
+            if rec.is_some_and(|rec| rec.bounce.is_some() && rec.state.executes()) {
                 self.pass_wanted(*id);
             }
         }
@@ -92,7 +99,7 @@ impl Engine {
         accepted.reruns.extend(reruns);
     }
 
-    fn bounce_one(&mut self, id: ServiceId) {
+    fn bounce_one(&mut self, id: ServiceId, why: Bounce) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -109,8 +116,9 @@ impl Engine {
             | State::Backoff { .. }
             | State::Failed { .. } => false,
         };
-        if up && !rec.bounce {
-            rec.bounce = true;
+        let why = Some(why.or(rec.bounce));
+        if up && rec.bounce != why {
+            rec.bounce = why;
             self.moved.insert(id);
             self.tell_changed(id);
         }

@@ -5,6 +5,7 @@ use alloc::borrow::ToOwned;
 use crate::{
     effect::{Effect, ProbeKind},
     machine::World,
+    record::Early,
     service::Service,
     state::{State, StopCause},
 };
@@ -19,7 +20,7 @@ impl Service {
         };
         if up.stable_at.is_some_and(|at| at <= w.now) {
             up.stable_at = None;
-            self.rec.early = 0;
+            self.rec.early = Early::NONE;
         }
         let run = up.run;
         let probes = [
@@ -62,7 +63,7 @@ impl Service {
         match (kind, probing.answer(spec, w.now, ok)) {
             (ProbeKind::Liveness, Some(false)) => {
                 detail.clone_into(&mut self.rec.detail);
-                self.count_death(w.now);
+                self.count_death(w.now, false);
                 self.ask(w, StopCause::Liveness);
             }
             (ProbeKind::Health, Some(false)) => detail.clone_into(&mut self.rec.health_said),

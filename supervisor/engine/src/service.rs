@@ -3,10 +3,11 @@
 use alloc::{boxed::Box, string::String};
 
 use crate::{
-    effect::Effect,
+    effect::{Effect, SignalPurpose},
     event::{Fact, Failure},
     ids::{Moment, RunId, ServiceId},
     machine::Input,
+    order::Bounce,
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
@@ -129,7 +130,7 @@ impl Service {
                 ..
             } => [*escalate_at, Some(*kill_at), None],
             State::Stopping {
-                phase: StopPhase::Killed { give_up_at },
+                phase: StopPhase::Killed { give_up_at, .. },
                 ..
             } => [Some(*give_up_at), None, None],
             State::Backoff { until, .. } => [Some(*until), None, None],
@@ -191,7 +192,9 @@ impl Service {
             (false, true) => self.rec.rests = completed,
             (true, false) => {
                 self.rec.rests = false;
-                self.rec.bounce |= completed && self.rec.last_exit.is_none();
+                if completed && self.rec.last_exit.is_none() {
+                    self.rec.bounce = Some(Bounce::Plan);
+                }
             }
             (true, true) | (false, false) => {}
         }
@@ -210,7 +213,7 @@ impl Service {
                 service,
                 run,
                 signal: *signal,
-                stop: true,
+                purpose: SignalPurpose::Stop,
             }),
             StopPhase::Killed { .. } => Some(Effect::Kill { service, run }),
             StopPhase::Sweep { .. } => None,
@@ -229,6 +232,7 @@ impl Service {
             ready: rec.state.is_up(),
             healthy: rec.state.up().and_then(Up::verdict),
             since: rec.since,
+            up_since: rec.state.up().map(|_| rec.up_since),
             once: rec.once,
             unrun: rec.rests && rec.last_exit.is_none(),
             validating: rec.validator.is_some(),

@@ -8,6 +8,7 @@ use crate::{
     event::{Exit, Failure},
     ids::{Moment, RunId},
     machine::World,
+    record::Early,
     service::Service,
     spec::{Kind, Policy, Ready},
     state::{Probing, SpawnStep, State, StopCause, Up},
@@ -22,7 +23,7 @@ const READY_CLOSED: &str = "closed its descriptor for readiness without saying t
 impl Service {
     /// Without a process: stays down, waits, or starts, as the world now asks.
     pub(crate) fn seek(&mut self, w: &mut World<'_>) {
-        self.rec.bounce = false;
+        self.rec.bounce = None;
         self.rec.reload_queued = false;
         if !w.up_wanted {
             self.rest_down();
@@ -60,7 +61,7 @@ impl Service {
 
     /// A completed one is to run again; one that is about to be taken down does so after that.
     pub(crate) fn start_again(&mut self, w: &mut World<'_>) {
-        if !self.rec.bounce {
+        if self.rec.bounce.is_none() {
             self.start_by_hand(w);
         }
     }
@@ -83,7 +84,7 @@ impl Service {
     }
 
     fn forget_counts(&mut self) {
-        self.rec.early = 0;
+        self.rec.early = Early::NONE;
         self.rec.restarts = 0;
         self.rec.starts.clear();
     }
@@ -142,8 +143,8 @@ impl Service {
         if w.pulled || (transient && !w.unmet.is_empty()) {
             self.seek(w);
         } else if transient {
-            self.rec.early = self.rec.early.saturating_add(1);
-            let pause = pause_ms(&self.spec.restart, self.rec.early.max(2)).max(1);
+            self.rec.early.add(false);
+            let pause = pause_ms(&self.spec.restart, self.rec.early.count.max(2)).max(1);
             self.retry(w, pause);
         } else {
             self.rec.state = State::Failed {
@@ -176,7 +177,7 @@ impl Service {
             spawned_at: now,
         };
         if w.bound_lost {
-            self.ask(w, StopCause::Asked);
+            self.ask(w, StopCause::Asked(w.order));
         } else if daemon && self.spec.ready == Ready::Exec {
             self.become_running(w, run);
         }
@@ -247,7 +248,7 @@ impl Service {
                 self.rec.detail.push_str("; its probe said last: ");
                 self.rec.detail.push_str(&said);
             }
-            self.count_death(w.now);
+            self.count_death(w.now, false);
             self.ask(w, StopCause::ReadyTimeout);
         } else if let Some(probe) = probe
             && probe.take_due(w.now)
@@ -294,20 +295,20 @@ impl Service {
         if starts && self.spec.kind == Kind::Daemon && self.spec.ready == Ready::Mark {
             self.rec.detail.clear();
             self.rec.detail.push_str(READY_CLOSED);
-            self.count_death(w.now);
+            self.count_death(w.now, false);
             self.ask(w, StopCause::ReadyTimeout);
         }
     }
 
-    /// Counts the death of a run that nobody asked to end.
-    pub(crate) fn count_death(&mut self, now: Moment) {
+    /// Counts the end of a run that nobody asked for.
+    pub(crate) fn count_death(&mut self, now: Moment, success: bool) {
         let up = self.rec.state.up();
         let lasted = up.is_some_and(|up| up.stable_at.is_none_or(|at| at <= now));
-        self.rec.early = if lasted {
-            0
+        if lasted {
+            self.rec.early = Early::NONE;
         } else {
-            self.rec.early.saturating_add(1)
-        };
+            self.rec.early.add(success);
+        }
     }
 
     /// A run is over that nobody asked to end: what its policy says.
@@ -320,7 +321,7 @@ impl Service {
         let once = core::mem::take(&mut self.rec.once);
         let done = success && cause == StopCause::Exited;
         if done && (once || self.success_is_the_end()) {
-            self.rec.early = 0;
+            self.rec.early = Early::NONE;
             self.rec.rests = self.spec.scheduled || self.spec.kind == Kind::Daemon;
             self.rec.state = State::Completed;
             return;
@@ -339,7 +340,7 @@ impl Service {
             (_, None) => Failure::Spawn(self.rec.detail.clone()),
         };
         if !once && (again || (exit.is_none() && cause == StopCause::Exited)) {
-            self.retry(w, pause_ms(&self.spec.restart, self.rec.early));
+            self.retry(w, pause_ms(&self.spec.restart, self.rec.early.count));
         } else {
             self.rec.state = State::Failed { reason };
         }
@@ -357,7 +358,8 @@ impl Service {
             let pause = w.jitter.spread(&self.spec.restart, pause);
             self.rec.state = State::Backoff {
                 until: w.now.after(pause),
-                attempt: self.rec.early,
+                attempt: self.rec.early.count,
+                failed: self.rec.early.failed,
             };
         }
     }
@@ -405,7 +407,7 @@ impl Service {
     /// A completed one has to run again, or is not wanted any more.
     pub(crate) fn leave_completed(&mut self, w: &mut World<'_>) {
         if w.up_wanted && self.rec.rests {
-            self.rec.bounce = false; // It is read at its next run.
+            self.rec.bounce = None; // It is read at its next run.
         } else if w.pulled && w.may_stop {
             self.seek(w);
         }

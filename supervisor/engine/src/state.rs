@@ -8,6 +8,7 @@ use crate::{
     event::{Exit, Failure},
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
+    order::Order,
 };
 
 /// What is wanted of a service.
@@ -94,8 +95,10 @@ pub enum State {
     Backoff {
         /// When the next start is due.
         until: Moment,
-        /// Early deaths in a row.
+        /// Early ends in a row.
         attempt: u32,
+        /// Each of them was a failure.
+        failed: bool,
     },
     /// Will not come back without a command.
     Failed {
@@ -204,21 +207,34 @@ pub enum StopPhase {
     Killed {
         /// When the run counts as one that will not go.
         give_up_at: Moment,
+        /// Why it was asked for.
+        why: Kill,
     },
     /// The main process is gone; the keeper removes what it left behind.
     Sweep {
         /// How the main process ended.
         exit: Exit,
-        /// SIGKILL had been asked for by then.
-        killed: bool,
+        /// SIGKILL had been asked for by then, and why.
+        killed: Option<Kill>,
     },
+}
+
+/// Why a run is sent SIGKILL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kill {
+    /// It had been asked to end, and its own time for that was over.
+    StopTimeout,
+    /// It had been asked to end, and the time of the shutdown was over before its own.
+    ShutdownDeadline,
+    /// It had not been asked: the time of the shutdown was over, or it was not executing yet.
+    Unasked,
 }
 
 /// Why a run goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopCause {
-    /// A command, a dependency that is stopped, a plan or a shutdown asked for it.
-    Asked,
+    /// It was told to.
+    Asked(Order),
     /// It ended by itself.
     Exited,
     /// It was not ready in time.
@@ -282,6 +298,8 @@ pub struct View {
     pub request: Option<String>,
     /// When it came into this state.
     pub since: Moment,
+    /// When its run became ready, while it is up: no reload changes that.
+    pub up_since: Option<Moment>,
     /// It is not restarted when it ends by itself: it was started by [`crate::Command::Once`].
     pub once: bool,
     /// A oneshot that has not run since the daemon started, and waits for its time.

@@ -3,14 +3,14 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
 use crate::{
-    effect::Effect,
+    effect::{Effect, SignalPurpose},
     ended::End,
     event::{Exit, Failure},
     ids::Moment,
     machine::World,
     service::Service,
     spec::Stop,
-    state::{State, StopCause, StopPhase, Up},
+    state::{Kill, State, StopCause, StopPhase, Up},
 };
 
 /// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
@@ -37,7 +37,7 @@ impl Service {
         match (cause, &self.spec.watchdog) {
             (StopCause::Watchdog, Some(watchdog)) => watchdog.signal,
             (
-                StopCause::Asked
+                StopCause::Asked(_)
                 | StopCause::Exited
                 | StopCause::ReadyTimeout
                 | StopCause::Liveness
@@ -51,7 +51,7 @@ impl Service {
     /// It is to go down and nothing has to stop before it.
     pub(crate) fn stop_if_pulled(&mut self, w: &mut World<'_>) {
         if w.pulled && w.may_stop {
-            self.ask(w, StopCause::Asked);
+            self.ask(w, StopCause::Asked(w.order));
         }
     }
 
@@ -78,12 +78,12 @@ impl Service {
             service: self.id,
             run,
             signal,
-            stop: true,
+            purpose: SignalPurpose::Stop,
         });
     }
 
     /// Has SIGKILL sent; from here on only the kernel can delay the end. Also ends a validator.
-    pub(crate) fn kill(&mut self, w: &mut World<'_>) {
+    pub(crate) fn kill(&mut self, w: &mut World<'_>, why: Kill) {
         self.drop_reload(w);
         let (run, cause) = match self.rec.state {
             State::Stopping { run, cause, .. } => (run, cause),
@@ -92,7 +92,7 @@ impl Service {
             | State::Running { up: Up { run, .. } }
             | State::Reloading {
                 up: Up { run, .. }, ..
-            } => (run, StopCause::Asked),
+            } => (run, StopCause::Asked(w.order)),
             State::Stopped
             | State::Waiting { .. }
             | State::Backoff { .. }
@@ -101,6 +101,7 @@ impl Service {
         };
         let phase = StopPhase::Killed {
             give_up_at: w.now.after(KILL_GRACE_MS),
+            why,
         };
         self.rec.state = State::Stopping { run, phase, cause };
         w.out.push(Effect::Kill {
@@ -126,7 +127,7 @@ impl Service {
             return;
         };
         if w.is_over(kill_at, stop.timeout_ms) {
-            self.kill(w);
+            self.kill(w, Kill::StopTimeout);
             return;
         }
         let (Some(at), Some(escalation)) = (escalate_at.as_mut(), stop.escalation) else {
@@ -143,14 +144,14 @@ impl Service {
             service: self.id,
             run: *run,
             signal: escalation.signal,
-            stop: true,
+            purpose: SignalPurpose::Stop,
         });
     }
 
     /// SIGKILL has not ended it in time: it is left.
     pub(crate) fn tick_killed(&mut self, w: &mut World<'_>) {
         if let State::Stopping {
-            phase: StopPhase::Killed { give_up_at },
+            phase: StopPhase::Killed { give_up_at, .. },
             ..
         } = &mut self.rec.state
             && w.is_over(give_up_at, KILL_GRACE_MS)
@@ -210,14 +211,11 @@ impl Service {
         let Some(run) = self.rec.main_run() else {
             return;
         };
-        self.count_death(w.now);
+        self.count_death(w.now, self.is_success(exit));
         self.drop_reload(w);
         self.rec.state = State::Stopping {
             run,
-            phase: StopPhase::Sweep {
-                exit,
-                killed: false,
-            },
+            phase: StopPhase::Sweep { exit, killed: None },
             cause: StopCause::Exited,
         };
         self.rec.last_exit = Some((exit, w.now));
@@ -226,7 +224,10 @@ impl Service {
     /// The main process is gone. The keeper sweeps by itself and will say so.
     pub(crate) fn sweep(&mut self, w: &World<'_>, exit: Exit) {
         if let State::Stopping { phase, run, .. } = &mut self.rec.state {
-            let killed = matches!(phase, StopPhase::Killed { .. });
+            let killed = match phase {
+                StopPhase::Killed { why, .. } => Some(*why),
+                StopPhase::Asked { .. } | StopPhase::Sweep { .. } => None,
+            };
             *phase = StopPhase::Sweep { exit, killed };
             if self.rec.validator != Some(*run) {
                 self.rec.last_exit = Some((exit, w.now));
@@ -236,7 +237,7 @@ impl Service {
 
     /// Nobody knows of a run that was up: it never had a process, or ended unseen.
     pub(crate) fn vanished(&mut self, w: &mut World<'_>, reason: &str) {
-        self.count_death(w.now);
+        self.count_death(w.now, false);
         self.drop_reload(w);
         reason.clone_into(&mut self.rec.detail);
         self.gone(w, StopCause::Exited, None);
@@ -284,7 +285,7 @@ impl Service {
         self.rec.validator = None;
         self.rec.stop = None;
         let again = core::mem::take(&mut self.rec.again);
-        if w.pulled || again || cause == StopCause::Asked {
+        if w.pulled || again || matches!(cause, StopCause::Asked(_)) {
             self.seek(w);
         } else {
             self.after_death(w, cause, exit);
@@ -295,7 +296,7 @@ impl Service {
     fn left_over(&mut self, count: u32, look_at: Option<Moment>) {
         self.rec.validator = None;
         self.rec.stop = None;
-        self.rec.bounce = false;
+        self.rec.bounce = None;
         self.rec.again = false;
         self.rec.left = count;
         self.rec.state = State::Failed {
@@ -346,7 +347,7 @@ impl Service {
             run,
             exit,
             cause: StopCause::Outlived,
-            killed: true,
+            killed: None,
         });
         self.tell_end(w, end, String::new());
     }

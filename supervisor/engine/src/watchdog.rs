@@ -78,7 +78,7 @@ impl Service {
             WatchdogAction::Restart => {
                 let why = if triggered { TRIGGERED } else { SILENT };
                 why.clone_into(&mut self.rec.detail);
-                self.count_death(w.now);
+                self.count_death(w.now, false);
                 self.ask(w, StopCause::Watchdog);
             }
             WatchdogAction::Degrade => {

@@ -428,7 +428,7 @@ fn plan_keeps_changes_adds_and_removes() {
         service: id(1),
         run: before[1],
         signal: TERM,
-        stop: true,
+        purpose: SignalPurpose::Stop,
     };
     assert!(
         rig.last.contains(&asked),
@@ -473,7 +473,7 @@ fn plan_that_a_reload_can_take_reloads_what_runs_and_restarts_what_cannot() {
         service: id(0),
         run: before[0],
         signal: 1,
-        stop: false,
+        purpose: SignalPurpose::Reload,
     };
     assert!(rig.last.contains(&hup));
     rig.calm(Mood::Obedient);
@@ -564,7 +564,7 @@ fn rebirth_in_a_stop_says_the_stop_again() {
             _,
             Effect::Signal {
                 signal: TERM,
-                stop: true,
+                purpose: SignalPurpose::Stop,
                 ..
             }
         ]
@@ -590,7 +590,7 @@ fn rebirth_without_a_service_in_the_plan_stops_and_forgets_it() {
         service: id(0),
         run: old.run(0),
         signal: 3,
-        stop: true
+        purpose: SignalPurpose::Stop
     }));
     new.calm(Mood::Obedient);
     assert_eq!(new.engine.view(id(0)), None);

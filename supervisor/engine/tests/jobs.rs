@@ -20,7 +20,7 @@ fn rig() -> Rig {
 /// The same, and the first job runs.
 fn working() -> Rig {
     let mut rig = rig();
-    rig.ask_job(JOB).unwrap();
+    rig.ask_job(JOB).expect("the job takes it");
     rig.spawned(JOB);
     rig
 }

@@ -81,6 +81,23 @@ fn a_refusal_is_shown_whatever_its_health_says_until_the_next_reload() {
 }
 
 #[test]
+fn a_run_has_been_up_since_it_was_ready_whatever_is_reloaded() {
+    let mut rig = Rig::up(&[with_health(Some(by_command()))]);
+    let up_since = |rig: &Rig| rig.engine.view(id(0)).expect("it is there").up_since;
+    let ready = up_since(&rig);
+    assert!(ready.is_some());
+    rig.pass(50);
+    reload(&mut rig);
+    assert_eq!((rig.name(0), up_since(&rig)), ("reloading", ready));
+    rig.calm(Mood::Obedient);
+    assert_eq!((rig.name(0), up_since(&rig)), ("running", ready));
+    rig.restart(0);
+    assert_eq!(up_since(&rig), None);
+    rig.calm(Mood::Obedient);
+    assert!(up_since(&rig) > ready);
+}
+
+#[test]
 fn a_refusal_ends_with_the_run_that_it_is_about() {
     let ends: [fn(&mut Rig); 2] = [|rig| drop(rig.restart(0)), |rig| rig.exit(0, Exit::Code(1))];
     for end in ends {
@@ -287,4 +304,33 @@ fn a_new_control_process_asks_again_and_knows_the_outcome() {
     assert_eq!(outcome(&rig), words);
     reborn(&mut rig);
     assert_eq!((rig.name(0), outcome(&rig)), ("running", words));
+}
+
+/// A plan that asks no more what runs leaves nothing to wait for, whether the question is out or not.
+#[test]
+fn a_plan_that_drops_the_question_ends_the_reload_that_waits_for_the_answer() {
+    for is_out in [true, false] {
+        let mut rig = Rig::up(&[with_health(Some(confirmed(hup())))]);
+        reload(&mut rig);
+        rig.fact(Fact::Validated {
+            run: validator(&rig),
+            verdict: Ok(()),
+        });
+        rig.pass(0);
+        let probe = asked(&rig);
+        if !is_out {
+            said(&mut rig, probe, false, "an older one");
+        }
+        let unasked = [with_health(Some(hup()))];
+        rig.apply(&unasked, Shift::Keep).expect("it checks");
+        assert_eq!(
+            (rig.name(0), outcome(&rig)),
+            ("running", Some(ReloadOutcome::Done))
+        );
+        if is_out {
+            said(&mut rig, probe, false, "an older one");
+        }
+        rig.pass(RELOAD_MS);
+        assert_eq!(outcome(&rig), Some(ReloadOutcome::Done));
+    }
 }

@@ -492,15 +492,32 @@ fn asked_now(rig: &Rig, kind: ProbeKind) -> (ProbeKind, bool) {
 fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
     match value {
         Value::Object(map) => {
-            for drop in ["since", "detail", "restarts", "spawned_at", "stop"] {
+            // What is only told decides nothing.
+            for drop in [
+                "since",
+                "up_since",
+                "detail",
+                "restarts",
+                "spawned_at",
+                "stop",
+                "failed",
+                "killed",
+                "why",
+            ] {
                 map.remove(drop);
+            }
+            if let Some(bounce) = map.get_mut("bounce") {
+                *bounce = (!bounce.is_null()).into();
+            }
+            if let Some(cause) = map.get_mut("cause").filter(|it| it.get("Asked").is_some()) {
+                *cause = "Asked".into();
             }
             for (name, value) in map.iter_mut() {
                 match (name.as_str(), value.as_u64()) {
                     ("run" | "helper" | "number" | "validator" | "unswept", Some(run)) => {
                         *value = rename(run).into();
                     }
-                    ("early" | "attempt", Some(n)) => *value = n.min(3).into(),
+                    ("count" | "attempt", Some(n)) => *value = n.min(3).into(),
                     // Far away: what else is due comes first, whatever is left of it.
                     ("give_up_at" | "look_at", Some(at)) => *value = u64::from(at > now).into(),
                     ("failures" | "successes", Some(n)) => *value = n.min(2).into(),
@@ -577,7 +594,7 @@ fn effect_names(effects: &[Effect]) -> String {
         Effect::Spawn { service, .. } if *service == id(SUT) => Some("spawn"),
         Effect::Signal {
             service,
-            stop: true,
+            purpose: SignalPurpose::Stop,
             ..
         } if *service == id(SUT) => Some("stop signal"),
         Effect::Signal { service, .. } if *service == id(SUT) => Some("reload signal"),

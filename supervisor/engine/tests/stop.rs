@@ -16,7 +16,9 @@ fn spec() -> Spec {
 fn asked(rig: &Rig) -> Vec<i32> {
     let signals = rig.last.iter().filter_map(|effect| match effect {
         Effect::Signal {
-            signal, stop: true, ..
+            signal,
+            purpose: SignalPurpose::Stop,
+            ..
         } => Some(*signal),
         _ => None,
     });

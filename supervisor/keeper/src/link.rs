@@ -66,6 +66,7 @@ pub enum LinkError {
 pub struct Link {
     socket: OwnedFd,
     outgoing: VecDeque<u8>,
+    written: u64,
     /// Where in `outgoing` a frame with descriptors begins, and those descriptors.
     attached: VecDeque<(usize, Vec<OwnedFd>)>,
     incoming: Vec<u8>,
@@ -82,6 +83,7 @@ impl Link {
         Self {
             socket,
             outgoing: VecDeque::new(),
+            written: 0,
             attached: VecDeque::new(),
             incoming: Vec::new(),
             batches: VecDeque::new(),
@@ -159,6 +161,7 @@ impl Link {
 
     fn advance(&mut self, written: usize) {
         self.outgoing.drain(..written);
+        self.written += written as u64;
         if self.attached.front().is_some_and(|(at, _)| *at == 0) {
             self.attached.pop_front();
         }
@@ -249,6 +252,16 @@ impl Link {
         !self.outgoing.is_empty()
     }
 
+    /// Bytes that the socket has taken, ever. They reach the other side whatever becomes of this process.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// What [`Self::written`] will be once all that was said so far is in the socket.
+    pub fn said(&self) -> u64 {
+        self.written + self.outgoing.len() as u64
+    }
+
     /// Bytes that wait to be written.
     pub fn pending(&self) -> usize {
         self.outgoing.len()
@@ -321,6 +334,7 @@ mod tests {
                 .unwrap();
             sent += 1;
         }
+        assert_eq!(a.said() - a.written(), a.pending() as u64);
         let mut seen = 0;
         while seen < sent {
             a.flush().unwrap();
@@ -330,6 +344,7 @@ mod tests {
             }
         }
         assert!(a.flush().unwrap() && !a.wants_write());
+        assert_eq!(a.said(), a.written());
     }
 
     #[test]

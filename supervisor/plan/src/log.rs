@@ -44,7 +44,7 @@ pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
         if let Some(keep) = reader.int_key(&mut fields, "keep", 0..=10_000) {
             out.keep = u32::try_from(keep).unwrap_or(out.keep);
         }
-        out.age_ms = reader.duration_key(&mut fields, "age");
+        out.age_ms = reader.positive_duration_key(&mut fields, "age");
         if let Some(compress) = reader.bool_key(&mut fields, "compress") {
             out.compress = compress;
         }

@@ -40,14 +40,18 @@ pub(crate) fn restart(
         out.policy = policy;
     }
     let set = |slot: &mut u64, found: Option<u64>| *slot = found.unwrap_or(*slot);
-    set(&mut out.delay_ms, reader.duration_key(fields, "delay"));
+    // Without a pause, or with each death the first one, what cannot start would be started for ever.
+    set(
+        &mut out.delay_ms,
+        reader.positive_duration_key(fields, "delay"),
+    );
     set(
         &mut out.max_delay_ms,
         reader.duration_key(fields, "max_delay"),
     );
     set(
         &mut out.reset_after_ms,
-        reader.duration_key(fields, "reset_after"),
+        reader.positive_duration_key(fields, "reset_after"),
     );
     if let Some(factor) = thousandths(reader, fields, "factor", 1000..=1_000_000) {
         out.factor_milli = factor;
@@ -60,7 +64,7 @@ pub(crate) fn restart(
         let starts = reader
             .int_key(&mut limit, "starts", 1..=1_000_000)
             .and_then(|n| u32::try_from(n).ok());
-        let within = reader.duration_key(&mut limit, "within");
+        let within = reader.positive_duration_key(&mut limit, "within");
         out.limit = starts.zip(within);
         if limit.entry("starts").is_none() || limit.entry("within").is_none() {
             reader

@@ -109,21 +109,14 @@ pub(crate) fn attempts(
     attempt: &'static str,
     interval_ms: u64,
 ) -> Pace {
-    let mut timeout_ms = reader.duration_key(fields, attempt).unwrap_or(ATTEMPT_MS);
-    if timeout_ms == 0 {
-        let name = fields.key(attempt);
-        reader
-            .report()
-            .error(&fields.at, name, "must be longer than nothing");
-        timeout_ms = ATTEMPT_MS;
-    }
+    let timeout_ms = reader.positive_duration_key(fields, attempt);
     Pace {
         delay_ms: None,
         interval_ms: reader
             .duration_key(fields, "interval")
             .unwrap_or(interval_ms)
             .max(MIN_INTERVAL_MS),
-        timeout_ms,
+        timeout_ms: timeout_ms.unwrap_or(ATTEMPT_MS),
         failures: 1,
         successes: 1,
     }
@@ -143,7 +136,7 @@ fn count(
 pub(crate) fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Result<Option<Ask>, ()> {
     let [http, tcp, unix, exec] = ASKS.map(|key| fields.entry(key));
     let status = status(reader, fields);
-    let body = reader.text_key(fields, "body");
+    let body = body(reader, fields);
     if http.is_none() {
         for key in ["status", "body"] {
             if let Some(entry) = fields.entry(key) {
@@ -182,6 +175,21 @@ pub(crate) fn ask(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Resul
     } else {
         Ok(None)
     }
+}
+
+/// What the answer must contain.
+fn body(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> {
+    let node = fields.node("body")?;
+    let name = fields.key("body");
+    let text = reader.text(node, &name)?;
+    if text.is_empty() {
+        let problem = reader
+            .report()
+            .error(&node.at, name, "would be in every answer");
+        problem.hint("write what only the right answer has, or remove the key");
+        return None;
+    }
+    Some(text)
 }
 
 /// A unix socket: by its path, or `@name` for an abstract one.

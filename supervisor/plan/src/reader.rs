@@ -190,6 +190,21 @@ impl Reader<'_, '_> {
         self.duration(node, &fields.key(key))
     }
 
+    /// A duration in milliseconds that is not zero.
+    pub(crate) fn positive_duration_key(
+        &mut self,
+        fields: &mut Fields<'_>,
+        key: &'static str,
+    ) -> Option<u64> {
+        let node = fields.node(key)?;
+        let name = fields.key(key);
+        let given = self.duration(node, &name);
+        if given == Some(0) {
+            self.blame(node, &name, "must be longer than nothing".to_owned());
+        }
+        given.filter(|ms| *ms > 0)
+    }
+
     pub(crate) fn duration(&mut self, node: &Node, key: &str) -> Option<u64> {
         let (value, _) = self.typed(node, key, Type::Duration, false)?;
         duration::duration_ms(&value.text()).ok()

@@ -30,7 +30,7 @@ pub(crate) fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Rea
     ways.extend(probes::ways(&mut fields));
     let fd = reader.int_key(&mut fields, "fd", FDS);
     let log = pattern(reader, &mut fields);
-    let timeout = reader.duration_key(&mut fields, "timeout");
+    let timeout = reader.positive_duration_key(&mut fields, "timeout");
     let pace = probes::pace(reader, &mut fields, "attempt_timeout", READY_INTERVAL_MS, 1);
     let ask = probes::ask(reader, &mut fields);
     let at = fields.at.clone();
@@ -106,7 +106,7 @@ fn pattern(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Strin
 /// `[watchdog]`: it must say that it is alive, again and again.
 pub(crate) fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Watchdog> {
     let mut fields = fields.table("watchdog", reader.report())?;
-    let timeout = reader.duration_key(&mut fields, "timeout");
+    let timeout = reader.positive_duration_key(&mut fields, "timeout");
     let words = [
         ("restart", WatchdogAction::Restart),
         ("degrade", WatchdogAction::Degrade),
@@ -115,21 +115,12 @@ pub(crate) fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
         .word_key(&mut fields, "action", &words)
         .unwrap_or(WatchdogAction::Restart);
     let signal = reader.signal_key(&mut fields, "signal", Purpose::Stop);
-    match fields.entry("timeout") {
-        None => {
-            let at = fields.at.clone();
-            reader
-                .report()
-                .error(&at, "watchdog", "needs a timeout")
-                .hint("write timeout = \"30s\": the longest silence between two WATCHDOG=1");
-        }
-        Some(entry) if timeout == Some(0) => {
-            let message = "must be longer than nothing";
-            reader
-                .report()
-                .error(&entry.node.at, "watchdog.timeout", message);
-        }
-        Some(_) => {}
+    if fields.entry("timeout").is_none() {
+        let at = fields.at.clone();
+        reader
+            .report()
+            .error(&at, "watchdog", "needs a timeout")
+            .hint("write timeout = \"30s\": the longest silence between two WATCHDOG=1");
     }
     if let Some(entry) = fields
         .entry("signal")

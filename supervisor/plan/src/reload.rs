@@ -22,7 +22,7 @@ pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Op
             .report()
             .error(&fields.at, "reload", "needs either signal or command");
     }
-    let timeout_ms = timeout(reader, &mut fields);
+    let timeout_ms = (reader.positive_duration_key(&mut fields, "timeout")).unwrap_or(TIMEOUT_MS);
     let confirm = confirm(reader, &mut fields);
     fields.finish(&SERVICE_KEYS, reader.report());
     Some(Reload {
@@ -30,17 +30,6 @@ pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Op
         timeout_ms,
         confirm,
     })
-}
-
-fn timeout(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> u64 {
-    let given = reader.duration_key(fields, "timeout");
-    if given == Some(0) {
-        let name = fields.key("timeout");
-        reader
-            .report()
-            .error(&fields.at, name, "must be longer than nothing");
-    }
-    given.filter(|ms| *ms > 0).unwrap_or(TIMEOUT_MS)
 }
 
 /// Asked until the answer is a yes, or the reload has taken too long.

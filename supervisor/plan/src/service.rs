@@ -15,7 +15,7 @@ use crate::{
     resolve::Resolver,
     schedule,
     source::{Document, Node},
-    stale_sockets,
+    stale_sockets, status_files, tools,
 };
 
 /// What has been read, or is nobody's business, when a service is rendered.
@@ -96,8 +96,10 @@ pub(crate) fn build(
     service.credentials = credentials::credentials(reader, &mut fields);
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
+    service.status_files = status_files::status_files(reader, &mut fields, places);
     reload::check(reader, &mut fields, &service);
     asserts::asserts(reader, name, &mut fields);
+    service.tools = tools::tools(reader, name, &mut fields);
     if service.oneshot {
         warn_of_idle_tables(reader, &mut fields);
     }

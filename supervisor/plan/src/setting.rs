@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 58] = [
+pub(crate) const SERVICE_KEYS: [&str; 60] = [
     "description",
     "command",
     "command_hint",
@@ -49,6 +49,7 @@ pub(crate) const SERVICE_KEYS: [&str; 58] = [
     "listens_hint",
     "stale_sockets",
     "asserts",
+    "tools",
     "validate",
     "settings",
     "sections",
@@ -73,11 +74,12 @@ pub(crate) const SERVICE_KEYS: [&str; 58] = [
     "credentials",
     "certificates",
     "watches",
+    "status_files",
     "doc",
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 15] = [
+pub(crate) const BUILTINS: [&str; 16] = [
     "root",
     "run_dir",
     "state_dir",
@@ -93,6 +95,7 @@ pub(crate) const BUILTINS: [&str; 15] = [
     "candidate",
     "reload_token",
     "instance",
+    "situation",
 ];
 
 /// What a text must be like, as a regular expression and in words.
@@ -217,7 +220,7 @@ pub(crate) fn setting(
     let values = string_list(&mut fields, "values", report);
     let version_file = fields.node("version_file").cloned();
     let read = fields.node("read").cloned();
-    let read_after = text(&mut fields, "read_after", report);
+    let read_after = read_after(&mut fields, report);
     let multi_line = flag(&mut fields, "multi_line", report);
     let pattern = pattern(&mut fields, report);
     let max_bytes = max_bytes(&mut fields, report);
@@ -253,6 +256,17 @@ pub(crate) fn setting(
         max_bytes,
         obsolete: None,
     })
+}
+
+/// What stands before the value in the file that `read` names.
+fn read_after(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
+    let before = text(fields, "read_after", report)?;
+    if before.is_empty() {
+        let message = "would be anywhere in the file";
+        report.error(&fields.at, fields.key("read_after"), message);
+        return None;
+    }
+    Some(before)
 }
 
 /// `find`, where a path is looked for, and `find_hint`, which says what brings it.

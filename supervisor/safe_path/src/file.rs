@@ -16,7 +16,7 @@ use nix::{
 
 use crate::{
     Account, Untrusted,
-    walk::{End, Standing, Step, walk},
+    walk::{End, Standing, Step, is_trusted, walk},
 };
 
 /// Flags of every open: no link at the end, no waiting for a fifo's other end.
@@ -86,10 +86,26 @@ pub fn holding(path: &Path, length: u64, wanted: impl FnOnce(&[u8]) -> bool) -> 
 }
 
 /// A handle (`O_PATH`) of a unix socket, to connect by `/proc/self/fd`: whatever has its name later,
-/// and however long its path is. It may lie in a foreign directory, where no link is followed.
+/// and however long its path is. It may lie in a foreign directory, where no link is followed; there it
+/// has one name, and is that directory's owner's, root's or our own.
+///
+/// # Errors
+/// [`Untrusted`] within the error where it may be another's socket, by a hard link.
 pub fn open_socket(path: &Path) -> io::Result<File> {
     let (step, name) = end(path)?;
-    open_socket_in(&step, &name)
+    let found = open_socket_in(&step, &name)?;
+    let meta = found.metadata()?;
+    let (path, uid) = (step.path.join(name), meta.uid());
+    let may_be_linked = step.shared || step.standing != Standing::Trusted;
+    if may_be_linked && meta.nlink() > 1 {
+        return Err(Untrusted::Names { path }.into());
+    }
+    match step.standing {
+        Standing::Foreign(owner) if uid != owner && !is_trusted(uid) => {
+            Err(Untrusted::Owner { path, uid }.into())
+        }
+        _ => Ok(found),
+    }
 }
 
 pub(crate) fn open_socket_in(step: &Step, name: &OsStr) -> io::Result<File> {

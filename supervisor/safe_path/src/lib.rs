@@ -20,7 +20,7 @@
 //!
 //! Files are regular ones of bounded size, opened without waiting: a fifo holds nobody up. In a
 //! foreign directory they have one name and that directory's owner, so that no hard link lends us
-//! another's file.
+//! another's file. A socket that is connected to is held to the same, but may be root's there.
 //!
 //! Limits: the owner of a directory is asked for when it is walked through, so a `chown` by root in
 //! the same moment is not noticed. Files of the kernel (`/proc`, `/sys`) need none of this.

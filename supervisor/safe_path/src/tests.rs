@@ -3,7 +3,10 @@
 use std::{
     fs::{self, Permissions},
     io,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown, symlink},
+        net::UnixListener,
+    },
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -205,6 +208,44 @@ fn a_hard_link_lends_nobody_anothers_file() {
     fs::hard_link(&shadow, shared.join("names")).unwrap();
     assert!(matches!(
         why(read(&shared.join("names"), LIMIT)),
+        Untrusted::Names { .. }
+    ));
+}
+
+/// Where the kernel does not forbid it (`fs.protected_hardlinks = 0`).
+#[test]
+fn a_hard_link_lends_nobody_anothers_socket() {
+    let Some(world) = world() else { return };
+    let bind = |path: &Path| UnixListener::bind(path).unwrap();
+    let roots = world.ours("roots");
+    let _roots = bind(&roots);
+    let linked = world.theirs.join("linked");
+    fs::hard_link(&roots, &linked).unwrap();
+    assert!(matches!(why(open_socket(&linked)), Untrusted::Names { .. }));
+    // In our own directory nobody makes links.
+    open_socket(&roots).unwrap();
+    // The first name is gone since then, though somebody listens there.
+    let another = world.ours("another");
+    let _another = bind(&another);
+    chown(&another, Some(NOBODY.uid - 1), None).unwrap();
+    let kept = world.theirs.join("kept");
+    fs::rename(&another, &kept).unwrap();
+    assert!(matches!(
+        why(open_socket(&kept)),
+        Untrusted::Owner { uid, .. } if uid == NOBODY.uid - 1
+    ));
+    let own = world.theirs.join("own");
+    let _own = bind(&own);
+    open_socket(&own).unwrap();
+    give(&own);
+    open_socket(&own).unwrap();
+    // Everybody can make links in a directory such as /tmp.
+    let shared = world.ours("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, Permissions::from_mode(0o1777)).unwrap();
+    fs::hard_link(&own, shared.join("names")).unwrap();
+    assert!(matches!(
+        why(open_socket(&shared.join("names"))),
         Untrusted::Names { .. }
     ));
 }

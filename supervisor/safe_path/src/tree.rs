@@ -165,7 +165,13 @@ impl Tree {
             return Ok(());
         }
         let path = self.path.clone();
-        Err(Untrusted::Foreign { path, uid }.into())
+        let refusal = match self.standing {
+            Standing::Foreign(above) if above != uid && above != to => {
+                Untrusted::Below { path, uid: above }
+            }
+            _ => Untrusted::Foreign { path, uid },
+        };
+        Err(refusal.into())
     }
 
     /// Gives it away: what lies in it first, if that is to go along, then itself, with this mode. Ends

@@ -22,6 +22,18 @@ pub enum Untrusted {
         /// Its owner.
         uid: u32,
     },
+    /// What is given away, in a directory of one who is neither its owner nor the next one.
+    #[error(
+        "{} lies in a directory of uid {uid}, who could put anything in its place: give that \
+         directory to root, or choose another place",
+        path.display()
+    )]
+    Below {
+        /// What was to be given away.
+        path: PathBuf,
+        /// Owner of the directory that it lies in, or of the nearest one above that is not ours.
+        uid: u32,
+    },
     /// A directory that everybody may write to.
     #[error("{} is open to everybody's writing, who could put anything in its place", path.display())]
     Open {

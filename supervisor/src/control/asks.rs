@@ -1,15 +1,25 @@
 //! Answers what clients ask.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
-use api::{Action, ActionRequest, ErrorKind, ErrorReply, Progress, ServiceEvent};
+use api::{
+    Action, ActionRequest, CheckReply, DiffReply, ErrorKind, ErrorReply, PlanReply, ServiceEvent,
+};
 use engine::{Accepted, Command, Hold, ServiceId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Control, Job, changes::Kind, feed, matching, records, selection::Selection, words};
+use super::{
+    Control, Job,
+    answers::{Answer, Stream},
+    changes::Kind,
+    feed, matching, records,
+    selection::Selection,
+    words,
+};
 use crate::ask::{Ask, EventFilter, Exits, Peer};
 
-type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
+type Shown = Result<PlanReply, ErrorReply>;
+type Difference = Result<DiffReply, ErrorReply>;
 
 /// A change that can be done at once.
 #[derive(Debug)]
@@ -38,56 +48,57 @@ impl Control {
                 request,
                 peer,
                 reply,
-            } => drop(reply.send(self.act(&request, &peer))),
+            } => {
+                let stream = self.act(&request, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
             Ask::Reconfigure {
                 id,
                 wanted,
                 peer,
                 reply,
-            } => drop(reply.send(self.ask_reconfigure(&id, wanted, &peer))),
-            Ask::Reexec { id, peer, reply } => drop(reply.send(self.ask_reexec(&id, &peer))),
+            } => {
+                let stream = self.ask_reconfigure(&id, wanted, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
+            Ask::Reexec { id, peer, reply } => {
+                let stream = self.ask_reexec(&id, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
             Ask::Work {
                 id,
                 wish,
                 peer,
                 reply,
-            } => drop(reply.send(self.ask_work(&id, wish, &peer))),
-            Ask::Outcome { id, reply } => drop(reply.send(self.outcome_of(&id))),
+            } => {
+                let stream = self.ask_work(&id, wish, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
+            Ask::Outcome { id, reply } => {
+                let outcome = self.outcome_of(&id);
+                self.answer(Answer::Outcome(reply, outcome));
+            }
+            Ask::Maintenance { reply } => self.ask_maintenance(reply),
+            Ask::SetMaintenance {
+                id,
+                wanted,
+                peer,
+                reply,
+            } => self.set_maintenance(&id, wanted, &peer, reply),
             Ask::Events {
                 backlog,
                 follow,
                 filter,
                 reply,
             } => drop(reply.send(self.events(backlog, follow, &filter))),
-            Ask::History { names, reply } => {
-                let unknown = matching(&names, &self.plan.services).err();
-                drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
-            }
-            Ask::Exits { names, reply } => {
-                let unknown = matching(&names, &self.plan.services).err();
-                drop(reply.send(Exits {
-                    state_dir: self.plan.paths.state_dir.clone(),
-                    unwritten: self.exits.unwritten(),
-                    unknown,
-                }));
-            }
+            Ask::History { names, reply } => drop(reply.send(self.known_history(&names))),
+            Ask::Exits { names, reply } => drop(reply.send(self.known_exits(&names))),
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Scrape { reply } => self.scrape(reply),
-            Ask::Check { reply } => {
-                let plan = self.plan.clone();
-                self.job(Job::Check { plan, reply });
-            }
-            Ask::Plan { names, reply } => match matching(&names, &self.plan.services) {
-                Ok(names) => {
-                    let plan = self.plan.clone();
-                    self.job(Job::ShowPlan { plan, names, reply });
-                }
-                Err(error) => drop(reply.send(Err(error))),
-            },
-            Ask::Diff { names, reply } => {
-                let plan = self.plan.clone();
-                self.job(Job::Diff { plan, names, reply });
-            }
+            Ask::Check { reply } => self.check_files(reply),
+            Ask::Plan { names, reply } => self.show_plan(&names, reply),
+            Ask::Tools { reply } => drop(reply.send(self.plan.tools())),
+            Ask::Diff { names, reply } => self.show_difference(names, reply),
             Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
             Ask::Departures { reply } => drop(reply.send(self.departures.subscribe())),
             Ask::RotateLogs {
@@ -95,7 +106,43 @@ impl Control {
                 names,
                 peer,
                 reply,
-            } => drop(reply.send(self.rotate_logs(&id, &names, &peer))),
+            } => {
+                let rotated = self.rotate_logs(&id, &names, &peer);
+                self.answer(Answer::Rotated(reply, rotated));
+            }
+        }
+    }
+
+    fn known_history(&self, names: &[String]) -> (PathBuf, Option<ErrorReply>) {
+        let unknown = matching(names, &self.plan.services).err();
+        (self.plan.paths.state_dir.clone(), unknown)
+    }
+
+    fn check_files(&mut self, reply: oneshot::Sender<CheckReply>) {
+        let plan = self.plan.clone();
+        self.job(Job::Check { plan, reply });
+    }
+
+    fn show_difference(&mut self, names: Vec<String>, reply: oneshot::Sender<Difference>) {
+        let plan = self.plan.clone();
+        self.job(Job::Diff { plan, names, reply });
+    }
+
+    fn known_exits(&self, names: &[String]) -> Exits {
+        Exits {
+            state_dir: self.plan.paths.state_dir.clone(),
+            unwritten: self.exits.unwritten(),
+            unknown: matching(names, &self.plan.services).err(),
+        }
+    }
+
+    fn show_plan(&mut self, names: &[String], reply: oneshot::Sender<Shown>) {
+        match matching(names, &self.plan.services) {
+            Ok(names) => {
+                let plan = self.plan.clone();
+                self.job(Job::ShowPlan { plan, names, reply });
+            }
+            Err(error) => drop(reply.send(Err(error))),
         }
     }
 
@@ -148,12 +195,15 @@ impl Control {
         let bystanders = self.targets(&self.enabled());
         let asked = records::asked(self.now.unix_ms, id, peer, what, &names);
         self.begin_doing(id, kind, &names, &asked);
+        if let Command::Stop(_, hold) = &command {
+            self.stop_pending(&names, hold);
+        }
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let error = self.refused(&refusal);
-                self.record(asked);
-                self.record_refused(id, &error.message);
+                self.record(asked.clone());
+                self.record_refused(id, Some(asked), &error.message);
                 return Err(error);
             }
         };

@@ -1,11 +1,16 @@
 //! What a control process reads from the state directory before its loop begins.
 
+use std::path::Path;
+
 use keeper::message::Hello;
 use nix::unistd::{Uid, User};
 use plan::{Options, Paths, Plan};
 
-use super::lifecycle::Boot;
-use crate::{applied, history, store};
+use super::{exits, lifecycle::Boot};
+use crate::{
+    applied, history, staging,
+    store::{self, Running},
+};
 
 /// The plan and the state to begin with. `seed` feeds the jitter.
 #[expect(
@@ -37,6 +42,12 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
             .aside
             .push(format!("{aside}; who stopped what is not known")),
     }
+    match store::read_maintenance(&paths.state_dir) {
+        Ok(maintenance) => boot.maintenance = maintenance,
+        Err(aside) => boot.aside.push(format!(
+            "{aside}; whether there was maintenance is not known, so there is none"
+        )),
+    }
     match store::read_schedule(&paths.state_dir) {
         Ok(handled) => boot.handled = handled,
         Err(aside) => boot
@@ -44,7 +55,10 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
             .push(format!("{aside}; no run of a schedule is made up for")),
     }
     match store::read_running(&paths.state_dir) {
-        Ok(running) => boot.running = running,
+        Ok(running) => {
+            let daemon = exits::daemon(&boot.kernel_boot_id, hello.started_ms);
+            boot.running = without_told(running, &daemon, &paths.state_dir);
+        }
         Err(aside) => boot.aside.push(format!(
             "{aside}; what ran when the supervisor was killed is not known"
         )),
@@ -57,6 +71,8 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
     let applied = if nothing_yet {
         boot.aside.extend(applied::look(&paths.state_dir));
         boot.aside.extend(history::look(&paths.state_dir));
+        boot.aside
+            .extend(staging::look_at_journal(&paths.state_dir));
         None
     } else {
         applied::read(&paths.state_dir)
@@ -66,4 +82,20 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
     };
     boot.applied = Some((applied.mark, applied.rejected));
     (applied.plan, boot)
+}
+
+/// Without runs of an earlier daemon whose end is in the history: it was written, and the power went before
+/// the other file was. For those of this daemon the keeper knows what has been written.
+pub(super) fn without_told(mut running: Running, daemon: &str, state_dir: &Path) -> Running {
+    let of_it = |id: &String| id.rsplit_once('-').is_some_and(|(of, _)| of == daemon);
+    let unseen = running.0.iter().filter(|(id, _)| !of_it(id));
+    let Some(since) = unseen.map(|(_, live)| live.since.clone()).min() else {
+        return running;
+    };
+    match history::exits::ids(state_dir, &since) {
+        Ok(told) => running.0.retain(|id, _| !told.contains(id)),
+        // Readers of the history take each run once.
+        Err(error) => tracing::error!("cannot read how runs ended before: {error}"),
+    }
+    running
 }

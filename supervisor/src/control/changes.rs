@@ -8,6 +8,7 @@
 
 mod causes;
 mod doing;
+mod going_back;
 mod job;
 mod target;
 mod telling;
@@ -21,10 +22,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use doing::Doing;
+pub(super) use going_back::{GoingBack, Way};
 use job::Reading;
 pub(super) use target::{Kind, Target};
 
-use super::Control;
+use super::{Control, answers::Answer};
 use crate::{
     ask::STREAM_LINES_MAX,
     history::{Line, Said},
@@ -60,6 +62,9 @@ pub(super) struct Change {
     /// Of a reconfiguration: what there is to go back to.
     #[serde(default)]
     rollback: Option<KeptPlan>,
+    /// Of a reconfiguration that has failed: how it goes back to what was before.
+    #[serde(default)]
+    going_back: Option<GoingBack>,
     /// By whom it was asked for, for people, and what: `restart`.
     by: String,
     what: String,
@@ -73,23 +78,32 @@ pub(super) struct Change {
     /// Its end is on the way there.
     #[serde(skip)]
     ending: bool,
+    /// When it was begun.
+    at: Moment,
     /// When to look again whether its services stay up.
     #[serde(skip)]
     look_at: Option<Moment>,
     #[serde(skip)]
-    progress: Option<mpsc::Sender<Progress>>,
+    client: Option<mpsc::Sender<Progress>>,
     /// The client goes as soon as the change is accepted.
     wait: bool,
 }
 
 impl Changes {
-    /// Takes back what an earlier control process remembered: the list, and what it was about to do.
-    pub(super) fn restore(&mut self, record: Option<&String>, doing: Option<&String>) {
+    /// Takes back what an earlier control process remembered: the list, and what it was about to do unless
+    /// it refused that.
+    pub(super) fn restore(
+        &mut self,
+        record: Option<&String>,
+        doing: Option<&String>,
+        refused: impl Fn(&str) -> bool,
+    ) {
         // What cannot be read is lost: a client then hears that nobody knows its change.
         let list = record.and_then(|record| serde_json::from_str(record).ok());
         self.list = list.unwrap_or_default();
         let doing = doing.and_then(|doing| serde_json::from_str::<Doing>(doing).ok());
-        if let Some(doing) = doing.filter(|it| self.get(&it.id).is_none()) {
+        self.doing = doing.is_some();
+        if let Some(doing) = doing.filter(|it| self.get(&it.id).is_none() && !refused(&it.id)) {
             let _ = self.make_room();
             self.list.push_back(doing.cut_short());
         }
@@ -127,11 +141,9 @@ impl Changes {
         open.filter_map(|change| change.look_at).min()
     }
 
-    /// Says how far a change is.
-    pub(super) fn say(&mut self, id: &str, progress: Progress) {
-        if let Some(change) = self.get(id) {
-            change.say(progress);
-        }
+    /// How far a change is, for its client if that is there.
+    pub(super) fn progress(&mut self, id: &str, line: Progress) -> Option<Answer> {
+        self.get(id)?.progress(line)
     }
 
     fn get(&mut self, id: &str) -> Option<&mut Change> {
@@ -141,14 +153,6 @@ impl Changes {
 
 impl Change {
     fn outcome(&self, unstored: Unstored) -> Outcome {
-        let pending = |name: &String| ActionResult {
-            service: name.clone(),
-            verdict: Verdict::Pending,
-            state: String::new(),
-            pid: None,
-            seconds: 0,
-            detail: String::new(),
-        };
         let results = self.targets.iter();
         let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
         Outcome {
@@ -156,21 +160,30 @@ impl Change {
             id: self.id.clone(),
             finished: self.finished,
             results: results.collect(),
-            rollback: self.rollback.clone(),
+            // Of use only where this one is still in place.
+            rollback: self.rollback.clone().filter(|_| {
+                let going_back = self.going_back.as_ref();
+                going_back.is_none_or(GoingBack::is_refused)
+            }),
+            gone_back: self.going_back.as_ref().map(GoingBack::told),
             unstored,
         }
     }
 
-    fn say(&mut self, progress: Progress) {
-        // A slow reader loses progress lines, never the last one: `tell_end` makes sure.
-        if let Some(sender) = &self.progress
-            && matches!(
-                sender.try_send(progress),
-                Err(mpsc::error::TrySendError::Closed(_))
-            )
-        {
-            self.progress = None;
-        }
+    fn progress(&mut self, line: Progress) -> Option<Answer> {
+        self.client = self.client.take().filter(|it| !it.is_closed());
+        Some(Answer::Progress(self.client.clone()?, line))
+    }
+}
+
+fn pending(service: &str) -> ActionResult {
+    ActionResult {
+        service: service.to_owned(),
+        verdict: Verdict::Pending,
+        state: String::new(),
+        pid: None,
+        seconds: 0,
+        detail: String::new(),
     }
 }
 
@@ -179,7 +192,7 @@ impl Control {
     pub(super) fn follow_known(&mut self, id: &str) -> Option<mpsc::Receiver<Progress>> {
         let change = self.changes.get(id)?;
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
-        change.progress = Some(sender);
+        change.client = Some(sender);
         // It is told once more, as far as it is on the disk by now.
         change.accepted &= change.finished;
         Some(receiver)
@@ -194,19 +207,32 @@ impl Control {
         asked: Line,
     ) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
-        if let Some(mut oldest) = self.changes.make_room() {
-            // Perhaps still under way, but nobody can be told of it any more.
-            let unstored = self.unstored(&oldest).unwrap_or_default();
-            oldest.tell_end(unstored);
+        if let Some(oldest) = self.changes.make_room() {
+            self.lose_sight_of(oldest);
         }
         self.record(asked.clone());
         self.changes.list.push_back(Change {
-            progress: Some(sender),
+            client: Some(sender),
             wait,
+            at: self.now.moment,
             ..Change::new(id, kind, Some(asked))
         });
         self.changes.altered = true;
+        if !self.changes.doing {
+            // Nobody is to find in the history what the keeper does not know.
+            self.remember_changes();
+        }
         receiver
+    }
+
+    /// It may still be under way, but nobody can be told of it any more.
+    fn lose_sight_of(&mut self, mut change: Change) {
+        let unstored = self.unstored(&change).unwrap_or_default();
+        self.answers.extend(change.end(unstored));
+        if !change.finished {
+            let asked = change.asked.take();
+            self.record_lost_sight_of(&change.id, asked, CHANGES_MAX);
+        }
     }
 
     /// The engine has taken the change: these are its targets, as they were before it.
@@ -245,10 +271,12 @@ impl Control {
     }
 
     /// The change cannot be done; nothing has changed.
-    pub(super) fn refuse_change(&mut self, id: &str, error: ErrorReply) {
-        self.record_refused(id, &error.message);
+    pub(super) fn refuse_change(&mut self, id: &str, error: &ErrorReply) {
         if let Some(change) = self.changes.get(id) {
-            change.say(Progress::Refused(error));
+            let asked = change.asked.take();
+            let refused = change.progress(Progress::Refused(error.clone()));
+            self.answers.extend(refused);
+            self.record_refused(id, asked, &error.message);
         }
         self.changes.list.retain(|change| change.id != id);
         self.changes.altered = true;
@@ -264,12 +292,14 @@ impl Control {
         if let Some(id) = self.changes.pending_reconfigure()
             && !self.reconfigure.is_for(&id)
         {
-            self.record_refused(&id, "the control process died before it was applied");
+            let asked = self.changes.get(&id).and_then(|it| it.asked.take());
+            self.record_refused(&id, asked, "the control process died before it was applied");
             self.changes.list.retain(|change| change.id != id);
         }
         for id in self.changes.pending_jobs() {
             if !self.has_pending_request(&id) {
-                self.record_refused(&id, "the control process died before it was begun");
+                let asked = self.changes.get(&id).and_then(|it| it.asked.take());
+                self.record_refused(&id, asked, "the control process died before it was begun");
                 self.changes.list.retain(|change| change.id != id);
             }
         }
@@ -291,7 +321,7 @@ impl Control {
         let open = |it: &&mut Change| it.accepted && !it.finished && due(it);
         for change in changes.iter_mut().filter(open) {
             change.look_at = None;
-            let all = change.targets.keys().cloned().collect();
+            let all = change.awaited().keys().cloned().collect();
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
@@ -324,7 +354,7 @@ impl Control {
         let mut changes = std::mem::take(&mut self.changes.list);
         for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
             for name in &touched {
-                if !change.targets.contains_key(name) {
+                if !change.awaited().contains_key(name) {
                     continue;
                 }
                 let Some(service) = self.plan.services.get(name) else {
@@ -332,11 +362,11 @@ impl Control {
                 };
                 let state = self.service_status(service).state;
                 let detail = self.detail(name);
-                change.say(Progress::State {
+                self.answers.extend(change.progress(Progress::State {
                     service: name.clone(),
                     state,
                     detail,
-                });
+                }));
             }
             self.evaluate(change, &affected);
         }
@@ -381,14 +411,16 @@ impl Change {
             notes: Vec::new(),
             begun: false,
             rollback: None,
+            going_back: None,
             by,
             what,
             asked,
             job: Reading::default(),
             recorded: false,
             ending: false,
+            at: Moment(0),
             look_at: None,
-            progress: None,
+            client: None,
             wait: true,
         }
     }
@@ -406,16 +438,12 @@ impl Change {
         matches!(self.kind, Kind::Reconfigure | Kind::Job) && !self.begun && !self.finished
     }
 
-    fn finish_if_over(&mut self) {
-        self.finished = self.targets.values().all(|target| target.result.is_some());
-    }
-
-    fn tell_end(&mut self, unstored: Unstored) {
-        let outcome = self.outcome(unstored);
-        if let Some(sender) = self.progress.take() {
-            // The last line is never lost: where the queue is full, the stream just ends and the
-            // client asks for the outcome by id.
-            let _ = sender.try_send(Progress::Done(outcome));
-        }
+    /// The last line for its client.
+    fn end(&mut self, unstored: Unstored) -> Option<Answer> {
+        let client = self.client.take()?;
+        Some(Answer::Progress(
+            client,
+            Progress::Done(self.outcome(unstored)),
+        ))
     }
 }

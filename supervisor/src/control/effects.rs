@@ -1,9 +1,9 @@
 //! Carries out what the engine wants done. The only file that matches on [`Effect`].
 
-use engine::{Effect, ProbeKind, RunId, ServiceId};
+use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
-use super::{Control, Job, Purpose, Run};
+use super::{Control, Job, Purpose, Run, memory::Key};
 
 impl Control {
     pub(super) fn carry_out(&mut self, effect: &Effect) {
@@ -17,15 +17,15 @@ impl Control {
                 service,
                 run,
                 signal,
-                stop,
+                purpose,
             } => {
-                if !stop {
+                if purpose == SignalPurpose::Reload {
                     self.reloads(service);
                 }
                 self.tell(Request::Signal {
                     run: run.0,
                     signal,
-                    cont: stop,
+                    cont: purpose == SignalPurpose::Stop,
                 });
             }
             Effect::Kill { service: _, run } => self.tell(Request::Sweep { run: run.0 }),
@@ -57,6 +57,10 @@ impl Control {
             return;
         };
         if let Some(record) = self.engine.record(id) {
+            // What its numbers stand for is known before it.
+            if let Some(names) = self.names.take_unremembered() {
+                self.remember(Key::Names, names);
+            }
             let record = serde_json::to_string(&record).expect("a record is plain data");
             self.tell(Request::Remember {
                 service: name,
@@ -109,6 +113,7 @@ impl Control {
             return;
         };
         self.left.remove(&name);
+        self.release_exits_of(&name);
         self.log_troubles.remove(&name);
         self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.

@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Control, beginnings, file_watcher,
+    in_order::InOrder,
     input::{Done, Input, Now, Output},
     jobs::{self, Jobs},
     made_again::MadeAgain,
@@ -201,6 +202,7 @@ struct World {
     files: Option<watch::Sender<Vec<PathBuf>>>,
     belongings: Belongings,
     made_again: MadeAgain,
+    in_order: InOrder,
     /// The keeper has been told to quit: that it goes is no surprise.
     leaving: bool,
 }
@@ -221,6 +223,7 @@ impl World {
             files: None,
             belongings: Belongings::default(),
             made_again,
+            in_order: InOrder::default(),
             leaving: false,
         }
     }
@@ -340,35 +343,49 @@ impl World {
         while let Some(output) = control.poll_output() {
             match output {
                 Output::Keeper(_) if self.leaving => {}
-                Output::Keeper(request) => {
-                    self.leaving = matches!(request, Request::Quit { .. });
-                    if let Err(error) = self.wire.link.queue(&request, Vec::new()) {
-                        tracing::error!("cannot tell the keeper: {error}");
-                    }
-                    if self.wire.link.pending() > FLUSH_BYTES {
-                        self.flush();
-                    }
-                }
-                Output::Job(job) => self.jobs.start(job),
-                Output::Access(who) => self.widen(who),
-                Output::WatchFiles(paths) => self.watch_files(paths),
-                Output::LetIn(open) => {
-                    if let Some(access) = &self.access {
-                        access.send_modify(|it| it.closed = !open);
-                    }
-                }
-                Output::ReleaseMemory => drop(tokio::spawn(async {
-                    tokio::time::sleep(RELEASE_LATER).await;
-                    keeper::release_memory();
-                })),
+                Output::Keeper(request) => self.tell(&request),
+                other => self.in_order.push(self.wire.link.said(), other),
             }
         }
     }
 
-    /// Sends what has gathered in a turn. What does not fit goes out when the link has room.
+    fn tell(&mut self, request: &Request) {
+        self.leaving = matches!(request, Request::Quit { .. });
+        if let Err(error) = self.wire.link.queue(request, Vec::new()) {
+            tracing::error!("cannot tell the keeper: {error}");
+        }
+        if self.wire.link.pending() > FLUSH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Sends what has gathered in a turn, and then what had to come after it. What does not fit goes out
+    /// when the link has room.
     fn flush(&mut self) {
         if let Err(error) = self.wire.flush() {
             tracing::error!("cannot tell the keeper: {error}");
+        }
+        while let Some(output) = self.in_order.pop(self.wire.link.written()) {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Keeper(request) => self.tell(&request),
+            Output::Job(job) => self.jobs.start(job),
+            Output::Answer(answer) => answer.send(),
+            Output::Access(who) => self.widen(who),
+            Output::WatchFiles(paths) => self.watch_files(paths),
+            Output::LetIn(open) => {
+                if let Some(access) = &self.access {
+                    access.send_modify(|it| it.closed = !open);
+                }
+            }
+            Output::ReleaseMemory => drop(tokio::spawn(async {
+                tokio::time::sleep(RELEASE_LATER).await;
+                keeper::release_memory();
+            })),
         }
     }
 

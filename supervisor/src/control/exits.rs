@@ -7,12 +7,13 @@
 //!
 //! Of a service that ends all the time not every end is kept (`unwritten.rs`).
 
+mod cause;
 mod unwritten;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{ExitCause, ExitRecord, NextRun};
-use engine::{Ended, Exit, Failure, Moment, Next, RunId, StopCause};
+use api::{ExitRecord, NextRun};
+use engine::{Ended, Exit, Failure, Moment, Next, RunId};
 use keeper::message::Request;
 
 use unwritten::Unwritten;
@@ -20,12 +21,9 @@ use unwritten::Unwritten;
 use super::{
     Control, Job,
     memory::EXITS,
-    on_disk::{Attempts, Standing},
+    on_disk::{Attempts, News, Standing},
     words,
 };
-
-/// Characters of what a probe said that are kept.
-const SAID_CHARACTERS_MAX: usize = 300;
 
 /// All that is not on the disk yet, and how much more may go there.
 #[derive(Debug, Default)]
@@ -42,8 +40,6 @@ pub(super) struct Exits {
     attempts: Attempts,
     /// Some have not been tried yet.
     new: bool,
-    /// That the last attempt failed has been told.
-    told: bool,
 }
 
 /// When a main run began and ended, as far as it is known here.
@@ -56,24 +52,35 @@ pub(super) struct Life {
     pub(super) core: bool,
 }
 
+/// The name of a daemon, over all boots.
+pub(super) fn daemon(boot_id: &str, keeper_started_ms: u64) -> String {
+    let boot: String = boot_id.chars().take(8).collect();
+    format!("{boot}-{keeper_started_ms}")
+}
+
 impl Exits {
     pub(super) fn new(boot_id: &str, keeper_started_ms: u64) -> Self {
-        let boot: String = boot_id.chars().take(8).collect();
         Self {
-            daemon: format!("{boot}-{keeper_started_ms}"),
+            daemon: daemon(boot_id, keeper_started_ms),
             ..Self::default()
         }
     }
 
-    /// Names this daemon, over all boots.
-    pub(super) fn daemon(&self) -> &str {
-        &self.daemon
+    /// A run of this daemon has this id.
+    pub(super) fn is_own(&self, id: &str) -> bool {
+        id.rsplit_once('-').is_some_and(|(of, _)| of == self.daemon)
     }
 
-    /// That one ran since the machine was started last.
-    pub(super) fn is_of_this_boot(&self, daemon: &str) -> bool {
-        let boot = |of: &str| of.rsplit_once('-').map(|(boot, _)| boot.to_owned());
-        boot(daemon) == boot(&self.daemon)
+    /// The run with this id began since the machine was started last.
+    pub(super) fn is_of_this_boot(&self, id: &str) -> bool {
+        let boot = |of: &str| of.split_once('-').map(|(boot, _)| boot.to_owned());
+        boot(id) == boot(&self.daemon)
+    }
+
+    /// The end of this run is told, and not seen to be on the disk.
+    pub(super) fn is_on_its_way(&self, service: &str, id: &str) -> bool {
+        let known = self.services.get(service);
+        known.is_some_and(|it| it.is_on_its_way(id))
     }
 
     /// Names a run, over all daemons.
@@ -132,8 +139,10 @@ impl Control {
             return;
         };
         let record = self.exit_record(&name, ended);
-        self.note_ended(&name);
         self.record_exit(record);
+        if self.file_restarts.cause(&name, ended.run).is_some() {
+            self.forget_file_restart(&name);
+        }
     }
 
     /// Has it written, and tells it.
@@ -146,9 +155,10 @@ impl Control {
             // The control process before this one died just after it had taken this in.
             return;
         }
-        known.take(now, record.clone());
+        let left_out = known.take(now, record.clone());
         self.exits.sort(&name);
         self.remember_exits(&name);
+        self.running.forget(left_out.as_slice());
         self.publish_exit(record);
     }
 
@@ -171,33 +181,10 @@ impl Control {
             signal,
             core: life.core,
             ran_ms: life.began.map(|began| at.since(began)),
-            killed: ended.killed && ended.cause != StopCause::Outlived,
-            cause: self.exit_cause(name, ended),
+            killed: ended.killed.map(cause::kill_reason),
+            cause: self.exit_cause(name, ended, at),
             next: next_run(&ended.next),
             left_out: 0,
-        }
-    }
-
-    fn exit_cause(&self, name: &str, ended: &Ended) -> ExitCause {
-        let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
-        match (ended.cause, ended.exit) {
-            (StopCause::Exited, Exit::Signal(signal)) => {
-                let sent = self.changes.that_signalled(name, ended.run, signal);
-                sent.unwrap_or(ExitCause::Itself)
-            }
-            (StopCause::Exited, Exit::Code(_)) => ExitCause::Itself,
-            (StopCause::Asked, _) => {
-                let change = self.changes.that_stops(name, ended.run);
-                change.unwrap_or(if self.lifecycle.is_stopping() {
-                    ExitCause::Shutdown
-                } else {
-                    ExitCause::Dependency
-                })
-            }
-            (StopCause::ReadyTimeout, _) => ExitCause::NotReady { said },
-            (StopCause::Liveness, _) => ExitCause::Liveness { said },
-            (StopCause::Watchdog, _) => ExitCause::Watchdog { said },
-            (StopCause::Outlived, _) => ExitCause::Outlived,
         }
     }
 
@@ -262,22 +249,60 @@ impl Control {
     pub(super) fn on_exits_recorded(&mut self, result: Result<(), String>) {
         let writing = std::mem::take(&mut self.exits.writing);
         let now = self.now.moment;
-        let Err(error) = result else {
-            self.exits.attempts.end(now, None);
-            if std::mem::take(&mut self.exits.told) {
-                tracing::info!("how runs end is recorded again");
+        let failed = result.err();
+        match self.exits.attempts.end(now, failed.clone()) {
+            News::Fails => {
+                let error = failed.clone().unwrap_or_default();
+                let told = format!("cannot record how runs end: {error}");
+                tracing::error!("{told}");
+                self.publish("", "daemon", &told, None);
             }
+            News::Works => tracing::info!("how runs end is recorded again"),
+            News::None => {}
+        }
+        if failed.is_none() {
             for (name, ids) in writing {
                 self.exits_are_written(&name, &ids);
             }
+        }
+    }
+
+    /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
+    pub(super) fn release_exits_of(&mut self, name: &str) {
+        let now = self.now.moment;
+        let Some(known) = self.exits.services.get_mut(name) else {
             return;
         };
-        if !std::mem::replace(&mut self.exits.told, true) {
-            let told = format!("cannot record how runs end: {error}");
-            tracing::error!("{told}");
-            self.publish("", "daemon", &told, None);
+        if known.release(now, true) {
+            self.exits.sort(name);
+            self.remember_exits(name);
+        } else {
+            self.forget_exits_if_over(name);
         }
-        self.exits.attempts.end(now, Some(error));
+    }
+
+    /// The same for all that left it while no control process was there to see that.
+    pub(super) fn release_exits_of_removed(&mut self) {
+        let names = self
+            .exits
+            .services
+            .keys()
+            .filter(|it| !self.plan.services.contains_key(*it));
+        for name in names.cloned().collect::<Vec<_>>() {
+            self.release_exits_of(&name);
+        }
+    }
+
+    /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
+    /// many as ever, or no such service.
+    fn forget_exits_if_over(&mut self, name: &str) {
+        let removed = !self.plan.services.contains_key(name);
+        let known = self.exits.services.get(name);
+        if known.is_some_and(|it| it.is_over() || (removed && it.is_written())) {
+            self.exits.services.remove(name);
+            self.exits.sort(name);
+            self.remember_exits(name);
+        }
     }
 
     fn exits_are_written(&mut self, name: &str, ids: &[String]) {
@@ -286,11 +311,10 @@ impl Control {
             return;
         };
         known.are_written(now, ids);
-        if known.is_over() {
-            self.exits.services.remove(name);
-        }
         self.exits.sort(name);
         self.remember_exits(name);
+        self.forget_exits_if_over(name);
+        self.running.forget(ids);
     }
 }
 
@@ -298,9 +322,10 @@ fn next_run(next: &Next) -> NextRun {
     match next {
         Next::Start => NextRun::Start,
         Next::Wait => NextRun::Wait,
-        Next::Pause { ms, early } => NextRun::Pause {
+        Next::Pause { ms, early, failed } => NextRun::Pause {
             ms: *ms,
             early: *early,
+            failed: *failed,
         },
         Next::Rest => NextRun::Rest,
         Next::Fail(failure) => NextRun::Fail {

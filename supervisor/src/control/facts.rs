@@ -6,7 +6,7 @@ use engine::{Fact, Failure, Moment, RunId, State, StopPhase};
 use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, Stray};
 use nix::{errno::Errno, sys::signal::Signal};
 
-use super::{Control, Purpose, Run, words};
+use super::{Control, Purpose, Run, lifecycle::Killed, words};
 use crate::{holder, unready::can_pass};
 
 /// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
@@ -33,6 +33,8 @@ impl Control {
                 self.holds.write_again();
                 self.schedule.write_again();
                 self.running.write_again();
+                self.maintenance.write_again();
+                self.status_files.write_again();
             }
             Notice::Strays { strays } => self.on_strays(strays),
             Notice::Log { service, trouble } => self.on_log_trouble(service, trouble),
@@ -127,7 +129,7 @@ impl Control {
         let reason = spawn_failure(stage, error, &program, planned.map(|it| place(it, self)));
         if purpose == Purpose::Main {
             self.forget_ready_line(run);
-            self.note_ended(&service);
+            self.running.forget(&[self.exits.id(run)]);
             if OVER_LEFTOVERS.contains(&stage) {
                 let left = self.left.get(&service).map_or(1, Vec::len);
                 let left = u32::try_from(left).unwrap_or(u32::MAX);
@@ -188,19 +190,19 @@ impl Control {
         };
         let id = self.names.id(&service);
         let view = id.and_then(|id| self.engine.view(id));
-        let asked = view.is_some_and(|view| {
-            matches!(
-                view.state,
-                State::Stopping {
-                    phase: StopPhase::Killed { .. },
-                    ..
-                } | State::Failed {
-                    reason: Failure::Leftovers { .. }
-                }
-            )
+        let killed = view.and_then(|view| match view.state {
+            State::Stopping {
+                phase: StopPhase::Killed { why, .. },
+                ..
+            } => Some(Killed::Now(why)),
+            State::Failed {
+                reason: Failure::Leftovers { .. },
+            } => Some(Killed::LongBefore),
+            _ => None,
         });
         let by_kill = exit == engine::Exit::Signal(Signal::SIGKILL as i32);
-        self.lifecycle.note_end(&service, asked && by_kill);
+        self.lifecycle
+            .note_end(&service, killed.filter(|_| by_kill));
     }
 
     fn on_swept(&mut self, run: RunId, left: Vec<Left>) {
@@ -248,6 +250,7 @@ impl Control {
     }
 
     pub(super) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
+        self.keep_ready_word(run, key, value);
         let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
         let fact = match key {
             "READY" if value == "1" => Some(Fact::Ready { run }),

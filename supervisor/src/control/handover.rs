@@ -11,14 +11,20 @@ use std::collections::VecDeque;
 use api::{ErrorKind, ErrorReply, Progress};
 use engine::Moment;
 use keeper::message::{Notice, Request};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::{Control, Input, input::Output, memory::Key};
-use crate::ask::{ASKS_MAX, Ask, Peer};
+use super::{
+    Control, Input, answers::Answer, input::Output, memory::Key, on_disk::Standing, records,
+};
+use crate::{
+    ask::{ASKS_MAX, Ask, Peer},
+    history::Line,
+};
 
 /// Lookups (a user, a program, who holds a port) may hold it up this long: they can hang.
 const PATIENCE_MS: u64 = 2_000;
-/// Lines of the answer: that it is accepted, and how it ended.
+/// Lines of the answer: that it is accepted, and that it failed.
 const LINES: usize = 2;
 
 /// How far it is.
@@ -47,8 +53,16 @@ enum Stage {
 /// Who has asked.
 #[derive(Debug)]
 struct Client {
-    id: String,
+    asked: Line,
     progress: mpsc::Sender<Progress>,
+}
+
+/// What the keeper remembers of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Asked {
+    line: Line,
+    /// Another control process has been asked for.
+    handed_over: bool,
 }
 
 impl Handover {
@@ -80,9 +94,10 @@ impl Control {
         } else {
             None
         };
-        self.record_asked(id, peer, "reexec", &[]);
+        let asked = records::asked(self.now.unix_ms, id, peer, "reexec", &[]);
+        self.record(asked.clone());
         if let Some(why) = why_not {
-            self.record_refused(id, why);
+            self.record_refused(id, Some(asked), why);
             return Err(ErrorReply {
                 kind: ErrorKind::Refused,
                 message: format!("cannot start another control process: {why}"),
@@ -92,15 +107,10 @@ impl Control {
         self.publish("", "change", "reexec", Some(&peer.name));
         tracing::info!(by = peer.name, "reexec");
         let (progress, stream) = mpsc::channel(LINES);
-        let _ = progress.try_send(Progress::Accepted {
-            services: Vec::new(),
-            notes: Vec::new(),
-            unstored: api::Unstored::default(),
-        });
-        let id = id.to_owned();
+        self.remember_reexec(&asked, false);
         self.handover.stage = Stage::Asked {
             by: self.now.moment.after(PATIENCE_MS),
-            client: Client { id, progress },
+            client: Client { asked, progress },
         };
         Ok(stream)
     }
@@ -115,7 +125,8 @@ impl Control {
             || self.holds.are_awaited()
             || self.records.are_awaited()
             || self.exits.are_awaited()
-            || self.running.are_awaited()
+            || self.running.are_being_written()
+            || self.maintenance.is_awaited()
             || !self.reconfigure.is_idle();
         if busy && self.now.moment < by {
             return;
@@ -124,11 +135,12 @@ impl Control {
             return;
         };
         if self.lifecycle.is_stopping() || !self.reconfigure.is_idle() {
-            self.refuse_reexec(&client, "something else has come in between");
+            self.refuse_reexec(client, "something else has come in between");
             return;
         }
         self.outputs.push_back(Output::LetIn(false));
-        self.remember_reexec(client.id.clone());
+        self.accept_reexec(&client);
+        self.remember_reexec(&client.asked, true);
         self.tell(Request::Reexec);
         self.handover.stage = Stage::Frozen {
             held: VecDeque::new(),
@@ -167,47 +179,75 @@ impl Control {
             return;
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
-        self.remember_reexec(String::new());
         // An answer would be about what the other was told.
         self.hearing.forget_question();
         self.outputs.push_back(Output::LetIn(true));
-        self.refuse_reexec(&client, why);
+        self.refuse_reexec(client, why);
         for input in held {
             self.handle(self.now, input);
         }
         self.handle(self.now, Input::Timeout);
     }
 
-    /// Who takes over says in the history that this is done.
-    fn remember_reexec(&mut self, record: String) {
+    /// Who takes over says in the history how it ended.
+    fn remember_reexec(&mut self, asked: &Line, handed_over: bool) {
+        let asked = Asked {
+            line: asked.clone(),
+            handed_over,
+        };
+        let record = serde_json::to_string(&asked).expect("it is plain data");
         self.remember(Key::Reexec, record);
     }
 
-    /// It was asked for, and here we are.
-    pub(super) fn take_up_reexec(&mut self, id: Option<&String>) {
-        let Some(id) = id.filter(|id| !id.is_empty()) else {
-            return;
-        };
-        let outcome = api::Outcome {
-            job: None,
-            id: id.clone(),
-            finished: true,
-            results: Vec::new(),
-            rollback: None,
-            unstored: api::Unstored::default(),
-        };
-        self.record_ended(&outcome, false);
-        self.remember_reexec(String::new());
+    fn forget_reexec(&mut self) {
+        self.remember(Key::Reexec, String::new());
     }
 
-    fn refuse_reexec(&mut self, client: &Client, why: &str) {
-        self.record_refused(&client.id, why);
+    /// It was asked for, and here we are.
+    pub(super) fn take_up_reexec(&mut self, record: Option<&String>) {
+        let asked = record.and_then(|it| serde_json::from_str::<Asked>(it).ok());
+        let Some(Asked { line, handed_over }) = asked else {
+            return;
+        };
+        if handed_over {
+            self.record_done(line);
+        } else {
+            self.record(line.clone());
+            let why = "the control process died before it could hand over";
+            self.record_refused(&line.id.clone(), Some(line), why);
+        }
+        self.forget_reexec();
+    }
+
+    /// Says so, and whether it is in the history: nothing is on its way there any more.
+    fn accept_reexec(&mut self, client: &Client) {
+        let history = match self.records.standing(&client.asked.id) {
+            Standing::Stored => None,
+            Standing::Awaited => Some("the disk has not answered yet".to_owned()),
+            Standing::Unstored(why) => Some(why),
+        };
+        let accepted = Progress::Accepted {
+            services: Vec::new(),
+            notes: Vec::new(),
+            unstored: api::Unstored {
+                history,
+                ..api::Unstored::default()
+            },
+        };
+        self.answer(Answer::Progress(client.progress.clone(), accepted));
+    }
+
+    fn refuse_reexec(&mut self, client: Client, why: &str) {
+        let Client { asked, progress } = client;
+        self.record_refused(&asked.id.clone(), Some(asked), why);
+        self.forget_reexec();
         self.publish("", "daemon", &format!("reexec failed: {why}"), None);
-        let _ = client.progress.try_send(Progress::Refused(ErrorReply {
+        let refused = Progress::Refused(ErrorReply {
             kind: ErrorKind::Internal,
             message: format!("no other control process has taken over: {why}"),
             hint: Some("the old one goes on, and no service has noticed".to_owned()),
-        }));
+        });
+        self.answer(Answer::Progress(progress, refused));
     }
 }
 
@@ -215,6 +255,10 @@ impl Control {
 const fn changes_nothing(ask: &Ask) -> bool {
     !matches!(
         ask,
-        Ask::Act { .. } | Ask::Reconfigure { .. } | Ask::RotateLogs { .. } | Ask::Reexec { .. }
+        Ask::Act { .. }
+            | Ask::Reconfigure { .. }
+            | Ask::RotateLogs { .. }
+            | Ask::Reexec { .. }
+            | Ask::SetMaintenance { .. }
     )
 }

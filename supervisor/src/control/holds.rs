@@ -11,7 +11,7 @@ use engine::{Hold, Moment, ServiceId};
 use super::{
     Control, Job,
     memory::Key,
-    on_disk::{OnDisk, Standing},
+    on_disk::{News, OnDisk, Standing},
 };
 use crate::store::{Holds, StoredHold};
 
@@ -155,9 +155,11 @@ impl Control {
     }
 
     pub(super) fn holds_stored(&mut self, result: Result<(), String>) {
-        if let Err(error) = &result {
-            tracing::error!("cannot store who stopped what, tries again: {error}");
+        let error = result.clone().err().unwrap_or_default();
+        match self.holds.disk.written(self.now.moment, result) {
+            News::Fails => tracing::error!("cannot store who stopped what, tries again: {error}"),
+            News::Works => tracing::info!("who stopped what is stored again"),
+            News::None => {}
         }
-        self.holds.disk.written(self.now.moment, result);
     }
 }

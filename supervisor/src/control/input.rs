@@ -11,17 +11,19 @@ use plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::Handled;
+use super::answers::Answer;
 use super::file_watcher::{Look, Seen, Unwatched};
 use super::watchers::{Watch, Watched};
 use crate::{
     accounts::Accounts,
-    applied::{Inputs, Mark, Swapped},
+    applied::{Inputs, Kept, Mark, Swapped},
     ask::Ask,
     history,
     holder::Holder,
     listening::{self, Taken, Wanted},
     prepare::{Outcome, Resolved, Start},
     staging::OwnerChange,
+    status_files::Situations,
     store::{Holds, Running},
     unready::Unready,
     usage::Target,
@@ -49,13 +51,15 @@ pub(crate) enum Input {
     Timeout,
 }
 
-/// One thing to be done outside.
+/// One thing to be done outside, behind all that the keeper was told before it (`in_order.rs`).
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Tell the keeper.
     Keeper(Request),
     /// Do this off the control thread, or as a task; its result comes back as `Input::Done`.
     Job(Job),
+    /// Say this to a client.
+    Answer(Answer),
     /// The plan says who may use the control socket.
     Access(plan::Control),
     /// Clients may connect, or are to wait in the backlog.
@@ -143,6 +147,18 @@ pub(crate) enum Job {
     StoreRunning {
         /// All of them.
         running: Running,
+    },
+    /// Store whether there is maintenance.
+    StoreMaintenance {
+        /// None: there is none.
+        maintenance: Option<api::Maintenance>,
+    },
+    /// Write the status files of services.
+    WriteStatusFiles {
+        /// Where, and by which templates.
+        plan: Arc<Plan>,
+        /// What they say.
+        situations: Situations,
     },
     /// Add lines to the history of changes.
     Record {
@@ -240,6 +256,8 @@ pub(crate) enum Source {
     FilesAsTheyAre(Arc<Plan>),
     /// The last plan that worked and is another than this one.
     Kept(Arc<Plan>),
+    /// The plan that ran before one that has failed.
+    Before(Box<Kept>),
 }
 
 /// A plan that is to be applied.
@@ -304,6 +322,10 @@ pub(crate) enum Done {
     ScheduleStored(Result<(), String>),
     /// Of `StoreRunning`.
     RunningStored(Result<(), String>),
+    /// Of `StoreMaintenance`.
+    MaintenanceStored(Result<(), String>),
+    /// Of `WriteStatusFiles`.
+    StatusFilesWritten(Result<(), String>),
     /// Of `Record`: where it failed, the lines come back.
     Recorded(Result<(), (Vec<history::Line>, String)>),
     /// Of `RecordExits`.
@@ -331,8 +353,8 @@ pub(crate) enum Done {
         /// Who has it.
         holder: Holder,
     },
-    /// Of `Addresses`: those that are not free.
-    Addresses(Vec<Taken>),
+    /// Of `Addresses`: those that are not free; or why nobody could see it.
+    Addresses(Result<Vec<Taken>, String>),
     /// Of `LookAtListeners`.
     Listeners(Vec<listening::Seen>),
     /// Of `Watch`.

@@ -3,7 +3,7 @@
 //! A job may hang (a name service, a file server) and nobody can end it, so each kind has so many
 //! threads and no more: what hangs holds up its own kind alone.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use plan::Plan;
 use tokio::sync::mpsc;
@@ -19,14 +19,18 @@ use crate::{
     applied::{self, Kept, Mark, Swapped},
     configuration, credentials, history, holder,
     host_names::HostNames,
-    listening, logs, prepare, shown, staging, store,
+    listening, logs, prepare, shown, staging, status_files, store,
     threads::Threads,
 };
 
 /// Threads for what changes or stores something: one of each is asked for at a time.
 const CHANGES_MAX: usize = 16;
-/// Threads for what a run waits for before it starts, and for looks at addresses.
+/// Threads for what a run waits for before it starts.
 const STARTS_MAX: usize = 24;
+/// Threads for looks at addresses. They read of every process, which can hang for one of them.
+const ADDRESSES_MAX: usize = 4;
+/// Longest wait for such a look: after that whoever waits goes on without.
+const ADDRESS_LOOK_MAX: Duration = Duration::from_secs(10);
 /// Threads for looks at disks, programs, certificates and files.
 const LOOKS_MAX: usize = 4;
 /// Threads for answers to clients.
@@ -34,8 +38,13 @@ const REPLIES_MAX: usize = 8;
 /// Threads for tasks of the loop's own: one that watches files, and one that finds groups.
 const TASKS_MAX: usize = 4;
 /// Jobs that block at one time; more wait for a thread.
-pub(super) const THREADS_MAX: usize =
-    CHANGES_MAX + STARTS_MAX + LOOKS_MAX + REPLIES_MAX + TASKS_MAX + network_probe::OPENERS_MAX;
+pub(super) const THREADS_MAX: usize = CHANGES_MAX
+    + STARTS_MAX
+    + ADDRESSES_MAX
+    + LOOKS_MAX
+    + REPLIES_MAX
+    + TASKS_MAX
+    + network_probe::OPENERS_MAX;
 
 /// Where jobs are done.
 pub(super) struct Jobs {
@@ -43,6 +52,7 @@ pub(super) struct Jobs {
     results: mpsc::UnboundedSender<Input>,
     changes: Threads,
     starts: Threads,
+    addresses: Threads,
     looks: Threads,
     replies: Threads,
     names: HostNames,
@@ -57,6 +67,7 @@ impl Jobs {
             results,
             changes: Threads::new(CHANGES_MAX),
             starts: Threads::new(STARTS_MAX),
+            addresses: Threads::new(ADDRESSES_MAX),
             looks: Threads::new(LOOKS_MAX),
             replies: Threads::new(REPLIES_MAX),
             asker: Asker::new(names.clone()),
@@ -72,7 +83,7 @@ impl Jobs {
             }
             Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
             Job::Holder { .. } | Job::Addresses { .. } | Job::LookAtListeners { .. } => {
-                &self.starts
+                return self.start_address_look(job);
             }
             Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
             Job::Load(_)
@@ -84,6 +95,8 @@ impl Jobs {
             | Job::Keep { .. }
             | Job::StoreHolds { .. }
             | Job::StoreSchedule { .. }
+            | Job::StoreMaintenance { .. }
+            | Job::WriteStatusFiles { .. }
             | Job::Record { .. }
             | Job::RecordExits { .. }
             | Job::StoreRunning { .. }
@@ -102,6 +115,19 @@ impl Jobs {
         let results = self.results.clone();
         // The loop is gone only when the process is about to be.
         move |done| drop(results.send(Input::Done(Box::new(done))))
+    }
+
+    /// Starts what may hang, and is answered in time all the same.
+    fn start_address_look(&self, job: Job) {
+        let (options, send, unseen) = (self.options.clone(), self.sender(), unseen(&job));
+        let look = self
+            .addresses
+            .run_within(ADDRESS_LOOK_MAX, move || block(job, &options));
+        tokio::spawn(async move {
+            if let Some(done) = look.await.flatten().or(unseen) {
+                send(done);
+            }
+        });
     }
 
     /// Starts what waits and does not block.
@@ -162,6 +188,33 @@ impl Jobs {
     }
 }
 
+/// The answer of a look at addresses that has not come to its end.
+fn unseen(job: &Job) -> Option<Done> {
+    let why = format!(
+        "the look at it took longer than {} s",
+        ADDRESS_LOOK_MAX.as_secs()
+    );
+    Some(match job {
+        Job::Holder { run, address } => Done::Holder {
+            run: *run,
+            holder: holder::Holder {
+                reason: format!("{address} is in use; who has it is not known: {why}"),
+                line: Vec::new(),
+            },
+        },
+        Job::Addresses { .. } => Done::Addresses(Err(why)),
+        Job::LookAtListeners { looks, .. } => {
+            let seen = looks.iter().map(|it| listening::Seen {
+                service: it.service.clone(),
+                run: it.run,
+                sight: listening::Sight::Hidden(why.clone()),
+            });
+            Done::Listeners(seen.collect())
+        }
+        _ => return None,
+    })
+}
+
 fn block(job: Job, options: &plan::Options) -> Option<Done> {
     let state_dir = plan::Paths::new(options).state_dir;
     Some(match job {
@@ -192,6 +245,13 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             let written = store::write_schedule(&state_dir, &handled);
             Done::ScheduleStored(written.map_err(|error| error.to_string()))
         }
+        Job::StoreMaintenance { maintenance } => {
+            let written = store::write_maintenance(&state_dir, maintenance.as_ref());
+            Done::MaintenanceStored(written.map_err(|error| error.to_string()))
+        }
+        Job::WriteStatusFiles { plan, situations } => {
+            Done::StatusFilesWritten(status_files::write(&plan, &situations))
+        }
         Job::Record { lines, now_ms } => {
             let written = history::append(&state_dir, now_ms, &lines);
             Done::Recorded(written.map_err(|error| (lines, error.to_string())))
@@ -216,23 +276,30 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             wanted,
             running,
             keeper,
-        } => Done::Addresses(listening::taken(&wanted, &running, keeper)),
+        } => Done::Addresses(Ok(listening::taken(&wanted, &running, keeper))),
         Job::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
-        // A client that has gone away no longer wants its answer.
-        Job::Check { plan, reply } => {
-            let _ = reply.send(configuration::check(options, Some(&plan)));
-            return None;
-        }
-        Job::ShowPlan { plan, names, reply } => {
-            let _ = reply.send(Ok(shown::plan(&plan, &names)));
-            return None;
-        }
-        Job::Diff { plan, names, reply } => {
-            let _ = reply.send(shown::diff(options, &plan, &names));
+        Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => {
+            reply(job, options);
             return None;
         }
         Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => return None,
     })
+}
+
+/// Answers a client. One that has gone away no longer wants its answer.
+fn reply(job: Job, options: &plan::Options) {
+    match job {
+        Job::Check { plan, reply } => {
+            let _ = reply.send(configuration::check(options, Some(&plan)));
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            let _ = reply.send(Ok(shown::plan(&plan, &names)));
+        }
+        Job::Diff { plan, names, reply } => {
+            let _ = reply.send(shown::diff(options, &plan, &names));
+        }
+        _ => unreachable!("nobody waits for its answer"),
+    }
 }
 
 /// A service whose account is another than it says would run as the wrong one.

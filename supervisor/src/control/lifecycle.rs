@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use engine::{Command, Goal, Moment, Record, RunId, ServiceId, Settled, Shift, State};
+use engine::{Command, Goal, Kill, Moment, Record, RunId, ServiceId, Settled, Shift, State};
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
@@ -41,6 +41,8 @@ pub(crate) struct Boot {
     pub(crate) holds: BTreeMap<String, StoredHold>,
     /// Up to when schedules were handled by an earlier daemon.
     pub(crate) handled: super::Handled,
+    /// The host is in maintenance.
+    pub(crate) maintenance: Option<api::Maintenance>,
     /// Main runs that lived when this was stored last.
     pub(crate) running: crate::store::Running,
     /// Kernel's id of this boot.
@@ -74,7 +76,7 @@ pub(super) struct Lifecycle {
     /// Why the daemon ends with a failure: what has failed that it may not go on without.
     pub(super) failed: Option<String>,
     /// Services whose last run ended by our SIGKILL; true: in this shutdown.
-    killed: BTreeMap<String, bool>,
+    killed: BTreeMap<String, (Killed, bool)>,
     /// Lower numbers are runs of an earlier control process.
     pub(super) first_own_run: Option<RunId>,
     told: String,
@@ -82,6 +84,15 @@ pub(super) struct Lifecycle {
     tell_at: Option<Moment>,
     /// Everything is stopped.
     quit: Option<Quit>,
+}
+
+/// How our SIGKILL ended a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Killed {
+    /// As it was meant to.
+    Now(Kill),
+    /// Some time after it had been given up.
+    LongBefore,
 }
 
 /// The end of the daemon.
@@ -159,18 +170,20 @@ impl Lifecycle {
     }
 
     /// The last run of a service has ended, by our SIGKILL or not.
-    pub(super) fn note_end(&mut self, service: &str, killed: bool) {
-        if killed {
-            tracing::warn!(service, "did not stop in time and was ended by SIGKILL");
-            self.killed.insert(service.to_owned(), self.is_stopping());
+    pub(super) fn note_end(&mut self, service: &str, killed: Option<Killed>) {
+        if let Some(killed) = killed {
+            let why = words::killed(killed);
+            tracing::warn!(service, "was ended by SIGKILL: {why}");
+            let noted = (killed, self.is_stopping());
+            self.killed.insert(service.to_owned(), noted);
         } else {
             self.killed.remove(service);
         }
     }
 
     /// Its last run was ended by our SIGKILL.
-    pub(super) fn was_killed(&self, service: &str) -> bool {
-        self.killed.contains_key(service)
+    pub(super) fn was_killed(&self, service: &str) -> Option<Killed> {
+        self.killed.get(service).map(|(killed, _)| *killed)
     }
 
     pub(super) const fn is_stopping(&self) -> bool {
@@ -199,16 +212,16 @@ impl Control {
             }
         }
         let specs = self.specs(&Arc::clone(&self.plan), shifts);
-        let names = serde_json::to_string(self.names.list()).expect("names are plain data");
-        self.remember(Key::Names, names);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
             let error = self.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);
             let _ = self.lifecycle.set_refused(Some(error.message));
         }
         self.ready_lines_follow_plan();
+        self.ready_words_follow_plan();
         self.watchers_follow_plan();
         self.watched_files_follow_plan();
+        self.status_files_follow_plan();
     }
 
     /// SIGTERM, SIGINT, SIGQUIT or SIGHUP to the keeper.
@@ -286,7 +299,7 @@ impl Control {
     }
 
     pub(super) fn shutdown_complete(&mut self, clean: bool) {
-        let killed = self.lifecycle.killed.iter().filter(|(_, now)| **now);
+        let killed = self.lifecycle.killed.iter().filter(|(_, (_, now))| *now);
         let killed: Vec<&str> = killed.map(|(name, _)| name.as_str()).collect();
         let killed = killed.join(", ");
         for (service, left) in &self.left {
@@ -302,8 +315,10 @@ impl Control {
         }
         self.holds.write_again();
         self.schedule.write_again();
+        self.maintenance.write_again();
         self.records.hurry();
         self.release_exits(true);
+        self.running.hurry();
         self.lifecycle.quit = Some(Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),
             by: self.now.moment.after(LAST_WRITE_MS),
@@ -317,7 +332,9 @@ impl Control {
             || self.schedule.is_awaited()
             || self.records.are_awaited()
             || self.exits.are_awaited()
-            || self.running.are_awaited();
+            || self.running.are_awaited()
+            || self.maintenance.is_awaited()
+            || self.status_files.are_awaited();
         let ready = |quit: &mut Quit| !awaited || quit.by <= now;
         let Some(Quit { code, .. }) = self.lifecycle.quit.take_if(ready) else {
             return;
@@ -327,8 +344,10 @@ impl Control {
             .warning()
             .into_iter()
             .chain(self.schedule.warning())
+            .chain(self.maintenance.warning())
             .chain(self.records.warning())
             .chain(self.exits.warning())
+            .chain(self.running.warning())
         {
             tracing::error!("ends all the same: {lost}");
         }

@@ -1,10 +1,10 @@
 //! What control knows of logs: where they are, who asked for a rotation, and which cannot be written. It
 //! reads none.
 
-use api::{ErrorReply, Outcome};
+use api::ErrorReply;
 use keeper::message::{LogTrouble, Request};
 
-use super::{Control, matching, spawn::log_dir};
+use super::{Control, matching, records, spawn::log_dir};
 use crate::ask::{LogPlace, Peer};
 
 impl Control {
@@ -36,16 +36,8 @@ impl Control {
                 service: name.clone(),
             });
         }
-        self.record_asked(id, peer, "rotate log", &names);
-        let outcome = Outcome {
-            job: None,
-            rollback: None,
-            unstored: api::Unstored::default(),
-            id: id.to_owned(),
-            finished: true,
-            results: Vec::new(),
-        };
-        self.record_ended(&outcome, false);
+        let asked = records::asked(self.now.unix_ms, id, peer, "rotate log", &names);
+        self.record_done(asked);
         tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
         Ok(names)
     }

@@ -27,15 +27,21 @@ pub(super) enum Key {
     Doing,
     /// Why the daemon ends with a failure.
     Failed,
+    /// Runs that are being restarted for files that have changed.
+    FileRestarts,
     /// SIGHUP has been taken in and not been acted on to the end.
     Hangup,
     /// Who stopped what, services that are in no plan included.
     Holds,
     /// What a job is asked to do, until the engine has it.
     Job,
+    /// Lines that the history may not have, of changes that are not remembered otherwise.
+    Lines,
     /// Addresses that services are still to be seen to listen on.
     Listening,
-    /// Which number each service has in the records.
+    /// Whether there is maintenance.
+    Maintenance,
+    /// Numbers that the records of services have for other services.
     Names,
     /// Secrets that were put back, and state files that were put aside.
     Notices,
@@ -43,8 +49,6 @@ pub(super) enum Key {
     Plan,
     /// The change that asked for another control process.
     Reexec,
-    /// Refusals that the history may not have.
-    Refusals,
     /// Why the configuration on disk is refused.
     Refused,
     /// Up to when schedules have been handled.
@@ -53,6 +57,8 @@ pub(super) enum Key {
     Signals,
     /// How the plan that runs has proven itself.
     Standing,
+    /// What a reconfiguration that is not over can go back to.
+    WayBack,
 }
 
 impl Key {
@@ -63,19 +69,22 @@ impl Key {
             Self::Changes => "@changes",
             Self::Doing => "@doing",
             Self::Failed => "@failed",
+            Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
             Self::Job => "@job",
+            Self::Lines => "@lines",
             Self::Listening => "@listening",
+            Self::Maintenance => "@maintenance",
             Self::Names => "@names",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
-            Self::Refusals => "@refusals",
             Self::Refused => "@refused",
             Self::Schedule => "@schedule",
             Self::Signals => "@signals",
             Self::Standing => "@standing",
+            Self::WayBack => "@way-back",
         }
     }
 
@@ -109,27 +118,31 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, Hangup, Holds, Job, Listening, Names, Notices,
-            Plan, Reexec, Refusals, Refused, Schedule, Signals, Standing,
+            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines,
+            Listening, Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals,
+            Standing, WayBack,
         };
         let all = [
             Certificates,
             Changes,
             Doing,
             Failed,
+            FileRestarts,
             Hangup,
             Holds,
             Job,
+            Lines,
             Listening,
+            Maintenance,
             Names,
             Notices,
             Plan,
             Reexec,
-            Refusals,
             Refused,
             Schedule,
             Signals,
             Standing,
+            WayBack,
         ];
         let names: BTreeSet<&str> = all.iter().map(|key| key.name()).collect();
         assert_eq!(names.len(), all.len());

@@ -5,6 +5,7 @@
 //! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
 
 mod addresses;
+mod answers;
 mod asks;
 mod beginnings;
 mod changes;
@@ -16,16 +17,19 @@ mod event_loop;
 mod exits;
 mod facts;
 mod feed;
+mod file_restarts;
 mod file_watcher;
 mod handover;
 mod hearing;
 mod holds;
+mod in_order;
 mod input;
 mod jobs;
 mod lifecycle;
 mod listening;
 mod logs;
 mod made_again;
+mod maintenance;
 mod memory;
 mod names;
 mod network_probe;
@@ -35,6 +39,7 @@ mod on_disk;
 mod orphaned;
 mod preparation;
 mod ready_lines;
+mod ready_words;
 mod reconfigure;
 mod records;
 mod refusals;
@@ -46,6 +51,7 @@ mod simulation;
 mod socket_groups;
 mod spawn;
 mod status;
+mod status_files;
 mod take_up;
 mod tally;
 mod wall_clock;
@@ -110,6 +116,7 @@ pub(crate) struct Control {
     tally: tally::Tally,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
+    status_files: status_files::StatusFiles,
     /// What would not go, by service.
     left: BTreeMap<String, Vec<keeper::message::Left>>,
     /// Children of the keeper that belong to no run.
@@ -124,21 +131,26 @@ pub(crate) struct Control {
     running: running::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
     standing: reconfigure::Standing,
+    way_back: Option<reconfigure::WayBack>,
     ready_lines: ready_lines::ReadyLines,
     notifications: notifications::Notifications,
     watchers: watchers::Watchers,
     watched_files: watched_files::WatchedFiles,
+    file_restarts: file_restarts::FileRestarts,
     /// Logs that cannot be written or rotated, by service.
     log_troubles: BTreeMap<String, LogTrouble>,
     /// Changes when a service has left the plan.
     departures: watch::Sender<()>,
     handover: handover::Handover,
     hearing: hearing::Hearing,
+    maintenance: maintenance::Maintenance,
     notices: notices::Notices,
     schedule: schedule::Schedule,
     work: work::Work,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
+    /// What is said to clients at the end of this step.
+    answers: Vec<answers::Answer>,
     /// Asks that came before there was a plan to answer them from.
     early: Vec<Ask>,
     /// Name of the user the supervisor runs as.
@@ -162,6 +174,8 @@ struct Run {
     resolved: Option<Arc<Resolved>>,
     /// Directories of its service, of a main run.
     directories: Vec<PathBuf>,
+    /// What it has said of its readiness, by key.
+    ready_words: BTreeMap<String, String>,
     /// Of a main run: what is told of it once it is over.
     life: exits::Life,
 }
@@ -174,6 +188,7 @@ impl Run {
             purpose,
             resolved: None,
             directories: Vec::new(),
+            ready_words: BTreeMap::new(),
             life: exits::Life::default(),
         }
     }
@@ -225,6 +240,7 @@ impl Control {
             outdated: BTreeSet::new(),
             tally: tally::Tally::default(),
             status_texts: BTreeMap::new(),
+            status_files: status_files::StatusFiles::default(),
             left: BTreeMap::new(),
             strays: Vec::new(),
             last_failures: BTreeMap::new(),
@@ -232,18 +248,21 @@ impl Control {
             changes: changes::Changes::default(),
             holds: holds::HoldsOnDisk::new(&boot.kernel_boot_id, boot.holds.clone()),
             records: records::Records::default(),
-            running: running::RunningOnDisk::new(exits.daemon(), boot.running.clone()),
+            running: running::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
+            way_back: None,
             ready_lines: ready_lines::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: watchers::Watchers::default(),
             watched_files: watched_files::WatchedFiles::default(),
+            file_restarts: file_restarts::FileRestarts::default(),
             log_troubles: BTreeMap::new(),
             departures: watch::Sender::new(()),
             handover: handover::Handover::default(),
             hearing: hearing::Hearing::default(),
+            maintenance: maintenance::Maintenance::new(boot.maintenance.clone()),
             notices: notices::Notices::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             work: work::Work::default(),
@@ -254,6 +273,7 @@ impl Control {
                 control_deaths: hello.control_deaths,
                 went_back: hello.went_back,
             },
+            answers: Vec::new(),
             early: Vec::new(),
             own_user: boot.own_user.clone(),
             is_root: nix::unistd::Uid::effective().is_root(),
@@ -272,8 +292,13 @@ impl Control {
         self.now = now;
         if self.handover.is_frozen() {
             self.handle_frozen(input);
-            return;
+        } else {
+            self.take_in(input);
         }
+        self.release_answers();
+    }
+
+    fn take_in(&mut self, input: Input) {
         // Of many starts that are prepared at once, no answer takes another back.
         let may_take_back = !matches!(input, Input::Done(_));
         match input {
@@ -326,6 +351,8 @@ impl Control {
             .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
             .chain(self.progress_due())
+            .chain(self.maintenance.poll_timeout())
+            .chain(self.status_files.poll_timeout(self.now.moment))
             .min()
     }
 
@@ -352,6 +379,8 @@ impl Control {
         self.records.timeout(self.now.moment);
         self.release_exits(false);
         self.running.timeout(self.now.moment);
+        self.maintenance.timeout(self.now.moment);
+        self.status_files.timeout(self.now.moment);
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
@@ -393,6 +422,8 @@ impl Control {
         self.write_records();
         self.write_exits();
         self.store_running();
+        self.write_status_files();
+        self.store_maintenance();
         self.release_changes();
         if !touched.is_empty() {
             self.look_for_trouble(&touched);
@@ -400,6 +431,7 @@ impl Control {
             self.judge_trial(&touched);
             self.lifecycle_check();
         }
+        self.go_back_if_due();
         self.look_for_results();
         self.end_changes();
         self.hangup_after_leases();

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::ServiceId;
 
-/// Gives out one number a name, and never the same twice.
+/// Gives out one number a name, and never the same twice. Records of services that the keeper holds have
+/// these numbers for others, so the next control process takes the list over.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    names: Vec<String>,
+    list: Vec<String>,
     ids: BTreeMap<String, ServiceId>,
+    /// So many of them the keeper knows.
+    remembered: usize,
 }
 
 impl Names {
@@ -17,11 +20,27 @@ impl Names {
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
-        let number = u32::try_from(self.names.len()).expect("fewer than 2^32 services");
+        let number = u32::try_from(self.list.len()).expect("fewer than 2^32 services");
         let id = ServiceId(number);
-        self.names.push(name.to_owned());
+        self.list.push(name.to_owned());
         self.ids.insert(name.to_owned(), id);
         id
+    }
+
+    /// What an earlier control process gave out.
+    pub(super) fn restore(&mut self, record: Option<&String>) {
+        let names = record.and_then(|it| serde_json::from_str::<Vec<String>>(it).ok());
+        for name in names.unwrap_or_default() {
+            self.intern(&name);
+        }
+        self.remembered = self.list.len();
+    }
+
+    /// What the keeper does not know yet; it does from now on.
+    pub(super) fn take_unremembered(&mut self) -> Option<String> {
+        let known = std::mem::replace(&mut self.remembered, self.list.len());
+        let record = || serde_json::to_string(&self.list).expect("names are plain data");
+        (known < self.list.len()).then(record)
     }
 
     /// The number of a name, if it has one.
@@ -31,12 +50,7 @@ impl Names {
 
     /// The name of a number.
     pub(crate) fn name(&self, id: ServiceId) -> Option<&str> {
-        self.names.get(id.0 as usize).map(String::as_str)
-    }
-
-    /// All names, by number: what records say of others is said in numbers.
-    pub(super) fn list(&self) -> &[String] {
-        &self.names
+        self.list.get(id.0 as usize).map(String::as_str)
     }
 
     /// All numbers by name.

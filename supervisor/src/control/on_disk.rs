@@ -26,6 +26,17 @@ pub(super) enum Standing {
     Unstored(String),
 }
 
+/// What an attempt has changed for those who look after the disk: to be told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing.
+    None,
+    /// It cannot be written any more.
+    Fails,
+    /// It can again.
+    Works,
+}
+
 /// Attempts to write.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
@@ -65,8 +76,13 @@ impl Attempts {
     }
 
     /// Takes in how it went.
-    pub(super) fn end(&mut self, now: Moment, failed: Option<String>) {
+    pub(super) fn end(&mut self, now: Moment, failed: Option<String>) -> News {
         let new = self.under_way.take().is_none_or(|it| it.new);
+        let news = match (&self.trouble, &failed) {
+            (None, Some(_)) => News::Fails,
+            (Some(_), None) => News::Works,
+            (None, None) | (Some(_), Some(_)) => News::None,
+        };
         // Only attempts by time make the pauses longer.
         let before = self.trouble.take().filter(|_| !new);
         self.trouble = failed.map(|why| {
@@ -77,6 +93,7 @@ impl Attempts {
                 again_at: now.after(pause_ms),
             }
         });
+        news
     }
 
     /// How what is not written yet stands.
@@ -121,6 +138,10 @@ pub(super) struct OnDisk<T> {
     behind: bool,
     /// Since the last attempt.
     changed: bool,
+    /// From the beginning of one attempt to that of the next, in milliseconds.
+    pace_ms: u64,
+    /// No attempt begins earlier.
+    not_before: Moment,
 }
 
 impl<T: Clone + PartialEq> OnDisk<T> {
@@ -134,7 +155,26 @@ impl<T: Clone + PartialEq> OnDisk<T> {
             attempts: Attempts::default(),
             behind,
             changed: behind,
+            pace_ms: 0,
+            not_before: Moment(0),
         }
+    }
+
+    /// It changes often: attempts are so far apart, and what changes meanwhile is written together.
+    pub(super) const fn paced(mut self, pace_ms: u64) -> Self {
+        self.pace_ms = pace_ms;
+        self
+    }
+
+    /// From now on each change is written at once.
+    pub(super) const fn hurry(&mut self) {
+        self.pace_ms = 0;
+        self.not_before = Moment(0);
+    }
+
+    /// A job writes it.
+    pub(super) const fn is_being_written(&self) -> bool {
+        self.attempts.under_way.is_some()
     }
 
     pub(super) const fn wanted(&self) -> &T {
@@ -169,22 +209,25 @@ impl<T: Clone + PartialEq> OnDisk<T> {
 
     /// What is to be written now.
     pub(super) fn due(&mut self, now: Moment) -> Option<T> {
-        if !self.behind || !self.attempts.begin(now, self.changed) {
+        let early = now < self.not_before;
+        if !self.behind || early || !self.attempts.begin(now, self.changed) {
             return None;
         }
         self.changed = false;
+        self.not_before = now.after(self.pace_ms);
         self.writing = Some(self.wanted.clone());
         self.writing.clone()
     }
 
     /// It is written, or not, and why.
-    pub(super) fn written(&mut self, now: Moment, result: Result<(), String>) {
+    pub(super) fn written(&mut self, now: Moment, result: Result<(), String>) -> News {
         let failed = result.err();
         if let (Some(written), None) = (self.writing.take(), &failed) {
             self.seen = Some(written);
         }
-        self.attempts.end(now, failed);
+        let news = self.attempts.end(now, failed);
         self.behind = self.seen.as_ref() != Some(&self.wanted);
+        news
     }
 
     /// How the whole of it stands.
@@ -198,7 +241,12 @@ impl<T: Clone + PartialEq> OnDisk<T> {
 
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
         let waits = self.behind || self.writing.is_some();
-        self.attempts.poll_timeout().filter(|_| waits)
+        let paced = self.behind && self.changed && self.pace_ms > 0 && !self.is_being_written();
+        let attempts = self.attempts.poll_timeout().filter(|_| waits);
+        attempts
+            .into_iter()
+            .chain(paced.then_some(self.not_before))
+            .min()
     }
 
     pub(super) fn timeout(&mut self, now: Moment) {

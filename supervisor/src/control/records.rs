@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use api::Verdict;
+use api::{ActionResult, GoneBack, Verdict};
 use engine::Moment;
 
 use super::{
@@ -30,15 +30,15 @@ const WAITING_MAX: usize = 1024;
 /// Services whose failure is told in the words of one change.
 const FAILURES_MAX: usize = 20;
 
-/// Refusals that are remembered; the oldest give way.
-const REFUSED_MAX: usize = 64;
+/// Lines that are remembered for themselves; the oldest give way.
+const KEPT_MAX: usize = 128;
 
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     waiting: Vec<Line>,
-    /// Refusals that may not be written yet: their changes are not remembered otherwise.
-    refused: VecDeque<Line>,
+    /// Lines that may not be written yet, of changes that are not remembered otherwise.
+    kept: VecDeque<Line>,
     /// Changes whose lines a job is writing.
     writing: BTreeSet<String>,
     attempts: Attempts,
@@ -69,6 +69,11 @@ impl Records {
     /// Not all that was said of a change has been given to a job.
     pub(super) fn has_waiting(&self, id: &str) -> bool {
         self.waiting.iter().any(|line| line.id == id)
+    }
+
+    /// Its lines are remembered for themselves.
+    pub(super) fn keeps(&self, id: &str) -> bool {
+        self.kept.iter().any(|line| line.id == id)
     }
 
     /// What is wrong, for as long as it is.
@@ -110,59 +115,102 @@ pub(super) fn asked(unix_ms: u64, id: &str, peer: &Peer, what: &str, services: &
     }
 }
 
+/// What has failed, each service in words.
+pub(super) fn failures(results: &[ActionResult]) -> Vec<String> {
+    let failed = results.iter().filter(|it| it.verdict == Verdict::Failed);
+    let words = failed.map(|result| match result.detail.as_str() {
+        "" => format!("{}: {}", result.service, result.state),
+        detail => format!("{}: {}: {detail}", result.service, result.state),
+    });
+    words.collect()
+}
+
+/// How a change went back, in words.
+pub(super) fn gone_back(it: &GoneBack) -> String {
+    let (at, by) = (&it.to.at, &it.to.by);
+    let failed = failures(&it.results).join("; ");
+    match &it.refused {
+        Some(why) => {
+            format!("cannot go back to the configuration of {at}, asked for by {by}: {why}")
+        }
+        None if failed.is_empty() => {
+            format!("gone back to the configuration of {at}, asked for by {by}")
+        }
+        None => format!(
+            "gone back to the configuration of {at}, asked for by {by}, with which this failed: {failed}"
+        ),
+    }
+}
+
 impl Control {
-    /// Somebody has asked for a change.
-    pub(super) fn record_asked(&mut self, id: &str, peer: &Peer, what: &str, services: &[String]) {
-        self.record(asked(self.now.unix_ms, id, peer, what, services));
+    /// It will not be done. `asked`: that it was asked for, if the history may not have that.
+    pub(super) fn record_refused(&mut self, id: &str, asked: Option<Line>, why: &str) {
+        self.record_end(id, asked, "refused", why);
     }
 
-    /// It will not be done.
-    pub(super) fn record_refused(&mut self, id: &str, why: &str) {
+    /// It is not followed to its end: `later` others have been asked for since.
+    pub(super) fn record_lost_sight_of(&mut self, id: &str, asked: Option<Line>, later: usize) {
+        let why = format!(
+            "it was under way when {later} later changes were, and is not followed any more; \
+             ctl status says what became of it"
+        );
+        self.record_end(id, asked, "failed", &why);
+    }
+
+    /// Its last line, of a change that is not remembered any more.
+    fn record_end(&mut self, id: &str, asked: Option<Line>, outcome: &str, detail: &str) {
         let said = Said::Ended {
-            outcome: "refused".to_owned(),
-            detail: why.to_owned(),
+            outcome: outcome.to_owned(),
+            detail: detail.to_owned(),
             services: Vec::new(),
         };
         let line = self.line(id, said);
-        if self.records.refused.len() == REFUSED_MAX {
-            self.records.refused.pop_front();
-        }
-        self.records.refused.push_back(line.clone());
-        self.remember_refused();
-        self.record(line);
+        self.record(line.clone());
+        self.keep_lines(asked.into_iter().chain([line]));
     }
 
-    /// What an earlier control process had refused, and may not have written.
-    pub(super) fn take_up_refused(&mut self, record: Option<&String>) {
-        let refused = record.and_then(|record| serde_json::from_str(record).ok());
-        self.records.refused = refused.unwrap_or_default();
-        for line in self.records.refused.clone() {
+    /// It was asked for, and is done already.
+    pub(super) fn record_done(&mut self, asked: Line) {
+        self.record(asked.clone());
+        self.record_end(&asked.id.clone(), Some(asked), "done", "");
+    }
+
+    fn keep_lines(&mut self, lines: impl Iterator<Item = Line>) {
+        let kept = &mut self.records.kept;
+        kept.extend(lines);
+        let surplus = kept.len().saturating_sub(KEPT_MAX);
+        kept.drain(..surplus);
+        self.remember_lines();
+    }
+
+    /// What an earlier control process kept, and may not have written.
+    pub(super) fn take_up_lines(&mut self, record: Option<&String>) {
+        let kept = record.and_then(|record| serde_json::from_str(record).ok());
+        self.records.kept = kept.unwrap_or_default();
+        self.record_kept();
+    }
+
+    fn record_kept(&mut self) {
+        for line in self.records.kept.clone() {
             self.record(line);
         }
     }
 
-    fn remember_refused(&mut self) {
-        let record = serde_json::to_string(&self.records.refused).expect("lines are plain data");
-        self.remember(Key::Refusals, record);
+    fn remember_lines(&mut self) {
+        let record = serde_json::to_string(&self.records.kept).expect("lines are plain data");
+        self.remember(Key::Lines, record);
     }
 
     /// It has come to its end.
     pub(super) fn record_ended(&mut self, outcome: &api::Outcome, name_services: bool) {
-        let mut failed: Vec<String> = outcome
-            .results
-            .iter()
-            .filter(|result| result.verdict == Verdict::Failed)
-            .map(|result| match result.detail.as_str() {
-                "" => format!("{}: {}", result.service, result.state),
-                detail => format!("{}: {}: {detail}", result.service, result.state),
-            })
-            .collect();
+        let mut failed = failures(&outcome.results);
         let word = if failed.is_empty() { "done" } else { "failed" };
         if failed.len() > FAILURES_MAX {
             let more = failed.len() - FAILURES_MAX;
             failed.truncate(FAILURES_MAX);
             failed.push(format!("{more} more failed"));
         }
+        failed.extend(outcome.gone_back.as_deref().map(gone_back));
         let named = outcome.results.iter().filter(|_| name_services);
         let services = named.map(|result| result.service.clone());
         let said = Said::Ended {
@@ -192,14 +240,14 @@ impl Control {
     }
 
     /// They are in the history.
-    fn forget_refused(&mut self, written: &BTreeSet<String>) {
+    fn forget_lines(&mut self, written: &BTreeSet<String>) {
         let records = &mut self.records;
-        let before = records.refused.len();
+        let before = records.kept.len();
         let waiting: BTreeSet<&String> = records.waiting.iter().map(|line| &line.id).collect();
         let over = |line: &Line| written.contains(&line.id) && !waiting.contains(&line.id);
-        records.refused.retain(|line| !over(line));
-        if records.refused.len() < before {
-            self.remember_refused();
+        records.kept.retain(|line| !over(line));
+        if records.kept.len() < before {
+            self.remember_lines();
         }
     }
 
@@ -228,11 +276,12 @@ impl Control {
                 let lost = std::mem::take(&mut self.records.lost);
                 if lost > 0 {
                     self.record_again();
+                    self.record_kept();
                 } else {
                     for id in written.iter().filter(|id| !self.records.has_waiting(id)) {
                         self.changes.is_recorded(id);
                     }
-                    self.forget_refused(&written);
+                    self.forget_lines(&written);
                 }
                 if std::mem::take(&mut self.records.told) || lost > 0 {
                     let told =
@@ -275,6 +324,58 @@ mod tests {
                 services: Vec::new(),
             },
         }
+    }
+
+    fn ends(lines: &[Line]) -> Vec<(&str, &str)> {
+        let ends = lines.iter().filter_map(|line| match &line.said {
+            Said::Ended { outcome, .. } => Some((&*line.id, &**outcome)),
+            Said::Asked { .. } => None,
+        });
+        ends.collect()
+    }
+
+    /// Both lines of a change that is refused, or done at once, are with the keeper until they are written.
+    #[test]
+    fn what_no_list_remembers_is_kept_with_both_lines() {
+        let services = [("a", "command = ['/bin/a']\n")];
+        let mut world = World::new(&services, Handled::default());
+        let run = world.spawned[0].1;
+        world.spawned(run);
+        world.act(Action::Reload, "a");
+        let (reply, _) = tokio::sync::oneshot::channel();
+        world.handle(Input::Ask(crate::ask::Ask::RotateLogs {
+            id: "change 2".to_owned(),
+            names: vec!["a".to_owned()],
+            peer: Peer {
+                uid: 0,
+                name: "root".to_owned(),
+            },
+            reply,
+        }));
+        let kept: Vec<Line> = world.control.records.kept.iter().cloned().collect();
+        assert_eq!(ends(&kept), [("change 1", "refused"), ("change 2", "done")]);
+        assert_eq!(kept.len(), 4, "{kept:?}");
+        while !world.recording.is_empty() {
+            world.recorded();
+        }
+        assert!(world.control.records.kept.is_empty(), "the history has it");
+    }
+
+    /// More are under way than are followed.
+    #[test]
+    fn a_change_that_is_lost_sight_of_has_an_end_in_the_history() {
+        const CHANGES: usize = 65;
+        let services = [("a", "command = ['/bin/a']\n")];
+        let mut world = World::new(&services, Handled::default());
+        world.spawned(world.spawned[0].1);
+        for _ in 0..CHANGES {
+            world.act(Action::Stop, "a");
+        }
+        let mut written = Vec::new();
+        while !world.recording.is_empty() {
+            written.extend(world.recorded());
+        }
+        assert_eq!(ends(&written), [("change 1", "failed")]);
     }
 
     /// A disk that hangs and then goes on has refused nothing, though not all had room meanwhile.

@@ -1,44 +1,38 @@
 //! Which main runs live, on disk: for the next daemon, should nobody of this one see them end.
 //!
-//! Owner: the control process. A run is added when it executes and taken away when its end is told; the
-//! file is written by one job at a time until it is there (`on_disk.rs`). What a file of another daemon
-//! still names ended with that one, or was ended by this one at its start: it goes to the history as ended
-//! unseen, where it is passed over if its end has been written after all. Limit: a run that began just
-//! before the machine went down may not be in the file.
-
-use std::collections::BTreeMap;
+//! Owner: the control process. A run is added when it executes, and taken away once its end is in the history
+//! on disk (`exits.rs`), or is left out of it: so a power cut between the two files loses none. What is in both
+//! is passed over at the next start (`beginnings.rs`). What a daemon before this one had in the file ended with
+//! that one, or was ended by this one at its start: it goes to the history as ended unseen, and stays in the file
+//! until it is there. One job at a time writes the file, at most every [`PACE_MS`], until it is there
+//! (`on_disk.rs`). Limit: a run that began within that time before the machine went down may not be in the file.
 
 use api::{ExitCause, ExitRecord, NextRun};
 use engine::{Moment, RunId};
 
 use super::{
     Control, Job, Purpose,
-    on_disk::{OnDisk, Standing},
+    on_disk::{News, OnDisk, Standing},
     words,
 };
 use crate::store::{LiveRun, Running};
 
-/// All of them, by service.
+/// From one writing of the file to the next, in milliseconds: a service that starts all the time is not
+/// written each time.
+const PACE_MS: u64 = 1_000;
+
+/// All of them.
 #[derive(Debug)]
 pub(super) struct RunningOnDisk {
     disk: OnDisk<Running>,
-    /// Those of a daemon before this one.
-    unseen: Option<Running>,
 }
 
 impl RunningOnDisk {
-    /// `daemon` names this one. `stored`: what the file has.
-    pub(super) fn new(daemon: &str, stored: Running) -> Self {
-        let none = Running {
-            daemon: daemon.to_owned(),
-            runs: BTreeMap::new(),
-        };
-        let own = stored.daemon == daemon;
-        let another = !own && !stored.runs.is_empty();
-        let seen = if own { stored.clone() } else { none.clone() };
+    /// `stored`: what the file has.
+    pub(super) fn new(stored: Running) -> Self {
+        let disk = OnDisk::new(stored.clone(), Some(stored));
         Self {
-            disk: OnDisk::new(none, (!another).then_some(seen)),
-            unseen: another.then_some(stored),
+            disk: disk.paced(PACE_MS),
         }
     }
 
@@ -47,8 +41,28 @@ impl RunningOnDisk {
         self.disk.doubt();
     }
 
+    /// The daemon ends: what changes is written at once.
+    pub(super) const fn hurry(&mut self) {
+        self.disk.hurry();
+    }
+
     pub(super) fn are_awaited(&self) -> bool {
         self.disk.standing() == Standing::Awaited
+    }
+
+    /// A job is at the file.
+    pub(super) const fn are_being_written(&self) -> bool {
+        self.disk.is_being_written()
+    }
+
+    /// What is wrong, for as long as it is.
+    pub(super) fn warning(&self) -> Option<String> {
+        let Standing::Unstored(why) = self.disk.standing() else {
+            return None;
+        };
+        Some(format!(
+            "which runs live is not stored, so after a power cut or a killed supervisor it may not be known how they ended: {why}"
+        ))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
@@ -57,6 +71,15 @@ impl RunningOnDisk {
 
     pub(super) fn timeout(&mut self, now: Moment) {
         self.disk.timeout(now);
+    }
+
+    /// These need not be known any more.
+    pub(super) fn forget(&mut self, ids: &[String]) {
+        let known = |id: &String| self.disk.wanted().0.contains_key(id);
+        if ids.iter().any(known) {
+            self.disk
+                .change(|it| it.0.retain(|id, _| !ids.contains(id)));
+        }
     }
 }
 
@@ -71,45 +94,47 @@ impl Control {
             return;
         }
         let began = known.life.began.unwrap_or(self.now.moment);
+        let ago = self.now.moment.since(began);
         let live = LiveRun {
-            id: self.exits.id(run),
+            service: known.service.clone(),
             pid: known.life.pid,
-            since: words::time(
-                self.now
-                    .unix_ms
-                    .saturating_sub(self.now.moment.since(began)),
-            ),
+            since: words::time(self.now.unix_ms.saturating_sub(ago)),
         };
-        let service = known.service.clone();
-        self.running
-            .disk
-            .change(|it| drop(it.runs.insert(service, live)));
-    }
-
-    /// The end of a service's run has been told.
-    pub(super) fn note_ended(&mut self, service: &str) {
-        if self.running.disk.wanted().runs.contains_key(service) {
-            self.running.disk.change(|it| drop(it.runs.remove(service)));
+        let id = self.exits.id(run);
+        let (exits, service) = (&self.exits, live.service.clone());
+        // One that the keeper has lost has no end that could be told.
+        let lost = |other: &str, it: &LiveRun| {
+            other != id && it.service == service && !exits.is_on_its_way(&service, other)
+        };
+        let disk = &mut self.running.disk;
+        if disk.wanted().0.contains_key(&id) {
+            return;
         }
+        disk.change(|it| {
+            it.0.retain(|other, it| !lost(other, it));
+            it.0.insert(id.clone(), live);
+        });
     }
 
     /// What ran under an earlier daemon that did not see it end.
     pub(super) fn tell_unseen_ends(&mut self) {
-        let Some(unseen) = self.running.unseen.take() else {
-            return;
-        };
-        let same_boot = self.exits.is_of_this_boot(&unseen.daemon);
-        for (service, live) in unseen.runs {
+        let all = self.running.disk.wanted().0.iter();
+        let unseen = all.filter(|(id, _)| !self.exits.is_own(id));
+        let unseen: Vec<_> = unseen
+            .map(|(id, live)| (id.clone(), live.clone()))
+            .collect();
+        for (id, live) in unseen {
+            let same_boot = self.exits.is_of_this_boot(&id);
             self.record_exit(ExitRecord {
-                id: live.id,
+                id,
                 at: words::time(self.now.unix_ms),
-                service,
+                service: live.service,
                 pid: live.pid,
                 code: None,
                 signal: None,
                 core: false,
                 ran_ms: None,
-                killed: false,
+                killed: None,
                 cause: if same_boot {
                     ExitCause::SupervisorKilled
                 } else {
@@ -121,6 +146,18 @@ impl Control {
         }
     }
 
+    /// All that an earlier control process of this daemon has left is taken up: what neither lives nor is on its
+    /// way to the history is there.
+    pub(super) fn running_is_taken_up(&mut self) {
+        let lives = |id: &String| self.runs.keys().any(|run| self.exits.id(*run) == *id);
+        let over = self.running.disk.wanted().0.iter();
+        let over = over
+            .filter(|(id, live)| !lives(id) && !self.exits.is_on_its_way(&live.service, id))
+            .map(|(id, _)| id.clone());
+        let over: Vec<String> = over.collect();
+        self.running.forget(&over);
+    }
+
     /// Stores them if that is due.
     pub(super) fn store_running(&mut self) {
         if let Some(running) = self.running.disk.due(self.now.moment) {
@@ -129,9 +166,14 @@ impl Control {
     }
 
     pub(super) fn running_stored(&mut self, result: Result<(), String>) {
-        if let Err(error) = &result {
-            tracing::error!("cannot store which runs live, tries again: {error}");
+        let error = result.clone().err().unwrap_or_default();
+        match self.running.disk.written(self.now.moment, result) {
+            News::Fails => tracing::error!("cannot store which runs live, tries again: {error}"),
+            News::Works => tracing::info!("which runs live is stored again"),
+            News::None => {}
         }
-        self.running.disk.written(self.now.moment, result);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Control, Job, Now,
     memory::Key,
-    on_disk::{OnDisk, Standing},
+    on_disk::{News, OnDisk, Standing},
     words,
 };
 
@@ -305,10 +305,14 @@ impl Control {
     }
 
     pub(super) fn schedule_stored(&mut self, result: Result<(), String>) {
-        if let Err(error) = &result {
-            tracing::warn!("cannot store which schedules have run, tries again: {error}");
+        let error = result.clone().err().unwrap_or_default();
+        match self.schedule.disk.written(self.now.moment, result) {
+            News::Fails => {
+                tracing::warn!("cannot store which schedules have run, tries again: {error}");
+            }
+            News::Works => tracing::info!("which schedules have run is stored again"),
+            News::None => {}
         }
-        self.schedule.disk.written(self.now.moment, result);
     }
 }
 

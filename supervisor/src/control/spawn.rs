@@ -13,6 +13,8 @@ use crate::prepare::Resolved;
 
 /// Longest life of a validator, in milliseconds.
 const HELPER_TIMEOUT_MS: u64 = 60_000;
+/// Variable of a reload command or exec probe: pid of the main process, as systemd has it.
+const MAIN_PID: &str = "MAINPID";
 /// Why a run came to nothing that nobody wants any more.
 const NOT_STARTED: &str = "it was stopped before it could start";
 
@@ -118,8 +120,22 @@ impl Control {
             None => Err("its command has left the plan".to_owned()),
         };
         match spawn {
-            Ok(spawn) => self.tell(Request::Spawn(Box::new(spawn))),
+            Ok(mut spawn) => {
+                let main_pid = self.main_pid_for(run).map(|pid| pid.to_string());
+                spawn
+                    .env
+                    .extend(main_pid.map(|pid| (MAIN_PID.to_owned(), pid)));
+                self.tell(Request::Spawn(Box::new(spawn)));
+            }
             Err(reason) => self.helper_ended(run, Err(reason)),
+        }
+    }
+
+    /// The main process that a reload command or exec probe is about.
+    fn main_pid_for(&self, run: RunId) -> Option<i32> {
+        match self.runs.get(&run)?.purpose {
+            Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => self.runs.get(&main)?.pid,
+            _ => None,
         }
     }
 }
@@ -232,4 +248,23 @@ fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn
 /// Directory of the log of a service.
 pub(super) fn log_dir(paths: &plan::Paths, service: &str) -> PathBuf {
     paths.log_dir.join(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+
+    use crate::control::{Handled, whole::World};
+
+    #[test]
+    fn a_reload_command_is_told_the_main_process() {
+        let text = "command = ['/bin/a']\n[reload]\ncommand = ['/bin/r']\n";
+        let mut world = World::new(&[("a", text)], Handled::default());
+        assert_eq!(world.environment.get("MAINPID"), None);
+        world.spawned(world.spawned[0].1);
+        world.act(Action::Reload, "a");
+        assert_eq!(world.spawned.len(), 2, "{:?}", world.spawned);
+        let told = world.environment.get("MAINPID").map(String::as_str);
+        assert_eq!(told, Some("7"));
+    }
 }

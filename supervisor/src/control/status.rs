@@ -38,6 +38,7 @@ impl Control {
             root: self.plan.paths.root.display().to_string(),
             state: self.lifecycle.phase_name().to_owned(),
             warnings: self.warnings(),
+            maintenance: self.maintenance.said().cloned(),
         }
     }
 
@@ -49,8 +50,11 @@ impl Control {
         warnings.extend(self.notices.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
+        warnings.extend(self.maintenance.warning());
+        warnings.extend(self.status_files.warning());
         warnings.extend(self.records.warning());
         warnings.extend(self.exits.warning());
+        warnings.extend(self.running.warning());
         warnings.extend(self.watched_files.warning());
         warnings
     }
@@ -89,7 +93,11 @@ impl Control {
         let since_unix_ms = match &view.hold {
             // Held since before this daemon: the engine has no moment for that.
             Some(hold) if view.since == Moment(0) => hold.at_unix_ms,
-            _ => unix_of(now, view.since),
+            _ => {
+                let running = matches!(view.state, State::Running { .. });
+                let up_since = view.up_since.filter(|_| running);
+                unix_of(now, up_since.unwrap_or(view.since))
+            }
         };
         status.since = Some(words::time(since_unix_ms));
         status.uptime_seconds = Some(now.unix_ms.saturating_sub(since_unix_ms) / 1000);

@@ -10,6 +10,7 @@ use plan::Plan;
 use super::{
     Control, Purpose, Run,
     exits::Life,
+    file_restarts::FileRestarts,
     lifecycle::Boot,
     memory::{Key, is_a_services},
     notifications::is_delivery,
@@ -40,11 +41,12 @@ impl Control {
             self.left.insert(service.clone(), remaining.left.clone());
         }
         self.tell(Request::TookOver);
+        self.names.restore(Key::Names.of(&hello.records));
+        self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.take_up_events(&hello.records);
         self.take_up_exits(&hello.records);
         self.tell_unseen_ends();
         self.take_up_notices(Key::Notices.of(&hello.records), boot.aside.clone());
-        self.take_up_names(Key::Names.of(&hello.records));
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
         if let Some(record) = Key::Signals.of(&hello.records) {
@@ -55,6 +57,7 @@ impl Control {
         self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
         self.take_up_holds(&hello.records);
+        self.take_up_maintenance(&hello.records);
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
@@ -67,9 +70,10 @@ impl Control {
             self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.changes
-                .restore(record(Key::Changes), record(Key::Doing));
-            self.take_up_refused(record(Key::Refusals));
+            self.take_up_lines(record(Key::Lines));
+            let (changes, doing) = (record(Key::Changes), record(Key::Doing));
+            let refused = |id: &str| self.records.keeps(id);
+            self.changes.restore(changes, doing, refused);
             self.take_up_request(record(Key::Job));
             match unfinished {
                 _ if stopping => {}
@@ -83,7 +87,10 @@ impl Control {
             self.on_keeper_fact(numbered.fact);
         }
         self.on_remaining(&hello.remaining);
+        self.release_exits_of_removed();
+        self.running_is_taken_up();
         self.take_up_standing(hello, boot.applied, is_unfinished);
+        self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
         self.take_up_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_changes();
@@ -118,13 +125,6 @@ impl Control {
     }
 
     /// Records name other services by number, so each has the same one in all control processes.
-    fn take_up_names(&mut self, record: Option<&String>) {
-        let names = record.and_then(|it| serde_json::from_str::<Vec<String>>(it).ok());
-        for name in names.unwrap_or_default() {
-            self.names.intern(&name);
-        }
-    }
-
     fn take_up_records(&mut self, records: &[(&String, &String)]) {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {
@@ -173,6 +173,7 @@ impl Control {
                     purpose,
                     resolved: None,
                     directories: self.directories_of(&info.service),
+                    ready_words: BTreeMap::new(),
                     life: Life {
                         pid: Some(info.pid),
                         began: Some(Moment(info.spawned_ms)),
@@ -185,6 +186,7 @@ impl Control {
                 self.left.insert(info.service.clone(), info.left.clone());
             }
             for (key, value) in &info.notified {
+                self.keep_ready_word(run, key, value);
                 self.on_described(run, key, value);
             }
             if info.role == Role::Main && info.exit.is_none() {
@@ -252,6 +254,16 @@ impl Control {
                     self.fact(Fact::Validated { run, verdict });
                 }
                 State::Reloading {
+                    up,
+                    helper: Some(helper),
+                    ..
+                } if is_planned && known(up.run) && !known(helper) => {
+                    let command = self.engine.reloaded_by(helper);
+                    let purpose = command.map_or(Purpose::Validator, Purpose::ReloadCommand);
+                    self.start_helper(id, helper, purpose);
+                    continue;
+                }
+                State::Reloading {
                     helper: Some(helper),
                     ..
                 } if !known(helper) => {
@@ -301,5 +313,44 @@ const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
         | Told::Swept { run, .. }
         | Told::Notified { run, .. } => Some(*run),
         Told::Signalled { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+
+    use crate::control::{Handled, whole::World};
+
+    const RELOADS: [&str; 2] = [
+        "validate = ['/bin/true']\n[reload]\nsignal = 'HUP'\n",
+        "[reload]\ncommand = ['/bin/true']\n",
+    ];
+
+    /// The validator or command of a reload had been decided upon and not been started.
+    #[test]
+    fn a_reload_that_was_being_prepared_goes_on() {
+        for reload in RELOADS {
+            let web = format!("command = ['/bin/web']\n{reload}");
+            let mut world = World::new(&[("web", &web)], Handled::default());
+            if reload.starts_with("validate") {
+                let validator = world.spawned[0].1;
+                world.validated(validator);
+            }
+            let main = world.spawned.last().unwrap().1;
+            world.spawned(main);
+            assert_eq!(world.status("web").state, "running");
+            world.hangs = true;
+            world.act(Action::Reload, "web");
+            let before = world.spawned.len();
+            world.hangs = false;
+            world.replace_control();
+            let status = world.status("web");
+            assert_eq!((status.state.as_str(), status.reason), ("reloading", None));
+            assert_eq!(world.spawned.len(), before + 1, "{:?}", world.spawned);
+            world.validated(world.spawned[before].1);
+            let status = world.status("web");
+            assert_eq!((status.state.as_str(), status.reason), ("running", None));
+        }
     }
 }

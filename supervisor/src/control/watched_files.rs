@@ -235,7 +235,11 @@ impl Control {
         let detail = format!("{listed} changed on disk: {name} {verb}");
         tracing::info!(service = name, "{detail}");
         self.publish(name, "files", &detail, None);
+        if action == OnChange::Restart {
+            self.note_file_restart(name, &own);
+        }
         if let Err(refusal) = self.command(command) {
+            self.forget_file_restart(name);
             let error = self.refused(&refusal).message;
             tracing::warn!(service = name, "{detail}, but that was refused: {error}");
             self.publish(name, "files", &error, None);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 
 use api::{Action, ActionRequest};
 use engine::{Moment, RunId};
-use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request};
+use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request, Role, RunInfo};
 use plan::{Options, RealHost};
 
 use super::{
@@ -21,6 +21,8 @@ use crate::{
     listening::{Look, Seen, Sight, Taken},
     lookups::Lookups,
     prepare::{Prepared, Start, resolve},
+    status_files::Situations,
+    store::Running,
 };
 
 /// 2026-11-23 00:00 UTC.
@@ -29,26 +31,38 @@ pub(super) const MINUTE: u64 = 60_000;
 
 pub(super) struct World {
     pub(super) control: Control,
+    /// Main runs that the keeper has.
+    living: Vec<RunInfo>,
     pub(super) now: Now,
     seq: u64,
     /// Runs that were asked for, and whose.
     pub(super) spawned: Vec<(String, u64)>,
+    /// Environment of the last of them.
+    pub(super) environment: BTreeMap<String, String>,
     /// What starts need is not found out.
     pub(super) hangs: bool,
     /// How many were asked for.
     changes: u64,
     /// Who waits to hear who has its address.
     pub(super) searching: Vec<RunId>,
-    /// Addresses that somebody has.
-    pub(super) taken: Vec<Taken>,
+    /// Addresses that somebody has; or why that cannot be seen.
+    pub(super) taken: Result<Vec<Taken>, String>,
     /// Services that are being looked at, whether they listen.
     pub(super) looks: Vec<Look>,
     /// Lines that are being written to the history.
     pub(super) recording: Vec<Vec<Line>>,
     /// Ends of runs that are written.
     pub(super) exits: Vec<api::ExitRecord>,
+    /// What is being written into status files.
+    pub(super) saying: Vec<Situations>,
+    /// The disk does not answer who writes them.
+    pub(super) exits_hang: bool,
+    /// Which runs live, as the file has it, and how often it was written.
+    pub(super) running: (Running, u32),
+    /// What the keeper remembers.
+    pub(super) records: BTreeMap<String, String>,
     pub(super) stored: Option<Handled>,
-    /// What the disk says to who writes what schedules have done.
+    /// What the disk says to who writes what schedules have done, or whether there is maintenance.
     pub(super) disk: Result<(), String>,
     /// The keeper has been told to end.
     pub(super) quit: bool,
@@ -61,10 +75,38 @@ pub(super) struct World {
 impl World {
     /// Its services by name, each with its file; where schedules stand.
     pub(super) fn new(services: &[(&str, &str)], handled: Handled) -> Self {
+        let boot = Boot {
+            handled,
+            ..Boot::default()
+        };
+        Self::begin(services, boot, false)
+    }
+
+    /// The same after a daemon that left this file.
+    pub(super) fn booted(services: &[(&str, &str)], running: Running) -> Self {
+        let boot = Boot {
+            running,
+            ..Boot::default()
+        };
+        Self::begin(services, boot, false)
+    }
+
+    /// The same, and the disk does not take what ended.
+    pub(super) fn booted_with_exits_hanging(services: &[(&str, &str)], running: Running) -> Self {
+        let boot = Boot {
+            running,
+            ..Boot::default()
+        };
+        Self::begin(services, boot, true)
+    }
+
+    fn begin(services: &[(&str, &str)], boot: Boot, exits_hang: bool) -> Self {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("etc/mattervisor/services.d");
         fs::create_dir_all(&dir).unwrap();
         fs::create_dir(root.path().join("catalog")).unwrap();
+        // A template that they may name.
+        fs::write(dir.join("status.j2"), "{{ situation.state }}").unwrap();
         for (name, text) in services {
             fs::write(dir.join(format!("{name}.toml")), text).unwrap();
         }
@@ -73,40 +115,30 @@ impl World {
             catalog: Some(root.path().join("catalog")),
         };
         let plan = plan::load(&RealHost, &options).unwrap();
-        let hello = Hello {
-            version: keeper::message::VERSION,
-            keeper_pid: 1,
-            started_ms: 0,
-            control_deaths: 0,
-            next_run: 1,
-            records: BTreeMap::new(),
-            runs: Vec::new(),
-            facts: Vec::new(),
-            leftovers: Vec::new(),
-            went_back: false,
-            remaining: Vec::new(),
-        };
         let now = Now {
             moment: Moment(5_000),
             unix_ms: MIDNIGHT + MINUTE,
         };
-        let boot = Boot {
-            handled,
-            ..Boot::default()
-        };
+        let stored = boot.running.clone();
         let empty = plan::Plan::empty(plan.paths.clone());
         let mut world = Self {
-            control: Control::new(now, &hello, empty, boot),
+            control: Control::new(now, &hello(), empty, boot),
+            living: Vec::new(),
             now,
             seq: 0,
             spawned: Vec::new(),
+            environment: BTreeMap::new(),
             hangs: false,
             changes: 0,
             searching: Vec::new(),
-            taken: Vec::new(),
+            taken: Ok(Vec::new()),
             looks: Vec::new(),
             recording: Vec::new(),
             exits: Vec::new(),
+            saying: Vec::new(),
+            exits_hang,
+            running: (stored, 0),
+            records: BTreeMap::new(),
             stored: None,
             disk: Ok(()),
             quit: false,
@@ -129,8 +161,8 @@ impl World {
     fn drain(&mut self, plan: &plan::Plan) {
         while let Some(output) = self.control.poll_output() {
             let done = match output {
-                Output::Keeper(Request::Spawn(spawn)) => {
-                    self.spawned.push((spawn.service.clone(), spawn.run));
+                Output::Keeper(request) => {
+                    self.keep(request);
                     continue;
                 }
                 Output::Job(Job::Load(_)) => Done::Loaded(Ok(Loaded {
@@ -145,18 +177,20 @@ impl World {
                 }
                 Output::Job(Job::Stage { plan, .. }) => Done::Staged(staged(&plan)),
                 Output::Job(Job::Prepare(_)) if self.hangs => continue,
-                Output::Keeper(Request::Sync { at_ms }) => {
-                    let synced = Input::Notice(Notice::Synced { at_ms });
-                    self.control.handle(self.now, synced);
-                    continue;
-                }
                 Output::Job(Job::Addresses { .. }) => Done::Addresses(self.taken.clone()),
                 Output::Job(Job::LookAtListeners { looks, .. }) => {
                     self.looks.extend(looks);
                     continue;
                 }
                 Output::Job(Job::StoreHolds { .. }) => Done::HoldsStored(Ok(())),
-                Output::Job(Job::StoreRunning { .. }) => Done::RunningStored(Ok(())),
+                Output::Job(Job::StoreRunning { running }) => {
+                    self.running.1 += 1;
+                    if self.disk.is_ok() {
+                        self.running.0 = running;
+                    }
+                    Done::RunningStored(self.disk.clone())
+                }
+                Output::Job(Job::RecordExits { .. }) if self.exits_hang => continue,
                 Output::Job(Job::RecordExits { records, .. }) => {
                     self.exits.extend(records);
                     Done::ExitsRecorded(Ok(()))
@@ -177,15 +211,12 @@ impl World {
                     stored: true,
                     ..Swapped::default()
                 })),
-                Output::Job(Job::StoreSchedule { handled }) => {
-                    assert!(!self.quit, "it is written after the end");
-                    if self.disk.is_ok() {
-                        self.stored = Some(handled);
-                    }
-                    Done::ScheduleStored(self.disk.clone())
-                }
-                Output::Keeper(Request::Quit { .. }) => {
-                    self.quit = true;
+                Output::Job(job) => match self.stored(job) {
+                    Some(done) => done,
+                    None => continue,
+                },
+                Output::Answer(answer) => {
+                    answer.send();
                     continue;
                 }
                 _ => continue,
@@ -194,10 +225,79 @@ impl World {
         }
     }
 
+    /// Does what the disk says that it can.
+    fn stored(&mut self, job: Job) -> Option<Done> {
+        match job {
+            Job::StoreMaintenance { .. } => Some(Done::MaintenanceStored(self.disk.clone())),
+            Job::StoreSchedule { handled } => {
+                assert!(!self.quit, "it is written after the end");
+                if self.disk.is_ok() {
+                    self.stored = Some(handled);
+                }
+                Some(Done::ScheduleStored(self.disk.clone()))
+            }
+            Job::WriteStatusFiles { situations, .. } => {
+                self.saying.push(situations);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// What the keeper is asked.
+    fn keep(&mut self, request: Request) {
+        match request {
+            Request::Spawn(spawn) => {
+                self.spawned.push((spawn.service.clone(), spawn.run));
+                self.environment = spawn.env;
+            }
+            Request::Sync { at_ms } => {
+                let synced = Input::Notice(Notice::Synced { at_ms });
+                self.control.handle(self.now, synced);
+            }
+            Request::Remember { service, record } => {
+                self.records.insert(service, record);
+            }
+            Request::Forget { service } => {
+                self.records.remove(&service);
+            }
+            Request::Quit { .. } => self.quit = true,
+            _ => {}
+        }
+    }
+
+    /// Another control process takes over from the keeper, which has these runs and facts.
+    pub(super) fn reborn(&mut self, runs: Vec<RunInfo>, facts: Vec<Numbered>) {
+        let hello = Hello {
+            control_deaths: 1,
+            // Those that the dead one had only decided upon are free.
+            next_run: runs.iter().map(|it| it.run + 1).max().unwrap_or(1),
+            records: self.records.clone(),
+            runs,
+            facts,
+            ..hello()
+        };
+        let boot = Boot {
+            running: self.running.0.clone(),
+            ..Boot::default()
+        };
+        let plan = plan::Plan::clone(&self.control.plan);
+        self.control = Control::new(self.now, &hello, plan.clone(), boot);
+        self.drain(&plan);
+    }
+
     /// The administrator writes a service file, and SIGHUP has it applied.
     pub(super) fn write_and_apply(&mut self, name: &str, text: &str) {
         let dir = self.options.root.join("etc/mattervisor/services.d");
         fs::write(dir.join(format!("{name}.toml")), text).unwrap();
+        self.files = Some(plan::load(&RealHost, &self.options).unwrap());
+        self.signal(1);
+    }
+
+    /// The administrator removes one, likewise.
+    pub(super) fn remove_and_apply(&mut self, name: &str) {
+        let dir = self.options.root.join("etc/mattervisor/services.d");
+        fs::remove_file(dir.join(format!("{name}.toml"))).unwrap();
         self.files = Some(plan::load(&RealHost, &self.options).unwrap());
         self.signal(1);
     }
@@ -225,8 +325,14 @@ impl World {
         }
     }
 
-    fn done(&mut self, done: Done) {
+    pub(super) fn done(&mut self, done: Done) {
         self.handle(Input::Done(Box::new(done)));
+    }
+
+    /// A run has ended by a signal, and nothing is left of it.
+    pub(super) fn killed(&mut self, run: u64, signal: i32) {
+        self.fact(exited(run, Exit::Signal(signal), self.now.moment));
+        self.fact(Fact::Swept { run, left: vec![] });
     }
 
     /// The keeper has got a signal.
@@ -239,6 +345,32 @@ impl World {
         let lines = self.recording.remove(0);
         self.done(Done::Recorded(Ok(())));
         lines
+    }
+
+    /// The oldest status files are written, or not.
+    pub(super) fn said(&mut self, result: Result<(), String>) -> Situations {
+        let situations = self.saying.remove(0);
+        self.done(Done::StatusFilesWritten(result));
+        situations
+    }
+
+    /// root says that there is maintenance, or none.
+    pub(super) fn set_maintenance(
+        &mut self,
+        wanted: Option<api::MaintenanceRequest>,
+    ) -> tokio::sync::oneshot::Receiver<api::MaintenanceReply> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.changes += 1;
+        self.handle(Input::Ask(Ask::SetMaintenance {
+            id: format!("change {}", self.changes),
+            wanted,
+            peer: Peer {
+                uid: 0,
+                name: "root".to_owned(),
+            },
+            reply,
+        }));
+        answer
     }
 
     /// Who has an address has been found: these processes, of whom the first has it.
@@ -276,24 +408,41 @@ impl World {
         self.handle(Input::Notice(Notice::Fact(Numbered { seq, fact })));
     }
 
+    /// The control process dies, and another takes over.
+    pub(super) fn replace_control(&mut self) {
+        let runs = std::mem::take(&mut self.living);
+        self.reborn(runs, Vec::new());
+    }
+
+    /// A main run.
     pub(super) fn spawned(&mut self, run: u64) {
         let at_ms = self.now.moment.0;
+        let mut own = self.spawned.iter().filter(|it| it.1 == run);
+        self.living.extend(own.next().map(|(service, _)| RunInfo {
+            run,
+            service: service.clone(),
+            role: Role::Main,
+            pid: 7,
+            spawned_ms: at_ms,
+            exit: None,
+            core: false,
+            swept: false,
+            left: Vec::new(),
+            notified: BTreeMap::new(),
+        }));
         self.fact(Fact::Spawned { run, pid: 7, at_ms });
     }
 
     pub(super) fn ended(&mut self, run: u64) {
-        let at_ms = self.now.moment.0;
-        let exit = Exit::Code(0);
-        let output = String::new();
-        self.fact(Fact::Exited {
-            run,
-            exit,
-            core: false,
-            at_ms,
-            timed_out: false,
-            output,
-        });
+        self.fact(exited(run, Exit::Code(0), self.now.moment));
         self.fact(Fact::Swept { run, left: vec![] });
+    }
+
+    /// A helper has succeeded.
+    pub(super) fn validated(&mut self, run: u64) {
+        let at_ms = self.now.moment.0;
+        self.fact(Fact::Spawned { run, pid: 8, at_ms });
+        self.ended(run);
     }
 
     /// Time passes, with every timeout in it.
@@ -314,6 +463,34 @@ impl World {
     pub(super) fn status(&self, name: &str) -> api::ServiceStatus {
         let names = [name.to_owned()];
         self.control.status(&names).unwrap().services.remove(0)
+    }
+}
+
+pub(super) const fn exited(run: u64, exit: Exit, at: Moment) -> Fact {
+    Fact::Exited {
+        run,
+        exit,
+        core: false,
+        at_ms: at.0,
+        timed_out: false,
+        output: String::new(),
+    }
+}
+
+/// A keeper that has just started.
+fn hello() -> Hello {
+    Hello {
+        version: keeper::message::VERSION,
+        keeper_pid: 1,
+        started_ms: 0,
+        control_deaths: 0,
+        next_run: 1,
+        records: BTreeMap::new(),
+        runs: Vec::new(),
+        facts: Vec::new(),
+        leftovers: Vec::new(),
+        went_back: false,
+        remaining: Vec::new(),
     }
 }
 

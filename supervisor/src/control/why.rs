@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use api::{ErrorReply, Hint, ReloadOutcome, ServiceStatus, Why, WhyStep};
 use engine::{Exit, Failure, State, View};
+use nix::sys::signal::Signal;
 
-use super::{Control, names::unknown_service, words};
+use super::{Control, lifecycle::Killed, names::unknown_service, words};
 use crate::holder;
 
 /// What to do about a daemon that ends by itself, as one does which leaves its work to a process in
@@ -245,7 +246,7 @@ fn needs(service: &plan::Service) -> impl Iterator<Item = &String> {
 }
 
 /// What an exit tells somebody who does not know the numbers; none: it says all itself.
-fn meaning(exit: Exit, oneshot: bool, ours: bool) -> Option<String> {
+fn meaning(exit: Exit, oneshot: bool, ours: Option<Killed>) -> Option<String> {
     const SHELL_SIGNAL: i32 = 128;
     Some(match exit {
         Exit::Code(0) if !oneshot => "it ended by itself and sees no error in that".to_owned(),
@@ -255,8 +256,11 @@ fn meaning(exit: Exit, oneshot: bool, ours: bool) -> Option<String> {
             let signal = plan::signal::name(code - SHELL_SIGNAL)?;
             format!("as shells put it: something that it ran was killed by {signal}")
         }
+        Exit::Signal(number) if number == Signal::SIGKILL as i32 && ours.is_some() => {
+            let why = ours.map(words::killed)?;
+            format!("killed outright by the supervisor: {why}")
+        }
         Exit::Signal(number) => match plan::signal::name(number)? {
-            "KILL" if ours => "killed outright by the supervisor, since it would not stop",
             "KILL" => {
                 "killed outright: by somebody, or by the kernel, which then names it in its log (see \
                        dmesg)"

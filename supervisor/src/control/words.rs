@@ -2,9 +2,11 @@
 
 use api::LastReload;
 pub(super) use api::duration;
-use engine::{Exit, Failure, Moment, ReloadOutcome, State, Unhealthy, View};
+use engine::{Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
 use jiff::Timestamp;
 use keeper::message::{Kept, Left, Stray};
+
+use super::lifecycle::Killed;
 
 /// The signal's name without SIG, or its number.
 pub(super) fn signal_name(signal: i32) -> String {
@@ -16,6 +18,23 @@ pub(super) fn exit(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exit code {code}"),
         Exit::Signal(signal) => format!("killed by {}", signal_name(signal)),
+    }
+}
+
+/// Why SIGKILL was sent.
+pub(super) const fn kill(why: Kill) -> &'static str {
+    match why {
+        Kill::StopTimeout => "it did not stop in time",
+        Kill::ShutdownDeadline => "it had not stopped when the time of the shutdown was over",
+        Kill::Unasked => "it had not been asked to stop when the time of the shutdown was over",
+    }
+}
+
+/// How our SIGKILL ended a run.
+pub(super) const fn killed(killed: Killed) -> &'static str {
+    match killed {
+        Killed::Now(why) => kill(why),
+        Killed::LongBefore => "it outlived that for a while",
     }
 }
 
@@ -83,7 +102,11 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
         State::Stopped => view.hold.as_ref().map_or_else(String::new, |hold| {
             format!("stopped by {} at {}", hold.by, time(hold.at_unix_ms))
         }),
-        State::Backoff { until, attempt } => {
+        State::Backoff {
+            until,
+            attempt,
+            failed,
+        } => {
             let text = match (view.detail.is_empty(), last) {
                 (false, _) => view.detail.clone(),
                 (true, Some(last)) => last,
@@ -91,8 +114,7 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
             };
             let again = match attempt {
                 0 | 1 => String::new(),
-                // Of what kind each was is not said: they need not be alike.
-                attempt => format!("; {attempt} failures in a row"),
+                attempt => format!("; {}", api::in_a_row(*attempt, *failed)),
             };
             let left = until.since(now);
             format!("{text}{again}; next try in {}", duration(left))
@@ -107,9 +129,9 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
         // Validators are not asked to end.
         State::Stopping { .. } if view.validating => "its validator is being ended".to_owned(),
         State::Stopping {
-            phase: engine::StopPhase::Killed { .. },
+            phase: engine::StopPhase::Killed { why, .. },
             ..
-        } => "did not stop in time; is being killed".to_owned(),
+        } => format!("is being killed: {}", kill(*why)),
         State::Running { .. } | State::Reloading { .. } => of_one_that_is_up(view),
         State::Completed if view.unrun => "has not run yet; waits for its time".to_owned(),
         // What an earlier start said is not what this one is about.

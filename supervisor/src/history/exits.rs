@@ -12,16 +12,34 @@ use std::{
 
 use api::ExitRecord;
 
-use super::{Query, RECORDS_MAX, matches, patterns, segments};
+use super::{
+    Query, RECORDS_MAX, matches, patterns,
+    segments::{self, Durability},
+};
 
 /// The directory of the segments.
 pub(super) fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("exits")
 }
 
-/// Adds lines; all or, where that fails, none of them.
+/// Adds lines, durably; all or, where that fails, none of them.
 pub(crate) fn append(state_dir: &Path, now_ms: u64, records: &[ExitRecord]) -> io::Result<()> {
-    segments::append(&directory(state_dir), now_ms, records)
+    segments::append(&directory(state_dir), now_ms, records, Durability::Synced)
+}
+
+/// Ids of the runs whose ends are there, of those that ended at this moment (RFC 3339) or later.
+pub(crate) fn ids(state_dir: &Path, since: &str) -> io::Result<HashSet<String>> {
+    let query = Query {
+        since: Some(since.to_owned()),
+        until: None,
+        services: Vec::new(),
+        count: usize::MAX,
+    };
+    let mut ids = HashSet::new();
+    segments::read(&directory(state_dir), query.since_ms(), |it: ExitRecord| {
+        ids.insert(it.id);
+    })?;
+    Ok(ids)
 }
 
 /// Records in the order in which they were written, the last ones of those that are wanted.
@@ -70,7 +88,7 @@ mod tests {
             signal: None,
             core: false,
             ran_ms: None,
-            killed: false,
+            killed: None,
             cause: ExitCause::Itself,
             next: NextRun::Start,
             left_out: 0,

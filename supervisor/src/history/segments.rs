@@ -32,8 +32,22 @@ const LINE_BYTES_MAX: usize = 4 << 20;
 const NAMES_MAX: usize = 4096;
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// What has become of lines once they are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The kernel has them: a power cut may take the last seconds.
+    Written,
+    /// The disk has them.
+    Synced,
+}
+
 /// Adds lines; all or, where that fails, none of them.
-pub(super) fn append<T: Serialize>(path: &Path, now_ms: u64, lines: &[T]) -> io::Result<()> {
+pub(super) fn append<T: Serialize>(
+    path: &Path,
+    now_ms: u64,
+    lines: &[T],
+    durability: Durability,
+) -> io::Result<()> {
     let directory = Dir::make(path, 0o755)?;
     let mut segments = segments(&directory)?;
     while let Some(last) = segments.last().copied()
@@ -58,7 +72,7 @@ pub(super) fn append<T: Serialize>(path: &Path, now_ms: u64, lines: &[T]) -> io:
             start
         }
     };
-    let mut file = directory.append(name(start), 0o600)?;
+    let file = directory.append(name(start), 0o600)?;
     let length = file.metadata()?.len();
     let mut text = Vec::new();
     if length > 0 && !ends_whole(&file, length)? {
@@ -68,10 +82,29 @@ pub(super) fn append<T: Serialize>(path: &Path, now_ms: u64, lines: &[T]) -> io:
         serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
     }
-    file.write_all(&text).inspect_err(|_| {
+    let write = || {
+        (&file).write_all(&text)?;
+        if durability == Durability::Synced {
+            sync(&file, length == 0, &directory, path)?;
+        }
+        Ok(())
+    };
+    write().inspect_err(|_| {
         // Nothing half-written; where even that fails, readers leave out what is no line.
         let _ = file.set_len(length);
     })
+}
+
+/// `new`: the file may not be in its directory yet, nor that where it lies.
+fn sync(file: &File, new: bool, directory: &Dir, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    if new {
+        directory.sync()?;
+        if let Some(above) = path.parent() {
+            Dir::open(above)?.sync()?;
+        }
+    }
+    Ok(())
 }
 
 /// Someone who died while writing left half a line: it gets its end.

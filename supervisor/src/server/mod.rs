@@ -14,6 +14,7 @@ mod input;
 mod job_routes;
 mod listeners;
 mod log_routes;
+mod maintenance;
 mod metrics;
 mod openapi;
 mod past;

@@ -24,6 +24,9 @@ use crate::{
     unready::{Unready, io_can_pass},
 };
 
+/// Said of a journal that cannot be read for now.
+pub(super) const UNREAD: &str = "cannot read which directories are changing hands";
+
 /// Two walks in one tree would undo each other.
 static WALK: Mutex<()> = Mutex::new(());
 
@@ -69,8 +72,8 @@ impl OwnerChange {
         let above = self.path.parent().unwrap_or(&self.path);
         match safe_path::foreign_owner(above) {
             Some(uid) if uid != self.to.uid && !self.follows => {
-                let path = above.to_owned();
-                Err(Untrusted::Foreign { path, uid }.into())
+                let path = self.path.clone();
+                Err(Untrusted::Below { path, uid }.into())
             }
             _ => Ok(tree),
         }
@@ -154,14 +157,16 @@ fn change(service: &Service, directory: &Directory, journal: &Journal) -> Option
 /// # Errors
 /// One of them cannot. What has been done stays, and the journal knows of it.
 pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Unready> {
-    let none = || Ok(Settled::Done(Vec::new()));
     name_links(service);
-    if pending(service, &Journal::read(terms.state_dir)).is_empty() {
-        return none();
+    let mut journal = journal(terms)?;
+    let mut said: Vec<String> = journal.lost().into_iter().collect();
+    if pending(service, &journal).is_empty() {
+        return Ok(Settled::Done(said));
     }
     let _one = WALK.lock().unwrap_or_else(PoisonError::into_inner);
     // It may be done by now.
-    let mut journal = Journal::read(terms.state_dir);
+    let mut journal = self::journal(terms)?;
+    said.extend(journal.lost());
     let mut changes = pending(service, &journal);
     let mut used = changes.iter().filter_map(|it| user_of(it, terms.in_use));
     if let Some(ending) = used.find(|it| it.ending) {
@@ -180,9 +185,8 @@ pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Un
         }
     });
     if changes.is_empty() {
-        return none();
+        return Ok(Settled::Done(said));
     }
-    let mut said = Vec::new();
     // From the depths: what it lies in tells whose it was.
     changes.sort_by_key(|it| std::cmp::Reverse(it.path.components().count()));
     for it in &changes {
@@ -192,6 +196,11 @@ pub(crate) fn settle(service: &Service, terms: &Terms<'_>) -> Result<Settled, Un
     let ended = journal.end(changes.iter().map(|it| it.path.as_path()));
     ended.map_err(|error| unready("cannot note that owners have changed", &error))?;
     Ok(Settled::Done(said))
+}
+
+fn journal(terms: &Terms<'_>) -> Result<Journal, Unready> {
+    // Once it can be read, another try goes on with what it says.
+    Journal::read(terms.state_dir).map_err(|error| Unready::passing(format!("{UNREAD}: {error}")))
 }
 
 /// An administrator who has moved a directory to another place has to change its owner there.

@@ -20,6 +20,10 @@ const FILE: &str = "owner-changes.json";
 /// Directories that are not finished at one time.
 const ENTRIES_MAX: usize = 1024;
 
+/// What follows when it cannot be used.
+const LOST: &str = "whether a directory was changing hands when the supervisor ended is not known: where a service may \
+                    not read its own files, chown -R them to its account";
+
 /// Uid and gid.
 type Ids = (u32, u32);
 
@@ -29,6 +33,8 @@ pub(super) struct Journal {
     directories: Vec<Begun>,
     #[serde(skip)]
     path: PathBuf,
+    #[serde(skip)]
+    lost: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,14 +45,36 @@ struct Begun {
 }
 
 impl Journal {
-    /// As the disk has it. One that is none of ours has been put aside, which is in the log.
-    pub(super) fn read(state_dir: &Path) -> Self {
+    /// As the disk has it. One that is none of ours has been put aside: then nobody knows what has begun,
+    /// which [`Self::lost`] says.
+    ///
+    /// # Errors
+    /// It cannot be read for now. Nothing may change hands then: what has begun would be forgotten.
+    pub(super) fn read(state_dir: &Path) -> io::Result<Self> {
         let path = state_dir.join(FILE);
-        let found = store::read_json::<Self>(&path).unwrap_or_default();
-        Self {
+        let (found, lost) = match store::read_json_later::<Self>(&path)? {
+            Ok(found) => (found.unwrap_or_default(), None),
+            Err(aside) => (Self::default(), Some(format!("{aside}; {LOST}"))),
+        };
+        Ok(Self {
             path,
-            ..found.unwrap_or_default()
-        }
+            lost,
+            ..found
+        })
+    }
+
+    /// The same for who only looks: what cannot be read for now is as if nothing had begun. The start that
+    /// comes after it reads it again.
+    pub(super) fn look(state_dir: &Path) -> Self {
+        Self::read(state_dir).unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}", super::ownership::UNREAD);
+            Self::default()
+        })
+    }
+
+    /// What stood in its place has been put aside, in words.
+    pub(super) const fn lost(&mut self) -> Option<String> {
+        self.lost.take()
     }
 
     /// Whose the content of a directory may be besides: of itself, of one above it or below.
@@ -96,6 +124,10 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
     use super::*;
 
     const ONE: Account = Account { uid: 1, gid: 1 };
@@ -105,15 +137,46 @@ mod tests {
     fn what_has_begun_is_known_above_and_below_until_it_has_ended() {
         let dir = tempfile::tempdir().unwrap();
         let home = Path::new("/srv/home");
-        let mut journal = Journal::read(dir.path());
+        let mut journal = Journal::read(dir.path()).unwrap();
         journal.begin(home, &[ONE]).unwrap();
         journal.begin(home, &[TWO, ONE]).unwrap();
-        let mut journal = Journal::read(dir.path());
+        let mut journal = Journal::read(dir.path()).unwrap();
         for path in ["/srv", "/srv/home", "/srv/home/data"] {
             assert_eq!(journal.owners(Path::new(path)), [ONE, TWO], "{path}");
         }
         assert!(journal.owners(Path::new("/srv/homes")).is_empty());
         journal.end([home].into_iter()).unwrap();
-        assert!(Journal::read(dir.path()).owners(home).is_empty());
+        let journal = Journal::read(dir.path()).unwrap();
+        assert!(journal.owners(home).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_now_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Path::new("/srv/home");
+        let mut journal = Journal::read(dir.path()).unwrap();
+        journal.begin(home, &[ONE]).unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+        let read = Journal::read(dir.path());
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+        let error = read.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(nix::libc::EMFILE), "{error}");
+        let journal = Journal::read(dir.path()).unwrap();
+        assert_eq!(journal.owners(home), [ONE]);
+    }
+
+    #[test]
+    fn what_is_none_is_put_aside_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::read(dir.path()).unwrap();
+        assert_eq!(journal.lost(), None, "it is not there");
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        let mut journal = Journal::read(dir.path()).unwrap();
+        let said = journal.lost().unwrap();
+        assert!(said.contains("owner-changes.json.broken-2"), "{said}");
+        assert!(said.contains("chown -R"), "{said}");
+        journal.begin(Path::new("/srv/home"), &[ONE]).unwrap();
+        assert_eq!(Journal::read(dir.path()).unwrap().lost(), None);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn rehearse(plan: &Plan) -> Staged {
         ..Staged::default()
     };
     let lookups = Lookups::default();
-    let journal = Journal::read(&plan.paths.state_dir);
+    let journal = Journal::look(&plan.paths.state_dir);
     for service in plan.services.values().filter(|service| service.enabled) {
         let owners = ownership::pending(service, &journal);
         rehearse_service(service, &owners, &mut staged);

@@ -159,14 +159,17 @@ fn the_least_that_turns_mattermost_on() {
     let machine = Machine::new(
         "mattermost_external_url 'http://mattermost.example.com'\ngitlab_rails['enable'] = false\n",
     )
-    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y","gitlab_id":"id-1","gitlab_secret":"s-1","email_invite_salt":"a","file_public_link_salt":"b"}"#);
+    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000","gitlab_id":"id-1","gitlab_secret":"s-1","email_invite_salt":"a","file_public_link_salt":"b"}"#);
     let import = machine.imported();
     let wanted = package(&[
         (
             "MM_SERVICESETTINGS_SITEURL",
             "http://mattermost.example.com",
         ),
-        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", "k3y"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "k3y-of-thirty-two-characters-000",
+        ),
         ("MM_GITLABSETTINGS_ID", "id-1"),
         ("MM_GITLABSETTINGS_SECRET", "s-1"),
     ]);
@@ -181,7 +184,7 @@ fn beside_gitlab_with_the_automatic_authorization() {
         "external_url 'https://gitlab.example.com'\n\
          mattermost_external_url 'https://mattermost.example.com'\n",
     )
-    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y","gitlab_enable":true,"gitlab_id":"id-1","gitlab_secret":"s-1","gitlab_scope":""}"#);
+    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000","gitlab_enable":true,"gitlab_id":"id-1","gitlab_secret":"s-1","gitlab_scope":""}"#);
     let import = machine.imported();
     let wanted = package(&[
         (
@@ -192,7 +195,10 @@ fn beside_gitlab_with_the_automatic_authorization() {
             "MM_SERVICESETTINGS_ALLOWEDUNTRUSTEDINTERNALCONNECTIONS",
             "gitlab.example.com",
         ),
-        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", "k3y"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "k3y-of-thirty-two-characters-000",
+        ),
         ("MM_GITLABSETTINGS_ENABLE", "true"),
         ("MM_GITLABSETTINGS_ID", "id-1"),
         ("MM_GITLABSETTINGS_SECRET", "s-1"),
@@ -228,7 +234,7 @@ fn beside_gitlab_with_the_automatic_authorization() {
 #[test]
 fn authorized_by_hand_with_everything_set() {
     let machine = Machine::new(include_str!("../fixtures/split.rb"))
-        .secrets(r#"{"sql_at_rest_encrypt_key":"k3y"}"#);
+        .secrets(r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000"}"#);
     let import = machine.imported();
     let wanted = package(&[
         ("MM_SERVICESETTINGS_SITEURL", "https://chat.example.com"),
@@ -243,7 +249,10 @@ fn authorized_by_hand_with_everything_set() {
             "MM_SQLSETTINGS_DATASOURCE",
             "user=gitlab_mattermost host=/var/opt/gitlab/postgresql port=5433 dbname=chat",
         ),
-        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", "k3y"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "k3y-of-thirty-two-characters-000",
+        ),
         ("MM_GITLABSETTINGS_ENABLE", "true"),
         ("MM_GITLABSETTINGS_ID", "12345656"),
         ("MM_GITLABSETTINGS_SECRET", "123456789"),
@@ -270,7 +279,7 @@ fn authorized_by_hand_with_everything_set() {
         ("MM_PLUGINSETTINGS_PLUGINS", "{\"a\":{\"b\":1}}"),
     ]);
     same(&machine, &import, &wanted);
-    for secret in ["hunter2", "123456789", "k3y"] {
+    for secret in ["hunter2", "123456789", "k3y-of-thirty-two-characters-000"] {
         assert!(!machine.site().contains(secret), "{}", machine.site());
         assert!(machine.secrets_file().contains(secret));
     }
@@ -282,13 +291,16 @@ fn a_database_elsewhere() {
     let machine = Machine::new(&format!(
         "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n\
          postgresql['enable'] = false\nmattermost['sql_data_source'] = \"{source}\"\n\
-         mattermost['sql_at_rest_encrypt_key'] = 'k3y'\n"
+         mattermost['sql_at_rest_encrypt_key'] = 'k3y-of-thirty-two-characters-000'\n"
     ));
     let import = machine.imported();
     let wanted = package(&[
         ("MM_SERVICESETTINGS_SITEURL", "http://m.example.com"),
         ("MM_SQLSETTINGS_DATASOURCE", source),
-        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", "k3y"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "k3y-of-thirty-two-characters-000",
+        ),
     ]);
     same(&machine, &import, &wanted);
     assert!(!machine.site().contains("p4ss"));
@@ -301,7 +313,7 @@ fn hosts_of_ones_own_are_trusted_beside_gitlab() {
         "external_url 'https://gitlab.example.com'\nmattermost_external_url 'http://m.example.com'\n\
          mattermost['service_allowed_untrusted_internal_connections'] = '10.0.0.0/8'\n",
     )
-    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y"}"#);
+    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000"}"#);
     let import = machine.imported();
     let trusted = "MM_SERVICESETTINGS_ALLOWEDUNTRUSTEDINTERNALCONNECTIONS";
     assert_eq!(imported(&machine)[trusted], "10.0.0.0/8 gitlab.example.com");
@@ -315,7 +327,7 @@ fn an_empty_variable_took_it_away() {
          mattermost['env'] = { 'HTTP_PROXY' => '', 'X' => \"kept  \\nlost\", 'Y' => nil, 'Z' => 0 }\n\
          mattermost['team_site_name'] = ''\n",
     )
-    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y"}"#);
+    .secrets(r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000"}"#);
     let import = machine.imported();
     let got = imported(&machine);
     assert!(!got.contains_key("HTTP_PROXY") && !got.contains_key("Y"));
@@ -347,7 +359,10 @@ fn the_directory_of_variables_is_the_truth() {
             "MM_SQLSETTINGS_DATASOURCE",
             "user=chat host=/var/opt/gitlab/postgresql port=5432 dbname=chat_db",
         ),
-        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", "k3y"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "k3y-of-thirty-two-characters-000",
+        ),
         ("MM_FILESETTINGS_DIRECTORY", "/srv/chat"),
         ("MM_GITLABSETTINGS_ENABLE", "false"),
         ("MM_GITLABSETTINGS_SCOPE", ""),
@@ -359,7 +374,10 @@ fn the_directory_of_variables_is_the_truth() {
     let import = machine.imported();
     let got = imported(&machine);
     for (name, value) in [
-        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", "k3y"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "k3y-of-thirty-two-characters-000",
+        ),
         ("MM_FILESETTINGS_DIRECTORY", "/srv/chat"),
         ("MM_GITLABSETTINGS_SECRET", "s-1"),
         ("A", "b"),

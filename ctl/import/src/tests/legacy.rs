@@ -62,6 +62,10 @@ fn value(key: &str, variable: &str) -> (&'static str, &'static str) {
             ("'/srv/x'", "/srv/x")
         }
         _ if variable.ends_with("TRACE") => ("true", "true"),
+        _ if variable.ends_with("ATRESTENCRYPTKEY") => (
+            "'0123456789abcdef0123456789abcdef'",
+            "0123456789abcdef0123456789abcdef",
+        ),
         _ => ("12", "12"),
     }
 }

@@ -210,13 +210,14 @@ fn files_are_for_their_owner_and_never_overwritten() {
     // Secrets that are there stay, and what is missing comes in.
     fs::remove_file(&site).unwrap();
     fs::write(&secrets, "# mine\nmattermost.gitlab_secret = \"other\"\n").unwrap();
-    let machine = machine.secrets(r#"{"sql_at_rest_encrypt_key":"k3y"}"#);
+    let machine =
+        machine.secrets(r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000"}"#);
     let import = machine.imported();
     let why = for_a_person(&import, "mattermost.gitlab_secret");
     assert!(why.contains("another value"), "{why}");
     assert_eq!(
         machine.secrets_file(),
-        "# mine\nmattermost.sql_at_rest_encrypt_key = \"k3y\"\nmattermost.gitlab_secret = \"other\"\n"
+        "# mine\nmattermost.sql_at_rest_encrypt_key = \"k3y-of-thirty-two-characters-000\"\nmattermost.gitlab_secret = \"other\"\n"
     );
 }
 

@@ -67,7 +67,10 @@ fn own() -> Vec<Row> {
             "gitlab_auth_endpoint",
             texts(&["https://sso.example.com/a"]),
         ),
-        ("sql_at_rest_encrypt_key", texts(&["at rest"])),
+        (
+            "sql_at_rest_encrypt_key",
+            texts(&["at rest, in thirty-two characters"]),
+        ),
         ("file_directory", texts(&places)),
     ];
     let rows = rows.into_iter();
@@ -124,7 +127,10 @@ fn site(tape: &mut Tape<'_>) -> Site {
         }
     }
     for (key, value) in [
-        ("sql_at_rest_encrypt_key", text("k3y")),
+        (
+            "sql_at_rest_encrypt_key",
+            text("k3y-of-thirty-two-characters-000"),
+        ),
         ("gitlab_enable", Ruby::Bool(true)),
         ("gitlab_id", text("id-1")),
         ("gitlab_secret", text("s-1")),

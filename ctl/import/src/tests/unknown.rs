@@ -7,7 +7,7 @@ use crate::{Import, report::Fate};
 const URL: &str = "mattermost_external_url 'http://m.example.com'\n";
 const ALONE: &str =
     "mattermost_external_url 'http://m.example.com'\ngitlab_rails['enable'] = false\n";
-const KEY: &str = r#"{"sql_at_rest_encrypt_key":"k3y"}"#;
+const KEY: &str = r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000"}"#;
 
 fn run(ruby: &str) -> (Machine, Import) {
     let machine = Machine::new(ruby).secrets(KEY);
@@ -84,7 +84,10 @@ fn the_variables_answer_what_ruby_alone_knows() {
             "MM_SQLSETTINGS_DATASOURCE",
             "user=mm host=db.example.com dbname=mm password=pw",
         ),
-        ("MM_SQLSETTINGS_ATRESTENCRYPTKEY", "k3y"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "k3y-of-thirty-two-characters-000",
+        ),
         ("MM_TEAMSETTINGS_SITENAME", "Team"),
         (
             "MM_GITLABSETTINGS_TOKENENDPOINT",
@@ -222,7 +225,7 @@ fn a_mattermost_that_was_off_stays_off() {
 #[test]
 fn what_the_secrets_say_counts_against_false() {
     let machine = Machine::new(&format!("{ALONE}mattermost['gitlab_enable'] = false\n"))
-        .secrets(r#"{"sql_at_rest_encrypt_key":"k3y","gitlab_enable":true,"gitlab_id":"i","gitlab_secret":"s"}"#);
+        .secrets(r#"{"sql_at_rest_encrypt_key":"k3y-of-thirty-two-characters-000","gitlab_enable":true,"gitlab_id":"i","gitlab_secret":"s"}"#);
     let import = machine.imported();
     let why = not_needed(&import, "mattermost['gitlab_enable']");
     assert!(why.contains("gitlab-secrets.json"), "{why}");

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     Accepted, Command, Effect, Engine, Escalation, Event, Exit, ExitSet, Fact, Goal, Hold, Kind,
-    Moment, Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow, Restart,
-    RunId, ServiceId, Settled, Shift, Spec, StartLimit, State, Stop, StopCause, Up, View, Watchdog,
-    WatchdogAction,
+    Moment, Order, Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow,
+    Restart, RunId, ServiceId, Settled, Shift, SignalPurpose, Spec, StartLimit, State, Stop,
+    StopCause, Up, View, Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -481,10 +481,15 @@ impl Rig {
                 );
             }
             Effect::Signal {
-                service, run, stop, ..
+                service,
+                run,
+                purpose,
+                ..
             } => {
                 // A successor only says again what was right to ask when it was first said.
-                if *stop && self.procs.get(run).is_some_and(|it| !it.asked) {
+                let stop = *purpose == SignalPurpose::Stop;
+                if stop && self.procs.get(run).is_some_and(|it| !it.asked) {
+                    self.check_order(*service);
                     self.check_stop_order(*service);
                 }
                 let proc = self
@@ -492,7 +497,7 @@ impl Rig {
                     .get_mut(run)
                     .expect("a signal to a run that exists");
                 assert_eq!(proc.phase, Phase::Alive, "a signal to a dead run");
-                proc.asked |= *stop;
+                proc.asked |= stop;
             }
             Effect::Kill { run, .. } => {
                 let proc = self
@@ -571,6 +576,34 @@ impl Rig {
         }
     }
 
+    /// What a run is told to go down for is so.
+    fn check_order(&self, service: ServiceId) {
+        let State::Stopping {
+            cause: StopCause::Asked(order),
+            ..
+        } = self.state(service.0)
+        else {
+            return;
+        };
+        let view = self.engine.view(service).expect("known");
+        let spec = self.specs.get(&service);
+        let is_so = match order {
+            Order::Stop => view.goal == Goal::Down && view.hold.is_some(),
+            Order::Lease(job) => view.lease.is_some_and(|lease| lease.job == job),
+            Order::Restart | Order::Plan => view.goal == Goal::Up && view.hold.is_none(),
+            Order::Removed => view.goal == Goal::Up || view.hold.is_some(),
+            Order::Shutdown => self.engine.settled(service) != Some(Settled::Ready),
+            Order::Requirement(on) => {
+                spec.is_some_and(|spec| spec.requires.contains(&on) || spec.binds_to.contains(&on))
+            }
+            Order::Binding(on) => {
+                let up = self.engine.view(on).is_some_and(|on| on.ready);
+                !up && spec.is_some_and(|spec| spec.binds_to.contains(&on))
+            }
+        };
+        assert!(is_so, "{service:?} goes down for {order:?}: {view:?}");
+    }
+
     /// What requires a service is down before that is asked to stop.
     fn check_stop_order(&self, service: ServiceId) {
         let State::Stopping { cause, .. } = self.state(service.0) else {
@@ -580,7 +613,7 @@ impl Rig {
             .specs
             .get(&service)
             .is_none_or(|spec| !spec.binds_to.is_empty());
-        if cause != StopCause::Asked || bound {
+        if !matches!(cause, StopCause::Asked(_)) || bound {
             return;
         }
         for (id, spec) in &self.specs {

@@ -8,7 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, WatchedFile,
+    Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, StatusFile,
+    WatchedFile,
 };
 use crate::Variables;
 
@@ -43,6 +44,9 @@ pub struct Service {
     /// What else to say when that program or its working directory is missing: what brings it.
     #[serde(skip_serializing_if = "is_default")]
     pub command_hint: String,
+    /// Programs that people run: by `ctl`, not by the supervisor.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tools: Vec<api::Tool>,
     /// Run before every start and reload; its failure keeps the service from it. Empty: none.
     #[serde(skip_serializing_if = "is_default")]
     pub validate: Vec<String>,
@@ -181,6 +185,9 @@ pub struct Service {
     /// Files that are changed outside, and what that means for it.
     #[serde(skip_serializing_if = "is_default")]
     pub watches: Vec<WatchedFile>,
+    /// Files that say what it does at the moment, in this order.
+    #[serde(skip_serializing_if = "is_default")]
+    pub status_files: Vec<StatusFile>,
 }
 
 /// A thousand services are stored, and held by the keeper too: what is as usual is left out.

@@ -40,6 +40,11 @@ fn what_released_servers_die_of_is_an_error_and_the_value_beside_it_is_not() {
         ("MM_SQLSETTINGS_MAXIDLECONNS", "-1", "0"),
         ("MM_SQLSETTINGS_MAXOPENCONNS", "0", "1"),
         ("MM_SQLSETTINGS_QUERYTIMEOUT", "0", "1"),
+        (
+            "MM_SQLSETTINGS_ATRESTENCRYPTKEY",
+            "short",
+            "12345678901234567890123456789012",
+        ),
         ("MM_FILESETTINGS_MAXFILESIZE", "0", "1"),
         (
             "MM_FILESETTINGS_PUBLICLINKSALT",

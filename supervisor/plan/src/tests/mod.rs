@@ -19,7 +19,9 @@ mod reference;
 mod reload;
 mod settings;
 mod shown;
+mod status_files;
 mod templates;
+mod tools;
 mod unworkable;
 pub(crate) mod world;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use insta::assert_snapshot;
 
 use super::{World, catalogue};
-use crate::{Plan, Service};
+use crate::{Ask, Plan, ReadyKind, ReloadHow, Service};
 
 fn two(first: &str, second: &str) -> String {
     let mut world = World::new();
@@ -137,6 +137,9 @@ fn of_root(plan: &Plan, service: &Service) -> Vec<(String, PathBuf)> {
         out.push(("credential".to_owned(), it.source.clone()));
         out.push(("copy".to_owned(), it.path.clone()));
     }
+    for it in &service.status_files {
+        out.push(("status file".to_owned(), it.path.clone()));
+    }
     for it in &service.certificates {
         out.push(("certificate".to_owned(), it.certificate.clone()));
         out.push(("key".to_owned(), it.key.clone()));
@@ -178,4 +181,50 @@ fn the_catalogue_has_root_work_in_no_directory_of_an_account() {
     ] {
         assert!(root_owned(&run.join(name)), "{name}");
     }
+}
+
+/// Programs that a service executes: its own, and those of its commands, probes and checks.
+fn programs(service: &Service) -> Vec<&str> {
+    let health = [&service.liveness, &service.health];
+    let mut probes: Vec<&Ask> = health.into_iter().flatten().map(|it| &it.ask).collect();
+    if let ReadyKind::Probe(probe) = &service.ready.kind {
+        probes.push(&probe.ask);
+    }
+    let mut commands = vec![&service.command, &service.validate];
+    if let Some(reload) = &service.reload {
+        probes.extend(reload.confirm.iter().map(|it| &it.ask));
+        if let ReloadHow::Command(argv) = &reload.how {
+            commands.push(argv);
+        }
+    }
+    for ask in probes {
+        if let Ask::Exec(argv) = ask {
+            commands.push(argv);
+        }
+    }
+    commands.extend(service.files.iter().map(|file| &file.validate));
+    commands.extend(service.credentials.iter().map(|it| &it.make));
+    commands
+        .into_iter()
+        .filter_map(|argv| Some(argv.first()?.as_str()))
+        .collect()
+}
+
+/// /run is mounted noexec where Debian's initramfs has made it, and /var on hardened machines: no file
+/// that is written there can be a program.
+#[test]
+fn the_catalogue_executes_nothing_that_it_writes() {
+    let plan = all();
+    let mut seen = 0;
+    for service in plan.services.values().filter(|service| service.enabled) {
+        for program in programs(service) {
+            let written = [&plan.paths.run_dir, &plan.paths.state_dir];
+            let inside = written
+                .iter()
+                .any(|dir| Path::new(program).starts_with(dir));
+            assert!(!inside, "{}: {program}", service.name);
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }

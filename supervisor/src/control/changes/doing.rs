@@ -115,7 +115,7 @@ mod tests {
         };
         let doing = serde_json::to_string(&doing).unwrap();
         let mut changes = Changes::default();
-        changes.restore(Some(&full), Some(&doing));
+        changes.restore(Some(&full), Some(&doing), |_| false);
         assert_eq!(changes.list.len(), CHANGES_MAX);
         assert!(changes.get("new").is_some() && changes.get("0").is_some());
         assert!(changes.get("1").is_none(), "the oldest that is over");

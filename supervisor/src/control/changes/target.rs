@@ -1,6 +1,6 @@
 //! What is awaited of the services of a change.
 
-use api::ActionResult;
+use api::{ActionResult, Verdict};
 use engine::RunId;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,19 @@ impl Target {
     /// A reconfiguration reloads it.
     pub(in crate::control) const fn reloads(&mut self) {
         self.reloads = true;
+    }
+
+    pub(in crate::control) const fn is_reloaded(&self) -> bool {
+        self.reloads
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        self.result.is_some()
+    }
+
+    pub(in crate::control) fn has_failed(&self) -> bool {
+        let result = self.result.as_ref();
+        result.is_some_and(|it| it.verdict == Verdict::Failed)
     }
 
     /// There was nothing to do for it, if it had come to rest before.

@@ -5,7 +5,7 @@
 use api::{Outcome, Unstored};
 
 use super::{Change, Kind};
-use crate::control::{Control, memory::Key, on_disk::Standing};
+use crate::control::{Control, memory::Key, on_disk::Standing, records};
 
 impl Control {
     /// What became of a change. It has ended once that is on the disk too, as far as can be.
@@ -41,8 +41,9 @@ impl Control {
             };
             change.accepted = true;
             self.changes.altered = true;
-            change.say(change.accepted_line(unstored));
-            let all = change.targets.keys().cloned().collect();
+            let line = change.accepted_line(unstored);
+            self.answers.extend(change.progress(line));
+            let all = change.awaited().keys().cloned().collect();
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
@@ -54,11 +55,11 @@ impl Control {
         self.record_endings();
         self.write_records();
         let mut changes = std::mem::take(&mut self.changes.list);
-        for change in changes.iter_mut().filter(|it| it.progress.is_some()) {
+        for change in changes.iter_mut().filter(|it| it.client.is_some()) {
             let whole = change.finished && change.is_told_whole();
             let over = whole || (change.accepted && !change.wait);
             if let Some(unstored) = self.unstored(change).filter(|_| over) {
-                change.tell_end(unstored);
+                self.answers.extend(change.end(unstored));
             }
         }
         self.changes.list = changes;
@@ -80,6 +81,11 @@ impl Control {
         }
         self.changes.altered |= !outcomes.is_empty();
         for (outcome, name_services) in &outcomes {
+            if let Some(gone_back) = &outcome.gone_back {
+                let what = records::gone_back(gone_back);
+                tracing::warn!("reconfigure: {what}");
+                self.publish("", "change", &what, None);
+            }
             self.record_ended(outcome, *name_services);
         }
     }

@@ -16,22 +16,25 @@ impl Control {
         if kind == Kind::Job && !change.is_result_read() {
             return;
         }
+        let mut look_at = change.look_at;
+        let said = change.job.said().cloned();
         for name in affected {
-            if let Some(target) = change.targets.get_mut(name)
+            if let Some(target) = change.awaited().get_mut(name)
                 && target.result.is_none()
             {
                 let looks_on = kind == Kind::Reconfigure && !target.reloads;
                 if let Some(until) = self.looks_on_until(name).filter(|_| looks_on) {
-                    change.look_at = change.look_at.map_or(Some(until), |at| Some(at.min(until)));
+                    look_at = look_at.map_or(Some(until), |at| Some(at.min(until)));
                     continue;
                 }
                 target.result = self.verdict(kind, name, target);
-                if let (Some(verdict), Some(said)) = (&mut target.result, change.job.said()) {
+                if let (Some(verdict), Some(said)) = (&mut target.result, &said) {
                     tell_result(verdict, said);
                 }
             }
         }
-        change.finish_if_over();
+        change.look_at = look_at;
+        self.finish_if_over(change);
     }
 
     /// How the change has ended for one service, if it has.

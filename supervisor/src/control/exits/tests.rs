@@ -1,6 +1,6 @@
 //! Ends of runs: one record each, whoever asked, and not too many of a service that ends all the time.
 
-use api::Action;
+use api::{Action, ExitCause};
 use keeper::message;
 
 use super::{
@@ -19,7 +19,7 @@ fn record(number: u64, next: NextRun) -> ExitRecord {
         signal: None,
         core: false,
         ran_ms: None,
-        killed: false,
+        killed: None,
         cause: ExitCause::Itself,
         next,
         left_out: 0,
@@ -119,4 +119,58 @@ fn an_end_says_who_asked_for_it_and_what_follows() {
         panic!("{stopped:?}");
     };
     assert_eq!((by.as_str(), what.as_str()), ("root", "stop"));
+}
+
+/// Its control process dies after it has taken an end in, and before the keeper has heard that.
+#[test]
+fn an_end_that_is_taken_in_twice_counts_once_though_it_is_left_out() {
+    let mut known = Unwritten::new(Moment(0));
+    known.room = 0;
+    let take = |known: &mut Unwritten, number, next| {
+        let record = record(number, next);
+        if !known.knows(&record.id) {
+            known.take(Moment(number), record);
+        }
+    };
+    take(&mut known, 0, NextRun::Start);
+    take(&mut known, 1, NextRun::Rest);
+    let stored = serde_json::to_string(&known).unwrap();
+    let mut known: Unwritten = serde_json::from_str(&stored).unwrap();
+    // The one that is left out, not the one that is held.
+    take(&mut known, 1, NextRun::Rest);
+    assert_eq!(known.held.as_ref().map(|it| it.left_out), Some(1));
+    // Nor is one written twice that was written by then.
+    let mut written = Unwritten::new(Moment(0));
+    take(&mut written, 2, NextRun::Start);
+    written.are_written(Moment(2), &["2".to_owned()]);
+    take(&mut written, 2, NextRun::Start);
+    assert!(written.is_written());
+}
+
+#[test]
+fn what_the_keeper_has_of_a_removed_service_is_forgotten_once_it_is_on_the_disk() {
+    let services = [
+        ("a", "command = ['/bin/a']\n"),
+        ("b", "command = ['/bin/b']\n"),
+    ];
+    let mut world = World::new(&services, Handled::default());
+    let key = format!("{EXITS}a");
+    let run = world.spawned[0].1;
+    world.spawned(run);
+    // There is no room: its end is held back.
+    let now = world.now.moment;
+    let mut full = Unwritten::new(now);
+    full.room = 0;
+    world.control.exits.services.insert("a".to_owned(), full);
+    world.exits_hang = true;
+    world.remove_and_apply("a");
+    world.ended(run);
+    assert!(
+        world.records.contains_key(&key),
+        "it is not on the disk yet"
+    );
+    assert!(!world.records.contains_key("a"));
+    world.done(crate::control::input::Done::ExitsRecorded(Ok(())));
+    assert!(!world.records.contains_key(&key), "{:?}", world.records);
+    assert!(world.control.exits.unwritten().is_empty());
 }

@@ -24,6 +24,8 @@ pub(super) struct Unwritten {
     pub(super) waiting: Vec<ExitRecord>,
     /// One for which there is no room yet; others may take its place and are counted in it.
     pub(super) held: Option<ExitRecord>,
+    /// The id of the one that was taken in last, which may have been left out.
+    last: Option<String>,
 }
 
 impl Unwritten {
@@ -33,10 +35,18 @@ impl Unwritten {
             counted_at: now,
             waiting: Vec::new(),
             held: None,
+            last: None,
         }
     }
 
+    /// It has been taken in. A control process that dies over one hands over that one alone: no run of the
+    /// service begins meanwhile.
     pub(super) fn knows(&self, id: &str) -> bool {
+        self.last.as_deref() == Some(id) || self.is_on_its_way(id)
+    }
+
+    /// It waits, or is held back.
+    pub(super) fn is_on_its_way(&self, id: &str) -> bool {
         self.waiting.iter().chain(&self.held).any(|it| it.id == id)
     }
 
@@ -50,22 +60,24 @@ impl Unwritten {
         self.counted_at = self.counted_at.after(more * REFILL_MS);
     }
 
-    /// Takes in one more end.
-    pub(super) fn take(&mut self, now: Moment, record: ExitRecord) {
+    /// Takes in one more end. Returns the id of the one that is left out for it, if one is.
+    pub(super) fn take(&mut self, now: Moment, record: ExitRecord) -> Option<String> {
         self.refill(now);
+        self.last = Some(record.id.clone());
         if self.held.is_none() && self.has_room() {
             self.room -= 1;
             self.waiting.push(record);
-            return;
+            return None;
         }
         let held = self.held.take();
         let left_out = held.as_ref().map_or(0, |held| held.left_out + 1);
         // A failure says more than work that is done.
-        let best = match held {
-            Some(held) if is_failure(&held) && !is_failure(&record) => held,
-            Some(_) | None => record,
+        let (best, other) = match held {
+            Some(held) if is_failure(&held) && !is_failure(&record) => (held, Some(record)),
+            held => (record, held),
         };
         self.held = Some(ExitRecord { left_out, ..best });
+        other.map(|it| it.id)
     }
 
     const fn has_room(&self) -> bool {
@@ -101,7 +113,12 @@ impl Unwritten {
 
     /// Nothing is to be known of it.
     pub(super) fn is_over(&self) -> bool {
-        self.room == BURST && self.waiting.is_empty() && self.held.is_none()
+        self.room == BURST && self.is_written()
+    }
+
+    /// All is on the disk.
+    pub(super) fn is_written(&self) -> bool {
+        self.waiting.is_empty() && self.held.is_none()
     }
 }
 

@@ -99,18 +99,42 @@ fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() 
     for (by, refused) in [(None, true), (Some("web"), false)] {
         let mut world = World::new(&[("web", &web(9))], Handled::default());
         world.spawned(world.spawned[0].1);
-        world.taken = vec![Taken {
+        world.taken = Ok(vec![Taken {
             address: "127.0.0.1:80".to_owned(),
             unseen: false,
             service: "web".to_owned(),
             by: by.map(str::to_owned),
             reason: "127.0.0.1:10 is in use by other (pid 7)".to_owned(),
-        }];
+        }]);
         world.write_and_apply("web", &web(10));
         assert_eq!(world.looks.is_empty(), refused, "{by:?}");
         let listens = &world.control.plan.services["web"].listens;
         assert_eq!(listens[0] == "127.0.0.1:9", refused, "{by:?}");
     }
+}
+
+#[test]
+fn an_address_that_cannot_be_looked_at_refuses_nothing() {
+    let mut world = World::new(&[("web", &web(9))], Handled::default());
+    world.spawned(world.spawned[0].1);
+    world.taken = Err("it takes too long".to_owned());
+    world.write_and_apply("web", &web(10));
+    let listens = &world.control.plan.services["web"].listens;
+    assert_eq!(listens, &["127.0.0.1:10"]);
+    assert_eq!(world.looks.len(), 1, "it is looked at afterwards");
+}
+
+/// A signal that a client sends is no reload: what was seen stays said.
+#[test]
+fn a_signal_does_not_take_back_what_was_seen() {
+    let mut world = reloading();
+    world.seen(Sight::Hidden("no leave".to_owned()));
+    let reason = || "whether it listens on 127.0.0.1:10 was not verified: no leave".to_owned();
+    world.act(Action::Signal("USR1".to_owned()), "web");
+    assert_eq!(world.status("web").reason, Some(reason()));
+    assert!(world.looks.is_empty());
+    world.act(Action::Reload, "web");
+    assert_eq!(world.looks.len(), 1, "a reload is looked at again");
 }
 
 #[test]

@@ -185,7 +185,7 @@ impl Control {
             view.state,
             State::Stopping { cause, .. } if !matches!(
                 cause,
-                StopCause::Asked | StopCause::Exited | StopCause::ReadyTimeout
+                StopCause::Asked(_) | StopCause::Exited | StopCause::ReadyTimeout
             )
         );
         let verdict = self.healthy(name, view);

@@ -10,7 +10,7 @@ use engine::Settled;
 use plan::Plan;
 
 use super::{
-    Last, Stage,
+    Last, PlanSource, Stage,
     moves::{Action, Move},
     stages::reasons,
 };
@@ -66,7 +66,7 @@ impl Control {
     }
 
     /// Enabled services that are not as somebody wants them.
-    fn not_up(&self) -> Vec<String> {
+    pub(super) fn not_up(&self) -> Vec<String> {
         let mut enabled = self.enabled();
         let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);
         enabled.retain(|name| {
@@ -119,7 +119,7 @@ impl Control {
         let left = self.on_trial();
         let moved = moves.iter().filter(|it| it.is_change());
         let mut names: Vec<String> = moved.map(|it| it.name.clone()).collect();
-        if names.is_empty() || self.reconfigure.order.rollback {
+        if names.is_empty() || self.reconfigure.order.source != PlanSource::Files {
             // What the last change has not brought up yet is what this one is judged by.
             let left = left.into_iter().filter(|it| !names.contains(it));
             names.extend(left.collect::<Vec<_>>());
@@ -136,6 +136,7 @@ impl Control {
         }
         let site = plan::site_changes(&self.plan, &plan);
         if !self.reconfigure.first {
+            self.note_way_back(&plan, &targets);
             self.expect_moved(&moves, &plan);
         }
         self.plan = plan;
@@ -163,9 +164,16 @@ impl Control {
         if let Some(swapped) = swapped {
             self.stand(&moves, swapped);
         }
-        if let Some(id) = self.reconfigure.order.change.take() {
-            let rollback = self.standing.rollback();
-            self.accept_reconfigure(&id, targets, notes, rollback);
+        match (
+            self.reconfigure.order.change.take(),
+            self.reconfigure.order.source,
+        ) {
+            (Some(id), PlanSource::Before) => self.accept_way_back(&id, targets, notes),
+            (Some(id), PlanSource::Files | PlanSource::Kept) => {
+                let rollback = self.standing.rollback();
+                self.accept_reconfigure(&id, targets, notes, rollback);
+            }
+            (None, _) => {}
         }
         if is_new {
             self.remember_plan();
@@ -194,12 +202,14 @@ impl Control {
         }
         notes.splice(0..0, self.reconfigure.found.warnings());
         if let Some(kept) = &self.reconfigure.found.kept {
-            let back = format!(
-                "back to the configuration of {}, asked for by {}",
-                kept.at, kept.by
-            );
-            notes.insert(0, back);
-            notes.push(STILL_IN_FILES.to_owned());
+            let (at, by) = (&kept.at, &kept.by);
+            let back = format!("back to the configuration of {at}, asked for by {by}");
+            if self.reconfigure.order.source == PlanSource::Before {
+                notes.insert(0, format!("a reload has failed: {back}"));
+            } else {
+                notes.insert(0, back);
+                notes.push(STILL_IN_FILES.to_owned());
+            }
         }
         notes
     }

@@ -3,8 +3,8 @@
 use api::{ErrorKind, ErrorReply, Progress};
 use keeper::message::Request;
 
-use super::{Last, Order, REFUSED, Stage, Staged};
-use crate::control::{Control, Job};
+use super::{Last, Order, PlanSource, REFUSED, Stage, Staged};
+use crate::control::{Control, Job, answers::Answer};
 
 impl Control {
     /// Says to the client how far it is.
@@ -14,9 +14,8 @@ impl Control {
             &self.reconfigure.order.change,
             &self.reconfigure.order.preview,
         ) {
-            (Some(id), _) => self.changes.say(id, step),
-            // A reader that is slow or gone misses only how far it is.
-            (None, Some(preview)) => drop(preview.try_send(step)),
+            (Some(id), _) => self.answers.extend(self.changes.progress(id, step)),
+            (None, Some(preview)) => self.answers.push(Answer::Progress(preview.clone(), step)),
             (None, None) => {}
         }
     }
@@ -62,15 +61,21 @@ impl Control {
         match (last, order.change, order.preview) {
             (Last::Preview(preview), _, Some(client)) => {
                 // The queue has room for all steps: it is read, or nobody is there any more.
-                let _ = client.try_send(Progress::Preview(preview));
+                self.answer(Answer::Progress(client, Progress::Preview(preview)));
             }
             (Last::Preview(_), _, None) => {}
             (Last::Refused(error), _, Some(client)) => {
-                let _ = client.try_send(Progress::Refused(error));
+                self.answer(Answer::Progress(client, Progress::Refused(error)));
+            }
+            (Last::Refused(error), Some(id), None) if order.source == PlanSource::Before => {
+                self.changes.refuse_way_back(&id, &error.message);
             }
             (Last::Refused(error), Some(id), None) => {
                 tracing::error!("reconfigure: {}", error.message);
-                self.refuse_change(&id, error);
+                self.refuse_change(&id, &error);
+                if order.unattended {
+                    self.set_refused(Some(REFUSED.to_owned()));
+                }
             }
             (Last::Refused(error), None, None) => {
                 tracing::error!("reconfigure: {}", error.message);

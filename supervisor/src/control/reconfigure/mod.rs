@@ -4,7 +4,8 @@
 //! own program check them, swap them in, and only then tell the engine (`apply.rs`). A step that
 //! fails leaves everything as it was. A dry run takes the same road and turns back before the swap
 //! (`moves.rs` says what either does). A rollback takes it with a plan that has worked (`standing.rs`
-//! knows whether one has). At the daemon's start the same steps bring up the first plan; there a
+//! knows whether one has); so does a plan that goes back by itself, as a reload with another has failed
+//! (`way_back.rs`). At the daemon's start the same steps bring up the first plan; there a
 //! configuration that does not check is refused aloud and the last good plan runs.
 //! One at a time: a second one is refused.
 
@@ -17,6 +18,7 @@ mod stages;
 mod standing;
 mod steps;
 mod unreloaded;
+mod way_back;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -30,6 +32,7 @@ use plan::{Plan, Severity};
 use tokio::sync::mpsc;
 
 pub(super) use standing::Standing;
+pub(super) use way_back::WayBack;
 
 use super::{
     Control, Job,
@@ -77,11 +80,24 @@ pub(super) struct Reconfigure {
 #[derive(Debug, Default)]
 struct Order {
     mark: Mark,
-    /// The client's id, when a client asked for a change.
+    /// The id of the change that it is; none: a dry run, or the daemon's first plan.
     change: Option<String>,
+    /// No client hears of it, so what refuses it stays in status.
+    unattended: bool,
     /// Who wants to know what would be done, and nothing done.
     preview: Option<mpsc::Sender<Progress>>,
-    rollback: bool,
+    source: PlanSource,
+}
+
+/// Where the plan of an order is from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum PlanSource {
+    #[default]
+    Files,
+    /// The last that worked.
+    Kept,
+    /// What ran before a plan with which a reload has failed.
+    Before,
 }
 
 /// What has come to light on the way.
@@ -274,29 +290,38 @@ impl Control {
         if let Some(error) = self.leases_in_the_way().filter(|_| !wanted.dry_run) {
             return Err(error);
         }
-        let mut order = Order {
+        let source = if wanted.rollback {
+            PlanSource::Kept
+        } else {
+            PlanSource::Files
+        };
+        let order = Order {
             mark: self.mark(&peer.name),
-            rollback: wanted.rollback,
+            source,
             ..Order::default()
         };
         if wanted.dry_run {
             let (sender, stream) = mpsc::channel(STREAM_LINES_MAX);
-            order.preview = Some(sender);
-            self.start_order(order);
+            let preview = Some(sender);
+            self.start_order(Order { preview, ..order });
             return Ok(stream);
         }
-        let what = if wanted.rollback {
-            "reconfigure --rollback"
-        } else {
-            "reconfigure"
+        Ok(self.start_change(id, order, peer))
+    }
+
+    /// An order that is told to whoever asked for it, and to the history.
+    fn start_change(&mut self, id: &str, order: Order, peer: &Peer) -> mpsc::Receiver<Progress> {
+        let what = match order.source {
+            PlanSource::Kept => "reconfigure --rollback",
+            PlanSource::Files | PlanSource::Before => "reconfigure",
         };
         self.publish("", "change", what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
         let asked = records::asked(self.now.unix_ms, id, peer, what, &[]);
         let stream = self.begin_change(id, Kind::Reconfigure, true, asked);
-        order.change = Some(id.to_owned());
-        self.start_order(order);
-        Ok(stream)
+        let change = Some(id.to_owned());
+        self.start_order(Order { change, ..order });
+        stream
     }
 
     /// The daemon's first plan.
@@ -323,11 +348,22 @@ impl Control {
             return;
         }
         self.reconfigure.again = false;
-        let mark = self.mark("SIGHUP");
-        self.start_order(Order {
-            mark,
+        if self.lifecycle.is_stopping() {
+            return;
+        }
+        // Nobody can say whose it is.
+        let peer = Peer {
+            uid: nix::unistd::Uid::effective().as_raw(),
+            name: "SIGHUP".to_owned(),
+        };
+        let number = self.engine.allocate_run().0;
+        let id = format!("sighup-{}-{number}", self.now.unix_ms);
+        let order = Order {
+            mark: self.mark(&peer.name),
+            unattended: true,
             ..Order::default()
-        });
+        };
+        drop(self.start_change(&id, order, &peer));
     }
 
     /// One that came while a job kept services stopped.
@@ -365,10 +401,12 @@ impl Control {
         if told {
             self.tell_reloading();
         }
-        let source = match (order.rollback, &order.preview) {
-            (true, _) => Source::Kept(Arc::clone(&self.plan)),
-            (false, Some(_)) => Source::FilesAsTheyAre(Arc::clone(&self.plan)),
-            (false, None) => Source::Files(Arc::clone(&self.plan)),
+        let plan = Arc::clone(&self.plan);
+        let source = match (order.source, &order.preview, &self.way_back) {
+            (PlanSource::Kept, ..) => Source::Kept(plan),
+            (PlanSource::Before, _, Some(it)) => Source::Before(Box::new(it.before().clone())),
+            (PlanSource::Files | PlanSource::Before, Some(_), _) => Source::FilesAsTheyAre(plan),
+            (PlanSource::Files | PlanSource::Before, None, _) => Source::Files(plan),
         };
         self.reconfigure = Reconfigure {
             stage: Stage::Loading,
@@ -420,13 +458,15 @@ impl Control {
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
+            Done::MaintenanceStored(result) => self.maintenance_stored(result),
+            Done::StatusFilesWritten(result) => self.status_files_written(result),
             Done::RunningStored(result) => self.running_stored(result),
             Done::ExitsRecorded(result) => self.on_exits_recorded(result),
             Done::OrderStored(result) => self.order_stored(result),
             Done::ResultRead { id, result } => self.result_read(&id, result.map(|it| *it)),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
-            Done::Addresses(taken) => self.on_addresses(&taken),
+            Done::Addresses(taken) => self.on_addresses(taken),
             Done::Listeners(seen) => self.on_listeners(seen),
             Done::Watched(seen) => self.watched(seen),
             Done::FilesSeen(seen) => self.files_seen(seen),
@@ -452,10 +492,11 @@ impl Control {
 }
 
 fn busy(other: &Order) -> ErrorReply {
-    let what = match (&other.preview, other.rollback) {
+    let what = match (&other.preview, other.source) {
         (Some(_), _) => "a dry run of a reconfigure",
-        (None, true) => "a rollback",
-        (None, false) => "another reconfigure",
+        (None, PlanSource::Kept) => "a rollback",
+        (None, PlanSource::Before) => "the way back from a reconfigure that failed",
+        (None, PlanSource::Files) => "another reconfigure",
     };
     let (by, at) = (&other.mark.by, words::time(other.mark.at_unix_ms));
     let asked = if other.mark.by.is_empty() {

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::{ErrorKind, ErrorReply};
-use plan::Plan;
+use plan::{Plan, Problem, Severity};
 
 use super::{
     Last, Stage,
@@ -73,8 +73,9 @@ impl Control {
         running.collect()
     }
 
-    /// The answer: the addresses that are not free.
-    pub(super) fn on_addresses(&mut self, taken: &[Taken]) {
+    /// The answer: the addresses that are not free. Where nobody could see it, the plan goes on with a warning:
+    /// each start looks for itself.
+    pub(super) fn on_addresses(&mut self, taken: Result<Vec<Taken>, String>) {
         let (plan, staged, moves) = match std::mem::take(&mut self.reconfigure.stage) {
             Stage::Addresses {
                 plan,
@@ -86,6 +87,10 @@ impl Control {
                 return;
             }
         };
+        let taken = taken.unwrap_or_else(|why| {
+            self.reconfigure.found.remarks.push(unverified(&plan, &why));
+            Vec::new()
+        });
         let refused = taken
             .iter()
             .filter(|it| !comes_free(it, &moves, &self.plan));
@@ -128,6 +133,19 @@ fn comes_free(taken: &Taken, moves: &BTreeMap<String, Action>, running: &Plan) -
     match &taken.by {
         Some(by) => ends(by),
         None => taken.unseen && running.services.keys().any(|it| ends(it) && has_port(it)),
+    }
+}
+
+fn unverified(plan: &Plan, why: &str) -> Problem {
+    Problem {
+        severity: Severity::Warning,
+        file: plan.paths.site_file(),
+        line: None,
+        column: None,
+        key: String::new(),
+        message: format!("whether the addresses that are new are free was not verified: {why}"),
+        hint: None,
+        variable: None,
     }
 }
 

@@ -17,7 +17,7 @@ use plan::{Plan, ReadyKind};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Found, Order,
+    Found, Order, PlanSource,
     moves::{Action, Move},
 };
 use crate::{
@@ -121,6 +121,11 @@ impl Control {
             self.reconfigure.order = Order {
                 mark,
                 change: self.changes.pending_reconfigure(),
+                source: match &rejected {
+                    Some(_) => PlanSource::Kept,
+                    None => PlanSource::Files,
+                },
+                unattended: self.lifecycle.hangup,
                 ..Order::default()
             };
             self.reconfigure.found = Found {

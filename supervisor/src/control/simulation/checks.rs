@@ -19,24 +19,29 @@ pub(super) const OUTPUTS_PER_SERVICE_MAX: usize = 25;
 
 /// A request as control makes it. `alone`: it answers one thing that has happened, so what the
 /// engine shows now is what it knew then.
-pub(super) fn judge(
-    control: &Control,
-    clients: &Clients,
-    disk: &Disk,
-    request: &Request,
-    alone: bool,
-) {
+pub(super) fn judge(control: &Control, clients: &Clients, request: &Request, alone: bool) {
     if let Request::Spawn(spawn) = request
         && spawn.role == Role::Main
     {
         judge_spawn(control, clients, spawn, alone);
-        judge_job(control, clients, disk, &spawn.service);
     }
 }
 
-/// A job runs for a request that is on the disk, and never for one that has been told to have ended.
-fn judge_job(control: &Control, clients: &Clients, disk: &Disk, name: &str) {
-    if !control.plan.services[name].job {
+/// A job runs for a request that is on the disk, and never for one that has been told to have ended; but
+/// where something of it would not go that is told, and it is tried again once that has gone.
+pub(super) fn judge_job(
+    control: &Control,
+    clients: &Clients,
+    disk: &Disk,
+    keeper: &Keeper,
+    request: &Request,
+) {
+    let Request::Spawn(spawn) = request else {
+        return;
+    };
+    let name = &spawn.service;
+    let is_job = control.plan.services.get(name).is_some_and(|it| it.job);
+    if spawn.role != Role::Main || !is_job {
         return;
     }
     let view = control
@@ -50,7 +55,10 @@ fn judge_job(control: &Control, clients: &Clients, disk: &Disk, name: &str) {
         Some(&request),
         "{name} finds another request"
     );
-    assert!(!clients.ended.contains(&request), "{request} is done twice");
+    let mut runs = keeper.runs.values().filter(|it| it.service == *name);
+    let was_left = runs.any(|it| it.given_up);
+    let ended = clients.ended.contains(&request);
+    assert!(!ended || was_left, "{request} is done twice");
 }
 
 fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool) {
@@ -111,7 +119,9 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         let rests = match settled {
             // No start brings up a job that has failed.
             Some(Settled::WaitingOn(_)) if service.job => !all_up,
-            _ if service.job => control.engine.is_over(id) || view.hold.is_some(),
+            _ if service.job => {
+                control.engine.is_over(id) || matches!(view.state, State::Failed { .. })
+            }
             Some(Settled::Ready | Settled::Completed) => {
                 !matches!(view.state, State::Reloading { .. })
             }
@@ -124,6 +134,17 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         }
     }
     None
+}
+
+/// Who asked for the work of a job that waits on what has failed waits as long.
+pub(super) fn waits_with_its_job(control: &Control, change: &str) -> bool {
+    let jobs = control.plan.services.values().filter(|it| it.job);
+    let mut ids = jobs.filter_map(|it| control.names.id(&it.name));
+    ids.any(|id| {
+        let view = control.engine.view(id);
+        let its = view.and_then(|view| view.request).as_deref() == Some(change);
+        its && matches!(control.engine.settled(id), Some(Settled::WaitingOn(_)))
+    })
 }
 
 /// Once a disk has room, it has every hold, and nobody is warned.

@@ -37,7 +37,7 @@ pub(super) struct Clients {
 #[derive(Debug)]
 pub(super) struct Client {
     request: Option<ActionRequest>,
-    id: String,
+    pub(super) id: String,
     answer: Option<Answer>,
     lines: Option<Lines>,
     /// Starts that there had been when it was asked for the first time.
@@ -253,6 +253,7 @@ impl Clients {
                 }
                 Ok(Progress::State { .. } | Progress::Job { .. } | Progress::Step { .. }) => {}
                 Ok(Progress::Done(outcome)) => {
+                    judge_way_back(&outcome);
                     if outcome.finished && outcome.unstored.history.is_none() {
                         self.ended.insert(client.id.clone());
                     }
@@ -314,6 +315,19 @@ impl Clients {
             assert!(finished, "{id} never comes to its end: {outcome:?}");
         }
     }
+}
+
+/// What was gone back from has failed, and is not offered to be gone back from.
+fn judge_way_back(outcome: &Outcome) {
+    let Some(back) = outcome.gone_back.as_ref().filter(|_| outcome.finished) else {
+        return;
+    };
+    let has =
+        |results: &[api::ActionResult], verdict| results.iter().any(|it| it.verdict == verdict);
+    assert!(has(&outcome.results, api::Verdict::Failed), "{outcome:?}");
+    assert!(!has(&back.results, api::Verdict::Pending), "{outcome:?}");
+    let in_place = back.refused.is_none();
+    assert!(!in_place || outcome.rollback.is_none(), "{outcome:?}");
 }
 
 pub(super) fn peer() -> Peer {

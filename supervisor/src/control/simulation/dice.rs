@@ -92,11 +92,6 @@ impl<T> Agenda<T> {
         self.due.pop_first().map(|(_, what)| what)
     }
 
-    /// How much was due before a moment.
-    pub(super) fn overdue(&self, now: u64) -> usize {
-        self.due.range(..(now, 0)).count()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.due.len()
     }

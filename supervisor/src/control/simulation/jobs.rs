@@ -43,8 +43,8 @@ pub(super) struct Disk {
     pub(super) holds: BTreeMap<String, StoredHold>,
     /// They were removed, and not written since.
     pub(super) lost: bool,
-    /// Changes that the history has, and whether it has their end.
-    history: BTreeMap<String, bool>,
+    /// What the history has of each change.
+    history: BTreeMap<String, Told>,
     /// Ends of runs that the history has, by service and id: how many more each stands for.
     exits: BTreeMap<String, BTreeMap<String, u64>>,
     /// Main runs that live.
@@ -61,6 +61,13 @@ pub(super) struct Disk {
     pub(super) was_full: bool,
     /// Plans that have worked, the last one first.
     pub(super) kept: Vec<Plan>,
+}
+
+/// Which lines of a change the history has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    asked: bool,
+    ended: bool,
 }
 
 /// When a simulation begins.
@@ -84,6 +91,8 @@ pub(super) struct Jobs {
     looked_at: BTreeMap<RunId, u64>,
     /// When there is no room on the disk for what is small.
     full: Vec<Range<u64>>,
+    /// Ways back that were begun because a reload had failed.
+    pub(super) ways_back: u64,
 }
 
 /// One piece of it.
@@ -99,6 +108,8 @@ pub(super) enum Work {
     StoreSchedule,
     StoreOrder(String, String),
     ReadResult(String, String),
+    /// Nothing comes of it but this.
+    Write(Done),
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -141,6 +152,7 @@ impl Jobs {
             agenda: Agenda::default(),
             looked_at: BTreeMap::new(),
             full,
+            ways_back: 0,
         }
     }
 
@@ -160,6 +172,8 @@ impl Jobs {
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
             Job::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
+            Job::StoreMaintenance { .. } => (Work::Write(Done::MaintenanceStored(Ok(()))), 500),
+            Job::WriteStatusFiles { .. } => (Work::Write(Done::StatusFilesWritten(Ok(()))), 500),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -305,6 +319,13 @@ impl Jobs {
         Done::RunningStored(Ok(()))
     }
 
+    /// And nothing is in place.
+    fn swap_on_full_disk(&mut self, swap: &Swap) -> Done {
+        self.disk.discard(&swap.staged);
+        self.disk.was_full |= swap.before.is_none();
+        Done::Swapped(Err("no space left on device".to_owned()))
+    }
+
     /// The next piece of work is done.
     pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
         let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
@@ -315,12 +336,7 @@ impl Jobs {
             Work::Load(source) => Done::Loaded(self.load(&source)),
             Work::Accounts => Done::MissingAccounts(self.accounts()),
             Work::Stage(plan) => Done::Staged(self.stage(&plan)),
-            Work::Swap(swap) if luck(&mut self.dice, fair, full) => {
-                // And nothing is in place.
-                self.disk.discard(&swap.staged);
-                self.disk.was_full |= swap.before.is_none();
-                Done::Swapped(Err("no space left on device".to_owned()))
-            }
+            Work::Swap(swap) if luck(&mut self.dice, fair, full) => self.swap_on_full_disk(&swap),
             Work::Swap(swap) => Done::Swapped(Ok(self.swap(&swap))),
             Work::PutBack(staged) => {
                 self.disk.put(&staged);
@@ -340,6 +356,7 @@ impl Jobs {
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::StoreOrder(service, id) => self.order_stored(service, id),
             Work::ReadResult(service, id) => self.read_result(&service, id),
+            Work::Write(done) => done,
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),
@@ -349,7 +366,10 @@ impl Jobs {
                 let holder = Holder { reason, line };
                 Done::Holder { run, holder }
             }
-            Work::Addresses => Done::Addresses(Vec::new()),
+            Work::Addresses if luck(&mut self.dice, fair, 10) => {
+                Done::Addresses(Err("nobody may look".to_owned()))
+            }
+            Work::Addresses => Done::Addresses(Ok(Vec::new())),
             Work::Listeners(looks) => Done::Listeners(self.listeners(now, looks)),
             Work::Line(run, pattern, mut unwanted) => {
                 let unwanted_now = unwanted.try_recv() == Err(TryRecvError::Closed);
@@ -416,8 +436,13 @@ impl Jobs {
     }
 
     fn load(&mut self, source: &Source) -> Result<Loaded, NotLoaded> {
-        if let Source::Kept(running) = source {
-            return self.disk.kept_before(running);
+        match source {
+            Source::Kept(running) => return self.disk.kept_before(running),
+            Source::Before(before) => {
+                self.ways_back += 1;
+                return Ok(back_to(before.plan.clone()));
+            }
+            Source::Files(_) | Source::FilesAsTheyAre(_) | Source::FirstFiles => {}
         }
         let odds = if self.disk.stored.is_some() { 10 } else { 1 };
         if !self.fair && self.dice.percent(odds) {
@@ -506,10 +531,9 @@ impl Jobs {
         }))
     }
 
-    /// The control process has died in the midst of it. `begun`: it may have begun to write candidates,
-    /// or to put them in place.
-    pub(super) fn cut(&mut self, begun: bool) {
-        if !begun || self.disk.stored.is_none() {
+    /// The control process has died in the midst of it.
+    pub(super) fn cut(&mut self) {
+        if self.disk.stored.is_none() {
             self.disk.candidates.clear();
         }
         let left: Vec<Work> = self.agenda.drain().collect();
@@ -517,11 +541,11 @@ impl Jobs {
             match work {
                 Work::Swap(swap) if self.dice.percent(50) => drop(self.swap(&swap)),
                 // Of several files the first are in place, and the plan is not.
-                Work::Stage(plan) if begun && self.disk.stored.is_some() => {
+                Work::Stage(plan) if self.disk.stored.is_some() => {
                     let staged = self.changed(&plan).into_iter().map(|file| file.path);
                     self.disk.candidates.extend(staged);
                 }
-                Work::Swap(swap) if begun => {
+                Work::Swap(swap) => {
                     let some = self.dice.index(swap.staged.len() + 1);
                     self.disk.put(&swap.staged[..some]);
                 }
@@ -546,8 +570,11 @@ impl Jobs {
 impl Disk {
     fn append(&mut self, lines: Vec<history::Line>) {
         for line in lines {
-            let ended = matches!(line.said, history::Said::Ended { .. });
-            *self.history.entry(line.id).or_default() |= ended;
+            let told = self.history.entry(line.id).or_default();
+            match line.said {
+                history::Said::Asked { .. } => told.asked = true,
+                history::Said::Ended { .. } => told.ended = true,
+            }
         }
     }
 
@@ -577,10 +604,16 @@ impl Disk {
                 of_it.collect::<Vec<_>>()
             );
         }
-        let runs = &self.running.runs;
+        // What the history does not have stays, for the next daemon to tell.
+        let known = |id: &String, service: &String| {
+            let records = self.exits.get(service);
+            records.is_some_and(|it| it.contains_key(id))
+        };
+        let mut runs = self.running.0.iter();
+        let wrong = runs.find(|(id, live)| !self.refused.0 || known(id, &live.service));
         assert!(
-            runs.is_empty() || self.refused.1,
-            "said to live after the end: {runs:?}"
+            wrong.is_none() || self.refused.1,
+            "said to live after the end: {wrong:?}"
         );
     }
 
@@ -600,29 +633,25 @@ impl Disk {
             );
         }
         for id in &clients.recorded {
-            assert!(self.history.contains_key(id), "{id} is not in the history");
+            assert!(self.told(id).asked, "{id} is not in the history");
         }
         for id in &clients.ended {
-            let ended = self.history.get(id) == Some(&true);
-            assert!(ended, "the history has no end of {id}");
+            assert!(self.told(id).ended, "the history has no end of {id}");
         }
     }
 
-    /// Control has died. What it had written down just before the keeper could hear of it has no end,
-    /// and nobody was told of it.
-    pub(super) fn leave_unheard(&mut self, records: &BTreeMap<String, String>) {
-        let known = ["@changes", "@doing", "@reexec", "@refusals"].map(|key| records.get(key));
-        let known = |id: &String| known.iter().flatten().any(|it| it.contains(id.as_str()));
-        self.history.retain(|id, ended| *ended || known(id));
+    fn told(&self, id: &str) -> Told {
+        self.history.get(id).copied().unwrap_or_default()
     }
 
-    /// In the end the history has all that were taken, and the end of each.
+    /// In the end the history has all that were taken, and of each change that it has both lines.
     pub(super) fn judge_history(&self, taken: &[String]) {
         for id in taken {
-            assert!(self.history.contains_key(id), "{id} is not in the history");
+            assert!(self.told(id).asked, "{id} is not in the history");
         }
-        let open = self.history.iter().find(|(_, ended)| !**ended);
-        assert_eq!(open, None, "it has no end in the history");
+        let half = |(_, told): &(&String, &Told)| !(told.asked && told.ended);
+        let half = self.history.iter().find(half);
+        assert!(half.is_none(), "the history has it in part: {half:?}");
     }
 
     /// Candidates take their places; each has its content for its extension.
@@ -652,15 +681,19 @@ impl Disk {
     fn kept_before(&self, running: &Plan) -> Result<Loaded, NotLoaded> {
         let plan = self.kept.iter().find(|it| *it != running);
         let plan = plan.ok_or(NotLoaded::NothingKept)?;
-        Ok(Loaded {
-            kept: Some(KeptPlan {
-                at: String::new(),
-                by: "root".to_owned(),
-                not_up: Vec::new(),
-            }),
-            rejected: Some(BTreeMap::new()),
-            ..loaded(plan.clone())
-        })
+        Ok(back_to(plan.clone()))
+    }
+}
+
+fn back_to(plan: Plan) -> Loaded {
+    Loaded {
+        kept: Some(KeptPlan {
+            at: String::new(),
+            by: "root".to_owned(),
+            not_up: Vec::new(),
+        }),
+        rejected: Some(BTreeMap::new()),
+        ..loaded(plan)
     }
 }
 

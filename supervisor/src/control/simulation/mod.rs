@@ -23,6 +23,8 @@ use run::Simulation;
 
 /// Simulations of an ordinary test run.
 const SEEDS: u64 = 300;
+/// Those in which most changes are reloads.
+const RELOADING_SEEDS: u64 = 150;
 /// Those of them in which control hangs, and dies at its birth.
 const TROUBLED_SEEDS: u64 = 150;
 
@@ -35,13 +37,12 @@ fn simulate(seed: u64) {
     conclude(Simulation::new(seed));
 }
 
-/// Returns how often control hung or was stillborn.
-fn conclude(mut simulation: Simulation) -> u64 {
+fn conclude(mut simulation: Simulation) -> Simulation {
     simulation.chaos();
     if !simulation.over() {
         simulation.conclude();
     }
-    simulation.troubles
+    simulation
 }
 
 #[test]
@@ -63,11 +64,28 @@ fn simulation_keeps_every_promise_although_control_hangs() {
     }
     let seeds = number("MATTERVISOR_SEEDS").unwrap_or(TROUBLED_SEEDS);
     let troubles: u64 = (0..seeds)
-        .map(|seed| conclude(Simulation::troubled(seed)))
+        .map(|seed| conclude(Simulation::troubled(seed)).troubles)
         .sum();
     assert!(
         troubles > seeds,
         "{troubles} troubles in {seeds} simulations"
+    );
+}
+
+/// Most changes are reloads, many of which fail: control goes back from them.
+#[test]
+fn simulation_keeps_every_promise_although_reloads_fail() {
+    if let Some(seed) = number("MATTERVISOR_SEED") {
+        conclude(Simulation::reloading(seed));
+        return;
+    }
+    let seeds = number("MATTERVISOR_SEEDS").unwrap_or(RELOADING_SEEDS);
+    let ways_back: u64 = (0..seeds)
+        .map(|seed| conclude(Simulation::reloading(seed)).jobs.ways_back)
+        .sum();
+    assert!(
+        ways_back > 0,
+        "{ways_back} ways back in {seeds} simulations"
     );
 }
 
@@ -90,4 +108,23 @@ fn simulation_26_and_92_keep_the_candidates_of_two_plans_apart() {
 fn simulation_8_and_40_keep_the_plan_although_the_disk_is_full() {
     simulate(8);
     simulate(40);
+}
+
+/// What a client had heard, or the history had, was not with the keeper when control died.
+#[test]
+fn simulation_94_and_265_keep_what_was_accepted() {
+    simulate(94);
+    conclude(Simulation::troubled(265));
+}
+
+/// A run had said that it is ready before a plan asked for that word.
+#[test]
+fn simulation_462_hears_what_was_said_under_an_earlier_plan() {
+    conclude(Simulation::troubled(462));
+}
+
+/// What a dead control process had refused was still taken for being done.
+#[test]
+fn simulation_966_may_ask_again_for_what_was_refused() {
+    simulate(966);
 }

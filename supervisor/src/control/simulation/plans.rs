@@ -93,6 +93,42 @@ pub(super) fn edit(dice: &mut Dice, plan: &Plan) -> Plan {
     plan
 }
 
+/// The plan with something to reload in most services.
+pub(super) fn reloadable(dice: &mut Dice, plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for (name, service) in &mut plan.services {
+        if service.oneshot || dice.percent(20) {
+            continue;
+        }
+        service.reload = Some(Reload {
+            how: ReloadHow::Command(command("reload")),
+            timeout_ms: dice.between(8_000, 30_000),
+            confirm: dice.percent(30).then(|| probe(dice)),
+        });
+        while service.files.is_empty() {
+            service.files = files(dice, name);
+        }
+        service.files[0].on_change = OnChange::Reload;
+    }
+    plan
+}
+
+/// The plan after somebody has edited what goes into files, and now and then more.
+pub(super) fn rewrite(dice: &mut Dice, plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for service in plan.services.values_mut() {
+        if dice.percent(5) {
+            service.command[1] = new_edition(dice);
+        }
+        for file in &mut service.files {
+            if dice.percent(50) {
+                file.content = new_edition(dice);
+            }
+        }
+    }
+    plan
+}
+
 /// The plan without what can never run.
 pub(super) fn mend(plan: &Plan) -> Plan {
     let mut plan = plan.clone();

@@ -41,11 +41,12 @@ pub(super) struct Simulation {
     pub(super) jobs: Jobs,
     pub(super) clients: Clients,
     pub(super) script: Agenda<Op>,
-    to_keeper: Agenda<Request>,
-    /// Requests that control has made.
-    told: u64,
-    /// How many of them came before it had candidates written, or put in place.
-    told_before_files: u64,
+    /// What control has said and what is still with it, in its order.
+    sending: Agenda<Output>,
+    /// The socket to the keeper takes nothing before this.
+    pub(super) full_until: u64,
+    /// What is in it.
+    to_keeper: VecDeque<Request>,
     pub(super) to_control: Agenda<Notice>,
     /// How late the next timeout comes.
     late: u64,
@@ -65,6 +66,8 @@ pub(super) struct Simulation {
     /// How often there was such trouble.
     pub(super) troubles: u64,
     leaving: bool,
+    /// Its files are edited, to be reloaded.
+    pub(super) rewrites: bool,
     /// A control process is being born, and there is nothing that it was not told before.
     taking_over: bool,
     pub(super) terminated: bool,
@@ -77,6 +80,7 @@ pub(super) struct Simulation {
 enum Source {
     Keeper,
     Jobs,
+    Sending,
     ToKeeper,
     ToControl,
     Script,
@@ -96,9 +100,9 @@ impl Simulation {
             jobs: Jobs::new(dice.split()),
             clients: Clients::new(dice.split()),
             script: Agenda::default(),
-            to_keeper: Agenda::default(),
-            told: 0,
-            told_before_files: 0,
+            sending: Agenda::default(),
+            full_until: 0,
+            to_keeper: VecDeque::new(),
             to_control: Agenda::default(),
             late: 0,
             due: None,
@@ -110,6 +114,7 @@ impl Simulation {
             stillborn: 0,
             troubles: 0,
             leaving: false,
+            rewrites: false,
             taking_over: false,
             terminated: false,
             shown: VecDeque::new(),
@@ -117,6 +122,15 @@ impl Simulation {
             dice,
         };
         it.birth();
+        it
+    }
+
+    /// One in which most changes are reloads.
+    pub(super) fn reloading(seed: u64) -> Self {
+        let mut it = Self::new(seed);
+        it.jobs.disk.site = plans::reloadable(&mut it.dice, &it.jobs.disk.site);
+        it.rewrites = true;
+        it.keeper.world.fails_reloads = true;
         it
     }
 
@@ -156,13 +170,11 @@ impl Simulation {
         let timer = timer.map(|at| at.0.max(self.now) + self.late);
         // What comes while it hangs is there when it goes on, and then mail comes before the clock.
         let heard = |at: Option<u64>| at.map(|at| at.max(self.hangs_until));
-        let asked = self.to_keeper.next_at();
+        let sent = self.sending.next_at().map(|at| at.max(self.full_until));
         let all = [
             (self.keeper.agenda.next_at(), Source::Keeper),
-            (
-                asked.map(|at| at.max(self.keeper.stalled_until)),
-                Source::ToKeeper,
-            ),
+            (self.next_request(), Source::ToKeeper),
+            (heard(sent), Source::Sending),
             (heard(self.to_control.next_at()), Source::ToControl),
             (heard(self.jobs.agenda.next_at()), Source::Jobs),
             (self.script.next_at(), Source::Script),
@@ -174,6 +186,12 @@ impl Simulation {
         due.min_by_key(|(at, _)| *at)
     }
 
+    /// When the keeper reads what is in the socket.
+    fn next_request(&self) -> Option<u64> {
+        let any = !self.to_keeper.is_empty();
+        any.then(|| self.now.max(self.keeper.stalled_until))
+    }
+
     fn turn(&mut self, source: Source) {
         match source {
             Source::Keeper => {
@@ -181,13 +199,17 @@ impl Simulation {
                 self.keeper.happens(self.now, what);
             }
             Source::ToKeeper => {
-                let request = self.to_keeper.pop().unwrap();
+                let request = self.to_keeper.pop_front().unwrap();
                 let reexec = request == Request::Reexec;
                 self.keeper.request(self.now, request);
                 if reexec {
                     self.script
                         .push(self.now + self.dice.between(0, 5_000), Op::Succeed);
                 }
+            }
+            Source::Sending => {
+                let output = self.sending.pop().unwrap();
+                self.leave(output);
             }
             Source::ToControl => {
                 let notice = self.to_control.pop().unwrap();
@@ -229,8 +251,7 @@ impl Simulation {
         let starting = control.map(|control| checks::starting(control, &self.keeper));
         loop {
             let keeper = self.keeper.agenda.next_at().map(|at| (at, Source::Keeper));
-            let asked = self.to_keeper.next_at();
-            let asked = asked.map(|at| (at.max(self.keeper.stalled_until), Source::ToKeeper));
+            let asked = self.next_request().map(|at| (at, Source::ToKeeper));
             let next = keeper.into_iter().chain(asked).min_by_key(|(at, _)| *at);
             let Some((at, source)) = next.filter(|(at, _)| *at <= end) else {
                 break;
@@ -310,7 +331,6 @@ impl Simulation {
         if !matches!(job, Job::Stage { .. } | Job::Swap(_)) {
             return;
         }
-        self.told_before_files = self.told;
         if self.mortal && self.grim.percent(8) {
             let soon = self.now + self.grim.between(0, 20);
             self.script.push(soon, Op::Die);
@@ -327,18 +347,23 @@ impl Simulation {
         }
         let most =
             checks::OUTPUTS_MAX + checks::OUTPUTS_PER_SERVICE_MAX * control.names.ids().len();
-        assert!(
-            outputs.len() < most,
-            "{} outputs in one step",
-            outputs.len()
-        );
+        let answer = |it: &&Output| matches!(it, Output::Answer(_));
+        let count = outputs.len() - outputs.iter().filter(answer).count();
+        assert!(count < most, "{count} outputs in one step");
         for output in outputs {
             match output {
                 Output::Keeper(_) if self.leaving => {}
                 Output::Keeper(request) => {
                     self.show(&format!("-> {}", super::words::of_request(&request)));
                     if let Some(control) = &self.control {
-                        checks::judge(control, &self.clients, &self.jobs.disk, &request, alone);
+                        checks::judge(control, &self.clients, &request, alone);
+                        checks::judge_job(
+                            control,
+                            &self.clients,
+                            &self.jobs.disk,
+                            &self.keeper,
+                            &request,
+                        );
                         checks::judge_silence(control, &self.keeper, &request);
                         self.keeper.note_ready_kind(control, &request);
                     }
@@ -352,22 +377,33 @@ impl Simulation {
                         self.judge_quit(code);
                     }
                     let pause = self.dice.pick(&[0, 0, 0, 1, 3]);
-                    self.told += 1;
-                    self.to_keeper.push_last(self.now + pause, request);
+                    self.sending
+                        .push_last(self.now + pause, Output::Keeper(request));
                 }
-                Output::Job(job) => {
-                    self.show(&format!("-> job {}", super::words::of_job(&job)));
-                    self.note_files(&job);
-                    self.jobs.start(self.now, job);
-                }
-                Output::Access(_)
-                | Output::LetIn(_)
-                | Output::WatchFiles(_)
-                | Output::ReleaseMemory => {}
+                other => self.sending.push_last(self.now, other),
             }
         }
-        self.clients.read();
-        self.jobs.disk.judge_promises(&self.clients);
+    }
+
+    /// It is out of control's hands.
+    fn leave(&mut self, output: Output) {
+        match output {
+            Output::Keeper(request) => self.to_keeper.push_back(request),
+            Output::Job(job) => {
+                self.show(&format!("-> job {}", super::words::of_job(&job)));
+                self.note_files(&job);
+                self.jobs.start(self.now, job);
+            }
+            Output::Answer(answer) => {
+                answer.send();
+                self.clients.read();
+                self.jobs.disk.judge_promises(&self.clients);
+            }
+            Output::Access(_)
+            | Output::LetIn(_)
+            | Output::WatchFiles(_)
+            | Output::ReleaseMemory => {}
+        }
     }
 
     /// A service has failed that the daemon may not go on without.
@@ -385,29 +421,29 @@ impl Simulation {
         );
     }
 
-    /// The control process dies: of what it said last, only a beginning has arrived.
+    /// The control process dies: of what it said last, only a beginning has left.
     pub(super) fn die(&mut self) {
         if self.control.is_none() {
             return;
         }
+        let full = self.now < self.full_until;
+        let left = self.dice.index(self.sending.len() + 1);
+        let left = if full { 0 } else { left };
+        let mut unsent = self.sending.drain().collect::<VecDeque<_>>();
+        for output in unsent.drain(..left) {
+            self.leave(output);
+        }
         let again = self.clients.cut();
-        self.jobs.disk.judge_promises(&self.clients);
         self.control = None;
         self.hangs_until = 0;
-        // What only waits for the keeper to go on is with it.
-        let overdue = self.to_keeper.overdue(self.now);
-        let arrived = overdue + self.dice.index(self.to_keeper.len() - overdue + 1);
-        let cut = self.to_keeper.len() - arrived;
-        self.show(&format!("=== control dies; {cut} of its requests are lost"));
-        let requests: Vec<Request> = self.to_keeper.drain().take(arrived).collect();
-        for request in requests {
+        let cut = unsent.len();
+        self.show(&format!("=== control dies; {cut} of its outputs are lost"));
+        for request in std::mem::take(&mut self.to_keeper) {
             self.keeper.request(self.now, request);
         }
         self.leaving = false;
         self.to_control.clear();
-        // What it said before it had files written is with the keeper once some of them are.
-        self.jobs
-            .cut(self.told - cut as u64 >= self.told_before_files);
+        self.jobs.cut();
         self.keeper.deaths += 1;
         let birth = self.now + self.dice.between(0, 50);
         self.script.push(birth, Op::Birth);
@@ -415,19 +451,18 @@ impl Simulation {
             let at = birth + self.dice.between(0, 500);
             self.script.push(at, Op::AskAgain(request));
         }
-        self.jobs.disk.leave_unheard(&self.keeper.records);
-        // A hold that only the dead one knew and that is on no disk may go with the service.
-        self.forget_lost_holds();
+        self.judge_holds();
     }
 
-    /// The keeper knows them all, but for what the dead one had not told it yet.
-    fn forget_lost_holds(&mut self) {
+    /// Whatever has died, the keeper or the disk knows every hold that a client was told of.
+    fn judge_holds(&self) {
         let (records, disk) = (&self.keeper.records, &self.jobs.disk.holds);
         let all = records.get("@holds").map_or("", String::as_str);
-        let is_told = |name: &String| all.contains(&format!("\"{name}\":"));
-        self.clients
-            .held
-            .retain(|name| records.contains_key(name) || disk.contains_key(name) || is_told(name));
+        for name in &self.clients.held {
+            let told = all.contains(&format!("\"{name}\":"));
+            let known = told || records.contains_key(name) || disk.contains_key(name);
+            assert!(known, "nobody knows that {name} is held");
+        }
     }
 
     pub(super) fn birth(&mut self) {
@@ -439,6 +474,7 @@ impl Simulation {
             seed: self.dice.next(),
             holds: self.jobs.disk.holds.clone(),
             running: self.jobs.disk.running.clone(),
+            maintenance: None,
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
             handled: crate::control::Handled::default(),

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     ask::{Ask, EventFilter, Peer},
-    control::{Control, input::Input},
+    control::{
+        Control,
+        input::{Input, Output},
+    },
 };
 
 /// A fact that is late comes within this time.
@@ -138,6 +141,21 @@ impl Simulation {
         }
     }
 
+    /// The administrator edits the files, and mostly has that applied.
+    fn edit_files(&mut self) {
+        let edit = if self.rewrites {
+            plans::rewrite
+        } else {
+            plans::edit
+        };
+        self.jobs.disk.site = edit(&mut self.dice, &self.jobs.disk.site);
+        match self.dice.below(5) {
+            0..2 => self.signal(1),
+            2..4 if self.now >= self.hangs_until => self.reconfigure(),
+            _ => {}
+        }
+    }
+
     pub(super) fn perform(&mut self, op: Op) {
         let waits = matches!(
             op,
@@ -164,14 +182,7 @@ impl Simulation {
             Op::Work => self.work(),
             Op::Lease => self.lease(),
             Op::AskAgain((request, lifts_before)) => self.act_as_of(request, lifts_before),
-            Op::Edit => {
-                self.jobs.disk.site = plans::edit(&mut self.dice, &self.jobs.disk.site);
-                match self.dice.below(5) {
-                    0..2 => self.signal(1),
-                    2..4 if self.now >= self.hangs_until => self.reconfigure(),
-                    _ => {}
-                }
-            }
+            Op::Edit => self.edit_files(),
             Op::Murder => self.murder(),
             Op::Look => self.look(),
             Op::Stall => {
@@ -183,11 +194,7 @@ impl Simulation {
             Op::Watchdog => self.handle(Input::Notice(Notice::AreYouThere)),
             Op::Terminate => self.signal(15),
             Op::Hang => self.hang(SILENT_MS_MAX),
-            Op::StallKeeper(ms) => {
-                let end = self.now + ms;
-                self.keeper.stalled_until = self.keeper.stalled_until.max(end);
-                self.script.push(end, Op::KeeperGoesOn);
-            }
+            Op::StallKeeper(ms) => self.stall_keeper(ms),
             Op::LoseFiles => {
                 self.jobs.disk.lose_state();
                 self.keeper.unsent.push_back(Notice::MadeAgain {
@@ -206,6 +213,16 @@ impl Simulation {
                 self.die();
             }
         }
+    }
+
+    /// It reads nothing for so long; what control says to it may find no room in the socket meanwhile.
+    fn stall_keeper(&mut self, ms: u64) {
+        let end = self.now + ms;
+        self.keeper.stalled_until = self.keeper.stalled_until.max(end);
+        if self.stalls.percent(50) {
+            self.full_until = self.keeper.stalled_until;
+        }
+        self.script.push(end, Op::KeeperGoesOn);
     }
 
     fn murder(&mut self) {
@@ -308,6 +325,7 @@ impl Simulation {
     pub(super) fn conclude(&mut self) {
         self.run_until(self.now + 1_000);
         self.keeper.stalled_until = self.now;
+        self.full_until = self.now;
         self.keeper.be_fair(self.now);
         self.send_facts();
         self.jobs.fair = true;
@@ -376,7 +394,9 @@ impl Simulation {
         let Some(control) = &self.control else {
             return Some("there is no control process".to_owned());
         };
-        let open = self.clients.open.first();
+        let waits = |id: &str| !all_up && checks::waits_with_its_job(control, id);
+        let mut open = self.clients.open.iter();
+        let open = open.find(|client| !waits(&client.id));
         let open = open.map(|client| format!("a client waits: {client:?}"));
         checks::unrest(control, all_up).or(open)
     }
@@ -429,8 +449,14 @@ impl Simulation {
             moment: engine::Moment(self.now),
             unix_ms: self.now,
         };
-        self.clients
-            .judge_outcomes(|ask| control.handle(now, Input::Ask(ask)));
+        self.clients.judge_outcomes(|ask| {
+            control.handle(now, Input::Ask(ask));
+            while let Some(output) = control.poll_output() {
+                if let Output::Answer(answer) = output {
+                    answer.send();
+                }
+            }
+        });
         let helpers = self
             .keeper
             .runs

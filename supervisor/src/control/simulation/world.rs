@@ -55,6 +55,8 @@ pub(super) struct World {
     dice: Dice,
     tempers: BTreeMap<String, Temper>,
     pub(super) fair: bool,
+    /// Most reload commands fail.
+    pub(super) fails_reloads: bool,
 }
 
 type Lots = Vec<(u64, Happening)>;
@@ -65,6 +67,7 @@ impl World {
             dice,
             tempers: BTreeMap::new(),
             fair: false,
+            fails_reloads: false,
         }
     }
 
@@ -108,6 +111,7 @@ impl World {
         let mut lots = vec![(exec, Happening::Exec(id))];
         let bad = match run.argv[0].as_str() {
             "/simulated/probe" => !main.is_some_and(|main| self.answers(end, main)),
+            "/simulated/reload" if self.fails_reloads => !self.fair && self.dice.percent(60),
             _ => !self.fair && self.dice.percent(12),
         };
         if self.fair || !self.dice.percent(4) {

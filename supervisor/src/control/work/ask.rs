@@ -1,7 +1,7 @@
 //! Requests for work: from a client or a schedule to the engine, by way of the disk.
 
 use api::{ErrorKind, ErrorReply, JobOrder, JobRequest, Progress};
-use engine::{Command, Refusal};
+use engine::{Command, Hold, Refusal};
 use tokio::sync::mpsc;
 
 use super::Pending;
@@ -44,6 +44,7 @@ impl Control {
             service: service.to_owned(),
             order,
             asked,
+            stopped: None,
         });
         Ok(stream)
     }
@@ -79,10 +80,20 @@ impl Control {
         }
     }
 
+    /// A stop that comes while the request is being stored counts: the work does not begin.
+    pub(in crate::control) fn stop_pending(&mut self, services: &[String], hold: &Hold) {
+        let pending = self.work.pending.as_mut();
+        let Some(pending) = pending.filter(|it| services.contains(&it.service)) else {
+            return;
+        };
+        pending.stopped = Some(hold.clone());
+        let record = record_of(pending);
+        self.remember(Key::Job, record);
+    }
+
     /// The keeper hears of it before anything is done for it.
     fn store_request(&mut self, pending: Pending) {
-        let record = serde_json::to_string(&pending).expect("a request is plain data");
-        self.remember(Key::Job, record);
+        self.remember(Key::Job, record_of(&pending));
         let (service, order) = (pending.service.clone(), pending.order.clone());
         self.work.pending = Some(pending);
         self.job(Job::StoreOrder { service, order });
@@ -90,30 +101,29 @@ impl Control {
 
     /// The request is on the disk, or is not: now the engine, or nothing.
     pub(in crate::control) fn order_stored(&mut self, result: Result<(), String>) {
-        let Some(Pending { service, order, .. }) = self.work.pending.take() else {
+        let Some(pending) = self.work.pending.take() else {
             return;
         };
+        let Pending { service, order, .. } = &pending;
         match result {
-            Ok(()) => self.begin_job(&service, &order.id),
+            Ok(()) => self.begin_job(&pending),
             Err(error) => {
                 let message = format!("cannot store what {service} is asked to do: {error}");
                 let hint = Some("nothing was done; mend that and ask again".to_owned());
-                self.refuse_job(
-                    &service,
-                    &order.id,
-                    ErrorReply {
-                        kind: ErrorKind::Internal,
-                        message,
-                        hint,
-                    },
-                );
+                let error = ErrorReply {
+                    kind: ErrorKind::Internal,
+                    message,
+                    hint,
+                };
+                self.refuse_job(service, &order.id, &error);
             }
         }
         self.remember_changes();
         self.remember(Key::Job, String::new());
     }
 
-    fn begin_job(&mut self, service: &str, request: &str) {
+    fn begin_job(&mut self, pending: &Pending) {
+        let (service, request) = (pending.service.as_str(), pending.order.id.as_str());
         let Some(job) = self.names.id(service) else {
             return;
         };
@@ -123,6 +133,12 @@ impl Control {
         let mut notes = Vec::new();
         // An earlier control process may have come so far, and not have told.
         if !begun {
+            if let Some(hold) = pending.stopped.clone() {
+                let held = Refusal::Held { service: job, hold };
+                let error = self.refused(&held);
+                self.refuse_job(service, request, &error);
+                return;
+            }
             let command = Command::Job {
                 job,
                 request: request.to_owned(),
@@ -131,7 +147,7 @@ impl Control {
                 Ok(accepted) => notes = self.notes(&accepted, Kind::Job),
                 Err(refusal) => {
                     let error = self.refused(&refusal);
-                    self.refuse_job(service, request, error);
+                    self.refuse_job(service, request, &error);
                     return;
                 }
             }
@@ -139,7 +155,7 @@ impl Control {
         self.accept_change(request, targets, [service.to_owned()].into(), notes);
     }
 
-    fn refuse_job(&mut self, service: &str, id: &str, error: ErrorReply) {
+    fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
         tracing::warn!(service, "does not begin its work: {}", error.message);
         self.publish(service, "failure", &error.message, None);
         self.refuse_change(id, error);
@@ -180,4 +196,8 @@ impl Control {
         let asked = self.ask_job(service, request, &peer);
         asked.map(drop).map_err(|error| error.message)
     }
+}
+
+fn record_of(pending: &Pending) -> String {
+    serde_json::to_string(pending).expect("a request is plain data")
 }

@@ -16,6 +16,7 @@ mod result;
 use std::path::PathBuf;
 
 use api::JobOrder;
+use engine::Hold;
 use serde::{Deserialize, Serialize};
 
 use super::Control;
@@ -36,6 +37,8 @@ struct Pending {
     service: String,
     order: JobOrder,
     asked: Line,
+    /// It was stopped meanwhile.
+    stopped: Option<Hold>,
 }
 
 impl Control {

@@ -86,9 +86,15 @@ impl Control {
             }
             let view = self.engine.view(id);
             if let Some(change) = view.and_then(|view| view.request) {
-                self.changes.say(&change, Progress::Job { service, at });
+                let line = Progress::Job { service, at };
+                self.answers.extend(self.changes.progress(&change, line));
             }
         }
+    }
+
+    /// How far a job last said it is.
+    pub(in crate::control) fn progress_of(&self, job: ServiceId) -> Option<&JobProgress> {
+        self.work.progress.jobs.get(&job).map(|last| &last.progress)
     }
 
     /// What is shown of a service that is a job.

@@ -4,7 +4,7 @@
 use std::{io, path::Path};
 
 use api::{JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX, JOB_RESULT_FILE, JobOrder, JobResult};
-use engine::{Goal, State};
+use engine::State;
 use safe_path::Dir;
 
 use super::job_dir;
@@ -48,10 +48,10 @@ fn read_result(state_dir: &Path, service: &str, id: &str) -> Option<JobResult> {
 impl Control {
     /// Has the results read of jobs that are over.
     pub(in crate::control) fn look_for_results(&mut self) {
-        // What somebody has stopped, and would not go, is not tried again.
+        // What would not go may be tried again once it has gone; nobody waits for that.
         let given_up = |id| {
             let view = self.engine.view(id);
-            view.is_some_and(|it| it.goal == Goal::Down && matches!(it.state, State::Failed { .. }))
+            view.is_some_and(|it| matches!(it.state, State::Failed { .. }))
         };
         let over = |service: &str| {
             let id = self.names.id(service);

@@ -186,12 +186,15 @@ fn a_directory_in_a_third_account_s_is_refused_before_anything() {
     let broken = world.broken();
     assert!(broken.own.is_none(), "it refuses the change");
     assert!(
-        broken.why.contains("belongs to uid 65534"),
+        broken.why.contains("lies in a directory of uid 65534"),
         "{}",
         broken.why
     );
     let refused = world.settled(&[], &|| true).unwrap_err();
-    assert!(refused.contains("belongs to uid 65534"), "{refused}");
+    assert!(
+        refused.contains("lies in a directory of uid 65534"),
+        "{refused}"
+    );
     assert_eq!(world.look("theirs/data"), "d 755 65534:65534");
 }
 

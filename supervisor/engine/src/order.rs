@@ -1,0 +1,93 @@
+//! What a run that is told to go down is told to for. Worked out at the moment at which that is said, so
+//! that each end has one cause, whatever is asked for while it goes down.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{engine::Engine, ids::ServiceId, propagate::Node, state::Goal};
+
+/// What a run is told to go down for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// A command stops its service.
+    Stop,
+    /// A job has its service stopped for its own time.
+    Lease(ServiceId),
+    /// A command restarts its service.
+    Restart,
+    /// A plan has its process replaced.
+    Plan,
+    /// A plan does not have its service any more.
+    Removed,
+    /// Everything is stopped.
+    Shutdown,
+    /// What it requires goes down, or is restarted.
+    Requirement(ServiceId),
+    /// What it is bound to is not up any more.
+    Binding(ServiceId),
+}
+
+/// Why a service has to go down once before it may be up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Bounce {
+    /// A command restarts it.
+    Restart,
+    /// A plan has changed it.
+    Plan,
+    /// It requires what is restarted, directly or not; this is the nearest to it.
+    Along(ServiceId),
+}
+
+impl Bounce {
+    const fn order(self) -> Order {
+        match self {
+            Self::Restart => Order::Restart,
+            Self::Plan => Order::Plan,
+            Self::Along(on) => Order::Requirement(on),
+        }
+    }
+
+    /// The one that counts of two: what a service is to go down for itself, then the first.
+    pub(crate) const fn or(self, before: Option<Self>) -> Self {
+        match (before, self) {
+            (None | Some(Self::Along(_)), Self::Restart | Self::Plan) | (None, Self::Along(_)) => {
+                self
+            }
+            (Some(before), _) => before,
+        }
+    }
+}
+
+impl Engine {
+    /// What a service goes down for, should it be told to now.
+    pub(crate) fn order(&self, node: &Node) -> Order {
+        let rec = &node.service.rec;
+        if self.shutdown.is_some() {
+            return Order::Shutdown;
+        }
+        if rec.removing {
+            return Order::Removed;
+        }
+        if rec.goal == Goal::Down || rec.hold.is_some() {
+            return Order::Stop;
+        }
+        if let Some(lease) = rec.lease {
+            return Order::Lease(lease.job);
+        }
+        if let Some(bounce) = rec.bounce {
+            return bounce.order();
+        }
+        let mut edges = node.edges.iter().filter(|(_, edge)| edge.strong);
+        let pulled = |on: &ServiceId| self.nodes.get(on).is_some_and(|it| it.pulled);
+        if node.pulled_requirements > 0
+            && let Some((on, _)) = edges.clone().find(|(on, _)| pulled(on))
+        {
+            return Order::Requirement(*on);
+        }
+        let unmet = |on: &ServiceId| node.unmet.contains(on);
+        match edges.find(|(on, edge)| edge.bound && unmet(on)) {
+            Some((on, _)) => Order::Binding(*on),
+            // Nothing tells it to, and so it is not told.
+            None => Order::Stop,
+        }
+    }
+}

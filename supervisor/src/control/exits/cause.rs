@@ -1,0 +1,73 @@
+//! Why a run has ended: what the engine says of it, with who asked for that.
+
+use api::{ExitCause, KillReason};
+use engine::{Ended, Exit, Kill, Moment, Order, RunId, ServiceId, StopCause};
+
+use crate::control::Control;
+
+/// Characters of what a probe said that are kept.
+const SAID_CHARACTERS_MAX: usize = 300;
+/// A signal that was sent longer before the end of a run is not why it ended, in milliseconds; where the
+/// plan has the service, its time to stop counts.
+const SIGNAL_MS: u64 = 10_000;
+
+impl Control {
+    /// `at`: when it ended.
+    pub(super) fn exit_cause(&self, name: &str, ended: &Ended, at: Moment) -> ExitCause {
+        let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
+        match ended.cause {
+            StopCause::Exited => self.cause_of_itself(name, ended.run, ended.exit, at),
+            StopCause::Asked(order) => self.cause_of_order(name, ended.run, order),
+            StopCause::ReadyTimeout => ExitCause::NotReady { said },
+            StopCause::Liveness => ExitCause::Liveness { said },
+            StopCause::Watchdog => ExitCause::Watchdog { said },
+            StopCause::Outlived => ExitCause::Outlived,
+        }
+    }
+
+    /// It has not been told to end; but somebody may have had a signal sent to it.
+    fn cause_of_itself(&self, name: &str, run: RunId, exit: Exit, at: Moment) -> ExitCause {
+        let stop = self.plan.services.get(name).map(|it| it.stop.timeout_ms);
+        let since = Moment(at.0.saturating_sub(stop.unwrap_or(SIGNAL_MS)));
+        let sent = self.changes.that_signalled(name, run, exit, since);
+        sent.unwrap_or(ExitCause::Itself)
+    }
+
+    fn cause_of_order(&self, name: &str, run: RunId, order: Order) -> ExitCause {
+        let on = |id: ServiceId| self.names.name(id).unwrap_or("?").to_owned();
+        match order {
+            Order::Stop => {
+                let change = self.changes.that_stops(name, run);
+                change.unwrap_or(ExitCause::Command)
+            }
+            Order::Lease(job) => ExitCause::Job { name: on(job) },
+            Order::Restart => {
+                let files = self.file_restarts.cause(name, run);
+                let change = || self.changes.that_restarts(name, run);
+                files.or_else(change).unwrap_or(ExitCause::Command)
+            }
+            Order::Plan => {
+                let change = self.changes.that_reconfigures(name, run);
+                change.unwrap_or(ExitCause::Configuration)
+            }
+            Order::Removed => {
+                let change = self.changes.that_reconfigures(name, run);
+                change.unwrap_or(ExitCause::Removed)
+            }
+            Order::Shutdown => ExitCause::Shutdown,
+            Order::Requirement(id) => ExitCause::Dependency { on: on(id) },
+            Order::Binding(id) => ExitCause::Binding { on: on(id) },
+        }
+    }
+}
+
+pub(super) const fn kill_reason(why: Kill) -> KillReason {
+    match why {
+        Kill::StopTimeout => KillReason::StopTimeout,
+        Kill::ShutdownDeadline => KillReason::ShutdownDeadline,
+        Kill::Unasked => KillReason::Unasked,
+    }
+}
+
+#[cfg(test)]
+mod tests;
