@@ -268,8 +268,9 @@ fn what_a_job_has_stopped_is_started_by_nobody_else_until_it_is_given_back() {
     eventually("it is told that all is up", || {
         world.path("up").exists().then_some(())
     });
-    assert!(is_up(&world.status()));
-    assert_eq!(world.status().service("base").leased, None);
+    // What requires it comes up behind it.
+    let status = world.wait_for("all is up", is_up);
+    assert_eq!(status.service("base").leased, None);
     fs::write(end, "").unwrap();
     assert_eq!(outcome(&world, "one").results[0].verdict, Verdict::Done);
 }
