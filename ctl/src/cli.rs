@@ -2,16 +2,22 @@
 
 mod arguments;
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt::Write as _};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Subcommand};
+use clap_complete::engine::SubcommandCandidates;
 
 use crate::{
-    commands::{gitlab, import, logs, renew_le_certs},
+    commands::{logs, maintenance},
     examples,
 };
 pub(crate) use arguments::{
-    EventLines, Except, ForShell, Name, Names, Shell, SomeNames, StatusOf, WaitFor,
+    EventLines, Except, ForShell, Name, Shell, SomeNames, StatusOf, WaitFor,
+};
+use client::{
+    complete,
+    names::Names,
+    programs::{PROGRAMS, Program},
 };
 
 const AFTER_HELP: &str = "\
@@ -25,64 +31,18 @@ Examples:
   ctl logs -f                       follow everything
   ctl wait --timeout 5m             until everything is ready
   ctl events --changes --since 30d  who changed what
+  ctl psql                          the database, as its superuser
+  ctl mmctl --local user list       Mattermost's own client
   ctl top                           a live view; r restarts, s stops, q quits
 
 Exit codes:
   0 done    1 failed    2 wrong usage    3 not running or not ready (status, wait)
   4 no such service    5 supervisor not reachable    6 not allowed    7 timed out";
 
-/// An empty variable counts as none, which clap's own `env` would refuse.
-const ROOT_HELP: &str = "Directory that stands before etc/mattervisor, run/mattervisor and the \
-    others [env: MATTERVISOR_ROOT] [default: /]";
+const ABOUT: &str = "Control the services that the supervisor runs";
 
-const CATALOG_HELP: &str =
-    "Catalogue of services, for commands that read the files themselves [env: MATTERVISOR_CATALOG]";
-
-/// Control the services that the supervisor runs
-#[derive(Debug, Parser)]
-#[command(name = "ctl", version, after_help = AFTER_HELP)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) global: Global,
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-// What every command takes.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Options of every command")]
-pub(crate) struct Global {
-    /// Directory that stands before etc/mattervisor and the others
-    #[arg(long, global = true, value_name = "DIR", help = ROOT_HELP)]
-    pub(crate) root: Option<PathBuf>,
-    /// Control socket [default: ROOT/run/mattervisor/ctl.sock]
-    #[arg(long, global = true, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
-    /// Catalogue of services, for what reads the files itself
-    #[arg(long, global = true, value_name = "DIR", help = CATALOG_HELP)]
-    pub(crate) catalog: Option<PathBuf>,
-    /// How to print: a table for people, JSON, or gitlab-ctl's lines
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "table")]
-    pub(crate) format: Format,
-    /// Return as soon as the change is accepted
-    #[arg(long, global = true)]
-    pub(crate) no_wait: bool,
-    /// Give up waiting after this long (90s, 5m, 1h30m); the change itself goes on
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-}
-
-/// How to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Table,
-    /// The types of the API.
-    Json,
-    /// The lines of gitlab-ctl, for monitors that parse them.
-    Runit,
-}
+/// The command line of `ctl`.
+pub(crate) type Cli = client::command_line::Cli<Command>;
 
 /// What to do. Help lists these by [`GROUPS`].
 #[derive(Debug, Subcommand)]
@@ -107,6 +67,8 @@ pub(crate) enum Command {
     RestartExcept(Except),
     /// Let services take a new configuration without ending
     Reload(SomeNames),
+    /// Tell users that there is maintenance, in Mattermost's place, or let them in again
+    Maintenance(maintenance::Maintenance),
     /// Send SIGHUP to the main process
     Hup(SomeNames),
     /// Send SIGINT to the main process
@@ -135,8 +97,6 @@ pub(crate) enum Command {
     Why(Name),
     /// Check the configuration files; works without a supervisor, changes nothing
     CheckConfig,
-    /// Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
-    Import(import::Arguments),
     /// Show the configuration that runs, without its secrets
     ShowConfig(Names),
     /// Show what a reconfigure would change; 1 if it would change anything
@@ -145,18 +105,17 @@ pub(crate) enum Command {
     Env(crate::commands::env::Env),
     /// Apply the configuration files: what did not change keeps running
     Reconfigure(crate::commands::reconfigure::How),
-    /// Sign-on with GitLab, and GitLab's nginx in front of Mattermost
-    Gitlab(gitlab::Gitlab),
-    /// Get or renew the certificate from Let's Encrypt now
-    RenewLeCerts(renew_le_certs::Renew),
-    /// Watch services live, with their processor time, memory and last log lines
-    Top(Names),
     /// Print the completions for a shell: source <(ctl completions bash)
     Completions(ForShell),
     /// Let the program that is installed now take over control; no service notices
     Reexec,
+    /// List the programs of services that ctl runs by their names, such as psql and mmctl
+    Tools,
     /// Show the versions of ctl and of the supervisor
     Version,
+    // Whatever is no command of ctl may be a tool: its name and its arguments, untouched.
+    #[command(external_subcommand)]
+    Tool(Vec<OsString>),
 }
 
 impl Command {
@@ -196,12 +155,14 @@ const GROUPS: &[(&str, &[&str])] = &[
             "start-except",
             "stop-except",
             "restart-except",
+            "maintenance",
         ],
     ),
     (
         "Signal",
         &["hup", "int", "term", "kill", "usr1", "usr2", "quit"],
     ),
+    ("Data", &["backup", "restore"]),
     (
         "Configure",
         &[
@@ -215,16 +176,26 @@ const GROUPS: &[(&str, &[&str])] = &[
             "renew-le-certs",
         ],
     ),
+    ("Run", &["tools"]),
     ("Other", &["completions", "reexec", "version"]),
 ];
 
 /// The definition with commands listed in groups.
 pub(crate) fn command() -> clap::Command {
-    let command = examples::added(Cli::command());
+    let command = examples::added(Cli::command())
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .add(SubcommandCandidates::new(complete::tools))
+        .subcommands(PROGRAMS.iter().map(elsewhere));
     let groups = groups(&command);
     command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{groups}\nOptions:\n{{options}}{{after-help}}"
     ))
+}
+
+/// The place in the help of a command that another program has.
+fn elsewhere(program: &Program) -> clap::Command {
+    clap::Command::new(program.command).about(program.about)
 }
 
 fn groups(command: &clap::Command) -> String {
@@ -242,17 +213,6 @@ fn groups(command: &clap::Command) -> String {
     text
 }
 
-/// `90s`, `5m`, `1h30m`, or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|span| Duration::try_from(span).ok())
-        .ok_or_else(|| "not a duration; write 90s, 5m or 1h30m".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,7 +224,7 @@ mod tests {
 
     #[test]
     fn help_lists_every_command_once() {
-        let command = Cli::command();
+        let command = command();
         let mut known: Vec<_> = command
             .get_subcommands()
             .map(clap::Command::get_name)
@@ -279,17 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
-        assert!(duration("-5s").is_err());
-        assert!(duration("").is_err());
-    }
-
-    #[test]
+    #[expect(clippy::too_many_lines, reason = "the help is as long as it is")]
     fn help_reads_well() {
         insta::assert_snapshot!(command().term_width(100).render_help().to_string(), @r"
         Control the services that the supervisor runs
@@ -315,6 +265,7 @@ mod tests {
           start-except    Start all services but these
           stop-except     Stop all services but these
           restart-except  Restart all services but these
+          maintenance     Tell users that there is maintenance, in Mattermost's place, or let them in again
 
         Signal:
           hup             Send SIGHUP to the main process
@@ -325,6 +276,10 @@ mod tests {
           usr2            Send SIGUSR2 to the main process
           quit            Send SIGQUIT to the main process
 
+        Data:
+          backup          Back up Mattermost, and see to the backups that there are
+          restore         Put a backup into the place of what there is, or take that back
+
         Configure:
           check-config    Check the configuration files; works without a supervisor, changes nothing
           diff-config     Show what a reconfigure would change; 1 if it would change anything
@@ -334,6 +289,9 @@ mod tests {
           import          Make a site file from the gitlab.rb of GitLab's package; works without a supervisor
           gitlab          Sign-on with GitLab, and GitLab's nginx in front of Mattermost
           renew-le-certs  Get or renew the certificate from Let's Encrypt now
+
+        Run:
+          tools           List the programs of services that ctl runs by their names, such as psql and mmctl
 
         Other:
           completions     Print the completions for a shell: source <(ctl completions bash)
@@ -364,6 +322,8 @@ mod tests {
           ctl logs -f                       follow everything
           ctl wait --timeout 5m             until everything is ready
           ctl events --changes --since 30d  who changed what
+          ctl psql                          the database, as its superuser
+          ctl mmctl --local user list       Mattermost's own client
           ctl top                           a live view; r restarts, s stops, q quits
 
         Exit codes:

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use crate::commands::{gitlab, logs, renew_le_certs};
+use crate::commands::{logs, maintenance};
 
 const WHEN: &str =
     "WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
@@ -57,15 +57,6 @@ Examples:
   ctl wait --timeout 5m                     until all are ready
   ctl wait --healthy mattermost
   ctl once migration && ctl wait --stopped --exit-status migration";
-
-const TOP: &str = "\
-Keys: up and down select, r restarts and s stops after a question, S starts, f follows the log on
-the whole screen, Enter says why, / filters, o sorts, ? lists all keys, q quits. Usage is of whole
-process trees, once a second. Needs a terminal; in a pipe use ctl status --usage.
-
-Examples:
-  ctl top
-  ctl top 'worker@*'";
 
 const START: &str = "\
 Lifts the holds of these services and of what they require.
@@ -143,18 +134,6 @@ const DIFF_CONFIG: &str = "\
 Examples:
   ctl diff-config                           before ctl reconfigure";
 
-const IMPORT: &str = "\
-Nothing of the file is run. Each line is converted, not needed here, or in need of you; the report
-says which and why, and ends with what to do next. Secrets are never printed: they go into
-secrets.toml beside the file of -o, mode 0600. No file that is there is overwritten; a secrets.toml
-gets what it lacks.
-
-Examples:
-  ctl import gitlab-rb /etc/gitlab/gitlab.rb       what would come of it
-  ctl import gitlab-rb /etc/gitlab/gitlab.rb -o /etc/mattervisor/mattervisor.toml
-  ctl import gitlab-rb gitlab.rb --secrets gitlab-secrets.json --env-dir env -o mattervisor.toml
-  ctl import gitlab-rb gitlab.rb --format json -o mattervisor.toml | jq '.person[].text'";
-
 const RECONFIGURE: &str = "\
 What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
 
@@ -184,6 +163,16 @@ If the new one does not answer in time, the old one goes on.
 Examples:
   ctl reexec && ctl version                 after an upgrade of the package";
 
+const TOOLS: &str = "\
+A tool is executed in the place of ctl, with all arguments that follow its name; its exit code is its
+own. Options of ctl stand before the name.
+
+Examples:
+  ctl tools                                 which there are
+  ctl psql -c 'SELECT count(*) FROM posts'
+  ctl pg_dump -Fc -f mattermost.dump
+  ctl mmctl --local user list";
+
 const VERSION: &str = "\
 Examples:
   ctl version
@@ -212,7 +201,6 @@ fn below(command: &str) -> Option<String> {
         "events" => return Some(format!("{WHEN}\n{EVENTS}")),
         "service-list" => SERVICE_LIST,
         "wait" => WAIT,
-        "top" => TOP,
         "start" => START,
         "stop" => STOP,
         "restart" => RESTART,
@@ -225,13 +213,12 @@ fn below(command: &str) -> Option<String> {
         "check-config" => CHECK_CONFIG,
         "show-config" => SHOW_CONFIG,
         "diff-config" => DIFF_CONFIG,
-        "import" => IMPORT,
         "reconfigure" => RECONFIGURE,
         "env" => crate::commands::env::EXAMPLES,
-        "gitlab" => gitlab::EXAMPLES,
-        "renew-le-certs" => renew_le_certs::EXAMPLES,
+        "maintenance" => maintenance::EXAMPLES,
         "completions" => COMPLETIONS,
         "reexec" => REEXEC,
+        "tools" => TOOLS,
         "version" => VERSION,
         _ => return None,
     };
@@ -240,42 +227,13 @@ fn below(command: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli;
+    use clap::CommandFactory as _;
 
-    /// An example that the parser refuses is worse than none.
+    use crate::cli::{self, Cli};
+
     #[test]
     fn every_command_has_examples_and_they_parse() {
-        for command in cli::command().get_subcommands() {
-            let name = command.get_name();
-            let text = command.get_after_help().map(ToString::to_string);
-            let text = text.unwrap_or_else(|| panic!("ctl {name} has no example"));
-            let examples = text.split("Examples:\n").nth(1);
-            let examples = examples.unwrap_or_else(|| panic!("ctl {name} has no example"));
-            for line in examples.lines() {
-                let line = line.trim().split("   ").next().unwrap_or_default();
-                let line = line.trim_start_matches("source <(").trim_end_matches(')');
-                for part in line
-                    .split(['|', '&', '>'])
-                    .filter(|it| it.trim().starts_with("ctl "))
-                {
-                    parses(part.trim());
-                }
-            }
-        }
-    }
-
-    fn parses(line: &str) {
-        // Quoted words may have blanks.
-        let mut words: Vec<String> = Vec::new();
-        for (index, piece) in line.split('\'').enumerate() {
-            if index % 2 == 1 {
-                words.push(piece.to_owned());
-            } else {
-                words.extend(piece.split_whitespace().map(str::to_owned));
-            }
-        }
-        if let Err(error) = cli::command().try_get_matches_from(words) {
-            panic!("{line}: {error}");
-        }
+        let ours = super::added(Cli::command());
+        client::testing::examples_parse(&ours, cli::command);
     }
 }

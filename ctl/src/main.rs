@@ -1,57 +1,48 @@
 //! Asks: the client of the supervisor. Everything it knows it learns over the control socket, but
-//! for `check-config` and the jobs in `mattermost/`, which read the files themselves.
+//! for `check-config`, `env` and, without a supervisor, the tools of services: these read the files. What is big
+//! is in programs beside it.
 
-mod acme;
-mod alive;
-mod change;
 mod cli;
-mod client;
 mod commands;
-mod complete;
-mod error;
 mod examples;
-mod failure;
-mod https;
-mod lines;
 mod mattermost;
-mod moment;
-mod names;
-mod not_allowed;
-mod output;
-mod progress;
-mod render;
+mod preview;
 #[cfg(test)]
 mod testing;
-mod top;
+#[cfg(test)]
+mod unanswered;
 mod usage;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use crate::output::Output;
+use client::{Output, command_line::Stop, complete};
 
 fn main() -> ExitCode {
-    // A shell asks; this does not come back then.
-    complete::answer();
-    ExitCode::from(run(
-        &std::env::args_os().collect::<Vec<_>>(),
-        Output::standard(),
-    ))
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if complete::asked() {
+        // A shell asks; what it is answered by does not come back.
+        let line: Vec<OsString> = complete::line(arguments.iter().cloned()).collect();
+        if let Some(program) = usage::program(&line) {
+            let error = program.execute(&arguments);
+            return ExitCode::from(error.kind.exit_code());
+        }
+        if usage::is_past_tool(&line) {
+            // What a tool takes it knows itself.
+            return ExitCode::SUCCESS;
+        }
+        complete::answer(cli::command);
+    }
+    ExitCode::from(run(&arguments, Output::standard()))
 }
 
 /// Does what the arguments ask and answers the exit code.
-fn run(arguments: &[OsString], mut output: Output) -> u8 {
+fn run(arguments: &[OsString], output: Output) -> u8 {
+    if let Some(program) = usage::program(arguments) {
+        let error = program.execute(arguments);
+        return Stop::Error(error).told(output);
+    }
     match usage::parse(arguments) {
         Ok(cli) => commands::run(cli, output),
-        Err(usage::Stop::Shown { text, code: 0 }) => output
-            .text(&text)
-            .map_or_else(|error| error.kind.exit_code(), |()| 0),
-        Err(usage::Stop::Shown { text, code }) => {
-            output.note(text.trim_end());
-            code
-        }
-        Err(usage::Stop::Error(error)) => {
-            output.error(&error);
-            error.kind.exit_code()
-        }
+        Err(stop) => stop.told(output),
     }
 }

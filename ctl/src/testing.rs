@@ -1,344 +1,40 @@
-//! What the tests share: one service in every state, and a supervisor that says what it is told.
+//! Runs `ctl` in a test, alone or against a supervisor that says what it is told.
 
-use std::{
-    cell::RefCell,
-    ffi::OsString,
-    io::{self, BufRead, BufReader, Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
-    path::PathBuf,
-    rc::Rc,
-    thread::JoinHandle,
+pub(crate) use client::testing::{
+    Answer, Ran, every_state, exit, result, root, service, socket_of, supervisor,
 };
 
-use api::{ActionResult, HeldBy, LastExit, ServiceStatus, SupervisorStatus, Verdict};
-use tempfile::TempDir;
-
-use crate::output::Output;
-
-/// The moment at which every test looks.
-pub(crate) const NOW: &str = "2026-11-22T12:00:00Z";
-
-pub(crate) fn supervisor() -> SupervisorStatus {
-    SupervisorStatus {
-        version: "0.1.0".into(),
-        pid: 101,
-        keeper_pid: 100,
-        uptime_seconds: 90_061,
-        control_restarts: 0,
-        root: "/".into(),
-        state: "running".into(),
-        warnings: Vec::new(),
-    }
-}
-
-/// A service that is up and ready.
-pub(crate) fn service(name: &str) -> ServiceStatus {
-    ServiceStatus {
-        name: name.into(),
-        description: format!("The {name} service"),
-        enabled: true,
-        goal: "up".into(),
-        held: None,
-        state: "running".into(),
-        ready: true,
-        healthy: None,
-        pid: Some(123),
-        since: Some("2026-11-22T11:59:15Z".into()),
-        uptime_seconds: Some(45),
-        restarts: 0,
-        last_exit: None,
-        last_reload: None,
-        reason: None,
-        waiting_on: Vec::new(),
-        next_try_ms: None,
-        cpu_percent: None,
-        memory_bytes: None,
-        user: Some("mattermost".into()),
-        status_text: None,
-    }
-}
-
-fn down(name: &str, state: &str) -> ServiceStatus {
-    ServiceStatus {
-        state: state.into(),
-        ready: false,
-        pid: None,
-        ..service(name)
-    }
-}
-
-/// One service in every state.
-pub(crate) fn every_state() -> Vec<ServiceStatus> {
-    let exit = LastExit {
-        code: Some(1),
-        signal: None,
-        reason: "exit code 1".into(),
-        at: "2026-11-22T11:59:15Z".into(),
-    };
-    vec![
-        service("mattermost"),
-        ServiceStatus {
-            healthy: Some(false),
-            reason: Some("health: HTTP 500 from /api/v4/system/ping".into()),
-            ..service("degraded")
-        },
-        ServiceStatus {
-            restarts: 7,
-            next_try_ms: Some(3200),
-            last_exit: Some(exit.clone()),
-            reason: Some("exit code 1, 7 times in a row".into()),
-            ..down("nginx", "backoff")
-        },
-        ServiceStatus {
-            last_exit: None,
-            reason: Some("exec: no such file or directory".into()),
-            ..down("broken", "failed")
-        },
-        ServiceStatus {
-            waiting_on: vec!["postgresql".into()],
-            ..down("waits", "waiting")
-        },
-        ServiceStatus {
-            goal: "down".into(),
-            held: Some(HeldBy {
-                by: "root".into(),
-                at: "2026-11-22T10:00:00Z".into(),
-            }),
-            last_exit: Some(exit),
-            ..down("held", "stopped")
-        },
-        down("spawning", "spawning"),
-        ServiceStatus {
-            pid: Some(55),
-            status_text: Some("migrating \x1b[31m7 of 9".into()),
-            ..down("starts", "starting")
-        },
-        ServiceStatus {
-            state: "reloading".into(),
-            ..service("reloads")
-        },
-        ServiceStatus {
-            goal: "down".into(),
-            pid: Some(56),
-            ..down("stops", "stopping")
-        },
-        ServiceStatus {
-            pid: None,
-            state: "completed".into(),
-            ..service("setup")
-        },
-        ServiceStatus {
-            enabled: false,
-            goal: "down".into(),
-            uptime_seconds: None,
-            since: None,
-            user: None,
-            ..down("redis", "disabled")
-        },
-    ]
-}
-
-pub(crate) fn result(name: &str, verdict: Verdict, state: &str, pid: Option<i32>) -> ActionResult {
-    let detail = if verdict == Verdict::Failed {
-        "exit code 1"
-    } else {
-        ""
-    };
-    ActionResult {
-        service: name.into(),
-        verdict,
-        state: state.into(),
-        pid,
-        seconds: 1,
-        detail: detail.into(),
-    }
-}
-
-/// What one connection gets for its request.
-pub(crate) enum Answer {
-    /// This status and body, whole.
-    Whole(u16, String),
-    /// 200 and these lines, then the connection breaks.
-    Cut(String),
-    /// Nothing: the connection breaks.
-    Hangup,
-    /// Nothing until the client goes away.
-    Silence,
-    /// 200 and these lines, then nothing until the client goes away.
-    Stall(String),
-}
-
 /// A supervisor that gives each connection its answer, in order.
-pub(crate) struct Fake {
-    /// Its root.
-    pub(crate) root: TempDir,
-    thread: JoinHandle<Vec<String>>,
-}
-
-/// The socket of a root, its directory made.
-pub(crate) fn socket_of(root: &TempDir) -> PathBuf {
-    let run = root.path().join("run/mattervisor");
-    std::fs::create_dir_all(&run).unwrap();
-    run.join("ctl.sock")
-}
+pub(crate) struct Fake(client::testing::Fake);
 
 impl Fake {
     pub(crate) fn new(answers: Vec<Answer>) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(socket_of(&root)).unwrap();
-        let thread = std::thread::spawn(move || {
-            let serve = |answer| {
-                let (stream, _) = listener.accept().unwrap();
-                serve(stream, answer)
-            };
-            answers.into_iter().map(serve).collect()
-        });
-        Self { root, thread }
+        Self(client::testing::Fake::new(answers))
     }
 
     /// Runs ctl against it.
     pub(crate) fn ctl(&self, line: &str) -> Ran {
-        let root = self.root.path().display();
+        let root = self.root().display();
         ctl(&format!("ctl --root {root} {line}"))
+    }
+
+    /// Its root.
+    pub(crate) fn root(&self) -> &std::path::Path {
+        self.0.root.path()
     }
 
     /// The requests it got: first line, and body after a space.
     pub(crate) fn requests(self) -> Vec<String> {
-        self.thread.join().unwrap()
-    }
-}
-
-fn serve(mut stream: UnixStream, answer: Answer) -> String {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut first = String::new();
-    reader.read_line(&mut first).unwrap();
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    let chunked = |text: &str| {
-        format!(
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n",
-            text.len()
-        )
-    };
-    let (text, until_gone) = match answer {
-        Answer::Whole(status, text) => {
-            let length = text.len();
-            (
-                format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{text}"),
-                false,
-            )
-        }
-        Answer::Cut(text) => (chunked(&text), false),
-        Answer::Hangup => (String::new(), false),
-        Answer::Silence => (String::new(), true),
-        Answer::Stall(text) => (chunked(&text), true),
-    };
-    // The client may have gone already: then that is what is being tested.
-    let _ = stream.write_all(text.as_bytes());
-    if until_gone {
-        let _ = reader.read_to_end(&mut Vec::new());
-    }
-    format!("{} {}", first.trim_end(), String::from_utf8(body).unwrap())
-        .trim_end()
-        .to_owned()
-}
-
-/// What came of a run of ctl.
-pub(crate) struct Ran {
-    pub(crate) code: u8,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-/// A stream that keeps what is written.
-#[derive(Clone, Default)]
-struct Kept(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Kept {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.borrow().clone()).unwrap()
+        self.0.requests()
     }
 }
 
 /// Runs a whole command line in this process.
 pub(crate) fn ctl(line: &str) -> Ran {
-    let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-    let (out, err) = (Kept::default(), Kept::default());
-    let output = Output::to(Box::new(out.clone()), Box::new(err.clone()));
-    let code = crate::run(&arguments, output);
-    Ran {
-        code,
-        out: out.text(),
-        err: err.text(),
-    }
+    client::testing::ran(crate::run, line)
 }
 
 /// The same, with a stdout that nobody reads.
 pub(crate) fn ctl_unread(line: &str) -> u8 {
-    struct Closed;
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-    crate::run(
-        &arguments,
-        Output::to(Box::new(Closed), Box::new(io::sink())),
-    )
-}
-
-/// A root with this site file and a catalogue, which is empty.
-pub(crate) fn root(site: &str) -> (TempDir, PathBuf) {
-    let root = tempfile::tempdir().unwrap();
-    let etc = root.path().join("etc/mattervisor");
-    let catalog = root.path().join("catalog");
-    std::fs::create_dir_all(&etc).unwrap();
-    std::fs::create_dir_all(&catalog).unwrap();
-    std::fs::write(etc.join("mattervisor.toml"), site).unwrap();
-    (root, catalog)
-}
-
-/// An end of a run that nobody asked for.
-pub(crate) fn exit(service: &str) -> api::ExitRecord {
-    api::ExitRecord {
-        id: "b-1-7".into(),
-        at: "2026-11-22T03:12:07.123Z".into(),
-        service: service.to_owned(),
-        pid: Some(812),
-        code: None,
-        signal: Some("KILL".into()),
-        core: false,
-        ran_ms: Some(10_920_000),
-        killed: None,
-        cause: api::ExitCause::Itself,
-        next: api::NextRun::Start,
-        left_out: 0,
-    }
+    client::testing::ran_unread(crate::run, line)
 }

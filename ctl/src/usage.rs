@@ -2,25 +2,35 @@
 
 use std::ffi::OsString;
 
+use api::Tool;
 use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
-
-use crate::{
-    cli::{self, Cli},
-    error::{Error, Kind},
+use client::{
+    Error, Kind,
+    command_line::Stop,
+    programs::{self, Program},
 };
 
-/// Why there is nothing to run.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// Help, version, or clap's own words about a mistake.
-    Shown {
-        /// Styled text.
-        text: String,
-        /// 0 for help and version.
-        code: u8,
-    },
-    /// Our own words about a mistake.
-    Error(Error),
+use crate::cli::{self, Cli};
+
+/// The program that has the command, where it is not ours.
+pub(crate) fn program(arguments: &[OsString]) -> Option<&'static Program> {
+    let words = words(arguments);
+    let mut words = words.iter().map(String::as_str);
+    match words.next()? {
+        "help" => programs::of(words.next()?),
+        command => programs::of(command),
+    }
+}
+
+/// Whether the last word of a line is an argument of a tool.
+pub(crate) fn is_past_tool(line: &[OsString]) -> bool {
+    let words = words(line);
+    let Some(first) = words.first().filter(|it| !it.is_empty() && *it != "help") else {
+        return false;
+    };
+    let past = line.last().is_some_and(|last| last != first.as_str()) || words.len() > 1;
+    let command = cli::command();
+    past && !command.get_subcommands().any(|it| it.get_name() == first)
 }
 
 /// Reads the command line.
@@ -39,17 +49,14 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
 fn explain(arguments: &[OsString], error: &clap::Error) -> Stop {
     let words = words(arguments);
     let ours = match error.kind() {
-        ErrorKind::InvalidSubcommand => swapped(&words),
+        ErrorKind::InvalidSubcommand => no_help(&words),
         ErrorKind::MissingRequiredArgument => words.first().and_then(|verb| nameless(verb)),
         _ => None,
     };
     if let Some(error) = ours {
         return Stop::Error(error);
     }
-    Stop::Shown {
-        text: error.render().ansi().to_string(),
-        code: u8::try_from(error.exit_code()).unwrap_or(2),
-    }
+    Stop::from(error)
 }
 
 /// `ctl mattermost restart`, as fingers do it that have learnt another tool.
@@ -57,7 +64,7 @@ fn swapped(words: &[String]) -> Option<Error> {
     let [name, verb, rest @ ..] = words else {
         return None;
     };
-    let command = Cli::command();
+    let command = cli::command();
     if !command
         .get_subcommands()
         .any(|known| known.get_name() == verb)
@@ -69,6 +76,41 @@ fn swapped(words: &[String]) -> Option<Error> {
         Error::new(Kind::Usage, format!("there is no command `{name}`"))
             .hint(format!("did you mean: ctl {corrected}?")),
     )
+}
+
+/// What is said of a command that is neither ours nor a tool.
+pub(crate) fn no_such_command(words: &[OsString], tools: Result<Vec<Tool>, Error>) -> Error {
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if let Some(error) = swapped(&words) {
+        return error;
+    }
+    let asked = words.first().map_or("", String::as_str);
+    let error = Error::new(Kind::Usage, format!("there is no command `{asked}`"));
+    let command = cli::command();
+    let ours = command.get_subcommands().map(clap::Command::get_name);
+    let theirs = tools.iter().flatten().map(|tool| tool.name.as_str());
+    if let Some(near) = plan::nearest(asked, ours.chain(theirs)) {
+        return error.hint(format!("did you mean: ctl {near}?"));
+    }
+    match tools {
+        // It may be a tool of a plan that cannot be had.
+        Err(why) => why,
+        Ok(_) => error.hint("ctl --help lists the commands, ctl tools what else it runs"),
+    }
+}
+
+/// `ctl help` of something that is no command.
+fn no_help(words: &[String]) -> Option<Error> {
+    let [help, name, ..] = words else {
+        return None;
+    };
+    let message = format!("ctl has no command `{name}` to help with");
+    (help == "help").then(|| {
+        Error::new(Kind::Usage, message).hint(format!("a tool explains itself: ctl {name} --help"))
+    })
 }
 
 /// A command that never means all, without a name.
@@ -115,6 +157,7 @@ fn words(arguments: &[OsString]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::ctl;
 
     fn stopped(line: &str) -> (String, u8) {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -129,21 +172,25 @@ mod tests {
 
     #[test]
     fn swapped_words_are_put_right() {
+        let ran = ctl("ctl --root /nonexistent mattermost restart");
+        assert_eq!(ran.code, 2);
         assert_eq!(
-            stopped("ctl --root /x mattermost restart"),
-            (
-                "there is no command `mattermost`\ndid you mean: ctl restart mattermost?".into(),
-                2
-            )
+            ran.err,
+            "error: there is no command `mattermost`\nhint: did you mean: ctl restart mattermost?\n"
         );
     }
 
     #[test]
     fn a_mistyped_command_is_answered_with_the_nearest() {
-        let (text, code) = stopped("ctl statsu");
+        let ran = ctl("ctl --root /nonexistent statsu");
+        assert_eq!(ran.code, 2);
+        assert_eq!(
+            ran.err,
+            "error: there is no command `statsu`\nhint: did you mean: ctl status?\n"
+        );
+        let (text, code) = stopped("ctl help psql");
         assert_eq!(code, 2);
-        assert!(text.contains("unrecognized subcommand 'statsu'"), "{text}");
-        assert!(text.contains("'status'"), "{text}");
+        assert!(text.contains("ctl psql --help"), "{text}");
     }
 
     #[test]

@@ -55,7 +55,11 @@ say "installing"
 rm -rf "$tree"/{usr/lib,usr/share,etc,var/lib,var/log}/mattervisor "$tree/opt/mattermost"
 install -D -m 0755 "$binaries/supervisor" "$tree/usr/lib/mattervisor/supervisor"
 install -D -m 0755 "$binaries/ctl" "$tree/usr/bin/ctl"
+for program in acme gitlab import top; do
+    install -D -m 0755 "$binaries/mattervisor-$program" "$tree/usr/lib/mattervisor/mattervisor-$program"
+done
 install -D -m 0755 "$binaries/mattermost" "$tree/opt/mattermost/bin/mattermost"
+install -m 0755 "$binaries/mmctl" "$tree/opt/mattermost/bin/mmctl"
 mkdir "$tree/opt/mattermost/i18n" "$tree/opt/mattermost/templates"
 mkdir -p "$tree/usr/share/mattervisor" "$tree/etc/mattervisor"
 cp -r "$repo/services.d" "$tree/usr/share/mattervisor/"

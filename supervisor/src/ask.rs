@@ -4,8 +4,9 @@
 //! waited for) comes as a stream over the receiver that the answer holds.
 
 use api::{
-    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, Outcome, PlanReply, Progress,
-    ServiceEvent, StatusReply, Why,
+    ActionRequest, CheckReply, DiffReply, ErrorReply, ExitRecord, JobRequest, LeaseRequest,
+    MaintenanceReply, MaintenanceRequest, Outcome, PlanReply, Progress, ReleaseRequest,
+    ServiceEvent, StatusReply, ToolsReply, Why,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,6 +33,17 @@ pub(crate) struct Wanted {
     pub(crate) dry_run: bool,
     /// Go back to the last configuration that worked, whatever the files say.
     pub(crate) rollback: bool,
+}
+
+/// What is wanted of a job, or by one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Wish {
+    /// This job's work.
+    Work(String, JobRequest),
+    /// It has services stopped.
+    Lease(LeaseRequest),
+    /// It gives them back.
+    Release(ReleaseRequest),
 }
 
 /// Where ends of runs are known.
@@ -110,12 +122,39 @@ pub(crate) enum Ask {
         /// Where the progress comes from, or why there is none.
         reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
     },
+    /// Something about the work of jobs. Same answer as `Act`.
+    Work {
+        /// The client's id.
+        id: String,
+        /// What.
+        wish: Wish,
+        /// By whom.
+        peer: Peer,
+        /// Where the progress comes from, or why there is none.
+        reply: oneshot::Sender<Result<mpsc::Receiver<Progress>, ErrorReply>>,
+    },
     /// What became of a change; `None` if it never arrived.
     Outcome {
         /// The client's id.
         id: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Option<Outcome>>,
+    },
+    /// Whether the host is in maintenance. Answered once that was seen.
+    Maintenance {
+        /// Where the answer goes.
+        reply: oneshot::Sender<MaintenanceReply>,
+    },
+    /// Say that it is, or is not any more. Answered once that was seen.
+    SetMaintenance {
+        /// For the record.
+        id: String,
+        /// None: it is over.
+        wanted: Option<MaintenanceRequest>,
+        /// By whom.
+        peer: Peer,
+        /// Where the answer goes.
+        reply: oneshot::Sender<MaintenanceReply>,
     },
     /// Past events (the last `backlog`), then, with `follow`, those to come.
     Events {
@@ -165,6 +204,11 @@ pub(crate) enum Ask {
         names: Vec<String>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<PlanReply, ErrorReply>>,
+    },
+    /// Programs that people run, as the plan that runs has them.
+    Tools {
+        /// Where the answer goes.
+        reply: oneshot::Sender<ToolsReply>,
     },
     /// What a reconfigure would change.
     Diff {

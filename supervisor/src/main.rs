@@ -30,6 +30,7 @@ mod sockets;
 mod staging;
 mod stale_sockets;
 mod start;
+mod status_files;
 mod store;
 mod threads;
 mod unready;

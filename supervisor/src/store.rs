@@ -1,4 +1,4 @@
-//! What survives the daemon: holds, and which schedules have run; plans are in `applied.rs`. Small
+//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in `applied.rs`. Small
 //! files in the state directory, each written beside its place, synced and renamed.
 
 use std::{
@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::Maintenance;
 use engine::Hold;
 use safe_path::Dir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -20,6 +21,7 @@ use crate::{
 /// A longer file of the state directory is not ours: a plan of a thousand services has less.
 const STATE_BYTES_MAX: u64 = 256 << 20;
 const HOLDS: &str = "holds.json";
+const MAINTENANCE: &str = "maintenance.json";
 const RUNNING: &str = "running.json";
 const SCHEDULE: &str = "schedule.json";
 
@@ -109,6 +111,24 @@ pub(crate) fn read_schedule(state_dir: &Path) -> Result<Handled, Aside> {
 pub(crate) fn write_schedule(state_dir: &Path, handled: &Handled) -> io::Result<()> {
     let text = serde_json::to_string_pretty(handled)?;
     write_atomically(&state_dir.join(SCHEDULE), text.as_bytes())
+}
+
+/// Whether the host is in maintenance. A missing file means that it is not.
+///
+/// # Errors
+/// What is there is none of ours, and has been put aside.
+pub(crate) fn read_maintenance(state_dir: &Path) -> Result<Option<Maintenance>, Aside> {
+    let stored = read_json::<Option<Maintenance>>(&state_dir.join(MAINTENANCE))?;
+    Ok(stored.flatten())
+}
+
+/// Stores whether the host is in maintenance, durably.
+pub(crate) fn write_maintenance(
+    state_dir: &Path,
+    maintenance: Option<&Maintenance>,
+) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(&maintenance)?;
+    write_atomically(&state_dir.join(MAINTENANCE), text.as_bytes())
 }
 
 /// The kernel's id of this boot.

@@ -1,6 +1,7 @@
 //! Asking a [`World`]: through `ctl`, its event stream and its log files.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -82,6 +83,22 @@ impl World {
     #[track_caller]
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&StatusReply) -> bool) -> StatusReply {
         self.wait_for_within(patience::LIMIT, what, wanted)
+    }
+
+    /// The supervisor writes down what runs a moment after it has begun or ended.
+    #[track_caller]
+    pub fn wait_until_stored(&self) {
+        let path = self.path("var/lib/mattervisor/running.json");
+        patience::eventually("what runs is stored", || {
+            let stored = std::fs::read(&path).ok()?;
+            let stored: BTreeMap<String, serde_json::Value> =
+                serde_json::from_slice(&stored).ok()?;
+            let stored = stored.values().map(|run| run["pid"].as_i64());
+            let services = self.status().services.into_iter();
+            let running = services.filter_map(|it| it.pid.map(i64::from));
+            let running: BTreeSet<_> = running.map(Some).collect();
+            (stored.collect::<BTreeSet<_>>() == running).then_some(())
+        });
     }
 
     /// Follows the events until the status is as wanted.

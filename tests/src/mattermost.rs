@@ -38,9 +38,11 @@ fn unpack(directory: &Path, program: &Path) {
         fs::create_dir_all(directory.join(name)).expect("a directory can be made");
     }
     // Copied, since the service's account may not be able to enter the build directory.
-    let place = directory.join("bin/mattermost");
-    install(program, &place);
-    fs::set_permissions(place, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    for (name, program) in [("mattermost", program), ("mmctl", &binary("mmctl"))] {
+        let place = directory.join("bin").join(name);
+        install(program, &place);
+        fs::set_permissions(place, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
 }
 
 fn find(bytes: &[u8], text: &str) -> Option<usize> {

@@ -23,40 +23,54 @@ impl World {
     /// `GET PATH` on the control socket.
     #[track_caller]
     pub fn get(&self, path: &str) -> Reply {
-        let answer = self.request("GET", path, patience::LIMIT);
-        answer.expect("it answers in time, in UTF-8")
+        let answer = self.send("GET", path, "", patience::LIMIT);
+        read_reply(&answer.expect("it answers in time, in UTF-8"))
     }
 
     /// `POST PATH` on the control socket, without a body; fails if that is not answered in time.
     #[track_caller]
     pub fn post(&self, path: &str, limit: Duration) -> io::Result<Reply> {
-        self.request("POST", path, limit)
+        let answer = self.send("POST", path, "", limit)?;
+        Ok(read_reply(&answer))
     }
 
-    fn request(&self, method: &str, path: &str, limit: Duration) -> io::Result<Reply> {
+    /// `POST PATH` with JSON on the control socket, or another method.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str, body: &serde_json::Value) -> Reply {
+        let answer = self.send(method, path, &body.to_string(), patience::LIMIT);
+        read_reply(&answer.expect("it answers in time"))
+    }
+
+    /// All that comes back; an error if the other side goes away in between.
+    fn send(&self, method: &str, path: &str, body: &str, limit: Duration) -> io::Result<String> {
         let socket = self.path("run/mattervisor/ctl.sock");
-        let mut stream = UnixStream::connect(socket).expect("the socket is there");
-        let limit = Some(limit);
-        stream.set_read_timeout(limit).expect("a limit can be set");
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(limit))?;
+        let length = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let head = head.to_ascii_lowercase();
-        let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
-        let body = if head.contains("transfer-encoding: chunked") {
-            unchunked(body)
-        } else {
-            body.to_owned()
-        };
-        Ok(Reply {
-            status: status.expect("an answer has a status"),
-            head,
-            body,
-        })
+        Ok(answer)
+    }
+}
+
+#[track_caller]
+fn read_reply(answer: &str) -> Reply {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let head = head.to_ascii_lowercase();
+    let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
+    let body = if head.contains("transfer-encoding: chunked") {
+        unchunked(body)
+    } else {
+        body.to_owned()
+    };
+    Reply {
+        status: status.expect("an answer has a status"),
+        head,
+        body,
     }
 }
 

@@ -77,14 +77,6 @@ fn running(world: &World) -> Vec<(String, String, Option<i32>)> {
     running.map(|it| (it.name, it.state, it.pid)).collect()
 }
 
-/// The supervisor writes down what runs a moment after it has begun, and nothing else.
-fn runs_are_stored(world: &World, running: &[(String, String, Option<i32>)]) -> bool {
-    let path = world.path("var/lib/mattervisor/running.json");
-    let stored = fs::read_to_string(path).unwrap_or_default();
-    let mut pids = running.iter().filter_map(|(_, _, pid)| *pid);
-    pids.all(|pid| stored.contains(&format!("\"pid\": {pid},"))) && !stored.contains("null")
-}
-
 /// Where a broken file belongs, and its content.
 type Broken = (PathBuf, Vec<u8>);
 
@@ -141,13 +133,10 @@ struct Refusal {
 
 impl Refusal {
     fn of(world: &World) -> Self {
-        let running = running(world);
-        eventually("what runs is stored", || {
-            runs_are_stored(world, &running).then_some(())
-        });
+        world.wait_until_stored();
         Self {
             files: files(world),
-            running,
+            running: running(world),
         }
     }
 

@@ -204,6 +204,41 @@ fn both_are_served(tls: bool) {
         logged.contains("GET / HTTP/1.1") && !logged.contains("planted"),
         "{logged}"
     );
+    told_by_gitlabs_nginx(&stack.world, &gitlab);
+}
+
+/// GitLab's nginx reads the same files as ours would.
+fn told_by_gitlabs_nginx(world: &World, gitlab: &GitlabNginx) {
+    let page = || gitlab.curl("mattermost.test", "/", &[]).stdout;
+    let on = world
+        .ctl(&["maintenance", "on", "--message", "back soon"])
+        .ok();
+    assert!(
+        on.stderr.contains("another one tells users"),
+        "{}",
+        on.stderr
+    );
+    let told = page();
+    assert!(told.starts_with("HTTP/1.1 503"), "{told}");
+    assert!(
+        told.contains("down for maintenance") && told.contains("back soon"),
+        "{told}"
+    );
+    assert!(told.contains("\r\nRetry-After: 10\r\n"), "{told}");
+    let gitlab_goes_on = gitlab.curl("gitlab.test", "/", &[]).stdout;
+    assert!(
+        gitlab_goes_on.contains("this is gitlab"),
+        "{gitlab_goes_on}"
+    );
+    world.ctl(&["maintenance", "off"]).ok();
+    assert!(page().starts_with("HTTP/1.1 200"));
+    world.ctl(&["stop", "mattermost"]).ok();
+    eventually("GitLab's nginx says that it is stopped", || {
+        let told = page();
+        (told.starts_with("HTTP/1.1 503")
+            && told.contains("has been stopped by its administrators"))
+        .then_some(())
+    });
 }
 
 /// The upgrade gets through, and so does what the server says first.

@@ -40,6 +40,11 @@ fn bash_knows_the_services() {
     for name in ["mattermost", "mattermost-database", "nginx"] {
         world.child(name, &["sleep"], "");
     }
+    world.child(
+        "base",
+        &["sleep"],
+        "[tools.baseline]\ncommand = [\"/bin/true\"]\n",
+    );
     world.start();
     let root = world.root().to_owned();
     let offered = |line: &str| offered(&root, line);
@@ -55,6 +60,14 @@ fn bash_knows_the_services() {
     assert!(offered("ctl --root ROOT why ").contains(&"nginx".to_owned()));
     assert_eq!(offered("ctl wait --heal"), ["--healthy"]);
     assert_eq!(offered("ctl --format r"), ["runit"]);
+    // Programs beside ctl are asked themselves.
+    assert_eq!(offered("ctl --root ROOT top ng"), ["nginx"]);
+    assert_eq!(offered("ctl import --sec"), ["--secrets"]);
+    assert_eq!(offered("ctl gitlab v"), ["vhost"]);
+    // Tools are offered; what they take they know themselves.
+    assert_eq!(offered("ctl --root ROOT basel"), ["baseline"]);
+    assert_eq!(offered("ctl --root ROOT baseline --he"), [""; 0]);
+    assert_eq!(offered("ctl --root ROOT baseline "), [""; 0]);
     let stopped = world.stop();
     assert_eq!(stopped, 0);
     // Down: silent, with or without its socket.

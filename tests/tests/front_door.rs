@@ -19,11 +19,11 @@ fn nginx_answers_while_mattermost_starts() {
         "nginx is ready, Mattermost starts",
         |status| status.ready("nginx") && status.state("mattermost") == "starting",
     );
-    assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(502));
+    assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(503));
     let before = world.status().pid("nginx");
     world.ctl(&["restart", "nginx"]).ok();
     let status = world.status();
     assert_ne!(status.pid("nginx"), before);
     assert_eq!(status.state("mattermost"), "starting");
-    assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(502));
+    assert_eq!(http_get(port, "/").map(|(code, _)| code), Some(503));
 }

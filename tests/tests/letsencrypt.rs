@@ -138,7 +138,7 @@ impl Authority {
     }
 }
 
-/// The shipped catalogue on a root of its own. Mattermost itself is not there: nginx answers 502.
+/// The shipped catalogue on a root of its own. Mattermost itself is not there: nginx answers 503.
 struct Front {
     world: World,
     port: u16,

@@ -136,6 +136,7 @@ fn a_refused_change_of_accounts_leaves_everything_as_it_was() {
         let all = both.each_ref().map(|dir| tree(dir, &rights));
         (all, both.map(|dir| tree(&dir, &file)))
     };
+    world.wait_until_stored();
     let (rights_before, files_before) = seen();
     assert!(files_before[1].len() > 5, "{files_before:?}");
     let site = with_database_as(&with_server_as(&site_of(&stack), SERVER), DATABASE);

@@ -204,7 +204,7 @@ fn kill_9_of_each_comes_back_and_bounces_nobody() {
     );
 }
 
-/// `ctl stop postgresql` stops Mattermost first; it comes back with it. nginx stays, and says 502.
+/// `ctl stop postgresql` stops Mattermost first; it comes back with it. nginx stays, and says 503.
 #[test]
 fn stopping_postgresql_stops_mattermost_first() {
     let bin = need!(postgres());
@@ -227,7 +227,7 @@ fn stopping_postgresql_stops_mattermost_first() {
         "it was stopped in good order"
     );
     assert_eq!(status.pid("nginx"), before.pid("nginx"));
-    assert_eq!(stack.page(), Some(502));
+    assert_eq!(stack.page(), Some(503));
     stack.world.ctl(&["start", "postgresql"]).ok();
     stack
         .world

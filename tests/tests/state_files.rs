@@ -10,10 +10,11 @@ use std::{
 use mattervisor_tests::{StatusExt, World, eventually};
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "plan.json",
     "kept-plans.json",
     "holds.json",
+    "maintenance.json",
     "schedule.json",
 ];
 

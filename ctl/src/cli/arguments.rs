@@ -4,17 +4,8 @@
 
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCompleter;
+use client::{complete::services, moment};
 use jiff::Timestamp;
-
-use crate::{complete::services, moment};
-
-// Any number of services.
-#[derive(Debug, Args)]
-pub(crate) struct Names {
-    /// Services; none means all
-    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
-    pub(crate) names: Vec<String>,
-}
 
 // What to show of which services.
 #[derive(Debug, Args)]

@@ -1,14 +1,13 @@
 //! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
 
 use api::{Action, ActionRequest, Outcome, Verdict};
-
-use super::{Context, unstored};
-use crate::{
+use client::{
+    Context, Error, Format, Kind,
     change::{self, Change},
-    cli::Format,
-    error::{Error, Kind},
     render::{json, runit, table},
 };
+
+use super::unstored;
 
 /// Asks for it, waits for its end unless told not to, and tells the truth about it.
 pub(crate) async fn run(
@@ -123,6 +122,7 @@ mod tests {
 
     fn outcome(verdict: Verdict, state: &str) -> Outcome {
         Outcome {
+            job: None,
             rollback: None,
             gone_back: None,
             unstored: Unstored::default(),
@@ -305,6 +305,7 @@ mod tests {
         let text = lines(&[
             accepted(&[]),
             Progress::Done(Outcome {
+                job: None,
                 unstored: unstored.clone(),
                 ..outcome(Verdict::Done, "stopped")
             }),
@@ -366,7 +367,7 @@ mod tests {
     fn a_closed_stdout_does_not_hide_the_result() {
         let text = lines(&[accepted(&["note"]), done(Verdict::Failed, "failed")]);
         let fake = Fake::new(vec![Answer::Whole(200, text)]);
-        let root = fake.root.path().display();
+        let root = fake.root().display();
         assert_eq!(
             ctl_unread(&format!("ctl --root {root} start mattermost")),
             1

@@ -4,16 +4,13 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use api::{CheckReply, Problem};
+use client::{
+    Context, Error, Format, Kind,
+    render::{CYAN, GREEN, RED_BOLD, YELLOW, json, shown, styled},
+};
 use plan::{
     Options, Paths, Plan, RealHost, Severity,
     lost_secrets::{self, Known},
-};
-
-use super::Context;
-use crate::{
-    cli::Format,
-    error::{Error, Kind},
-    render::{CYAN, GREEN, RED_BOLD, YELLOW, json, shown, styled},
 };
 
 /// Prints every problem; 1 if one of them is an error.

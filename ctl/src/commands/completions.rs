@@ -1,12 +1,10 @@
 //! `ctl completions`: what a shell reads to complete our command lines.
 
-use crate::{
-    cli::Shell,
-    complete,
-    error::{Error, Kind},
-};
+use std::io::{self, Write};
 
-use super::Context;
+use crate::cli::Shell;
+use clap_complete::env::Shells;
+use client::{Context, Error, Kind, complete::VARIABLE};
 
 /// Prints it. Run by a path, it makes the shell ask that very program, else whichever `ctl` is found.
 pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {
@@ -17,7 +15,7 @@ pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {
         _ => "ctl".to_owned(),
     };
     let mut script = Vec::new();
-    complete::registration(shell, &program, &mut script).map_err(|error| {
+    registration(shell, &program, &mut script).map_err(|error| {
         Error::new(
             Kind::Failed,
             format!("cannot write the completions: {error}"),
@@ -25,4 +23,54 @@ pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {
     })?;
     context.print(&String::from_utf8_lossy(&script))?;
     Ok(0)
+}
+
+/// Writes what a shell reads to learn to ask; `program` is whom it asks.
+fn registration(shell: Shell, program: &str, to: &mut dyn Write) -> io::Result<()> {
+    let name = match shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+    };
+    let shells = Shells::builtins();
+    let completer = shells
+        .completer(name)
+        .ok_or_else(|| io::Error::other(format!("there are no completions for {name}")))?;
+    completer.write_registration(VARIABLE, "ctl", "ctl", program, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli;
+
+    #[test]
+    fn the_man_page_is_that_of_the_definition() {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(cli::command().name("ctl"))
+            .render(&mut page)
+            .unwrap();
+        // One page for all: the generator refers to a page for each command.
+        let page = String::from_utf8(page).unwrap();
+        let page = page
+            .lines()
+            .map(|line| {
+                match line
+                    .strip_prefix("ctl\\-")
+                    .and_then(|it| it.strip_suffix("(1)"))
+                {
+                    Some(name) => format!("\\fBctl {name}\\fR\n"),
+                    None => format!("{line}\n"),
+                }
+            })
+            .collect::<String>();
+        let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/man/ctl.1");
+        if std::env::var_os("MATTERVISOR_UPDATE").is_some() {
+            std::fs::write(place, &page).unwrap();
+        }
+        let kept = std::fs::read_to_string(place).unwrap_or_default();
+        assert!(
+            kept == page,
+            "{place} is out of date; write it anew: MATTERVISOR_UPDATE=1 cargo test -p ctl man_page"
+        );
+    }
 }

@@ -3,13 +3,10 @@
 use std::fmt::Write as _;
 
 use api::{DiffReply, KeyDiff, ServiceDiff};
-
-use super::{Context, toml_text};
-use crate::{
-    cli::Format,
-    client::escaped,
-    error::{Error, Kind},
+use client::{
+    Context, Error, Format, Kind, escaped,
     render::{BOLD, GREEN, RED, json, shown, styled},
+    toml_text,
 };
 
 /// Prints the differences of the files from the plan that runs.

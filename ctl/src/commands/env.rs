@@ -12,17 +12,10 @@ use std::path::PathBuf;
 use api::Problem;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use client::{Context, Error, Format, Kind, complete::services, names, render::json};
 use serde::Serialize;
 
-use super::Context;
-use crate::{
-    cli::Format,
-    complete::services,
-    error::{Error, Kind},
-    mattermost::against_config,
-    names,
-    render::json,
-};
+use crate::mattermost::against_config;
 
 pub(crate) const EXAMPLES: &str = "\
 Shows what runs, or what the files say where no supervisor runs. Below stands what is wrong with

@@ -3,17 +3,15 @@
 use std::fmt::Write as _;
 
 use api::{ChangeRecord, ExitRecord, ServiceEvent};
-use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
-
-use super::Context;
-use crate::{
-    cli::{EventLines, Format},
-    client::escaped,
-    error::Error,
+use client::{
+    Context, Error, Format, escaped,
     failure::Failure,
     render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled, table},
 };
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::cli::EventLines;
 
 /// Lines to begin with, unless a time is given.
 const LINES_DEFAULT: u32 = 50;

@@ -2,7 +2,7 @@
 
 use api::{ActionResult, GoneBack, Verdict};
 
-use crate::render::{HINT, shown, styled};
+use client::render::{HINT, shown, styled};
 
 /// Lines for stderr, whatever the format: what became of it, and what is to be done.
 pub(super) fn lines(gone_back: &GoneBack) -> Vec<String> {

@@ -9,20 +9,17 @@ mod printer;
 use std::{fmt::Write as _, time::Duration};
 
 use api::{LogLine, RotateReply};
+use client::{
+    Context, Error, Format, Kind, escaped,
+    failure::Failure,
+    names::is_pattern,
+    render::{json, shown},
+};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 pub(crate) use self::arguments::{Count, EXAMPLES, LogLines, Which};
 use self::printer::Printer;
-use super::Context;
-use crate::{
-    cli::Format,
-    client::escaped,
-    error::{Error, Kind},
-    failure::Failure,
-    names::is_pattern,
-    render::{json, shown},
-};
 
 /// Lines of each service without `-n`.
 const LINES_DEFAULT: u32 = 100;

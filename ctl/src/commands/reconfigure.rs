@@ -4,17 +4,17 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use api::{ActionResult, KeptPlan, Preview, Progress, Verdict, Why};
 use clap::Args;
+use client::{
+    Context, Error, Format, Kind,
+    change::{self, Change},
+    escaped,
+    progress::Spinner,
+    render::{HINT, json, runit, shown, styled, table, why::story},
+};
 use jiff::Timestamp;
 
-use super::{Context, actions, gone_back, why};
-use crate::{
-    change::{self, Change},
-    cli::Format,
-    client::escaped,
-    error::{Error, Kind},
-    progress::Spinner,
-    render::{HINT, json, preview, runit, shown, styled, table},
-};
+use super::{actions, gone_back};
+use crate::preview;
 
 /// Services whose failure is explained at once; `ctl why` explains the others.
 const EXPLAINED_MAX: usize = 3;
@@ -122,7 +122,7 @@ async fn explain(context: &Context, results: &[ActionResult]) {
             continue;
         }
         known.extend(roots);
-        let story = why::story(&why, Timestamp::now());
+        let story = story(&why, Timestamp::now());
         for line in story.lines() {
             context.output.borrow_mut().note(line);
         }
@@ -196,7 +196,10 @@ async fn ask(context: &Context, how: How) -> Result<Preview, Error> {
                 Progress::Step { detail } => spinner.say(|| shown(&detail).into_owned()),
                 Progress::Preview(preview) => return Ok(*preview),
                 Progress::Refused(reply) => return Err(reply.into()),
-                Progress::Accepted { .. } | Progress::State { .. } | Progress::Done(_) => {}
+                Progress::Accepted { .. }
+                | Progress::State { .. }
+                | Progress::Job { .. }
+                | Progress::Done(_) => {}
             }
         }
     }
@@ -211,6 +214,7 @@ mod tests {
 
     fn outcome(results: Vec<ActionResult>) -> Outcome {
         Outcome {
+            job: None,
             id: "x".into(),
             finished: true,
             results,

@@ -3,15 +3,7 @@
 use std::fmt::Write as _;
 
 use api::{Progress, StatusReply, SupervisorStatus};
-
-use super::Context;
-use crate::{
-    change,
-    cli::Format,
-    error::{Error, Kind},
-    failure::Failure,
-    render::json,
-};
+use client::{Context, Error, Format, Kind, change, failure::Failure, render::json};
 
 /// What the daemon itself says, and no service.
 const STATUS: &str = "/v1/services";

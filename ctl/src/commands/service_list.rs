@@ -3,11 +3,8 @@
 use std::fmt::Write as _;
 
 use api::StatusReply;
-
-use super::Context;
-use crate::{
-    cli::Format,
-    error::Error,
+use client::{
+    Context, Error, Format,
     render::{DIM, json, shown, table},
 };
 

@@ -4,13 +4,10 @@
 use std::fmt::Write as _;
 
 use api::{ConfigKey, PlanReply};
-
-use super::{Context, toml_text};
-use crate::{
-    cli::Format,
-    client::escaped,
-    error::Error,
+use client::{
+    Context, Error, Format, escaped,
     render::{BOLD, DIM, json, shown, styled},
+    toml_text,
 };
 
 /// Sources stand in this column, where the value leaves room.

@@ -1,15 +1,14 @@
 //! `ctl status`: what runs, is it ready, since when, why not.
 
 use api::StatusReply;
-use jiff::Timestamp;
-
-use super::Context;
-use crate::{
-    cli::{Format, StatusOf},
-    error::{Error, Kind},
-    names,
+use client::{
+    Context, Error, Format, Kind, names,
     render::{YELLOW, json, runit, shown, styled, table},
 };
+use jiff::Timestamp;
+
+use super::maintenance;
+use crate::cli::StatusOf;
 
 /// Exit code 3 if an enabled service is not ready; a disabled one counts only when named.
 pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, Error> {
@@ -23,6 +22,7 @@ pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, E
     let named = !names.is_empty();
     if context.format == Format::Table && !named {
         hide_disabled(&mut reply.services);
+        reply.services.retain(|service| !service.is_resting_job());
     }
     let text = match context.format {
         Format::Json => json::value(&reply, context.terminal())?,
@@ -31,6 +31,10 @@ pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, E
     };
     context.print(&text)?;
     if context.format == Format::Table {
+        if let Some(said) = &reply.supervisor.maintenance {
+            let line = styled(YELLOW.bold(), &maintenance::line(said));
+            context.output.borrow_mut().note(&line);
+        }
         for warning in &reply.supervisor.warnings {
             let word = styled(YELLOW.bold(), "warning:");
             context
@@ -47,11 +51,12 @@ pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, E
     })
 }
 
-/// What does not run on this host is not in the way: `ctl service-list` has it, and `ctl status NAME`.
+/// What does not run on this host, and jobs that nobody has asked for, are not in the way: `ctl service-list`
+/// has them, and `ctl status NAME`.
 /// Where nothing is enabled, all of it says how that is done.
 fn hide_disabled(services: &mut Vec<api::ServiceStatus>) {
     if services.iter().any(|service| service.enabled) {
-        services.retain(|service| service.enabled);
+        services.retain(|service| service.enabled && !service.is_resting_job());
     }
 }
 
@@ -169,6 +174,23 @@ mod tests {
         ])
         .ctl("status");
         assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    }
+
+    #[test]
+    fn maintenance_stands_beside_the_table() {
+        let mut supervisor = supervisor();
+        supervisor.maintenance = Some(api::Maintenance {
+            message: None,
+            since: Timestamp::now().to_string(),
+            by: "root".into(),
+        });
+        let reply = StatusReply {
+            supervisor,
+            services: only("mattermost"),
+        };
+        let body = serde_json::to_string(&reply).unwrap();
+        let ran = Fake::new(vec![Answer::Whole(200, body)]).ctl("status");
+        assert_eq!(ran.err, "maintenance is on, begun 0s ago, by root\n");
     }
 
     #[test]

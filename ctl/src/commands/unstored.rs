@@ -1,8 +1,7 @@
 //! Warns of what is done and on no disk.
 
 use api::Unstored;
-
-use crate::render::{HINT, YELLOW, shown, styled};
+use client::render::{HINT, YELLOW, shown, styled};
 
 /// Lines for stderr, whatever the format: the change itself has not failed by that, and a script that
 /// stops what fills a disk has to go on.

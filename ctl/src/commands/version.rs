@@ -1,11 +1,8 @@
 //! `ctl version`: ours, and that of the supervisor if it can be reached.
 
 use api::StatusReply;
-
-use super::Context;
-use crate::{
-    cli::Format,
-    error::Error,
+use client::{
+    Context, Error, Format,
     render::{json, shown},
 };
 

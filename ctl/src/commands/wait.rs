@@ -4,19 +4,18 @@
 use std::time::Duration;
 
 use api::{ServiceEvent, ServiceStatus, StatusReply};
-use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout};
-
-use super::Context;
-use crate::{
-    cli::{Format, WaitFor},
-    error::{Error, Kind},
+use client::{
+    Context, Error, Format, Kind,
     failure::Failure,
     lines::Lines,
     names::{self, is_pattern},
     progress::Spinner,
     render::{json, runit, shown, table},
 };
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::cli::WaitFor;
 
 /// Longest time without looking.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -10,18 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use client::{
+    Context, Error, Format, Kind,
+    render::{DIM, GREEN, YELLOW, json, shown, table},
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    cli::Format,
-    commands::{
-        Context,
-        env::{Entry, Environment},
-    },
-    error::{Error, Kind},
-    render::{DIM, GREEN, YELLOW, json, shown, table},
-};
+use crate::commands::env::{Entry, Environment};
 
 /// A variable that every environment of Mattermost has.
 const CONFIG: &str = "MM_CONFIG";

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{KeptPlan, Preview},
     error::ErrorReply,
+    job::{JobProgress, JobResult},
 };
 
 /// What can be asked of services.
@@ -69,6 +70,14 @@ pub enum Progress {
         /// In words; may be empty.
         detail: String,
     },
+    /// A job has come so far; no more than five a second.
+    Job {
+        /// The job's service.
+        service: String,
+        /// How far.
+        #[serde(flatten)]
+        at: JobProgress,
+    },
     /// A reconfigure has come so far: `checks /x/y.conf`. Before `Accepted`.
     Step {
         /// In words.
@@ -98,6 +107,9 @@ pub struct Outcome {
     /// Of a reconfigure: a reload failed, and the configuration was gone back from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_back: Option<Box<GoneBack>>,
+    /// Of a job: what it has left as its result; none: it has left none of this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobResult>>,
     /// What of the change is on no disk at this moment.
     #[serde(default, skip_serializing_if = "Unstored::is_nothing")]
     pub unstored: Unstored,

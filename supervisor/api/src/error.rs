@@ -28,6 +28,10 @@ pub enum ErrorKind {
     NotAllowed,
     /// The engine refused: shutting down, requirement held, not running. Exit code 1.
     Refused,
+    /// A job runs already, and there is one at a time. Exit code 1.
+    JobRuns,
+    /// A job keeps a service stopped. Exit code 1.
+    Leased,
     /// The configuration does not check. Exit code 1.
     Configuration,
     /// Too many at once. Exit code 1.

@@ -14,7 +14,7 @@ pub struct ServiceEvent {
     pub at: String,
     /// Which service; empty for the daemon.
     pub service: String,
-    /// `state`, `exit` (a run of it has ended), `health`, `change` (somebody asked for something), `daemon`, `gap`.
+    /// `state`, `exit` (a run of it has ended), `health`, `change` (somebody asked for something), `progress` (a job has begun a step), `daemon`, `gap`.
     pub kind: String,
     /// The state it is in after this.
     pub state: String,
@@ -44,7 +44,7 @@ pub struct ChangeRecord {
     pub by: String,
     /// By whom.
     pub uid: u32,
-    /// `start`, `once`, `stop`, `restart`, `reload`, `signal HUP`, `reconfigure`.
+    /// `start`, `once`, `stop`, `restart`, `reload`, `signal HUP`, `reconfigure`, `job`, `lease for NAME`, `release by NAME`.
     pub what: String,
     /// The services that it was about.
     pub services: Vec<String>,

@@ -75,6 +75,11 @@ pub enum ExitCause {
         /// Which one.
         on: String,
     },
+    /// A job had it stopped for its own time.
+    Job {
+        /// Which one.
+        name: String,
+    },
     /// A service that it is bound to was not up any more.
     Binding {
         /// Which one.
@@ -168,6 +173,7 @@ impl ExitRecord {
             | ExitCause::Removed
             | ExitCause::Shutdown
             | ExitCause::Dependency { .. }
+            | ExitCause::Job { .. }
             | ExitCause::Outlived
             | ExitCause::SupervisorKilled
             | ExitCause::MachineDown => false,
@@ -243,6 +249,7 @@ impl ExitCause {
             Self::Removed => "its configuration has it no more".to_owned(),
             Self::Shutdown => "the supervisor stopped".to_owned(),
             Self::Dependency { on } => format!("with {on}, which it requires"),
+            Self::Job { name } => format!("stopped for {name}"),
             Self::Binding { on } => format!("{on}, which it is bound to, was not up any more"),
             Self::NotReady { said } => said.clone(),
             Self::Liveness { said: words } => said("its liveness probe failed", words),
@@ -303,12 +310,16 @@ mod tests {
                 files(1, 0),
                 files(2, 3),
                 how(ExitCause::Dependency { on: on() }),
+                how(ExitCause::Job {
+                    name: "backup".to_owned(),
+                }),
                 how(ExitCause::Binding { on: on() }),
             ],
             [
                 "killed by KILL after 3h 2m (restarted because /etc/a.pem changed)",
                 "killed by KILL after 3h 2m (restarted because /etc/a.pem and /etc/b.pem and 3 more changed)",
                 "killed by KILL after 3h 2m (with postgresql, which it requires)",
+                "killed by KILL after 3h 2m (stopped for backup)",
                 "killed by KILL after 3h 2m (postgresql, which it is bound to, was not up any more)",
             ]
         );

@@ -7,6 +7,9 @@
 //! | `POST /v1/services/{name}/{action}` | `?id=&wait=` | NDJSON stream of [`Progress`]; `start`, `stop`, `restart`, `reload` |
 //! | `POST /v1/services/{name}/signal/{signal}` | `?id=&wait=` | the same, for [`Action::Signal`] |
 //! | `POST /v1/services` | [`ActionRequest`] | NDJSON stream of [`Progress`] |
+//! | `POST /v1/jobs/{name}` | [`JobRequest`] | NDJSON stream of [`Progress`]; the last line has the job's [`JobResult`] |
+//! | `POST /v1/leases` | [`LeaseRequest`] | NDJSON stream of [`Progress`] that ends when the services are down |
+//! | `DELETE /v1/leases` | [`ReleaseRequest`] | NDJSON stream of [`Progress`] that ends when those whose goal is up have settled |
 //! | `GET /v1/changes/{id}` | | [`Outcome`], or 404 if that change never arrived |
 //! | `GET /v1/changes` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ChangeRecord`], oldest first |
 //! | `GET /v1/exits` | `?services=A,B&since=&until=&n=` | NDJSON stream of [`ExitRecord`], oldest first |
@@ -16,9 +19,13 @@
 //! | `GET /v1/why/{name}` | | [`Why`] |
 //! | `GET /v1/check` | | [`CheckReply`] |
 //! | `GET /v1/plan` | `?services=A,B` | [`PlanReply`]: the plan that runs, without its secrets |
+//! | `GET /v1/tools` | | [`ToolsReply`]: programs that people run by `ctl NAME …` |
 //! | `GET /v1/diff` | `?services=A,B` | [`DiffReply`]: what a reconfigure would change |
 //! | `POST /v1/reconfigure` | `?id=&dry_run=&rollback=` | NDJSON stream of [`Progress`]; of a dry run it ends with a [`Preview`] |
 //! | `POST /v1/reexec` | `?id=` | NDJSON stream of [`Progress`] that ends only if no other control process takes over; else the connection closes |
+//! | `GET /v1/maintenance` | | [`MaintenanceReply`] |
+//! | `PUT /v1/maintenance` | `?id=`, [`MaintenanceRequest`] | [`MaintenanceReply`], once it was seen |
+//! | `DELETE /v1/maintenance` | `?id=` | the same |
 //! | `GET /v1/openapi.json` | | all of this for programs: `OpenAPI` 3.1 |
 //! | `GET /metrics` | | everything countable, as `OpenMetrics` 1.0 |
 //! | `GET /healthz` | `?verbose` | 200 if the control loop answers |
@@ -37,9 +44,12 @@ mod config;
 mod error;
 mod event;
 mod exit;
+mod job;
 mod log;
+mod maintenance;
 mod status;
 mod text;
+mod tool;
 mod why;
 
 pub use acl::{ACL_ATTRIBUTE, ACL_BYTES_MAX, acl_for, groups_of_acl};
@@ -53,11 +63,20 @@ pub use config::{
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use exit::{ExitCause, ExitRecord, FILES_MAX, KillReason, NextRun};
+pub use job::{
+    JOB_PROGRESS_BYTES_MAX, JOB_PROGRESS_KEY, JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX,
+    JOB_RESULT_FILE, JobOrder, JobProgress, JobRequest, JobResult, JobStatus, JobUnit,
+    LeaseRequest, LeasedBy, ReleaseRequest,
+};
 pub use log::{LogLine, LogQuery, RotateReply};
+pub use maintenance::{
+    MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest,
+};
 pub use status::{
     HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
 };
 pub use text::{duration, in_a_row, json_place, one_line};
+pub use tool::{Tool, ToolAssert, ToolsReply};
 pub use why::{AutomaticRestart, CheckReply, Hint, Problem, Why, WhyStep};
 
 /// A request body may not be longer, in bytes.

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    Maintenance,
+    job::{JobStatus, LeasedBy},
+};
+
 /// Everything, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -32,6 +37,9 @@ pub struct SupervisorStatus {
     pub state: String,
     /// What is worth knowing: a refused configuration, missing privileges.
     pub warnings: Vec<String>,
+    /// The host is in maintenance; null: it is not.
+    #[serde(default)]
+    pub maintenance: Option<Maintenance>,
 }
 
 /// One service.
@@ -48,6 +56,12 @@ pub struct ServiceStatus {
     pub goal: String,
     /// Who stopped it explicitly, if somebody did.
     pub held: Option<HeldBy>,
+    /// The job that keeps it stopped, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased: Option<LeasedBy>,
+    /// Only of a service that is a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobStatus>,
     /// The lower-case variant: `stopped`, `waiting`, `spawning`, `starting`, `running`,
     /// `reloading`, `stopping`, `backoff`, `failed`, `completed`; `disabled` for a disabled one.
     pub state: String,
@@ -82,6 +96,16 @@ pub struct ServiceStatus {
     pub user: Option<String>,
     /// What it last said by `STATUS=` of `sd_notify`.
     pub status_text: Option<String>,
+}
+
+impl ServiceStatus {
+    /// A job that nobody has to hear of: it rests, as it does but for the time of its work, and its last
+    /// run, if there was one, has ended well.
+    #[must_use]
+    pub fn is_resting_job(&self) -> bool {
+        let at_rest = self.job.as_ref().is_some_and(|it| !it.active);
+        at_rest && self.held.is_none() && self.state == "completed"
+    }
 }
 
 /// An explicit stop.

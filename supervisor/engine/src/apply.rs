@@ -122,6 +122,7 @@ impl Engine {
         let before = service.rec.shown();
         self.nodes.insert(id, Box::new(Node::new(service)));
         self.book(id, &before);
+        self.note_lease(id);
         self.tell_changed(id);
         if let Some(effect) = again {
             self.push_effect(effect);
@@ -166,6 +167,8 @@ impl Engine {
             (State::Running { .. } | State::Reloading { .. }, Shift::Reload) => {
                 self.step(now, id, Input::Reload);
             }
+            // A job that has failed has come to its end.
+            (State::Failed { .. }, _) if node.service.spec.job && self.is_over(id) => {}
             (State::Failed { .. } | State::Backoff { .. }, _) => {
                 self.step(now, id, Input::Start);
             }
@@ -203,9 +206,11 @@ fn unknown_spec(stop: Stop) -> Spec {
         health: None,
         watchdog: None,
         scheduled: false,
+        job: false,
         restart: Restart {
             policy: Policy::Never,
             success: ExitSet::default(),
+            prevent: ExitSet::default(),
             delay_ms: 0,
             factor_milli: 1000,
             max_delay_ms: 0,

@@ -59,6 +59,7 @@ mod tests {
         Restart {
             policy: Policy::Always,
             success: ExitSet::default(),
+            prevent: ExitSet::default(),
             delay_ms: 1000,
             factor_milli: 2000,
             max_delay_ms: 30_000,

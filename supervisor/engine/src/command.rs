@@ -27,17 +27,21 @@ impl Engine {
         }
         match command {
             Command::Start(targets) => self
-                .known(&targets)
+                .may_start(&targets)
                 .map(|()| self.start(now, &targets, false)),
             Command::Once(targets) => self
-                .known(&targets)
+                .may_start(&targets)
                 .map(|()| self.start(now, &targets, true)),
             Command::Run(targets) => self.run(now, &targets),
+            Command::Job { job, request } => self.ask_job(now, job, request),
+            Command::Lease { job, services } => self.take_leases(now, job, &services),
+            Command::Release { job } => self.is_job(job).map(|()| self.give_back(job)),
             Command::Stop(targets, hold) => {
                 self.known(&targets).map(|()| self.stop(&targets, &hold))
             }
             Command::Restart(targets) => {
-                self.known(&targets)?;
+                self.may_start(&targets)?;
+                self.no_jobs(&targets)?;
                 self.requirements_free(&targets)?;
                 Ok(self.restart(now, &targets))
             }
@@ -48,7 +52,12 @@ impl Engine {
         }
     }
 
-    fn known(&self, targets: &Ids) -> Result<(), Refusal> {
+    fn may_start(&self, targets: &Ids) -> Result<(), Refusal> {
+        self.known(targets)?;
+        self.unleased(targets)
+    }
+
+    pub(crate) fn known(&self, targets: &Ids) -> Result<(), Refusal> {
         let known = |id: &ServiceId| {
             self.nodes
                 .get(id)
@@ -166,10 +175,11 @@ impl Engine {
             return;
         };
         let state = &node.service.rec.state;
+        let by_hand = targets.contains(&id) && !node.service.spec.job;
         let lifted = to.lifted.iter().any(|(of, _)| *of == id);
         if lifted && matches!(state, State::Stopped | State::Stopping { .. }) {
             self.set_rests(id, true);
-        } else if targets.contains(&id) && is_runnable(state) {
+        } else if by_hand && is_runnable(state) {
             to.affected.insert(id);
             self.step(now, id, Input::Start);
         }
@@ -179,6 +189,7 @@ impl Engine {
     /// The time of these oneshots has come.
     fn run(&mut self, now: Moment, targets: &Ids) -> Result<Accepted, Refusal> {
         self.known(targets)?;
+        self.no_jobs(targets)?;
         for id in targets {
             let Some(node) = self.nodes.get(id) else {
                 continue;
@@ -189,6 +200,13 @@ impl Engine {
             }
             if let Some(hold) = rec.hold.clone() {
                 return Err(Refusal::Held { service: *id, hold });
+            }
+            if let Some(lease) = rec.lease {
+                return Err(Refusal::Leased {
+                    service: *id,
+                    requirement: *id,
+                    lease,
+                });
             }
             if rec.goal == Goal::Down || !is_runnable(&rec.state) {
                 return Err(Refusal::AlreadyRunning(*id));
@@ -246,15 +264,7 @@ impl Engine {
 
     fn stop(&mut self, targets: &Ids, hold: &Hold) -> Accepted {
         let mut accepted = Accepted::default();
-        for id in self.requirers(targets) {
-            let Some(node) = self.nodes.get(&id) else {
-                continue;
-            };
-            let state = &node.service.rec.state;
-            if !node.pulled && (state.is_live() || matches!(state, State::Backoff { .. })) {
-                accepted.dependents.insert(id);
-            }
-        }
+        self.note_stopped_too(targets, &mut accepted);
         for id in targets {
             let Some(node) = self.nodes.get_mut(id) else {
                 continue;
@@ -271,6 +281,18 @@ impl Engine {
         }
         self.note_reruns(targets, &mut accepted);
         accepted
+    }
+
+    /// Notes what goes down with these because it requires one of them.
+    pub(crate) fn note_stopped_too(&self, targets: &Ids, accepted: &mut Accepted) {
+        let goes = |id: &ServiceId| {
+            self.nodes.get(id).is_some_and(|node| {
+                let state = &node.service.rec.state;
+                !node.pulled && (state.is_live() || matches!(state, State::Backoff { .. }))
+            })
+        };
+        let too = self.requirers(targets).into_iter().filter(goes);
+        accepted.dependents.extend(too);
     }
 
     fn reload(&mut self, now: Moment, targets: &Ids) -> Result<Accepted, Refusal> {

@@ -17,7 +17,7 @@ use crate::{
     machine::{Input, World},
     propagate::{Class, Node},
     record::Record,
-    state::{Goal, Settled, State, View},
+    state::{Settled, State, View},
 };
 
 /// How long after the last SIGKILL of a shutdown the engine still waits for the kernel.
@@ -45,6 +45,8 @@ pub struct Engine {
     pub(crate) dirty: BTreeSet<ServiceId>,
     /// Services that something they are bound to has left.
     pub(crate) unbound: BTreeSet<ServiceId>,
+    /// Services that jobs keep stopped.
+    pub(crate) leased: BTreeSet<ServiceId>,
     pub(crate) live: usize,
     pub(crate) shutdown: Option<Shutdown>,
 }
@@ -83,6 +85,7 @@ impl Engine {
             moved: BTreeSet::new(),
             dirty: BTreeSet::new(),
             unbound: BTreeSet::new(),
+            leased: BTreeSet::new(),
             live: 0,
             shutdown: None,
         }
@@ -148,7 +151,7 @@ impl Engine {
     pub fn settled(&self, service: ServiceId) -> Option<Settled> {
         let node = self.nodes.get(&service)?;
         let rec = &node.service.rec;
-        let down = rec.goal == Goal::Down || rec.removing || self.shutdown.is_some();
+        let down = !node.up_wanted(self.shutdown.is_some());
         Some(match &rec.state {
             State::Running { .. } | State::Reloading { .. } if !node.pulled => Settled::Ready,
             State::Completed if !node.pulled || (rec.rests && !down) => Settled::Completed,
@@ -384,6 +387,7 @@ impl Engine {
         if let Some(at) = node.deadline {
             self.deadlines.remove(&(at, id));
         }
+        self.leased.remove(&id);
         if node.live {
             self.live -= 1;
         }

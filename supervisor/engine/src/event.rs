@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     effect::ProbeKind,
     ids::{Moment, RunId, ServiceId},
+    lease::Lease,
     spec::Spec,
     state::Hold,
 };
@@ -35,6 +36,26 @@ pub enum Command {
     /// The time of these oneshots has come: each runs, again if it has run before. Lifts nothing;
     /// refused while one of them is held or on its way.
     Run(BTreeSet<ServiceId>),
+    /// Work for a job, which runs for this request, again and again as its policy says. Lifts the hold of the
+    /// job itself; refused while a job is on its way.
+    Job {
+        /// The job.
+        job: ServiceId,
+        /// Names the request; the engine only keeps it.
+        request: String,
+    },
+    /// A job that runs has these stopped, with what requires them, until it gives them back or is over.
+    Lease {
+        /// The job.
+        job: ServiceId,
+        /// What is to stop; what it has had stopped before stays so.
+        services: BTreeSet<ServiceId>,
+    },
+    /// A job gives back all that it has had stopped.
+    Release {
+        /// The job.
+        job: ServiceId,
+    },
     /// Goal down and hold; what requires a target stops first and waits for it.
     Stop(BTreeSet<ServiceId>, Hold),
     /// Stop and start again, together with what requires a target and is up. Lifts the targets' own holds.
@@ -261,6 +282,30 @@ pub enum Refusal {
     NotRunning(ServiceId),
     /// It has no way to reload.
     CannotReload(ServiceId),
+    /// A job is on its way, and there is one at a time.
+    JobRuns(ServiceId),
+    /// It is no job.
+    NotJob(ServiceId),
+    /// It is a job, which only a request for its work starts.
+    IsJob(ServiceId),
+    /// The job does not run, so it can have nothing stopped.
+    NoJob(ServiceId),
+    /// The job would have itself stopped.
+    LeasesItself {
+        /// The job.
+        job: ServiceId,
+        /// What it is, or requires.
+        service: ServiceId,
+    },
+    /// A job keeps it stopped, or what it requires.
+    Leased {
+        /// What was asked for.
+        service: ServiceId,
+        /// It, or what it requires.
+        requirement: ServiceId,
+        /// Which job has that, and since when.
+        lease: Lease,
+    },
     /// The plan's dependencies form this loop.
     Cycle(Vec<ServiceId>),
 }

@@ -26,7 +26,9 @@ mod engine;
 mod event;
 mod graph;
 mod ids;
+mod job;
 mod judgement;
+mod lease;
 mod machine;
 mod order;
 mod probe;
@@ -47,6 +49,7 @@ pub use ended::{Ended, Next};
 pub use engine::Engine;
 pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
 pub use ids::{Moment, RunId, ServiceId};
+pub use lease::Lease;
 pub use order::Order;
 pub use record::Record;
 pub use spec::{

@@ -10,6 +10,8 @@ use crate::{engine::Engine, ids::ServiceId, propagate::Node, state::Goal};
 pub enum Order {
     /// A command stops its service.
     Stop,
+    /// A job has its service stopped for its own time.
+    Lease(ServiceId),
     /// A command restarts its service.
     Restart,
     /// A plan has its process replaced.
@@ -67,6 +69,9 @@ impl Engine {
         }
         if rec.goal == Goal::Down || rec.hold.is_some() {
             return Order::Stop;
+        }
+        if let Some(lease) = rec.lease {
+            return Order::Lease(lease.job);
         }
         if let Some(bounce) = rec.bounce {
             return bounce.order();

@@ -67,7 +67,8 @@ impl Node {
     /// Whether it is to run as soon as it can.
     pub(crate) fn up_wanted(&self, stopping_all: bool) -> bool {
         let rec = &self.service.rec;
-        rec.goal == Goal::Up && rec.hold.is_none() && !rec.removing && !stopping_all
+        let kept_down = rec.hold.is_some() || rec.lease.is_some() || rec.removing;
+        rec.goal == Goal::Up && !kept_down && !stopping_all
     }
 
     /// A dependency waits for this one's end; not for the kernel's, though. A completed one that is to run again
@@ -122,6 +123,9 @@ impl Engine {
         loop {
             self.unbind(now);
             let Some(id) = self.dirty.pop_first() else {
+                if self.end_leases() {
+                    continue;
+                }
                 return;
             };
             self.step(now, id, Input::Reconcile);

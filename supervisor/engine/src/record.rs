@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::Exit,
     ids::{Moment, RunId, ServiceId},
+    lease::Lease,
     order::Bounce,
     spec::Stop,
     state::{Goal, Hold, Probing, ReloadOutcome, SpawnStep, State, Up},
@@ -20,6 +21,10 @@ pub struct Record {
     pub goal: Goal,
     /// Who stopped it, if somebody did.
     pub hold: Option<Hold>,
+    /// The job that keeps it stopped, if one does.
+    pub(crate) lease: Option<Lease>,
+    /// Of a job: names the request that it works on, or has worked on last.
+    pub(crate) request: Option<String>,
     pub(crate) state: State,
     pub(crate) since: Moment,
     /// When its run became ready; of a run that is up.
@@ -100,6 +105,8 @@ impl Record {
         Self {
             goal,
             hold,
+            lease: None,
+            request: None,
             state: State::Stopped,
             since: Moment(0),
             up_since: Moment(0),
@@ -216,6 +223,11 @@ impl State {
             | Self::Failed { .. }
             | Self::Completed => false,
         }
+    }
+
+    /// It goes down.
+    pub(crate) const fn is_stopping(&self) -> bool {
+        matches!(self, Self::Stopping { .. })
     }
 
     /// Exec has succeeded, and nothing has asked it to end.

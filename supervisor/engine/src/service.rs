@@ -226,6 +226,8 @@ impl Service {
         View {
             goal: rec.goal,
             hold: rec.hold.clone(),
+            lease: rec.lease,
+            request: rec.request.clone(),
             state: rec.state.clone(),
             ready: rec.state.is_up(),
             healthy: rec.state.up().and_then(Up::verdict),

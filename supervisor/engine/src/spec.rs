@@ -6,7 +6,7 @@ use alloc::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ServiceId;
+use crate::{event::Exit, ids::ServiceId};
 
 /// Everything that decides over one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,11 @@ pub struct Spec {
     pub health: Option<ProbeSpec>,
     /// Once ready, a run must say that it is alive, again and again.
     pub watchdog: Option<Watchdog>,
-    /// A oneshot that rests until [`crate::Command::Run`]: it does not start with the daemon.
+    /// A oneshot that rests until [`crate::Command::Run`] or [`crate::Command::Job`]: it does not start
+    /// with the daemon.
     pub scheduled: bool,
+    /// One of these that only [`crate::Command::Job`] starts, and that may have others stopped.
+    pub job: bool,
     /// What follows an exit.
     pub restart: Restart,
     /// How a run is asked to end.
@@ -109,6 +112,8 @@ pub struct Restart {
     pub policy: Policy,
     /// Exits that count as success; exit code 0 always does.
     pub success: ExitSet,
+    /// Exits that no other run follows, whatever the policy.
+    pub prevent: ExitSet,
     /// Pause before the second early death's restart.
     pub delay_ms: u64,
     /// Each further pause is this many thousandths of the one before.
@@ -152,6 +157,16 @@ pub struct ExitSet {
     pub codes: BTreeSet<i32>,
     /// Signal numbers.
     pub signals: BTreeSet<i32>,
+}
+
+impl ExitSet {
+    /// It is one of these.
+    pub(crate) fn contains(&self, exit: Exit) -> bool {
+        match exit {
+            Exit::Code(code) => self.codes.contains(&code),
+            Exit::Signal(signal) => self.signals.contains(&signal),
+        }
+    }
 }
 
 /// How a run is asked to end.

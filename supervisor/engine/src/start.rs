@@ -326,9 +326,11 @@ impl Service {
             self.rec.state = State::Completed;
             return;
         }
+        let by_itself = exit.filter(|_| cause == StopCause::Exited);
+        let prevented = by_itself.is_some_and(|exit| self.spec.restart.prevent.contains(exit));
         let again = match self.spec.restart.policy {
-            Policy::Always | Policy::UnlessStopped => true,
-            Policy::OnFailure => !done,
+            Policy::Always | Policy::UnlessStopped => !prevented,
+            Policy::OnFailure => !done && !prevented,
             Policy::Never => false,
         };
         let reason = match (cause, exit) {
@@ -421,10 +423,6 @@ impl Service {
 
     /// Exit code 0, or what its policy counts as such.
     pub(crate) fn is_success(&self, exit: Exit) -> bool {
-        let also = &self.spec.restart.success;
-        match exit {
-            Exit::Code(code) => code == 0 || also.codes.contains(&code),
-            Exit::Signal(signal) => also.signals.contains(&signal),
-        }
+        exit == Exit::Code(0) || self.spec.restart.success.contains(exit)
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Exit, Failure},
     ids::{Moment, RunId, ServiceId},
+    lease::Lease,
     order::Order,
 };
 
@@ -291,6 +292,10 @@ pub struct View {
     pub ready: bool,
     /// The verdict of the health probe and the watchdog; `None` without either, or before the first.
     pub healthy: Option<bool>,
+    /// The job that keeps it stopped, if one does.
+    pub lease: Option<Lease>,
+    /// Of a job: names the request that it works on, or has worked on last.
+    pub request: Option<String>,
     /// When it came into this state.
     pub since: Moment,
     /// When its run became ready, while it is up: no reload changes that.

@@ -183,7 +183,18 @@ fn special() -> Vec<(&'static str, Spec)> {
                 ..oneshot()
             }),
         ),
+        ("job", quick_job()),
     ]
+}
+
+/// It may have its neighbour stopped, and gives up after one more try.
+fn quick_job() -> Spec {
+    let mut spec = quick(job());
+    spec.restart.limit = Some(StartLimit {
+        starts: 1,
+        within_ms: 50,
+    });
+    spec
 }
 
 /// One thing that may happen next, with the name that people see.
@@ -219,12 +230,18 @@ fn moves(rig: &Rig) -> Vec<Move> {
     let depends =
         !rig.specs[&id(SUT)].requires.is_empty() || !rig.specs[&id(SUT)].binds_to.is_empty();
     // Where it makes a difference; elsewhere it would only double the states.
-    if rig.specs[&id(SUT)].scheduled {
+    if rig.specs[&id(SUT)].scheduled && !rig.specs[&id(SUT)].job {
         all.push(Move::Command("run", Command::Run(set(&[SUT]))));
     } else if !depends && !rig.specs[&id(SUT)].validated {
         all.push(Move::Command("once", Command::Once(set(&[SUT]))));
     }
-    if depends {
+    let is_job = rig.specs[&id(SUT)].job;
+    if is_job {
+        all.push(Move::Command("job", asked()));
+        all.push(Move::Command("lease", lease()));
+        all.push(Move::Command("release", Command::Release { job: id(SUT) }));
+    }
+    if depends || is_job {
         all.extend([
             Move::Command("dependency: stop", Command::Stop(set(&[DEP]), hold())),
             Move::Command("dependency: start", Command::Start(set(&[DEP]))),
@@ -235,7 +252,7 @@ fn moves(rig: &Rig) -> Vec<Move> {
     }
     own_words(rig, &mut all);
     for (run, proc) in &rig.procs {
-        if (depends || proc.service == id(SUT)) && !rig.comes_later(*run) {
+        if (depends || is_job || proc.service == id(SUT)) && !rig.comes_later(*run) {
             let awaited = rig.engine.main_run(id(SUT)) == Some(*run);
             facts_of(*run, proc, awaited, &mut all);
         }
@@ -281,6 +298,20 @@ fn own_words(rig: &Rig, all: &mut Vec<Move>) {
             ("watchdog triggered", Fact::WatchdogTrigger { run }),
         ];
         all.extend(words.map(|(name, fact)| Move::Fact(name, fact)));
+    }
+}
+
+fn asked() -> Command {
+    Command::Job {
+        job: id(SUT),
+        request: String::from("one"),
+    }
+}
+
+fn lease() -> Command {
+    Command::Lease {
+        job: id(SUT),
+        services: set(&[DEP]),
     }
 }
 
@@ -445,7 +476,7 @@ fn key(rig: &Rig) -> String {
     let dep = rig
         .engine
         .view(id(DEP))
-        .map(|it| (it.goal, it.state.name()));
+        .map(|it| (it.goal, it.state.name(), it.lease.is_some()));
     format!("{record} {procs:?} {probes:?} {dep:?}")
 }
 
@@ -670,6 +701,15 @@ fn reaches(rig: &Rig, mood: Mood, goal: &str, done: impl Fn(&Rig) -> bool) {
     );
 }
 
+/// Has it run, by a start or, of a job, a request.
+fn wake(rig: &mut Rig) {
+    rig.start(SUT);
+    if rig.specs[&id(SUT)].job {
+        // It may be on its way already.
+        let _ = rig.command(asked());
+    }
+}
+
 fn check_liveness(rig: &Rig) {
     let oneshot = rig.specs[&id(SUT)].kind == Kind::Oneshot;
     for mood in MOODS {
@@ -682,7 +722,9 @@ fn check_liveness(rig: &Rig) {
                 | State::Running { .. }
                 | State::Reloading { .. }
         );
-        up.start(SUT);
+        // A job that is on its way comes to its end first, whatever that is.
+        let may_fail = !up.engine.is_over(id(SUT)) && rig.specs[&id(SUT)].job;
+        wake(&mut up);
         let kind = |rig: &Rig| rig.settled(SUT);
         match mood {
             Mood::Obedient | Mood::Stubborn => reaches(&up, mood, "ready", |rig| {
@@ -691,6 +733,7 @@ fn check_liveness(rig: &Rig) {
                 };
                 matches!(kind(rig), Settled::Ready | Settled::Completed)
                     || (last_try && rig.state(SUT) == limit)
+                    || (may_fail && kind(rig) == Settled::Failed)
             }),
             Mood::NeverReady if oneshot => {}
             Mood::DiesAtOnce | Mood::NeverReady | Mood::Immortal => {
@@ -713,6 +756,22 @@ fn check_liveness(rig: &Rig) {
     });
     for mood in [Mood::Obedient, Mood::NeverReady] {
         reaches(rig, mood, "the end of a reload", |rig| label(rig) != 6);
+    }
+    // Who was up before is up again.
+    for mood in [Mood::Obedient, Mood::Stubborn, Mood::DiesAtOnce] {
+        reaches(rig, mood, "the end of its leases", |rig| {
+            !rig.engine.has_leases()
+        });
+    }
+    let dep_wanted = rig
+        .engine
+        .view(id(DEP))
+        .is_some_and(|it| it.goal == Goal::Up);
+    let dep_failed = rig.name(DEP) == "failed";
+    if rig.engine.has_leases() && dep_wanted && !dep_failed {
+        reaches(rig, Mood::Obedient, "its neighbour's return", |rig| {
+            rig.name(DEP) == "running"
+        });
     }
     // What would not go goes at last: it is what its goal says.
     reaches(rig, Mood::Obedient, "no leftovers", |rig| label(rig) != 12);

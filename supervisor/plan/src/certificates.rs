@@ -6,6 +6,7 @@
 
 mod findings;
 mod hosts;
+mod public_key;
 
 use std::io;
 

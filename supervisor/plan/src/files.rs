@@ -76,10 +76,11 @@ pub(crate) fn tables<'t>(
             .hint(hint);
         return Vec::new();
     };
+    let name = fields.key(key);
     let mut out = Vec::new();
     for item in list {
         if let Some(table) = item.table() {
-            out.push(Fields::new(table, item.at.clone(), key));
+            out.push(Fields::new(table, item.at.clone(), &name));
         } else {
             let what = item.what();
             reader.report().error(
@@ -92,7 +93,7 @@ pub(crate) fn tables<'t>(
     out
 }
 
-fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
+pub(crate) fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
     if fields.entry("path").is_none() {
         let name = fields.key("path");
         reader.report().error(&fields.at, name, "is missing");

@@ -30,6 +30,11 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
         .iter()
         .map(|(name, service)| (name.clone(), service.enabled))
         .collect();
+    let jobs: BTreeSet<String> = services
+        .iter()
+        .filter(|(_, service)| service.job)
+        .map(|(name, _)| name.clone())
+        .collect();
     for (name, service) in services.iter_mut() {
         let on = service.enabled;
         for kind in KINDS {
@@ -46,6 +51,13 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
                     }
                     continue;
                 };
+                if jobs.contains(known) && ["requires", "binds_to"].contains(&kind) {
+                    let message =
+                        format!("`{known}` is a job, which runs when its work is asked for");
+                    let problem = report.error(&at, kind, message);
+                    problem.hint("write it under `after`, if the order matters");
+                    continue;
+                }
                 if enabled[known] {
                     edges(service, kind).insert(known.clone());
                 } else if on {

@@ -5,7 +5,7 @@
 //! `form`, `instances` and `catalog` gather what may be said; `site`, `unknown`, `daemon`, `guard` and `secrecy` check what the administrator says;
 //! `resolve` works out values by `names`, `defaults`, `find`, `enable` and `template`; `service` with
 //! `reader`, `environment`, `env_file`, `ready`, `probes`, `policy`, `process`, `attributes`,
-//! `schedule`, `log`, `files`, `certificates`, `credentials`, `asserts` and `template_file` renders each service;
+//! `schedule`, `log`, `files`, `certificates`, `credentials`, `status_files`, `asserts`, `tools` and `template_file` renders each service;
 //! `known_variables` holds an environment to what its program knows; `graph` and `size` check the whole. Everything reports into one `problem::Report`.
 //!
 //! What has many problems is reported with all of them. What follows from a problem that was
@@ -35,6 +35,7 @@ mod graph;
 mod guard;
 mod host;
 mod instances;
+mod job;
 mod known_variables;
 mod listens;
 mod load;
@@ -71,11 +72,13 @@ mod site;
 mod size;
 mod source;
 mod stale_sockets;
+mod status_files;
 mod syntax;
 mod template;
 mod template_file;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod unknown;
 mod unset_env;
 mod unworkable;

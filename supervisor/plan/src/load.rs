@@ -20,7 +20,7 @@ use crate::{
     site::{self, Site},
     size,
     source::{self, Document, Place, merge},
-    unworkable,
+    tools, unworkable,
 };
 
 /// Where the catalogue is when nothing is said.
@@ -103,6 +103,7 @@ fn load_noting(
     warn_without_root(host, &services, &site, &mut report);
     graph::check(&mut services, &world, &mut report);
     listens::check(&services, &world, &site, &mut report);
+    tools::check(&services, &world, &mut report);
     places::check(host.uid(), &paths, &services, &world, &site, &mut report);
     let notify = notify(&mut site, complete, &mut report);
     let failed = report.has_errors();

@@ -9,10 +9,11 @@ use crate::{resolve::Outcome, value::Typed};
 pub(crate) struct Locals(BTreeMap<&'static str, String>);
 
 /// Where each of them is there, to end the sentence "is there in … only".
-const PLACES: [(&str, &str); 3] = [
+const PLACES: [(&str, &str); 4] = [
     ("candidate", "`validate` of [[files]]"),
     ("instance", "templates, NAME@.toml,"),
     ("reload_token", "[[files]] and [reload.confirm]"),
+    ("situation", "templates of [[status_files]]"),
 ];
 
 impl Locals {

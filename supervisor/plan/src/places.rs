@@ -22,13 +22,15 @@ use crate::{
 /// What the supervisor keeps in its run directory.
 const IN_RUN: [&str; 4] = ["runs", "lock", "ctl.sock", "notify"];
 /// What it keeps in its state directory.
-const IN_STATE: [&str; 7] = [
+const IN_STATE: [&str; 9] = [
     "plan.json",
     "kept-plans.json",
     "holds.json",
+    "maintenance.json",
     "schedule.json",
     "owner-changes.json",
     "changes",
+    "jobs",
     "lock",
 ];
 /// What the administrator says.
@@ -56,9 +58,10 @@ pub(crate) fn check(
     let directories: Vec<_> = enabled().flat_map(directories).collect();
     let files: Vec<_> = enabled().flat_map(files).collect();
     let copies: Vec<_> = enabled().flat_map(copies).collect();
+    let status_files: Vec<_> = enabled().flat_map(status_files).collect();
     let sockets: Vec<_> = enabled().flat_map(sockets).collect();
     let all = directories.iter().chain(&files).chain(&copies);
-    for it in all.chain(&sockets) {
+    for it in all.chain(&status_files).chain(&sockets) {
         let at = || said(it, world, site);
         if let Some((what, hint)) = own_place(paths, it) {
             let (at, key) = at();
@@ -95,6 +98,12 @@ fn files(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
 fn copies(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
     let all = service.credentials.iter();
     all.map(|it| Wanted::of(service, "credentials", (&it.path, None)))
+}
+
+/// A status file is root's.
+fn status_files(service: &Service) -> impl Iterator<Item = Wanted<'_>> {
+    let all = service.status_files.iter();
+    all.map(|it| Wanted::of(service, "status_files", (&it.path, None)))
 }
 
 /// A socket is its service's.

@@ -1,19 +1,30 @@
 //! `[restart]` and `[stop]`.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    Escalation, Policy, Restart, Stop, fields::Fields, reader::Reader, setting::SERVICE_KEYS,
-    signal::Purpose, source::Kind,
+    Escalation, Policy, Restart, Service, Stop, fields::Fields, reader::Reader,
+    setting::SERVICE_KEYS, signal::Purpose, source::Kind,
 };
+
+/// A job ends so when it has failed and left nothing open.
+const JOB_FAILED: i32 = 1;
+/// Further runs of a job for one request, however long it takes.
+const JOB_LIMIT: (u32, u64) = (5, 366 * 86_400_000);
 
 /// A oneshot that ended well is done; only its failures are followed by another run.
 pub(crate) fn restart(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
-    oneshot: bool,
+    service: &Service,
 ) -> Restart {
     let mut out = Restart::default();
-    if oneshot {
+    if service.oneshot {
         out.policy = Policy::OnFailure;
+    }
+    if service.job {
+        out.prevent_codes.insert(JOB_FAILED);
+        out.limit = Some(JOB_LIMIT);
     }
     let Some(mut fields) = fields.table("restart", reader.report()) else {
         return out;
@@ -63,7 +74,12 @@ pub(crate) fn restart(
         }
         limit.finish(&SERVICE_KEYS, reader.report());
     }
-    success(reader, fields, &mut out);
+    if let Some((codes, signals)) = exits(reader, fields, "success") {
+        (out.success_codes, out.success_signals) = (codes, signals);
+    }
+    if let Some((codes, signals)) = exits(reader, fields, "prevent") {
+        (out.prevent_codes, out.prevent_signals) = (codes, signals);
+    }
     let fields = std::mem::replace(fields, Fields::new(&EMPTY, fields.at.clone(), ""));
     fields.finish(&SERVICE_KEYS, reader.report());
     out
@@ -71,10 +87,13 @@ pub(crate) fn restart(
 
 pub(crate) static EMPTY: crate::source::Table = crate::source::Table::new();
 
-pub(crate) fn success(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, out: &mut Restart) {
-    let Some(node) = fields.node("success") else {
-        return;
-    };
+/// Exit codes and numbers of signals.
+type Exits = (BTreeSet<i32>, BTreeSet<i32>);
+
+fn exits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> Option<Exits> {
+    let node = fields.node(key)?;
+    let name = fields.key(key);
+    let (mut codes, mut signals) = Exits::default();
     let one = std::slice::from_ref(node);
     for item in if let Kind::List(list) = &node.kind {
         list
@@ -83,20 +102,21 @@ pub(crate) fn success(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, out:
     } {
         match &item.kind {
             Kind::Int(code @ 0..=255) => {
-                out.success_codes.extend(i32::try_from(*code));
+                codes.extend(i32::try_from(*code));
             }
             Kind::Text(name) if crate::signal::number(name).is_some() => {
-                out.success_signals.extend(crate::signal::number(name));
+                signals.extend(crate::signal::number(name));
             }
             _ => {
                 reader.report().error(
                     &item.at,
-                    "restart.success",
+                    &name,
                     "must be exit codes and names of signals, such as [3, \"TERM\"]",
                 );
             }
         }
     }
+    Some((codes, signals))
 }
 
 /// A number such as 1.5, in thousandths.

@@ -210,9 +210,31 @@ impl<'a> Resolver<'a> {
                 secret: false,
             };
         }
-        let Some(names) = self.names(space, text, origin, key, locals) else {
+        let Some(context) = self.context(space, text, origin, key, locals) else {
             return Eval::Failed;
         };
+        if !from_file
+            && let Some(name) = lone_name(text)
+            && let Some(missing) = context.unset.get(name)
+        {
+            return Eval::Unset {
+                missing: missing.clone(),
+            };
+        }
+        self.render(space, text, origin, key, &context)
+    }
+
+    /// What a text in the templates of a space gets to see. None: something is wrong with it, which is
+    /// reported.
+    pub(crate) fn context(
+        &mut self,
+        space: &str,
+        text: &str,
+        origin: Origin<'_>,
+        key: &str,
+        locals: &Locals,
+    ) -> Option<Context> {
+        let names = self.names(space, text, origin, key, locals)?;
         let mut context = Context::default();
         for (dotted, name) in &names {
             match name {
@@ -239,21 +261,11 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        if context.failed {
-            return Eval::Failed;
-        }
-        if !from_file
-            && let Some(name) = lone_name(text)
-            && let Some(missing) = context.unset.get(name)
-        {
-            return Eval::Unset {
-                missing: missing.clone(),
-            };
-        }
-        self.render(space, text, origin, key, &context)
+        (!context.failed).then_some(context)
     }
 
-    fn render(
+    /// Renders a text with what it gets to see.
+    pub(crate) fn render(
         &mut self,
         space: &str,
         text: &str,

@@ -29,6 +29,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
             jitter_ms: 0,
             catch_up: false,
             at_start: false,
+            arguments: std::collections::BTreeMap::new(),
         });
     };
     let mut inner = Fields::new(table, node.at.clone(), KEY);
@@ -43,6 +44,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
     let jitter = reader.duration_key(fields, "jitter").unwrap_or(0);
     let catch_up = reader.bool_key(fields, "catch_up").unwrap_or(false);
     let at_start = reader.bool_key(fields, "at_start").unwrap_or(false);
+    let arguments = crate::job::arguments(reader, fields);
     if let Some(node) = fields.node("jitter").filter(|_| jitter > MAX_JITTER_MS) {
         let message = "must be at most 1d";
         reader.report().error(&node.at, "schedule.jitter", message);
@@ -73,6 +75,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
         jitter_ms: jitter,
         catch_up,
         at_start,
+        arguments,
     })
 }
 

@@ -7,7 +7,7 @@ use crate::{
     decl::plain,
     environment,
     fields::Fields,
-    files, form,
+    files, form, job,
     locals::Locals,
     log, policy, probes, process,
     reader::Reader,
@@ -15,7 +15,7 @@ use crate::{
     resolve::Resolver,
     schedule,
     source::{Document, Node},
-    stale_sockets,
+    stale_sockets, status_files, tools,
 };
 
 /// What has been read, or is nobody's business, when a service is rendered.
@@ -79,11 +79,12 @@ pub(crate) fn build(
     service.watchdog = ready::watchdog(reader, &mut fields);
     service.liveness = probes::other(reader, &mut fields, "liveness");
     service.health = probes::other(reader, &mut fields, "health");
-    service.restart = policy::restart(reader, &mut fields, service.oneshot);
+    service.restart = policy::restart(reader, &mut fields, &service);
     service.exit_when_failed = reader
         .bool_key(&mut fields, "exit_when_failed")
         .unwrap_or(false);
     service.schedule = scheduled(reader, &mut fields, service.oneshot);
+    job::check(reader, &mut fields, &service);
     service.stop = policy::stop(reader, &mut fields);
     service.reload = reload::reload(reader, &mut fields);
     service.limits = attributes::limits(reader, &mut fields);
@@ -95,8 +96,10 @@ pub(crate) fn build(
     service.credentials = credentials::credentials(reader, &mut fields);
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
+    service.status_files = status_files::status_files(reader, &mut fields, places);
     reload::check(reader, &mut fields, &service);
     asserts::asserts(reader, name, &mut fields);
+    service.tools = tools::tools(reader, name, &mut fields);
     if service.oneshot {
         warn_of_idle_tables(reader, &mut fields);
     }
@@ -159,6 +162,7 @@ fn born(
         oneshot: reader
             .word_key(fields, "type", &[("daemon", false), ("oneshot", true)])
             .unwrap_or(false),
+        job: job::job(reader, fields),
         command: reader.argv_key(fields, "command").unwrap_or_default(),
         validate: reader.argv_key(fields, "validate").unwrap_or_default(),
         user: user(reader, fields),

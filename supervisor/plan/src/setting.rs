@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 57] = [
+pub(crate) const SERVICE_KEYS: [&str; 60] = [
     "description",
     "command",
     "command_hint",
@@ -23,6 +23,7 @@ pub(crate) const SERVICE_KEYS: [&str; 57] = [
     "instances",
     "type",
     "schedule",
+    "job",
     "user",
     "group",
     "groups",
@@ -48,6 +49,7 @@ pub(crate) const SERVICE_KEYS: [&str; 57] = [
     "listens_hint",
     "stale_sockets",
     "asserts",
+    "tools",
     "validate",
     "settings",
     "sections",
@@ -72,11 +74,12 @@ pub(crate) const SERVICE_KEYS: [&str; 57] = [
     "credentials",
     "certificates",
     "watches",
+    "status_files",
     "doc",
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 15] = [
+pub(crate) const BUILTINS: [&str; 16] = [
     "root",
     "run_dir",
     "state_dir",
@@ -92,6 +95,7 @@ pub(crate) const BUILTINS: [&str; 15] = [
     "candidate",
     "reload_token",
     "instance",
+    "situation",
 ];
 
 /// What a text must be like, as a regular expression and in words.

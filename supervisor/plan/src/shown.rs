@@ -62,7 +62,20 @@ pub fn service(service: &Service) -> Vec<Shown> {
     endings(service, &mut out);
     logs(service, &mut out);
     files(service, &mut out);
+    tools(service, &mut out);
     out.list
+}
+
+fn tools(service: &Service, out: &mut Keys) {
+    for tool in &service.tools {
+        let key = |what: &str| format!("tools.{}.{what}", tool.name);
+        out.put(key("command"), &tool.command);
+        for (name, value) in &tool.env {
+            out.put(key(&format!("env.{name}")), value);
+        }
+        out.put(key("unset_env"), &tool.unset_env);
+        out.opt(key("user"), tool.user.as_ref());
+    }
 }
 
 /// What the site file says of the supervisor itself.
@@ -298,6 +311,10 @@ fn endings(service: &Service, out: &mut Keys) {
     let signals = restart.success_signals.iter();
     let signals = signals.map(|number| json!(signal_name(*number)));
     out.put("restart.success", codes.chain(signals).collect::<Vec<_>>());
+    let codes = restart.prevent_codes.iter().map(|code| json!(code));
+    let signals = restart.prevent_signals.iter();
+    let signals = signals.map(|number| json!(signal_name(*number)));
+    out.put("restart.prevent", codes.chain(signals).collect::<Vec<_>>());
     if service.exit_when_failed {
         out.put("exit_when_failed", true);
     }
@@ -305,6 +322,9 @@ fn endings(service: &Service, out: &mut Keys) {
         out.put("schedule.cron", &schedule.cron);
         out.put("schedule.jitter", duration(schedule.jitter_ms));
         out.put("schedule.catch_up", schedule.catch_up);
+        if !schedule.arguments.is_empty() {
+            out.put("schedule.arguments", json!(schedule.arguments));
+        }
     }
     out.put("stop.signal", signal_name(service.stop.signal));
     if let Some(escalation) = service.stop.escalation {
@@ -355,6 +375,10 @@ fn files(service: &Service, out: &mut Keys) {
     for it in &service.credentials {
         let key = format!("credentials.\"{}\"", it.path.display());
         out.put(key, it.source.display().to_string());
+    }
+    for file in &service.status_files {
+        let key = format!("status_files.\"{}\"", file.path.display());
+        out.put(key, json!({ "when": file.when }));
     }
     for file in &service.files {
         let mut value = json!({ "mode": mode(file.mode), "bytes": file.content.len() });

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use minijinja::{
-    Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter,
+    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter,
     syntax::SyntaxConfig,
     value::{Kwargs, ValueKind},
 };
 
-use crate::{duration, template_file::TemplateFile, value::plain_text};
+use crate::{duration, model::Escape, template_file::TemplateFile, value::plain_text};
 
 /// Macros that call each other go no deeper.
 const RECURSION_LIMIT: usize = 64;
@@ -66,7 +66,7 @@ impl Templates {
         env.set_syntax(syntax.unwrap_or_default());
         env.set_recursion_limit(RECURSION_LIMIT);
         env.set_fuel(Some(FUEL));
-        env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        env.set_auto_escape_callback(|_| AutoEscape::None);
         env.set_formatter(|out, state, value| match value.kind() {
             ValueKind::Bool | ValueKind::Seq => {
                 escape_formatter(out, state, &Value::from(plain_text(value)))
@@ -111,6 +111,21 @@ impl Templates {
         Self { env }
     }
 
+    /// The same, for files in which text has to be written so.
+    pub(crate) fn escaping(escape: Escape) -> Self {
+        let mut templates = Self::new();
+        let auto = move |_: &str| match escape {
+            Escape::Html => AutoEscape::Html,
+            Escape::Json => AutoEscape::Json,
+            Escape::None => AutoEscape::None,
+        };
+        templates.env.set_auto_escape_callback(auto);
+        if escape == Escape::Json {
+            templates.env.set_formatter(escape_formatter);
+        }
+        templates
+    }
+
     /// The dotted names a text uses; globals of the engine are left out.
     pub(crate) fn names(&self, text: &str) -> Result<BTreeSet<String>, Error> {
         let template = self.env.template_from_named_str("value", text)?;
@@ -143,11 +158,22 @@ impl Templates {
         file: &TemplateFile,
         context: &Value,
     ) -> Result<String, Error> {
-        let mut env: Environment<'_> = self.env.clone();
-        for part in &file.included {
-            env.add_template(&part.name, &part.text)?;
+        let parts = file.parts();
+        self.render_parts(parts.map(|it| (&*it.name, &*it.text)), context)
+    }
+
+    /// Renders the first of some texts, which may include the others by their names.
+    pub(crate) fn render_parts<'t>(
+        &self,
+        mut parts: impl Iterator<Item = (&'t str, &'t str)>,
+        context: &Value,
+    ) -> Result<String, Error> {
+        let (_, main) = parts.next().unwrap_or_default();
+        let mut env: Environment<'t> = self.env.clone();
+        for (name, text) in parts {
+            env.add_template(name, text)?;
         }
-        env.template_from_named_str("value", &file.main.text)?
+        env.template_from_named_str("value", main)?
             .render(context.clone())
     }
 

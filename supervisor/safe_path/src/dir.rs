@@ -13,9 +13,9 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{AtFlags, OFlag, openat, renameat},
+    fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2},
     sys::stat::{Mode, mkdirat},
-    unistd::{UnlinkatFlags, geteuid, linkat, unlinkat},
+    unistd::{UnlinkatFlags, geteuid, linkat, symlinkat, syncfs, unlinkat},
 };
 
 use crate::{
@@ -239,6 +239,103 @@ impl Dir {
         Ok(renameat(&self.step, from, &self.step, to)?)
     }
 
+    /// Gives what has the first name the second one, which nothing may have.
+    ///
+    /// # Errors
+    /// `EEXIST` if something has.
+    pub fn rename_new(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
+        let (from, to) = (one(from.as_ref())?, one(to.as_ref())?);
+        let acting = self.act();
+        match renameat2(
+            &self.step,
+            from,
+            &self.step,
+            to,
+            RenameFlags::RENAME_NOREPLACE,
+        ) {
+            // A file system that cannot: two names for a moment, as is known for files.
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                drop(acting);
+                self.link(from, to)?;
+                self.remove(from).map(drop)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// Has two names change places, each in a directory of its own: nobody ever sees one of them missing.
+    ///
+    /// # Errors
+    /// `ENOENT` if one is missing, `EXDEV` if the directories lie on different file systems.
+    pub fn swap(
+        &self,
+        name: impl AsRef<OsStr>,
+        other: &Self,
+        second: impl AsRef<OsStr>,
+    ) -> io::Result<()> {
+        self.renamed(
+            name.as_ref(),
+            other,
+            second.as_ref(),
+            RenameFlags::RENAME_EXCHANGE,
+        )
+    }
+
+    /// Moves what has a name into another directory, under a name that nothing has there.
+    ///
+    /// # Errors
+    /// `EEXIST` if something has, `EXDEV` if the directories lie on different file systems.
+    pub fn move_to(
+        &self,
+        name: impl AsRef<OsStr>,
+        other: &Self,
+        second: impl AsRef<OsStr>,
+    ) -> io::Result<()> {
+        self.renamed(
+            name.as_ref(),
+            other,
+            second.as_ref(),
+            RenameFlags::RENAME_NOREPLACE,
+        )
+    }
+
+    fn renamed(
+        &self,
+        name: &OsStr,
+        other: &Self,
+        second: &OsStr,
+        how: RenameFlags,
+    ) -> io::Result<()> {
+        let (name, second) = (one(name)?, one(second)?);
+        let _acting = self.act_in(other);
+        Ok(renameat2(&self.step, name, &other.step, second, how)?)
+    }
+
+    /// Gives a file a further name, in another directory.
+    pub fn link_to(
+        &self,
+        name: impl AsRef<OsStr>,
+        other: &Self,
+        second: impl AsRef<OsStr>,
+    ) -> io::Result<()> {
+        let (name, second) = (one(name.as_ref())?, one(second.as_ref())?);
+        let _acting = self.act_in(other);
+        Ok(linkat(
+            &self.step,
+            name,
+            &other.step,
+            second,
+            AtFlags::empty(),
+        )?)
+    }
+
+    /// Makes a symbolic link that says this. Nothing is followed.
+    pub fn symlink(&self, name: impl AsRef<OsStr>, target: &OsStr) -> io::Result<()> {
+        let name = one(name.as_ref())?;
+        let _acting = self.act();
+        Ok(symlinkat(target, &self.step, name)?)
+    }
+
     /// Gives a file a second name.
     pub fn link(&self, name: impl AsRef<OsStr>, second: impl AsRef<OsStr>) -> io::Result<()> {
         let (name, second) = (one(name.as_ref())?, one(second.as_ref())?);
@@ -280,9 +377,32 @@ impl Dir {
                 Err(errno) => return Err(errno.into()),
             }
         }
+        self.enter(name)
+    }
+
+    /// The same directory once more.
+    pub fn again(&self) -> io::Result<Self> {
+        Ok(Self {
+            step: self.step.again()?,
+            account: self.account,
+        })
+    }
+
+    /// A directory in it that is there, held to the same rules.
+    pub fn enter(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+        let name = one(name.as_ref())?;
         self.step
             .below(name)
             .and_then(|step| Self::new(step, self.account))
+    }
+
+    /// The same, for what may be an account's.
+    pub fn enter_for(&self, name: impl AsRef<OsStr>, account: Option<Account>) -> io::Result<Self> {
+        let name = one(name.as_ref())?;
+        let account = self.account.or(account);
+        self.step
+            .below(name)
+            .and_then(|step| Self::new(step, account))
     }
 
     /// A directory in it with this owner, group and mode: made if missing, changed as far as they
@@ -374,6 +494,39 @@ impl Dir {
         }
     }
 
+    /// Removes what has a name, and all that lies in it, as far as that is at most so deep. Nothing is
+    /// followed. What is gone already is no error.
+    ///
+    /// # Errors
+    /// `ELOOP` if directories lie deeper in each other.
+    pub fn remove_all(
+        &self,
+        name: impl AsRef<OsStr>,
+        account: Option<Account>,
+        depth: usize,
+    ) -> io::Result<()> {
+        let name = one(name.as_ref())?;
+        match self.remove(name) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(Errno::EISDIR as i32) => {}
+            Err(error) => return Err(error),
+        }
+        let depth = depth.checked_sub(1).ok_or(Errno::ELOOP)?;
+        let below = match self.enter_for(name, account) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            below => below?,
+        };
+        for name in below.names(usize::MAX)? {
+            below.remove_all(name, account, depth)?;
+        }
+        self.remove_dir(name)
+    }
+
+    /// Waits until all of the file system that it lies on is on the disk.
+    pub fn sync_file_system(&self) -> io::Result<()> {
+        Ok(syncfs(&self.real()?)?)
+    }
+
     /// Waits until names in it are on the disk.
     pub fn sync(&self) -> io::Result<()> {
         self.real()?.sync_all()
@@ -409,6 +562,11 @@ impl Dir {
 
     fn act(&self) -> Option<Acting> {
         self.account.map(Acting::start)
+    }
+
+    /// Where one of two directories is an account's, no more is done than that account may do.
+    fn act_in(&self, other: &Self) -> Option<Acting> {
+        self.account.or(other.account).map(Acting::start)
     }
 }
 

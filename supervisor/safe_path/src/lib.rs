@@ -16,7 +16,7 @@
 //! What the administrator names with `--root` is taken as it is, its parents included
 //! ([`trust_root`]); the rules begin below.
 //!
-//! To another account a directory is given by [`Tree`] alone.
+//! To another account a directory is given by [`Tree`] alone. A copy of one is read by [`Folder`].
 //!
 //! Files are regular ones of bounded size, opened without waiting: a fifo holds nobody up. In a
 //! foreign directory they have one name and that directory's owner, so that no hard link lends us
@@ -28,6 +28,7 @@
 mod account;
 mod dir;
 mod file;
+mod folder;
 mod tree;
 mod untrusted;
 mod walk;
@@ -35,6 +36,7 @@ mod walk;
 pub use account::Account;
 pub use dir::Dir;
 pub use file::{holding, open, open_guest, open_socket, read, read_guest, set_owner_and_mode};
+pub use folder::{Folder, Found};
 pub use tree::{At, Handover, LEFT_NAMED_MAX, Left, Tally, Tree, owner_of};
 pub use untrusted::Untrusted;
 pub use walk::{foreign_owner, metadata, stat, trust_root};

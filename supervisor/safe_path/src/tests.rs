@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod folder;
 mod tree;
 
 /// An account that is neither root nor us.

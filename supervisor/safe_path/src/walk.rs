@@ -73,6 +73,15 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// The same once more.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        Ok(Self {
+            handle: self.handle.try_clone()?,
+            path: self.path.clone(),
+            ..*self
+        })
+    }
+
     /// The directory of this name in it, which is no link.
     pub(crate) fn below(&self, name: &OsStr) -> io::Result<Self> {
         let found = File::from(openat(self, name, HANDLE, Mode::empty())?);

@@ -4,7 +4,7 @@
 //! behind all that the keeper is told in that step (`in_order.rs`), so what it promises is with the keeper
 //! by then, whatever becomes of this process. Questions promise nothing and are answered at once.
 
-use api::{ErrorReply, Outcome, Progress};
+use api::{ErrorReply, MaintenanceReply, Outcome, Progress};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Control, input::Output};
@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     Progress(mpsc::Sender<Progress>, Progress),
     /// What became of it.
     Outcome(oneshot::Sender<Option<Outcome>>, Option<Outcome>),
+    /// Whether there is maintenance.
+    Maintained(oneshot::Sender<MaintenanceReply>, MaintenanceReply),
     /// Logs are rotated.
     Rotated(oneshot::Sender<Rotated>, Rotated),
 }
@@ -35,6 +37,7 @@ impl Answer {
             Self::Taken(client, stream) => drop(client.send(stream)),
             Self::Progress(client, line) => drop(client.try_send(line)),
             Self::Outcome(client, outcome) => drop(client.send(outcome)),
+            Self::Maintained(client, reply) => drop(client.send(reply)),
             Self::Rotated(client, names) => drop(client.send(names)),
         }
     }

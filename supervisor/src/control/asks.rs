@@ -1,9 +1,11 @@
 //! Answers what clients ask.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
-use api::{Action, ActionRequest, ErrorKind, ErrorReply, PlanReply, ServiceEvent};
-use engine::{Accepted, Command, Hold, Refusal, ServiceId};
+use api::{
+    Action, ActionRequest, CheckReply, DiffReply, ErrorKind, ErrorReply, PlanReply, ServiceEvent,
+};
+use engine::{Accepted, Command, Hold, ServiceId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -17,6 +19,25 @@ use super::{
 use crate::ask::{Ask, EventFilter, Exits, Peer};
 
 type Shown = Result<PlanReply, ErrorReply>;
+type Difference = Result<DiffReply, ErrorReply>;
+
+/// A change that can be done at once.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    /// Made by the client.
+    pub(super) id: &'a str,
+    pub(super) kind: Kind,
+    pub(super) command: Command,
+    /// As the history names it.
+    pub(super) what: &'a str,
+    /// Services that it is about.
+    pub(super) names: Vec<String>,
+    /// Sentences on those that are left alone.
+    pub(super) left_alone: Vec<String>,
+    pub(super) peer: &'a Peer,
+    /// The client stays until its end.
+    pub(super) wait: bool,
+}
 
 impl Control {
     pub(super) fn on_ask(&mut self, ask: Ask) {
@@ -44,39 +65,40 @@ impl Control {
                 let stream = self.ask_reexec(&id, &peer);
                 self.answer(Answer::Taken(reply, stream));
             }
+            Ask::Work {
+                id,
+                wish,
+                peer,
+                reply,
+            } => {
+                let stream = self.ask_work(&id, wish, &peer);
+                self.answer(Answer::Taken(reply, stream));
+            }
             Ask::Outcome { id, reply } => {
                 let outcome = self.outcome_of(&id);
                 self.answer(Answer::Outcome(reply, outcome));
             }
+            Ask::Maintenance { reply } => self.ask_maintenance(reply),
+            Ask::SetMaintenance {
+                id,
+                wanted,
+                peer,
+                reply,
+            } => self.set_maintenance(&id, wanted, &peer, reply),
             Ask::Events {
                 backlog,
                 follow,
                 filter,
                 reply,
             } => drop(reply.send(self.events(backlog, follow, &filter))),
-            Ask::History { names, reply } => {
-                let unknown = matching(&names, &self.plan.services).err();
-                drop(reply.send((self.plan.paths.state_dir.clone(), unknown)));
-            }
-            Ask::Exits { names, reply } => {
-                let unknown = matching(&names, &self.plan.services).err();
-                drop(reply.send(Exits {
-                    state_dir: self.plan.paths.state_dir.clone(),
-                    unwritten: self.exits.unwritten(),
-                    unknown,
-                }));
-            }
+            Ask::History { names, reply } => drop(reply.send(self.known_history(&names))),
+            Ask::Exits { names, reply } => drop(reply.send(self.known_exits(&names))),
             Ask::Why { name, reply } => drop(reply.send(self.why(&name))),
             Ask::Scrape { reply } => self.scrape(reply),
-            Ask::Check { reply } => {
-                let plan = self.plan.clone();
-                self.job(Job::Check { plan, reply });
-            }
+            Ask::Check { reply } => self.check_files(reply),
             Ask::Plan { names, reply } => self.show_plan(&names, reply),
-            Ask::Diff { names, reply } => {
-                let plan = self.plan.clone();
-                self.job(Job::Diff { plan, names, reply });
-            }
+            Ask::Tools { reply } => drop(reply.send(self.plan.tools())),
+            Ask::Diff { names, reply } => self.show_difference(names, reply),
             Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
             Ask::Departures { reply } => drop(reply.send(self.departures.subscribe())),
             Ask::RotateLogs {
@@ -88,6 +110,29 @@ impl Control {
                 let rotated = self.rotate_logs(&id, &names, &peer);
                 self.answer(Answer::Rotated(reply, rotated));
             }
+        }
+    }
+
+    fn known_history(&self, names: &[String]) -> (PathBuf, Option<ErrorReply>) {
+        let unknown = matching(names, &self.plan.services).err();
+        (self.plan.paths.state_dir.clone(), unknown)
+    }
+
+    fn check_files(&mut self, reply: oneshot::Sender<CheckReply>) {
+        let plan = self.plan.clone();
+        self.job(Job::Check { plan, reply });
+    }
+
+    fn show_difference(&mut self, names: Vec<String>, reply: oneshot::Sender<Difference>) {
+        let plan = self.plan.clone();
+        self.job(Job::Diff { plan, names, reply });
+    }
+
+    fn known_exits(&self, names: &[String]) -> Exits {
+        Exits {
+            state_dir: self.plan.paths.state_dir.clone(),
+            unwritten: self.exits.unwritten(),
+            unknown: matching(names, &self.plan.services).err(),
         }
     }
 
@@ -121,22 +166,48 @@ impl Control {
         }
         let Selection { names, left_alone } = self.select(request)?;
         let ids: BTreeSet<ServiceId> = names.iter().map(|name| self.names.intern(name)).collect();
+        let (kind, command) = self.to_command(&request.action, ids, peer)?;
+        self.change(Change {
+            id: &request.id,
+            kind,
+            command,
+            what: &verb(&request.action),
+            names,
+            left_alone,
+            peer,
+            wait: request.wait,
+        })
+    }
+
+    /// Does what somebody has asked for, and records that.
+    pub(super) fn change(&mut self, change: Change<'_>) -> Stream {
+        let Change {
+            id,
+            kind,
+            command,
+            what,
+            names,
+            left_alone,
+            peer,
+            wait,
+        } = change;
         let mut targets = self.targets(&names);
         let bystanders = self.targets(&self.enabled());
-        let (kind, command) = self.to_command(&request.action, ids, peer)?;
-        let what = verb(&request.action);
-        let asked = records::asked(self.now.unix_ms, &request.id, peer, &what, &names);
-        self.begin_doing(&request.id, kind, &names, &asked);
+        let asked = records::asked(self.now.unix_ms, id, peer, what, &names);
+        self.begin_doing(id, kind, &names, &asked);
+        if let Command::Stop(_, hold) = &command {
+            self.stop_pending(&names, hold);
+        }
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let error = self.refused(&refusal);
                 self.record(asked.clone());
-                self.record_refused(&request.id, Some(asked), &error.message);
+                self.record_refused(id, Some(asked), &error.message);
                 return Err(error);
             }
         };
-        let stream = self.begin_change(&request.id, kind, request.wait, asked);
+        let stream = self.begin_change(id, kind, wait, asked);
         if kind == Kind::Restart {
             // What restarts or runs again because of the targets has to come back as well.
             let also = accepted.dependents.union(&accepted.reruns);
@@ -151,13 +222,13 @@ impl Control {
         }
         let notes = [left_alone, self.notes(&accepted, kind)].concat();
         for name in &names {
-            self.publish(name, "change", &what, Some(&peer.name));
+            self.publish(name, "change", what, Some(&peer.name));
         }
         tracing::info!(by = peer.name, services = names.join(" "), "{what}");
         let lifted = accepted.lifted.iter();
         let lifted = lifted.filter_map(|(id, _)| self.names.name(*id));
         let holds = lifted.map(str::to_owned).chain(names).collect();
-        self.accept_change(&request.id, targets, holds, notes);
+        self.accept_change(id, targets, holds, notes);
         Ok(stream)
     }
 
@@ -197,7 +268,7 @@ impl Control {
     }
 
     /// What the client should be told besides the result.
-    fn notes(&self, accepted: &Accepted, kind: Kind) -> Vec<String> {
+    pub(super) fn notes(&self, accepted: &Accepted, kind: Kind) -> Vec<String> {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let lifted = accepted.lifted.iter().map(|(id, hold)| {
             let at = words::time(hold.at_unix_ms);
@@ -208,74 +279,19 @@ impl Control {
             )
         });
         let dependents = accepted.dependents.iter().map(|id| match kind {
-            Kind::Stop => format!(
+            Kind::Stop | Kind::Lease => format!(
                 "{} stops too and comes back when what it requires does",
                 name(id)
             ),
             _ => format!("{} restarts too: it requires what restarts", name(id)),
         });
         let reruns = accepted.reruns.iter().map(|id| match kind {
-            Kind::Stop => format!("{} runs again when what it requires is back", name(id)),
+            Kind::Stop | Kind::Lease => {
+                format!("{} runs again when what it requires is back", name(id))
+            }
             _ => format!("{} runs again: it requires what restarts", name(id)),
         });
         lifted.chain(dependents).chain(reruns).collect()
-    }
-
-    pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
-        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
-        let (message, hint) = match refusal {
-            Refusal::Unknown(id) => (format!("there is no service '{}'", name(id)), None),
-            Refusal::ShuttingDown => ("the supervisor is stopping everything".to_owned(), None),
-            Refusal::RequirementHeld {
-                service,
-                requirement,
-                hold,
-            } => (
-                format!(
-                    "{} requires {}, which was stopped by {} at {}",
-                    name(service),
-                    name(requirement),
-                    hold.by,
-                    words::time(hold.at_unix_ms)
-                ),
-                Some(format!("start both: ctl start {}", name(service))),
-            ),
-            Refusal::Held { service, hold } => (
-                format!(
-                    "{} was stopped by {} at {}",
-                    name(service),
-                    hold.by,
-                    words::time(hold.at_unix_ms)
-                ),
-                Some(format!("start it: ctl start {}", name(service))),
-            ),
-            Refusal::AlreadyRunning(id) => (format!("{} is on its way already", name(id)), None),
-            Refusal::NotOneshot(id) => (format!("{} is no oneshot", name(id)), None),
-            Refusal::NotRunning(id) => (
-                format!("{} is not running", name(id)),
-                Some(format!("start it: ctl start {}", name(id))),
-            ),
-            Refusal::CannotReload(id) => (
-                format!("{} cannot reload", name(id)),
-                Some(format!("restart it: ctl restart {}", name(id))),
-            ),
-            Refusal::Cycle(ids) => {
-                let names: Vec<_> = ids.iter().map(name).collect();
-                (
-                    format!("dependencies form a loop: {}", names.join(" -> ")),
-                    None,
-                )
-            }
-        };
-        let kind = match refusal {
-            Refusal::Unknown(_) => ErrorKind::UnknownService,
-            _ => ErrorKind::Refused,
-        };
-        ErrorReply {
-            kind,
-            message,
-            hint,
-        }
     }
 }
 

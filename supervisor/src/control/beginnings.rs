@@ -42,6 +42,12 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
             .aside
             .push(format!("{aside}; who stopped what is not known")),
     }
+    match store::read_maintenance(&paths.state_dir) {
+        Ok(maintenance) => boot.maintenance = maintenance,
+        Err(aside) => boot.aside.push(format!(
+            "{aside}; whether there was maintenance is not known, so there is none"
+        )),
+    }
     match store::read_schedule(&paths.state_dir) {
         Ok(handled) => boot.handled = handled,
         Err(aside) => boot

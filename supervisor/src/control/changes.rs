@@ -9,6 +9,7 @@
 mod causes;
 mod doing;
 mod going_back;
+mod job;
 mod target;
 mod telling;
 mod verdict;
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 
 use doing::Doing;
 pub(super) use going_back::{GoingBack, Way};
+use job::Reading;
 pub(super) use target::{Kind, Target};
 
 use super::{Control, answers::Answer};
@@ -68,6 +70,9 @@ pub(super) struct Change {
     what: String,
     /// That it was asked for, until the history has it.
     asked: Option<Line>,
+    /// Of a job: its result, once that is read.
+    #[serde(skip)]
+    job: Reading,
     /// The history has its end.
     recorded: bool,
     /// Its end is on the way there.
@@ -116,7 +121,8 @@ impl Changes {
     /// A reconfiguration that had not come to its plan when its control process died. One at a time is
     /// under way.
     pub(super) fn pending_reconfigure(&self) -> Option<String> {
-        let pending = self.list.iter().find(|change| change.targets_pending());
+        let mut list = self.list.iter();
+        let pending = list.find(|it| it.kind == Kind::Reconfigure && it.targets_pending());
         pending.map(|change| change.id.clone())
     }
 
@@ -150,6 +156,7 @@ impl Change {
         let results = self.targets.iter();
         let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
         Outcome {
+            job: self.job.said().cloned().map(Box::new),
             id: self.id.clone(),
             finished: self.finished,
             results: results.collect(),
@@ -289,6 +296,13 @@ impl Control {
             self.record_refused(&id, asked, "the control process died before it was applied");
             self.changes.list.retain(|change| change.id != id);
         }
+        for id in self.changes.pending_jobs() {
+            if !self.has_pending_request(&id) {
+                let asked = self.changes.get(&id).and_then(|it| it.asked.take());
+                self.record_refused(&id, asked, "the control process died before it was begun");
+                self.changes.list.retain(|change| change.id != id);
+            }
+        }
         self.look_again(|_| true);
         self.changes.altered = true;
     }
@@ -311,6 +325,18 @@ impl Control {
             self.evaluate(change, &all);
         }
         self.changes.list = changes;
+    }
+
+    /// Looks at one change as a whole.
+    pub(super) fn evaluate_change(&mut self, id: &str) {
+        let mut changes = std::mem::take(&mut self.changes.list);
+        let open = changes.iter_mut().filter(|it| it.accepted && !it.finished);
+        for change in open.filter(|it| it.id == id) {
+            let all = change.targets.keys().cloned().collect();
+            self.evaluate(change, &all);
+        }
+        self.changes.list = changes;
+        self.changes.altered = true;
     }
 
     /// Services have changed: say so to whom it concerns, and see which changes are over.
@@ -389,6 +415,7 @@ impl Change {
             by,
             what,
             asked,
+            job: Reading::default(),
             recorded: false,
             ending: false,
             at: Moment(0),
@@ -406,9 +433,9 @@ impl Change {
         }
     }
 
-    /// A reconfiguration has no targets until its plan is applied.
+    /// A reconfiguration has no targets until its plan is applied, a job none until its request is stored.
     fn targets_pending(&self) -> bool {
-        self.kind == Kind::Reconfigure && !self.begun && !self.finished
+        matches!(self.kind, Kind::Reconfigure | Kind::Job) && !self.begun && !self.finished
     }
 
     /// The last line for its client.

@@ -35,7 +35,9 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
         liveness: service.liveness.as_ref().map(probe),
         health: service.health.as_ref().map(probe),
         watchdog: service.watchdog.map(watchdog),
-        scheduled: service.oneshot && service.schedule.as_ref().is_some_and(|it| !it.at_start),
+        scheduled: service.oneshot
+            && (service.job || service.schedule.as_ref().is_some_and(|it| !it.at_start)),
+        job: service.job,
         restart: restart(&service.restart),
         stop: Stop {
             signal: service.stop.signal,
@@ -91,6 +93,10 @@ fn restart(it: &plan::Restart) -> Restart {
         success: ExitSet {
             codes: it.success_codes.clone(),
             signals: it.success_signals.clone(),
+        },
+        prevent: ExitSet {
+            codes: it.prevent_codes.clone(),
+            signals: it.prevent_signals.clone(),
         },
         delay_ms: it.delay_ms,
         factor_milli: it.factor_milli,

@@ -33,6 +33,8 @@ impl Control {
                 self.holds.write_again();
                 self.schedule.write_again();
                 self.running.write_again();
+                self.maintenance.write_again();
+                self.status_files.write_again();
             }
             Notice::Strays { strays } => self.on_strays(strays),
             Notice::Log { service, trouble } => self.on_log_trouble(service, trouble),
@@ -286,6 +288,7 @@ impl Control {
                     self.status_texts.insert(id, value.to_owned());
                 }
             }
+            api::JOB_PROGRESS_KEY => self.job_said(run, value),
             "MAINPID" => {
                 if let (Ok(pid), Some(known)) = (value.parse(), self.runs.get_mut(&run)) {
                     known.pid = Some(pid);

@@ -126,6 +126,7 @@ impl Control {
             || self.records.are_awaited()
             || self.exits.are_awaited()
             || self.running.are_being_written()
+            || self.maintenance.is_awaited()
             || !self.reconfigure.is_idle();
         if busy && self.now.moment < by {
             return;
@@ -254,6 +255,10 @@ impl Control {
 const fn changes_nothing(ask: &Ask) -> bool {
     !matches!(
         ask,
-        Ask::Act { .. } | Ask::Reconfigure { .. } | Ask::RotateLogs { .. } | Ask::Reexec { .. }
+        Ask::Act { .. }
+            | Ask::Reconfigure { .. }
+            | Ask::RotateLogs { .. }
+            | Ask::Reexec { .. }
+            | Ask::SetMaintenance { .. }
     )
 }

@@ -23,6 +23,7 @@ use crate::{
     listening::{self, Taken, Wanted},
     prepare::{Outcome, Resolved, Start},
     staging::OwnerChange,
+    status_files::Situations,
     store::{Holds, Running},
     unready::Unready,
     usage::Target,
@@ -147,6 +148,18 @@ pub(crate) enum Job {
         /// All of them.
         running: Running,
     },
+    /// Store whether there is maintenance.
+    StoreMaintenance {
+        /// None: there is none.
+        maintenance: Option<api::Maintenance>,
+    },
+    /// Write the status files of services.
+    WriteStatusFiles {
+        /// Where, and by which templates.
+        plan: Arc<Plan>,
+        /// What they say.
+        situations: Situations,
+    },
     /// Add lines to the history of changes.
     Record {
         /// What happened.
@@ -160,6 +173,20 @@ pub(crate) enum Job {
         records: Vec<api::ExitRecord>,
         /// Wall clock, milliseconds of the Unix epoch.
         now_ms: u64,
+    },
+    /// Store what a job is asked to do.
+    StoreOrder {
+        /// The job.
+        service: String,
+        /// What it is asked.
+        order: api::JobOrder,
+    },
+    /// Read what a job has left as its result.
+    ReadResult {
+        /// The job.
+        service: String,
+        /// The request that it is to be of.
+        id: String,
     },
     /// Find out and make what runs need that are to be spawned.
     Prepare(Vec<Start>),
@@ -295,10 +322,23 @@ pub(crate) enum Done {
     ScheduleStored(Result<(), String>),
     /// Of `StoreRunning`.
     RunningStored(Result<(), String>),
+    /// Of `StoreMaintenance`.
+    MaintenanceStored(Result<(), String>),
+    /// Of `WriteStatusFiles`.
+    StatusFilesWritten(Result<(), String>),
     /// Of `Record`: where it failed, the lines come back.
     Recorded(Result<(), (Vec<history::Line>, String)>),
     /// Of `RecordExits`.
     ExitsRecorded(Result<(), String>),
+    /// Of `StoreOrder`.
+    OrderStored(Result<(), String>),
+    /// Of `ReadResult`.
+    ResultRead {
+        /// The request.
+        id: String,
+        /// None: there is none of this request.
+        result: Option<Box<api::JobResult>>,
+    },
     /// Of `Prepare`, one for each of its runs.
     Prepared {
         /// The run that waits.

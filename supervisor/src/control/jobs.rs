@@ -12,14 +12,14 @@ use super::{
     file_watcher,
     input::{Broken, Done, Input, Job, Staged, StagedFile, Swap},
     network_probe::{self, Asker},
-    watchers,
+    watchers, work,
 };
 use crate::{
     accounts,
     applied::{self, Kept, Mark, Swapped},
     configuration, credentials, history, holder,
     host_names::HostNames,
-    listening, logs, prepare, shown, staging, store,
+    listening, logs, prepare, shown, staging, status_files, store,
     threads::Threads,
 };
 
@@ -95,9 +95,13 @@ impl Jobs {
             | Job::Keep { .. }
             | Job::StoreHolds { .. }
             | Job::StoreSchedule { .. }
+            | Job::StoreMaintenance { .. }
+            | Job::WriteStatusFiles { .. }
             | Job::Record { .. }
             | Job::RecordExits { .. }
-            | Job::StoreRunning { .. } => &self.changes,
+            | Job::StoreRunning { .. }
+            | Job::StoreOrder { .. }
+            | Job::ReadResult { .. } => &self.changes,
         };
         let (options, send) = (self.options.clone(), self.sender());
         threads.run(move || {
@@ -241,6 +245,13 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             let written = store::write_schedule(&state_dir, &handled);
             Done::ScheduleStored(written.map_err(|error| error.to_string()))
         }
+        Job::StoreMaintenance { maintenance } => {
+            let written = store::write_maintenance(&state_dir, maintenance.as_ref());
+            Done::MaintenanceStored(written.map_err(|error| error.to_string()))
+        }
+        Job::WriteStatusFiles { plan, situations } => {
+            Done::StatusFilesWritten(status_files::write(&plan, &situations))
+        }
         Job::Record { lines, now_ms } => {
             let written = history::append(&state_dir, now_ms, &lines);
             Done::Recorded(written.map_err(|error| (lines, error.to_string())))
@@ -253,6 +264,8 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             let written = history::exits::append(&state_dir, now_ms, &records);
             Done::ExitsRecorded(written.map_err(|error| error.to_string()))
         }
+        Job::StoreOrder { service, order } => work::store(&state_dir, &service, &order),
+        Job::ReadResult { service, id } => work::read(&state_dir, &service, id),
         Job::Watch(watch) => Done::Watched(watchers::look(&watch)),
         Job::LookAtFiles(look) => Done::FilesSeen(file_watcher::look(&look)),
         Job::Holder { run, address } => Done::Holder {
@@ -265,21 +278,28 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             keeper,
         } => Done::Addresses(Ok(listening::taken(&wanted, &running, keeper))),
         Job::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
-        // A client that has gone away no longer wants its answer.
-        Job::Check { plan, reply } => {
-            let _ = reply.send(configuration::check(options, Some(&plan)));
-            return None;
-        }
-        Job::ShowPlan { plan, names, reply } => {
-            let _ = reply.send(Ok(shown::plan(&plan, &names)));
-            return None;
-        }
-        Job::Diff { plan, names, reply } => {
-            let _ = reply.send(shown::diff(options, &plan, &names));
+        Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => {
+            reply(job, options);
             return None;
         }
         Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => return None,
     })
+}
+
+/// Answers a client. One that has gone away no longer wants its answer.
+fn reply(job: Job, options: &plan::Options) {
+    match job {
+        Job::Check { plan, reply } => {
+            let _ = reply.send(configuration::check(options, Some(&plan)));
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            let _ = reply.send(Ok(shown::plan(&plan, &names)));
+        }
+        Job::Diff { plan, names, reply } => {
+            let _ = reply.send(shown::diff(options, &plan, &names));
+        }
+        _ => unreachable!("nobody waits for its answer"),
+    }
 }
 
 /// A service whose account is another than it says would run as the wrong one.

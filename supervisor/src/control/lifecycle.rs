@@ -41,6 +41,8 @@ pub(crate) struct Boot {
     pub(crate) holds: BTreeMap<String, StoredHold>,
     /// Up to when schedules were handled by an earlier daemon.
     pub(crate) handled: super::Handled,
+    /// The host is in maintenance.
+    pub(crate) maintenance: Option<api::Maintenance>,
     /// Main runs that lived when this was stored last.
     pub(crate) running: crate::store::Running,
     /// Kernel's id of this boot.
@@ -219,6 +221,7 @@ impl Control {
         self.ready_words_follow_plan();
         self.watchers_follow_plan();
         self.watched_files_follow_plan();
+        self.status_files_follow_plan();
     }
 
     /// SIGTERM, SIGINT, SIGQUIT or SIGHUP to the keeper.
@@ -312,6 +315,7 @@ impl Control {
         }
         self.holds.write_again();
         self.schedule.write_again();
+        self.maintenance.write_again();
         self.records.hurry();
         self.release_exits(true);
         self.running.hurry();
@@ -328,7 +332,9 @@ impl Control {
             || self.schedule.is_awaited()
             || self.records.are_awaited()
             || self.exits.are_awaited()
-            || self.running.are_awaited();
+            || self.running.are_awaited()
+            || self.maintenance.is_awaited()
+            || self.status_files.are_awaited();
         let ready = |quit: &mut Quit| !awaited || quit.by <= now;
         let Some(Quit { code, .. }) = self.lifecycle.quit.take_if(ready) else {
             return;
@@ -338,6 +344,7 @@ impl Control {
             .warning()
             .into_iter()
             .chain(self.schedule.warning())
+            .chain(self.maintenance.warning())
             .chain(self.records.warning())
             .chain(self.exits.warning())
             .chain(self.running.warning())

@@ -33,10 +33,14 @@ pub(super) enum Key {
     Hangup,
     /// Who stopped what, services that are in no plan included.
     Holds,
+    /// What a job is asked to do, until the engine has it.
+    Job,
     /// Lines that the history may not have, of changes that are not remembered otherwise.
     Lines,
     /// Addresses that services are still to be seen to listen on.
     Listening,
+    /// Whether there is maintenance.
+    Maintenance,
     /// Numbers that the records of services have for other services.
     Names,
     /// Secrets that were put back, and state files that were put aside.
@@ -68,8 +72,10 @@ impl Key {
             Self::FileRestarts => "@file-restarts",
             Self::Hangup => "@hangup",
             Self::Holds => "@holds",
+            Self::Job => "@job",
             Self::Lines => "@lines",
             Self::Listening => "@listening",
+            Self::Maintenance => "@maintenance",
             Self::Names => "@names",
             Self::Notices => "@notices",
             Self::Plan => "@plan",
@@ -112,8 +118,9 @@ mod tests {
     #[test]
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
-            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Lines, Listening,
-            Names, Notices, Plan, Reexec, Refused, Schedule, Signals, Standing, WayBack,
+            Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines,
+            Listening, Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals,
+            Standing, WayBack,
         };
         let all = [
             Certificates,
@@ -123,8 +130,10 @@ mod tests {
             FileRestarts,
             Hangup,
             Holds,
+            Job,
             Lines,
             Listening,
+            Maintenance,
             Names,
             Notices,
             Plan,

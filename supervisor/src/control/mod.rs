@@ -29,6 +29,7 @@ mod lifecycle;
 mod listening;
 mod logs;
 mod made_again;
+mod maintenance;
 mod memory;
 mod names;
 mod network_probe;
@@ -41,6 +42,7 @@ mod ready_lines;
 mod ready_words;
 mod reconfigure;
 mod records;
+mod refusals;
 mod running;
 mod schedule;
 mod selection;
@@ -49,6 +51,7 @@ mod simulation;
 mod socket_groups;
 mod spawn;
 mod status;
+mod status_files;
 mod take_up;
 mod tally;
 mod wall_clock;
@@ -59,6 +62,7 @@ mod whole;
 mod why;
 mod wire;
 mod words;
+mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -112,6 +116,7 @@ pub(crate) struct Control {
     tally: tally::Tally,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
+    status_files: status_files::StatusFiles,
     /// What would not go, by service.
     left: BTreeMap<String, Vec<keeper::message::Left>>,
     /// Children of the keeper that belong to no run.
@@ -138,8 +143,10 @@ pub(crate) struct Control {
     departures: watch::Sender<()>,
     handover: handover::Handover,
     hearing: hearing::Hearing,
+    maintenance: maintenance::Maintenance,
     notices: notices::Notices,
     schedule: schedule::Schedule,
+    work: work::Work,
     lifecycle: lifecycle::Lifecycle,
     keeper: KeeperInfo,
     /// What is said to clients at the end of this step.
@@ -233,6 +240,7 @@ impl Control {
             outdated: BTreeSet::new(),
             tally: tally::Tally::default(),
             status_texts: BTreeMap::new(),
+            status_files: status_files::StatusFiles::default(),
             left: BTreeMap::new(),
             strays: Vec::new(),
             last_failures: BTreeMap::new(),
@@ -254,8 +262,10 @@ impl Control {
             departures: watch::Sender::new(()),
             handover: handover::Handover::default(),
             hearing: hearing::Hearing::default(),
+            maintenance: maintenance::Maintenance::new(boot.maintenance.clone()),
             notices: notices::Notices::default(),
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
+            work: work::Work::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
             keeper: KeeperInfo {
                 pid: hello.keeper_pid,
@@ -340,6 +350,9 @@ impl Control {
             .chain(self.exits.poll_timeout())
             .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.now))
+            .chain(self.progress_due())
+            .chain(self.maintenance.poll_timeout())
+            .chain(self.status_files.poll_timeout(self.now.moment))
             .min()
     }
 
@@ -366,11 +379,14 @@ impl Control {
         self.records.timeout(self.now.moment);
         self.release_exits(false);
         self.running.timeout(self.now.moment);
+        self.maintenance.timeout(self.now.moment);
+        self.status_files.timeout(self.now.moment);
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
         self.watched_files_timeout();
         self.schedule_timeout();
+        self.pass_progress_on();
     }
 
     fn command(&mut self, command: Command) -> Result<Accepted, Refusal> {
@@ -406,6 +422,8 @@ impl Control {
         self.write_records();
         self.write_exits();
         self.store_running();
+        self.write_status_files();
+        self.store_maintenance();
         self.release_changes();
         if !touched.is_empty() {
             self.look_for_trouble(&touched);
@@ -414,7 +432,9 @@ impl Control {
             self.lifecycle_check();
         }
         self.go_back_if_due();
+        self.look_for_results();
         self.end_changes();
+        self.hangup_after_leases();
         self.store_schedule();
         self.quit_when_stored();
         if let Some(seq) = self.unacknowledged.take() {

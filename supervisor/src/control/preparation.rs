@@ -28,6 +28,9 @@ impl Control {
             return;
         };
         let main = known.purpose == Purpose::Main;
+        if main {
+            self.status_files.write_again();
+        }
         let validator = known.purpose == Purpose::Validator;
         let lays = validator && !service.credentials.is_empty();
         let frees = main && (prepare::has_names(service) || !service.stale_sockets.is_empty());

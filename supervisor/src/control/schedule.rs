@@ -258,6 +258,14 @@ impl Control {
         let Some(id) = self.names.id(name) else {
             return;
         };
+        if self.plan.services.get(name).is_some_and(|it| it.job) {
+            if let Err(why) = self.run_job_by_schedule(name) {
+                let detail = format!("skipped: its time has come, but {why}");
+                tracing::warn!(service = name, "{detail}");
+                self.publish(name, "schedule", &detail, None);
+            }
+            return;
+        }
         let detail = match self.command(Command::Run([id].into())) {
             Ok(_) => "runs: its time has come".to_owned(),
             Err(Refusal::AlreadyRunning(_)) => {

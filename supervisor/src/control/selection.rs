@@ -21,6 +21,9 @@ impl Control {
     pub(super) fn select(&self, request: &ActionRequest) -> Result<Selection, ErrorReply> {
         let mut names = self.select_meant(request)?;
         let mut left_alone = Vec::new();
+        if request.services.is_empty() {
+            self.spare_for_jobs(&request.action, &mut names, &mut left_alone);
+        }
         if request.except.is_empty() {
             return Ok(Selection { names, left_alone });
         }
@@ -45,6 +48,29 @@ impl Control {
             ));
         }
         Ok(Selection { names, left_alone })
+    }
+
+    /// All means no job, which only a request for its work starts, and nothing that one keeps stopped.
+    fn spare_for_jobs(&self, action: &Action, names: &mut Vec<String>, notes: &mut Vec<String>) {
+        if matches!(action, Action::Restart) {
+            let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);
+            names.retain(|name| !is_job(name));
+        }
+        if !matches!(action, Action::Start | Action::Once | Action::Restart) {
+            return;
+        }
+        let lease = |name: &String| {
+            let view = self.engine.view(self.names.id(name)?)?;
+            Some(self.leased_by(&view)?.job)
+        };
+        names.retain(|name| {
+            let needs = self.needs_of(name);
+            let job = std::iter::once(name).chain(&needs).find_map(lease);
+            let note =
+                |job: &String| format!("{name} is left as it is: the job {job} keeps it stopped");
+            notes.extend(job.as_ref().map(note));
+            job.is_none()
+        });
     }
 
     /// A start takes what it requires along: it is refused where that would start what is excepted.

@@ -60,6 +60,13 @@ impl Control {
             let usec = watchdog.timeout_ms.saturating_mul(1000).to_string();
             spawn.env.insert("WATCHDOG_USEC".to_owned(), usec);
         }
+        if service.job {
+            let dir = self.job_dir(&service.name).display().to_string();
+            spawn.env.insert("MATTERVISOR_JOB_DIR".to_owned(), dir);
+            let socket = self.plan.paths.run_dir.join("ctl.sock");
+            let socket = socket.display().to_string();
+            spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
+        }
         let directories = self.directories_of(&service.name);
         if let Some(known) = self.runs.get_mut(&run) {
             known.resolved = Some(resolved);

@@ -38,6 +38,7 @@ impl Control {
             root: self.plan.paths.root.display().to_string(),
             state: self.lifecycle.phase_name().to_owned(),
             warnings: self.warnings(),
+            maintenance: self.maintenance.said().cloned(),
         }
     }
 
@@ -49,6 +50,8 @@ impl Control {
         warnings.extend(self.notices.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
+        warnings.extend(self.maintenance.warning());
+        warnings.extend(self.status_files.warning());
         warnings.extend(self.records.warning());
         warnings.extend(self.exits.warning());
         warnings.extend(self.running.warning());
@@ -79,6 +82,10 @@ impl Control {
             by: hold.by.clone(),
             at: words::time(hold.at_unix_ms),
         });
+        status.leased = self.leased_by(view);
+        let planned = self.plan.services.get(&status.name);
+        let is_job = planned.is_some_and(|it| it.job);
+        status.job = is_job.then(|| self.job_status(id, view));
         view.state.name().clone_into(&mut status.state);
         status.ready = view.ready;
         status.healthy = self.healthy(&status.name, view);
@@ -134,7 +141,10 @@ impl Control {
         {
             return waits;
         }
-        let reason = words::reason(view, self.now.moment);
+        let reason = match (&view.state, self.lease_reason(view)) {
+            (State::Stopped | State::Stopping { .. }, Some(why)) if view.hold.is_none() => why,
+            _ => words::reason(view, self.now.moment),
+        };
         let reason = match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
             (
@@ -191,9 +201,10 @@ impl Control {
     fn waiting_reason(&self, on: &[String]) -> String {
         let each = on.iter().map(|name| {
             let view = self.names.id(name).and_then(|id| self.engine.view(id));
-            let state = view.map_or("gone", |view| match (&view.hold, view.state.name()) {
+            let state = view.map_or("gone", |view| match (&view.hold, &view.lease) {
                 (Some(_), _) => "stopped by command",
-                (None, name) => name,
+                (None, Some(_)) => "stopped for a job",
+                (None, None) => view.state.name(),
             });
             format!("{name} ({state})")
         });
@@ -227,6 +238,8 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
         enabled: service.enabled,
         goal: "down".to_owned(),
         held: None,
+        leased: None,
+        job: None,
         state: if service.enabled {
             "stopped"
         } else {

@@ -57,6 +57,7 @@ impl Control {
         self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
         self.take_up_holds(&hello.records);
+        self.take_up_maintenance(&hello.records);
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
@@ -73,6 +74,7 @@ impl Control {
             let (changes, doing) = (record(Key::Changes), record(Key::Doing));
             let refused = |id: &str| self.records.keeps(id);
             self.changes.restore(changes, doing, refused);
+            self.take_up_request(record(Key::Job));
             match unfinished {
                 _ if stopping => {}
                 Some(plan) => self.go_on_with(plan),
@@ -122,6 +124,7 @@ impl Control {
         self.remember(Key::Plan, record);
     }
 
+    /// Records name other services by number, so each has the same one in all control processes.
     fn take_up_records(&mut self, records: &[(&String, &String)]) {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {

@@ -21,6 +21,7 @@ use crate::{
     listening::{Look, Seen, Sight, Taken},
     lookups::Lookups,
     prepare::{Prepared, Start, resolve},
+    status_files::Situations,
     store::Running,
 };
 
@@ -52,6 +53,8 @@ pub(super) struct World {
     pub(super) recording: Vec<Vec<Line>>,
     /// Ends of runs that are written.
     pub(super) exits: Vec<api::ExitRecord>,
+    /// What is being written into status files.
+    pub(super) saying: Vec<Situations>,
     /// The disk does not answer who writes them.
     pub(super) exits_hang: bool,
     /// Which runs live, as the file has it, and how often it was written.
@@ -59,7 +62,7 @@ pub(super) struct World {
     /// What the keeper remembers.
     pub(super) records: BTreeMap<String, String>,
     pub(super) stored: Option<Handled>,
-    /// What the disk says to who writes what schedules have done.
+    /// What the disk says to who writes what schedules have done, or whether there is maintenance.
     pub(super) disk: Result<(), String>,
     /// The keeper has been told to end.
     pub(super) quit: bool,
@@ -102,6 +105,8 @@ impl World {
         let dir = root.path().join("etc/mattervisor/services.d");
         fs::create_dir_all(&dir).unwrap();
         fs::create_dir(root.path().join("catalog")).unwrap();
+        // A template that they may name.
+        fs::write(dir.join("status.j2"), "{{ situation.state }}").unwrap();
         for (name, text) in services {
             fs::write(dir.join(format!("{name}.toml")), text).unwrap();
         }
@@ -130,6 +135,7 @@ impl World {
             looks: Vec::new(),
             recording: Vec::new(),
             exits: Vec::new(),
+            saying: Vec::new(),
             exits_hang,
             running: (stored, 0),
             records: BTreeMap::new(),
@@ -205,13 +211,10 @@ impl World {
                     stored: true,
                     ..Swapped::default()
                 })),
-                Output::Job(Job::StoreSchedule { handled }) => {
-                    assert!(!self.quit, "it is written after the end");
-                    if self.disk.is_ok() {
-                        self.stored = Some(handled);
-                    }
-                    Done::ScheduleStored(self.disk.clone())
-                }
+                Output::Job(job) => match self.stored(job) {
+                    Some(done) => done,
+                    None => continue,
+                },
                 Output::Answer(answer) => {
                     answer.send();
                     continue;
@@ -219,6 +222,25 @@ impl World {
                 _ => continue,
             };
             self.control.handle(self.now, Input::Done(Box::new(done)));
+        }
+    }
+
+    /// Does what the disk says that it can.
+    fn stored(&mut self, job: Job) -> Option<Done> {
+        match job {
+            Job::StoreMaintenance { .. } => Some(Done::MaintenanceStored(self.disk.clone())),
+            Job::StoreSchedule { handled } => {
+                assert!(!self.quit, "it is written after the end");
+                if self.disk.is_ok() {
+                    self.stored = Some(handled);
+                }
+                Some(Done::ScheduleStored(self.disk.clone()))
+            }
+            Job::WriteStatusFiles { situations, .. } => {
+                self.saying.push(situations);
+                None
+            }
+            _ => None,
         }
     }
 
@@ -323,6 +345,32 @@ impl World {
         let lines = self.recording.remove(0);
         self.done(Done::Recorded(Ok(())));
         lines
+    }
+
+    /// The oldest status files are written, or not.
+    pub(super) fn said(&mut self, result: Result<(), String>) -> Situations {
+        let situations = self.saying.remove(0);
+        self.done(Done::StatusFilesWritten(result));
+        situations
+    }
+
+    /// root says that there is maintenance, or none.
+    pub(super) fn set_maintenance(
+        &mut self,
+        wanted: Option<api::MaintenanceRequest>,
+    ) -> tokio::sync::oneshot::Receiver<api::MaintenanceReply> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.changes += 1;
+        self.handle(Input::Ask(Ask::SetMaintenance {
+            id: format!("change {}", self.changes),
+            wanted,
+            peer: Peer {
+                uid: 0,
+                name: "root".to_owned(),
+            },
+            reply,
+        }));
+        answer
     }
 
     /// Who has an address has been found: these processes, of whom the first has it.

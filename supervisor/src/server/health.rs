@@ -43,7 +43,7 @@ pub(super) async fn healthz(
     Ok(text(StatusCode::OK, said.to_owned()))
 }
 
-/// Every service that belongs to this host is up and ready, or has completed.
+/// Every service that belongs to this host is up and ready, or has completed; jobs aside.
 pub(super) async fn readyz(
     State(shared): Loop,
     headers: HeaderMap,
@@ -52,7 +52,8 @@ pub(super) async fn readyz(
     let names = Vec::new();
     let status = shared.ask(|reply| Ask::Status { names, reply }).await??;
     let enabled: Vec<&ServiceStatus> = status.services.iter().filter(|it| it.enabled).collect();
-    let missing = enabled.iter().filter(|it| !it.ready);
+    // A job that has failed keeps nobody from being served.
+    let missing = enabled.iter().filter(|it| !it.ready && it.job.is_none());
     let missing: Vec<&str> = missing.map(|it| it.name.as_str()).collect();
     let list = missing.join(", ");
     let code = match missing.first() {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use api::{ActionRequest, JobRequest, LeaseRequest, MaintenanceRequest, ReleaseRequest};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -21,6 +22,33 @@ pub(super) struct Segments<T>(pub(super) T);
 
 /// The query.
 pub(super) struct Params<T>(pub(super) T);
+
+/// What a JSON body may be read as.
+pub(super) trait Readable: DeserializeOwned {
+    /// One of them, for who has sent something else.
+    const EXAMPLE: &'static str;
+}
+
+impl Readable for ActionRequest {
+    const EXAMPLE: &'static str =
+        "{\"id\":\"…\",\"action\":\"restart\",\"services\":[\"NAME\"],\"wait\":true}";
+}
+
+impl Readable for JobRequest {
+    const EXAMPLE: &'static str = "{\"id\":\"…\",\"arguments\":{},\"wait\":true}";
+}
+
+impl Readable for LeaseRequest {
+    const EXAMPLE: &'static str = "{\"job\":\"NAME\",\"services\":[\"NAME\"]}";
+}
+
+impl Readable for ReleaseRequest {
+    const EXAMPLE: &'static str = "{\"job\":\"NAME\"}";
+}
+
+impl Readable for MaintenanceRequest {
+    const EXAMPLE: &'static str = "{\"message\":\"back at ten\"}";
+}
 
 /// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -71,7 +99,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Params<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
+impl<T: Readable> FromRequest<Arc<Shared>> for JsonBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Failure> {
@@ -80,7 +108,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
             Ok(value) => Ok(Self(value)),
             Err(err) => Err(Failure::usage(
                 format!("cannot read the body as JSON: {err}"),
-                "a body looks like {\"id\":\"…\",\"action\":\"restart\",\"services\":[\"NAME\"],\"wait\":true}",
+                format!("a body looks like {}", T::EXAMPLE),
             )),
         }
     }

@@ -100,6 +100,9 @@ fn own(text: &mut Text, scrape: &Scrape) {
         "Warnings that ctl status shows now.",
     );
     text.sample("warnings", &[], it.warnings.len());
+    let help = "1 while users are told that there is maintenance.";
+    text.family("maintenance", "gauge", "", help);
+    text.sample("maintenance", &[], u8::from(it.maintenance.is_some()));
     text.family(
         "events",
         "counter",

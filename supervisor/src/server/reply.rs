@@ -51,7 +51,7 @@ impl From<ErrorReply> for Failure {
             ErrorKind::Usage => StatusCode::BAD_REQUEST,
             ErrorKind::UnknownService => StatusCode::NOT_FOUND,
             ErrorKind::NotAllowed => StatusCode::FORBIDDEN,
-            ErrorKind::Refused => StatusCode::CONFLICT,
+            ErrorKind::Refused | ErrorKind::JobRuns | ErrorKind::Leased => StatusCode::CONFLICT,
             ErrorKind::Configuration => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -22,7 +22,9 @@ use super::{
     access::Credentials,
     health,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
-    log_routes, metrics, openapi, past,
+    job_routes as jobs, log_routes,
+    maintenance::{begin, end, maintained},
+    metrics, openapi, past,
     paths::{unknown_action, unknown_path, wrong_method},
     reply::{Failure, json},
     stream::ndjson,
@@ -40,6 +42,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/{name}", get(status_of_one))
         .route("/v1/services/{name}/{action}", post(act_on_one))
         .route("/v1/services/{name}/signal/{signal}", post(signal_one))
+        .route("/v1/jobs/{name}", post(jobs::work))
+        .route("/v1/leases", post(jobs::lease).delete(jobs::release))
         .route("/v1/changes", get(past::changes))
         .route("/v1/changes/{id}", get(outcome))
         .route("/v1/exits", get(past::exits))
@@ -49,9 +53,11 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/why/{name}", get(why_route::why))
         .route("/v1/check", get(check))
         .route("/v1/plan", get(plan))
+        .route("/v1/tools", get(tools))
         .route("/v1/diff", get(diff))
         .route("/v1/reconfigure", post(reconfigure))
         .route("/v1/reexec", post(reexec))
+        .route("/v1/maintenance", get(maintained).put(begin).delete(end))
         .route("/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::answer))
         .route("/healthz", get(health::healthz))
@@ -285,6 +291,11 @@ async fn plan(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer 
     let names = names(&query.services)?;
     let plan = shared.ask(|reply| Ask::Plan { names, reply }).await??;
     Ok(json(&plan))
+}
+
+async fn tools(State(shared): Loop, Params(NoParams {}): Params<NoParams>) -> Answer {
+    let tools = shared.ask(|reply| Ask::Tools { reply }).await?;
+    Ok(json(&tools))
 }
 
 async fn diff(State(shared): Loop, Params(query): Params<NamesQuery>) -> Answer {

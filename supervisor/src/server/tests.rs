@@ -208,6 +208,7 @@ fn status(names: &[String]) -> Result<StatusReply, ErrorReply> {
             root: "/".to_owned(),
             state: "running".to_owned(),
             warnings: Vec::new(),
+            maintenance: None,
         },
         services: all
             .into_iter()
@@ -262,6 +263,7 @@ fn finished(id: &str) -> mpsc::Receiver<Progress> {
         unstored: Unstored::default(),
     };
     let done = Progress::Done(Outcome {
+        job: None,
         rollback: None,
         gone_back: None,
         unstored: Unstored::default(),
@@ -305,6 +307,26 @@ async fn send_events(
     }
 }
 
+/// In words, with a blank before them.
+fn how(wanted: Wanted) -> String {
+    if wanted == Wanted::default() {
+        return String::new();
+    }
+    format!(" {wanted:?}")
+}
+
+fn finished_outcome(id: &str) -> Outcome {
+    Outcome {
+        job: None,
+        rollback: None,
+        gone_back: None,
+        unstored: Unstored::default(),
+        id: id.to_owned(),
+        finished: true,
+        results: Vec::new(),
+    }
+}
+
 async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<String>) {
     while let Some(ask) = asks.recv().await {
         match ask {
@@ -325,28 +347,23 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 peer,
                 reply,
             } => {
-                let how = if wanted == Wanted::default() {
-                    String::new()
-                } else {
-                    format!(" {wanted:?}")
-                };
+                let how = how(wanted);
                 let _ = tell.send(format!("{} reconfigure {id}{how}", peer.name));
                 let _ = reply.send(Ok(finished(&id)));
+            }
+            Ask::Work {
+                id, wish, reply, ..
+            } => {
+                let _ = tell.send(format!("{wish:?}"));
+                drop(reply.send(Ok(finished(&id))));
             }
             Ask::Reexec { reply, .. } => {
                 let (_, progress) = mpsc::channel(1);
                 drop(reply.send(Ok(progress)));
             }
             Ask::Outcome { id, reply } => {
-                let outcome = Outcome {
-                    rollback: None,
-                    gone_back: None,
-                    unstored: Unstored::default(),
-                    id: id.clone(),
-                    finished: true,
-                    results: Vec::new(),
-                };
-                let _ = reply.send((id == "known").then_some(outcome));
+                let outcome = (id == "known").then(|| finished_outcome(&id));
+                let _ = reply.send(outcome);
             }
             Ask::Events {
                 backlog,
@@ -358,6 +375,15 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
                 let _ = reply.send(Ok(answer));
                 tokio::spawn(send_events(backlog, follow, lines, tell.clone()));
             }
+            Ask::SetMaintenance {
+                wanted,
+                peer,
+                reply,
+                ..
+            } => {
+                let _ = tell.send(format!("{} {wanted:?}", peer.name));
+                drop(reply.send(maintenance(wanted)));
+            }
             Ask::RotateLogs {
                 names, peer, reply, ..
             } => {
@@ -367,6 +393,20 @@ async fn fixed_loop(mut asks: mpsc::Receiver<Ask>, tell: mpsc::UnboundedSender<S
             }
             look => answer(look),
         }
+    }
+}
+
+/// It is as wanted at once.
+fn maintenance(wanted: Option<api::MaintenanceRequest>) -> api::MaintenanceReply {
+    api::MaintenanceReply {
+        maintenance: wanted.map(|it| api::Maintenance {
+            message: it.message,
+            since: "2026-11-30T12:00:00.000Z".to_owned(),
+            by: "root".to_owned(),
+        }),
+        files: Vec::new(),
+        unwritten: None,
+        unstored: None,
     }
 }
 
@@ -398,11 +438,13 @@ fn answer(look: Ask) {
             unwritten: Vec::new(),
             unknown: names.first().map(|it| unknown(it)),
         })),
+        Ask::Maintenance { reply } => drop(reply.send(maintenance(None))),
         Ask::Scrape { reply } => drop(reply.send(Ok(scrape()))),
         Ask::Plan { reply, .. } => drop(reply.send(Ok(api::PlanReply {
             site: Vec::new(),
             services: Vec::new(),
         }))),
+        Ask::Tools { reply } => drop(reply.send(api::ToolsReply::default())),
         Ask::Diff { reply, .. } => drop(reply.send(Ok(api::DiffReply {
             site: vec!["control changed".to_owned()],
             services: Vec::new(),

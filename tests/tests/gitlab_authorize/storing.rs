@@ -20,6 +20,10 @@ fn what_cannot_be_stored_is_not_made() {
     let etc = world.path("etc/mattervisor");
     let (program, token) = (world.path("ctl"), world.path("their-token"));
     install(&binary("ctl"), &program);
+    install(
+        &binary("mattervisor-gitlab"),
+        &world.path("mattervisor-gitlab"),
+    );
     let catalog = copied_catalog(&world);
     std::fs::write(&token, ROOT).unwrap();
     let mode = |path: &Path, mode| {

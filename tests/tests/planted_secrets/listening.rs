@@ -6,13 +6,14 @@ use mattervisor_tests::World;
 
 use super::planted::Planted;
 /// Files that must hold a secret: their owner's alone, or root's and to be read by a service's group.
-const HOLDERS: [&str; 10] = [
+const HOLDERS: [&str; 11] = [
     "etc/mattervisor/mattervisor.toml",
     "etc/mattervisor/secrets.toml",
     "etc/mattervisor/ssl/",
     "etc/bot.env",
     "var/bot.conf",
     "run/mattervisor/redis-conf/redis.conf",
+    "run/mattervisor/backup/configuration.json",
     "run/mattervisor/nginx-conf/tls/",
     "var/lib/mattervisor/plan",
     "var/lib/mattervisor/kept-plans.json",

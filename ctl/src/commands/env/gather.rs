@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 
 use api::{CheckReply, ConfigKey, DiffReply, PlanReply, Problem, ServiceStatus};
+use client::{Context, Error, Kind, escaped};
 use plan::{Origin, Origins, Paths, Plan, Problems, RealHost, Service, Source};
 
 use super::{Entry, Environment};
-use crate::{
-    client::escaped,
-    commands::{Context, check_config},
-    error::{Error, Kind},
-};
+use crate::commands::check_config;
 
 /// The files as this process can read them.
 struct Files {

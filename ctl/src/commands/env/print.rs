@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use std::path::Path;
 
+use client::render::{DIM, YELLOW, shown, styled, table};
+
 use super::{Entry, Environment};
-use crate::{
-    commands::check_config,
-    render::{DIM, YELLOW, shown, styled, table},
-};
+use crate::commands::check_config;
 
 /// One line a variable; below it what is to be said.
 pub(super) fn table(environment: &Environment) -> String {

@@ -2,9 +2,8 @@
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use client::{complete::services, moment};
 use jiff::Timestamp;
-
-use crate::{complete::services, moment};
 
 /// Shown under the options of `ctl logs`.
 pub(crate) const EXAMPLES: &str = "\

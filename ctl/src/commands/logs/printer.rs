@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use anstyle::{AnsiColor, Style};
 use api::LogLine;
-
-use crate::{
-    cli::Format,
-    commands::Context,
-    error::Error,
+use client::{
+    Context, Error, Format,
     render::{DIM, PLAIN, YELLOW, json, shown},
 };
 

@@ -109,7 +109,7 @@ fn runit_prints_as_tail_does() {
     let lines = [line("a", 1, "x"), line("a", 2, "y"), file];
     let text = json::lines(&lines).unwrap();
     let fake = Fake::new(vec![Answer::Whole(200, text)]);
-    let root = fake.root.path().display().to_string();
+    let root = fake.root().display().to_string();
     assert_eq!(
         fake.ctl("logs --format runit").out,
         format!(
@@ -211,6 +211,6 @@ fn rotation_is_asked_for_and_told() {
 fn a_reader_that_goes_away_ends_it_quietly() {
     let text = json::lines(&[line("nginx", 1, "a")]).unwrap();
     let fake = Fake::new(vec![Answer::Stall(text)]);
-    let root = fake.root.path().display();
+    let root = fake.root().display();
     assert_eq!(ctl_unread(&format!("ctl --root {root} logs -f")), 0);
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{
     Accepted, Command, Effect, Engine, Escalation, Event, Exit, ExitSet, Fact, Goal, Hold, Kind,
     Moment, Order, Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow,
-    Restart, RunId, ServiceId, Settled, Shift, SignalPurpose, Spec, State, Stop, StopCause, Up,
-    View, Watchdog, WatchdogAction,
+    Restart, RunId, ServiceId, Settled, Shift, SignalPurpose, Spec, StartLimit, State, Stop,
+    StopCause, Up, View, Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -43,9 +43,11 @@ pub(crate) fn daemon() -> Spec {
         health: None,
         watchdog: None,
         scheduled: false,
+        job: false,
         restart: Restart {
             policy: Policy::Always,
             success: ExitSet::default(),
+            prevent: ExitSet::default(),
             delay_ms: 10,
             factor_milli: 2000,
             max_delay_ms: 40,
@@ -109,6 +111,21 @@ pub(crate) fn oneshot() -> Spec {
         restart,
         ..daemon()
     }
+}
+
+/// A job that is tried again but after exit code 1, and not for ever.
+pub(crate) fn job() -> Spec {
+    let mut spec = Spec {
+        scheduled: true,
+        job: true,
+        ..oneshot()
+    };
+    spec.restart.prevent.codes.insert(1);
+    spec.restart.limit = Some(StartLimit {
+        starts: 2,
+        within_ms: 1_000_000,
+    });
+    spec
 }
 
 pub(crate) const ABRT: i32 = 6;
@@ -316,6 +333,24 @@ impl Rig {
             .expect("it can be stopped")
     }
 
+    pub(crate) fn ask_job(&mut self, n: u32) -> Result<Accepted, Refusal> {
+        self.command(Command::Job {
+            job: id(n),
+            request: format!("request of {n}"),
+        })
+    }
+
+    pub(crate) fn lease(&mut self, job: u32, services: &[u32]) -> Result<Accepted, Refusal> {
+        self.command(Command::Lease {
+            job: id(job),
+            services: set(services),
+        })
+    }
+
+    pub(crate) fn release(&mut self, job: u32) -> Result<Accepted, Refusal> {
+        self.command(Command::Release { job: id(job) })
+    }
+
     pub(crate) fn restart(&mut self, n: u32) -> Accepted {
         self.command(Command::Restart(set(&[n])))
             .expect("it can be restarted")
@@ -355,6 +390,7 @@ impl Rig {
     }
 
     fn check(&self, before: &[(ServiceId, Option<View>)]) {
+        self.check_jobs();
         for (service, now) in self.seen() {
             let changed = Effect::Changed { service };
             let told = self
@@ -369,6 +405,27 @@ impl Rig {
             }
             if let Some(State::Waiting { on }) = now.map(|it| it.state) {
                 assert!(!on.is_empty(), "{service:?} waits for nothing");
+            }
+        }
+    }
+
+    /// One job at a time is on its way, and a lease ends with its job.
+    fn check_jobs(&self) {
+        let jobs = self.specs.iter().filter(|(_, spec)| spec.job);
+        let active = jobs.filter(|(id, _)| !self.engine.is_over(**id)).count();
+        let planned = self.engine.active_job().is_some();
+        assert!(
+            active <= 1 && planned == (active == 1),
+            "{active} jobs at a time"
+        );
+        for service in self.specs.keys() {
+            if let Some(lease) = self.engine.view(*service).and_then(|view| view.lease) {
+                let job = lease.job;
+                assert!(
+                    !self.engine.is_over(job),
+                    "{service:?} is kept by {job:?}, which is over"
+                );
+                assert!(self.engine.leases_of(job).contains(service));
             }
         }
     }
@@ -507,6 +564,7 @@ impl Rig {
             view.hold.is_none() && view.goal == Goal::Up,
             "{service:?} is held"
         );
+        assert!(view.lease.is_none() || reload, "{service:?} is leased");
         let spec = &self.specs[&service];
         for on in spec.requires.iter().chain(&spec.binds_to) {
             if !reload && let Some(view) = self.engine.view(*on) {
@@ -531,6 +589,7 @@ impl Rig {
         let spec = self.specs.get(&service);
         let is_so = match order {
             Order::Stop => view.goal == Goal::Down && view.hold.is_some(),
+            Order::Lease(job) => view.lease.is_some_and(|lease| lease.job == job),
             Order::Restart | Order::Plan => view.goal == Goal::Up && view.hold.is_none(),
             Order::Removed => view.goal == Goal::Up || view.hold.is_some(),
             Order::Shutdown => self.engine.settled(service) != Some(Settled::Ready),

@@ -6,11 +6,13 @@ use crate::{left::LEFT_MAX, message::FRAME_BYTES_MAX};
 
 /// Digits of the largest number of microseconds.
 const NUMBER_BYTES_MAX: usize = 20;
+/// One line of JSON, by which a job says how far it is.
+const PROGRESS_BYTES_MAX: usize = 512;
 /// As long as a datagram lets it be.
 const STATUS_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - "STATUS=".len();
 
 /// Keys, each with the bytes of the longest value that is taken.
-const HEARD: [(&str, usize); 7] = [
+const HEARD: [(&str, usize); 8] = [
     ("READY", 1),
     ("RELOADING", 1),
     ("STATUS", STATUS_BYTES_MAX),
@@ -18,6 +20,7 @@ const HEARD: [(&str, usize); 7] = [
     ("EXTEND_TIMEOUT_USEC", NUMBER_BYTES_MAX),
     ("WATCHDOG", "trigger".len()),
     ("WATCHDOG_USEC", NUMBER_BYTES_MAX),
+    ("X_MATTERVISOR_PROGRESS", PROGRESS_BYTES_MAX),
 ];
 
 /// A control character takes so many bytes in a frame.

@@ -2,14 +2,10 @@
 
 use std::{io, path::Path};
 
-use rustls::{
-    crypto::ring::sign::any_supported_type,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    sign::CertifiedKey,
-};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer};
 
-use super::{CHAIN_MAX, DAY_S, Finding, Grade, SOON_S, hosts::covers};
+use super::{CHAIN_MAX, DAY_S, Finding, Grade, SOON_S, hosts::covers, public_key};
 use crate::{Certificate, Host};
 
 /// Gathers what is wrong with one certificate.
@@ -100,16 +96,14 @@ impl Findings<'_> {
             }
         };
         // A kind of key that is not known here may be known to the program.
-        let Ok(signer) = any_supported_type(&key) else {
+        let Some(public) = public_key::of(&key) else {
             return;
         };
-        let certificates = chain.iter().map(|der| CertificateDer::from(der.as_slice()));
-        let certificates: Vec<_> = certificates.map(CertificateDer::into_owned).collect();
-        if certificates.is_empty() {
+        let leaf = chain.first().map(|der| X509Certificate::from_der(der));
+        let Some(Ok((_, leaf))) = leaf else {
             return;
-        }
-        let mismatch = rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch);
-        if CertifiedKey::new(certificates, signer).keys_match() == Err(mismatch) {
+        };
+        if leaf.public_key().subject_public_key.data != public {
             let certificate = self.certificate.certificate.display();
             let text = format!("the key does not belong to the certificate {certificate}");
             self.add(&path, Grade::Unusable, text);

@@ -10,6 +10,7 @@ mod notify;
 mod ready;
 mod secrets;
 mod service;
+mod status_file;
 mod variable;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -24,6 +25,8 @@ pub use notify::*;
 pub use ready::*;
 pub use secrets::*;
 pub use service::*;
+pub(crate) use status_file::Escape;
+pub use status_file::*;
 pub use variable::*;
 
 /// Where everything lies under one root.
@@ -69,6 +72,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The tools of all services, by name.
+    pub fn tools(&self) -> api::ToolsReply {
+        let tools = self.services.values().flat_map(|service| &service.tools);
+        let mut tools: Vec<api::Tool> = tools.cloned().collect();
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        api::ToolsReply { tools }
+    }
+
     /// A plan of nothing: what runs before the first one is made.
     pub fn empty(paths: Paths) -> Self {
         Self {

@@ -8,7 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, WatchedFile,
+    Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, StatusFile,
+    WatchedFile,
 };
 use crate::Variables;
 
@@ -34,12 +35,18 @@ pub struct Service {
     /// A oneshot runs to its end.
     #[serde(skip_serializing_if = "is_default")]
     pub oneshot: bool,
+    /// A oneshot that runs only when its work is asked for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub job: bool,
     /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
     #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
     /// What else to say when that program or its working directory is missing: what brings it.
     #[serde(skip_serializing_if = "is_default")]
     pub command_hint: String,
+    /// Programs that people run: by `ctl`, not by the supervisor.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tools: Vec<api::Tool>,
     /// Run before every start and reload; its failure keeps the service from it. Empty: none.
     #[serde(skip_serializing_if = "is_default")]
     pub validate: Vec<String>,
@@ -178,6 +185,9 @@ pub struct Service {
     /// Files that are changed outside, and what that means for it.
     #[serde(skip_serializing_if = "is_default")]
     pub watches: Vec<WatchedFile>,
+    /// Files that say what it does at the moment, in this order.
+    #[serde(skip_serializing_if = "is_default")]
+    pub status_files: Vec<StatusFile>,
 }
 
 /// A thousand services are stored, and held by the keeper too: what is as usual is left out.
@@ -191,6 +201,7 @@ impl Service {
         self.ready.kind == ReadyKind::Notify
             || self.watchdog.is_some()
             || self.notify_access.is_some()
+            || self.job
     }
 }
 
@@ -203,6 +214,10 @@ pub struct Restart {
     pub success_codes: BTreeSet<i32>,
     /// Signals that count as success, by number.
     pub success_signals: BTreeSet<i32>,
+    /// Exit codes that no other run follows.
+    pub prevent_codes: BTreeSet<i32>,
+    /// Signals that no other run follows, by number.
+    pub prevent_signals: BTreeSet<i32>,
     /// Pause before the second early death's restart.
     pub delay_ms: u64,
     /// Growth of the pause, in thousandths.
@@ -223,6 +238,8 @@ impl Default for Restart {
             policy: Policy::Always,
             success_codes: BTreeSet::new(),
             success_signals: BTreeSet::new(),
+            prevent_codes: BTreeSet::new(),
+            prevent_signals: BTreeSet::new(),
             delay_ms: 1000,
             factor_milli: 2000,
             max_delay_ms: 60_000,
@@ -373,4 +390,7 @@ pub struct Schedule {
     /// It runs when the daemon starts, or the plan changes it, too.
     #[serde(default)]
     pub at_start: bool,
+    /// For a job: what it is asked to do.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, serde_json::Value>,
 }

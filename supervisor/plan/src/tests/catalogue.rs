@@ -49,12 +49,15 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
     for service in plan.services.values() {
         let own = format!("set {}.enable = true", service.name);
         let key = match service.name.as_str() {
-            "mattermost"
+            "backup"
+            | "mattermost"
             | "mattermost-database"
+            | "mattermost-recovery"
             | "mattermost-version"
             | "nginx"
             | "postgresql"
-            | "postgresql-setup" => "set mattermost_external_url",
+            | "postgresql-setup"
+            | "restore" => "set mattermost_external_url",
             "letsencrypt-placeholder" => "set letsencrypt.enable = true",
             // What Mattermost does not need.
             _ => &own,
@@ -69,13 +72,16 @@ fn without_a_site_file_nothing_runs_and_everything_says_how_to_enable_it() {
 }
 
 /// What runs where only the address is given.
-pub(super) const STACK: [&str; 6] = [
+pub(super) const STACK: [&str; 9] = [
+    "backup",
     "mattermost",
     "mattermost-database",
+    "mattermost-recovery",
     "mattermost-version",
     "nginx",
     "postgresql",
     "postgresql-setup",
+    "restore",
 ];
 
 #[test]
@@ -174,9 +180,21 @@ fn an_external_database_turns_ours_off() {
     let plan = shipped(site).plan();
     assert_eq!(
         enabled(&plan),
-        ["mattermost", "mattermost-version", "nginx"]
+        [
+            "backup",
+            "mattermost",
+            "mattermost-recovery",
+            "mattermost-version",
+            "nginx",
+            "restore"
+        ]
     );
-    assert!(plan.services["mattermost"].requires.is_empty());
+    assert!(
+        plan.services["mattermost"]
+            .requires
+            .iter()
+            .eq(["mattermost-recovery"])
+    );
     assert_eq!(
         plan.services["mattermost"].env["MM_SQLSETTINGS_DATASOURCE"].value,
         "postgres://u:p@db/m"

@@ -8,6 +8,7 @@ mod changes;
 mod credentials;
 mod gitlab_rb;
 mod hostile;
+mod jobs;
 mod keys;
 mod known_values;
 mod known_variables;
@@ -18,7 +19,9 @@ mod reference;
 mod reload;
 mod settings;
 mod shown;
+mod status_files;
 mod templates;
+mod tools;
 mod unworkable;
 pub(crate) mod world;
 

@@ -137,6 +137,9 @@ fn of_root(plan: &Plan, service: &Service) -> Vec<(String, PathBuf)> {
         out.push(("credential".to_owned(), it.source.clone()));
         out.push(("copy".to_owned(), it.path.clone()));
     }
+    for it in &service.status_files {
+        out.push(("status file".to_owned(), it.path.clone()));
+    }
     for it in &service.certificates {
         out.push(("certificate".to_owned(), it.certificate.clone()));
         out.push(("key".to_owned(), it.key.clone()));

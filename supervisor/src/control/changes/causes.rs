@@ -40,7 +40,14 @@ impl Changes {
         };
         let is_it = |change: &&Change| match change.kind {
             Kind::Signal(signal) => ends(signal) && change.at >= since,
-            Kind::Start | Kind::Stop | Kind::Restart | Kind::Reload | Kind::Reconfigure => false,
+            Kind::Start
+            | Kind::Stop
+            | Kind::Restart
+            | Kind::Reload
+            | Kind::Reconfigure
+            | Kind::Job
+            | Kind::Lease
+            | Kind::Release => false,
         };
         let mut changes = self.list.iter().rev();
         let change = changes.find(|it| it.about(service, run).is_some() && is_it(it))?;

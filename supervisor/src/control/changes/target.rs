@@ -19,6 +19,12 @@ pub(in crate::control) enum Kind {
     Signal(i32),
     /// Each target as its plan says.
     Reconfigure,
+    /// To be over, and its result read.
+    Job,
+    /// To be down, and to stay so for a job.
+    Lease,
+    /// To come to rest, ready, after a job.
+    Release,
 }
 
 /// One service of a change.

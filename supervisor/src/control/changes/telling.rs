@@ -13,7 +13,7 @@ impl Control {
         let change = self.changes.list.iter().find(|change| change.id == id)?;
         let unstored = self.unstored(change);
         let mut outcome = change.outcome(unstored.clone().unwrap_or_default());
-        outcome.finished &= unstored.is_some();
+        outcome.finished &= unstored.is_some() && change.is_told_whole();
         Some(outcome)
     }
 
@@ -56,7 +56,8 @@ impl Control {
         self.write_records();
         let mut changes = std::mem::take(&mut self.changes.list);
         for change in changes.iter_mut().filter(|it| it.client.is_some()) {
-            let over = change.finished || (change.accepted && !change.wait);
+            let whole = change.finished && change.is_told_whole();
+            let over = whole || (change.accepted && !change.wait);
             if let Some(unstored) = self.unstored(change).filter(|_| over) {
                 self.answers.extend(change.end(unstored));
             }
@@ -101,7 +102,7 @@ impl Control {
         }
     }
 
-    pub(super) fn remember_changes(&mut self) {
+    pub(in crate::control) fn remember_changes(&mut self) {
         let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
         self.remember(Key::Changes, record);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{ActionResult, Verdict};
+use api::{ActionResult, JobResult, Verdict};
 use engine::{ReloadOutcome, Settled, State};
 
 use super::{Change, Kind, Target};
@@ -13,7 +13,11 @@ impl Control {
     /// change is about a thousand services.
     pub(super) fn evaluate(&self, change: &mut Change, affected: &BTreeSet<String>) {
         let kind = change.kind;
+        if kind == Kind::Job && !change.is_result_read() {
+            return;
+        }
         let mut look_at = change.look_at;
+        let said = change.job.said().cloned();
         for name in affected {
             if let Some(target) = change.awaited().get_mut(name)
                 && target.result.is_none()
@@ -24,6 +28,9 @@ impl Control {
                     continue;
                 }
                 target.result = self.verdict(kind, name, target);
+                if let (Some(verdict), Some(said)) = (&mut target.result, &said) {
+                    tell_result(verdict, said);
+                }
             }
         }
         change.look_at = look_at;
@@ -47,8 +54,9 @@ impl Control {
         };
         let wants_up = match kind {
             Kind::Signal(_) => return Some(self.result(name, done)),
-            Kind::Stop => false,
-            Kind::Start | Kind::Restart | Kind::Reload => true,
+            Kind::Stop | Kind::Lease => false,
+            Kind::Start | Kind::Restart | Kind::Reload | Kind::Release => true,
+            Kind::Job => return Some(self.job_verdict(name, &view.state)),
             Kind::Reconfigure => view.goal == engine::Goal::Up,
         };
         if !wants_up {
@@ -62,6 +70,10 @@ impl Control {
                 }
                 // Somebody has started it again before it was down.
                 _ if kind == Kind::Stop && view.goal == engine::Goal::Up => {
+                    Some(self.result(name, Verdict::Failed))
+                }
+                // The job has ended before it was down.
+                _ if kind == Kind::Lease && view.lease.is_none() => {
                     Some(self.result(name, Verdict::Failed))
                 }
                 _ => None,
@@ -84,6 +96,13 @@ impl Control {
             Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
             _ => Some(self.result(name, Verdict::Failed)),
         }
+    }
+
+    /// A job that is over has done its work, or has not.
+    fn job_verdict(&self, name: &str, state: &State) -> ActionResult {
+        let done = matches!(state, State::Completed);
+        let verdict = if done { Verdict::Done } else { Verdict::Failed };
+        self.result(name, verdict)
     }
 
     /// The result of a stop: one that needed SIGKILL has succeeded, and says so.
@@ -121,4 +140,15 @@ impl Control {
             detail: status.and_then(|status| status.reason).unwrap_or_default(),
         }
     }
+}
+
+/// What a job says itself of how it ended comes first; it has not done what it says it has not.
+fn tell_result(verdict: &mut ActionResult, said: &JobResult) {
+    if !said.ok {
+        verdict.verdict = Verdict::Failed;
+    }
+    let why = std::mem::take(&mut verdict.detail);
+    let both = [said.message.as_str(), why.as_str()];
+    let both: Vec<&str> = both.into_iter().filter(|it| !it.is_empty()).collect();
+    verdict.detail = both.join("; ");
 }

@@ -40,6 +40,7 @@ impl Control {
                 let change = self.changes.that_stops(name, run);
                 change.unwrap_or(ExitCause::Command)
             }
+            Order::Lease(job) => ExitCause::Job { name: on(job) },
             Order::Restart => {
                 let files = self.file_restarts.cause(name, run);
                 let change = || self.changes.that_restarts(name, run);

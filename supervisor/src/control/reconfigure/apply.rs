@@ -68,11 +68,13 @@ impl Control {
     /// Enabled services that are not as somebody wants them.
     pub(super) fn not_up(&self) -> Vec<String> {
         let mut enabled = self.enabled();
+        let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);
         enabled.retain(|name| {
-            !matches!(
-                self.settled(name),
-                Some(Settled::Ready | Settled::Completed | Settled::Held)
-            )
+            !is_job(name)
+                && !matches!(
+                    self.settled(name),
+                    Some(Settled::Ready | Settled::Completed | Settled::Held)
+                )
         });
         enabled
     }

@@ -287,6 +287,9 @@ impl Control {
         if let Some(other) = self.reconfigure.busy_with() {
             return Err(busy(other));
         }
+        if let Some(error) = self.leases_in_the_way().filter(|_| !wanted.dry_run) {
+            return Err(error);
+        }
         let source = if wanted.rollback {
             PlanSource::Kept
         } else {
@@ -340,8 +343,12 @@ impl Control {
         if !std::mem::replace(&mut self.lifecycle.hangup, true) {
             self.remember_hangup("asked");
         }
-        if !matches!(self.reconfigure.stage, Stage::Idle) {
+        if !matches!(self.reconfigure.stage, Stage::Idle) || self.engine.has_leases() {
             self.reconfigure.again = true;
+            return;
+        }
+        self.reconfigure.again = false;
+        if self.lifecycle.is_stopping() {
             return;
         }
         // Nobody can say whose it is.
@@ -359,6 +366,14 @@ impl Control {
         drop(self.start_change(&id, order, &peer));
     }
 
+    /// One that came while a job kept services stopped.
+    pub(super) fn hangup_after_leases(&mut self) {
+        let waits = self.reconfigure.again && matches!(self.reconfigure.stage, Stage::Idle);
+        if waits && !self.engine.has_leases() && !self.lifecycle.is_stopping() {
+            self.on_hangup();
+        }
+    }
+
     /// An earlier control process had taken in a SIGHUP and died before it was through with it.
     pub(super) fn go_on_with_hangup(&mut self) {
         self.reconfigure.again = self.lifecycle.hangup;
@@ -366,7 +381,7 @@ impl Control {
 
     /// Nothing is under way any more that began with one.
     pub(super) fn forget_hangup_when_idle(&mut self) {
-        let idle = matches!(self.reconfigure.stage, Stage::Idle);
+        let idle = matches!(self.reconfigure.stage, Stage::Idle) && !self.reconfigure.again;
         if idle && std::mem::take(&mut self.lifecycle.hangup) {
             self.remember_hangup("");
         }
@@ -443,8 +458,12 @@ impl Control {
             Done::HoldsStored(result) => self.holds_stored(result),
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
+            Done::MaintenanceStored(result) => self.maintenance_stored(result),
+            Done::StatusFilesWritten(result) => self.status_files_written(result),
             Done::RunningStored(result) => self.running_stored(result),
             Done::ExitsRecorded(result) => self.on_exits_recorded(result),
+            Done::OrderStored(result) => self.order_stored(result),
+            Done::ResultRead { id, result } => self.result_read(&id, result.map(|it| *it)),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Addresses(taken) => self.on_addresses(taken),

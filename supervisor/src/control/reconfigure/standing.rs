@@ -262,6 +262,10 @@ impl Control {
             // It has left the plan.
             return true;
         };
+        if self.service(id).is_some_and(|service| service.job) {
+            // Whether its work succeeds says nothing of the plan.
+            return true;
+        }
         let up = matches!(
             self.engine.settled(id),
             Some(Settled::Ready | Settled::Completed)

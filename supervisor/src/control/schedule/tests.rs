@@ -17,6 +17,7 @@ fn at(unix_ms: u64) -> Now {
 /// A schedule with one service `job` whose times were handled up to `last`.
 fn schedule(cron: &str, last: Option<u64>, change: impl FnOnce(&mut plan::Schedule)) -> Schedule {
     let mut plan = plan::Schedule {
+        arguments: std::collections::BTreeMap::new(),
         cron: cron.to_owned(),
         jitter_ms: 0,
         catch_up: false,

@@ -27,6 +27,40 @@ pub(super) fn judge(control: &Control, clients: &Clients, request: &Request, alo
     }
 }
 
+/// A job runs for a request that is on the disk, and never for one that has been told to have ended; but
+/// where something of it would not go that is told, and it is tried again once that has gone.
+pub(super) fn judge_job(
+    control: &Control,
+    clients: &Clients,
+    disk: &Disk,
+    keeper: &Keeper,
+    request: &Request,
+) {
+    let Request::Spawn(spawn) = request else {
+        return;
+    };
+    let name = &spawn.service;
+    let is_job = control.plan.services.get(name).is_some_and(|it| it.job);
+    if spawn.role != Role::Main || !is_job {
+        return;
+    }
+    let view = control
+        .names
+        .id(name)
+        .and_then(|id| control.engine.view(id));
+    let request = view.and_then(|view| view.request);
+    let request = request.expect("a job that is spawned has been asked for its work");
+    assert_eq!(
+        disk.orders.get(name),
+        Some(&request),
+        "{name} finds another request"
+    );
+    let mut runs = keeper.runs.values().filter(|it| it.service == *name);
+    let was_left = runs.any(|it| it.given_up);
+    let ended = clients.ended.contains(&request);
+    assert!(!ended || was_left, "{request} is done twice");
+}
+
 fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool) {
     let name = &spawn.service;
     assert!(
@@ -53,6 +87,10 @@ fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool)
     }
     let own = view(name).expect("a service that is spawned is known");
     assert!(own.hold.is_none(), "{name} is held, and spawned");
+    assert!(
+        own.lease.is_none(),
+        "{name} is kept stopped by a job, and spawned"
+    );
     for on in planned.requires.iter().chain(&planned.binds_to) {
         let on_view = view(on).expect("a plan requires only what it knows");
         assert!(
@@ -68,6 +106,9 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
     if !control.reconfigure.is_idle() {
         return Some(format!("a reconfiguration: {:?}", control.reconfigure));
     }
+    if control.engine.has_leases() {
+        return Some("a job keeps services stopped".to_owned());
+    }
     let enabled = control.plan.services.values().filter(|it| it.enabled);
     for service in enabled {
         let view = control.names.id(&service.name);
@@ -76,6 +117,11 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         };
         let settled = control.engine.settled(id);
         let rests = match settled {
+            // No start brings up a job that has failed.
+            Some(Settled::WaitingOn(_)) if service.job => !all_up,
+            _ if service.job => {
+                control.engine.is_over(id) || matches!(view.state, State::Failed { .. })
+            }
             Some(Settled::Ready | Settled::Completed) => {
                 !matches!(view.state, State::Reloading { .. })
             }
@@ -88,6 +134,17 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         }
     }
     None
+}
+
+/// Who asked for the work of a job that waits on what has failed waits as long.
+pub(super) fn waits_with_its_job(control: &Control, change: &str) -> bool {
+    let jobs = control.plan.services.values().filter(|it| it.job);
+    let mut ids = jobs.filter_map(|it| control.names.id(&it.name));
+    ids.any(|id| {
+        let view = control.engine.view(id);
+        let its = view.and_then(|view| view.request).as_deref() == Some(change);
+        its && matches!(control.engine.settled(id), Some(Settled::WaitingOn(_)))
+    })
 }
 
 /// Once a disk has room, it has every hold, and nobody is warned.

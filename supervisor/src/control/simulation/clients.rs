@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use api::{Action, ActionRequest, ErrorReply, Outcome, Progress, Unstored};
+use api::{
+    Action, ActionRequest, ErrorReply, JobRequest, LeaseRequest, Outcome, Progress, ReleaseRequest,
+    Unstored,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{dice::Dice, plans};
 use crate::{
-    ask::{Ask, Peer, Wanted},
+    ask::{Ask, Peer, Wanted, Wish},
     control::input::Input,
 };
 
@@ -34,7 +37,7 @@ pub(super) struct Clients {
 #[derive(Debug)]
 pub(super) struct Client {
     request: Option<ActionRequest>,
-    id: String,
+    pub(super) id: String,
     answer: Option<Answer>,
     lines: Option<Lines>,
     /// Starts that there had been when it was asked for the first time.
@@ -45,7 +48,7 @@ pub(super) struct Client {
 pub(super) type Again = (ActionRequest, usize);
 
 type Lines = mpsc::Receiver<Progress>;
-type Answer = oneshot::Receiver<Result<Lines, ErrorReply>>;
+pub(super) type Answer = oneshot::Receiver<Result<Lines, ErrorReply>>;
 
 impl Clients {
     pub(super) const fn new(dice: Dice) -> Self {
@@ -132,6 +135,50 @@ impl Clients {
         (id, Input::Ask(ask), answer)
     }
 
+    /// It lifts the hold of the job itself.
+    pub(super) fn ask_job(&mut self) -> (String, Input, Answer) {
+        let service = format!("s{}", self.dice.pick(&plans::JOBS));
+        self.lift(std::slice::from_ref(&service));
+        let (reply, answer) = oneshot::channel();
+        let id = self.id();
+        let request = JobRequest {
+            id: id.clone(),
+            arguments: serde_json::Value::Null,
+            wait: !self.dice.percent(10),
+        };
+        let ask = Ask::Work {
+            id: id.clone(),
+            wish: Wish::Work(service, request),
+            peer: peer(),
+            reply,
+        };
+        (id, Input::Ask(ask), answer)
+    }
+
+    /// In the name of this job.
+    pub(super) fn ask_lease(&mut self, job: String) -> (String, Input, Answer) {
+        let (reply, answer) = oneshot::channel();
+        let id = self.id();
+        let wish = if self.dice.percent(70) {
+            let count = self.dice.between(1, 2);
+            let services = (0..count).map(|_| format!("s{}", self.dice.below(7)));
+            Wish::Lease(LeaseRequest {
+                id: None,
+                job,
+                services: services.collect(),
+            })
+        } else {
+            Wish::Release(ReleaseRequest { id: None, job })
+        };
+        let ask = Ask::Work {
+            id: id.clone(),
+            wish,
+            peer: peer(),
+            reply,
+        };
+        (id, Input::Ask(ask), answer)
+    }
+
     /// A start lifts holds of what is required too: that is always of a lower number.
     fn lift(&mut self, names: &[String]) {
         let all = names.is_empty() || names.iter().any(|name| name.contains('*'));
@@ -204,7 +251,7 @@ impl Clients {
                     let since = stop.then_some(client.lifts_before);
                     self.accepted(&client.id, since, services, &unstored);
                 }
-                Ok(Progress::State { .. } | Progress::Step { .. }) => {}
+                Ok(Progress::State { .. } | Progress::Job { .. } | Progress::Step { .. }) => {}
                 Ok(Progress::Done(outcome)) => {
                     judge_way_back(&outcome);
                     if outcome.finished && outcome.unstored.history.is_none() {

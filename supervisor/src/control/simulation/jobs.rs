@@ -49,6 +49,8 @@ pub(super) struct Disk {
     exits: BTreeMap<String, BTreeMap<String, u64>>,
     /// Main runs that live.
     pub(super) running: Running,
+    /// The last request of each job.
+    pub(super) orders: BTreeMap<String, String>,
     /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
     refused: (bool, bool),
     /// Rendered files.
@@ -104,6 +106,10 @@ pub(super) enum Work {
     Discard(Vec<StagedFile>),
     Store(Holds),
     StoreSchedule,
+    StoreOrder(String, String),
+    ReadResult(String, String),
+    /// Nothing comes of it but this.
+    Write(Done),
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -131,6 +137,7 @@ impl Jobs {
             history: BTreeMap::new(),
             exits: BTreeMap::new(),
             running: Running::default(),
+            orders: BTreeMap::new(),
             refused: (false, false),
             files: BTreeMap::new(),
             candidates: BTreeSet::new(),
@@ -163,6 +170,10 @@ impl Jobs {
             Job::Keep { plan, .. } => return self.disk.keep(&plan, false),
             Job::StoreHolds { holds } => (Work::Store(holds), 500),
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
+            Job::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
+            Job::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
+            Job::StoreMaintenance { .. } => (Work::Write(Done::MaintenanceStored(Ok(()))), 500),
+            Job::WriteStatusFiles { .. } => (Work::Write(Done::StatusFilesWritten(Ok(()))), 500),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -202,6 +213,29 @@ impl Jobs {
         };
         let pause = self.pause(longest);
         self.agenda.push(now + pause, work);
+    }
+
+    /// Now and then there is no room for it.
+    fn order_stored(&mut self, service: String, id: String) -> Done {
+        if !self.fair && self.dice.percent(5) {
+            return Done::OrderStored(Err("no space left on device".to_owned()));
+        }
+        self.disk.orders.insert(service, id);
+        Done::OrderStored(Ok(()))
+    }
+
+    /// Not every job leaves one.
+    fn read_result(&mut self, service: &str, id: String) -> Done {
+        let its = self.disk.orders.get(service) == Some(&id) && self.dice.percent(80);
+        let result = its.then(|| {
+            Box::new(api::JobResult {
+                id: id.clone(),
+                ok: true,
+                message: "done".to_owned(),
+                report: serde_json::Value::Null,
+            })
+        });
+        Done::ResultRead { id, result }
     }
 
     /// Now and then one is late, or cannot be seen.
@@ -285,6 +319,13 @@ impl Jobs {
         Done::RunningStored(Ok(()))
     }
 
+    /// And nothing is in place.
+    fn swap_on_full_disk(&mut self, swap: &Swap) -> Done {
+        self.disk.discard(&swap.staged);
+        self.disk.was_full |= swap.before.is_none();
+        Done::Swapped(Err("no space left on device".to_owned()))
+    }
+
     /// The next piece of work is done.
     pub(super) fn finish(&mut self, now: u64, keeper: &mut Keeper) -> Option<Done> {
         let luck = |dice: &mut Dice, fair: bool, percent| !fair && dice.percent(percent);
@@ -295,12 +336,7 @@ impl Jobs {
             Work::Load(source) => Done::Loaded(self.load(&source)),
             Work::Accounts => Done::MissingAccounts(self.accounts()),
             Work::Stage(plan) => Done::Staged(self.stage(&plan)),
-            Work::Swap(swap) if luck(&mut self.dice, fair, full) => {
-                // And nothing is in place.
-                self.disk.discard(&swap.staged);
-                self.disk.was_full |= swap.before.is_none();
-                Done::Swapped(Err("no space left on device".to_owned()))
-            }
+            Work::Swap(swap) if luck(&mut self.dice, fair, full) => self.swap_on_full_disk(&swap),
             Work::Swap(swap) => Done::Swapped(Ok(self.swap(&swap))),
             Work::PutBack(staged) => {
                 self.disk.put(&staged);
@@ -318,6 +354,9 @@ impl Jobs {
             Work::RecordExits(records) => self.exits_recorded(now, records),
             Work::StoreRunning(running) => self.running_stored(now, running),
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
+            Work::StoreOrder(service, id) => self.order_stored(service, id),
+            Work::ReadResult(service, id) => self.read_result(&service, id),
+            Work::Write(done) => done,
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),
@@ -565,10 +604,16 @@ impl Disk {
                 of_it.collect::<Vec<_>>()
             );
         }
-        let runs = &self.running.0;
+        // What the history does not have stays, for the next daemon to tell.
+        let known = |id: &String, service: &String| {
+            let records = self.exits.get(service);
+            records.is_some_and(|it| it.contains_key(id))
+        };
+        let mut runs = self.running.0.iter();
+        let wrong = runs.find(|(id, live)| !self.refused.0 || known(id, &live.service));
         assert!(
-            runs.is_empty() || self.refused.1,
-            "said to live after the end: {runs:?}"
+            wrong.is_none() || self.refused.1,
+            "said to live after the end: {wrong:?}"
         );
     }
 

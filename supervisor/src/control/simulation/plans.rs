@@ -10,8 +10,10 @@ use plan::{
 
 use super::dice::Dice;
 
-/// Services of a plan.
+/// Services of a plan, besides its jobs.
 const SERVICES_MAX: u64 = 7;
+/// Numbers of jobs.
+pub(super) const JOBS: [u64; 2] = [7, 8];
 
 /// An address that somebody else holds for as long as the tests run.
 #[expect(clippy::disallowed_methods, reason = "a literal address")]
@@ -50,6 +52,10 @@ pub(super) fn draw(dice: &mut Dice) -> Plan {
         let service = service(dice, number);
         plan.services
             .insert(service.name.clone(), Box::new(service));
+    }
+    for number in JOBS {
+        let job = job(dice, number);
+        plan.services.insert(job.name.clone(), Box::new(job));
     }
     tidy(&mut plan);
     plan
@@ -220,6 +226,32 @@ fn service(dice: &mut Dice, number: u64) -> Service {
     }
 }
 
+/// One that is asked for its work now and then. What it may have stopped it cannot require.
+fn job(dice: &mut Dice, number: u64) -> Service {
+    Service {
+        enabled: true,
+        broken: None,
+        oneshot: true,
+        job: true,
+        exit_when_failed: false,
+        listens: Vec::new(),
+        requires: edges(dice, 2, 20),
+        binds_to: BTreeSet::new(),
+        restart: Restart {
+            policy: Policy::OnFailure,
+            prevent_codes: [1].into(),
+            limit: Some((5, u64::MAX / 2)),
+            ..restart(dice)
+        },
+        command: vec![
+            format!("/simulated/s{number}"),
+            new_edition(dice),
+            "oneshot".to_owned(),
+        ],
+        ..service(dice, number)
+    }
+}
+
 fn command(program: &str) -> Vec<String> {
     vec![format!("/simulated/{program}")]
 }
@@ -289,6 +321,8 @@ fn probe(dice: &mut Dice) -> Probe {
 
 fn restart(dice: &mut Dice) -> Restart {
     Restart {
+        prevent_codes: BTreeSet::new(),
+        prevent_signals: BTreeSet::new(),
         policy: dice.pick(&[
             Policy::Always,
             Policy::Always,

@@ -357,6 +357,13 @@ impl Simulation {
                     self.show(&format!("-> {}", super::words::of_request(&request)));
                     if let Some(control) = &self.control {
                         checks::judge(control, &self.clients, &request, alone);
+                        checks::judge_job(
+                            control,
+                            &self.clients,
+                            &self.jobs.disk,
+                            &self.keeper,
+                            &request,
+                        );
                         checks::judge_silence(control, &self.keeper, &request);
                         self.keeper.note_ready_kind(control, &request);
                     }
@@ -467,6 +474,7 @@ impl Simulation {
             seed: self.dice.next(),
             holds: self.jobs.disk.holds.clone(),
             running: self.jobs.disk.running.clone(),
+            maintenance: None,
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
             handled: crate::control::Handled::default(),

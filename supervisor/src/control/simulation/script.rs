@@ -4,7 +4,13 @@ use api::{Action, ActionRequest};
 use keeper::message::{Exit, Notice, Role};
 use tokio::sync::oneshot;
 
-use super::{checks, clients::Again, keeper::Happening, plans, run::Simulation};
+use super::{
+    checks,
+    clients::{Again, Answer},
+    keeper::Happening,
+    plans,
+    run::Simulation,
+};
 use crate::{
     ask::{Ask, EventFilter, Peer},
     control::{
@@ -37,6 +43,10 @@ pub(super) enum Op {
     Birth,
     /// A client asks for something.
     Act,
+    /// It asks for a job's work.
+    Work,
+    /// A job has services stopped, or gives them back.
+    Lease,
     /// It asks again what it asked a control process that has died.
     AskAgain(Again),
     /// Files are edited; then comes SIGHUP, a client, or nobody.
@@ -74,7 +84,9 @@ impl Simulation {
             at += self.dice.pause();
             let op = match self.dice.below(100) {
                 0..12 => Op::Die,
-                12..55 => Op::Act,
+                12..45 => Op::Act,
+                45..50 => Op::Work,
+                50..55 => Op::Lease,
                 55..72 => Op::Edit,
                 72..85 => Op::Murder,
                 85..95 => Op::Look,
@@ -147,7 +159,7 @@ impl Simulation {
     pub(super) fn perform(&mut self, op: Op) {
         let waits = matches!(
             op,
-            Op::Act | Op::AskAgain(_) | Op::Look | Op::Reexec | Op::Watchdog
+            Op::Act | Op::Work | Op::Lease | Op::AskAgain(_) | Op::Look | Op::Reexec | Op::Watchdog
         );
         if waits && self.now < self.hangs_until {
             // It is asked, and hears of it later.
@@ -167,16 +179,11 @@ impl Simulation {
                 let request = self.clients.draw();
                 self.act(request);
             }
+            Op::Work => self.work(),
+            Op::Lease => self.lease(),
             Op::AskAgain((request, lifts_before)) => self.act_as_of(request, lifts_before),
             Op::Edit => self.edit_files(),
-            Op::Murder => {
-                let live = self.keeper.runs.iter().filter(|(_, run)| run.lives());
-                let live: Vec<u64> = live.map(|(id, _)| *id).collect();
-                if !live.is_empty() {
-                    let end = Happening::Ends(self.dice.pick(&live), Exit::Signal(9));
-                    self.keeper.agenda.push(self.now, end);
-                }
-            }
+            Op::Murder => self.murder(),
             Op::Look => self.look(),
             Op::Stall => {
                 let ms = self.dice.pick(&[50, 1_000, 20_000, 90_000]);
@@ -216,6 +223,20 @@ impl Simulation {
             self.full_until = self.keeper.stalled_until;
         }
         self.script.push(end, Op::KeeperGoesOn);
+    }
+
+    fn murder(&mut self) {
+        let live = self.keeper.runs.iter().filter(|(_, run)| run.lives());
+        let live: Vec<u64> = live.map(|(id, _)| *id).collect();
+        if !live.is_empty() {
+            let end = Happening::Ends(self.dice.pick(&live), Exit::Signal(9));
+            self.keeper.agenda.push(self.now, end);
+        }
+    }
+
+    fn work(&mut self) {
+        let (id, ask, answer) = self.clients.ask_job();
+        self.request(id, ask, answer);
     }
 
     fn act(&mut self, request: ActionRequest) {
@@ -349,11 +370,33 @@ impl Simulation {
         );
     }
 
+    /// The job that runs has something stopped, or gives all back.
+    fn lease(&mut self) {
+        let control = self.control.as_ref();
+        let job = control.and_then(|it| it.names.name(it.engine.active_job()?));
+        let Some(job) = job.map(str::to_owned) else {
+            return;
+        };
+        let (id, ask, answer) = self.clients.ask_lease(job);
+        self.request(id, ask, answer);
+    }
+
+    fn request(&mut self, id: String, input: Input, answer: Answer) {
+        if self.control.is_none() {
+            return;
+        }
+        let lifts = self.clients.lifts();
+        self.clients.wait(id, None, answer, lifts);
+        self.handle(input);
+    }
+
     fn unrest(&self, all_up: bool) -> Option<String> {
         let Some(control) = &self.control else {
             return Some("there is no control process".to_owned());
         };
-        let open = self.clients.open.first();
+        let waits = |id: &str| !all_up && checks::waits_with_its_job(control, id);
+        let mut open = self.clients.open.iter();
+        let open = open.find(|client| !waits(&client.id));
         let open = open.map(|client| format!("a client waits: {client:?}"));
         checks::unrest(control, all_up).or(open)
     }

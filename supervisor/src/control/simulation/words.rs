@@ -50,8 +50,12 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::Discard { .. } => "discard".to_owned(),
         Job::StoreHolds { holds } => format!("store holds {:?}", holds.services.keys()),
         Job::StoreSchedule { .. } => "store schedule".to_owned(),
+        Job::StoreOrder { service, order } => format!("store {} for {service}", order.id),
+        Job::ReadResult { service, id } => format!("read result of {id} by {service}"),
         Job::Record { lines, .. } => format!("record {}", lines.len()),
         Job::StoreRunning { .. } => "store what runs".to_owned(),
+        Job::StoreMaintenance { .. } => "store maintenance".to_owned(),
+        Job::WriteStatusFiles { situations, .. } => format!("write status files {situations:?}"),
         Job::RecordExits { records, .. } => format!("record {} ends", records.len()),
         Job::Prepare(starts) => {
             let runs: Vec<_> = starts.iter().map(|it| (it.run, &it.service.name)).collect();

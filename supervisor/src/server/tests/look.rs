@@ -11,10 +11,13 @@ async fn every_route_of_the_table_is_there_and_no_other_method_is() {
             .replace("{action}", "stop")
             .replace("{signal}", "HUP")
             .replace("{id}", "known");
-        let body = if method == "POST" && route == "/v1/services" {
-            r#"{"id":"a","action":"start","services":[],"wait":true}"#
-        } else {
-            ""
+        let body = match (method.as_str(), route) {
+            ("POST", "/v1/services") => r#"{"id":"a","action":"start","services":[],"wait":true}"#,
+            ("POST", "/v1/jobs/{name}") => r#"{"id":"a","wait":true}"#,
+            ("POST", "/v1/leases") => r#"{"job":"work","services":["web"]}"#,
+            ("DELETE", "/v1/leases") => r#"{"job":"work"}"#,
+            ("PUT", "/v1/maintenance") => "{}",
+            _ => "",
         };
         let answer = server.ask(method.as_str(), &path, body).await;
         let expected = if route == "/readyz" { 503 } else { 200 };

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::super::{
     health::HealthQuery,
     log_routes::RotateQuery,
+    maintenance::MaintenanceQuery,
     openapi::DOCUMENT,
     past,
     paths::ROUTES,
@@ -101,8 +102,17 @@ impl Document {
             operation["responses"]["503"] =
                 json!({ "description": "Not ready.", "content": content });
         }
-        if (method, path) == ("POST", "/v1/services") {
-            let schema = self.requests.subschema_for::<api::ActionRequest>();
+        let body = match (method, path) {
+            ("POST", "/v1/services") => Some(self.requests.subschema_for::<api::ActionRequest>()),
+            ("POST", "/v1/jobs/{name}") => Some(self.requests.subschema_for::<api::JobRequest>()),
+            ("POST", "/v1/leases") => Some(self.requests.subschema_for::<api::LeaseRequest>()),
+            ("DELETE", "/v1/leases") => Some(self.requests.subschema_for::<api::ReleaseRequest>()),
+            ("PUT", "/v1/maintenance") => {
+                Some(self.requests.subschema_for::<api::MaintenanceRequest>())
+            }
+            _ => None,
+        };
+        if let Some(schema) = body {
             operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
         }
         let of_path = self.paths.entry(path.to_owned()).or_default();
@@ -174,12 +184,18 @@ fn look(it: &mut Document) {
     let reply = it.json::<api::Outcome>();
     let say = ("outcome", "How a change ended; 404 if it never arrived.");
     it.add(("GET", "/v1/changes/{id}"), say, Vec::new(), reply);
+    let reply = it.json::<api::MaintenanceReply>();
+    let say = ("maintenance", "Whether users are told of maintenance.");
+    it.add(("GET", "/v1/maintenance"), say, Vec::new(), reply);
     let reply = it.json::<api::CheckReply>();
     let say = ("check", "What is wrong with the files as they are now.");
     it.add(("GET", "/v1/check"), say, Vec::new(), reply);
     let (query, reply) = (it.query::<NamesQuery>(), it.json::<api::PlanReply>());
     let say = ("plan", "The plan that runs, without its secrets.");
     it.add(("GET", "/v1/plan"), say, query, reply);
+    let reply = it.json::<api::ToolsReply>();
+    let say = ("tools", "Programs that people run by ctl.");
+    it.add(("GET", "/v1/tools"), say, Vec::new(), reply);
     let (query, reply) = (it.query::<NamesQuery>(), it.json::<api::DiffReply>());
     let say = ("diff", "What a reconfigure would change.");
     it.add(("GET", "/v1/diff"), say, query, reply);
@@ -211,12 +227,37 @@ fn act(it: &mut Document) {
         "Read the files again and apply the difference, or say what that would do, or go back.",
     );
     it.add(("POST", "/v1/reconfigure"), say, query, reply.clone());
+    let say = (
+        "job",
+        "Ask a job for its work; the last line has its result.",
+    );
+    it.add(("POST", "/v1/jobs/{name}"), say, Vec::new(), reply.clone());
+    let say = (
+        "lease",
+        "Have services stopped for a job that runs, until it gives them back or ends.",
+    );
+    it.add(("POST", "/v1/leases"), say, Vec::new(), reply.clone());
+    let say = ("release", "Give back all that a job has had stopped.");
+    it.add(("DELETE", "/v1/leases"), say, Vec::new(), reply.clone());
     let query = it.query::<ReexecQuery>();
     let say = (
         "reexec",
         "Hand over to another control process, of the program that is installed now.",
     );
     it.add(("POST", "/v1/reexec"), say, query, reply);
+    let (query, reply) = (
+        it.query::<MaintenanceQuery>(),
+        it.json::<api::MaintenanceReply>(),
+    );
+    let say = ("maintenanceOn", "Tell users that there is maintenance.");
+    it.add(
+        ("PUT", "/v1/maintenance"),
+        say,
+        query.clone(),
+        reply.clone(),
+    );
+    let say = ("maintenanceOff", "There is none any more.");
+    it.add(("DELETE", "/v1/maintenance"), say, query, reply);
     let (query, reply) = (it.query::<RotateQuery>(), it.json::<api::RotateReply>());
     let say = ("rotateLogs", "Begin new log files now.");
     it.add(("POST", "/v1/logs/rotate"), say, query, reply);

@@ -37,6 +37,11 @@ async fn a_viewer_may_look_but_not_act() {
         assert!(error.message.contains("uid 3999999002"), "{error:?}");
         assert!(error.hint.unwrap().contains("control.admin_group"));
     }
+    for method in ["PUT", "DELETE"] {
+        let error = server.ask(method, "/v1/maintenance", "{}").await.error(403);
+        assert_eq!(error.kind, ErrorKind::NotAllowed);
+    }
+    assert_eq!(server.get("/v1/maintenance").await.status, 200);
     assert!(server.seen.try_recv().is_err(), "the loop was asked");
 }
 

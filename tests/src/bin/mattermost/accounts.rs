@@ -65,6 +65,24 @@ impl Database {
         Ok(user(&row))
     }
 
+    /// Gives an account these roles and no other.
+    pub(crate) async fn set_roles(&self, id: &str, roles: &str) -> Result<User, String> {
+        let guard = self.client().await;
+        let client = guard.as_ref().ok_or("no connection")?;
+        let query = format!("UPDATE users SET roles = $2 WHERE id = $1 RETURNING {COLUMNS}");
+        let row = client.query_one(&query, &[&id, &roles]).await;
+        Ok(user(&row.map_err(words)?))
+    }
+
+    /// All accounts, by name.
+    pub(crate) async fn users(&self) -> Result<Vec<User>, String> {
+        let guard = self.client().await;
+        let client = guard.as_ref().ok_or("no connection")?;
+        let query = format!("SELECT {COLUMNS} FROM users ORDER BY username");
+        let rows = client.query(&query, &[]).await.map_err(words)?;
+        Ok(rows.iter().map(user).collect())
+    }
+
     /// Whose session it is.
     pub(crate) async fn user_of(&self, token: &str) -> Result<Option<User>, String> {
         let guard = self.client().await;

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::{HeaderMap, HeaderName, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
@@ -44,14 +44,17 @@ pub(crate) fn public(server: Arc<Server>) -> Router {
             "Invalid or expired session, please login again.\n",
         )
     });
-    whole(routes().route("/api/v4/config", config), server)
+    let routes = routes().route("/api/v4/users", post(users::create));
+    whole(routes.route("/api/v4/config", config), server)
 }
 
 /// The same without a login, for the local-mode socket.
 pub(crate) fn local(server: Arc<Server>) -> Router {
     let config =
         get(|State(server): State<Arc<Server>>| async move { Json(server.config.all().clone()) });
-    whole(routes().route("/api/v4/config", config), server)
+    let users = get(users::all).post(users::create_locally);
+    let routes = routes().route("/api/v4/users", users);
+    whole(routes.route("/api/v4/config", config), server)
 }
 
 /// With what is done about every request: a line in the log.
@@ -62,7 +65,10 @@ fn whole(routes: Router<Arc<Server>>, server: Arc<Server>) -> Router {
 
 async fn log_request(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let (method, url) = (request.method().to_string(), request.uri().to_string());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if let Ok(version) = HeaderValue::from_str(crate::release::version()) {
+        response.headers_mut().insert("x-version-id", version);
+    }
     let status = response.status();
     let fields = [
         ("method", method.as_str()),
@@ -84,7 +90,6 @@ fn routes() -> Router<Arc<Server>> {
         .route("/", get(page))
         .route("/api/v4/system/ping", get(ping))
         .route("/api/v4/config/client", get(users::client_config))
-        .route("/api/v4/users", post(users::create))
         .route("/api/v4/users/me", get(users::me))
         .route("/oauth/{service}/login", get(oauth::begin))
         .route("/oauth/{service}/signup", get(oauth::begin))

@@ -110,17 +110,53 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> R
             tokio::spawn(async move { mail::welcome(&server, &address).await });
             (StatusCode::CREATED, Json(user.json())).into_response()
         }
+        Err(error) => taken(&server, &error),
+    }
+}
+
+/// `GET /api/v4/users` by the local socket: everybody.
+pub(crate) async fn all(State(server): State<Arc<Server>>) -> Response {
+    match server.database.users().await {
+        Ok(users) => Json(users.iter().map(User::json).collect::<Vec<_>>()).into_response(),
         Err(error) => {
             server
                 .log
-                .error("Unable to create the user", &[("error", &error)]);
+                .error("Unable to get the users", &[("error", &error)]);
+            let id = "app.user.get_profiles.app_error";
             refused(
-                StatusCode::BAD_REQUEST,
-                "app.user.save.email_exists.app_error",
-                "An account with that username or email already exists.",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                id,
+                "Unable to get the users.",
             )
         }
     }
+}
+
+/// `POST /api/v4/users` by the local socket: by whoever may open it, whatever the settings say.
+pub(crate) async fn create_locally(State(server): State<Arc<Server>>, body: String) -> Response {
+    let asked: Value = serde_json::from_str(&body).unwrap_or_default();
+    let word = |key: &str| asked[key].as_str().unwrap_or_default();
+    let (username, email) = (word("username"), word("email").to_lowercase());
+    let made = server.database.add_user(username, &email).await;
+    let made = match (made, word("roles")) {
+        (Ok(user), roles) if !roles.is_empty() => server.database.set_roles(&user.id, roles).await,
+        (made, _) => made,
+    };
+    match made {
+        Ok(user) => (StatusCode::CREATED, Json(user.json())).into_response(),
+        Err(error) => taken(&server, &error),
+    }
+}
+
+fn taken(server: &Server, error: &str) -> Response {
+    server
+        .log
+        .error("Unable to create the user", &[("error", error)]);
+    refused(
+        StatusCode::BAD_REQUEST,
+        "app.user.save.email_exists.app_error",
+        "An account with that username or email already exists.",
+    )
 }
 
 /// `GET /api/v4/config/client`: what the login page offers.

@@ -32,12 +32,14 @@
 //! | `write=PATH:TEXT`, `remove=PATH` | writes (env: `$NAME` as TEXT), removes a file |
 //! | `env`, `id` | prints the environment; ids, limits and masks |
 //! | `listen=PORT`, `http=PORT:STATUS:BODY` | serves on 127.0.0.1 until it is ended; `STATUS` and `BODY` may be `@FILE`, read at each request |
+//! | `lease=NAME,…`, `release`, `result=OK:MESSAGE` | of a job: has services stopped, gives them back, leaves its result, whose report is what it was asked |
 //! | `delay=MS`, `sleep` | does nothing for that long, for ever |
 //! | `control` | the same: what a keeper starts as its control process hangs; with `TESTCHILD_CONTROL=dies` it says that it has taken over and exits 9 |
 //! | `world=TEXT` | nothing: marks the process and all that it forks, for those who clean up |
 //!
 //! The verbs that leave a process take `=PATH`: its pid is appended to that file.
 
+mod job;
 mod leave;
 mod serve;
 mod show;
@@ -147,6 +149,7 @@ fn perform(signals: &mut Signals, name: &str, argument: &str) -> io::Result<()> 
         }
         "listen" => serve::listen(signals, number(argument)?),
         "unix" => serve::unix(signals, argument),
+        "lease" | "release" | "result" => job::perform(signals, name, argument),
         "http" => serve::http(signals, argument),
         _ => perform_output(signals, name, argument),
     }

@@ -46,7 +46,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 57] = [
+pub(super) const KEYS: [(&str, &str); 60] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("command_hint", "what to say, besides, when its program or working directory is missing: what brings it"),
@@ -54,6 +54,7 @@ pub(super) const KEYS: [(&str, &str); 57] = [
     ("instances", "in a template, `NAME@.toml`: names of its instances, or how many"),
     ("type", "`daemon` (default) stays up, `oneshot` runs to its end"),
     ("schedule", "when a oneshot runs: a cron expression, or a table"),
+    ("job", "`true`: a oneshot that runs only when its work is asked for, by `POST /v1/jobs/NAME` or its schedule; one at a time on a host"),
     ("user", "account it runs as, as it is at each start; default: the supervisor's own. Made where it is missing. A number needs no account, but then `group`"),
     ("group", "its group; default: the account's"),
     ("groups", "further groups; default: those of the account"),
@@ -79,6 +80,7 @@ pub(super) const KEYS: [(&str, &str); 57] = [
     ("listens_hint", "what to say, besides, when one of them is taken"),
     ("stale_sockets", "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it"),
     ("asserts", "what must hold on this host where it is enabled"),
+    ("tools", "programs that people run by `ctl NAME …`, with arguments of their own: `[tools.NAME]`"),
     ("validate", "command that must succeed before every start and reload; a line of it that begins with `<4>` (or `<0>` to `<3>`) is a warning in `ctl events`"),
     ("settings", "what the site file may say: `NAME.KEY`"),
     ("sections", "settings under another name than its own"),
@@ -103,6 +105,7 @@ pub(super) const KEYS: [(&str, &str); 57] = [
     ("credentials", "files that only root may read, copied to where the service may, as systemd's `LoadCredential=`"),
     ("certificates", "certificates that it serves: checked before use, watched for renewal"),
     ("watches", "files that are changed outside"),
+    ("status_files", "files that say what the service does at the moment"),
     ("doc", "for people; nothing reads it"),
 ];
 
@@ -115,7 +118,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 19] = [
+const TABLES: [Inside; 22] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -158,8 +161,9 @@ const TABLES: [Inside; 19] = [
         ("policy", "`always` (default; of a oneshot `on-failure`), `unless-stopped`, `on-failure`, `never`"),
         ("delay, factor, max_delay, jitter", "pauses: `1s`, growing by 2, up to `1m`"),
         ("reset_after", "up so long clears the count (`1m`)"),
-        ("limit", "`{ starts = 5, within = \"1m\" }`: then it has failed"),
+        ("limit", "`{ starts = 5, within = \"1m\" }`: then it has failed. Default: none, of a job 5 further runs for one request"),
         ("success", "exit codes and signals that count as success"),
+        ("prevent", "exit codes and signals that no other run follows; default: none, of a job `[1]`"),
     ]),
     ("[stop]", "", &[("signal", "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`"), ("escalate", "`{ signal = \"TERM\", after = \"10s\" }`: a second signal, so long after the first"), ("timeout", "time from the first signal to SIGKILL (`30s`)")]),
     ("[reload]", "", &[
@@ -185,6 +189,7 @@ const TABLES: [Inside; 19] = [
         ("at, days", "or a time of day, and days of the week"),
         ("jitter", "put off by up to that, at random"),
         ("catch_up", "what was missed while the supervisor was down is made up for"),
+        ("arguments", "of a job: a table of what it is asked to do, for its program; no secrets"),
     ]),
     ("[variables]", "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.", &[
         ("prefix", "names that begin so, in any case, are checked"),
@@ -192,6 +197,22 @@ const TABLES: [Inside; 19] = [
         ("version", "the installed version; without one, a name that any version has is right"),
         ("ignore", "names that are not checked; a `*` at the end stands for anything"),
         ("public", "names whose values anybody may see, though an env map sets them and the table does not know them; alone, without prefix and table, it checks nothing"),
+    ]),
+    ("[tools.NAME]", "A program of the service's for people: `ctl NAME ARGUMENT…` executes it. It is shown to all who may look, so nothing in it may be secret.", &[
+        ("command", "program and first arguments; the caller's follow. Root executes it only where nobody else can change it, or as `user`"),
+        ("description", "what it is, in one line"),
+        ("command_hint", "what brings the program where it is missing"),
+        ("disabled_hint", "what to do instead where the service is not enabled"),
+        ("env", "variables that it gets besides the caller's"),
+        ("unset_env", "variables of the caller that it does not get"),
+        ("user", "account that root becomes for it, as by `su`; anybody else stays who they are"),
+    ]),
+    ("[[tools.NAME.asserts]]", "What must hold for the tool to do what is wanted of it; what does not is said instead.", &[
+        ("with", "only where this is among the caller's arguments, as it is or with `=…` behind it"),
+        ("that", "a template that gives true or false"),
+        ("accounts", "accounts that it holds for; others are told"),
+        ("message, hint", "what is said"),
+        ("level", "`error` (the default), or `warning`: it is said, and the tool runs all the same"),
     ]),
     ("[[asserts]]", "What does not hold is reported where the site file enables the service.", &[
         ("path_exists, path_missing", "paths"),
@@ -221,6 +242,15 @@ const TABLES: [Inside; 19] = [
         ("host", "name that it must cover"),
         ("password_file", "the key's passphrase"),
         ("hint", "what to say, besides, when there is no certificate"),
+    ]),
+    ("[[status_files]]", "For a web server that has something to say while the service cannot be reached. Written by the supervisor \
+        whenever what it says changes, at most twice a second; root's, readable by everybody (0644).", &[
+        ("path", "in a directory of root's"),
+        ("template", "path of a template below services.d. It sees `situation`: `.state` (as `ctl status` has it), `.ready`, `.held` \
+            (somebody has stopped it), `.blocked` (it waits for what is not on its way up), `.job` (none, or the job that has it \
+            stopped: `.name`, `.percent` or none) and `.maintenance` (none, or `.message` or none, and `.since`), and settings as \
+            `[[files]]` do. In `*.html.j2` text is escaped for HTML; in `*.json.j2` each `{{ … }}` becomes a value of JSON"),
+        ("when", "`always` (default), or `maintenance`: it is there during `ctl maintenance on` alone"),
     ]),
     ("[[watches]]", "", &[("path", "a file that something else writes"), ("on_change", "`restart`, `reload` or `nothing`")]),
     ("[sections.NAME]", "`KEY = { … }` as in `[settings]`: the site file says `NAME.KEY`.", &[]),

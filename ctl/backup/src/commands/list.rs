@@ -1,0 +1,78 @@
+//! `ctl backup list`.
+
+use std::fmt::Write as _;
+
+use mattervisor_backup::{
+    Error,
+    list::{Listed, list},
+    manifest::Mode,
+    size,
+};
+
+use super::{Here, Place};
+
+pub(super) fn run(here: &Here<'_>, place: &Place) -> Result<u8, Error> {
+    let target = here.target(place.to.as_deref())?;
+    let all = list(&target)?;
+    if here.is_json() {
+        here.json(&all)?;
+    } else if all.is_empty() {
+        here.print(&format!(
+            "there are no backups in {}\n",
+            target.path().display()
+        ));
+    } else {
+        here.print(&table(&all));
+    }
+    Ok(0)
+}
+
+fn table(all: &[Listed]) -> String {
+    let mut out = String::new();
+    let heads = (
+        "BACKUP",
+        "STATE",
+        "SIZE",
+        "MATTERMOST",
+        "POSTGRESQL",
+        "MADE",
+    );
+    row(&mut out, heads);
+    for Listed {
+        name,
+        bytes,
+        state,
+        says,
+        ..
+    } in all
+    {
+        let size = size(*bytes);
+        let (mattermost, postgresql, made) = match says {
+            Some(says) => (
+                says.mattermost.as_deref().unwrap_or("-"),
+                says.postgresql.split(' ').next().unwrap_or("-"),
+                match (says.mode, says.left_out) {
+                    (Mode::Online, false) => "online",
+                    (Mode::Offline, false) => "offline",
+                    (Mode::Online, true) => "online, parts left out",
+                    (Mode::Offline, true) => "offline, parts left out",
+                },
+            ),
+            None => ("-", "-", "-"),
+        };
+        row(
+            &mut out,
+            (name, state.word(), &size, mattermost, postgresql, made),
+        );
+    }
+    out
+}
+
+fn row(out: &mut String, (name, state, size, mattermost, postgresql, made): Row<'_>) {
+    let _ = writeln!(
+        out,
+        "{name:<37}  {state:<10}  {size:>9}  {mattermost:<10}  {postgresql:<10}  {made}"
+    );
+}
+
+type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, &'a str);

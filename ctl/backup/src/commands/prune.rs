@@ -1,0 +1,66 @@
+//! `ctl backup prune`.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+use mattervisor_backup::{Error, configuration::Keep, prune};
+
+use super::Here;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Directory of the backups [default: that of the site file]
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    /// Keep the newest so many good ones [default: that of the site file]
+    #[arg(long, value_name = "NUMBER")]
+    keep: Option<u32>,
+    /// Keep those of the last so many days [default: that of the site file]
+    #[arg(long, value_name = "DAYS")]
+    keep_days: Option<u32>,
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
+    let Arguments {
+        to,
+        keep,
+        keep_days,
+        dry_run,
+    } = arguments;
+    let mut rule = Keep {
+        newest: *keep,
+        days: *keep_days,
+    };
+    if rule == Keep::default() {
+        rule = here.configuration()?.keep;
+    }
+    let target = here.target(to.as_deref())?;
+    let now = Timestamp::now();
+    let pruned = if *dry_run {
+        prune::prune(&target, rule, now)?
+    } else {
+        let held = target.hold()?;
+        let pruned = prune::prune(held.target(), rule, now)?;
+        prune::remove(&held, &pruned)?;
+        pruned
+    };
+    if here.is_json() {
+        here.json(&pruned)?;
+        return Ok(0);
+    }
+    let verb = if *dry_run { "would remove" } else { "removed" };
+    let mut out = String::new();
+    for name in &pruned.remove {
+        let _ = writeln!(out, "{verb} {name}");
+    }
+    let _ = match (pruned.held_back, pruned.stay.len()) {
+        (Some(why), _) => writeln!(out, "nothing is removed: {}", why.words()),
+        (None, stay) => writeln!(out, "{stay} stay"),
+    };
+    here.print(&out);
+    Ok(0)
+}

@@ -1,0 +1,243 @@
+//! `ctl restore`: says what will be replaced, asks, has the supervisor do it, and follows it. A client that
+//! goes away stops nothing.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use api::JobRequest;
+use clap::Args;
+use client::{
+    Error, Kind,
+    change::{Change, carry_out, new_id},
+};
+use mattervisor_backup::{
+    configuration::Configuration,
+    manifest::Manifest,
+    name,
+    postgres::Live,
+    restore::{Safety, safety},
+    size, verify,
+};
+use serde_json::{Value, json};
+
+use super::{Here, create::told};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The backup, by path or by its name in the directory of backups
+    #[arg(value_name = "FILE", required_unless_present_any = ["undo", "forget"])]
+    file: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Restore the database alone, under this name beside the live one, to look at
+    #[arg(long, value_name = "NAME", requires = "file")]
+    database: Option<String>,
+    /// Bring back what was there before the last restore
+    #[arg(long, conflicts_with_all = ["file", "forget"])]
+    undo: bool,
+    /// Remove what was there before the last restore
+    #[arg(long, conflicts_with = "file")]
+    forget: bool,
+}
+
+pub(super) async fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
+    let (operation, question) = asked_for(here, arguments).map_err(failed)?;
+    if let Some(question) = question
+        && !arguments.yes
+        && !agreed(&question)?
+    {
+        return Err(Error::new(Kind::Failed, "nothing was changed"));
+    }
+    carry(here, operation).await
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: mattervisor_backup::Error) -> Error {
+    Error::new(Kind::Failed, error.to_string())
+}
+
+/// The job's arguments, and what is asked before it begins, if anything is to be replaced.
+fn asked_for(
+    here: &Here<'_>,
+    arguments: &Arguments,
+) -> Result<(Value, Option<String>), mattervisor_backup::Error> {
+    let configuration = here.configuration()?;
+    let kept = safety(&configuration, &here.stop)?;
+    if arguments.undo {
+        let question = kept.map(|kept| undo(&kept, &configuration, here));
+        return Ok((json!({ "operation": "undo" }), question));
+    }
+    if arguments.forget {
+        let question = kept.map(|kept| {
+            let copy = told_copy(&kept);
+            format!("This removes {copy}: the restore cannot be undone then.\n")
+        });
+        return Ok((json!({ "operation": "forget" }), question));
+    }
+    let file = arguments.file.clone().unwrap_or_default();
+    let file = path(here, &file)?;
+    if let Some(database) = &arguments.database {
+        let operation = json!({ "operation": "beside", "file": file, "database": database });
+        return Ok((operation, None));
+    }
+    let opened = safe_path::open(&file).map_err(|error| mattervisor_backup::Error::Io {
+        doing: format!("open {}", file.display()),
+        error,
+    })?;
+    let manifest = verify::manifest(&opened)?;
+    let question = replaced(here, &configuration, &file, &manifest, kept.as_ref());
+    Ok((
+        json!({ "operation": "restore", "file": file }),
+        Some(question),
+    ))
+}
+
+/// A backup of that name, where there is no such file.
+fn path(here: &Here<'_>, file: &Path) -> Result<PathBuf, mattervisor_backup::Error> {
+    let is_name = file.to_str().is_some_and(|it| name::moment(it).is_some());
+    if is_name && safe_path::metadata(file).is_err() {
+        return Ok(here.target(None)?.path().join(file));
+    }
+    Ok(std::path::absolute(file)?)
+}
+
+fn replaced(
+    here: &Here<'_>,
+    configuration: &Configuration,
+    file: &Path,
+    manifest: &Manifest,
+    kept: Option<&Safety>,
+) -> String {
+    let mut out = String::new();
+    let unknown = || "of an unknown version".to_owned();
+    let version = |it: &Option<String>| it.clone().unwrap_or_else(unknown);
+    let (entries, bytes) = manifest.trees.iter().fold((0, 0), |sum, tree| {
+        (sum.0 + tree.entries, sum.1 + tree.bytes)
+    });
+    let saved = &manifest.database;
+    let _ = writeln!(
+        out,
+        "{}\n  made {} on {}: Mattermost {}, PostgreSQL {}, database {} of {}, {entries} files of {}",
+        file.display(),
+        manifest.created,
+        manifest.host,
+        version(&manifest.mattermost_version),
+        saved.server_version,
+        saved.name,
+        size(saved.bytes),
+        size(bytes),
+    );
+    out += "takes the place of\n";
+    let installed = version(&configuration.mattermost_version);
+    let _ = match Live::ask(&configuration.database, &here.stop) {
+        Ok(live) => writeln!(
+            out,
+            "  Mattermost {installed}, PostgreSQL {}, database {} of {}{}",
+            live.facts.server_version,
+            live.facts.name,
+            size(live.facts.bytes),
+            posts(live.posts, "messages"),
+        ),
+        Err(error) => writeln!(
+            out,
+            "  Mattermost {installed}; the database cannot be asked: {error}"
+        ),
+    };
+    let trees = configuration
+        .trees
+        .iter()
+        .map(|it| it.path.display().to_string());
+    let trees = trees.collect::<Vec<_>>().join(", ");
+    let _ = writeln!(
+        out,
+        "  {trees} and config.json in {}",
+        configuration.home.display()
+    );
+    for left in &manifest.left_out {
+        let _ = writeln!(out, "  {}", left.words());
+    }
+    out += "Mattermost is stopped while they change places. What is there now is kept: ctl restore --undo brings it back.\n";
+    if let Some(kept) = kept {
+        let _ = writeln!(out, "Then {} is removed.", told_copy(kept));
+    }
+    out
+}
+
+fn posts(count: Option<u64>, what: &str) -> String {
+    count.map_or_else(String::new, |count| format!(", {count} {what}"))
+}
+
+fn told_copy(kept: &Safety) -> String {
+    let bytes = kept
+        .database_bytes
+        .map_or_else(String::new, |bytes| format!(" ({})", size(bytes)));
+    let what = if kept.undone {
+        "what was restored and undone"
+    } else {
+        "what was there before the restore"
+    };
+    format!(
+        "{what} of {} at {}, database {}{bytes}",
+        kept.from, kept.at, kept.database
+    )
+}
+
+fn undo(kept: &Safety, configuration: &Configuration, here: &Here<'_>) -> String {
+    let since = Live::posts_since(&configuration.database, &kept.at, &here.stop);
+    let lost = match since {
+        Ok(Some(count)) => format!("{count} messages were written since"),
+        Ok(None) | Err(_) => "what was written since cannot be counted".to_owned(),
+    };
+    format!(
+        "This brings back {}.\n{lost}: they are kept with what is there now, and another ctl restore --undo brings that back.\n",
+        told_copy(kept)
+    )
+}
+
+/// Asks. Without a terminal nobody can answer.
+fn agreed(question: &str) -> Result<bool, Error> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        eprint!("{question}");
+        let message = "nobody can be asked here, and nothing was changed";
+        return Err(Error::new(Kind::Usage, message).hint("give --yes to do it without a question"));
+    }
+    eprint!("{question}Go on? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = stdin.lock().read_line(&mut answer);
+    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn carry(here: &Here<'_>, operation: Value) -> Result<u8, Error> {
+    let job = here.configuration().map_err(failed)?.restore.job;
+    let context = here.context;
+    let request = JobRequest {
+        id: new_id(),
+        arguments: operation,
+        wait: context.wait,
+    };
+    let body = serde_json::to_vec(&request)
+        .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    let change = Change {
+        id: request.id,
+        path: format!("/v1/jobs/{job}"),
+        body,
+        ends: &["completed", "stopped", "failed", "disabled"],
+        leave_when_accepted: false,
+    };
+    let outcome = carry_out(context, &change).await?;
+    if !outcome.finished {
+        context.note("the restore is on its way: ctl status restore shows how far it is");
+        return Ok(0);
+    }
+    let Some(result) = outcome.job else {
+        let message = "the restore has ended, and nothing says how";
+        return Err(Error::new(Kind::Failed, message).hint("ctl logs restore shows what it said"));
+    };
+    told(context, &result)
+}

@@ -1,0 +1,156 @@
+//! Makes a backup.
+//!
+//! Order: every check, then (offline) Mattermost's stop, then the moment that is dumped, the dump, and the files
+//! after it, so that each row has its file. Nothing has a backup's name before all of it is on the disk.
+
+mod checks;
+mod documents;
+mod environment;
+mod save;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use checks::Checked;
+
+use crate::{
+    Error, Watch,
+    archive::{self, Writer},
+    configuration::Configuration,
+    manifest::{Manifest, Mode, Report},
+    name,
+    postgres::Dump,
+    target::{Held, Target, must_be_mounted},
+};
+
+/// What kind of backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether Mattermost may run meanwhile.
+    pub mode: Mode,
+    /// Without those secrets that lie in files.
+    pub without_secrets: bool,
+}
+
+/// A backup that is there.
+#[derive(Clone, Debug, Serialize)]
+pub struct Created {
+    /// Where.
+    pub file: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of the file but for its trailer.
+    pub sum: String,
+    /// What it says of itself.
+    #[serde(skip)]
+    pub manifest: Manifest,
+    /// What happened while it was made.
+    pub report: Report,
+}
+
+/// Stops Mattermost, and has it start again when this goes.
+pub trait Pause {
+    /// # Errors
+    /// It could not be stopped.
+    fn pause(&mut self, watch: &mut Watch) -> Result<(), Error>;
+    /// # Errors
+    /// It did not come back.
+    fn resume(&mut self) -> Result<(), Error>;
+}
+
+/// Opens the directory for backups, alone.
+///
+/// # Errors
+/// It is not there, not mounted, not safe, or somebody else works in it.
+pub fn hold(configuration: &Configuration) -> Result<Held, Error> {
+    if let Some(mount) = &configuration.require_mount {
+        must_be_mounted(mount)?;
+    }
+    Target::open(&configuration.to)?.hold()
+}
+
+/// Makes a backup of this moment's name.
+///
+/// # Errors
+/// Nothing is left of it then.
+pub fn create(
+    configuration: &Configuration,
+    options: Options,
+    held: &Held,
+    made: Timestamp,
+    pause: &mut dyn Pause,
+    watch: &mut Watch,
+) -> Result<Created, Error> {
+    let stop = watch.stop().clone();
+    let done = attempt(configuration, options, held, made, pause, watch);
+    // Whatever a child that was ended has said: the reason is that somebody asked.
+    done.map_err(|error| stop.check().err().unwrap_or(error))
+}
+
+fn attempt(
+    configuration: &Configuration,
+    options: Options,
+    held: &Held,
+    made: Timestamp,
+    pause: &mut dyn Pause,
+    watch: &mut Watch,
+) -> Result<Created, Error> {
+    let checked = checks::check(configuration, options, held.target(), watch)?;
+    if options.mode == Mode::Offline {
+        pause.pause(watch)?;
+    }
+    let written = write(configuration, held, made, checked, watch);
+    let resumed = match options.mode {
+        Mode::Offline => pause.resume(),
+        Mode::Online => Ok(()),
+    };
+    let created = written?;
+    resumed?;
+    Ok(created)
+}
+
+fn write(
+    configuration: &Configuration,
+    held: &Held,
+    made: Timestamp,
+    checked: Checked,
+    watch: &mut Watch,
+) -> Result<Created, Error> {
+    // The moment that the backup shows.
+    let dump = Dump::open(&configuration.database, watch.stop())?;
+    let now = Timestamp::now();
+    let (partial, file, spool) = held.begin(&name::of(made))?;
+    let Checked {
+        sources,
+        survey,
+        mut manifest,
+    } = checked;
+    manifest.created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    manifest.database = dump.facts.clone();
+    let mut writer = Writer::new(file, spool, now.as_second())?;
+    let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::from)?;
+    writer.document(archive::MANIFEST, &text)?;
+    writer.new_frame()?;
+    let dump_bytes = save::database(&mut writer, dump, &configuration.database, watch)?;
+    watch.step("copy files", Some(survey.bytes), crate::Unit::Bytes);
+    let (files, troubles) = save::files(&mut writer, &sources, watch)?;
+    let report = Report {
+        files,
+        dump_bytes,
+        troubles,
+    };
+    let text = serde_json::to_vec_pretty(&report).map_err(std::io::Error::from)?;
+    writer.document(archive::REPORT, &text)?;
+    watch.step("write to the disk", None, crate::Unit::Bytes);
+    let written = writer.finish()?;
+    watch.stop().check()?;
+    Ok(Created {
+        file: partial.keep()?,
+        bytes: written.bytes,
+        sum: archive::hex(&written.sum),
+        manifest,
+        report,
+    })
+}

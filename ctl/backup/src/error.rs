@@ -1,0 +1,270 @@
+//! Why a backup, or what is asked about one, comes to nothing.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::archive;
+
+/// The reason.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody has asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// The system has refused something.
+    #[error("cannot {doing}: {error}")]
+    Io {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A program has failed.
+    #[error("{name} has failed ({how}){}", said(complaints))]
+    Program {
+        /// Its name.
+        name: String,
+        /// Exit code or signal.
+        how: String,
+        /// What it complained of.
+        complaints: String,
+    },
+    /// No programs of `PostgreSQL` of that version or a newer one.
+    #[error("no pg_dump, pg_restore and psql {}: install PostgreSQL's client programs", of(*major))]
+    NoTools {
+        /// The version; 0: any.
+        major: u32,
+    },
+    /// A server's answer was none.
+    #[error("PostgreSQL's answer is not understood, or the session was ended")]
+    Unanswered,
+    /// A data source that cannot be read.
+    #[error("mattermost.sql_data_source is neither a postgres:// URL nor key=value pairs")]
+    Source,
+    /// The configuration does not say what is needed.
+    #[error("{} is no configuration of backups: {error}; ctl reconfigure writes it anew", path.display())]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+    /// A backup is not good.
+    #[error("{}: {error}", path.display())]
+    Bad {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: Box<Error>,
+    },
+    /// A restored table has other rows than were counted.
+    #[error("table {table} has {} after a restore, and {wanted} rows were counted", rows(*found))]
+    Rows {
+        /// Its schema and name.
+        table: String,
+        /// What was counted.
+        wanted: u64,
+        /// What is there; none: no such table.
+        found: Option<u64>,
+    },
+    /// What a job is asked for is not understood.
+    #[error("the request is not understood: {error}")]
+    Arguments {
+        /// What is wrong.
+        error: String,
+    },
+    /// The supervisor has not started us.
+    #[error("this is a job of the supervisor's: ctl backup create starts it")]
+    NoJob,
+    /// Mattermost could not be stopped, or did not come back.
+    #[error(
+        "the supervisor could not stop Mattermost or start it again: {why}; ctl status shows what runs"
+    )]
+    Lease {
+        /// What it says.
+        why: String,
+    },
+    /// Something stands against it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// An archive's own fault.
+    #[error(transparent)]
+    Archive(archive::Error),
+}
+
+/// What stands against a backup, before anything of it is begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The directory is not named from the root on.
+    #[error("{} is no absolute path: name the directory for backups from / on", path.display())]
+    Relative {
+        /// As it was named.
+        path: PathBuf,
+    },
+    /// Somebody else makes or removes backups there.
+    #[error("another backup is being made or removed in {}: wait until it has ended", path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Nothing is mounted where something has to be.
+    #[error("nothing is mounted at {}: mount it, or change backup.require_mount", path.display())]
+    NotMounted {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The account is not there.
+    #[error("there is no account {name}: ctl reconfigure makes it")]
+    NoAccount {
+        /// Its name.
+        name: String,
+    },
+    /// There is no backup at all.
+    #[error("there are no backups in {}: ctl backup create makes one", path.display())]
+    NoBackup {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another restore, or what finishes one.
+    #[error("a restore is being done or finished: wait until it has ended")]
+    RestoreRuns,
+    /// An older Mattermost does not understand the database of a newer one.
+    #[error(
+        "the backup is of Mattermost {backup}, and {installed} is installed, which is older: install {backup} or a newer one first"
+    )]
+    Older {
+        /// Of the backup.
+        backup: String,
+        /// What is installed.
+        installed: String,
+    },
+    /// No `pg_restore` here can read the dump.
+    #[error(
+        "the dump was made by pg_dump {dump}, and no pg_restore of that version or a newer one is here; the server is PostgreSQL {server}: install the client programs of PostgreSQL {dump}"
+    )]
+    Dump {
+        /// The version of `pg_dump`.
+        dump: u32,
+        /// The server's.
+        server: String,
+    },
+    /// The account at the server may make no database.
+    #[error(
+        "the role that Mattermost's database is reached as may not create databases: ALTER ROLE … CREATEDB lets it"
+    )]
+    MayNotCreate,
+    /// A database of that name is there.
+    #[error("there is a database {name}: drop it, or choose another name")]
+    NameTaken {
+        /// Its name.
+        name: String,
+    },
+    /// A name that no database can have here.
+    #[error("{name:?} is no name for a database: 1 to 63 bytes, and not that of the live one")]
+    Name {
+        /// What was asked for.
+        name: String,
+    },
+    /// Something is mounted where files would change places.
+    #[error("{} is mounted there, and cannot change places with what a backup holds: unmount it for the restore, or mount it above", path.display())]
+    MountedBelow {
+        /// Where.
+        path: PathBuf,
+    },
+    /// There is no safety copy.
+    #[error("nothing was restored here of which a safety copy is kept")]
+    NothingKept,
+    /// A restore needs more room than there is.
+    #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), size(*free), size(*needs))]
+    Room {
+        /// Where.
+        path: PathBuf,
+        /// What is needed, in bytes.
+        needs: u64,
+        /// What there is, in bytes.
+        free: u64,
+    },
+    /// There is too little room.
+    #[error("{} has {} free, and the backup may need {}: make room, or set backup.to to another disk", path.display(), size(*free), size(*needs))]
+    Space {
+        /// Where.
+        path: PathBuf,
+        /// What may be needed, in bytes.
+        needs: u64,
+        /// What there is, in bytes.
+        free: u64,
+    },
+}
+
+/// A length for people.
+pub fn size(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = u128::from(bytes) * 10 / 1000;
+    let mut unit = 0;
+    while tenths >= 10_000 && unit + 1 < units.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
+}
+
+impl Error {
+    /// A backup's own fault, not that of who looks at it.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Archive(archive::Error::Io(_)) => false,
+            Self::Archive(_) | Self::Rows { .. } => true,
+            Self::Bad { error, .. } => error.is_damage(),
+            _ => false,
+        }
+    }
+
+    /// For `map_err`: what was tried with a path.
+    pub(crate) fn with<'a>(verb: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |error| Self::Io {
+            doing: format!("{verb} {}", path.display()),
+            error,
+        }
+    }
+}
+
+/// The line that says why, as far as one does.
+fn said(complaints: &str) -> String {
+    let lines = || complaints.lines().filter(|line| !line.trim().is_empty());
+    let error = lines().find(|line| line.contains("error:") || line.contains("FATAL:"));
+    let told = error.or_else(|| lines().next_back());
+    told.map_or_else(String::new, |line| format!(": {}", line.trim()))
+}
+
+fn rows(found: Option<u64>) -> String {
+    found.map_or_else(|| "not been made".to_owned(), |rows| format!("{rows} rows"))
+}
+
+fn of(major: u32) -> String {
+    match major {
+        0 => "of any version".to_owned(),
+        major => format!("of version {major} or newer"),
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io {
+            doing: "go on".to_owned(),
+            error,
+        }
+    }
+}
+
+impl From<archive::Error> for Error {
+    fn from(error: archive::Error) -> Self {
+        Self::Archive(error)
+    }
+}

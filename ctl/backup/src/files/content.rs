@@ -1,0 +1,106 @@
+//! The content of one file, which may change while it is read: the archive stays well-formed
+//! whatever happens, and what happened is told.
+
+use std::{
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+};
+
+use super::Trouble;
+use crate::{
+    Error, Watch,
+    archive::{Content, Segment},
+};
+
+/// Bytes read at once.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
+
+/// What became of a file while it was read, and what the system said.
+pub(super) type Told = Option<(Trouble, Option<io::Error>)>;
+
+/// Reads a file of this length into its place in the archive.
+pub(super) fn copy(
+    file: &File,
+    before: &Metadata,
+    segments: Option<&[Segment]>,
+    mut content: Content<'_>,
+    buffer: &mut [u8],
+    watch: &mut Watch,
+) -> Result<Told, Error> {
+    let length = before.len();
+    let whole = [Segment { offset: 0, length }];
+    let mut at = 0;
+    let mut told: Told = None;
+    'segments: for segment in segments.unwrap_or(&whole) {
+        content.hole(segment.offset - at);
+        at = segment.offset;
+        let end = segment.offset + segment.length;
+        while at < end {
+            let want = usize::try_from(end - at)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let read = match read_at(file, &mut buffer[..want], at) {
+                Ok(0) => {
+                    told = Some((Trouble::Shrank, None));
+                    break 'segments;
+                }
+                Ok(read) => read,
+                Err(error) => {
+                    told = Some((Trouble::Unreadable, Some(error)));
+                    break 'segments;
+                }
+            };
+            content.data(&buffer[..read])?;
+            at += read as u64;
+            watch.add(read as u64)?;
+        }
+    }
+    if told.is_some() {
+        at = fill(&mut content, segments.unwrap_or(&whole), at)?;
+    } else {
+        told = changed(file, before);
+    }
+    content.hole(length - at);
+    content.end()?;
+    Ok(told)
+}
+
+/// Zeros for all that was not read, as far as the header promised data. Where that ends.
+fn fill(content: &mut Content<'_>, segments: &[Segment], mut at: u64) -> Result<u64, Error> {
+    for segment in segments {
+        let end = segment.offset + segment.length;
+        if end <= at {
+            continue;
+        }
+        content.hole(segment.offset.saturating_sub(at));
+        content.zeros(end - at.max(segment.offset))?;
+        at = end;
+    }
+    Ok(at)
+}
+
+/// What a second look tells.
+fn changed(file: &File, before: &Metadata) -> Told {
+    let Ok(now) = file.metadata() else {
+        return None;
+    };
+    let times = |meta: &Metadata| (meta.mtime(), meta.mtime_nsec());
+    if now.len() > before.len() {
+        return Some((Trouble::Grew, None));
+    }
+    if now.len() < before.len() || times(&now) != times(before) {
+        return Some((Trouble::Changed, None));
+    }
+    None
+}
+
+/// As much as there is from a place on; 0: the file ends here.
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The job's side: what the supervisor's run of us does.
+//!
+//! What is asked for lies in `MATTERVISOR_JOB_DIR/request.json`, and what came of it goes to
+//! `result.json` there. A run that died is started again with the same request, and finds in
+//! `journal.json` which backup it was about: if that is there by now, nothing is left to do.
+
+mod arguments;
+pub(crate) mod directory;
+pub(crate) mod lease;
+pub(crate) mod notify;
+mod socket;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use arguments::Arguments;
+use directory::{Directory, Order};
+use lease::Lease;
+
+use crate::{
+    Error, Stop, Watch,
+    configuration::Configuration,
+    create::{self, Options},
+    name,
+    prune::{self, Pruned},
+    target::{Held, Target},
+    verify,
+};
+
+/// Runs the job that is asked for, and answers its exit code: 0 done, 1 failed, with nothing left open.
+pub fn run(configuration: &Path, stop: Stop) -> u8 {
+    match attempt(configuration, stop) {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err(error) => {
+            eprintln!("mattervisor-backup: {error}");
+            1
+        }
+    }
+}
+
+/// Whether all is well, once that is written down.
+fn attempt(configuration: &Path, stop: Stop) -> Result<bool, Error> {
+    let directory = Directory::of_environment()?;
+    let order = directory.order()?;
+    let mut watch = Watch::new(stop, notify::teller());
+    let done = work(configuration, &directory, &order, &mut watch);
+    let (ok, message, report) = match done {
+        Ok(Done {
+            ok,
+            message,
+            report,
+        }) => (ok, message, report),
+        Err(error) => (false, error.to_string(), Value::Null),
+    };
+    eprintln!("mattervisor-backup: {message}");
+    directory.result(&order, ok, &message, &report)?;
+    Ok(ok)
+}
+
+struct Done {
+    ok: bool,
+    message: String,
+    report: Value,
+}
+
+fn work(
+    configuration: &Path,
+    directory: &Directory,
+    order: &Order,
+    watch: &mut Watch,
+) -> Result<Done, Error> {
+    let mut configuration = Configuration::read(configuration)?;
+    let Arguments::Create {
+        to,
+        mode,
+        without_secrets,
+        verify,
+        prune,
+    } = order.arguments::<Arguments>()?;
+    if let Some(to) = to {
+        // What has to be mounted is about the directory of the configuration alone.
+        configuration.require_mount = None;
+        configuration.to = to;
+    }
+    let options = Options {
+        mode,
+        without_secrets,
+    };
+    let held = create::hold(&configuration)?;
+    let journal = directory.journal(order, held.target())?;
+    let made = journal.made();
+    let name = name::of(made);
+    // An earlier run of this request may have made it, and died before it could say so.
+    let created = if journal.is_done(held.target())? {
+        None
+    } else {
+        let mut lease = Lease::new(&configuration.job, &configuration.stop, watch.stop());
+        Some(create::create(
+            &configuration,
+            options,
+            &held,
+            made,
+            &mut lease,
+            watch,
+        )?)
+    };
+    let verified = if verify || created.is_none() {
+        Some(verify::noted(&held, &name, None, watch)?)
+    } else {
+        None
+    };
+    let report = created.as_ref().map(|created| &created.report);
+    let report = report.or(verified.as_ref().map(|verified| &verified.report));
+    let lost = report.map_or(0, |report| report.troubles.lost());
+    let pruned = if prune && verify && lost == 0 {
+        Some(clean(&held, &configuration)?)
+    } else {
+        None
+    };
+    Ok(Done {
+        ok: lost == 0,
+        message: message(held.target(), &name, lost),
+        report: json!({
+            "file": held.target().path().join(&name),
+            "created": created,
+            "verified": verified.is_some(),
+            "pruned": pruned,
+        }),
+    })
+}
+
+fn clean(held: &Held, configuration: &Configuration) -> Result<Pruned, Error> {
+    let pruned = prune::prune(held.target(), configuration.keep, Timestamp::now())?;
+    prune::remove(held, &pruned)?;
+    Ok(pruned)
+}
+
+fn message(target: &Target, name: &str, lost: u64) -> String {
+    let path = target.path().join(name);
+    let path = path.display();
+    match lost {
+        0 => format!("made {path}"),
+        lost => format!(
+            "made {path}, but {lost} files could not be saved: mattervisor-backup verify names them"
+        ),
+    }
+}

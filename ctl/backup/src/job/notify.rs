@@ -1,0 +1,34 @@
+//! Progress, told to the supervisor by `sd_notify`.
+
+use std::os::{
+    linux::net::SocketAddrExt,
+    unix::net::{SocketAddr, UnixDatagram},
+};
+
+use crate::Progress;
+
+/// Where to, in our environment.
+const VARIABLE: &str = "NOTIFY_SOCKET";
+const KEY: &str = "X_MATTERVISOR_PROGRESS";
+
+/// What tells it; where nobody listens, to nobody.
+pub(crate) fn teller() -> impl FnMut(&Progress) + 'static {
+    let to = std::env::var_os(VARIABLE).and_then(|name| address(&name.to_string_lossy()));
+    let socket = UnixDatagram::unbound().and_then(|socket| {
+        // Nobody's queue holds the work up: the next one tells more.
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    });
+    move |progress| {
+        if let (Some(to), Ok(socket), Ok(text)) = (&to, &socket, serde_json::to_string(progress)) {
+            let _ = socket.send_to_addr(format!("{KEY}={text}\n").as_bytes(), to);
+        }
+    }
+}
+
+fn address(name: &str) -> Option<SocketAddr> {
+    match name.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name).ok(),
+        None => SocketAddr::from_pathname(name).ok(),
+    }
+}

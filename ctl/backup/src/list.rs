@@ -1,0 +1,118 @@
+//! The backups of a directory, and what is known of each. Of a file only beginning and end are read.
+
+use std::os::unix::fs::MetadataExt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    Error, archive,
+    manifest::{Manifest, Mode},
+    name,
+    target::Target,
+    verify,
+};
+
+/// One backup.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// When it was made, by its name.
+    pub made: Timestamp,
+    /// Its length, in bytes.
+    pub bytes: u64,
+    /// What is known of it.
+    pub state: State,
+    /// What it says of itself, if that can be read.
+    pub says: Option<Says>,
+}
+
+/// What is known of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It was verified, and has not changed since.
+    Good,
+    /// The same, but files are missing in it that could not be read when it was made.
+    Incomplete,
+    /// Beginning and end are there. Nobody has read all of it.
+    Unverified,
+    /// It was found damaged, or its end is missing.
+    Bad,
+    /// It has a backup's name and is none that we can read.
+    Foreign,
+}
+
+/// Parts of a manifest.
+#[derive(Clone, Debug, Serialize)]
+pub struct Says {
+    /// Which Mattermost.
+    pub mattermost: Option<String>,
+    /// Which `PostgreSQL`.
+    pub postgresql: String,
+    /// Whether Mattermost ran.
+    pub mode: Mode,
+    /// Something is left out.
+    pub left_out: bool,
+}
+
+impl State {
+    /// In one word, for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Incomplete => "incomplete",
+            Self::Unverified => "unverified",
+            Self::Bad => "bad",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
+/// All of a directory, oldest first.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn list(target: &Target) -> Result<Vec<Listed>, Error> {
+    let known = target.known();
+    let mut all = Vec::new();
+    for name in target.backups()? {
+        let Some(made) = name::moment(&name) else {
+            continue;
+        };
+        let file = target.read(&name)?;
+        let now = file
+            .metadata()
+            .map_err(Error::with("look at", &target.path().join(&name)))?;
+        let told = verify::manifest(&file);
+        let seen = known.of(&name, (now.len(), now.mtime(), now.mtime_nsec()));
+        let state = match (&told, seen) {
+            (Err(Error::Archive(archive::Error::Foreign(_))), _) => State::Foreign,
+            (Err(_), _) => State::Bad,
+            (Ok(_), Some(seen)) if !seen.whole => State::Bad,
+            (Ok(_), Some(seen)) if seen.lost > 0 => State::Incomplete,
+            (Ok(_), Some(_)) => State::Good,
+            (Ok(_), None) => State::Unverified,
+        };
+        all.push(Listed {
+            name,
+            made,
+            bytes: now.len(),
+            state,
+            says: told.ok().map(Says::of),
+        });
+    }
+    Ok(all)
+}
+
+impl Says {
+    fn of(manifest: Manifest) -> Self {
+        Self {
+            mattermost: manifest.mattermost_version,
+            postgresql: manifest.database.server_version,
+            mode: manifest.mode,
+            left_out: !manifest.left_out.is_empty(),
+        }
+    }
+}

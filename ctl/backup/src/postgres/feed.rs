@@ -1,0 +1,137 @@
+//! `pg_restore` or `psql`, fed with the pieces of a dump.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    process::{ChildStdin, Command, Stdio},
+    thread::JoinHandle,
+};
+
+use super::Tools;
+use crate::{Error, Stop, process::Running};
+
+/// What reads a dump.
+pub(crate) struct Reader {
+    input: Option<ChildStdin>,
+    running: Running,
+    /// What takes its output, if anything does.
+    next: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Reader {
+    /// One that reads all of it and does nothing with it.
+    pub(crate) fn start(tools: &Tools, stop: &Stop) -> Result<Self, Error> {
+        let mut command = tools.command("pg_restore");
+        command
+            .args(["--format=custom", "--file=/dev/null"])
+            .env("LC_ALL", "C");
+        Self::of(command, stop)
+    }
+
+    /// A command that reads it from its input.
+    pub(crate) fn of(command: Command, stop: &Stop) -> Result<Self, Error> {
+        let mut running = Running::start(command, Stdio::piped(), stop)?;
+        let input = running.input();
+        Ok(Self {
+            input,
+            running,
+            next: None,
+        })
+    }
+
+    /// The next piece.
+    pub(crate) fn feed(&mut self, piece: &mut impl Read) -> Result<(), Error> {
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let read = piece.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            let sent = self
+                .input
+                .as_mut()
+                .map(|input| input.write_all(&buffer[..read]));
+            match sent {
+                // It has ended: `finish` says why.
+                Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => self.input = None,
+                Some(Err(error)) => return Err(error.into()),
+                Some(Ok(())) | None => {}
+            }
+        }
+    }
+
+    /// The same, and what it writes goes to this program, without the first line that is this one.
+    pub(crate) fn into(
+        command: Command,
+        next: Command,
+        without: &'static str,
+        stop: &Stop,
+    ) -> Result<Self, Error> {
+        let mut reader = Self::of(command, stop)?;
+        let output = reader.running.output().ok_or(Error::Unanswered)?;
+        let mut next = Running::start(next, Stdio::piped(), stop)?;
+        let thread = std::thread::Builder::new().name("filter".into());
+        let filter = thread.spawn(move || {
+            let copied = next
+                .input()
+                .map_or(Ok(()), |input| copy(output, input, without));
+            // Why it takes no more it says itself.
+            next.finish().and(copied.map_err(Error::from))
+        })?;
+        reader.next = Some(filter);
+        Ok(reader)
+    }
+
+    /// Waits until it has read all.
+    ///
+    /// # Errors
+    /// [`Error::Program`] if it could not.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        drop(self.input.take());
+        if let Some(next) = self.next.take() {
+            next.join().map_err(|_| Error::Unanswered)??;
+        }
+        self.running.finish().map(drop)
+    }
+}
+
+/// All but the first line that is this one. `psql` gets nothing that is not preceded by `\restrict`: it would
+/// execute commands of the shell that a dump has in its names.
+fn copy(from: impl Read, mut to: impl Write, without: &str) -> io::Result<()> {
+    let mut from = BufReader::with_capacity(256 << 10, from);
+    let mut line = Vec::new();
+    let mut restricted = false;
+    while from.read_until(b'\n', &mut line)? > 0 {
+        restricted |= line.starts_with(b"\\restrict ");
+        if !restricted && !line.starts_with(b"--") && !line.trim_ascii().is_empty() {
+            let message = "this pg_restore writes scripts that psql must not trust (CVE-2025-8714): update PostgreSQL's client programs";
+            return Err(io::Error::other(message));
+        }
+        if line.trim_ascii_end() == without.as_bytes() {
+            break;
+        }
+        to.write_all(&line)?;
+        line.clear();
+    }
+    io::copy(&mut from, &mut to).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::copy;
+
+    #[test]
+    fn a_script_that_could_execute_commands_is_not_passed_on() {
+        let mut out = Vec::new();
+        let script = b"-- Name\n\\! touch /tmp/x\n\\restrict K\n";
+        assert!(copy(&script[..], &mut out, "SET x;").is_err());
+        assert_eq!(out, b"-- Name\n");
+    }
+
+    #[test]
+    fn one_line_is_left_out_and_only_the_first() {
+        let mut out = Vec::new();
+        let script = b"--\n\n\\restrict K\nSET x;\nCOPY\nSET x;\nb";
+        copy(&script[..], &mut out, "SET x;").expect("it is memory");
+        assert_eq!(out, b"--\n\n\\restrict K\nCOPY\nSET x;\nb");
+    }
+}

@@ -1,0 +1,44 @@
+//! What there is in the database that is in use, for whoever is about to replace it.
+
+use super::{Facts, Server, Session, Tools, facts, literal};
+use crate::{Error, Stop};
+
+/// What is known of it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The database.
+    pub facts: Facts,
+    /// Messages in it, if it has them.
+    pub posts: Option<u64>,
+}
+
+impl Live {
+    /// Asks it.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn ask(server: &Server, stop: &Stop) -> Result<Self, Error> {
+        let mut session = session(server, stop)?;
+        let facts = facts(&mut session)?;
+        let posts = session.number("SELECT count(*) FROM posts").ok();
+        Ok(Self { facts, posts })
+    }
+
+    /// Messages written since a moment (RFC 3339); none: it has no such table.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn posts_since(server: &Server, at: &str, stop: &Stop) -> Result<Option<u64>, Error> {
+        let mut session = session(server, stop)?;
+        let at = literal(at);
+        let query = format!(
+            "SELECT count(*) FROM posts WHERE createat > extract(epoch FROM {at}::timestamptz) * 1000"
+        );
+        Ok(session.number(&query).ok())
+    }
+}
+
+fn session(server: &Server, stop: &Stop) -> Result<Session, Error> {
+    let tools = Tools::any(server.programs.as_deref(), stop)?;
+    Session::open(server, None, &tools, stop)
+}

@@ -1,0 +1,121 @@
+//! One session with a server, held by its own `psql`: what is asked, and each row of the answer, is a
+//! line.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{ChildStdin, ChildStdout, Stdio},
+};
+
+use serde_json::Value;
+
+use super::{Server, Tools};
+use crate::{Error, Stop, process::Running};
+
+/// Stands behind each answer. No row begins with a brace and a colon.
+const END: &str = "{:end";
+
+/// A session. It ends when this goes.
+pub struct Session {
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    psql: Option<Running>,
+}
+
+impl Session {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with what psql says, if the server does not answer.
+    pub fn open(
+        server: &Server,
+        database: Option<&str>,
+        tools: &Tools,
+        stop: &Stop,
+    ) -> Result<Self, Error> {
+        let mut command = tools.command("psql");
+        command
+            .args([
+                "--no-psqlrc",
+                "--no-password",
+                "--no-align",
+                "--tuples-only",
+                "--quiet",
+            ])
+            .args(["--set=ON_ERROR_STOP=1", "--file=-"])
+            .env("PSQL_HISTORY", "/dev/null");
+        server.reach(&mut command, database)?;
+        let mut psql = Running::start(command, Stdio::piped(), stop)?;
+        let input = psql.input();
+        let output = psql.output().ok_or(Error::Cancelled)?;
+        let mut session = Self {
+            input,
+            output: BufReader::new(output),
+            psql: Some(psql),
+        };
+        session.ask("SELECT 1")?;
+        Ok(session)
+    }
+
+    /// Why it has ended.
+    fn end(&mut self) -> Error {
+        drop(self.input.take());
+        let ended = self.psql.take().map(Running::finish);
+        match ended {
+            Some(Err(error)) => error,
+            Some(Ok(_)) | None => Error::Unanswered,
+        }
+    }
+
+    /// Executes one statement, and answers its rows, as they are printed.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with what psql says. The session has ended then.
+    pub fn ask(&mut self, sql: &str) -> Result<Vec<String>, Error> {
+        let text = format!("{sql};\n\\echo {END}\n");
+        let sent = self.input.as_mut().map(|input| {
+            input
+                .write_all(text.as_bytes())
+                .and_then(|()| input.flush())
+        });
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(self.end());
+        }
+        let mut rows = Vec::new();
+        loop {
+            let mut line = String::new();
+            if self.output.read_line(&mut line)? == 0 {
+                return Err(self.end());
+            }
+            let line = line.trim_end_matches('\n');
+            if line == END {
+                return Ok(rows);
+            }
+            rows.push(line.to_owned());
+        }
+    }
+
+    /// The same, with each row as JSON: all that the query answers is one column of that type.
+    pub fn json(&mut self, query: &str) -> Result<Vec<Value>, Error> {
+        let rows = self.ask(&format!("SELECT to_jsonb(x) FROM ({query}) AS x"))?;
+        let read = rows.iter().map(|row| serde_json::from_str(row));
+        read.collect::<Result<_, _>>()
+            .map_err(|_| Error::Unanswered)
+    }
+
+    /// The only number that a query answers.
+    pub fn number(&mut self, query: &str) -> Result<u64, Error> {
+        let rows = self.ask(query)?;
+        let first = rows.first().and_then(|row| row.trim().parse().ok());
+        first.ok_or(Error::Unanswered)
+    }
+}
+
+/// A name, as SQL has it.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text, as SQL has it.
+pub fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}

@@ -1,0 +1,232 @@
+//! The databases of a restore: the new one beside the live one, and the one transaction in which they change
+//! names.
+//!
+//! One session does all of it, under a lock of the server's: whoever finishes the work of a dead run waits
+//! until the server has ended that run's session, a renaming on its way included.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::journal::Renames;
+use crate::{
+    Error, Refusal, Stop, Unit, Watch,
+    manifest::{Counts, Manifest},
+    postgres::{
+        Facts, Reader, Server, Session, Tools, as_owner, compare, create, drop_database, facts,
+        literal, quoted, restore, settings,
+    },
+};
+
+/// What we ask a server through that is about no database of its own.
+const MAINTENANCE: &str = "postgres";
+/// So long a server that was killed may take to come back.
+const PATIENCE: Duration = Duration::from_secs(120);
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// The server, and nobody else restores to it.
+pub(super) struct Databases {
+    server: Server,
+    tools: Tools,
+    session: Session,
+    stop: Stop,
+}
+
+impl Databases {
+    /// Connects, as long as it takes a server to come back.
+    pub(super) fn wait(server: &Server, stop: &Stop) -> Result<Self, Error> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::connect(server, 0, stop) {
+                Err(Error::Program { .. } | Error::Unanswered) if Instant::now() < deadline => {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "a server that is gone sends no event"
+                    )]
+                    sleep(BETWEEN);
+                }
+                connected => return connected,
+            }
+        }
+    }
+
+    /// Connects, with programs of this version or a newer one.
+    pub(super) fn connect(server: &Server, major: u32, stop: &Stop) -> Result<Self, Error> {
+        let mut databases = Self::of(server, major, stop)?;
+        let lock = "SELECT pg_advisory_lock(hashtext('mattervisor-restore'), 0)";
+        databases.session.ask(lock)?;
+        Ok(databases)
+    }
+
+    /// Connects only to ask something.
+    pub(super) fn look(server: &Server, stop: &Stop) -> Result<Self, Error> {
+        Self::of(server, 0, stop)
+    }
+
+    fn of(server: &Server, major: u32, stop: &Stop) -> Result<Self, Error> {
+        let tools = Tools::at_least(major, server.programs.as_deref(), stop)?;
+        let session = Session::open(server, Some(MAINTENANCE), &tools, stop)?;
+        Ok(Self {
+            server: server.clone(),
+            tools,
+            session,
+            stop: stop.clone(),
+        })
+    }
+
+    /// What is known of the live database.
+    pub(super) fn live(&self) -> Result<Facts, Error> {
+        let mut session = Session::open(&self.server, None, &self.tools, &self.stop)?;
+        facts(&mut session)
+    }
+
+    pub(super) fn is_there(&mut self, name: &str) -> Result<bool, Error> {
+        let name = literal(name);
+        let query = format!("SELECT count(*) FROM pg_catalog.pg_database WHERE datname = {name}");
+        Ok(self.session.number(&query)? > 0)
+    }
+
+    /// Names that nobody has, and the moment that is in them and in no others.
+    pub(super) fn names(&mut self, live: &str, word: &str) -> Result<(String, Renames), Error> {
+        let mut now = Timestamp::now();
+        loop {
+            let stamp = now.strftime("%Y%m%dt%H%M%Sz").to_string();
+            let taken = self.session.number(&format!(
+                "SELECT count(*) FROM pg_catalog.pg_database WHERE right(datname, {}) = {}",
+                stamp.len(),
+                literal(&stamp)
+            ))?;
+            if taken == 0 {
+                let names = Renames::of(live, word, &stamp);
+                return Ok((stamp, names));
+            }
+            now += SignedDuration::from_secs(1);
+        }
+    }
+
+    /// Where the server keeps its databases, if that is on this machine.
+    pub(super) fn directory(&mut self) -> Result<Option<std::path::PathBuf>, Error> {
+        if self.server.data_source.is_some() {
+            return Ok(None);
+        }
+        let shown = self.session.ask("SHOW data_directory")?;
+        Ok(shown.first().map(Into::into))
+    }
+
+    /// Bytes that a database takes.
+    pub(super) fn bytes(&mut self, name: &str) -> Result<u64, Error> {
+        let name = literal(name);
+        self.session
+            .number(&format!("SELECT pg_database_size({name})"))
+    }
+
+    /// Refuses before anything is made, if we may make no database.
+    pub(super) fn may_create(&mut self) -> Result<(), Error> {
+        let query = "SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = current_user \
+            AND (rolsuper OR rolcreatedb)";
+        if self.session.number(query)? == 0 {
+            return Err(Refusal::MayNotCreate.into());
+        }
+        Ok(())
+    }
+
+    /// Makes an empty one, as that which was saved, and what restores into it.
+    pub(super) fn make(&mut self, name: &str, manifest: &Manifest) -> Result<Reader, Error> {
+        let facts = &manifest.database;
+        let owner = self.server.role.as_deref().unwrap_or(&facts.owner);
+        self.session.ask(&create(name, owner, facts))?;
+        restore(
+            &mut self.session,
+            &self.server,
+            name,
+            &self.tools,
+            &self.stop,
+        )
+    }
+
+    /// Looks whether all is there, and sets what a dump does not say. Settings that could not be set.
+    pub(super) fn settle(
+        &mut self,
+        name: &str,
+        manifest: &Manifest,
+        wanted: &Counts,
+        watch: &mut Watch,
+    ) -> Result<Vec<String>, Error> {
+        let owner = as_owner(&self.server);
+        let stop = watch.stop().clone();
+        watch.step("count rows", None, Unit::Rows);
+        let mut session = Session::open(&self.server, Some(name), &self.tools, &stop)?;
+        compare(&mut session, wanted, watch)?;
+        drop(session);
+        watch.step("gather statistics", None, Unit::Rows);
+        let mut session = Session::open(&owner, Some(name), &self.tools, &stop)?;
+        session.ask("ANALYZE")?;
+        drop(session);
+        let mut left = Vec::new();
+        for (told, sql) in settings(name, &manifest.database, self.server.role.as_deref()) {
+            // As the role, which may set no more than its own. A session ends with its first error.
+            let mut session = Session::open(&owner, Some(name), &self.tools, &stop)?;
+            if session.ask(&sql).is_err() {
+                stop.check()?;
+                left.push(told);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Gives a new database the name under which it is looked at.
+    pub(super) fn name(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        self.end_sessions(&[from])?;
+        self.session.ask(&rename(from, to)).map(drop)
+    }
+
+    /// The commit point: after this, what was incoming is in use, and what was in use is outgoing.
+    ///
+    /// # Errors
+    /// Whether it has happened is not known then: [`Databases::is_there`] says it.
+    pub(super) fn commit(&mut self, names: &Renames) -> Result<(), Error> {
+        for name in [&names.name, &names.incoming] {
+            let name = quoted(name);
+            self.session
+                .ask(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))?;
+        }
+        self.end_sessions(&[&names.name, &names.incoming])?;
+        self.session.ask("BEGIN")?;
+        self.session.ask(&rename(&names.name, &names.outgoing))?;
+        self.session.ask(&rename(&names.incoming, &names.name))?;
+        self.session.ask("COMMIT").map(drop)
+    }
+
+    fn end_sessions(&mut self, names: &[&str]) -> Result<(), Error> {
+        let names = names.iter().map(|name| literal(name)).collect::<Vec<_>>();
+        let names = names.join(", ");
+        let query = format!(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_catalog.pg_stat_activity \
+             WHERE datname IN ({names}) AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        );
+        self.session.ask(&query).map(drop)
+    }
+
+    /// Lets everybody into all of them that are there again.
+    pub(super) fn open(&mut self, names: &Renames) -> Result<(), Error> {
+        for name in [&names.name, &names.incoming, &names.outgoing] {
+            if self.is_there(name)? {
+                let name = quoted(name);
+                self.session
+                    .ask(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop(&mut self, name: &str) -> Result<(), Error> {
+        self.session.ask(&drop_database(name)).map(drop)
+    }
+}
+
+fn rename(from: &str, to: &str) -> String {
+    format!("ALTER DATABASE {} RENAME TO {}", quoted(from), quoted(to))
+}

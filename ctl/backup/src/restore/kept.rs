@@ -1,0 +1,51 @@
+//! The safety copy of the last restore, for people.
+
+use serde::Serialize;
+
+use super::{
+    database::Databases,
+    journal::{Kept, Kind, Store},
+};
+use crate::{Error, Stop, configuration::Configuration};
+
+/// What was there before the last restore, or before it was undone.
+#[derive(Clone, Debug, Serialize)]
+pub struct Safety {
+    /// The backup that took its place, or did before.
+    pub from: String,
+    /// When: RFC 3339 in UTC.
+    pub at: String,
+    /// It is what was restored, and the restore was undone.
+    pub undone: bool,
+    /// What its database is called.
+    pub database: String,
+    /// Bytes that the database takes, if the server says it.
+    pub database_bytes: Option<u64>,
+    /// Directories that hold its files.
+    pub files: Vec<std::path::PathBuf>,
+}
+
+/// The safety copy, if one is kept.
+///
+/// # Errors
+/// What is known of it cannot be read.
+pub fn safety(configuration: &Configuration, stop: &Stop) -> Result<Option<Safety>, Error> {
+    let Some(store) = Store::open(&configuration.restore.dir)? else {
+        return Ok(None);
+    };
+    Ok(store.kept()?.map(|kept| told(kept, configuration, stop)))
+}
+
+fn told(kept: Kept, configuration: &Configuration, stop: &Stop) -> Safety {
+    let bytes = Databases::look(&configuration.database, stop)
+        .and_then(|mut databases| databases.bytes(&kept.copy.database));
+    let files = kept.copy.stashes.into_iter();
+    Safety {
+        from: kept.from,
+        at: kept.at,
+        undone: kept.kind == Kind::Undo,
+        database: kept.copy.database,
+        database_bytes: bytes.ok(),
+        files: files.map(|it| it.parent.join(it.name)).collect(),
+    }
+}

@@ -1,0 +1,379 @@
+//! Puts a backup into the place of what there is.
+//!
+//! Order: every check; the new database and the files beside the live ones, while Mattermost runs; then its
+//! stop, the journal, the one transaction that is the commit point, the files, and its start. What was there
+//! before is the safety copy, which a restore the other way round brings back.
+//!
+//! A run that died is started again with the same request: it goes back or forward first, as the server says
+//! whether the commit point was reached, and then begins anew what has not been done.
+
+mod arguments;
+mod checks;
+mod database;
+mod journal;
+mod kept;
+mod recover;
+mod stage;
+mod swap;
+mod unpack;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+pub use kept::{Safety, safety};
+pub use recover::recover;
+
+use arguments::Arguments;
+use database::Databases;
+use journal::{Held, Journal, Kind, Renames, Store};
+use recover::{End, settle};
+use unpack::Unpack;
+
+use crate::{
+    Error, Refusal, Stop, Watch,
+    configuration::Configuration,
+    create::Pause as _,
+    job::{directory::Directory, lease::Lease, notify},
+    manifest::Manifest,
+    verify,
+};
+
+/// Longest name of a database, in bytes.
+const NAME_BYTES: usize = 63;
+/// Something is open that the next run has to finish: `EX_TEMPFAIL`.
+const AGAIN: u8 = 75;
+
+/// Runs the job that is asked for, and answers its exit code: 0 done, 1 failed, with nothing left open, 75 to be
+/// run again.
+pub fn run(configuration: &Path, stop: Stop) -> u8 {
+    match attempt(configuration, stop) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mattervisor-backup: {error}");
+            1
+        }
+    }
+}
+
+fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
+    let directory = Directory::of_environment()?;
+    let order = directory.order()?;
+    let configuration = Configuration::read(configuration)?;
+    let store = Store::open(&configuration.restore.dir)?.ok_or(Error::NoJob)?;
+    let held = store.hold()?;
+    let mut job = Job {
+        lease: Lease::new(
+            &configuration.restore.job,
+            &configuration.restore.stop,
+            &stop,
+        ),
+        watch: Watch::new(stop, notify::teller()),
+        id: order.id.clone(),
+        configuration: &configuration,
+        held: &held,
+    };
+    let arguments = order.arguments::<Arguments>();
+    let done = arguments.and_then(|arguments| job.work(&arguments));
+    if let Err(error) = &done
+        && held.store.journal()?.is_some()
+    {
+        eprintln!("mattervisor-backup: {error}; it is tried again");
+        job.lease.leave();
+        return Ok(AGAIN);
+    }
+    let back = job.lease.end();
+    let done = done.and_then(|done| back.map(|()| done));
+    let done = done.unwrap_or_else(|error| Done {
+        ok: false,
+        message: error.to_string(),
+        report: Value::Null,
+    });
+    eprintln!("mattervisor-backup: {}", done.message);
+    directory.result(&order, done.ok, &done.message, &done.report)?;
+    Ok(u8::from(!done.ok))
+}
+
+/// What came of it.
+struct Done {
+    ok: bool,
+    message: String,
+    report: Value,
+}
+
+impl Done {
+    fn said(message: String) -> Self {
+        Self {
+            ok: true,
+            message,
+            report: Value::Null,
+        }
+    }
+}
+
+struct Job<'c> {
+    lease: Lease<'c>,
+    watch: Watch,
+    id: String,
+    configuration: &'c Configuration,
+    held: &'c Held,
+}
+
+impl Job<'_> {
+    fn work(&mut self, arguments: &Arguments) -> Result<Done, Error> {
+        // An earlier run of this request may have died while Mattermost was stopped for it.
+        let mut beside = false;
+        if let Some(journal) = self.held.store.journal()? {
+            let end = settle(self.configuration, self.held, &journal)?;
+            beside = journal.id == self.id && journal.kind == Kind::Beside && end == End::Forward;
+        }
+        let kept = self.held.store.kept()?;
+        let _ = self.lease.resume();
+        if kept.is_some_and(|kept| kept.id == self.id) {
+            // An earlier run of this request, which died before it could say so.
+            return self.started();
+        }
+        match arguments {
+            Arguments::Restore { file } => self.restore(file),
+            Arguments::Beside { database, .. } if beside => Ok(made(database)),
+            Arguments::Beside { file, database } => self.beside(file, database),
+            Arguments::Undo => self.undo(),
+            Arguments::Forget => self.forget(),
+        }
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<Done, Error> {
+        let configuration = self.configuration;
+        let (file, manifest) = open(path)?;
+        let account = configuration.account()?;
+        checks::versions(configuration, &manifest, &self.watch)?;
+        let places = checks::places(configuration, &manifest, account)?;
+        let mut databases = self.connect(&manifest)?;
+        databases.may_create()?;
+        checks::room(&mut databases, &manifest, &places)?;
+        let live = databases.live()?.name;
+        let (stamp, names) = databases.names(&live, "before")?;
+        let stashes = unpack::stashes(configuration, &places, &stamp);
+        let mut journal = self.begin(Kind::Restore, path, &stamp, names, stashes)?;
+        let mut staged = || -> Result<Vec<String>, Error> {
+            let stashes = &journal.stashes;
+            let unpack = Unpack::all(configuration, &manifest, &places, stashes, &stamp, account)?;
+            let loader = databases.make(&journal.database.incoming, &manifest)?;
+            let (counts, swaps) = unpack.read(&file, loader, &mut self.watch)?;
+            journal.swaps = swaps;
+            databases.settle(
+                &journal.database.incoming,
+                &manifest,
+                &counts,
+                &mut self.watch,
+            )
+        };
+        let left = staged().and_then(|left| self.lease.pause(&mut self.watch).map(|()| left));
+        drop(databases);
+        match left {
+            Err(error) => self.give_up(&journal, error),
+            Ok(left) => {
+                let done = self.commit(journal)?;
+                Ok(with(done, &left, &manifest))
+            }
+        }
+    }
+
+    fn undo(&mut self) -> Result<Done, Error> {
+        let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
+        let stop = self.watch.stop().clone();
+        let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
+        if !databases.is_there(&kept.copy.database)? {
+            return Err(Refusal::NothingKept.into());
+        }
+        let live = databases.live()?.name;
+        let (stamp, mut names) = databases.names(&live, "undone")?;
+        drop(databases);
+        names.incoming = kept.copy.database;
+        let journal = Journal {
+            id: self.id.clone(),
+            kind: Kind::Undo,
+            stamp,
+            from: kept.from,
+            database: names,
+            swaps: kept.swaps,
+            stashes: kept.copy.stashes,
+        };
+        self.lease.pause(&mut self.watch)?;
+        self.commit(journal)
+    }
+
+    /// Nobody uses what changes places now.
+    fn commit(&mut self, mut journal: Journal) -> Result<Done, Error> {
+        self.watch.step("put into place", None, crate::Unit::Files);
+        let account = self.configuration.account()?;
+        let ready = swap::turned(&journal.stashes, &journal.swaps, account);
+        let ready = ready.and_then(|swaps| {
+            journal.swaps = swaps;
+            self.held.write_journal(&journal)?;
+            self.watch.stop().check()
+        });
+        if let Err(error) = ready {
+            return self.give_up(&journal, error);
+        }
+        // From here on nobody's wish to stop is heard.
+        let calm = Stop::default();
+        let committed = Databases::connect(&self.configuration.database, 0, &calm)
+            .and_then(|mut databases| databases.commit(&journal.database));
+        match (settle(self.configuration, self.held, &journal)?, committed) {
+            (End::Forward, _) => self.started(),
+            (End::Back, Err(error)) => Err(error),
+            (End::Back, Ok(())) => Err(Error::Unanswered),
+        }
+    }
+
+    /// Goes back to what was, and says why.
+    fn give_up(&mut self, journal: &Journal, error: Error) -> Result<Done, Error> {
+        settle(self.configuration, self.held, journal)?;
+        Err(error)
+    }
+
+    /// All is in place: what was stopped starts.
+    fn started(&mut self) -> Result<Done, Error> {
+        let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
+        let what = match kept.kind {
+            Kind::Undo => format!("what was there before the restore of {} is back", kept.from),
+            Kind::Restore | Kind::Beside => format!("restored {}", kept.from),
+        };
+        self.watch
+            .step("start Mattermost", None, crate::Unit::Files);
+        let answered = self.lease.resume();
+        // What was kept before that goes once this is there.
+        let earlier = kept.earlier.len();
+        let kept = recover::remove_earlier(self.configuration, self.held, kept);
+        let message = match &answered {
+            Ok(()) => format!(
+                "{what}; what was there until now is kept: ctl restore --undo brings it back, ctl restore --forget removes it"
+            ),
+            Err(error) => format!(
+                "{what}, but Mattermost does not run: {error}; ctl restore --undo brings back what was there until now"
+            ),
+        };
+        Ok(Done {
+            ok: answered.is_ok(),
+            message,
+            report: json!({
+                "from": kept.from,
+                "at": kept.at,
+                "kept": kept.copy,
+                "removed": earlier - kept.earlier.len(),
+            }),
+        })
+    }
+
+    fn beside(&mut self, path: &Path, name: &str) -> Result<Done, Error> {
+        let (file, manifest) = open(path)?;
+        checks::readable(&self.configuration.database, &manifest, &self.watch)?;
+        let mut databases = self.connect(&manifest)?;
+        databases.may_create()?;
+        checks::room(&mut databases, &manifest, &[])?;
+        let live = databases.live()?.name;
+        if name.is_empty() || name.len() > NAME_BYTES || name == live || name.contains('\0') {
+            let name = name.to_owned();
+            return Err(Refusal::Name { name }.into());
+        }
+        if databases.is_there(name)? {
+            let name = name.to_owned();
+            return Err(Refusal::NameTaken { name }.into());
+        }
+        let (stamp, mut names) = databases.names(&live, "before")?;
+        name.clone_into(&mut names.outgoing);
+        let journal = self.begin(Kind::Beside, path, &stamp, names, Vec::new())?;
+        let mut made = || -> Result<(), Error> {
+            let incoming = &journal.database.incoming;
+            let loader = databases.make(incoming, &manifest)?;
+            let (counts, _) = Unpack::database().read(&file, loader, &mut self.watch)?;
+            databases.settle(incoming, &manifest, &counts, &mut self.watch)?;
+            databases.name(incoming, name)
+        };
+        let done = made();
+        drop(databases);
+        match (settle(self.configuration, self.held, &journal)?, done) {
+            (End::Forward, _) => Ok(self::made(name)),
+            (End::Back, Err(error)) => Err(error),
+            (End::Back, Ok(())) => Err(Error::Unanswered),
+        }
+    }
+
+    fn forget(&mut self) -> Result<Done, Error> {
+        let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
+        let stop = self.watch.stop().clone();
+        self.watch.step("remove files", None, crate::Unit::Files);
+        let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
+        let account = self.configuration.account()?;
+        for copy in kept.earlier.iter().chain([&kept.copy]) {
+            recover::remove(&mut databases, copy, account)?;
+        }
+        self.held.forget()?;
+        let message = format!("the safety copy of the restore of {} is removed", kept.from);
+        Ok(Done::said(message))
+    }
+
+    fn connect(&self, manifest: &Manifest) -> Result<Databases, Error> {
+        let (server, stop) = (&self.configuration.database, self.watch.stop());
+        Databases::connect(server, manifest.pg_dump_major, stop)
+    }
+
+    /// The journal is there before what it tells of.
+    fn begin(
+        &self,
+        kind: Kind,
+        path: &Path,
+        stamp: &str,
+        database: Renames,
+        stashes: Vec<journal::Stash>,
+    ) -> Result<Journal, Error> {
+        let journal = Journal {
+            id: self.id.clone(),
+            kind,
+            stamp: stamp.to_owned(),
+            from: path.display().to_string(),
+            database,
+            swaps: Vec::new(),
+            stashes,
+        };
+        self.held.write_journal(&journal)?;
+        Ok(journal)
+    }
+}
+
+fn made(name: &str) -> Done {
+    Done::said(format!(
+        "the database is there as {name}, and nothing else was changed: ctl psql -d {name} looks at it"
+    ))
+}
+
+fn open(path: &Path) -> Result<(File, Manifest), Error> {
+    let file = safe_path::open(path).map_err(Error::with("open", path))?;
+    let manifest = verify::manifest(&file).map_err(|error| Error::Bad {
+        path: PathBuf::from(path),
+        error: Box::new(error),
+    })?;
+    Ok((file, manifest))
+}
+
+/// Tells what else there is to know.
+fn with(mut done: Done, left: &[String], manifest: &Manifest) -> Done {
+    if unpack::stripped(manifest) {
+        done.message +=
+            "; config.json stays as it was, since the backup has it without its secrets";
+    }
+    if !left.is_empty() {
+        done.message += "; not set, for the role may not: ";
+        done.message += &left.join(", ");
+    }
+    for index in &manifest.database.invalid_indexes {
+        done.message += "; index ";
+        done.message += &index.index;
+        done.message += " was not valid when it was saved, and is missing";
+    }
+    done
+}

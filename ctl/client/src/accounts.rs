@@ -1,0 +1,124 @@
+//! Users and groups, from /etc/passwd and /etc/group alone: no name server is asked, so who is in neither has
+//! no name here.
+
+use std::{fs::File, io::Read, path::PathBuf};
+
+/// As much of a file is read.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// What the machine says of users and groups.
+pub struct Accounts {
+    passwd: String,
+    group: String,
+}
+
+/// One user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its first group.
+    pub gid: u32,
+    /// Its home.
+    pub home: PathBuf,
+}
+
+impl Accounts {
+    /// What the files say now.
+    pub fn read() -> Self {
+        Self {
+            passwd: read("/etc/passwd"),
+            group: read("/etc/group"),
+        }
+    }
+
+    /// What files of this content say.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn of(passwd: &str, group: &str) -> Self {
+        Self {
+            passwd: passwd.to_owned(),
+            group: group.to_owned(),
+        }
+    }
+
+    /// An account by its name or its number.
+    pub fn account(&self, wanted: &str) -> Option<Account> {
+        let mut found = lines(&self.passwd).filter(|fields| fields.len() >= 6);
+        let found = found.find(|fields| fields[0] == wanted || fields[2] == wanted)?;
+        Some(Account {
+            name: found[0].to_owned(),
+            uid: found[2].parse().ok()?,
+            gid: found[3].parse().ok()?,
+            home: PathBuf::from(found[5]),
+        })
+    }
+
+    /// The name of a user.
+    pub fn user(&self, uid: u32) -> Option<&str> {
+        lines(&self.passwd)
+            .find(|fields| fields.get(2).and_then(|it| it.parse().ok()) == Some(uid))
+            .map(|fields| fields[0])
+    }
+
+    /// The name of a group, or its number in words.
+    pub fn group(&self, gid: u32) -> String {
+        self.group_name(gid)
+            .map_or_else(|| format!("gid {gid}"), str::to_owned)
+    }
+
+    /// The name of a group.
+    pub fn group_name(&self, gid: u32) -> Option<&str> {
+        self.group_line(gid).map(|fields| fields[0])
+    }
+
+    /// Whether the files say that this user is in that group, whatever the session says.
+    pub fn is_member(&self, user: &str, gid: u32) -> bool {
+        let first = lines(&self.passwd).find(|fields| fields[0] == user);
+        let primary = first.and_then(|fields| fields.get(3).and_then(|it| it.parse().ok()));
+        let members = self
+            .group_line(gid)
+            .and_then(|fields| fields.get(3).copied());
+        primary == Some(gid) || members.is_some_and(|it| it.split(',').any(|name| name == user))
+    }
+
+    fn group_line(&self, gid: u32) -> Option<Vec<&str>> {
+        lines(&self.group).find(|fields| fields.get(2).and_then(|it| it.parse().ok()) == Some(gid))
+    }
+}
+
+fn read(path: &str) -> String {
+    let mut text = Vec::new();
+    if let Ok(file) = File::open(path) {
+        // What could not be read has no name.
+        let _ = file.take(BYTES_MAX).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_a_name_and_a_number() {
+        let accounts = Accounts::of(
+            "root:x:0:0::/root:/bin/sh\nmm:x:990:991::/srv/mm:/bin/false\nbad:x\n",
+            "",
+        );
+        let wanted = Account {
+            name: "mm".into(),
+            uid: 990,
+            gid: 991,
+            home: "/srv/mm".into(),
+        };
+        assert_eq!(accounts.account("mm"), Some(wanted.clone()));
+        assert_eq!(accounts.account("990"), Some(wanted));
+        assert_eq!(accounts.account("bad"), None);
+    }
+}

@@ -1,0 +1,322 @@
+//! One connection a request to the control socket, HTTP/1.1 over it, JSON in it.
+//!
+//! The listener stays open while the control process restarts, so a connection made then waits in
+//! the backlog. A read that is cut off is asked again for a while, and so is what is as well said
+//! twice; any other change is not (`change.rs`). Limits: the constants below.
+
+use std::fmt::Write as _;
+
+use std::{
+    io,
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+};
+use hyper_util::rt::TokioIo;
+use nix::fcntl::OFlag;
+use serde::de::DeserializeOwned;
+use tokio::{
+    net::UnixStream,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    alive::{Holder, holder},
+    error::{Error, Kind},
+    failure::{Failure, not_understood, refusal},
+    lines::Lines,
+};
+
+/// Longest path that fits into a socket address, without its NUL.
+const SOCKET_PATH_MAX: usize = 107;
+/// Longest answer that is no stream.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A supervisor that lives makes its socket again within this, unless something is wrong.
+const SOCKET_MADE_MAX: Duration = Duration::from_secs(2);
+/// Pause between two attempts.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How to reach the supervisor, and how long to be patient.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The control socket.
+    pub socket: PathBuf,
+    /// A supervisor that says nothing for so long does not answer.
+    pub answer_max: Duration,
+    /// Attempts to connect again end after this.
+    pub reconnect_max: Duration,
+    /// Lock files that a living supervisor holds.
+    pub locks: Vec<PathBuf>,
+}
+
+impl Client {
+    /// A client for that socket.
+    pub fn new(socket: PathBuf) -> Self {
+        Self {
+            locks: vec![socket.with_file_name("lock")],
+            socket,
+            answer_max: Duration::from_secs(10),
+            reconnect_max: Duration::from_secs(10),
+        }
+    }
+
+    /// Asks for one value.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.set(Method::GET, path, &[]).await
+    }
+
+    /// Has something be as it says, and asks for one value. Done twice it is as done once.
+    ///
+    /// # Errors
+    /// The supervisor cannot be reached, or refuses.
+    pub async fn set<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<T, Error> {
+        let (status, body) = self.fetch(method, path, body).await?;
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| not_understood(&error))
+    }
+
+    /// The same, but none where the answer is 404.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
+        let (status, body) = self.fetch(Method::GET, path, &[]).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ if status.is_success() => serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|error| not_understood(&error)),
+            _ => Err(refusal(status, &body)),
+        }
+    }
+
+    /// Asks for a stream of lines.
+    pub async fn follow<T: DeserializeOwned>(&self, path: &str) -> Result<Lines<T>, Failure> {
+        self.stream(Method::GET, path, Vec::new()).await
+    }
+
+    /// Asks for a change, once, and for the stream of lines that tells about it.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Lines<T>, Failure> {
+        self.stream(Method::POST, path, body).await
+    }
+
+    async fn fetch(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<(StatusCode, Bytes), Error> {
+        let give_up = Instant::now() + self.reconnect_max;
+        loop {
+            let failure = match timeout(self.answer_max, self.fetch_once(&method, path, body)).await
+            {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Silent(self.answer_max),
+            };
+            if !matches!(failure, Failure::Broken(_)) || Instant::now() >= give_up {
+                return Err(self.explain(failure));
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn fetch_once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let response = self.request(method.clone(), path, body.to_vec()).await?;
+        let status = response.status();
+        Ok((status, whole(response).await?))
+    }
+
+    async fn stream<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Lines<T>, Failure> {
+        let response = timeout(self.answer_max, self.request(method, path, body))
+            .await
+            .unwrap_or(Err(Failure::Silent(self.answer_max)))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Lines::new(response.into_body()));
+        }
+        let body = timeout(self.answer_max, whole(response))
+            .await
+            .unwrap_or(Err(Failure::Silent(self.answer_max)))?;
+        // A change is refused in the stream's own words.
+        if let Ok(api::Progress::Refused(reply)) = serde_json::from_slice(&body) {
+            return Err(Failure::Replied(reply.into()));
+        }
+        Err(Failure::Replied(refusal(status, &body)))
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let stream = self.connect().await.map_err(Failure::NotConnected)?;
+        let broken = |error: hyper::Error| Failure::Broken(error.to_string());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(hyper::header::HOST, "mattervisor")
+            .header(hyper::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| {
+                let message = format!("cannot ask for `{path}`: {error}");
+                Failure::Replied(Error::new(Kind::Usage, message))
+            })?;
+        sender.send_request(request).await.map_err(broken)
+    }
+
+    /// Connects; a full backlog is waited for, and a socket that a living supervisor is about to make.
+    async fn connect(&self) -> io::Result<UnixStream> {
+        let begun = Instant::now();
+        loop {
+            let error = match connect(&self.socket).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => error,
+            };
+            let patience = match error.kind() {
+                io::ErrorKind::WouldBlock => self.answer_max,
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                    if matches!(holder(&self.locks), Some(Holder::Keeper(_))) =>
+                {
+                    SOCKET_MADE_MAX
+                }
+                _ => return Err(error),
+            };
+            if begun.elapsed() >= patience {
+                return Err(error);
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+}
+
+async fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return UnixStream::connect(socket).await;
+    };
+    if socket.as_os_str().len() <= SOCKET_PATH_MAX {
+        return UnixStream::connect(socket).await;
+    }
+    // Too long for an address: reached through the open directory.
+    let directory = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
+        .open(directory)?;
+    let short = Path::new("/proc/self/fd")
+        .join(directory.as_raw_fd().to_string())
+        .join(name);
+    UnixStream::connect(short).await
+}
+
+async fn whole(response: Response<Incoming>) -> Result<Bytes, Failure> {
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await;
+    body.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| Failure::Broken(error.to_string()))
+}
+
+/// A word as it may stand in a path or query.
+pub fn escaped(word: &str) -> String {
+    let mut text = String::with_capacity(word.len());
+    for &byte in word.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~,".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::testing::socket_of;
+
+    #[test]
+    fn words_are_escaped_for_paths() {
+        assert_eq!(
+            escaped("mattermost-database,nginx"),
+            "mattermost-database,nginx"
+        );
+        assert_eq!(escaped("a/../b ?*ä"), "a%2F..%2Fb%20%3F%2A%C3%A4");
+    }
+
+    #[test]
+    fn a_path_too_long_for_an_address_is_reached() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("d".repeat(150));
+        std::fs::create_dir(&deep).unwrap();
+        let short = root.path().join("s");
+        let listener = UnixListener::bind(&short).unwrap();
+        std::fs::rename(&short, deep.join("ctl.sock")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let client = Client::new(deep.join("ctl.sock"));
+        runtime.block_on(client.connect()).unwrap();
+        listener.accept().unwrap();
+    }
+
+    #[test]
+    fn a_supervisor_that_says_nothing_does_not_answer() {
+        let root = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(socket_of(&root)).unwrap();
+        let client = Client {
+            answer_max: Duration::from_millis(50),
+            ..Client::new(socket_of(&root))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .unwrap();
+        let error = runtime
+            .block_on(client.get::<u8>("/v1/services"))
+            .unwrap_err();
+        assert_eq!(error.kind, Kind::Unreachable);
+        assert!(
+            error.message.contains("does not answer"),
+            "{}",
+            error.message
+        );
+        let failure = runtime
+            .block_on(client.post::<u8>("/v1/services", Vec::new()))
+            .err();
+        assert!(matches!(failure, Some(Failure::Silent(_))));
+        drop(listener);
+    }
+}

@@ -1,0 +1,117 @@
+//! One command line of `ctl`, read and carried out: by `ctl` itself, or by the program that has the command.
+
+use std::{ffi::OsString, fmt::Debug, process::ExitCode};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::{Context, Error, Format, Global, Kind, Output, complete, render::runit};
+
+/// Global options and one command of `C`.
+#[derive(Debug, Parser)]
+#[command(name = "ctl", bin_name = "ctl", version)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli<C: Subcommand + Debug> {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: C,
+}
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub enum Stop {
+    /// Help, version, or clap's own words about a mistake.
+    Shown {
+        /// Styled text.
+        text: String,
+        /// 0 for help and version.
+        code: u8,
+    },
+    /// Our own words about a mistake.
+    Error(Error),
+}
+
+impl From<&clap::Error> for Stop {
+    fn from(error: &clap::Error) -> Self {
+        Self::Shown {
+            text: error.render().ansi().to_string(),
+            code: u8::try_from(error.exit_code()).unwrap_or(2),
+        }
+    }
+}
+
+impl Stop {
+    /// Says it and answers the exit code.
+    pub fn told(self, mut output: Output) -> u8 {
+        match self {
+            Self::Shown { text, code: 0 } => output
+                .text(&text)
+                .map_or_else(|error| error.kind.exit_code(), |()| 0),
+            Self::Shown { text, code } => {
+                output.note(text.trim_end());
+                code
+            }
+            Self::Error(error) => {
+                output.error(&error);
+                error.kind.exit_code()
+            }
+        }
+    }
+}
+
+/// The whole of a program that has commands of `ctl`: answers a shell that completes a line, or does what
+/// the arguments ask.
+pub fn main<C: Subcommand + Debug>(
+    work: impl AsyncFnOnce(&Context, C) -> Result<u8, Error>,
+) -> ExitCode {
+    complete::answer(Cli::<C>::command);
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    ExitCode::from(run(&arguments, Output::standard(), work))
+}
+
+/// Does what the arguments ask of a program that has commands of `ctl`, and answers the exit code.
+pub fn run<C: Subcommand + Debug>(
+    arguments: &[OsString],
+    output: Output,
+    work: impl AsyncFnOnce(&Context, C) -> Result<u8, Error>,
+) -> u8 {
+    let read = Cli::<C>::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::<C>::from_arg_matches(&matches));
+    match read {
+        Ok(Cli { global, command }) => {
+            let work = async |context: &Context| work(context, command).await;
+            carry_out(global, output, &[], work)
+        }
+        Err(error) => Stop::from(&error).told(output),
+    }
+}
+
+/// Does the work of a command and answers the exit code; a failure is printed here and nowhere else.
+/// `asked_of_sv` are the names of services that `sv` would have been asked about, for its lines.
+pub fn carry_out(
+    global: Global,
+    output: Output,
+    asked_of_sv: &[String],
+    work: impl AsyncFnOnce(&Context) -> Result<u8, Error>,
+) -> u8 {
+    let context = Context::new(global, output);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(work(&context)),
+        Err(error) => Err(Error::new(Kind::Failed, format!("cannot begin: {error}"))),
+    };
+    ended.unwrap_or_else(|error| {
+        if context.format == Format::Runit {
+            // Whoever closed stdout learns it by the exit code.
+            let _ = context.print(&runit::failure(error.kind, asked_of_sv));
+        }
+        context.output.borrow_mut().error(&error);
+        error.kind.exit_code()
+    })
+}

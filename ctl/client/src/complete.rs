@@ -1,0 +1,130 @@
+//! Completion: a shell asks this program itself, so that it knows the services that there are. It
+//! is fast or silent: a supervisor that is down or slow gives no names, and no error either.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    time::Duration,
+};
+
+use api::{StatusReply, ToolsReply};
+use clap_complete::{CompletionCandidate, env::CompleteEnv};
+use serde::de::DeserializeOwned;
+
+use crate::Client;
+
+/// By this variable a shell says that it asks, and which it is.
+pub const VARIABLE: &str = "CTL_COMPLETE";
+/// Nobody waits longer for names.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Whether a shell asks.
+pub fn asked() -> bool {
+    std::env::var_os(VARIABLE).is_some()
+}
+
+/// Answers a shell that asks, by this definition of the command line, and ends; otherwise does nothing.
+pub fn answer(definition: fn() -> clap::Command) {
+    if asked() {
+        CompleteEnv::with_factory(definition)
+            .var(VARIABLE)
+            .bin("ctl")
+            .complete();
+    }
+}
+
+/// The tools that there are. For clap's `SubcommandCandidates`.
+pub fn tools() -> Vec<CompletionCandidate> {
+    let reply: Option<ToolsReply> = known("/v1/tools", socket(std::env::args_os()));
+    let tools = reply.into_iter().flat_map(|reply| reply.tools);
+    tools
+        .filter(|tool| tool.enabled)
+        .map(|tool| {
+            let help = (!tool.description.is_empty()).then(|| tool.description.into());
+            CompletionCandidate::new(tool.name).help(help)
+        })
+        .collect()
+}
+
+/// Names of services that begin so. For clap's `ArgValueCompleter`.
+pub fn services(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let begun = begun.to_string_lossy();
+    let reply: Option<StatusReply> = known("/v1/services", socket(std::env::args_os()));
+    reply
+        .into_iter()
+        .flat_map(|reply| reply.services)
+        .filter(|service| service.name.starts_with(begun.as_ref()))
+        .map(|service| {
+            let help = (!service.description.is_empty()).then(|| service.description.into());
+            CompletionCandidate::new(service.name).help(help)
+        })
+        .collect()
+}
+
+fn known<T: DeserializeOwned>(path: &str, socket: PathBuf) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .ok()?;
+    let client = Client {
+        answer_max: PATIENCE,
+        reconnect_max: PATIENCE,
+        ..Client::new(socket)
+    };
+    let ask = async { tokio::time::timeout(PATIENCE, client.get(path)).await };
+    runtime.block_on(ask).ok()?.ok()
+}
+
+/// The line being completed, from its program on. The shell hands it over after `--`.
+pub fn line(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    arguments.skip_while(|word| word != "--").skip(1)
+}
+
+/// The socket that the line being completed means.
+fn socket(arguments: impl Iterator<Item = OsString>) -> PathBuf {
+    let mut words = line(arguments);
+    let (mut root, mut socket) = (None, None);
+    while let Some(word) = words.next() {
+        let Some(text) = word.to_str() else { continue };
+        let (flag, value) = match text.split_once('=') {
+            Some((flag, value)) => (flag, Some(OsString::from(value))),
+            None => (text, None),
+        };
+        match flag {
+            "--root" => root = value.or_else(|| words.next()),
+            "--socket" => socket = value.or_else(|| words.next()),
+            _ => {}
+        }
+    }
+    crate::socket(root.map(PathBuf::from), socket.map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> PathBuf {
+        socket(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_line_says_which_supervisor_is_meant() {
+        assert_eq!(
+            of("ctl -- ctl --root /srv status m"),
+            PathBuf::from("/srv/run/mattervisor/ctl.sock")
+        );
+        assert_eq!(
+            of("ctl -- ctl --root=/srv --socket /s status"),
+            PathBuf::from("/s")
+        );
+        assert_eq!(of("ctl -- ctl --root"), of("ctl -- ctl"));
+    }
+
+    #[test]
+    fn a_supervisor_that_is_down_gives_no_names() {
+        let root = tempfile::tempdir().unwrap();
+        let reply: Option<StatusReply> = known("/v1/services", root.path().join("ctl.sock"));
+        assert_eq!(reply, None);
+    }
+}

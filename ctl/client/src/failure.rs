@@ -1,0 +1,137 @@
+//! Why there is no answer, and what to say about it: not running, refused, not allowed, silent.
+
+use std::{io, time::Duration};
+
+use api::ErrorReply;
+use hyper::StatusCode;
+use nix::errno::Errno;
+
+use crate::{
+    alive::{Holder, holder},
+    client::Client,
+    error::{Error, Kind},
+    not_allowed,
+};
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// It certainly did not arrive.
+    NotConnected(io::Error),
+    /// The connection broke: it may have arrived.
+    Broken(String),
+    /// Nothing came back in time: it may have arrived.
+    Silent(Duration),
+    /// The supervisor answered that it will not.
+    Replied(Error),
+}
+
+impl Client {
+    /// Says for people why there is no answer.
+    pub fn explain(&self, failure: Failure) -> Error {
+        let socket = self.socket.display();
+        match failure {
+            Failure::NotConnected(error) => self.not_connected(&error),
+            Failure::Broken(why) => Error::new(
+                Kind::Unreachable,
+                format!("the connection to {socket} broke: {why}"),
+            )
+            .hint("the control process may be restarting: try again"),
+            Failure::Silent(waited) => Error::new(
+                Kind::Unreachable,
+                format!("the supervisor does not answer: nothing came from {socket} in {waited:?}"),
+            )
+            .hint("look at its log: journalctl -u mattervisor"),
+            Failure::Replied(error) => error,
+        }
+    }
+
+    fn not_connected(&self, error: &io::Error) -> Error {
+        let socket = self.socket.display();
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOENT | Errno::ENOTDIR) => self
+                .nobody_listens(&format!("there is no {socket}"))
+                .hint("or is it under another root? ctl --root DIR …, or set MATTERVISOR_ROOT"),
+            Some(Errno::ECONNREFUSED) => {
+                self.nobody_listens(&format!("nobody listens on {socket}"))
+            }
+            Some(Errno::EACCES | Errno::EPERM) => not_allowed::explain(&self.socket),
+            Some(Errno::EAGAIN) => Error::new(
+                Kind::Unreachable,
+                format!("the supervisor does not answer: too many clients wait at {socket}"),
+            )
+            .hint("look at its log: journalctl -u mattervisor"),
+            _ => Error::new(
+                Kind::Unreachable,
+                format!("cannot connect to {socket}: {error}"),
+            ),
+        }
+    }
+
+    /// The supervisor does not run, or does and has lost its socket.
+    fn nobody_listens(&self, what: &str) -> Error {
+        let error = |message: String| Error::new(Kind::Unreachable, message);
+        let log = "look at its log: journalctl -u mattervisor";
+        match holder(&self.locks) {
+            Some(Holder::Keeper(pid)) => error(format!(
+                "the supervisor (pid {pid}) runs, but {what}"
+            ))
+            .hint("it is just starting, or the socket was removed and it makes another: try again")
+            .hint(log),
+            Some(Holder::Rest) => error(format!("the supervisor is ending, and {what}"))
+                .hint("its keeper has died, and what is left of it stops its services")
+                .hint(log),
+            None => error(format!("the supervisor is not running: {what}"))
+                .hint("start it: systemctl start mattervisor"),
+        }
+    }
+}
+
+/// What a status other than success says.
+pub fn refusal(status: StatusCode, body: &[u8]) -> Error {
+    match serde_json::from_slice::<ErrorReply>(body) {
+        Ok(reply) => reply.into(),
+        Err(_) => Error::new(
+            Kind::Failed,
+            format!("the supervisor answered HTTP {status}"),
+        )
+        .hint("are ctl and supervisor of the same version? ctl version"),
+    }
+}
+
+/// The answer is no JSON of the type that was expected.
+pub fn not_understood(error: &serde_json::Error) -> Error {
+    Error::new(
+        Kind::Failed,
+        format!("cannot understand the supervisor's answer: {error}"),
+    )
+    .hint("are ctl and supervisor of the same version? ctl version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(errno: Errno) -> (u8, String) {
+        let client = Client::new("/run/mattervisor/ctl.sock".into());
+        let error = client.explain(Failure::NotConnected(errno.into()));
+        let text = format!("{}\n{}", error.message, error.hints.join("\n"));
+        (error.kind.exit_code(), text)
+    }
+
+    #[test]
+    fn each_way_not_to_connect_has_its_own_words() {
+        let (code, text) = explained(Errno::EACCES);
+        assert_eq!(code, 6);
+        assert!(text.contains("sudo"), "{text}");
+        let (code, text) = explained(Errno::EAGAIN);
+        assert_eq!(code, 5);
+        assert!(text.contains("too many clients"), "{text}");
+        let (code, text) = explained(Errno::ENOTSOCK);
+        assert_eq!(code, 5);
+        assert!(
+            text.contains("cannot connect to /run/mattervisor/ctl.sock"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! How far a job is, in one line: the step, how much of it, how fast, and the time left.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use api::{JobProgress, JobUnit};
+
+use crate::render::shown;
+
+/// No rate is told before a step has taken so long.
+const RATE_AFTER: Duration = Duration::from_secs(1);
+
+/// What was last heard of a job.
+#[derive(Default)]
+pub(crate) struct JobLine {
+    at: Option<JobProgress>,
+    /// When the step began, and how much of it was done then.
+    begun: Option<(Instant, u64)>,
+    now: Option<Instant>,
+}
+
+impl JobLine {
+    /// Takes up what the job says. True: another step has begun.
+    pub(crate) fn hear(&mut self, at: JobProgress, now: Instant) -> bool {
+        let is_new = self.at.as_ref().is_none_or(|before| before.step != at.step);
+        if is_new {
+            self.begun = Some((now, at.done.unwrap_or(0)));
+        }
+        self.now = Some(now);
+        self.at = Some(at);
+        is_new
+    }
+
+    /// The step alone.
+    pub(crate) fn step(&self) -> String {
+        let step = self.at.as_ref().map(|at| shown(&at.step).into_owned());
+        step.unwrap_or_default()
+    }
+
+    /// All that is known.
+    pub(crate) fn text(&self) -> String {
+        let mut text = self.step();
+        let Some(at) = &self.at else {
+            return text;
+        };
+        let count = |number| counted(number, at.unit);
+        let _ = match (at.done, at.total) {
+            (Some(done), Some(total)) => write!(text, ": {} of {}", count(done), count(total)),
+            (Some(done), None) if done > 0 => write!(text, ": {}", count(done)),
+            _ => Ok(()),
+        };
+        if let Some(rate) = self.rate(at) {
+            let _ = write!(text, ", {}/s", count(rate));
+            let left = at
+                .total
+                .zip(at.done)
+                .map(|(total, done)| total.saturating_sub(done));
+            if let Some(left) = left.and_then(|left| left.checked_div(rate)) {
+                let _ = write!(text, ", {} left", time(left));
+            }
+        }
+        text
+    }
+
+    /// How much is done in a second, since the step began.
+    fn rate(&self, at: &JobProgress) -> Option<u64> {
+        let ((begun, before), now) = (self.begun?, self.now?);
+        let passed = now.saturating_duration_since(begun);
+        if passed < RATE_AFTER {
+            return None;
+        }
+        let done = at.done?.checked_sub(before).filter(|done| *done > 0)?;
+        let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        Some(done.saturating_mul(1000) / millis)
+    }
+}
+
+fn counted(number: u64, unit: Option<JobUnit>) -> String {
+    match unit {
+        Some(JobUnit::Bytes) => bytes(number),
+        Some(JobUnit::Files) => format!("{number} files"),
+        Some(JobUnit::Rows) => format!("{number} rows"),
+        None => number.to_string(),
+    }
+}
+
+fn bytes(number: u64) -> String {
+    let units = [
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1000, "kB"),
+    ];
+    match units.iter().find(|(size, _)| number >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", number / size, number % size * 10 / size),
+        None => format!("{number} B"),
+    }
+}
+
+fn time(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(step: &str, done: u64) -> JobProgress {
+        JobProgress {
+            step: step.to_owned(),
+            done: Some(done),
+            total: Some(10_000_000_000),
+            unit: Some(JobUnit::Bytes),
+        }
+    }
+
+    #[test]
+    fn rate_and_time_left_are_of_the_step() {
+        let (mut line, begun) = (JobLine::default(), Instant::now());
+        assert!(line.hear(at("dump", 5), begun));
+        assert!(line.hear(at("copy files", 1_000_000_000), begun));
+        assert_eq!(line.text(), "copy files: 1.0 GB of 10.0 GB");
+        let later = begun + Duration::from_secs(10);
+        assert!(!line.hear(at("copy files", 3_000_000_000), later));
+        assert_eq!(
+            line.text(),
+            "copy files: 3.0 GB of 10.0 GB, 200.0 MB/s, 35 s left"
+        );
+    }
+}

@@ -1,0 +1,405 @@
+//! What the tests share: one service in every state, and a supervisor that says what it is told.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do fails it")]
+
+use std::{
+    cell::RefCell,
+    ffi::OsString,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::PathBuf,
+    rc::Rc,
+    thread::JoinHandle,
+};
+
+use api::{ActionResult, HeldBy, LastExit, ServiceStatus, SupervisorStatus, Verdict, WhyStep};
+use tempfile::TempDir;
+
+use crate::output::Output;
+
+/// The moment at which every test looks.
+pub const NOW: &str = "2026-11-22T12:00:00Z";
+
+/// A supervisor that runs.
+pub fn supervisor() -> SupervisorStatus {
+    SupervisorStatus {
+        version: "0.1.0".into(),
+        pid: 101,
+        keeper_pid: 100,
+        uptime_seconds: 90_061,
+        control_restarts: 0,
+        root: "/".into(),
+        state: "running".into(),
+        warnings: Vec::new(),
+        maintenance: None,
+    }
+}
+
+/// A service that is up and ready.
+pub fn service(name: &str) -> ServiceStatus {
+    ServiceStatus {
+        leased: None,
+        job: None,
+        name: name.into(),
+        description: format!("The {name} service"),
+        enabled: true,
+        goal: "up".into(),
+        held: None,
+        state: "running".into(),
+        ready: true,
+        healthy: None,
+        pid: Some(123),
+        since: Some("2026-11-22T11:59:15Z".into()),
+        uptime_seconds: Some(45),
+        restarts: 0,
+        last_exit: None,
+        last_reload: None,
+        reason: None,
+        waiting_on: Vec::new(),
+        next_try_ms: None,
+        cpu_percent: None,
+        memory_bytes: None,
+        user: Some("mattermost".into()),
+        status_text: None,
+    }
+}
+
+fn down(name: &str, state: &str) -> ServiceStatus {
+    ServiceStatus {
+        state: state.into(),
+        ready: false,
+        pid: None,
+        ..service(name)
+    }
+}
+
+/// One service in every state.
+pub fn every_state() -> Vec<ServiceStatus> {
+    let exit = LastExit {
+        code: Some(1),
+        signal: None,
+        reason: "exit code 1".into(),
+        at: "2026-11-22T11:59:15Z".into(),
+    };
+    vec![
+        service("mattermost"),
+        ServiceStatus {
+            healthy: Some(false),
+            reason: Some("health: HTTP 500 from /api/v4/system/ping".into()),
+            ..service("degraded")
+        },
+        ServiceStatus {
+            restarts: 7,
+            next_try_ms: Some(3200),
+            last_exit: Some(exit.clone()),
+            reason: Some("exit code 1, 7 times in a row".into()),
+            ..down("nginx", "backoff")
+        },
+        ServiceStatus {
+            last_exit: None,
+            reason: Some("exec: no such file or directory".into()),
+            ..down("broken", "failed")
+        },
+        ServiceStatus {
+            waiting_on: vec!["postgresql".into()],
+            ..down("waits", "waiting")
+        },
+        ServiceStatus {
+            goal: "down".into(),
+            held: Some(HeldBy {
+                by: "root".into(),
+                at: "2026-11-22T10:00:00Z".into(),
+            }),
+            last_exit: Some(exit),
+            ..down("held", "stopped")
+        },
+        down("spawning", "spawning"),
+        ServiceStatus {
+            pid: Some(55),
+            status_text: Some("migrating \x1b[31m7 of 9".into()),
+            ..down("starts", "starting")
+        },
+        ServiceStatus {
+            state: "reloading".into(),
+            ..service("reloads")
+        },
+        ServiceStatus {
+            goal: "down".into(),
+            pid: Some(56),
+            ..down("stops", "stopping")
+        },
+        ServiceStatus {
+            pid: None,
+            state: "completed".into(),
+            ..service("setup")
+        },
+        ServiceStatus {
+            enabled: false,
+            goal: "down".into(),
+            uptime_seconds: None,
+            since: None,
+            user: None,
+            ..down("redis", "disabled")
+        },
+    ]
+}
+
+/// What became of one service by an action.
+pub fn result(name: &str, verdict: Verdict, state: &str, pid: Option<i32>) -> ActionResult {
+    let detail = if verdict == Verdict::Failed {
+        "exit code 1"
+    } else {
+        ""
+    };
+    ActionResult {
+        service: name.into(),
+        verdict,
+        state: state.into(),
+        pid,
+        seconds: 1,
+        detail: detail.into(),
+    }
+}
+
+/// A link of a chain of causes, about one of [`every_state`].
+pub fn step(depth: u32, index: usize, sentence: &str) -> WhyStep {
+    WhyStep {
+        service: every_state()[index].clone(),
+        depth,
+        root: false,
+        sentence: sentence.into(),
+        notes: Vec::new(),
+        hints: Vec::new(),
+        history: vec!["11:59:15 exited with code 1".into()],
+        log: Vec::new(),
+        exits: Vec::new(),
+        restart: None,
+    }
+}
+
+/// What one connection gets for its request.
+pub enum Answer {
+    /// This status and body, whole.
+    Whole(u16, String),
+    /// 200 and these lines, then the connection breaks.
+    Cut(String),
+    /// Nothing: the connection breaks.
+    Hangup,
+    /// Nothing until the client goes away.
+    Silence,
+    /// 200 and these lines, then nothing until the client goes away.
+    Stall(String),
+}
+
+/// A supervisor that gives each connection its answer, in order.
+pub struct Fake {
+    /// Its root.
+    pub root: TempDir,
+    thread: JoinHandle<Vec<String>>,
+}
+
+/// The socket of a root, its directory made.
+pub fn socket_of(root: &TempDir) -> PathBuf {
+    let run = root.path().join("run/mattervisor");
+    std::fs::create_dir_all(&run).unwrap();
+    run.join("ctl.sock")
+}
+
+impl Fake {
+    /// Listens under a root of its own.
+    pub fn new(answers: Vec<Answer>) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(socket_of(&root)).unwrap();
+        let thread = std::thread::spawn(move || {
+            let serve = |answer| {
+                let (stream, _) = listener.accept().unwrap();
+                serve(stream, answer)
+            };
+            answers.into_iter().map(serve).collect()
+        });
+        Self { root, thread }
+    }
+
+    /// The requests it got: first line, and body after a space.
+    pub fn requests(self) -> Vec<String> {
+        self.thread.join().unwrap()
+    }
+}
+
+fn serve(mut stream: UnixStream, answer: Answer) -> String {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut first = String::new();
+    reader.read_line(&mut first).unwrap();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let chunked = |text: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n",
+            text.len()
+        )
+    };
+    let (text, until_gone) = match answer {
+        Answer::Whole(status, text) => {
+            let length = text.len();
+            (
+                format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{text}"),
+                false,
+            )
+        }
+        Answer::Cut(text) => (chunked(&text), false),
+        Answer::Hangup => (String::new(), false),
+        Answer::Silence => (String::new(), true),
+        Answer::Stall(text) => (chunked(&text), true),
+    };
+    // The client may have gone already: then that is what is being tested.
+    let _ = stream.write_all(text.as_bytes());
+    if until_gone {
+        let _ = reader.read_to_end(&mut Vec::new());
+    }
+    format!("{} {}", first.trim_end(), String::from_utf8(body).unwrap())
+        .trim_end()
+        .to_owned()
+}
+
+/// What came of a run of ctl.
+pub struct Ran {
+    /// Exit code.
+    pub code: u8,
+    /// All of its standard output.
+    pub out: String,
+    /// All of its standard error.
+    pub err: String,
+}
+
+/// A stream that keeps what is written.
+#[derive(Clone, Default)]
+struct Kept(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+/// A program, as its own `main` runs it.
+pub type Run = fn(&[OsString], Output) -> u8;
+
+/// Runs a whole command line in this process.
+pub fn ran(run: Run, line: &str) -> Ran {
+    let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+    let (out, err) = (Kept::default(), Kept::default());
+    let output = Output::to(Box::new(out.clone()), Box::new(err.clone()));
+    let code = run(&arguments, output);
+    Ran {
+        code,
+        out: out.text(),
+        err: err.text(),
+    }
+}
+
+/// The same, with a stdout that nobody reads.
+pub fn ran_unread(run: Run, line: &str) -> u8 {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+    run(
+        &arguments,
+        Output::to(Box::new(Closed), Box::new(io::sink())),
+    )
+}
+
+/// Every command that is shown has examples, and they are read: an example that the parser refuses is worse
+/// than none.
+pub fn examples_parse(shown: &clap::Command, read: fn() -> clap::Command) {
+    for command in shown.get_subcommands() {
+        let name = command.get_name();
+        let text = command.get_after_help().map(ToString::to_string);
+        let text = text.unwrap_or_else(|| panic!("ctl {name} has no example"));
+        let examples = text.split("Examples:\n").nth(1);
+        let examples = examples.unwrap_or_else(|| panic!("ctl {name} has no example"));
+        for line in examples.lines() {
+            let line = line.trim().split("   ").next().unwrap_or_default();
+            let line = line.trim_start_matches("source <(").trim_end_matches(')');
+            for part in line
+                .split(['|', '&', '>'])
+                .filter(|it| it.trim().starts_with("ctl "))
+            {
+                parses(part.trim(), read());
+            }
+        }
+    }
+}
+
+fn parses(line: &str, command: clap::Command) {
+    // Quoted words may have blanks.
+    let mut words: Vec<String> = Vec::new();
+    for (index, piece) in line.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(piece.to_owned());
+        } else {
+            words.extend(piece.split_whitespace().map(str::to_owned));
+        }
+    }
+    if let Err(error) = command.try_get_matches_from(words) {
+        panic!("{line}: {error}");
+    }
+}
+
+/// A root with this site file and a catalogue, which is empty.
+pub fn root(site: &str) -> (TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let etc = root.path().join("etc/mattervisor");
+    let catalog = root.path().join("catalog");
+    std::fs::create_dir_all(&etc).unwrap();
+    std::fs::create_dir_all(&catalog).unwrap();
+    std::fs::write(etc.join("mattervisor.toml"), site).unwrap();
+    (root, catalog)
+}
+
+/// An end of a run that nobody asked for.
+pub fn exit(service: &str) -> api::ExitRecord {
+    api::ExitRecord {
+        id: "b-1-7".into(),
+        at: "2026-11-22T03:12:07.123Z".into(),
+        service: service.to_owned(),
+        pid: Some(812),
+        code: None,
+        signal: Some("KILL".into()),
+        core: false,
+        ran_ms: Some(10_920_000),
+        killed: None,
+        cause: api::ExitCause::Itself,
+        next: api::NextRun::Start,
+        left_out: 0,
+    }
+}

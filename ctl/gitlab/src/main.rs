@@ -1,0 +1,47 @@
+//! `ctl gitlab`: GitLab beside or before Mattermost: sign-on with GitLab, and GitLab's nginx as the proxy.
+//!
+//! Everything here works from the files and from GitLab's REST API; no supervisor is asked, and
+//! none need run. `authorize` decides, `application` knows what an application must be, `api`
+//! speaks with GitLab, `here` knows what this host's files say, `store` writes `secrets.toml`,
+//! `report` says it; `vhost` is about the proxy alone.
+//!
+//! A token or secret is held in [`Secret`], which cannot be printed.
+
+mod api;
+mod application;
+mod authorize;
+mod command;
+mod here;
+mod input;
+mod report;
+mod store;
+mod vhost;
+
+use std::process::ExitCode;
+
+use client::command_line;
+
+fn main() -> ExitCode {
+    command_line::main(async |context, command| command::run(context, &command))
+}
+
+/// A text that is sent and stored, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the request or the file that needs it.
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}

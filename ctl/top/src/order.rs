@@ -1,0 +1,72 @@
+//! In what order services are shown.
+
+use std::cmp::{Ordering, Reverse};
+
+use api::ServiceStatus;
+use client::render::table;
+
+/// By what the table is sorted; the name decides between equals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As `ctl status` does.
+    Name,
+    /// What is in trouble first.
+    State,
+    /// The busiest first.
+    Cpu,
+    /// The largest first.
+    Memory,
+    /// What was restarted most first.
+    Restarts,
+}
+
+impl Order {
+    /// The one after this.
+    pub(crate) const fn next(self) -> Self {
+        match self {
+            Self::Name => Self::State,
+            Self::State => Self::Cpu,
+            Self::Cpu => Self::Memory,
+            Self::Memory => Self::Restarts,
+            Self::Restarts => Self::Name,
+        }
+    }
+
+    /// For people.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::State => "state",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Restarts => "restarts",
+        }
+    }
+
+    pub(crate) fn compare(self, one: &ServiceStatus, other: &ServiceStatus) -> Ordering {
+        let by = match self {
+            Self::Name => Ordering::Equal,
+            Self::State => urgency(one).cmp(&urgency(other)),
+            Self::Cpu => {
+                let cpu = |it: &ServiceStatus| it.cpu_percent.unwrap_or(-1.0);
+                cpu(other).total_cmp(&cpu(one))
+            }
+            Self::Memory => Reverse(one.memory_bytes).cmp(&Reverse(other.memory_bytes)),
+            Self::Restarts => Reverse(one.restarts).cmp(&Reverse(other.restarts)),
+        };
+        by.then_with(|| one.name.cmp(&other.name))
+    }
+}
+
+/// The less, the sooner somebody should look.
+fn urgency(service: &ServiceStatus) -> u8 {
+    match table::state(service) {
+        "failed" => 0,
+        "backoff" => 1,
+        "degraded" => 2,
+        "running" | "completed" => 4,
+        "stopped" => 5,
+        "disabled" => 6,
+        _ => 3,
+    }
+}

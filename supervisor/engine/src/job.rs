@@ -1,0 +1,82 @@
+//! Jobs: oneshots that run when their work is asked for, one at a time on a host. A run that ends
+//! badly is followed by another for the same request, as the restart policy says.
+
+use alloc::string::String;
+
+use crate::{
+    command::Ids,
+    engine::Engine,
+    event::{Accepted, Failure, Refusal},
+    ids::{Moment, ServiceId},
+    machine::Input,
+    state::State,
+};
+
+impl Engine {
+    /// The job that is on its way, if one is.
+    pub fn active_job(&self) -> Option<ServiceId> {
+        let mut jobs = self.nodes.iter().filter(|(_, it)| it.service.spec.job);
+        let active = jobs.find(|(id, _)| !self.is_over(**id));
+        active.map(|(id, _)| *id)
+    }
+
+    /// A job has come to its end for good: it is done, failed, given up or stopped, and nothing of its
+    /// last run is left; or it has never begun.
+    pub fn is_over(&self, job: ServiceId) -> bool {
+        let Some(node) = self.nodes.get(&job) else {
+            return true;
+        };
+        match &node.service.rec.state {
+            State::Completed => true,
+            State::Failed { reason } => !matches!(reason, Failure::Leftovers { .. }),
+            State::Stopped => !node.up_wanted(self.shutdown.is_some()),
+            State::Waiting { .. }
+            | State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. } => false,
+        }
+    }
+
+    pub(crate) fn ask_job(
+        &mut self,
+        now: Moment,
+        job: ServiceId,
+        request: String,
+    ) -> Result<Accepted, Refusal> {
+        let target = Ids::from([job]);
+        self.is_job(job)?;
+        if let Some(active) = self.active_job() {
+            return Err(Refusal::JobRuns(active));
+        }
+        self.requirements_free(&target)?;
+        let mut accepted = Accepted::default();
+        self.lift(job, &mut accepted);
+        if let Some(node) = self.nodes.get_mut(&job) {
+            node.service.rec.request = Some(request);
+        }
+        self.tell_changed(job);
+        self.propagate();
+        self.step(now, job, Input::Start);
+        self.unbind(now);
+        accepted.affected.insert(job);
+        Ok(accepted)
+    }
+
+    pub(crate) fn is_job(&self, id: ServiceId) -> Result<(), Refusal> {
+        self.known(&Ids::from([id]))?;
+        let is = self.nodes.get(&id).is_some_and(|it| it.service.spec.job);
+        is.then_some(()).ok_or(Refusal::NotJob(id))
+    }
+
+    /// Only its request starts a job.
+    pub(crate) fn no_jobs(&self, targets: &Ids) -> Result<(), Refusal> {
+        let is_job = |id: &&ServiceId| self.nodes.get(*id).is_some_and(|it| it.service.spec.job);
+        match targets.iter().find(is_job) {
+            Some(id) => Err(Refusal::IsJob(*id)),
+            None => Ok(()),
+        }
+    }
+}

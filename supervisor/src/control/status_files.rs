@@ -1,0 +1,293 @@
+//! What the status files of services say, and when they are written again.
+//!
+//! Looked at after every input; a job writes all of them when one is to say something else. Limit: one
+//! write in [`PAUSE_MS`], however often a service crashes. What could not be written is tried again by
+//! time (`on_disk.rs`). They are written once more before a service starts, for somebody may have
+//! removed them, and whoever starts may read them.
+
+use std::sync::Arc;
+
+use engine::{Moment, ServiceId, Settled, State, View};
+use plan::{JobSituation, MaintenanceSituation, Situation, When};
+
+use super::{
+    Control, Job,
+    on_disk::{OnDisk, Standing},
+};
+use crate::status_files::Situations;
+
+/// From the end of one write to the next.
+const PAUSE_MS: u64 = 500;
+
+/// What they say.
+#[derive(Debug)]
+pub(super) struct StatusFiles {
+    /// Enabled services that have some.
+    services: Vec<String>,
+    disk: OnDisk<Situations>,
+    /// A job writes them.
+    writing: bool,
+    not_before: Moment,
+    /// Somebody may have removed them: they are written once more, whatever they say.
+    again: bool,
+}
+
+impl Default for StatusFiles {
+    fn default() -> Self {
+        let none = Situations::new();
+        Self {
+            services: Vec::new(),
+            disk: OnDisk::new(none.clone(), Some(none)),
+            writing: false,
+            not_before: Moment(0),
+            again: false,
+        }
+    }
+}
+
+impl StatusFiles {
+    pub(super) fn are_awaited(&self) -> bool {
+        self.disk.standing() == Standing::Awaited
+    }
+
+    /// How far they say that there is this maintenance, or none.
+    pub(super) fn standing(&self, maintenance: Option<&MaintenanceSituation>) -> Standing {
+        let said = |there: &Situations| {
+            (self.services.iter()).all(|name| {
+                there
+                    .get(name)
+                    .is_some_and(|it| it.maintenance.as_ref() == maintenance)
+            })
+        };
+        if self.disk.is_so(said) {
+            Standing::Stored
+        } else {
+            self.disk.standing()
+        }
+    }
+
+    /// What is wrong, for as long as it is.
+    pub(super) fn warning(&self) -> Option<String> {
+        match self.disk.standing() {
+            Standing::Unstored(why) => Some(format!("status files may say what is over: {why}")),
+            _ => None,
+        }
+    }
+
+    pub(super) fn poll_timeout(&self, now: Moment) -> Option<Moment> {
+        let wanted = self.again || self.are_awaited();
+        let rests = wanted && !self.writing && now < self.not_before;
+        let pause = rests.then_some(self.not_before);
+        self.disk.poll_timeout().into_iter().chain(pause).min()
+    }
+
+    pub(super) fn timeout(&mut self, now: Moment) {
+        self.disk.timeout(now);
+    }
+
+    /// Somebody may have removed them.
+    pub(super) fn write_again(&mut self) {
+        self.again = !self.services.is_empty();
+    }
+}
+
+impl Control {
+    /// The plan is another, and so may be templates and places.
+    pub(super) fn status_files_follow_plan(&mut self) {
+        let services = self.plan.services.values();
+        let with_some = services.filter(|it| it.enabled && !it.status_files.is_empty());
+        self.status_files.services = with_some.map(|it| it.name.clone()).collect();
+        if !self.status_files.services.is_empty() {
+            self.status_files.disk.doubt();
+        }
+    }
+
+    /// After every input: what they are to say, and a job that writes it if that is due.
+    pub(super) fn write_status_files(&mut self) {
+        if self.status_files.services.is_empty() {
+            return;
+        }
+        let services = self.status_files.services.iter();
+        let now: Situations = services
+            .filter_map(|name| Some((name.clone(), self.situation(name)?)))
+            .collect();
+        let files = &mut self.status_files;
+        if *files.disk.wanted() != now {
+            files.disk.change(|it| *it = now);
+        }
+        if files.writing || self.now.moment < files.not_before {
+            return;
+        }
+        // What has been seen is in doubt no sooner than it is seen anew: whoever waits for it gets an answer.
+        if std::mem::take(&mut files.again) {
+            files.disk.doubt();
+        }
+        if let Some(situations) = files.disk.due(self.now.moment) {
+            files.writing = true;
+            let plan = Arc::clone(&self.plan);
+            self.job(Job::WriteStatusFiles { plan, situations });
+        }
+    }
+
+    pub(super) fn status_files_written(&mut self, result: Result<(), String>) {
+        if let Err(error) = &result {
+            tracing::error!("{error}; tries again");
+        }
+        let now = self.now.moment;
+        self.status_files.disk.written(now, result);
+        self.status_files.writing = false;
+        self.status_files.not_before = now.after(PAUSE_MS);
+    }
+
+    /// How a service stands, for those who cannot use it.
+    fn situation(&self, name: &str) -> Option<Situation> {
+        let view = self.engine.view(self.names.id(name)?)?;
+        Some(Situation {
+            state: view.state.name().to_owned(),
+            ready: view.ready,
+            held: view.hold.is_some(),
+            blocked: self.is_blocked(&view),
+            job: view.lease.and_then(|lease| self.job_situation(lease.job)),
+            maintenance: self.maintenance.situation(),
+        })
+    }
+
+    fn job_situation(&self, job: ServiceId) -> Option<JobSituation> {
+        let progress = self.progress_of(job);
+        let total = progress.and_then(|it| it.total).filter(|total| *total > 0);
+        let done = progress.and_then(|it| it.done);
+        let percent = done.zip(total).map(|(done, total)| {
+            let percent = u128::from(done) * 100 / u128::from(total);
+            u8::try_from(percent.min(100)).expect("at most 100")
+        });
+        Some(JobSituation {
+            name: self.names.name(job)?.to_owned(),
+            percent,
+        })
+    }
+
+    /// What it waits for has come to rest, and is not up.
+    fn is_blocked(&self, view: &View) -> bool {
+        let State::Waiting { on } = &view.state else {
+            return false;
+        };
+        on.iter()
+            .any(|id| self.engine.settled(*id) != Some(Settled::No))
+    }
+
+    /// Files by whose presence others know of maintenance.
+    pub(super) fn maintenance_files(&self) -> Vec<String> {
+        let services = self.plan.services.values().filter(|it| it.enabled);
+        let files = services.flat_map(|it| &it.status_files);
+        let flags = files.filter(|it| it.when == When::Maintenance);
+        flags.map(|it| it.path.display().to_string()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    use super::*;
+    use crate::control::{Handled, whole::World};
+
+    const WITH_FILE: &str = "[[status_files]]\npath = '/run/a/status'\ntemplate = 'status.j2'\n";
+
+    fn world(more: &[(&str, &str)], text: &str) -> World {
+        let text = format!("command = ['/bin/a']\n{text}{WITH_FILE}");
+        let services = [&[("a", text.as_str())], more].concat();
+        World::new(&services, Handled::default())
+    }
+
+    #[test]
+    fn each_state_is_written_and_a_write_waits_for_the_one_before() {
+        let mut world = world(&[], "");
+        // The start is on its way when the first of them are written.
+        assert_eq!(world.saying.len(), 1);
+        let run = world.spawned[0].1;
+        world.spawned(run);
+        assert_eq!(world.saying.len(), 1, "one at a time");
+        world.said(Ok(()));
+        world.pass(PAUSE_MS);
+        assert_eq!(world.said(Ok(()))["a"].state, "running");
+        world.pass(PAUSE_MS);
+        let rests = |world: &World| {
+            let now = world.control.now.moment;
+            world.saying.is_empty() && world.control.status_files.poll_timeout(now).is_none()
+        };
+        assert!(rests(&world));
+        world.act(Action::Stop, "a");
+        assert_eq!(world.said(Ok(()))["a"].state, "stopping");
+        world.ended(run);
+        assert!(world.saying.is_empty());
+        world.pass(PAUSE_MS);
+        let said = world.said(Ok(()));
+        assert_eq!(
+            (said["a"].state.as_str(), said["a"].held),
+            ("stopped", true)
+        );
+    }
+
+    /// However often a service ends in a second, what it says is written twice in it.
+    #[test]
+    fn a_crash_loop_writes_no_faster_than_it_may() {
+        let mut world = world(
+            &[],
+            "[restart]\ndelay = '1ms'\nmax_delay = '1ms'\njitter = 0\n",
+        );
+        let begin = world.control.now.moment;
+        let (mut writes, mut runs) = (0, 0);
+        let mut answer = None;
+        while world.control.now.moment.since(begin) < 10_000 {
+            while runs < world.spawned.len() {
+                let run = world.spawned[runs].1;
+                runs += 1;
+                world.spawned(run);
+                world.ended(run);
+            }
+            while !world.saying.is_empty() {
+                writes += 1;
+                world.said(Ok(()));
+            }
+            world.pass(10);
+            let passed = world.control.now.moment.since(begin);
+            if passed >= 5_000 {
+                // And nobody waits longer for that.
+                let wanted = Some(api::MaintenanceRequest::default());
+                let answer = answer.get_or_insert_with(|| world.set_maintenance(wanted));
+                assert!(passed < 6_000 || !matches!(answer.try_recv(), Err(TryRecvError::Empty)));
+            }
+        }
+        assert!(runs > 500, "{runs}");
+        assert!((15..=21).contains(&writes), "{writes}");
+    }
+
+    /// What waits for something that nobody starts is not on its way.
+    #[test]
+    fn who_waits_in_vain_is_blocked() {
+        let mut world = world(
+            &[("db", "command = ['/bin/db']\n[ready]\nnotify = true\n")],
+            "requires = ['db']\n",
+        );
+        let said = world.said(Ok(()));
+        assert_eq!(
+            (said["a"].state.as_str(), said["a"].blocked),
+            ("waiting", false)
+        );
+        let (_, db) = world.spawned[0].clone();
+        world.spawned(db);
+        world.act(Action::Stop, "db");
+        world.ended(db);
+        for _ in 0..4 {
+            world.pass(PAUSE_MS);
+            while !world.saying.is_empty() {
+                let said = world.said(Ok(()));
+                if said["a"].blocked && said["a"].state == "waiting" {
+                    return;
+                }
+            }
+        }
+        panic!("it is never blocked");
+    }
+}

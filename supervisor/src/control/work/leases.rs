@@ -1,0 +1,185 @@
+//! What a job keeps stopped, and gives back.
+
+use std::collections::BTreeSet;
+
+use api::{ErrorKind, ErrorReply, LeaseRequest, LeasedBy, Progress, ReleaseRequest};
+use engine::{Command, Goal, Lease, Refusal, ServiceId, View};
+use tokio::sync::mpsc;
+
+use crate::{
+    ask::Peer,
+    control::{
+        Control,
+        asks::{Change, usage},
+        changes::Kind,
+        matching,
+        names::unknown_service,
+        words,
+    },
+};
+
+impl Control {
+    /// A job has services stopped.
+    pub(super) fn ask_lease(
+        &mut self,
+        id: &str,
+        request: &LeaseRequest,
+        peer: &Peer,
+    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
+        let job = self.job_named(&request.job)?;
+        if !self.reconfigure.is_idle() {
+            return Err(ErrorReply {
+                kind: ErrorKind::Busy,
+                message: "a reconfigure is under way".to_owned(),
+                hint: Some("ask again when it is done".to_owned()),
+            });
+        }
+        if request.services.is_empty() {
+            return Err(usage("name the services that are to stop"));
+        }
+        let names = matching(&request.services, &self.plan.services)?;
+        let services: BTreeSet<ServiceId> = names
+            .iter()
+            .filter_map(|name| self.names.id(name))
+            .collect();
+        let what = format!("lease for {}", request.job);
+        let command = Command::Lease { job, services };
+        self.change(Change {
+            id,
+            kind: Kind::Lease,
+            command,
+            what: &what,
+            names,
+            left_alone: Vec::new(),
+            peer,
+            wait: true,
+        })
+    }
+
+    /// A job gives back what it has had stopped.
+    pub(super) fn ask_release(
+        &mut self,
+        id: &str,
+        request: &ReleaseRequest,
+        peer: &Peer,
+    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
+        let job = self.job_named(&request.job)?;
+        let leases = self.engine.leases_of(job).into_iter();
+        let wanted = leases.filter(|id| {
+            let view = self.engine.view(*id);
+            view.is_some_and(|view| view.goal == Goal::Up && view.hold.is_none())
+        });
+        let names = wanted.filter_map(|id| self.names.name(id).map(str::to_owned));
+        let names = names.collect();
+        let what = format!("release by {}", request.job);
+        self.change(Change {
+            id,
+            kind: Kind::Release,
+            command: Command::Release { job },
+            what: &what,
+            names,
+            left_alone: Vec::new(),
+            peer,
+            wait: true,
+        })
+    }
+
+    fn job_named(&self, name: &str) -> Result<ServiceId, ErrorReply> {
+        let services = &self.plan.services;
+        let planned = services.get(name).filter(|it| it.enabled);
+        let id = planned.and_then(|_| self.names.id(name));
+        id.ok_or_else(|| unknown_service(name, services))
+    }
+
+    /// Who keeps a service stopped.
+    pub(in crate::control) fn leased_by(&self, view: &View) -> Option<LeasedBy> {
+        let lease = view.lease?;
+        Some(LeasedBy {
+            job: self.names.name(lease.job)?.to_owned(),
+            since: words::time(self.lease_unix_ms(lease)),
+        })
+    }
+
+    fn lease_unix_ms(&self, lease: Lease) -> u64 {
+        let ago = self.now.moment.since(lease.since);
+        self.now.unix_ms.saturating_sub(ago)
+    }
+
+    /// `stopped for the job backup (since …)`.
+    pub(in crate::control) fn lease_reason(&self, view: &View) -> Option<String> {
+        let LeasedBy { job, since } = self.leased_by(view)?;
+        Some(format!("stopped for the job {job} (since {since})"))
+    }
+
+    /// A change that would touch what jobs keep stopped is not done meanwhile.
+    pub(in crate::control) fn leases_in_the_way(&self) -> Option<ErrorReply> {
+        let job = self
+            .engine
+            .active_job()
+            .filter(|_| self.engine.has_leases())?;
+        let name = self.names.name(job).unwrap_or("?");
+        Some(ErrorReply {
+            kind: ErrorKind::Leased,
+            message: format!("the job {name} keeps services stopped"),
+            hint: Some(when_it_ends(name)),
+        })
+    }
+
+    /// Why something is refused because of a job.
+    pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
+        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
+        let (kind, message, hint) = match refusal {
+            Refusal::Leased {
+                service,
+                requirement,
+                lease,
+            } => {
+                let what = if service == requirement {
+                    name(service)
+                } else {
+                    format!("{} requires {}, which", name(service), name(requirement))
+                };
+                let (job, since) = (name(&lease.job), words::time(self.lease_unix_ms(*lease)));
+                let message = format!("{what} is kept stopped by the job {job} since {since}");
+                (ErrorKind::Leased, message, Some(when_it_ends(&job)))
+            }
+            Refusal::JobRuns(id) => {
+                let job = name(id);
+                let message = format!("the job {job} is on its way, and there is one at a time");
+                let hint = format!("follow it: ctl status {job}, or end it: ctl stop {job}");
+                (ErrorKind::JobRuns, message, Some(hint))
+            }
+            Refusal::NotJob(id) => (ErrorKind::Refused, format!("{} is no job", name(id)), None),
+            Refusal::IsJob(id) => {
+                let message = format!(
+                    "{} is a job, which runs when its work is asked for",
+                    name(id)
+                );
+                (ErrorKind::Refused, message, None)
+            }
+            Refusal::LeasesItself { job, service } => {
+                let (job, service) = (name(job), name(service));
+                let message =
+                    format!("the job {job} cannot have {service} stopped, which it is or requires");
+                (ErrorKind::Refused, message, None)
+            }
+            Refusal::NoJob(id) => {
+                let message = format!("the job {} does not run", name(id));
+                (ErrorKind::Refused, message, None)
+            }
+            other => return self.refused(other),
+        };
+        ErrorReply {
+            kind,
+            message,
+            hint,
+        }
+    }
+}
+
+/// What to do about a lease.
+fn when_it_ends(job: &str) -> String {
+    format!(
+        "what it stopped starts by itself when it ends; follow it: ctl status {job}, or end it: ctl stop {job}"
+    )
+}

@@ -1,0 +1,59 @@
+//! The work of jobs: from a client's request to the result, and what a job keeps stopped meanwhile.
+//!
+//! A request goes to the disk first (`request.json` in the job's directory), then to the engine; from
+//! there on the job runs as any service, again and again, until it is over. What it leaves as its result
+//! is read then, and ends the change. The keeper remembers a request until the engine has it, and the
+//! engine's record names the request, so a job is begun once though control dies at any point.
+//!
+//! Limits: one job at a time is on its way, its result being read included; a progress has
+//! [`api::JOB_PROGRESS_BYTES_MAX`], a result [`api::JOB_RESULT_BYTES_MAX`] bytes.
+
+mod ask;
+mod leases;
+mod progress;
+mod result;
+
+use std::path::PathBuf;
+
+use api::JobOrder;
+use engine::Hold;
+use serde::{Deserialize, Serialize};
+
+use super::Control;
+use crate::history::Line;
+
+pub(super) use result::{read, store};
+
+/// What is known of jobs beside the engine's part.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pending: Option<Pending>,
+    progress: progress::Said,
+}
+
+/// A request that is on its way to the disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pending {
+    service: String,
+    order: JobOrder,
+    asked: Line,
+    /// It was stopped meanwhile.
+    stopped: Option<Hold>,
+}
+
+impl Control {
+    /// This request is on its way to the disk.
+    pub(super) fn has_pending_request(&self, id: &str) -> bool {
+        let pending = self.work.pending.as_ref();
+        pending.is_some_and(|it| it.order.id == id)
+    }
+
+    /// The directory that a job works in.
+    pub(super) fn job_dir(&self, service: &str) -> PathBuf {
+        job_dir(&self.plan.paths.state_dir, service)
+    }
+}
+
+fn job_dir(state_dir: &std::path::Path, service: &str) -> PathBuf {
+    state_dir.join("jobs").join(service)
+}

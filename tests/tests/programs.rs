@@ -1,0 +1,53 @@
+//! The programs beside `ctl` that have its big commands: one sees `ctl` and nothing else.
+
+use std::process::Command;
+
+use mattervisor_tests::{World, binary, install, run};
+
+/// Help, mistakes and exit codes are those of `ctl`, whoever answers.
+#[test]
+fn a_program_speaks_as_ctl() {
+    let world = World::new();
+    for command in ["gitlab", "import", "renew-le-certs", "top"] {
+        let usage = format!("Usage: ctl {command} ");
+        for asked in [[command, "--help"], ["help", command]] {
+            let told = world.ctl(&asked).ok();
+            assert!(told.stdout.contains(&usage), "{asked:?}: {}", told.stdout);
+            assert!(
+                told.stdout.contains("Examples:"),
+                "{asked:?}: {}",
+                told.stdout
+            );
+        }
+        let told = world.ctl(&[command, "--no-such-option"]).expect_code(2);
+        assert!(told.stderr.contains("--no-such-option"), "{told:?}");
+        let line = world.ctl(&["--help"]).ok().stdout;
+        assert!(line.contains(&format!("\n  {command} ")), "{line}");
+    }
+    // Global options are read before and behind the name.
+    let root = world.root().display().to_string();
+    let mut ctl = Command::new(binary("ctl"));
+    let told = run(ctl.args(["top", "--root", &root])).expect_code(2);
+    assert!(
+        told.stderr.contains("`ctl top` draws on a terminal"),
+        "{told:?}"
+    );
+}
+
+/// One that is missing is named, with where it was looked for and what brings it.
+#[test]
+fn a_missing_program_is_named() {
+    let world = World::new();
+    let alone = world.path("ctl");
+    install(&binary("ctl"), &alone);
+    let told = run(Command::new(&alone).args(["import", "gitlab-rb", "x"])).expect_code(1);
+    let place = world.root().canonicalize().unwrap();
+    let wanted = format!(
+        "there is no mattervisor-import in {} or /usr/lib/mattervisor",
+        place.display()
+    );
+    assert!(told.stderr.contains(&wanted), "{told:?}");
+    assert!(told.stderr.contains("same package as ctl"), "{told:?}");
+    // The others go on.
+    run(Command::new(&alone).arg("--help")).ok();
+}

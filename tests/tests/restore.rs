@@ -1,0 +1,209 @@
+//! Restores under the whole: a real `PostgreSQL`, the stand-in Mattermost, and whatever dies meanwhile.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use mattervisor_tests::{StatusExt, StatusReply, kill, need, nginx, postgres, within};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::stack::{DATABASE, Stack};
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// A stack with messages and a file, and a backup of it.
+struct Saved {
+    stack: Stack,
+    backup: PathBuf,
+}
+
+impl Saved {
+    fn make(bin: PathBuf) -> Self {
+        let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
+        stack.start();
+        insert(&stack, "saved", 100_000);
+        fs::write(file(&stack), "saved").unwrap();
+        let made = stack.world.ctl(&["backup", "create"]).ok();
+        let path = made.stdout.trim().strip_prefix("made ").unwrap().into();
+        Self {
+            stack,
+            backup: path,
+        }
+    }
+
+    /// Something is written after the backup. What is there then.
+    fn change(&self) -> (String, String) {
+        insert(&self.stack, "later", 10);
+        fs::write(file(&self.stack), "later").unwrap();
+        state(&self.stack)
+    }
+
+    fn begin(&self, id: &str) {
+        let body = json!({
+            "id": id,
+            "arguments": { "operation": "restore", "file": self.backup },
+            "wait": false,
+        });
+        let reply = self.stack.world.ask("POST", "/v1/jobs/restore", &body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    fn restore(&self) {
+        let file = self.backup.to_str().unwrap();
+        let mut command = self.stack.world.ctl_command();
+        command.args(["restore", file, "--yes"]);
+        mattervisor_tests::run_for(&mut command, LIMIT).ok();
+    }
+}
+
+fn insert(stack: &Stack, word: &str, count: u32) {
+    stack.sql(&format!(
+        "INSERT INTO posts (id, message, rootid) SELECT left('{word}' || md5(random()::text || n), 26), '{word}', '' \
+         FROM generate_series(1, {count}) n"
+    ));
+}
+
+fn file(stack: &Stack) -> PathBuf {
+    stack.world.path("var/lib/mattervisor/mattermost/data/file")
+}
+
+fn state(stack: &Stack) -> (String, String) {
+    let rows = stack.sql(
+        "SELECT string_agg(message || count, ' ' ORDER BY message) FROM \
+        (SELECT message, count(*) FROM posts GROUP BY 1) x",
+    );
+    (rows, fs::read_to_string(file(stack)).unwrap())
+}
+
+fn runs(status: &StatusReply) -> bool {
+    ["postgresql", "mattermost", "nginx"]
+        .iter()
+        .all(|name| status.ready(name))
+}
+
+fn step(status: &StatusReply) -> Option<String> {
+    let progress = status.service("restore").job.as_ref()?.progress.clone();
+    progress.map(|progress| progress.step)
+}
+
+fn is_over(status: &StatusReply) -> bool {
+    let job = status.service("restore").job.as_ref();
+    job.is_none_or(|job| !job.active)
+}
+
+#[test]
+fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let saved = Saved::make(bin);
+    let (stack, world) = (&saved.stack, &saved.stack.world);
+    let wanted = state(stack);
+    let before = saved.change();
+    let file = saved.backup.to_str().unwrap();
+
+    // Nobody can be asked here.
+    let refused = world.ctl(&["restore", file]).expect_code(2);
+    assert!(refused.stderr.contains("--yes"), "{refused:?}");
+    assert!(refused.stderr.contains("takes the place of"), "{refused:?}");
+    assert_eq!(state(stack), before);
+
+    let done = world.ctl(&["restore", file, "--yes"]).ok();
+    assert!(done.stdout.contains("ctl restore --undo"), "{done:?}");
+    assert_eq!(state(stack), wanted);
+    assert!(runs(&world.status()));
+    let recovery = world.status();
+    assert_eq!(recovery.state("mattermost-recovery"), "completed");
+
+    world.ctl(&["restore", "--undo", "--yes"]).ok();
+    assert_eq!(state(stack), before);
+    assert!(runs(&world.status()));
+    let done = world.ctl(&["restore", file, "--database", "look"]).ok();
+    assert!(done.stdout.contains("look"), "{done:?}");
+    world.ctl(&["restore", "--forget", "--yes"]).ok();
+    world.ctl(&["restore", "--undo", "--yes"]).expect_code(1);
+    assert_eq!(
+        stack.sql("SELECT string_agg(datname, ' ' ORDER BY datname COLLATE \"C\") FROM pg_database WHERE datallowconn AND datname <> 'postgres' AND NOT datistemplate"),
+        format!("look {DATABASE}")
+    );
+    assert_eq!(state(stack), before);
+}
+
+/// Whatever dies: afterwards old or new is whole, Mattermost runs, and the next try works.
+#[test]
+fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut saved = Saved::make(bin);
+    let wanted = state(&saved.stack);
+    for (number, (at, victims)) in [
+        ("restore database and files", &["postgresql"][..]),
+        ("gather statistics", &["control"]),
+        ("stop Mattermost", &["control", "restore"]),
+        ("down", &["restore"]),
+        ("down", &["postgresql"]),
+        ("down", &["keeper"]),
+        ("down", &["control", "postgresql", "restore", "keeper"]),
+        ("start Mattermost", &["restore", "control"]),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let before = saved.change();
+        saved.begin(&format!("try-{number}"));
+        reach(&saved.stack, at);
+        strike(&mut saved.stack, victims);
+        let context = format!("{victims:?} at {at}");
+        saved
+            .stack
+            .world
+            .wait_for_within(LIMIT, &context, |status| is_over(status) && runs(status));
+        let now = state(&saved.stack);
+        assert!(now == before || now == wanted, "{context}: {now:?}");
+        let closed =
+            "SELECT count(*) FROM pg_database WHERE NOT datallowconn AND datname <> 'template0'";
+        assert_eq!(saved.stack.sql(closed), "0", "{context}");
+        saved.restore();
+        assert_eq!(state(&saved.stack), wanted, "{context}");
+        let databases = "SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_re%\\_2%'";
+        assert_eq!(saved.stack.sql(databases), "0", "{context}");
+    }
+}
+
+/// Waits for a step, or for Mattermost's being down, or for the end if that was faster.
+fn reach(stack: &Stack, at: &str) {
+    stack.world.wait_for_within(LIMIT, at, |status| {
+        let there = if at == "down" {
+            ["stopped", "waiting"].contains(&status.state("mattermost"))
+        } else {
+            step(status).as_deref() == Some(at)
+        };
+        there || (is_over(status) && step(status).is_some())
+    });
+}
+
+fn strike(stack: &mut Stack, victims: &[&str]) {
+    let world = &mut stack.world;
+    let status = world.status();
+    let control = world.control_pid();
+    for victim in victims {
+        match *victim {
+            "control" => kill(control, Signal::SIGKILL),
+            "keeper" => world.signal(Signal::SIGKILL),
+            service => {
+                if let Some(pid) = status.service(service).pid {
+                    kill(pid, Signal::SIGKILL);
+                }
+            }
+        }
+    }
+    if victims.contains(&"keeper") {
+        world.wait_end(Duration::from_secs(10));
+        // Both dead: what is left is the next start's to stop.
+        if victims.contains(&"control") {
+            world.start();
+            return;
+        }
+        let gone = within(LIMIT, || world.leftovers().is_empty().then_some(()));
+        assert!(gone.is_some(), "{:?}", world.leftovers());
+        world.start();
+    }
+}
