@@ -42,7 +42,7 @@ pub struct Configuration {
     pub catalog: PathBuf,
     /// The service that Mattermost is: its environment wins over its configuration.
     pub service: String,
-    /// Which Mattermost is installed, as far as is known; as a rule its own word, in [`VERSION`].
+    /// Which Mattermost is installed, as far as is known; as a rule its own word, in the file `VERSION` of its home.
     #[serde(default)]
     pub mattermost_version: Option<String>,
     /// The directory of the site file.
