@@ -55,7 +55,7 @@ say "installing"
 rm -rf "$tree"/{usr/lib,usr/share,etc,var/lib,var/log}/mattervisor "$tree/opt/mattermost"
 install -D -m 0755 "$binaries/supervisor" "$tree/usr/lib/mattervisor/supervisor"
 install -D -m 0755 "$binaries/ctl" "$tree/usr/bin/ctl"
-for program in acme gitlab import top; do
+for program in acme backup gitlab import top; do
     install -D -m 0755 "$binaries/mattervisor-$program" "$tree/usr/lib/mattervisor/mattervisor-$program"
 done
 install -D -m 0755 "$binaries/mattermost" "$tree/opt/mattermost/bin/mattermost"

@@ -156,4 +156,24 @@ mod tests {
             "cannot run `ctl sing`: cannot execute /usr/bin/mattervisor-sing: permission denied"
         );
     }
+
+    /// Whoever installs ctl installs what it executes, and what services execute.
+    #[test]
+    fn every_program_is_installed_wherever_ctl_is() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let marks = [
+            ("README.md", "target/release/mattervisor-{"),
+            ("packaging/systemd/boot-test.sh", "for program in "),
+            ("dev", "client=("),
+        ];
+        for (file, mark) in marks {
+            let text = std::fs::read_to_string(repository.join(file)).unwrap();
+            let line = text.lines().find(|line| line.contains(mark));
+            let line = line.unwrap_or_else(|| panic!("{file} has no {mark}"));
+            for program in PROGRAMS {
+                let name = program.file.trim_start_matches("mattervisor-");
+                assert!(line.contains(name), "{file}: {name} is not in {line}");
+            }
+        }
+    }
 }
