@@ -106,9 +106,14 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
     if !control.reconfigure.is_idle() {
         return Some(format!("a reconfiguration: {:?}", control.reconfigure));
     }
-    if control.engine.has_leases() {
+    // A job of which something is left keeps what it has.
+    let job = control.engine.active_job();
+    let job = job.and_then(|id| control.engine.view(id));
+    let is_left = job.is_some_and(|view| matches!(view.state, State::Failed { .. }));
+    if control.engine.has_leases() && !is_left {
         return Some("a job keeps services stopped".to_owned());
     }
+    let all_up = all_up && !is_left;
     let enabled = control.plan.services.values().filter(|it| it.enabled);
     for service in enabled {
         let view = control.names.id(&service.name);
@@ -117,6 +122,7 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         };
         let settled = control.engine.settled(id);
         let rests = match settled {
+            _ if view.lease.is_some() => is_left,
             // No start brings up a job that has failed.
             Some(Settled::WaitingOn(_)) if service.job => !all_up,
             _ if service.job => {
