@@ -148,8 +148,9 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
     .enumerate()
     {
         let before = saved.change();
-        saved.begin(&format!("try-{number}"));
-        reach(&saved.stack, at);
+        let id = format!("try-{number}");
+        saved.begin(&id);
+        reach(&saved.stack, at, &id);
         strike(&mut saved.stack, victims);
         let context = format!("{victims:?} at {at}");
         saved
@@ -169,14 +170,16 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
 }
 
 /// Waits for a step, or for Mattermost's being down, or for the end if that was faster.
-fn reach(stack: &Stack, at: &str) {
+fn reach(stack: &Stack, at: &str, id: &str) {
     stack.world.wait_for_within(LIMIT, at, |status| {
         let there = if at == "down" {
             ["stopped", "waiting"].contains(&status.state("mattermost"))
         } else {
             step(status).as_deref() == Some(at)
         };
-        there || (is_over(status) && step(status).is_some())
+        let job = status.service("restore").job.as_ref();
+        let begun = job.is_some_and(|job| job.id.as_deref() == Some(id));
+        there || (is_over(status) && begun)
     });
 }
 
