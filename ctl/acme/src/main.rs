@@ -1,6 +1,6 @@
 //! `ctl renew-le-certs`: a certificate from an authority that speaks ACME (RFC 8555), shown to be ours by HTTP.
 //!
-//! What is wanted is in an order, a file that the plan renders; this program knows no site file and
+//! The certificate that is wanted is described by an order, a file that the plan renders; this program knows no site file and
 //! no supervisor. `issue` talks to the authority with a kept library, over requests of our own;
 //! `answers` lays out what it comes to look at; `store` puts files in place whole or not at all; `placeholder` makes what stands there till then.
 

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use client::render::decimal_size;
+
 use crate::archive;
 
 /// The reason.
@@ -179,7 +181,7 @@ pub enum Refusal {
     #[error("nothing was restored here of which a safety copy is kept")]
     NothingKept,
     /// A restore needs more room than there is.
-    #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), size(*free), size(*needs))]
+    #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), decimal_size(*free), decimal_size(*needs))]
     Room {
         /// Where.
         path: PathBuf,
@@ -189,7 +191,7 @@ pub enum Refusal {
         free: u64,
     },
     /// There is too little room.
-    #[error("{} has {} free, and the backup may need {}: make room, or set backup.to to another disk", path.display(), size(*free), size(*needs))]
+    #[error("{} has {} free, and the backup may need {}: make room, or set backup.to to another disk", path.display(), decimal_size(*free), decimal_size(*needs))]
     Space {
         /// Where.
         path: PathBuf,
@@ -198,21 +200,6 @@ pub enum Refusal {
         /// What there is, in bytes.
         free: u64,
     },
-}
-
-/// A length for people.
-pub fn size(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB", "PB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut tenths = u128::from(bytes) * 10 / 1000;
-    let mut unit = 0;
-    while tenths >= 10_000 && unit + 1 < units.len() {
-        tenths /= 1000;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
 }
 
 impl Error {

@@ -19,5 +19,5 @@ pub mod target;
 pub mod verify;
 mod watch;
 
-pub use error::{Error, Refusal, size};
+pub use error::{Error, Refusal};
 pub use watch::{Progress, Stop, Unit, Watch};

@@ -7,7 +7,7 @@ use std::{
 
 use api::{JobProgress, JobUnit};
 
-use crate::render::shown;
+use crate::render::{decimal_size, shown};
 
 /// No rate is told before a step has taken so long.
 const RATE_AFTER: Duration = Duration::from_secs(1);
@@ -79,23 +79,10 @@ impl JobLine {
 
 fn counted(number: u64, unit: Option<JobUnit>) -> String {
     match unit {
-        Some(JobUnit::Bytes) => bytes(number),
+        Some(JobUnit::Bytes) => decimal_size(number),
         Some(JobUnit::Files) => format!("{number} files"),
         Some(JobUnit::Rows) => format!("{number} rows"),
         None => number.to_string(),
-    }
-}
-
-fn bytes(number: u64) -> String {
-    let units = [
-        (1_000_000_000_000, "TB"),
-        (1_000_000_000, "GB"),
-        (1_000_000, "MB"),
-        (1000, "kB"),
-    ];
-    match units.iter().find(|(size, _)| number >= *size) {
-        Some((size, unit)) => format!("{}.{} {unit}", number / size, number % size * 10 / size),
-        None => format!("{number} B"),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::sparse::{self, Segment};
 
-/// What tar counts in.
+/// Bytes of a block: tar counts in these.
 pub(super) const BLOCK: u64 = 512;
 /// A name or target that fits into the header itself.
 const NAME_BYTES: usize = 100;
-/// The same of an account or a group.
+/// Longest name of an account or a group.
 const OWNER_BYTES: usize = 32;
 
 /// Whose a member is.
@@ -18,7 +18,7 @@ pub struct Owner {
     pub names: (String, String),
 }
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind<'a> {
     /// A file of so many bytes.
@@ -152,7 +152,7 @@ fn put(field: &mut [u8], value: &[u8], key: &str, records: &mut Vec<u8>) {
     }
 }
 
-/// One extended record: its own length, key and value.
+/// An extended record of a pax header: its own length, key and value.
 fn record(records: &mut Vec<u8>, key: &str, value: &[u8]) {
     // " key=value\n", and the digits of the length of all that, themselves included.
     let rest = key.len() + value.len() + 3;

@@ -34,7 +34,7 @@ pub const FORMAT: u32 = 1;
 pub const MANIFEST: &str = "manifest.json";
 /// Where the pieces of the dump lie.
 pub const DUMP: &str = "database/";
-/// What was counted in the dump's snapshot.
+/// The rows of each table, counted in the dump's snapshot.
 pub const DATABASE: &str = "database.json";
 /// The last member but one.
 pub const REPORT: &str = "report.json";

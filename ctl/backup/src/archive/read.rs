@@ -24,7 +24,7 @@ const LINE_BYTES_MAX: u64 = 64 << 10;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 128 << 10;
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file, sparse ones too: holes read as zeros.

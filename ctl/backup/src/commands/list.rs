@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use client::render::decimal_size;
 use mattervisor_backup::{
     Error,
     list::{Listed, list},
     manifest::Mode,
-    size,
 };
 
 use super::{Here, Place};
@@ -46,7 +46,7 @@ fn table(all: &[Listed]) -> String {
         ..
     } in all
     {
-        let size = size(*bytes);
+        let size = decimal_size(*bytes);
         let (mattermost, postgresql, made) = match says {
             Some(says) => (
                 says.mattermost.as_deref().unwrap_or("-"),

@@ -12,6 +12,7 @@ use clap::Args;
 use client::{
     Error, Kind,
     change::{Change, carry_out, new_id},
+    render::decimal_size,
 };
 use mattervisor_backup::{
     configuration::Configuration,
@@ -19,7 +20,7 @@ use mattervisor_backup::{
     name,
     postgres::Live,
     restore::{Safety, safety},
-    size, verify,
+    verify,
 };
 use serde_json::{Value, json};
 
@@ -128,8 +129,8 @@ fn replaced(
         version(&manifest.mattermost_version),
         saved.server_version,
         saved.name,
-        size(saved.bytes),
-        size(bytes),
+        decimal_size(saved.bytes),
+        decimal_size(bytes),
     );
     out += "takes the place of\n";
     let installed = version(&configuration.mattermost_version);
@@ -139,7 +140,7 @@ fn replaced(
             "  Mattermost {installed}, PostgreSQL {}, database {} of {}{}",
             live.facts.server_version,
             live.facts.name,
-            size(live.facts.bytes),
+            decimal_size(live.facts.bytes),
             posts(live.posts, "messages"),
         ),
         Err(error) => writeln!(
@@ -174,7 +175,7 @@ fn posts(count: Option<u64>, what: &str) -> String {
 fn told_copy(kept: &Safety) -> String {
     let bytes = kept
         .database_bytes
-        .map_or_else(String::new, |bytes| format!(" ({})", size(bytes)));
+        .map_or_else(String::new, |bytes| format!(" ({})", decimal_size(bytes)));
     let what = if kept.undone {
         "what was restored and undone"
     } else {

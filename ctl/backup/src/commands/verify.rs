@@ -6,12 +6,12 @@ use std::{
 };
 
 use clap::Args;
+use client::render::decimal_size;
 use mattervisor_backup::{
     Error, Refusal, Watch,
     manifest::{LeftOut, Mode, Place},
     name,
     postgres::Server,
-    size,
     target::Target,
     verify::{self, Depth, Verified},
 };
@@ -110,7 +110,12 @@ fn said(verified: &Verified) -> String {
         Mode::Online => "online",
         Mode::Offline => "offline",
     };
-    let _ = writeln!(out, "{}: good, {}: {how}", file.display(), size(*bytes));
+    let _ = writeln!(
+        out,
+        "{}: good, {}: {how}",
+        file.display(),
+        decimal_size(*bytes)
+    );
     let mattermost = manifest
         .mattermost_version
         .as_deref()

@@ -5,33 +5,23 @@ use std::{
     path::PathBuf,
 };
 
+use api::{JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX, JOB_RESULT_FILE, JobOrder, JobResult};
 use jiff::Timestamp;
 use safe_path::Dir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{Error, name, target::Target};
 
 /// Where it is, in our environment.
 const VARIABLE: &str = "MATTERVISOR_JOB_DIR";
-const REQUEST: &str = "request.json";
-const RESULT: &str = "result.json";
 const JOURNAL: &str = "journal.json";
 /// A longer file is none of these.
 const BYTES_MAX: u64 = 1 << 20;
-/// The supervisor reads no longer result; what is longer goes without its report.
-const RESULT_BYTES_MAX: usize = 64 << 10;
 
 /// The directory.
 pub(crate) struct Directory {
     dir: Dir,
-}
-
-/// What is asked for.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Order {
-    pub(crate) id: String,
-    arguments: Value,
 }
 
 /// Which backup a request is about, whichever run works on it.
@@ -42,14 +32,14 @@ pub(super) struct Journal {
     made: Timestamp,
 }
 
-impl Order {
-    /// # Errors
-    /// [`Error::Arguments`] if they are not understood.
-    pub(crate) fn arguments<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_value(self.arguments.clone()).map_err(|error| Error::Arguments {
-            error: error.to_string(),
-        })
-    }
+/// What a request asks for.
+///
+/// # Errors
+/// [`Error::Arguments`] if that is not understood.
+pub(crate) fn arguments<T: DeserializeOwned>(order: &JobOrder) -> Result<T, Error> {
+    serde_json::from_value(order.arguments.clone()).map_err(|error| Error::Arguments {
+        error: error.to_string(),
+    })
 }
 
 impl Directory {
@@ -60,11 +50,11 @@ impl Directory {
         Ok(Self { dir })
     }
 
-    pub(crate) fn order(&self) -> Result<Order, Error> {
-        let path = self.dir.path().join(REQUEST);
+    pub(crate) fn order(&self) -> Result<JobOrder, Error> {
+        let path = self.dir.path().join(JOB_REQUEST_FILE);
         let text = self
             .dir
-            .read(REQUEST, BYTES_MAX)
+            .read(JOB_REQUEST_FILE, BYTES_MAX)
             .map_err(Error::with("read", &path))?;
         serde_json::from_slice(&text).map_err(|error| Error::Arguments {
             error: error.to_string(),
@@ -72,8 +62,12 @@ impl Directory {
     }
 
     /// That of an earlier run of the same request, or a new one.
-    pub(super) fn journal(&self, order: &Order, target: &Target) -> Result<Journal, Error> {
-        let text = self.dir.read(JOURNAL, BYTES_MAX).unwrap_or_default();
+    pub(super) fn journal(&self, order: &JobOrder, target: &Target) -> Result<Journal, Error> {
+        let text = match self.dir.read(JOURNAL, BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            // One that cannot be read may be of this request: no second backup is made beside the first.
+            read => read.map_err(Error::with("read", &self.dir.path().join(JOURNAL)))?,
+        };
         let earlier = serde_json::from_slice(&text).ok();
         if let Some(earlier) =
             earlier.filter(|it: &Journal| it.id == order.id && it.to == target.path())
@@ -100,26 +94,33 @@ impl Directory {
 
     pub(crate) fn result(
         &self,
-        order: &Order,
+        order: &JobOrder,
         ok: bool,
         message: &str,
         report: &Value,
     ) -> Result<(), Error> {
-        let message: String = message.lines().collect::<Vec<_>>().join(" ");
-        let result = |report: &Value| {
-            let result = json!({ "id": order.id, "ok": ok, "message": message, "report": report });
-            result.to_string().into_bytes()
+        let mut result = JobResult {
+            id: order.id.clone(),
+            ok,
+            message: message.lines().collect::<Vec<_>>().join(" "),
+            report: report.clone(),
         };
-        let mut text = result(report);
-        if text.len() > RESULT_BYTES_MAX {
-            text = result(&Value::Null);
+        let mut text = encoded(&result)?;
+        if text.len() > JOB_RESULT_BYTES_MAX {
+            // What the supervisor would not read goes without its report.
+            result.report = Value::Null;
+            text = encoded(&result)?;
         }
-        self.write(RESULT, &text)
+        self.write(JOB_RESULT_FILE, &text)
     }
 
     fn write(&self, name: &str, text: &[u8]) -> Result<(), Error> {
         write(&self.dir, name, text)
     }
+}
+
+fn encoded(result: &JobResult) -> Result<Vec<u8>, Error> {
+    Ok(serde_json::to_vec(result).map_err(io::Error::from)?)
 }
 
 /// On the disk, or not at all.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use api::{LeaseRequest, ReleaseRequest};
 use serde_json::{Value, json};
 
 use super::socket::{Answer, ask};
@@ -55,15 +56,21 @@ impl Pause for Lease<'_> {
         watch.step("stop Mattermost", None, Unit::Files);
         // Whatever comes back: what may be stopped is given back.
         self.held = true;
-        self.ask(
-            "POST",
-            &json!({ "job": self.job, "services": self.services }),
-        )
+        let request = LeaseRequest {
+            id: None,
+            job: self.job.to_owned(),
+            services: self.services.to_vec(),
+        };
+        self.ask("POST", &json!(request))
     }
 
     fn resume(&mut self) -> Result<(), Error> {
         self.held = false;
-        self.ask("DELETE", &json!({ "job": self.job }))
+        let request = ReleaseRequest {
+            id: None,
+            job: self.job.to_owned(),
+        };
+        self.ask("DELETE", &json!(request))
     }
 }
 

@@ -15,8 +15,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use api::JobOrder;
 use arguments::Arguments;
-use directory::{Directory, Order};
+use directory::{Directory, arguments};
 use lease::Lease;
 
 use crate::{
@@ -69,7 +70,7 @@ struct Done {
 fn work(
     configuration: &Path,
     directory: &Directory,
-    order: &Order,
+    order: &JobOrder,
     watch: &mut Watch,
 ) -> Result<Done, Error> {
     let mut configuration = Configuration::read(configuration)?;
@@ -79,7 +80,7 @@ fn work(
         without_secrets,
         verify,
         prune,
-    } = order.arguments::<Arguments>()?;
+    } = arguments::<Arguments>(order)?;
     if let Some(to) = to {
         // What has to be mounted is about the directory of the configuration alone.
         configuration.require_mount = None;

@@ -5,11 +5,12 @@ use std::os::{
     unix::net::{SocketAddr, UnixDatagram},
 };
 
+use api::JOB_PROGRESS_KEY;
+
 use crate::Progress;
 
 /// Where to, in our environment.
 const VARIABLE: &str = "NOTIFY_SOCKET";
-const KEY: &str = "X_MATTERVISOR_PROGRESS";
 
 /// What tells it; where nobody listens, to nobody.
 pub(crate) fn teller() -> impl FnMut(&Progress) + 'static {
@@ -21,7 +22,7 @@ pub(crate) fn teller() -> impl FnMut(&Progress) + 'static {
     });
     move |progress| {
         if let (Some(to), Ok(socket), Ok(text)) = (&to, &socket, serde_json::to_string(progress)) {
-            let _ = socket.send_to_addr(format!("{KEY}={text}\n").as_bytes(), to);
+            let _ = socket.send_to_addr(format!("{JOB_PROGRESS_KEY}={text}\n").as_bytes(), to);
         }
     }
 }

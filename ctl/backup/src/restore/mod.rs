@@ -37,7 +37,11 @@ use crate::{
     Error, Refusal, Stop, Watch,
     configuration::Configuration,
     create::Pause as _,
-    job::{directory::Directory, lease::Lease, notify},
+    job::{
+        directory::{self, Directory},
+        lease::Lease,
+        notify,
+    },
     manifest::Manifest,
     verify,
 };
@@ -76,7 +80,7 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
         configuration: &configuration,
         held: &held,
     };
-    let arguments = order.arguments::<Arguments>();
+    let arguments = directory::arguments::<Arguments>(&order);
     let done = arguments.and_then(|arguments| job.work(&arguments));
     if let Err(error) = &done
         && held.store.journal()?.is_some()

@@ -106,6 +106,21 @@ pub fn size(bytes: u64) -> String {
     format!("{shown}{}", UNITS[unit])
 }
 
+/// Bytes of a file or a database, as disks are sold: thousands, with one digit behind the point.
+pub fn decimal_size(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = u128::from(bytes) * 10 / 1000;
+    let mut unit = 0;
+    while tenths >= 10_000 && unit + 1 < units.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
+}
+
 /// How long ago that was; the stamp itself where it cannot be read.
 pub fn ago(at: &str, now: Timestamp) -> String {
     let Ok(then) = at.parse::<Timestamp>() else {
