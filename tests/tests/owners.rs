@@ -103,7 +103,11 @@ fn file(path: &Path) -> Option<File> {
 fn assert_same(now: &BTreeMap<PathBuf, File>, before: &BTreeMap<PathBuf, File>) {
     let words = |file: Option<&File>| {
         file.map(|(rights, inode, content)| {
-            (*rights, *inode, String::from_utf8_lossy(content).into_owned())
+            (
+                *rights,
+                *inode,
+                String::from_utf8_lossy(content).into_owned(),
+            )
         })
     };
     for path in now.keys().chain(before.keys()) {

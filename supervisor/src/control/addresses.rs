@@ -63,12 +63,12 @@ impl Control {
             let listens = known.resolved.as_ref().map(|it| &it.listens);
             listens.is_some_and(|all| all.iter().any(|it| it.meets(address)))
         });
-        match known {
-            Some(holder) => self.wait_for(run, holder),
-            None => self.job(Job::Holder {
-                run,
-                address: address.said.clone(),
-            }),
+        if let Some(holder) = known {
+            self.wait_for(run, holder);
+        } else {
+            self.handover.lookups += 1;
+            let address = address.said.clone();
+            self.cx.job(Job::Holder { run, address });
         }
         false
     }
@@ -82,8 +82,8 @@ impl Control {
         let (Some(service), Some(what)) = (service, self.address_waits.reason(run)) else {
             return;
         };
-        if let Some(id) = self.names.id(&service) {
-            self.touched.insert(id);
+        if let Some(id) = self.cx.names.id(&service) {
+            self.cx.touched.insert(id);
         }
         self.publish(&service, "address", &what, None);
     }
@@ -103,7 +103,7 @@ impl Control {
             return; // It is not wanted any more.
         };
         let service = self.runs.get(&run).map(|known| &known.service);
-        let service = service.and_then(|name| self.plan.services.get(name));
+        let service = service.and_then(|name| self.cx.plan.services.get(name));
         let said = |it: &&Address| it.said == wait.address;
         let address = wait.resolved.listens.iter().find(said);
         if address.is_none_or(|it| !in_use(&it.at))
@@ -139,7 +139,7 @@ impl Control {
                 continue;
             };
             let name = self.runs.get(&run).map(|known| known.service.clone());
-            let service = name.and_then(|name| self.plan.services.get(&name).cloned());
+            let service = name.and_then(|name| self.cx.plan.services.get(&name).cloned());
             match service {
                 Some(service) if self.is_wanted(run, &Purpose::Main) => {
                     if self.outdated.remove(&run) {
@@ -166,8 +166,8 @@ impl Control {
     pub(super) fn is_ending(&self, run: RunId) -> bool {
         let known = self.runs.get(&run);
         let view = known
-            .and_then(|known| self.names.id(&known.service))
-            .and_then(|id| self.engine.view(id));
+            .and_then(|known| self.cx.names.id(&known.service))
+            .and_then(|id| self.cx.engine.view(id));
         known.is_some()
             && view.is_none_or(|view| {
                 match view.state {

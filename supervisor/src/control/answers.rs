@@ -52,6 +52,8 @@ impl Control {
     /// The keeper has been told all that follows from this input.
     pub(super) fn release_answers(&mut self) {
         let answers = std::mem::take(&mut self.answers);
-        self.outputs.extend(answers.into_iter().map(Output::Answer));
+        self.cx
+            .outputs
+            .extend(answers.into_iter().map(Output::Answer));
     }
 }

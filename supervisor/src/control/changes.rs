@@ -214,7 +214,7 @@ impl Control {
         self.changes.list.push_back(Change {
             client: Some(sender),
             wait,
-            at: self.now.moment,
+            at: self.cx.now.moment,
             ..Change::new(id, kind, Some(asked))
         });
         self.changes.altered = true;
@@ -346,7 +346,7 @@ impl Control {
         }
         let named = |ids: &BTreeSet<ServiceId>| -> BTreeSet<String> {
             ids.iter()
-                .filter_map(|id| self.names.name(*id).map(str::to_owned))
+                .filter_map(|id| self.cx.names.name(*id).map(str::to_owned))
                 .collect()
         };
         let affected = named(&touched.union(&self.lifecycle.waiting).copied().collect());
@@ -357,7 +357,7 @@ impl Control {
                 if !change.awaited().contains_key(name) {
                     continue;
                 }
-                let Some(service) = self.plan.services.get(name) else {
+                let Some(service) = self.cx.plan.services.get(name) else {
                     continue;
                 };
                 let state = self.service_status(service).state;
@@ -376,7 +376,7 @@ impl Control {
     /// The targets as they are now, before a command changes them.
     pub(super) fn targets(&self, names: &[String]) -> BTreeMap<String, Target> {
         let target = |name: &String| {
-            let run_before = self.main_run_of(name);
+            let run_before = self.cx.main_run_of(name);
             let settled = self.settled(name);
             let at_rest = matches!(
                 settled,

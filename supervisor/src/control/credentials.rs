@@ -19,7 +19,7 @@ impl Control {
         let name = &service.name;
         if let Err(why) = filled {
             // Nobody asks one that starts for it.
-            if self.main_run_of(name).is_some() {
+            if self.cx.main_run_of(name).is_some() {
                 self.helper_ended(run, Err(why));
                 return;
             }
@@ -28,7 +28,7 @@ impl Control {
         }
         if let Err(why) = laid {
             // What it has had is better than not to start; a reload would only seem to be one.
-            if !why.earlier || self.main_run_of(name).is_some() {
+            if !why.earlier || self.cx.main_run_of(name).is_some() {
                 self.helper_ended(run, Err(why.reason));
                 return;
             }

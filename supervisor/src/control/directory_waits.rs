@@ -35,7 +35,7 @@ impl Control {
 
     /// Directories that a service has by the plan that runs.
     pub(super) fn directories_of(&self, service: &str) -> Vec<PathBuf> {
-        let service = self.plan.services.get(service);
+        let service = self.cx.plan.services.get(service);
         let all = service.into_iter().flat_map(|it| &it.directories);
         all.map(|it| it.path.clone()).collect()
     }
@@ -64,7 +64,7 @@ impl Control {
             let Some(known) = self.runs.get(&run) else {
                 continue;
             };
-            let service = self.plan.services.get(&known.service).cloned();
+            let service = self.cx.plan.services.get(&known.service).cloned();
             match service {
                 Some(service) if self.is_wanted(run, &known.purpose) => {
                     self.outdated.remove(&run);

@@ -135,7 +135,7 @@ impl Exits {
 impl Control {
     /// A main run is over, as the engine says.
     pub(super) fn on_ended(&mut self, ended: &Ended) {
-        let Some(name) = self.names.name(ended.service).map(str::to_owned) else {
+        let Some(name) = self.cx.names.name(ended.service).map(str::to_owned) else {
             return;
         };
         let record = self.exit_record(&name, ended);
@@ -148,7 +148,7 @@ impl Control {
     /// Has it written, and tells it.
     pub(super) fn record_exit(&mut self, record: ExitRecord) {
         let name = record.service.clone();
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let known = self.exits.services.entry(name.clone());
         let known = known.or_insert_with(|| Unwritten::new(now));
         if known.knows(&record.id) {
@@ -165,16 +165,21 @@ impl Control {
     fn exit_record(&self, name: &str, ended: &Ended) -> ExitRecord {
         let life = self.runs.get(&ended.run).map(|run| run.life);
         let life = life.unwrap_or_default();
-        let view = self.engine.view(ended.service);
+        let view = self.cx.engine.view(ended.service);
         let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
-        let at = life.ended.or(seen).unwrap_or(self.now.moment);
+        let at = life.ended.or(seen).unwrap_or(self.cx.now.moment);
         let (code, signal) = match ended.exit {
             Exit::Code(code) => (Some(code), None),
             Exit::Signal(signal) => (None, Some(words::signal_name(signal))),
         };
         ExitRecord {
             id: self.exits.id(ended.run),
-            at: words::time(self.now.unix_ms.saturating_sub(self.now.moment.since(at))),
+            at: words::time(
+                self.cx
+                    .now
+                    .unix_ms
+                    .saturating_sub(self.cx.now.moment.since(at)),
+            ),
             service: name.to_owned(),
             pid: life.pid,
             code,
@@ -191,10 +196,10 @@ impl Control {
     fn remember_exits(&mut self, name: &str) {
         let service = format!("{EXITS}{name}");
         let Some(known) = self.exits.services.get(name) else {
-            return self.tell(Request::Forget { service });
+            return self.cx.tell(Request::Forget { service });
         };
         let record = serde_json::to_string(known).expect("it is plain data");
-        self.tell(Request::Remember { service, record });
+        self.cx.tell(Request::Remember { service, record });
     }
 
     /// What an earlier control process may not have written.
@@ -212,7 +217,7 @@ impl Control {
 
     /// Time has passed, or the daemon ends: then all that is held back goes to the disk.
     pub(super) fn release_exits(&mut self, must: bool) {
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         self.exits.attempts.timeout(now);
         self.exits.new |= must;
         let names: Vec<String> = self.exits.holding.iter().cloned().collect();
@@ -227,7 +232,7 @@ impl Control {
 
     /// Has them written if that is due.
     pub(super) fn write_exits(&mut self) {
-        let (exits, now) = (&mut self.exits, self.now.moment);
+        let (exits, now) = (&mut self.exits, self.cx.now.moment);
         if exits.waiting.is_empty() || !exits.attempts.begin(now, exits.new) {
             return;
         }
@@ -239,16 +244,16 @@ impl Control {
             exits.writing.insert(name.clone(), ids);
             records.extend_from_slice(waiting);
         }
-        self.job(Job::RecordExits {
+        self.cx.job(Job::RecordExits {
             records,
-            now_ms: self.now.unix_ms,
+            now_ms: self.cx.now.unix_ms,
         });
     }
 
     /// A job has written them, or could not.
     pub(super) fn on_exits_recorded(&mut self, result: Result<(), String>) {
         let writing = std::mem::take(&mut self.exits.writing);
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let failed = result.err();
         match self.exits.attempts.end(now, failed.clone()) {
             News::Fails => {
@@ -269,7 +274,7 @@ impl Control {
 
     /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
     pub(super) fn release_exits_of(&mut self, name: &str) {
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let Some(known) = self.exits.services.get_mut(name) else {
             return;
         };
@@ -287,7 +292,7 @@ impl Control {
             .exits
             .services
             .keys()
-            .filter(|it| !self.plan.services.contains_key(*it));
+            .filter(|it| !self.cx.plan.services.contains_key(*it));
         for name in names.cloned().collect::<Vec<_>>() {
             self.release_exits_of(&name);
         }
@@ -296,7 +301,7 @@ impl Control {
     /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
     /// many as ever, or no such service.
     fn forget_exits_if_over(&mut self, name: &str) {
-        let removed = !self.plan.services.contains_key(name);
+        let removed = !self.cx.plan.services.contains_key(name);
         let known = self.exits.services.get(name);
         if known.is_some_and(|it| it.is_over() || (removed && it.is_written())) {
             self.exits.services.remove(name);
@@ -306,7 +311,7 @@ impl Control {
     }
 
     fn exits_are_written(&mut self, name: &str, ids: &[String]) {
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let Some(known) = self.exits.services.get_mut(name) else {
             return;
         };

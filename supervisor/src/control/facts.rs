@@ -22,7 +22,7 @@ impl Control {
             }
             Notice::Remaining { remaining } => self.on_remaining(&remaining),
             Notice::Synced { at_ms } => self.on_synced(Moment(at_ms)),
-            Notice::AreYouThere => self.tell(message::Request::Here),
+            Notice::AreYouThere => self.cx.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
             Notice::MadeAgain { paths, .. } => {
                 let paths = paths.iter().map(|path| path.display().to_string());
@@ -118,7 +118,7 @@ impl Control {
         };
         let planned = match purpose {
             Purpose::Reconfigure => self.reconfigure.checked_service(&service),
-            _ => self.plan.services.get(&service).map(AsRef::as_ref),
+            _ => self.cx.plan.services.get(&service).map(AsRef::as_ref),
         };
         let program = planned.and_then(|it| super::spawn::program_of(it, &purpose));
         let program = program.unwrap_or_else(|| match purpose {
@@ -146,7 +146,7 @@ impl Control {
             // The start itself meets what its validator has met, and says it better.
             let passes = purpose == Purpose::Validator
                 && stage == "chdir"
-                && self.main_run_of(&service).is_none();
+                && self.cx.main_run_of(&service).is_none();
             let result = if passes {
                 Ok(String::new())
             } else {
@@ -188,8 +188,8 @@ impl Control {
         let Some(service) = self.runs.get(&run).map(|known| known.service.clone()) else {
             return;
         };
-        let id = self.names.id(&service);
-        let view = id.and_then(|id| self.engine.view(id));
+        let id = self.cx.names.id(&service);
+        let view = id.and_then(|id| self.cx.engine.view(id));
         let killed = view.and_then(|view| match view.state {
             State::Stopping {
                 phase: StopPhase::Killed { why, .. },
@@ -237,9 +237,14 @@ impl Control {
             self.left.insert(one.service.clone(), one.left.clone());
         }
         let remains = |name: &String| remaining.iter().any(|it| it.service == *name);
-        let gone = self.names.ids().iter().filter(|(name, _)| !remains(name));
+        let gone = self
+            .cx
+            .names
+            .ids()
+            .iter()
+            .filter(|(name, _)| !remains(name));
         let gone: Vec<(String, RunId)> = gone
-            .filter_map(|(name, id)| Some((name.clone(), self.engine.unswept_run(*id)?)))
+            .filter_map(|(name, id)| Some((name.clone(), self.cx.engine.unswept_run(*id)?)))
             // Of its own runs the keeper tells by themselves.
             .filter(|(_, run)| !self.runs.contains_key(run))
             .collect();
@@ -274,7 +279,7 @@ impl Control {
 
     fn is_ready_by_fd(&self, run: RunId) -> bool {
         let service = self.runs.get(&run).map(|known| &known.service);
-        let service = service.and_then(|name| self.plan.services.get(name));
+        let service = service.and_then(|name| self.cx.plan.services.get(name));
         service.is_some_and(|it| matches!(it.ready.kind, plan::ReadyKind::Fd(_)))
     }
 
@@ -283,7 +288,10 @@ impl Control {
     pub(super) fn on_described(&mut self, run: RunId, key: &str, value: &str) {
         match key {
             "STATUS" => {
-                let service = self.runs.get(&run).and_then(|r| self.names.id(&r.service));
+                let service = self
+                    .runs
+                    .get(&run)
+                    .and_then(|r| self.cx.names.id(&r.service));
                 if let Some(id) = service {
                     self.status_texts.insert(id, value.to_owned());
                 }
@@ -344,7 +352,7 @@ impl Control {
                 self.fact(Fact::Reloaded { run, outcome });
             }
             Purpose::Probe(of, probe) => {
-                if let Some(took) = self.tally.probe_ends(run, self.now.moment) {
+                if let Some(took) = self.tally.probe_ends(run, self.cx.now.moment) {
                     self.count_probe(of, probe, ok, took);
                 }
                 self.fact(Fact::Probed {

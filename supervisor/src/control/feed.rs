@@ -276,10 +276,10 @@ impl Follower {
 impl Control {
     /// Tells the world in what state a service is now.
     pub(super) fn publish_state(&mut self, id: engine::ServiceId) {
-        let Some(name) = self.names.name(id).map(str::to_owned) else {
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
-        let Some(view) = self.engine.view(id) else {
+        let Some(view) = self.cx.engine.view(id) else {
             return;
         };
         self.tally.restarts(id, view.restarts);
@@ -289,14 +289,14 @@ impl Control {
             ready: view.ready,
             healthy: self.healthy(&name, &view),
             since: view.since,
-            run: self.engine.main_run(id),
+            run: self.cx.engine.main_run(id),
         };
         // Much of what is remembered is not worth an event.
         if self.feed.shown.insert(id, shown) == Some(shown) {
             return;
         }
         self.happened(Happened {
-            unix_ms: self.now.unix_ms,
+            unix_ms: self.cx.now.unix_ms,
             pid: self.pid(id),
             service: name.into(),
             kind: Cow::Borrowed("state"),
@@ -316,9 +316,13 @@ impl Control {
         detail: &str,
         by: Option<&str>,
     ) {
-        let view = self.names.id(service).and_then(|id| self.engine.view(id));
+        let view = self
+            .cx
+            .names
+            .id(service)
+            .and_then(|id| self.cx.engine.view(id));
         self.happened(Happened {
-            unix_ms: self.now.unix_ms,
+            unix_ms: self.cx.now.unix_ms,
             service: service.into(),
             kind: Cow::Borrowed(kind),
             state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
@@ -332,10 +336,10 @@ impl Control {
 
     /// Tells the world that a run is over.
     pub(super) fn publish_exit(&mut self, exit: ExitRecord) {
-        let id = self.names.id(&exit.service);
-        let view = id.and_then(|id| self.engine.view(id));
+        let id = self.cx.names.id(&exit.service);
+        let view = id.and_then(|id| self.cx.engine.view(id));
         self.happened(Happened {
-            unix_ms: self.now.unix_ms,
+            unix_ms: self.cx.now.unix_ms,
             service: exit.service.as_str().into(),
             kind: Cow::Borrowed("exit"),
             state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
@@ -357,7 +361,7 @@ impl Control {
         self.feed.publish(event);
         let seq = self.feed.seq;
         let record = serde_json::to_string(&(seq, remembered)).expect("it is plain data");
-        self.tell(Request::Remember {
+        self.cx.tell(Request::Remember {
             service: format!("{}{}", memory::EVENT, seq % REMEMBERED_MAX),
             record,
         });

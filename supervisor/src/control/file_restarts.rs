@@ -46,10 +46,10 @@ impl FileRestarts {
 impl Control {
     /// Before its restart is asked for. One that goes down already has its cause.
     pub(super) fn note_file_restart(&mut self, name: &str, files: &BTreeSet<PathBuf>) {
-        let Some((id, run)) = self.names.id(name).zip(self.main_run_of(name)) else {
+        let Some((id, run)) = self.cx.names.id(name).zip(self.cx.main_run_of(name)) else {
             return;
         };
-        let view = self.engine.view(id);
+        let view = self.cx.engine.view(id);
         let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
         if goes_down || self.changes.that_restarts(name, run).is_some() {
             return;
@@ -73,6 +73,6 @@ impl Control {
 
     fn remember_file_restarts(&mut self) {
         let record = serde_json::to_string(&self.file_restarts).expect("it is plain data");
-        self.remember(Key::FileRestarts, record);
+        self.cx.remember(Key::FileRestarts, record);
     }
 }

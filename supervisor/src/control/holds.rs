@@ -99,7 +99,7 @@ impl HoldsOnDisk {
 impl Control {
     /// Takes in whether somebody has stopped this service of the plan.
     pub(super) fn note_hold(&mut self, id: ServiceId, hold: Option<Hold>) {
-        let Some(service) = self.service(id) else {
+        let Some(service) = self.cx.service(id) else {
             return;
         };
         let name = service.name.clone();
@@ -114,7 +114,8 @@ impl Control {
         });
         // The record of a service goes with it from the plan, and the disk may be cleared.
         let all = serde_json::to_string(self.holds.disk.wanted());
-        self.remember(Key::Holds, all.expect("holds are plain data"));
+        self.cx
+            .remember(Key::Holds, all.expect("holds are plain data"));
     }
 
     /// What an earlier control process has had the keeper hold, which may be on no disk.
@@ -136,9 +137,9 @@ impl Control {
 
     /// What an earlier control process knew counts, not what it left on the disk.
     pub(super) fn note_all_holds(&mut self) {
-        let ids: Vec<ServiceId> = self.names.ids().values().copied().collect();
+        let ids: Vec<ServiceId> = self.cx.names.ids().values().copied().collect();
         for id in ids {
-            if let Some(view) = self.engine.view(id) {
+            if let Some(view) = self.cx.engine.view(id) {
                 self.note_hold(id, view.hold);
             }
         }
@@ -146,9 +147,9 @@ impl Control {
 
     /// Stores them if that is due.
     pub(super) fn store_holds(&mut self) {
-        if let Some(services) = self.holds.disk.due(self.now.moment) {
+        if let Some(services) = self.holds.disk.due(self.cx.now.moment) {
             let boot_id = self.holds.boot_id.clone();
-            self.job(Job::StoreHolds {
+            self.cx.job(Job::StoreHolds {
                 holds: Holds { boot_id, services },
             });
         }
@@ -156,7 +157,7 @@ impl Control {
 
     pub(super) fn holds_stored(&mut self, result: Result<(), String>) {
         let error = result.clone().err().unwrap_or_default();
-        match self.holds.disk.written(self.now.moment, result) {
+        match self.holds.disk.written(self.cx.now.moment, result) {
             News::Fails => tracing::error!("cannot store who stopped what, tries again: {error}"),
             News::Works => tracing::info!("who stopped what is stored again"),
             News::None => {}

@@ -166,7 +166,7 @@ impl Control {
             if it.outcome.is_some() {
                 continue;
             }
-            let now = self.now.moment;
+            let now = self.cx.now.moment;
             let fresh = Watch {
                 run,
                 since: now,
@@ -195,7 +195,7 @@ impl Control {
         }
         if !looks.is_empty() {
             let keeper = self.keeper.pid;
-            self.job(Job::LookAtListeners { looks, keeper });
+            self.cx.job(Job::LookAtListeners { looks, keeper });
         }
     }
 
@@ -213,7 +213,7 @@ impl Control {
             let Some(watch) = expected.watch.as_mut().filter(|it| it.run == run) else {
                 continue;
             };
-            let now = self.now.moment;
+            let now = self.cx.now.moment;
             let outcome = match sight {
                 Sight::AsPlanned => None,
                 // What was seen earlier than that says nothing, however late it is told.
@@ -234,7 +234,7 @@ impl Control {
                 }
             }
             self.remember_listening();
-            self.touched.extend(self.names.id(&service));
+            self.cx.touched.extend(self.cx.names.id(&service));
         }
     }
 
@@ -245,19 +245,23 @@ impl Control {
     }
 
     fn is_to_run(&self, name: &str) -> bool {
-        let planned = self.plan.services.get(name).is_some_and(|it| it.enabled);
-        let view = self.names.id(name).and_then(|id| self.engine.view(id));
+        let planned = self.cx.plan.services.get(name).is_some_and(|it| it.enabled);
+        let view = self
+            .cx
+            .names
+            .id(name)
+            .and_then(|id| self.cx.engine.view(id));
         let up = |view: engine::View| view.goal == Goal::Up && view.state != State::Completed;
         planned && view.is_some_and(up)
     }
 
     /// Its main run, with the process of it, once nothing of a start or reload is under way.
     fn ready_run(&self, name: &str) -> Option<(RunId, i32)> {
-        let id = self.names.id(name)?;
-        let view = self.engine.view(id)?;
+        let id = self.cx.names.id(name)?;
+        let view = self.cx.engine.view(id)?;
         let rests = matches!(view.state, State::Running { .. });
-        let ready = self.engine.settled(id) == Some(Settled::Ready);
-        let run = self.engine.main_run(id)?;
+        let ready = self.cx.engine.settled(id) == Some(Settled::Ready);
+        let run = self.cx.engine.main_run(id)?;
         let pid = self.runs.get(&run)?.pid?;
         (rests && ready).then_some((run, pid))
     }
@@ -275,7 +279,7 @@ impl Control {
 
     fn remember_listening(&mut self) {
         let record = serde_json::to_string(&self.listening).expect("it is plain data");
-        self.remember(Key::Listening, record);
+        self.cx.remember(Key::Listening, record);
     }
 }
 

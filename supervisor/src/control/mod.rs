@@ -9,6 +9,7 @@ mod answers;
 mod asks;
 mod beginnings;
 mod changes;
+mod context;
 mod convert;
 mod credentials;
 mod directory_waits;
@@ -80,6 +81,7 @@ use crate::{
     prepare::{Resolved, Start},
 };
 
+use context::Context;
 pub(crate) use event_loop::run;
 pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedDirectory, StagedFile};
 use input::{Input, Job, Now, Output};
@@ -92,10 +94,7 @@ const OUTPUTS_KEPT: usize = 64;
 
 /// Everything the control process knows.
 pub(crate) struct Control {
-    engine: Engine,
-    /// The plan that runs.
-    plan: Arc<Plan>,
-    names: names::Names,
+    cx: Context,
     /// Ids and programs, as long as the plan is being applied for which they were looked up.
     fresh: input::Found,
     /// Runs that are to be prepared, all of one input together.
@@ -157,12 +156,8 @@ pub(crate) struct Control {
     own_user: String,
     /// It may run services as other users.
     is_root: bool,
-    outputs: VecDeque<Output>,
-    /// Services changed by the input that is being handled.
-    touched: BTreeSet<ServiceId>,
     /// Highest fact taken in and not yet acknowledged.
     unacknowledged: Option<u64>,
-    now: Now,
 }
 
 /// One run, as far as the control process follows it.
@@ -225,9 +220,7 @@ impl Control {
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
         let exits = exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
-            engine: Engine::new(boot.seed, RunId(hello.next_run)),
-            plan: Arc::new(plan),
-            names: names::Names::default(),
+            cx: Context::new(now, Engine::new(boot.seed, RunId(hello.next_run)), plan),
             fresh: BTreeMap::new(),
             starts: Vec::new(),
             preparing: BTreeMap::new(),
@@ -277,10 +270,7 @@ impl Control {
             early: Vec::new(),
             own_user: boot.own_user.clone(),
             is_root: nix::unistd::Uid::effective().is_root(),
-            outputs: VecDeque::new(),
-            touched: BTreeSet::new(),
             unacknowledged: None,
-            now,
         };
         control.take_up(hello, boot);
         control.settle();
@@ -289,7 +279,7 @@ impl Control {
 
     /// Takes in one thing that happened.
     pub(crate) fn handle(&mut self, now: Now, input: Input) {
-        self.now = now;
+        self.cx.now = now;
         if self.handover.is_frozen() {
             self.handle_frozen(input);
         } else {
@@ -324,9 +314,9 @@ impl Control {
 
     /// The next thing to do outside; drain it after every [`Self::handle`].
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        let next = self.outputs.pop_front();
-        if self.outputs.is_empty() && self.outputs.capacity() > OUTPUTS_KEPT {
-            self.outputs = VecDeque::new();
+        let next = self.cx.outputs.pop_front();
+        if self.cx.outputs.is_empty() && self.cx.outputs.capacity() > OUTPUTS_KEPT {
+            self.cx.outputs = VecDeque::new();
         }
         next
     }
@@ -349,10 +339,10 @@ impl Control {
             .chain(self.records.poll_timeout())
             .chain(self.exits.poll_timeout())
             .chain(self.running.poll_timeout())
-            .chain(self.schedule.poll_timeout(self.now))
+            .chain(self.schedule.poll_timeout(self.cx.now))
             .chain(self.progress_due())
             .chain(self.maintenance.poll_timeout())
-            .chain(self.status_files.poll_timeout(self.now.moment))
+            .chain(self.status_files.poll_timeout(self.cx.now.moment))
             .min()
     }
 
@@ -364,10 +354,11 @@ impl Control {
     /// Services in the order in which they are to be stopped when nobody is left to ask.
     pub(crate) fn stop_order(&self) -> Vec<(String, plan::Stop)> {
         let services = self
+            .cx
             .engine
             .stop_order()
             .into_iter()
-            .filter_map(|id| self.service(id));
+            .filter_map(|id| self.cx.service(id));
         services
             .map(|service| (service.name.clone(), service.stop))
             .collect()
@@ -375,12 +366,12 @@ impl Control {
 
     fn on_timeout(&mut self) {
         self.judge_by_the_clock();
-        self.holds.timeout(self.now.moment);
-        self.records.timeout(self.now.moment);
+        self.holds.timeout(self.cx.now.moment);
+        self.records.timeout(self.cx.now.moment);
         self.release_exits(false);
-        self.running.timeout(self.now.moment);
-        self.maintenance.timeout(self.now.moment);
-        self.status_files.timeout(self.now.moment);
+        self.running.timeout(self.cx.now.moment);
+        self.maintenance.timeout(self.cx.now.moment);
+        self.status_files.timeout(self.cx.now.moment);
         self.lifecycle_timeout();
         self.notifications_timeout();
         self.watchers_timeout();
@@ -401,8 +392,8 @@ impl Control {
 
     /// Hands one event to the engine and carries out what it wants done.
     fn feed_engine(&mut self, event: Event) -> Result<Accepted, Refusal> {
-        let answer = self.engine.handle(self.now.moment, event);
-        while let Some(effect) = self.engine.poll_effect() {
+        let answer = self.cx.engine.handle(self.cx.now.moment, event);
+        while let Some(effect) = self.cx.engine.poll_effect() {
             self.carry_out(&effect);
         }
         answer
@@ -414,7 +405,7 @@ impl Control {
         self.look_at_listening();
         self.look_at_directory_waits();
         self.end_if_one_failed();
-        let touched = std::mem::take(&mut self.touched);
+        let touched = std::mem::take(&mut self.cx.touched);
         if !touched.is_empty() {
             self.sort_touched(&touched);
         }
@@ -438,32 +429,11 @@ impl Control {
         self.store_schedule();
         self.quit_when_stored();
         if let Some(seq) = self.unacknowledged.take() {
-            self.outputs.push_back(Output::Keeper(Request::Ack { seq }));
+            self.cx
+                .outputs
+                .push_back(Output::Keeper(Request::Ack { seq }));
         }
         self.ask_for_preparations();
         self.hand_over_when_quiet();
-    }
-
-    /// The main run of a service, by name.
-    fn main_run_of(&self, service: &str) -> Option<RunId> {
-        self.engine.main_run(self.names.id(service)?)
-    }
-
-    fn service(&self, id: ServiceId) -> Option<&plan::Service> {
-        self.plan
-            .services
-            .get(self.names.name(id)?)
-            .map(AsRef::as_ref)
-    }
-
-    fn tell(&mut self, request: Request) {
-        self.outputs.push_back(Output::Keeper(request));
-    }
-
-    fn job(&mut self, job: Job) {
-        if matches!(job, Job::Holder { .. }) {
-            self.handover.lookups += 1;
-        }
-        self.outputs.push_back(Output::Job(job));
     }
 }

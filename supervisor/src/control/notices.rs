@@ -43,7 +43,7 @@ impl Control {
         let told = (!secrets.is_empty()).then(|| {
             let names = secrets.iter().map(|(section, key)| format!("{section}.{key}"));
             let names = names.collect::<Vec<_>>().join(", ");
-            let at = words::time(self.now.unix_ms);
+            let at = words::time(self.cx.now.unix_ms);
             format!(
                 "secrets.toml had lost {names}, put back at {at} as applied last: find out how; the next ctl reconfigure ends this warning"
             )
@@ -56,6 +56,6 @@ impl Control {
 
     fn remember_notices(&mut self) {
         let record = serde_json::to_string(&self.notices).expect("it is plain data");
-        self.remember(Key::Notices, record);
+        self.cx.remember(Key::Notices, record);
     }
 }

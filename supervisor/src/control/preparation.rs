@@ -69,7 +69,7 @@ impl Control {
             run,
             service: Box::new(service.clone()),
             needs,
-            state_dir: self.plan.paths.state_dir.clone(),
+            state_dir: self.cx.plan.paths.state_dir.clone(),
             in_use,
             unwanted,
         });
@@ -95,7 +95,7 @@ impl Control {
     pub(super) fn ask_for_preparations(&mut self) {
         if !self.starts.is_empty() {
             let starts = std::mem::take(&mut self.starts);
-            self.job(Job::Prepare(starts));
+            self.cx.job(Job::Prepare(starts));
         }
     }
 
@@ -111,7 +111,7 @@ impl Control {
             return;
         }
         if self.outdated.remove(&run)
-            && let Some(service) = self.plan.services.get(&known.service).cloned()
+            && let Some(service) = self.cx.plan.services.get(&known.service).cloned()
         {
             self.prepare(run, &service);
             return;
@@ -144,7 +144,7 @@ impl Control {
             self.publish(&name, "files", what, None);
         }
         self.say_made(&name, &prepared.made);
-        let Some(service) = self.plan.services.get(&name).cloned() else {
+        let Some(service) = self.cx.plan.services.get(&name).cloned() else {
             self.drop_start(run);
             return;
         };
@@ -234,7 +234,7 @@ impl Control {
     /// In words, what is another of the account that a service runs with, which none of the files
     /// says. It goes on as it is.
     pub(super) fn moved_account(&self, name: &str, found: &Found) -> Option<String> {
-        let main = self.runs.get(&self.main_run_of(name)?)?;
+        let main = self.runs.get(&self.cx.main_run_of(name)?)?;
         let had = main.resolved.as_ref()?;
         let now = found.get(name)?.as_ref().ok()?;
         let (had, now) = differs(had, now)?;

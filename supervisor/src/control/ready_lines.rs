@@ -30,12 +30,12 @@ struct Awaited {
 impl Control {
     /// The process of a run is being asked for, or has been since that moment.
     pub(super) fn await_ready_line(&mut self, service: &str, run: RunId, since: Moment) {
-        let since_unix_ms = unix_ms(self.now, since);
+        let since_unix_ms = unix_ms(self.cx.now, since);
         self.await_line_since(service, run, since_unix_ms);
     }
 
     fn await_line_since(&mut self, service: &str, run: RunId, since_unix_ms: u64) {
-        let Some(planned) = self.plan.services.get(service) else {
+        let Some(planned) = self.cx.plan.services.get(service) else {
             return;
         };
         let ReadyKind::Log(pattern) = &planned.ready.kind else {
@@ -45,7 +45,7 @@ impl Control {
         let job = Job::AwaitLine {
             run,
             service: service.to_owned(),
-            dir: log_dir(&self.plan.paths, service),
+            dir: log_dir(&self.cx.plan.paths, service),
             pattern: pattern.clone(),
             since_unix_ms,
             unwanted,
@@ -57,7 +57,7 @@ impl Control {
             _wanted: wanted,
         };
         self.ready_lines.awaited.insert(run, awaited);
-        self.job(job);
+        self.cx.job(job);
     }
 
     /// A new plan may ask for another line, for none, or for one where there was none.
@@ -74,11 +74,15 @@ impl Control {
             self.ready_lines.awaited.remove(&run);
             self.await_line_since(&service, run, since);
         }
-        let by_line = self.plan.services.values();
+        let by_line = self.cx.plan.services.values();
         let by_line = by_line.filter(|it| it.enabled && matches!(it.ready.kind, ReadyKind::Log(_)));
         let names: Vec<String> = by_line.map(|it| it.name.clone()).collect();
         for name in names {
-            let view = self.names.id(&name).and_then(|id| self.engine.view(id));
+            let view = self
+                .cx
+                .names
+                .id(&name)
+                .and_then(|id| self.cx.engine.view(id));
             if let Some(State::Starting {
                 run, spawned_at, ..
             }) = view.map(|view| view.state)
@@ -91,7 +95,11 @@ impl Control {
 
     /// A run that an earlier control process had asked for at that moment.
     pub(super) fn take_up_ready_line(&mut self, service: &str, run: RunId, spawned: Moment) {
-        let view = self.names.id(service).and_then(|id| self.engine.view(id));
+        let view = self
+            .cx
+            .names
+            .id(service)
+            .and_then(|id| self.cx.engine.view(id));
         let waits = match view.map(|view| view.state) {
             Some(
                 State::Starting { run: its, .. }
@@ -122,7 +130,7 @@ impl Control {
     }
 
     fn planned_line(&self, service: &str) -> Option<&str> {
-        match &self.plan.services.get(service)?.ready.kind {
+        match &self.cx.plan.services.get(service)?.ready.kind {
             ReadyKind::Log(pattern) => Some(pattern),
             _ => None,
         }

@@ -25,8 +25,8 @@ impl Control {
     /// A new plan may ask for what was said already.
     pub(super) fn ready_words_follow_plan(&mut self) {
         let starts = |run: RunId| {
-            let id = self.engine.service_of(run)?;
-            let state = self.engine.view(id)?.state;
+            let id = self.cx.engine.service_of(run)?;
+            let state = self.cx.engine.view(id)?.state;
             matches!(state, State::Starting { run: its, .. } if its == run).then_some(())
         };
         let said = self

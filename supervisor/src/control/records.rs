@@ -198,7 +198,7 @@ impl Control {
 
     fn remember_lines(&mut self) {
         let record = serde_json::to_string(&self.records.kept).expect("lines are plain data");
-        self.remember(Key::Lines, record);
+        self.cx.remember(Key::Lines, record);
     }
 
     /// It has come to its end.
@@ -223,7 +223,7 @@ impl Control {
 
     fn line(&self, id: &str, said: Said) -> Line {
         Line {
-            at: words::time(self.now.unix_ms),
+            at: words::time(self.cx.now.unix_ms),
             id: id.to_owned(),
             said,
         }
@@ -253,23 +253,23 @@ impl Control {
 
     /// Has them written if that is due.
     pub(super) fn write_records(&mut self) {
-        let (records, now) = (&mut self.records, self.now.moment);
+        let (records, now) = (&mut self.records, self.cx.now.moment);
         if records.waiting.is_empty() || !records.attempts.begin(now, records.new) {
             return;
         }
         records.new = false;
         let lines = std::mem::take(&mut records.waiting);
         records.writing = lines.iter().map(|line| line.id.clone()).collect();
-        self.job(Job::Record {
+        self.cx.job(Job::Record {
             lines,
-            now_ms: self.now.unix_ms,
+            now_ms: self.cx.now.unix_ms,
         });
     }
 
     /// A job has written them, or could not; then they come back.
     pub(super) fn on_recorded(&mut self, result: Result<(), (Vec<Line>, String)>) {
         let written = std::mem::take(&mut self.records.writing);
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         match result {
             Ok(()) => {
                 self.records.attempts.end(now, None);

@@ -8,7 +8,7 @@ use super::{Control, words};
 impl Control {
     /// What a client is told of it.
     pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
-        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
+        let name = |id: &ServiceId| self.cx.names.name(*id).unwrap_or("?").to_owned();
         let (message, hint) = match refusal {
             Refusal::Unknown(id) => (format!("there is no service '{}'", name(id)), None),
             Refusal::ShuttingDown => ("the supervisor is stopping everything".to_owned(), None),

@@ -90,15 +90,15 @@ impl Control {
             return;
         };
         // An earlier control process may have told its end, and not have acknowledged the fact.
-        if known.purpose != Purpose::Main || self.engine.service_of(run).is_none() {
+        if known.purpose != Purpose::Main || self.cx.engine.service_of(run).is_none() {
             return;
         }
-        let began = known.life.began.unwrap_or(self.now.moment);
-        let ago = self.now.moment.since(began);
+        let began = known.life.began.unwrap_or(self.cx.now.moment);
+        let ago = self.cx.now.moment.since(began);
         let live = LiveRun {
             service: known.service.clone(),
             pid: known.life.pid,
-            since: words::time(self.now.unix_ms.saturating_sub(ago)),
+            since: words::time(self.cx.now.unix_ms.saturating_sub(ago)),
         };
         let id = self.exits.id(run);
         let (exits, service) = (&self.exits, live.service.clone());
@@ -127,7 +127,7 @@ impl Control {
             let same_boot = self.exits.is_of_this_boot(&id);
             self.record_exit(ExitRecord {
                 id,
-                at: words::time(self.now.unix_ms),
+                at: words::time(self.cx.now.unix_ms),
                 service: live.service,
                 pid: live.pid,
                 code: None,
@@ -160,14 +160,14 @@ impl Control {
 
     /// Stores them if that is due.
     pub(super) fn store_running(&mut self) {
-        if let Some(running) = self.running.disk.due(self.now.moment) {
-            self.job(Job::StoreRunning { running });
+        if let Some(running) = self.running.disk.due(self.cx.now.moment) {
+            self.cx.job(Job::StoreRunning { running });
         }
     }
 
     pub(super) fn running_stored(&mut self, result: Result<(), String>) {
         let error = result.clone().err().unwrap_or_default();
-        match self.running.disk.written(self.now.moment, result) {
+        match self.running.disk.written(self.cx.now.moment, result) {
             News::Fails => tracing::error!("cannot store which runs live, tries again: {error}"),
             News::Works => tracing::info!("which runs live is stored again"),
             News::None => {}

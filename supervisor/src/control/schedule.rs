@@ -177,12 +177,12 @@ impl Control {
 
     /// The plan or the time zone may have changed.
     pub(super) fn schedule_follows_plan(&mut self, zone: Option<TimeZone>) {
-        let now = self.now;
+        let now = self.cx.now;
         let moved = zone.is_some() && self.schedule.zone != zone;
         if moved {
             self.schedule.zone = zone;
         }
-        let wanted = self.plan.services.values().filter(|it| it.enabled);
+        let wanted = self.cx.plan.services.values().filter(|it| it.enabled);
         let wanted: BTreeMap<String, plan::Schedule> = wanted
             .filter_map(|it| Some((it.name.clone(), it.schedule.clone()?)))
             .collect();
@@ -218,7 +218,7 @@ impl Control {
 
     /// Time has passed, or the clock was set.
     pub(super) fn schedule_timeout(&mut self) {
-        let now = self.now;
+        let now = self.cx.now;
         self.schedule.disk.timeout(now.moment);
         if !self.schedule.is_used() {
             return;
@@ -255,10 +255,10 @@ impl Control {
     }
 
     fn run_scheduled(&mut self, name: &str) {
-        let Some(id) = self.names.id(name) else {
+        let Some(id) = self.cx.names.id(name) else {
             return;
         };
-        if self.plan.services.get(name).is_some_and(|it| it.job) {
+        if self.cx.plan.services.get(name).is_some_and(|it| it.job) {
             if let Err(why) = self.run_job_by_schedule(name) {
                 let detail = format!("skipped: its time has come, but {why}");
                 tracing::warn!(service = name, "{detail}");
@@ -283,13 +283,13 @@ impl Control {
     /// When a service runs next: milliseconds from now, and in words.
     pub(super) fn next_run(&self, name: &str) -> Option<(u64, String)> {
         let due = self.schedule.due_of(name)?;
-        let in_ms = due.saturating_sub(self.now.unix_ms);
+        let in_ms = due.saturating_sub(self.cx.now.unix_ms);
         Some((in_ms, format!("next run {}", words::time(due))))
     }
 
     fn remember_schedule(&mut self) {
         let record = serde_json::to_string(&self.schedule.handled).expect("a map is plain data");
-        self.remember(Key::Schedule, record);
+        self.cx.remember(Key::Schedule, record);
     }
 
     /// Has what was handled stored if that is due.
@@ -299,14 +299,14 @@ impl Control {
             let handled = schedule.handled.clone();
             schedule.disk.change(|it| *it = handled);
         }
-        if let Some(handled) = schedule.disk.due(self.now.moment) {
-            self.job(Job::StoreSchedule { handled });
+        if let Some(handled) = schedule.disk.due(self.cx.now.moment) {
+            self.cx.job(Job::StoreSchedule { handled });
         }
     }
 
     pub(super) fn schedule_stored(&mut self, result: Result<(), String>) {
         let error = result.clone().err().unwrap_or_default();
-        match self.schedule.disk.written(self.now.moment, result) {
+        match self.schedule.disk.written(self.cx.now.moment, result) {
             News::Fails => {
                 tracing::warn!("cannot store which schedules have run, tries again: {error}");
             }

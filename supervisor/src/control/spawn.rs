@@ -21,7 +21,7 @@ const NOT_STARTED: &str = "it was stopped before it could start";
 impl Control {
     /// Starts the main process of a service, once all that it needs is known and free.
     pub(super) fn start_main(&mut self, id: ServiceId, run: RunId) {
-        let Some(service) = self.service(id).cloned() else {
+        let Some(service) = self.cx.service(id).cloned() else {
             return;
         };
         let name = &service.name;
@@ -47,7 +47,8 @@ impl Control {
             return;
         }
         let it = &*resolved;
-        self.tell(Request::Open(open(service, it, &self.plan.paths)));
+        self.cx
+            .tell(Request::Open(open(service, it, &self.cx.plan.paths)));
         let mut spawn = base_spawn(service, it, run);
         spawn.argv.clone_from(&service.command);
         spawn.argv[0].clone_from(&it.program);
@@ -63,7 +64,7 @@ impl Control {
         if service.job {
             let dir = self.job_dir(&service.name).display().to_string();
             spawn.env.insert("MATTERVISOR_JOB_DIR".to_owned(), dir);
-            let socket = self.plan.paths.run_dir.join("ctl.sock");
+            let socket = self.cx.plan.paths.run_dir.join("ctl.sock");
             let socket = socket.display().to_string();
             spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
         }
@@ -72,14 +73,14 @@ impl Control {
             known.resolved = Some(resolved);
             known.directories = directories;
         }
-        self.tell(Request::Spawn(Box::new(spawn)));
-        self.await_ready_line(&service.name, run, self.now.moment);
+        self.cx.tell(Request::Spawn(Box::new(spawn)));
+        self.await_ready_line(&service.name, run, self.cx.now.moment);
     }
 
     pub(super) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
         match purpose {
-            Purpose::Probe(of, _) => self.engine.service_of(*of).is_some(),
-            _ => self.engine.is_wanted(run),
+            Purpose::Probe(of, _) => self.cx.engine.service_of(*of).is_some(),
+            _ => self.cx.engine.is_wanted(run),
         }
     }
 
@@ -125,7 +126,7 @@ impl Control {
                 spawn
                     .env
                     .extend(main_pid.map(|pid| (MAIN_PID.to_owned(), pid)));
-                self.tell(Request::Spawn(Box::new(spawn)));
+                self.cx.tell(Request::Spawn(Box::new(spawn)));
             }
             Err(reason) => self.helper_ended(run, Err(reason)),
         }

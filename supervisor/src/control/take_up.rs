@@ -40,8 +40,8 @@ impl Control {
             );
             self.left.insert(service.clone(), remaining.left.clone());
         }
-        self.tell(Request::TookOver);
-        self.names.restore(Key::Names.of(&hello.records));
+        self.cx.tell(Request::TookOver);
+        self.cx.names.restore(Key::Names.of(&hello.records));
         self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.take_up_events(&hello.records);
         self.take_up_exits(&hello.records);
@@ -102,8 +102,8 @@ impl Control {
     fn take_up_plan(&mut self, hello: &Hello) -> Option<Arc<Plan>> {
         let record = Key::Plan.of(&hello.records)?;
         match serde_json::from_str::<Plan>(record) {
-            Ok(running) if running != *self.plan => {
-                let stored = std::mem::replace(&mut self.plan, Arc::new(running));
+            Ok(running) if running != *self.cx.plan => {
+                let stored = std::mem::replace(&mut self.cx.plan, Arc::new(running));
                 // None at all: the disk was full when it was to be stored.
                 (!stored.services.is_empty()).then_some(stored)
             }
@@ -120,8 +120,8 @@ impl Control {
     /// the disk is full. Said after all that rests on the plan: a control process that dies before
     /// applies it once more.
     pub(super) fn remember_plan(&mut self) {
-        let record = serde_json::to_string(&*self.plan).expect("a plan is plain data");
-        self.remember(Key::Plan, record);
+        let record = serde_json::to_string(&*self.cx.plan).expect("a plan is plain data");
+        self.cx.remember(Key::Plan, record);
     }
 
     /// Records name other services by number, so each has the same one in all control processes.
@@ -129,8 +129,8 @@ impl Control {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {
                 Ok(record) => {
-                    let id = self.names.intern(name);
-                    self.engine.restore(id, record);
+                    let id = self.cx.names.intern(name);
+                    self.cx.engine.restore(id, record);
                 }
                 Err(error) => {
                     let why = api::json_place(&error);
@@ -139,7 +139,7 @@ impl Control {
             }
         }
         // What is numbered from here on was not lost with anybody.
-        self.lifecycle.first_own_run = Some(self.engine.allocate_run());
+        self.lifecycle.first_own_run = Some(self.cx.engine.allocate_run());
         if self.lifecycle.signals > 0 {
             // First of all, or the plan would start what is down.
             self.begin_shutdown();
@@ -151,8 +151,8 @@ impl Control {
     fn take_up_runs(&mut self, hello: &Hello) {
         for info in &hello.runs {
             let run = RunId(info.run);
-            let known = self.engine.service_of(run).is_some();
-            let purpose = match (info.role, self.engine.reloaded_by(run)) {
+            let known = self.cx.engine.service_of(run).is_some();
+            let purpose = match (info.role, self.cx.engine.reloaded_by(run)) {
                 (Role::Main, _) => Purpose::Main,
                 (Role::Helper, Some(main)) => Purpose::ReloadCommand(main),
                 (Role::Helper, None) if known => Purpose::Validator,
@@ -160,7 +160,7 @@ impl Control {
                 (Role::Helper, None) if is_delivery(&info.service) => continue,
                 (Role::Helper, None) => {
                     // An exec probe or a step of a reconfiguration that nobody waits for now.
-                    self.tell(Request::Sweep { run: info.run });
+                    self.cx.tell(Request::Sweep { run: info.run });
                     continue;
                 }
             };
@@ -205,15 +205,15 @@ impl Control {
                 continue;
             };
             let run = RunId(run);
-            let Some(id) = self.engine.service_of(run) else {
+            let Some(id) = self.cx.engine.service_of(run) else {
                 continue;
             };
-            let purpose = match self.engine.reloaded_by(run) {
+            let purpose = match self.cx.engine.reloaded_by(run) {
                 Some(main) => Purpose::ReloadCommand(main),
-                None if self.engine.main_run(id) == Some(run) => Purpose::Main,
+                None if self.cx.engine.main_run(id) == Some(run) => Purpose::Main,
                 None => Purpose::Validator,
             };
-            let service = self.names.name(id).unwrap_or_default().to_owned();
+            let service = self.cx.names.name(id).unwrap_or_default().to_owned();
             let run_of_it = Run::new(&service, purpose);
             self.runs.entry(run).or_insert(run_of_it);
         }
@@ -223,14 +223,14 @@ impl Control {
     /// they are started. What they were to serve may have gone meanwhile; then they are given up.
     fn take_up_lost_runs(&mut self, hello: &Hello) {
         let lost = || Err(LOST.to_owned());
-        let ids: Vec<_> = self.names.ids().values().copied().collect();
+        let ids: Vec<_> = self.cx.names.ids().values().copied().collect();
         for id in ids {
-            let Some(view) = self.engine.view(id) else {
+            let Some(view) = self.cx.engine.view(id) else {
                 continue;
             };
             let first_own = self.lifecycle.first_own_run;
             let known = |run: RunId| Some(run) >= first_own || is_told(hello, run);
-            let is_planned = self.service(id).is_some();
+            let is_planned = self.cx.service(id).is_some();
             match view.state {
                 State::Spawning {
                     run,
@@ -258,7 +258,7 @@ impl Control {
                     helper: Some(helper),
                     ..
                 } if is_planned && known(up.run) && !known(helper) => {
-                    let command = self.engine.reloaded_by(helper);
+                    let command = self.cx.engine.reloaded_by(helper);
                     let purpose = command.map_or(Purpose::Validator, Purpose::ReloadCommand);
                     self.start_helper(id, helper, purpose);
                     continue;
@@ -283,7 +283,7 @@ impl Control {
                 }
                 _ => {}
             }
-            if let Some(run) = self.engine.main_run(id)
+            if let Some(run) = self.cx.engine.main_run(id)
                 && !known(run)
             {
                 self.fact(Fact::SpawnFailed {

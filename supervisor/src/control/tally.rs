@@ -60,8 +60,8 @@ impl Control {
     /// Counts a fact before the engine gets it: afterwards it may know the run no more.
     pub(super) fn count(&mut self, fact: &Fact) {
         let main_of = |run: RunId| {
-            let id = self.engine.service_of(run)?;
-            (self.engine.main_run(id) == Some(run)).then_some(id)
+            let id = self.cx.engine.service_of(run)?;
+            (self.cx.engine.main_run(id) == Some(run)).then_some(id)
         };
         match fact {
             Fact::Exited { run, exit } => {
@@ -81,7 +81,7 @@ impl Control {
 
     /// A probe of a main run has answered.
     pub(super) fn count_probe(&mut self, of: RunId, kind: ProbeKind, ok: bool, took: Duration) {
-        let Some(id) = self.engine.service_of(of) else {
+        let Some(id) = self.cx.engine.service_of(of) else {
             return;
         };
         let probes = &mut self.tally.services.entry(id).or_default().probes;
@@ -109,7 +109,7 @@ impl Control {
         }
         self.tally.waiting.push(reply);
         if self.tally.waiting.len() == 1 {
-            self.tell(Request::Stats);
+            self.cx.tell(Request::Stats);
         }
     }
 
@@ -128,7 +128,7 @@ impl Control {
     fn tallies(&self) -> BTreeMap<String, ServiceTally> {
         let named = self.tally.services.iter();
         let named =
-            named.filter_map(|(id, it)| Some((self.names.name(*id)?.to_owned(), it.clone())));
+            named.filter_map(|(id, it)| Some((self.cx.names.name(*id)?.to_owned(), it.clone())));
         named.collect()
     }
 }

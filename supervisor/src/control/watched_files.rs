@@ -73,9 +73,9 @@ impl Control {
 
     /// Watches the files of the services that are enabled now.
     pub(super) fn watched_files_follow_plan(&mut self) {
-        let enabled = self.plan.services.values().filter(|it| it.enabled);
+        let enabled = self.cx.plan.services.values().filter(|it| it.enabled);
         let paths: BTreeSet<PathBuf> = enabled.flat_map(|it| files_of(it)).collect();
-        let known: BTreeSet<String> = self.plan.services.keys().cloned().collect();
+        let known: BTreeSet<String> = self.cx.plan.services.keys().cloned().collect();
         let files = &mut self.watched_files;
         files.findings.retain(|name, _| known.contains(name));
         files.started.retain(|name, _| known.contains(name));
@@ -94,12 +94,12 @@ impl Control {
         }
         // Once they are watched, they are looked at.
         let paths = paths.into_iter().collect();
-        self.outputs.push_back(Output::WatchFiles(paths));
+        self.cx.outputs.push_back(Output::WatchFiles(paths));
     }
 
     pub(super) fn watched_files_timeout(&mut self) {
         let due = self.watched_files.poll_timeout();
-        if due.is_some_and(|due| due <= self.now.moment) {
+        if due.is_some_and(|due| due <= self.cx.now.moment) {
             self.look_at_files();
         }
     }
@@ -125,18 +125,18 @@ impl Control {
             return;
         }
         self.watched_files.looking = true;
-        let enabled = self.plan.services.values().filter(|it| it.enabled);
+        let enabled = self.cx.plan.services.values().filter(|it| it.enabled);
         let with = enabled.filter(|it| !it.certificates.is_empty());
         let certificates = with.map(|it| (it.name.clone(), it.certificates.clone()));
         let certificates: Vec<_> = certificates.collect();
-        let due = self.now.moment.after(EVERY_MS);
+        let due = self.cx.now.moment.after(EVERY_MS);
         self.watched_files.due = Some(due).filter(|_| !certificates.is_empty());
         let paths = self.watched_files.paths.clone();
         let look = Look {
             certificates,
             paths,
         };
-        self.job(Job::LookAtFiles(look));
+        self.cx.job(Job::LookAtFiles(look));
     }
 
     pub(super) fn files_seen(&mut self, seen: Seen) {
@@ -144,7 +144,7 @@ impl Control {
         let changed = self.changed_files(&seen.stamps);
         self.watched_files.seen = seen.stamps;
         self.take_findings(seen.findings);
-        let services: Vec<String> = self.plan.services.keys().cloned().collect();
+        let services: Vec<String> = self.cx.plan.services.keys().cloned().collect();
         for name in services {
             self.act_on_files(&name, &changed);
         }
@@ -168,29 +168,30 @@ impl Control {
     /// A run of a service reads its files as they are now.
     pub(super) fn watched_files_run_started(&mut self, run: RunId) {
         let service = self.runs.get(&run).map(|run| run.service.clone());
-        let service = service.and_then(|name| self.plan.services.get(&name));
+        let service = service.and_then(|name| self.cx.plan.services.get(&name));
         if let Some(service) = service.filter(|it| files_of(it).next().is_some()) {
             let name = service.name.clone();
             let started = &mut self.watched_files.started;
-            started.insert(name, self.now.unix_ms);
+            started.insert(name, self.cx.now.unix_ms);
         }
     }
 
     /// Since when a service has read its files, wall clock; none: it does not run.
     fn read_since(&self, name: &str) -> Option<u64> {
-        let id = self.names.id(name)?;
-        let view = self.engine.view(id)?;
+        let id = self.cx.names.id(name)?;
+        let view = self.cx.engine.view(id)?;
         // A oneshot that has completed has read them too.
-        let oneshot = self.plan.services.get(name).is_some_and(|it| it.oneshot);
+        let oneshot = self.cx.plan.services.get(name).is_some_and(|it| it.oneshot);
         let done = oneshot && matches!(view.state, State::Completed);
-        if self.engine.main_run(id).is_none() && !done {
+        if self.cx.engine.main_run(id).is_none() && !done {
             return None;
         }
         let since = view.since;
         let since = self
+            .cx
             .now
             .unix_ms
-            .saturating_sub(self.now.moment.since(since));
+            .saturating_sub(self.cx.now.moment.since(since));
         // Of a run that began under an earlier control process only its state is known.
         let started = self.watched_files.started.get(name);
         Some(started.copied().unwrap_or(since))
@@ -198,7 +199,7 @@ impl Control {
 
     /// Lets a service that runs take the files of its own that have changed.
     fn act_on_files(&mut self, name: &str, changed: &BTreeSet<PathBuf>) {
-        let Some(service) = self.plan.services.get(name).filter(|it| it.enabled) else {
+        let Some(service) = self.cx.plan.services.get(name).filter(|it| it.enabled) else {
             return;
         };
         let Some(since) = self.read_since(name) else {
@@ -214,7 +215,7 @@ impl Control {
         let own: BTreeSet<PathBuf> = files_of(service)
             .filter(|it| changed.contains(it) && newer(it))
             .collect();
-        let Some(id) = self.names.id(name).filter(|_| !own.is_empty()) else {
+        let Some(id) = self.cx.names.id(name).filter(|_| !own.is_empty()) else {
             return;
         };
         let action = action(service, &own);
@@ -263,8 +264,8 @@ impl Control {
             if found.is_empty() {
                 self.publish(name, "certificate", "nothing is wrong any more", None);
             }
-            if let Some(id) = self.names.id(name) {
-                self.touched.insert(id);
+            if let Some(id) = self.cx.names.id(name) {
+                self.cx.touched.insert(id);
             }
         }
         self.tell_of_ends(&now);
@@ -286,7 +287,11 @@ impl Control {
             told.insert(finding.path.clone(), *step);
             if self.watched_files.told.get(&finding.path) != Some(step) {
                 let text = format!("{name}: {}", finding.sentence());
-                let view = self.names.id(&name).and_then(|id| self.engine.view(id));
+                let view = self
+                    .cx
+                    .names
+                    .id(&name)
+                    .and_then(|id| self.cx.engine.view(id));
                 let state = view.map_or("", |view| view.state.name());
                 let message = self.message(&name, state, NotifyOn::Certificate, text);
                 self.notify(|on| on.contains(&NotifyOn::Certificate), message);
@@ -298,7 +303,7 @@ impl Control {
         let service = Key::Certificates.name().to_owned();
         let record = serde_json::to_string(&told).expect("paths and numbers are plain data");
         self.watched_files.told = told;
-        self.tell(if self.watched_files.told.is_empty() {
+        self.cx.tell(if self.watched_files.told.is_empty() {
             Request::Forget { service }
         } else {
             Request::Remember { service, record }

@@ -116,7 +116,7 @@ impl Control {
         if !wanted {
             self.watchers.due = None;
         } else if self.watchers.due.is_none() {
-            self.watchers.due = Some(self.now.moment);
+            self.watchers.due = Some(self.cx.now.moment);
         }
     }
 
@@ -126,28 +126,31 @@ impl Control {
             .watchers
             .last
             .map_or(Moment(0), |at| at.after(PAUSE_MS));
-        let soon = pause_ends.max(self.now.moment);
+        let soon = pause_ends.max(self.cx.now.moment);
         if let Some(due) = &mut self.watchers.due {
             *due = soon.min(*due);
         }
     }
 
     pub(super) fn watchers_timeout(&mut self) {
-        if self.watchers_due().is_none_or(|due| due > self.now.moment) {
+        if self
+            .watchers_due()
+            .is_none_or(|due| due > self.cx.now.moment)
+        {
             return;
         }
         self.watchers.looking = true;
-        self.watchers.last = Some(self.now.moment);
-        self.watchers.due = Some(self.now.moment.after(EVERY_MS));
-        let paths = &self.plan.paths;
+        self.watchers.last = Some(self.cx.now.moment);
+        self.watchers.due = Some(self.cx.now.moment.after(EVERY_MS));
+        let paths = &self.cx.plan.paths;
         let own = [&paths.state_dir, &paths.log_dir, &paths.run_dir];
-        let enabled = self.plan.services.values().filter(|it| it.enabled);
+        let enabled = self.cx.plan.services.values().filter(|it| it.enabled);
         let theirs = enabled.flat_map(|it| it.directories.iter().map(|it| &it.path));
         let paths = own.into_iter().chain(theirs).cloned().collect();
         let mains = self.runs.values().filter(|it| it.purpose == Purpose::Main);
         let mains = mains.filter_map(|it| Some((it.service.clone(), it.pid?)));
         let mains = mains.collect();
-        self.job(Job::Watch(Watch { paths, mains }));
+        self.cx.job(Job::Watch(Watch { paths, mains }));
     }
 
     pub(super) fn watched(&mut self, seen: Watched) {
@@ -179,7 +182,11 @@ impl Control {
                 "{service} (pid {pid}) runs a program that has been replaced or deleted: \
                  {program}; to run the new one: ctl restart {service}"
             );
-            let state = self.names.id(&service).and_then(|id| self.engine.view(id));
+            let state = self
+                .cx
+                .names
+                .id(&service)
+                .and_then(|id| self.cx.engine.view(id));
             let state = state.map_or("", |view| view.state.name());
             self.publish(&service, "deleted-binary", &program, None);
             let message = self.message(&service, state, NotifyOn::DeletedBinary, text);

@@ -24,14 +24,14 @@ const IN_USE: &str = " is in use by ";
 
 impl Control {
     pub(super) fn why(&self, name: &str) -> Result<Why, ErrorReply> {
-        if !self.plan.services.contains_key(name) {
-            return Err(unknown_service(name, &self.plan.services));
+        if !self.cx.plan.services.contains_key(name) {
+            return Err(unknown_service(name, &self.cx.plan.services));
         }
         let mut chain: Vec<WhyStep> = Vec::new();
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut next = vec![(0, name.to_owned())];
         while let Some((depth, name)) = next.pop() {
-            let Some(service) = self.plan.services.get(&name) else {
+            let Some(service) = self.cx.plan.services.get(&name) else {
                 continue;
             };
             if chain.len() == CHAIN_LINKS_MAX || !seen.insert(name) {
@@ -68,7 +68,7 @@ impl Control {
 
     /// Whether all is not well with a service, as far as others may suffer from it.
     fn lacks(&self, name: &str) -> bool {
-        let Some(service) = self.plan.services.get(name).filter(|it| it.enabled) else {
+        let Some(service) = self.cx.plan.services.get(name).filter(|it| it.enabled) else {
             return false;
         };
         let status = self.service_status(service);
@@ -84,8 +84,8 @@ impl Control {
         depth: u32,
         root: bool,
     ) -> WhyStep {
-        let id = self.names.id(&service.name);
-        let view = id.and_then(|id| self.engine.view(id));
+        let id = self.cx.names.id(&service.name);
+        let view = id.and_then(|id| self.cx.engine.view(id));
         WhyStep {
             depth,
             root,

@@ -104,6 +104,6 @@ impl Control {
 
     pub(in crate::control) fn remember_changes(&mut self) {
         let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
-        self.remember(Key::Changes, record);
+        self.cx.remember(Key::Changes, record);
     }
 }

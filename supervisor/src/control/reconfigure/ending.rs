@@ -34,7 +34,7 @@ impl Control {
     pub(super) fn discard_and_say(&mut self, staged: Staged, last: Last) {
         self.reconfigure.stage = Stage::Discarding(last);
         let (staged, made) = staged.leftovers();
-        self.job(Job::Discard { staged, made });
+        self.cx.job(Job::Discard { staged, made });
     }
 
     pub(super) fn on_discarded(&mut self) {
@@ -114,7 +114,7 @@ impl Control {
         let ended = std::mem::take(&mut self.reconfigure);
         self.note_candidates(None);
         if ended.told {
-            self.tell(Request::TellInit {
+            self.cx.tell(Request::TellInit {
                 message: "READY=1".to_owned(),
             });
         }
@@ -122,7 +122,7 @@ impl Control {
             self.on_ask(ask);
         }
         // What this plan has just set going is on its way, and must be known to be.
-        let touched = self.touched.clone();
+        let touched = self.cx.touched.clone();
         self.sort_touched(&touched);
         self.lifecycle_check();
         self.start_what_waits(ended.next, ended.again);

@@ -317,7 +317,7 @@ impl Control {
         };
         self.publish("", "change", what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
-        let asked = records::asked(self.now.unix_ms, id, peer, what, &[]);
+        let asked = records::asked(self.cx.now.unix_ms, id, peer, what, &[]);
         let stream = self.begin_change(id, Kind::Reconfigure, true, asked);
         let change = Some(id.to_owned());
         self.start_order(Order { change, ..order });
@@ -335,7 +335,7 @@ impl Control {
             first: true,
             ..Reconfigure::default()
         };
-        self.job(Job::Load(Source::FirstFiles));
+        self.cx.job(Job::Load(Source::FirstFiles));
     }
 
     /// SIGHUP: the files as they are when what is under way is over.
@@ -343,7 +343,7 @@ impl Control {
         if !std::mem::replace(&mut self.lifecycle.hangup, true) {
             self.remember_hangup("asked");
         }
-        if !matches!(self.reconfigure.stage, Stage::Idle) || self.engine.has_leases() {
+        if !matches!(self.reconfigure.stage, Stage::Idle) || self.cx.engine.has_leases() {
             self.reconfigure.again = true;
             return;
         }
@@ -356,8 +356,8 @@ impl Control {
             uid: nix::unistd::Uid::effective().as_raw(),
             name: "SIGHUP".to_owned(),
         };
-        let number = self.engine.allocate_run().0;
-        let id = format!("sighup-{}-{number}", self.now.unix_ms);
+        let number = self.cx.engine.allocate_run().0;
+        let id = format!("sighup-{}-{number}", self.cx.now.unix_ms);
         let order = Order {
             mark: self.mark(&peer.name),
             unattended: true,
@@ -369,7 +369,7 @@ impl Control {
     /// One that came while a job kept services stopped.
     pub(super) fn hangup_after_leases(&mut self) {
         let waits = self.reconfigure.again && matches!(self.reconfigure.stage, Stage::Idle);
-        if waits && !self.engine.has_leases() && !self.lifecycle.is_stopping() {
+        if waits && !self.cx.engine.has_leases() && !self.lifecycle.is_stopping() {
             self.on_hangup();
         }
     }
@@ -388,7 +388,7 @@ impl Control {
     }
 
     fn remember_hangup(&mut self, record: &str) {
-        self.remember(Key::Hangup, record.to_owned());
+        self.cx.remember(Key::Hangup, record.to_owned());
     }
 
     fn start_order(&mut self, order: Order) {
@@ -401,7 +401,7 @@ impl Control {
         if told {
             self.tell_reloading();
         }
-        let plan = Arc::clone(&self.plan);
+        let plan = Arc::clone(&self.cx.plan);
         let source = match (order.source, &order.preview, &self.way_back) {
             (PlanSource::Kept, ..) => Source::Kept(plan),
             (PlanSource::Before, _, Some(it)) => Source::Before(Box::new(it.before().clone())),
@@ -415,12 +415,12 @@ impl Control {
             again: self.reconfigure.again,
             ..Reconfigure::default()
         };
-        self.job(Job::Load(source));
+        self.cx.job(Job::Load(source));
     }
 
     fn mark(&self, by: &str) -> Mark {
         Mark {
-            at_unix_ms: self.now.unix_ms,
+            at_unix_ms: self.cx.now.unix_ms,
             by: by.to_owned(),
         }
     }
@@ -434,16 +434,16 @@ impl Control {
     /// A control process that took over looks up ids and programs; the plan itself runs already.
     pub(super) fn start_stage_only(&mut self) {
         self.reconfigure.stage = Stage::Resolving;
-        self.job(Job::Stage {
-            plan: Arc::clone(&self.plan),
+        self.cx.job(Job::Stage {
+            plan: Arc::clone(&self.cx.plan),
             rehearsal: false,
         });
     }
 
     fn tell_reloading(&mut self) {
-        let usec = self.now.moment.0.saturating_mul(1000);
+        let usec = self.cx.now.moment.0.saturating_mul(1000);
         let message = format!("RELOADING=1\nMONOTONIC_USEC={usec}");
-        self.tell(Request::TellInit { message });
+        self.cx.tell(Request::TellInit { message });
     }
 
     /// A job of a reconfiguration, or of anything else, is done.

@@ -37,10 +37,10 @@ impl Control {
         if request.services.is_empty() {
             return Err(usage("name the services that are to stop"));
         }
-        let names = matching(&request.services, &self.plan.services)?;
+        let names = matching(&request.services, &self.cx.plan.services)?;
         let services: BTreeSet<ServiceId> = names
             .iter()
-            .filter_map(|name| self.names.id(name))
+            .filter_map(|name| self.cx.names.id(name))
             .collect();
         let what = format!("lease for {}", request.job);
         let command = Command::Lease { job, services };
@@ -64,12 +64,12 @@ impl Control {
         peer: &Peer,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
         let job = self.job_named(&request.job)?;
-        let leases = self.engine.leases_of(job).into_iter();
+        let leases = self.cx.engine.leases_of(job).into_iter();
         let wanted = leases.filter(|id| {
-            let view = self.engine.view(*id);
+            let view = self.cx.engine.view(*id);
             view.is_some_and(|view| view.goal == Goal::Up && view.hold.is_none())
         });
-        let names = wanted.filter_map(|id| self.names.name(id).map(str::to_owned));
+        let names = wanted.filter_map(|id| self.cx.names.name(id).map(str::to_owned));
         let names = names.collect();
         let what = format!("release by {}", request.job);
         self.change(Change {
@@ -85,9 +85,9 @@ impl Control {
     }
 
     fn job_named(&self, name: &str) -> Result<ServiceId, ErrorReply> {
-        let services = &self.plan.services;
+        let services = &self.cx.plan.services;
         let planned = services.get(name).filter(|it| it.enabled);
-        let id = planned.and_then(|_| self.names.id(name));
+        let id = planned.and_then(|_| self.cx.names.id(name));
         id.ok_or_else(|| unknown_service(name, services))
     }
 
@@ -95,14 +95,14 @@ impl Control {
     pub(in crate::control) fn leased_by(&self, view: &View) -> Option<LeasedBy> {
         let lease = view.lease?;
         Some(LeasedBy {
-            job: self.names.name(lease.job)?.to_owned(),
+            job: self.cx.names.name(lease.job)?.to_owned(),
             since: words::time(self.lease_unix_ms(lease)),
         })
     }
 
     fn lease_unix_ms(&self, lease: Lease) -> u64 {
-        let ago = self.now.moment.since(lease.since);
-        self.now.unix_ms.saturating_sub(ago)
+        let ago = self.cx.now.moment.since(lease.since);
+        self.cx.now.unix_ms.saturating_sub(ago)
     }
 
     /// `stopped for the job backup (since …)`.
@@ -114,10 +114,11 @@ impl Control {
     /// A change that would touch what jobs keep stopped is not done meanwhile.
     pub(in crate::control) fn leases_in_the_way(&self) -> Option<ErrorReply> {
         let job = self
+            .cx
             .engine
             .active_job()
-            .filter(|_| self.engine.has_leases())?;
-        let name = self.names.name(job).unwrap_or("?");
+            .filter(|_| self.cx.engine.has_leases())?;
+        let name = self.cx.names.name(job).unwrap_or("?");
         Some(ErrorReply {
             kind: ErrorKind::Leased,
             message: format!("the job {name} keeps services stopped"),
@@ -127,7 +128,7 @@ impl Control {
 
     /// Why something is refused because of a job.
     pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
-        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
+        let name = |id: &ServiceId| self.cx.names.name(*id).unwrap_or("?").to_owned();
         let (kind, message, hint) = match refusal {
             Refusal::Leased {
                 service,
