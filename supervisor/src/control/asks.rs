@@ -50,7 +50,7 @@ impl Control {
                 reply,
             } => {
                 let stream = self.act(&request, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Reconfigure {
                 id,
@@ -59,11 +59,11 @@ impl Control {
                 reply,
             } => {
                 let stream = self.ask_reconfigure(&id, wanted, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Reexec { id, peer, reply } => {
                 let stream = self.ask_reexec(&id, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Work {
                 id,
@@ -72,11 +72,11 @@ impl Control {
                 reply,
             } => {
                 let stream = self.ask_work(&id, wish, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Outcome { id, reply } => {
                 let outcome = self.outcome_of(&id);
-                self.answer(Answer::Outcome(reply, outcome));
+                self.cx.answer(Answer::Outcome(reply, outcome));
             }
             Ask::Maintenance { reply } => self.ask_maintenance(reply),
             Ask::SetMaintenance {
@@ -108,7 +108,7 @@ impl Control {
                 reply,
             } => {
                 let rotated = self.rotate_logs(&id, &names, &peer);
-                self.answer(Answer::Rotated(reply, rotated));
+                self.cx.answer(Answer::Rotated(reply, rotated));
             }
         }
     }
@@ -154,10 +154,10 @@ impl Control {
     ) -> Result<mpsc::Receiver<ServiceEvent>, ErrorReply> {
         let filter = feed::Filter::new(filter);
         // One that has left the plan may still have a past here.
-        if !self.feed.knows(&filter) {
+        if !self.cx.feed.knows(&filter) {
             matching(&filter.names, &self.cx.plan.services)?;
         }
-        Ok(self.feed.subscribe(backlog, follow, filter))
+        Ok(self.cx.feed.subscribe(backlog, follow, filter))
     }
 
     fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
@@ -204,9 +204,10 @@ impl Control {
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                let error = self.refused(&refusal);
-                self.record(asked.clone());
-                self.record_refused(id, Some(asked), &error.message);
+                let error = self.cx.refused(&refusal);
+                self.records.add(asked.clone());
+                self.records
+                    .refused(&mut self.cx, id, Some(asked), &error.message);
                 return Err(error);
             }
         };
@@ -229,7 +230,7 @@ impl Control {
         }
         let notes = [left_alone, self.notes(&accepted, kind)].concat();
         for name in &names {
-            self.publish(name, "change", what, Some(&peer.name));
+            self.cx.publish(name, "change", what, Some(&peer.name));
         }
         tracing::info!(by = peer.name, services = names.join(" "), "{what}");
         let lifted = accepted.lifted.iter();

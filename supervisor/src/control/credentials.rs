@@ -24,7 +24,7 @@ impl Control {
                 return;
             }
             tracing::warn!(service = name, "{why}");
-            self.publish(name, "files", &why, None);
+            self.cx.publish(name, "files", &why, None);
         }
         if let Err(why) = laid {
             // What it has had is better than not to start; a reload would only seem to be one.
@@ -34,7 +34,7 @@ impl Control {
             }
             let what = format!("starts with the files that it had: {}", why.reason);
             tracing::warn!(service = name, "{what}");
-            self.publish(name, "files", &what, None);
+            self.cx.publish(name, "files", &what, None);
         }
         if service.validate.is_empty() {
             self.helper_ended(run, Ok(String::new()));

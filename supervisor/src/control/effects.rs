@@ -46,7 +46,7 @@ impl Control {
 
     fn reloads(&mut self, id: ServiceId) {
         if let Some(name) = self.cx.names.name(id).map(str::to_owned) {
-            self.look_anew(&name);
+            self.listening.look_anew(&mut self.cx, &name);
         }
     }
 
@@ -97,7 +97,7 @@ impl Control {
             return;
         };
         let known = self.known_of_run(&service, &purpose);
-        self.runs.insert(run, Run::new(&service.name, purpose));
+        self.cx.runs.insert(run, Run::new(&service.name, purpose));
         match known {
             Some(resolved) => self.spawn_helper(&service, run, &resolved),
             None => self.prepare(run, &service),
@@ -113,7 +113,7 @@ impl Control {
             return;
         };
         self.left.remove(&name);
-        self.release_exits_of(&name);
+        self.exits.release_of(&mut self.cx, &name);
         self.log_troubles.remove(&name);
         self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.

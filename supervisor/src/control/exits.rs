@@ -19,7 +19,7 @@ use keeper::message::Request;
 use unwritten::Unwritten;
 
 use super::{
-    Control, Job,
+    Context, Control, Job,
     memory::EXITS,
     on_disk::{Attempts, News, Standing},
     words,
@@ -132,6 +132,141 @@ impl Exits {
     }
 }
 
+impl Exits {
+    fn remember(&mut self, cx: &mut Context, name: &str) {
+        let service = format!("{EXITS}{name}");
+        let Some(known) = self.services.get(name) else {
+            return cx.tell(Request::Forget { service });
+        };
+        let record = serde_json::to_string(known).expect("it is plain data");
+        cx.tell(Request::Remember { service, record });
+    }
+
+    /// What an earlier control process may not have written.
+    pub(super) fn take_up(&mut self, records: &BTreeMap<String, String>) {
+        let known = records.iter().filter_map(|(key, record)| {
+            let name = key.strip_prefix(EXITS)?;
+            Some((name.to_owned(), serde_json::from_str(record).ok()?))
+        });
+        self.services = known.collect();
+        let names: Vec<String> = self.services.keys().cloned().collect();
+        for name in &names {
+            self.sort(name);
+        }
+    }
+
+    /// Time has passed, or the daemon ends: then all that is held back goes to the disk.
+    pub(super) fn release(&mut self, cx: &mut Context, must: bool) {
+        let now = cx.now.moment;
+        self.attempts.timeout(now);
+        self.new |= must;
+        let names: Vec<String> = self.holding.iter().cloned().collect();
+        for name in names {
+            let known = self.services.get_mut(&name);
+            if known.is_some_and(|it| it.release(now, must)) {
+                self.sort(&name);
+                self.remember(cx, &name);
+            }
+        }
+    }
+
+    /// Has them written if that is due.
+    pub(super) fn write(&mut self, cx: &mut Context) {
+        let (exits, now) = (self, cx.now.moment);
+        if exits.waiting.is_empty() || !exits.attempts.begin(now, exits.new) {
+            return;
+        }
+        exits.new = false;
+        let mut records = Vec::new();
+        for name in &exits.waiting {
+            let waiting = &exits.services[name].waiting;
+            let ids = waiting.iter().map(|it| it.id.clone()).collect();
+            exits.writing.insert(name.clone(), ids);
+            records.extend_from_slice(waiting);
+        }
+        cx.job(Job::RecordExits {
+            records,
+            now_ms: cx.now.unix_ms,
+        });
+    }
+
+    /// A job has written them, or could not. The ids of those that are on the disk now.
+    pub(super) fn on_written(
+        &mut self,
+        cx: &mut Context,
+        result: Result<(), String>,
+    ) -> Vec<String> {
+        let writing = std::mem::take(&mut self.writing);
+        let now = cx.now.moment;
+        let failed = result.err();
+        match self.attempts.end(now, failed.clone()) {
+            News::Fails => {
+                let error = failed.clone().unwrap_or_default();
+                let told = format!("cannot record how runs end: {error}");
+                tracing::error!("{told}");
+                cx.publish("", "daemon", &told, None);
+            }
+            News::Works => tracing::info!("how runs end is recorded again"),
+            News::None => {}
+        }
+        if failed.is_some() {
+            return Vec::new();
+        }
+        for (name, ids) in &writing {
+            self.are_written(cx, name, ids);
+        }
+        writing.into_values().flatten().collect()
+    }
+
+    /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
+    pub(super) fn release_of(&mut self, cx: &mut Context, name: &str) {
+        let now = cx.now.moment;
+        let Some(known) = self.services.get_mut(name) else {
+            return;
+        };
+        if known.release(now, true) {
+            self.sort(name);
+            self.remember(cx, name);
+        } else {
+            self.forget_if_over(cx, name);
+        }
+    }
+
+    /// The same for all that left it while no control process was there to see that.
+    pub(super) fn release_of_removed(&mut self, cx: &mut Context) {
+        let names = self
+            .services
+            .keys()
+            .filter(|it| !cx.plan.services.contains_key(*it));
+        for name in names.cloned().collect::<Vec<_>>() {
+            self.release_of(cx, &name);
+        }
+    }
+
+    /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
+    /// many as ever, or no such service.
+    fn forget_if_over(&mut self, cx: &mut Context, name: &str) {
+        let removed = !cx.plan.services.contains_key(name);
+        let known = self.services.get(name);
+        if known.is_some_and(|it| it.is_over() || (removed && it.is_written())) {
+            self.services.remove(name);
+            self.sort(name);
+            self.remember(cx, name);
+        }
+    }
+
+    fn are_written(&mut self, cx: &mut Context, name: &str, ids: &[String]) {
+        let now = cx.now.moment;
+        let Some(known) = self.services.get_mut(name) else {
+            return;
+        };
+        known.are_written(now, ids);
+        self.sort(name);
+        self.remember(cx, name);
+        self.forget_if_over(cx, name);
+    }
+}
+
 impl Control {
     /// A main run is over, as the engine says.
     pub(super) fn on_ended(&mut self, ended: &Ended) {
@@ -141,7 +276,7 @@ impl Control {
         let record = self.exit_record(&name, ended);
         self.record_exit(record);
         if self.file_restarts.cause(&name, ended.run).is_some() {
-            self.forget_file_restart(&name);
+            self.file_restarts.forget(&mut self.cx, &name);
         }
     }
 
@@ -157,13 +292,13 @@ impl Control {
         }
         let left_out = known.take(now, record.clone());
         self.exits.sort(&name);
-        self.remember_exits(&name);
+        self.exits.remember(&mut self.cx, &name);
         self.running.forget(left_out.as_slice());
-        self.publish_exit(record);
+        self.cx.publish_exit(record);
     }
 
     fn exit_record(&self, name: &str, ended: &Ended) -> ExitRecord {
-        let life = self.runs.get(&ended.run).map(|run| run.life);
+        let life = self.cx.runs.get(&ended.run).map(|run| run.life);
         let life = life.unwrap_or_default();
         let view = self.cx.engine.view(ended.service);
         let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
@@ -191,135 +326,6 @@ impl Control {
             next: next_run(&ended.next),
             left_out: 0,
         }
-    }
-
-    fn remember_exits(&mut self, name: &str) {
-        let service = format!("{EXITS}{name}");
-        let Some(known) = self.exits.services.get(name) else {
-            return self.cx.tell(Request::Forget { service });
-        };
-        let record = serde_json::to_string(known).expect("it is plain data");
-        self.cx.tell(Request::Remember { service, record });
-    }
-
-    /// What an earlier control process may not have written.
-    pub(super) fn take_up_exits(&mut self, records: &BTreeMap<String, String>) {
-        let known = records.iter().filter_map(|(key, record)| {
-            let name = key.strip_prefix(EXITS)?;
-            Some((name.to_owned(), serde_json::from_str(record).ok()?))
-        });
-        self.exits.services = known.collect();
-        let names: Vec<String> = self.exits.services.keys().cloned().collect();
-        for name in &names {
-            self.exits.sort(name);
-        }
-    }
-
-    /// Time has passed, or the daemon ends: then all that is held back goes to the disk.
-    pub(super) fn release_exits(&mut self, must: bool) {
-        let now = self.cx.now.moment;
-        self.exits.attempts.timeout(now);
-        self.exits.new |= must;
-        let names: Vec<String> = self.exits.holding.iter().cloned().collect();
-        for name in names {
-            let known = self.exits.services.get_mut(&name);
-            if known.is_some_and(|it| it.release(now, must)) {
-                self.exits.sort(&name);
-                self.remember_exits(&name);
-            }
-        }
-    }
-
-    /// Has them written if that is due.
-    pub(super) fn write_exits(&mut self) {
-        let (exits, now) = (&mut self.exits, self.cx.now.moment);
-        if exits.waiting.is_empty() || !exits.attempts.begin(now, exits.new) {
-            return;
-        }
-        exits.new = false;
-        let mut records = Vec::new();
-        for name in &exits.waiting {
-            let waiting = &exits.services[name].waiting;
-            let ids = waiting.iter().map(|it| it.id.clone()).collect();
-            exits.writing.insert(name.clone(), ids);
-            records.extend_from_slice(waiting);
-        }
-        self.cx.job(Job::RecordExits {
-            records,
-            now_ms: self.cx.now.unix_ms,
-        });
-    }
-
-    /// A job has written them, or could not.
-    pub(super) fn on_exits_recorded(&mut self, result: Result<(), String>) {
-        let writing = std::mem::take(&mut self.exits.writing);
-        let now = self.cx.now.moment;
-        let failed = result.err();
-        match self.exits.attempts.end(now, failed.clone()) {
-            News::Fails => {
-                let error = failed.clone().unwrap_or_default();
-                let told = format!("cannot record how runs end: {error}");
-                tracing::error!("{told}");
-                self.publish("", "daemon", &told, None);
-            }
-            News::Works => tracing::info!("how runs end is recorded again"),
-            News::None => {}
-        }
-        if failed.is_none() {
-            for (name, ids) in writing {
-                self.exits_are_written(&name, &ids);
-            }
-        }
-    }
-
-    /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
-    pub(super) fn release_exits_of(&mut self, name: &str) {
-        let now = self.cx.now.moment;
-        let Some(known) = self.exits.services.get_mut(name) else {
-            return;
-        };
-        if known.release(now, true) {
-            self.exits.sort(name);
-            self.remember_exits(name);
-        } else {
-            self.forget_exits_if_over(name);
-        }
-    }
-
-    /// The same for all that left it while no control process was there to see that.
-    pub(super) fn release_exits_of_removed(&mut self) {
-        let names = self
-            .exits
-            .services
-            .keys()
-            .filter(|it| !self.cx.plan.services.contains_key(*it));
-        for name in names.cloned().collect::<Vec<_>>() {
-            self.release_exits_of(&name);
-        }
-    }
-
-    /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
-    /// many as ever, or no such service.
-    fn forget_exits_if_over(&mut self, name: &str) {
-        let removed = !self.cx.plan.services.contains_key(name);
-        let known = self.exits.services.get(name);
-        if known.is_some_and(|it| it.is_over() || (removed && it.is_written())) {
-            self.exits.services.remove(name);
-            self.exits.sort(name);
-            self.remember_exits(name);
-        }
-    }
-
-    fn exits_are_written(&mut self, name: &str, ids: &[String]) {
-        let now = self.cx.now.moment;
-        let Some(known) = self.exits.services.get_mut(name) else {
-            return;
-        };
-        known.are_written(now, ids);
-        self.exits.sort(name);
-        self.remember_exits(name);
-        self.forget_exits_if_over(name);
-        self.running.forget(ids);
     }
 }
 

@@ -15,7 +15,7 @@ use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Control, memory, words};
+use super::{Context, Control, memory, words};
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
     history,
@@ -273,41 +273,7 @@ impl Follower {
     }
 }
 
-impl Control {
-    /// Tells the world in what state a service is now.
-    pub(super) fn publish_state(&mut self, id: engine::ServiceId) {
-        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
-            return;
-        };
-        let Some(view) = self.cx.engine.view(id) else {
-            return;
-        };
-        self.tally.restarts(id, view.restarts);
-        let detail = self.reason(&name, &view);
-        let shown = Shown {
-            state: view.state.name(),
-            ready: view.ready,
-            healthy: self.healthy(&name, &view),
-            since: view.since,
-            run: self.cx.engine.main_run(id),
-        };
-        // Much of what is remembered is not worth an event.
-        if self.feed.shown.insert(id, shown) == Some(shown) {
-            return;
-        }
-        self.happened(Happened {
-            unix_ms: self.cx.now.unix_ms,
-            pid: self.pid(id),
-            service: name.into(),
-            kind: Cow::Borrowed("state"),
-            state: Cow::Borrowed(view.state.name()),
-            ready: view.ready,
-            detail: detail.into(),
-            by: None,
-            exit: None,
-        });
-    }
-
+impl Context {
     /// Tells the world something that is not a state.
     pub(super) fn publish(
         &mut self,
@@ -316,13 +282,9 @@ impl Control {
         detail: &str,
         by: Option<&str>,
     ) {
-        let view = self
-            .cx
-            .names
-            .id(service)
-            .and_then(|id| self.cx.engine.view(id));
+        let view = self.names.id(service).and_then(|id| self.engine.view(id));
         self.happened(Happened {
-            unix_ms: self.cx.now.unix_ms,
+            unix_ms: self.now.unix_ms,
             service: service.into(),
             kind: Cow::Borrowed(kind),
             state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
@@ -336,10 +298,10 @@ impl Control {
 
     /// Tells the world that a run is over.
     pub(super) fn publish_exit(&mut self, exit: ExitRecord) {
-        let id = self.cx.names.id(&exit.service);
-        let view = id.and_then(|id| self.cx.engine.view(id));
+        let id = self.names.id(&exit.service);
+        let view = id.and_then(|id| self.engine.view(id));
         self.happened(Happened {
-            unix_ms: self.cx.now.unix_ms,
+            unix_ms: self.now.unix_ms,
             service: exit.service.as_str().into(),
             kind: Cow::Borrowed("exit"),
             state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
@@ -361,7 +323,7 @@ impl Control {
         self.feed.publish(event);
         let seq = self.feed.seq;
         let record = serde_json::to_string(&(seq, remembered)).expect("it is plain data");
-        self.cx.tell(Request::Remember {
+        self.tell(Request::Remember {
             service: format!("{}{}", memory::EVENT, seq % REMEMBERED_MAX),
             record,
         });
@@ -386,10 +348,46 @@ impl Control {
         self.feed.ring = ring;
         self.feed.seq = last;
     }
+}
+
+impl Control {
+    /// Tells the world in what state a service is now.
+    pub(super) fn publish_state(&mut self, id: engine::ServiceId) {
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        let Some(view) = self.cx.engine.view(id) else {
+            return;
+        };
+        self.tally.restarts(id, view.restarts);
+        let detail = self.reason(&name, &view);
+        let shown = Shown {
+            state: view.state.name(),
+            ready: view.ready,
+            healthy: self.healthy(&name, &view),
+            since: view.since,
+            run: self.cx.engine.main_run(id),
+        };
+        // Much of what is remembered is not worth an event.
+        if self.cx.feed.shown.insert(id, shown) == Some(shown) {
+            return;
+        }
+        self.cx.happened(Happened {
+            unix_ms: self.cx.now.unix_ms,
+            pid: self.pid(id),
+            service: name.into(),
+            kind: Cow::Borrowed("state"),
+            state: Cow::Borrowed(view.state.name()),
+            ready: view.ready,
+            detail: detail.into(),
+            by: None,
+            exit: None,
+        });
+    }
 
     /// A helper of the service failed, in words.
     pub(super) fn note_failure(&mut self, service: &str, detail: &str) {
-        self.publish(service, "failure", detail, None);
+        self.cx.publish(service, "failure", detail, None);
         self.last_failures
             .insert(service.to_owned(), detail.to_owned());
     }

@@ -95,16 +95,16 @@ impl Control {
             None
         };
         let asked = records::asked(self.cx.now.unix_ms, id, peer, "reexec", &[]);
-        self.record(asked.clone());
+        self.records.add(asked.clone());
         if let Some(why) = why_not {
-            self.record_refused(id, Some(asked), why);
+            self.records.refused(&mut self.cx, id, Some(asked), why);
             return Err(ErrorReply {
                 kind: ErrorKind::Refused,
                 message: format!("cannot start another control process: {why}"),
                 hint: Some("give the command again when that is over".to_owned()),
             });
         }
-        self.publish("", "change", "reexec", Some(&peer.name));
+        self.cx.publish("", "change", "reexec", Some(&peer.name));
         tracing::info!(by = peer.name, "reexec");
         let (progress, stream) = mpsc::channel(LINES);
         self.remember_reexec(&asked, false);
@@ -210,11 +210,12 @@ impl Control {
             return;
         };
         if handed_over {
-            self.record_done(line);
+            self.records.done(&mut self.cx, line);
         } else {
-            self.record(line.clone());
+            self.records.add(line.clone());
             let why = "the control process died before it could hand over";
-            self.record_refused(&line.id.clone(), Some(line), why);
+            self.records
+                .refused(&mut self.cx, &line.id.clone(), Some(line), why);
         }
         self.forget_reexec();
     }
@@ -234,20 +235,23 @@ impl Control {
                 ..api::Unstored::default()
             },
         };
-        self.answer(Answer::Progress(client.progress.clone(), accepted));
+        self.cx
+            .answer(Answer::Progress(client.progress.clone(), accepted));
     }
 
     fn refuse_reexec(&mut self, client: Client, why: &str) {
         let Client { asked, progress } = client;
-        self.record_refused(&asked.id.clone(), Some(asked), why);
+        self.records
+            .refused(&mut self.cx, &asked.id.clone(), Some(asked), why);
         self.forget_reexec();
-        self.publish("", "daemon", &format!("reexec failed: {why}"), None);
+        self.cx
+            .publish("", "daemon", &format!("reexec failed: {why}"), None);
         let refused = Progress::Refused(ErrorReply {
             kind: ErrorKind::Internal,
             message: format!("no other control process has taken over: {why}"),
             hint: Some("the old one goes on, and no service has noticed".to_owned()),
         });
-        self.answer(Answer::Progress(progress, refused));
+        self.cx.answer(Answer::Progress(progress, refused));
     }
 }
 

@@ -215,14 +215,14 @@ impl Control {
         }
         let specs = self.specs(&Arc::clone(&self.cx.plan), shifts);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
-            let error = self.refused(&refusal);
+            let error = self.cx.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);
             let _ = self.lifecycle.set_refused(Some(error.message));
         }
-        self.ready_lines_follow_plan();
+        self.ready_lines.follow_plan(&mut self.cx);
         self.ready_words_follow_plan();
-        self.watchers_follow_plan();
-        self.watched_files_follow_plan();
+        self.watchers.follow_plan(&mut self.cx);
+        self.watched_files.follow_plan(&mut self.cx);
         self.status_files_follow_plan();
     }
 
@@ -262,7 +262,7 @@ impl Control {
         let what =
             format!("stops everything and ends with a failure, by exit_when_failed of {why}");
         tracing::error!("{what}");
-        self.publish("", "daemon", &what, None);
+        self.cx.publish("", "daemon", &what, None);
         self.cx.remember(Key::Failed, why.clone());
         self.lifecycle.failed = Some(why);
         self.count_signal();
@@ -280,12 +280,12 @@ impl Control {
         self.cx.tell(Request::TellInit {
             message: "STOPPING=1\nSTATUS=stopping".to_owned(),
         });
-        self.publish("", "daemon", "stopping everything", None);
+        self.cx.publish("", "daemon", "stopping everything", None);
         self.lifecycle.phase = Phase::Stopping {
             extend_at: self.cx.now.moment,
         };
         if let Err(refusal) = self.command(Command::Shutdown { deadline_ms }) {
-            tracing::error!("cannot shut down: {}", self.refused(&refusal).message);
+            tracing::error!("cannot shut down: {}", self.cx.refused(&refusal).message);
         }
     }
 
@@ -320,7 +320,7 @@ impl Control {
         self.schedule.write_again();
         self.maintenance.write_again();
         self.records.hurry();
-        self.release_exits(true);
+        self.exits.release(&mut self.cx, true);
         self.running.hurry();
         self.lifecycle.quit = Some(Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),
@@ -399,7 +399,7 @@ impl Control {
             );
             let waits = matches!(view.state, State::Waiting { .. });
             set(&mut self.lifecycle.waiting, *id, waits);
-            self.note_hold(*id, view.hold);
+            self.holds.note(&mut self.cx, *id, view.hold);
         }
     }
 
@@ -410,7 +410,8 @@ impl Control {
         let status = self.init_status();
         if ready {
             self.lifecycle.phase = Phase::Running;
-            self.publish("", "daemon", "every service has settled", None);
+            self.cx
+                .publish("", "daemon", "every service has settled", None);
             let message = format!("READY=1\nSTATUS={status}");
             self.cx.tell(Request::TellInit { message });
             self.cx.outputs.push_back(Output::ReleaseMemory);

@@ -32,13 +32,14 @@ impl Control {
     ) -> Result<Vec<String>, ErrorReply> {
         let names = self.with_logs(names)?;
         for name in &names {
-            self.publish(name, "change", "rotate log", Some(&peer.name));
+            self.cx
+                .publish(name, "change", "rotate log", Some(&peer.name));
             self.cx.tell(Request::Rotate {
                 service: name.clone(),
             });
         }
         let asked = records::asked(self.cx.now.unix_ms, id, peer, "rotate log", &names);
-        self.record_done(asked);
+        self.records.done(&mut self.cx, asked);
         tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
         Ok(names)
     }
@@ -56,7 +57,7 @@ impl Control {
                 sentence,
             );
             tracing::warn!(service, "{text}");
-            self.publish(&service, "log", &text, None);
+            self.cx.publish(&service, "log", &text, None);
         }
         if let Some(trouble) = trouble {
             self.log_troubles.insert(service, trouble);

@@ -103,14 +103,14 @@ impl Control {
             since: since.unwrap_or_else(|| words::time(self.cx.now.unix_ms)),
             by: peer.name.clone(),
         });
-        self.publish("", "change", &what, Some(&peer.name));
+        self.cx.publish("", "change", &what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
         if self.maintenance.said() != said.as_ref() {
             self.remember_maintenance(said.as_ref());
             self.maintenance.disk.change(|it| *it = said);
         }
         let asked = records::asked(self.cx.now.unix_ms, id, peer, &what, &[]);
-        self.record_done(asked);
+        self.records.done(&mut self.cx, asked);
         self.maintenance.waiting.push(reply);
     }
 
@@ -127,7 +127,8 @@ impl Control {
             return;
         }
         for reply in std::mem::take(&mut self.maintenance.waiting) {
-            self.answer(Answer::Maintained(reply, self.maintenance()));
+            self.cx
+                .answer(Answer::Maintained(reply, self.maintenance()));
         }
     }
 

@@ -44,6 +44,7 @@ mod ready_words;
 mod reconfigure;
 mod records;
 mod refusals;
+mod run;
 mod running;
 mod schedule;
 mod selection;
@@ -67,18 +68,17 @@ mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
 
-use engine::{Accepted, Command, Engine, Event, Fact, Refusal, RunId, ServiceId};
+use engine::{Accepted, Command, Event, Fact, Refusal, RunId, ServiceId};
 use keeper::message::{Hello, LogTrouble, Request};
 use plan::Plan;
 use tokio::sync::watch;
 
 use crate::{
     ask::{ASKS_MAX, Ask},
-    prepare::{Resolved, Start},
+    prepare::Start,
 };
 
 use context::Context;
@@ -86,6 +86,7 @@ pub(crate) use event_loop::run;
 pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedDirectory, StagedFile};
 use input::{Input, Job, Now, Output};
 pub(crate) use names::matching;
+use run::{Purpose, Run};
 pub(crate) use schedule::Handled;
 pub(crate) use words::time;
 
@@ -108,8 +109,6 @@ pub(crate) struct Control {
     lacking: BTreeSet<String>,
     /// Services whose files or directories could not be made, and why.
     broken: BTreeMap<String, String>,
-    /// Runs that live, or have ended and are not swept.
-    runs: BTreeMap<RunId, Run>,
     /// Those of them that began under an earlier plan.
     outdated: BTreeSet<RunId>,
     tally: tally::Tally,
@@ -122,9 +121,8 @@ pub(crate) struct Control {
     strays: Vec<keeper::message::Stray>,
     /// What the last validator said that refused, by service.
     last_failures: BTreeMap<String, String>,
-    feed: feed::Feed,
     changes: changes::Changes,
-    holds: holds::HoldsOnDisk,
+    holds: holds::Holds,
     records: records::Records,
     exits: exits::Exits,
     running: running::RunningOnDisk,
@@ -147,9 +145,6 @@ pub(crate) struct Control {
     schedule: schedule::Schedule,
     work: work::Work,
     lifecycle: lifecycle::Lifecycle,
-    keeper: KeeperInfo,
-    /// What is said to clients at the end of this step.
-    answers: Vec<answers::Answer>,
     /// Asks that came before there was a plan to answer them from.
     early: Vec<Ask>,
     /// Name of the user the supervisor runs as.
@@ -160,67 +155,12 @@ pub(crate) struct Control {
     unacknowledged: Option<u64>,
 }
 
-/// One run, as far as the control process follows it.
-struct Run {
-    service: String,
-    pid: Option<i32>,
-    purpose: Purpose,
-    /// What was looked up for it, of a main run; none: it was started by an earlier control process.
-    resolved: Option<Arc<Resolved>>,
-    /// Directories of its service, of a main run.
-    directories: Vec<PathBuf>,
-    /// What it has said of its readiness, by key.
-    ready_words: BTreeMap<String, String>,
-    /// Of a main run: what is told of it once it is over.
-    life: exits::Life,
-}
-
-impl Run {
-    fn new(service: &str, purpose: Purpose) -> Self {
-        Self {
-            service: service.to_owned(),
-            pid: None,
-            purpose,
-            resolved: None,
-            directories: Vec::new(),
-            ready_words: BTreeMap::new(),
-            life: exits::Life::default(),
-        }
-    }
-}
-
-/// What a run is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// The service itself.
-    Main,
-    /// Its validator, before a start or reload.
-    Validator,
-    /// Its reload command, for this main run.
-    ReloadCommand(RunId),
-    /// An exec probe of this main run.
-    Probe(RunId, engine::ProbeKind),
-    /// A step of a reconfiguration: an account, or the check of a rendered file.
-    Reconfigure,
-    /// A message on its way to somebody.
-    Delivery,
-}
-
-/// What the keeper said of itself.
-#[derive(Clone, Debug)]
-struct KeeperInfo {
-    pid: i32,
-    started_ms: u64,
-    control_deaths: u32,
-    went_back: bool,
-}
-
 impl Control {
     /// A control process that has just met its keeper. It takes up what an earlier one left.
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
         let exits = exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
-            cx: Context::new(now, Engine::new(boot.seed, RunId(hello.next_run)), plan),
+            cx: Context::new(now, hello, boot.seed, plan),
             fresh: BTreeMap::new(),
             starts: Vec::new(),
             preparing: BTreeMap::new(),
@@ -229,7 +169,6 @@ impl Control {
             listening: listening::Listening::default(),
             lacking: BTreeSet::new(),
             broken: BTreeMap::new(),
-            runs: BTreeMap::new(),
             outdated: BTreeSet::new(),
             tally: tally::Tally::default(),
             status_texts: BTreeMap::new(),
@@ -237,9 +176,8 @@ impl Control {
             left: BTreeMap::new(),
             strays: Vec::new(),
             last_failures: BTreeMap::new(),
-            feed: feed::Feed::default(),
             changes: changes::Changes::default(),
-            holds: holds::HoldsOnDisk::new(&boot.kernel_boot_id, boot.holds.clone()),
+            holds: holds::Holds::new(&boot.kernel_boot_id, boot.holds.clone()),
             records: records::Records::default(),
             running: running::RunningOnDisk::new(boot.running.clone()),
             exits,
@@ -260,13 +198,6 @@ impl Control {
             schedule: schedule::Schedule::new(boot.seed, boot.handled.clone()),
             work: work::Work::default(),
             lifecycle: lifecycle::Lifecycle::new(now, &boot),
-            keeper: KeeperInfo {
-                pid: hello.keeper_pid,
-                started_ms: hello.started_ms,
-                control_deaths: hello.control_deaths,
-                went_back: hello.went_back,
-            },
-            answers: Vec::new(),
             early: Vec::new(),
             own_user: boot.own_user.clone(),
             is_root: nix::unistd::Uid::effective().is_root(),
@@ -285,7 +216,7 @@ impl Control {
         } else {
             self.take_in(input);
         }
-        self.release_answers();
+        self.cx.release_answers();
     }
 
     fn take_in(&mut self, input: Input) {
@@ -331,7 +262,7 @@ impl Control {
             .into_iter()
             .chain(lifecycle)
             .chain(self.notifications.poll_timeout())
-            .chain(self.watchers_due())
+            .chain(self.watchers.poll_timeout())
             .chain(self.watched_files.poll_timeout())
             .chain(self.handover.poll_timeout())
             .chain(self.listening.poll_timeout())
@@ -368,14 +299,14 @@ impl Control {
         self.judge_by_the_clock();
         self.holds.timeout(self.cx.now.moment);
         self.records.timeout(self.cx.now.moment);
-        self.release_exits(false);
+        self.exits.release(&mut self.cx, false);
         self.running.timeout(self.cx.now.moment);
         self.maintenance.timeout(self.cx.now.moment);
         self.status_files.timeout(self.cx.now.moment);
         self.lifecycle_timeout();
         self.notifications_timeout();
-        self.watchers_timeout();
-        self.watched_files_timeout();
+        self.watchers.timeout(&mut self.cx);
+        self.watched_files.timeout(&mut self.cx);
         self.schedule_timeout();
         self.pass_progress_on();
     }
@@ -385,7 +316,7 @@ impl Control {
     }
 
     fn fact(&mut self, fact: Fact) {
-        self.count(&fact);
+        self.tally.count(&mut self.cx, &fact);
         // A fact cannot be refused.
         let _ = self.feed_engine(Event::Fact(fact));
     }
@@ -402,17 +333,17 @@ impl Control {
     /// After every input: tells followers what changed, and the keeper what has been taken in.
     fn settle(&mut self) {
         self.look_at_address_waits();
-        self.look_at_listening();
+        self.listening.watch(&mut self.cx);
         self.look_at_directory_waits();
         self.end_if_one_failed();
         let touched = std::mem::take(&mut self.cx.touched);
         if !touched.is_empty() {
             self.sort_touched(&touched);
         }
-        self.store_holds();
-        self.write_records();
-        self.write_exits();
-        self.store_running();
+        self.holds.store(&mut self.cx);
+        self.records.write(&mut self.cx);
+        self.exits.write(&mut self.cx);
+        self.running.store(&mut self.cx);
         self.write_status_files();
         self.store_maintenance();
         self.release_changes();
@@ -426,13 +357,14 @@ impl Control {
         self.look_for_results();
         self.end_changes();
         self.hangup_after_leases();
-        self.store_schedule();
+        self.schedule.store(&mut self.cx);
         self.quit_when_stored();
         if let Some(seq) = self.unacknowledged.take() {
             self.cx
                 .outputs
                 .push_back(Output::Keeper(Request::Ack { seq }));
         }
+        self.tell_alerts();
         self.ask_for_preparations();
         self.hand_over_when_quiet();
     }

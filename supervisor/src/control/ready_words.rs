@@ -16,7 +16,7 @@ impl Control {
     /// Keeps what a run has said, if it is of its readiness.
     pub(super) fn keep_ready_word(&mut self, run: RunId, key: &str, value: &str) {
         if KEYS.contains(&key)
-            && let Some(known) = self.runs.get_mut(&run)
+            && let Some(known) = self.cx.runs.get_mut(&run)
         {
             let _ = known.ready_words.insert(key.to_owned(), value.to_owned());
         }
@@ -30,6 +30,7 @@ impl Control {
             matches!(state, State::Starting { run: its, .. } if its == run).then_some(())
         };
         let said = self
+            .cx
             .runs
             .iter()
             .filter(|(run, known)| !known.ready_words.is_empty() && starts(**run).is_some());

@@ -3,12 +3,12 @@
 use api::{ErrorKind, ErrorReply};
 use engine::{Refusal, ServiceId};
 
-use super::{Control, words};
+use super::{Context, words};
 
-impl Control {
+impl Context {
     /// What a client is told of it.
     pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
-        let name = |id: &ServiceId| self.cx.names.name(*id).unwrap_or("?").to_owned();
+        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
         let (message, hint) = match refusal {
             Refusal::Unknown(id) => (format!("there is no service '{}'", name(id)), None),
             Refusal::ShuttingDown => ("the supervisor is stopping everything".to_owned(), None),

@@ -11,7 +11,7 @@ use api::{ExitCause, ExitRecord, NextRun};
 use engine::{Moment, RunId};
 
 use super::{
-    Control, Job, Purpose,
+    Context, Control, Job, Purpose,
     on_disk::{News, OnDisk, Standing},
     words,
 };
@@ -83,10 +83,28 @@ impl RunningOnDisk {
     }
 }
 
+impl RunningOnDisk {
+    /// Stores them if that is due.
+    pub(super) fn store(&mut self, cx: &mut Context) {
+        if let Some(running) = self.disk.due(cx.now.moment) {
+            cx.job(Job::StoreRunning { running });
+        }
+    }
+
+    pub(super) fn stored(&mut self, cx: &mut Context, result: Result<(), String>) {
+        let error = result.clone().err().unwrap_or_default();
+        match self.disk.written(cx.now.moment, result) {
+            News::Fails => tracing::error!("cannot store which runs live, tries again: {error}"),
+            News::Works => tracing::info!("which runs live is stored again"),
+            News::None => {}
+        }
+    }
+}
+
 impl Control {
     /// A main run executes.
     pub(super) fn note_living(&mut self, run: RunId) {
-        let Some(known) = self.runs.get(&run) else {
+        let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
         // An earlier control process may have told its end, and not have acknowledged the fact.
@@ -149,29 +167,13 @@ impl Control {
     /// All that an earlier control process of this daemon has left is taken up: what neither lives nor is on its
     /// way to the history is there.
     pub(super) fn running_is_taken_up(&mut self) {
-        let lives = |id: &String| self.runs.keys().any(|run| self.exits.id(*run) == *id);
+        let lives = |id: &String| self.cx.runs.keys().any(|run| self.exits.id(*run) == *id);
         let over = self.running.disk.wanted().0.iter();
         let over = over
             .filter(|(id, live)| !lives(id) && !self.exits.is_on_its_way(&live.service, id))
             .map(|(id, _)| id.clone());
         let over: Vec<String> = over.collect();
         self.running.forget(&over);
-    }
-
-    /// Stores them if that is due.
-    pub(super) fn store_running(&mut self) {
-        if let Some(running) = self.running.disk.due(self.cx.now.moment) {
-            self.cx.job(Job::StoreRunning { running });
-        }
-    }
-
-    pub(super) fn running_stored(&mut self, result: Result<(), String>) {
-        let error = result.clone().err().unwrap_or_default();
-        match self.running.disk.written(self.cx.now.moment, result) {
-            News::Fails => tracing::error!("cannot store which runs live, tries again: {error}"),
-            News::Works => tracing::info!("which runs live is stored again"),
-            News::None => {}
-        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Control {
         }
         let lease = |name: &String| {
             let view = self.cx.engine.view(self.cx.names.id(name)?)?;
-            Some(self.leased_by(&view)?.job)
+            Some(self.cx.leased_by(&view)?.job)
         };
         names.retain(|name| {
             let needs = self.needs_of(name);

@@ -25,7 +25,7 @@ impl Control {
             return;
         };
         let name = &service.name;
-        self.runs.insert(run, Run::new(name, Purpose::Main));
+        self.cx.runs.insert(run, Run::new(name, Purpose::Main));
         self.status_texts.remove(&id);
         let broken = service.broken.as_ref().or_else(|| self.broken.get(name));
         match broken {
@@ -69,12 +69,14 @@ impl Control {
             spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
         }
         let directories = self.directories_of(&service.name);
-        if let Some(known) = self.runs.get_mut(&run) {
+        if let Some(known) = self.cx.runs.get_mut(&run) {
             known.resolved = Some(resolved);
             known.directories = directories;
         }
         self.cx.tell(Request::Spawn(Box::new(spawn)));
-        self.await_ready_line(&service.name, run, self.cx.now.moment);
+        let now = self.cx.now.moment;
+        self.ready_lines
+            .expect(&mut self.cx, &service.name, run, now);
     }
 
     pub(super) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
@@ -86,20 +88,20 @@ impl Control {
 
     /// It is not to be started any more.
     pub(super) fn drop_start(&mut self, run: RunId) {
-        match self.runs.get(&run).map(|known| &known.purpose) {
+        match self.cx.runs.get(&run).map(|known| &known.purpose) {
             Some(Purpose::Main) => self.spawn_refused(run, true, NOT_STARTED.to_owned()),
             Some(Purpose::Validator) => {
-                self.runs.remove(&run);
+                self.cx.runs.remove(&run);
                 let verdict = Err(NOT_STARTED.to_owned());
                 self.fact(Fact::Validated { run, verdict });
             }
-            _ => drop(self.runs.remove(&run)),
+            _ => drop(self.cx.runs.remove(&run)),
         }
     }
 
     pub(super) fn spawn_refused(&mut self, run: RunId, transient: bool, reason: String) {
-        self.runs.remove(&run);
-        self.forget_ready_line(run);
+        self.cx.runs.remove(&run);
+        self.ready_lines.forget(run);
         self.fact(Fact::SpawnFailed {
             run,
             transient,
@@ -114,7 +116,7 @@ impl Control {
         run: RunId,
         resolved: &Resolved,
     ) {
-        let purpose = self.runs.get(&run).map(|known| &known.purpose);
+        let purpose = self.cx.runs.get(&run).map(|known| &known.purpose);
         let command = purpose.and_then(|purpose| helper_command(service, purpose));
         let spawn = match command {
             Some((argv, timeout_ms)) => helper_spawn(service, resolved, run, argv, timeout_ms),
@@ -134,8 +136,8 @@ impl Control {
 
     /// The main process that a reload command or exec probe is about.
     fn main_pid_for(&self, run: RunId) -> Option<i32> {
-        match self.runs.get(&run)?.purpose {
-            Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => self.runs.get(&main)?.pid,
+        match self.cx.runs.get(&run)?.purpose {
+            Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => self.cx.runs.get(&main)?.pid,
             _ => None,
         }
     }

@@ -35,9 +35,15 @@ impl Control {
         SupervisorStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: nix::unistd::getpid().as_raw(),
-            keeper_pid: self.keeper.pid,
-            uptime_seconds: self.cx.now.moment.0.saturating_sub(self.keeper.started_ms) / 1000,
-            control_restarts: self.keeper.control_deaths,
+            keeper_pid: self.cx.keeper.pid,
+            uptime_seconds: self
+                .cx
+                .now
+                .moment
+                .0
+                .saturating_sub(self.cx.keeper.started_ms)
+                / 1000,
+            control_restarts: self.cx.keeper.control_deaths,
             root: self.cx.plan.paths.root.display().to_string(),
             state: self.lifecycle.phase_name().to_owned(),
             warnings: self.warnings(),
@@ -47,7 +53,7 @@ impl Control {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
-        warnings.extend(self.keeper.went_back.then(|| WENT_BACK.to_owned()));
+        warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings.extend(self.strays.iter().map(words::stray));
         warnings.extend(self.notices.told());
@@ -85,7 +91,7 @@ impl Control {
             by: hold.by.clone(),
             at: words::time(hold.at_unix_ms),
         });
-        status.leased = self.leased_by(view);
+        status.leased = self.cx.leased_by(view);
         let planned = self.cx.plan.services.get(&status.name);
         let is_job = planned.is_some_and(|it| it.job);
         status.job = is_job.then(|| self.job_status(id, view));
@@ -118,7 +124,10 @@ impl Control {
                 view.state,
                 State::Stopped | State::Completed | State::Failed { .. }
             );
-        let next_run = self.next_run(&status.name).filter(|_| rests);
+        let next_run = self
+            .schedule
+            .next_run(&self.cx, &status.name)
+            .filter(|_| rests);
         status.next_try_ms = match view.state {
             State::Backoff { until, .. } => Some(until.since(now.moment)),
             _ => next_run.as_ref().map(|(in_ms, _)| *in_ms),
@@ -144,7 +153,7 @@ impl Control {
         {
             return waits;
         }
-        let reason = match (&view.state, self.lease_reason(view)) {
+        let reason = match (&view.state, self.cx.lease_reason(view)) {
             (State::Stopped | State::Stopping { .. }, Some(why)) if view.hold.is_none() => why,
             _ => words::reason(view, self.cx.now.moment),
         };
@@ -168,6 +177,7 @@ impl Control {
             _ => reason,
         };
         let certificate = self
+            .watched_files
             .certificate_reason(name)
             .filter(|_| matches!(view.state, State::Running { .. } | State::Reloading { .. }));
         let reason = match certificate {
@@ -221,7 +231,7 @@ impl Control {
     /// The main process of a service, while it has one.
     pub(super) fn pid(&self, id: ServiceId) -> Option<i32> {
         let run = self.cx.engine.main_run(id)?;
-        self.runs.get(&run)?.pid
+        self.cx.runs.get(&run)?.pid
     }
 
     /// In words, how a service stands; for progress lines and results.

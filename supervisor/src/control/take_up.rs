@@ -43,10 +43,14 @@ impl Control {
         self.cx.tell(Request::TookOver);
         self.cx.names.restore(Key::Names.of(&hello.records));
         self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
-        self.take_up_events(&hello.records);
-        self.take_up_exits(&hello.records);
+        self.cx.take_up_events(&hello.records);
+        self.exits.take_up(&hello.records);
         self.tell_unseen_ends();
-        self.take_up_notices(Key::Notices.of(&hello.records), boot.aside.clone());
+        self.notices.take_up(
+            &mut self.cx,
+            Key::Notices.of(&hello.records),
+            boot.aside.clone(),
+        );
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
         if let Some(record) = Key::Signals.of(&hello.records) {
@@ -56,7 +60,7 @@ impl Control {
         let hangup = Key::Hangup.of(&hello.records);
         self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
-        self.take_up_holds(&hello.records);
+        self.holds.take_up(&hello.records);
         self.take_up_maintenance(&hello.records);
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
@@ -65,12 +69,12 @@ impl Control {
         } else {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
-            self.take_up_certificates(&hello.records);
-            self.take_up_listening(Key::Listening.of(&hello.records));
+            self.watched_files.take_up(&hello.records);
+            self.listening.take_up(Key::Listening.of(&hello.records));
             self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.take_up_lines(record(Key::Lines));
+            self.records.take_up(record(Key::Lines));
             let (changes, doing) = (record(Key::Changes), record(Key::Doing));
             let refused = |id: &str| self.records.keeps(id);
             self.changes.restore(changes, doing, refused);
@@ -87,7 +91,7 @@ impl Control {
             self.on_keeper_fact(numbered.fact);
         }
         self.on_remaining(&hello.remaining);
-        self.release_exits_of_removed();
+        self.exits.release_of_removed(&mut self.cx);
         self.running_is_taken_up();
         self.take_up_standing(hello, boot.applied, is_unfinished);
         self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
@@ -145,7 +149,7 @@ impl Control {
             self.begin_shutdown();
         }
         self.apply_to_engine(&BTreeMap::new());
-        self.note_all_holds();
+        self.holds.note_all(&mut self.cx);
     }
 
     fn take_up_runs(&mut self, hello: &Hello) {
@@ -165,7 +169,7 @@ impl Control {
                 }
             };
             let pid = info.exit.is_none().then_some(info.pid);
-            self.runs.insert(
+            self.cx.runs.insert(
                 run,
                 Run {
                     service: info.service.clone(),
@@ -191,7 +195,8 @@ impl Control {
             }
             if info.role == Role::Main && info.exit.is_none() {
                 self.note_living(run);
-                self.take_up_ready_line(&info.service, run, Moment(info.spawned_ms));
+                self.ready_lines
+                    .take_up(&mut self.cx, &info.service, run, Moment(info.spawned_ms));
             }
         }
         self.take_up_failures(hello);
@@ -215,7 +220,7 @@ impl Control {
             };
             let service = self.cx.names.name(id).unwrap_or_default().to_owned();
             let run_of_it = Run::new(&service, purpose);
-            self.runs.entry(run).or_insert(run_of_it);
+            self.cx.runs.entry(run).or_insert(run_of_it);
         }
     }
 

@@ -55,7 +55,12 @@ impl Control {
         if is_fine(status) || status.held.is_some() || !status.enabled {
             return Vec::new();
         }
-        if self.certificate_trouble(&service.name).is_some() && status.ready {
+        if self
+            .watched_files
+            .certificate_trouble(&service.name)
+            .is_some()
+            && status.ready
+        {
             let renewed = service.certificates.iter();
             let renewed = renewed.filter_map(|it| it.renewed_by.as_ref());
             return renewed.filter(|name| self.lacks(name)).cloned().collect();
@@ -73,7 +78,7 @@ impl Control {
         };
         let status = self.service_status(service);
         // Its certificates are its clients' concern.
-        let served = status.ready && self.certificate_trouble(name).is_some();
+        let served = status.ready && self.watched_files.certificate_trouble(name).is_some();
         !served && !is_fine(&status)
     }
 
@@ -95,7 +100,13 @@ impl Control {
                 &service.listens_hint,
             ),
             notes: self.notes_on(service, &status, view.as_ref()),
-            hints: if root && self.certificate_trouble(&service.name).is_some() && status.ready {
+            hints: if root
+                && self
+                    .watched_files
+                    .certificate_trouble(&service.name)
+                    .is_some()
+                && status.ready
+            {
                 vec![Hint {
                     command: None,
                     text: "mend the file that is named: it is loaded as soon as it has changed"
@@ -117,7 +128,7 @@ impl Control {
     }
 
     fn history(&self, name: &str) -> Vec<String> {
-        let events = self.feed.history(name, HISTORY_EVENTS).into_iter();
+        let events = self.cx.feed.history(name, HISTORY_EVENTS).into_iter();
         let lines = events.map(|event| {
             let what = if event.kind == "state" {
                 &event.state

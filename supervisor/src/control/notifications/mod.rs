@@ -55,6 +55,15 @@ const PASSED_ON: [&str; 11] = [
     "MATTERVISOR_SENDMAIL",
 ];
 
+/// What people are to be told who want to know it.
+#[derive(Debug)]
+pub(super) struct Alert {
+    /// Whom it is about; empty: the machine.
+    pub(super) service: String,
+    pub(super) cause: NotifyOn,
+    pub(super) text: String,
+}
+
 /// Troubles, and what is on its way about them.
 #[derive(Debug, Default)]
 pub(super) struct Notifications {
@@ -169,7 +178,7 @@ impl Control {
             self.notifications.troubles.insert(id, trouble);
         }
         if was_flapping {
-            self.publish(name, "flapping", "is over", None);
+            self.cx.publish(name, "flapping", "is over", None);
         }
         for tell in tells {
             self.tell_of_service(id, name, tell);
@@ -226,7 +235,7 @@ impl Control {
             Tell::Flapping(count) => {
                 let within = words::duration(trouble::FLAPPING_MS);
                 let detail = format!("restarted {count} times within {within}");
-                self.publish(name, "flapping", &detail, None);
+                self.cx.publish(name, "flapping", &detail, None);
                 text = format!(
                     "{name} is flapping: {detail}, the last time because of {last}; its restarts \
                      are not told from now on until it has recovered"
@@ -261,7 +270,7 @@ impl Control {
             NotifyOn::Failed => format!("{name} has failed{}", because(&reason)),
             NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
             NotifyOn::Unhealthy => {
-                let trouble = self.certificate_trouble(name);
+                let trouble = self.watched_files.certificate_trouble(name);
                 let why = trouble.as_deref();
                 let why = why.or_else(|| view.unhealthy.as_ref().map(words::unhealthy));
                 format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
@@ -280,9 +289,23 @@ impl Control {
             .filter(|_| !trouble.is_calm(self.cx.now.moment))
     }
 
-    /// Somebody wants to be told of this.
-    pub(super) fn is_wanted_by_anybody(&self, cause: NotifyOn) -> bool {
-        self.cx.plan.notify.iter().any(|it| it.on.contains(&cause))
+    /// Tells what components have had to tell in this step.
+    pub(super) fn tell_alerts(&mut self) {
+        for alert in std::mem::take(&mut self.cx.alerts) {
+            let Alert {
+                service,
+                cause,
+                text,
+            } = alert;
+            let view = self
+                .cx
+                .names
+                .id(&service)
+                .and_then(|id| self.cx.engine.view(id));
+            let state = view.map_or("", |view| view.state.name());
+            let message = self.message(&service, state, cause, text);
+            self.notify(|on| on.contains(&cause), message);
+        }
     }
 
     /// A message about a service, or about the machine if that is empty.
@@ -338,7 +361,7 @@ impl Control {
             let run = self.cx.engine.allocate_run();
             self.notifications.outbox.began(run, name);
             let known = Run::new(OWNER, Purpose::Delivery);
-            self.runs.insert(run, known);
+            self.cx.runs.insert(run, known);
             match spawn(run, &target, message) {
                 Ok(spawn) => self.cx.tell(Request::Spawn(Box::new(spawn))),
                 Err(why) => self.helper_ended(run, Err(why)),

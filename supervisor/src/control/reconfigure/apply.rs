@@ -149,7 +149,7 @@ impl Control {
         let access = self.cx.plan.control.clone();
         self.cx.outputs.push_back(Output::Access(access));
         // What is being looked up for the old plan is of no use for the new one.
-        self.outdated = self.runs.keys().copied().collect();
+        self.outdated = self.cx.runs.keys().copied().collect();
         if self.reconfigure.first {
             // Nothing runs that a plan half-applied could leave behind, but much to be lost.
             self.remember_plan();

@@ -14,8 +14,11 @@ impl Control {
             &self.reconfigure.order.change,
             &self.reconfigure.order.preview,
         ) {
-            (Some(id), _) => self.answers.extend(self.changes.progress(id, step)),
-            (None, Some(preview)) => self.answers.push(Answer::Progress(preview.clone(), step)),
+            (Some(id), _) => self.cx.answers.extend(self.changes.progress(id, step)),
+            (None, Some(preview)) => self
+                .cx
+                .answers
+                .push(Answer::Progress(preview.clone(), step)),
             (None, None) => {}
         }
     }
@@ -61,11 +64,13 @@ impl Control {
         match (last, order.change, order.preview) {
             (Last::Preview(preview), _, Some(client)) => {
                 // The queue has room for all steps: it is read, or nobody is there any more.
-                self.answer(Answer::Progress(client, Progress::Preview(preview)));
+                self.cx
+                    .answer(Answer::Progress(client, Progress::Preview(preview)));
             }
             (Last::Preview(_), _, None) => {}
             (Last::Refused(error), _, Some(client)) => {
-                self.answer(Answer::Progress(client, Progress::Refused(error)));
+                self.cx
+                    .answer(Answer::Progress(client, Progress::Refused(error)));
             }
             (Last::Refused(error), Some(id), None) if order.source == PlanSource::Before => {
                 self.changes.refuse_way_back(&id, &error.message);

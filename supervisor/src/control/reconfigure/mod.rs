@@ -282,12 +282,12 @@ impl Control {
             return Ok(known);
         }
         if self.lifecycle.is_stopping() {
-            return Err(self.refused(&engine::Refusal::ShuttingDown));
+            return Err(self.cx.refused(&engine::Refusal::ShuttingDown));
         }
         if let Some(other) = self.reconfigure.busy_with() {
             return Err(busy(other));
         }
-        if let Some(error) = self.leases_in_the_way().filter(|_| !wanted.dry_run) {
+        if let Some(error) = self.cx.leases_in_the_way().filter(|_| !wanted.dry_run) {
             return Err(error);
         }
         let source = if wanted.rollback {
@@ -315,7 +315,7 @@ impl Control {
             PlanSource::Kept => "reconfigure --rollback",
             PlanSource::Files | PlanSource::Before => "reconfigure",
         };
-        self.publish("", "change", what, Some(&peer.name));
+        self.cx.publish("", "change", what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
         let asked = records::asked(self.cx.now.unix_ms, id, peer, what, &[]);
         let stream = self.begin_change(id, Kind::Reconfigure, true, asked);
@@ -455,22 +455,25 @@ impl Control {
             Done::Swapped(result) => self.on_swapped(result),
             Done::PutBack => self.on_put_back(),
             Done::Discarded => self.on_discarded(),
-            Done::HoldsStored(result) => self.holds_stored(result),
-            Done::ScheduleStored(result) => self.schedule_stored(result),
+            Done::HoldsStored(result) => self.holds.stored(&mut self.cx, result),
+            Done::ScheduleStored(result) => self.schedule.stored(&mut self.cx, result),
             Done::Recorded(result) => self.on_recorded(result),
             Done::MaintenanceStored(result) => self.maintenance_stored(result),
             Done::StatusFilesWritten(result) => self.status_files_written(result),
-            Done::RunningStored(result) => self.running_stored(result),
-            Done::ExitsRecorded(result) => self.on_exits_recorded(result),
+            Done::RunningStored(result) => self.running.stored(&mut self.cx, result),
+            Done::ExitsRecorded(result) => {
+                let written = self.exits.on_written(&mut self.cx, result);
+                self.running.forget(&written);
+            }
             Done::OrderStored(result) => self.order_stored(result),
             Done::ResultRead { id, result } => self.result_read(&id, result.map(|it| *it)),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Addresses(taken) => self.on_addresses(taken),
-            Done::Listeners(seen) => self.on_listeners(seen),
-            Done::Watched(seen) => self.watched(seen),
-            Done::FilesSeen(seen) => self.files_seen(seen),
-            Done::FilesTouched(unwatched) => self.files_touched(unwatched),
+            Done::Listeners(seen) => self.listening.on_listeners(&mut self.cx, seen),
+            Done::Watched(seen) => self.watchers.on_seen(&mut self.cx, seen),
+            Done::FilesSeen(seen) => self.on_files_seen(seen),
+            Done::FilesTouched(unwatched) => self.watched_files.on_touched(&mut self.cx, unwatched),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,
@@ -479,7 +482,7 @@ impl Control {
                 detail,
                 took,
             } => {
-                self.count_probe(run, probe, ok, took);
+                self.tally.count_probe(&mut self.cx, run, probe, ok, took);
                 self.fact(engine::Fact::Probed {
                     run,
                     probe,

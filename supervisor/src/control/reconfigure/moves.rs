@@ -193,7 +193,7 @@ impl Control {
         let specs = self.specs(plan, shifts);
         let mut engine = self.cx.engine.clone();
         let accepted = engine.handle(self.cx.now.moment, Event::Command(Command::Apply(specs)));
-        let accepted = accepted.map_err(|refusal| self.refused(&refusal))?;
+        let accepted = accepted.map_err(|refusal| self.cx.refused(&refusal))?;
         let bounced = accepted.dependents.union(&accepted.reruns);
         let bounced = bounced.filter_map(|id| self.cx.names.name(*id));
         let own = |name: &&str| shifts.get(*name).is_none_or(|it| *it != Shift::Restart);

@@ -52,7 +52,7 @@ impl Control {
         self.cx.job(Job::Addresses {
             wanted,
             running: self.running(),
-            keeper: self.keeper.pid,
+            keeper: self.cx.keeper.pid,
         });
         let moves = moves.into_iter().map(|it| (it.name, it.action)).collect();
         self.reconfigure.stage = Stage::Addresses {
@@ -113,7 +113,7 @@ impl Control {
             let owned = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
             let added = owned(plan::added_listens(&self.cx.plan, plan, name));
             let dropped = owned(plan::dropped_listens(&self.cx.plan, plan, name));
-            self.expect_listening(name, added, dropped);
+            self.listening.expect(&mut self.cx, name, added, dropped);
         }
     }
 }

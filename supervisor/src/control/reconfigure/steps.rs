@@ -61,7 +61,7 @@ impl Control {
 
     fn spawn_step(&mut self, number: RunId, spawn: Spawn) {
         let run = Run::new(&spawn.service, Purpose::Reconfigure);
-        self.runs.insert(number, run);
+        self.cx.runs.insert(number, run);
         self.cx.tell(Request::Spawn(Box::new(spawn)));
     }
 

@@ -146,7 +146,7 @@ impl Control {
             to.at, to.by
         );
         tracing::error!("reconfigure: {failed}: {what}");
-        self.publish("", "change", &what, None);
+        self.cx.publish("", "change", &what, None);
         let order = Order {
             mark: self.mark(BY),
             change: Some(id),

@@ -468,7 +468,7 @@ impl Simulation {
         // A probe may just be under way.
         let most = 2 * control.cx.plan.services.len();
         assert!(helpers.count() <= most, "helpers are left");
-        assert!(control.runs.len() <= 3 * control.cx.plan.services.len());
+        assert!(control.cx.runs.len() <= 3 * control.cx.plan.services.len());
     }
 
     fn end(&mut self) {

@@ -38,7 +38,7 @@ impl Control {
             by: peer.name.clone(),
             arguments: request.arguments,
         };
-        self.publish(service, "change", WHAT, Some(&peer.name));
+        self.cx.publish(service, "change", WHAT, Some(&peer.name));
         tracing::info!(by = peer.name, service, "asks for its work");
         self.store_request(Pending {
             service: service.to_owned(),
@@ -63,11 +63,11 @@ impl Control {
             });
         }
         if self.lifecycle.is_stopping() {
-            return Err(self.refused(&Refusal::ShuttingDown));
+            return Err(self.cx.refused(&Refusal::ShuttingDown));
         }
         let id = self.cx.names.id(service);
         if let Some(id) = id.filter(|_| !planned.job) {
-            return Err(self.refused(&Refusal::NotJob(id)));
+            return Err(self.cx.refused(&Refusal::NotJob(id)));
         }
         let active = self.cx.engine.active_job();
         let active = active
@@ -77,7 +77,7 @@ impl Control {
         let ending = self.changes.open_job().map(str::to_owned);
         let other = active.or(pending).or(ending);
         match other.and_then(|name| self.cx.names.id(&name)) {
-            Some(id) => Err(self.refused(&Refusal::JobRuns(id))),
+            Some(id) => Err(self.cx.refused(&Refusal::JobRuns(id))),
             None => Ok(()),
         }
     }
@@ -137,7 +137,7 @@ impl Control {
         if !begun {
             if let Some(hold) = pending.stopped.clone() {
                 let held = Refusal::Held { service: job, hold };
-                let error = self.refused(&held);
+                let error = self.cx.refused(&held);
                 self.refuse_job(service, request, &error);
                 return;
             }
@@ -148,7 +148,7 @@ impl Control {
             match self.command(command) {
                 Ok(accepted) => notes = self.notes(&accepted, Kind::Job),
                 Err(refusal) => {
-                    let error = self.refused(&refusal);
+                    let error = self.cx.refused(&refusal);
                     self.refuse_job(service, request, &error);
                     return;
                 }
@@ -159,7 +159,7 @@ impl Control {
 
     fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
         tracing::warn!(service, "does not begin its work: {}", error.message);
-        self.publish(service, "failure", &error.message, None);
+        self.cx.publish(service, "failure", &error.message, None);
         self.refuse_change(id, error);
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::{
     ask::Peer,
     control::{
-        Control,
+        Context, Control,
         asks::{Change, usage},
         changes::Kind,
         matching,
@@ -17,6 +17,93 @@ use crate::{
         words,
     },
 };
+
+impl Context {
+    /// Who keeps a service stopped.
+    pub(in crate::control) fn leased_by(&self, view: &View) -> Option<LeasedBy> {
+        let lease = view.lease?;
+        Some(LeasedBy {
+            job: self.names.name(lease.job)?.to_owned(),
+            since: words::time(self.lease_unix_ms(lease)),
+        })
+    }
+
+    fn lease_unix_ms(&self, lease: Lease) -> u64 {
+        let ago = self.now.moment.since(lease.since);
+        self.now.unix_ms.saturating_sub(ago)
+    }
+
+    /// `stopped for the job backup (since …)`.
+    pub(in crate::control) fn lease_reason(&self, view: &View) -> Option<String> {
+        let LeasedBy { job, since } = self.leased_by(view)?;
+        Some(format!("stopped for the job {job} (since {since})"))
+    }
+
+    /// A change that would touch what jobs keep stopped is not done meanwhile.
+    pub(in crate::control) fn leases_in_the_way(&self) -> Option<ErrorReply> {
+        let job = self
+            .engine
+            .active_job()
+            .filter(|_| self.engine.has_leases())?;
+        let name = self.names.name(job).unwrap_or("?");
+        Some(ErrorReply {
+            kind: ErrorKind::Leased,
+            message: format!("the job {name} keeps services stopped"),
+            hint: Some(when_it_ends(name)),
+        })
+    }
+
+    /// Why something is refused because of a job.
+    pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
+        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
+        let (kind, message, hint) = match refusal {
+            Refusal::Leased {
+                service,
+                requirement,
+                lease,
+            } => {
+                let what = if service == requirement {
+                    name(service)
+                } else {
+                    format!("{} requires {}, which", name(service), name(requirement))
+                };
+                let (job, since) = (name(&lease.job), words::time(self.lease_unix_ms(*lease)));
+                let message = format!("{what} is kept stopped by the job {job} since {since}");
+                (ErrorKind::Leased, message, Some(when_it_ends(&job)))
+            }
+            Refusal::JobRuns(id) => {
+                let job = name(id);
+                let message = format!("the job {job} is on its way, and there is one at a time");
+                let hint = format!("follow it: ctl status {job}, or end it: ctl stop {job}");
+                (ErrorKind::JobRuns, message, Some(hint))
+            }
+            Refusal::NotJob(id) => (ErrorKind::Refused, format!("{} is no job", name(id)), None),
+            Refusal::IsJob(id) => {
+                let message = format!(
+                    "{} is a job, which runs when its work is asked for",
+                    name(id)
+                );
+                (ErrorKind::Refused, message, None)
+            }
+            Refusal::LeasesItself { job, service } => {
+                let (job, service) = (name(job), name(service));
+                let message =
+                    format!("the job {job} cannot have {service} stopped, which it is or requires");
+                (ErrorKind::Refused, message, None)
+            }
+            Refusal::NoJob(id) => {
+                let message = format!("the job {} does not run", name(id));
+                (ErrorKind::Refused, message, None)
+            }
+            other => return self.refused(other),
+        };
+        ErrorReply {
+            kind,
+            message,
+            hint,
+        }
+    }
+}
 
 impl Control {
     /// A job has services stopped.
@@ -89,92 +176,6 @@ impl Control {
         let planned = services.get(name).filter(|it| it.enabled);
         let id = planned.and_then(|_| self.cx.names.id(name));
         id.ok_or_else(|| unknown_service(name, services))
-    }
-
-    /// Who keeps a service stopped.
-    pub(in crate::control) fn leased_by(&self, view: &View) -> Option<LeasedBy> {
-        let lease = view.lease?;
-        Some(LeasedBy {
-            job: self.cx.names.name(lease.job)?.to_owned(),
-            since: words::time(self.lease_unix_ms(lease)),
-        })
-    }
-
-    fn lease_unix_ms(&self, lease: Lease) -> u64 {
-        let ago = self.cx.now.moment.since(lease.since);
-        self.cx.now.unix_ms.saturating_sub(ago)
-    }
-
-    /// `stopped for the job backup (since …)`.
-    pub(in crate::control) fn lease_reason(&self, view: &View) -> Option<String> {
-        let LeasedBy { job, since } = self.leased_by(view)?;
-        Some(format!("stopped for the job {job} (since {since})"))
-    }
-
-    /// A change that would touch what jobs keep stopped is not done meanwhile.
-    pub(in crate::control) fn leases_in_the_way(&self) -> Option<ErrorReply> {
-        let job = self
-            .cx
-            .engine
-            .active_job()
-            .filter(|_| self.cx.engine.has_leases())?;
-        let name = self.cx.names.name(job).unwrap_or("?");
-        Some(ErrorReply {
-            kind: ErrorKind::Leased,
-            message: format!("the job {name} keeps services stopped"),
-            hint: Some(when_it_ends(name)),
-        })
-    }
-
-    /// Why something is refused because of a job.
-    pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
-        let name = |id: &ServiceId| self.cx.names.name(*id).unwrap_or("?").to_owned();
-        let (kind, message, hint) = match refusal {
-            Refusal::Leased {
-                service,
-                requirement,
-                lease,
-            } => {
-                let what = if service == requirement {
-                    name(service)
-                } else {
-                    format!("{} requires {}, which", name(service), name(requirement))
-                };
-                let (job, since) = (name(&lease.job), words::time(self.lease_unix_ms(*lease)));
-                let message = format!("{what} is kept stopped by the job {job} since {since}");
-                (ErrorKind::Leased, message, Some(when_it_ends(&job)))
-            }
-            Refusal::JobRuns(id) => {
-                let job = name(id);
-                let message = format!("the job {job} is on its way, and there is one at a time");
-                let hint = format!("follow it: ctl status {job}, or end it: ctl stop {job}");
-                (ErrorKind::JobRuns, message, Some(hint))
-            }
-            Refusal::NotJob(id) => (ErrorKind::Refused, format!("{} is no job", name(id)), None),
-            Refusal::IsJob(id) => {
-                let message = format!(
-                    "{} is a job, which runs when its work is asked for",
-                    name(id)
-                );
-                (ErrorKind::Refused, message, None)
-            }
-            Refusal::LeasesItself { job, service } => {
-                let (job, service) = (name(job), name(service));
-                let message =
-                    format!("the job {job} cannot have {service} stopped, which it is or requires");
-                (ErrorKind::Refused, message, None)
-            }
-            Refusal::NoJob(id) => {
-                let message = format!("the job {} does not run", name(id));
-                (ErrorKind::Refused, message, None)
-            }
-            other => return self.refused(other),
-        };
-        ErrorReply {
-            kind,
-            message,
-            hint,
-        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Control {
 
     /// A job says how far it is.
     pub(in crate::control) fn job_said(&mut self, run: RunId, value: &str) {
-        let Some(known) = self.runs.get(&run) else {
+        let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
         let planned = self.cx.plan.services.get(&known.service);
@@ -82,12 +82,12 @@ impl Control {
                 continue;
             };
             if new {
-                self.publish(&service, "progress", &at.step, None);
+                self.cx.publish(&service, "progress", &at.step, None);
             }
             let view = self.cx.engine.view(id);
             if let Some(change) = view.and_then(|view| view.request) {
                 let line = Progress::Job { service, at };
-                self.answers.extend(self.changes.progress(&change, line));
+                self.cx.answers.extend(self.changes.progress(&change, line));
             }
         }
     }
