@@ -83,12 +83,8 @@ use crate::{
 
 use context::Context;
 pub(crate) use event_loop::run;
-pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedDirectory, StagedFile};
 use input::{Input, Job, Now, Output};
-pub(crate) use names::matching;
 use run::{Purpose, Run};
-pub(crate) use schedule::Handled;
-pub(crate) use words::time;
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.
 const OUTPUTS_KEPT: usize = 64;
@@ -97,7 +93,7 @@ const OUTPUTS_KEPT: usize = 64;
 pub(crate) struct Control {
     cx: Context,
     /// Ids and programs, as long as the plan is being applied for which they were looked up.
-    fresh: input::Found,
+    fresh: crate::staging::Resolutions,
     /// Runs that are to be prepared, all of one input together.
     starts: Vec<Start>,
     /// Runs whose needs are being found out, with how that is ended early.
