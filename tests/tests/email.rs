@@ -97,9 +97,13 @@ impl Office {
         world.site(&self.site.replace("mattermost.env = { ", &env));
         let file = world.path("etc/mattervisor/mattervisor.toml");
         fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
-        let told = world.ctl(&["reconfigure"]).ok();
-        assert!(!told.both().contains(ACCOUNT.1), "{}", told.both());
-        told.both()
+        let rehearsed = world.ctl(&["reconfigure", "--dry-run"]).ok().both();
+        let differs = world.ctl(&["diff-config"]).expect_code(1).both();
+        let told = world.ctl(&["reconfigure"]).ok().both();
+        for said in [rehearsed, differs, told.clone()] {
+            assert!(!said.contains(ACCOUNT.1), "{said}");
+        }
+        told
     }
 
     /// What the console's test says: its status, and its message.

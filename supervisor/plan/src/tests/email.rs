@@ -157,8 +157,13 @@ fn the_password_is_a_secret() {
         open.contains("chmod 600") && !open.contains("hunter2"),
         "{open}"
     );
-    let mut world = shipped("mattermost_external_url = 'http://chat.example.com'\n");
-    world.secrets("mattermost.env.MM_EMAILSETTINGS_SMTPPASSWORD = 'hunter2'\n");
+    let mut world = shipped(
+        "mattermost_external_url = 'http://chat.example.com'\n\
+         [mattermost.env]\nMM_EMAILSETTINGS_FEEDBACKNAME = 'Chat'\n",
+    );
+    world.secrets("[mattermost.env]\nMM_EMAILSETTINGS_SMTPPASSWORD = 'hunter2'\n");
     let plan = world.plan();
-    assert!(plan.services["mattermost"].env["MM_EMAILSETTINGS_SMTPPASSWORD"].secret);
+    let env = &plan.services["mattermost"].env;
+    assert!(env["MM_EMAILSETTINGS_SMTPPASSWORD"].secret);
+    assert_eq!(env["MM_EMAILSETTINGS_FEEDBACKNAME"].value, "Chat");
 }
