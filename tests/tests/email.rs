@@ -42,7 +42,7 @@ impl Office {
         let mut stack = Stack::new(
             bin,
             &format!(
-                "STANDIN_STOP_MS = \"100\", STANDIN_BATCH_MS = \"2000\", SSL_CERT_FILE = \"{authority}\""
+                "STANDIN_STOP_MS = \"100\", STANDIN_BATCH_MS = \"5000\", SSL_CERT_FILE = \"{authority}\""
             ),
         );
         let file = stack.world.path("etc/mattervisor/mattervisor.toml");
@@ -88,7 +88,11 @@ impl Office {
 
     /// Applies these settings and no others, and gives what was said of them.
     fn set(&self, settings: &Settings) -> String {
-        let lines = settings.iter().map(|(name, value)| {
+        // A mail server of a busy machine may take its time.
+        let patient = [("SMTPSERVERTIMEOUT".to_owned(), "60".to_owned())];
+        let given = settings.iter().any(|(name, _)| *name == patient[0].0);
+        let more = patient.iter().filter(|_| !given);
+        let lines = settings.iter().chain(more).map(|(name, value)| {
             let value = value.trim_matches('"');
             format!("MM_EMAILSETTINGS_{name} = \"{value}\", ")
         });

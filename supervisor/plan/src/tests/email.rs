@@ -45,6 +45,19 @@ fn what_can_be_sent_is_not_remarked_upon() {
     assert_eq!(said("ENABLESMTPAUTH = 'F'"), "");
 }
 
+/// Each site file of docs/email.md, as it stands there but for HTTPS.
+#[test]
+fn what_the_document_says_is_not_remarked_upon() {
+    let document = include_str!("../../../../docs/email.md").replace("https://", "http://");
+    let blocks = document.split("```toml\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().unwrap());
+    let sites: Vec<&str> = blocks.filter(|it| it.contains("SMTPSERVER")).collect();
+    assert_eq!(sites.len(), 2);
+    for site in sites {
+        assert_eq!(shipped(site).remarks(), "", "{site}");
+    }
+}
+
 /// What is changed of the good settings and into what, the words that tell it, and the variable at whose line.
 const CASES: [(&str, &str, &str, &str); 13] = [
     ("587", "465", "TLS from the first byte", "SMTPPORT"),
