@@ -426,6 +426,7 @@ impl Control {
         self.store_maintenance();
         self.release_changes();
         if !touched.is_empty() {
+            self.note_outcomes(&touched);
             self.look_for_trouble(&touched);
             self.advance_changes(&touched);
             self.judge_trial(&touched);

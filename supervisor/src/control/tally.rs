@@ -118,6 +118,7 @@ impl Control {
             let scrape = self.status(&[]).map(|status| Scrape {
                 status,
                 tallies: self.tallies(),
+                schedules: self.schedule.counts(self.now),
                 logs: logs.to_vec(),
                 events: self.feed.counts(),
             });

@@ -189,6 +189,7 @@ const TABLES: [Inside; 22] = [
         ("at, days", "or a time of day, and days of the week"),
         ("jitter", "put off by up to that, at random"),
         ("catch_up", "what was missed while the supervisor was down is made up for"),
+        ("overdue_after", "a good run is to have ended so long after each time, and what jitter puts off; otherwise it is told as overdue; unset: nobody has to know"),
         ("arguments", "of a job: a table of what it is asked to do, for its program; no secrets"),
     ]),
     ("[variables]", "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.", &[
