@@ -560,6 +560,11 @@ fn a_database_of_icu_is_restored_as_one() {
         "{safety}"
     );
     assert!(safety["files_bytes"].is_u64(), "{safety}");
-    let said = done(world.program(&["backup", "list", "--to"]).arg(&world.to));
+    let said = done(
+        world
+            .program(&["backup", "list"])
+            .arg("--to")
+            .arg(&world.to),
+    );
     assert!(!said.contains("Kept besides"), "{said}");
 }

@@ -191,13 +191,17 @@ impl Control {
         } else {
             verdict != Some(false)
         };
+        // What a job leaves says why it has failed, and whether it has done what it is for.
+        let judged = !self.changes.awaits_result(name);
+        let id = self.names.id(name);
+        let aside = id.and_then(|id| self.work.result_of(id, view));
+        let aside = aside.is_some_and(|it| it.aside);
         Look {
-            // What a job leaves says why.
-            failed: matches!(view.state, State::Failed { .. }) && !self.changes.awaits_result(name),
-            by_clock: planned.is_some_and(|it| it.schedule.is_some()),
+            failed: matches!(view.state, State::Failed { .. }) && judged,
+            each_run: planned.is_some_and(|it| it.job || it.schedule.is_some()),
             unhealthy: verdict == Some(false) || ended_by_us,
             crashing: matches!(view.state, State::Backoff { attempt: 2.., .. }),
-            well: view.ready && healthy,
+            well: view.ready && healthy && judged && !aside,
             down: matches!(view.state, State::Stopped),
             restarts: view.restarts,
         }

@@ -70,7 +70,7 @@ fn starting(restarts: u32) -> Look {
 
 const FAILED: Look = Look {
     failed: true,
-    by_clock: false,
+    each_run: false,
     unhealthy: false,
     crashing: false,
     well: false,
@@ -214,7 +214,7 @@ fn a_service_that_died_early_is_well_again_only_after_a_while() {
 #[test]
 fn each_failed_run_of_what_runs_by_the_clock_is_told() {
     let failed = Look {
-        by_clock: true,
+        each_run: true,
         ..FAILED
     };
     let mut clock = Clock::new();

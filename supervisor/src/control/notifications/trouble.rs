@@ -24,8 +24,8 @@ const CALM_MS: u64 = 60_000;
 pub(super) struct Look {
     /// It will not come back by itself.
     pub(super) failed: bool,
-    /// Each failure is one of another run, which somebody has to know of.
-    pub(super) by_clock: bool,
+    /// It runs now and then, and each run that fails is to be told.
+    pub(super) each_run: bool,
     /// A probe or watchdog says no.
     pub(super) unhealthy: bool,
     /// It has died early again, and waits.
@@ -98,7 +98,7 @@ impl Trouble {
         }
         self.well = look.well;
         self.crashing |= look.crashing;
-        let another = look.by_clock && !self.was_failed;
+        let another = look.each_run && !self.was_failed;
         if look.failed && (another || !self.failed) {
             self.failed = true;
             // It does not restart any more.
