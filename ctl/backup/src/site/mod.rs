@@ -9,6 +9,7 @@ mod diff;
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs::File,
     io::{self, Write as _},
     path::{Component, Path, PathBuf},
@@ -144,7 +145,10 @@ impl Saved {
         };
         let masked = |text: &[u8]| {
             let text = std::str::from_utf8(text).ok()?;
-            Some(without_toml(text, names)?.text)
+            let table: toml::Table = without_toml(text, names)?.text.parse().ok()?;
+            let mut lines = String::new();
+            flat("", &table, &mut lines);
+            Some(lines)
         };
         let before = present(etc, path)?.unwrap_or_default();
         let both = masked(&before).zip(masked(&document.text));
@@ -214,6 +218,19 @@ impl Replaced {
             back().map_err(Error::with("put back", &whole))?;
         }
         Ok(())
+    }
+}
+
+/// A line for each setting, by its whole name. A comment may hold a secret that nothing tells from a word.
+fn flat(above: &str, table: &toml::Table, out: &mut String) {
+    for (key, value) in table {
+        let name = format!("{above}{key}");
+        match value {
+            toml::Value::Table(table) => flat(&format!("{name}."), table, out),
+            value => {
+                let _ = writeln!(out, "{name} = {value}");
+            }
+        }
     }
 }
 
@@ -340,7 +357,7 @@ mod tests {
     fn no_secret_is_told_and_another_database_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         safe_path::trust_root(dir.path());
-        let site = "a.b = 1\nmattermost.gitlab_secret = \"hunter2\"\n";
+        let site = "# old: hunter1\na.b = 1 # hunter3\nmattermost.gitlab_secret = \"hunter2\"\n";
         let backup = saved(&[
             ("mattervisor.toml", site),
             ("secrets.toml", "[a]\nk = 'zzz'\n"),
