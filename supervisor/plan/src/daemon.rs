@@ -19,7 +19,7 @@ use crate::{
 pub(crate) const RESERVED: [&str; 5] = ["control", "log", "manage_accounts", "notify", "roles"];
 
 /// What `on` may say.
-const EVENTS: [(&str, NotifyOn); 7] = [
+const EVENTS: [(&str, NotifyOn); 8] = [
     ("failed", NotifyOn::Failed),
     ("restarted", NotifyOn::Restarted),
     ("unhealthy", NotifyOn::Unhealthy),
@@ -27,6 +27,7 @@ const EVENTS: [(&str, NotifyOn); 7] = [
     ("disk", NotifyOn::Disk),
     ("deleted-binary", NotifyOn::DeletedBinary),
     ("certificate", NotifyOn::Certificate),
+    ("overdue", NotifyOn::Overdue),
 ];
 /// More targets are a mistake.
 const MAX_TARGETS: usize = 32;

@@ -87,7 +87,7 @@ mod variables;
 
 pub use changes::{Change, ChangeKind, add_altered, add_owner_changes, changes, site_changes};
 pub use host::{Host, RealHost};
-pub use load::{Options, load, load_with_origins};
+pub use load::{CATALOG_DIR, Options, load, load_with_origins};
 pub use model::*;
 pub use near::nearest;
 pub use origins::{Origin, Origins};

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Where the catalogue is when nothing is said.
-const CATALOG_DIR: &str = "/usr/share/mattervisor/services.d";
+pub const CATALOG_DIR: &str = "/usr/share/mattervisor/services.d";
 /// A `services.d` with more files than this is a mistake.
 const MAX_SERVICES: usize = 1000;
 

@@ -29,6 +29,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
             jitter_ms: 0,
             catch_up: false,
             at_start: false,
+            overdue_after_ms: None,
             arguments: std::collections::BTreeMap::new(),
         });
     };
@@ -44,6 +45,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
     let jitter = reader.duration_key(fields, "jitter").unwrap_or(0);
     let catch_up = reader.bool_key(fields, "catch_up").unwrap_or(false);
     let at_start = reader.bool_key(fields, "at_start").unwrap_or(false);
+    let overdue_after_ms = reader.positive_duration_key(fields, "overdue_after");
     let arguments = crate::job::arguments(reader, fields);
     if let Some(node) = fields.node("jitter").filter(|_| jitter > MAX_JITTER_MS) {
         let message = "must be at most 1d";
@@ -75,6 +77,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
         jitter_ms: jitter,
         catch_up,
         at_start,
+        overdue_after_ms,
         arguments,
     })
 }

@@ -322,6 +322,9 @@ fn endings(service: &Service, out: &mut Keys) {
         out.put("schedule.cron", &schedule.cron);
         out.put("schedule.jitter", duration(schedule.jitter_ms));
         out.put("schedule.catch_up", schedule.catch_up);
+        if let Some(overdue_after_ms) = schedule.overdue_after_ms {
+            out.put("schedule.overdue_after", duration(overdue_after_ms));
+        }
         if !schedule.arguments.is_empty() {
             out.put("schedule.arguments", json!(schedule.arguments));
         }

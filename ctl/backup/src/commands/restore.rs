@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Restore the database alone, under this name beside the live one, to look at
     #[arg(long, value_name = "NAME", requires = "file")]
     database: Option<String>,
+    /// First make the site file, service files and secrets of the backup this machine's: on a new one
+    #[arg(long, requires = "file", conflicts_with = "database")]
+    configuration: bool,
     /// Bring back what was there before the last restore
     #[arg(long, conflicts_with_all = ["file", "forget"])]
     undo: bool,
@@ -46,6 +49,10 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
+    if let Some(file) = arguments.file.as_ref().filter(|_| arguments.configuration) {
+        let file = path(here, file).map_err(failed)?;
+        super::configuration::apply(here, &file, arguments.yes).await?;
+    }
     let (operation, question) = asked_for(here, arguments).map_err(failed)?;
     if let Some(question) = question
         && !arguments.yes
@@ -57,7 +64,7 @@ pub(super) async fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Er
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failed(error: mattervisor_backup::Error) -> Error {
+pub(super) fn failed(error: mattervisor_backup::Error) -> Error {
     Error::new(Kind::Failed, error.to_string())
 }
 
@@ -172,17 +179,18 @@ fn posts(count: Option<u64>, what: &str) -> String {
     count.map_or_else(String::new, |count| format!(", {count} {what}"))
 }
 
-fn told_copy(kept: &Safety) -> String {
-    let bytes = kept
-        .database_bytes
-        .map_or_else(String::new, |bytes| format!(" ({})", decimal_size(bytes)));
+pub(super) fn told_copy(kept: &Safety) -> String {
+    let size = |bytes: Option<u64>| {
+        bytes.map_or_else(String::new, |bytes| format!(" ({})", decimal_size(bytes)))
+    };
+    let (database, files) = (size(kept.database_bytes), size(kept.files_bytes));
     let what = if kept.undone {
         "what was restored and undone"
     } else {
         "what was there before the restore"
     };
     format!(
-        "{what} of {} at {}, database {}{bytes}",
+        "{what} of {} at {}, database {}{database} and files{files}",
         kept.from, kept.at, kept.database
     )
 }
@@ -200,7 +208,7 @@ fn undo(kept: &Safety, configuration: &Configuration, here: &Here<'_>) -> String
 }
 
 /// Asks. Without a terminal nobody can answer.
-fn agreed(question: &str) -> Result<bool, Error> {
+pub(super) fn agreed(question: &str) -> Result<bool, Error> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         eprint!("{question}");

@@ -17,7 +17,7 @@ use crate::{
     manifest::{Counts, Manifest},
     postgres::{
         Facts, Reader, Server, Session, Tools, as_owner, compare, create, drop_database, facts,
-        literal, quoted, restore, settings,
+        known, literal, quoted, restore, settings,
     },
 };
 
@@ -131,6 +131,11 @@ impl Databases {
             return Err(Refusal::MayNotCreate.into());
         }
         Ok(())
+    }
+
+    /// Refuses what this server cannot sort or encode as it was saved.
+    pub(super) fn knows(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        known(&mut self.session, &manifest.database)
     }
 
     /// Makes an empty one, as that which was saved, and what restores into it.

@@ -1,12 +1,15 @@
 //! The safety copy of the last restore, for people.
 
+use std::path::PathBuf;
+
+use safe_path::Folder;
 use serde::Serialize;
 
 use super::{
     database::Databases,
     journal::{Kept, Kind, Store},
 };
-use crate::{Error, Stop, configuration::Configuration};
+use crate::{Error, Stop, Watch, configuration::Configuration, files::survey};
 
 /// What was there before the last restore, or before it was undone.
 #[derive(Clone, Debug, Serialize)]
@@ -21,8 +24,10 @@ pub struct Safety {
     pub database: String,
     /// Bytes that the database takes, if the server says it.
     pub database_bytes: Option<u64>,
+    /// Bytes that its files take, if they can be counted.
+    pub files_bytes: Option<u64>,
     /// Directories that hold its files.
-    pub files: Vec<std::path::PathBuf>,
+    pub files: Vec<PathBuf>,
 }
 
 /// The safety copy, if one is kept.
@@ -40,12 +45,25 @@ fn told(kept: Kept, configuration: &Configuration, stop: &Stop) -> Safety {
     let bytes = Databases::look(&configuration.database, stop)
         .and_then(|mut databases| databases.bytes(&kept.copy.database));
     let files = kept.copy.stashes.into_iter();
+    let files: Vec<_> = files.map(|it| it.parent.join(it.name)).collect();
     Safety {
+        files_bytes: counted(&files, configuration, stop),
         from: kept.from,
         at: kept.at,
         undone: kept.kind == Kind::Undo,
         database: kept.copy.database,
         database_bytes: bytes.ok(),
-        files: files.map(|it| it.parent.join(it.name)).collect(),
+        files,
     }
+}
+
+/// Bytes below these directories.
+fn counted(dirs: &[PathBuf], configuration: &Configuration, stop: &Stop) -> Option<u64> {
+    let account = configuration.account().ok()?;
+    let mut watch = Watch::new(stop.clone(), |_| {});
+    let each = dirs.iter().map(|dir| {
+        let folder = Folder::open(dir, Some(account)).ok()?;
+        Some(survey(&folder, &mut watch).ok()?.bytes)
+    });
+    each.sum()
 }

@@ -22,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::JobResult;
 use serde_json::{Value, json};
 
 pub use kept::{Safety, safety};
@@ -97,8 +98,15 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
         report: Value::Null,
     });
     eprintln!("mattervisor-backup: {}", done.message);
-    directory.result(&order, done.ok, &done.message, &done.report)?;
-    Ok(u8::from(!done.ok))
+    let ok = done.ok;
+    let result = JobResult {
+        ok,
+        message: done.message,
+        report: done.report,
+        ..JobResult::default()
+    };
+    directory.result(&order, result)?;
+    Ok(u8::from(!ok))
 }
 
 /// What came of it.
@@ -157,6 +165,7 @@ impl Job<'_> {
         let places = checks::places(configuration, &manifest, account)?;
         let mut databases = self.connect(&manifest)?;
         databases.may_create()?;
+        databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &places)?;
         let live = databases.live()?.name;
         let (stamp, names) = databases.names(&live, "before")?;
@@ -278,6 +287,7 @@ impl Job<'_> {
         checks::readable(&self.configuration.database, &manifest, &self.watch)?;
         let mut databases = self.connect(&manifest)?;
         databases.may_create()?;
+        databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &[])?;
         let live = databases.live()?.name;
         if name.is_empty() || name.len() > NAME_BYTES || name == live || name.contains('\0') {

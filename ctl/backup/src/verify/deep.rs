@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use crate::{
     Error, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
-    postgres::{Reader, Server, Session, Tools, compare, create, drop_database, literal, restore},
+    postgres::{
+        Reader, Server, Session, Tools, compare, create, drop_database, known, literal, restore,
+    },
 };
 
 /// Bytes of the name of a database that are taken into the name of this one: `PostgreSQL` takes 63 in all.
@@ -38,6 +40,7 @@ impl Scratch {
         let name = format!("{base}{}", Timestamp::now().as_millisecond());
         session.ask(&format!("SELECT pg_advisory_lock({})", key(&name)))?;
         let owner = server.role.as_deref().unwrap_or(&facts.owner);
+        known(&mut session, facts)?;
         session.ask(&create(&name, owner, facts))?;
         Ok(Self {
             server: server.clone(),

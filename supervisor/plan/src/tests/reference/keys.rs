@@ -29,7 +29,7 @@ In a default, `{{ … }}` is worked out: a setting of the same service by its na
 | `notify.NAME.webhook` | unset | a URL that is told what happens. Secret |
 | `notify.NAME.sendmail`, `.from` | unset | addresses that get it by mail |
 | `notify.NAME.command` | unset | a program that gets it |
-| `notify.NAME.on` | all but `restarted` | what is told: `failed`, `restarted`, `unhealthy`, `recovered`, `disk`, `deleted-binary`, `certificate` |
+| `notify.NAME.on` | all but `restarted` | what is told: `failed`, `restarted`, `unhealthy`, `recovered`, `disk`, `deleted-binary`, `certificate`, `overdue` |
 
 ## Keys of no single service
 
@@ -189,6 +189,7 @@ const TABLES: [Inside; 22] = [
         ("at, days", "or a time of day, and days of the week"),
         ("jitter", "put off by up to that, at random"),
         ("catch_up", "what was missed while the supervisor was down is made up for"),
+        ("overdue_after", "a good run is to have ended so long after each time, and what jitter puts off; otherwise it is told as overdue; unset: nobody has to know"),
         ("arguments", "of a job: a table of what it is asked to do, for its program; no secrets"),
     ]),
     ("[variables]", "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.", &[
