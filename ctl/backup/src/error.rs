@@ -92,6 +92,9 @@ pub enum Error {
     /// Something stands against it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// What another program has saved is not restored.
+    #[error(transparent)]
+    Foreign(#[from] crate::restore::Fault),
     /// An archive's own fault.
     #[error(transparent)]
     Archive(archive::Error),

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use crate::{
     Error, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
-    postgres::{Reader, Server, Session, Tools, compare, create, drop_database, literal, restore},
+    postgres::{
+        Reader, Server, Session, Tools, as_owner, compare, create, drop_database, literal, restore,
+    },
 };
 
 /// Bytes of the name of a database that are taken into the name of this one: `PostgreSQL` takes 63 in all.
@@ -63,8 +65,10 @@ impl Scratch {
     pub(super) fn compare(&self, wanted: &Counts, watch: &mut Watch) -> Result<(), Error> {
         watch.step("count rows", None, Unit::Rows);
         let stop = watch.stop().clone();
-        let mut session = Session::open(&self.server, Some(&self.name), &self.tools, &stop)?;
-        compare(&mut session, wanted, watch)
+        // What the dump has put there is done as nobody else.
+        let owner = as_owner(&self.server);
+        let mut session = Session::open(&owner, Some(&self.name), &self.tools, &stop)?;
+        compare(&mut session, wanted, watch).map(drop)
     }
 }
 
