@@ -1,6 +1,8 @@
 //! A machine with a database and files, of which backups are made.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub(crate) mod foreign;
+
 use std::{
     ffi::OsStr,
     fs,

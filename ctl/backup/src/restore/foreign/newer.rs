@@ -26,18 +26,19 @@ pub(super) fn refuse(
     live: Option<u64>,
 ) -> Result<(), Error> {
     let installed = configuration.mattermost_version.as_deref();
-    if !has(session, "db_migrations")? {
+    let Some(table) = session.table("db_migrations")? else {
         return by_version(session, installed);
-    }
-    let newest =
-        session.json("SELECT version, name FROM db_migrations ORDER BY version DESC LIMIT 1")?;
+    };
+    let newest = session.json(&format!(
+        "SELECT version, name FROM {table} ORDER BY version DESC LIMIT 1"
+    ))?;
     let Some(newest) = newest.first() else {
         return Ok(());
     };
     let number = newest["version"].as_u64().unwrap_or_default();
     let name = newest["name"].as_str().unwrap_or_default();
     let numbered = format!(
-        "SELECT count(*) FROM db_migrations WHERE version = {} AND name = '{}'",
+        "SELECT count(*) FROM {table} WHERE version = {} AND name = '{}'",
         MISNUMBERED.0, MISNUMBERED.1
     );
     if let Some(installed) = installed
@@ -72,22 +73,18 @@ pub(super) fn refuse(
 
 /// Up to 6.3 the database has the version itself.
 fn by_version(session: &mut Session, installed: Option<&str>) -> Result<(), Error> {
-    if !has(session, "systems")? {
+    let Some(table) = session.table("systems")? else {
         return Ok(());
-    }
-    let found = session.ask("SELECT value FROM systems WHERE name = 'Version'")?;
-    if let (Some(version), Some(installed)) = (found.first(), installed)
+    };
+    let found = session.json(&format!("SELECT value FROM {table} WHERE name = 'Version'"))?;
+    let version = found.first().and_then(|row| row["value"].as_str());
+    if let (Some(version), Some(installed)) = (version, installed)
         && is_older(installed, version)
     {
-        let (backup, installed) = (version.clone(), installed.to_owned());
+        let (backup, installed) = (version.to_owned(), installed.to_owned());
         return Err(Refusal::Older { backup, installed }.into());
     }
     Ok(())
-}
-
-fn has(session: &mut Session, table: &str) -> Result<bool, Error> {
-    let found = session.ask(&format!("SELECT to_regclass('{table}') IS NOT NULL"))?;
-    Ok(found.first().is_some_and(|it| it == "t"))
 }
 
 fn is_between(version: &str, [from, to]: [&str; 2]) -> bool {

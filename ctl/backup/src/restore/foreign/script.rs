@@ -56,7 +56,8 @@ pub(super) struct Script<'o, R> {
     contents: Contents,
     /// The server's version.
     major: u32,
-    restricted: bool,
+    /// The key of the \\restrict that is open.
+    restricted: Option<String>,
     complete: bool,
     out: &'o mut Out<'o>,
 }
@@ -73,7 +74,7 @@ impl<'o, R: BufRead> Script<'o, R> {
             batch: Vec::new(),
             contents: Contents::default(),
             major,
-            restricted: false,
+            restricted: None,
             complete: false,
             out,
         }
@@ -170,11 +171,14 @@ impl<'o, R: BufRead> Script<'o, R> {
         let words = String::from_utf8_lossy(text);
         let mut words = words.split_whitespace();
         let (name, key, more) = (words.next(), words.next(), words.next());
-        let known = self.lexer.rests() && more.is_none() && key.is_some_and(is_key);
-        match name {
-            Some("\\restrict") if known && !self.restricted => self.restricted = true,
-            Some("\\unrestrict") if known && self.restricted => self.restricted = false,
-            Some("\\connect" | "\\c") => {
+        let key = key.filter(|key| self.lexer.rests() && more.is_none() && is_key(key));
+        let open = self.restricted.as_deref();
+        match (name, key) {
+            (Some("\\restrict"), Some(key)) if open.is_none() => {
+                self.restricted = Some(key.to_owned());
+            }
+            (Some("\\unrestrict"), Some(_)) if open == key => self.restricted = None,
+            (Some("\\connect" | "\\c"), _) => {
                 return Err(Fault::Databases { line: self.line }.into());
             }
             _ => {
@@ -212,6 +216,7 @@ impl<'o, R: BufRead> Script<'o, R> {
                 self.pass()?;
                 return Ok(true);
             }
+            Verdict::Databases => return Err(Fault::Databases { line: self.line }.into()),
             Verdict::Refuse => {
                 let (line, text) = (self.line, told(&code(&self.statement)));
                 return Err(Fault::Statement { line, text }.into());
@@ -286,7 +291,7 @@ impl<'o, R: BufRead> Script<'o, R> {
         if !self.complete {
             return Err(self.cut("the line that pg_dump ends with"));
         }
-        if self.restricted {
+        if self.restricted.is_some() {
             return Err(self.cut("the \\unrestrict that pg_dump ends with"));
         }
         self.flush()?;

@@ -19,6 +19,8 @@ pub(super) enum Verdict {
     Copy { schema: String, table: String },
     /// It is left out.
     Leave(Left),
+    /// It is about databases or roles: the dump is of several, or names its own.
+    Databases,
     /// Nothing of the dump is executed.
     Refuse,
 }
@@ -129,7 +131,6 @@ pub(super) fn judge(tokens: &[Token], all: bool, major: u32) -> Verdict {
         _ if !all => Verdict::Refuse,
         [] if tokens.is_empty() => Verdict::Leave(Left::Existing),
         ["copy", ..] => copy(tokens),
-        ["create", ..] => create(tokens, &words[1..]),
         ["alter", "default", "privileges", ..] | ["grant" | "revoke", ..] => {
             Verdict::Leave(Left::Privileges)
         }
@@ -138,6 +139,7 @@ pub(super) fn judge(tokens: &[Token], all: bool, major: u32) -> Verdict {
         ["drop", kind, ..] if KINDS.contains(kind) || *kind == "extension" => {
             Verdict::Leave(Left::Existing)
         }
+        ["create", "database" | "role" | "user", ..] => Verdict::Databases,
         ["comment", "on", "extension" | "database", ..]
         | ["comment", "on", "schema", "public", ..] => Verdict::Leave(Left::Existing),
         ["comment", "on", ..] | ["refresh", "materialized", "view", ..] => Verdict::Pass,
@@ -147,6 +149,7 @@ pub(super) fn judge(tokens: &[Token], all: bool, major: u32) -> Verdict {
         ["set", name, ..] => set(name, tokens, major),
         ["select", ..] => select(tokens),
         ["begin" | "commit"] if tokens.len() == 1 => Verdict::Leave(Left::Transactions),
+        ["create", ..] => create(tokens, &words[1..]),
         _ => Verdict::Refuse,
     }
 }
@@ -359,6 +362,13 @@ mod tests {
     }
 
     #[test]
+    fn dumps_of_databases_are_known() {
+        for sql in ["CREATE DATABASE x;", "CREATE ROLE x SUPERUSER;"] {
+            assert_eq!(verdict(sql, 15), Verdict::Databases, "{sql}");
+        }
+    }
+
+    #[test]
     fn what_no_dump_has_is_refused() {
         for sql in [
             "COPY public.t FROM PROGRAM 'touch /tmp/x';",
@@ -370,8 +380,6 @@ mod tests {
             "ALTER ROLE mattermost SUPERUSER;",
             "ALTER DATABASE mattermost RENAME TO x;",
             "DROP DATABASE mattermost;",
-            "CREATE DATABASE x;",
-            "CREATE ROLE x SUPERUSER;",
             "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p;",
             "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f();",
             "CREATE SERVER s FOREIGN DATA WRAPPER w;",
