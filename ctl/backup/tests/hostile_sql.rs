@@ -13,76 +13,57 @@ use std::{
 
 use common::{
     ACCOUNT, Supervisor, World, done,
-    foreign::{
-        DATABASE, GITLAB, ROWS, dump, gitlab, machine, message, restore, sql, state, with_programs,
-    },
+    foreign::{DATABASE, ROWS, Scene, machine, restore, sql, state, with_programs},
     other_version, output, own,
 };
 use nix::unistd::{Uid, User};
 use serde_json::json;
 
-/// A machine, a good dump as text, and a directory where anybody may leave a trace.
-struct Scene {
-    // It ends before its socket goes.
-    supervisor: Supervisor,
-    world: World,
+/// A good dump as text, and a directory where anybody may leave a trace.
+struct Plot {
+    scene: Scene,
     good: String,
     traces: PathBuf,
 }
 
-impl Scene {
+impl Plot {
     fn make() -> Self {
-        let world = machine();
-        let supervisor = Supervisor::start(&world, || {});
-        gitlab(&world.postgres);
-        let plain = dump(&world.postgres, &world.dir.path().join("plain.sql"), &[]);
-        let traces = world.dir.path().join("traces");
+        let scene = Scene::make();
+        let good = fs::read_to_string(scene.dump("plain.sql", &[])).unwrap();
+        let traces = scene.path("traces");
         fs::create_dir(&traces).unwrap();
         fs::set_permissions(&traces, fs::Permissions::from_mode(0o777)).unwrap();
         Self {
-            supervisor,
-            good: fs::read_to_string(plain).unwrap(),
+            scene,
+            good,
             traces,
-            world,
         }
     }
 
     /// The good dump with this before its first table, or behind its last row.
     fn planted(&self, before: &str, behind: &str) -> PathBuf {
-        let text = self
-            .good
-            .replacen("CREATE TABLE", &format!("{before}\nCREATE TABLE"), 1);
-        let end = text
-            .rfind("--\n-- PostgreSQL database dump complete")
-            .unwrap();
+        let table = format!("{before}\nCREATE TABLE");
+        let text = self.good.replacen("CREATE TABLE", &table, 1);
+        let end = text.rfind("--\n-- PostgreSQL database dump complete");
+        let end = end.unwrap();
         let text = format!("{}{behind}\n{}", &text[..end], &text[end..]);
-        let path = self.world.dir.path().join("planted.sql");
+        let path = self.scene.path("planted.sql");
         fs::write(&path, text).unwrap();
         path
     }
 
-    fn traces(&self) -> usize {
-        fs::read_dir(&self.traces).unwrap().count()
-    }
-
-    /// It is refused, or fails, before anything is stopped; answers why.
+    /// It is refused, or fails, and nothing was done; answers why.
     fn refused(&self, id: &str, dump: &Path) -> String {
-        let before = state(&self.world);
-        self.supervisor.asked();
-        let mut job = restore(&self.world, &self.supervisor, id, &sql(dump));
-        assert_eq!(output(&mut job).status.code(), Some(1), "{id}");
-        assert_eq!(state(&self.world), before, "{id}");
-        assert_eq!(self.traces(), 0, "{id}");
-        let asked = self.supervisor.asked();
-        assert!(!asked.contains(&"POST /v1/leases".to_owned()), "{id}");
-        message(&self.world)
+        let said = self.scene.refused(id, &sql(dump));
+        assert_eq!(fs::read_dir(&self.traces).unwrap().count(), 0, "{id}");
+        said
     }
 }
 
 #[test]
 fn commands_and_statements_that_no_dump_has_are_refused_and_not_executed() {
-    let scene = Scene::make();
-    let touch = format!("touch {}/x", scene.traces.display());
+    let plot = Plot::make();
+    let touch = format!("touch {}/x", plot.traces.display());
     let copy = format!("COPY posts TO PROGRAM '{touch}';");
     for (id, planted) in [
         ("shell", format!("\\! {touch}")),
@@ -118,8 +99,8 @@ fn commands_and_statements_that_no_dump_has_are_refused_and_not_executed() {
         ("block", "DO $$ BEGIN PERFORM 1; END $$;".to_owned()),
         ("encoding", "SET client_encoding = 'SJIS';".to_owned()),
     ] {
-        for dump in [scene.planted(&planted, ""), scene.planted("", &planted)] {
-            let said = scene.refused(id, &dump);
+        for dump in [plot.planted(&planted, ""), plot.planted("", &planted)] {
+            let said = plot.refused(id, &dump);
             assert!(
                 said.contains("nothing of the dump was executed") || said.contains("pg_dumpall"),
                 "{id}: {said}"
@@ -131,8 +112,8 @@ fn commands_and_statements_that_no_dump_has_are_refused_and_not_executed() {
 /// What functions do while the dump is restored is done by the role whose the database is.
 #[test]
 fn what_a_function_of_a_dump_does_it_does_without_rights() {
-    let scene = Scene::make();
-    let trace = scene.traces.join("x");
+    let plot = Plot::make();
+    let trace = plot.traces.join("x");
     for (id, body) in [
         (
             "program",
@@ -150,7 +131,7 @@ fn what_a_function_of_a_dump_does_it_does_without_rights() {
              EXECUTE $q${body}$q$; RETURN 1; END $e$;\nCREATE TABLE public.evil (x int DEFAULT public.evil(), y int);"
         );
         let rows = "COPY public.evil (y) FROM stdin;\n1\n\\.\n";
-        let said = scene.refused(id, &scene.planted(&function, rows));
+        let said = plot.refused(id, &plot.planted(&function, rows));
         assert!(said.contains("ERROR:"), "{id}: {said}");
     }
 }
@@ -158,7 +139,7 @@ fn what_a_function_of_a_dump_does_it_does_without_rights() {
 /// Whatever a dump puts there in the place of the server's own functions, the superuser does not call it.
 #[test]
 fn the_superuser_calls_nothing_that_a_dump_has_brought() {
-    let scene = Scene::make();
+    let plot = Plot::make();
     let before = "CREATE SCHEMA evil;\n\
         CREATE TABLE evil.seen (who text);\n\
         CREATE FUNCTION evil.note(bigint) RETURNS bigint LANGUAGE plpgsql AS $e$ BEGIN \
@@ -170,9 +151,9 @@ fn the_superuser_calls_nothing_that_a_dump_has_brought() {
         pg_catalog.format('ALTER DATABASE %I SET search_path = evil, public, pg_catalog', pg_catalog.current_database()); \
         RETURN 1; END $e$;\n\
         CREATE TABLE evil.run (x int DEFAULT evil.path(), y int);";
-    let dump = scene.planted(before, "COPY evil.run (y) FROM stdin;\n1\n\\.\n");
-    let (world, supervisor) = (&scene.world, &scene.supervisor);
-    done(&mut restore(world, supervisor, "one", &sql(&dump)));
+    let dump = plot.planted(before, "COPY evil.run (y) FROM stdin;\n1\n\\.\n");
+    let world = &plot.scene.world;
+    done(&mut plot.scene.restore("one", &sql(&dump)));
     let path = "SELECT setconfig::text LIKE '%evil%' FROM pg_db_role_setting s JOIN pg_database d \
         ON d.oid = s.setdatabase WHERE datname = 'matter most' AND setrole = 0";
     assert_eq!(world.postgres.ask("postgres", path), "t");
@@ -189,12 +170,12 @@ fn the_superuser_calls_nothing_that_a_dump_has_brought() {
 }
 
 /// Programs that note as whom they are executed, and what they read.
-fn noting(scene: &Scene, programs: &Path) -> PathBuf {
-    let dir = scene.world.dir.path().join("programs");
+fn noting(plot: &Plot, programs: &Path) -> PathBuf {
+    let dir = plot.scene.path("programs");
     fs::create_dir(&dir).unwrap();
     for name in ["pg_dump", "pg_restore", "psql"] {
         let real = programs.join(name);
-        let (traces, real) = (scene.traces.display(), real.display());
+        let (traces, real) = (plot.traces.display(), real.display());
         let script = format!(
             "#!/bin/sh\ncase \"$*\" in *--single-transaction*)\n  id -u >{traces}/account\n  tee {traces}/read | {real} \"$@\"\n  exit ;;\nesac\nexec {real} \"$@\"\n"
         );
@@ -207,27 +188,27 @@ fn noting(scene: &Scene, programs: &Path) -> PathBuf {
 
 #[test]
 fn psql_is_mattermosts_account_and_kept_from_its_own_commands() {
-    let scene = Scene::make();
+    let plot = Plot::make();
     let bin = output(Command::new("pg_config").arg("--bindir"));
     let bin = String::from_utf8(bin.stdout).unwrap();
-    let world = &scene.world;
-    let programs = noting(&scene, Path::new(bin.trim()));
+    let world = &plot.scene.world;
+    let programs = noting(&plot, Path::new(bin.trim()));
     with_programs(world, &programs);
-    let dump = scene.planted("", "");
-    done(&mut restore(world, &scene.supervisor, "one", &sql(&dump)));
+    let dump = plot.planted("", "");
+    done(&mut plot.scene.restore("one", &sql(&dump)));
     if Uid::effective().is_root() {
         let account = User::from_name(ACCOUNT).unwrap().unwrap().uid;
-        let seen = fs::read_to_string(scene.traces.join("account")).unwrap();
+        let seen = fs::read_to_string(plot.traces.join("account")).unwrap();
         assert_eq!(seen.trim(), account.to_string());
     }
-    let read = fs::read_to_string(scene.traces.join("read")).unwrap();
+    let read = fs::read_to_string(plot.traces.join("read")).unwrap();
     let first = read
         .lines()
         .next()
         .unwrap()
         .strip_prefix("\\restrict ")
         .unwrap();
-    assert!(first.len() >= 32 && !scene.good.contains(first), "{first}");
+    assert!(first.len() >= 32 && !plot.good.contains(first), "{first}");
     assert!(read.trim_end().ends_with(&format!("\\unrestrict {first}")));
     assert_eq!(read.matches("restrict ").count(), 2);
 }
@@ -239,47 +220,19 @@ fn a_psql_without_restrict_gets_nothing_that_is_unclear() {
         eprintln!("skipped: no PostgreSQL 16 in var: ./dev test gets it");
         return;
     };
-    let scene = Scene::make();
-    let world = &scene.world;
+    let plot = Plot::make();
+    let world = &plot.scene.world;
     with_programs(world, &old);
-    done(&mut restore(
-        world,
-        &scene.supervisor,
-        "one",
-        &sql(&scene.planted("", "")),
-    ));
-    assert_eq!(
-        world.postgres.ask(DATABASE, "SELECT count(*) FROM posts"),
-        (ROWS + 1).to_string()
-    );
-    done(&mut restore(
-        world,
-        &scene.supervisor,
-        "two",
-        &json!({ "operation": "undo" }),
-    ));
-    done(&mut restore(
-        world,
-        &scene.supervisor,
-        "three",
-        &json!({ "operation": "forget" }),
-    ));
-    let inserts = dump(
-        &world.postgres,
-        &world.dir.path().join("inserts.sql"),
-        &["--inserts"],
-    );
-    let said = scene.refused("inserts", &inserts);
+    let whole = plot.planted("", "");
+    done(&mut plot.scene.restore("one", &sql(&whole)));
+    let count = world.postgres.ask(DATABASE, "SELECT count(*) FROM posts");
+    assert_eq!(count, (ROWS + 1).to_string());
+    plot.scene.back("one");
+    let inserts = plot.scene.dump("inserts.sql", &["--inserts"]);
+    let said = plot.refused("inserts", &inserts);
     assert!(
         said.contains("install a psql that knows \\restrict"),
         "{said}"
-    );
-    assert!(
-        world
-            .postgres
-            .ask(GITLAB, "SELECT count(*) FROM posts")
-            .len()
-            > 1
     );
 }
 

@@ -71,7 +71,6 @@ pub(crate) fn each_foreign<E: From<Error>>(
         }
         end = counts.bytes.get().next_multiple_of(BLOCK);
     }
-    drop(entries);
     counts.left.set(u64::MAX);
     let mut rest = archive.into_inner();
     let only_zeros = only_zeros(&mut rest).map_err(read)?;

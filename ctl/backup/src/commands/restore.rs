@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// The backup, by path or by its name in the directory of backups
     #[arg(value_name = "FILE", required_unless_present_any = ["sql", "files", "undo", "forget"])]
     file: Option<PathBuf>,
-    /// Restore the database from a dump by pg_dump: plain, with gzip, or -Fc
+    /// Restore the database from a dump of it: plain, with gzip, or custom (-Fc)
     #[arg(long, value_name = "DUMP", conflicts_with = "file")]
     sql: Option<PathBuf>,
     /// Restore data and config.json from a tar archive, plain or with gzip

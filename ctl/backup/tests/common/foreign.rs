@@ -184,3 +184,58 @@ pub(crate) const MEMBERS: [(&str, &str); 3] = [
     ("data/users/x/profile.png", "old picture"),
     ("config.json", "{\"old\":true}"),
 ];
+
+/// A machine, and a database of GitLab's on its server.
+pub(crate) struct Scene {
+    // It ends before its socket goes.
+    pub(crate) supervisor: Supervisor,
+    pub(crate) world: World,
+}
+
+impl Scene {
+    pub(crate) fn make() -> Self {
+        let world = machine();
+        gitlab(&world.postgres);
+        let supervisor = Supervisor::start(&world, || {});
+        Self { supervisor, world }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.world.dir.path().join(name)
+    }
+
+    /// The database of GitLab's, dumped.
+    pub(crate) fn dump(&self, name: &str, arguments: &[&str]) -> PathBuf {
+        dump(&self.world.postgres, &self.path(name), arguments)
+    }
+
+    pub(crate) fn restore(&self, id: &str, arguments: &Value) -> Command {
+        restore(&self.world, &self.supervisor, id, arguments)
+    }
+
+    /// It is refused, or fails, before anything is stopped, and all is as it was; answers why.
+    pub(crate) fn refused(&self, id: &str, arguments: &Value) -> String {
+        let before = state(&self.world);
+        let said = self.failed(id, arguments);
+        assert_eq!(state(&self.world), before, "{id}");
+        said
+    }
+
+    /// The same, for who looks himself.
+    pub(crate) fn failed(&self, id: &str, arguments: &Value) -> String {
+        self.supervisor.asked();
+        let mut job = self.restore(id, arguments);
+        assert_eq!(output(&mut job).status.code(), Some(1), "{id}");
+        let asked = self.supervisor.asked();
+        assert!(!asked.contains(&"POST /v1/leases".to_owned()), "{id}");
+        message(&self.world)
+    }
+
+    /// All is as it was before the last restore, and nothing is kept.
+    pub(crate) fn back(&self, id: &str) {
+        for operation in ["undo", "forget"] {
+            let arguments = json!({ "operation": operation });
+            done(&mut self.restore(&format!("{id} {operation}"), &arguments));
+        }
+    }
+}

@@ -138,7 +138,7 @@ impl Dump {
             }
             Err(_) => Ok(()),
         };
-        ended.map_err(|error| self.refused(target, seen, error))?;
+        ended.map_err(|error| Self::refused(target, seen, error))?;
         if read? == *seen {
             Ok(())
         } else {
@@ -146,7 +146,7 @@ impl Dump {
         }
     }
 
-    fn refused(&self, target: &Target<'_>, seen: &Contents, error: Error) -> Error {
+    fn refused(target: &Target<'_>, seen: &Contents, error: Error) -> Error {
         let Error::Program { .. } = &error else {
             return error;
         };
@@ -194,7 +194,7 @@ pub(super) fn is_mattermost(contents: &Contents) -> Result<(), Error> {
     let has = |name: &&str| contents.tables.iter().any(|it| it == name);
     let missing = if !has(&MESSAGES) {
         MESSAGES
-    } else if !VERSIONS.iter().any(|name| has(name)) {
+    } else if !VERSIONS.iter().any(has) {
         VERSIONS[0]
     } else {
         return Ok(());

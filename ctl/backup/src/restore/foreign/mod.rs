@@ -212,7 +212,7 @@ impl Job<'_> {
                     .iter()
                     .any(|it| it.table == **name && it.rows > 0)
             };
-            if !USED.iter().any(|name| rows(&name)) {
+            if !USED.iter().any(rows) {
                 return Err(Fault::Empty.into());
             }
         }

@@ -235,7 +235,7 @@ impl<'o, R: BufRead> Script<'o, R> {
 
     /// Its lines stay, so that psql counts as we do.
     fn leave(&mut self) {
-        let lines = self.statement.iter().filter(|it| **it == b'\n').count();
+        let lines = self.statement.split(|it| *it == b'\n').count() - 1;
         self.statement.clear();
         self.batch.resize(self.batch.len() + lines, b'\n');
     }
