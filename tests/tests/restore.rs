@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use mattervisor_tests::{StatusExt, StatusReply, kill, need, nginx, postgres, run, within};
+use mattervisor_tests::{StatusExt, StatusReply, World, kill, need, nginx, postgres, run, within};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -127,16 +127,8 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
     assert_eq!(state(stack), before);
 }
 
-/// What GitLab's documentation has its administrators save is restored by one command.
-#[test]
-fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
-    let bin = need!(postgres());
-    need!(nginx());
-    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
-    stack.start();
-    insert(&stack, "saved", 2000);
-    fs::write(file(&stack), "saved").unwrap();
-    let wanted = state(&stack);
+/// What GitLab's documentation has its administrators save.
+fn save(stack: &Stack) -> (PathBuf, PathBuf) {
     let dump = stack.world.path("mattermost_dbdump_2021-08-05.sql.gz");
     let archive = stack.world.path("mattermost_data_2021-08-09.gz");
     let mut pg_dump = stack.postgres_program("pg_dump");
@@ -149,13 +141,12 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
         .arg(stack.world.path("dump.sql"))
         .args([&dump, &archive, &home]);
     run(&mut save).ok();
-    insert(&stack, "later", 10);
-    fs::write(file(&stack), "later").unwrap();
     fs::write(home.join("config.json"), "{\"new\":true}").unwrap();
-    let before = state(&stack);
-    let world = &stack.world;
-    let (dump, archive) = (dump.to_str().unwrap(), archive.to_str().unwrap());
+    (dump, archive)
+}
 
+/// Each in the place of another, and what contradicts itself.
+fn misused(world: &World, dump: &str, archive: &str) {
     let refused = world.ctl(&["restore", dump]).expect_code(1);
     assert!(refused.stderr.contains("ctl restore --sql"), "{refused:?}");
     let refused = world.ctl(&["restore", "--sql", archive]).expect_code(1);
@@ -172,6 +163,26 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     ] {
         world.ctl(wrong).expect_code(2);
     }
+}
+
+/// What GitLab's documentation has its administrators save is restored by one command.
+#[test]
+fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
+    stack.start();
+    insert(&stack, "saved", 2000);
+    fs::write(file(&stack), "saved").unwrap();
+    let wanted = state(&stack);
+    let (dump, archive) = save(&stack);
+    insert(&stack, "later", 10);
+    fs::write(file(&stack), "later").unwrap();
+    let before = state(&stack);
+    let world = &stack.world;
+    let (dump, archive) = (dump.to_str().unwrap(), archive.to_str().unwrap());
+
+    misused(world, dump, archive);
     let asked = world
         .ctl(&["restore", "--sql", dump, "--files", archive])
         .expect_code(2);
