@@ -92,6 +92,9 @@ pub enum Error {
     /// Something stands against it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// What another program has saved is not restored.
+    #[error(transparent)]
+    Foreign(#[from] crate::restore::Fault),
     /// An archive's own fault.
     #[error(transparent)]
     Archive(archive::Error),
@@ -273,10 +276,13 @@ impl Error {
     }
 }
 
+/// How programs of PostgreSQL and the server say why.
+const ERRORS: [&str; 3] = ["error:", "ERROR:", "FATAL:"];
+
 /// The line that says why, as far as one does.
 fn said(complaints: &str) -> String {
     let lines = || complaints.lines().filter(|line| !line.trim().is_empty());
-    let error = lines().find(|line| line.contains("error:") || line.contains("FATAL:"));
+    let error = lines().find(|line| ERRORS.iter().any(|it| line.contains(it)));
     let told = error.or_else(|| lines().next_back());
     told.map_or_else(String::new, |line| format!(": {}", line.trim()))
 }

@@ -20,8 +20,8 @@ pub struct Safety {
     pub at: String,
     /// It is what was restored, and the restore was undone.
     pub undone: bool,
-    /// What its database is called.
-    pub database: String,
+    /// What its database is called; none: the database was not replaced.
+    pub database: Option<String>,
     /// Bytes that the database takes, if the server says it.
     pub database_bytes: Option<u64>,
     /// Bytes that its files take, if they can be counted.
@@ -42,8 +42,10 @@ pub fn safety(configuration: &Configuration, stop: &Stop) -> Result<Option<Safet
 }
 
 fn told(kept: Kept, configuration: &Configuration, stop: &Stop) -> Safety {
-    let bytes = Databases::look(&configuration.database, stop)
-        .and_then(|mut databases| databases.bytes(&kept.copy.database));
+    let bytes = kept.copy.database.as_ref().and_then(|name| {
+        let databases = Databases::look(&configuration.database, stop);
+        databases.and_then(|mut it| it.bytes(name)).ok()
+    });
     let files = kept.copy.stashes.into_iter();
     let files: Vec<_> = files.map(|it| it.parent.join(it.name)).collect();
     Safety {
@@ -52,7 +54,7 @@ fn told(kept: Kept, configuration: &Configuration, stop: &Stop) -> Safety {
         at: kept.at,
         undone: kept.kind == Kind::Undo,
         database: kept.copy.database,
-        database_bytes: bytes.ok(),
+        database_bytes: bytes,
         files,
     }
 }

@@ -11,7 +11,8 @@ use crate::{
     Error, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
     postgres::{
-        Reader, Server, Session, Tools, compare, create, drop_database, known, literal, restore,
+        Reader, Server, Session, Tools, as_owner, compare, create, drop_database, known, literal,
+        restore,
     },
 };
 
@@ -66,8 +67,10 @@ impl Scratch {
     pub(super) fn compare(&self, wanted: &Counts, watch: &mut Watch) -> Result<(), Error> {
         watch.step("count rows", None, Unit::Rows);
         let stop = watch.stop().clone();
-        let mut session = Session::open(&self.server, Some(&self.name), &self.tools, &stop)?;
-        compare(&mut session, wanted, watch)
+        // What the dump has put there is done as nobody else.
+        let owner = as_owner(&self.server);
+        let mut session = Session::open(&owner, Some(&self.name), &self.tools, &stop)?;
+        compare(&mut session, wanted, watch).map(drop)
     }
 }
 
