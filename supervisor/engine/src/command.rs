@@ -1,19 +1,17 @@
 //! Requests: whether they can be done, and what they set in motion.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     effect::{Effect, SignalPurpose},
     engine::{Engine, Shutdown},
     event::{Accepted, Command, Refusal},
     graph,
-    ids::{Moment, ServiceId},
-    machine::Input,
+    ids::{Ids, Moment, ServiceId},
+    input::Input,
     spec::Kind,
     state::{Goal, Hold, State, StopPhase, Up},
 };
-
-pub(crate) type Ids = BTreeSet<ServiceId>;
 
 impl Engine {
     pub(crate) fn command(&mut self, now: Moment, command: Command) -> Result<Accepted, Refusal> {

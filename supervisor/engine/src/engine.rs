@@ -10,12 +10,12 @@ use alloc::{
 use crate::{
     backoff::Jitter,
     effect::Effect,
-    event::{Accepted, Command, Event, Fact, Refusal},
+    event::{Accepted, Command, Event, Refusal},
     graph::{self, Edges},
     ids::{Moment, RunId, ServiceId},
-    judgement::Known,
-    machine::{Input, World},
-    propagate::{Class, Node},
+    input::Input,
+    node::Node,
+    patience::Known,
     record::Record,
     state::{Settled, State, View},
 };
@@ -30,15 +30,15 @@ pub struct Engine {
     pub(crate) nodes: BTreeMap<ServiceId, Box<Node>>,
     /// Records of services that no plan has mentioned yet.
     pub(crate) restored: BTreeMap<ServiceId, Record>,
-    runs: BTreeMap<RunId, ServiceId>,
-    deadlines: BTreeSet<(Moment, ServiceId)>,
-    next_run: u64,
+    pub(crate) runs: BTreeMap<RunId, ServiceId>,
+    pub(crate) deadlines: BTreeSet<(Moment, ServiceId)>,
+    pub(crate) next_run: u64,
     /// Words and ends of runs are known up to this moment.
-    heard: Moment,
-    jitter: Jitter,
-    effects: VecDeque<Effect>,
+    pub(crate) heard: Moment,
+    pub(crate) jitter: Jitter,
+    pub(crate) effects: VecDeque<Effect>,
     /// Services whose `Changed` this event has already queued.
-    changed: BTreeSet<ServiceId>,
+    pub(crate) changed: BTreeSet<ServiceId>,
     /// Services whose summary their neighbours must be told of.
     pub(crate) moved: BTreeSet<ServiceId>,
     /// Services that may have something to do.
@@ -237,162 +237,6 @@ impl Engine {
         order
     }
 
-    fn fact(&mut self, now: Moment, fact: &Fact) {
-        let (Fact::Validated { run, .. }
-        | Fact::Spawned { run }
-        | Fact::SpawnFailed { run, .. }
-        | Fact::SpawnRefused { run, .. }
-        | Fact::GaveUpReady { run }
-        | Fact::Ready { run }
-        | Fact::Marked { run }
-        | Fact::Reloading { run }
-        | Fact::Alive { run }
-        | Fact::WatchdogTimeout { run, .. }
-        | Fact::WatchdogTrigger { run }
-        | Fact::Extend { run, .. }
-        | Fact::Probed { run, .. }
-        | Fact::Reloaded { run, .. }
-        | Fact::Exited { run, .. }
-        | Fact::Swept { run, .. }) = fact;
-        let Some(id) = self.service_of(*run) else {
-            return;
-        };
-        let input = self
-            .nodes
-            .get(&id)
-            .and_then(|node| node.service.input_of(fact));
-        if let Some(input) = input {
-            self.step(now, id, input);
-        }
-    }
-
-    /// Runs one service's machine once and keeps the books about it.
-    pub(crate) fn step(&mut self, now: Moment, id: ServiceId, input: Input<'_>) {
-        let stopping_all = self.shutdown.is_some();
-        let Some(order) = self.nodes.get(&id).map(|node| self.order(node)) else {
-            return;
-        };
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
-        let before = node.service.rec.shown();
-        let mut out = Vec::new();
-        let mut world = World {
-            now,
-            heard: self.heard,
-            pulled: node.pulled,
-            up_wanted: node.up_wanted(stopping_all),
-            may_stop: node.blocking == 0,
-            unmet: &node.unmet,
-            bound_lost: node
-                .edges
-                .iter()
-                .any(|(on, edge)| edge.bound && node.unmet.contains(on)),
-            order,
-            next_run: &mut self.next_run,
-            jitter: &mut self.jitter,
-            out: &mut out,
-            ended: None,
-        };
-        node.service.on(&mut world, input);
-        if let Some(ended) = world.ended {
-            self.effects.push_front(Effect::Ended(ended));
-        }
-        let state = &node.service.rec.state;
-        if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
-            let became_up = state.up().is_some() && before.state.up().is_none();
-            node.service.rec.since = now;
-            if became_up {
-                node.service.rec.up_since = now;
-            }
-            self.dirty.insert(id);
-        }
-        let died = before.state.executes() && !state.executes() && !node.pulled;
-        if before.state.is_up() && !state.is_up() {
-            let bound = |on: &&ServiceId| {
-                self.nodes
-                    .get(*on)
-                    .is_some_and(|it| it.edges.get(&id).is_some_and(|e| e.bound))
-            };
-            let node = &self.nodes[&id];
-            self.unbound.extend(node.dependents.iter().filter(bound));
-        }
-        self.book(id, &before);
-        self.effects.extend(out);
-        if died {
-            self.pass_wanted(id);
-        }
-    }
-
-    /// Indexes what changed, and says so once an event.
-    pub(crate) fn book(&mut self, id: ServiceId, before: &Record) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
-        let deadline = node.service.deadline();
-        if node.deadline != deadline {
-            if let Some(at) = node.deadline {
-                self.deadlines.remove(&(at, id));
-            }
-            if let Some(at) = deadline {
-                self.deadlines.insert((at, id));
-            }
-            node.deadline = deadline;
-        }
-        let after = node.service.rec.shown();
-        if after == *before {
-            return;
-        }
-        for run in before.runs().into_iter().flatten() {
-            self.runs.remove(&run);
-        }
-        for run in after.runs().into_iter().flatten() {
-            self.runs.insert(run, id);
-        }
-        self.moved.insert(id);
-        self.tell_changed(id);
-    }
-
-    /// Queues `Changed`, once an event.
-    pub(crate) fn tell_changed(&mut self, id: ServiceId) {
-        if self.changed.insert(id) {
-            self.effects.push_back(Effect::Changed { service: id });
-        }
-    }
-
-    /// Queues an effect that no machine decides about.
-    pub(crate) fn push_effect(&mut self, effect: Effect) {
-        self.effects.push_back(effect);
-    }
-
-    /// Says that a service is gone, and nothing more about it.
-    pub(crate) fn forget(&mut self, id: ServiceId) {
-        let changed = Effect::Changed { service: id };
-        self.effects.retain(|effect| *effect != changed);
-        self.effects.push_back(Effect::Forget { service: id });
-    }
-
-    /// Makes a run known that a record brought.
-    pub(crate) fn adopt_runs(&mut self, id: ServiceId, record: &Record) {
-        for run in record.runs().into_iter().flatten() {
-            self.runs.insert(run, id);
-        }
-    }
-
-    /// Drops every index entry of a service that is gone.
-    pub(crate) fn drop_indexes(&mut self, id: ServiceId, node: &Node) {
-        for run in node.service.rec.runs().into_iter().flatten() {
-            self.runs.remove(&run);
-        }
-        if let Some(at) = node.deadline {
-            self.deadlines.remove(&(at, id));
-        }
-        self.leased.remove(&id);
-        if node.live {
-            self.live -= 1;
-        }
-    }
-
     /// What has passed unheard: only [`Event::Timeout`] judges by it. Of several facts that come late the
     /// first must not judge what the next one says was done in time.
     fn overdue(&self, now: Moment) -> Overdue {
@@ -469,37 +313,5 @@ impl Engine {
             .values()
             .any(|node| node.service.rec.unswept.is_some());
         self.effects.push_back(Effect::ShutdownComplete { clean });
-    }
-}
-
-/// How a service looks to those that depend on it.
-impl Class {
-    pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
-        match &node.service.rec.state {
-            // It is read at its next run that it is to run again; but what it requires is to go
-            // down, and so is what requires it.
-            State::Completed if node.service.rec.rests && node.up_wanted(stopping_all) => {
-                if node.pulled_requirements > 0 {
-                    Self::Stuck
-                } else {
-                    Self::Ready
-                }
-            }
-            State::Running { .. } | State::Reloading { .. } | State::Completed => {
-                if node.pulled {
-                    Self::Unsettled
-                } else {
-                    Self::Ready
-                }
-            }
-            State::Failed { .. } | State::Backoff { .. } => Self::Stuck,
-            State::Stopped if !node.up_wanted(stopping_all) => Self::Stuck,
-            State::Waiting { .. } if !node.stuck_on.is_empty() => Self::Stuck,
-            State::Stopped
-            | State::Waiting { .. }
-            | State::Spawning { .. }
-            | State::Starting { .. }
-            | State::Stopping { .. } => Self::Unsettled,
-        }
     }
 }

@@ -1,11 +1,16 @@
 //! The numbers by which the engine knows things.
 
+use alloc::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// A service of the plan. The control process gives the numbers out, one a name, and never
 /// uses one twice while it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceId(pub u32);
+
+/// A set of services.
+pub(crate) type Ids = BTreeSet<ServiceId>;
 
 /// One life of one process: of a service, an exec probe, a validator or a reload command.
 /// Never used twice while the keeper lives.

@@ -4,12 +4,11 @@
 use alloc::string::String;
 
 use crate::{
-    command::Ids,
     engine::Engine,
-    event::{Accepted, Failure, Refusal},
-    ids::{Moment, ServiceId},
-    machine::Input,
-    state::State,
+    event::{Accepted, Refusal},
+    ids::{Ids, Moment, ServiceId},
+    input::Input,
+    state::{Failure, State},
 };
 
 impl Engine {

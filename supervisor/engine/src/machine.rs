@@ -2,91 +2,13 @@
 //! has to know of them comes in [`World`]. The transitions that it names are in `start`, `running`
 //! and `stop`.
 
-use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
-
 use crate::{
-    backoff::Jitter,
-    effect::{Effect, ProbeKind},
-    ended::Ended,
-    event::Exit,
-    ids::{Moment, RunId, ServiceId},
-    order::Order,
+    context::World,
+    input::Input,
     service::Service,
     spec::Ready,
     state::{Kill, SpawnStep, State, StopCause, StopPhase},
 };
-
-/// What one step of a service's machine sees of the rest, and where it puts what it wants done.
-pub(crate) struct World<'a> {
-    pub(crate) now: Moment,
-    /// Words and ends of runs are known up to this moment.
-    pub(crate) heard: Moment,
-    /// It must not run now: it, or something that it requires, is to go down.
-    pub(crate) pulled: bool,
-    /// It is to run as soon as it can.
-    pub(crate) up_wanted: bool,
-    /// No dependent that has to stop first still runs.
-    pub(crate) may_stop: bool,
-    /// What it would have to wait for.
-    pub(crate) unmet: &'a BTreeSet<ServiceId>,
-    /// Something that it is bound to is not up.
-    pub(crate) bound_lost: bool,
-    /// What it goes down for, should it be told to now.
-    pub(crate) order: Order,
-    pub(crate) next_run: &'a mut u64,
-    pub(crate) jitter: &'a mut Jitter,
-    pub(crate) out: &'a mut Vec<Effect>,
-    /// The main run that this step has found to be over.
-    pub(crate) ended: Option<Box<Ended>>,
-}
-
-impl World<'_> {
-    /// A run number that was never used.
-    pub(crate) fn allocate(&mut self) -> RunId {
-        let run = RunId(*self.next_run);
-        *self.next_run += 1;
-        run
-    }
-}
-
-/// What can happen to one service. Facts are about a run that it has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Input<'a> {
-    /// Something around it may have changed: do what is due.
-    Reconcile,
-    /// A deadline of it has passed.
-    Tick,
-    /// Somebody wants it started now.
-    Start,
-    /// Something that it is bound to went down.
-    Unbound,
-    /// No more patience: SIGKILL.
-    KillNow,
-    /// Take a new configuration.
-    Reload,
-    Validated(Result<(), &'a str>),
-    Spawned,
-    SpawnFailed(bool, &'a str),
-    SpawnRefused(u32),
-    GaveUpReady,
-    Ready,
-    /// It has left the mark that makes it ready.
-    Marked,
-    /// It takes a new configuration and will say when it is ready again.
-    ReloadsItself,
-    Alive,
-    WatchdogTimeout(u64),
-    WatchdogTrigger,
-    Extend(u64),
-    Probed(ProbeKind, bool, &'a str),
-    Reloaded(Result<(), &'a str>),
-    Exited(Exit),
-    Swept(u32),
-    /// What was left of an earlier run has been swept once more.
-    Leftovers(u32),
-    /// The main process that was left of an earlier run has ended.
-    LeftoverEnded(Exit),
-}
 
 impl Service {
     /// The machine. Every pair of state and input is decided here; the arms only name what to do.

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::Exit,
+    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::Bounce,

@@ -5,9 +5,9 @@
 use alloc::{borrow::ToOwned, string::String};
 
 use crate::{
+    context::World,
     effect::{Effect, ProbeKind, SignalPurpose},
     ids::{Moment, RunId},
-    machine::World,
     service::Service,
     spec::{Ready, ReloadHow},
     state::{Confirming, Probing, ReloadOutcome, State},

@@ -1,11 +1,10 @@
 //! Taking down once what is to come up again: by a restart or by a plan, with all that requires it.
 
 use crate::{
-    command::Ids,
     engine::Engine,
     event::{Accepted, Refusal},
-    ids::{Moment, ServiceId},
-    machine::Input,
+    ids::{Ids, Moment, ServiceId},
+    input::Input,
     order::Bounce,
     state::State,
 };

@@ -3,8 +3,8 @@
 use alloc::borrow::ToOwned;
 
 use crate::{
+    context::World,
     effect::{Effect, ProbeKind},
-    machine::World,
     record::Early,
     service::Service,
     state::{State, StopCause},

@@ -4,14 +4,14 @@ use alloc::{boxed::Box, string::String};
 
 use crate::{
     effect::{Effect, SignalPurpose},
-    event::{Fact, Failure},
+    event::Fact,
     ids::{Moment, RunId, ServiceId},
-    machine::Input,
+    input::Input,
     order::Bounce,
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
-    state::{Confirming, Probing, State, StopPhase, Unhealthy, Up, View},
+    state::{Confirming, Failure, Probing, State, StopPhase, Unhealthy, Up, View},
 };
 
 /// One service: its policy and all that is remembered of it.

@@ -6,7 +6,7 @@ use alloc::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::Exit, ids::ServiceId};
+use crate::{exit::Exit, ids::ServiceId};
 
 /// Everything that decides over one service.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,14 +4,14 @@ use alloc::borrow::ToOwned;
 
 use crate::{
     backoff::pause_ms,
+    context::World,
     effect::{Effect, ProbeKind},
-    event::{Exit, Failure},
+    exit::Exit,
     ids::{Moment, RunId},
-    machine::World,
     record::Early,
     service::Service,
     spec::{Kind, Policy, Ready},
-    state::{Probing, SpawnStep, State, StopCause, Up},
+    state::{Failure, Probing, SpawnStep, State, StopCause, Up},
 };
 
 /// Most automatic starts that are remembered of one service, whatever its limit says.

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeSet, string::String};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Exit, Failure},
+    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::Order,
@@ -277,6 +277,30 @@ pub enum Settled {
     Backoff,
     /// Waiting on something that has itself settled without being ready.
     WaitingOn(ServiceId),
+}
+
+/// Why a service has failed: it will not come back without a command (or a new plan).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// Exec was impossible; the stage and errno in words.
+    Spawn(String),
+    /// Its validator refused.
+    Validator,
+    /// It ended, and its policy says not to restart.
+    Exited(Exit),
+    /// It was not ready in time, and its policy says not to restart.
+    ReadyTimeout,
+    /// Its watchdog ended it, and its policy says not to restart.
+    Watchdog,
+    /// It restarted too often.
+    StartLimit,
+    /// What belonged to its last run would not go away.
+    Leftovers {
+        /// Processes that are left, as far as known; at least one.
+        count: u32,
+        /// When it is tried again whether they are gone, if nobody will tell.
+        look_at: Option<Moment>,
+    },
 }
 
 /// Everything about a service that may be shown. A copy: it does not follow.

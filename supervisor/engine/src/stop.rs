@@ -3,14 +3,14 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
 use crate::{
+    context::World,
     effect::{Effect, SignalPurpose},
-    ended::End,
-    event::{Exit, Failure},
+    ended::{End, Ended, Next},
+    exit::Exit,
     ids::Moment,
-    machine::World,
     service::Service,
     spec::Stop,
-    state::{Kill, State, StopCause, StopPhase, Up},
+    state::{Failure, Kill, State, StopCause, StopPhase, Up},
 };
 
 /// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
@@ -350,5 +350,41 @@ impl Service {
             killed: None,
         });
         self.tell_end(w, end, String::new());
+    }
+
+    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
+    fn ended(&self, now: Moment, end: End, said: String) -> Ended {
+        let next = match &self.rec.state {
+            State::Waiting { .. } => Next::Wait,
+            State::Backoff {
+                until,
+                attempt,
+                failed,
+            } => Next::Pause {
+                ms: until.since(now),
+                early: *attempt,
+                failed: *failed,
+            },
+            State::Failed { reason } => Next::Fail(reason.clone()),
+            State::Stopped | State::Completed => Next::Rest,
+            State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Stopping { .. } => Next::Start,
+        };
+        let by_verdict = match end.cause {
+            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
+            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
+        };
+        Ended {
+            service: self.id,
+            run: end.run,
+            exit: end.exit,
+            cause: end.cause,
+            killed: end.killed,
+            said: if by_verdict { said } else { String::new() },
+            next,
+        }
     }
 }

@@ -4,8 +4,8 @@
 use alloc::borrow::ToOwned;
 
 use crate::{
+    context::World,
     ids::Moment,
-    machine::World,
     service::Service,
     spec::WatchdogAction,
     state::{StopCause, Watching},
