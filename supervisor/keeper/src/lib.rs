@@ -29,43 +29,61 @@ mod catch_up;
 mod cgroup;
 mod clock;
 mod compressor;
+#[path = "control/mod.rs"]
 mod control;
+#[path = "runs/description.rs"]
 mod description;
+#[path = "runs/end_mark.rs"]
 mod end_mark;
+#[path = "shutdown.rs"]
 mod ending;
 mod facts;
+#[path = "runs/gone.rs"]
 mod gone_runs;
 pub mod hello;
 mod init;
+#[path = "keeper/mod.rs"]
 mod keeper;
 mod left;
 mod leftovers;
+#[path = "runs/limits.rs"]
 mod limits;
 pub mod link;
 mod listener;
+#[path = "control/liveness.rs"]
 mod liveness;
 mod lock;
 pub mod log;
 pub mod message;
 mod newborn;
+#[path = "runs/notify/mod.rs"]
 mod notify;
 pub mod orphan;
 mod places;
 mod proc;
+#[path = "runs/ready.rs"]
 mod ready;
+#[path = "keeper/children.rs"]
 mod reap;
 mod record;
+#[path = "control/successor.rs"]
 mod reexec;
 mod removals;
+#[path = "keeper/requests.rs"]
 mod requests;
+#[path = "runs/run.rs"]
 mod run;
 pub mod say;
 mod signals;
+#[path = "runs/spawn.rs"]
 mod spawn;
+#[path = "keeper/start.rs"]
 mod start;
 pub mod stderr;
 mod strays;
+#[path = "control/standing.rs"]
 mod succession;
+#[path = "runs/sweep.rs"]
 mod sweep;
 mod sys;
 mod timers;
