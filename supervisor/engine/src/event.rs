@@ -197,6 +197,30 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// The run that it is about.
+    pub const fn run(&self) -> RunId {
+        match self {
+            Self::Validated { run, .. }
+            | Self::Spawned { run, .. }
+            | Self::SpawnFailed { run, .. }
+            | Self::SpawnRefused { run, .. }
+            | Self::GaveUpReady { run, .. }
+            | Self::Ready { run, .. }
+            | Self::Marked { run, .. }
+            | Self::Reloading { run, .. }
+            | Self::Alive { run, .. }
+            | Self::WatchdogTimeout { run, .. }
+            | Self::WatchdogTrigger { run, .. }
+            | Self::Extend { run, .. }
+            | Self::Probed { run, .. }
+            | Self::Reloaded { run, .. }
+            | Self::Exited { run, .. }
+            | Self::Swept { run, .. } => *run,
+        }
+    }
+}
+
 /// What became of a command that was not refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {

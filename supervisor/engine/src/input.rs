@@ -1,8 +1,8 @@
-//! What can happen to one service.
+//! What can happen to one service: the columns of the machine's table.
 
-use crate::{effect::ProbeKind, exit::Exit};
+use crate::{event::Fact, exit::Exit};
 
-/// What can happen to one service. Facts are about a run that it has.
+/// What can happen to one service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Input<'a> {
     /// Something around it may have changed: do what is due.
@@ -17,24 +17,8 @@ pub(crate) enum Input<'a> {
     KillNow,
     /// Take a new configuration.
     Reload,
-    Validated(Result<(), &'a str>),
-    Spawned,
-    SpawnFailed(bool, &'a str),
-    SpawnRefused(u32),
-    GaveUpReady,
-    Ready,
-    /// It has left the mark that makes it ready.
-    Marked,
-    /// It takes a new configuration and will say when it is ready again.
-    ReloadsItself,
-    Alive,
-    WatchdogTimeout(u64),
-    WatchdogTrigger,
-    Extend(u64),
-    Probed(ProbeKind, bool, &'a str),
-    Reloaded(Result<(), &'a str>),
-    Exited(Exit),
-    Swept(u32),
+    /// About its main run, or the validator or reload command that it has at the moment.
+    Fact(&'a Fact),
     /// What was left of an earlier run has been swept once more.
     Leftovers(u32),
     /// The main process that was left of an earlier run has ended.

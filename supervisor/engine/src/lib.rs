@@ -37,6 +37,7 @@ mod machine;
 mod node;
 mod order;
 mod patience;
+mod phase;
 mod probe;
 mod propagate;
 mod record;

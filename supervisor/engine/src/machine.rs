@@ -1,412 +1,253 @@
-//! One service's machine: what each input means in each state. Knows no other service; what it
-//! has to know of them comes in [`World`]. The transitions that it names are in `start`, `running`
-//! and `stop`.
+//! One service's machine: what each input means in each [`Phase`]. Knows no other service; what it
+//! has to know of them comes in a [`World`].
+//!
+//! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`. The table ends
+//! with the pairs that change nothing, each with its reason, and those that cannot be: a debug build fails on one.
 
 use crate::{
     context::World,
+    event::Fact,
     input::Input,
+    phase::Phase,
     service::Service,
     spec::Ready,
-    state::{Kill, SpawnStep, State, StopCause, StopPhase},
+    state::{Kill, StopCause},
 };
 
 impl Service {
-    /// The machine. Every pair of state and input is decided here; the arms only name what to do.
+    /// The machine. Every pair of phase and input is decided here; the arms only name what to do.
     #[expect(
         clippy::too_many_lines,
         clippy::match_same_arms,
-        reason = "it is the whole table: read as one, state by state"
+        reason = "it is the whole table: read as one, phase by phase"
     )]
     pub(crate) fn on(&mut self, w: &mut World<'_>, input: Input<'_>) {
-        use {Input as I, State as S, StopPhase as P};
-        match (&self.rec.state, input) {
-            (S::Stopped | S::Waiting { .. }, I::Reconcile) => self.seek(w),
-            (S::Stopped | S::Waiting { .. } | S::Backoff { .. } | S::Failed { .. }, I::Start) => {
-                self.start_by_hand(w);
-            }
-            (S::Completed, I::Reconcile) => self.leave_completed(w),
-            (S::Backoff { .. }, I::Reconcile) => self.reconsider_backoff(w),
-            (S::Backoff { .. }, I::Tick) => self.end_backoff(w),
-            (S::Failed { .. }, I::Reconcile) => self.reconsider_failure(w),
-            (
-                S::Stopped
-                | S::Waiting { .. }
-                | S::Spawning { .. }
-                | S::Starting { .. }
-                | S::Running { .. }
-                | S::Reloading { .. }
-                | S::Stopping { .. }
-                | S::Backoff { .. }
-                | S::Failed { .. }
-                | S::Completed,
-                I::Leftovers(left),
-            ) => self.leftovers_now(w, left),
-            (
-                S::Stopped
-                | S::Waiting { .. }
-                | S::Spawning { .. }
-                | S::Starting { .. }
-                | S::Running { .. }
-                | S::Reloading { .. }
-                | S::Stopping { .. }
-                | S::Backoff { .. }
-                | S::Failed { .. }
-                | S::Completed,
-                I::LeftoverEnded(exit),
-            ) => self.leftover_ended(w, exit),
-            (S::Failed { .. }, I::Tick) => self.look_at_leftovers(w),
-            (S::Completed, I::Start) => self.start_again(w),
+        use {Fact as F, Input as I, Phase as P};
+        match (self.rec.state.phase(), input) {
+            (_, I::Leftovers(left)) => self.leftovers_now(w, left),
+            (_, I::LeftoverEnded(exit)) => self.leftover_ended(w, exit),
 
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Reconcile,
-            ) => {
+            (P::Stopped | P::Waiting, I::Reconcile) => self.seek(w),
+            (P::Stopped | P::Waiting | P::Backoff | P::Failed, I::Start) => self.start_by_hand(w),
+            (P::Backoff, I::Reconcile) => self.reconsider_backoff(w),
+            (P::Backoff, I::Tick) => self.end_backoff(w),
+            (P::Failed, I::Reconcile) => self.reconsider_failure(w),
+            (P::Failed, I::Tick) => self.look_at_leftovers(w),
+            (P::Completed, I::Reconcile) => self.leave_completed(w),
+            (P::Completed, I::Start) => self.start_again(w),
+
+            (P::Validating, I::Reconcile) => {
                 if w.pulled {
                     self.kill(w, Kill::Unasked);
                 }
             }
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Unbound,
-            ) => self.kill(w, Kill::Unasked),
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Validated(verdict),
-            ) => {
+            (P::Validating, I::Unbound) => self.kill(w, Kill::Unasked),
+            (P::Validating, I::Fact(F::Validated { verdict, .. })) => {
                 self.start_validated(w, verdict.is_ok());
             }
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::SpawnFailed(_, reason),
-            ) => {
-                self.start_failed(w, true, reason);
+            (P::Validating, I::Fact(F::SpawnFailed { .. })) => self.validator_lost(w),
+            (P::Validating | P::Spawning, I::KillNow) => self.kill(w, Kill::Unasked),
+            (P::Validating | P::Spawning | P::Starting | P::Reloading, I::Reload) => {
+                self.rec.reload_queued = true;
             }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Spawned,
-            ) => self.executing(w),
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Ready,
-            ) => {
-                // The two overtook each other.
+            (P::Spawning, I::Fact(F::Spawned { .. })) => self.executing(w),
+            // The word of the run has overtaken that of its birth.
+            (P::Spawning, I::Fact(F::Ready { .. })) => {
                 self.executing(w);
                 self.said_ready(w, &Ready::Notify);
             }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Marked,
-            ) => {
+            (P::Spawning, I::Fact(F::Marked { .. })) => {
                 self.executing(w);
                 self.said_ready(w, &Ready::Mark);
             }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::GaveUpReady,
-            ) => {
+            (P::Spawning, I::Fact(F::GaveUpReady { .. })) => {
                 self.executing(w);
                 self.gave_up_ready(w);
             }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                }
-                | S::Starting { .. }
-                | S::Running { .. }
-                | S::Reloading { .. },
-                I::WatchdogTimeout(ms),
-            ) => self.watchdog_told(w.now, ms),
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::SpawnFailed(transient, reason),
-            ) => {
-                self.start_failed(w, transient, reason);
+            (P::Spawning, I::Fact(F::SpawnFailed { transient, reason, .. })) => {
+                self.start_failed(w, *transient, reason);
             }
             (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                }
-                | S::Stopping { .. },
-                I::SpawnRefused(left),
-            ) => self.start_refused(w, left),
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Exited(exit),
-            ) => self.died(w, exit),
-            (S::Spawning { .. }, I::KillNow) => self.kill(w, Kill::Unasked),
-            (S::Spawning { .. } | S::Starting { .. }, I::Reload) => self.rec.reload_queued = true,
+                P::Spawning | P::Terminating | P::Killing | P::Sweeping,
+                I::Fact(F::SpawnRefused { left, .. }),
+            ) => self.start_refused(w, *left),
 
-            (S::Starting { .. }, I::Reconcile) => {
+            (P::Starting, I::Reconcile) => {
                 self.stop_if_pulled(w);
                 // A new plan may ask for less than it was waiting for.
                 self.ready_by_exec(w);
             }
-            (S::Running { .. } | S::Reloading { .. }, I::Reconcile) => self.stop_if_pulled(w),
-            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Unbound) => {
+            (P::Running | P::Reloading, I::Reconcile) => self.stop_if_pulled(w),
+            (P::Starting | P::Running | P::Reloading, I::Unbound) => {
                 self.ask(w, StopCause::Asked(w.order));
             }
-            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::KillNow) => {
-                self.kill(w, Kill::Unasked);
+            (P::Starting | P::Running | P::Reloading, I::KillNow) => self.kill(w, Kill::Unasked),
+            (
+                P::Spawning | P::Starting | P::Running | P::Reloading,
+                I::Fact(F::Exited { exit, .. }),
+            ) => self.died(w, *exit),
+            (
+                P::Spawning | P::Starting | P::Running | P::Reloading,
+                I::Fact(F::WatchdogTimeout { ms, .. }),
+            ) => self.watchdog_told(w.now, *ms),
+            (P::Starting | P::Running, I::Fact(F::SpawnFailed { reason, .. })) => {
+                self.vanished(w, reason);
             }
-            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Exited(exit)) => {
-                self.died(w, exit);
+            (P::Starting, I::Tick) => self.tick_starting(w),
+            (P::Starting, I::Fact(F::Ready { .. })) => self.said_ready(w, &Ready::Notify),
+            (P::Starting, I::Fact(F::Marked { .. })) => self.said_ready(w, &Ready::Mark),
+            (P::Starting, I::Fact(F::GaveUpReady { .. })) => self.gave_up_ready(w),
+            (P::Starting, I::Fact(F::Probed { probe, ok, detail, .. })) => {
+                self.probed_starting(w, *probe, *ok, detail);
             }
             (
-                S::Starting { .. } | S::Running { .. } | S::Reloading { .. },
-                I::SpawnFailed(_, reason),
-            ) => self.vanished(w, reason),
-            (S::Starting { .. }, I::Tick) => self.tick_starting(w),
-            (S::Starting { .. }, I::Ready) => self.said_ready(w, &Ready::Notify),
-            (S::Starting { .. }, I::Marked) => self.said_ready(w, &Ready::Mark),
-            (S::Starting { .. }, I::GaveUpReady) => self.gave_up_ready(w),
-            (S::Starting { .. }, I::Probed(kind, ok, detail)) => {
-                self.probed_starting(w, kind, ok, detail);
+                P::Starting | P::Reloading | P::Terminating,
+                I::Fact(F::Extend { ms, .. }),
+            ) => self.extend(w, *ms),
+            (P::Running | P::Reloading, I::Tick) => self.tick_up(w),
+            (P::Running | P::Reloading, I::Fact(F::Probed { probe, ok, detail, .. })) => {
+                self.probed_up(w, *probe, *ok, detail);
             }
-            (S::Starting { .. } | S::Reloading { .. }, I::Extend(ms)) => self.extend(w, ms),
-            (S::Running { .. } | S::Reloading { .. }, I::Tick) => self.tick_up(w),
-            (S::Running { .. } | S::Reloading { .. }, I::Probed(kind, ok, detail)) => {
-                self.probed_up(w, kind, ok, detail);
-            }
-            (S::Running { .. } | S::Reloading { .. }, I::Alive) => self.alive(w),
-            (S::Running { .. } | S::Reloading { .. }, I::WatchdogTrigger) => {
+            (P::Running | P::Reloading, I::Fact(F::Alive { .. })) => self.alive(w),
+            (P::Running | P::Reloading, I::Fact(F::WatchdogTrigger { .. })) => {
                 self.watchdog_triggered(w);
             }
-            (S::Running { .. } | S::Reloading { .. }, I::ReloadsItself) => {
-                self.reload_announced(w);
+            (P::Running | P::Reloading, I::Fact(F::Reloading { .. })) => self.reload_announced(w),
+            (P::Running, I::Reload) => self.reload(w),
+            (P::Reloading, I::Fact(F::Ready { .. })) => self.reload_said_ready(w),
+            (P::Reloading, I::Fact(F::Validated { verdict, .. })) => {
+                self.reload_validated(w, said(verdict));
             }
-            (S::Running { .. }, I::Reload) => self.reload(w),
-            (S::Reloading { .. }, I::Reload) => self.rec.reload_queued = true,
-            (S::Reloading { .. }, I::Ready) => self.reload_said_ready(w),
-            (S::Reloading { .. }, I::Validated(verdict)) => self.reload_validated(w, verdict),
-            (S::Reloading { .. }, I::Reloaded(outcome)) => self.reload_ended(w, outcome),
-
-            (S::Stopping { .. }, I::Start) => self.start_after_stop(),
-            (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::Tick,
-            ) => self.tick_asked(w),
-            (
-                S::Stopping {
-                    phase: P::Killed { .. },
-                    ..
-                },
-                I::Tick,
-            ) => self.tick_killed(w),
-            (
-                S::Stopping {
-                    phase: P::Killed { .. },
-                    ..
-                },
-                I::Swept(left),
-            ) => self.killed_in_vain(w, left),
-            (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::KillNow,
-            ) => self.kill(w, Kill::ShutdownDeadline),
-            (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::Extend(ms),
-            ) => self.extend(w, ms),
-            (
-                S::Stopping {
-                    phase: P::Asked { .. } | P::Killed { .. },
-                    ..
-                },
-                I::Exited(exit),
-            ) => {
-                self.sweep(w, exit);
+            (P::Reloading, I::Fact(F::Reloaded { outcome, .. })) => {
+                self.reload_ended(w, said(outcome));
             }
-            (
-                S::Stopping {
-                    phase: P::Killed { .. },
-                    ..
-                },
-                I::Validated(_),
-            )
-            | (S::Stopping { .. }, I::SpawnFailed(..)) => self.down(w, 0),
-            (
-                S::Stopping {
-                    phase: P::Sweep { .. },
-                    ..
-                },
-                I::Swept(left),
-            ) => self.down(w, left),
+            (P::Reloading, I::Fact(F::SpawnFailed { run, reason, .. })) => {
+                self.lost_while_reloading(w, *run, reason);
+            }
 
-            // What is left changes nothing: it is needless, spurious, late, or not yet due.
-            (S::Stopped | S::Waiting { .. }, I::Tick | I::Unbound | I::KillNow | I::Reload)
+            (P::Terminating | P::Killing | P::Sweeping, I::Start) => self.start_after_stop(),
+            (P::Terminating, I::Tick) => self.tick_asked(w),
+            (P::Terminating, I::KillNow) => self.kill(w, Kill::ShutdownDeadline),
+            (P::Killing, I::Tick) => self.tick_killed(w),
+            (P::Killing, I::Fact(F::Swept { left, .. })) => self.killed_in_vain(w, *left),
+            (P::Terminating | P::Killing, I::Fact(F::Exited { exit, .. })) => self.sweep(w, *exit),
+            (P::Killing, I::Fact(F::Validated { .. }))
+            | (P::Terminating | P::Killing | P::Sweeping, I::Fact(F::SpawnFailed { .. })) => {
+                self.down(w, 0);
+            }
+            (P::Sweeping, I::Fact(F::Swept { left, .. })) => self.down(w, *left),
+
+            // Needless: what it asks for is so already, or is done when its time comes.
+            (P::Spawning | P::Stopped | P::Waiting | P::Backoff | P::Failed | P::Completed, I::Unbound)
+            | (P::Spawning | P::Terminating | P::Killing | P::Sweeping, I::Reconcile)
+            | (P::Terminating | P::Killing | P::Sweeping, I::Unbound)
+            | (P::Validating | P::Spawning | P::Starting | P::Running | P::Reloading, I::Start)
+            | (P::Killing | P::Sweeping, I::KillNow)
+            // Spurious: the deadline went with a state that has ended in the same moment.
             | (
-                S::Backoff { .. } | S::Failed { .. } | S::Completed,
-                I::Unbound | I::KillNow | I::Reload,
+                P::Stopped | P::Waiting | P::Validating | P::Spawning | P::Sweeping | P::Completed,
+                I::Tick,
             )
-            | (S::Completed, I::Tick)
+            // Late, early or untrue: no run is believed more than its phase allows.
             | (
-                S::Stopped
-                | S::Waiting { .. }
-                | S::Backoff { .. }
-                | S::Failed { .. }
-                | S::Completed,
-                I::Validated(_)
-                | I::Spawned
-                | I::SpawnFailed(..)
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTimeout(_)
-                | I::WatchdogTrigger
-                | I::Extend(_)
-                | I::Probed(..)
-                | I::Reloaded(_)
-                | I::Exited(_)
-                | I::Swept(_),
-            )
-            | (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Spawned
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::WatchdogTimeout(_)
-                | I::Exited(_),
+                P::Validating,
+                I::Fact(
+                    F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::GaveUpReady { .. }
+                    | F::Ready { .. }
+                    | F::Marked { .. }
+                    | F::WatchdogTimeout { .. }
+                    | F::Exited { .. },
+                ),
             )
             | (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Reconcile | I::Unbound | I::Validated(_),
+                P::Validating | P::Spawning,
+                I::Fact(
+                    F::Reloading { .. }
+                    | F::Alive { .. }
+                    | F::WatchdogTrigger { .. }
+                    | F::Extend { .. }
+                    | F::Probed { .. }
+                    | F::Reloaded { .. }
+                    | F::Swept { .. },
+                ),
+            )
+            | (P::Spawning, I::Fact(F::Validated { .. }))
+            | (
+                P::Starting,
+                I::Fact(
+                    F::Validated { .. }
+                    | F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::Reloading { .. }
+                    | F::Alive { .. }
+                    | F::WatchdogTrigger { .. }
+                    | F::Reloaded { .. }
+                    | F::Swept { .. },
+                ),
             )
             | (
-                S::Spawning { .. },
-                I::Tick
-                | I::Start
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTrigger
-                | I::Extend(_)
-                | I::Probed(..)
-                | I::Reloaded(_)
-                | I::Swept(_),
+                P::Running,
+                I::Fact(
+                    F::Validated { .. }
+                    | F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::GaveUpReady { .. }
+                    | F::Ready { .. }
+                    | F::Marked { .. }
+                    | F::Extend { .. }
+                    | F::Reloaded { .. }
+                    | F::Swept { .. },
+                ),
             )
             | (
-                S::Starting { .. },
-                I::Start
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTrigger
-                | I::Validated(_)
-                | I::Spawned
-                | I::SpawnRefused(_)
-                | I::Reloaded(_)
-                | I::Swept(_),
+                P::Reloading,
+                I::Fact(
+                    F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::GaveUpReady { .. }
+                    | F::Marked { .. }
+                    | F::Swept { .. },
+                ),
             )
             | (
-                S::Running { .. },
-                I::Reloaded(_)
-                | I::Start
-                | I::Validated(_)
-                | I::Spawned
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::Extend(_)
-                | I::Swept(_),
+                P::Terminating | P::Killing | P::Sweeping,
+                I::Fact(
+                    F::Spawned { .. }
+                    | F::GaveUpReady { .. }
+                    | F::Ready { .. }
+                    | F::Marked { .. }
+                    | F::Reloading { .. }
+                    | F::Alive { .. }
+                    | F::WatchdogTimeout { .. }
+                    | F::WatchdogTrigger { .. }
+                    | F::Probed { .. }
+                    | F::Reloaded { .. },
+                ),
             )
-            | (
-                S::Reloading { .. },
-                I::Start
-                | I::Spawned
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Marked
-                | I::Swept(_),
+            | (P::Terminating | P::Sweeping, I::Fact(F::Validated { .. }))
+            | (P::Terminating, I::Fact(F::Swept { .. }))
+            | (P::Killing | P::Sweeping, I::Fact(F::Extend { .. }))
+            | (P::Sweeping, I::Fact(F::Exited { .. })) => {}
+
+            // It has no run that a fact could be about, nor one that could be killed; and only one that is up
+            // or on its way there is asked to reload.
+            (
+                P::Stopped | P::Waiting | P::Backoff | P::Failed | P::Completed,
+                I::KillNow | I::Fact(_) | I::Reload,
             )
-            | (
-                S::Stopping { .. },
-                I::Reconcile
-                | I::Unbound
-                | I::Reload
-                | I::Validated(_)
-                | I::Spawned
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTimeout(_)
-                | I::WatchdogTrigger
-                | I::Probed(..)
-                | I::Reloaded(_),
-            )
-            | (
-                S::Stopping {
-                    phase: P::Killed { .. } | P::Sweep { .. },
-                    ..
-                },
-                I::KillNow | I::Extend(_),
-            )
-            | (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::Swept(_),
-            )
-            | (
-                S::Stopping {
-                    phase: P::Sweep { .. },
-                    ..
-                },
-                I::Tick | I::Exited(_),
-            ) => {}
+            | (P::Terminating | P::Killing | P::Sweeping, I::Reload) => {
+                debug_assert!(false, "{input:?} of a service that is {}", self.rec.state.name());
+            }
         }
     }
+}
+
+/// What a fact says of an outcome, borrowed from it.
+fn said(outcome: &Result<(), alloc::string::String>) -> Result<(), &str> {
+    outcome
+        .as_ref()
+        .copied()
+        .map_err(alloc::string::String::as_str)
 }

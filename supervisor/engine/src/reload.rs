@@ -181,6 +181,17 @@ impl Service {
         }
     }
 
+    /// Nobody knows of a run that works on the reload, or of the main run itself.
+    pub(crate) fn lost_while_reloading(&mut self, w: &mut World<'_>, run: RunId, reason: &str) {
+        if self.rec.validator == Some(run) {
+            self.reload_validated(w, Err(reason));
+        } else if self.rec.reload_run() == Some(run) {
+            self.reload_ended(w, Err(reason));
+        } else {
+            self.vanished(w, reason);
+        }
+    }
+
     /// One answer to the question whether the run has the configuration of a reload.
     pub(crate) fn reload_confirmed(
         &mut self,

@@ -1,6 +1,6 @@
 //! One service: its policy, its record, and what can be read off them.
 
-use alloc::{boxed::Box, string::String};
+use alloc::boxed::Box;
 
 use crate::{
     effect::{Effect, SignalPurpose},
@@ -23,75 +23,30 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The input that a fact is to this service; `None` when it is about another of its runs
-    /// than the fact speaks of.
+    /// The input that a fact is to this service; `None` when no run of its own could have had it happen.
     pub(crate) fn input_of<'a>(&self, fact: &'a Fact) -> Option<Input<'a>> {
-        let main = self.rec.main_run();
-        let validator = self.rec.validator;
-        let (run, input) = match fact {
-            // A validator that would not go has gone.
-            Fact::Validated { run, .. } if self.rec.unswept == Some(*run) => {
-                return Some(Input::Leftovers(0));
-            }
-            Fact::Validated { run, verdict } => {
-                let verdict = said(verdict);
-                return (validator == Some(*run)).then_some(Input::Validated(verdict));
-            }
-            // One that was killed because it took too long may end during the next reload.
-            Fact::Reloaded { run, outcome } => {
-                let outcome = said(outcome);
-                return (self.rec.reload_run() == Some(*run)).then_some(Input::Reloaded(outcome));
-            }
-            Fact::SpawnFailed { run, reason, .. } if Some(*run) != main => {
-                // A validator or reload command that nobody knows of any more.
-                return Some(match &self.rec.state {
-                    State::Reloading { .. } if validator == Some(*run) => {
-                        Input::Validated(Err(reason))
-                    }
-                    State::Reloading { helper, .. } if *helper == Some(*run) => {
-                        Input::Reloaded(Err(reason))
-                    }
-                    _ if validator == Some(*run) => Input::SpawnFailed(true, VALIDATOR_LOST),
-                    _ if self.rec.unswept == Some(*run) => Input::Leftovers(0),
-                    _ => return None,
-                });
-            }
-            Fact::Swept { run, left } if self.rec.unswept == Some(*run) => {
-                return Some(Input::Leftovers(*left));
-            }
-            Fact::Exited { run, exit } if self.rec.unswept == Some(*run) => {
-                return Some(Input::LeftoverEnded(*exit));
+        let run = Some(fact.run());
+        if self.rec.unswept == run {
+            return match fact {
+                // A validator that would not go has gone.
+                Fact::Validated { .. } | Fact::SpawnFailed { .. } => Some(Input::Leftovers(0)),
+                Fact::Swept { left, .. } => Some(Input::Leftovers(*left)),
+                Fact::Exited { exit, .. } => Some(Input::LeftoverEnded(*exit)),
+                _ => None,
+            };
+        }
+        let is_main = self.rec.main_run() == run;
+        let known = match fact {
+            Fact::Validated { .. } => self.rec.validator == run,
+            // A command that was killed because it took too long may end during the next reload.
+            Fact::Reloaded { .. } => self.rec.reload_run() == run,
+            Fact::SpawnFailed { .. } => {
+                is_main || self.rec.validator == run || self.rec.reload_run() == run
             }
             // A killed validator may be reported like any other run.
-            Fact::Exited { run, exit } if self.is_stopping(*run) => (run, Input::Exited(*exit)),
-            Fact::Swept { run, left } if self.is_stopping(*run) => {
-                return Some(Input::Swept(*left));
-            }
-            Fact::Exited { run, exit } => (run, Input::Exited(*exit)),
-            Fact::Swept { run, left } => (run, Input::Swept(*left)),
-            Fact::SpawnFailed {
-                run,
-                transient,
-                reason,
-            } => (run, Input::SpawnFailed(*transient, reason)),
-            Fact::SpawnRefused { run, left } => (run, Input::SpawnRefused(*left)),
-            Fact::GaveUpReady { run } => (run, Input::GaveUpReady),
-            Fact::Spawned { run } => (run, Input::Spawned),
-            Fact::Ready { run } => (run, Input::Ready),
-            Fact::Marked { run } => (run, Input::Marked),
-            Fact::Reloading { run } => (run, Input::ReloadsItself),
-            Fact::Alive { run } => (run, Input::Alive),
-            Fact::WatchdogTimeout { run, ms } => (run, Input::WatchdogTimeout(*ms)),
-            Fact::WatchdogTrigger { run } => (run, Input::WatchdogTrigger),
-            Fact::Extend { run, ms } => (run, Input::Extend(*ms)),
-            Fact::Probed {
-                run,
-                probe,
-                ok,
-                detail,
-            } => (run, Input::Probed(*probe, *ok, detail)),
+            _ => is_main || self.is_stopping(fact.run()),
         };
-        (main == Some(*run) || self.is_stopping(*run)).then_some(input)
+        known.then_some(Input::Fact(fact))
     }
 
     fn is_stopping(&self, of: RunId) -> bool {
@@ -265,11 +220,3 @@ impl Service {
         )
     }
 }
-
-/// What a fact says of an outcome, borrowed from it.
-fn said(outcome: &Result<(), String>) -> Result<(), &str> {
-    outcome.as_ref().copied().map_err(String::as_str)
-}
-
-/// Why a start is tried again when nobody knows what became of its validator.
-const VALIDATOR_LOST: &str = "its validator could not be run; see its command in the service file";

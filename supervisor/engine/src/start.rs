@@ -20,6 +20,9 @@ const MAX_REMEMBERED_STARTS: usize = 1024;
 /// Why a start is given up whose run can no longer say that it is ready.
 const READY_CLOSED: &str = "closed its descriptor for readiness without saying that it is ready";
 
+/// Why a start is tried again when nobody knows what became of its validator.
+const VALIDATOR_LOST: &str = "its validator could not be run; see its command in the service file";
+
 impl Service {
     /// Without a process: stays down, waits, or starts, as the world now asks.
     pub(crate) fn seek(&mut self, w: &mut World<'_>) {
@@ -134,6 +137,11 @@ impl Service {
         } else {
             self.start_failed(w, true, "its validator refused its configuration");
         }
+    }
+
+    /// Nobody knows what became of its validator.
+    pub(crate) fn validator_lost(&mut self, w: &mut World<'_>) {
+        self.start_failed(w, true, VALIDATOR_LOST);
     }
 
     /// No process came to be. What can pass is tried again, whatever the policy.

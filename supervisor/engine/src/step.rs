@@ -20,23 +20,7 @@ use crate::{
 
 impl Engine {
     pub(crate) fn fact(&mut self, now: Moment, fact: &Fact) {
-        let (Fact::Validated { run, .. }
-        | Fact::Spawned { run }
-        | Fact::SpawnFailed { run, .. }
-        | Fact::SpawnRefused { run, .. }
-        | Fact::GaveUpReady { run }
-        | Fact::Ready { run }
-        | Fact::Marked { run }
-        | Fact::Reloading { run }
-        | Fact::Alive { run }
-        | Fact::WatchdogTimeout { run, .. }
-        | Fact::WatchdogTrigger { run }
-        | Fact::Extend { run, .. }
-        | Fact::Probed { run, .. }
-        | Fact::Reloaded { run, .. }
-        | Fact::Exited { run, .. }
-        | Fact::Swept { run, .. }) = fact;
-        let Some(id) = self.service_of(*run) else {
+        let Some(id) = self.service_of(fact.run()) else {
             return;
         };
         let input = self
