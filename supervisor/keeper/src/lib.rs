@@ -29,62 +29,35 @@ mod catch_up;
 mod cgroup;
 mod clock;
 mod compressor;
-#[path = "control/mod.rs"]
 mod control;
-#[path = "runs/description.rs"]
-mod description;
-#[path = "runs/end_mark.rs"]
-mod end_mark;
-#[path = "shutdown.rs"]
-mod ending;
+mod cookie;
 mod facts;
-#[path = "runs/gone.rs"]
-mod gone_runs;
 pub mod hello;
+mod in_place;
 mod init;
-#[path = "keeper/mod.rs"]
 mod keeper;
+mod kit;
 mod left;
 mod leftovers;
-#[path = "runs/limits.rs"]
-mod limits;
 pub mod link;
 mod listener;
-#[path = "control/liveness.rs"]
-mod liveness;
 mod lock;
 pub mod log;
 pub mod message;
 mod newborn;
-#[path = "runs/notify/mod.rs"]
-mod notify;
+mod original;
 pub mod orphan;
 mod places;
+mod poller;
 mod proc;
-#[path = "runs/ready.rs"]
-mod ready;
-#[path = "keeper/children.rs"]
-mod reap;
 mod record;
-#[path = "control/successor.rs"]
-mod reexec;
 mod removals;
-#[path = "keeper/requests.rs"]
-mod requests;
-#[path = "runs/run.rs"]
-mod run;
+mod runs;
 pub mod say;
+mod shutdown;
 mod signals;
-#[path = "runs/spawn.rs"]
-mod spawn;
-#[path = "keeper/start.rs"]
-mod start;
 pub mod stderr;
 mod strays;
-#[path = "control/standing.rs"]
-mod succession;
-#[path = "runs/sweep.rs"]
-mod sweep;
 mod sys;
 mod timers;
 mod traces;
@@ -138,9 +111,9 @@ pub fn run(config: Config) -> ExitCode {
         json: config.log_json,
     });
     stderr::say_panics();
-    let code = match start::start(config) {
+    let code = match keeper::start::start(config) {
         Ok(keeper) => keeper.run(),
-        Err(start::StartError::Interrupted) => ExitCode::SUCCESS,
+        Err(keeper::start::StartError::Interrupted) => ExitCode::SUCCESS,
         Err(error) => {
             say::say!("{error}");
             ExitCode::FAILURE

@@ -30,8 +30,8 @@ use nix::{
 use safe_path::Dir;
 
 use crate::{
+    in_place::leads_to,
     init::{Init, MoreTime},
-    places::leads_to,
     proc,
     say::say,
     sys::file,

@@ -19,11 +19,11 @@ use nix::{
 use safe_path::Dir;
 
 use crate::{
-    cgroup,
+    cgroup, cookie, left,
     message::RunId,
     proc::{self, Family},
     record::{Record, Records},
-    sweep, sys,
+    sys,
     traces::{self, Traces},
 };
 
@@ -123,7 +123,7 @@ pub fn wait(pidfd: impl AsFd, limit: Duration) -> io::Result<bool> {
 /// What all processes begin with that this keeper has started, in a variable of their environment. To
 /// be asked while it lives. `None`: it does not.
 pub fn mark(keeper_pid: i32) -> Option<String> {
-    Some(sweep::mark(keeper_pid, proc::stat(keeper_pid)?.start))
+    Some(cookie::mark(keeper_pid, proc::stat(keeper_pid)?.start))
 }
 
 /// What can be left of the runs of a keeper that has died: in the cgroup of their records, with their log
@@ -197,7 +197,7 @@ fn kill(records: &[Record], is_cookie: impl Fn(&str) -> bool) -> Vec<i32> {
     }
     found.retain(|pid| {
         let stat = traces::living(*pid);
-        stat.inspect(|stat| sweep::kill_exactly(*pid, stat))
+        stat.inspect(|stat| left::kill_exactly(*pid, stat))
             .is_some()
     });
     found.into_iter().collect()

@@ -19,8 +19,8 @@ use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    in_place::is_blind,
     message::{Role, RunId, Stop},
-    places::is_blind,
     sys::note::Note,
 };
 

@@ -1,41 +1,46 @@
 //! How the keeper ends: because control says that all is stopped, or, when no control process sees to that
 //! after SIGTERM, after it has stopped all runs by itself, newest first.
 //!
-//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`DESERTED_MS`] after the
-//! signal the control process is asked whether it is there. If by [`DESERTED_MS`] none has taken over and answered,
+//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`NO_CONTROL_MS`] after the
+//! signal the control process is asked whether it is there. If by [`NO_CONTROL_MS`] none has taken over and answered,
 //! or if a later one is lost before it has proven itself, the keeper does it alone. One that answers is let go on
 //! for as long as an orderly stop can take, even if one service after the other needed all of its time and its
 //! sweep, and again whenever fewer runs are left than before. Alone, each run gets its own stop signal and time,
 //! and after SIGKILL that of a sweep. Time in which the keeper itself did not run is not the control process's.
 
-use std::{collections::BTreeSet, os::fd::AsFd};
-
-use nix::{
-    libc,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
-
 use crate::{
     clock::now_ms,
-    keeper::Keeper,
+    control::Control,
+    kit::{Kit, Life, NO_CONTROL_MS},
     message::{Role, RunId},
-    run::Run,
+    runs::Runs,
     say::say,
-    stderr,
-    sys::{pidfd, wait},
     timers::Timer,
 };
 
-/// Asked to stop, control has this long to take over and answer before the keeper stops all by itself.
-pub(crate) const DESERTED_MS: u64 = 10_000;
 /// Our own clock is heard so late only after we did not run.
 const LATE_MS: u64 = 1000;
-/// For the control process to end by itself after `Quit`.
-const LAST_MS: u16 = 1000;
 /// Sweeps take this long at most (`sweep::GIVE_UP_MS` and a little).
 const SWEEPS_MS: u64 = 6000;
 /// Exit code of a keeper that had to do it alone.
 const ALONE: u8 = 1;
+
+/// How far the end of the daemon has come.
+#[derive(Debug, Default)]
+pub(crate) struct Shutdown {
+    term: Option<Term>,
+    ending: Option<Ending>,
+}
+
+/// SIGTERM has come.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    at: u64,
+    /// When control was asked whether it is there.
+    asked_at: Option<u64>,
+    /// It was, and has until then, with so many runs left.
+    orderly: Option<(u64, usize)>,
+}
 
 /// All is ending.
 #[derive(Debug)]
@@ -67,25 +72,9 @@ impl Stopping {
     }
 }
 
-/// A paused process must be woken to hear it.
-fn ask(run: &Run, signal: i32) {
-    let _ = pidfd::signal(&run.pidfd, signal);
-    let _ = pidfd::signal(&run.pidfd, libc::SIGCONT);
-}
-
-/// SIGTERM has come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Term {
-    at: u64,
-    /// When control was asked whether it is there.
-    asked_at: Option<u64>,
-    /// It was, and has until then, with so many runs left.
-    orderly: Option<(u64, usize)>,
-}
-
 impl Ending {
     /// Control says that all has been stopped.
-    pub(crate) fn asked(code: u8) -> Self {
+    pub(crate) const fn asked(code: u8) -> Self {
         Self {
             code,
             alone: false,
@@ -95,7 +84,7 @@ impl Ending {
     }
 
     /// There is no control process to stop anything.
-    pub(crate) fn alone() -> Self {
+    pub(crate) const fn alone() -> Self {
         Self {
             code: ALONE,
             alone: true,
@@ -105,9 +94,9 @@ impl Ending {
     }
 }
 
-impl Keeper {
+impl Shutdown {
     /// SIGTERM, or what means the same.
-    pub(crate) fn asked_to_stop(&mut self) {
+    pub(crate) fn asked(&mut self, kit: &mut Kit) {
         if self.term.is_some() {
             return;
         }
@@ -117,111 +106,84 @@ impl Keeper {
             asked_at: None,
             orderly: None,
         });
-        self.timers.add(at + DESERTED_MS / 2, Timer::Deserted);
+        if !kit.is_ending() {
+            kit.life = Life::AskedToStop;
+        }
+        kit.timers.add(at + NO_CONTROL_MS / 2, Timer::NoControl);
     }
 
     /// The time in which a control process has to show that it is there is over.
     pub(crate) fn is_past_patience(&self) -> bool {
-        let over = |term: Term| now_ms() >= term.at + DESERTED_MS;
+        let over = |term: Term| now_ms() >= term.at + NO_CONTROL_MS;
         self.term.is_some_and(over)
     }
 
-    /// Some time after SIGTERM: is somebody there who does it?
-    pub(crate) fn deserted(&mut self) {
-        let Some(term) = self.term.filter(|_| self.ending.is_none()) else {
-            return;
-        };
+    /// Some time after SIGTERM: is somebody there who does it? Some: no, so the keeper is to, for this reason.
+    pub(crate) fn no_control_due(
+        &mut self,
+        kit: &mut Kit,
+        runs: &Runs,
+        control: &mut Control,
+    ) -> Option<&'static str> {
+        let term = self.term.filter(|_| self.ending.is_none())?;
         let Some(asked_at) = term.asked_at else {
-            self.ask_whether_there();
+            control.ask_whether_there();
             let asked_at = now_ms();
-            self.set_term(Term {
+            self.term = Some(Term {
                 asked_at: Some(asked_at),
                 ..term
             });
-            self.timers.add(asked_at + DESERTED_MS / 2, Timer::Deserted);
-            return;
+            kit.timers
+                .add(asked_at + NO_CONTROL_MS / 2, Timer::NoControl);
+            return None;
         };
-        let left = self.living().len();
+        let left = runs.living().len();
         match term.orderly {
-            None if !self.control.has_answered_since(asked_at) => {
-                self.stop_alone_because("no control process has taken over and answers");
+            None if !control.has_answered_since(asked_at) => {
+                Some("no control process has taken over and answers")
             }
             Some((until, before)) if left >= before && now_ms() < until + LATE_MS => {
-                self.stop_alone_because("the control process answers, but does not come to an end");
+                Some("the control process answers, but does not come to an end")
             }
             _ => {
-                let until = now_ms() + self.orderly_stop_ms();
-                self.set_term(Term {
+                let until = now_ms() + orderly_stop_ms(runs);
+                self.term = Some(Term {
                     orderly: Some((until, left)),
                     ..term
                 });
-                self.timers.add(until, Timer::Deserted);
+                kit.timers.add(until, Timer::NoControl);
+                None
             }
         }
     }
 
-    fn set_term(&mut self, term: Term) {
-        self.term = Some(term);
-    }
-
-    /// What an orderly stop takes at most: one run after the other, each with all of its time.
-    fn orderly_stop_ms(&self) -> u64 {
-        let mains = self
-            .runs
-            .values()
-            .filter(|run| run.lives() && run.role == Role::Main);
-        let each = mains.map(|run| run.stop_time_ms() + SWEEPS_MS);
-        each.sum::<u64>() + SWEEPS_MS
-    }
-
-    /// Nobody else will.
-    pub(crate) fn stop_alone_because(&mut self, why: &str) {
-        say!("{why}; stops all runs by itself");
-        self.end(Ending::alone());
-    }
-
-    /// Begins to end; the first reason counts.
-    pub(crate) fn end(&mut self, ending: Ending) {
-        if self.ending.is_some() {
-            return;
-        }
+    /// Begins to end; the first reason counts, and says who stops the runs.
+    pub(crate) fn begin(
+        &mut self,
+        kit: &mut Kit,
+        runs: &mut Runs,
+        control: &mut Control,
+        ending: Ending,
+    ) {
         let alone = ending.alone;
         self.ending = Some(ending);
-        self.end_compressor();
-        self.inbox.clear();
-        self.give_up_successor("is not needed: all is ending");
         if alone {
-            if let Some(pid) = self.control.pid {
-                let _ = pidfd::kill(pid, libc::SIGKILL);
-            }
+            control.kill();
         } else {
-            // Closing our side tells the control process that its last word has been heard.
-            if let Some(mut link) = self.control.link.take() {
-                let _ = link.flush();
-                self.unwatch(&link);
-            }
-            let left: Vec<RunId> = self.living();
-            for run in left {
+            control.close_link(kit);
+            for run in runs.living() {
                 say!("run {run} was not stopped; kills it");
-                self.kill_tree(run);
+                runs.kill_tree(kit, run);
             }
         }
-        self.timers.add(now_ms(), Timer::Ending);
-    }
-
-    fn living(&self) -> Vec<RunId> {
-        let runs = self.runs.values();
-        let living = runs.filter(|run| run.lives() && !run.is_given_up());
-        living.map(|run| run.id).collect()
+        kit.timers.add(now_ms(), Timer::Ending);
     }
 
     /// Goes on with the end.
-    pub(crate) fn ending_step(&mut self) {
+    pub(crate) fn step(&mut self, kit: &mut Kit, runs: &mut Runs) {
         let now = now_ms();
-        let Some(ending) = &mut self.ending else {
-            return;
-        };
-        let Some(stopping) = &mut ending.stopping else {
+        let ending = self.ending.as_mut();
+        let Some(stopping) = ending.and_then(|it| it.stopping.as_mut()) else {
             return;
         };
         let id = stopping.run;
@@ -229,109 +191,67 @@ impl Keeper {
             && now >= at
         {
             stopping.escalate = None;
-            let _ = self.runs.get(&id).map(|run| ask(run, signal));
+            runs.ask_to_end(id, signal);
         }
         if now < stopping.kill_at {
-            self.timers.add(stopping.next_at(), Timer::Ending);
+            kit.timers.add(stopping.next_at(), Timer::Ending);
             return;
         }
         stopping.kill_at = u64::MAX;
-        if self.runs.get(&id).is_some_and(|run| run.lives()) {
+        if runs.lives(id) {
             say!("run {id} did not stop in time; kills it");
-            self.kill_tree(id);
+            runs.kill_tree(kit, id);
         }
     }
 
     /// The exit code, once all is done. Looked at after every turn.
-    pub(crate) fn ended(&mut self) -> Option<u8> {
-        let ending = self.ending.as_ref()?;
-        let (code, alone) = (ending.code, ending.alone);
-        if let Some(stopping) = ending.stopping {
-            let over = self.runs.get(&stopping.run).is_none_or(|run| run.is_over());
-            if !over {
-                return None;
-            }
-        }
-        if alone && let Some(next) = self.living().into_iter().next_back() {
-            self.stop_alone(next);
+    pub(crate) fn code(&mut self, kit: &mut Kit, runs: &mut Runs) -> Option<u8> {
+        let ending = self.ending.as_mut()?;
+        if ending.stopping.is_some_and(|it| !runs.is_over(it.run)) {
             return None;
         }
-        if self.runs.values().all(|run| run.is_over()) {
-            return Some(code);
+        if ending.alone
+            && let Some(next) = runs.living().into_iter().next_back()
+        {
+            ending.stopping = Some(stop_alone(kit, runs, next)?);
+            return None;
+        }
+        if runs.are_over() {
+            return Some(ending.code);
         }
         let now = now_ms();
-        let until = *self.ending.as_mut()?.last_ms.get_or_insert(now) + SWEEPS_MS;
+        let until = *ending.last_ms.get_or_insert(now) + SWEEPS_MS;
         if now >= until {
-            return Some(code);
+            return Some(ending.code);
         }
-        self.timers.add(until, Timer::Ending);
+        kit.timers.add(until, Timer::Ending);
         None
     }
+}
 
-    fn stop_alone(&mut self, id: RunId) {
-        self.see_descendants(id);
-        let Some(run) = self.runs.get(&id) else {
-            return;
-        };
-        let (now, stop) = (now_ms(), run.stop);
-        let mut stopping = Stopping {
-            run: id,
-            escalate: stop.escalation.map(|it| (it.signal, now + it.after_ms)),
-            kill_at: now + stop.timeout_ms,
-        };
-        if run.role == Role::Helper {
-            (stopping.escalate, stopping.kill_at) = (None, u64::MAX);
-            self.kill_tree(id);
-        } else {
-            say!("{}: stops run {id} (pid {})", run.service, run.main);
-            ask(run, stop.signal);
-            self.timers.add(stopping.next_at(), Timer::Ending);
-        }
-        if let Some(ending) = &mut self.ending {
-            ending.stopping = Some(stopping);
-        }
-    }
+/// What an orderly stop takes at most: one run after the other, each with all of its time.
+fn orderly_stop_ms(runs: &Runs) -> u64 {
+    let each = runs.stop_times_ms().map(|ms| ms + SWEEPS_MS);
+    each.sum::<u64>() + SWEEPS_MS
+}
 
-    /// What is left keeps its record, for the next keeper.
-    fn end_records(&self) {
-        let unswept = self.runs.values().filter(|run| !run.swept);
-        let unswept: BTreeSet<RunId> = unswept.map(|run| run.id).collect();
-        if !unswept.is_empty() {
-            say!(
-                "ends with {} runs of which something is left",
-                unswept.len()
-            );
-        }
-        for id in &unswept {
-            let _ = self.record_of(*id).map(|record| self.files.write(&record));
-        }
-        let kept = unswept.into_iter().chain(self.leftovers.runs());
-        self.files.clear(&kept.collect());
+fn stop_alone(kit: &mut Kit, runs: &mut Runs, run: RunId) -> Option<Stopping> {
+    let (role, stop) = runs.stop_of(run)?;
+    let now = now_ms();
+    if role == Role::Helper {
+        runs.kill_tree(kit, run);
+        return Some(Stopping {
+            run,
+            escalate: None,
+            kill_at: u64::MAX,
+        });
     }
-
-    /// Leaves nothing behind and ends, while the control process ends by itself.
-    pub(crate) fn close(self, code: u8) -> ! {
-        self.end_records();
-        self.listener.remove();
-        self.notify.remove();
-        if let Some(groups) = &self.cgroups {
-            groups.tear_down();
-        }
-        self.log.stop();
-        if let Some(pid) = self.control.pid {
-            if let Ok(control) = pidfd::open(pid) {
-                let mut polled = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
-                let _ = poll(&mut polled, PollTimeout::from(LAST_MS));
-            }
-            let _ = pidfd::kill(pid, libc::SIGKILL);
-            // Gone in no time: reaped, so that its lock and group are free.
-            let end = now_ms() + u64::from(LAST_MS);
-            while matches!(wait::reap(pid), Ok(None)) && now_ms() < end {
-                let _ = poll(&mut [], PollTimeout::from(1_u8));
-            }
-        }
-        stderr::flush();
-        // Nothing is taken apart: the kernel does it all at once.
-        std::process::exit(code.into())
-    }
+    let stopping = Stopping {
+        run,
+        escalate: stop.escalation.map(|it| (it.signal, now + it.after_ms)),
+        kill_at: now + stop.timeout_ms,
+    };
+    runs.stop(run, stop.signal);
+    kit.timers.add(stopping.next_at(), Timer::Ending);
+    Some(stopping)
 }

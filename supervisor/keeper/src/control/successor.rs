@@ -1,21 +1,26 @@
 //! `ctl reexec`: a new control process is started beside the old one, from the path that the daemon
 //! was started by. Once it has loaded the state and says so, it is the control process and the old
 //! one is ended; if it has not within [`PATIENCE_MS`], or ends, the old one goes on. What becomes of a new
-//! program that takes over and does not work all the same is in `succession`.
+//! program that takes over and does not work all the same is in `standing`.
 //!
 //! The old one asks nothing between [`Request::Reexec`] and the
 //! answer, so what it has asked is done and its records are whole. Facts go to the new one
 //! meanwhile, and what nobody has acknowledged goes to whoever is in charge afterwards.
 
-use std::fs::File;
+use std::{
+    fs::File,
+    os::fd::{OwnedFd, RawFd},
+};
 
 use nix::libc;
 
+use super::{Control, tell};
 use crate::{
     clock::now_ms,
-    keeper::{Keeper, Source},
+    kit::Kit,
     link::{Link, LinkError},
-    message::{Exit, Notice, Request},
+    message::{Hello, Notice, Request},
+    poller::Source,
     say::say,
     sys::pidfd,
     timers::Timer,
@@ -26,9 +31,9 @@ const PATIENCE_MS: u64 = 5_000;
 
 /// A control process that is to take over from another.
 #[derive(Debug)]
-pub(crate) struct Successor {
-    pub(crate) pid: i32,
-    pub(crate) link: Link,
+pub(super) struct Successor {
+    pid: i32,
+    pub(super) link: Link,
     binary: File,
     writing: bool,
     give_up_at: u64,
@@ -39,190 +44,207 @@ pub(crate) struct Successor {
 /// A control process that has been killed and not been reaped. Its link stays open until then: to
 /// it, a closed link means a dead keeper.
 #[derive(Debug)]
-pub(crate) struct Retired {
-    pub(crate) pid: i32,
+pub(super) struct Retired {
+    pid: i32,
     _link: Option<Link>,
 }
 
 impl Retired {
     /// It has been killed.
-    pub(crate) const fn new(pid: i32, link: Option<Link>) -> Self {
+    pub(super) const fn new(pid: i32, link: Option<Link>) -> Self {
         Self { pid, _link: link }
     }
 }
 
-impl Keeper {
-    /// Starts a control process beside the one that asks for it.
-    pub(crate) fn reexec(&mut self) {
-        if self.control.successor.is_some() || self.ending.is_some() {
-            self.not_replaced("another is being started already, or all is ending".to_owned());
-            return;
-        }
-        let path = self.control.path.display().to_string();
-        let binary = match File::open(&self.control.path) {
-            Ok(binary) => binary,
-            Err(error) => {
-                self.not_replaced(format!("cannot open {path}: {error}"));
-                return;
-            }
-        };
-        // The old one may go on, and then has all pipes too.
-        self.announce();
-        match self.bear_control(&binary) {
-            Ok((pid, mut link)) => {
-                let sent_before = self.facts.sent();
-                // That is said of the one before, and of whoever follows that.
-                let went_back = std::mem::take(&mut self.control.standing.went_back);
-                let greeted = self.greet(&mut link);
-                self.control.standing.went_back = went_back;
-                self.watch(&link, Source::Successor);
-                let give_up_at = now_ms() + PATIENCE_MS;
-                self.timers.add(give_up_at, Timer::Successor);
-                self.control.successor = Some(Successor {
-                    pid,
-                    link,
-                    binary,
-                    writing: false,
-                    give_up_at,
-                    sent_before,
-                });
-                if let Err(error) = greeted
-                    && !is_gone(&error)
-                {
-                    self.give_up_successor(&format!("could not be told the state: {error}"));
-                }
-            }
-            Err((stage, error)) => {
-                self.not_replaced(format!("cannot start {path}: {stage}: {error}"));
-            }
-        }
+/// What a successor has said.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Nothing that matters yet.
+    Nothing,
+    /// It has taken over, and asks for these.
+    TookOver(Vec<Request>),
+    /// It will not do.
+    Unfit(String),
+}
+
+/// One that was started and has not been told anything.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) pid: i32,
+    pub(crate) link: Link,
+    binary: File,
+    /// How far the one in charge had been sent facts.
+    sent_before: u64,
+}
+
+impl Control {
+    /// A successor is on its way.
+    pub(crate) const fn has_successor(&self) -> bool {
+        self.successor.is_some()
     }
 
-    fn not_replaced(&mut self, why: String) {
+    /// Starts the program that is installed now, beside the one in charge; if not, why.
+    pub(crate) fn start_successor(
+        &mut self,
+        kit: &mut Kit,
+        locks: &[RawFd],
+    ) -> Result<Started, String> {
+        let path = self.path.display().to_string();
+        let binary = File::open(&self.path);
+        let binary = binary.map_err(|error| format!("cannot open {path}: {error}"))?;
+        let made = self.make(kit, &binary, locks);
+        let (pid, link) =
+            made.map_err(|(stage, error)| format!("cannot start {path}: {stage}: {error}"))?;
+        Ok(Started {
+            pid,
+            link,
+            binary,
+            sent_before: kit.facts.sent(),
+        })
+    }
+
+    /// What a successor is told of those before it. That an installed program did not work is said of the one
+    /// before, and of whoever follows that: a successor is the first of its program.
+    pub(crate) fn describe_to_successor(&self, hello: &mut Hello) {
+        self.describe(hello);
+        hello.went_back = false;
+    }
+
+    /// It is heard from now on, and has its time to take over.
+    pub(crate) fn await_successor(&mut self, kit: &mut Kit, started: Started) {
+        kit.poller.watch(&started.link, Source::Successor);
+        let give_up_at = now_ms() + PATIENCE_MS;
+        kit.timers.add(give_up_at, Timer::Successor);
+        self.successor = Some(Successor {
+            pid: started.pid,
+            link: started.link,
+            binary: started.binary,
+            writing: false,
+            give_up_at,
+            sent_before: started.sent_before,
+        });
+    }
+
+    /// The one in charge stays so.
+    pub(crate) fn not_replaced(&mut self, why: String) {
         say!("no other control process takes over: {why}");
         self.notice(&Notice::NotReplaced { why }, Vec::new());
     }
 
-    /// The new one will not do: it is ended, and the old one goes on; or, should that have died
-    /// meanwhile, another of its kind.
-    pub(crate) fn give_up_successor(&mut self, why: &str) {
-        let Some(successor) = self.control.successor.take() else {
-            return;
+    /// The new one will not do: it is ended, and the old one goes on. False: there is none.
+    pub(crate) fn drop_successor(&mut self, kit: &mut Kit, why: &str) -> bool {
+        let Some(successor) = self.successor.take() else {
+            return false;
         };
-        self.facts.resume(successor.sent_before);
-        self.retire(successor.pid, Some(successor.link));
+        kit.facts.resume(successor.sent_before);
+        self.retire(kit, successor.pid, Some(successor.link));
         self.not_replaced(format!("the new one {why}"));
-        self.start_control();
+        true
     }
 
-    /// The deadline of a successor, or of an earlier one.
-    pub(crate) fn successor_due(&mut self) {
-        let due = self.control.successor.as_ref().map(|it| it.give_up_at);
-        if due.is_some_and(|at| at <= now_ms()) {
-            let seconds = PATIENCE_MS / 1000;
-            self.give_up_successor(&format!("did not take over within {seconds} s"));
-        }
+    /// The deadline of a successor, or of an earlier one. Some: it will not do.
+    pub(crate) fn successor_due(&self) -> Option<String> {
+        let due = self.successor.as_ref().map(|it| it.give_up_at);
+        let seconds = PATIENCE_MS / 1000;
+        due.is_some_and(|at| at <= now_ms())
+            .then(|| format!("did not take over within {seconds} s"))
     }
 
     /// The new one says something: the first word is that it takes over.
-    pub(crate) fn read_successor(&mut self) {
-        let Some(successor) = &mut self.control.successor else {
-            return;
+    pub(crate) fn read_successor(&mut self, kit: &Kit) -> Heard {
+        let Some(successor) = &mut self.successor else {
+            return Heard::Nothing;
         };
         match successor.link.recv::<Request>() {
-            Ok(frames) if frames.is_empty() => {}
+            Ok(frames) if frames.is_empty() => Heard::Nothing,
             Ok(frames) => {
                 let requests: Vec<Request> = frames.into_iter().map(|(it, _)| it).collect();
                 if requests.first() == Some(&Request::TookOver) {
-                    self.succeed(requests);
+                    Heard::TookOver(requests)
                 } else {
-                    self.give_up_successor("asks for something before it takes over");
+                    Heard::Unfit("asks for something before it takes over".to_owned())
                 }
             }
             // Its death says more, and comes at once.
             Err(LinkError::Eof) => {
-                if let Some(successor) = &self.control.successor {
-                    self.unwatch(&successor.link);
-                }
+                kit.poller.unwatch(&successor.link);
+                Heard::Nothing
             }
-            Err(error) => self.give_up_successor(&format!("cannot be understood: {error}")),
+            Err(error) => Heard::Unfit(format!("cannot be understood: {error}")),
         }
     }
 
     /// The new one is in charge from here on.
-    fn succeed(&mut self, requests: Vec<Request>) {
-        let Some(successor) = self.control.successor.take() else {
+    pub(crate) fn succeed(&mut self, kit: &mut Kit) {
+        let Some(successor) = self.successor.take() else {
             return;
         };
-        let old = self.control.pid.replace(successor.pid);
-        let old_link = self.control.link.take();
+        let old = self.pid.replace(successor.pid);
+        let old_link = self.link.take();
         if let Some(link) = &old_link {
-            self.unwatch(link);
+            kit.poller.unwatch(link);
         }
         if let Some(old) = old {
-            self.retire(old, old_link);
+            self.retire(kit, old, old_link);
         }
         say!(
             "the control process (pid {}) takes over from pid {}",
             successor.pid,
             old.unwrap_or(0)
         );
-        self.watch_link(&successor.link, successor.writing);
+        let writing = successor.writing;
+        kit.poller.watch_for(&successor.link, Source::Link, writing);
         let more = !successor.link.drained();
-        self.control.link = Some(successor.link);
-        let old = std::mem::replace(&mut self.control.binary, successor.binary);
-        self.control.begins(more, successor.writing);
-        self.catch_up.forget();
-        self.control.standing.succeeds(old);
-        self.inbox.extend(requests);
+        self.link = Some(successor.link);
+        let old = std::mem::replace(&mut self.binary, successor.binary);
+        self.begins(more, writing);
+        self.standing.succeeds(old);
     }
 
     /// Kills a control process that is not needed any more.
-    fn retire(&mut self, pid: i32, link: Option<Link>) {
+    fn retire(&mut self, kit: &Kit, pid: i32, link: Option<Link>) {
         let _ = pidfd::kill(pid, libc::SIGKILL);
         if let Some(link) = &link {
-            self.unwatch(link);
+            kit.poller.unwatch(link);
         }
-        self.control.retired.push(Retired::new(pid, link));
+        self.retired.push(Retired::new(pid, link));
     }
 
-    /// True: it was one beside the control process.
-    pub(crate) fn other_control_ended(&mut self, pid: i32, exit: Exit) -> bool {
-        if self.control.successor.as_ref().map(|it| it.pid) == Some(pid) {
-            // It may have taken over with its last word.
-            self.read_successor();
-            if self.control.pid == Some(pid) {
-                return false;
-            }
-            self.give_up_successor(&format!("ended before it took over ({exit})"));
-        }
-        let before = self.control.retired.len();
-        self.control.retired.retain(|it| it.pid != pid);
-        self.control.retired.len() < before
+    /// This is the successor.
+    pub(crate) fn is_successor(&self, pid: i32) -> bool {
+        self.successor.as_ref().map(|it| it.pid) == Some(pid)
     }
 
-    /// Writes what waits for a successor.
-    pub(crate) fn flush_successor(&mut self) {
-        let Some(successor) = &mut self.control.successor else {
-            return;
-        };
+    /// True: it was one that has been killed for another, and is reaped now.
+    pub(crate) fn retired_ended(&mut self, pid: i32) -> bool {
+        let before = self.retired.len();
+        self.retired.retain(|it| it.pid != pid);
+        self.retired.len() < before
+    }
+
+    /// Hands the successor what the one in charge is handed.
+    pub(crate) fn notice_to_successor(&mut self, notice: &Notice, fds: Vec<OwnedFd>) {
+        if let Some(successor) = &mut self.successor {
+            tell(&mut successor.link, notice, fds);
+        }
+    }
+
+    /// Writes what waits for a successor. Some: it will not do.
+    pub(crate) fn flush_successor(&mut self, kit: &Kit) -> Option<String> {
+        let successor = self.successor.as_mut()?;
         if let Err(error) = successor.link.flush().map_err(LinkError::Io) {
-            if is_gone(&error) {
-                return;
-            }
-            self.give_up_successor(&format!("does not listen: {error}"));
-            return;
+            return (!is_gone(&error)).then(|| format!("does not listen: {error}"));
         }
         let wants = successor.link.wants_write();
-        if wants != std::mem::replace(&mut successor.writing, wants)
-            && let Some(successor) = &self.control.successor
-        {
-            self.watch_for(&successor.link, Source::Successor, wants);
+        if wants != std::mem::replace(&mut successor.writing, wants) {
+            kit.poller
+                .watch_for(&successor.link, Source::Successor, wants);
         }
+        None
     }
 }
 
 /// It has ended; how it did comes with its status, and says more.
-fn is_gone(error: &LinkError) -> bool {
+pub(crate) fn is_gone(error: &LinkError) -> bool {
     matches!(error, LinkError::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
 }

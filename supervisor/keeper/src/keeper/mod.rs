@@ -1,48 +1,49 @@
-//! The loop of the keeper: one thread, one epoll, no ticker. Work of a turn is bounded, and what
-//! the control process asks comes before what children cause.
+//! The loop of the keeper: one thread, one epoll, no ticker. It only routes: what happens goes to the part that
+//! owns it, and what a part finds out goes to those that must know.
+//!
+//! Work of a turn is bounded, and its order is fixed. What the control process asks comes first, for it decides what
+//! the rest means. Then what runs say, before they are reaped: a sender that is a zombie can still be told. Then
+//! children that have ended; then the clock, once all that lies there has been taken in (`catch_up`). Facts are
+//! sent last, and with them the answer that all has been taken in.
+//!
+//! `requests` routes what the control process asks, `children` whose end it was, `control_events` what becomes of the
+//! control process.
+
+mod children;
+mod control_events;
+mod requests;
+pub(crate) mod start;
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    fs::File,
+    collections::{BTreeMap, VecDeque},
     os::fd::AsFd,
-    sync::Arc,
 };
 
 use nix::{
     errno::Errno,
-    libc::rlimit,
-    sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::epoll::EpollTimeout,
 };
 
 use crate::{
-    Config,
     catch_up::CatchUp,
-    cgroup::{Cgroups, Group},
     clock::now_ms,
-    compressor::Compressor,
-    control::{Control, tell},
-    ending::{Ending, Term},
-    facts::Facts,
-    gone_runs::GoneRuns,
-    init::Init,
-    leftovers::Leftovers,
-    listener::Listener,
-    lock::Locks,
-    log,
-    message::{Fact, Request, RunId, Stray},
-    notify::Directories,
+    compressor::{Compressor, Whose},
+    control::Control,
+    kit::Kit,
+    message::{Fact, Notice, Request},
     places::Places,
-    record::Records,
-    run::{Run, Service},
+    poller::Source,
+    runs::Runs,
     say::say,
+    shutdown::{Ending, Shutdown},
     signals::{Meaning, Signals},
-    sys::{clone::Cradle, memory},
-    timers::{Timer, Timers},
+    stderr,
+    strays::Strays,
+    sys::{memory, pidfd, wait},
+    timers::Timer,
 };
 
-/// Events taken in one turn.
-const EVENTS_PER_TURN: usize = 64;
 /// Requests carried out in one turn: a boot of a thousand must not keep exits waiting.
 const REQUESTS_PER_TURN: usize = 32;
 /// An inbox that a boot or shutdown has made longer than this gives its memory back.
@@ -51,180 +52,65 @@ const INBOX_KEPT: usize = 64;
 const RELEASE_LATER_MS: u64 = 500;
 /// The log thread ends the last line of a run this much later, unless it is woken anyway.
 const LOG_LATER_MS: u64 = 5;
-/// Facts wait in their queue while the link is this far behind.
-const LINK_BYTES_AHEAD: usize = 256 << 10;
+/// For the control process to end by itself after `Quit`.
+const LAST_MS: u16 = 1000;
 
-/// Where an event comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Signals,
-    Link,
-    /// The link of a control process that is to take over.
-    Successor,
-    /// Number of a service.
-    Notify(u64),
-    /// Something of the keeper's directories has been removed.
-    Removal,
-    /// The pipe on which a run says that it is ready.
-    Ready(RunId),
-    Output(RunId),
-    /// A main process that is not our child.
-    Main(RunId),
-    /// The log thread has rotated files.
-    Rotated,
-    /// A client has connected to the control socket.
-    Client,
-    /// How a log stands has changed.
-    LogTroubles,
-}
-
-const KIND_SHIFT: u32 = 56;
-const VALUE_MASK: u64 = (1 << KIND_SHIFT) - 1;
-
-impl Source {
-    pub(crate) fn token(self) -> u64 {
-        let (kind, value) = match self {
-            Self::Signals => (0, 0),
-            Self::Link => (1, 0),
-            Self::Notify(number) => (2, number),
-            Self::Ready(run) => (3, run),
-            Self::Output(run) => (4, run),
-            Self::Main(run) => (5, run),
-            Self::Rotated => (6, 0),
-            Self::Successor => (7, 0),
-            Self::Client => (9, 0),
-            Self::Removal => (8, 0),
-            Self::LogTroubles => (10, 0),
-        };
-        kind << KIND_SHIFT | value & VALUE_MASK
-    }
-
-    fn from_token(token: u64) -> Option<Self> {
-        let value = token & VALUE_MASK;
-        Some(match token >> KIND_SHIFT {
-            0 => Self::Signals,
-            1 => Self::Link,
-            2 => Self::Notify(value),
-            3 => Self::Ready(value),
-            4 => Self::Output(value),
-            5 => Self::Main(value),
-            6 => Self::Rotated,
-            7 => Self::Successor,
-            9 => Self::Client,
-            8 => Self::Removal,
-            10 => Self::LogTroubles,
-            _ => return None,
-        })
-    }
-}
-
-/// What children get from what the daemon itself was started with.
-#[derive(Debug)]
-pub(crate) struct Original {
-    /// Of open files; the keeper raises its own.
-    pub(crate) nofile: rlimit,
-    /// Of cores; the keeper has forbidden its own.
-    pub(crate) core: rlimit,
-    /// Badness, if the keeper has changed its own.
-    pub(crate) oom_score_adj: Option<String>,
-    /// What was said of limits that cannot be had: once, and again only if the plan asks for others.
-    pub(crate) told: RefCell<BTreeSet<String>>,
-}
-
-/// Everything the keeper holds.
+/// The parts of the keeper.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    pub(crate) config: Config,
-    pub(crate) started_ms: u64,
-    pub(crate) boot_id: String,
-    /// Shared with threads that take messages away.
-    pub(crate) epoll: Arc<Epoll>,
-    pub(crate) signals: Signals,
-    pub(crate) original: Original,
-    pub(crate) null: File,
-    pub(crate) cradle: Cradle,
-    pub(crate) locks: Locks,
-    pub(crate) listener: Listener,
-    pub(crate) cgroups: Option<Cgroups>,
-    pub(crate) log: log::Handle,
-    pub(crate) init: Init,
-    pub(crate) notify: Directories,
-    pub(crate) places: Places,
-    pub(crate) control: Control,
-    pub(crate) compressor: Compressor,
-    pub(crate) inbox: VecDeque<Request>,
-    pub(crate) facts: Facts,
-    pub(crate) files: Records,
-    /// Boxed, as `runs`: a tree has room for more than it holds.
-    pub(crate) services: BTreeMap<String, Box<Service>>,
-    pub(crate) services_made: u64,
-    pub(crate) records: BTreeMap<String, String>,
-    pub(crate) runs: BTreeMap<RunId, Box<Run>>,
-    /// Main processes that have not been reaped.
-    pub(crate) by_pid: HashMap<i32, RunId>,
-    /// Groups of helpers that never were: taken away once their child has been reaped.
-    pub(crate) dead_groups: Vec<Group>,
-    /// Runs of which nothing is left but their record.
-    pub(crate) gone: GoneRuns,
-    /// Services whose log pipe control does not have yet.
-    pub(crate) unannounced: Vec<String>,
-    /// Memory is given back when the burst is over.
-    pub(crate) release_later: bool,
-    /// The log thread is woken a little later.
-    pub(crate) log_later: bool,
-    /// Runs whose sweep goes on.
-    pub(crate) sweeping: BTreeSet<RunId>,
-    pub(crate) next_run: RunId,
-    pub(crate) timers: Timers,
-    pub(crate) catch_up: CatchUp,
+    started_ms: u64,
+    kit: Kit,
+    runs: Runs,
+    control: Control,
+    places: Places,
+    compressor: Compressor,
+    strays: Strays,
+    catch_up: CatchUp,
+    shutdown: Shutdown,
+    signals: Signals,
+    /// Requests that have been read and not been carried out.
+    inbox: VecDeque<Request>,
+    /// What control wants remembered of each service; opaque.
+    records: BTreeMap<String, String>,
     /// The child that the last signal was about.
-    pub(crate) ended_child: Option<i32>,
+    ended_child: Option<i32>,
     /// More children may have ended than this turn reaps.
-    pub(crate) reap_more: bool,
-    /// It has been asked to stop.
-    pub(crate) term: Option<Term>,
-    pub(crate) ending: Option<Ending>,
-    pub(crate) leftovers: Leftovers,
-    /// Children that belong to no run, by pid.
-    pub(crate) strays: BTreeMap<i32, Stray>,
+    reap_more: bool,
+    /// Memory is given back when the burst is over.
+    release_later: bool,
 }
 
 impl Keeper {
     /// Runs until all has been stopped, and ends the process.
     pub(crate) fn run(mut self) -> ! {
         self.start_control();
-        self.look_at_leftovers_later();
+        self.runs.leftovers().look_later(&mut self.kit.timers);
         self.expect_word();
-        self.flush_link();
-        self.watchdog();
+        self.control.flush(&self.kit);
+        self.control.watchdog(&mut self.kit);
         loop {
-            if let Some(code) = self.ended() {
+            if let Some(code) = self.shutdown.code(&mut self.kit, &mut self.runs) {
                 self.close(code);
             }
-            let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
-            let count = match self.epoll.wait(&mut events, self.timeout()) {
-                Ok(count) => count,
+            let sources = match self.kit.poller.wait(self.timeout()) {
+                Ok(sources) => sources,
                 // After a stop too; what has come meanwhile is there at the next look.
                 Err(Errno::EINTR) => continue,
                 Err(error) => {
                     say!("could not wait for events: {error}");
-                    0
+                    Vec::new()
                 }
             };
-            let sources = events[..count].iter();
-            let sources: Vec<Source> = sources
-                .filter_map(|event| Source::from_token(event.data()))
-                .collect();
             self.turn(&sources);
         }
     }
 
     fn timeout(&self) -> EpollTimeout {
-        let more = self.reap_more || !self.inbox.is_empty() || self.link_has_more();
-        if more || self.can_send_more() || self.catch_up.is_pressing() {
+        let more = self.reap_more || !self.inbox.is_empty() || self.control.has_more();
+        if more || self.control.can_send_more(&self.kit.facts) || self.catch_up.is_pressing() {
             return EpollTimeout::ZERO;
         }
-        let Some(wait) = self.timers.wait_ms(now_ms()) else {
+        let Some(wait) = self.kit.timers.wait_ms(now_ms()) else {
             return EpollTimeout::NONE;
         };
         if wait == 0 {
@@ -237,7 +123,7 @@ impl Keeper {
 
     fn turn(&mut self, sources: &[Source]) {
         let mut reap = std::mem::take(&mut self.reap_more);
-        let mut link = self.link_has_more();
+        let mut link = self.control.has_more();
         let idle = sources.is_empty() && !reap && !link && self.inbox.is_empty();
         for source in sources {
             match source {
@@ -247,8 +133,39 @@ impl Keeper {
             }
         }
         if link {
-            self.read_link();
+            let requests = self.control.read(&self.kit);
+            self.inbox.extend(requests);
         }
+        self.carry_out_requests();
+        for source in sources {
+            self.happened(*source);
+        }
+        if reap {
+            self.reap();
+        }
+        let caught_up = self.catch_up.has_caught_up(&self.kit.timers, idle);
+        while caught_up && let Some(timer) = self.kit.timers.next_due(now_ms()) {
+            self.due(timer);
+        }
+        if self.runs.take_has_swept() && self.strays.look(&self.kit, &self.runs) {
+            self.tell(&self.strays.notice());
+        }
+        self.announce();
+        self.control.send_facts(&mut self.kit.facts);
+        let answered = self.catch_up.step(&mut self.kit, caught_up, &self.runs);
+        // Facts go to a successor, so whoever has asked has not heard them.
+        if let Some(at_ms) = answered.filter(|_| !self.control.has_successor()) {
+            self.tell(&Notice::Synced { at_ms });
+        }
+        self.expect_word();
+        self.control.flush(&self.kit);
+        if let Some(why) = self.control.flush_successor(&self.kit) {
+            self.give_up_successor(&why);
+        }
+        self.afterwards();
+    }
+
+    fn carry_out_requests(&mut self) {
         for _ in 0..REQUESTS_PER_TURN {
             let Some(request) = self.inbox.pop_front() else {
                 break;
@@ -258,68 +175,71 @@ impl Keeper {
         if self.inbox.is_empty() && self.inbox.capacity() > INBOX_KEPT {
             self.inbox = VecDeque::new();
             if !std::mem::replace(&mut self.release_later, true) {
-                self.timers.add(now_ms() + RELEASE_LATER_MS, Timer::Release);
+                let at = now_ms() + RELEASE_LATER_MS;
+                self.kit.timers.add(at, Timer::Release);
             }
         }
-        // Before reaping: a sender that is a zombie can still be told.
-        for source in sources {
-            match *source {
-                Source::Notify(number) => self.read_notify(number),
-                Source::Removal => self.removal_told(),
-                Source::Ready(run) => self.read_ready(run),
-                Source::Output(run) => self.read_output(run),
-                Source::Main(run) => self.adopted_main_ended(run),
-                Source::Rotated => self.logs_rotated(),
-                Source::LogTroubles => self.tell_log_troubles(),
-                Source::Successor => self.read_successor(),
-                Source::Client => self.client_came(),
-                Source::Signals | Source::Link => {}
-            }
-        }
-        if reap {
-            self.reap();
-        }
-        let caught_up = self.has_caught_up(idle);
-        while caught_up && let Some(timer) = self.timers.next_due(now_ms()) {
-            self.due(timer);
-        }
-        self.announce();
-        self.send_facts();
-        self.sync_step(caught_up);
-        self.expect_word();
-        self.flush_link();
-        self.flush_successor();
-        self.afterwards();
     }
 
-    /// What nobody waits for.
+    fn happened(&mut self, source: Source) {
+        let Self { kit, runs, .. } = self;
+        match source {
+            Source::Notify(number) => runs.read_notify(kit, number),
+            Source::Removal => self.places.removal_told(kit),
+            Source::Ready(run) => runs.read_ready(kit, run),
+            Source::Output(run) => runs.read_output(kit, run),
+            Source::Main(run) => runs.adopted_main_ended(kit, run),
+            Source::Rotated => self.compressor.logs_rotated(kit),
+            Source::LogTroubles => self.tell_log_troubles(),
+            Source::Successor => self.read_successor(),
+            Source::Client => self.control.client_came(),
+            // Taken in before.
+            Source::Signals | Source::Link => {}
+        }
+    }
+
+    /// Deferred housekeeping: no client and no run waits for it.
     fn afterwards(&mut self) {
-        self.remove_records();
+        self.runs.remove_records(&mut self.kit);
         // The log thread would only be in the way of a replacement, which is about to be asked for.
-        if std::mem::take(&mut self.log_later) {
-            self.timers.add(now_ms() + LOG_LATER_MS, Timer::Log);
+        if self.runs.take_log_later() {
+            let at = now_ms() + LOG_LATER_MS;
+            self.kit.timers.add(at, Timer::Log);
         } else {
-            self.log.wake();
+            self.kit.log.wake();
         }
     }
 
     fn due(&mut self, timer: Timer) {
+        let Self { kit, runs, .. } = self;
         match timer {
             // Looked at at the end of every turn.
-            Timer::Records => self.gone.look_due(),
+            Timer::Records => runs.records_due(),
             Timer::Control => self.start_control(),
             Timer::Successor => self.successor_due(),
-            Timer::Helper(run) => self.helper_timed_out(run),
-            Timer::Sweep(run) => self.sweep_due(run),
-            Timer::Watchdog => self.watchdog(),
+            Timer::Helper(run) => runs.helper_timed_out(kit, run),
+            Timer::Sweep(run) => runs.sweep_due(kit, run),
+            Timer::Watchdog => self.control.watchdog(kit),
             Timer::Liveness => self.liveness_due(),
-            Timer::Proof => self.proof_due(),
-            Timer::Compress => self.compress_due(),
-            Timer::Deserted => self.deserted(),
-            Timer::Ending => self.ending_step(),
+            Timer::Proof => self.control.proof_due(),
+            Timer::Compress => {
+                let program = self.control.program();
+                self.compressor.due(kit, Whose { runs, program });
+            }
+            Timer::NoControl => {
+                let why = self.shutdown.no_control_due(kit, runs, &mut self.control);
+                if let Some(why) = why {
+                    self.stop_alone_because(why);
+                }
+            }
+            Timer::Ending => self.shutdown.step(kit, runs),
             Timer::Look => drop(self.look_at_places()),
-            Timer::Notify(number) => self.discard_aside_again(number),
-            Timer::Leftovers => self.leftovers_due(),
+            Timer::Notify(number) => runs.discard_aside_again(kit, number),
+            Timer::Leftovers => {
+                if let Some(remaining) = runs.leftovers_due(kit) {
+                    self.tell(&Notice::Remaining { remaining });
+                }
+            }
             Timer::Aside => self.catch_up.aside_due(),
             // Woken at the end of every turn.
             Timer::Log => {}
@@ -343,11 +263,11 @@ impl Keeper {
                 return true;
             }
             Meaning::Stop => {
-                self.push(Fact::Signalled { signal });
-                self.asked_to_stop();
+                self.kit.facts.push(Fact::Signalled { signal });
+                self.shutdown.asked(&mut self.kit);
             }
             Meaning::Reload => {
-                self.push(Fact::Signalled { signal });
+                self.kit.facts.push(Fact::Signalled { signal });
                 self.look_at_places();
             }
             Meaning::Nothing => self.signals.ignore(signal, info.ssi_pid),
@@ -355,79 +275,101 @@ impl Keeper {
         false
     }
 
-    /// Keeps a fact; it is sent at the end of the turn.
-    pub(crate) fn push(&mut self, fact: Fact) {
-        self.facts.push(fact);
+    /// Makes what is missing of the keeper's directories. True: something was.
+    fn look_at_places(&mut self) -> bool {
+        let Some(made) = self.places.look(&mut self.kit, &mut self.runs) else {
+            return false;
+        };
+        if made.has_listener() {
+            self.control.listener_changed();
+        }
+        // One that has not been born yet gets them at its birth.
+        match self.places.notice(&made) {
+            Ok((notice, fds)) => self.control.notice(&notice, fds),
+            Err(error) => say!("could not hand over what was made again: {error}"),
+        }
+        if let Ok((notice, fds)) = self.places.notice(&made) {
+            self.control.notice_to_successor(&notice, fds);
+        }
+        true
     }
 
-    /// Whoever listens is sent what it has not been told, as far as its link takes it.
-    fn send_facts(&mut self) {
-        while let Some(link) = self.control.listening()
-            && link.pending() < LINK_BYTES_AHEAD
-            && let Some(frame) = self.facts.next_unsent()
-        {
-            tell(link, &frame, Vec::new());
+    /// Tells the control process something that is not kept.
+    fn tell(&mut self, notice: &Notice) {
+        self.control.notice(notice, Vec::new());
+    }
+
+    /// Hands over the ends of new log pipes.
+    fn announce(&mut self) {
+        for (notice, fds) in self.runs.announce() {
+            self.control.notice(&notice, fds);
         }
     }
 
-    /// The last turn has left something to send that the link would take.
-    fn can_send_more(&self) -> bool {
-        let link = self.control.listener();
-        link.is_some_and(|it| it.pending() < LINK_BYTES_AHEAD) && self.facts.has_unsent()
+    fn expect_word(&mut self) {
+        let listener = self.places.listener();
+        self.control.expect_word(&mut self.kit, listener);
     }
 
-    /// Watches a descriptor for reading. Failure (no memory, too many watches) is said; what it
-    /// would have told is found at the exit of the process.
-    pub(crate) fn watch(&self, fd: impl AsFd, source: Source) {
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, source.token());
-        if let Err(error) = self.epoll.add(fd, event) {
-            say!("could not watch {source:?}: {error}");
+    /// Nobody else will.
+    fn stop_alone_because(&mut self, why: &str) {
+        say!("{why}; stops all runs by itself");
+        self.end(Ending::alone());
+    }
+
+    /// Begins to end; the first reason counts.
+    fn end(&mut self, ending: Ending) {
+        if self.kit.is_ending() {
+            return;
         }
+        self.kit.end();
+        self.compressor.end();
+        self.inbox.clear();
+        self.give_up_successor("is not needed: all is ending");
+        let Self { kit, runs, .. } = self;
+        self.shutdown.begin(kit, runs, &mut self.control, ending);
     }
 
-    /// Stops watching. Needed before a descriptor is dropped that has been duplicated.
-    pub(crate) fn unwatch(&self, fd: impl AsFd) {
-        let _ = self.epoll.delete(fd);
-    }
-
-    /// Watches the link for writing too, or no longer.
-    pub(crate) fn watch_link(&self, fd: impl AsFd, writing: bool) {
-        self.watch_for(fd, Source::Link, writing);
-    }
-
-    /// Watches a descriptor that is watched already as this source, for writing too or not.
-    pub(crate) fn watch_for(&self, fd: impl AsFd, source: Source, writing: bool) {
-        let mut flags = EpollFlags::EPOLLIN;
-        flags.set(EpollFlags::EPOLLOUT, writing);
-        let mut event = EpollEvent::new(flags, source.token());
-        if let Err(error) = self.epoll.modify(fd, &mut event) {
-            say!("could not watch the link: {error}");
+    /// What is left keeps its record, for the next keeper.
+    fn end_records(&self) {
+        let unswept = self.runs.unswept();
+        if !unswept.is_empty() {
+            say!(
+                "ends with {} runs of which something is left",
+                unswept.len()
+            );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn event_tokens_are_told_apart() {
-        let all = [
-            Source::Signals,
-            Source::Link,
-            Source::Notify(3),
-            Source::Ready(3),
-            Source::Output(3),
-            Source::Main(u64::from(u32::MAX) + 7),
-            Source::Rotated,
-            Source::Successor,
-            Source::Client,
-            Source::Removal,
-            Source::LogTroubles,
-        ];
-        for source in all {
-            assert_eq!(Source::from_token(source.token()), Some(source));
+        for id in &unswept {
+            let record = self.runs.record_of(&self.kit, *id);
+            let _ = record.map(|record| self.kit.files.write(&record));
         }
-        assert_eq!(Source::from_token(u64::MAX), None);
+        let kept = unswept.into_iter().chain(self.runs.leftovers().runs());
+        self.kit.files.clear(&kept.collect());
+    }
+
+    /// Leaves nothing behind and ends, while the control process ends by itself.
+    fn close(self, code: u8) -> ! {
+        self.end_records();
+        self.places.listener().remove();
+        self.runs.remove_directories();
+        if let Some(groups) = &self.kit.cgroups {
+            groups.tear_down();
+        }
+        self.kit.log.stop();
+        if let Some(pid) = self.control.pid() {
+            if let Ok(control) = pidfd::open(pid) {
+                let mut polled = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
+                let _ = poll(&mut polled, PollTimeout::from(LAST_MS));
+            }
+            self.control.kill();
+            // Gone in no time: reaped, so that its lock and group are free.
+            let end = now_ms() + u64::from(LAST_MS);
+            while matches!(wait::reap(pid), Ok(None)) && now_ms() < end {
+                let _ = poll(&mut [], PollTimeout::from(1_u8));
+            }
+        }
+        stderr::flush();
+        // Nothing is taken apart: the kernel does it all at once.
+        std::process::exit(code.into())
     }
 }

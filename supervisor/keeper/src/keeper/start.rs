@@ -1,24 +1,23 @@
 //! From nothing to a keeper that may loop: limits, signals, lock, groups, leftovers, socket.
 
 use std::{
-    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, File},
     io,
     os::fd::AsRawFd,
     path::PathBuf,
-    sync::Arc,
 };
 
 use nix::{
     errno::Errno,
     libc::rlimit,
     sys::{
-        epoll::{Epoll, EpollCreateFlags},
         prctl,
         resource::{Resource, getrlimit, setrlimit},
     },
 };
 
+use super::Keeper;
 use crate::{
     Config,
     catch_up::CatchUp,
@@ -27,19 +26,23 @@ use crate::{
     compressor::Compressor,
     control::Control,
     facts::Facts,
-    gone_runs::GoneRuns,
     init::Init,
-    keeper::{Keeper, Original, Source},
+    kit::{Kit, Life},
     leftovers::Leftovers,
     listener::Listener,
     lock::{LockError, Locks},
     log::LogThread,
-    notify::Directories,
+    original::Original,
     places::Places,
+    poller::{Poller, Source},
     proc,
     record::Records,
+    removals::Removals,
+    runs::Runs,
     say::say,
+    shutdown::Shutdown,
     signals::Signals,
+    strays::Strays,
     sys::{clone::Cradle, file::duplicate_above, inherited, place::FDS_RESERVED},
     timers::Timers,
 };
@@ -106,49 +109,41 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         Listener::bind(&config.control_socket).map_err(doing("listen on the control socket"))?;
     let log = LogThread::start().map_err(doing("start the log thread"))?;
     let cradle = Cradle::new().map_err(doing("get memory for births"))?;
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(doing("make an epoll"))?;
-    let notify = Directories::new(&config.run_dir, &config.state_hash);
-    let mut keeper = Keeper {
+    let poller = Poller::new().map_err(doing("make an epoll"))?;
+    let runs = Runs::new(leftovers, &config.run_dir, &config.state_hash);
+    let kit = Kit {
         config,
-        started_ms,
         boot_id,
-        epoll: Arc::new(epoll),
-        signals,
+        life: Life::Lasting,
+        poller,
+        timers: Timers::default(),
+        removals: Removals::new(),
+        facts: Facts::default(),
+        log,
+        init,
         original,
         null,
         cradle,
-        locks,
-        listener,
-        cgroups,
-        log,
-        init,
-        notify,
-        places: Places::new(),
-        control: Control::new(binary, own_path(), stdout, stderr),
-        compressor: Compressor::from_environment(),
-        inbox: std::collections::VecDeque::new(),
-        facts: Facts::default(),
         files,
-        services: std::collections::BTreeMap::new(),
-        services_made: 0,
-        records: std::collections::BTreeMap::new(),
-        runs: std::collections::BTreeMap::new(),
-        by_pid: std::collections::HashMap::new(),
-        dead_groups: Vec::new(),
-        gone: GoneRuns::default(),
-        unannounced: Vec::new(),
-        release_later: false,
-        log_later: false,
-        sweeping: std::collections::BTreeSet::new(),
-        strays: std::collections::BTreeMap::new(),
-        next_run: leftovers.next_run(),
-        timers: Timers::default(),
+        cgroups,
+        own_children: BTreeSet::new(),
+    };
+    let mut keeper = Keeper {
+        started_ms,
+        kit,
+        runs,
+        control: Control::new(binary, own_path(), stdout, stderr),
+        places: Places::new(locks, listener),
+        compressor: Compressor::from_environment(),
+        strays: Strays::default(),
         catch_up: CatchUp::default(),
+        shutdown: Shutdown::default(),
+        signals,
+        inbox: VecDeque::new(),
+        records: BTreeMap::new(),
         ended_child: None,
         reap_more: false,
-        term: None,
-        ending: None,
-        leftovers,
+        release_later: false,
     };
     watch_own(&mut keeper);
     Ok(keeper)
@@ -156,14 +151,19 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
 
 /// What is there from the start.
 fn watch_own(keeper: &mut Keeper) {
-    keeper.watch(&keeper.signals, Source::Signals);
-    keeper.watch(keeper.log.rotations(), Source::Rotated);
-    keeper.watch(keeper.log.troubles(), Source::LogTroubles);
-    if let Some(events) = keeper.places.removals.events() {
-        keeper.watch(events, Source::Removal);
+    let Keeper {
+        kit,
+        signals,
+        places,
+        ..
+    } = keeper;
+    kit.poller.watch(&*signals, Source::Signals);
+    kit.poller.watch(kit.log.rotations(), Source::Rotated);
+    kit.poller.watch(kit.log.troubles(), Source::LogTroubles);
+    if let Some(events) = kit.removals.events() {
+        kit.poller.watch(events, Source::Removal);
     }
-    let (run_dir, state_dir) = (&keeper.config.run_dir, &keeper.config.state_dir);
-    keeper.places.watch(run_dir, state_dir, &keeper.files);
+    places.watch(kit);
 }
 
 /// Root's keeper bears children on its own memory, which holds the environments of all services: a
@@ -222,16 +222,13 @@ fn raise_limits() -> Original {
     }
     let before = fs::read_to_string(OOM_SCORE_FILE).unwrap_or_default();
     let lowered = fs::write(OOM_SCORE_FILE, OOM_SCORE_ADJ).is_ok();
-    Original {
-        nofile: rlimit {
-            rlim_cur: soft,
-            rlim_max: hard,
-        },
-        core: rlimit {
-            rlim_cur: core.0,
-            rlim_max: core.1,
-        },
-        oom_score_adj: lowered.then(|| before.trim().to_owned()),
-        told: RefCell::default(),
-    }
+    let nofile = rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    let core = rlimit {
+        rlim_cur: core.0,
+        rlim_max: core.1,
+    };
+    Original::new(nofile, core, lowered.then(|| before.trim().to_owned()))
 }

@@ -13,7 +13,7 @@ use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
 };
 
-use crate::run::Pipe;
+use super::run::Pipe;
 
 /// Size of a log pipe, where allowed.
 const PIPE_BYTES: i32 = 1 << 20;

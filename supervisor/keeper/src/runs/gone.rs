@@ -4,43 +4,41 @@
 //! Owner: the keeper's main thread, at the end of a turn. Limits: no wake-up while there are none; the log thread
 //! writes what it was asked for, or drops and counts it, so that each record goes.
 
-use crate::{clock::now_ms, keeper::Keeper, log::Flow, message::RunId, timers::Timer};
+use crate::{clock::now_ms, kit::Kit, log::Flow, message::RunId, timers::Timer};
 
 /// From one look to the next.
 const LOOK_MS: u64 = 50;
 
 /// Those runs; a main run with the flow of its log.
 #[derive(Debug, Default)]
-pub(crate) struct GoneRuns {
+pub(super) struct Gone {
     runs: Vec<(RunId, Option<Flow>)>,
     /// [`Timer::Records`] is set.
     timed: bool,
 }
 
-impl GoneRuns {
-    pub(crate) fn add(&mut self, run: RunId, flow: Option<Flow>) {
+impl Gone {
+    pub(super) fn add(&mut self, run: RunId, flow: Option<Flow>) {
         self.runs.push((run, flow));
     }
 
     /// The timer has come.
-    pub(crate) const fn look_due(&mut self) {
+    pub(super) const fn look_due(&mut self) {
         self.timed = false;
     }
-}
 
-impl Keeper {
     /// Removes the records that are of no more use.
-    pub(crate) fn remove_records(&mut self) {
-        let runs = std::mem::take(&mut self.gone.runs).into_iter();
+    pub(super) fn remove_records(&mut self, kit: &mut Kit) {
+        let runs = std::mem::take(&mut self.runs).into_iter();
         let is_over =
             |(_, flow): &(RunId, Option<Flow>)| flow.as_ref().is_none_or(Flow::is_written);
         let (over, unwritten): (Vec<_>, Vec<_>) = runs.partition(is_over);
         for (run, _) in over {
-            self.files.remove(run);
+            kit.files.remove(run);
         }
-        self.gone.runs = unwritten;
-        if !self.gone.runs.is_empty() && !std::mem::replace(&mut self.gone.timed, true) {
-            self.timers.add(now_ms() + LOOK_MS, Timer::Records);
+        self.runs = unwritten;
+        if !self.runs.is_empty() && !std::mem::replace(&mut self.timed, true) {
+            kit.timers.add(now_ms() + LOOK_MS, Timer::Records);
         }
     }
 }

@@ -7,10 +7,10 @@ use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
 };
 
-use crate::{keeper::Original, message::Spawn, say::say, spawn::Failure};
+use crate::{message::Spawn, original::Original, sys::clone::Failure};
 
 /// The limits of a run, as `setrlimit` takes them.
-pub(crate) fn rlimits(
+pub(super) fn rlimits(
     spawn: &Spawn,
     original: &Original,
 ) -> Result<Vec<(u32, libc::rlimit)>, Failure> {
@@ -61,9 +61,7 @@ fn within_reach(
     let wanted = limit.rlim_max;
     let message = format!("{service}: may not raise the limit {name} to {wanted}, so it is {hard}");
     // Not at every start of a service that starts often.
-    if original.told.borrow_mut().insert(message.clone()) {
-        say!("{message}");
-    }
+    original.say_once(message, "");
     libc::rlimit {
         rlim_cur: limit.rlim_cur.min(hard),
         rlim_max: hard,

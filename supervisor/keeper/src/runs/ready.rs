@@ -8,11 +8,12 @@ use nix::{
     unistd::pipe2,
 };
 
+use super::Runs;
 use crate::{
-    keeper::Keeper,
+    kit::Kit,
     message::{Fact, READY_FD, READY_FD_CLOSED, RunId, Spawn},
     proc,
-    spawn::Failure,
+    sys::clone::Failure,
 };
 
 /// Below are standard input, output and error.
@@ -22,11 +23,11 @@ const READY_FD_MAX: RawFd = 1023;
 /// Read at once from a pipe for readiness: one byte is all that is needed.
 const READY_READ_BYTES: usize = 64;
 
-impl Keeper {
+impl Runs {
     /// A run may have written its newline, or nobody can any more.
-    pub(crate) fn read_ready(&mut self, id: RunId) {
+    pub(crate) fn read_ready(&mut self, kit: &mut Kit, id: RunId) {
         let mut buffer = [0; READY_READ_BYTES];
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.lives()) else {
+        let Some(run) = self.all.get_mut(&id).filter(|run| run.lives()) else {
             return;
         };
         let Some(ready) = &run.ready else {
@@ -39,20 +40,20 @@ impl Keeper {
                 let newline = buffer[..count].contains(&b'\n');
                 if newline && !run.notified.contains_key(READY_FD) {
                     run.notified.insert(READY_FD.to_owned(), String::new());
-                    self.push(Fact::Notified {
+                    kit.facts.push(Fact::Notified {
                         run: id,
                         key: READY_FD.to_owned(),
                         value: String::new(),
                     });
                 }
             }
-            Ok(0) | Err(_) => self.ready_closed(id),
+            Ok(0) | Err(_) => self.ready_closed(kit, id),
         }
     }
 
     /// Nobody can say any more that a run is ready. If it has not, and lives on, that is told.
-    fn ready_closed(&mut self, id: RunId) {
-        let Some(run) = self.runs.get_mut(&id) else {
+    fn ready_closed(&mut self, kit: &mut Kit, id: RunId) {
+        let Some(run) = self.all.get_mut(&id) else {
             return;
         };
         let ready = run.ready.take();
@@ -61,20 +62,20 @@ impl Keeper {
         if lives && !run.notified.contains_key(READY_FD) {
             let value = READY_FD_CLOSED.to_owned();
             run.notified.insert(READY_FD.to_owned(), value.clone());
-            self.push(Fact::Notified {
+            kit.facts.push(Fact::Notified {
                 run: id,
                 key: READY_FD.to_owned(),
                 value,
             });
         }
         if let Some(ready) = ready {
-            self.unwatch(ready);
+            kit.poller.unwatch(ready);
         }
     }
 }
 
 /// A pipe on which a run says that it is ready: both ends, and the number that its end has there.
-pub(crate) fn pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, Failure> {
+pub(super) fn pipe(spawn: &Spawn) -> Result<Option<(OwnedFd, OwnedFd, RawFd)>, Failure> {
     let Some(number) = spawn.ready_fd else {
         return Ok(None);
     };

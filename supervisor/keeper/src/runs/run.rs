@@ -5,11 +5,11 @@ use std::{
     os::fd::OwnedFd,
 };
 
+use super::notify::{Dropped, Socket};
 use crate::{
     cgroup::Group,
     log::Flow,
     message::{Exit, Left, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo, Stop},
-    notify::{Dropped, Socket},
 };
 
 /// A run that asks for more time to stop is believed up to this.

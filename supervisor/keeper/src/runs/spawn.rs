@@ -20,25 +20,28 @@ use nix::{
     unistd::{Gid, Uid, fchown, pipe2},
 };
 
+use super::{
+    Runs, description,
+    limits::rlimits,
+    ready,
+    run::{Output, Run},
+};
 use crate::{
     cgroup::Group,
     clock::now_ms,
-    description,
-    keeper::{Keeper, Original, Source},
-    limits::rlimits,
-    message::{Fact, LEFTOVERS, Role, RunId, Spawn, UNSWEPT},
-    ready,
+    cookie::cookie,
+    kit::Kit,
+    message::{Fact, LEFTOVERS, Role, Spawn, UNSWEPT},
+    original::Original,
+    poller::Source,
     record::Record,
-    run::{Output, Run},
     sys::{
         caps,
-        child::{CpuSet, Ids, Plan, Program},
-        clone::Born,
+        child::{CpuSet, Ids, Plan, Program, c_string},
+        clone::{Born, Failure},
     },
     timers::Timer,
 };
-
-pub(crate) use crate::sys::clone::Failure;
 
 /// Standard output and error of a child.
 struct Streams {
@@ -49,49 +52,26 @@ struct Streams {
     output: Option<Output>,
 }
 
-impl Keeper {
-    /// Starts a run, or says why not.
-    pub(crate) fn spawn(&mut self, spawn: &Spawn) {
+impl Runs {
+    /// Starts a run; the stage at which that failed, and why.
+    pub(crate) fn spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), Failure> {
         self.next_run = self.next_run.max(spawn.run + 1);
-        let mut done = self.try_spawn(spawn);
-        // Somebody may have removed the directory of records.
-        if let Err(("record", _)) = done
-            && self.look_at_places()
-        {
-            done = self.try_spawn(spawn);
-        }
-        if let Err((stage, errno)) = done {
-            self.failed(spawn.run, stage, errno as i32);
-        }
-    }
-
-    fn failed(&mut self, run: RunId, stage: &str, errno: i32) {
-        self.push(Fact::Failed {
-            run,
-            stage: stage.to_owned(),
-            errno,
-        });
-    }
-
-    fn try_spawn(&mut self, spawn: &Spawn) -> Result<(), Failure> {
-        self.may_spawn(spawn)?;
-        let mut streams = self.streams(spawn).map_err(|errno| ("pipe", errno))?;
-        let notify = spawn.notify.then(|| self.notify_socket(&spawn.service));
+        self.may_spawn(kit, spawn)?;
+        let mut streams = self.streams(kit, spawn).map_err(|errno| ("pipe", errno))?;
+        let notify = spawn
+            .notify
+            .then(|| self.notify_socket(kit, &spawn.service));
         let notify = notify.transpose().map_err(|errno| ("notify", errno))?;
-        let mut plan = plan(spawn, &self.original, notify.as_deref())?;
+        let mut plan = plan(spawn, &kit.original, notify.as_deref())?;
         let output = streams.write_end(self, &spawn.service);
         let output = output.map_err(|errno| ("pipe", errno))?;
-        plan.fds = vec![
-            self.null.as_raw_fd(),
-            output.as_raw_fd(),
-            output.as_raw_fd(),
-        ];
+        plan.fds = vec![kit.null.as_raw_fd(), output.as_raw_fd(), output.as_raw_fd()];
         let ready = ready::pipe(spawn)?;
         plan.ready = ready
             .as_ref()
             .map(|(_, write, number)| (write.as_raw_fd(), *number));
-        let helper_group = self.helper_group(spawn);
-        let born = self.bear(spawn, plan, &streams, helper_group.as_ref());
+        let helper_group = helper_group(kit, spawn);
+        let born = self.bear(kit, spawn, plan, &streams, helper_group.as_ref());
         let born = match (born, helper_group) {
             (Ok(born), group) => (born, group),
             (Err(failure), group) => {
@@ -100,25 +80,25 @@ impl Keeper {
                 return Err(failure);
             }
         };
-        self.take_in(spawn, born, streams, ready.map(|(read, ..)| read));
+        self.take_in(kit, spawn, born, streams, ready.map(|(read, ..)| read));
         Ok(())
     }
 
-    fn may_spawn(&mut self, spawn: &Spawn) -> Result<(), Failure> {
-        if self.ending.is_some() {
+    fn may_spawn(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<(), Failure> {
+        if kit.is_ending() {
             return Err(("ending", Errno::ESHUTDOWN));
         }
-        if self.runs.contains_key(&spawn.run) {
+        if self.all.contains_key(&spawn.run) {
             return Err(("run-number", Errno::EEXIST));
         }
         // A helper has output and group of its own: validators run before the first start.
         if spawn.role == Role::Main && !self.services.contains_key(&spawn.service) {
             return Err(("unopened", Errno::ENOENT));
         }
-        if spawn.role == Role::Main && !self.is_swept(&spawn.service) {
+        if spawn.role == Role::Main && !self.is_swept(kit, &spawn.service) {
             return Err((UNSWEPT, Errno::EBUSY));
         }
-        if spawn.role == Role::Main && !self.leftovers.are_gone(&spawn.service, &self.files) {
+        if spawn.role == Role::Main && !self.leftovers.are_gone(&spawn.service, &kit.files) {
             return Err((LEFTOVERS, Errno::EBUSY));
         }
         Ok(())
@@ -127,6 +107,7 @@ impl Keeper {
     /// The process itself, with its record, in its group.
     fn bear(
         &self,
+        kit: &Kit,
         spawn: &Spawn,
         mut plan: Plan,
         streams: &Streams,
@@ -137,41 +118,35 @@ impl Keeper {
             Role::Helper => helper_group,
         };
         plan.cgroup_procs = group.and_then(Group::procs);
-        let cookie = c_string(crate::sweep::cookie(spawn.run).into_bytes());
-        plan.env.push(cookie.map_err(|errno| ("arguments", errno))?);
+        let variable = c_string(cookie(spawn.run).into_bytes());
+        plan.env
+            .push(variable.map_err(|errno| ("arguments", errno))?);
         let record = Record {
             run: spawn.run,
             service: spawn.service.clone(),
             role: spawn.role,
             pid: 0,
             start: 0,
-            boot_id: self.boot_id.clone(),
+            boot_id: kit.boot_id.clone(),
             cgroup: group.map(|group| group.dir().to_owned()),
             pipe: streams.inode,
-            cookie: crate::sweep::cookie(spawn.run),
+            cookie: cookie(spawn.run),
             stop: spawn.stop,
             gap_told: false,
         };
         let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-        let note = self.files.note(&record);
+        let note = kit.files.note(&record);
         plan.record = Some(note.map_err(|error| ("record", errno(error)))?);
-        let null = self.null.as_raw_fd();
-        let born = self.cradle.spawn(&plan, group.map(AsFd::as_fd), null);
+        let born = kit.make_run(&plan, group.map(AsFd::as_fd));
         if born.is_err() {
-            self.files.remove(spawn.run);
+            kit.files.remove(spawn.run);
         }
         born
     }
 
-    fn helper_group(&self, spawn: &Spawn) -> Option<Group> {
-        let groups = self.cgroups.as_ref()?;
-        let wanted = spawn.role == Role::Helper;
-        wanted.then(|| groups.helper(spawn.run).ok()).flatten()
-    }
-
-    fn streams(&mut self, spawn: &Spawn) -> Result<Streams, Errno> {
+    fn streams(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<Streams, Errno> {
         if spawn.role == Role::Main {
-            self.make_pipe(&spawn.service)?;
+            self.make_pipe(kit, &spawn.service)?;
             let pipe = self.services[&spawn.service].pipe.as_ref();
             return Ok(Streams {
                 write: None,
@@ -199,6 +174,7 @@ impl Keeper {
 
     fn take_in(
         &mut self,
+        kit: &mut Kit,
         spawn: &Spawn,
         (born, group): (Born, Option<Group>),
         streams: Streams,
@@ -206,13 +182,13 @@ impl Keeper {
     ) {
         let now = now_ms();
         if let Some(ready) = &ready {
-            self.watch(ready, Source::Ready(spawn.run));
+            kit.poller.watch(ready, Source::Ready(spawn.run));
         }
         if let Some(output) = &streams.output {
-            self.watch(&output.pipe, Source::Output(spawn.run));
+            kit.poller.watch(&output.pipe, Source::Output(spawn.run));
         }
         if let Some(timeout) = spawn.timeout_ms {
-            self.timers.add(now + timeout, Timer::Helper(spawn.run));
+            kit.timers.add(now + timeout, Timer::Helper(spawn.run));
         }
         if spawn.role == Role::Main
             && let Some(service) = self.services.get_mut(&spawn.service)
@@ -245,8 +221,8 @@ impl Keeper {
             timed_out: false,
             output: streams.output,
         };
-        self.runs.insert(spawn.run, Box::new(run));
-        self.push(Fact::Spawned {
+        self.all.insert(spawn.run, Box::new(run));
+        kit.facts.push(Fact::Spawned {
             run: spawn.run,
             pid: born.pid,
             at_ms: now,
@@ -254,21 +230,23 @@ impl Keeper {
     }
 }
 
+/// A group of its own for a helper, where there are groups.
+fn helper_group(kit: &Kit, spawn: &Spawn) -> Option<Group> {
+    let groups = kit.cgroups.as_ref()?;
+    let wanted = spawn.role == Role::Helper;
+    wanted.then(|| groups.helper(spawn.run).ok()).flatten()
+}
+
 impl Streams {
     /// What the child is to have as its output: a description of its own, so that no flag that it sets
     /// is there for the next run, or for us.
-    fn write_end(&mut self, keeper: &Keeper, service: &str) -> Result<OwnedFd, Errno> {
+    fn write_end(&mut self, runs: &Runs, service: &str) -> Result<OwnedFd, Errno> {
         if let Some(write) = self.write.take() {
             return Ok(write);
         }
-        let pipe = keeper.services.get(service).and_then(|it| it.pipe.as_ref());
+        let pipe = runs.services.get(service).and_then(|it| it.pipe.as_ref());
         description::of_pipe(pipe.ok_or(Errno::EPIPE)?)
     }
-}
-
-/// A string for the kernel.
-pub(crate) fn c_string(bytes: Vec<u8>) -> Result<CString, Errno> {
-    CString::new(bytes).map_err(|_| Errno::EINVAL)
 }
 
 fn plan(spawn: &Spawn, original: &Original, notify: Option<&str>) -> Result<Plan, Failure> {

@@ -8,19 +8,22 @@
 //! Limits: what has not gone some seconds after SIGKILL is named to the control process, the main process
 //! too, and looked at now and then; until it has gone no other run of the service begins.
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::collections::BTreeSet;
 
 use nix::libc;
 
+use super::{
+    Runs, end_mark,
+    run::{Run, Sweep},
+};
 use crate::{
     cgroup::{self, Group},
     clock::now_ms,
-    end_mark,
-    keeper::Keeper,
-    left,
+    cookie::cookie,
+    kit::Kit,
+    left::{self, kill_exactly},
     message::{Fact, Role, RunId},
     proc::{self, Family, Stat},
-    run::{Run, Sweep},
     say::say,
     sys::pidfd,
     timers::Timer,
@@ -33,11 +36,11 @@ const PAUSE_MAX_MS: u64 = 50;
 /// Between two looks at what would not go.
 const LEFT_PAUSE_MS: u64 = 5000;
 
-impl Keeper {
+impl Runs {
     /// SIGKILL for the main process of a run and everything that belongs to it, until nothing is left.
-    pub(crate) fn kill_tree(&mut self, id: RunId) {
+    pub(crate) fn kill_tree(&mut self, kit: &mut Kit, id: RunId) {
         self.see_descendants(id);
-        self.begin_sweep(id);
+        self.begin_sweep(kit, id);
     }
 
     fn kill_main(&self, run: &Run) {
@@ -54,7 +57,7 @@ impl Keeper {
     /// Remembers who descends from a run while that can still be seen. What is in its cgroup is found
     /// there.
     pub(crate) fn see_descendants(&mut self, id: RunId) {
-        let Some(run) = self.runs.get(&id).filter(|run| run.lives()) else {
+        let Some(run) = self.all.get(&id).filter(|run| run.lives()) else {
             return;
         };
         let family = Family::look();
@@ -65,24 +68,24 @@ impl Keeper {
             .filter(|pid| group.is_none_or(|group| !group.holds(*pid)))
             .filter_map(|pid| Some((pid, proc::stat(pid)?.start)))
             .collect();
-        if let Some(run) = self.runs.get_mut(&id) {
+        if let Some(run) = self.all.get_mut(&id) {
             run.seen = seen;
         }
     }
 
     /// Asked for by the control process.
-    pub(crate) fn sweep_asked(&mut self, id: RunId) {
-        match self.runs.get(&id) {
-            Some(run) if run.lives() => self.kill_tree(id),
-            Some(run) if !run.swept => self.begin_sweep(id),
+    pub(crate) fn sweep_asked(&mut self, kit: &mut Kit, id: RunId) {
+        match self.all.get(&id) {
+            Some(run) if run.lives() => self.kill_tree(kit, id),
+            Some(run) if !run.swept => self.begin_sweep(kit, id),
             _ => {}
         }
     }
 
     /// The main process is gone, or is to go; kill it and look for the rest. Done at once if there is
     /// nothing.
-    pub(crate) fn begin_sweep(&mut self, id: RunId) {
-        let Some(run) = self.runs.get_mut(&id) else {
+    pub(crate) fn begin_sweep(&mut self, kit: &mut Kit, id: RunId) {
+        let Some(run) = self.all.get_mut(&id) else {
             return;
         };
         run.left.clear();
@@ -92,44 +95,44 @@ impl Keeper {
             next_ms: 0,
         });
         self.sweeping.insert(id);
-        self.sweep_step(id);
+        self.sweep_step(kit, id);
     }
 
     /// The next look of a sweep may be due.
-    pub(crate) fn sweep_due(&mut self, id: RunId) {
-        let sweep = self.runs.get(&id).and_then(|run| run.sweep);
+    pub(crate) fn sweep_due(&mut self, kit: &mut Kit, id: RunId) {
+        let sweep = self.all.get(&id).and_then(|run| run.sweep);
         if sweep.is_some_and(|sweep| sweep.next_ms <= now_ms()) {
-            self.sweep_step(id);
+            self.sweep_step(kit, id);
         }
     }
 
     /// Kills what is left; reports when nothing is, or when it takes too long.
-    pub(crate) fn sweep_step(&mut self, id: RunId) {
+    pub(crate) fn sweep_step(&mut self, kit: &mut Kit, id: RunId) {
         // A timer of a sweep that is over: by now the group may hold the next run.
-        let Some(run) = self.runs.get(&id).filter(|run| run.sweep.is_some()) else {
+        let Some(run) = self.all.get(&id).filter(|run| run.sweep.is_some()) else {
             self.sweeping.remove(&id);
             return;
         };
         self.kill_main(run);
         let main = run.lives().then_some(run.main);
-        let mut left = self.kill_remaining(id);
+        let mut left = self.kill_remaining(kit, id);
         left.extend(main);
         if left.is_empty() {
-            self.is_gone(id);
-            self.push(Fact::Swept {
+            self.is_gone(kit, id);
+            self.has_swept = true;
+            kit.facts.push(Fact::Swept {
                 run: id,
                 left: Vec::new(),
             });
-            self.look_for_strays();
         } else {
-            self.look_again(id, &left.into_iter().collect::<Vec<_>>());
+            self.look_again(kit, id, &left.into_iter().collect::<Vec<_>>());
         }
     }
 
     /// Something is left: when to look again, and whether it is time to say so.
-    fn look_again(&mut self, id: RunId, pids: &[i32]) {
+    fn look_again(&mut self, kit: &mut Kit, id: RunId, pids: &[i32]) {
         let now = now_ms();
-        let Some(run) = self.runs.get_mut(&id) else {
+        let Some(run) = self.all.get_mut(&id) else {
             return;
         };
         let Some(sweep) = &mut run.sweep else {
@@ -144,7 +147,7 @@ impl Keeper {
         };
         sweep.pause_ms = pause;
         sweep.next_ms = now + pause;
-        self.timers.add(now + pause, Timer::Sweep(id));
+        kit.timers.add(now + pause, Timer::Sweep(id));
         let known = || run.left.iter().map(|one| &one.pid);
         if !late || known().eq(pids.iter().take(left::LEFT_MAX)) {
             return;
@@ -156,11 +159,11 @@ impl Keeper {
         }
         run.left.clone_from(&left);
         say!("{}: processes that will not go: {pids:?}", run.service);
-        self.push(Fact::Swept { run: id, left });
+        kit.facts.push(Fact::Swept { run: id, left });
     }
 
-    fn is_gone(&mut self, id: RunId) {
-        let Some(run) = self.runs.get_mut(&id) else {
+    fn is_gone(&mut self, kit: &mut Kit, id: RunId) {
+        let Some(run) = self.all.get_mut(&id) else {
             return;
         };
         run.swept = true;
@@ -175,7 +178,7 @@ impl Keeper {
                     let ran_ms = run.ended_ms.saturating_sub(run.spawned_ms);
                     end_mark::text(run.main, exit, run.core, ran_ms)
                 });
-                self.log.finish(&run.service, &pipe.flow, &pipe.read, mark);
+                kit.log.finish(&run.service, &pipe.flow, &pipe.read, mark);
                 self.log_later = true;
                 flow = Some(pipe.flow.clone());
             }
@@ -191,24 +194,33 @@ impl Keeper {
         self.gone.add(id, flow);
     }
 
+    /// An orphan that has gone may be the last that a sweep was waiting for.
+    pub(crate) fn orphan_ended(&mut self, kit: &mut Kit) {
+        self.dead_groups.retain(|group| !group.remove());
+        let sweeping: Vec<RunId> = self.sweeping.iter().copied().collect();
+        for run in sweeping {
+            self.sweep_step(kit, run);
+        }
+    }
+
     /// No main run of the service has anything left. One of which something would not go is looked at
     /// again: even a process in uninterruptible sleep ends some day.
-    pub(crate) fn is_swept(&mut self, service: &str) -> bool {
+    pub(crate) fn is_swept(&mut self, kit: &mut Kit, service: &str) -> bool {
         // By the runs: the service may have been forgotten and opened again since.
-        let of_service = self.runs.values().filter(|run| run.role == Role::Main);
+        let of_service = self.all.values().filter(|run| run.role == Role::Main);
         let unswept = of_service.filter(|run| !run.swept && run.service == service);
         let unswept: Vec<RunId> = unswept.map(|run| run.id).collect();
         unswept.into_iter().all(|id| {
-            if self.runs.get(&id).is_some_and(|run| run.is_given_up()) {
-                self.sweep_step(id);
+            if self.all.get(&id).is_some_and(|run| run.is_given_up()) {
+                self.sweep_step(kit, id);
             }
-            self.runs.get(&id).is_none_or(|run| run.swept)
+            self.all.get(&id).is_none_or(|run| run.swept)
         })
     }
 
     /// Kills what belongs to a run beside its main process, and returns who is still there.
-    fn kill_remaining(&mut self, id: RunId) -> BTreeSet<i32> {
-        let Some(run) = self.runs.get(&id).filter(|run| !run.swept) else {
+    fn kill_remaining(&mut self, kit: &Kit, id: RunId) -> BTreeSet<i32> {
+        let Some(run) = self.all.get(&id).filter(|run| !run.swept) else {
             return BTreeSet::new();
         };
         let mut left = BTreeSet::new();
@@ -218,12 +230,12 @@ impl Keeper {
             cgroup::kill(group.dir());
             left.extend(cgroup::members(group.dir()));
         }
-        let found = self.attributed(run);
+        let found = self.attributed(kit, run);
         for (pid, stat) in &found {
             kill_exactly(*pid, stat);
         }
         // Killed is not dead: its trace may have gone with its parent before it goes itself.
-        if let Some(run) = self.runs.get_mut(&id) {
+        if let Some(run) = self.all.get_mut(&id) {
             let fresh = found.iter().map(|(pid, stat)| (*pid, stat.start));
             let fresh: Vec<_> = fresh.filter(|one| !run.seen.contains(one)).collect();
             run.seen.extend(fresh);
@@ -244,14 +256,14 @@ impl Keeper {
 
     /// Our descendants outside its cgroup that belong to the run, without its unreaped main process and
     /// zombies.
-    fn attributed(&self, run: &Run) -> Vec<(i32, Stat)> {
+    fn attributed(&self, kit: &Kit, run: &Run) -> Vec<(i32, Stat)> {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let family = Family::look();
         let mut found = Vec::new();
         for root in family.children(own) {
             // Whoever has a run of its own, or is the keeper's own, is not looked at, nor what descends
             // from them: it is theirs.
-            if root != run.leader && self.is_ours(root) {
+            if root != run.leader && self.is_ours(kit, root) {
                 continue;
             }
             let descent = family.descendants(root);
@@ -294,31 +306,8 @@ impl Keeper {
     }
 }
 
-/// What a cookie begins with.
-pub(crate) const COOKIE: &str = "MATTERVISOR_RUN=";
-
-/// A variable that every process of a run starts with: a daemon that has left cgroup, session, group and
-/// log pipe before anybody looked still has it.
-pub(crate) fn cookie(run: RunId) -> String {
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    format!("{}{run}", mark(own, own_start()))
-}
-
-/// What the cookies of all runs of a keeper begin with. A pid alone would be another's after a while, or
-/// in another namespace.
-pub(crate) fn mark(keeper: i32, start: u64) -> String {
-    format!("{COOKIE}{keeper}-{start}-")
-}
-
-/// When this process was started, in ticks since boot.
-fn own_start() -> u64 {
-    static START: OnceLock<u64> = OnceLock::new();
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    *START.get_or_init(|| proc::stat(own).map_or(0, |stat| stat.start))
-}
-
 /// By what the process itself shows.
-pub(crate) fn belongs(run: &Run, pid: i32, stat: &Stat) -> bool {
+pub(super) fn belongs(run: &Run, pid: i32, stat: &Stat) -> bool {
     stat.session == run.leader
         || stat.group == run.leader
         || run.seen.contains(&(pid, stat.start))
@@ -339,13 +328,4 @@ fn descends_from(run: &Run, stat: &Stat) -> bool {
         }
     }
     false
-}
-
-/// Kills this process, and not one that has got its pid since.
-pub(crate) fn kill_exactly(pid: i32, stat: &Stat) {
-    if let Ok(fd) = pidfd::open(pid)
-        && proc::stat(pid).is_some_and(|now| now.start == stat.start)
-    {
-        let _ = pidfd::signal(fd, libc::SIGKILL);
-    }
 }

@@ -16,6 +16,11 @@ use nix::{errno::Errno, libc};
 
 use super::{caps, note, place};
 
+/// A string for the kernel.
+pub(crate) fn c_string(bytes: Vec<u8>) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno::EINVAL)
+}
+
 /// Where in the child's set-up something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -118,6 +123,33 @@ pub(crate) struct Plan {
     pub(crate) record: Option<note::Note>,
     /// File of the cgroup to enter where it could not be born there.
     pub(crate) cgroup_procs: Option<CString>,
+}
+
+impl Plan {
+    /// This program without arguments, with nothing that it would not have anyhow.
+    pub(crate) fn plain(program: Program) -> Self {
+        Self {
+            program,
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            rlimits: Vec::new(),
+            umask: None,
+            nice: None,
+            io_priority: None,
+            cpu_affinity: None,
+            oom_score_adj: None,
+            ids: None,
+            capabilities: caps::Wish::default(),
+            no_new_privs: false,
+            blocked: 0,
+            fds: Vec::new(),
+            stdin: None,
+            ready: None,
+            record: None,
+            cgroup_procs: None,
+        }
+    }
 }
 
 /// A [`Plan`] with the pointer arrays for exec, and what the child says.

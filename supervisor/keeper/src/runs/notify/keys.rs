@@ -1,7 +1,8 @@
 //! The keys that are heard on a notify socket. Others mean nothing to anybody here and are dropped, so
 //! that what is kept of a run, and told to each new control process, is bounded.
 
-use super::DATAGRAM_BYTES_MAX;
+/// A longer datagram is cut, as systemd does.
+pub(super) const DATAGRAM_BYTES_MAX: usize = 4096;
 use crate::{left::LEFT_MAX, message::FRAME_BYTES_MAX};
 
 /// Digits of the largest number of microseconds.

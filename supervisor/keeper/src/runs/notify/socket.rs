@@ -30,7 +30,6 @@ use nix::{
     errno::Errno,
     fcntl::AtFlags,
     sys::{
-        epoll::{Epoll, EpollEvent, EpollFlags},
         signal::SigSet,
         socket::{
             AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, bind, recv, setsockopt, socket,
@@ -42,7 +41,10 @@ use nix::{
 };
 
 use super::directory::{Directory, Place};
-use crate::say::say;
+use crate::{
+    poller::{Poller, Source},
+    say::say,
+};
 
 /// Threads of one service that take messages away. With so many hanging, the service's next run is
 /// not given a fresh socket.
@@ -159,14 +161,13 @@ impl Socket {
         let _ = recv(self.fd.as_raw_fd(), &mut [], MsgFlags::MSG_DONTWAIT);
     }
 
-    /// Has a message with descriptors taken away. The socket is out of `epoll`'s sight until then, and
-    /// in it again as `event`.
-    pub(crate) fn discard_aside(&self, epoll: &Arc<Epoll>, event: EpollEvent) -> io::Result<()> {
-        let mut nothing = EpollEvent::new(EpollFlags::empty(), event.data());
+    /// Has a message with descriptors taken away. The socket is not watched until then, and
+    /// watched again as `source`.
+    pub(crate) fn discard_aside(&self, poller: &Poller, source: Source) -> io::Result<()> {
         self.busy.store(true, Ordering::Release);
         self.waits_for_thread.set(true);
-        epoll.modify(&*self.fd, &mut nothing)?;
-        let (fd, epoll) = (Arc::clone(&self.fd), Arc::clone(epoll));
+        let paused = poller.pause(&*self.fd, source)?;
+        let fd = Arc::clone(&self.fd);
         let (busy, aside) = (Arc::clone(&self.busy), Arc::clone(&self.aside));
         aside.fetch_add(1, Ordering::AcqRel);
         let started = on_a_thread(move || {
@@ -175,8 +176,7 @@ impl Socket {
             aside.fetch_sub(1, Ordering::AcqRel);
             busy.store(false, Ordering::Release);
             // Fails if the service has another socket by now, or none.
-            let mut event = event;
-            let _ = epoll.modify(&*fd, &mut event);
+            paused.resume(&*fd);
         });
         self.waits_for_thread.set(started.is_err());
         if started.is_err() {
