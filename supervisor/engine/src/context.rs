@@ -1,6 +1,6 @@
 //! What one step of a service's machine is given of the rest, and where it leaves what it wants done.
 //!
-//! The machine knows no other service: all that it may ask of them is in a [`World`], worked out before the step.
+//! The machine knows no other service: all that it may ask of them is in a [`Context`], worked out before the step.
 
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
@@ -14,12 +14,12 @@ use crate::{
 };
 
 /// What one step of a service's machine sees of the rest, and where it puts what it wants done.
-pub(crate) struct World<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) now: Moment,
     /// Words and ends of runs are known up to this moment.
     pub(crate) heard: Moment,
     /// It must not run now: it, or something that it requires, is to go down.
-    pub(crate) pulled: bool,
+    pub(crate) must_be_down: bool,
     /// It is to run as soon as it can.
     pub(crate) up_wanted: bool,
     /// No dependent that has to stop first still runs.
@@ -37,7 +37,7 @@ pub(crate) struct World<'a> {
     pub(crate) ended: Option<Box<Ended>>,
 }
 
-impl World<'_> {
+impl Context<'_> {
     /// A run number that was never used.
     pub(crate) fn allocate(&mut self) -> RunId {
         let run = RunId(*self.next_run);

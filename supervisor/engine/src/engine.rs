@@ -44,7 +44,7 @@ pub struct Engine {
     /// Services that may have something to do.
     pub(crate) dirty: BTreeSet<ServiceId>,
     /// Services that something they are bound to has left.
-    pub(crate) unbound: BTreeSet<ServiceId>,
+    pub(crate) binding_lost: BTreeSet<ServiceId>,
     /// Services that jobs keep stopped.
     pub(crate) leased: BTreeSet<ServiceId>,
     pub(crate) live: usize,
@@ -84,7 +84,7 @@ impl Engine {
             changed: BTreeSet::new(),
             moved: BTreeSet::new(),
             dirty: BTreeSet::new(),
-            unbound: BTreeSet::new(),
+            binding_lost: BTreeSet::new(),
             leased: BTreeSet::new(),
             live: 0,
             shutdown: None,
@@ -150,11 +150,13 @@ impl Engine {
     /// Whether a service has come to rest, and how.
     pub fn settled(&self, service: ServiceId) -> Option<Settled> {
         let node = self.nodes.get(&service)?;
-        let rec = &node.service.rec;
+        let record = &node.service.record;
         let down = !node.up_wanted(self.shutdown.is_some());
-        Some(match &rec.state {
-            State::Running { .. } | State::Reloading { .. } if !node.pulled => Settled::Ready,
-            State::Completed if !node.pulled || (rec.rests && !down) => Settled::Completed,
+        Some(match &record.state {
+            State::Running { .. } | State::Reloading { .. } if !node.must_be_down => Settled::Ready,
+            State::Completed if !node.must_be_down || (record.idle_until_triggered && !down) => {
+                Settled::Completed
+            }
             State::Failed { .. } => Settled::Failed,
             State::Stopped if down => Settled::Held,
             State::Backoff { .. } => Settled::Backoff,
@@ -174,13 +176,13 @@ impl Engine {
 
     /// The run of a service's main process, until that is gone and swept.
     pub fn main_run(&self, service: ServiceId) -> Option<RunId> {
-        self.nodes.get(&service)?.service.rec.main_run()
+        self.nodes.get(&service)?.service.record.main_run()
     }
 
     /// The run that has left something which keeps a service from starting; or, if that was an earlier
     /// daemon's, the run that could not be started for it.
     pub fn unswept_run(&self, service: ServiceId) -> Option<RunId> {
-        self.nodes.get(&service)?.service.rec.unswept
+        self.nodes.get(&service)?.service.record.unswept
     }
 
     /// The service that a run belongs to (main run, validator or reload command), while the engine
@@ -191,17 +193,17 @@ impl Engine {
 
     /// The main run that a reload command is for, if the run is that of a reload command.
     pub fn reloaded_by(&self, run: RunId) -> Option<RunId> {
-        let rec = &self.nodes.get(self.runs.get(&run)?)?.service.rec;
-        (rec.reload_run() == Some(run)).then(|| rec.main_run())?
+        let record = &self.nodes.get(self.runs.get(&run)?)?.service.record;
+        (record.reload_run() == Some(run)).then(|| record.main_run())?
     }
 
     /// A run that was decided upon and has not been spawned yet is still wanted: nothing has asked
     /// to take it back, and nothing that it waits for has gone meanwhile.
     pub fn is_wanted(&self, run: RunId) -> bool {
         let node = self.runs.get(&run).and_then(|id| self.nodes.get(id));
-        node.is_some_and(|node| match &node.service.rec.state {
+        node.is_some_and(|node| match &node.service.record.state {
             State::Spawning { run: its, .. } => {
-                *its == run && !node.pulled && node.unmet.is_empty()
+                *its == run && !node.must_be_down && node.unmet.is_empty()
             }
             State::Reloading { helper, .. } => *helper == Some(run),
             _ => false,
@@ -215,7 +217,7 @@ impl Engine {
 
     /// Goal, hold, state, counters: what must survive the control process.
     pub fn record(&self, service: ServiceId) -> Option<Record> {
-        Some(self.nodes.get(&service)?.service.rec.clone())
+        Some(self.nodes.get(&service)?.service.record.clone())
     }
 
     /// Before the first `Apply`: takes back what an earlier control process knew of a service.
@@ -311,7 +313,7 @@ impl Engine {
         let clean = !self
             .nodes
             .values()
-            .any(|node| node.service.rec.unswept.is_some());
+            .any(|node| node.service.record.unswept.is_some());
         self.effects.push_back(Effect::ShutdownComplete { clean });
     }
 }

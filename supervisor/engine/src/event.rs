@@ -129,7 +129,7 @@ pub enum Fact {
         run: RunId,
     },
     /// The run has left the mark that makes it ready.
-    Marked {
+    ReadySignal {
         /// A service's main run.
         run: RunId,
     },
@@ -207,7 +207,7 @@ impl Fact {
             | Self::SpawnRefused { run, .. }
             | Self::GaveUpReady { run, .. }
             | Self::Ready { run, .. }
-            | Self::Marked { run, .. }
+            | Self::ReadySignal { run, .. }
             | Self::Reloading { run, .. }
             | Self::Alive { run, .. }
             | Self::WatchdogTimeout { run, .. }

@@ -12,7 +12,7 @@ pub(crate) enum Input<'a> {
     /// Somebody wants it started now.
     Start,
     /// Something that it is bound to went down.
-    Unbound,
+    BindingLost,
     /// No more patience: SIGKILL.
     KillNow,
     /// Take a new configuration.

@@ -17,7 +17,7 @@ impl Service {
     /// The first moment at which its run is judged.
     fn judged_at(&self) -> Option<Moment> {
         let watchdog = |up: &Up| up.watchdog.and_then(|it| it.by);
-        let all = match &self.rec.state {
+        let all = match &self.record.state {
             State::Starting {
                 ready_by, ready_at, ..
             } => [*ready_by, *ready_at],

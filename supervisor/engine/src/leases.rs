@@ -24,7 +24,7 @@ impl Engine {
     }
 
     pub(crate) fn lease(&self, id: ServiceId) -> Option<Lease> {
-        self.nodes.get(&id)?.service.rec.lease
+        self.nodes.get(&id)?.service.record.lease
     }
 
     /// None of these, and nothing that they require, is kept stopped by a job.
@@ -55,8 +55,8 @@ impl Engine {
         self.is_job(job)?;
         self.known(services)?;
         let works = self.nodes.get(&job).is_some_and(|node| {
-            let rec = &node.service.rec;
-            rec.main_run().is_some() && !rec.state.is_stopping() && !node.pulled
+            let record = &node.service.record;
+            record.main_run().is_some() && !record.state.is_stopping() && !node.must_be_down
         });
         if !works {
             return Err(Refusal::NoJob(job));
@@ -92,7 +92,7 @@ impl Engine {
         let mut accepted = Accepted::default();
         for id in self.leases_of(job) {
             self.set_lease(id, None);
-            let wanted = self.nodes.get(&id).map(|it| it.service.rec.goal) == Some(Goal::Up);
+            let wanted = self.nodes.get(&id).map(|it| it.service.record.goal) == Some(Goal::Up);
             if wanted {
                 accepted.affected.insert(id);
             }
@@ -117,7 +117,7 @@ impl Engine {
 
     fn set_lease(&mut self, id: ServiceId, lease: Option<Lease>) {
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.service.rec.lease = lease;
+            node.service.record.lease = lease;
             self.note_lease(id);
             self.moved.insert(id);
             self.tell_changed(id);

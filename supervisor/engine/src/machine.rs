@@ -1,11 +1,11 @@
 //! One service's machine: what each input means in each [`Phase`]. Knows no other service; what it
-//! has to know of them comes in a [`World`].
+//! has to know of them comes in a [`Context`].
 //!
 //! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`. The table ends
 //! with the pairs that change nothing, each with its reason, and those that cannot be: a debug build fails on one.
 
 use crate::{
-    context::World,
+    context::Context,
     event::Fact,
     input::Input,
     phase::Phase,
@@ -21,142 +21,172 @@ impl Service {
         clippy::match_same_arms,
         reason = "it is the whole table: read as one, phase by phase"
     )]
-    pub(crate) fn on(&mut self, w: &mut World<'_>, input: Input<'_>) {
+    pub(crate) fn on(&mut self, ctx: &mut Context<'_>, input: Input<'_>) {
         use {Fact as F, Input as I, Phase as P};
-        match (self.rec.state.phase(), input) {
-            (_, I::Leftovers(left)) => self.leftovers_now(w, left),
-            (_, I::LeftoverEnded(exit)) => self.leftover_ended(w, exit),
+        match (self.record.state.phase(), input) {
+            (_, I::Leftovers(left)) => self.leftovers_now(ctx, left),
+            (_, I::LeftoverEnded(exit)) => self.leftover_ended(ctx, exit),
 
-            (P::Stopped | P::Waiting, I::Reconcile) => self.seek(w),
-            (P::Stopped | P::Waiting | P::Backoff | P::Failed, I::Start) => self.start_by_hand(w),
-            (P::Backoff, I::Reconcile) => self.reconsider_backoff(w),
-            (P::Backoff, I::Tick) => self.end_backoff(w),
-            (P::Failed, I::Reconcile) => self.reconsider_failure(w),
-            (P::Failed, I::Tick) => self.look_at_leftovers(w),
-            (P::Completed, I::Reconcile) => self.leave_completed(w),
-            (P::Completed, I::Start) => self.start_again(w),
+            (P::Stopped | P::Waiting, I::Reconcile) => self.start_or_wait(ctx),
+            (P::Stopped | P::Waiting | P::Backoff | P::Failed, I::Start) => self.start_by_hand(ctx),
+            (P::Backoff, I::Reconcile) => self.reconsider_backoff(ctx),
+            (P::Backoff, I::Tick) => self.end_backoff(ctx),
+            (P::Failed, I::Reconcile) => self.reconsider_failure(ctx),
+            (P::Failed, I::Tick) => self.look_at_leftovers(ctx),
+            (P::Completed, I::Reconcile) => self.leave_completed(ctx),
+            (P::Completed, I::Start) => self.start_again(ctx),
 
             (P::Validating, I::Reconcile) => {
-                if w.pulled {
-                    self.kill(w, Kill::Unasked);
+                if ctx.must_be_down {
+                    self.kill(ctx, Kill::Unasked);
                 }
             }
-            (P::Validating, I::Unbound) => self.kill(w, Kill::Unasked),
+            (P::Validating, I::BindingLost) => self.kill(ctx, Kill::Unasked),
             (P::Validating, I::Fact(F::Validated { verdict, .. })) => {
-                self.start_validated(w, verdict.is_ok());
+                self.start_validated(ctx, verdict.is_ok());
             }
-            (P::Validating, I::Fact(F::SpawnFailed { .. })) => self.validator_lost(w),
-            (P::Validating | P::Spawning, I::KillNow) => self.kill(w, Kill::Unasked),
+            (P::Validating, I::Fact(F::SpawnFailed { .. })) => self.validator_lost(ctx),
+            (P::Validating | P::Spawning, I::KillNow) => self.kill(ctx, Kill::Unasked),
             (P::Validating | P::Spawning | P::Starting | P::Reloading, I::Reload) => {
-                self.rec.reload_queued = true;
+                self.record.reload_queued = true;
             }
-            (P::Spawning, I::Fact(F::Spawned { .. })) => self.executing(w),
+            (P::Spawning, I::Fact(F::Spawned { .. })) => self.executing(ctx),
             // The word of the run has overtaken that of its birth.
             (P::Spawning, I::Fact(F::Ready { .. })) => {
-                self.executing(w);
-                self.said_ready(w, &Ready::Notify);
+                self.executing(ctx);
+                self.said_ready(ctx, &Ready::Notify);
             }
-            (P::Spawning, I::Fact(F::Marked { .. })) => {
-                self.executing(w);
-                self.said_ready(w, &Ready::Mark);
+            (P::Spawning, I::Fact(F::ReadySignal { .. })) => {
+                self.executing(ctx);
+                self.said_ready(ctx, &Ready::ReadySignal);
             }
             (P::Spawning, I::Fact(F::GaveUpReady { .. })) => {
-                self.executing(w);
-                self.gave_up_ready(w);
+                self.executing(ctx);
+                self.gave_up_ready(ctx);
             }
-            (P::Spawning, I::Fact(F::SpawnFailed { transient, reason, .. })) => {
-                self.start_failed(w, *transient, reason);
+            (
+                P::Spawning,
+                I::Fact(F::SpawnFailed {
+                    transient, reason, ..
+                }),
+            ) => {
+                self.start_failed(ctx, *transient, reason);
             }
             (
                 P::Spawning | P::Terminating | P::Killing | P::Sweeping,
                 I::Fact(F::SpawnRefused { left, .. }),
-            ) => self.start_refused(w, *left),
+            ) => self.start_refused(ctx, *left),
 
             (P::Starting, I::Reconcile) => {
-                self.stop_if_pulled(w);
+                self.stop_if_it_must_be_down(ctx);
                 // A new plan may ask for less than it was waiting for.
-                self.ready_by_exec(w);
+                self.ready_by_exec(ctx);
             }
-            (P::Running | P::Reloading, I::Reconcile) => self.stop_if_pulled(w),
-            (P::Starting | P::Running | P::Reloading, I::Unbound) => {
-                self.ask(w, StopCause::Asked(w.order));
+            (P::Running | P::Reloading, I::Reconcile) => self.stop_if_it_must_be_down(ctx),
+            (P::Starting | P::Running | P::Reloading, I::BindingLost) => {
+                self.begin_stop(ctx, StopCause::Asked(ctx.order));
             }
-            (P::Starting | P::Running | P::Reloading, I::KillNow) => self.kill(w, Kill::Unasked),
+            (P::Starting | P::Running | P::Reloading, I::KillNow) => self.kill(ctx, Kill::Unasked),
             (
                 P::Spawning | P::Starting | P::Running | P::Reloading,
                 I::Fact(F::Exited { exit, .. }),
-            ) => self.died(w, *exit),
+            ) => self.died(ctx, *exit),
             (
                 P::Spawning | P::Starting | P::Running | P::Reloading,
                 I::Fact(F::WatchdogTimeout { ms, .. }),
-            ) => self.watchdog_told(w.now, *ms),
+            ) => self.watchdog_told(ctx.now, *ms),
             (P::Starting | P::Running, I::Fact(F::SpawnFailed { reason, .. })) => {
-                self.vanished(w, reason);
+                self.vanished(ctx, reason);
             }
-            (P::Starting, I::Tick) => self.tick_starting(w),
-            (P::Starting, I::Fact(F::Ready { .. })) => self.said_ready(w, &Ready::Notify),
-            (P::Starting, I::Fact(F::Marked { .. })) => self.said_ready(w, &Ready::Mark),
-            (P::Starting, I::Fact(F::GaveUpReady { .. })) => self.gave_up_ready(w),
-            (P::Starting, I::Fact(F::Probed { probe, ok, detail, .. })) => {
-                self.probed_starting(w, *probe, *ok, detail);
+            (P::Starting, I::Tick) => self.tick_starting(ctx),
+            (P::Starting, I::Fact(F::Ready { .. })) => self.said_ready(ctx, &Ready::Notify),
+            (P::Starting, I::Fact(F::ReadySignal { .. })) => {
+                self.said_ready(ctx, &Ready::ReadySignal);
             }
+            (P::Starting, I::Fact(F::GaveUpReady { .. })) => self.gave_up_ready(ctx),
             (
-                P::Starting | P::Reloading | P::Terminating,
-                I::Fact(F::Extend { ms, .. }),
-            ) => self.extend(w, *ms),
-            (P::Running | P::Reloading, I::Tick) => self.tick_up(w),
-            (P::Running | P::Reloading, I::Fact(F::Probed { probe, ok, detail, .. })) => {
-                self.probed_up(w, *probe, *ok, detail);
+                P::Starting,
+                I::Fact(F::Probed {
+                    probe, ok, detail, ..
+                }),
+            ) => {
+                self.probed_starting(ctx, *probe, *ok, detail);
             }
-            (P::Running | P::Reloading, I::Fact(F::Alive { .. })) => self.alive(w),
+            (P::Starting | P::Reloading | P::Terminating, I::Fact(F::Extend { ms, .. })) => {
+                self.extend(ctx, *ms);
+            }
+            (P::Running | P::Reloading, I::Tick) => self.tick_up(ctx),
+            (
+                P::Running | P::Reloading,
+                I::Fact(F::Probed {
+                    probe, ok, detail, ..
+                }),
+            ) => {
+                self.probed_up(ctx, *probe, *ok, detail);
+            }
+            (P::Running | P::Reloading, I::Fact(F::Alive { .. })) => self.alive(ctx),
             (P::Running | P::Reloading, I::Fact(F::WatchdogTrigger { .. })) => {
-                self.watchdog_triggered(w);
+                self.watchdog_triggered(ctx);
             }
-            (P::Running | P::Reloading, I::Fact(F::Reloading { .. })) => self.reload_announced(w),
-            (P::Running, I::Reload) => self.reload(w),
-            (P::Reloading, I::Fact(F::Ready { .. })) => self.reload_said_ready(w),
+            (P::Running | P::Reloading, I::Fact(F::Reloading { .. })) => self.reload_announced(ctx),
+            (P::Running, I::Reload) => self.reload(ctx),
+            (P::Reloading, I::Fact(F::Ready { .. })) => self.reload_said_ready(ctx),
             (P::Reloading, I::Fact(F::Validated { verdict, .. })) => {
-                self.reload_validated(w, said(verdict));
+                self.reload_validated(ctx, said(verdict));
             }
             (P::Reloading, I::Fact(F::Reloaded { outcome, .. })) => {
-                self.reload_ended(w, said(outcome));
+                self.reload_ended(ctx, said(outcome));
             }
             (P::Reloading, I::Fact(F::SpawnFailed { run, reason, .. })) => {
-                self.lost_while_reloading(w, *run, reason);
+                self.lost_while_reloading(ctx, *run, reason);
             }
 
             (P::Terminating | P::Killing | P::Sweeping, I::Start) => self.start_after_stop(),
-            (P::Terminating, I::Tick) => self.tick_asked(w),
-            (P::Terminating, I::KillNow) => self.kill(w, Kill::ShutdownDeadline),
-            (P::Killing, I::Tick) => self.tick_killed(w),
-            (P::Killing, I::Fact(F::Swept { left, .. })) => self.killed_in_vain(w, *left),
-            (P::Terminating | P::Killing, I::Fact(F::Exited { exit, .. })) => self.sweep(w, *exit),
+            (P::Terminating, I::Tick) => self.tick_asked(ctx),
+            (P::Terminating, I::KillNow) => self.kill(ctx, Kill::ShutdownDeadline),
+            (P::Killing, I::Tick) => self.tick_killed(ctx),
+            (P::Killing, I::Fact(F::Swept { left, .. })) => self.killed_in_vain(ctx, *left),
+            (P::Terminating | P::Killing, I::Fact(F::Exited { exit, .. })) => {
+                self.sweep(ctx, *exit);
+            }
             (P::Killing, I::Fact(F::Validated { .. }))
             | (P::Terminating | P::Killing | P::Sweeping, I::Fact(F::SpawnFailed { .. })) => {
-                self.down(w, 0);
+                self.down(ctx, 0);
             }
-            (P::Sweeping, I::Fact(F::Swept { left, .. })) => self.down(w, *left),
+            (P::Sweeping, I::Fact(F::Swept { left, .. })) => self.down(ctx, *left),
 
             // Needless: what it asks for is so already, or is done when its time comes.
-            (P::Spawning | P::Stopped | P::Waiting | P::Backoff | P::Failed | P::Completed, I::Unbound)
+            (
+                P::Stopped
+                | P::Waiting
+                | P::Spawning
+                | P::Terminating
+                | P::Killing
+                | P::Sweeping
+                | P::Backoff
+                | P::Failed
+                | P::Completed,
+                I::BindingLost,
+            )
             | (P::Spawning | P::Terminating | P::Killing | P::Sweeping, I::Reconcile)
-            | (P::Terminating | P::Killing | P::Sweeping, I::Unbound)
             | (P::Validating | P::Spawning | P::Starting | P::Running | P::Reloading, I::Start)
-            | (P::Killing | P::Sweeping, I::KillNow)
+            | (P::Killing | P::Sweeping, I::KillNow) => {}
+
             // Spurious: the deadline went with a state that has ended in the same moment.
-            | (
+            (
                 P::Stopped | P::Waiting | P::Validating | P::Spawning | P::Sweeping | P::Completed,
                 I::Tick,
-            )
+            ) => {}
+
             // Late, early or untrue: no run is believed more than its phase allows.
-            | (
+            (
                 P::Validating,
                 I::Fact(
                     F::Spawned { .. }
                     | F::SpawnRefused { .. }
                     | F::GaveUpReady { .. }
                     | F::Ready { .. }
-                    | F::Marked { .. }
+                    | F::ReadySignal { .. }
                     | F::WatchdogTimeout { .. }
                     | F::Exited { .. },
                 ),
@@ -195,7 +225,7 @@ impl Service {
                     | F::SpawnRefused { .. }
                     | F::GaveUpReady { .. }
                     | F::Ready { .. }
-                    | F::Marked { .. }
+                    | F::ReadySignal { .. }
                     | F::Extend { .. }
                     | F::Reloaded { .. }
                     | F::Swept { .. },
@@ -207,7 +237,7 @@ impl Service {
                     F::Spawned { .. }
                     | F::SpawnRefused { .. }
                     | F::GaveUpReady { .. }
-                    | F::Marked { .. }
+                    | F::ReadySignal { .. }
                     | F::Swept { .. },
                 ),
             )
@@ -217,7 +247,7 @@ impl Service {
                     F::Spawned { .. }
                     | F::GaveUpReady { .. }
                     | F::Ready { .. }
-                    | F::Marked { .. }
+                    | F::ReadySignal { .. }
                     | F::Reloading { .. }
                     | F::Alive { .. }
                     | F::WatchdogTimeout { .. }
@@ -238,7 +268,11 @@ impl Service {
                 I::KillNow | I::Fact(_) | I::Reload,
             )
             | (P::Terminating | P::Killing | P::Sweeping, I::Reload) => {
-                debug_assert!(false, "{input:?} of a service that is {}", self.rec.state.name());
+                debug_assert!(
+                    false,
+                    "{input:?} of a service that is {}",
+                    self.record.state.name()
+                );
             }
         }
     }

@@ -25,18 +25,20 @@ pub(crate) enum Class {
 
 impl Class {
     pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
-        match &node.service.rec.state {
+        match &node.service.record.state {
             // It is read at its next run that it is to run again; but what it requires is to go
             // down, and so is what requires it.
-            State::Completed if node.service.rec.rests && node.up_wanted(stopping_all) => {
-                if node.pulled_requirements > 0 {
+            State::Completed
+                if node.service.record.idle_until_triggered && node.up_wanted(stopping_all) =>
+            {
+                if node.requirements_down > 0 {
                     Self::Stuck
                 } else {
                     Self::Ready
                 }
             }
             State::Running { .. } | State::Reloading { .. } | State::Completed => {
-                if node.pulled {
+                if node.must_be_down {
                     Self::Unsettled
                 } else {
                     Self::Ready
@@ -65,11 +67,11 @@ pub(crate) struct Node {
     /// Those of them that are required and at rest without being ready.
     pub(crate) stuck_on: BTreeSet<ServiceId>,
     /// Required services that are to go down.
-    pub(crate) pulled_requirements: usize,
+    pub(crate) requirements_down: usize,
     /// Dependents that have to be down before this is stopped.
     pub(crate) blocking: usize,
     /// It must not run now.
-    pub(crate) pulled: bool,
+    pub(crate) must_be_down: bool,
     /// It holds up the stop of its dependencies.
     pub(crate) blocks: bool,
     pub(crate) class: Class,
@@ -85,9 +87,9 @@ impl Node {
             dependents: BTreeSet::new(),
             unmet: BTreeSet::new(),
             stuck_on: BTreeSet::new(),
-            pulled_requirements: 0,
+            requirements_down: 0,
             blocking: 0,
-            pulled: false,
+            must_be_down: false,
             blocks: false,
             class: Class::Unsettled,
             live: false,
@@ -97,16 +99,17 @@ impl Node {
 
     /// Whether it is to run as soon as it can.
     pub(crate) fn up_wanted(&self, stopping_all: bool) -> bool {
-        let rec = &self.service.rec;
-        let kept_down = rec.hold.is_some() || rec.lease.is_some() || rec.removing;
-        rec.goal == Goal::Up && !kept_down && !stopping_all
+        let record = &self.service.record;
+        let kept_down = record.hold.is_some() || record.lease.is_some() || record.removing;
+        record.goal == Goal::Up && !kept_down && !stopping_all
     }
 
     /// A dependency waits for this one's end; not for the kernel's, though. A completed one that is to run again
     /// has to have noticed that, before what it requires is back.
     pub(crate) fn holds_up(&self) -> bool {
-        let state = &self.service.rec.state;
-        let completed = matches!(state, State::Completed) && !self.service.rec.rests;
+        let state = &self.service.record.state;
+        let completed =
+            matches!(state, State::Completed) && !self.service.record.idle_until_triggered;
         let killed = matches!(
             state,
             State::Stopping {
@@ -114,7 +117,7 @@ impl Node {
                 ..
             }
         );
-        self.pulled && ((state.is_live() && !killed) || completed || self.blocking > 0)
+        self.must_be_down && ((state.is_live() && !killed) || completed || self.blocking > 0)
     }
 
     /// It can do without, and nobody has asked for an order.
@@ -126,23 +129,23 @@ impl Node {
 
     /// Nothing of it is left and nothing needs it.
     pub(crate) fn is_forgettable(&self) -> bool {
-        let rec = &self.service.rec;
-        rec.removing && self.blocking == 0 && matches!(rec.state, State::Stopped)
+        let record = &self.service.record;
+        record.removing && self.blocking == 0 && matches!(record.state, State::Stopped)
     }
 
     /// As if nothing were known of the neighbours yet.
     pub(crate) fn reset(&mut self, edges: Edges) {
         self.edges = edges;
-        let mut passed = core::mem::take(&mut self.service.rec.passed);
+        let mut passed = core::mem::take(&mut self.service.record.passed);
         passed.retain(|on| self.merely_wants(*on));
         self.unmet = self.edges.keys().copied().collect();
         self.unmet.retain(|on| !passed.contains(on));
-        self.service.rec.passed = passed;
+        self.service.record.passed = passed;
         self.stuck_on.clear();
         self.dependents.clear();
-        self.pulled_requirements = 0;
+        self.requirements_down = 0;
         self.blocking = 0;
-        self.pulled = false;
+        self.must_be_down = false;
         self.blocks = false;
         self.class = Class::Unsettled;
     }

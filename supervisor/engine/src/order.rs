@@ -28,7 +28,7 @@ pub enum Order {
 
 /// Why a service has to go down once before it may be up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Bounce {
+pub(crate) enum RestartReason {
     /// A command restarts it.
     Restart,
     /// A plan has changed it.
@@ -37,7 +37,7 @@ pub(crate) enum Bounce {
     Along(ServiceId),
 }
 
-impl Bounce {
+impl RestartReason {
     pub(crate) const fn order(self) -> Order {
         match self {
             Self::Restart => Order::Restart,

@@ -14,7 +14,7 @@ impl Engine {
     /// Propagates, then executes, until both have nothing left to do.
     pub(crate) fn settle(&mut self, now: Moment) {
         loop {
-            self.unbind(now);
+            self.stop_what_lost_its_binding(now);
             let Some(id) = self.dirty.pop_first() else {
                 if self.end_leases() {
                     continue;
@@ -27,10 +27,10 @@ impl Engine {
     }
 
     /// Takes down what is bound to what has gone, before anything starts on top of that.
-    pub(crate) fn unbind(&mut self, now: Moment) {
+    pub(crate) fn stop_what_lost_its_binding(&mut self, now: Moment) {
         self.propagate();
-        while let Some(id) = self.unbound.pop_first() {
-            self.step(now, id, Input::Unbound);
+        while let Some(id) = self.binding_lost.pop_first() {
+            self.step(now, id, Input::BindingLost);
             self.propagate();
         }
     }
@@ -47,16 +47,16 @@ impl Engine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let live = node.service.rec.state.is_live();
+        let live = node.service.record.state.is_live();
         if live != node.live {
             node.live = live;
             self.live = if live { self.live + 1 } else { self.live - 1 };
         }
-        let pulled = !node.up_wanted(stopping_all)
-            || node.service.rec.bounce.is_some()
-            || node.pulled_requirements > 0;
-        let pulled_changed = pulled != node.pulled;
-        node.pulled = pulled;
+        let must_be_down = !node.up_wanted(stopping_all)
+            || node.service.record.restart_pending.is_some()
+            || node.requirements_down > 0;
+        let must_be_down_changed = must_be_down != node.must_be_down;
+        node.must_be_down = must_be_down;
         let blocks = node.holds_up();
         let blocks_changed = blocks != node.blocks;
         node.blocks = blocks;
@@ -64,10 +64,15 @@ impl Engine {
         let class_changed = class != node.class;
         node.class = class;
         self.dirty.insert(id);
-        if pulled_changed || class_changed {
+        if must_be_down_changed || class_changed {
             let dependents: Vec<ServiceId> = node.dependents.iter().copied().collect();
             for dependent in dependents {
-                self.tell_dependent(dependent, id, pulled_changed.then_some(pulled), class);
+                self.tell_dependent(
+                    dependent,
+                    id,
+                    must_be_down_changed.then_some(must_be_down),
+                    class,
+                );
             }
         }
         if blocks_changed {
@@ -85,7 +90,7 @@ impl Engine {
         &mut self,
         dependent: ServiceId,
         on: ServiceId,
-        pulled: Option<bool>,
+        must_be_down: Option<bool>,
         class: Class,
     ) {
         let Some(node) = self.nodes.get_mut(&dependent) else {
@@ -95,13 +100,13 @@ impl Engine {
             return;
         };
         if edge.strong
-            && let Some(pulled) = pulled
+            && let Some(must_be_down) = must_be_down
         {
-            bump(&mut node.pulled_requirements, pulled);
+            bump(&mut node.requirements_down, must_be_down);
         }
         let met = class == Class::Ready || (!edge.strong && class == Class::Stuck);
-        let forgotten = met && node.service.rec.passed.remove(&on);
-        let passed = node.service.rec.passed.contains(&on);
+        let forgotten = met && node.service.record.passed.remove(&on);
+        let passed = node.service.record.passed.contains(&on);
         set(&mut node.unmet, on, !met && !passed);
         set(&mut node.stuck_on, on, edge.strong && class == Class::Stuck);
         self.moved.insert(dependent);
@@ -116,7 +121,7 @@ impl Engine {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
-        let starts = |on: &ServiceId| self.nodes.get(on).is_some_and(|it| !it.pulled);
+        let starts = |on: &ServiceId| self.nodes.get(on).is_some_and(|it| !it.must_be_down);
         let unmet = node.unmet.iter().copied();
         let passed: Vec<ServiceId> = unmet
             .filter(|on| node.merely_wants(*on) && starts(on))
@@ -126,7 +131,7 @@ impl Engine {
         }
         if let Some(node) = self.nodes.get_mut(&id) {
             node.unmet.retain(|on| !passed.contains(on));
-            node.service.rec.passed.extend(passed);
+            node.service.record.passed.extend(passed);
             self.moved.insert(id);
             self.tell_changed(id);
         }
@@ -154,10 +159,10 @@ impl Engine {
             if let Some(it) = self.nodes.get_mut(dependent) {
                 let edge = it.edges.remove(&id);
                 it.unmet.remove(&id);
-                it.service.rec.passed.remove(&id);
+                it.service.record.passed.remove(&id);
                 it.stuck_on.remove(&id);
-                if node.pulled && edge.is_some_and(|edge| edge.strong) {
-                    bump(&mut it.pulled_requirements, false);
+                if node.must_be_down && edge.is_some_and(|edge| edge.strong) {
+                    bump(&mut it.requirements_down, false);
                 }
                 self.moved.insert(*dependent);
             }

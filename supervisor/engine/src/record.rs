@@ -8,7 +8,7 @@ use crate::{
     exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
-    order::Bounce,
+    order::RestartReason,
     spec::Stop,
     state::{Goal, Hold, Probing, ReloadOutcome, SpawnStep, State, Up},
 };
@@ -46,7 +46,7 @@ pub struct Record {
     #[serde(default)]
     pub(crate) last_reload: Option<ReloadOutcome>,
     /// Has to go down once before it may be up again, and why.
-    pub(crate) bounce: Option<Bounce>,
+    pub(crate) restart_pending: Option<RestartReason>,
     /// Has left the plan: to be stopped and forgotten.
     pub(crate) removing: bool,
     /// The validator's run, while there is one.
@@ -61,7 +61,7 @@ pub struct Record {
     pub(crate) once: bool,
     /// Not to be started until somebody asks, though it is wanted: it has done its work for now.
     #[serde(default)]
-    pub(crate) rests: bool,
+    pub(crate) idle_until_triggered: bool,
     /// What the present run has said of its watchdog's timeout; zero: it need not speak.
     #[serde(default)]
     pub(crate) watchdog_ms: Option<u64>,
@@ -118,13 +118,13 @@ impl Record {
             health_said: String::new(),
             watchdog_triggered: false,
             last_reload: None,
-            bounce: None,
+            restart_pending: None,
             removing: false,
             validator: None,
             unswept: None,
             left: 0,
             once: false,
-            rests: false,
+            idle_until_triggered: false,
             watchdog_ms: None,
             passed: BTreeSet::new(),
             again: false,

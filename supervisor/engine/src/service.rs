@@ -7,7 +7,7 @@ use crate::{
     event::Fact,
     ids::{Moment, RunId, ServiceId},
     input::Input,
-    order::Bounce,
+    order::RestartReason,
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
@@ -19,14 +19,14 @@ use crate::{
 pub(crate) struct Service {
     pub(crate) id: ServiceId,
     pub(crate) spec: Box<Spec>,
-    pub(crate) rec: Record,
+    pub(crate) record: Record,
 }
 
 impl Service {
     /// The input that a fact is to this service; `None` when no run of its own could have had it happen.
     pub(crate) fn input_of<'a>(&self, fact: &'a Fact) -> Option<Input<'a>> {
         let run = Some(fact.run());
-        if self.rec.unswept == run {
+        if self.record.unswept == run {
             return match fact {
                 // A validator that would not go has gone.
                 Fact::Validated { .. } | Fact::SpawnFailed { .. } => Some(Input::Leftovers(0)),
@@ -35,13 +35,13 @@ impl Service {
                 _ => None,
             };
         }
-        let is_main = self.rec.main_run() == run;
+        let is_main = self.record.main_run() == run;
         let known = match fact {
-            Fact::Validated { .. } => self.rec.validator == run,
+            Fact::Validated { .. } => self.record.validator == run,
             // A command that was killed because it took too long may end during the next reload.
-            Fact::Reloaded { .. } => self.rec.reload_run() == run,
+            Fact::Reloaded { .. } => self.record.reload_run() == run,
             Fact::SpawnFailed { .. } => {
-                is_main || self.rec.validator == run || self.rec.reload_run() == run
+                is_main || self.record.validator == run || self.record.reload_run() == run
             }
             // A killed validator may be reported like any other run.
             _ => is_main || self.is_stopping(fact.run()),
@@ -50,7 +50,7 @@ impl Service {
     }
 
     fn is_stopping(&self, of: RunId) -> bool {
-        matches!(&self.rec.state, State::Stopping { run, .. } if *run == of)
+        matches!(&self.record.state, State::Stopping { run, .. } if *run == of)
     }
 
     /// The next moment at which [`Input::Tick`] has something to do.
@@ -61,7 +61,7 @@ impl Service {
             let probes = at(&up.liveness).into_iter().chain(at(&up.health));
             up.stable_at.into_iter().chain(probes).chain(watchdog).min()
         };
-        let all = match &self.rec.state {
+        let all = match &self.record.state {
             State::Starting {
                 ready_by,
                 probe,
@@ -109,11 +109,11 @@ impl Service {
         if replaced {
             return;
         }
-        if self.rec.stop.is_some() {
-            self.rec.stop = Some(self.spec.stop);
+        if self.record.stop.is_some() {
+            self.record.stop = Some(self.spec.stop);
         }
         self.take_watchdog(now);
-        if let Some(up) = self.rec.state.up_mut() {
+        if let Some(up) = self.record.state.up_mut() {
             probe::take_over(&mut up.liveness, self.spec.liveness.as_ref(), now);
             probe::take_over(&mut up.health, self.spec.health.as_ref(), now);
         }
@@ -125,13 +125,15 @@ impl Service {
             ready_at,
             spawned_at,
             ..
-        } = &mut self.rec.state
+        } = &mut self.record.state
         {
             let asked = match &self.spec.ready {
                 Ready::Probe(spec) if self.spec.kind == Kind::Daemon => Some(spec),
-                Ready::Probe(_) | Ready::Exec | Ready::Notify | Ready::Mark | Ready::Delay(_) => {
-                    None
-                }
+                Ready::Probe(_)
+                | Ready::Exec
+                | Ready::Notify
+                | Ready::ReadySignal
+                | Ready::Delay(_) => None,
             };
             probe::take_over(probe, asked, now);
             *ready_at = delay.map(|ms| spawned_at.after(ms));
@@ -142,13 +144,13 @@ impl Service {
 
     /// A plan that gives a oneshot a schedule lets it rest; one that takes it away has it run once.
     fn take_schedule(&mut self, before: bool) {
-        let completed = matches!(self.rec.state, State::Completed);
+        let completed = matches!(self.record.state, State::Completed);
         match (before, self.spec.scheduled) {
-            (false, true) => self.rec.rests = completed,
+            (false, true) => self.record.idle_until_triggered = completed,
             (true, false) => {
-                self.rec.rests = false;
-                if completed && self.rec.last_exit.is_none() {
-                    self.rec.bounce = Some(Bounce::Plan);
+                self.record.idle_until_triggered = false;
+                if completed && self.record.last_exit.is_none() {
+                    self.record.restart_pending = Some(RestartReason::Plan);
                 }
             }
             (true, true) | (false, false) => {}
@@ -157,9 +159,9 @@ impl Service {
 
     /// What a new control process has to say again: the old one may have died before it could.
     pub(crate) fn resume(&mut self, now: Moment) -> Option<Effect> {
-        self.rec.wake_probes(now);
+        self.record.wake_probes(now);
         self.resume_watchdog(now);
-        let State::Stopping { run, phase, .. } = &self.rec.state else {
+        let State::Stopping { run, phase, .. } = &self.record.state else {
             return None;
         };
         let (service, run) = (self.id, *run);
@@ -177,43 +179,43 @@ impl Service {
 
     /// Everything that may be shown.
     pub(crate) fn view(&self) -> View {
-        let rec = &self.rec;
+        let record = &self.record;
         View {
-            goal: rec.goal,
-            hold: rec.hold.clone(),
-            lease: rec.lease,
-            request: rec.request.clone(),
-            state: rec.state.clone(),
-            ready: rec.state.is_up(),
-            healthy: rec.state.up().and_then(Up::verdict),
-            since: rec.since,
-            up_since: rec.state.up().map(|_| rec.up_since),
-            once: rec.once,
-            unrun: rec.rests && rec.last_exit.is_none(),
-            validating: rec.validator.is_some(),
-            restarts: rec.restarts,
-            last_exit: rec.last_exit,
-            detail: rec.detail.clone(),
+            goal: record.goal,
+            hold: record.hold.clone(),
+            lease: record.lease,
+            request: record.request.clone(),
+            state: record.state.clone(),
+            ready: record.state.is_up(),
+            healthy: record.state.up().and_then(Up::verdict),
+            since: record.since,
+            up_since: record.state.up().map(|_| record.up_since),
+            once: record.once,
+            unrun: record.idle_until_triggered && record.last_exit.is_none(),
+            validating: record.validator.is_some(),
+            restarts: record.restarts,
+            last_exit: record.last_exit,
+            detail: record.detail.clone(),
             unhealthy: self.unhealthy(),
-            last_reload: rec.last_reload.clone(),
+            last_reload: record.last_reload.clone(),
         }
     }
 
     /// Why its health is a no.
     fn unhealthy(&self) -> Option<Unhealthy> {
-        let up = self.rec.state.up()?;
+        let up = self.record.state.up()?;
         if up.watchdog.is_some_and(|it| it.verdict == Some(false)) {
-            let triggered = self.rec.watchdog_triggered;
+            let triggered = self.record.watchdog_triggered;
             return Some(Unhealthy::Watchdog { triggered });
         }
         let health = up.health.filter(|it| it.verdict == Some(false));
-        health.map(|_| Unhealthy::Probe(self.rec.health_said.clone()))
+        health.map(|_| Unhealthy::Probe(self.record.health_said.clone()))
     }
 
     /// What was left of it would not go.
     pub(crate) fn has_leftovers(&self) -> bool {
         matches!(
-            self.rec.state,
+            self.record.state,
             State::Failed {
                 reason: Failure::Leftovers { .. }
             }

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::{
-    context::World,
+    context::Context,
     effect::Effect,
     engine::Engine,
     event::Fact,
@@ -41,12 +41,12 @@ impl Engine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let before = node.service.rec.shown();
+        let before = node.service.record.shown();
         let mut out = Vec::new();
-        let mut world = World {
+        let mut world = Context {
             now,
             heard: self.heard,
-            pulled: node.pulled,
+            must_be_down: node.must_be_down,
             up_wanted: node.up_wanted(stopping_all),
             may_stop: node.blocking == 0,
             unmet: &node.unmet,
@@ -64,16 +64,16 @@ impl Engine {
         if let Some(ended) = world.ended {
             self.effects.push_front(Effect::Ended(ended));
         }
-        let state = &node.service.rec.state;
+        let state = &node.service.record.state;
         if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
             let became_up = state.up().is_some() && before.state.up().is_none();
-            node.service.rec.since = now;
+            node.service.record.since = now;
             if became_up {
-                node.service.rec.up_since = now;
+                node.service.record.up_since = now;
             }
             self.dirty.insert(id);
         }
-        let died = before.state.executes() && !state.executes() && !node.pulled;
+        let died = before.state.executes() && !state.executes() && !node.must_be_down;
         if before.state.is_up() && !state.is_up() {
             let bound = |on: &&ServiceId| {
                 self.nodes
@@ -81,7 +81,8 @@ impl Engine {
                     .is_some_and(|it| it.edges.get(&id).is_some_and(|e| e.bound))
             };
             let node = &self.nodes[&id];
-            self.unbound.extend(node.dependents.iter().filter(bound));
+            self.binding_lost
+                .extend(node.dependents.iter().filter(bound));
         }
         self.book(id, &before);
         self.effects.extend(out);
@@ -105,7 +106,7 @@ impl Engine {
             }
             node.deadline = deadline;
         }
-        let after = node.service.rec.shown();
+        let after = node.service.record.shown();
         if after == *before {
             return;
         }
@@ -147,7 +148,7 @@ impl Engine {
 
     /// Drops every index entry of a service that is gone.
     pub(crate) fn drop_indexes(&mut self, id: ServiceId, node: &Node) {
-        for run in node.service.rec.runs().into_iter().flatten() {
+        for run in node.service.record.runs().into_iter().flatten() {
             self.runs.remove(&run);
         }
         if let Some(at) = node.deadline {
@@ -161,26 +162,26 @@ impl Engine {
 
     /// What a service goes down for, should it be told to now.
     fn order(&self, node: &Node) -> Order {
-        let rec = &node.service.rec;
+        let record = &node.service.record;
         if self.shutdown.is_some() {
             return Order::Shutdown;
         }
-        if rec.removing {
+        if record.removing {
             return Order::Removed;
         }
-        if rec.goal == Goal::Down || rec.hold.is_some() {
+        if record.goal == Goal::Down || record.hold.is_some() {
             return Order::Stop;
         }
-        if let Some(lease) = rec.lease {
+        if let Some(lease) = record.lease {
             return Order::Lease(lease.job);
         }
-        if let Some(bounce) = rec.bounce {
-            return bounce.order();
+        if let Some(reason) = record.restart_pending {
+            return reason.order();
         }
         let mut edges = node.edges.iter().filter(|(_, edge)| edge.strong);
-        let pulled = |on: &ServiceId| self.nodes.get(on).is_some_and(|it| it.pulled);
-        if node.pulled_requirements > 0
-            && let Some((on, _)) = edges.clone().find(|(on, _)| pulled(on))
+        let must_be_down = |on: &ServiceId| self.nodes.get(on).is_some_and(|it| it.must_be_down);
+        if node.requirements_down > 0
+            && let Some((on, _)) = edges.clone().find(|(on, _)| must_be_down(on))
         {
             return Order::Requirement(*on);
         }

@@ -815,7 +815,7 @@ fn reload_and_signal_are_refused_without_a_process_or_a_way() {
 #[test]
 fn one_that_gives_up_its_descriptor_for_readiness_has_failed_to_start() {
     let mut rig = Rig::with(&[Spec {
-        ready: Ready::Mark,
+        ready: Ready::ReadySignal,
         ..daemon()
     }]);
     rig.spawned(0);

@@ -136,7 +136,7 @@ fn special() -> Vec<(&'static str, Spec)> {
         (
             "watched",
             quick(Spec {
-                ready: Ready::Mark,
+                ready: Ready::ReadySignal,
                 watchdog: Some(watchdog(WatchdogAction::Restart)),
                 ..daemon()
             }),
@@ -286,8 +286,8 @@ fn own_words(rig: &Rig, all: &mut Vec<Move>) {
     if !spec.validated {
         all.push(Move::Fact("reloads by itself", Fact::Reloading { run }));
     }
-    if spec.ready == Ready::Mark {
-        all.push(Move::Fact("marked", Fact::Marked { run }));
+    if spec.ready == Ready::ReadySignal {
+        all.push(Move::Fact("marked", Fact::ReadySignal { run }));
         let gave_up = Fact::GaveUpReady { run };
         all.push(Move::Fact("closed without a mark", gave_up));
     }
@@ -506,8 +506,8 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
             ] {
                 map.remove(drop);
             }
-            if let Some(bounce) = map.get_mut("bounce") {
-                *bounce = (!bounce.is_null()).into();
+            if let Some(pending) = map.get_mut("restart_pending") {
+                *pending = (!pending.is_null()).into();
             }
             if let Some(cause) = map.get_mut("cause").filter(|it| it.get("Asked").is_some()) {
                 *cause = "Asked".into();
@@ -629,7 +629,7 @@ fn check_stale(rig: &Rig) {
             Fact::SpawnRefused { run, left: 1 },
             Fact::GaveUpReady { run },
             Fact::Ready { run },
-            Fact::Marked { run },
+            Fact::ReadySignal { run },
             Fact::Reloading { run },
             Fact::Alive { run },
             Fact::WatchdogTimeout { run, ms: 1 },

@@ -112,7 +112,7 @@ impl Control {
         let awaited = self.ready_lines.awaited.get(&run);
         if awaited.is_some_and(|it| it.pattern == pattern) {
             self.ready_lines.awaited.remove(&run);
-            self.fact(Fact::Marked { run });
+            self.fact(Fact::ReadySignal { run });
         }
     }
 
