@@ -31,6 +31,7 @@ mod clock;
 mod compressor;
 mod control;
 mod cookie;
+#[path = "fact_queue.rs"]
 mod facts;
 pub mod hello;
 mod in_place;
@@ -44,8 +45,10 @@ mod listener;
 mod lock;
 pub mod log;
 pub mod message;
+#[path = "spawn_watchdog.rs"]
 mod newborn;
 mod original;
+#[path = "keeper_lost.rs"]
 pub mod orphan;
 mod places;
 mod poller;
@@ -53,6 +56,7 @@ mod proc;
 mod record;
 mod removals;
 mod runs;
+#[path = "stderr_log.rs"]
 pub mod say;
 mod shutdown;
 mod signals;

@@ -8,11 +8,14 @@
 //!
 //! What its requests mean is not known here: they go to the keeper's loop.
 
+#[path = "spawn.rs"]
 mod birth;
 mod liveness;
+#[path = "respawn.rs"]
 mod loss;
 mod standing;
 mod successor;
+#[path = "ping.rs"]
 mod word;
 
 use std::{

@@ -17,6 +17,7 @@
 
 mod counts;
 mod file;
+#[path = "pipe_reader.rs"]
 mod flow;
 mod forward;
 mod lines;

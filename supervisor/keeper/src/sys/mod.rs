@@ -8,12 +8,15 @@
 
 pub(crate) mod caps;
 pub(crate) mod child;
+#[path = "spawn.rs"]
 pub(crate) mod clone;
 pub(crate) mod file;
 pub(crate) mod inherited;
 pub(crate) mod memory;
+#[path = "record_file.rs"]
 pub(crate) mod note;
 pub(crate) mod pidfd;
+#[path = "fd_setup.rs"]
 pub(crate) mod place;
 pub(crate) mod signals;
 pub(crate) mod socket;
