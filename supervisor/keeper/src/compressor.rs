@@ -20,11 +20,11 @@ use crate::{
     kit::Kit,
     message::Exit,
     runs::Runs,
-    say::say,
+    stderr_log::say,
     sys::{
         child::{Plan, Program, c_string},
-        clone::Failure,
         pidfd,
+        spawn::Failure,
     },
     timers::Timer,
 };

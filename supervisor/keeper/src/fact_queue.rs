@@ -13,7 +13,7 @@ const SIGNALS_MAX: usize = 16;
 
 /// The queue; what has been sent stays until acknowledged.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct FactQueue {
     queue: VecDeque<Numbered>,
     last: u64,
     sent: u64,
@@ -28,7 +28,7 @@ struct Greeting {
     last: u64,
 }
 
-impl Facts {
+impl FactQueue {
     /// Something has happened.
     pub(crate) fn push(&mut self, fact: Fact) {
         self.coalesce(&fact);
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn of_a_notify_key_only_the_last_value_is_kept() {
-        let mut facts = Facts::default();
+        let mut facts = FactQueue::default();
         for value in ["a", "b", "c"] {
             facts.push(status(value));
         }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn facts_come_again_until_acknowledged() {
-        let mut facts = Facts::default();
+        let mut facts = FactQueue::default();
         facts.push(Fact::Signalled { signal: 15 });
         facts.push(status("a"));
         assert_eq!(next_seq(&mut facts), Some(1));
@@ -179,7 +179,7 @@ mod tests {
         assert!(facts.next_unsent().is_none());
     }
 
-    fn next_seq(facts: &mut Facts) -> Option<u64> {
+    fn next_seq(facts: &mut FactQueue) -> Option<u64> {
         match facts.next_unsent()? {
             Notice::Fact(numbered) => Some(numbered.seq),
             other => panic!("{other:?} is no fact"),
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_run_is_done_with_its_last_fact() {
-        let mut facts = Facts::default();
+        let mut facts = FactQueue::default();
         let left = Vec::new();
         facts.push(status("a"));
         facts.push(Fact::Swept { run: 2, left });
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn signals_are_bounded() {
-        let mut facts = Facts::default();
+        let mut facts = FactQueue::default();
         for _ in 0..1000 {
             facts.push(Fact::Signalled { signal: 1 });
         }

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     Config,
     cgroup::Cgroups,
-    facts::Facts,
+    fact_queue::FactQueue,
     init::Init,
     log,
     original::Original,
@@ -21,7 +21,7 @@ use crate::{
     removals::Removals,
     sys::{
         child::Plan,
-        clone::{Born, Cradle, Failure},
+        spawn::{ChildStack, Failure, Spawned},
     },
     timers::Timers,
 };
@@ -50,13 +50,13 @@ pub(crate) struct Kit {
     pub(crate) timers: Timers,
     /// Watches whatever directory it is told.
     pub(crate) removals: Removals,
-    pub(crate) facts: Facts,
+    pub(crate) facts: FactQueue,
     pub(crate) log: log::Handle,
     pub(crate) init: Init,
     /// Limits and badness that the daemon was started with.
     pub(crate) original: Original,
     pub(crate) null: File,
-    pub(crate) cradle: Cradle,
+    pub(crate) child_stack: ChildStack,
     pub(crate) files: Records,
     pub(crate) cgroups: Option<Cgroups>,
     /// Children of the keeper's own that have not been reaped: control processes, and what compresses logs.
@@ -79,15 +79,15 @@ impl Kit {
         &self,
         plan: &Plan,
         cgroup: Option<BorrowedFd<'_>>,
-    ) -> Result<Born, Failure> {
-        self.cradle.spawn(plan, cgroup, self.null.as_raw_fd())
+    ) -> Result<Spawned, Failure> {
+        self.child_stack.spawn(plan, cgroup, self.null.as_raw_fd())
     }
 
     /// Makes a process of the keeper's own; it is known as such until [`Self::reaped`].
     pub(crate) fn make_own(&mut self, plan: &Plan) -> Result<i32, Failure> {
-        let born = self.cradle.spawn(plan, None, self.null.as_raw_fd())?;
-        self.own_children.insert(born.pid);
-        Ok(born.pid)
+        let child = self.child_stack.spawn(plan, None, self.null.as_raw_fd())?;
+        self.own_children.insert(child.pid);
+        Ok(child.pid)
     }
 
     /// A child has been reaped: its pid may soon be another's.

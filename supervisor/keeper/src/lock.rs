@@ -33,7 +33,7 @@ use crate::{
     in_place::leads_to,
     init::{Init, MoreTime},
     proc,
-    say::say,
+    stderr_log::say,
     sys::file,
 };
 

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeSet};
 
 use nix::libc::rlimit;
 
-use crate::say::say;
+use crate::stderr_log::say;
 
 /// What children get from what the daemon itself was started with.
 #[derive(Debug)]

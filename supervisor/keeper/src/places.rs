@@ -23,7 +23,7 @@ use crate::{
     record::Records,
     removals::{Of, Watch},
     runs::Runs,
-    say::say,
+    stderr_log::say,
     timers::Timer,
 };
 

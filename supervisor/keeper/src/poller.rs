@@ -10,7 +10,7 @@ use nix::{
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
 
-use crate::{message::RunId, say::say};
+use crate::{message::RunId, stderr_log::say};
 
 /// Events taken in one turn.
 const EVENTS_PER_TURN: usize = 64;

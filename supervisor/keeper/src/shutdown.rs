@@ -14,7 +14,7 @@ use crate::{
     kit::{Kit, Life, NO_CONTROL_MS},
     message::{Role, RunId},
     runs::Runs,
-    say::say,
+    stderr_log::say,
     timers::Timer,
 };
 

@@ -71,7 +71,7 @@ fn escaped(text: &str) -> String {
 
 /// Says something to whoever reads the daemon's stderr.
 macro_rules! say {
-    ($($text:tt)*) => { $crate::say::line(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::stderr_log::line(format_args!($($text)*)) };
 }
 pub(crate) use say;
 

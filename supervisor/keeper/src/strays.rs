@@ -13,7 +13,7 @@ use crate::{
     message::{Notice, Stray},
     proc::{self, Family},
     runs::Runs,
-    say::say,
+    stderr_log::say,
 };
 
 /// More are not named.

@@ -44,7 +44,7 @@ pub(crate) enum Timer {
     Release,
 }
 
-/// The set.
+/// All deadlines.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: BTreeSet<(u64, Timer)>,

@@ -121,7 +121,11 @@ fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
 /// All paths that a file names: those of its `use`s, and those that begin with a word for the crate.
 fn paths(code: &str) -> Vec<String> {
     let mut out = Vec::new();
-    for at in words(code, "use") {
+    let begins_line = |at: &usize| {
+        let before = code[..*at].rsplit('\n').next().unwrap().trim();
+        before.is_empty() || before.starts_with("pub")
+    };
+    for at in words(code, "use").filter(begins_line) {
         let tree = &code[at + "use".len()..];
         expand("", &tree[..tree.find(';').unwrap_or(0)], &mut out);
     }
@@ -130,7 +134,8 @@ fn paths(code: &str) -> Vec<String> {
             let rest = &code[at..];
             let end = rest.find(|c| !in_word(c) && c != ':').unwrap_or(rest.len());
             let path = rest[..end].trim_end_matches(':');
-            if path.contains("::") {
+            // What goes on with a brace has been written out above.
+            if path.contains("::") && !rest[..end].ends_with("::") {
                 out.push(path.to_owned());
             }
         }

@@ -8,15 +8,12 @@
 //!
 //! What its requests mean is not known here: they go to the keeper's loop.
 
-#[path = "spawn.rs"]
-mod birth;
 mod liveness;
-#[path = "respawn.rs"]
-mod loss;
+mod ping;
+mod respawn;
+mod spawn;
 mod standing;
 mod successor;
-#[path = "ping.rs"]
-mod word;
 
 use std::{
     fs::File,
@@ -36,12 +33,12 @@ pub(crate) use self::{
     successor::{Heard, is_gone},
 };
 use crate::{
-    facts::Facts,
+    fact_queue::FactQueue,
     kit::Kit,
     link::{Link, LinkError},
     message::{Hello, Notice, Request},
     poller::Source,
-    say::say,
+    stderr_log::say,
     sys::pidfd,
 };
 
@@ -119,7 +116,7 @@ impl Control {
     }
 
     /// Whoever listens is sent what it has not been told, as far as its link takes it.
-    pub(crate) fn send_facts(&mut self, facts: &mut Facts) {
+    pub(crate) fn send_facts(&mut self, facts: &mut FactQueue) {
         while let Some(link) = self.listening()
             && link.pending() < LINK_BYTES_AHEAD
             && let Some(frame) = facts.next_unsent()
@@ -129,7 +126,7 @@ impl Control {
     }
 
     /// The last turn has left something to send that the link would take.
-    pub(crate) fn can_send_more(&self, facts: &Facts) -> bool {
+    pub(crate) fn can_send_more(&self, facts: &FactQueue) -> bool {
         let successor = self.successor.as_ref().map(|it| &it.link);
         let link = successor.or(self.link.as_ref());
         link.is_some_and(|it| it.pending() < LINK_BYTES_AHEAD) && facts.has_unsent()

@@ -11,7 +11,7 @@ use crate::{
     listener::Listener,
     message::Notice,
     poller::Source,
-    say::say,
+    stderr_log::say,
     timers::Timer,
 };
 

@@ -4,7 +4,9 @@
 use nix::libc;
 
 use super::{Control, standing::Loss, successor::Retired};
-use crate::{clock::now_ms, kit::Kit, message::Request, say::say, sys::pidfd, timers::Timer};
+use crate::{
+    clock::now_ms, kit::Kit, message::Request, stderr_log::say, sys::pidfd, timers::Timer,
+};
 
 impl Control {
     /// It is of no use any more. What it had asked before is still to be carried out: its records say so.

@@ -24,7 +24,7 @@ use crate::{
     signals,
     sys::{
         child::{Plan, Program, c_string},
-        clone::Failure,
+        spawn::Failure,
     },
     timers::Timer,
 };

@@ -21,7 +21,7 @@ use crate::{
     link::{Link, LinkError},
     message::{Hello, Notice, Request},
     poller::Source,
-    say::say,
+    stderr_log::say,
     sys::pidfd,
     timers::Timer,
 };

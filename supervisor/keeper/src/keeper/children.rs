@@ -10,7 +10,7 @@ use crate::{
     compressor::Whose,
     control::Loss,
     message::Exit,
-    say::say,
+    stderr_log::say,
     sys::wait::{self, Ended},
 };
 

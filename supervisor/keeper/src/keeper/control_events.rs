@@ -8,7 +8,7 @@ use crate::{
     control::{Heard, Loss, greet, is_gone},
     link::{Link, LinkError},
     message::{Hello, Notice, VERSION},
-    say::say,
+    stderr_log::say,
 };
 
 /// Processes of an earlier supervisor that are told of.

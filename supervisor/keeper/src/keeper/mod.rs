@@ -35,10 +35,10 @@ use crate::{
     places::Places,
     poller::Source,
     runs::Runs,
-    say::say,
     shutdown::{Ending, Shutdown},
     signals::{Meaning, Signals},
     stderr,
+    stderr_log::say,
     strays::Strays,
     sys::{memory, pidfd, wait},
     timers::Timer,
@@ -283,7 +283,7 @@ impl Keeper {
         if made.has_listener() {
             self.control.listener_changed();
         }
-        // One that has not been born yet gets them at its birth.
+        // A control process that is not spawned yet inherits them.
         match self.places.notice(&made) {
             Ok((notice, fds)) => self.control.notice(&notice, fds),
             Err(error) => say!("could not hand over what was made again: {error}"),

@@ -4,7 +4,7 @@ use super::Keeper;
 use crate::{
     message::{Fact, Notice, Request, Spawn},
     shutdown::Ending,
-    sys::clone::Failure,
+    sys::spawn::Failure,
 };
 
 impl Keeper {

@@ -25,7 +25,7 @@ use crate::{
     clock::now_ms,
     compressor::Compressor,
     control::Control,
-    facts::Facts,
+    fact_queue::FactQueue,
     init::Init,
     kit::{Kit, Life},
     leftovers::Leftovers,
@@ -39,11 +39,11 @@ use crate::{
     record::Records,
     removals::Removals,
     runs::Runs,
-    say::say,
     shutdown::Shutdown,
     signals::Signals,
+    stderr_log::say,
     strays::Strays,
-    sys::{clone::Cradle, file::duplicate_above, inherited, place::FDS_RESERVED},
+    sys::{fd_setup::FDS_RESERVED, file::duplicate_above, inherited, spawn::ChildStack},
     timers::Timers,
 };
 
@@ -108,7 +108,7 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
     let listener =
         Listener::bind(&config.control_socket).map_err(doing("listen on the control socket"))?;
     let log = LogThread::start().map_err(doing("start the log thread"))?;
-    let cradle = Cradle::new().map_err(doing("get memory for births"))?;
+    let child_stack = ChildStack::new().map_err(doing("get memory for children's stacks"))?;
     let poller = Poller::new().map_err(doing("make an epoll"))?;
     let runs = Runs::new(leftovers, &config.run_dir, &config.state_hash);
     let kit = Kit {
@@ -118,12 +118,12 @@ pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
         poller,
         timers: Timers::default(),
         removals: Removals::new(),
-        facts: Facts::default(),
+        facts: FactQueue::default(),
         log,
         init,
         original,
         null,
-        cradle,
+        child_stack,
         files,
         cgroups,
         own_children: BTreeSet::new(),
@@ -166,7 +166,7 @@ fn watch_own(keeper: &mut Keeper) {
     places.watch(kit);
 }
 
-/// Root's keeper bears children on its own memory, which holds the environments of all services: a
+/// Root's keeper spawns children on its own memory, which holds the environments of all services: a
 /// child that has changed its user must not be read by others of that user. Without root there is
 /// nothing to hide, for every service has the keeper's own user, and a process whose memory is hidden
 /// cannot write its files in /proc then.
@@ -178,7 +178,7 @@ fn hide_memory() -> Result<(), Errno> {
     let at_change_of_user = fs::read_to_string(SUID_DUMPABLE_FILE).unwrap_or_default();
     if at_change_of_user.trim() == "1" {
         say!(
-            "fs.suid_dumpable is 1: for a moment at its birth a service's process can be read by others of \
+            "fs.suid_dumpable is 1: for a moment before its exec a service's process can be read by others of \
              its user, and with it what all services are told; set it to 0 with sysctl"
         );
     }

@@ -29,7 +29,7 @@ use crate::{
     lock::Locks,
     message::{Remaining, Role, RunId},
     record::Records,
-    say::say,
+    stderr_log::say,
     sys::pidfd,
     timers::{Timer, Timers},
     traces::main_lives,

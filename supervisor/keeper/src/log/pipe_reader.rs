@@ -22,7 +22,7 @@ const ENDS_MAX: usize = 64;
 
 /// What has come out of one log pipe so far. A copy is the same.
 #[derive(Clone, Debug, Default)]
-pub struct Flow(Arc<Mutex<Taken>>);
+pub struct PipeReader(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -34,7 +34,7 @@ struct Taken {
     written: u64,
 }
 
-impl Flow {
+impl PipeReader {
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

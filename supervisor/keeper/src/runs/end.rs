@@ -13,7 +13,7 @@ use crate::{
     kit::Kit,
     message::{Exit, Fact, RunId},
     proc,
-    say::say,
+    stderr_log::say,
     sys::{pidfd, wait},
 };
 

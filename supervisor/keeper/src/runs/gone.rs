@@ -4,22 +4,22 @@
 //! Owner: the keeper's main thread, at the end of a turn. Limits: no wake-up while there are none; the log thread
 //! writes what it was asked for, or drops and counts it, so that each record goes.
 
-use crate::{clock::now_ms, kit::Kit, log::Flow, message::RunId, timers::Timer};
+use crate::{clock::now_ms, kit::Kit, log::PipeReader, message::RunId, timers::Timer};
 
 /// From one look to the next.
 const LOOK_MS: u64 = 50;
 
-/// Those runs; a main run with the flow of its log.
+/// Those runs; a main run with the reader of its log pipe.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
-    runs: Vec<(RunId, Option<Flow>)>,
+    runs: Vec<(RunId, Option<PipeReader>)>,
     /// [`Timer::Records`] is set.
     timed: bool,
 }
 
 impl Gone {
-    pub(super) fn add(&mut self, run: RunId, flow: Option<Flow>) {
-        self.runs.push((run, flow));
+    pub(super) fn add(&mut self, run: RunId, pipe_reader: Option<PipeReader>) {
+        self.runs.push((run, pipe_reader));
     }
 
     /// The timer has come.
@@ -30,8 +30,9 @@ impl Gone {
     /// Removes the records that are of no more use.
     pub(super) fn remove_records(&mut self, kit: &mut Kit) {
         let runs = std::mem::take(&mut self.runs).into_iter();
-        let is_over =
-            |(_, flow): &(RunId, Option<Flow>)| flow.as_ref().is_none_or(Flow::is_written);
+        let is_over = |(_, pipe_reader): &(RunId, Option<PipeReader>)| {
+            pipe_reader.as_ref().is_none_or(PipeReader::is_written)
+        };
         let (over, unwritten): (Vec<_>, Vec<_>) = runs.partition(is_over);
         for (run, _) in over {
             kit.files.remove(run);

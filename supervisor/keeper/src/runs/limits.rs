@@ -1,5 +1,5 @@
 //! Resource limits of a run, from their names. What cannot be had is lowered here, before the
-//! child is born, and said.
+//! child is spawned, and said.
 
 use nix::{
     errno::Errno,
@@ -7,7 +7,7 @@ use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
 };
 
-use crate::{message::Spawn, original::Original, sys::clone::Failure};
+use crate::{message::Spawn, original::Original, sys::spawn::Failure};
 
 /// The limits of a run, as `setrlimit` takes them.
 pub(super) fn rlimits(

@@ -1,6 +1,6 @@
 //! All runs, and the services whose they are: spawned, watched, heard, swept, acknowledged.
 //!
-//! Owner of every process of a service. Invariants: a run is in the table from its birth until it is swept and the
+//! Owner of every process of a service. Invariants: a run is in the table from its spawn until it is swept and the
 //! last fact about it has been acknowledged; a pid is in `by_pid` only while it has not been reaped, so nobody
 //! ever signals a number that is another's by now; of a service there is never a second main run beside something
 //! that the first has left.
@@ -40,7 +40,7 @@ use crate::{
     message::{Notice, Remaining, Role, RunId, Stop},
     proc::{self, Stat},
     record::Record,
-    say::say,
+    stderr_log::say,
     sys::pidfd,
 };
 

@@ -13,7 +13,7 @@ use crate::{
     kit::Kit,
     message::{Fact, READY_FD, READY_FD_CLOSED, RunId, Spawn},
     proc,
-    sys::clone::Failure,
+    sys::spawn::Failure,
 };
 
 /// Below are standard input, output and error.

@@ -8,7 +8,7 @@ use std::{
 use super::notify::{Dropped, Socket};
 use crate::{
     cgroup::Group,
-    log::Flow,
+    log::PipeReader,
     message::{Exit, Left, OUTPUT_BYTES_MAX, Open, Role, RunId, RunInfo, Stop},
 };
 
@@ -44,7 +44,7 @@ pub(crate) struct Run {
     pub(crate) notified: BTreeMap<String, String>,
     /// Inode of the pipe that is its standard output and error.
     pub(crate) pipe: u64,
-    /// It was born in its service's cgroup; root, and who may log others in, can leave that.
+    /// It was spawned in its service's cgroup; root, and who may log others in, can leave that.
     pub(crate) in_cgroup: bool,
     /// Of a helper alone; the service's group serves the main run.
     pub(crate) group: Option<Group>,
@@ -149,7 +149,7 @@ pub(crate) struct Pipe {
     /// Bytes that it took when it was made.
     pub(crate) size: i32,
     /// Shared with the log thread, which reads it.
-    pub(crate) flow: Flow,
+    pub(crate) reader: PipeReader,
 }
 
 #[cfg(test)]

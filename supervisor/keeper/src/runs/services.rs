@@ -24,7 +24,7 @@ use crate::{
     kit::Kit,
     log::{self, Spec},
     message::{Notice, Open},
-    say::say,
+    stderr_log::say,
 };
 
 /// Services in one [`Notice::Opened`]: a message carries 253 descriptors.
@@ -97,13 +97,13 @@ impl Runs {
             .leftovers
             .has_gap(name, &kit.files)
             .then_some(log::KEEPER_DIED);
-        let flow = kit.log.open_later(name, spec, for_log, mark);
+        let reader = kit.log.open_later(name, spec, for_log, mark);
         service.pipe = Some(Pipe {
             read,
             write,
             inode,
             size,
-            flow,
+            reader,
         });
         self.unannounced.push(name.to_owned());
         Ok(())

@@ -1,5 +1,5 @@
-//! Starting a run: everything is prepared, and its process is born, writes its record and executes its
-//! program before the next request is looked at.
+//! Spawns a run: everything is prepared first; then the process is cloned, writes its own record and executes its
+//! program before the next request is looked at. So no run ever executes without a record.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -38,7 +38,7 @@ use crate::{
     sys::{
         caps,
         child::{CpuSet, Ids, Plan, Program, c_string},
-        clone::{Born, Failure},
+        spawn::{Failure, Spawned},
     },
     timers::Timer,
 };
@@ -71,16 +71,16 @@ impl Runs {
             .as_ref()
             .map(|(_, write, number)| (write.as_raw_fd(), *number));
         let helper_group = helper_group(kit, spawn);
-        let born = self.bear(kit, spawn, plan, &streams, helper_group.as_ref());
-        let born = match (born, helper_group) {
-            (Ok(born), group) => (born, group),
+        let child = self.spawn_child(kit, spawn, plan, &streams, helper_group.as_ref());
+        let child = match (child, helper_group) {
+            (Ok(child), group) => (child, group),
             (Err(failure), group) => {
                 // Its child has yet to be reaped: the group is empty only then.
                 self.dead_groups.extend(group);
                 return Err(failure);
             }
         };
-        self.take_in(kit, spawn, born, streams, ready.map(|(read, ..)| read));
+        self.take_in(kit, spawn, child, streams, ready.map(|(read, ..)| read));
         Ok(())
     }
 
@@ -105,14 +105,14 @@ impl Runs {
     }
 
     /// The process itself, with its record, in its group.
-    fn bear(
+    fn spawn_child(
         &self,
         kit: &Kit,
         spawn: &Spawn,
         mut plan: Plan,
         streams: &Streams,
         helper_group: Option<&Group>,
-    ) -> Result<Born, Failure> {
+    ) -> Result<Spawned, Failure> {
         let group = match spawn.role {
             Role::Main => self.services[&spawn.service].group.as_ref(),
             Role::Helper => helper_group,
@@ -137,11 +137,11 @@ impl Runs {
         let errno = |error: io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
         let note = kit.files.note(&record);
         plan.record = Some(note.map_err(|error| ("record", errno(error)))?);
-        let born = kit.make_run(&plan, group.map(AsFd::as_fd));
-        if born.is_err() {
+        let child = kit.make_run(&plan, group.map(AsFd::as_fd));
+        if child.is_err() {
             kit.files.remove(spawn.run);
         }
-        born
+        child
     }
 
     fn streams(&mut self, kit: &mut Kit, spawn: &Spawn) -> Result<Streams, Errno> {
@@ -176,7 +176,7 @@ impl Runs {
         &mut self,
         kit: &mut Kit,
         spawn: &Spawn,
-        (born, group): (Born, Option<Group>),
+        (child, group): (Spawned, Option<Group>),
         streams: Streams,
         ready: Option<OwnedFd>,
     ) {
@@ -195,14 +195,14 @@ impl Runs {
         {
             service.main = Some(spawn.run);
         }
-        self.by_pid.insert(born.pid, spawn.run);
+        self.by_pid.insert(child.pid, spawn.run);
         let run = Run {
             id: spawn.run,
             service: spawn.service.clone(),
             role: spawn.role,
-            leader: born.pid,
-            main: born.pid,
-            pidfd: born.pidfd,
+            leader: child.pid,
+            main: child.pid,
+            pidfd: child.pidfd,
             spawned_ms: now,
             ready,
             main_only: spawn.notify_main_only,
@@ -214,7 +214,7 @@ impl Runs {
             left: Vec::new(),
             notified: BTreeMap::default(),
             pipe: streams.inode,
-            in_cgroup: born.in_cgroup,
+            in_cgroup: child.in_cgroup,
             group,
             seen: Vec::new(),
             stop: spawn.stop,
@@ -224,7 +224,7 @@ impl Runs {
         self.all.insert(spawn.run, Box::new(run));
         kit.facts.push(Fact::Spawned {
             run: spawn.run,
-            pid: born.pid,
+            pid: child.pid,
             at_ms: now,
         });
     }

@@ -24,7 +24,7 @@ use crate::{
     left::{self, kill_exactly},
     message::{Fact, Role, RunId},
     proc::{self, Family, Stat},
-    say::say,
+    stderr_log::say,
     sys::pidfd,
     timers::Timer,
 };
@@ -169,7 +169,7 @@ impl Runs {
         run.swept = true;
         run.sweep = None;
         run.left.clear();
-        let mut flow = None;
+        let mut pipe_reader = None;
         if run.role == Role::Main {
             // Its last words may lack a line end, and nobody is left to write one.
             let service = self.services.get(&run.service);
@@ -178,9 +178,10 @@ impl Runs {
                     let ran_ms = run.ended_ms.saturating_sub(run.spawned_ms);
                     end_mark::text(run.main, exit, run.core, ran_ms)
                 });
-                kit.log.finish(&run.service, &pipe.flow, &pipe.read, mark);
+                kit.log
+                    .finish(&run.service, &pipe.reader, &pipe.read, mark);
                 self.log_later = true;
-                flow = Some(pipe.flow.clone());
+                pipe_reader = Some(pipe.reader.clone());
             }
         }
         if let Some(group) = run.group.take()
@@ -191,7 +192,7 @@ impl Runs {
         // The leader may outlive a main process of its choice only until here.
         self.by_pid.remove(&run.leader);
         self.sweeping.remove(&id);
-        self.gone.add(id, flow);
+        self.gone.add(id, pipe_reader);
     }
 
     /// An orphan that has gone may be the last that a sweep was waiting for.

@@ -1,7 +1,7 @@
 //! Descriptors of a child: put where it finds them by the keeper, moved into place by the child.
 //!
 //! The child shares the keeper's table until it makes its own, of the low numbers alone: to copy
-//! and close the thousands that the keeper holds would cost more than all the rest of a birth.
+//! and close the thousands that the keeper holds would cost more than all the rest of a spawn.
 
 use std::{ffi::CStr, os::fd::RawFd};
 
@@ -18,7 +18,7 @@ pub(crate) const SLOTS: usize = 8;
 /// `CLOSE_RANGE_UNSHARE`.
 const UNSHARE: libc::c_uint = 2;
 
-/// Which slot holds what, for one birth.
+/// Which slot holds what, for one spawn.
 #[derive(Debug)]
 pub(super) struct Slots {
     /// The keeper's number of what is in each slot; -1 if nothing.

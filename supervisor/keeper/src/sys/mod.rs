@@ -8,16 +8,13 @@
 
 pub(crate) mod caps;
 pub(crate) mod child;
-#[path = "spawn.rs"]
-pub(crate) mod clone;
+pub(crate) mod fd_setup;
 pub(crate) mod file;
 pub(crate) mod inherited;
 pub(crate) mod memory;
-#[path = "record_file.rs"]
-pub(crate) mod note;
 pub(crate) mod pidfd;
-#[path = "fd_setup.rs"]
-pub(crate) mod place;
+pub(crate) mod record_file;
 pub(crate) mod signals;
 pub(crate) mod socket;
+pub(crate) mod spawn;
 pub(crate) mod wait;

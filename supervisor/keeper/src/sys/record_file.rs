@@ -12,7 +12,7 @@ use crate::proc;
 
 /// A file that lacks only what its process alone knows.
 #[derive(Debug)]
-pub(crate) struct Note {
+pub(crate) struct RecordFile {
     /// Written first, then renamed.
     pub(crate) temporary: CString,
     /// Where it ends up.
@@ -21,7 +21,7 @@ pub(crate) struct Note {
     pub(crate) rest: Vec<u8>,
 }
 
-impl Note {
+impl RecordFile {
     /// Whole or not at all. Allocates nothing: runs between clone and exec.
     pub(super) fn write(&self) -> Result<(), Errno> {
         let mut head = Text::<80>::default();

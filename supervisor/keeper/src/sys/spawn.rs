@@ -1,9 +1,9 @@
-//! Birth of a process: clone3 into its cgroup with a pidfd, the older call where that is refused.
+//! Spawning a process: clone3 into its cgroup with a pidfd, clone where clone3 is refused.
 //!
 //! The child shares the keeper's memory and has a stack of its own (as `posix_spawn` does it); the
 //! keeper's main thread is held until the child has executed its program or ended. To copy the
 //! memory instead costs twice as much as all the rest, and more with each service. A child that does
-//! not get to its exec is seen to by `newborn`.
+//! not get to its exec is seen to by `spawn_watchdog`.
 
 use std::{
     ffi::{c_int, c_void},
@@ -16,7 +16,7 @@ use std::{
 use nix::{errno::Errno, libc};
 
 use super::child::{Plan, Prepared};
-use crate::newborn::NewbornWatch;
+use crate::spawn_watchdog::SpawnWatchdog;
 
 const PIDFD: u64 = 0x1000;
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
@@ -49,10 +49,10 @@ struct Args {
 
 /// A process that has executed its program (or has been killed on the way).
 #[derive(Debug)]
-pub(crate) struct Born {
+pub(crate) struct Spawned {
     /// Its pid.
     pub(crate) pid: i32,
-    /// Names it for ever.
+    /// Refers to this process even after its pid is reused.
     pub(crate) pidfd: OwnedFd,
     /// It is in the cgroup.
     pub(crate) in_cgroup: bool,
@@ -61,16 +61,16 @@ pub(crate) struct Born {
 /// What could not be done, and its errno.
 pub(crate) type Failure = (&'static str, Errno);
 
-/// What births have in common. One at a time.
+/// Stack and signal mask that each clone reuses; not reentrant.
 #[derive(Debug)]
-pub(crate) struct Cradle {
+pub(crate) struct ChildStack {
     stack: *mut c_void,
-    watch: NewbornWatch,
+    watch: SpawnWatchdog,
     /// Signals that this process ignores, which no flag of clone resets; bit n-1 for signal n.
     ignored: u64,
 }
 
-impl Cradle {
+impl ChildStack {
     /// Sets the stack up. To be called when the dispositions of signals are what they will stay.
     pub(crate) fn new() -> io::Result<Self> {
         let bytes = STACK_GUARD_BYTES + STACK_BYTES;
@@ -89,7 +89,7 @@ impl Cradle {
         };
         Ok(Self {
             stack,
-            watch: NewbornWatch::start()?,
+            watch: SpawnWatchdog::start()?,
             ignored: ignored(),
         })
     }
@@ -100,14 +100,14 @@ impl Cradle {
         plan: &Plan,
         cgroup: Option<BorrowedFd<'_>>,
         null: RawFd,
-    ) -> Result<Born, Failure> {
+    ) -> Result<Spawned, Failure> {
         let prepared = plan.prepare();
         let filled = prepared.slots.fill();
         self.watch.begin();
-        let born = filled.and_then(|()| self.first_that_works(&prepared, cgroup));
+        let child = filled.and_then(|()| self.first_that_works(&prepared, cgroup));
         let in_time = self.watch.end();
         prepared.slots.clear(null);
-        let (pid, pidfd, in_cgroup) = born.map_err(|errno| ("fork", errno))?;
+        let (pid, pidfd, in_cgroup) = child.map_err(|errno| ("fork", errno))?;
         let pid = i32::try_from(pid).map_err(|_| ("fork", Errno::EOVERFLOW))?;
         // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -115,7 +115,7 @@ impl Cradle {
             return Err(failure);
         }
         in_time.map_err(|errno| ("exec", errno))?;
-        Ok(Born {
+        Ok(Spawned {
             pid,
             pidfd,
             in_cgroup: in_cgroup || prepared.entered.load(Ordering::Acquire),
@@ -146,13 +146,13 @@ impl Cradle {
                 other => return other.map(|(pid, pidfd)| (pid, pidfd, true)),
             }
         }
-        let born = match self.clone3(prepared, None) {
+        let child = match self.clone3(prepared, None) {
             Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL | Errno::E2BIG) => {
                 self.clone(prepared)
             }
             other => other,
         };
-        born.map(|(pid, pidfd)| (pid, pidfd, false))
+        child.map(|(pid, pidfd)| (pid, pidfd, false))
     }
 
     fn clone3(

@@ -19,7 +19,7 @@ use crate::{
         Runs,
         run::{Run, Service},
     },
-    say::say,
+    stderr_log::say,
     sys::{
         pidfd,
         socket::{Peeked, peek, sender_pidfd},

@@ -43,7 +43,7 @@ use nix::{
 use super::directory::{Directory, Place};
 use crate::{
     poller::{Poller, Source},
-    say::say,
+    stderr_log::say,
 };
 
 /// Threads of one service that take messages away. With so many hanging, the service's next run is
