@@ -151,7 +151,7 @@ impl World {
     }
 
     pub(super) fn handle(&mut self, input: Input) {
-        let running = || plan::Plan::clone(&self.control.plan);
+        let running = || plan::Plan::clone(&self.control.cx.plan);
         let plan = self.files.clone().unwrap_or_else(running);
         self.control.handle(self.now, input);
         self.drain(&plan);
@@ -281,7 +281,7 @@ impl World {
             running: self.running.0.clone(),
             ..Boot::default()
         };
-        let plan = plan::Plan::clone(&self.control.plan);
+        let plan = plan::Plan::clone(&self.control.cx.plan);
         self.control = Control::new(self.now, &hello, plan.clone(), boot);
         self.drain(&plan);
     }

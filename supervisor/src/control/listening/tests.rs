@@ -108,7 +108,7 @@ fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() 
         }]);
         world.write_and_apply("web", &web(10));
         assert_eq!(world.looks.is_empty(), refused, "{by:?}");
-        let listens = &world.control.plan.services["web"].listens;
+        let listens = &world.control.cx.plan.services["web"].listens;
         assert_eq!(listens[0] == "127.0.0.1:9", refused, "{by:?}");
     }
 }
@@ -119,7 +119,7 @@ fn an_address_that_cannot_be_looked_at_refuses_nothing() {
     world.spawned(world.spawned[0].1);
     world.taken = Err("it takes too long".to_owned());
     world.write_and_apply("web", &web(10));
-    let listens = &world.control.plan.services["web"].listens;
+    let listens = &world.control.cx.plan.services["web"].listens;
     assert_eq!(listens, &["127.0.0.1:10"]);
     assert_eq!(world.looks.len(), 1, "it is looked at afterwards");
 }

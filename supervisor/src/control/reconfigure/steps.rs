@@ -40,7 +40,7 @@ impl Control {
             self.stage(plan);
             return;
         };
-        let number = self.engine.allocate_run();
+        let number = self.cx.engine.allocate_run();
         *run = Some(number);
         let service = command.services.first().cloned().unwrap_or_default();
         let argv = command.argv.clone();
@@ -61,8 +61,8 @@ impl Control {
 
     fn spawn_step(&mut self, number: RunId, spawn: Spawn) {
         let run = Run::new(&spawn.service, Purpose::Reconfigure);
-        self.runs.insert(number, run);
-        self.tell(Request::Spawn(Box::new(spawn)));
+        self.cx.runs.insert(number, run);
+        self.cx.tell(Request::Spawn(Box::new(spawn)));
     }
 
     pub(in crate::control) fn reconfigure_step_ended(
@@ -122,7 +122,7 @@ impl Control {
             return;
         };
         if let Some(file) = left.pop_front() {
-            let number = self.engine.allocate_run();
+            let number = self.cx.engine.allocate_run();
             let check = FileCheck {
                 service: file.service.clone(),
                 path: file.path.display().to_string(),

@@ -15,7 +15,7 @@ fn world() -> World {
 }
 
 fn told(world: &World) -> Vec<String> {
-    let past = world.control.feed.history("job", 100).into_iter();
+    let past = world.control.cx.feed.history("job", 100).into_iter();
     let past = past.filter(|event| event.kind == "schedule");
     past.map(|event| event.detail.clone()).collect()
 }
