@@ -1,4 +1,8 @@
-//! A new plan: what exists now, what must change for it, what has to go.
+//! A new plan: which services exist now, which processes must change for it, which services have to go.
+//!
+//! Order: the graph is checked for loops first, so a refused plan changes nothing; then every policy is taken over and
+//! all summaries are rebuilt, since edges may have changed; only then processes are told, one by one. A service that
+//! left the plan stays known until it is down and nothing that requires it still runs.
 
 use alloc::{
     boxed::Box,
@@ -175,6 +179,7 @@ impl Engine {
             (
                 State::Stopped
                 | State::Waiting { .. }
+                | State::Validating { .. }
                 | State::Spawning { .. }
                 | State::Starting { .. }
                 | State::Running { .. }

@@ -1,4 +1,7 @@
-//! Requests: whether they can be done, and what they set in motion.
+//! Requests (systemd's jobs): whether one can be done, and what it sets in motion.
+//!
+//! Invariant: all checks of a request come before its first change, so a refused one has changed nothing. Targets are
+//! handled as one set, dependencies before dependents.
 
 use alloc::vec::Vec;
 
@@ -157,7 +160,8 @@ impl Engine {
                     self.step(now, id, Input::Start);
                     self.stop_what_lost_its_binding(now);
                 }
-                State::Spawning { .. }
+                State::Validating { .. }
+                | State::Spawning { .. }
                 | State::Starting { .. }
                 | State::Running { .. }
                 | State::Reloading { .. }
@@ -388,6 +392,7 @@ const fn is_runnable(state: &State) -> bool {
     match state {
         State::Stopped | State::Failed { .. } | State::Completed => true,
         State::Waiting { .. }
+        | State::Validating { .. }
         | State::Spawning { .. }
         | State::Starting { .. }
         | State::Running { .. }

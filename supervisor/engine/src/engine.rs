@@ -1,5 +1,9 @@
 //! The engine itself: takes events, runs the machines that they concern, hands out effects.
-//! One event costs what it touches, never the number of services.
+//!
+//! Invariant: after each event nothing is left to do before the next event or deadline (`propagate::settle`). The order
+//! within one event: the event, then what follows from it, then deadlines that had not passed before (what has passed
+//! unheard waits for `Timeout`), then the end of a shutdown. One event costs what it touches, never the number of
+//! services: hence the indexes of runs, deadlines and services that have something to do.
 
 use alloc::{
     boxed::Box,
@@ -17,7 +21,7 @@ use crate::{
     node::Node,
     patience::Known,
     record::Record,
-    state::{Settled, State, View},
+    state::{Helper, Settled, State, View},
 };
 
 /// How long after the last SIGKILL of a shutdown the engine still waits for the kernel.
@@ -165,6 +169,7 @@ impl Engine {
                 .first()
                 .map_or(Settled::No, |on| Settled::WaitingOn(*on)),
             State::Stopped
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
@@ -205,7 +210,7 @@ impl Engine {
             State::Spawning { run: its, .. } => {
                 *its == run && !node.must_be_down && node.unmet.is_empty()
             }
-            State::Reloading { helper, .. } => *helper == Some(run),
+            State::Reloading { helper, .. } => helper.map(Helper::run) == Some(run),
             _ => false,
         })
     }

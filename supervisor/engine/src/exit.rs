@@ -1,4 +1,4 @@
-//! How a process ends: the one word of the kernel's that every other module rests on.
+//! How a process ends, as `wait(2)` tells it.
 
 use serde::{Deserialize, Serialize};
 

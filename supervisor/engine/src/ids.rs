@@ -1,4 +1,4 @@
-//! The numbers by which the engine knows things.
+//! The numbers by which the engine knows services and runs, and its clock.
 
 use alloc::collections::BTreeSet;
 

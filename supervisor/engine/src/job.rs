@@ -30,6 +30,7 @@ impl Engine {
             State::Failed { reason } => !matches!(reason, Failure::Leftovers { .. }),
             State::Stopped => !node.up_wanted(self.shutdown.is_some()),
             State::Waiting { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }

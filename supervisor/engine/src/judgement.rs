@@ -38,6 +38,7 @@ impl Service {
             } => [Some(*give_up_at), None],
             State::Stopped
             | State::Waiting { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Stopping { .. }
             | State::Backoff { .. }

@@ -66,6 +66,6 @@ pub use spec::{
     StartLimit, Stop, Watchdog, WatchdogAction,
 };
 pub use state::{
-    Confirming, Failure, Goal, Hold, Kill, Probing, ReloadOutcome, Settled, SpawnStep, State,
-    StopCause, StopPhase, Unhealthy, Up, View, Watching,
+    Confirming, Failure, Goal, Helper, Hold, Kill, Probing, ReloadOutcome, Settled, State,
+    StopCause, StopPhase, StopTarget, Unhealthy, Up, View, Watching,
 };

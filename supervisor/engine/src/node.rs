@@ -49,6 +49,7 @@ impl Class {
             State::Waiting { .. } if !node.stuck_on.is_empty() => Self::Stuck,
             State::Stopped
             | State::Waiting { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Stopping { .. } => Self::Unsettled,

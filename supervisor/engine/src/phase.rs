@@ -1,9 +1,9 @@
 //! The rows of the machine's table: what a state is, without what it carries.
 //!
-//! Finer than [`State`] where the same input means something else: to a validator and to the run itself, and
-//! before and after SIGKILL. So an arm of the table is one row and one column, and never looks into a state.
+//! Finer than [`State`] where the same input means something else: before and after SIGKILL, and once the main
+//! process is gone. So an arm of the table is one row and one column, and never looks into a state.
 
-use crate::state::{SpawnStep, State, StopPhase};
+use crate::state::{State, StopPhase};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +42,8 @@ impl State {
         match self {
             Self::Stopped => Phase::Stopped,
             Self::Waiting { .. } => Phase::Waiting,
-            Self::Spawning { step, .. } => match step {
-                SpawnStep::Validate => Phase::Validating,
-                SpawnStep::Exec => Phase::Spawning,
-            },
+            Self::Validating { .. } => Phase::Validating,
+            Self::Spawning { .. } => Phase::Spawning,
             Self::Starting { .. } => Phase::Starting,
             Self::Running { .. } => Phase::Running,
             Self::Reloading { .. } => Phase::Reloading,

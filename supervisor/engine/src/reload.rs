@@ -10,7 +10,7 @@ use crate::{
     ids::{Moment, RunId},
     service::Service,
     spec::{Ready, ReloadHow},
-    state::{Confirming, Probing, ReloadOutcome, State},
+    state::{Confirming, Helper, Probing, ReloadOutcome, State},
 };
 
 impl Confirming {
@@ -37,9 +37,8 @@ impl Service {
             self.tell_to_reload(ctx);
             return;
         }
-        self.record.validator = Some(run);
         if let State::Reloading { helper, .. } = &mut self.record.state {
-            *helper = Some(run);
+            *helper = Some(Helper::Validator(run));
         }
         ctx.out.push(Effect::Validate {
             service: self.id,
@@ -76,7 +75,6 @@ impl Service {
 
     /// The validator's verdict on a reload; a refusal leaves the run as it was.
     pub(crate) fn reload_validated(&mut self, ctx: &mut Context<'_>, verdict: Result<(), &str>) {
-        self.record.validator = None;
         if let State::Reloading { helper, .. } = &mut self.record.state {
             *helper = None;
         }
@@ -115,7 +113,7 @@ impl Service {
             Some(ReloadHow::Command) => {
                 let command = ctx.allocate();
                 *awaits_ready = false;
-                *helper = Some(command);
+                *helper = Some(Helper::Command(command));
                 ctx.out.push(Effect::ReloadCommand {
                     service,
                     run: command,
@@ -183,7 +181,7 @@ impl Service {
 
     /// Nobody knows of a run that works on the reload, or of the main run itself.
     pub(crate) fn lost_while_reloading(&mut self, ctx: &mut Context<'_>, run: RunId, reason: &str) {
-        if self.record.validator == Some(run) {
+        if self.record.validator() == Some(run) {
             self.reload_validated(ctx, Err(reason));
         } else if self.record.reload_run() == Some(run) {
             self.reload_ended(ctx, Err(reason));
@@ -292,13 +290,12 @@ impl Service {
         let State::Reloading { up, helper, .. } = self.record.state else {
             return;
         };
-        if let Some(run) = helper {
+        if let Some(helper) = helper {
             ctx.out.push(Effect::Kill {
                 service: self.id,
-                run,
+                run: helper.run(),
             });
         }
-        self.record.validator = None;
         self.record.last_reload = Some(outcome);
         self.record.state = State::Running { up };
     }
@@ -309,12 +306,11 @@ impl Service {
         self.record.reload_queued = false;
         self.record.last_reload = None;
         if let State::Reloading { helper, .. } = &mut self.record.state
-            && let Some(run) = helper.take()
+            && let Some(helper) = helper.take()
         {
-            self.record.validator = None;
             ctx.out.push(Effect::Kill {
                 service: self.id,
-                run,
+                run: helper.run(),
             });
         }
     }

@@ -1,4 +1,5 @@
-//! Taking down once what is to come up again: by a restart or by a plan, with all that requires it.
+//! A restart, by a command or a plan: marks what has to go down once before it may be up again, with all that requires
+//! it and is up. The marks are taken away at the next start; the machines do the rest, dependents down first.
 
 use crate::{
     engine::Engine,
@@ -112,7 +113,8 @@ impl Engine {
         };
         let record = &mut node.service.record;
         let up = match &record.state {
-            State::Spawning { .. }
+            State::Validating { .. }
+            | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reloading { .. }

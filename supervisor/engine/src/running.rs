@@ -1,4 +1,7 @@
-//! The transitions of a service that is up: its probes, its count of early deaths.
+//! The transitions of a service that is up: probes, and when its count of early deaths is cleared.
+//!
+//! Liveness ends a run; health only changes what is shown. A deadline of a reload is looked at before the watchdog's,
+//! and a queued reload begins last, lest one begin for a run that has just been told to end.
 
 use alloc::borrow::ToOwned;
 

@@ -1,4 +1,5 @@
-//! One service: its policy, its record, and what can be read off them.
+//! One service: its policy (`spec`), its record, and what can be read off them: the next deadline, which facts concern
+//! it, what may be shown. Changes of state are in the modules of the transitions.
 
 use alloc::boxed::Box;
 
@@ -37,11 +38,11 @@ impl Service {
         }
         let is_main = self.record.main_run() == run;
         let known = match fact {
-            Fact::Validated { .. } => self.record.validator == run,
+            Fact::Validated { .. } => self.record.validator() == run,
             // A command that was killed because it took too long may end during the next reload.
             Fact::Reloaded { .. } => self.record.reload_run() == run,
             Fact::SpawnFailed { .. } => {
-                is_main || self.record.validator == run || self.record.reload_run() == run
+                is_main || self.record.validator() == run || self.record.reload_run() == run
             }
             // A killed validator may be reported like any other run.
             _ => is_main || self.is_stopping(fact.run()),
@@ -94,6 +95,7 @@ impl Service {
             } => [*look_at, None, None],
             State::Stopped
             | State::Waiting { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Stopping { .. }
             | State::Failed { .. }
@@ -192,7 +194,7 @@ impl Service {
             up_since: record.state.up().map(|_| record.up_since),
             once: record.once,
             unrun: record.idle_until_triggered && record.last_exit.is_none(),
-            validating: record.validator.is_some(),
+            validating: record.validator().is_some(),
             restarts: record.restarts,
             last_exit: record.last_exit,
             detail: record.detail.clone(),

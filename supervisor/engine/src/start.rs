@@ -1,4 +1,8 @@
 //! The transitions that lead up: from wanting to start to being ready, and the pauses between.
+//!
+//! The way: wait for what is required, let the validator judge, spawn, become ready. A death counts as early until
+//! the run has been up for `reset_after_ms`; early deaths lengthen the pause, automatic starts count against the limit
+//! (systemd's `StartLimitBurst`), and a start by hand forgets both.
 
 use alloc::borrow::ToOwned;
 
@@ -11,7 +15,7 @@ use crate::{
     record::Early,
     service::Service,
     spec::{Kind, Policy, Ready},
-    state::{Failure, Probing, SpawnStep, State, StopCause, Up},
+    state::{Failure, Probing, State, StopCause, Up},
 };
 
 /// Most automatic starts that are remembered of one service, whatever its limit says.
@@ -75,14 +79,20 @@ impl Service {
             .record
             .last_exit
             .is_some_and(|(exit, _)| self.is_success(exit));
-        let State::Stopping { cause, phase, .. } = &self.record.state else {
+        let State::Stopping {
+            cause,
+            phase,
+            then_start,
+            ..
+        } = &mut self.record.state
+        else {
             return;
         };
         let swept = matches!(phase, crate::state::StopPhase::Sweep { .. });
         if self.spec.kind == Kind::Oneshot && swept && *cause == StopCause::Exited && done {
             return; // It has just done its work.
         }
-        self.record.again = true;
+        *then_start = true;
         self.forget_counts();
     }
 
@@ -98,11 +108,7 @@ impl Service {
             return;
         }
         let run = ctx.allocate();
-        self.record.validator = Some(run);
-        self.record.state = State::Spawning {
-            run,
-            step: SpawnStep::Validate,
-        };
+        self.record.state = State::Validating { run };
         ctx.out.push(Effect::Validate {
             service: self.id,
             run,
@@ -113,10 +119,7 @@ impl Service {
         let run = ctx.allocate();
         self.record.stop = Some(self.spec.stop);
         self.record.watchdog_ms = None;
-        self.record.state = State::Spawning {
-            run,
-            step: SpawnStep::Exec,
-        };
+        self.record.state = State::Spawning { run };
         ctx.out.push(Effect::Spawn {
             service: self.id,
             run,
@@ -125,7 +128,6 @@ impl Service {
 
     /// The validator's verdict on a start.
     pub(crate) fn start_validated(&mut self, ctx: &mut Context<'_>, ok: bool) {
-        self.record.validator = None;
         if ctx.must_be_down || !ctx.unmet.is_empty() {
             self.start_or_wait(ctx);
         } else if ok {
@@ -146,7 +148,6 @@ impl Service {
 
     /// No process came to be. What can pass is tried again, whatever the policy.
     pub(crate) fn start_failed(&mut self, ctx: &mut Context<'_>, transient: bool, reason: &str) {
-        self.record.validator = None;
         reason.clone_into(&mut self.record.detail);
         if ctx.must_be_down || (transient && !ctx.unmet.is_empty()) {
             self.start_or_wait(ctx);

@@ -1,4 +1,7 @@
-//! The transitions that lead down: asking, killing, sweeping, and what follows.
+//! The transitions that lead down: the stop signal, SIGKILL, the sweep, and what follows.
+//!
+//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what SIGKILL does not end
+//! makes the service failed (`Leftovers`) until it is gone, and nothing is started beside it.
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
@@ -10,7 +13,7 @@ use crate::{
     ids::Moment,
     service::Service,
     spec::Stop,
-    state::{Failure, Kill, State, StopCause, StopPhase, Up},
+    state::{Failure, Kill, State, StopCause, StopPhase, StopTarget, Up},
 };
 
 /// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
@@ -73,7 +76,13 @@ impl Service {
             escalate_at: escalation.map(|it| ctx.now.after(it.after_ms)),
             kill_at: ctx.now.after(stop.timeout_ms),
         };
-        self.record.state = State::Stopping { run, phase, cause };
+        self.record.state = State::Stopping {
+            run,
+            target: StopTarget::Main,
+            phase,
+            cause,
+            then_start: false,
+        };
         ctx.out.push(Effect::Signal {
             service: self.id,
             run,
@@ -85,14 +94,22 @@ impl Service {
     /// Has SIGKILL sent; from here on only the kernel can delay the end. Also ends a validator.
     pub(crate) fn kill(&mut self, ctx: &mut Context<'_>, why: Kill) {
         self.drop_reload(ctx);
-        let (run, cause) = match self.record.state {
-            State::Stopping { run, cause, .. } => (run, cause),
-            State::Spawning { run, .. }
+        let asked = StopCause::Asked(ctx.order);
+        let (run, target, cause, then_start) = match self.record.state {
+            State::Stopping {
+                run,
+                target,
+                cause,
+                then_start,
+                ..
+            } => (run, target, cause, then_start),
+            State::Validating { run } => (run, StopTarget::Validator, asked, false),
+            State::Spawning { run }
             | State::Starting { run, .. }
             | State::Running { up: Up { run, .. } }
             | State::Reloading {
                 up: Up { run, .. }, ..
-            } => (run, StopCause::Asked(ctx.order)),
+            } => (run, StopTarget::Main, asked, false),
             State::Stopped
             | State::Waiting { .. }
             | State::Backoff { .. }
@@ -103,7 +120,13 @@ impl Service {
             give_up_at: ctx.now.after(KILL_GRACE_MS),
             why,
         };
-        self.record.state = State::Stopping { run, phase, cause };
+        self.record.state = State::Stopping {
+            run,
+            target,
+            phase,
+            cause,
+            then_start,
+        };
         ctx.out.push(Effect::Kill {
             service: self.id,
             run,
@@ -215,21 +238,23 @@ impl Service {
         self.drop_reload(ctx);
         self.record.state = State::Stopping {
             run,
+            target: StopTarget::Main,
             phase: StopPhase::Sweep { exit, killed: None },
             cause: StopCause::Exited,
+            then_start: false,
         };
         self.record.last_exit = Some((exit, ctx.now));
     }
 
     /// The main process is gone. The keeper sweeps by itself and will say so.
     pub(crate) fn sweep(&mut self, ctx: &Context<'_>, exit: Exit) {
-        if let State::Stopping { phase, run, .. } = &mut self.record.state {
+        if let State::Stopping { phase, target, .. } = &mut self.record.state {
             let killed = match phase {
                 StopPhase::Killed { why, .. } => Some(*why),
                 StopPhase::Asked { .. } | StopPhase::Sweep { .. } => None,
             };
             *phase = StopPhase::Sweep { exit, killed };
-            if self.record.validator != Some(*run) {
+            if *target == StopTarget::Main {
                 self.record.last_exit = Some((exit, ctx.now));
             }
         }
@@ -245,11 +270,18 @@ impl Service {
 
     /// The run is over, or was killed in vain: what now?
     pub(crate) fn down(&mut self, ctx: &mut Context<'_>, left: u32) {
-        let State::Stopping { run, phase, cause } = self.record.state else {
+        let State::Stopping {
+            run,
+            target,
+            phase,
+            cause,
+            ..
+        } = self.record.state
+        else {
             return;
         };
         let end = match phase {
-            StopPhase::Sweep { exit, killed } if self.record.validator != Some(run) => Some(End {
+            StopPhase::Sweep { exit, killed } if target == StopTarget::Main => Some(End {
                 run,
                 exit,
                 cause,
@@ -260,10 +292,8 @@ impl Service {
         let said = self.record.detail.clone();
         if left > 0 {
             // A main process is never forgotten for a validator's sake.
-            let first = self
-                .record
-                .unswept
-                .filter(|_| self.record.validator == Some(run));
+            let validator = target == StopTarget::Validator;
+            let first = self.record.unswept.filter(|_| validator);
             self.record.unswept = first.or(Some(run));
             self.left_over(left, None);
         } else {
@@ -285,10 +315,15 @@ impl Service {
 
     /// Nothing of the run is left.
     fn gone(&mut self, ctx: &mut Context<'_>, cause: StopCause, exit: Option<Exit>) {
-        self.record.validator = None;
+        let then_start = matches!(
+            self.record.state,
+            State::Stopping {
+                then_start: true,
+                ..
+            }
+        );
         self.record.stop = None;
-        let again = core::mem::take(&mut self.record.again);
-        if ctx.must_be_down || again || matches!(cause, StopCause::Asked(_)) {
+        if ctx.must_be_down || then_start || matches!(cause, StopCause::Asked(_)) {
             self.start_or_wait(ctx);
         } else {
             self.after_death(ctx, cause, exit);
@@ -297,10 +332,8 @@ impl Service {
 
     /// Something of an earlier run is left, so that no new one may begin.
     fn left_over(&mut self, count: u32, look_at: Option<Moment>) {
-        self.record.validator = None;
         self.record.stop = None;
         self.record.restart_pending = None;
-        self.record.again = false;
         self.record.left = count;
         self.record.state = State::Failed {
             reason: Failure::Leftovers { count, look_at },
@@ -310,7 +343,7 @@ impl Service {
     /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
     /// one.
     pub(crate) fn start_refused(&mut self, ctx: &Context<'_>, left: u32) {
-        let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.record.state else {
+        let (State::Spawning { run } | State::Stopping { run, .. }) = self.record.state else {
             return;
         };
         self.record.detail.clear();
@@ -370,7 +403,8 @@ impl Service {
             },
             State::Failed { reason } => Next::Fail(reason.clone()),
             State::Stopped | State::Completed => Next::Rest,
-            State::Spawning { .. }
+            State::Validating { .. }
+            | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reloading { .. }

@@ -7,9 +7,9 @@
 use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 
 use keeper::{
+    keeper_lost::{self, Heir},
     log,
     message::{Fact, Hello, Notice, Role},
-    keeper_lost::{self, Heir},
 };
 use nix::sys::signal::Signal;
 

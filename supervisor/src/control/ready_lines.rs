@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Fact, Moment, RunId, SpawnStep, State};
+use engine::{Fact, Moment, RunId, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
@@ -99,13 +99,7 @@ impl ReadyLines {
     pub(super) fn take_up(&mut self, cx: &mut Context, service: &str, run: RunId, spawned: Moment) {
         let view = cx.names.id(service).and_then(|id| cx.engine.view(id));
         let waits = match view.map(|view| view.state) {
-            Some(
-                State::Starting { run: its, .. }
-                | State::Spawning {
-                    run: its,
-                    step: SpawnStep::Exec,
-                },
-            ) => its == run,
+            Some(State::Starting { run: its, .. } | State::Spawning { run: its }) => its == run,
             _ => false,
         };
         if waits {
