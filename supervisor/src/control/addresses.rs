@@ -187,10 +187,7 @@ mod tests {
     use api::Action;
     use engine::RunId;
 
-    use crate::{
-        control::{Handled, whole::World},
-        sockets::bind,
-    };
+    use crate::{control::whole::World, sockets::bind, store::Handled};
 
     const PID: i32 = 7;
 

@@ -12,11 +12,14 @@ use super::{
     Control, Job,
     answers::{Answer, Stream},
     changes::Kind,
-    feed, matching, records,
+    feed, records,
     selection::Selection,
     words,
 };
-use crate::ask::{Ask, EventFilter, Exits, Peer};
+use crate::{
+    ask::{Ask, EventFilter, Exits, Peer},
+    service_query::matching,
+};
 
 type Shown = Result<PlanReply, ErrorReply>;
 type Difference = Result<DiffReply, ErrorReply>;

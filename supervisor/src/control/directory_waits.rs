@@ -80,7 +80,7 @@ impl Control {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const OWN: &str = "command = ['/bin/one']\n[[directories]]\npath = '/srv/own'\n";
     const BELOW: &str = "command = ['/bin/two']\n[[directories]]\npath = '/srv/own/below'\n";

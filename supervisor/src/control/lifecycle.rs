@@ -40,7 +40,7 @@ pub(crate) struct Boot {
     /// Holds that survived an earlier daemon.
     pub(crate) holds: BTreeMap<String, StoredHold>,
     /// Up to when schedules were handled by an earlier daemon.
-    pub(crate) handled: super::Handled,
+    pub(crate) handled: crate::store::Handled,
     /// The host is in maintenance.
     pub(crate) maintenance: Option<api::Maintenance>,
     /// Main runs that lived when this was stored last.

@@ -4,8 +4,11 @@
 use api::ErrorReply;
 use keeper::message::{LogTrouble, Request};
 
-use super::{Control, matching, records, spawn::log_dir};
-use crate::ask::{LogPlace, Peer};
+use super::{Control, records, spawn::log_dir};
+use crate::{
+    ask::{LogPlace, Peer},
+    service_query::matching,
+};
 
 impl Control {
     /// Where the lines of these services are; of all that are enabled if there are no names.

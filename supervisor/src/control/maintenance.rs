@@ -191,7 +191,7 @@ mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
 
     use super::*;
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const FULL: &str = "no space left on device";
 

@@ -48,6 +48,7 @@ mod run;
 mod running;
 mod schedule;
 mod selection;
+mod settle;
 #[cfg(test)]
 mod simulation;
 mod socket_groups;
@@ -72,7 +73,7 @@ use std::{
 };
 
 use engine::{Accepted, Command, Event, Fact, Refusal, RunId, ServiceId};
-use keeper::message::{Hello, LogTrouble, Request};
+use keeper::message::{Hello, LogTrouble};
 use plan::Plan;
 use tokio::sync::watch;
 
@@ -83,12 +84,8 @@ use crate::{
 
 use context::Context;
 pub(crate) use event_loop::run;
-pub(crate) use input::{Broken, Loaded, NotLoaded, Source, Staged, StagedDirectory, StagedFile};
 use input::{Input, Job, Now, Output};
-pub(crate) use names::matching;
 use run::{Purpose, Run};
-pub(crate) use schedule::Handled;
-pub(crate) use words::time;
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.
 const OUTPUTS_KEPT: usize = 64;
@@ -97,7 +94,7 @@ const OUTPUTS_KEPT: usize = 64;
 pub(crate) struct Control {
     cx: Context,
     /// Ids and programs, as long as the plan is being applied for which they were looked up.
-    fresh: input::Found,
+    fresh: crate::staging::Resolutions,
     /// Runs that are to be prepared, all of one input together.
     starts: Vec<Start>,
     /// Runs whose needs are being found out, with how that is ended early.
@@ -328,44 +325,5 @@ impl Control {
             self.carry_out(&effect);
         }
         answer
-    }
-
-    /// After every input: tells followers what changed, and the keeper what has been taken in.
-    fn settle(&mut self) {
-        self.look_at_address_waits();
-        self.listening.watch(&mut self.cx);
-        self.look_at_directory_waits();
-        self.end_if_one_failed();
-        let touched = std::mem::take(&mut self.cx.touched);
-        if !touched.is_empty() {
-            self.sort_touched(&touched);
-        }
-        self.holds.store(&mut self.cx);
-        self.records.write(&mut self.cx);
-        self.exits.write(&mut self.cx);
-        self.running.store(&mut self.cx);
-        self.write_status_files();
-        self.store_maintenance();
-        self.release_changes();
-        if !touched.is_empty() {
-            self.look_for_trouble(&touched);
-            self.advance_changes(&touched);
-            self.judge_trial(&touched);
-            self.lifecycle_check();
-        }
-        self.go_back_if_due();
-        self.look_for_results();
-        self.end_changes();
-        self.hangup_after_leases();
-        self.schedule.store(&mut self.cx);
-        self.quit_when_stored();
-        if let Some(seq) = self.unacknowledged.take() {
-            self.cx
-                .outputs
-                .push_back(Output::Keeper(Request::Ack { seq }));
-        }
-        self.tell_alerts();
-        self.ask_for_preparations();
-        self.hand_over_when_quiet();
     }
 }

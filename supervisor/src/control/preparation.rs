@@ -12,9 +12,10 @@ use std::{
 
 use engine::RunId;
 
-use super::{Control, Job, Purpose, input::Found, spawn};
+use super::{Control, Job, Purpose, spawn};
 use crate::{
     prepare::{self, Needs, Outcome, Prepared, Resolved, Start},
+    staging::Resolutions,
     unready::Unready,
 };
 
@@ -210,7 +211,7 @@ impl Control {
     }
 
     /// The same of all services of a plan.
-    pub(super) fn note_all_lacking(&mut self, found: &Found) {
+    pub(super) fn note_all_lacking(&mut self, found: &Resolutions) {
         let lasts = |found: &Result<_, Unready>| found.as_ref().is_err_and(|why| !why.transient);
         let lacking = found.iter().filter(|(_, found)| lasts(found));
         self.lacking = lacking.map(|(name, _)| name.clone()).collect();
@@ -233,7 +234,7 @@ impl Control {
 
     /// In words, what is another of the account that a service runs with, which none of the files
     /// says. It goes on as it is.
-    pub(super) fn moved_account(&self, name: &str, found: &Found) -> Option<String> {
+    pub(super) fn moved_account(&self, name: &str, found: &Resolutions) -> Option<String> {
         let main = self.cx.runs.get(&self.cx.main_run_of(name)?)?;
         let had = main.resolved.as_ref()?;
         let now = found.get(name)?.as_ref().ok()?;
@@ -264,7 +265,7 @@ fn differs(had: &Resolved, now: &Resolved) -> Option<(String, String)> {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     #[test]
     fn a_start_whose_needs_are_never_found_out_can_be_stopped() {

@@ -49,7 +49,7 @@ impl Control {
 mod tests {
     use keeper::message::Fact;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const PROBED: &str =
         "command = ['/bin/a']\n[ready]\nexec = ['/bin/b']\n[watchdog]\ntimeout = '1m'\n";

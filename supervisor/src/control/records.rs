@@ -349,7 +349,10 @@ mod tests {
     use api::Action;
 
     use super::*;
-    use crate::control::{Handled, input::Input, whole::World};
+    use crate::{
+        control::{input::Input, whole::World},
+        store::Handled,
+    };
 
     fn filler(number: usize) -> Line {
         Line {

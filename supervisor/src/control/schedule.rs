@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use engine::{Command, Moment, Refusal};
 use jiff::{Timestamp, tz::TimeZone};
 use plan::cron::Cron;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Control, Job, Now,
@@ -22,17 +21,14 @@ use super::{
     words,
 };
 
+use crate::store::Handled;
+
 /// A time that passed no longer ago, while the daemon was being restarted, is not missed.
 const GRACE_MS: u64 = 60_000;
 /// Jumps of the clock up to this neither skip a time nor repeat it (as cron(8) has it).
 const JUMP_MS: u64 = 3 * 3_600_000;
 /// The clocks may drift apart by so much before it counts as a jump.
 const DRIFT_MS: u64 = 1_000;
-
-/// Wall clock times, milliseconds of the Unix epoch, up to which each service's times have been
-/// handled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Handled(pub(crate) BTreeMap<String, u64>);
 
 /// All that is scheduled.
 #[derive(Debug)]

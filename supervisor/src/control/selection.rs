@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use api::{Action, ActionRequest, ErrorKind, ErrorReply};
 use engine::{Goal, State};
 
-use super::{Control, asks::usage, matching};
+use super::{Control, asks::usage};
+use crate::service_query::matching;
 
 /// What a request means.
 #[derive(Debug)]

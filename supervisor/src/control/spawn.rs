@@ -257,7 +257,7 @@ pub(super) fn log_dir(paths: &plan::Paths, service: &str) -> PathBuf {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     #[test]
     fn a_reload_command_is_told_the_main_process() {

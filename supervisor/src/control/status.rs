@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
 use engine::{Exit, Failure, Goal, Moment, ServiceId, Settled, State, View};
 
-use super::{Control, Now, matching, words};
+use super::{Control, Now, words};
+use crate::service_query::matching;
 
 /// What to do about a program that took over and did not work.
 const WENT_BACK: &str = "the program that was installed last did not work as the control process, so the one before it runs: \

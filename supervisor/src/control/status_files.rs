@@ -190,7 +190,7 @@ mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
 
     use super::*;
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const WITH_FILE: &str = "[[status_files]]\npath = '/run/a/status'\ntemplate = 'status.j2'\n";
 

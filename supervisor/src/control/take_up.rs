@@ -315,7 +315,7 @@ const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const RELOADS: [&str; 2] = [
         "validate = ['/bin/true']\n[reload]\nsignal = 'HUP'\n",

@@ -9,20 +9,22 @@ use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request, Role, RunInf
 use plan::{Options, RealHost};
 
 use super::{
-    Control, Handled,
-    input::{Done, Input, Job, Loaded, Now, Output, Staged},
+    Control,
+    input::{Done, Input, Job, Now, Output},
     lifecycle::Boot,
 };
 use crate::{
     applied::Swapped,
     ask::{Ask, Peer},
+    configuration::Loaded,
     history::Line,
     holder::Holder,
     listening::{Look, Seen, Sight, Taken},
     lookups::Lookups,
     prepare::{Prepared, Start, resolve},
+    staging::Staged,
     status_files::Situations,
-    store::Running,
+    store::{Handled, Running},
 };
 
 /// 2026-11-23 00:00 UTC.

@@ -8,8 +8,8 @@ use api::{ErrorReply, Hint, ReloadOutcome, ServiceStatus, Why, WhyStep};
 use engine::{Exit, Failure, State, View};
 use nix::sys::signal::Signal;
 
-use super::{Control, lifecycle::Killed, names::unknown_service, words};
-use crate::holder;
+use super::{Control, lifecycle::Killed, words};
+use crate::{holder, service_query::unknown_service};
 
 /// What to do about a daemon that ends by itself, as one does which leaves its work to a process in
 /// the background: that is ended with it.

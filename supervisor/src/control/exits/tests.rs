@@ -7,7 +7,7 @@ use super::{
     unwritten::{BURST, REFILL_MS, WAITING_MAX},
     *,
 };
-use crate::control::{Handled, whole::World};
+use crate::{control::whole::World, store::Handled};
 
 fn record(number: u64, next: NextRun) -> ExitRecord {
     ExitRecord {

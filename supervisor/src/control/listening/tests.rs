@@ -3,10 +3,7 @@
 use api::Action;
 
 use super::*;
-use crate::{
-    control::{Handled, whole::World},
-    listening::Taken,
-};
+use crate::{control::whole::World, listening::Taken, store::Handled};
 
 const WEB: &str = "command = ['/bin/web']\nlistens = ['127.0.0.1:PORT']\n[reload]\nsignal = 'HUP'\n\
                    [[files]]\npath = '/run/web.conf'\ncontent = 'PORT'\non_change = 'reload'\n";

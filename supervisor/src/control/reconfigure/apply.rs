@@ -16,11 +16,8 @@ use super::{
 };
 use crate::{
     applied::Swapped,
-    control::{
-        Control, Job, Output,
-        input::{Staged, Swap},
-    },
-    staging,
+    control::{Control, Job, Output, input::Swap},
+    staging::{self, Staged},
 };
 
 /// Said of a rollback that is done.

@@ -3,8 +3,11 @@
 use api::{ErrorKind, ErrorReply, Progress};
 use keeper::message::Request;
 
-use super::{Last, Order, PlanSource, REFUSED, Stage, Staged};
-use crate::control::{Control, Job, answers::Answer};
+use super::{Last, Order, PlanSource, REFUSED, Stage};
+use crate::{
+    control::{Control, Job, answers::Answer},
+    staging::Staged,
+};
 
 impl Control {
     /// Says to the client how far it is.

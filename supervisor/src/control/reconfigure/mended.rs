@@ -5,7 +5,7 @@
 
 use engine::{Goal, State};
 
-use crate::control::{Control, input::Staged};
+use crate::{control::Control, staging::Staged};
 
 impl Control {
     /// Those that failed for it and would not now, in order.

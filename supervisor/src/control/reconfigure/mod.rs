@@ -34,17 +34,13 @@ use tokio::sync::mpsc;
 pub(super) use standing::Standing;
 pub(super) use way_back::WayBack;
 
-use super::{
-    Control, Job,
-    changes::Kind,
-    input::{Broken, Done, Source, Staged, StagedFile},
-    memory::Key,
-    records, words,
-};
+use super::{Control, Job, changes::Kind, input::Done, memory::Key, records, words};
 use crate::{
     accounts::MakeCommand,
     applied::{Inputs, Mark},
     ask::{Peer, STREAM_LINES_MAX, Wanted},
+    configuration::Source,
+    staging::{Broken, Staged, StagedFile},
 };
 
 /// Shown in status as long as it is true.

@@ -9,7 +9,10 @@ use api::{ErrorReply, Preview, ServiceChange};
 use engine::{Command, Event, Goal, Shift, State, View};
 use plan::{ChangeKind, Plan, Severity};
 
-use crate::control::{Control, convert, input::Staged, words};
+use crate::{
+    control::{Control, convert, words},
+    staging::Staged,
+};
 
 /// Why one starts that has not changed.
 const LACKED: &str = "what it lacked is there now";

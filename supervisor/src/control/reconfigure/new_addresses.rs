@@ -14,9 +14,10 @@ use super::{
     moves::{Action, Move},
 };
 use crate::{
-    control::{Control, Job, Staged},
+    control::{Control, Job},
     holder,
     listening::{Taken, Wanted},
+    staging::Staged,
     usage::Target,
 };
 

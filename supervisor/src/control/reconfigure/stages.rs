@@ -14,10 +14,9 @@ use super::{Found, Last, Stage};
 use crate::{
     accounts::{Accounts, MakeCommand},
     applied,
-    control::{
-        Broken, Control, Job,
-        input::{Loaded, NotLoaded, Staged},
-    },
+    configuration::{Loaded, NotLoaded},
+    control::{Control, Job},
+    staging::{Broken, Staged},
 };
 
 /// Problems that are told over the API; the rest is counted.

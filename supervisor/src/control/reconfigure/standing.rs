@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     applied::{Inputs, Mark, Swapped},
-    control::{Control, Job, StagedFile, listening::Progress, memory::Key, words},
+    control::{Control, Job, listening::Progress, memory::Key, words},
+    staging::StagedFile,
 };
 
 /// One that dies right after it was ready has not worked.

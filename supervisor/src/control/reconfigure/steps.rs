@@ -12,13 +12,9 @@ use plan::Plan;
 use super::Stage;
 use crate::{
     accounts::MakeCommand,
-    control::{
-        Control, Purpose, Run,
-        input::{Staged, StagedFile},
-        spawn::helper_spawn,
-    },
+    control::{Control, Purpose, Run, spawn::helper_spawn},
     programs::PATH,
-    staging::OwnerChange,
+    staging::{OwnerChange, Staged, StagedFile},
 };
 
 /// An account tool or validator may take this long.

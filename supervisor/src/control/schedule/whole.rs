@@ -1,9 +1,11 @@
 //! Oneshots in a whole control process.
 
-use super::Handled;
-use crate::control::{
-    input::Input,
-    whole::{MIDNIGHT, MINUTE, World},
+use crate::{
+    control::{
+        input::Input,
+        whole::{MIDNIGHT, MINUTE, World},
+    },
+    store::Handled,
 };
 
 /// Due every ten minutes.

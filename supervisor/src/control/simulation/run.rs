@@ -477,7 +477,7 @@ impl Simulation {
             maintenance: None,
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
-            handled: crate::control::Handled::default(),
+            handled: crate::store::Handled::default(),
             warnings: Vec::new(),
             aside: Vec::new(),
             applied: None,

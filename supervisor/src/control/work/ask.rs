@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use super::Pending;
 use crate::{
     ask::{Peer, Wish},
-    control::{Control, Job, changes::Kind, memory::Key, names::unknown_service, records},
+    control::{Control, Job, changes::Kind, memory::Key, records},
+    service_query::unknown_service,
 };
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;

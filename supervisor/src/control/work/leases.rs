@@ -12,10 +12,9 @@ use crate::{
         Context, Control,
         asks::{Change, usage},
         changes::Kind,
-        matching,
-        names::unknown_service,
         words,
     },
+    service_query::{matching, unknown_service},
 };
 
 impl Context {

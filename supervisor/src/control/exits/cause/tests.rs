@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use api::{Action, ExitRecord, NextRun};
 
 use super::*;
-use crate::control::{
-    Handled,
-    file_watcher::{Seen, Stamp},
-    input::Done,
-    whole::World,
+use crate::{
+    control::{
+        file_watcher::{Seen, Stamp},
+        input::Done,
+        whole::World,
+    },
+    store::Handled,
 };
 
 const TERM: i32 = 15;
