@@ -3,16 +3,22 @@
 //! `path_exists` and `path_missing` are paths, `that` is a template that gives true or false; what
 //! is given must hold, else `message` is reported, with `hint` where there is one: as an error, or
 //! as `level` says (`warning`, `note`). It is reported at the line of the site file that `about`
-//! names (a setting of the service, `SERVICE.KEY`, or a top-level key), or at the one that enables
-//! the service. Behind an error the rest is not reported. A disabled service asserts nothing.
+//! names (a setting of the service, `SERVICE.KEY`, a top-level key, or `environment.NAME`, a variable
+//! of the service), or at the one that enables the service. Behind an error the rest is not reported.
+//! A disabled service asserts nothing.
+//!
+//! Its templates have `environment` too: the variables that the service gets, wherever they come
+//! from, without those that may be secret.
 
 use std::path::Path;
 
 use crate::{
     Severity,
     decl::plain,
+    environment::Environment,
     fields::Fields,
     files,
+    locals::{ENVIRONMENT, Locals},
     reader::Reader,
     setting::SERVICE_KEYS,
     source::Place,
@@ -20,7 +26,13 @@ use crate::{
 };
 
 /// Checks the asserts of a service.
-pub(crate) fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
+pub(crate) fn asserts(
+    reader: &mut Reader<'_, '_>,
+    name: &str,
+    fields: &mut Fields<'_>,
+    environment: &Environment,
+) {
+    reader.locals = Locals::environment(&environment.variables);
     let mut refused = false;
     for fields in files::tables(reader, fields, "asserts") {
         let failed = assert(reader, fields);
@@ -29,7 +41,9 @@ pub(crate) fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fiel
             continue;
         };
         refused = failed.level == Severity::Error;
-        let (place, key) = place(reader, name, failed.about.as_deref());
+        let about = failed.about.as_deref();
+        let place = variable(environment, about).unwrap_or_else(|| place(reader, name, about));
+        let (place, key) = place;
         let report = reader.report();
         let problem = match failed.level {
             Severity::Error => report.error(&place, key, failed.message),
@@ -38,6 +52,14 @@ pub(crate) fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fiel
         };
         problem.hint_some(failed.hint);
     }
+    reader.locals = Locals::NONE;
+}
+
+/// Where a variable was written that an assert is about.
+fn variable(environment: &Environment, about: Option<&str>) -> Option<(Place, String)> {
+    let name = about?.strip_prefix(ENVIRONMENT)?.strip_prefix('.')?;
+    let written = environment.written.get(name)?;
+    Some((written.at.clone(), written.key.clone()))
 }
 
 /// An assert that does not hold.

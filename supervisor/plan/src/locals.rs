@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::{resolve::Outcome, value::Typed};
+use crate::{Variable, resolve::Outcome, value::Typed};
 
 /// What a template has besides the names that are there everywhere.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Locals(BTreeMap<&'static str, String>);
+pub(crate) struct Locals(BTreeMap<&'static str, Typed>);
+
+/// The variables that the service gets, but for those whose values not everybody may see.
+pub(crate) const ENVIRONMENT: &str = "environment";
 
 /// Where each of them is there, to end the sentence "is there in … only".
-const PLACES: [(&str, &str); 4] = [
+const PLACES: [(&str, &str); 5] = [
     ("candidate", "`validate` of [[files]]"),
+    (ENVIRONMENT, "[[asserts]]"),
     ("instance", "templates, NAME@.toml,"),
     ("reload_token", "[[files]] and [reload.confirm]"),
     ("situation", "templates of [[status_files]]"),
@@ -20,15 +24,24 @@ impl Locals {
     pub(crate) const NONE: Self = Self(BTreeMap::new());
 
     pub(crate) fn of(name: &'static str, value: impl Into<String>) -> Self {
-        Self(BTreeMap::from([(name, value.into())]))
+        Self(BTreeMap::from([(name, Typed::Text(value.into()))]))
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+    pub(crate) fn environment(variables: &BTreeMap<String, Variable>) -> Self {
+        let public = variables.iter().filter(|(_, it)| !it.secret && !it.private);
+        let public = public.map(|(name, it)| (name.clone(), Typed::Text(it.value.clone())));
+        Self(BTreeMap::from([(
+            ENVIRONMENT,
+            Typed::Map(public.collect()),
+        )]))
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     pub(crate) fn outcome(&self, name: &str) -> Option<Outcome> {
-        let value = Typed::Text(self.get(name)?.to_owned());
+        let value = self.0.get(name)?.clone();
         let secret = false;
         Some(Outcome::Set { value, secret })
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::Ipv6Addr, path::PathBuf};
 use crate::{
     Service, asserts, attributes, certificates, credentials,
     decl::plain,
-    environment,
+    environment::{self, Environment},
     fields::Fields,
     files, form, job,
     locals::Locals,
@@ -64,16 +64,7 @@ pub(crate) fn build(
     let mut service = born(reader, name, &mut fields, enabled);
     attributes::check_capabilities(reader, &mut fields, &service);
     service.enabled = enabled;
-    if enabled {
-        let mut environment = environment::environment(reader, &mut fields);
-        let found = Some(&mut environment);
-        crate::known_variables::check(reader, name, &mut fields, found, places);
-        reader.resolver.note_origins(name, &environment);
-        service.env = environment.variables.into();
-    } else {
-        environment::check_env(reader, &mut fields);
-        crate::known_variables::check(reader, name, &mut fields, None, places);
-    }
+    let environment = environment_of(reader, name, &mut fields, enabled, places);
     service.ready = ready::ready(reader, &mut fields);
     service.notify_access = ready::notify_access(reader, &mut fields);
     service.watchdog = ready::watchdog(reader, &mut fields);
@@ -98,7 +89,8 @@ pub(crate) fn build(
     service.watches = certificates::watches(reader, &mut fields);
     service.status_files = status_files::status_files(reader, &mut fields, places);
     reload::check(reader, &mut fields, &service);
-    asserts::asserts(reader, name, &mut fields);
+    asserts::asserts(reader, name, &mut fields, &environment);
+    service.env = environment.variables.into();
     service.tools = tools::tools(reader, name, &mut fields);
     if service.oneshot {
         warn_of_idle_tables(reader, &mut fields);
@@ -106,6 +98,26 @@ pub(crate) fn build(
     fields.finish(&[], reader.report());
     service.broken = reader.broken.take();
     service
+}
+
+/// The environment, held to what the program knows. One that is not enabled has none.
+fn environment_of(
+    reader: &mut Reader<'_, '_>,
+    name: &str,
+    fields: &mut Fields<'_>,
+    enabled: bool,
+    places: &files::Places,
+) -> Environment {
+    if !enabled {
+        environment::check_env(reader, fields);
+        crate::known_variables::check(reader, name, fields, None, places);
+        return Environment::default();
+    }
+    let mut environment = environment::environment(reader, fields);
+    let found = Some(&mut environment);
+    crate::known_variables::check(reader, name, fields, found, places);
+    reader.resolver.note_origins(name, &environment);
+    environment
 }
 
 /// What is asked of what stays up, and of nothing that ends.

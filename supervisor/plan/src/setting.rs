@@ -79,7 +79,7 @@ pub(crate) const SERVICE_KEYS: [&str; 60] = [
 ];
 
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 16] = [
+pub(crate) const BUILTINS: [&str; 17] = [
     "root",
     "run_dir",
     "state_dir",
@@ -93,6 +93,7 @@ pub(crate) const BUILTINS: [&str; 16] = [
     "supervisor_account",
     "program_dir",
     "candidate",
+    "environment",
     "reload_token",
     "instance",
     "situation",

@@ -6,6 +6,7 @@ mod broken;
 mod catalogue;
 mod changes;
 mod credentials;
+mod email;
 mod gitlab_rb;
 mod hostile;
 mod jobs;

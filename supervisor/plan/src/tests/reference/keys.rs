@@ -216,10 +216,10 @@ const TABLES: [Inside; 22] = [
     ]),
     ("[[asserts]]", "What does not hold is reported where the site file enables the service.", &[
         ("path_exists, path_missing", "paths"),
-        ("that", "a template that gives true or false"),
+        ("that", "a template that gives true or false; `environment` in it has the variables of the service, but for those that may be secret"),
         ("message, hint", "what is said"),
         ("level", "`error` (default), `warning` or `note`"),
-        ("about", "the key at whose line it is said"),
+        ("about", "the key at whose line it is said, or `environment.NAME` for the line of a variable"),
     ]),
     ("[[directories]]", "", &[("path, mode", "default mode `\"0755\"`"), ("user, group", "default: the service's; a directory that is there changes hands when the service starts"), ("recursive", "with its owner changes that of all in it that was the former owner's, as with systemd's `StateDirectory=`; files with several hard links, devices and other file systems stay")]),
     ("[[files]]", "", &[
