@@ -207,11 +207,18 @@ impl Engine {
     pub fn is_wanted(&self, run: RunId) -> bool {
         let node = self.runs.get(&run).and_then(|id| self.nodes.get(id));
         node.is_some_and(|node| match &node.service.record.state {
-            State::Spawning { run: its, .. } => {
+            State::Validating { run: its } | State::Spawning { run: its } => {
                 *its == run && !node.must_be_down && node.unmet.is_empty()
             }
             State::Reloading { helper, .. } => helper.map(Helper::run) == Some(run),
-            _ => false,
+            State::Stopped
+            | State::Waiting { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. }
+            | State::Completed => false,
         })
     }
 
