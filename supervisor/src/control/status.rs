@@ -151,7 +151,7 @@ impl Control {
         if !waiting_on.is_empty() {
             return self.waiting_reason(&waiting_on);
         }
-        if let State::Spawning { run, .. } = view.state
+        if let State::Validating { run } | State::Spawning { run } = view.state
             && let Some(waits) = self.address_waits.reason(run)
         {
             return waits;

@@ -277,6 +277,7 @@ impl Control {
             }
             State::Running { .. }
             | State::Reloading { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Completed => (Action::Restart, String::new()),
