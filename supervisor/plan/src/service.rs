@@ -9,7 +9,7 @@ use crate::{
     fields::Fields,
     files, form, job,
     locals::Locals,
-    log, policy, probes, process,
+    log, maintenance, policy, probes, process,
     reader::Reader,
     ready, reload,
     resolve::Resolver,
@@ -97,6 +97,7 @@ pub(crate) fn build(
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
     service.status_files = status_files::status_files(reader, &mut fields, places);
+    service.maintenance = maintenance::maintenance(reader, &mut fields);
     reload::check(reader, &mut fields, &service);
     asserts::asserts(reader, name, &mut fields);
     service.tools = tools::tools(reader, name, &mut fields);
@@ -163,6 +164,7 @@ fn born(
             .word_key(fields, "type", &[("daemon", false), ("oneshot", true)])
             .unwrap_or(false),
         job: job::job(reader, fields),
+        announcement: job::announcement(reader, fields),
         command: reader.argv_key(fields, "command").unwrap_or_default(),
         validate: reader.argv_key(fields, "validate").unwrap_or_default(),
         user: user(reader, fields),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Handled;
 use super::answers::Answer;
 use super::file_watcher::{Look, Seen, Unwatched};
+use super::network_probe::No;
 use super::watchers::{Watch, Watched};
 use crate::{
     accounts::Accounts,
@@ -152,6 +153,13 @@ pub(crate) enum Job {
     StoreMaintenance {
         /// None: there is none.
         maintenance: Option<api::Maintenance>,
+    },
+    /// Ask a service whether it tells users of maintenance.
+    AskWhatUsersAreTold {
+        /// A number of its own.
+        question: u64,
+        /// What is asked.
+        probe: plan::Probe,
     },
     /// Write the status files of services.
     WriteStatusFiles {
@@ -369,6 +377,13 @@ pub(crate) enum Done {
         run: RunId,
         /// What was looked for.
         pattern: String,
+    },
+    /// Of `AskWhatUsersAreTold`.
+    UsersAreTold {
+        /// The question.
+        question: u64,
+        /// They are, or not.
+        answer: Result<(), No>,
     },
     /// Of `Probe`.
     Probed {

@@ -78,7 +78,10 @@ impl Jobs {
     /// Starts a job; its result comes back as [`Input::Done`].
     pub(super) fn start(&self, job: Job) {
         let threads = match &job {
-            Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => {
+            Job::Prepare(_)
+            | Job::Probe { .. }
+            | Job::AwaitLine { .. }
+            | Job::AskWhatUsersAreTold { .. } => {
                 return self.start_task(job);
             }
             Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
@@ -145,7 +148,10 @@ impl Jobs {
                     let asked = std::time::Instant::now();
                     let answer = asker.ask(&ask, timeout_ms).await;
                     let took = asked.elapsed();
-                    let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
+                    let (ok, detail) = (
+                        answer.is_ok(),
+                        answer.err().map(String::from).unwrap_or_default(),
+                    );
                     send(Done::Probed {
                         run,
                         probe,
@@ -176,6 +182,13 @@ impl Jobs {
                         },
                         _ = unwanted => {}
                     }
+                });
+            }
+            Job::AskWhatUsersAreTold { question, probe } => {
+                let asker = self.asker.clone();
+                tokio::spawn(async move {
+                    let answer = asker.ask(&probe.ask, probe.timeout_ms).await;
+                    send(Done::UsersAreTold { question, answer });
                 });
             }
             Job::Prepare(starts) => {
@@ -282,7 +295,10 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             reply(job, options);
             return None;
         }
-        Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => return None,
+        Job::Prepare(_)
+        | Job::Probe { .. }
+        | Job::AwaitLine { .. }
+        | Job::AskWhatUsersAreTold { .. } => return None,
     })
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Boot {
     pub(crate) handled: super::Handled,
     /// The host is in maintenance.
     pub(crate) maintenance: Option<api::Maintenance>,
+    /// Status files were written, which may be there still.
+    pub(crate) status_files: bool,
     /// Main runs that lived when this was stored last.
     pub(crate) running: crate::store::Running,
     /// Kernel's id of this boot.

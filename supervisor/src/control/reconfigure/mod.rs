@@ -459,6 +459,7 @@ impl Control {
             Done::ScheduleStored(result) => self.schedule_stored(result),
             Done::Recorded(result) => self.on_recorded(result),
             Done::MaintenanceStored(result) => self.maintenance_stored(result),
+            Done::UsersAreTold { question, answer } => self.users_are_told(question, answer),
             Done::StatusFilesWritten(result) => self.status_files_written(result),
             Done::RunningStored(result) => self.running_stored(result),
             Done::ExitsRecorded(result) => self.on_exits_recorded(result),

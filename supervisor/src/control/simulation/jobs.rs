@@ -29,6 +29,7 @@ use crate::{
     listening::{Fault, Look, Seen, Sight},
     lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start},
+    status_files::Situations,
     store::{Holds, Running, StoredHold},
     unready::Unready,
 };
@@ -49,6 +50,12 @@ pub(super) struct Disk {
     exits: BTreeMap<String, BTreeMap<String, u64>>,
     /// Main runs that live.
     pub(super) running: Running,
+    /// Whether there is maintenance.
+    pub(super) maintenance: Option<api::Maintenance>,
+    /// It was removed, and not written since.
+    pub(super) maintenance_lost: bool,
+    /// What the status files say.
+    pub(super) status_files: Situations,
     /// The last request of each job.
     pub(super) orders: BTreeMap<String, String>,
     /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
@@ -108,8 +115,9 @@ pub(super) enum Work {
     StoreSchedule,
     StoreOrder(String, String),
     ReadResult(String, String),
-    /// Nothing comes of it but this.
-    Write(Done),
+    StoreMaintenance(Option<api::Maintenance>),
+    StatusFiles(Situations),
+    WhatUsersAreTold(u64),
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -137,6 +145,9 @@ impl Jobs {
             history: BTreeMap::new(),
             exits: BTreeMap::new(),
             running: Running::default(),
+            maintenance: None,
+            maintenance_lost: false,
+            status_files: Situations::new(),
             orders: BTreeMap::new(),
             refused: (false, false),
             files: BTreeMap::new(),
@@ -172,8 +183,9 @@ impl Jobs {
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
             Job::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
-            Job::StoreMaintenance { .. } => (Work::Write(Done::MaintenanceStored(Ok(()))), 500),
-            Job::WriteStatusFiles { .. } => (Work::Write(Done::StatusFilesWritten(Ok(()))), 500),
+            Job::StoreMaintenance { maintenance } => (Work::StoreMaintenance(maintenance), 500),
+            Job::WriteStatusFiles { situations, .. } => (Work::StatusFiles(situations), 500),
+            Job::AskWhatUsersAreTold { question, .. } => (Work::WhatUsersAreTold(question), 2_000),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -356,7 +368,18 @@ impl Jobs {
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::StoreOrder(service, id) => self.order_stored(service, id),
             Work::ReadResult(service, id) => self.read_result(&service, id),
-            Work::Write(done) => done,
+            Work::StoreMaintenance(said) => {
+                let fails = self.has_no_room(now);
+                self.disk.store_maintenance(said, fails)
+            }
+            Work::StatusFiles(said) => {
+                let fails = self.has_no_room(now);
+                self.disk.write_status_files(said, fails)
+            }
+            Work::WhatUsersAreTold(question) => {
+                let silent = luck(&mut self.dice, fair, 20);
+                self.disk.answer(question, silent)
+            }
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),
@@ -550,6 +573,14 @@ impl Jobs {
                     self.disk.put(&swap.staged[..some]);
                 }
                 Work::Store(holds) if self.dice.percent(50) => self.store(holds),
+                Work::StoreMaintenance(said) => {
+                    let fails = self.dice.percent(50);
+                    self.disk.store_maintenance(said, fails);
+                }
+                Work::StatusFiles(said) => {
+                    let fails = self.dice.percent(50);
+                    self.disk.write_status_files(said, fails);
+                }
                 Work::Record(mut lines) => {
                     // Some lines, or none.
                     let written = self.dice.clone().index(lines.len() + 1);
@@ -621,6 +652,8 @@ impl Disk {
     pub(super) fn lose_state(&mut self) {
         self.holds.clear();
         self.lost = true;
+        self.maintenance = None;
+        self.maintenance_lost = true;
     }
 
     /// What clients were told to be on the disk is there, whatever has died.
