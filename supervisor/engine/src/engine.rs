@@ -47,6 +47,8 @@ pub struct Engine {
     pub(crate) unbound: BTreeSet<ServiceId>,
     /// Services that jobs keep stopped.
     pub(crate) leased: BTreeSet<ServiceId>,
+    /// Jobs that wait.
+    pub(crate) waiting_jobs: BTreeSet<ServiceId>,
     pub(crate) live: usize,
     pub(crate) shutdown: Option<Shutdown>,
 }
@@ -86,6 +88,7 @@ impl Engine {
             dirty: BTreeSet::new(),
             unbound: BTreeSet::new(),
             leased: BTreeSet::new(),
+            waiting_jobs: BTreeSet::new(),
             live: 0,
             shutdown: None,
         }
@@ -339,6 +342,12 @@ impl Engine {
             }
             node.deadline = deadline;
         }
+        let waits = matches!(node.service.rec.state, State::Waiting { .. });
+        if node.service.spec.job && waits {
+            self.waiting_jobs.insert(id);
+        } else {
+            self.waiting_jobs.remove(&id);
+        }
         let after = node.service.rec.shown();
         if after == *before {
             return;
@@ -388,6 +397,7 @@ impl Engine {
             self.deadlines.remove(&(at, id));
         }
         self.leased.remove(&id);
+        self.waiting_jobs.remove(&id);
         if node.live {
             self.live -= 1;
         }

@@ -60,6 +60,8 @@ pub(crate) enum Input<'a> {
     Start,
     /// Something that it is bound to went down.
     Unbound,
+    /// What it requires is down for good, and nobody is to wait for that.
+    GiveUp(ServiceId),
     /// No more patience: SIGKILL.
     KillNow,
     /// Take a new configuration.
@@ -102,6 +104,7 @@ impl Service {
             (S::Stopped | S::Waiting { .. } | S::Backoff { .. } | S::Failed { .. }, I::Start) => {
                 self.start_by_hand(w);
             }
+            (S::Waiting { .. }, I::GiveUp(on)) => self.give_up(on),
             (S::Completed, I::Reconcile) => self.leave_completed(w),
             (S::Backoff { .. }, I::Reconcile) => self.reconsider_backoff(w),
             (S::Backoff { .. }, I::Tick) => self.end_backoff(w),
@@ -352,7 +355,19 @@ impl Service {
             ) => self.down(w, left),
 
             // What is left changes nothing: it is needless, spurious, late, or not yet due.
-            (S::Stopped | S::Waiting { .. }, I::Tick | I::Unbound | I::KillNow | I::Reload)
+            (
+                S::Stopped
+                | S::Spawning { .. }
+                | S::Starting { .. }
+                | S::Running { .. }
+                | S::Reloading { .. }
+                | S::Stopping { .. }
+                | S::Backoff { .. }
+                | S::Failed { .. }
+                | S::Completed,
+                I::GiveUp(_),
+            )
+            | (S::Stopped | S::Waiting { .. }, I::Tick | I::Unbound | I::KillNow | I::Reload)
             | (
                 S::Backoff { .. } | S::Failed { .. } | S::Completed,
                 I::Unbound | I::KillNow | I::Reload,

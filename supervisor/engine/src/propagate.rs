@@ -123,7 +123,7 @@ impl Engine {
         loop {
             self.unbind(now);
             let Some(id) = self.dirty.pop_first() else {
-                if self.end_leases() {
+                if self.end_leases() || self.give_up_jobs(now) {
                     continue;
                 }
                 return;

@@ -6,7 +6,7 @@ use crate::{
     backoff::pause_ms,
     effect::{Effect, ProbeKind},
     event::{Exit, Failure},
-    ids::{Moment, RunId},
+    ids::{Moment, RunId, ServiceId},
     machine::World,
     record::Early,
     service::Service,
@@ -36,6 +36,14 @@ impl Service {
                 on: w.unmet.clone(),
             };
         }
+    }
+
+    /// It will not begin, since this is down.
+    pub(crate) fn give_up(&mut self, on: ServiceId) {
+        self.rec.detail.clear();
+        self.rec.state = State::Failed {
+            reason: Failure::Requirement(on),
+        };
     }
 
     /// Down, as is wanted; unless something of its last run is left, which must not be forgotten.

@@ -344,8 +344,8 @@ pub(crate) enum Done {
     ResultRead {
         /// The request.
         id: String,
-        /// None: there is none of this request.
-        result: Option<Box<api::JobResult>>,
+        /// What there is in its place.
+        result: super::work::Read,
     },
     /// Of `Prepare`, one for each of its runs.
     Prepared {

@@ -31,6 +31,10 @@ const STARTS_MAX: usize = 24;
 const ADDRESSES_MAX: usize = 4;
 /// Longest wait for such a look: after that whoever waits goes on without.
 const ADDRESS_LOOK_MAX: Duration = Duration::from_secs(10);
+/// Threads for results of jobs: one is read at a time, unless the disk hangs.
+const RESULTS_MAX: usize = 2;
+/// Longest wait for a result: after that its client hears where it is.
+const RESULT_MAX: Duration = Duration::from_secs(10);
 /// Threads for looks at disks, programs, certificates and files.
 const LOOKS_MAX: usize = 4;
 /// Threads for answers to clients.
@@ -41,6 +45,7 @@ const TASKS_MAX: usize = 4;
 pub(super) const THREADS_MAX: usize = CHANGES_MAX
     + STARTS_MAX
     + ADDRESSES_MAX
+    + RESULTS_MAX
     + LOOKS_MAX
     + REPLIES_MAX
     + TASKS_MAX
@@ -53,6 +58,7 @@ pub(super) struct Jobs {
     changes: Threads,
     starts: Threads,
     addresses: Threads,
+    results_of_jobs: Threads,
     looks: Threads,
     replies: Threads,
     names: HostNames,
@@ -68,6 +74,7 @@ impl Jobs {
             changes: Threads::new(CHANGES_MAX),
             starts: Threads::new(STARTS_MAX),
             addresses: Threads::new(ADDRESSES_MAX),
+            results_of_jobs: Threads::new(RESULTS_MAX),
             looks: Threads::new(LOOKS_MAX),
             replies: Threads::new(REPLIES_MAX),
             asker: Asker::new(names.clone()),
@@ -86,7 +93,10 @@ impl Jobs {
             }
             Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
             Job::Holder { .. } | Job::Addresses { .. } | Job::LookAtListeners { .. } => {
-                return self.start_address_look(job);
+                return self.start_within(&self.addresses, ADDRESS_LOOK_MAX, job);
+            }
+            Job::ReadResult { .. } => {
+                return self.start_within(&self.results_of_jobs, RESULT_MAX, job);
             }
             Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
             Job::Load(_)
@@ -103,8 +113,7 @@ impl Jobs {
             | Job::Record { .. }
             | Job::RecordExits { .. }
             | Job::StoreRunning { .. }
-            | Job::StoreOrder { .. }
-            | Job::ReadResult { .. } => &self.changes,
+            | Job::StoreOrder { .. } => &self.changes,
         };
         let (options, send) = (self.options.clone(), self.sender());
         threads.run(move || {
@@ -121,11 +130,10 @@ impl Jobs {
     }
 
     /// Starts what may hang, and is answered in time all the same.
-    fn start_address_look(&self, job: Job) {
-        let (options, send, unseen) = (self.options.clone(), self.sender(), unseen(&job));
-        let look = self
-            .addresses
-            .run_within(ADDRESS_LOOK_MAX, move || block(job, &options));
+    fn start_within(&self, threads: &Threads, limit: Duration, job: Job) {
+        let (options, send) = (self.options.clone(), self.sender());
+        let unseen = unseen(&job, &options, limit);
+        let look = threads.run_within(limit, move || block(job, &options));
         tokio::spawn(async move {
             if let Some(done) = look.await.flatten().or(unseen) {
                 send(done);
@@ -201,13 +209,16 @@ impl Jobs {
     }
 }
 
-/// The answer of a look at addresses that has not come to its end.
-fn unseen(job: &Job) -> Option<Done> {
-    let why = format!(
-        "the look at it took longer than {} s",
-        ADDRESS_LOOK_MAX.as_secs()
-    );
+/// The answer of a look that has not come to its end.
+fn unseen(job: &Job, options: &plan::Options, limit: Duration) -> Option<Done> {
+    let seconds = limit.as_secs();
+    let why = format!("the look at it took longer than {seconds} s");
     Some(match job {
+        Job::ReadResult { service, id } => {
+            let state_dir = plan::Paths::new(options).state_dir;
+            let why = format!("the disk has not answered for {seconds} s");
+            work::unread(&state_dir, service, id.clone(), &why)
+        }
         Job::Holder { run, address } => Done::Holder {
             run: *run,
             holder: holder::Holder {

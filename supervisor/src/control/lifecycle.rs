@@ -382,10 +382,13 @@ impl Control {
                 continue;
             };
             let settled = self.engine.settled(*id);
+            // Nobody waits for work that somebody has asked for, but who stops everything.
+            let counts =
+                self.lifecycle.is_stopping() || !self.service(*id).is_some_and(|it| it.job);
             set(
                 &mut self.lifecycle.unsettled,
                 *id,
-                settled == Some(Settled::No),
+                counts && settled == Some(Settled::No),
             );
             let up = matches!(
                 settled,
@@ -394,7 +397,7 @@ impl Control {
             set(
                 &mut self.lifecycle.down,
                 *id,
-                !up && settled != Some(Settled::No),
+                counts && !up && settled != Some(Settled::No),
             );
             let waits = matches!(view.state, State::Waiting { .. });
             set(&mut self.lifecycle.waiting, *id, waits);

@@ -464,7 +464,7 @@ impl Control {
             Done::RunningStored(result) => self.running_stored(result),
             Done::ExitsRecorded(result) => self.on_exits_recorded(result),
             Done::OrderStored(result) => self.order_stored(result),
-            Done::ResultRead { id, result } => self.result_read(&id, result.map(|it| *it)),
+            Done::ResultRead { id, result } => self.result_read(&id, result),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Addresses(taken) => self.on_addresses(taken),

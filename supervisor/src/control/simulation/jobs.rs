@@ -60,6 +60,8 @@ pub(super) struct Disk {
     pub(super) orders: BTreeMap<String, String>,
     /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
     refused: (bool, bool),
+    /// What each job has left as its last result.
+    results: BTreeMap<String, api::JobResult>,
     /// Rendered files.
     files: BTreeMap<PathBuf, String>,
     /// Which of them have candidates beside them.
@@ -145,6 +147,7 @@ impl Jobs {
             history: BTreeMap::new(),
             exits: BTreeMap::new(),
             running: Running::default(),
+            results: BTreeMap::new(),
             maintenance: None,
             maintenance_lost: false,
             status_files: Situations::new(),
@@ -236,17 +239,22 @@ impl Jobs {
         Done::OrderStored(Ok(()))
     }
 
-    /// Not every job leaves one.
+    /// Not every job leaves one: then there is that of an earlier request, or none.
     fn read_result(&mut self, service: &str, id: String) -> Done {
-        let its = self.disk.orders.get(service) == Some(&id) && self.dice.percent(80);
-        let result = its.then(|| {
-            Box::new(api::JobResult {
+        if self.disk.orders.get(service) == Some(&id) && self.dice.percent(80) {
+            let result = api::JobResult {
                 id: id.clone(),
                 ok: true,
                 message: "done".to_owned(),
                 report: serde_json::Value::Null,
-            })
-        });
+            };
+            self.disk.results.insert(service.to_owned(), result);
+        }
+        let result = self.disk.results.get(service).cloned().map(Box::new);
+        let result = match self.dice.clone().below(20) {
+            0 => Err("its result is in /nonexistent: the disk has not answered".to_owned()),
+            _ => Ok(result),
+        };
         Done::ResultRead { id, result }
     }
 
