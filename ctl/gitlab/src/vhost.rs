@@ -84,7 +84,7 @@ fn render(options: &Options, to: &VhostTo) -> Result<String, Error> {
         // It runs as root, and reads keys where they are.
         ("tls_dir", ""),
         // No other supervisor asks it.
-        ("reload_socket", ""),
+        ("asked_socket", ""),
     ];
     plan::render_template(&RealHost, options, PROXY, TEMPLATE, &instead)
         .map_err(|problems| here::wrong(&problems))
