@@ -97,7 +97,6 @@ pub(crate) fn build(
     service.certificates = certificates::certificates(reader, &mut fields);
     service.watches = certificates::watches(reader, &mut fields);
     service.status_files = status_files::status_files(reader, &mut fields, places);
-    service.maintenance = maintenance::maintenance(reader, &mut fields);
     reload::check(reader, &mut fields, &service);
     asserts::asserts(reader, name, &mut fields);
     service.tools = tools::tools(reader, name, &mut fields);
@@ -200,6 +199,7 @@ fn born(
         stale_sockets: stale_sockets::stale_sockets(reader, fields),
         listens_hint: hint(reader, fields, "listens_hint"),
         command_hint: hint(reader, fields, "command_hint"),
+        maintenance: maintenance::maintenance(reader, fields),
         ..Service::default()
     }
 }

@@ -3,7 +3,7 @@
 //! A job may hang (a name service, a file server) and nobody can end it, so each kind has so many
 //! threads and no more: what hangs holds up its own kind alone.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use plan::Plan;
 use tokio::sync::mpsc;
@@ -58,7 +58,7 @@ pub(super) struct Jobs {
     changes: Threads,
     starts: Threads,
     addresses: Threads,
-    results_of_jobs: Threads,
+    readers: Threads,
     looks: Threads,
     replies: Threads,
     names: HostNames,
@@ -74,7 +74,7 @@ impl Jobs {
             changes: Threads::new(CHANGES_MAX),
             starts: Threads::new(STARTS_MAX),
             addresses: Threads::new(ADDRESSES_MAX),
-            results_of_jobs: Threads::new(RESULTS_MAX),
+            readers: Threads::new(RESULTS_MAX),
             looks: Threads::new(LOOKS_MAX),
             replies: Threads::new(REPLIES_MAX),
             asker: Asker::new(names.clone()),
@@ -96,7 +96,7 @@ impl Jobs {
                 return self.start_within(&self.addresses, ADDRESS_LOOK_MAX, job);
             }
             Job::ReadResult { .. } => {
-                return self.start_within(&self.results_of_jobs, RESULT_MAX, job);
+                return self.start_within(&self.readers, RESULT_MAX, job);
             }
             Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
             Job::Load(_)
@@ -266,12 +266,11 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
         }
         Job::StoreSchedule { handled } => {
-            let written = store::write_schedule(&state_dir, &handled);
-            Done::ScheduleStored(written.map_err(|error| error.to_string()))
+            Done::ScheduleStored(in_words(store::write_schedule(&state_dir, &handled)))
         }
         Job::StoreMaintenance { maintenance } => {
             let written = store::write_maintenance(&state_dir, maintenance.as_ref());
-            Done::MaintenanceStored(written.map_err(|error| error.to_string()))
+            Done::MaintenanceStored(in_words(written))
         }
         Job::WriteStatusFiles { plan, situations } => {
             Done::StatusFilesWritten(status_files::write(&plan, &situations))
@@ -311,6 +310,10 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
         | Job::AwaitLine { .. }
         | Job::AskWhatUsersAreTold { .. } => return None,
     })
+}
+
+fn in_words(written: io::Result<()>) -> Result<(), String> {
+    written.map_err(|error| error.to_string())
 }
 
 /// Answers a client. One that has gone away no longer wants its answer.

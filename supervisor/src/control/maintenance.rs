@@ -159,8 +159,8 @@ impl Control {
         let look = self.maintenance.look.take().filter(|it| it.is_for(on));
         let mut look = look.unwrap_or_else(|| {
             let services = self.plan.services.values().filter(|it| it.enabled);
-            let who = |it: &Box<plan::Service>| Some((it.name.clone(), it.maintenance.clone()?));
-            told::Look::new(now, on, services.filter_map(who))
+            let who = |it: &plan::Service| Some((it.name.clone(), it.maintenance.clone()?));
+            told::Look::new(now, on, services.filter_map(|it| who(it)))
         });
         let mut asked = self.maintenance.asked;
         let due = look.due(now, &mut asked, |name| {

@@ -376,18 +376,9 @@ impl Jobs {
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::StoreOrder(service, id) => self.order_stored(service, id),
             Work::ReadResult(service, id) => self.read_result(&service, id),
-            Work::StoreMaintenance(said) => {
-                let fails = self.has_no_room(now);
-                self.disk.store_maintenance(said, fails)
-            }
-            Work::StatusFiles(said) => {
-                let fails = self.has_no_room(now);
-                self.disk.write_status_files(said, fails)
-            }
-            Work::WhatUsersAreTold(question) => {
-                let silent = luck(&mut self.dice, fair, 20);
-                self.disk.answer(question, silent)
-            }
+            Work::StoreMaintenance(said) => self.store_maintenance(now, said),
+            Work::StatusFiles(said) => self.write_status_files(now, said),
+            Work::WhatUsersAreTold(question) => self.ask_a_server(question),
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),
@@ -430,6 +421,21 @@ impl Jobs {
                 }
             }
         })
+    }
+
+    fn store_maintenance(&mut self, now: u64, said: Option<api::Maintenance>) -> Done {
+        let fails = self.has_no_room(now);
+        self.disk.store_maintenance(said, fails)
+    }
+
+    fn write_status_files(&mut self, now: u64, said: Situations) -> Done {
+        let fails = self.has_no_room(now);
+        self.disk.write_status_files(said, fails)
+    }
+
+    fn ask_a_server(&mut self, question: u64) -> Done {
+        let silent = !self.fair && self.dice.percent(20);
+        self.disk.answer(question, silent)
     }
 
     fn stored(&mut self, holds: Holds) -> Done {

@@ -221,7 +221,7 @@ impl Simulation {
         let with_some = control.plan.services.values();
         let with_some = with_some.filter(|it| it.enabled && !it.status_files.is_empty());
         let names: Vec<_> = with_some.map(|it| &it.name).collect();
-        assert_eq!(names, Vec::from_iter(disk.status_files.keys()));
+        assert_eq!(names, disk.status_files.keys().collect::<Vec<_>>());
         for (name, said) in &disk.status_files {
             let told = said.maintenance.as_ref().map(|it| (&it.message, &it.since));
             let shown = shown.as_ref().map(|it| (&it.message, &it.since));
