@@ -34,6 +34,21 @@ pub(crate) struct ServiceTally {
     pub(crate) exits: BTreeMap<(&'static str, String), u64>,
     /// By `ready`, `liveness` and `health`.
     pub(crate) probes: BTreeMap<&'static str, ProbeTally>,
+    /// Of a job: requests that have come to their end.
+    pub(crate) work: Option<WorkTally>,
+}
+
+/// Requests of one job.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WorkTally {
+    /// Those that were done.
+    pub(crate) done: u64,
+    /// Those that were not.
+    pub(crate) failed: u64,
+    /// From the request to the end, of the last one.
+    pub(crate) last: Duration,
+    /// The same, of all.
+    pub(crate) sum: Duration,
 }
 
 /// How a service that runs by the clock has done. Times are milliseconds of the Unix epoch.

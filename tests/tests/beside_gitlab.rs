@@ -214,7 +214,7 @@ fn told_by_gitlabs_nginx(world: &World, gitlab: &GitlabNginx) {
         .ctl(&["maintenance", "on", "--message", "back soon"])
         .ok();
     assert!(
-        on.stderr.contains("another one tells users"),
+        on.stderr.contains("no web server of this host tells users"),
         "{}",
         on.stderr
     );

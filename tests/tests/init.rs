@@ -41,6 +41,30 @@ fn ready_comes_when_all_have_settled_and_time_is_asked_for_until_then() {
     told(&world, "ready", |line| line == "READY=1");
 }
 
+/// Work that somebody has asked for is nothing that a start waits for, nor is it a service that is down.
+#[test]
+fn the_init_is_not_told_of_jobs() {
+    let mut world = World::new();
+    world.child("a", &["sleep"], "");
+    world.child("work", &["exit=1"], "type = \"oneshot\"\njob = true\n");
+    world.start_ready();
+    let request = serde_json::json!({ "id": "one", "wait": true });
+    assert_eq!(world.ask("POST", "/v1/jobs/work", &request).status, 200);
+    world.wait_state("work", "failed");
+    world.signal(Signal::SIGHUP);
+    let mut lines = told(&world, "a reload", |line| line == "RELOADING=1");
+    let reload = lines.iter().position(|line| line == "RELOADING=1");
+    if !lines
+        .iter()
+        .skip(reload.unwrap())
+        .any(|line| line == "READY=1")
+    {
+        lines.extend(told(&world, "its end", |line| line == "READY=1"));
+    }
+    let named = lines.iter().find(|line| line.contains("work"));
+    assert_eq!(named, None, "{lines:?}");
+}
+
 /// A reload is RELOADING=1, then READY=1; the end is STOPPING=1.
 #[test]
 fn reloading_and_stopping_are_told() {

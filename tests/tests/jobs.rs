@@ -103,6 +103,12 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
         let job = status.service("work").job.clone().unwrap();
         assert_eq!((job.id.as_deref(), job.active), (Some("one"), true));
         assert_eq!(job.progress.unwrap().total, Some(5));
+        let metrics = world.get("/metrics").body;
+        for sample in ["job_active", "job_progress_ratio"] {
+            let value = if sample == "job_active" { "1" } else { "0.4" };
+            let line = format!("mattervisor_{sample}{{service=\"work\"}} {value}\n");
+            assert!(metrics.contains(&line), "{line}: {metrics}");
+        }
         fs::write(world.path("go"), "").unwrap();
         client.join().unwrap()
     });
@@ -201,6 +207,56 @@ fn exit_code_1_is_the_end_and_any_other_failure_is_tried_again() {
     }
     // Work that has failed keeps nobody from being served.
     assert_eq!(world.get("/readyz").status, 200);
+}
+
+/// What it requires has failed: it does not begin, and nobody waits for that for ever.
+#[test]
+fn a_job_ends_where_what_it_requires_has_failed() {
+    let mut world = World::new();
+    world.child("base", &["exit=3"], "[restart]\npolicy = \"never\"\n");
+    let stamp = format!("file={}", world.file("runs"));
+    let requires = "type = \"oneshot\"\njob = true\nrequires = [\"base\"]\n";
+    world.child("work", &[&stamp], requires);
+    world.start();
+    world.wait_state("base", "failed");
+    let reply = request(&world, "one", true);
+    let said = lines_of(&reply);
+    let last = &said.last().unwrap()["results"][0];
+    assert_eq!(last["verdict"], "failed", "{said:?}");
+    let why = last["detail"].as_str().unwrap();
+    let wanted =
+        "could not begin: it requires base, which is not up (failed: ended with exit code 3";
+    assert!(why.starts_with(wanted), "{why}");
+    assert_eq!(runs(&world), 0);
+    let metrics = world.get("/metrics").body;
+    let failed = "mattervisor_job_requests_total{service=\"work\",outcome=\"failed\"} 1\n";
+    assert!(metrics.contains(failed), "{metrics}");
+    assert!(metrics.contains("mattervisor_job_active{service=\"work\"} 0\n"));
+}
+
+/// Its client is told where the result is that cannot be read.
+#[test]
+fn a_result_that_cannot_be_read_is_named() {
+    let mut world = World::new();
+    let gate = format!("wait-file={}", world.file("go"));
+    world.child("work", &[&gate], JOB);
+    world.start_ready();
+    let reply = thread::scope(|scope| {
+        let client = scope.spawn(|| request(&world, "one", true));
+        world.wait_state("work", "starting");
+        let result = world.path("var/lib/mattervisor/jobs/work/result.json");
+        fs::create_dir(&result).unwrap();
+        fs::write(world.path("go"), "").unwrap();
+        client.join().unwrap()
+    });
+    let said = lines_of(&reply);
+    let last = said.last().unwrap();
+    assert_eq!(last["results"][0]["verdict"], "done", "{last}");
+    let why = last["results"][0]["detail"].as_str().unwrap();
+    assert!(
+        why.contains("its result is in ") && why.contains("jobs/work/result.json: "),
+        "{why}"
+    );
 }
 
 #[test]

@@ -225,6 +225,43 @@ fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
     assert_eq!(state(&stack), before);
 }
 
+/// What users get from nginx, head and body.
+fn users_get(stack: &Stack, path: &str) -> String {
+    let mut curl = std::process::Command::new("curl");
+    curl.args(["-sS", "-i", "--max-time", "30", "--noproxy", "*"]);
+    let url = format!("http://127.0.0.1:{}{path}", stack.nginx_port);
+    mattervisor_tests::run(curl.arg(url)).ok().stdout
+}
+
+/// While Mattermost is down for it, people and programs read that it is being restored.
+#[test]
+fn users_are_told_of_a_restore() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let saved = Saved::make(bin);
+    let (stack, world) = (&saved.stack, &saved.stack.world);
+    let leased = |status: &StatusReply| status.service("mattermost").leased.is_some();
+    saved.begin("told");
+    let status = world.wait_for_within(LIMIT, "Mattermost is down", leased);
+    let job = status.service("restore").pid.unwrap();
+    kill(job, Signal::SIGSTOP);
+    assert!(leased(&world.status()), "it was over before it was seen");
+    mattervisor_tests::eventually("the page says it", || {
+        let page = users_get(stack, "/");
+        let said = page.contains("<h1>Mattermost is being restored.</h1>");
+        (page.starts_with("HTTP/1.1 503") && said).then_some(())
+    });
+    let answer = users_get(stack, "/api/v4/users/me");
+    let said = "\"message\": \"Mattermost is being restored.\"";
+    assert!(answer.contains(said), "{answer}");
+    kill(job, Signal::SIGCONT);
+    world.wait_for_within(LIMIT, "it is over", |status| {
+        is_over(status) && runs(status)
+    });
+    let page = users_get(stack, "/");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+}
+
 /// Whatever dies: afterwards old or new is whole, Mattermost runs, and the next try works.
 #[test]
 fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {

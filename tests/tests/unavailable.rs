@@ -236,6 +236,112 @@ fn maintenance_stays_until_it_is_ended() {
     assert!(!stack.world.ctl(&["status"]).both().contains("maintenance"));
 }
 
+/// The file alone is not what users get: nginx itself is asked, by the way that they take.
+#[test]
+fn maintenance_is_done_when_nginx_was_seen_to_tell_of_it() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, QUICK);
+    stack.add_to_site(
+        "mattermost_nginx.custom_gitlab_mattermost_server_config = '''\n\
+         deny 127.0.0.9;\nif ($arg_own) { return 418; }\n'''\n",
+    );
+    stack.start();
+    let told = |args: &[&str]| {
+        let done = stack.world.ctl(args).ok();
+        assert_eq!(done.stderr, "");
+        let reply: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        reply["told_by"]["nginx"].clone()
+    };
+    let yes = serde_json::json!({ "seen": "yes" });
+    assert_eq!(told(&["maintenance", "on", "--format", "json"]), yes);
+    is_unavailable(&stack.curl("/", &[]));
+    assert_eq!(told(&["maintenance", "off", "--format", "json"]), yes);
+    assert!(stack.curl("/", &[]).starts_with("HTTP/1.1 200"));
+
+    // Lines of the administrator's own answer before ours do.
+    let file = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = std::fs::read_to_string(&file).unwrap();
+    let own = site.replace("if ($arg_own) {", "if ($uri ~ ping) {");
+    stack.world.site(&own);
+    stack.world.ctl(&["reconfigure"]).ok();
+    let failed = stack.world.ctl(&["maintenance", "on"]);
+    let failed = failed.expect_code(1).both();
+    assert!(
+        failed.contains("users may not be told so: asked nginx itself: ")
+            && failed.contains("/api/v4/system/ping answers 418"),
+        "{failed}"
+    );
+    assert!(stack.status_file("maintenance").exists(), "it is on");
+
+    stack.world.ctl(&["stop", "nginx"]).ok();
+    let said = stack.world.ctl(&["maintenance", "on"]).ok();
+    assert!(
+        said.stderr
+            .contains("nginx is stopped, so it tells nobody: ctl why nginx"),
+        "{}",
+        said.stderr
+    );
+
+    // Files of what is no longer here go, maintenance stays.
+    stack.add_to_site("mattermost.enable = false\n");
+    stack.world.ctl(&["reconfigure"]).ok();
+    for name in ["maintenance", "unavailable.html", "unavailable.json"] {
+        eventually("the file goes", || {
+            (!stack.status_file(name).exists()).then_some(())
+        });
+    }
+    let said = stack.world.ctl(&["maintenance"]).ok();
+    assert!(said.stdout.contains("maintenance is on"), "{}", said.both());
+}
+
+/// Users read which work goes on, in its own words, and how far it is.
+#[test]
+fn a_job_that_has_mattermost_stopped_says_so_to_users() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, QUICK);
+    let (go, end) = (stack.world.file("go"), stack.world.file("end"));
+    let progress = |done: u32| {
+        format!(
+            r#"notify=X_MATTERVISOR_PROGRESS={{"step":"move","done":{done},"total":7,"unit":"files"}}"#
+        )
+    };
+    let verbs = [
+        "lease=mattermost",
+        &progress(3),
+        &format!("wait-file={go}"),
+        &progress(6),
+        &format!("wait-file={end}"),
+    ];
+    stack.world.child(
+        "move",
+        &verbs,
+        "type = \"oneshot\"\njob = true\nannouncement = \"is moving house\"\n",
+    );
+    stack.start();
+    let request = serde_json::json!({ "id": "one", "wait": false });
+    let asked = stack.world.ask("POST", "/v1/jobs/move", &request);
+    assert_eq!(asked.status, 200, "{asked:?}");
+    is_unavailable(&stack.says("Mattermost is moving house: 42 %"));
+    assert_eq!(
+        stack.told("/api/v4/users/me", &[]),
+        "Mattermost is moving house: 42 %"
+    );
+    std::fs::write(stack.world.path("go"), "").unwrap();
+    stack.says("Mattermost is moving house: 85 %");
+    std::fs::write(stack.world.path("end"), "").unwrap();
+    let page = eventually("Mattermost answers again", || {
+        let page = stack.curl("/", &[]);
+        page.starts_with("HTTP/1.1 200").then_some(page)
+    });
+    assert!(!page.contains("moving house"), "{page}");
+    eventually("the page says nothing of it", || {
+        let file = read(&stack.status_file("unavailable.html"))?;
+        (!file.contains("moving house")).then_some(())
+    });
+}
+
 /// What users are told stands on pages and terminals.
 #[test]
 fn a_message_is_short_and_plain() {

@@ -83,6 +83,8 @@ fn render(options: &Options, to: &VhostTo) -> Result<String, Error> {
         ("access_log", log.as_str()),
         // It runs as root, and reads keys where they are.
         ("tls_dir", ""),
+        // No other supervisor asks it.
+        ("asked_socket", ""),
     ];
     plan::render_template(&RealHost, options, PROXY, TEMPLATE, &instead)
         .map_err(|problems| here::wrong(&problems))

@@ -1,14 +1,15 @@
 //! `ctl maintenance`: users are told that there is maintenance, whatever runs.
 //!
 //! It stays until it is ended, also over a restart of the machine, and touches no service. To say it
-//! twice is to say it once, so a request whose connection broke is sent again.
+//! twice is to say it once, so a request whose connection broke is sent again. It is done when users were
+//! seen to be told.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
-use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest, StatusReply, Unstored};
+use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest, Told, Unstored};
 use clap::{Args, Subcommand};
 use client::{
-    Context, Error, Format, Kind, Method, change, names,
+    Client, Context, Error, Format, Kind, Method, change,
     render::{YELLOW, ago, json, shown, styled},
 };
 use jiff::Timestamp;
@@ -26,8 +27,9 @@ Examples:
   ctl maintenance                           whether there is, since when, and what users are told
   ctl maintenance off";
 
-/// Who serves Mattermost to its users.
-const PROXY: &str = "nginx";
+/// Longest wait for the answer: a slow disk, and a server that is asked for as long as a service file may
+/// say.
+const ANSWER_MAX: Duration = Duration::from_secs(40);
 
 // On, off, or only a look.
 #[derive(Debug, Args)]
@@ -52,15 +54,17 @@ enum Which {
 /// Says how it stands, after changing it where that was asked for.
 pub(crate) async fn run(context: &Context, asked: Maintenance) -> Result<u8, Error> {
     let path = format!("/v1/maintenance?id={}", change::new_id());
+    let client = Client {
+        answer_max: ANSWER_MAX,
+        ..context.client.clone()
+    };
     let reply: MaintenanceReply = match asked.command {
-        None => context.client.get("/v1/maintenance").await?,
-        Some(Which::Off) => context.client.set(Method::DELETE, &path, &[]).await?,
+        None => client.get("/v1/maintenance").await?,
+        Some(Which::Off) => client.set(Method::DELETE, &path, &[]).await?,
         Some(Which::On { message }) => {
             let request = MaintenanceRequest { message };
             let body = serde_json::to_vec(&request).unwrap_or_default();
-            let reply = context.client.set(Method::PUT, &path, &body).await?;
-            note_who_tells(context, &reply).await?;
-            reply
+            client.set(Method::PUT, &path, &body).await?
         }
     };
     let text = match context.format {
@@ -68,41 +72,66 @@ pub(crate) async fn run(context: &Context, asked: Maintenance) -> Result<u8, Err
         Format::Table | Format::Runit => sentence(reply.maintenance.as_ref()),
     };
     context.print(&text)?;
+    for note in notes(&reply) {
+        let word = styled(YELLOW.bold(), "note:");
+        context.output.borrow_mut().note(&format!("{word} {note}"));
+    }
     let lost = Unstored {
-        holds: reply.unstored,
+        holds: reply.unstored.clone(),
         history: None,
     };
     for line in unstored::lines(&lost) {
         context.output.borrow_mut().note(&line);
     }
-    match reply.unwritten {
+    match unseen(&reply) {
         None => Ok(0),
-        Some(why) => {
-            let message = format!("users may not be told so: {}", shown(&why));
-            Err(Error::new(Kind::Failed, message)
-                .hint("it is tried again until it works, and ctl status warns meanwhile"))
-        }
+        Some(error) => Err(error),
     }
 }
 
 /// Nobody is told where nobody serves.
-async fn note_who_tells(context: &Context, reply: &MaintenanceReply) -> Result<(), Error> {
-    let note = if reply.files.is_empty() {
-        "Mattermost does not run here, so nobody has a page to show".to_owned()
-    } else {
-        let status: StatusReply = context.client.get(&names::status_path(&[])).await?;
-        let proxy = status.services.iter().find(|it| it.name == PROXY);
-        match proxy.filter(|it| it.enabled) {
-            Some(proxy) if proxy.ready => return Ok(()),
-            Some(proxy) => format!("{PROXY} is {}: ctl why {PROXY}", shown(&proxy.state)),
-            None => format!(
-                "{PROXY} does not run here: another one tells users if its configuration is from ctl gitlab vhost"
-            ),
-        }
+fn notes(reply: &MaintenanceReply) -> Vec<String> {
+    if reply.maintenance.is_none() {
+        return Vec::new();
+    }
+    if reply.files.is_empty() {
+        return vec!["Mattermost does not run here, so nobody has a page to show".to_owned()];
+    }
+    if reply.told_by.is_empty() && reply.unwritten.is_none() {
+        let note = "no web server of this host tells users: another one does if its configuration is from \
+                    ctl gitlab vhost";
+        return vec![note.to_owned()];
+    }
+    let not_ready = |(name, told): (&String, &Told)| match told {
+        Told::NotReady { state } => Some(format!(
+            "{} is {}, so it tells nobody: ctl why {0}",
+            shown(name),
+            shown(state)
+        )),
+        Told::Yes | Told::No { .. } => None,
     };
-    let word = styled(YELLOW.bold(), "note:");
-    context.output.borrow_mut().note(&format!("{word} {note}"));
-    Ok(())
+    reply.told_by.iter().filter_map(not_ready).collect()
+}
+
+/// Users are told otherwise, as far as was seen.
+fn unseen(reply: &MaintenanceReply) -> Option<Error> {
+    let what = if reply.maintenance.is_some() {
+        "users may not be told so"
+    } else {
+        "users may still be told that there is maintenance"
+    };
+    if let Some(why) = &reply.unwritten {
+        let message = format!("{what}: {}", shown(why));
+        let hint = "it is tried again until it works, and ctl status warns meanwhile";
+        return Some(Error::new(Kind::Failed, message).hint(hint));
+    }
+    let (name, why) = reply.told_by.iter().find_map(|(name, told)| match told {
+        Told::No { why } => Some((name, why)),
+        Told::Yes | Told::NotReady { .. } => None,
+    })?;
+    let message = format!("{what}: asked {} itself: {}", shown(name), shown(why));
+    let hint = "it is stored; see what its own configuration says besides, or ctl why, and ask again: ctl maintenance";
+    Some(Error::new(Kind::Failed, message).hint(hint))
 }
 
 fn sentence(said: Option<&Said>) -> String {
@@ -124,8 +153,10 @@ pub(super) fn line(said: &Said) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::testing::{Answer, Fake, service, supervisor};
+    use crate::testing::{Answer, Fake};
 
     fn reply(message: Option<&str>) -> MaintenanceReply {
         MaintenanceReply {
@@ -135,6 +166,7 @@ mod tests {
                 by: "root".to_owned(),
             }),
             files: vec!["/run/maintenance".to_owned()],
+            told_by: told(Told::Yes),
             unwritten: None,
             unstored: None,
         }
@@ -144,21 +176,13 @@ mod tests {
         Answer::Whole(200, serde_json::to_string(reply).unwrap())
     }
 
-    fn proxy(change: impl FnOnce(&mut api::ServiceStatus)) -> Answer {
-        let mut proxy = service(PROXY);
-        change(&mut proxy);
-        answer(&StatusReply {
-            supervisor: supervisor(),
-            services: vec![proxy],
-        })
+    fn told(told: Told) -> BTreeMap<String, Told> {
+        [("nginx".to_owned(), told)].into()
     }
 
     #[test]
     fn on_says_what_users_are_told() {
-        let fake = Fake::new(vec![
-            answer(&reply(Some("Back \x1b[31mat ten"))),
-            proxy(|_| {}),
-        ]);
+        let fake = Fake::new(vec![answer(&reply(Some("Back \x1b[31mat ten")))]);
         let ran = fake.ctl("maintenance on --message Back");
         let said =
             "maintenance is on, begun 0s ago, by root\nusers are told: Back \\x1b[31mat ten\n";
@@ -171,11 +195,19 @@ mod tests {
 
     #[test]
     fn where_nobody_shows_it_that_is_said() {
-        for (status, said) in [
-            (proxy(|it| it.enabled = false), "nginx does not run here"),
-            (proxy(|it| it.ready = false), "ctl why nginx"),
+        let state = "stopped".to_owned();
+        for (told_by, said) in [
+            (BTreeMap::new(), "no web server of this host tells users"),
+            (
+                told(Told::NotReady { state }),
+                "nginx is stopped, so it tells nobody: ctl why nginx",
+            ),
         ] {
-            let ran = Fake::new(vec![answer(&reply(None)), status]).ctl("maintenance on");
+            let reply = MaintenanceReply {
+                told_by,
+                ..reply(None)
+            };
+            let ran = Fake::new(vec![answer(&reply)]).ctl("maintenance on");
             assert_eq!(ran.code, 0);
             assert!(ran.err.contains(said), "{}", ran.err);
         }
@@ -234,5 +266,27 @@ mod tests {
             "{}",
             ran.err
         );
+    }
+
+    /// It is stored and in the files, and users are told otherwise.
+    #[test]
+    fn what_users_are_not_told_is_a_failure() {
+        let why = "http://chat/ answers 403".to_owned();
+        let unseen = MaintenanceReply {
+            told_by: told(Told::No { why }),
+            ..reply(None)
+        };
+        let ran = Fake::new(vec![answer(&unseen)]).ctl("maintenance on");
+        assert_eq!(ran.code, 1);
+        let said = "users may not be told so: asked nginx itself: http://chat/ answers 403";
+        assert!(ran.err.contains(said), "{}", ran.err);
+        let still = MaintenanceReply {
+            maintenance: None,
+            ..unseen
+        };
+        let ran = Fake::new(vec![answer(&still)]).ctl("maintenance off");
+        assert_eq!(ran.code, 1);
+        let said = "users may still be told that there is maintenance: asked nginx";
+        assert!(ran.err.contains(said), "{}", ran.err);
     }
 }

@@ -70,7 +70,7 @@ pub use job::{
 };
 pub use log::{LogLine, LogQuery, RotateReply};
 pub use maintenance::{
-    MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest,
+    MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest, Told,
 };
 pub use status::{
     FailedRun, HeldBy, LastExit, LastReload, ReloadOutcome, ScheduleStatus, ServiceStatus,

@@ -1,5 +1,7 @@
 //! `ctl maintenance`: users are told that the host is in maintenance, whatever runs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A message to users may not be longer, in characters.
@@ -39,7 +41,29 @@ pub struct MaintenanceReply {
     /// Why these files, and those with what users read, do not say it yet; null: they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<String>,
+    /// Services here that tell users, by name; empty: none does, or another web server.
+    #[serde(default)]
+    pub told_by: BTreeMap<String, Told>,
     /// Why it will not survive a restart of the supervisor; null: it will.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstored: Option<String>,
+}
+
+/// What was seen of a service that tells users of maintenance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", tag = "seen")]
+pub enum Told {
+    /// Users get what they are to get: they are told of maintenance, or not any more.
+    Yes,
+    /// They do not, as far as was seen.
+    No {
+        /// In words.
+        why: String,
+    },
+    /// The service is not ready, so nobody was asked.
+    NotReady {
+        /// As `ctl status` has it: `stopped`, `starting`.
+        state: String,
+    },
 }

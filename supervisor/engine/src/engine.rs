@@ -51,6 +51,8 @@ pub struct Engine {
     pub(crate) binding_lost: BTreeSet<ServiceId>,
     /// Services that jobs keep stopped.
     pub(crate) leased: BTreeSet<ServiceId>,
+    /// Jobs that wait.
+    pub(crate) waiting_jobs: BTreeSet<ServiceId>,
     pub(crate) live: usize,
     pub(crate) shutdown: Option<Shutdown>,
 }
@@ -90,6 +92,7 @@ impl Engine {
             dirty: BTreeSet::new(),
             binding_lost: BTreeSet::new(),
             leased: BTreeSet::new(),
+            waiting_jobs: BTreeSet::new(),
             live: 0,
             shutdown: None,
         }

@@ -1,6 +1,6 @@
 //! What can happen to one service: the columns of the machine's table.
 
-use crate::{event::Fact, exit::Exit};
+use crate::{event::Fact, exit::Exit, ids::ServiceId};
 
 /// What can happen to one service.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub(crate) enum Input<'a> {
     Start,
     /// Something that it is bound to went down.
     BindingLost,
+    /// What it requires is down for good, and nobody is to wait for that.
+    GiveUp(ServiceId),
     /// No more patience: SIGKILL.
     KillNow,
     /// Take a new configuration.

@@ -1,7 +1,7 @@
 //! Jobs: oneshots that run when their work is asked for, one at a time on a host. A run that ends
 //! badly is followed by another for the same request, as the restart policy says.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use crate::{
     engine::Engine,
@@ -63,6 +63,39 @@ impl Engine {
         self.stop_what_lost_its_binding(now);
         accepted.affected.insert(job);
         Ok(accepted)
+    }
+
+    /// Ends jobs that wait for what nobody is bringing up; says whether there were any. Only looked at once
+    /// all else has settled: what they wait for may just be on its way.
+    pub(crate) fn give_up_jobs(&mut self, now: Moment) -> bool {
+        let lost = |id: &ServiceId| {
+            let mut on = self.nodes.get(id)?.stuck_on.iter();
+            Some((*id, *on.find(|on| self.is_down_for_good(**on))?))
+        };
+        let lost: Vec<_> = self.waiting_jobs.iter().filter_map(lost).collect();
+        for (job, on) in &lost {
+            self.step(now, *job, Input::GiveUp(*on));
+        }
+        !lost.is_empty()
+    }
+
+    /// It does not come up by itself, nor does what it waits for. One that is only between two attempts does.
+    fn is_down_for_good(&self, id: ServiceId) -> bool {
+        self.nodes
+            .get(&id)
+            .is_some_and(|node| match &node.service.record.state {
+                State::Failed { .. } => true,
+                State::Stopped => !node.up_wanted(self.shutdown.is_some()),
+                State::Waiting { .. } => node.stuck_on.iter().any(|on| self.is_down_for_good(*on)),
+                State::Validating { .. }
+                | State::Spawning { .. }
+                | State::Starting { .. }
+                | State::Running { .. }
+                | State::Reloading { .. }
+                | State::Stopping { .. }
+                | State::Backoff { .. }
+                | State::Completed => false,
+            })
     }
 
     pub(crate) fn is_job(&self, id: ServiceId) -> Result<(), Refusal> {

@@ -29,6 +29,7 @@ impl Service {
 
             (P::Stopped | P::Waiting, I::Reconcile) => self.start_or_wait(ctx),
             (P::Stopped | P::Waiting | P::Backoff | P::Failed, I::Start) => self.start_by_hand(ctx),
+            (P::Waiting, I::GiveUp(on)) => self.give_up(on),
             (P::Backoff, I::Reconcile) => self.reconsider_backoff(ctx),
             (P::Backoff, I::Tick) => self.end_backoff(ctx),
             (P::Failed, I::Reconcile) => self.reconsider_failure(ctx),
@@ -267,7 +268,23 @@ impl Service {
                 P::Stopped | P::Waiting | P::Backoff | P::Failed | P::Completed,
                 I::KillNow | I::Fact(_) | I::Reload,
             )
-            | (P::Terminating | P::Killing | P::Sweeping, I::Reload) => {
+            | (P::Terminating | P::Killing | P::Sweeping, I::Reload)
+            // Only one that waits is given up.
+            | (
+                P::Stopped
+                | P::Validating
+                | P::Spawning
+                | P::Starting
+                | P::Running
+                | P::Reloading
+                | P::Terminating
+                | P::Killing
+                | P::Sweeping
+                | P::Backoff
+                | P::Failed
+                | P::Completed,
+                I::GiveUp(_),
+            ) => {
                 debug_assert!(
                     false,
                     "{input:?} of a service that is {}",

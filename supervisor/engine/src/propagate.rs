@@ -16,7 +16,7 @@ impl Engine {
         loop {
             self.stop_what_lost_its_binding(now);
             let Some(id) = self.dirty.pop_first() else {
-                if self.end_leases() {
+                if self.end_leases() || self.give_up_jobs(now) {
                     continue;
                 }
                 return;

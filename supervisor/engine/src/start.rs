@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     effect::{Effect, ProbeKind},
     exit::Exit,
-    ids::{Moment, RunId},
+    ids::{Moment, RunId, ServiceId},
     record::Early,
     service::Service,
     spec::{Kind, Policy, Ready},
@@ -43,6 +43,14 @@ impl Service {
                 on: ctx.unmet.clone(),
             };
         }
+    }
+
+    /// It will not begin, since this is down.
+    pub(crate) fn give_up(&mut self, on: ServiceId) {
+        self.record.detail.clear();
+        self.record.state = State::Failed {
+            reason: Failure::Requirement(on),
+        };
     }
 
     /// Down, as is wanted; unless something of its last run is left, which must not be forgotten.

@@ -321,6 +321,8 @@ pub enum Failure {
     Watchdog,
     /// It restarted too often.
     StartLimit,
+    /// Of a job: what it requires was down for good, so it could not begin.
+    Requirement(ServiceId),
     /// What belonged to its last run would not go away.
     Leftovers {
         /// Processes that are left, as far as known; at least one.

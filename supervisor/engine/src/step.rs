@@ -15,7 +15,7 @@ use crate::{
     node::Node,
     order::Order,
     record::Record,
-    state::Goal,
+    state::{Goal, State},
 };
 
 impl Engine {
@@ -106,6 +106,12 @@ impl Engine {
             }
             node.deadline = deadline;
         }
+        let waits = matches!(node.service.record.state, State::Waiting { .. });
+        if node.service.spec.job && waits {
+            self.waiting_jobs.insert(id);
+        } else {
+            self.waiting_jobs.remove(&id);
+        }
         let after = node.service.record.shown();
         if after == *before {
             return;
@@ -155,6 +161,7 @@ impl Engine {
             self.deadlines.remove(&(at, id));
         }
         self.leased.remove(&id);
+        self.waiting_jobs.remove(&id);
         if node.live {
             self.live -= 1;
         }

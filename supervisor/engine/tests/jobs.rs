@@ -120,6 +120,43 @@ fn a_job_that_has_failed_is_not_tried_again_by_a_plan_or_a_start() {
     assert_eq!(rig.name(JOB), "failed");
 }
 
+/// Nobody is to wait for ever: it ends, and says for what. What is only between two attempts is waited for.
+#[test]
+fn a_job_whose_requirement_is_down_for_good_ends_as_failed() {
+    let mut specs = [daemon(), requiring(&[DATABASE]), daemon(), job(), job()];
+    specs[DATABASE as usize].restart.limit = Some(StartLimit {
+        starts: 2,
+        within_ms: 60_000,
+    });
+    specs[JOB as usize].requires = set(&[SERVER]);
+    let mut rig = Rig::up(&specs);
+    rig.exit(SERVER, Exit::Code(3));
+    rig.exit(DATABASE, Exit::Code(3));
+    rig.ask_job(JOB).unwrap();
+    rig.exit(SERVER, Exit::Code(3));
+    rig.exit(DATABASE, Exit::Code(3));
+    assert_eq!(rig.name(DATABASE), "backoff");
+    assert_eq!(rig.name(JOB), "waiting", "it is tried again");
+    rig.pass(100);
+    assert_eq!(rig.name(SERVER), "waiting");
+    assert_eq!(rig.name(JOB), "waiting");
+    rig.exit(DATABASE, Exit::Code(3));
+    let reason = Failure::StartLimit;
+    assert_eq!(rig.state(DATABASE), State::Failed { reason });
+    let reason = Failure::Requirement(id(SERVER));
+    let given_up = State::Failed { reason };
+    assert_eq!(rig.state(JOB), given_up);
+    assert!(rig.engine.active_job().is_none());
+    // The next request finds the same, until somebody has mended that.
+    rig.ask_job(JOB).unwrap();
+    assert_eq!(rig.state(JOB), given_up);
+    rig.start(DATABASE);
+    rig.spawned(DATABASE);
+    rig.spawned(SERVER);
+    rig.ask_job(JOB).unwrap();
+    assert_eq!(rig.name(JOB), "spawning");
+}
+
 #[test]
 fn what_is_leased_stops_with_what_requires_it_and_comes_back_when_it_is_given_back() {
     let mut rig = working();

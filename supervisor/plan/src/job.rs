@@ -9,9 +9,40 @@ use crate::{Service, fields::Fields, reader::Reader, source::Kind};
 /// The arguments that a schedule gives to its job, written as JSON, take no more bytes.
 const ARGUMENTS_BYTES_MAX: usize = 16 << 10;
 
+/// What users are told of a job may not be longer, in characters.
+const ANNOUNCEMENT_CHARACTERS_MAX: usize = 100;
+
 /// `job = true`.
 pub(crate) fn job(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> bool {
     reader.bool_key(fields, "job").unwrap_or(false)
+}
+
+/// What users are told of it: words that can stand on a page, in JSON and on a terminal as they are.
+pub(crate) fn announcement(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> String {
+    let Some(node) = fields.node("announcement") else {
+        return String::new();
+    };
+    let Some(text) = reader.text(node, "announcement") else {
+        return String::new();
+    };
+    let is_bad = |it: &char| it.is_control() || "<>&\"'\\".contains(*it);
+    let wrong = match text.chars().find(is_bad) {
+        Some(bad) => Some(format!(
+            "has {bad:?} in it, which pages and JSON would have to quote"
+        )),
+        None if text.chars().count() > ANNOUNCEMENT_CHARACTERS_MAX => Some(format!(
+            "has more than {ANNOUNCEMENT_CHARACTERS_MAX} characters"
+        )),
+        None if text.trim() != text || (text.is_empty()) => {
+            Some("is empty, or begins or ends with a blank".to_owned())
+        }
+        None => None,
+    };
+    if let Some(wrong) = wrong {
+        let problem = reader.report().error(&node.at, "announcement", wrong);
+        problem.hint("write what follows the name of a service: \"is being restored\"");
+    }
+    text
 }
 
 /// A job is a oneshot with the supervisor's account, which nothing but a request starts.
@@ -24,6 +55,12 @@ pub(crate) fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, servic
             let message = "only a job takes arguments";
             let report = reader.report();
             let problem = report.error(&node.at, "schedule.arguments", message);
+            problem.hint("write job = true");
+        }
+        if let Some(entry) = fields.entry("announcement") {
+            let message = "only a job has something to announce";
+            let report = reader.report();
+            let problem = report.error(&entry.key_at, "announcement", message);
             problem.hint("write job = true");
         }
         return;

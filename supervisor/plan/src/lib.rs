@@ -42,6 +42,7 @@ mod load;
 mod locals;
 mod log;
 pub mod lost_secrets;
+mod maintenance;
 mod model;
 mod names;
 mod near;

@@ -68,7 +68,7 @@ pub(crate) fn exclude(reader: &mut Reader<'_, '_>, at: &Place, key: &str, ways: 
 pub(crate) struct Pace {
     pub(crate) delay_ms: Option<u64>,
     interval_ms: u64,
-    timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
     failures: u32,
     successes: u32,
 }

@@ -9,7 +9,7 @@ use crate::{
     fields::Fields,
     files, form, job,
     locals::Locals,
-    log, policy, probes, process,
+    log, maintenance, policy, probes, process,
     reader::Reader,
     ready, reload,
     resolve::Resolver,
@@ -175,6 +175,7 @@ fn born(
             .word_key(fields, "type", &[("daemon", false), ("oneshot", true)])
             .unwrap_or(false),
         job: job::job(reader, fields),
+        announcement: job::announcement(reader, fields),
         command: reader.argv_key(fields, "command").unwrap_or_default(),
         validate: reader.argv_key(fields, "validate").unwrap_or_default(),
         user: user(reader, fields),
@@ -210,6 +211,7 @@ fn born(
         stale_sockets: stale_sockets::stale_sockets(reader, fields),
         listens_hint: hint(reader, fields, "listens_hint"),
         command_hint: hint(reader, fields, "command_hint"),
+        maintenance: maintenance::maintenance(reader, fields),
         ..Service::default()
     }
 }

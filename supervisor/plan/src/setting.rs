@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 60] = [
+pub(crate) const SERVICE_KEYS: [&str; 62] = [
     "description",
     "command",
     "command_hint",
@@ -24,6 +24,7 @@ pub(crate) const SERVICE_KEYS: [&str; 60] = [
     "type",
     "schedule",
     "job",
+    "announcement",
     "user",
     "group",
     "groups",
@@ -75,6 +76,7 @@ pub(crate) const SERVICE_KEYS: [&str; 60] = [
     "certificates",
     "watches",
     "status_files",
+    "maintenance",
     "doc",
 ];
 

@@ -40,6 +40,9 @@ pub fn service(service: &Service) -> Vec<Shown> {
         return out.list;
     }
     out.put("type", if service.oneshot { "oneshot" } else { "daemon" });
+    if !service.announcement.is_empty() {
+        out.put("announcement", &service.announcement);
+    }
     out.put("command", &service.command);
     out.put("command_hint", &service.command_hint);
     out.put("validate", &service.validate);
@@ -382,6 +385,10 @@ fn files(service: &Service, out: &mut Keys) {
     for file in &service.status_files {
         let key = format!("status_files.\"{}\"", file.path.display());
         out.put(key, json!({ "when": file.when }));
+    }
+    if let Some(it) = &service.maintenance {
+        question("maintenance", "attempt_timeout", &it.probe, out);
+        out.put("maintenance.timeout", duration(it.timeout_ms));
     }
     for file in &service.files {
         let mut value = json!({ "mode": mode(file.mode), "bytes": file.content.len() });

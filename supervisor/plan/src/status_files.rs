@@ -210,9 +210,13 @@ fn situations() -> Vec<Situation> {
         ..plain("waiting")
     });
     for percent in [None, Some(0), Some(100)] {
-        let name = "\"job\" <1>".to_owned();
+        let job = JobSituation {
+            name: "\"job\" <1>".to_owned(),
+            announcement: percent.map(|_| "is being restored".to_owned()),
+            percent,
+        };
         all.push(Situation {
-            job: Some(JobSituation { name, percent }),
+            job: Some(job),
             ..down.clone()
         });
     }

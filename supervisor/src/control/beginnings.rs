@@ -48,6 +48,12 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
             "{aside}; whether there was maintenance is not known, so there is none"
         )),
     }
+    match crate::status_files::may_be_left(&paths.state_dir) {
+        Ok(some) => boot.status_files = some,
+        Err(aside) => boot.aside.push(format!(
+            "{aside}; status files of an earlier plan may be left"
+        )),
+    }
     match store::read_schedule(&paths.state_dir) {
         Ok(handled) => boot.handled = handled,
         Err(aside) => boot

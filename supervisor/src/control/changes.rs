@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 
 use doing::Doing;
 pub(super) use going_back::{GoingBack, Way};
+pub(super) use job::Due;
 use job::Reading;
 pub(super) use target::{Kind, Target};
 

@@ -347,6 +347,7 @@ fn next_run(next: &Next) -> NextRun {
                 }
                 Failure::Spawn(_)
                 | Failure::Validator
+                | Failure::Requirement(_)
                 | Failure::StartLimit
                 | Failure::Leftovers { .. } => words::failure(failure),
             },

@@ -12,6 +12,7 @@ use plan::Plan;
 use super::{
     answers::Answer,
     file_watcher::{Look, Seen, Unwatched},
+    network_probe::No,
     watchers::{Watch, Watched},
 };
 use crate::{
@@ -152,6 +153,13 @@ pub(crate) enum Job {
     StoreMaintenance {
         /// None: there is none.
         maintenance: Option<api::Maintenance>,
+    },
+    /// Ask a service whether it tells users of maintenance.
+    AskWhatUsersAreTold {
+        /// A number of its own.
+        question: u64,
+        /// What is asked.
+        probe: plan::Probe,
     },
     /// Write the status files of services.
     WriteStatusFiles {
@@ -297,8 +305,8 @@ pub(crate) enum Done {
     ResultRead {
         /// The request.
         id: String,
-        /// None: there is none of this request.
-        result: Option<Box<api::JobResult>>,
+        /// What there is in its place.
+        result: super::work::Read,
     },
     /// Of `Prepare`, one for each of its runs.
     Prepared {
@@ -330,6 +338,13 @@ pub(crate) enum Done {
         run: RunId,
         /// What was looked for.
         pattern: String,
+    },
+    /// Of `AskWhatUsersAreTold`.
+    UsersAreTold {
+        /// The question.
+        question: u64,
+        /// They are, or not.
+        answer: Result<(), No>,
     },
     /// Of `Probe`.
     Probed {

@@ -3,7 +3,7 @@
 //! A job may hang (a name service, a file server) and nobody can end it, so each kind has so many
 //! threads and no more: what hangs holds up its own kind alone.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use plan::Plan;
 use tokio::sync::mpsc;
@@ -33,6 +33,10 @@ const STARTS_MAX: usize = 24;
 const ADDRESSES_MAX: usize = 4;
 /// Longest wait for such a look: after that whoever waits goes on without.
 const ADDRESS_LOOK_MAX: Duration = Duration::from_secs(10);
+/// Threads for results of jobs: one is read at a time, unless the disk hangs.
+const RESULTS_MAX: usize = 2;
+/// Longest wait for a result: after that its client hears where it is.
+const RESULT_MAX: Duration = Duration::from_secs(10);
 /// Threads for looks at disks, programs, certificates and files.
 const LOOKS_MAX: usize = 4;
 /// Threads for answers to clients.
@@ -43,6 +47,7 @@ const TASKS_MAX: usize = 4;
 pub(super) const THREADS_MAX: usize = CHANGES_MAX
     + STARTS_MAX
     + ADDRESSES_MAX
+    + RESULTS_MAX
     + LOOKS_MAX
     + REPLIES_MAX
     + TASKS_MAX
@@ -55,6 +60,7 @@ pub(super) struct Jobs {
     changes: Threads,
     starts: Threads,
     addresses: Threads,
+    readers: Threads,
     looks: Threads,
     replies: Threads,
     names: HostNames,
@@ -70,6 +76,7 @@ impl Jobs {
             changes: Threads::new(CHANGES_MAX),
             starts: Threads::new(STARTS_MAX),
             addresses: Threads::new(ADDRESSES_MAX),
+            readers: Threads::new(RESULTS_MAX),
             looks: Threads::new(LOOKS_MAX),
             replies: Threads::new(REPLIES_MAX),
             asker: Asker::new(names.clone()),
@@ -80,12 +87,18 @@ impl Jobs {
     /// Starts a job; its result comes back as [`Input::Done`].
     pub(super) fn start(&self, job: Job) {
         let threads = match &job {
-            Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => {
+            Job::Prepare(_)
+            | Job::Probe { .. }
+            | Job::AwaitLine { .. }
+            | Job::AskWhatUsersAreTold { .. } => {
                 return self.start_task(job);
             }
             Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
             Job::Holder { .. } | Job::Addresses { .. } | Job::LookAtListeners { .. } => {
-                return self.start_address_look(job);
+                return self.start_within(&self.addresses, ADDRESS_LOOK_MAX, job);
+            }
+            Job::ReadResult { .. } => {
+                return self.start_within(&self.readers, RESULT_MAX, job);
             }
             Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
             Job::Load(_)
@@ -102,8 +115,7 @@ impl Jobs {
             | Job::Record { .. }
             | Job::RecordExits { .. }
             | Job::StoreRunning { .. }
-            | Job::StoreOrder { .. }
-            | Job::ReadResult { .. } => &self.changes,
+            | Job::StoreOrder { .. } => &self.changes,
         };
         let (options, send) = (self.options.clone(), self.sender());
         threads.run(move || {
@@ -120,11 +132,10 @@ impl Jobs {
     }
 
     /// Starts what may hang, and is answered in time all the same.
-    fn start_address_look(&self, job: Job) {
-        let (options, send, unseen) = (self.options.clone(), self.sender(), unseen(&job));
-        let look = self
-            .addresses
-            .run_within(ADDRESS_LOOK_MAX, move || block(job, &options));
+    fn start_within(&self, threads: &Threads, limit: Duration, job: Job) {
+        let (options, send) = (self.options.clone(), self.sender());
+        let unseen = unseen(&job, &options, limit);
+        let look = threads.run_within(limit, move || block(job, &options));
         tokio::spawn(async move {
             if let Some(done) = look.await.flatten().or(unseen) {
                 send(done);
@@ -147,7 +158,10 @@ impl Jobs {
                     let asked = std::time::Instant::now();
                     let answer = asker.ask(&ask, timeout_ms).await;
                     let took = asked.elapsed();
-                    let (ok, detail) = (answer.is_ok(), answer.err().unwrap_or_default());
+                    let (ok, detail) = (
+                        answer.is_ok(),
+                        answer.err().map(String::from).unwrap_or_default(),
+                    );
                     send(Done::Probed {
                         run,
                         probe,
@@ -180,6 +194,13 @@ impl Jobs {
                     }
                 });
             }
+            Job::AskWhatUsersAreTold { question, probe } => {
+                let asker = self.asker.clone();
+                tokio::spawn(async move {
+                    let answer = asker.ask(&probe.ask, probe.timeout_ms).await;
+                    send(Done::UsersAreTold { question, answer });
+                });
+            }
             Job::Prepare(starts) => {
                 prepare::begin(starts, &self.starts, &self.names, move |run, outcome| {
                     send(Done::Prepared { run, outcome });
@@ -190,13 +211,16 @@ impl Jobs {
     }
 }
 
-/// The answer of a look at addresses that has not come to its end.
-fn unseen(job: &Job) -> Option<Done> {
-    let why = format!(
-        "the look at it took longer than {} s",
-        ADDRESS_LOOK_MAX.as_secs()
-    );
+/// The answer of a look that has not come to its end.
+fn unseen(job: &Job, options: &plan::Options, limit: Duration) -> Option<Done> {
+    let seconds = limit.as_secs();
+    let why = format!("the look at it took longer than {seconds} s");
     Some(match job {
+        Job::ReadResult { service, id } => {
+            let state_dir = plan::Paths::new(options).state_dir;
+            let why = format!("the disk has not answered for {seconds} s");
+            work::unread(&state_dir, service, id.clone(), &why)
+        }
         Job::Holder { run, address } => Done::Holder {
             run: *run,
             holder: holder::Holder {
@@ -244,12 +268,11 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
         }
         Job::StoreSchedule { handled } => {
-            let written = store::write_schedule(&state_dir, &handled);
-            Done::ScheduleStored(written.map_err(|error| error.to_string()))
+            Done::ScheduleStored(in_words(store::write_schedule(&state_dir, &handled)))
         }
         Job::StoreMaintenance { maintenance } => {
             let written = store::write_maintenance(&state_dir, maintenance.as_ref());
-            Done::MaintenanceStored(written.map_err(|error| error.to_string()))
+            Done::MaintenanceStored(in_words(written))
         }
         Job::WriteStatusFiles { plan, situations } => {
             Done::StatusFilesWritten(status_files::write(&plan, &situations))
@@ -284,8 +307,15 @@ fn block(job: Job, options: &plan::Options) -> Option<Done> {
             reply(job, options);
             return None;
         }
-        Job::Prepare(_) | Job::Probe { .. } | Job::AwaitLine { .. } => return None,
+        Job::Prepare(_)
+        | Job::Probe { .. }
+        | Job::AwaitLine { .. }
+        | Job::AskWhatUsersAreTold { .. } => return None,
     })
+}
+
+fn in_words(written: io::Result<()>) -> Result<(), String> {
+    written.map_err(|error| error.to_string())
 }
 
 /// Answers a client. One that has gone away no longer wants its answer.

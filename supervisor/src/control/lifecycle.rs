@@ -43,6 +43,8 @@ pub(crate) struct Boot {
     pub(crate) handled: crate::store::Handled,
     /// The host is in maintenance.
     pub(crate) maintenance: Option<api::Maintenance>,
+    /// Status files were written, which may be there still.
+    pub(crate) status_files: bool,
     /// Main runs that lived when this was stored last.
     pub(crate) running: crate::store::Running,
     /// Kernel's id of this boot.
@@ -383,10 +385,13 @@ impl Control {
                 continue;
             };
             let settled = self.cx.engine.settled(*id);
+            // Nobody waits for work that somebody has asked for, but who stops everything.
+            let counts =
+                self.lifecycle.is_stopping() || !self.cx.service(*id).is_some_and(|it| it.job);
             set(
                 &mut self.lifecycle.unsettled,
                 *id,
-                settled == Some(Settled::No),
+                counts && settled == Some(Settled::No),
             );
             let up = matches!(
                 settled,
@@ -395,7 +400,7 @@ impl Control {
             set(
                 &mut self.lifecycle.down,
                 *id,
-                !up && settled != Some(Settled::No),
+                counts && !up && settled != Some(Settled::No),
             );
             let waits = matches!(view.state, State::Waiting { .. });
             set(&mut self.lifecycle.waiting, *id, waits);

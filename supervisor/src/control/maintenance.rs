@@ -1,13 +1,15 @@
 //! Whether the host is in maintenance: in memory, on its way to the disk, and to the status files.
 //!
 //! It is an administrator's word as a hold is: it survives every process and the machine, and whoever
-//! says it hears that it is done when it was seen to be stored and to stand in the status files, or
-//! hears why not. A disk that does not answer holds nobody up for ever (`on_disk.rs`). No service is
-//! touched by it.
+//! says it hears that it is done when it was seen to be stored, to stand in the status files, and to be
+//! what users get (`told.rs`), or hears why not. A disk that does not answer holds nobody up for ever
+//! (`on_disk.rs`). No service is touched by it.
+
+mod told;
 
 use std::collections::BTreeMap;
 
-use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest};
+use api::{Maintenance as Said, MaintenanceReply, MaintenanceRequest, Told};
 use engine::Moment;
 use plan::MaintenanceSituation;
 use tokio::sync::oneshot;
@@ -16,6 +18,7 @@ use super::{
     Control, Job,
     answers::Answer,
     memory::Key,
+    network_probe::No,
     on_disk::{OnDisk, Standing},
     records, words,
 };
@@ -30,6 +33,10 @@ pub(super) struct Maintenance {
     disk: OnDisk<Option<Said>>,
     /// Those who wait until it is seen. The server has so many connections and no more.
     waiting: Vec<Reply>,
+    /// What users are told is being looked at.
+    look: Option<told::Look>,
+    /// The number of the last question to a service.
+    asked: u64,
 }
 
 impl Maintenance {
@@ -38,6 +45,8 @@ impl Maintenance {
         Self {
             disk: OnDisk::new(stored.clone(), Some(stored)),
             waiting: Vec::new(),
+            look: None,
+            asked: 0,
         }
     }
 
@@ -68,7 +77,8 @@ impl Maintenance {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
-        self.disk.poll_timeout()
+        let look = self.look.as_ref().and_then(told::Look::poll_timeout);
+        self.disk.poll_timeout().into_iter().chain(look).min()
     }
 
     pub(super) fn timeout(&mut self, now: Moment) {
@@ -124,11 +134,61 @@ impl Control {
         }
         let files = self.status_files_say();
         if self.maintenance.is_awaited() || files == Standing::Awaited {
+            self.maintenance.look = None;
             return;
         }
+        // What is not in the files is told by nobody.
+        let told_by = match files {
+            Standing::Stored => self.look_at_users(),
+            _ => Some(BTreeMap::new()),
+        };
+        let Some(told_by) = told_by else {
+            return;
+        };
+        self.maintenance.look = None;
         for reply in std::mem::take(&mut self.maintenance.waiting) {
-            self.cx
-                .answer(Answer::Maintained(reply, self.maintenance()));
+            let now = self.maintenance(told_by.clone());
+            self.cx.answer(Answer::Maintained(reply, now));
+        }
+    }
+
+    /// What users are told by the services that tell them; none: they are being asked.
+    fn look_at_users(&mut self) -> Option<BTreeMap<String, Told>> {
+        let now = self.cx.now.moment;
+        let on = self.maintenance.said().is_some();
+        let look = self.maintenance.look.take().filter(|it| it.is_for(on));
+        let mut look = look.unwrap_or_else(|| {
+            let services = self.cx.plan.services.values().filter(|it| it.enabled);
+            let who = |it: &plan::Service| Some((it.name.clone(), it.maintenance.clone()?));
+            told::Look::new(now, on, services.filter_map(|it| who(it)))
+        });
+        let mut asked = self.maintenance.asked;
+        let due = look.due(now, &mut asked, |name| {
+            let view = self
+                .cx
+                .names
+                .id(name)
+                .and_then(|id| self.cx.engine.view(id));
+            match view {
+                Some(view) if view.ready => None,
+                Some(view) => Some(view.state.name().to_owned()),
+                None => Some("gone".to_owned()),
+            }
+        });
+        self.maintenance.asked = asked;
+        for (question, probe) in due {
+            self.cx.job(Job::AskWhatUsersAreTold { question, probe });
+        }
+        let outcome = look.outcome();
+        self.maintenance.look = Some(look);
+        outcome
+    }
+
+    /// A service has said what users are told.
+    pub(super) fn users_are_told(&mut self, question: u64, answer: Result<(), No>) {
+        let now = self.cx.now.moment;
+        if let Some(look) = &mut self.maintenance.look {
+            look.answered(now, question, answer);
         }
     }
 
@@ -145,7 +205,7 @@ impl Control {
     }
 
     /// How it stands.
-    fn maintenance(&self) -> MaintenanceReply {
+    fn maintenance(&self, told_by: BTreeMap<String, Told>) -> MaintenanceReply {
         let why = |standing| match standing {
             Standing::Unstored(why) => Some(why),
             Standing::Awaited => Some("it is being written".to_owned()),
@@ -154,6 +214,7 @@ impl Control {
         MaintenanceReply {
             maintenance: self.maintenance.said().cloned(),
             files: self.maintenance_files(),
+            told_by,
             unwritten: why(self.status_files_say()),
             unstored: why(self.maintenance.disk.standing()),
         }
@@ -187,92 +248,4 @@ impl Control {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::sync::oneshot::error::TryRecvError;
-
-    use super::*;
-    use crate::{control::whole::World, store::Handled};
-
-    const FULL: &str = "no space left on device";
-
-    fn world() -> World {
-        let service = "command = ['/bin/a']\n[[status_files]]\npath = '/run/a/status'\n\
-                       template = 'status.j2'\nwhen = 'maintenance'\n";
-        let mut world = World::new(&[("a", service)], Handled::default());
-        world.spawned(world.spawned[0].1);
-        while !world.saying.is_empty() {
-            world.said(Ok(()));
-            world.pass(1_000);
-        }
-        world
-    }
-
-    fn request(message: &str) -> MaintenanceRequest {
-        let message = Some(message.to_owned());
-        MaintenanceRequest { message }
-    }
-
-    /// Whoever says it hears that it is done when it stands where users are told.
-    #[test]
-    fn it_is_done_when_the_files_say_it() {
-        let mut world = world();
-        let mut answer = world.set_maintenance(Some(request("back soon")));
-        assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
-        let said = world.said(Ok(()));
-        let told = said["a"].maintenance.clone().unwrap();
-        assert_eq!(told.message.as_deref(), Some("back soon"));
-        let reply = answer.try_recv().unwrap();
-        assert_eq!(reply.files, ["/run/a/status"]);
-        assert_eq!((reply.unwritten, reply.unstored), (None, None));
-        let since = reply.maintenance.unwrap().since;
-        // It has begun then, whatever is said later.
-        world.pass(60_000);
-        let mut again = world.set_maintenance(Some(request("a bit longer")));
-        world.said(Ok(()));
-        let reply = again.try_recv().unwrap().maintenance.unwrap();
-        assert_eq!(
-            (reply.since, reply.message.as_deref()),
-            (since, Some("a bit longer"))
-        );
-        // What is so already has nothing to wait for.
-        let mut same = world.set_maintenance(Some(request("a bit longer")));
-        assert!(same.try_recv().is_ok() && world.saying.is_empty());
-        world.pass(1_000);
-        let mut off = world.set_maintenance(None);
-        assert_eq!(off.try_recv(), Err(TryRecvError::Empty));
-        assert_eq!(world.said(Ok(()))["a"].maintenance, None);
-        assert_eq!(off.try_recv().unwrap().maintenance, None);
-    }
-
-    #[test]
-    fn what_is_not_seen_is_said_not_to_be() {
-        let mut world = world();
-        world.disk = Err(FULL.to_owned());
-        let mut answer = world.set_maintenance(Some(request("x")));
-        world.said(Err(FULL.to_owned()));
-        let reply = answer.try_recv().unwrap();
-        assert_eq!(reply.unwritten.as_deref(), Some(FULL));
-        assert_eq!(reply.unstored.as_deref(), Some(FULL));
-        assert_eq!(
-            world.control.status(&[]).unwrap().supervisor.warnings.len(),
-            2
-        );
-        world.disk = Ok(());
-        world.pass(2_000);
-        world.said(Ok(()));
-        let now = world.control.maintenance();
-        assert_eq!((now.unwritten, now.unstored), (None, None));
-    }
-
-    /// A disk that does not answer is waited for so long.
-    #[test]
-    fn nobody_waits_for_ever() {
-        let mut world = world();
-        let mut answer = world.set_maintenance(Some(request("x")));
-        world.pass(4_900);
-        assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
-        world.pass(200);
-        let why = answer.try_recv().unwrap().unwritten.unwrap();
-        assert!(why.contains("has not answered"), "{why}");
-    }
-}
+mod tests;

@@ -170,7 +170,7 @@ impl Control {
             outdated: BTreeSet::new(),
             tally: tally::Tally::default(),
             status_texts: BTreeMap::new(),
-            status_files: status_files::StatusFiles::default(),
+            status_files: status_files::StatusFiles::new(boot.status_files),
             left: BTreeMap::new(),
             strays: Vec::new(),
             last_failures: BTreeMap::new(),

@@ -39,6 +39,29 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// Threads that open sockets: one that hangs holds up no other probe as long as there are fewer.
 pub(super) const OPENERS_MAX: usize = 8;
 
+/// Why there is no yes, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum No {
+    /// The answer is another.
+    Answer(String),
+    /// There is no answer.
+    Silence(String),
+}
+
+impl From<String> for No {
+    fn from(why: String) -> Self {
+        Self::Silence(why)
+    }
+}
+
+impl From<No> for String {
+    fn from(no: No) -> Self {
+        match no {
+            No::Answer(why) | No::Silence(why) => why,
+        }
+    }
+}
+
 /// What probes ask by. A clone shares it.
 #[derive(Clone)]
 pub(super) struct Asker {
@@ -57,7 +80,7 @@ impl Asker {
     }
 
     /// Asks once. `Ok` is a yes; `Err` says in words why not. Takes no longer than `timeout_ms`.
-    pub(super) async fn ask(&self, ask: &plan::Ask, timeout_ms: u64) -> Result<(), String> {
+    pub(super) async fn ask(&self, ask: &plan::Ask, timeout_ms: u64) -> Result<(), No> {
         let over = async {
             tokio::time::sleep(Duration::from_millis(timeout_ms)).await;
             // After a stall the time is over before anybody has looked whether an answer is there.
@@ -66,14 +89,17 @@ impl Asker {
         tokio::select! {
             biased;
             answer = self.answer(ask) => answer,
-            () = over => Err(format!("no answer within {}", super::words::duration(timeout_ms))),
+            () = over => {
+                let after = super::words::duration(timeout_ms);
+                Err(No::Silence(format!("no answer within {after}")))
+            }
         }
     }
 
-    async fn answer(&self, ask: &plan::Ask) -> Result<(), String> {
+    async fn answer(&self, ask: &plan::Ask) -> Result<(), No> {
         match ask {
-            plan::Ask::Unix(path) => self.unix(path, Hearing::Deaf).await.map(drop),
-            plan::Ask::Tcp(address) => connect(address, &self.names).await.map(drop),
+            plan::Ask::Unix(path) => drop(self.unix(path, Hearing::Deaf).await?),
+            plan::Ask::Tcp(address) => drop(connect(address, &self.names).await?),
             plan::Ask::Http {
                 url,
                 socket,
@@ -88,13 +114,14 @@ impl Asker {
                 match socket {
                     None => {
                         let (address, _) = split(url)?;
-                        http(connect(&address, &self.names).await?, question).await
+                        http(connect(&address, &self.names).await?, question).await?;
                     }
-                    Some(path) => http(self.hearing(path).await?, question).await,
+                    Some(path) => http(self.hearing(path).await?, question).await?,
                 }
             }
-            plan::Ask::Exec(_) => Err("exec probes are the keeper's".to_owned()),
+            plan::Ask::Exec(_) => return Err("exec probes are the keeper's".to_owned().into()),
         }
+        Ok(())
     }
 
     /// A connection by which an answer can come.
@@ -184,7 +211,7 @@ struct Question<'a> {
 async fn http(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     question: Question<'_>,
-) -> Result<(), String> {
+) -> Result<(), No> {
     let Question { url, status, body } = question;
     let (address, path) = split(url)?;
     let broken = |error: hyper::Error| format!("no HTTP answer from {address}: {error}");
@@ -206,7 +233,7 @@ async fn http(
         let response = sender.send_request(request).await.map_err(broken)?;
         let answered = response.status().as_u16();
         if !is_accepted(answered, status) {
-            return Err(format!("{url} answers {answered}"));
+            return Err(No::Answer(format!("{url} answers {answered}")));
         }
         let Some(wanted) = body else { return Ok(()) };
         let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
@@ -217,7 +244,8 @@ async fn http(
         if contains(&body, wanted.as_bytes()) {
             Ok(())
         } else {
-            Err(format!("the answer of {url} has no '{wanted}'"))
+            let why = format!("the answer of {url} has no '{wanted}'");
+            Err(No::Answer(why))
         }
     };
     let answer = answer.await;
@@ -287,7 +315,12 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(Asker::new(HostNames::new()).ask(&it, timeout_ms))
+        runtime.block_on(in_words(&it, timeout_ms))
+    }
+
+    async fn in_words(it: &plan::Ask, timeout_ms: u64) -> Result<(), String> {
+        let answer = Asker::new(HostNames::new()).ask(it, timeout_ms).await;
+        answer.map_err(String::from)
     }
 
     #[test]
@@ -323,7 +356,7 @@ mod tests {
             .unwrap();
         let asks = |path: &Path| {
             let it = plan::Ask::Unix(path.to_owned());
-            runtime.block_on(Asker::new(HostNames::new()).ask(&it, 5000))
+            runtime.block_on(in_words(&it, 5000))
         };
         let short = directory.path().join("s");
         assert!(asks(&short).unwrap_err().starts_with("cannot connect to "));
@@ -365,7 +398,7 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(Asker::new(HostNames::new()).ask(&it, 5000))
+        runtime.block_on(in_words(&it, 5000))
     }
 
     #[test]
@@ -406,7 +439,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
         let it = plan::Ask::Unix(theirs.join("l"));
-        let told = runtime.block_on(Asker::new(HostNames::new()).ask(&it, 5000));
+        let told = runtime.block_on(in_words(&it, 5000));
         assert!(told.unwrap_err().contains("is a symbolic link of uid "));
     }
 

@@ -103,7 +103,9 @@ impl Attempts {
             (_, Some(trouble)) => Standing::Unstored(trouble.why.clone()),
             (Some(_), None) => {
                 let seconds = PATIENCE_MS / 1_000;
-                Standing::Unstored(format!("the disk has not answered for {seconds} s"))
+                // It begins only once the keeper has been told, which is not seen from here.
+                let who = "the disk has not answered, or the keeper, which hears of it first";
+                Standing::Unstored(format!("not written within {seconds} s: {who}"))
             }
             (None, None) => Standing::Awaited,
         }

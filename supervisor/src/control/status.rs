@@ -179,6 +179,12 @@ impl Control {
             },
             (
                 State::Failed {
+                    reason: Failure::Requirement(on),
+                },
+                _,
+            ) => self.requirement_reason(*on),
+            (
+                State::Failed {
                     reason: Failure::Leftovers { .. },
                 },
                 _,
@@ -209,6 +215,22 @@ impl Control {
             return flapping;
         }
         format!("{reason}; {flapping}")
+    }
+
+    /// `could not begin: it requires postgresql, which is not up (failed: …)`.
+    fn requirement_reason(&self, on: ServiceId) -> String {
+        let name = self.cx.names.name(on).unwrap_or("?");
+        let Some(view) = self.cx.engine.view(on).filter(|it| !it.ready) else {
+            return format!("could not begin: it requires {name}, which was not up");
+        };
+        let why = self.reason(name, &view);
+        let why = if why.is_empty() {
+            String::new()
+        } else {
+            format!(": {why}")
+        };
+        let state = view.state.name();
+        format!("could not begin: it requires {name}, which is not up ({state}{why})")
     }
 
     fn waiting_on(&self, view: &View) -> Vec<String> {

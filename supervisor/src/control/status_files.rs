@@ -24,6 +24,8 @@ const PAUSE_MS: u64 = 500;
 pub(super) struct StatusFiles {
     /// Enabled services that have some.
     services: Vec<String>,
+    /// There may be some of an earlier plan, which have to go.
+    may_be_left: bool,
     disk: OnDisk<Situations>,
     /// A job writes them.
     writing: bool,
@@ -32,20 +34,20 @@ pub(super) struct StatusFiles {
     again: bool,
 }
 
-impl Default for StatusFiles {
-    fn default() -> Self {
+impl StatusFiles {
+    /// `may_be_left`: there were some, whoever wrote them.
+    pub(super) fn new(may_be_left: bool) -> Self {
         let none = Situations::new();
         Self {
             services: Vec::new(),
+            may_be_left,
             disk: OnDisk::new(none.clone(), Some(none)),
             writing: false,
             not_before: Moment(0),
             again: false,
         }
     }
-}
 
-impl StatusFiles {
     pub(super) fn are_awaited(&self) -> bool {
         self.disk.standing() == Standing::Awaited
     }
@@ -97,16 +99,15 @@ impl Control {
         let services = self.cx.plan.services.values();
         let with_some = services.filter(|it| it.enabled && !it.status_files.is_empty());
         self.status_files.services = with_some.map(|it| it.name.clone()).collect();
-        if !self.status_files.services.is_empty() {
+        let some = !self.status_files.services.is_empty();
+        if some || self.status_files.may_be_left {
             self.status_files.disk.doubt();
         }
+        self.status_files.may_be_left = some;
     }
 
     /// After every input: what they are to say, and a job that writes it if that is due.
     pub(super) fn write_status_files(&mut self) {
-        if self.status_files.services.is_empty() {
-            return;
-        }
         let services = self.status_files.services.iter();
         let now: Situations = services
             .filter_map(|name| Some((name.clone(), self.situation(name)?)))
@@ -160,8 +161,11 @@ impl Control {
             let percent = u128::from(done) * 100 / u128::from(total);
             u8::try_from(percent.min(100)).expect("at most 100")
         });
+        let planned = self.cx.service(job)?;
+        let announcement = Some(planned.announcement.clone());
         Some(JobSituation {
-            name: self.cx.names.name(job)?.to_owned(),
+            name: planned.name.clone(),
+            announcement: announcement.filter(|it| !it.is_empty()),
             percent,
         })
     }

@@ -50,6 +50,16 @@ impl Tally {
         Some(Duration::from_millis(now.since(since)))
     }
 
+    /// A request of a job has come to its end.
+    pub(super) fn work_ends(&mut self, id: ServiceId, done: bool, took: Duration) {
+        let work = &mut self.services.entry(id).or_default().work;
+        let work = work.get_or_insert_default();
+        work.done += u64::from(done);
+        work.failed += u64::from(!done);
+        work.last = took;
+        work.sum += took;
+    }
+
     /// The service is gone from the plan.
     pub(super) fn forget(&mut self, id: ServiceId) {
         self.services.remove(&id);

@@ -12,6 +12,7 @@ use super::{
     Control,
     input::{Done, Input, Job, Now, Output},
     lifecycle::Boot,
+    network_probe::No,
 };
 use crate::{
     applied::Swapped,
@@ -57,6 +58,8 @@ pub(super) struct World {
     pub(super) exits: Vec<api::ExitRecord>,
     /// What is being written into status files.
     pub(super) saying: Vec<Situations>,
+    /// Services are asked what users are told.
+    pub(super) asking: Vec<u64>,
     /// The disk does not answer who writes them.
     pub(super) exits_hang: bool,
     /// Which runs live, as the file has it, and how often it was written.
@@ -138,6 +141,7 @@ impl World {
             recording: Vec::new(),
             exits: Vec::new(),
             saying: Vec::new(),
+            asking: Vec::new(),
             exits_hang,
             running: (stored, 0),
             records: BTreeMap::new(),
@@ -237,6 +241,13 @@ impl World {
                     self.stored = Some(handled);
                 }
                 Some(Done::ScheduleStored(self.disk.clone()))
+            }
+            Job::WriteStatusFiles { situations, .. } if situations.is_empty() => {
+                Some(Done::StatusFilesWritten(Ok(())))
+            }
+            Job::AskWhatUsersAreTold { question, .. } => {
+                self.asking.push(question);
+                None
             }
             Job::WriteStatusFiles { situations, .. } => {
                 self.saying.push(situations);
@@ -354,6 +365,12 @@ impl World {
         let situations = self.saying.remove(0);
         self.done(Done::StatusFilesWritten(result));
         situations
+    }
+
+    /// The oldest question is answered.
+    pub(super) fn told(&mut self, answer: Result<(), No>) {
+        let question = self.asking.remove(0);
+        self.done(Done::UsersAreTold { question, answer });
     }
 
     /// root says that there is maintenance, or none.

@@ -348,6 +348,9 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
     match &view.state {
         State::Stopped => vec![run("start", "starts it")],
         State::Failed { reason } => match reason {
+            Failure::Requirement(_) => {
+                vec![say("mend what it requires, and ask for its work again")]
+            }
             Failure::Spawn(_) => vec![run("start", "tries again, once that is mended")],
             Failure::Validator => vec![
                 say("mend what its validator names"),

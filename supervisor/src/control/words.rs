@@ -52,6 +52,7 @@ pub(super) fn failure(reason: &Failure) -> String {
         Failure::Watchdog => {
             "was ended by its watchdog, and its policy is not to restart".to_owned()
         }
+        Failure::Requirement(_) => "could not begin: what it requires was not up".to_owned(),
         Failure::StartLimit => "restarted too often; start it to try again".to_owned(),
         Failure::Leftovers { count: 1, .. } => "a process of an earlier run will not go".to_owned(),
         Failure::Leftovers { count, .. } => {

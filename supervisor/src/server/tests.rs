@@ -415,6 +415,7 @@ fn maintenance(wanted: Option<api::MaintenanceRequest>) -> api::MaintenanceReply
             by: "root".to_owned(),
         }),
         files: Vec::new(),
+        told_by: std::collections::BTreeMap::new(),
         unwritten: None,
         unstored: None,
     }

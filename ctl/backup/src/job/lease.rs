@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use api::{LeaseRequest, ReleaseRequest};
+use api::{ErrorReply, LeaseRequest, Progress, ReleaseRequest, Verdict};
 use serde_json::{Value, json};
 
 use super::socket::{Answer, ask};
@@ -84,21 +84,28 @@ impl Drop for Lease<'_> {
 
 /// Whether all services came to what was asked.
 fn judge(answer: &Answer) -> Result<(), Error> {
-    let last = &answer.last;
-    let failed = last["results"].as_array().into_iter().flatten();
-    let failed = failed.filter(|one| !matches!(one["verdict"].as_str(), Some("done" | "already")));
-    let named: Vec<String> = failed
-        .map(|one| {
-            let text = |key: &str| one[key].as_str().unwrap_or_default();
-            format!("{} {}: {}", text("service"), text("state"), text("detail"))
-        })
-        .collect();
-    if answer.status == 200 && last["progress"] == "done" && named.is_empty() {
-        return Ok(());
-    }
-    let why = match last["message"].as_str() {
-        Some(message) => message.to_owned(),
-        None => named.join(", "),
+    let why = match serde_json::from_value::<Progress>(answer.last.clone()) {
+        Ok(Progress::Done(outcome)) => {
+            let failed = outcome.results.iter();
+            let mut failed =
+                failed.filter(|it| !matches!(it.verdict, Verdict::Done | Verdict::Already));
+            let first = failed.next();
+            if answer.status == 200 && outcome.finished && first.is_none() {
+                return Ok(());
+            }
+            let all = first.into_iter().chain(failed);
+            let named = all.map(|it| format!("{} {}: {}", it.service, it.state, it.detail));
+            match named.collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "it has not come to its end".to_owned(),
+                named => named,
+            }
+        }
+        Ok(Progress::Refused(error)) => error.message,
+        // A refusal before there is any progress; or the answer broke off.
+        _ => serde_json::from_value::<ErrorReply>(answer.last.clone()).map_or_else(
+            |_| "it has not said how it ended".to_owned(),
+            |it| it.message,
+        ),
     };
     Err(Error::Lease { why })
 }
@@ -113,15 +120,25 @@ mod tests {
 
     #[test]
     fn only_what_is_said_to_be_done_is_done() {
-        let done = json!({"progress": "done", "finished": true, "results": [
-            {"service": "mattermost", "verdict": "done", "state": "stopped", "detail": ""}]});
-        assert_eq!(judged(done), Ok(()));
-        let failed = json!({"progress": "done", "results": [
-            {"service": "mattermost", "verdict": "failed", "state": "stopping", "detail": "did not end"}]});
-        let said = judged(failed).expect_err("it failed");
+        let line = |finished: bool, verdict: &str, detail: &str| {
+            json!({"progress": "done", "id": "one", "finished": finished, "results": [{
+                "service": "mattermost", "verdict": verdict, "state": "stopping", "pid": null,
+                "seconds": 0, "detail": detail,
+            }]})
+        };
+        assert_eq!(judged(line(true, "done", "")), Ok(()));
+        assert!(judged(line(false, "done", "")).is_err(), "it goes on");
+        let said = judged(line(true, "failed", "did not end")).expect_err("it failed");
         assert!(said.contains("mattermost stopping: did not end"), "{said}");
-        let refused = json!({"progress": "refused", "message": "a reconfigure is under way"});
-        let said = judged(refused).expect_err("it was refused");
-        assert!(said.contains("a reconfigure is under way"), "{said}");
+        let message = "a reconfigure is under way";
+        for refused in [
+            json!({"progress": "refused", "kind": "busy", "message": message}),
+            json!({"kind": "busy", "message": message}),
+        ] {
+            let said = judged(refused).expect_err("it was refused");
+            assert!(said.contains(message), "{said}");
+        }
+        let said = judged(json!({"progress": "accepted"})).expect_err("it broke off");
+        assert!(said.contains("has not said how it ended"), "{said}");
     }
 }

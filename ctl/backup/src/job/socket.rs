@@ -1,4 +1,7 @@
 //! One request to the supervisor, over its control socket: HTTP/1.1, an answer of JSON lines.
+//!
+//! By hand, and not by the crate `client`: that one asks on a tokio runtime, while this job is threads and
+//! blocking calls, and has to look between two reads whether somebody wants it to stop.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},

@@ -178,8 +178,7 @@ impl Runs {
                     let ran_ms = run.ended_ms.saturating_sub(run.spawned_ms);
                     end_mark::text(run.main, exit, run.core, ran_ms)
                 });
-                kit.log
-                    .finish(&run.service, &pipe.reader, &pipe.read, mark);
+                kit.log.finish(&run.service, &pipe.reader, &pipe.read, mark);
                 self.log_later = true;
                 pipe_reader = Some(pipe.reader.clone());
             }

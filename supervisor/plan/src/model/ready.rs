@@ -56,6 +56,15 @@ pub struct Probe {
     pub successes: u32,
 }
 
+/// How it is seen that users are told of maintenance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceConfirm {
+    /// An [`Ask::Http`] by which a yes is: they are told; and any other answer: they are not.
+    pub probe: Probe,
+    /// Longest time until that is seen.
+    pub timeout_ms: u64,
+}
+
 /// What a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {

@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, StatusFile,
-    WatchedFile,
+    Certificate, Credential, Directory, Log, MaintenanceConfirm, Probe, Ready, ReadyKind,
+    RenderedFile, StatusFile, WatchedFile,
 };
 use crate::Variables;
 
@@ -38,6 +38,10 @@ pub struct Service {
     /// A oneshot that runs only when its work is asked for.
     #[serde(skip_serializing_if = "is_default")]
     pub job: bool,
+    /// Of a job: what users of services are told that it has stopped, behind their name:
+    /// `is being restored`. Neither `<`, `>`, `&`, quotes nor backslashes; empty: nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub announcement: String,
     /// Program and arguments; the program is absolute or to be looked up in the PATH of `env`.
     #[serde(skip_serializing_if = "is_default")]
     pub command: Vec<String>,
@@ -188,6 +192,9 @@ pub struct Service {
     /// Files that say what it does at the moment, in this order.
     #[serde(skip_serializing_if = "is_default")]
     pub status_files: Vec<StatusFile>,
+    /// It tells users of maintenance: how that is seen.
+    #[serde(skip_serializing_if = "is_default")]
+    pub maintenance: Option<MaintenanceConfirm>,
 }
 
 /// A thousand services are stored, and held by the keeper too: what is as usual is left out.

@@ -67,6 +67,9 @@ pub struct Situation {
 pub struct JobSituation {
     /// Its name.
     pub name: String,
+    /// What it says of itself to users: `is being restored`. It can stand in any text as it is; none:
+    /// it says nothing.
+    pub announcement: Option<String>,
     /// How much of its present step is done; none: it does not say.
     pub percent: Option<u8>,
 }

@@ -69,6 +69,22 @@ fn what_makes_no_sense_of_a_job_is_refused() {
             ":3: error: schedule.arguments: only a job takes arguments",
         ),
         (
+            file("type = 'oneshot'\nannouncement = 'is <b>restored</b>'"),
+            ":4: error: announcement: has '<' in it",
+        ),
+        (
+            file(&format!("type = 'oneshot'\nannouncement = '{}'", "x".repeat(101))),
+            ":4: error: announcement: has more than 100 characters",
+        ),
+        (
+            file("type = 'oneshot'\nannouncement = ' '"),
+            ":4: error: announcement: is empty",
+        ),
+        (
+            "command = ['/bin/a']\ntype = 'oneshot'\nannouncement = 'is restored'\n".into(),
+            ":3: error: announcement: only a job has something to announce",
+        ),
+        (
             file("type = 'oneshot'\nrestart = { prevent = ['SIGNONE'] }"),
             ":4: error: restart.prevent: must be exit codes and names of signals",
         ),

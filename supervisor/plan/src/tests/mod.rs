@@ -13,6 +13,7 @@ mod jobs;
 mod keys;
 mod known_values;
 mod known_variables;
+mod maintenance;
 mod patterns;
 mod places;
 mod random;

@@ -53,7 +53,7 @@ fn in_maintenance(message: &str) -> Situation {
 fn a_template_sees_settings_of_its_plan_and_the_situation_of_the_moment() {
     let more = format!("{FILE}[settings]\nname = {{ type = 'string', default = 'Web' }}\n");
     let text = "{{ name }} is {{ situation.state }}\
-        {% if situation.job %} by {{ situation.job.name }} {{ situation.job.percent }}{% endif %}\
+        {% if situation.job %} by {{ situation.job.name }}, {{ situation.job.announcement }} {{ situation.job.percent }}{% endif %}\
         {% include 'web/more.j2' %}";
     let world = with(&more, &[("status.txt.j2", text), ("more.j2", "!")]);
     let file = only(&world);
@@ -62,9 +62,13 @@ fn a_template_sees_settings_of_its_plan_and_the_situation_of_the_moment() {
     let mut restored = situation("stopped");
     restored.job = Some(JobSituation {
         name: "restore".to_owned(),
+        announcement: Some("is being restored".to_owned()),
         percent: Some(43),
     });
-    assert_eq!(said(restored), "Web is stopped by restore 43!");
+    assert_eq!(
+        said(restored),
+        "Web is stopped by restore, is being restored 43!"
+    );
 }
 
 #[test]
@@ -179,9 +183,10 @@ fn shown(name: &str, situation: &Situation) -> String {
 /// What people read, by what is going on; the JSON of the API says the same.
 #[test]
 fn the_page_says_what_goes_on() {
-    let job = |name: &str, percent| Situation {
+    let job = |announcement: Option<&str>, percent| Situation {
         job: Some(JobSituation {
-            name: name.to_owned(),
+            name: "any".to_owned(),
+            announcement: announcement.map(str::to_owned),
             percent,
         }),
         ..situation("stopped")
@@ -216,13 +221,14 @@ fn the_page_says_what_goes_on() {
         ),
         (held, "Mattermost has been stopped by its administrators."),
         (
-            job("mattermost-restore", Some(43)),
+            job(Some("is being restored"), Some(43)),
             "Mattermost is being restored: 43 %",
         ),
         (
-            job("mattermost-backup", None),
+            job(Some("is being backed up"), None),
             "Mattermost is being backed up.",
         ),
+        (job(None, None), "Mattermost is being worked on."),
         (
             in_maintenance("Back at <b>ten</b>: \"soon\""),
             "Mattermost is down for maintenance.",
@@ -235,12 +241,14 @@ fn the_page_says_what_goes_on() {
         let message = body["message"].as_str().unwrap();
         assert_eq!(body["status_code"], 503);
         if situation.maintenance.is_some() {
+            assert_eq!(body["id"], "mattervisor.maintenance.app_error");
             assert!(
                 page.contains("<p>Back at &lt;b&gt;ten&lt;&#x2f;b&gt;: &quot;soon&quot;</p>"),
                 "{page}"
             );
             assert_eq!(message, format!("{said} Back at <b>ten</b>: \"soon\""));
         } else {
+            assert_eq!(body["id"], "mattervisor.unavailable.app_error");
             assert_eq!(message, said);
         }
     }

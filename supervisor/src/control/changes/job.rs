@@ -2,6 +2,7 @@
 //! It is in the job's directory, so it is not remembered but read again by each control process.
 
 use api::JobResult;
+use engine::Moment;
 
 use super::{Change, Changes, Kind};
 
@@ -15,6 +16,8 @@ pub(super) enum Reading {
     Asked,
     /// What there was of this request.
     Read(Option<JobResult>),
+    /// It could not be read: why, and where it is.
+    Unreadable(String),
 }
 
 impl Reading {
@@ -22,14 +25,33 @@ impl Reading {
     pub(super) const fn said(&self) -> Option<&JobResult> {
         match self {
             Self::Read(result) => result.as_ref(),
-            Self::Unread | Self::Asked => None,
+            Self::Unread | Self::Asked | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// Why nobody knows what it has left.
+    pub(super) fn unreadable(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable(why) => Some(why),
+            Self::Unread | Self::Asked | Self::Read(_) => None,
         }
     }
 }
 
+/// A result that is to be read.
+#[derive(Debug)]
+pub(in crate::control) struct Due {
+    /// The job.
+    pub(in crate::control) service: String,
+    /// The request.
+    pub(in crate::control) id: String,
+    /// When the request came, if it has come to its end just now.
+    pub(in crate::control) ended: Option<Moment>,
+}
+
 impl Change {
     pub(super) const fn is_result_read(&self) -> bool {
-        matches!(self.job, Reading::Read(_))
+        matches!(self.job, Reading::Read(_) | Reading::Unreadable(_))
     }
 
     /// All that is to be told of its end is known.
@@ -52,11 +74,11 @@ impl Changes {
         pending.map(|it| it.id.clone()).collect()
     }
 
-    /// Services and changes whose results are to be read now; each is named once.
+    /// Results that are to be read now; each is named once.
     pub(in crate::control) fn results_to_read(
         &mut self,
         is_over: impl Fn(&str) -> bool,
-    ) -> Vec<(String, String)> {
+    ) -> Vec<Due> {
         let mut due = Vec::new();
         let jobs = self.list.iter_mut().filter(|it| it.kind == Kind::Job);
         for change in jobs.filter(|it| it.job == Reading::Unread) {
@@ -64,7 +86,11 @@ impl Changes {
             let over = |name: &String| change.finished || (change.accepted && is_over(name));
             if let Some(service) = service.filter(over) {
                 change.job = Reading::Asked;
-                due.push((service, change.id.clone()));
+                due.push(Due {
+                    service,
+                    id: change.id.clone(),
+                    ended: (!change.finished).then_some(change.at),
+                });
             }
         }
         due
@@ -74,10 +100,10 @@ impl Changes {
     pub(in crate::control) fn result_read(
         &mut self,
         id: &str,
-        result: Option<JobResult>,
+        result: Result<Option<JobResult>, String>,
     ) -> Option<String> {
         let change = self.get(id)?;
-        change.job = Reading::Read(result);
+        change.job = result.map_or_else(Reading::Unreadable, Reading::Read);
         change.targets.keys().next().cloned()
     }
 

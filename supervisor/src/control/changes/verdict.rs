@@ -18,6 +18,7 @@ impl Control {
         }
         let mut look_at = change.look_at;
         let said = change.job.said().cloned();
+        let unread = change.job.unreadable().map(str::to_owned);
         for name in affected {
             if let Some(target) = change.awaited().get_mut(name)
                 && target.result.is_none()
@@ -30,6 +31,10 @@ impl Control {
                 target.result = self.verdict(kind, name, target);
                 if let (Some(verdict), Some(said)) = (&mut target.result, &said) {
                     tell_result(verdict, said);
+                }
+                if let (Some(verdict), Some(why)) = (&mut target.result, &unread) {
+                    let sep = if verdict.detail.is_empty() { "" } else { "; " };
+                    verdict.detail = format!("{}{sep}{why}", verdict.detail);
                 }
             }
         }

@@ -454,6 +454,7 @@ impl Control {
             Done::ScheduleStored(result) => self.schedule.stored(&mut self.cx, result),
             Done::Recorded(result) => self.on_recorded(result),
             Done::MaintenanceStored(result) => self.maintenance_stored(result),
+            Done::UsersAreTold { question, answer } => self.users_are_told(question, answer),
             Done::StatusFilesWritten(result) => self.status_files_written(result),
             Done::RunningStored(result) => self.running.stored(&mut self.cx, result),
             Done::ExitsRecorded(result) => {
@@ -461,7 +462,7 @@ impl Control {
                 self.running.forget(&written);
             }
             Done::OrderStored(result) => self.order_stored(result),
-            Done::ResultRead { id, result } => self.result_read(&id, result.map(|it| *it)),
+            Done::ResultRead { id, result } => self.result_read(&id, result),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Addresses(taken) => self.on_addresses(taken),

@@ -254,6 +254,8 @@ impl Clients {
                 Ok(Progress::State { .. } | Progress::Job { .. } | Progress::Step { .. }) => {}
                 Ok(Progress::Done(outcome)) => {
                     judge_way_back(&outcome);
+                    let of = outcome.job.as_ref().map(|it| &it.id);
+                    assert!(of.is_none_or(|it| *it == outcome.id), "{outcome:?}");
                     if outcome.finished && outcome.unstored.history.is_none() {
                         self.ended.insert(client.id.clone());
                     }

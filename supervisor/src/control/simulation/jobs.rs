@@ -31,6 +31,7 @@ use crate::{
     lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start},
     staging::{Broken, Staged, StagedFile},
+    status_files::Situations,
     store::{Holds, Running, StoredHold},
     unready::Unready,
 };
@@ -51,10 +52,18 @@ pub(super) struct Disk {
     exits: BTreeMap<String, BTreeMap<String, u64>>,
     /// Main runs that live.
     pub(super) running: Running,
+    /// Whether there is maintenance.
+    pub(super) maintenance: Option<api::Maintenance>,
+    /// It was removed, and not written since.
+    pub(super) maintenance_lost: bool,
+    /// What the status files say.
+    pub(super) status_files: Situations,
     /// The last request of each job.
     pub(super) orders: BTreeMap<String, String>,
     /// It had no room for the last ends, and for what lives: nobody waits for that at the end.
     refused: (bool, bool),
+    /// What each job has left as its last result.
+    results: BTreeMap<String, api::JobResult>,
     /// Rendered files.
     files: BTreeMap<PathBuf, String>,
     /// Which of them have candidates beside them.
@@ -110,8 +119,9 @@ pub(super) enum Work {
     StoreSchedule,
     StoreOrder(String, String),
     ReadResult(String, String),
-    /// Nothing comes of it but this.
-    Write(Done),
+    StoreMaintenance(Option<api::Maintenance>),
+    StatusFiles(Situations),
+    WhatUsersAreTold(u64),
     StoreRunning(Running),
     Record(Vec<history::Line>),
     RecordExits(Vec<api::ExitRecord>),
@@ -139,6 +149,10 @@ impl Jobs {
             history: BTreeMap::new(),
             exits: BTreeMap::new(),
             running: Running::default(),
+            results: BTreeMap::new(),
+            maintenance: None,
+            maintenance_lost: false,
+            status_files: Situations::new(),
             orders: BTreeMap::new(),
             refused: (false, false),
             files: BTreeMap::new(),
@@ -174,8 +188,9 @@ impl Jobs {
             Job::StoreSchedule { .. } => (Work::StoreSchedule, 500),
             Job::StoreOrder { service, order } => (Work::StoreOrder(service, order.id), 500),
             Job::ReadResult { service, id } => (Work::ReadResult(service, id), 500),
-            Job::StoreMaintenance { .. } => (Work::Write(Done::MaintenanceStored(Ok(()))), 500),
-            Job::WriteStatusFiles { .. } => (Work::Write(Done::StatusFilesWritten(Ok(()))), 500),
+            Job::StoreMaintenance { maintenance } => (Work::StoreMaintenance(maintenance), 500),
+            Job::WriteStatusFiles { situations, .. } => (Work::StatusFiles(situations), 500),
+            Job::AskWhatUsersAreTold { question, .. } => (Work::WhatUsersAreTold(question), 2_000),
             Job::StoreRunning { running } => {
                 let at = now + self.late.between(0, 500);
                 return self.agenda.push(at, Work::StoreRunning(running));
@@ -226,18 +241,23 @@ impl Jobs {
         Done::OrderStored(Ok(()))
     }
 
-    /// Not every job leaves one.
+    /// Not every job leaves one: then there is that of an earlier request, or none.
     fn read_result(&mut self, service: &str, id: String) -> Done {
-        let its = self.disk.orders.get(service) == Some(&id) && self.dice.percent(80);
-        let result = its.then(|| {
-            Box::new(api::JobResult {
+        if self.disk.orders.get(service) == Some(&id) && self.dice.percent(80) {
+            let result = api::JobResult {
                 id: id.clone(),
                 ok: true,
                 aside: false,
                 message: "done".to_owned(),
                 report: serde_json::Value::Null,
-            })
-        });
+            };
+            self.disk.results.insert(service.to_owned(), result);
+        }
+        let result = self.disk.results.get(service).cloned().map(Box::new);
+        let result = match self.dice.clone().below(20) {
+            0 => Err("its result is in /nonexistent: the disk has not answered".to_owned()),
+            _ => Ok(result),
+        };
         Done::ResultRead { id, result }
     }
 
@@ -359,7 +379,9 @@ impl Jobs {
             Work::StoreSchedule => Done::ScheduleStored(Ok(())),
             Work::StoreOrder(service, id) => self.order_stored(service, id),
             Work::ReadResult(service, id) => self.read_result(&service, id),
-            Work::Write(done) => done,
+            Work::StoreMaintenance(said) => self.store_maintenance(now, said),
+            Work::StatusFiles(said) => self.write_status_files(now, said),
+            Work::WhatUsersAreTold(question) => self.ask_a_server(question),
             Work::Prepare(start) => Done::Prepared {
                 run: start.run,
                 outcome: self.prepare(&start),
@@ -402,6 +424,21 @@ impl Jobs {
                 }
             }
         })
+    }
+
+    fn store_maintenance(&mut self, now: u64, said: Option<api::Maintenance>) -> Done {
+        let fails = self.has_no_room(now);
+        self.disk.store_maintenance(said, fails)
+    }
+
+    fn write_status_files(&mut self, now: u64, said: Situations) -> Done {
+        let fails = self.has_no_room(now);
+        self.disk.write_status_files(said, fails)
+    }
+
+    fn ask_a_server(&mut self, question: u64) -> Done {
+        let silent = !self.fair && self.dice.percent(20);
+        self.disk.answer(question, silent)
     }
 
     fn stored(&mut self, holds: Holds) -> Done {
@@ -553,6 +590,14 @@ impl Jobs {
                     self.disk.put(&swap.staged[..some]);
                 }
                 Work::Store(holds) if self.dice.percent(50) => self.store(holds),
+                Work::StoreMaintenance(said) => {
+                    let fails = self.dice.percent(50);
+                    self.disk.store_maintenance(said, fails);
+                }
+                Work::StatusFiles(said) => {
+                    let fails = self.dice.percent(50);
+                    self.disk.write_status_files(said, fails);
+                }
                 Work::Record(mut lines) => {
                     // Some lines, or none.
                     let written = self.dice.clone().index(lines.len() + 1);
@@ -624,6 +669,8 @@ impl Disk {
     pub(super) fn lose_state(&mut self) {
         self.holds.clear();
         self.lost = true;
+        self.maintenance = None;
+        self.maintenance_lost = true;
     }
 
     /// What clients were told to be on the disk is there, whatever has died.

@@ -13,6 +13,7 @@ mod dice;
 mod facts;
 mod jobs;
 mod keeper;
+mod maintenance;
 mod plans;
 mod run;
 mod script;
@@ -25,6 +26,8 @@ use run::Simulation;
 const SEEDS: u64 = 300;
 /// Those in which most changes are reloads.
 const RELOADING_SEEDS: u64 = 150;
+/// Those in which administrators say that there is maintenance.
+const MAINTAINED_SEEDS: u64 = 150;
 /// Those of them in which control hangs, and dies at its birth.
 const TROUBLED_SEEDS: u64 = 150;
 
@@ -87,6 +90,22 @@ fn simulation_keeps_every_promise_although_reloads_fail() {
         ways_back > 0,
         "{ways_back} ways back in {seeds} simulations"
     );
+}
+
+/// Administrators say that there is maintenance, and that it is over, while control dies.
+#[test]
+fn simulation_keeps_what_is_said_of_maintenance() {
+    if let Some(seed) = number("MATTERVISOR_SEED") {
+        conclude(Simulation::maintained(seed));
+        return;
+    }
+    let seeds = number("MATTERVISOR_SEEDS").unwrap_or(MAINTAINED_SEEDS);
+    let mut seen = 0;
+    for seed in 0..seeds {
+        let it = conclude(Simulation::maintained(seed));
+        seen += it.administrators.seen;
+    }
+    assert!(seen * 4 > seeds, "{seen} times users were told");
 }
 
 /// The control process had forgotten that it was told to stop.

@@ -4,8 +4,9 @@
 use std::{collections::BTreeSet, net::TcpListener, path::PathBuf, sync::LazyLock};
 
 use plan::{
-    Ask, Credential, Escalation, Log, OnChange, Paths, Plan, Policy, Probe, Ready, ReadyKind,
-    Reload, ReloadHow, RenderedFile, Restart, Service, Stop, Watchdog, WatchdogAction,
+    Ask, Credential, Escalation, Log, MaintenanceConfirm, OnChange, Paths, Plan, Policy, Probe,
+    Ready, ReadyKind, Reload, ReloadHow, RenderedFile, Restart, Service, StatusFile, Stop,
+    Watchdog, WatchdogAction,
 };
 
 use super::dice::Dice;
@@ -91,6 +92,40 @@ pub(super) fn edit(dice: &mut Dice, plan: &Plan) -> Plan {
     }
     tidy(&mut plan);
     plan
+}
+
+/// The plan with status files of some services, and some that tell users of maintenance.
+pub(super) fn maintained(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for (name, service) in &mut plan.services {
+        match number(name) % 3 {
+            0 => service.status_files = vec![status_file(name)],
+            1 if !service.job && !service.oneshot => {
+                let probe = Probe {
+                    ask: Ask::Tcp("nowhere:1".to_owned()),
+                    delay_ms: 0,
+                    interval_ms: 250,
+                    timeout_ms: 2_000,
+                    failures: 1,
+                    successes: 1,
+                };
+                service.maintenance = Some(MaintenanceConfirm {
+                    probe,
+                    timeout_ms: 5_000,
+                });
+            }
+            _ => {}
+        }
+    }
+    plan
+}
+
+/// Nobody renders it.
+fn status_file(name: &str) -> StatusFile {
+    let stored = serde_json::json!({
+        "path": format!("/nonexistent/{name}.status"), "escape": "none", "template": [], "values": null,
+    });
+    serde_json::from_value(stored).unwrap()
 }
 
 /// The plan with something to reload in most services.

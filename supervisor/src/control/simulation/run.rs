@@ -12,6 +12,7 @@ use super::{
     dice::{Agenda, Dice},
     jobs::{self, Jobs},
     keeper::Keeper,
+    maintenance::Administrators,
     plans,
     script::Op,
     words::brief,
@@ -40,6 +41,7 @@ pub(super) struct Simulation {
     pub(super) keeper: Keeper,
     pub(super) jobs: Jobs,
     pub(super) clients: Clients,
+    pub(super) administrators: Administrators,
     pub(super) script: Agenda<Op>,
     /// What control has said and what is still with it, in its order.
     sending: Agenda<Output>,
@@ -68,6 +70,8 @@ pub(super) struct Simulation {
     leaving: bool,
     /// Its files are edited, to be reloaded.
     pub(super) rewrites: bool,
+    /// Its services have status files, and administrators say that there is maintenance.
+    pub(super) maintained: bool,
     /// A control process is being born, and there is nothing that it was not told before.
     taking_over: bool,
     pub(super) terminated: bool,
@@ -99,6 +103,7 @@ impl Simulation {
             keeper: Keeper::new(world, dice.split()),
             jobs: Jobs::new(dice.split()),
             clients: Clients::new(dice.split()),
+            administrators: Administrators::new(Dice::new(seed ^ 0x4d41_494e)),
             script: Agenda::default(),
             sending: Agenda::default(),
             full_until: 0,
@@ -115,6 +120,7 @@ impl Simulation {
             troubles: 0,
             leaving: false,
             rewrites: false,
+            maintained: false,
             taking_over: false,
             terminated: false,
             shown: VecDeque::new(),
@@ -131,6 +137,14 @@ impl Simulation {
         it.jobs.disk.site = plans::reloadable(&mut it.dice, &it.jobs.disk.site);
         it.rewrites = true;
         it.keeper.world.fails_reloads = true;
+        it
+    }
+
+    /// One in which administrators say that there is maintenance, and others read that.
+    pub(super) fn maintained(seed: u64) -> Self {
+        let mut it = Self::new(seed);
+        it.maintained = true;
+        it.jobs.disk.site = plans::maintained(&it.jobs.disk.site);
         it
     }
 
@@ -397,6 +411,7 @@ impl Simulation {
             Output::Answer(answer) => {
                 answer.send();
                 self.clients.read();
+                self.administrators.read(&self.jobs.disk);
                 self.jobs.disk.judge_promises(&self.clients);
             }
             Output::Access(_)
@@ -434,6 +449,7 @@ impl Simulation {
             self.leave(output);
         }
         let again = self.clients.cut();
+        self.administrators.cut(&self.jobs.disk);
         self.control = None;
         self.hangs_until = 0;
         let cut = unsent.len();
@@ -474,7 +490,8 @@ impl Simulation {
             seed: self.dice.next(),
             holds: self.jobs.disk.holds.clone(),
             running: self.jobs.disk.running.clone(),
-            maintenance: None,
+            maintenance: self.jobs.disk.maintenance.clone(),
+            status_files: !self.jobs.disk.status_files.is_empty(),
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
             handled: crate::store::Handled::default(),

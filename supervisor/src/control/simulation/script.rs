@@ -45,6 +45,8 @@ pub(super) enum Op {
     Act,
     /// It asks for a job's work.
     Work,
+    /// An administrator says that there is maintenance, or none.
+    Maintain,
     /// A job has services stopped, or gives them back.
     Lease,
     /// It asks again what it asked a control process that has died.
@@ -102,6 +104,7 @@ impl Simulation {
             let ms = self.stalls.pick(&[50, 1_500, 6_000, 25_000]);
             self.script.push(when, Op::StallKeeper(ms));
         }
+        self.draw_maintenance(at);
         if self.dice.percent(4) {
             let early = self.now + self.dice.below(at - self.now + 1);
             self.script.push(early, Op::Terminate);
@@ -149,6 +152,9 @@ impl Simulation {
             plans::edit
         };
         self.jobs.disk.site = edit(&mut self.dice, &self.jobs.disk.site);
+        if self.maintained {
+            self.jobs.disk.site = plans::maintained(&self.jobs.disk.site);
+        }
         match self.dice.below(5) {
             0..2 => self.signal(1),
             2..4 if self.now >= self.hangs_until => self.reconfigure(),
@@ -159,7 +165,14 @@ impl Simulation {
     pub(super) fn perform(&mut self, op: Op) {
         let waits = matches!(
             op,
-            Op::Act | Op::Work | Op::Lease | Op::AskAgain(_) | Op::Look | Op::Reexec | Op::Watchdog
+            Op::Act
+                | Op::Work
+                | Op::Lease
+                | Op::Maintain
+                | Op::AskAgain(_)
+                | Op::Look
+                | Op::Reexec
+                | Op::Watchdog
         );
         if waits && self.now < self.hangs_until {
             // It is asked, and hears of it later.
@@ -181,6 +194,7 @@ impl Simulation {
             }
             Op::Work => self.work(),
             Op::Lease => self.lease(),
+            Op::Maintain => self.say_maintenance(),
             Op::AskAgain((request, lifts_before)) => self.act_as_of(request, lifts_before),
             Op::Edit => self.edit_files(),
             Op::Murder => self.murder(),
@@ -357,6 +371,7 @@ impl Simulation {
             return;
         }
         self.judge_end();
+        self.judge_maintenance();
         self.set_stop_order();
         self.signal(15);
         if self.dice.percent(50) {

@@ -54,6 +54,7 @@ pub(super) fn of_job(job: &Job) -> String {
         Job::ReadResult { service, id } => format!("read result of {id} by {service}"),
         Job::Record { lines, .. } => format!("record {}", lines.len()),
         Job::StoreRunning { .. } => "store what runs".to_owned(),
+        Job::AskWhatUsersAreTold { question, .. } => format!("question {question} to a server"),
         Job::StoreMaintenance { .. } => "store maintenance".to_owned(),
         Job::WriteStatusFiles { situations, .. } => format!("write status files {situations:?}"),
         Job::RecordExits { records, .. } => format!("record {} ends", records.len()),

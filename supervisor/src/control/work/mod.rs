@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::Control;
 use crate::history::Line;
 
-pub(super) use result::{read, store};
+pub(super) use result::{Read, read, store, unread};
 
 /// What is known of jobs beside the engine's part.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! How the work of a job ends: its result is read from its directory once it is over, and goes to who
 //! has asked.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use api::{JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX, JOB_RESULT_FILE, JobOrder, JobResult};
 use engine::{State, View};
@@ -10,9 +10,12 @@ use safe_path::Dir;
 use super::job_dir;
 use crate::{
     aside,
-    control::{Control, Job, input::Done},
+    control::{Control, Job, changes::Due, input::Done},
     store,
 };
+
+/// What there is in the place of a result; or why that is not known, and where it is.
+pub(in crate::control) type Read = Result<Option<Box<JobResult>>, String>;
 
 /// Writes what a job is asked to do to its directory.
 pub(in crate::control) fn store(state_dir: &Path, service: &str, order: &JobOrder) -> Done {
@@ -22,7 +25,17 @@ pub(in crate::control) fn store(state_dir: &Path, service: &str, order: &JobOrde
 
 /// Reads what it has left as its result.
 pub(in crate::control) fn read(state_dir: &Path, service: &str, id: String) -> Done {
-    let result = read_result(state_dir, service, &id).map(Box::new);
+    let result = match read_result(state_dir, service) {
+        Ok(result) => Ok(result.map(Box::new)),
+        Err(why) => return unread(state_dir, service, id, &why),
+    };
+    Done::ResultRead { id, result }
+}
+
+/// It cannot be read, or not in time: who has asked hears why, and where it is.
+pub(in crate::control) fn unread(state_dir: &Path, service: &str, id: String, why: &str) -> Done {
+    let path = job_dir(state_dir, service).join(JOB_RESULT_FILE);
+    let result = Err(format!("its result is in {}: {why}", path.display()));
     Done::ResultRead { id, result }
 }
 
@@ -34,15 +47,14 @@ fn store_order(state_dir: &Path, service: &str, order: &JobOrder) -> io::Result<
     store::write_atomically(&dir.join(JOB_REQUEST_FILE), text.as_bytes())
 }
 
-/// None: it has left none of this request.
-fn read_result(state_dir: &Path, service: &str, id: &str) -> Option<JobResult> {
+/// None: it has left none. Otherwise why that is not known.
+fn read_result(state_dir: &Path, service: &str) -> Result<Option<JobResult>, String> {
     let path = job_dir(state_dir, service).join(JOB_RESULT_FILE);
-    // What is none of ours has been told and put aside.
-    let result = aside::read_json::<JobResult>(&path, JOB_RESULT_BYTES_MAX as u64).ok()??;
-    (result.id == id).then(|| JobResult {
-        message: api::one_line(&result.message),
-        ..result
-    })
+    match aside::read_json_later::<JobResult>(&path, JOB_RESULT_BYTES_MAX as u64) {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(aside)) => Err(aside.to_string()),
+        Err(error) => Err(format!("cannot read it: {error}")),
+    }
 }
 
 impl Control {
@@ -57,17 +69,34 @@ impl Control {
             let id = self.cx.names.id(service);
             id.is_none_or(|id| self.cx.engine.is_over(id) || given_up(id))
         };
-        for (service, id) in self.changes.results_to_read(over) {
+        for due in self.changes.results_to_read(over) {
+            let Due { service, id, ended } = due;
             self.forget_progress(&service);
+            if let (Some(began), Some(job)) = (ended, self.cx.names.id(&service)) {
+                let view = self.cx.engine.view(job);
+                let done = view.is_some_and(|it| matches!(it.state, State::Completed));
+                let took = Duration::from_millis(self.cx.now.moment.since(began));
+                self.tally.work_ends(job, done, took);
+            }
             self.cx.job(Job::ReadResult { service, id });
         }
     }
 
-    /// The result of a job, or that it has left none.
-    pub(in crate::control) fn result_read(&mut self, id: &str, result: Option<JobResult>) {
+    /// What was read as the result of a job: it may be of an earlier request, or none.
+    pub(in crate::control) fn result_read(&mut self, id: &str, read: Read) {
+        let result = read.map(|it| {
+            let own = it.filter(|it| it.id == id);
+            own.map(|it| JobResult {
+                message: api::one_line(&it.message),
+                ..*it
+            })
+        });
+        if let Err(why) = &result {
+            tracing::error!("a job has ended, and {why}");
+        }
         let service = self.changes.result_read(id, result.clone());
         if let Some(job) = service.and_then(|name| self.cx.names.id(&name)) {
-            if let Some(result) = result {
+            if let Ok(Some(result)) = result {
                 let report = serde_json::Value::Null;
                 let result = JobResult { report, ..result };
                 self.work.results.insert(job, result);

@@ -46,7 +46,7 @@ Only `command` is required. Every value may be a template, `{{ … }}`.
 
 /// Every key at top level, in its order.
 #[rustfmt::skip]
-pub(super) const KEYS: [(&str, &str); 60] = [
+pub(super) const KEYS: [(&str, &str); 62] = [
     ("description", "one line for people"),
     ("command", "program and arguments; no shell reads it. Without a slash the program is looked up in PATH"),
     ("command_hint", "what to say, besides, when its program or working directory is missing: what brings it"),
@@ -55,6 +55,7 @@ pub(super) const KEYS: [(&str, &str); 60] = [
     ("type", "`daemon` (default) stays up, `oneshot` runs to its end"),
     ("schedule", "when a oneshot runs: a cron expression, or a table"),
     ("job", "`true`: a oneshot that runs only when its work is asked for, by `POST /v1/jobs/NAME` or its schedule; one at a time on a host"),
+    ("announcement", "of a job: what users are told of a service that it has stopped, behind that service's name, as `is being restored`; at most 100 characters, none of them `<`, `>`, `&`, a quote or a backslash"),
     ("user", "account it runs as, as it is at each start; default: the supervisor's own. Made where it is missing. A number needs no account, but then `group`"),
     ("group", "its group; default: the account's"),
     ("groups", "further groups; default: those of the account"),
@@ -106,6 +107,7 @@ pub(super) const KEYS: [(&str, &str); 60] = [
     ("certificates", "certificates that it serves: checked before use, watched for renewal"),
     ("watches", "files that are changed outside"),
     ("status_files", "files that say what the service does at the moment"),
+    ("maintenance", "how it is seen that the service tells users of `ctl maintenance`"),
     ("doc", "for people; nothing reads it"),
 ];
 
@@ -118,7 +120,7 @@ type Inside = (
 
 /// What stands inside the tables.
 #[rustfmt::skip]
-const TABLES: [Inside; 22] = [
+const TABLES: [Inside; 23] = [
     ("[settings]", "`KEY = { … }`, each with", &[
         ("type", "`string` (default), `bool`, `int`, `port`, `url`, `path`, `duration`, `size`, `list`, `map`, `scalar` (string, number or bool), `account` (name of a user or group), `version`"),
         ("default", "value, or template; one that gives `none` is no value"),
@@ -249,9 +251,15 @@ const TABLES: [Inside; 22] = [
         ("path", "in a directory of root's"),
         ("template", "path of a template below services.d. It sees `situation`: `.state` (as `ctl status` has it), `.ready`, `.held` \
             (somebody has stopped it), `.blocked` (it waits for what is not on its way up), `.job` (none, or the job that has it \
-            stopped: `.name`, `.percent` or none) and `.maintenance` (none, or `.message` or none, and `.since`), and settings as \
+            stopped: `.name`, its `.announcement` or none, `.percent` or none) and `.maintenance` (none, or `.message` or none, and `.since`), and settings as \
             `[[files]]` do. In `*.html.j2` text is escaped for HTML; in `*.json.j2` each `{{ … }}` becomes a value of JSON"),
         ("when", "`always` (default), or `maintenance`: it is there during `ctl maintenance on` alone"),
+    ]),
+    ("[maintenance]", "Asked after `ctl maintenance on` until it succeeds, after `off` until there is another answer: only then that is done. \
+        Not asked where the service is not ready, which is said.", &[
+        ("http, unix, status, body", "as in `[ready]`: an answer of this `status` with this `body` in it is one that tells users of maintenance"),
+        ("timeout", "longest time until it is seen (`5s`)"),
+        ("interval, attempt_timeout", "of the attempts (`250ms`, `5s`)"),
     ]),
     ("[[watches]]", "", &[("path", "a file that something else writes"), ("on_change", "`restart`, `reload` or `nothing`")]),
     ("[sections.NAME]", "`KEY = { … }` as in `[settings]`: the site file says `NAME.KEY`.", &[]),
