@@ -15,9 +15,11 @@ mod process;
 pub mod prune;
 pub mod restore;
 pub mod secrets;
+mod step;
 pub mod target;
 pub mod verify;
 mod watch;
 
 pub use error::{Error, Refusal};
+pub use step::Step;
 pub use watch::{Progress, Stop, Unit, Watch};

@@ -8,7 +8,7 @@ use super::{
     environment::Environment,
 };
 use crate::{
-    Error, Refusal, Unit, Watch, archive,
+    Error, Refusal, Step, Unit, Watch, archive,
     configuration::Configuration,
     files::{Survey, survey},
     manifest::{LeftOut, Manifest, Place, SavedTree, SecretKind},
@@ -42,10 +42,11 @@ pub(super) fn check(
     target: &Target,
     watch: &mut Watch,
 ) -> Result<Checked, Error> {
+    watch.step(Step::Check, None, Unit::Files);
     let facts = Dump::open(&configuration.database, watch.stop())?;
     let (facts, pg_dump_major) = (facts.facts, facts.tools.major);
     let sources = sources(configuration, options)?;
-    watch.step("count files", None, Unit::Files);
+    watch.step(Step::CountFiles, None, Unit::Files);
     let mut survey = Survey::default();
     let mut trees = Vec::new();
     for (name, folder) in &sources.trees {

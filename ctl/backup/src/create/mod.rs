@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use checks::Checked;
 
 use crate::{
-    Error, Watch,
+    Error, Step, Watch,
     archive::{self, Writer},
     configuration::Configuration,
     manifest::{Manifest, Mode, Report},
@@ -103,7 +103,10 @@ fn attempt(
     }
     let written = write(configuration, held, made, checked, watch);
     let resumed = match options.mode {
-        Mode::Offline => pause.resume(),
+        Mode::Offline => {
+            watch.step(Step::StartMattermost, None, crate::Unit::Files);
+            pause.resume()
+        }
         Mode::Online => Ok(()),
     };
     let created = written?;
@@ -134,7 +137,7 @@ fn write(
     writer.document(archive::MANIFEST, &text)?;
     writer.new_frame()?;
     let dump_bytes = save::database(&mut writer, dump, &configuration.database, watch)?;
-    watch.step("copy files", Some(survey.bytes), crate::Unit::Bytes);
+    watch.step(Step::CopyFiles, Some(survey.bytes), crate::Unit::Bytes);
     let (files, troubles) = save::files(&mut writer, &sources, watch)?;
     let report = Report {
         files,
@@ -143,7 +146,7 @@ fn write(
     };
     let text = serde_json::to_vec_pretty(&report).map_err(std::io::Error::from)?;
     writer.document(archive::REPORT, &text)?;
-    watch.step("write to the disk", None, crate::Unit::Bytes);
+    watch.step(Step::WriteToDisk, None, crate::Unit::Bytes);
     let written = writer.finish()?;
     watch.stop().check()?;
     Ok(Created {

@@ -6,6 +6,7 @@
 
 mod arguments;
 pub(crate) mod directory;
+mod hold;
 pub(crate) mod lease;
 pub(crate) mod notify;
 mod socket;
@@ -46,7 +47,7 @@ pub fn run(configuration: &Path, stop: Stop) -> u8 {
 fn attempt(configuration: &Path, stop: Stop) -> Result<bool, Error> {
     let directory = Directory::of_environment()?;
     let order = directory.order()?;
-    let mut watch = Watch::new(stop, notify::teller());
+    let mut watch = Watch::new(stop, directory.teller()?);
     let done = work(configuration, &directory, &order, &mut watch);
     let (ok, message, report) = match done {
         Ok(Done {

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::journal::Renames;
 use crate::{
-    Error, Refusal, Stop, Unit, Watch,
+    Error, Refusal, Step, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
     postgres::{
         Facts, Reader, Server, Session, Tools, as_owner, compare, create, drop_database, facts,
@@ -157,11 +157,11 @@ impl Databases {
     ) -> Result<Vec<String>, Error> {
         let owner = as_owner(&self.server);
         let stop = watch.stop().clone();
-        watch.step("count rows", None, Unit::Rows);
+        watch.step(Step::CountRows, None, Unit::Rows);
         let mut session = Session::open(&self.server, Some(name), &self.tools, &stop)?;
         compare(&mut session, wanted, watch)?;
         drop(session);
-        watch.step("gather statistics", None, Unit::Rows);
+        watch.step(Step::GatherStatistics, None, Unit::Rows);
         let mut session = Session::open(&owner, Some(name), &self.tools, &stop)?;
         session.ask("ANALYZE")?;
         drop(session);

@@ -11,7 +11,7 @@ use super::{
     stage::Stage,
 };
 use crate::{
-    Error, Unit, Watch,
+    Error, Step, Unit, Watch,
     archive::{self, Entry, EntryKind},
     configuration::Configuration,
     files::OURS,
@@ -155,15 +155,15 @@ impl Unpack {
         watch: &mut Watch,
     ) -> Result<(Counts, Vec<Swap>), Error> {
         let total = file.metadata()?.len();
-        watch.step("restore database and files", Some(total), Unit::Bytes);
+        watch.step(Step::ReadBackup, Some(total), Unit::Bytes);
         archive::each::<Error>(
             file,
             |at| watch.reach(at),
             |entry| self.member(entry, &mut loader),
         )?;
-        watch.step("build indexes", None, Unit::Rows);
+        watch.step(Step::BuildIndexes, None, Unit::Rows);
         loader.finish()?;
-        watch.step("write to the disk", Some(self.bytes), Unit::Bytes);
+        watch.step(Step::WriteToDisk, Some(self.bytes), Unit::Bytes);
         for ((parent, _), stage) in &self.stages {
             stage
                 .sync()

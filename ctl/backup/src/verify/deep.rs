@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    Error, Stop, Unit, Watch,
+    Error, Step, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
     postgres::{Reader, Server, Session, Tools, compare, create, drop_database, literal, restore},
 };
@@ -61,7 +61,7 @@ impl Scratch {
 
     /// Compares the rows of each table with what was counted.
     pub(super) fn compare(&self, wanted: &Counts, watch: &mut Watch) -> Result<(), Error> {
-        watch.step("count rows", None, Unit::Rows);
+        watch.step(Step::CountRows, None, Unit::Rows);
         let stop = watch.stop().clone();
         let mut session = Session::open(&self.server, Some(&self.name), &self.tools, &stop)?;
         compare(&mut session, wanted, watch)
