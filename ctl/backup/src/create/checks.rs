@@ -12,7 +12,7 @@ use crate::{
     configuration::Configuration,
     files::{Survey, survey},
     manifest::{LeftOut, Manifest, Place, SavedTree, SecretKind},
-    postgres::{Dump, Facts},
+    postgres::{Asked, Facts},
     secrets::Names,
     target::{self, Target},
 };
@@ -27,6 +27,7 @@ pub struct Checked {
     pub(super) sources: Sources,
     pub(super) survey: Survey,
     pub(super) manifest: Manifest,
+    pub(super) asked: Asked,
 }
 
 /// Files that are to be saved.
@@ -43,8 +44,7 @@ pub(super) fn check(
     watch: &mut Watch,
 ) -> Result<Checked, Error> {
     watch.step(Step::Check, None, Unit::Files);
-    let facts = Dump::open(&configuration.database, watch.stop())?;
-    let (facts, pg_dump_major) = (facts.facts, facts.tools.major);
+    let asked = Asked::open(&configuration.database, watch.stop())?;
     let sources = sources(configuration, options)?;
     watch.step(Step::CountFiles, None, Unit::Files);
     let mut survey = Survey::default();
@@ -60,17 +60,17 @@ pub(super) fn check(
             bytes,
         });
     }
-    space(&facts, survey, target)?;
+    space(&asked.facts, survey, target)?;
     let manifest = Manifest {
         trees,
-        database: facts,
-        pg_dump_major,
+        pg_dump_major: asked.tools.major,
         ..manifest(configuration, options, &sources)?
     };
     Ok(Checked {
         sources,
         survey,
         manifest,
+        asked,
     })
 }
 

@@ -21,7 +21,6 @@ use crate::{
     configuration::Configuration,
     manifest::{Manifest, Mode, Report},
     name,
-    postgres::Dump,
     target::{Held, Target, must_be_mounted},
 };
 
@@ -121,15 +120,16 @@ fn write(
     checked: Checked,
     watch: &mut Watch,
 ) -> Result<Created, Error> {
-    // The moment that the backup shows.
-    let dump = Dump::open(&configuration.database, watch.stop())?;
-    let now = Timestamp::now();
-    let (partial, file, spool) = held.begin(&name::of(made))?;
     let Checked {
         sources,
         survey,
         mut manifest,
+        asked,
     } = checked;
+    // The moment that the backup shows.
+    let dump = asked.dump()?;
+    let now = Timestamp::now();
+    let (partial, file, spool) = held.begin(&name::of(made))?;
     manifest.created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     manifest.database = dump.facts.clone();
     let mut writer = Writer::new(file, spool, now.as_second())?;
