@@ -155,6 +155,7 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
             .stack
             .world
             .path("var/lib/mattervisor/jobs/restore/hold");
+        fs::create_dir_all(hold.parent().unwrap()).unwrap();
         fs::write(hold, at.words()).unwrap();
         saved.begin(&id);
         let job = held(&saved.stack, &context);
