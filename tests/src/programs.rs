@@ -1,6 +1,10 @@
 //! Real servers that some tests use.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// Why a program cannot be used here.
 #[derive(Debug)]
@@ -25,6 +29,27 @@ pub fn program(name: &str, package: &str) -> Result<PathBuf, Missing> {
     let mut paths = places.iter().map(|place| PathBuf::from(place).join(name));
     let found = paths.find(|path| path.is_file());
     found.ok_or_else(|| Missing(format!("no {name}: install the package {package}")))
+}
+
+/// Programs of each version of `PostgreSQL` that is here: the distribution's, and those that `./dev` gets.
+pub(crate) fn postgres_versions() -> BTreeMap<u32, PathBuf> {
+    let got = Path::new(env!("CARGO_MANIFEST_DIR")).join("../var/postgresql");
+    let mut all = BTreeMap::new();
+    for place in [got.as_path(), Path::new("/usr/lib/postgresql")] {
+        let versions = std::fs::read_dir(place).into_iter().flatten().flatten();
+        for version in versions {
+            let bin = version
+                .path()
+                .join("bin")
+                .canonicalize()
+                .unwrap_or_default();
+            let major = version.file_name().to_string_lossy().parse().ok();
+            if let Some(major) = major.filter(|_| bin.join("postgres").is_file()) {
+                all.insert(major, bin);
+            }
+        }
+    }
+    all
 }
 
 /// The directory of the newest `PostgreSQL`'s programs.

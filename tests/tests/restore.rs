@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use mattervisor_tests::{StatusExt, StatusReply, World, kill, need, nginx, postgres, run, within};
+use mattervisor_backup::Step;
+use mattervisor_tests::{
+    StatusExt, StatusReply, World, kill, need, nginx, postgres, run, status_field, within,
+};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -78,11 +81,6 @@ fn runs(status: &StatusReply) -> bool {
     ["postgresql", "mattermost", "nginx"]
         .iter()
         .all(|name| status.ready(name))
-}
-
-fn step(status: &StatusReply) -> Option<String> {
-    let progress = status.service("restore").job.as_ref()?.progress.clone();
-    progress.map(|progress| progress.step)
 }
 
 fn is_over(status: &StatusReply) -> bool {
@@ -270,24 +268,33 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
     let mut saved = Saved::make(bin);
     let wanted = state(&saved.stack);
     for (number, (at, victims)) in [
-        ("restore database and files", &["postgresql"][..]),
-        ("gather statistics", &["control"]),
-        ("stop Mattermost", &["control", "restore"]),
-        ("down", &["restore"]),
-        ("down", &["postgresql"]),
-        ("down", &["keeper"]),
-        ("down", &["control", "postgresql", "restore", "keeper"]),
-        ("start Mattermost", &["restore", "control"]),
+        (Step::ReadBackup, &["postgresql"][..]),
+        (Step::GatherStatistics, &["control"]),
+        (Step::StopMattermost, &["control", "restore"]),
+        (Step::SwitchDatabases, &["restore"]),
+        (Step::SwitchDatabases, &["postgresql"]),
+        (Step::SwitchFiles, &["keeper"]),
+        (
+            Step::SwitchFiles,
+            &["control", "postgresql", "restore", "keeper"],
+        ),
+        (Step::StartMattermost, &["restore", "control"]),
     ]
     .iter()
     .enumerate()
     {
         let before = saved.change();
         let id = format!("try-{number}");
+        let context = format!("{victims:?} at {at:?}");
+        let hold = saved
+            .stack
+            .world
+            .path("var/lib/mattervisor/jobs/restore/hold");
+        fs::create_dir_all(hold.parent().unwrap()).unwrap();
+        fs::write(hold, at.words()).unwrap();
         saved.begin(&id);
-        reach(&saved.stack, at, &id);
-        strike(&mut saved.stack, victims);
-        let context = format!("{victims:?} at {at}");
+        let job = held(&saved.stack, &context);
+        strike(&mut saved.stack, victims, job);
         saved
             .stack
             .world
@@ -304,21 +311,18 @@ fn whatever_dies_old_or_new_is_whole_and_mattermost_runs() {
     }
 }
 
-/// Waits for a step, or for Mattermost's being down, or for the end if that was faster.
-fn reach(stack: &Stack, at: &str, id: &str) {
-    stack.world.wait_for_within(LIMIT, at, |status| {
-        let there = if at == "down" {
-            ["stopped", "waiting"].contains(&status.state("mattermost"))
-        } else {
-            step(status).as_deref() == Some(at)
-        };
-        let job = status.service("restore").job.as_ref();
-        let begun = job.is_some_and(|job| job.id.as_deref() == Some(id));
-        there || (is_over(status) && begun)
+/// Waits until the job has stopped itself; its pid.
+fn held(stack: &Stack, context: &str) -> i32 {
+    let held = within(LIMIT, || {
+        let pid = stack.world.status().service("restore").pid?;
+        let state = status_field(pid, "State")?;
+        state.starts_with('T').then_some(pid)
     });
+    held.unwrap_or_else(|| panic!("{context}: the job does not get there"))
 }
 
-fn strike(stack: &mut Stack, victims: &[&str]) {
+/// SIGKILL for these. A job that is none of them goes on.
+fn strike(stack: &mut Stack, victims: &[&str], job: i32) {
     let world = &mut stack.world;
     let status = world.status();
     let control = world.control_pid();
@@ -332,6 +336,9 @@ fn strike(stack: &mut Stack, victims: &[&str]) {
                 }
             }
         }
+    }
+    if !victims.contains(&"restore") {
+        kill(job, Signal::SIGCONT);
     }
     if victims.contains(&"keeper") {
         world.wait_end(Duration::from_secs(10));

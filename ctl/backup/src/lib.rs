@@ -16,9 +16,11 @@ pub mod prune;
 pub mod restore;
 pub mod secrets;
 pub mod site;
+mod step;
 pub mod target;
 pub mod verify;
 mod watch;
 
 pub use error::{Error, Refusal};
+pub use step::Step;
 pub use watch::{Progress, Stop, Unit, Watch};

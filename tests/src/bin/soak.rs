@@ -8,7 +8,10 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use mattervisor_tests::{
-    soak::{Attack, Report, Scale, campaign},
+    soak::{
+        Attack, Report, Row, Scale, campaign,
+        restores::{self, Operation, Size, Victim},
+    },
     use_binaries_in,
 };
 
@@ -45,6 +48,41 @@ struct Options {
     #[arg(long, value_enum, default_value_t = Cgroups::Both)]
     cgroups: Cgroups,
 
+    /// Backups, restores and their undoing instead, struck at each step
+    #[arg(long)]
+    restores: bool,
+
+    /// Of restores: versions of `PostgreSQL`, separated by commas; else all that are here
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        requires = "restores"
+    )]
+    versions: Vec<u32>,
+
+    /// Of restores: rows in the table of messages
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000_000,
+        requires = "restores"
+    )]
+    rows: u32,
+
+    /// Of restores: files
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        requires = "restores"
+    )]
+    files: u32,
+
+    /// Of restores: only every so manieth of the kills, another one with each seed
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "restores")]
+    every: usize,
+
     /// Directory of the binaries supervisor, ctl and soakchild; else where this program lies
     #[arg(long, value_name = "DIR")]
     bin: Option<PathBuf>,
@@ -78,18 +116,11 @@ fn main() -> ExitCode {
     }
     let seed = options.seed.unwrap_or_else(clock_seed);
     eprintln!("soak: seed {seed}");
-    let scale = if options.small {
-        Scale::SHORT
+    let rows = if options.restores {
+        restores(&options, seed)
     } else {
-        Scale::LONG
+        supervisor(&options, seed)
     };
-    let mut rows = Vec::new();
-    for cgroups in modes(options.cgroups) {
-        for (number, attack) in (0..).zip(attacks(&options)) {
-            eprintln!("soak: {attack:?}, cgroups: {cgroups}");
-            rows.push(campaign(attack, *cgroups, scale, seed.wrapping_add(number)));
-        }
-    }
     let report = Report { seed, rows };
     if options.json {
         println!("{:#}", report.json());
@@ -97,6 +128,50 @@ fn main() -> ExitCode {
         println!("{report}");
     }
     ExitCode::from(u8::from(report.is_broken()))
+}
+
+/// Kills and faults of the supervisor.
+fn supervisor(options: &Options, seed: u64) -> Vec<Row> {
+    let scale = if options.small {
+        Scale::SHORT
+    } else {
+        Scale::LONG
+    };
+    let mut rows = Vec::new();
+    for cgroups in modes(options.cgroups) {
+        for (number, attack) in (0..).zip(attacks(options)) {
+            eprintln!("soak: {attack:?}, cgroups: {cgroups}");
+            rows.push(campaign(attack, *cgroups, scale, seed.wrapping_add(number)));
+        }
+    }
+    rows
+}
+
+/// Each version, each operation, each step, each victim.
+fn restores(options: &Options, seed: u64) -> Vec<Row> {
+    let size = Size {
+        rows: options.rows,
+        files: options.files,
+    };
+    let every = options.every.max(1);
+    let first = usize::try_from(seed).unwrap_or(0) % every;
+    let mut rows = Vec::new();
+    for (major, bin) in restores::versions() {
+        if !options.versions.is_empty() && !options.versions.contains(&major) {
+            continue;
+        }
+        for operation in Operation::ALL {
+            let steps = operation.steps().iter();
+            let all = steps.flat_map(|step| Victim::ALL.map(|victim| (*step, victim)));
+            let strikes: Vec<_> = all.skip(first).step_by(every).collect();
+            eprintln!(
+                "soak: {operation:?} on PostgreSQL {major}: {} kills",
+                strikes.len()
+            );
+            rows.push(restores::campaign(major, &bin, operation, &strikes, size));
+        }
+    }
+    rows
 }
 
 fn modes(cgroups: Cgroups) -> &'static [bool] {

@@ -7,6 +7,8 @@
 //! the daemon is stopped, and the log files are held against the ledgers (`logs`). All chance comes from
 //! one seed; what the machine makes of it differs from run to run.
 //!
+//! [`restores`] strikes backups and restores instead.
+//!
 //! The bodies of services are `soakchild`s. Nothing is stopped or killed but what a campaign has started.
 //!
 //! Limits: what a keeper that died has not seen cannot be attributed by anybody (a daemon without
@@ -22,6 +24,7 @@ pub mod line;
 mod logs;
 mod moves;
 mod report;
+pub mod restores;
 mod site;
 mod subject;
 mod watch;

@@ -47,11 +47,25 @@ pub enum Promise {
     OneSupervisor,
     /// Nothing panics.
     NoPanic,
+    /// Rows and files are those from before, or those that were asked for; what has a backup's name is one.
+    Whole,
+    /// The same, asked for once more, works.
+    NextTry,
+    /// No lease, half-made database, staged file or part of a backup stays.
+    Tidy,
 }
 
 impl Promise {
-    /// All of them, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    /// Those of a restore, in the order of the table.
+    pub const OF_RESTORES: [Self; 5] = [
+        Self::Whole,
+        Self::BackInTime,
+        Self::NextTry,
+        Self::Tidy,
+        Self::AnswersTrue,
+    ];
+    /// Those of the supervisor, in the order of the table.
+    pub const OF_SUPERVISOR: [Self; 15] = [
         Self::LinesKept,
         Self::LinesOnce,
         Self::LinesWhole,
@@ -87,6 +101,9 @@ impl Promise {
             Self::CleanEnd => "ends not clean",
             Self::OneSupervisor => "second supervisors",
             Self::NoPanic => "panics",
+            Self::Whole => "neither old nor new whole",
+            Self::NextTry => "next tries failed",
+            Self::Tidy => "left half made",
         }
     }
 
@@ -108,6 +125,9 @@ impl Promise {
             Self::CleanEnd => "ends_not_clean",
             Self::OneSupervisor => "second_supervisors",
             Self::NoPanic => "panics",
+            Self::Whole => "not_whole",
+            Self::NextTry => "next_try_failed",
+            Self::Tidy => "left_half_made",
         }
     }
 }
@@ -168,6 +188,7 @@ pub struct Row {
     took: Duration,
     /// Why it was not made.
     skipped: Option<String>,
+    promises: &'static [Promise],
     moves: BTreeMap<&'static str, u64>,
     broken: BTreeMap<Promise, (u64, Vec<String>)>,
     /// What else is worth knowing.
@@ -194,9 +215,23 @@ impl Row {
             attack,
             took,
             skipped: None,
+            promises: &Promise::OF_SUPERVISOR,
             moves: found.moves,
             broken: found.broken,
             figures,
+        }
+    }
+
+    pub(super) fn of_restores(
+        attack: String,
+        took: Duration,
+        found: Findings,
+        facts: Vec<String>,
+    ) -> Self {
+        let promises = &Promise::OF_RESTORES;
+        Self {
+            promises,
+            ..Self::new(attack, took, found, facts)
         }
     }
 
@@ -205,6 +240,7 @@ impl Row {
             attack,
             took: Duration::ZERO,
             skipped: Some(why),
+            promises: &Promise::OF_SUPERVISOR,
             moves: BTreeMap::new(),
             broken: BTreeMap::new(),
             figures: Vec::new(),
@@ -236,11 +272,12 @@ impl Row {
 
     /// The broken ones first.
     fn verdict(&self) -> String {
-        let counted = Promise::ALL.map(|promise| (self.count(promise), promise));
+        let counted = self.promises.iter();
+        let counted = counted.map(|promise| (self.count(*promise), *promise));
         let words = |(count, promise): &(u64, Promise)| format!("{} {count}", promise.broken());
-        let (broken, held): (Vec<_>, Vec<_>) = counted.iter().partition(|it| it.0 > 0);
-        let broken = broken.into_iter().map(|it| format!("**{}**", words(it)));
-        let held = held.into_iter().map(words);
+        let (broken, held): (Vec<_>, Vec<_>) = counted.partition(|it| it.0 > 0);
+        let broken = broken.iter().map(|it| format!("**{}**", words(it)));
+        let held = held.iter().map(words);
         let all: Vec<String> = broken
             .chain(self.figures.iter().cloned())
             .chain(held)
@@ -249,7 +286,8 @@ impl Row {
     }
 
     fn json(&self) -> Value {
-        let counts = Promise::ALL.map(|it| (it.name().to_owned(), self.count(it).into()));
+        let counts = self.promises.iter();
+        let counts = counts.map(|it| (it.name().to_owned(), self.count(*it).into()));
         let details = self.broken.iter();
         let details = details.map(|(it, (_, texts))| (it.name().to_owned(), json!(texts)));
         json!({
@@ -257,7 +295,7 @@ impl Row {
             "seconds": self.took.as_secs(),
             "skipped": self.skipped,
             "moves": self.moves,
-            "broken": counts.into_iter().collect::<serde_json::Map<_, _>>(),
+            "broken": counts.collect::<serde_json::Map<_, _>>(),
             "details": details.collect::<serde_json::Map<_, _>>(),
             "figures": self.figures,
         })
@@ -357,7 +395,7 @@ mod tests {
     #[test]
     fn every_promise_is_explained() {
         let document = include_str!("../../../docs/soak.md");
-        for promise in Promise::ALL {
+        for promise in Promise::OF_SUPERVISOR.iter().chain(&Promise::OF_RESTORES) {
             assert!(document.contains(promise.broken()), "{}", promise.broken());
         }
     }

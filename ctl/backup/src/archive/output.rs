@@ -1,5 +1,5 @@
-//! The way of the archive's bytes to the disk: a thread compresses, sums and writes them, while the
-//! next ones are read.
+//! The way of the archive's bytes to the disk: one thread compresses them and another sums and writes what
+//! comes of that, while the next ones are read. Compression takes longest, so its thread does nothing else.
 
 use std::{
     fs::File,
@@ -14,9 +14,9 @@ use super::trailer;
 
 /// zstd's level: the one that is about as fast as a disk.
 const LEVEL: i32 = 3;
-/// Blocks that may wait for the thread: enough that neither end often waits for its turn on a busy machine.
-/// None is longer than a piece of the dump.
-const WAITING_MAX: usize = 16;
+/// Blocks that may wait for a thread: enough that neither end often waits for its turn, and few megabytes, for
+/// none is longer than a piece of the dump.
+const WAITING_MAX: usize = 4;
 
 enum Step {
     Bytes(Vec<u8>),
@@ -105,7 +105,29 @@ fn ended() -> io::Error {
 }
 
 fn run(file: File, steps: &Receiver<Step>, written: &SyncSender<Vec<u8>>) -> io::Result<Sums> {
-    let mut encoder = encoder(Summed::new(file))?;
+    let (blocks, received) = sync_channel(WAITING_MAX);
+    let disk = std::thread::Builder::new()
+        .name("write".into())
+        .spawn(move || Summed::write(file, &received))?;
+    let compressed = compress(Blocks(blocks), steps, written);
+    // First the disk's own fault: it is why nobody took what was compressed.
+    let Summed {
+        mut file,
+        sum,
+        bytes,
+    } = disk.join().map_err(|_| ended())??;
+    compressed?;
+    let sum: [u8; 32] = sum.finalize().into();
+    file.write_all(&trailer::of(&sum))?;
+    file.sync_all()?;
+    Ok(Sums {
+        sum,
+        bytes: bytes + trailer::BYTES as u64,
+    })
+}
+
+fn compress(to: Blocks, steps: &Receiver<Step>, written: &SyncSender<Vec<u8>>) -> io::Result<()> {
+    let mut encoder = encoder(to)?;
     while let Ok(step) = steps.recv() {
         match step {
             Step::Bytes(bytes) => {
@@ -116,26 +138,30 @@ fn run(file: File, steps: &Receiver<Step>, written: &SyncSender<Vec<u8>>) -> io:
             Step::NewFrame => encoder = self::encoder(encoder.finish()?)?,
         }
     }
-    let Summed {
-        mut file,
-        sum,
-        bytes,
-    } = encoder.finish()?;
-    let sum: [u8; 32] = sum.finalize().into();
-    file.write_all(&trailer::of(&sum))?;
-    file.sync_all()?;
-    Ok(Sums {
-        sum,
-        bytes: bytes + trailer::BYTES as u64,
-    })
+    encoder.finish().map(drop)
 }
 
-fn encoder(out: Summed) -> io::Result<zstd::Encoder<'static, Summed>> {
+fn encoder(out: Blocks) -> io::Result<zstd::Encoder<'static, Blocks>> {
     let mut encoder = zstd::Encoder::new(out, LEVEL)?;
     encoder.include_checksum(true)?;
     Ok(encoder)
 }
 
+/// What was compressed, on its way to the disk: blocks of zstd's own output buffer's length.
+struct Blocks(SyncSender<Vec<u8>>);
+
+impl Write for Blocks {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.send(buffer.to_vec()).map_err(|_| ended())?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is on the disk.
 struct Summed {
     file: File,
     sum: Sha256,
@@ -143,24 +169,13 @@ struct Summed {
 }
 
 impl Summed {
-    fn new(file: File) -> Self {
-        Self {
-            file,
-            sum: Sha256::new(),
-            bytes: 0,
+    fn write(mut file: File, blocks: &Receiver<Vec<u8>>) -> io::Result<Self> {
+        let (mut sum, mut bytes) = (Sha256::new(), 0);
+        while let Ok(block) = blocks.recv() {
+            file.write_all(&block)?;
+            sum.update(&block);
+            bytes += block.len() as u64;
         }
-    }
-}
-
-impl Write for Summed {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(buffer)?;
-        self.sum.update(&buffer[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(Self { file, sum, bytes })
     }
 }

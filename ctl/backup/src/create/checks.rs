@@ -8,11 +8,11 @@ use super::{
     environment::Environment,
 };
 use crate::{
-    Error, Refusal, Unit, Watch, archive,
+    Error, Refusal, Step, Unit, Watch, archive,
     configuration::Configuration,
     files::{Survey, survey},
     manifest::{LeftOut, Manifest, Place, SavedTree, SecretKind},
-    postgres::{Dump, Facts},
+    postgres::{Asked, Facts},
     secrets::Names,
     target::{self, Target},
 };
@@ -27,6 +27,7 @@ pub struct Checked {
     pub(super) sources: Sources,
     pub(super) survey: Survey,
     pub(super) manifest: Manifest,
+    pub(super) asked: Asked,
 }
 
 /// Files that are to be saved.
@@ -42,10 +43,10 @@ pub(super) fn check(
     target: &Target,
     watch: &mut Watch,
 ) -> Result<Checked, Error> {
-    let facts = Dump::open(&configuration.database, watch.stop())?;
-    let (facts, pg_dump_major) = (facts.facts, facts.tools.major);
+    watch.step(Step::Check, None, Unit::Files);
+    let asked = Asked::open(&configuration.database, watch.stop())?;
     let sources = sources(configuration, options)?;
-    watch.step("count files", None, Unit::Files);
+    watch.step(Step::CountFiles, None, Unit::Files);
     let mut survey = Survey::default();
     let mut trees = Vec::new();
     for (name, folder) in &sources.trees {
@@ -59,17 +60,17 @@ pub(super) fn check(
             bytes,
         });
     }
-    space(&facts, survey, target)?;
+    space(&asked.facts, survey, target)?;
     let manifest = Manifest {
         trees,
-        database: facts,
-        pg_dump_major,
+        pg_dump_major: asked.tools.major,
         ..manifest(configuration, options, &sources)?
     };
     Ok(Checked {
         sources,
         survey,
         manifest,
+        asked,
     })
 }
 

@@ -16,12 +16,11 @@ use serde::Serialize;
 pub use checks::Checked;
 
 use crate::{
-    Error, Watch,
+    Error, Step, Watch,
     archive::{self, Writer},
     configuration::Configuration,
     manifest::{Manifest, Mode, Report},
     name,
-    postgres::Dump,
     target::{Held, Target, must_be_mounted},
 };
 
@@ -103,7 +102,10 @@ fn attempt(
     }
     let written = write(configuration, held, made, checked, watch);
     let resumed = match options.mode {
-        Mode::Offline => pause.resume(),
+        Mode::Offline => {
+            watch.step(Step::StartMattermost, None, crate::Unit::Files);
+            pause.resume()
+        }
         Mode::Online => Ok(()),
     };
     let created = written?;
@@ -118,15 +120,16 @@ fn write(
     checked: Checked,
     watch: &mut Watch,
 ) -> Result<Created, Error> {
-    // The moment that the backup shows.
-    let dump = Dump::open(&configuration.database, watch.stop())?;
-    let now = Timestamp::now();
-    let (partial, file, spool) = held.begin(&name::of(made))?;
     let Checked {
         sources,
         survey,
         mut manifest,
+        asked,
     } = checked;
+    // The moment that the backup shows.
+    let dump = asked.dump()?;
+    let now = Timestamp::now();
+    let (partial, file, spool) = held.begin(&name::of(made))?;
     manifest.created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     manifest.database = dump.facts.clone();
     let mut writer = Writer::new(file, spool, now.as_second())?;
@@ -134,7 +137,7 @@ fn write(
     writer.document(archive::MANIFEST, &text)?;
     writer.new_frame()?;
     let dump_bytes = save::database(&mut writer, dump, &configuration.database, watch)?;
-    watch.step("copy files", Some(survey.bytes), crate::Unit::Bytes);
+    watch.step(Step::CopyFiles, Some(survey.bytes), crate::Unit::Bytes);
     let (files, troubles) = save::files(&mut writer, &sources, watch)?;
     let report = Report {
         files,
@@ -143,7 +146,7 @@ fn write(
     };
     let text = serde_json::to_vec_pretty(&report).map_err(std::io::Error::from)?;
     writer.document(archive::REPORT, &text)?;
-    watch.step("write to the disk", None, crate::Unit::Bytes);
+    watch.step(Step::WriteToDisk, None, crate::Unit::Bytes);
     let written = writer.finish()?;
     watch.stop().check()?;
     Ok(Created {

@@ -7,7 +7,7 @@ use super::{
     documents::{Document, Documents},
 };
 use crate::{
-    Error, Unit, Watch,
+    Error, Step, Unit, Watch,
     archive::{self, Writer},
     files::{Saver, Troubles},
     manifest::Counts,
@@ -21,7 +21,11 @@ pub(super) fn database(
     server: &Server,
     watch: &mut Watch,
 ) -> Result<u64, Error> {
-    watch.step("dump database", Some(dump.facts.table_bytes), Unit::Bytes);
+    watch.step(
+        Step::DumpDatabase,
+        Some(dump.facts.table_bytes),
+        Unit::Bytes,
+    );
     let stop = watch.stop().clone();
     let mut flow = dump.begin(server, &stop)?;
     let mut bytes = 0;
@@ -31,7 +35,7 @@ pub(super) fn database(
         writer.piece(piece)?;
         watch.add(length)?;
     }
-    watch.step("count rows", None, Unit::Rows);
+    watch.step(Step::CountRows, None, Unit::Rows);
     let counted = flow.finish()?;
     let counts = Counts {
         tables: counted.tables,

@@ -11,7 +11,8 @@ use safe_path::Dir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Error, name, target::Target};
+use super::{hold, notify};
+use crate::{Error, Progress, name, target::Target};
 
 /// Where it is, in our environment.
 const VARIABLE: &str = "MATTERVISOR_JOB_DIR";
@@ -48,6 +49,20 @@ impl Directory {
         let path = PathBuf::from(path);
         let dir = Dir::open(&path).map_err(Error::with("open", &path))?;
         Ok(Self { dir })
+    }
+
+    /// What tells the job's progress, and holds the job where that is asked.
+    pub(crate) fn teller(&self) -> Result<impl FnMut(&Progress) + 'static, Error> {
+        let mut tell = notify::teller();
+        let dir = self.dir.again()?;
+        Ok(move |progress: &Progress| {
+            tell(progress);
+            if progress.done == 0
+                && let Err(error) = hold::at(&dir, progress.step)
+            {
+                eprintln!("mattervisor-backup: cannot be held: {error}");
+            }
+        })
     }
 
     pub(crate) fn order(&self) -> Result<JobOrder, Error> {

@@ -7,7 +7,7 @@ use api::{ErrorReply, LeaseRequest, Progress, ReleaseRequest, Verdict};
 use serde_json::{Value, json};
 
 use super::socket::{Answer, ask};
-use crate::{Error, Stop, Unit, Watch, create::Pause};
+use crate::{Error, Step, Stop, Unit, Watch, create::Pause};
 
 /// Where the supervisor is asked, in our environment.
 const VARIABLE: &str = "MATTERVISOR_SOCKET";
@@ -53,7 +53,7 @@ impl<'c> Lease<'c> {
 
 impl Pause for Lease<'_> {
     fn pause(&mut self, watch: &mut Watch) -> Result<(), Error> {
-        watch.step("stop Mattermost", None, Unit::Files);
+        watch.step(Step::StopMattermost, None, Unit::Files);
         // Whatever comes back: what may be stopped is given back.
         self.held = true;
         let request = LeaseRequest {

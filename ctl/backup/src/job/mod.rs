@@ -6,6 +6,7 @@
 
 mod arguments;
 pub(crate) mod directory;
+mod hold;
 pub(crate) mod lease;
 pub(crate) mod notify;
 mod socket;
@@ -46,7 +47,7 @@ pub fn run(configuration: &Path, stop: Stop) -> u8 {
 fn attempt(configuration: &Path, stop: Stop) -> Result<bool, Error> {
     let directory = Directory::of_environment()?;
     let order = directory.order()?;
-    let mut watch = Watch::new(stop, notify::teller());
+    let mut watch = Watch::new(stop, directory.teller()?);
     let asked = arguments::<Arguments>(&order);
     let aside = asked.as_ref().is_ok_and(Arguments::is_aside);
     let done = asked.and_then(|asked| work(configuration, &directory, &order, asked, &mut watch));

@@ -1,6 +1,6 @@
 //! A dump of a database, in pieces, and the rows of its tables at the same moment.
 //!
-//! Theory: one session opens a transaction that only reads and exports its snapshot. `pg_dump` takes that,
+//! Theory: one session asks what is to be known, and then opens a transaction that only reads and exports its snapshot. `pg_dump` takes that,
 //! and while it writes, the same session counts rows on a thread of its own: both see the same moment.
 
 use std::{
@@ -16,12 +16,23 @@ use crate::{
     process::Running,
 };
 
+/// The first version that ends sessions which wait.
+const IDLE_MAJOR: u32 = 14;
+
 /// A server that has been asked, and its programs.
-pub struct Dump {
+pub struct Asked {
     /// What is known of the database.
     pub facts: Facts,
     /// Programs of the server's version.
     pub tools: Tools,
+    session: Session,
+}
+
+/// The moment that is dumped.
+pub struct Dump {
+    /// What is known of the database then.
+    pub facts: Facts,
+    tools: Tools,
     session: Session,
     snapshot: String,
 }
@@ -34,8 +45,8 @@ pub(crate) struct Flow {
     counting: JoinHandle<(Session, Result<Vec<Table>, Error>)>,
 }
 
-impl Dump {
-    /// Asks the server, and opens the moment that is dumped.
+impl Asked {
+    /// Asks the server.
     ///
     /// # Errors
     /// The server does not answer, or its programs are not here.
@@ -44,18 +55,44 @@ impl Dump {
         let any = Tools::any(own, stop)?;
         let mut session = Session::open(server, None, &any, stop)?;
         let facts = facts::facts(&mut session)?;
-        let tools = Tools::at_least(facts.server_version_number / 10_000, own, stop)?;
+        let major = facts.server_version_number / 10_000;
+        if major >= IDLE_MAJOR {
+            // It waits until Mattermost is down.
+            session.ask("SET idle_session_timeout = 0")?;
+        }
+        let tools = if any.major >= major {
+            any
+        } else {
+            Tools::at_least(major, own, stop)?
+        };
+        Ok(Self {
+            facts,
+            tools,
+            session,
+        })
+    }
+
+    /// Opens the moment that is dumped.
+    ///
+    /// # Errors
+    /// As for [`Session::ask`].
+    pub fn dump(self) -> Result<Dump, Error> {
+        let Self {
+            tools, mut session, ..
+        } = self;
         session.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         let snapshot = session.ask("SELECT pg_export_snapshot()")?;
         let snapshot = snapshot.into_iter().next().ok_or(Error::Unanswered)?;
-        Ok(Self {
-            facts,
+        Ok(Dump {
+            facts: facts::facts(&mut session)?,
             tools,
             session,
             snapshot,
         })
     }
+}
 
+impl Dump {
     /// Begins to dump.
     pub(crate) fn begin(self, server: &Server, stop: &Stop) -> Result<Flow, Error> {
         let Self {

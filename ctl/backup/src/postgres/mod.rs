@@ -11,7 +11,7 @@ mod session;
 mod source;
 mod tools;
 
-pub use dump::Dump;
+pub use dump::{Asked, Dump};
 pub use facts::{Facts, Index, RoleSettings, Table};
 pub(crate) use facts::{facts, tables};
 pub(crate) use feed::Reader;

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::journal::Renames;
 use crate::{
-    Error, Refusal, Stop, Unit, Watch,
+    Error, Refusal, Step, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
     postgres::{
         Facts, Reader, Server, Session, Table, Tools, as_owner, compare, create, drop_database,
@@ -199,11 +199,11 @@ impl Databases {
         watch: &mut Watch,
     ) -> Result<Settled, Error> {
         let stop = watch.stop().clone();
-        watch.step("count rows", None, Unit::Rows);
+        watch.step(Step::CountRows, None, Unit::Rows);
         let mut session = self.owner(name)?;
         let tables = compare(&mut session, wanted, watch)?;
         drop(session);
-        watch.step("gather statistics", None, Unit::Rows);
+        watch.step(Step::GatherStatistics, None, Unit::Rows);
         let mut session = self.owner(name)?;
         session.ask("ANALYZE")?;
         drop(session);

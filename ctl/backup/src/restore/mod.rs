@@ -37,13 +37,12 @@ use recover::{End, settle};
 use unpack::Unpack;
 
 use crate::{
-    Error, Refusal, Stop, Watch,
+    Error, Refusal, Step, Stop, Watch,
     configuration::Configuration,
     create::Pause as _,
     job::{
         directory::{self, Directory},
         lease::Lease,
-        notify,
     },
     manifest::Manifest,
     verify,
@@ -76,7 +75,7 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
             &configuration.restore.stop,
             &stop,
         ),
-        watch: Watch::new(stop, notify::teller()),
+        watch: Watch::new(stop, directory.teller()?),
         id: order.id.clone(),
         configuration: &configuration,
         held: &held,
@@ -170,6 +169,7 @@ impl Job<'_> {
     }
 
     fn restore(&mut self, path: &Path) -> Result<Done, Error> {
+        self.watch.step(Step::Check, None, crate::Unit::Files);
         let configuration = self.configuration;
         let (file, manifest) = open(path)?;
         let account = configuration.account()?;
@@ -206,6 +206,7 @@ impl Job<'_> {
     }
 
     fn undo(&mut self) -> Result<Done, Error> {
+        self.watch.step(Step::Check, None, crate::Unit::Files);
         let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
         let stop = self.watch.stop().clone();
         let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
@@ -238,7 +239,8 @@ impl Job<'_> {
 
     /// Nobody uses what changes places now.
     fn commit(&mut self, mut journal: Journal) -> Result<Done, Error> {
-        self.watch.step("put into place", None, crate::Unit::Files);
+        self.watch
+            .step(Step::SwitchDatabases, None, crate::Unit::Files);
         let account = self.configuration.account()?;
         let ready = swap::turned(&journal.stashes, &journal.swaps, account);
         let ready = ready.and_then(|swaps| {
@@ -254,6 +256,7 @@ impl Job<'_> {
             // It may be on the disk all the same, and must not be when we go back.
             self.held.write_journal(&journal)?;
         }
+        self.watch.step(Step::SwitchFiles, None, crate::Unit::Files);
         match (settle(self.configuration, self.held, &journal)?, committed) {
             (End::Forward, _) => self.started(),
             (End::Back, Err(error)) => Err(error),
@@ -290,7 +293,7 @@ impl Job<'_> {
             Kind::Restore | Kind::Beside => format!("restored {}", kept.from),
         };
         self.watch
-            .step("start Mattermost", None, crate::Unit::Files);
+            .step(Step::StartMattermost, None, crate::Unit::Files);
         let answered = self.lease.resume();
         // What was kept before that goes once this is there.
         let earlier = kept.earlier.len();
@@ -316,6 +319,7 @@ impl Job<'_> {
     }
 
     fn beside(&mut self, path: &Path, name: &str) -> Result<Done, Error> {
+        self.watch.step(Step::Check, None, crate::Unit::Files);
         let (file, manifest) = open(path)?;
         checks::readable(&self.configuration.database, &manifest, &self.watch)?;
         let mut databases = self.connect(&manifest)?;
@@ -345,7 +349,7 @@ impl Job<'_> {
     fn forget(&mut self) -> Result<Done, Error> {
         let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
         let stop = self.watch.stop().clone();
-        self.watch.step("remove files", None, crate::Unit::Files);
+        self.watch.step(Step::RemoveFiles, None, crate::Unit::Files);
         let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
         let account = self.configuration.account()?;
         for copy in kept.earlier.iter().chain([&kept.copy]) {

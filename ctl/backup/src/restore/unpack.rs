@@ -11,7 +11,7 @@ use super::{
     stage::Stage,
 };
 use crate::{
-    Error, Unit, Watch,
+    Error, Step, Unit, Watch,
     archive::{self, Entry, EntryKind},
     configuration::Configuration,
     files::OURS,
@@ -155,13 +155,13 @@ impl Unpack {
         watch: &mut Watch,
     ) -> Result<(Counts, Vec<Swap>), Error> {
         let total = file.metadata()?.len();
-        watch.step("restore database and files", Some(total), Unit::Bytes);
+        watch.step(Step::ReadBackup, Some(total), Unit::Bytes);
         archive::each::<Error>(
             file,
             |at| watch.reach(at),
             |entry| self.member(entry, &mut loader),
         )?;
-        watch.step("build indexes", None, Unit::Rows);
+        watch.step(Step::BuildIndexes, None, Unit::Rows);
         loader.finish()?;
         let incomplete = archive::Error::Form("it has no whole dump of the database".to_owned());
         let counts = self.counts.take().filter(|_| self.pieces > 0);
@@ -171,7 +171,7 @@ impl Unpack {
 
     /// All of it is on the disk, and what takes its place is known.
     pub(super) fn done(self, watch: &mut Watch) -> Result<Vec<Swap>, Error> {
-        watch.step("write to the disk", Some(self.bytes), Unit::Bytes);
+        watch.step(Step::WriteToDisk, Some(self.bytes), Unit::Bytes);
         for ((parent, _), stage) in &self.stages {
             stage
                 .sync()

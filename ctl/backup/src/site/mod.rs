@@ -20,7 +20,7 @@ use safe_path::Dir;
 pub use diff::diff;
 
 use crate::{
-    Error, Refusal, Watch,
+    Error, Refusal, Step, Watch,
     archive::{self, Entry, EntryKind},
     manifest::{LeftOut, Manifest},
     secrets::{Names, without_toml},
@@ -82,7 +82,7 @@ impl Saved {
             skipped: Vec::new(),
         };
         let length = file.metadata()?.len();
-        watch.step("read the backup", Some(length), crate::Unit::Bytes);
+        watch.step(Step::ReadConfiguration, Some(length), crate::Unit::Bytes);
         archive::each::<Error>(file, |at| watch.reach(at), |entry| saved.member(entry))?;
         if !saved.files.contains_key(Path::new(SITE)) {
             return Err(Refusal::NoSite.into());

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    Error, Stop, Unit, Watch,
+    Error, Step, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
     postgres::{
         Reader, Server, Session, Tools, as_owner, compare, create, drop_database, known, literal,
@@ -65,7 +65,7 @@ impl Scratch {
 
     /// Compares the rows of each table with what was counted.
     pub(super) fn compare(&self, wanted: &Counts, watch: &mut Watch) -> Result<(), Error> {
-        watch.step("count rows", None, Unit::Rows);
+        watch.step(Step::CountRows, None, Unit::Rows);
         let stop = watch.stop().clone();
         // What the dump has put there is done as nobody else.
         let owner = as_owner(&self.server);

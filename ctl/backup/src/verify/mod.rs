@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    Error, Unit, Watch,
+    Error, Step, Unit, Watch,
     archive::{self, Entry},
     manifest::{Counts, Manifest, Report},
     postgres::{Reader, Server, Tools},
@@ -123,7 +123,7 @@ fn attempt(
         Some(scratch) => Some(scratch.restore()?),
         None => look(&manifest, watch)?,
     };
-    watch.step("verify", Some(file.metadata()?.len()), Unit::Bytes);
+    watch.step(Step::Verify, Some(file.metadata()?.len()), Unit::Bytes);
     let mut read = Read::default();
     let whole = archive::each(
         file,

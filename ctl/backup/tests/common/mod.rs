@@ -4,6 +4,7 @@
 pub(crate) mod foreign;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs,
     io::{Read as _, Write as _},
@@ -19,7 +20,11 @@ use std::{
     time::Duration,
 };
 
-use nix::unistd::{Pid, Uid, User};
+use mattervisor_backup::Step;
+use nix::{
+    sys::wait::{WaitPidFlag, WaitStatus, waitpid},
+    unistd::{Pid, Uid, User},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -63,18 +68,31 @@ pub(crate) fn done(command: &mut Command) -> String {
     said
 }
 
-impl Postgres {
-    /// The newest that the distribution has.
-    fn start(dir: &Path) -> Self {
-        let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
-        let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
-        let newest = versions
-            .map(|version| version.unwrap().path())
-            .max_by_key(number);
-        let bin = newest.expect("PostgreSQL is installed").join("bin");
-        Self::of(&bin, dir)
+/// Programs of each version of `PostgreSQL` that is here: the distribution's, and those that `./dev test` gets.
+pub(crate) fn versions() -> BTreeMap<u32, PathBuf> {
+    let got = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../var/postgresql");
+    let mut all = BTreeMap::new();
+    for place in [got.as_path(), Path::new("/usr/lib/postgresql")] {
+        for version in fs::read_dir(place).into_iter().flatten() {
+            let version = version.unwrap();
+            let major = version.file_name().to_str().and_then(|it| it.parse().ok());
+            let bin = version.path().join("bin");
+            if let Some(major) = major.filter(|_| bin.join("postgres").exists()) {
+                all.insert(major, bin.canonicalize().unwrap());
+            }
+        }
     }
+    all
+}
 
+/// Of the distribution's.
+fn newest() -> PathBuf {
+    let own = |(_, bin): &(u32, PathBuf)| bin.starts_with("/usr");
+    let newest = versions().into_iter().rfind(own);
+    newest.expect("PostgreSQL is installed").1
+}
+
+impl Postgres {
     /// Another version, if `./dev test` has got it.
     pub(crate) fn other(version: u32, dir: &Path) -> Option<Self> {
         let Some(bin) = other_version(version) else {
@@ -84,11 +102,10 @@ impl Postgres {
         let dir = dir.join(format!("postgresql-{version}"));
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        Some(Self::of(&bin, &dir))
+        Some(Self::start(bin, &dir))
     }
 
-    fn of(bin: &Path, dir: &Path) -> Self {
-        let bin = bin.to_owned();
+    fn start(bin: PathBuf, dir: &Path) -> Self {
         let (data, sockets) = (dir.join("postgres"), dir.join("s"));
         for made in [&data, &sockets] {
             fs::create_dir(made).unwrap();
@@ -170,11 +187,7 @@ impl Drop for Postgres {
 
 /// The programs of a version of `PostgreSQL` that is not the distribution's.
 pub(crate) fn other_version(version: u32) -> Option<PathBuf> {
-    let var = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../var");
-    let unpacked = fs::read_dir(var.join(format!("postgresql-{version}"))).ok()?;
-    let bins = unpacked.map(|entry| entry.unwrap().path().join("pginstall/bin"));
-    let mut bins = bins.filter(|bin| bin.join("pg_restore").exists());
-    bins.next().map(|bin| fs::canonicalize(bin).unwrap())
+    versions().remove(&version)
 }
 
 fn unprivileged(command: &mut Command) -> &mut Command {
@@ -197,10 +210,15 @@ pub(crate) fn own(path: &Path, account: &str) {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(newest())
+    }
+
+    /// With a server of these programs.
+    pub(crate) fn with(bin: PathBuf) -> Self {
         let dir = TempDir::new().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let root = dir.path().join("root");
-        let postgres = Postgres::start(dir.path());
+        let postgres = Postgres::start(bin, dir.path());
         postgres.ask("postgres", "CREATE ROLE mattermost LOGIN");
         postgres.ask(
             "postgres",
@@ -424,6 +442,17 @@ pub(crate) fn pid(child: &std::process::Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
+/// Has the job that works in this directory stop itself at a step.
+pub(crate) fn hold(job: &Path, step: Step) {
+    fs::write(job.join("hold"), step.words()).unwrap();
+}
+
+/// Waits until the job is held.
+pub(crate) fn held(job: &Child) {
+    let status = waitpid(pid(job), Some(WaitPidFlag::WUNTRACED)).unwrap();
+    assert!(matches!(status, WaitStatus::Stopped(..)), "{status:?}");
+}
+
 /// The job's words on its progress, as the supervisor hears them.
 pub(crate) struct Heard(UnixDatagram);
 
@@ -438,7 +467,7 @@ impl Heard {
     }
 
     /// Waits for a step.
-    pub(crate) fn step(&self, wanted: &str) -> Value {
+    pub(crate) fn step(&self, wanted: Step) -> Value {
         loop {
             let mut buffer = [0; 2048];
             let read = self.0.recv(&mut buffer).unwrap();
@@ -446,7 +475,7 @@ impl Heard {
             let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
             let text = text.trim().strip_prefix("X_MATTERVISOR_PROGRESS=").unwrap();
             let progress: Value = serde_json::from_str(text).unwrap();
-            if progress["step"] == wanted {
+            if progress["step"] == wanted.words() {
                 return progress;
             }
         }

@@ -24,7 +24,7 @@ use super::{
     script::{Contents, Out, Script},
 };
 use crate::{
-    Error, Refusal, Stop, Unit, Watch,
+    Error, Refusal, Step, Stop, Unit, Watch,
     postgres::{Reader, Server, Tools, as_owner},
     process::Running,
 };
@@ -86,7 +86,7 @@ impl Dump {
     /// Reads all of it, and executes nothing.
     pub(super) fn look(&self, target: &Target<'_>, watch: &mut Watch) -> Result<Contents, Error> {
         let strict = !knows_restrict(&psql(target, watch.stop())?, watch.stop())?;
-        watch.step("check the dump", Some(self.file.length), Unit::Bytes);
+        watch.step(Step::CheckDump, Some(self.file.length), Unit::Bytes);
         self.read(target, strict, &mut |_| Ok(()), watch)
     }
 
@@ -117,7 +117,7 @@ impl Dump {
         if restricts {
             reader.feed(&mut format!("\\restrict {key}\n").as_bytes())?;
         }
-        watch.step("restore the database", Some(self.file.length), Unit::Bytes);
+        watch.step(Step::RestoreDump, Some(self.file.length), Unit::Bytes);
         let mut out = |mut bytes: &[u8]| {
             reader.feed(&mut bytes)?;
             // Why it takes no more it says itself.
@@ -133,7 +133,7 @@ impl Dump {
         }
         let ended = match &read {
             Err(Error::Unanswered) | Ok(_) => {
-                watch.step("build indexes", None, Unit::Rows);
+                watch.step(Step::BuildIndexes, None, Unit::Rows);
                 reader.finish()
             }
             Err(_) => Ok(()),

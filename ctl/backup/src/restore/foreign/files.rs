@@ -11,7 +11,7 @@ use super::{
 use client::render::{decimal_size, shown};
 
 use crate::{
-    Error, Unit, Watch,
+    Error, Step, Unit, Watch,
     archive::{Entry, EntryKind, ForeignFault, each_foreign},
     manifest::SavedTree,
     restore::unpack::Unpack,
@@ -59,7 +59,7 @@ impl Files {
 
     /// Reads all of it, and unpacks nothing.
     pub(super) fn survey(&self, watch: &mut Watch) -> Result<Survey, Error> {
-        watch.step("check the files", Some(self.file.length), Unit::Bytes);
+        watch.step(Step::CheckFiles, Some(self.file.length), Unit::Bytes);
         let mut homes = Homes::default();
         self.each(watch, |name, entry| {
             homes.see(name, entry.kind);
@@ -88,7 +88,7 @@ impl Files {
         unpack: &mut Unpack,
         watch: &mut Watch,
     ) -> Result<(), Error> {
-        watch.step("unpack the files", Some(self.file.length), Unit::Bytes);
+        watch.step(Step::UnpackFiles, Some(self.file.length), Unit::Bytes);
         self.each(watch, |name, entry| {
             let Some(own) = survey.ours(name) else {
                 return Ok(());

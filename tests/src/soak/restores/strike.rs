@@ -1,0 +1,133 @@
+//! Who is killed, and how.
+
+use std::{io, path::Path, time::Duration};
+
+use nix::sys::signal::Signal;
+
+use super::machine::Machine;
+use crate::{
+    ctl::Running,
+    patience,
+    processes::{alive, kill, status_field},
+};
+
+/// Whatever it is, it takes no longer on a busy machine.
+pub(super) const LIMIT: Duration = Duration::from_secs(600);
+
+/// Who takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// `ctl`, which has asked.
+    Client,
+    /// The job.
+    Job,
+    /// `PostgreSQL`'s first process.
+    Postgres,
+    /// The control process.
+    Control,
+    /// The keeper.
+    Keeper,
+    /// All of them.
+    All,
+}
+
+impl Victim {
+    /// Each.
+    pub const ALL: [Self; 6] = [
+        Self::Client,
+        Self::Job,
+        Self::Postgres,
+        Self::Control,
+        Self::Keeper,
+        Self::All,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Job => "job",
+            Self::Postgres => "PostgreSQL",
+            Self::Control => "control",
+            Self::Keeper => "keeper",
+            Self::All => "all at once",
+        }
+    }
+
+    fn is(self, one: Self) -> bool {
+        self == one || self == Self::All
+    }
+}
+
+/// Waits until the job is held; its pid. None: it has come to its end without, or does not get there.
+pub(super) fn held(machine: &Machine, job: &str, client: &mut Running) -> Option<i32> {
+    patience::within(LIMIT, || {
+        let stopped = |pid: &i32| {
+            let state = status_field(*pid, "State");
+            state.is_some_and(|state| state.starts_with('T'))
+        };
+        let pid = machine.pid(job).filter(stopped);
+        match (pid, client.has_ended()) {
+            (Some(pid), _) => Some(Some(pid)),
+            (None, true) => Some(None),
+            (None, false) => None,
+        }
+    })?
+}
+
+/// SIGKILL, and what an administrator's init would do then: another start.
+pub(super) fn strike(
+    machine: &Machine,
+    victim: Victim,
+    job: i32,
+    client: Running,
+) -> io::Result<()> {
+    let subject = &machine.subject;
+    let postgres = machine.pid("postgresql");
+    let control = subject.wait_control();
+    let client = if victim.is(Victim::Client) {
+        drop(client);
+        None
+    } else {
+        Some(client)
+    };
+    if victim.is(Victim::Job) {
+        kill(job, Signal::SIGKILL);
+    }
+    if let Some(pid) = postgres.filter(|_| victim.is(Victim::Postgres)) {
+        kill(pid, Signal::SIGKILL);
+    }
+    match victim {
+        Victim::Control => control
+            .into_iter()
+            .for_each(|pid| kill(pid, Signal::SIGKILL)),
+        Victim::Keeper => {
+            subject.kill_keeper(None);
+            go_on(job, subject.root());
+            // Control stops all and ends.
+            let left = || subject.world.leftovers();
+            let gone = patience::within(LIMIT, || left().is_empty().then_some(()));
+            gone.ok_or_else(|| {
+                io::Error::other(format!("left after the keeper's death: {:?}", left()))
+            })?;
+            subject.start();
+        }
+        Victim::All => {
+            subject.kill_keeper(control);
+            subject.start();
+        }
+        Victim::Client | Victim::Job | Victim::Postgres => {}
+    }
+    go_on(job, subject.root());
+    // Nobody reads the answer of a client that was not killed: whether it is told is another's test.
+    if let Some(mut client) = client {
+        let _ = patience::within(LIMIT, || client.has_ended().then_some(()));
+    }
+    Ok(())
+}
+
+/// A job that was held and lives goes on.
+fn go_on(job: i32, root: &Path) {
+    if alive(job) && crate::processes::processes_of(root).contains(&job) {
+        kill(job, Signal::SIGCONT);
+    }
+}
