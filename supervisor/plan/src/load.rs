@@ -7,20 +7,23 @@ use std::{
 };
 
 use crate::{
-    Host, NotifyTarget, Paths, Plan, Problems, Secrets, Service, certificates,
-    daemon::RESERVED,
-    decl::{World, plain, valid_name},
-    files::Places,
-    graph, guard,
-    instances::{self, instance_file_hint},
-    listens, patterns, places,
-    problem::Report,
-    resolve::Resolver,
-    service,
-    site::{self, Site},
-    size,
-    source::{self, Document, Place, merge},
-    tools, unworkable,
+    check::{certificates, graph, places, ports, size, unworkable},
+    declare::{
+        instances::{self, instance_file_hint},
+        patterns,
+        schema::{World, plain, valid_name},
+    },
+    host::machine::Host,
+    model::{NotifyTarget, Paths, Plan, Secrets, Service},
+    read::document::{self, Document, Place, merge},
+    report::problem::{Problems, Report},
+    resolve::resolver::Resolver,
+    service::{build, files::Places, tools},
+    site::{
+        daemon::RESERVED,
+        secrets,
+        values::{self, Site},
+    },
 };
 
 /// Where the catalogue is when nothing is said.
@@ -74,8 +77,8 @@ pub fn load(host: &dyn Host, options: &Options) -> Result<Plan, Problems> {
 pub fn load_with_origins(
     host: &dyn Host,
     options: &Options,
-) -> (Result<Plan, Problems>, crate::Origins) {
-    let mut origins = Some(crate::Origins::new());
+) -> (Result<Plan, Problems>, crate::resolve::origins::Origins) {
+    let mut origins = Some(crate::resolve::origins::Origins::new());
     let plan = load_noting(host, options, &mut origins);
     (plan, origins.unwrap_or_default())
 }
@@ -83,7 +86,7 @@ pub fn load_with_origins(
 fn load_noting(
     host: &dyn Host,
     options: &Options,
-    origins: &mut Option<crate::Origins>,
+    origins: &mut Option<crate::resolve::origins::Origins>,
 ) -> Result<Plan, Problems> {
     let paths = Paths::new(options);
     let mut report = Report::default();
@@ -102,7 +105,7 @@ fn load_noting(
     let mut services = services;
     warn_without_root(host, &services, &site, &mut report);
     graph::check(&mut services, &world, &mut report);
-    listens::check(&services, &world, &site, &mut report);
+    ports::check(&services, &world, &site, &mut report);
     tools::check(&services, &world, &mut report);
     places::check(host.uid(), &paths, &services, &world, &site, &mut report);
     let notify = notify(&mut site, complete, &mut report);
@@ -187,7 +190,7 @@ pub(crate) fn said(
     report: &mut Report,
 ) -> (World, Site, bool) {
     let site_file = paths.site_file();
-    let document = source::read(host, &site_file, report);
+    let document = document::read(host, &site_file, report);
     let document = document.unwrap_or_else(|| Document::empty(&site_file));
     let world = world(host, options, paths, &document, report);
     let (site, damaged) = site(host, paths, &document, &world, report);
@@ -309,7 +312,7 @@ fn documents(
             );
             break;
         }
-        if let Some(document) = source::read(host, &path, report) {
+        if let Some(document) = document::read(host, &path, report) {
             out.insert(name, document);
         }
     }
@@ -325,13 +328,13 @@ fn site(
     report: &mut Report,
 ) -> (Site, bool) {
     let mut damaged = document.damaged;
-    let mut site = site::read(document, world, false, report);
+    let mut site = values::read(document, world, false, report);
     site.check_mode(host, report);
     let path = paths.secrets_file();
-    if let Some(document) = source::read(host, &path, report) {
+    if let Some(document) = document::read(host, &path, report) {
         damaged |= document.damaged;
-        guard::check_secrets_mode(host, &path, report);
-        let secrets = site::read(&document, world, true, report);
+        secrets::check_secrets_mode(host, &path, report);
+        let secrets = values::read(&document, world, true, report);
         site.add_secrets(secrets, report);
     }
     (site, damaged)
@@ -352,7 +355,7 @@ fn services(
             continue;
         }
         let enabled = complete && resolver.enabled(&plain(name)).unwrap_or(false);
-        let mut service = service::build(resolver, name, document, enabled, &places);
+        let mut service = build::build(resolver, name, document, enabled, &places);
         if !enabled && complete {
             service.enable_hint = enable_hint(resolver, name, document);
         }
@@ -377,7 +380,7 @@ fn unused_templates(resolver: &mut Resolver<'_>, places: &Places) {
         if document.damaged || !template.instances.is_empty() {
             continue;
         }
-        service::build(resolver, name, document, false, places);
+        build::build(resolver, name, document, false, places);
         resolver.report.note(
             &document.whole,
             "",

@@ -2,18 +2,22 @@
 //! reads, and for tools that need a value as the service would get it.
 
 use crate::{
-    Host, Options, Paths, Problems,
-    decl::plain,
-    files::Places,
-    load::said,
-    locals::Locals,
-    problem::Report,
-    reader::Reader,
-    resolve::{Origin, Resolver},
-    site::Given,
-    source::Place,
-    template_file::TemplateFile,
-    value::{Typed, plain_text},
+    declare::schema::plain,
+    host::machine::Host,
+    load::{Options, said},
+    model::Paths,
+    read::{
+        document::Place,
+        typed::{Typed, plain_text},
+    },
+    report::problem::{Problems, Report},
+    resolve::{
+        locals::Locals,
+        resolver::{Origin, Resolver},
+        template_file::TemplateFile,
+    },
+    service::{files::Places, reader::Reader},
+    site::values::Given,
 };
 
 /// A setting of the service: key and value, for this one time.
@@ -186,7 +190,11 @@ mod tests {
         let (mut world, options) = world();
         world.secrets("my-proxy.name = 'old'\n");
         let path = std::path::Path::new("/etc/mattervisor/secrets.toml");
-        let host = crate::Rewritten::new(&world, path, "my-proxy.name = 'new'\n".to_owned());
+        let host = crate::host::overlay::Rewritten::new(
+            &world,
+            path,
+            "my-proxy.name = 'new'\n".to_owned(),
+        );
         let name = |host: &dyn Host| render_text(host, &options, "my-proxy", "{{ name }}").unwrap();
         assert_eq!((name(&world), name(&host)), ("old".into(), "new".into()));
     }

@@ -8,10 +8,12 @@ mod files;
 mod log;
 mod notify;
 mod ready;
+pub mod reload_token;
 mod secrets;
 mod service;
 mod status_file;
 mod variable;
+pub(crate) mod variables;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -68,7 +70,7 @@ pub struct Plan {
     pub missing_secrets: Vec<MissingSecret>,
     /// Warnings and notes; a plan has no errors. Not stored with it.
     #[serde(skip)]
-    pub remarks: Vec<crate::Problem>,
+    pub remarks: Vec<crate::report::problem::Problem>,
 }
 
 impl Plan {
@@ -104,7 +106,7 @@ pub struct Control {
     pub viewer_group: Option<String>,
 }
 
-/// A secret that has to be made; see [`crate::secrets`].
+/// A secret that has to be made; see [`crate::secrets::generate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSecret {
     /// The service, or section, as `secrets.toml` names it.

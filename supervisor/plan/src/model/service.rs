@@ -11,7 +11,7 @@ use super::{
     Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, StatusFile,
     WatchedFile,
 };
-use crate::Variables;
+use crate::model::variables::Variables;
 
 /// One service, rendered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

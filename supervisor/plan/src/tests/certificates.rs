@@ -4,7 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use super::{Grade, check};
 use crate::{Certificate, tests::world::World};
 
-const DAY: i64 = super::DAY_S;
+const DAY: i64 = super::finding::DAY_S;
 const CERTIFICATE: &str = "/ssl/m.crt";
 const KEY: &str = "/ssl/m.key";
 

@@ -15,10 +15,10 @@ use std::{
 use self::words::{code, value};
 use crate::{
     RealHost,
-    daemon::RESERVED,
-    problem::Report,
-    setting::SERVICE_KEYS,
-    source::{self, Document, Entry, Table},
+    declare::setting::SERVICE_KEYS,
+    read::document::{self, Document, Entry, Table},
+    report::problem::Report,
+    site::daemon::RESERVED,
 };
 
 /// Set to have the files written.
@@ -45,7 +45,7 @@ fn catalogue() -> Catalogue {
             continue;
         }
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let document = source::read(&RealHost, &path, &mut Report::default()).unwrap();
+        let document = document::read(&RealHost, &path, &mut Report::default()).unwrap();
         assert!(!document.damaged, "{}", path.display());
         services.insert(name, document);
     }
@@ -180,7 +180,7 @@ fn page(name: &str, document: &Document, catalog: &Table) -> Option<String> {
     Some(out)
 }
 
-fn list(node: &source::Node) -> String {
+fn list(node: &document::Node) -> String {
     let names = value(node).replace('"', "");
     if names.is_empty() {
         "nothing".to_owned()

@@ -133,9 +133,9 @@ fn a_generated_secret_is_missed_once_and_then_there() {
     let plan = world.plan();
     assert_eq!(plan.missing_secrets.len(), 1);
     let missing = &plan.missing_secrets[0];
-    let value = crate::secrets::generate(&missing.spec, &[1, 2, 3, 4]).unwrap();
+    let value = crate::secrets::generate::generate(&missing.spec, &[1, 2, 3, 4]).unwrap();
     let row = (missing.service.clone(), missing.key.clone(), value);
-    world.secrets(&crate::secrets::insert_into("", &[row]).unwrap());
+    world.secrets(&crate::secrets::generate::insert_into("", &[row]).unwrap());
     let plan = world.plan();
     assert!(plan.missing_secrets.is_empty());
     assert_eq!(plan.services["app"].env["K"].value, "01020304");

@@ -1,0 +1,6 @@
+//! TODO
+
+pub mod describe;
+pub mod file_diff;
+pub(crate) mod plans;
+pub(crate) mod rebinding;

@@ -1,0 +1,230 @@
+//! `catalog.toml`: what is not one service's own.
+//!
+//! `[settings]` (or `[keys]`) are keys at the top of the site file. `[sections]` gives a service's
+//! settings a second name (`NAME = "service"`), or declares settings that are no service's
+//! (`[sections.NAME]`). `[groups]` are turned off as one; a group is a list of services or
+//! `{ services, settings }`. `[flags]` are names that may be switched off though they are not
+//! shipped: a list, or a table that says of each why it cannot be on. `[roles]` turn services on
+//! and off: a list to turn on, or `{ enable, disable }`.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    declare::{
+        schema::{Role, Space, Switch, World, plain, valid_name},
+        setting::settings,
+    },
+    read::{
+        document::{Document, Entry, Kind, Node},
+        fields::Fields,
+    },
+    report::{problem::Report, suggest::did_you_mean},
+};
+
+impl World {
+    /// Declares what is not one service's. After all services.
+    pub(crate) fn add_catalog(&mut self, document: &Document, report: &mut Report) {
+        self.damaged = document.damaged;
+        let mut fields = Fields::new(&document.table, document.whole.clone(), "");
+        // `[settings]` is the word of service files, `[keys]` the other name of it.
+        for word in ["settings", "keys"] {
+            if let Some(keys) = fields.entry(word).and_then(|entry| entry.node.table()) {
+                self.keys.extend(settings(keys, word, false, report));
+            }
+        }
+        if let Some(entry) = fields.entry("sections") {
+            self.name_sections(&entry.node, report);
+        }
+        if let Some(entry) = fields.entry("groups") {
+            self.add_groups(&entry.node, report);
+        }
+        if let Some(entry) = fields.entry("flags") {
+            self.add_flags(&entry.node, report);
+        }
+        if let Some(entry) = fields.entry("roles") {
+            self.add_roles(&entry.node, report);
+        }
+        fields.finish(&[], report);
+    }
+
+    pub(crate) fn name_sections(&mut self, node: &Node, report: &mut Report) {
+        for (section, entry) in table_of(node, "sections", report) {
+            let key = format!("sections.{section}");
+            if let Some(declared) = entry.node.table() {
+                let space = Space {
+                    name: section.clone(),
+                    settings: settings(declared, &key, false, report),
+                    ..Space::default()
+                };
+                self.spaces.entry(plain(section)).or_insert(space);
+                continue;
+            }
+            let Some(service) = entry.node.text() else {
+                report.error(
+                    &entry.node.at,
+                    key,
+                    "must be the name of a service, or a table of settings",
+                );
+                continue;
+            };
+            let Some(owner) = self.space(service).filter(|space| space.own) else {
+                if !self.damaged {
+                    let names: Vec<&str> = self.services.keys().map(String::as_str).collect();
+                    report
+                        .error(
+                            &entry.node.at,
+                            key,
+                            format!("there is no service `{service}`"),
+                        )
+                        .hint_some(did_you_mean(service, names));
+                }
+                continue;
+            };
+            let damaged = owner.damaged;
+            if self.spaces.contains_key(&plain(section)) {
+                continue;
+            }
+            let space = Space {
+                name: section.clone(),
+                service: Some(service.to_owned()),
+                alias_of: Some(plain(service)),
+                damaged,
+                switch: Switch::Service,
+                ..Space::default()
+            };
+            self.spaces.insert(plain(section), space);
+        }
+    }
+
+    pub(crate) fn add_groups(&mut self, node: &Node, report: &mut Report) {
+        for (group, entry) in table_of(node, "groups", report) {
+            let key = format!("groups.{group}");
+            let (members, settings) = if let Some(table) = entry.node.table() {
+                let mut fields = Fields::new(table, entry.key_at.clone(), &key);
+                let members = fields.node("services").map(|n| names(n, &key, report));
+                let declared = fields.node("settings").and_then(Node::table);
+                let declared = declared.map(|t| settings(t, &key, true, report));
+                fields.entry("doc");
+                fields.finish(&[], report);
+                (members.unwrap_or_default(), declared.unwrap_or_default())
+            } else {
+                (names(&entry.node, &key, report), BTreeMap::new())
+            };
+            for member in &members {
+                if self.space(member).is_none() {
+                    let space = flag(member);
+                    self.spaces.insert(plain(member), space);
+                }
+            }
+            let space = self
+                .spaces
+                .entry(plain(group))
+                .or_insert_with(|| flag(group));
+            space.settings.extend(settings);
+            space.switch = Switch::Group(members);
+        }
+    }
+
+    pub(crate) fn add_flags(&mut self, node: &Node, report: &mut Report) {
+        let all: Vec<(String, Option<String>)> = match &node.kind {
+            Kind::Table(table) => table
+                .iter()
+                .map(|(name, entry)| {
+                    let reason = entry.node.text().filter(|text| !text.is_empty());
+                    (name.clone(), reason.map(str::to_owned))
+                })
+                .collect(),
+            _ => names(node, "flags", report)
+                .into_iter()
+                .map(|name| (name, None))
+                .collect(),
+        };
+        for (name, reason) in all {
+            let space = Space {
+                reason,
+                ..flag(&name)
+            };
+            self.spaces.entry(plain(&name)).or_insert(space);
+        }
+    }
+
+    pub(crate) fn add_roles(&mut self, node: &Node, report: &mut Report) {
+        for (name, entry) in table_of(node, "roles", report) {
+            let key = format!("roles.{name}");
+            let mut role = Role::default();
+            if let Some(table) = entry.node.table() {
+                let mut fields = Fields::new(table, entry.key_at.clone(), &key);
+                role.enable = fields
+                    .node("enable")
+                    .map_or_else(Vec::new, |n| names(n, &key, report));
+                role.disable = fields
+                    .node("disable")
+                    .map_or_else(Vec::new, |n| names(n, &key, report));
+                fields.entry("doc");
+                fields.finish(&[], report);
+            } else {
+                role.enable = names(&entry.node, &key, report);
+            }
+            for service in role.enable.iter().chain(&role.disable) {
+                if self.space(service).is_none() {
+                    report
+                        .error(
+                            &entry.node.at,
+                            &key,
+                            format!("there is no service `{service}`"),
+                        )
+                        .hint_some(did_you_mean(
+                            service,
+                            self.services.keys().map(String::as_str),
+                        ));
+                }
+            }
+            self.roles.insert(name.clone(), role);
+        }
+    }
+}
+
+pub(crate) fn flag(name: &str) -> Space {
+    Space {
+        name: name.to_owned(),
+        switch: Switch::Flag,
+        ..Space::default()
+    }
+}
+
+pub(crate) fn table_of<'n>(
+    node: &'n Node,
+    key: &str,
+    report: &mut Report,
+) -> Vec<(&'n String, &'n Entry)> {
+    if let Some(table) = node.table() {
+        return table.iter().collect();
+    }
+    report.error(
+        &node.at,
+        key,
+        format!("must be a table, not {}", node.what()),
+    );
+    Vec::new()
+}
+
+pub(crate) fn names(node: &Node, key: &str, report: &mut Report) -> Vec<String> {
+    let Kind::List(list) = &node.kind else {
+        report.error(
+            &node.at,
+            key,
+            format!("must be a list of names, not {}", node.what()),
+        );
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for item in list {
+        match item.text() {
+            Some(text) if valid_name(text) => out.push(text.to_owned()),
+            _ => {
+                report.error(&item.at, key, "must be a list of names");
+            }
+        }
+    }
+    out
+}

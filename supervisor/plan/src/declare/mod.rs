@@ -1,0 +1,7 @@
+//! TODO
+
+pub(crate) mod catalog;
+pub(crate) mod instances;
+pub(crate) mod patterns;
+pub(crate) mod schema;
+pub(crate) mod setting;

@@ -1,0 +1,173 @@
+//! What may be said: settings, sections, top-level keys, groups, flags and roles, as the service
+//! files and `catalog.toml` declare them.
+//!
+//! `[settings]` of a service file declares `SERVICE.key`. `[sections.NAME]` of a service file
+//! declares `NAME.key` for a section that belongs to the service (`chat_proxy` to `proxy`).
+//! A section that only `catalog.toml` names is another name of its service's own settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    declare::{
+        instances::Template,
+        setting::{Setting, settings},
+    },
+    read::document::{Document, Table},
+    report::problem::Report,
+};
+
+/// Settings under one name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Space {
+    /// The name as files write it.
+    pub(crate) name: String,
+    /// The service it belongs to; none: nothing runs by this name here.
+    pub(crate) service: Option<String>,
+    /// Whether it is the service itself.
+    pub(crate) own: bool,
+    pub(crate) settings: BTreeMap<String, Setting>,
+    /// Another name of this space's settings.
+    pub(crate) alias_of: Option<String>,
+    /// Of a service that could not be read: anything may be said of it.
+    pub(crate) damaged: bool,
+    /// May be switched.
+    pub(crate) switch: Switch,
+    /// Plain name of the template that made it; what is not said of it is said of that.
+    pub(crate) base: Option<String>,
+    /// What `{{ instance }}` is; empty in a template itself.
+    pub(crate) instance: Option<String>,
+    /// Why a flag cannot be on.
+    pub(crate) reason: Option<String>,
+}
+
+/// What `NAME.enable` does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Switch {
+    #[default]
+    None,
+    /// Switches the service.
+    Service,
+    /// Switches all instances.
+    Template,
+    /// Switches these services off.
+    Group(Vec<String>),
+    /// A service that is not shipped: can only be off.
+    Flag,
+}
+
+/// A role: what it turns on and off.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Role {
+    pub(crate) enable: Vec<String>,
+    pub(crate) disable: Vec<String>,
+}
+
+/// Everything declared. Spaces are keyed by [`plain`] names.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) keys: BTreeMap<String, Setting>,
+    pub(crate) spaces: BTreeMap<String, Space>,
+    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) services: BTreeMap<String, Document>,
+    /// By name without `@`.
+    pub(crate) templates: BTreeMap<String, Template>,
+    /// `catalog.toml` could not be read: unknown names prove nothing.
+    pub(crate) damaged: bool,
+}
+
+/// A name as templates write it.
+pub(crate) fn plain(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// Whether a service or setting can be called this.
+pub(crate) fn valid_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= 64
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+impl World {
+    pub(crate) fn space(&self, name: &str) -> Option<&Space> {
+        self.spaces.get(&plain(name))
+    }
+
+    /// The space whose settings `name` means, by its plain name.
+    pub(crate) fn canonical(&self, name: &str) -> Option<(String, &Space)> {
+        let space = self.space(name)?;
+        match &space.alias_of {
+            Some(owner) => self.spaces.get(owner).map(|space| (owner.clone(), space)),
+            None => Some((plain(name), space)),
+        }
+    }
+
+    /// Declares a service and its sections.
+    pub(crate) fn add_service(&mut self, name: &str, document: Document, report: &mut Report) {
+        if let Some(other) = self.space(name).filter(|space| space.name != name) {
+            let message = format!("the name cannot be told from `{}` in templates", other.name);
+            report
+                .error(&document.whole, name, message)
+                .hint("rename one of the two files");
+        }
+        let mut space = Space {
+            name: name.to_owned(),
+            service: Some(name.to_owned()),
+            own: true,
+            damaged: document.damaged,
+            switch: Switch::Service,
+            ..Space::default()
+        };
+        if let Some(entry) = document.table.get("settings")
+            && let Some(table) = entry.node.table()
+        {
+            space.settings = settings(table, "settings", true, report);
+        }
+        self.spaces.insert(plain(name), space);
+        if let Some(entry) = document.table.get("sections")
+            && let Some(sections) = entry.node.table()
+        {
+            self.add_sections(name, sections, report);
+        }
+        self.services.insert(name.to_owned(), document);
+    }
+
+    fn add_sections(&mut self, service: &str, sections: &Table, report: &mut Report) {
+        for (section, entry) in sections {
+            let prefix = format!("sections.{section}");
+            if self.spaces.contains_key(&plain(section)) {
+                report.error(
+                    &entry.key_at,
+                    &prefix,
+                    "the name is taken by another service or section",
+                );
+                continue;
+            }
+            let Some(table) = entry.node.table() else {
+                let what = entry.node.what();
+                report.error(
+                    &entry.node.at,
+                    &prefix,
+                    format!("must be a table of settings, not {what}"),
+                );
+                continue;
+            };
+            let space = Space {
+                name: section.clone(),
+                service: Some(service.to_owned()),
+                settings: settings(table, &prefix, false, report),
+                ..Space::default()
+            };
+            self.spaces.insert(plain(section), space);
+        }
+    }
+
+    /// All names that can stand at the left of a dotted key.
+    pub(crate) fn space_names(&self) -> BTreeSet<&str> {
+        self.spaces
+            .values()
+            .map(|space| space.name.as_str())
+            .collect()
+    }
+}

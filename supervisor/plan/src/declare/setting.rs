@@ -1,0 +1,447 @@
+//! Declarations of settings, wherever they stand.
+
+use std::collections::BTreeMap;
+
+use regex_lite::Regex;
+
+use crate::{
+    declare::schema::valid_name,
+    read::{
+        document::{Kind, Node, Place, Table},
+        fields::{Fields, misplaced},
+        typed::{TYPES, Type, Typed},
+    },
+    report::{problem::Report, suggest::did_you_mean},
+    secrets::generate::Spec,
+};
+
+/// Keys of a service file at top level; also the order of the reference.
+pub(crate) const SERVICE_KEYS: [&str; 60] = [
+    "description",
+    "command",
+    "command_hint",
+    "enable",
+    "instances",
+    "type",
+    "schedule",
+    "job",
+    "user",
+    "group",
+    "groups",
+    "uid",
+    "gid",
+    "home",
+    "umask",
+    "working_dir",
+    "nice",
+    "oom_score_adj",
+    "io_priority",
+    "cpu_affinity",
+    "stdin",
+    "no_new_privs",
+    "capabilities",
+    "capability_bounding_set",
+    "ambient_capabilities",
+    "requires",
+    "wants",
+    "binds_to",
+    "after",
+    "listens",
+    "listens_hint",
+    "stale_sockets",
+    "asserts",
+    "tools",
+    "validate",
+    "settings",
+    "sections",
+    "patterns",
+    "env",
+    "env_files",
+    "variables",
+    "ready",
+    "notify_access",
+    "watchdog",
+    "liveness",
+    "health",
+    "restart",
+    "exit_when_failed",
+    "stop",
+    "reload",
+    "limits",
+    "log",
+    "log_files",
+    "directories",
+    "files",
+    "credentials",
+    "certificates",
+    "watches",
+    "status_files",
+    "doc",
+];
+
+/// Names that templates have without any declaration.
+pub(crate) const BUILTINS: [&str; 16] = [
+    "root",
+    "run_dir",
+    "state_dir",
+    "log_dir",
+    "etc_dir",
+    "catalog_dir",
+    "cpus",
+    "memory_bytes",
+    "supervisor_capabilities",
+    "supervisor_uid",
+    "supervisor_account",
+    "program_dir",
+    "candidate",
+    "reload_token",
+    "instance",
+    "situation",
+];
+
+/// What a text must be like, as a regular expression and in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    pub(crate) regex: Regex,
+    /// Ends the sentence "must be …".
+    pub(crate) words: String,
+}
+
+/// One declared setting.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) at: Place,
+    pub(crate) ty: Type,
+    pub(crate) default: Option<Node>,
+    pub(crate) env: Option<String>,
+    pub(crate) secret: bool,
+    pub(crate) generate: Option<Spec>,
+    pub(crate) find: Vec<Node>,
+    /// What brings it where it is not found.
+    pub(crate) find_hint: Option<String>,
+    pub(crate) version_file: Option<Node>,
+    pub(crate) values: Vec<String>,
+    /// A URL without path.
+    pub(crate) bare: bool,
+    /// A file whose first line is the value, where the file is there.
+    pub(crate) read: Option<Node>,
+    /// What stands in that file before the value, wherever it is; the file may be a program.
+    pub(crate) read_after: Option<String>,
+    /// It may have line ends and tabs. Any other value stays in its line of a rendered file.
+    pub(crate) multi_line: bool,
+    /// What each text of it must be like.
+    pub(crate) pattern: Option<Pattern>,
+    /// No text of it is longer, in bytes.
+    pub(crate) max_bytes: Option<usize>,
+    /// Accepted, but without effect: why, and what to write instead.
+    pub(crate) obsolete: Option<String>,
+}
+
+pub(crate) fn settings(
+    table: &Table,
+    prefix: &str,
+    own: bool,
+    report: &mut Report,
+) -> BTreeMap<String, Setting> {
+    let mut out: BTreeMap<String, Setting> = BTreeMap::new();
+    for (name, entry) in table {
+        let key = format!("{prefix}.{name}");
+        let Some(inner) = entry.node.table() else {
+            let what = entry.node.what();
+            let message = format!("must be a table such as {{ type = \"string\" }}, not {what}");
+            let problem = report.error(&entry.node.at, key, message);
+            if SERVICE_KEYS.contains(&name.as_str()) {
+                problem.hint(misplaced(name, prefix));
+            }
+            continue;
+        };
+        if !valid_name(name) || name.contains('-') {
+            report.error(
+                &entry.key_at,
+                key,
+                "a setting's name has letters, digits and `_` only",
+            );
+            continue;
+        }
+        if BUILTINS.contains(&name.as_str())
+            || (own && matches!(name.as_str(), "enable" | "env" | "unset_env"))
+        {
+            report
+                .error(
+                    &entry.key_at,
+                    key,
+                    format!("`{name}` has a meaning of its own"),
+                )
+                .hint("choose another name");
+            continue;
+        }
+        if let Some(setting) = setting(inner, &entry.key_at, &key, report) {
+            let twin = setting.env.as_ref().and_then(|env| {
+                out.iter()
+                    .find(|(_, other): &(_, &Setting)| other.env.as_ref() == Some(env))
+            });
+            if let (Some((other, _)), Some(env)) = (twin, &setting.env) {
+                let message = format!("`{other}` sets the variable {env} too");
+                report.error(&entry.key_at, format!("{key}.env"), message);
+            }
+            out.insert(name.clone(), setting);
+        }
+    }
+    out
+}
+
+pub(crate) fn setting(
+    table: &Table,
+    at: &Place,
+    key: &str,
+    report: &mut Report,
+) -> Option<Setting> {
+    let mut fields = Fields::new(table, at.clone(), key);
+    if let Some(obsolete) = text(&mut fields, "obsolete", report) {
+        fields.finish(&SERVICE_KEYS, report);
+        return Some(without_effect(at, obsolete));
+    }
+    let ty = type_of(&mut fields, report);
+    let secret = flag(&mut fields, "secret", report);
+    let bare = flag(&mut fields, "bare", report);
+    let env = text(&mut fields, "env", report);
+    if let Some(env) = &env
+        && let Err(why) = env_name(env)
+    {
+        report.error(at, fields.key("env"), why);
+    }
+    let generate = text(&mut fields, "generate", report).and_then(|spec| {
+        Spec::parse(&spec)
+            .map_err(|why| {
+                report.error(at, format!("{key}.generate"), why);
+            })
+            .ok()
+    });
+    let (find, find_hint) = find(&mut fields, ty, report);
+    let values = string_list(&mut fields, "values", report);
+    let version_file = fields.node("version_file").cloned();
+    let read = fields.node("read").cloned();
+    let read_after = read_after(&mut fields, report);
+    let multi_line = flag(&mut fields, "multi_line", report);
+    let pattern = pattern(&mut fields, report);
+    let max_bytes = max_bytes(&mut fields, report);
+    text(&mut fields, "doc", report);
+    let default = fields.node("default").cloned();
+    if let (Some(ty), Some(node)) = (ty, &default)
+        && !has_template(node)
+        && let Err(why) = Typed::from_node(ty, node)
+    {
+        report.error(&node.at, fields.key("default"), why);
+    }
+    fields.finish(&SERVICE_KEYS, report);
+    let values = values
+        .iter()
+        .filter_map(|n| n.text().map(str::to_owned))
+        .collect();
+    Some(Setting {
+        at: at.clone(),
+        ty: ty?,
+        default,
+        env,
+        secret,
+        generate,
+        find,
+        find_hint,
+        version_file,
+        values,
+        bare,
+        read,
+        read_after,
+        multi_line,
+        pattern,
+        max_bytes,
+        obsolete: None,
+    })
+}
+
+/// What stands before the value in the file that `read` names.
+fn read_after(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
+    let before = text(fields, "read_after", report)?;
+    if before.is_empty() {
+        let message = "would be anywhere in the file";
+        report.error(&fields.at, fields.key("read_after"), message);
+        return None;
+    }
+    Some(before)
+}
+
+/// `find`, where a path is looked for, and `find_hint`, which says what brings it.
+fn find(
+    fields: &mut Fields<'_>,
+    ty: Option<Type>,
+    report: &mut Report,
+) -> (Vec<Node>, Option<String>) {
+    let find = string_list(fields, "find", report);
+    let hint = text(fields, "find_hint", report);
+    let wrong = [
+        (
+            !find.is_empty() && ty != Some(Type::Path),
+            "find",
+            "only a setting of type path can be found",
+        ),
+        (
+            find.is_empty() && hint.is_some(),
+            "find_hint",
+            "means nothing without find",
+        ),
+    ];
+    for (_, key, message) in wrong.into_iter().filter(|(wrong, ..)| *wrong) {
+        report.error(&fields.at, fields.key(key), message);
+    }
+    (find, hint)
+}
+
+/// `pattern`, which the whole text must match, and `pattern_words`, which says so to people.
+fn pattern(fields: &mut Fields<'_>, report: &mut Report) -> Option<Pattern> {
+    let pattern = text(fields, "pattern", report);
+    let words = text(fields, "pattern_words", report);
+    let Some(pattern) = pattern else {
+        if words.is_some() {
+            let message = "means nothing without pattern";
+            report.error(&fields.at, fields.key("pattern_words"), message);
+        }
+        return None;
+    };
+    let Some(words) = words else {
+        report
+            .error(&fields.at, fields.key("pattern_words"), "is missing")
+            .hint("say what the value must be, to end the sentence \"must be …\"");
+        return None;
+    };
+    match Regex::new(&format!("^(?:{pattern})$")) {
+        Ok(regex) => Some(Pattern { regex, words }),
+        Err(error) => {
+            let message = format!("is not a regular expression: {error}");
+            report.error(&fields.at, fields.key("pattern"), message);
+            None
+        }
+    }
+}
+
+fn max_bytes(fields: &mut Fields<'_>, report: &mut Report) -> Option<usize> {
+    let node = fields.node("max_bytes")?;
+    let bytes = match node.kind {
+        Kind::Int(int) => usize::try_from(int).ok().filter(|bytes| *bytes > 0),
+        _ => None,
+    };
+    if bytes.is_none() {
+        let message = "must be a number of bytes, at least 1";
+        report.error(&node.at, fields.key("max_bytes"), message);
+    }
+    bytes
+}
+
+/// What may be said and does nothing.
+fn without_effect(at: &Place, why: String) -> Setting {
+    Setting {
+        at: at.clone(),
+        ty: Type::Text,
+        default: None,
+        env: None,
+        secret: false,
+        generate: None,
+        find: Vec::new(),
+        find_hint: None,
+        version_file: None,
+        values: Vec::new(),
+        bare: false,
+        read: None,
+        read_after: None,
+        multi_line: false,
+        pattern: None,
+        max_bytes: None,
+        obsolete: Some(why),
+    }
+}
+
+/// Whether a value is a template or a list or table with one in it.
+pub(crate) fn has_template(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Text(text) => crate::resolve::template::is_template(text),
+        Kind::List(list) => list.iter().any(has_template),
+        Kind::Table(table) => table.values().any(|entry| has_template(&entry.node)),
+        _ => false,
+    }
+}
+
+pub(crate) fn text(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    report: &mut Report,
+) -> Option<String> {
+    let node = fields.node(key)?;
+    if node.text().is_none() {
+        report.error(
+            &node.at,
+            fields.key(key),
+            format!("must be a string, not {}", node.what()),
+        );
+    }
+    node.text().map(str::to_owned)
+}
+
+pub(crate) fn string_list(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    report: &mut Report,
+) -> Vec<Node> {
+    let Some(node) = fields.node(key) else {
+        return Vec::new();
+    };
+    if let Kind::List(list) = &node.kind
+        && list.iter().all(|item| item.text().is_some())
+    {
+        return list.clone();
+    }
+    report.error(&node.at, fields.key(key), "must be a list of strings");
+    Vec::new()
+}
+
+/// Whether a variable can be called this.
+pub(crate) fn env_name(name: &str) -> Result<(), String> {
+    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let rest = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if first && rest {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` cannot be the name of an environment variable",
+        name.escape_debug()
+    ))
+}
+
+/// The type; a string unless it says so. None: there is no such type.
+fn type_of(fields: &mut Fields<'_>, report: &mut Report) -> Option<Type> {
+    let Some(node) = fields.node("type") else {
+        return Some(Type::Text);
+    };
+    let ty = node.text().and_then(Type::named);
+    if ty.is_none() {
+        let known = TYPES.map(|(name, _)| name);
+        let hint = did_you_mean(node.text().unwrap_or_default(), known);
+        let all = format!("the types are {}", known.join(", "));
+        report
+            .error(&node.at, fields.key("type"), "there is no such type")
+            .hint(hint.unwrap_or(all));
+    }
+    ty
+}
+
+fn flag(fields: &mut Fields<'_>, name: &'static str, report: &mut Report) -> bool {
+    let Some(node) = fields.node(name) else {
+        return false;
+    };
+    if let Kind::Bool(value) = node.kind {
+        return value;
+    }
+    let message = format!("must be true or false, not {}", node.what());
+    report.error(&node.at, fields.key(name), message);
+    false
+}

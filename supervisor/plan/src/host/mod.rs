@@ -1,0 +1,4 @@
+//! TODO
+
+pub(crate) mod machine;
+pub(crate) mod overlay;

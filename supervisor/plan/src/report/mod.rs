@@ -1,0 +1,4 @@
+//! TODO
+
+pub(crate) mod problem;
+pub(crate) mod suggest;

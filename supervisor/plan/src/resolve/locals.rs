@@ -1,0 +1,41 @@
+//! Names that templates have at some places of a service file alone, and what they stand for there.
+
+use std::collections::BTreeMap;
+
+use crate::{read::typed::Typed, resolve::resolver::Outcome};
+
+/// What a template has besides the names that are there everywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Locals(BTreeMap<&'static str, String>);
+
+/// Where each of them is there, to end the sentence "is there in … only".
+const PLACES: [(&str, &str); 4] = [
+    ("candidate", "`validate` of [[files]]"),
+    ("instance", "templates, NAME@.toml,"),
+    ("reload_token", "[[files]] and [reload.confirm]"),
+    ("situation", "templates of [[status_files]]"),
+];
+
+impl Locals {
+    pub(crate) const NONE: Self = Self(BTreeMap::new());
+
+    pub(crate) fn of(name: &'static str, value: impl Into<String>) -> Self {
+        Self(BTreeMap::from([(name, value.into())]))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn outcome(&self, name: &str) -> Option<Outcome> {
+        let value = Typed::Text(self.get(name)?.to_owned());
+        let secret = false;
+        Some(Outcome::Set { value, secret })
+    }
+}
+
+/// Where a name is there, of one that is not there everywhere.
+pub(crate) fn place_of(name: &str) -> Option<&'static str> {
+    let found = PLACES.iter().find(|(local, _)| *local == name);
+    found.map(|(_, place)| *place)
+}

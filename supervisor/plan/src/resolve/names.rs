@@ -1,0 +1,225 @@
+//! What a dotted name in a template means.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    declare::{
+        schema::plain,
+        setting::{BUILTINS, Setting},
+    },
+    read::{
+        document::Place,
+        typed::{Type, URL_PARTS},
+    },
+    report::suggest::did_you_mean,
+    resolve::{
+        locals::{self, Locals},
+        resolver::{Name, Origin, Resolver},
+        template::{explain, unclosed},
+    },
+};
+
+impl Resolver<'_> {
+    /// What a dotted name means in the templates of a space (plain; empty: of no service).
+    pub(crate) fn find(
+        &self,
+        space: &str,
+        dotted: &str,
+        locals: &Locals,
+    ) -> Result<Name, Option<String>> {
+        let mut parts = dotted.split('.');
+        let first = parts.next().unwrap_or_default();
+        let second = parts.next();
+        if let Some((own, found)) = self.world.canonical(space) {
+            if found.settings.contains_key(first) {
+                return self.checked(
+                    Name::Setting(own, first.to_owned()),
+                    &found.settings[first],
+                    second,
+                );
+            }
+            if first == "enable"
+                && let Some(service) = &found.service
+            {
+                return Ok(Name::Enable(plain(service)));
+            }
+        }
+        if first == "instance" {
+            let own = self.world.spaces.get(&plain(space));
+            return own
+                .and_then(|space| space.instance.clone())
+                .map(Name::Instance)
+                .ok_or(None);
+        }
+        if locals.get(first).is_some()
+            || (BUILTINS.contains(&first) && locals::place_of(first).is_none())
+        {
+            return Ok(Name::Builtin(first.to_owned()));
+        }
+        if let Some(setting) = self.world.keys.get(first) {
+            return self.checked(Name::Key(first.to_owned()), setting, second);
+        }
+        if let Some((canonical, found)) = self.world.canonical(first) {
+            if found.damaged {
+                return Ok(Name::Damaged);
+            }
+            let Some(second) = second else {
+                return Ok(Name::Whole(canonical));
+            };
+            if let Some(setting) = found.settings.get(second) {
+                return self.checked(
+                    Name::Setting(canonical, second.to_owned()),
+                    setting,
+                    parts.next(),
+                );
+            }
+            if second == "enable" {
+                return Ok(found
+                    .service
+                    .as_ref()
+                    .map_or(Name::Off, |s| Name::Enable(plain(s))));
+            }
+            let known = found.settings.keys().map(String::as_str).chain(["enable"]);
+            return Err(did_you_mean(second, known));
+        }
+        if self.world.damaged {
+            return Ok(Name::Damaged);
+        }
+        let own = self.world.canonical(space).map(|(_, space)| space);
+        let own = own.into_iter().flat_map(|space| space.settings.keys());
+        let names = own
+            .chain(self.world.keys.keys())
+            .chain(self.world.spaces.keys())
+            .map(String::as_str);
+        Err(did_you_mean(
+            first,
+            names
+                .chain(BUILTINS)
+                .filter(|name| locals::place_of(name).is_none()),
+        ))
+    }
+
+    /// A part behind a URL must be one of its parts.
+    #[expect(clippy::unused_self, reason = "reads as part of find")]
+    pub(crate) fn checked(
+        &self,
+        name: Name,
+        setting: &Setting,
+        part: Option<&str>,
+    ) -> Result<Name, Option<String>> {
+        match part {
+            Some(part) if setting.ty == Type::Url && !URL_PARTS.contains(&part) => {
+                Err(Some(format!("a URL has {}", URL_PARTS.join(", "))))
+            }
+            _ => Ok(name),
+        }
+    }
+
+    /// The names a text uses, or none when something is wrong with them, which is reported.
+    pub(crate) fn names(
+        &mut self,
+        space: &str,
+        text: &str,
+        origin: Origin<'_>,
+        key: &str,
+        locals: &Locals,
+    ) -> Option<BTreeMap<String, Name>> {
+        let mut out = BTreeMap::new();
+        let Origin::File(file) = origin else {
+            let place = |offset| origin.place(text, offset);
+            let good = self.names_of(space, text, &place, key, locals, &mut out);
+            return good.then_some(out);
+        };
+        let mut good = true;
+        for part in file.parts() {
+            let place = |offset| part.place(offset);
+            good &= self.names_of(space, &part.text, &place, key, locals, &mut out);
+        }
+        good.then_some(out)
+    }
+
+    /// Adds the names that one text uses. False: something is wrong with them, which is reported.
+    fn names_of(
+        &mut self,
+        space: &str,
+        text: &str,
+        place: &dyn Fn(usize) -> Place,
+        key: &str,
+        locals: &Locals,
+        out: &mut BTreeMap<String, Name>,
+    ) -> bool {
+        let dotted = match self.templates.names(text) {
+            Ok(names) => names,
+            Err(error) => {
+                let offset = error.range().map_or(0, |range| range.start);
+                self.report
+                    .error(&place(offset), key, explain(&error))
+                    .hint_some(unclosed(text));
+                return false;
+            }
+        };
+        let mut good = true;
+        for dotted in dotted {
+            match self.find(space, &dotted, locals) {
+                Ok(name) => {
+                    out.insert(dotted, name);
+                }
+                Err(hint) => {
+                    good = false;
+                    let at = place(word(text, &dotted));
+                    let hint = hint.or_else(|| {
+                        let only = locals::place_of(&dotted)?;
+                        Some(format!("`{dotted}` is there in {only} only"))
+                    });
+                    self.report
+                        .error(&at, key, format!("there is no `{dotted}`"))
+                        .hint_some(hint);
+                }
+            }
+        }
+        good
+    }
+
+    /// How many parts of a dotted name are the name; the rest are parts of its value.
+    pub(crate) fn depth(&self, space: &str, dotted: &str) -> usize {
+        let first = dotted.split('.').next().unwrap_or_default();
+        let own = self.world.canonical(space).is_some_and(|(_, found)| {
+            found.settings.contains_key(first) || (first == "enable" && found.service.is_some())
+        });
+        if own || BUILTINS.contains(&first) || self.world.keys.contains_key(first) {
+            1
+        } else {
+            2
+        }
+    }
+
+    /// A name in the templates of a space, as the site file writes it.
+    pub(crate) fn full_name(&self, space: &str, dotted: &str) -> String {
+        // `.host` of a URL is not set by itself.
+        if let Some((key, _)) = dotted.split_once('.')
+            && self.world.keys.contains_key(key)
+        {
+            return key.to_owned();
+        }
+        match self.world.canonical(space) {
+            Some((_, own)) if own.settings.contains_key(dotted) => {
+                let base = own
+                    .base
+                    .as_ref()
+                    .and_then(|base| self.world.spaces.get(base));
+                format!("{}.{dotted}", base.unwrap_or(own).name)
+            }
+            _ => dotted.to_owned(),
+        }
+    }
+}
+
+/// Where a dotted name stands in a text.
+pub(crate) fn word(text: &str, dotted: &str) -> usize {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    let first = text.match_indices(dotted).find(|(start, _)| {
+        !text[..*start].ends_with(|c| part(c) || c == '.')
+            && !text[start + dotted.len()..].starts_with(part)
+    });
+    first.map_or(0, |(start, _)| start)
+}

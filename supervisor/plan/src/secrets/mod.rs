@@ -1,0 +1,7 @@
+//! TODO
+
+pub(crate) mod generate;
+pub mod lost;
+pub mod store;
+
+pub use generate::*;

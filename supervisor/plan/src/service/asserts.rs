@@ -1,0 +1,147 @@
+//! `[[asserts]]`: what must hold on this host for an enabled service to make sense.
+//!
+//! `path_exists` and `path_missing` are paths, `that` is a template that gives true or false; what
+//! is given must hold, else `message` is reported, with `hint` where there is one: as an error, or
+//! as `level` says (`warning`, `note`). It is reported at the line of the site file that `about`
+//! names (a setting of the service, `SERVICE.KEY`, or a top-level key), or at the one that enables
+//! the service. Behind an error the rest is not reported. A disabled service asserts nothing.
+
+use std::path::Path;
+
+use crate::{
+    declare::{schema::plain, setting::SERVICE_KEYS},
+    read::{
+        document::Place,
+        fields::Fields,
+        typed::{Type, Typed},
+    },
+    report::problem::Severity,
+    service::{files, reader::Reader},
+};
+
+/// Checks the asserts of a service.
+pub(crate) fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
+    let mut refused = false;
+    for fields in files::tables(reader, fields, "asserts") {
+        let failed = assert(reader, fields);
+        // What else is wrong mostly follows from the first.
+        let Some(failed) = failed.filter(|_| !refused) else {
+            continue;
+        };
+        refused = failed.level == Severity::Error;
+        let (place, key) = place(reader, name, failed.about.as_deref());
+        let report = reader.report();
+        let problem = match failed.level {
+            Severity::Error => report.error(&place, key, failed.message),
+            Severity::Warning => report.warning(&place, key, failed.message),
+            Severity::Note => report.note(&place, key, failed.message),
+        };
+        problem.hint_some(failed.hint);
+    }
+}
+
+/// An assert that does not hold.
+struct Failed {
+    level: Severity,
+    about: Option<String>,
+    message: String,
+    hint: Option<String>,
+}
+
+fn assert(reader: &mut Reader<'_, '_>, mut fields: Fields<'_>) -> Option<Failed> {
+    let mut asked = false;
+    let mut holds = true;
+    for (key, wanted) in [("path_exists", true), ("path_missing", false)] {
+        asked |= fields.entry(key).is_some();
+        if let Some(path) = reader.path_key(&mut fields, key, false) {
+            holds &= is_there(reader, &path) == wanted;
+        }
+    }
+    asked |= fields.entry("that").is_some();
+    if let Some(that) = reader.bool_key(&mut fields, "that") {
+        holds &= that;
+    }
+    let about = reader.text_key(&mut fields, "about");
+    let levels = [
+        ("error", Severity::Error),
+        ("warning", Severity::Warning),
+        ("note", Severity::Note),
+    ];
+    let level = reader.word_key(&mut fields, "level", &levels);
+    let hint = words(reader, &mut fields, "hint");
+    let message = words(reader, &mut fields, "message");
+    let at = fields.at.clone();
+    for (missing, what) in [
+        (!asked, "needs path_exists, path_missing or that"),
+        (fields.entry("message").is_none(), "needs a message"),
+    ] {
+        if missing {
+            reader.report().error(&at, "asserts", what);
+        }
+    }
+    fields.finish(&SERVICE_KEYS, reader.report());
+    Some(Failed {
+        level: level.unwrap_or(Severity::Error),
+        about,
+        message: message.filter(|_| !holds && reader.render)?,
+        hint,
+    })
+}
+
+/// A link that leads nowhere is there too.
+fn is_there(reader: &Reader<'_, '_>, path: &Path) -> bool {
+    let host = reader.resolver.host;
+    host.exists(path) || host.is_link(path)
+}
+
+/// Words for people: nothing secret may get into them.
+fn words(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Option<String> {
+    let node = fields.node(key)?;
+    let dotted = fields.key(key);
+    match reader.typed(node, &dotted, Type::Text, false)? {
+        (Typed::Text(_), true) => {
+            let message = "would show a secret";
+            reader.report().error(&node.at, dotted, message);
+            None
+        }
+        (value, _) => Some(value.text()),
+    }
+}
+
+/// Where the site file says what the assert is about, and by which key.
+fn place(reader: &Reader<'_, '_>, name: &str, about: Option<&str>) -> (Place, String) {
+    let resolver = &reader.resolver;
+    let site = resolver.site;
+    if let Some(about) = about {
+        let (space, key) = about.split_once('.').unwrap_or((name, about));
+        let world = resolver.world;
+        let canonical = world.canonical(space).map(|(canonical, _)| canonical);
+        let setting = canonical.and_then(|space| site.settings.get(&(space, key.to_owned())));
+        let given = setting.or_else(|| site.keys.get(about));
+        let switched = || resolver.switched(&plain(space)).filter(|_| key == "enable");
+        let at = given.map(|given| &given.at);
+        if let Some(at) = at.or_else(|| switched().map(|(_, at)| at)) {
+            let shown = if site.keys.contains_key(about) {
+                about.to_owned()
+            } else {
+                format!("{space}.{key}")
+            };
+            return (at.clone(), shown);
+        }
+    }
+    if let Some((_, at)) = resolver.switched(&reader.space) {
+        return (at.clone(), format!("{name}.enable"));
+    }
+    let role = site.roles.iter().find(|(role, _)| {
+        let role = resolver.world.roles.get(role);
+        role.is_some_and(|role| role.enable.iter().any(|it| plain(it) == reader.space))
+    });
+    match role {
+        Some((_, at)) => (at.clone(), format!("roles: {name}")),
+        None => (Place::whole(&site.path), name.to_owned()),
+    }
+}

@@ -1,0 +1,7 @@
+//! TODO
+
+pub(crate) mod check;
+pub(crate) mod death;
+pub(crate) mod name;
+pub(crate) mod table;
+pub(crate) mod value;

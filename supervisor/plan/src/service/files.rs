@@ -1,0 +1,310 @@
+//! `[[directories]]` and `[[files]]`.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    declare::setting::SERVICE_KEYS,
+    model::{Directory, OnChange, RenderedFile, reload_token},
+    read::{
+        document::{self, Kind, Node, Place},
+        fields::Fields,
+    },
+    resolve::{
+        locals::Locals,
+        resolver::{Name, Origin, Outcome},
+        template_file::TemplateFile,
+    },
+    service::{build::account, reader::Reader},
+};
+
+/// Where templates lie: the administrator's directory first.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) dirs: Vec<PathBuf>,
+}
+
+impl Places {
+    /// A file from the first of them that has it: where it lies, and its text. That none has it is
+    /// reported, at the place that wants it; `what` it is.
+    pub(crate) fn read(
+        &self,
+        reader: &mut Reader<'_, '_>,
+        what: &str,
+        name: &str,
+        at: &Place,
+        key: &str,
+    ) -> Option<(PathBuf, String)> {
+        for dir in &self.dirs {
+            let path = dir.join(name);
+            let host = reader.resolver.host;
+            match document::read_text(host, &path, reader.report()) {
+                Ok(Some(text)) => return Some((path, text)),
+                Ok(None) => {}
+                Err(()) => return None,
+            }
+        }
+        let dirs: Vec<String> = (self.dirs.iter())
+            .map(|dir| dir.display().to_string())
+            .collect();
+        let message = format!("there is no {what} `{name}`");
+        let problem = reader.report().error(at, key, message);
+        problem.hint(format!("looked in {}", dirs.join(" and ")));
+        None
+    }
+}
+
+/// The tables of a list of tables.
+pub(crate) fn tables<'t>(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'t>,
+    key: &'static str,
+) -> Vec<Fields<'t>> {
+    let Some(node) = fields.node(key) else {
+        return Vec::new();
+    };
+    let Kind::List(list) = &node.kind else {
+        let hint = format!("write [[{key}]]");
+        let what = node.what();
+        reader
+            .report()
+            .error(
+                &node.at,
+                key,
+                format!("must be a list of tables, not {what}"),
+            )
+            .hint(hint);
+        return Vec::new();
+    };
+    let name = fields.key(key);
+    let mut out = Vec::new();
+    for item in list {
+        if let Some(table) = item.table() {
+            out.push(Fields::new(table, item.at.clone(), &name));
+        } else {
+            let what = item.what();
+            reader.report().error(
+                &item.at,
+                key,
+                format!("must be a list of tables, not {what}"),
+            );
+        }
+    }
+    out
+}
+
+pub(crate) fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<PathBuf> {
+    if fields.entry("path").is_none() {
+        let name = fields.key("path");
+        reader.report().error(&fields.at, name, "is missing");
+        return None;
+    }
+    reader.path_key(fields, "path", false)
+}
+
+pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Directory> {
+    let mut out = Vec::new();
+    for mut fields in tables(reader, fields, "directories") {
+        let path = path(reader, &mut fields);
+        let mode = reader.mode_key(&mut fields, "mode").unwrap_or(0o755);
+        let user = account(reader, &mut fields, "user");
+        let group = account(reader, &mut fields, "group");
+        let recursive = reader.bool_key(&mut fields, "recursive").unwrap_or(false);
+        fields.finish(&SERVICE_KEYS, reader.report());
+        if let Some(path) = path {
+            out.push(Directory {
+                path,
+                mode,
+                user,
+                group,
+                recursive,
+            });
+        }
+    }
+    out
+}
+
+/// `as_account`: the service runs as one of its own.
+pub(crate) fn files(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    places: &Places,
+    as_account: bool,
+) -> Vec<RenderedFile> {
+    let mut out = Vec::new();
+    for fields in tables(reader, fields, "files") {
+        let at = fields.at.clone();
+        let Some(file) = file(reader, fields, places, as_account) else {
+            continue;
+        };
+        if out
+            .iter()
+            .any(|other: &RenderedFile| other.path == file.path)
+        {
+            let message = format!("{} is rendered twice", file.path.display());
+            reader.report().error(&at, "files.path", message);
+        }
+        out.push(file);
+    }
+    out
+}
+
+fn file(
+    reader: &mut Reader<'_, '_>,
+    mut fields: Fields<'_>,
+    places: &Places,
+    as_account: bool,
+) -> Option<RenderedFile> {
+    let path = path(reader, &mut fields);
+    reader.locals = Locals::of("reload_token", reload_token::BLANK);
+    let content = content(reader, &mut fields, places);
+    reader.locals = Locals::NONE;
+    let mode = reader.mode_key(&mut fields, "mode");
+    let user = account(reader, &mut fields, "user");
+    let group = account(reader, &mut fields, "group");
+    let candidate = path.as_deref().map(candidate_of).unwrap_or_default();
+    reader.locals = Locals::of("candidate", candidate.display().to_string());
+    let validate = reader.argv_key(&mut fields, "validate").unwrap_or_default();
+    reader.locals = Locals::NONE;
+    let words = [
+        ("reload", OnChange::Reload),
+        ("restart", OnChange::Restart),
+        ("nothing", OnChange::Nothing),
+    ];
+    let on_change = reader
+        .word_key(&mut fields, "on_change", &words)
+        .unwrap_or(OnChange::Restart);
+    let create_only = reader.bool_key(&mut fields, "create_only").unwrap_or(false);
+    let declared = reader.bool_key(&mut fields, "secret").unwrap_or(false);
+    let at = fields.at.clone();
+    fields.finish(&SERVICE_KEYS, reader.report());
+    let Rendered {
+        content,
+        tainted,
+        private,
+    } = content?;
+    if create_only && reload_token::has_token(&content) {
+        let message = "has a `reload_token`, but is written only once";
+        let problem = reader.report().error(&at, "files.create_only", message);
+        problem.hint("leave one of the two out: the token is another at each start and reload");
+    }
+    let secret = declared || tainted;
+    // Root's group may be anybody's who is let do this or that.
+    let has_group = as_account || user.is_some() || group.is_some();
+    let default = if secret && !has_group { 0o600 } else { 0o640 };
+    let mode = mode.unwrap_or(default);
+    if secret && mode & 0o007 != 0 {
+        let message = format!("holds a secret, but its mode {mode:04o} lets everybody at it");
+        reader
+            .report()
+            .error(&at, "files.mode", message)
+            .hint(format!("write mode = \"{default:04o}\""));
+    }
+    Some(RenderedFile {
+        path: path?,
+        content,
+        mode,
+        user,
+        group,
+        validate,
+        candidate,
+        on_change,
+        create_only,
+        secret,
+        private,
+    })
+}
+
+/// Beside the file, so that it can be renamed into its place and finds what lies beside it.
+fn candidate_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.candidate"))
+}
+
+/// What a file will contain, and what of it is not for everybody's eyes.
+struct Rendered {
+    content: String,
+    /// A secret has got into it.
+    tainted: bool,
+    private: BTreeSet<String>,
+}
+
+fn content(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    places: &Places,
+) -> Option<Rendered> {
+    let template = fields.node("template");
+    let content = fields.node("content");
+    match (template, content) {
+        (Some(node), None) => {
+            let key = fields.key("template");
+            from_template(reader, node, &key, places)
+        }
+        (None, Some(node)) => {
+            let key = fields.key("content");
+            let (value, tainted) =
+                reader.typed(node, &key, crate::read::typed::Type::Text, false)?;
+            let text = node.text().unwrap_or_default();
+            Some(Rendered {
+                content: value.text(),
+                tainted,
+                private: private_lines(reader, text, Origin::Value(&node.at), &key),
+            })
+        }
+        _ => {
+            let name = fields.key("template");
+            reader
+                .report()
+                .error(&fields.at, name, "needs either template or content");
+            None
+        }
+    }
+}
+
+fn from_template(
+    reader: &mut Reader<'_, '_>,
+    node: &Node,
+    key: &str,
+    places: &Places,
+) -> Option<Rendered> {
+    let name = reader.text(node, key)?;
+    let file = TemplateFile::read(reader, places, &name, &node.at, key)?;
+    let text = &file.main.text;
+    let (value, tainted) = reader.eval(text, Origin::File(&file), key, false)?;
+    Some(Rendered {
+        content: crate::read::typed::plain_text(&value),
+        tainted,
+        private: private_lines(reader, text, Origin::File(&file), key),
+    })
+}
+
+/// Lines that a template takes as they are from settings of several lines.
+fn private_lines(
+    reader: &mut Reader<'_, '_>,
+    text: &str,
+    origin: Origin<'_>,
+    key: &str,
+) -> BTreeSet<String> {
+    let space = reader.space.clone();
+    let resolver = &mut *reader.resolver;
+    let world = resolver.world;
+    let names = resolver.names(&space, text, origin, key, &reader.locals);
+    let mut lines = BTreeSet::new();
+    for name in names.unwrap_or_default().into_values() {
+        let Name::Setting(space, key) = &name else {
+            continue;
+        };
+        if !world.spaces[space].settings[key].multi_line {
+            continue;
+        }
+        if let Outcome::Set { value, .. } = resolver.resolve(&name) {
+            let texts = value.texts().into_iter().flat_map(str::lines);
+            lines.extend(texts.map(|line| line.trim().to_owned()));
+        }
+    }
+    lines.remove("");
+    lines
+}

@@ -1,0 +1,26 @@
+//! `stale_sockets` of a service: unix sockets that its next run could not bind while they are there.
+
+use std::path::PathBuf;
+
+use crate::{read::fields::Fields, service::reader::Reader};
+
+pub(crate) fn stale_sockets(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<PathBuf> {
+    let Some(node) = fields.node("stale_sockets") else {
+        return Vec::new();
+    };
+    let list = reader.list(node, "stale_sockets").unwrap_or_default();
+    let mut out = Vec::new();
+    for path in list {
+        let path = PathBuf::from(path);
+        if path.is_absolute() && path.file_name().is_some() {
+            out.push(path);
+        } else {
+            let message = format!(
+                "must be absolute paths of sockets, not `{}`",
+                path.display()
+            );
+            reader.report().error(&node.at, "stale_sockets", message);
+        }
+    }
+    out
+}

@@ -1,0 +1,60 @@
+//! What is said of a key of the site file that nobody has declared.
+
+use crate::{
+    declare::schema::{Space, Switch, World},
+    read::{document::Entry, fields::misplaced},
+    report::{problem::Report, suggest::did_you_mean},
+    site::daemon,
+};
+
+/// At the top of the file.
+pub(crate) fn unknown_name(name: &str, entry: &Entry, world: &World, report: &mut Report) {
+    let mut names = world.space_names();
+    names.extend(world.keys.keys().map(String::as_str));
+    names.extend(daemon::RESERVED);
+    let what = if entry.node.table().is_some() {
+        "there is no service, section or group of this name"
+    } else {
+        "unknown key"
+    };
+    report
+        .error(&entry.key_at, name, what)
+        .hint_some(did_you_mean(name, names));
+}
+
+/// Under the name of a service, section or group.
+pub(crate) fn unknown_setting(
+    space: &Space,
+    owner: &Space,
+    setting: &str,
+    entry: &Entry,
+    world: &World,
+    report: &mut Report,
+) {
+    let name = &space.name;
+    let message = match space.switch {
+        Switch::Flag => format!(
+            "`{name}` is not in this catalogue: only `{name}.enable = false` can be said of it"
+        ),
+        _ => format!("`{name}` has no setting `{setting}`"),
+    };
+    let top = world.keys.contains_key(setting)
+        || (entry.node.table().is_some() && world.space(setting).is_some());
+    let mut known: Vec<&str> = owner.settings.keys().map(String::as_str).collect();
+    known.extend(["enable", "env", "unset_env"]);
+    known.extend((space.switch == Switch::Template).then_some("instances"));
+    let hint = if top {
+        Some(misplaced(setting, name))
+    } else {
+        did_you_mean(setting, known).or_else(|| declared_in(owner, world))
+    };
+    report
+        .error(&entry.key_at, format!("{name}.{setting}"), message)
+        .hint_some(hint);
+}
+
+/// Where one finds what there is.
+fn declared_in(owner: &Space, world: &World) -> Option<String> {
+    let file = world.services.get(owner.service.as_ref()?)?.whole.file();
+    Some(format!("its settings are listed in {}", file.display()))
+}

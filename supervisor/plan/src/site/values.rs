@@ -1,0 +1,438 @@
+//! The site file and `secrets.toml`: what the administrator says, checked against what is
+//! declared.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::{
+    declare::{
+        schema::{Space, Switch, World},
+        setting::{Setting, env_name},
+    },
+    model::Control,
+    read::{
+        document::{Document, Entry, Kind, Node, Place, Table},
+        fields::misplaced,
+        form,
+        typed::{Type, Typed, without_user},
+    },
+    report::{problem::Report, suggest::did_you_mean},
+    resolve::template::is_template,
+    service::log::LogDefault,
+    site::{
+        daemon,
+        secrets::is_secret_variable,
+        unknown_keys::{unknown_name, unknown_setting},
+        unset_env::{self, Unset},
+    },
+};
+
+/// A value that was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) value: Typed,
+    pub(crate) at: Place,
+    /// Its key, by the name of a section that stands for the service's own settings.
+    pub(crate) by_section: Option<String>,
+}
+
+/// One variable of `SERVICE.env`.
+#[derive(Clone, Debug)]
+pub(crate) struct EnvVar {
+    pub(crate) value: String,
+    pub(crate) secret: bool,
+    pub(crate) at: Place,
+    /// As the file has it.
+    pub(crate) key: String,
+}
+
+/// Everything that was given.
+#[derive(Debug, Default)]
+pub(crate) struct Site {
+    pub(crate) path: PathBuf,
+    pub(crate) keys: BTreeMap<String, Given>,
+    /// By plain space and setting.
+    pub(crate) settings: BTreeMap<(String, String), Given>,
+    /// By plain name of a service.
+    pub(crate) env: BTreeMap<String, BTreeMap<String, EnvVar>>,
+    /// The same.
+    pub(crate) unset_env: BTreeMap<String, Unset>,
+    /// `NAME.enable` by plain name.
+    pub(crate) enable: BTreeMap<String, (bool, Place)>,
+    pub(crate) roles: Vec<(String, Place)>,
+    pub(crate) control: Control,
+    pub(crate) manage_accounts: Option<bool>,
+    /// `[log]`, for all services.
+    pub(crate) log: LogDefault,
+    /// `[notify.NAME]` by name.
+    pub(crate) notify: BTreeMap<String, daemon::Draft>,
+    /// Something in the file is secret, and what.
+    pub(crate) secret: Option<(String, Place)>,
+}
+
+/// Reads what a document says. `secrets`: it is `secrets.toml`.
+pub(crate) fn read(document: &Document, world: &World, secrets: bool, report: &mut Report) -> Site {
+    let mut site = Site {
+        path: document.whole.file().to_owned(),
+        ..Site::default()
+    };
+    for (name, entry) in &document.table {
+        if secrets
+            && matches!(
+                name.as_str(),
+                "control" | "log" | "manage_accounts" | "roles"
+            )
+        {
+            report.error(&entry.key_at, name, "this belongs into the site file");
+            continue;
+        }
+        match name.as_str() {
+            "control" => daemon::control(&mut site, entry, report),
+            "log" => daemon::log(&mut site, entry, report),
+            "notify" => daemon::notify(&mut site, entry, report),
+            "manage_accounts" => daemon::manage_accounts(&mut site, entry, report),
+            "roles" => roles(&mut site, entry, world, report),
+            _ if world.keys.contains_key(name) => key(&mut site, name, entry, world, report),
+            _ => space(&mut site, name, entry, world, report),
+        }
+    }
+    site
+}
+
+fn roles(site: &mut Site, entry: &Entry, world: &World, report: &mut Report) {
+    let one = std::slice::from_ref(&entry.node);
+    let list = if let Kind::List(list) = &entry.node.kind {
+        list
+    } else {
+        one
+    };
+    for item in list {
+        let Some(name) = item.text() else {
+            report.error(
+                &item.at,
+                "roles",
+                format!("must be names, not {}", item.what()),
+            );
+            continue;
+        };
+        if world.roles.contains_key(name) {
+            site.roles.push((name.to_owned(), item.at.clone()));
+        } else if !world.damaged {
+            report
+                .error(&item.at, "roles", format!("there is no role `{name}`"))
+                .hint_some(did_you_mean(name, world.roles.keys().map(String::as_str)));
+        }
+    }
+}
+
+fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
+    let setting = &world.keys[name];
+    if without_effect(setting, entry, name, report) {
+        return;
+    }
+    if let Some(value) = typed(setting, &entry.node, name, report) {
+        if setting.secret {
+            site.secret
+                .get_or_insert_with(|| (name.to_owned(), entry.key_at.clone()));
+        }
+        let given = Given {
+            value,
+            at: entry.key_at.clone(),
+            by_section: None,
+        };
+        site.keys.insert(name.to_owned(), given);
+    }
+}
+
+/// Keeps a value. What is said of a section is said more exactly, and counts.
+fn put(site: &mut Site, place: (String, String), given: Given, own: &str, report: &mut Report) {
+    let Some(before) = site.settings.remove(&place) else {
+        site.settings.insert(place, given);
+        return;
+    };
+    let (counts, idle) = if before.by_section.is_some() && given.by_section.is_none() {
+        (before, given)
+    } else {
+        (given, before)
+    };
+    if let (Some(section), None) = (&counts.by_section, &idle.by_section)
+        && counts.value != idle.value
+    {
+        let message = format!("has no effect: {section} says otherwise, and that counts");
+        let own = if own == section {
+            format!("{}.{}", place.0, place.1)
+        } else {
+            own.to_owned()
+        };
+        report.warning(&idle.at, own, message);
+    }
+    site.settings.insert(place, counts);
+}
+
+/// What is accepted and does nothing is said, with the reason.
+fn without_effect(setting: &Setting, entry: &Entry, key: &str, report: &mut Report) -> bool {
+    let Some(reason) = &setting.obsolete else {
+        return false;
+    };
+    report
+        .note(&entry.key_at, key, "has no effect here")
+        .hint(reason);
+    true
+}
+
+fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
+    let Some(space) = world.space(name) else {
+        if !world.damaged {
+            unknown_name(name, entry, world, report);
+        }
+        return;
+    };
+    let Some((canonical, owner)) = world.canonical(name) else {
+        return;
+    };
+    let Some(table) = entry.node.table() else {
+        let what = entry.node.what();
+        report
+            .error(
+                &entry.node.at,
+                name,
+                format!("must be a table of settings, not {what}"),
+            )
+            .hint(format!("write `{name}.KEY = VALUE`"));
+        return;
+    };
+    let by_alias = space.alias_of.is_some();
+    for (setting, entry) in table {
+        let dotted = format!("{name}.{setting}");
+        if let Some(declared) = owner.settings.get(setting) {
+            if without_effect(declared, entry, &dotted, report) {
+                continue;
+            }
+            let Some(value) = typed(declared, &entry.node, &dotted, report) else {
+                continue;
+            };
+            if declared.secret {
+                site.secret
+                    .get_or_insert_with(|| (dotted.clone(), entry.key_at.clone()));
+            }
+            let given = Given {
+                value,
+                at: entry.key_at.clone(),
+                by_section: by_alias.then(|| dotted.clone()),
+            };
+            let place = (canonical.clone(), setting.clone());
+            put(site, place, given, &dotted, report);
+        } else if setting == "enable" && space.switch != Switch::None {
+            switch(site, space, &canonical, entry, report);
+        } else if setting == "env" && matches!(space.switch, Switch::Service | Switch::Template) {
+            env(site, &canonical, &dotted, entry, world, report);
+        } else if setting == "unset_env"
+            && matches!(space.switch, Switch::Service | Switch::Template)
+        {
+            let unset = unset_env::read(&dotted, entry, report);
+            site.unset_env
+                .entry(canonical.clone())
+                .or_default()
+                .extend(unset);
+        } else if setting == "instances" && space.switch == Switch::Template {
+            // Read before there was anything that could be set: see `instances`.
+        } else if !space.damaged {
+            unknown_setting(space, owner, setting, entry, world, report);
+        }
+    }
+}
+
+fn switch(site: &mut Site, space: &Space, canonical: &str, entry: &Entry, report: &mut Report) {
+    let dotted = format!("{}.enable", space.name);
+    let Some(on) = bool_of(&entry.node, &dotted, report) else {
+        return;
+    };
+    if on && space.switch == Switch::Flag {
+        let message = format!(
+            "`{}` is not in this catalogue, so it cannot be enabled",
+            space.name
+        );
+        let reason = space.reason.as_deref();
+        let usual = "remove the line; what is not in the catalogue does not run here";
+        report
+            .error(&entry.node.at, dotted, message)
+            .hint(reason.unwrap_or(usual));
+        return;
+    }
+    if on && matches!(space.switch, Switch::Group(_)) {
+        report
+            .note(
+                &entry.key_at,
+                &dotted,
+                "a group turns its services off; it turns none on",
+            )
+            .hint("write SERVICE.enable = true for each that shall run here");
+    }
+    // Under each of its names it may be switched off.
+    if on && site.enable.get(canonical).is_some_and(|(on, _)| !on) {
+        return;
+    }
+    site.enable
+        .insert(canonical.to_owned(), (on, entry.key_at.clone()));
+}
+
+fn env(
+    site: &mut Site,
+    service: &str,
+    dotted: &str,
+    entry: &Entry,
+    world: &World,
+    report: &mut Report,
+) {
+    let Some(table) = table_of(entry, dotted, report) else {
+        return;
+    };
+    for (name, entry) in table {
+        let key = format!("{dotted}.{name}");
+        let value = match &entry.node.kind {
+            Kind::Text(text) => text.clone(),
+            Kind::Int(int) => int.to_string(),
+            Kind::Bool(bool) => bool.to_string(),
+            _ => {
+                let what = entry.node.what();
+                let message = format!("must be a string, a number, true or false, not {what}");
+                let problem = report.error(&entry.node.at, key, message);
+                if world.space(name).is_some() || world.keys.contains_key(name) {
+                    problem.hint(misplaced(name, dotted));
+                }
+                continue;
+            }
+        };
+        if let Err(why) = env_name(name) {
+            report.error(&entry.key_at, key, why);
+            continue;
+        }
+        if world.keys.contains_key(name) {
+            report
+                .warning(&entry.key_at, &key, "this sets an environment variable")
+                .hint(misplaced(name, dotted));
+        }
+        if value.contains('\0') {
+            report.error(&entry.node.at, key, "a variable cannot contain a NUL");
+            continue;
+        }
+        let secret = is_secret_variable(service, name, &value, world);
+        if secret {
+            site.secret
+                .get_or_insert_with(|| (key.clone(), entry.key_at.clone()));
+        }
+        let vars = site.env.entry(service.to_owned()).or_default();
+        let var = EnvVar {
+            value,
+            secret,
+            at: entry.key_at.clone(),
+            key,
+        };
+        vars.insert(name.clone(), var);
+    }
+}
+
+fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Option<Typed> {
+    // An empty string is a value: it sets an empty variable. A URL that something stands on is not.
+    if setting.ty == Type::Url && !setting.bare && node.text() == Some("") {
+        return Some(Typed::Text(String::new()));
+    }
+    match Typed::from_node(setting.ty, node).and_then(|value| allowed(setting, value)) {
+        Ok(value) => Some(value),
+        Err(why) => {
+            // A secret's value must not come out in a message.
+            let shown = match &node.kind {
+                Kind::Text(text) => {
+                    why.contains(text.as_str()) || why.contains(&text.escape_debug().to_string())
+                }
+                Kind::Int(int) => why.contains(&int.to_string()),
+                _ => false,
+            };
+            let why = if setting.secret && shown {
+                "has a value that its type does not allow".to_owned()
+            } else {
+                why
+            };
+            let problem = report.error(&node.at, key, why);
+            if node.text().is_some_and(is_template) {
+                problem.hint("the site file has no templates: write the value itself");
+            }
+            None
+        }
+    }
+}
+
+/// Holds a value to `values` and `bare` of its setting.
+pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> {
+    let text = value.text();
+    if !setting.values.is_empty() && !setting.values.contains(&text) {
+        let near =
+            crate::report::suggest::nearest(&text, setting.values.iter().map(String::as_str));
+        let near = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+        return Err(format!(
+            "must be one of {}, not \"{}\"{near}",
+            setting.values.join(", "),
+            without_user(&text)
+        ));
+    }
+    for text in value.texts() {
+        form::no_control(text, setting.multi_line)?;
+        if let Some(max) = setting.max_bytes.filter(|max| text.len() > *max) {
+            return Err(format!("has {} bytes, and {max} are the most", text.len()));
+        }
+        if let Some(pattern) = &setting.pattern
+            && !pattern.regex.is_match(text)
+        {
+            let shown = without_user(text);
+            let shown = shown.escape_debug();
+            return Err(format!("must be {}, not \"{shown}\"", pattern.words));
+        }
+    }
+    if let Typed::Url(url) = &value
+        && setting.bare
+    {
+        if url.has_user() {
+            return Err("must begin with its host, but has a user before it".to_owned());
+        }
+        if !matches!(url.path.as_str(), "" | "/") {
+            let what = if url.path.starts_with('/') {
+                "has the path"
+            } else {
+                "goes on with"
+            };
+            return Err(format!(
+                "must end after its host and port, but {what} `{}`",
+                url.path
+            ));
+        }
+        if !matches!(url.scheme.as_str(), "http" | "https") {
+            return Err(format!(
+                "must begin with http:// or https://, not {}://",
+                url.scheme
+            ));
+        }
+    }
+    Ok(value)
+}
+
+pub(crate) fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e Table> {
+    let table = entry.node.table();
+    if table.is_none() {
+        report.error(
+            &entry.node.at,
+            key,
+            format!("must be a table, not {}", entry.node.what()),
+        );
+    }
+    table
+}
+
+pub(crate) fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<bool> {
+    match Typed::from_node(Type::Bool, node) {
+        Ok(Typed::Bool(value)) => Some(value),
+        Ok(_) => None,
+        Err(why) => {
+            report.error(&node.at, key, why);
+            None
+        }
+    }
+}
