@@ -11,7 +11,7 @@ mod host;
 mod load;
 mod model;
 mod read;
-mod render;
+
 mod report;
 mod resolve;
 pub mod secrets;
@@ -22,20 +22,23 @@ mod tests;
 
 pub use check::certificates;
 pub use check::size::PLAN_BYTES_MAX;
-pub use compare::plans::{
-    Change, ChangeKind, add_altered, add_owner_changes, changes, site_changes,
-};
+pub use compare::change::{Change, ChangeKind};
+pub use compare::plans::{add_altered, add_owner_changes, changes, site_changes};
 pub use compare::rebinding::{added as added_listens, dropped as dropped_listens};
 pub use compare::{describe as shown, file_diff as file_lines};
 pub use host::{
     machine::{Host, RealHost},
     overlay::Rewritten,
 };
-pub use load::{Options, load, load_with_origins};
+pub use load::{
+    options::Options,
+    plan::{load, load_with_origins},
+    render::{Instead, render_template, render_text},
+};
 pub use model::*;
 pub use model::{reload_token, variables::Variables};
 pub use read::{secrecy::looks_secret, signal};
-pub use render::{Instead, render_template, render_text};
+
 pub use report::{
     problem::{Problem, Problems, Severity},
     suggest::nearest,

@@ -4,13 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    declare::{
-        instances::no_template_hint,
-        schema::{World, plain},
-    },
+    declare::{instances::no_template_hint, schema::World},
     model::Service,
-    read::document::{Document, Place},
-    report::{problem::Report, suggest::did_you_mean},
+    read::{document::Document, ident::ident},
+    report::{place::Place, problem::Report, suggest::did_you_mean},
 };
 
 const KINDS: [&str; 4] = ["requires", "wants", "binds_to", "after"];
@@ -44,7 +41,7 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
                 // Files may write the name as templates do.
                 let known = enabled
                     .keys()
-                    .find(|n| **n == wanted || plain(n) == plain(&wanted));
+                    .find(|n| **n == wanted || ident(n) == ident(&wanted));
                 let Some(known) = known else {
                     // One that could not be read is not unknown.
                     if !documents.contains_key(&wanted) {

@@ -12,10 +12,10 @@ use std::{
 
 use crate::{
     check::graph::place,
-    declare::schema::{World, plain},
+    declare::schema::World,
     model::{Paths, Service},
-    read::document::Place,
-    report::problem::Report,
+    read::ident::ident,
+    report::{place::Place, problem::Report},
     site::values::Site,
 };
 
@@ -188,7 +188,7 @@ fn clash_of(it: &Wanted<'_>, other: &Wanted<'_>) -> String {
 fn said(it: &Wanted<'_>, world: &World, site: &Site) -> (Place, String) {
     let text = it.path.to_str().unwrap_or_default();
     let mut own = (site.settings.iter())
-        .filter(|((space, _), given)| *space == plain(it.service) && given.value.text() == text);
+        .filter(|((space, _), given)| *space == ident(it.service) && given.value.text() == text);
     own.next().map_or_else(
         || {
             let document = &world.services[it.service];

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     check::graph::place,
-    declare::schema::{World, plain},
+    declare::schema::World,
     model::Service,
-    read::document::Place,
-    report::problem::Report,
+    read::ident::ident,
+    report::{place::Place, problem::Report},
     site::values::Site,
 };
 
@@ -56,7 +56,7 @@ fn said(names: &[&str], port: &str, site: &Site) -> Option<(Place, String)> {
         let mut own = site
             .settings
             .iter()
-            .filter(|((space, _), _)| *space == plain(name));
+            .filter(|((space, _), _)| *space == ident(name));
         let ((_, key), given) = own.find(|(_, given)| given.value.text() == port)?;
         Some((given.at.clone(), format!("{name}.{key}")))
     })

@@ -8,13 +8,11 @@ use serde_json::{Value, json};
 use crate::{
     model::{
         Ask, Forward, NotifyBy, NotifyTarget, Plan, Probe, ReadyKind, ReloadHow, Service, Source,
-        Stdin,
+        Stdin, hidden::HIDDEN,
     },
     read::{secrecy::looks_secret, signal},
 };
 
-/// What stands for a secret.
-pub const HIDDEN: &str = "(secret)";
 /// A shorter secret is not looked for in other values: it would be everywhere.
 const MIN_SECRET: usize = 6;
 

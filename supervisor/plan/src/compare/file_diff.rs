@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{compare::describe::HIDDEN, model::RenderedFile, read::secrecy::looks_secret};
+use crate::{
+    model::{HIDDEN, RenderedFile},
+    read::secrecy::looks_secret,
+};
 
 /// A longer line is cut, in characters.
 const LINE_MAX: usize = 200;

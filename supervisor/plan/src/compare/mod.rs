@@ -1,5 +1,6 @@
 //! TODO
 
+pub(crate) mod change;
 pub mod describe;
 pub mod file_diff;
 pub(crate) mod plans;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     check::ports::overlap,
-    compare::plans::{Change, ChangeKind},
+    compare::change::{Change, ChangeKind},
     model::{Plan, Service},
 };
 

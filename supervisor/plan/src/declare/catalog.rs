@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     declare::{
-        schema::{Role, Space, Switch, World, plain, valid_name},
+        schema::{Role, Space, Switch, World},
         setting::settings,
     },
     read::{
         document::{Document, Entry, Kind, Node},
         fields::Fields,
+        ident::{ident, is_valid_name},
     },
     report::{problem::Report, suggest::did_you_mean},
 };
@@ -48,7 +49,7 @@ impl World {
     }
 
     pub(crate) fn name_sections(&mut self, node: &Node, report: &mut Report) {
-        for (section, entry) in table_of(node, "sections", report) {
+        for (section, entry) in entries_of(node, "sections", report) {
             let key = format!("sections.{section}");
             if let Some(declared) = entry.node.table() {
                 let space = Space {
@@ -56,7 +57,7 @@ impl World {
                     settings: settings(declared, &key, false, report),
                     ..Space::default()
                 };
-                self.spaces.entry(plain(section)).or_insert(space);
+                self.spaces.entry(ident(section)).or_insert(space);
                 continue;
             }
             let Some(service) = entry.node.text() else {
@@ -81,23 +82,23 @@ impl World {
                 continue;
             };
             let damaged = owner.damaged;
-            if self.spaces.contains_key(&plain(section)) {
+            if self.spaces.contains_key(&ident(section)) {
                 continue;
             }
             let space = Space {
                 name: section.clone(),
                 service: Some(service.to_owned()),
-                alias_of: Some(plain(service)),
+                alias_of: Some(ident(service)),
                 damaged,
                 switch: Switch::Service,
                 ..Space::default()
             };
-            self.spaces.insert(plain(section), space);
+            self.spaces.insert(ident(section), space);
         }
     }
 
     pub(crate) fn add_groups(&mut self, node: &Node, report: &mut Report) {
-        for (group, entry) in table_of(node, "groups", report) {
+        for (group, entry) in entries_of(node, "groups", report) {
             let key = format!("groups.{group}");
             let (members, settings) = if let Some(table) = entry.node.table() {
                 let mut fields = Fields::new(table, entry.key_at.clone(), &key);
@@ -113,12 +114,12 @@ impl World {
             for member in &members {
                 if self.space(member).is_none() {
                     let space = flag(member);
-                    self.spaces.insert(plain(member), space);
+                    self.spaces.insert(ident(member), space);
                 }
             }
             let space = self
                 .spaces
-                .entry(plain(group))
+                .entry(ident(group))
                 .or_insert_with(|| flag(group));
             space.settings.extend(settings);
             space.switch = Switch::Group(members);
@@ -144,12 +145,12 @@ impl World {
                 reason,
                 ..flag(&name)
             };
-            self.spaces.entry(plain(&name)).or_insert(space);
+            self.spaces.entry(ident(&name)).or_insert(space);
         }
     }
 
     pub(crate) fn add_roles(&mut self, node: &Node, report: &mut Report) {
-        for (name, entry) in table_of(node, "roles", report) {
+        for (name, entry) in entries_of(node, "roles", report) {
             let key = format!("roles.{name}");
             let mut role = Role::default();
             if let Some(table) = entry.node.table() {
@@ -192,7 +193,7 @@ pub(crate) fn flag(name: &str) -> Space {
     }
 }
 
-pub(crate) fn table_of<'n>(
+pub(crate) fn entries_of<'n>(
     node: &'n Node,
     key: &str,
     report: &mut Report,
@@ -220,7 +221,7 @@ pub(crate) fn names(node: &Node, key: &str, report: &mut Report) -> Vec<String> 
     let mut out = Vec::new();
     for item in list {
         match item.text() {
-            Some(text) if valid_name(text) => out.push(text.to_owned()),
+            Some(text) if is_valid_name(text) => out.push(text.to_owned()),
             _ => {
                 report.error(&item.at, key, "must be a list of names");
             }

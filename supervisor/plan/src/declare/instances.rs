@@ -9,10 +9,13 @@ use std::collections::BTreeSet;
 
 use crate::{
     declare::{
-        schema::{Space, Switch, World, plain, valid_name},
+        schema::{Space, Switch, Template, World},
         setting::settings,
     },
-    read::document::{Document, Kind, Node},
+    read::{
+        document::{Document, Kind, Node},
+        ident::{ident, is_valid_name},
+    },
     report::problem::Report,
 };
 
@@ -22,14 +25,6 @@ const MAX_INSTANCES: usize = 1000;
 const MAX_ALL: usize = 10_000;
 /// Longest name of an instance with that of its template: the name of a directory and a cgroup.
 const MAX_NAME: usize = 64;
-
-/// One template.
-#[derive(Debug)]
-pub(crate) struct Template {
-    pub(crate) document: Document,
-    /// Whole names: `worker@1`.
-    pub(crate) instances: Vec<String>,
-}
 
 impl World {
     /// Declares a template (its name without `@`) and the services that it makes.
@@ -80,11 +75,11 @@ impl World {
                 service: Some(whole.clone()),
                 own: true,
                 switch: Switch::Service,
-                base: Some(plain(name)),
+                base: Some(ident(name)),
                 instance: Some(instance.clone()),
                 ..shared.clone()
             };
-            self.spaces.insert(plain(&whole), space);
+            self.spaces.insert(ident(&whole), space);
             self.services.insert(whole, document.clone());
         }
         let instances = instances.iter().map(|it| format!("{name}@{it}")).collect();
@@ -92,7 +87,7 @@ impl World {
             switch: Switch::Template,
             ..shared
         };
-        self.spaces.insert(plain(name), space);
+        self.spaces.insert(ident(name), space);
         let template = Template {
             document,
             instances,
@@ -107,9 +102,9 @@ impl World {
 
     /// The template whose instances `NAME@` means.
     pub(crate) fn template(&self, name: &str) -> Option<&Template> {
-        let name = plain(name.strip_suffix('@')?);
+        let name = ident(name.strip_suffix('@')?);
         let mut all = self.templates.iter();
-        all.find(|(known, _)| plain(known) == name)
+        all.find(|(known, _)| ident(known) == name)
             .map(|(_, template)| template)
     }
 }
@@ -127,7 +122,7 @@ pub(crate) fn key(name: &str) -> String {
 fn instances(name: &str, document: &Document, site: &Document, report: &mut Report) -> Vec<String> {
     let mut spaces = site.table.iter();
     let own = spaces
-        .find(|(space, _)| plain(space) == plain(name))
+        .find(|(space, _)| ident(space) == ident(name))
         .and_then(|(_, entry)| entry.node.table()?.get("instances"));
     let (node, key) = match (own, document.table.get("instances")) {
         (Some(entry), _) => (&entry.node, format!("{name}.instances")),
@@ -138,7 +133,7 @@ fn instances(name: &str, document: &Document, site: &Document, report: &mut Repo
     let mut seen = BTreeSet::new();
     let mut out = Vec::new();
     for (at, instance) in written {
-        if !valid_name(&instance) || name.len() + 1 + instance.len() > MAX_NAME {
+        if !is_valid_name(&instance) || name.len() + 1 + instance.len() > MAX_NAME {
             let message = format!(
                 "`{}` cannot be the name of an instance",
                 instance.escape_debug()
@@ -146,7 +141,7 @@ fn instances(name: &str, document: &Document, site: &Document, report: &mut Repo
             report
                 .error(&at.at, &key, message)
                 .hint("use letters, digits, `-` and `_`");
-        } else if !seen.insert(plain(&instance)) {
+        } else if !seen.insert(ident(&instance)) {
             let message = format!("`{instance}` is there twice, or differs by `-` and `_` alone");
             report.error(&at.at, &key, message);
         } else if out.len() == MAX_INSTANCES {

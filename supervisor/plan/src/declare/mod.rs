@@ -1,5 +1,6 @@
 //! TODO
 
+pub(crate) mod allowed;
 pub(crate) mod catalog;
 pub(crate) mod instances;
 pub(crate) mod patterns;

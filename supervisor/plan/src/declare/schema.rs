@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    declare::{
-        instances::Template,
-        setting::{Setting, settings},
+    declare::setting::{Setting, settings},
+    read::{
+        document::{Document, Table},
+        ident::ident,
+        secrecy::looks_secret,
     },
-    read::document::{Document, Table},
     report::problem::Report,
 };
 
@@ -62,6 +63,14 @@ pub(crate) struct Role {
     pub(crate) disable: Vec<String>,
 }
 
+/// One template.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) document: Document,
+    /// Whole names: `worker@1`.
+    pub(crate) instances: Vec<String>,
+}
+
 /// Everything declared. Spaces are keyed by [`plain`] names.
 #[derive(Debug, Default)]
 pub(crate) struct World {
@@ -75,23 +84,9 @@ pub(crate) struct World {
     pub(crate) damaged: bool,
 }
 
-/// A name as templates write it.
-pub(crate) fn plain(name: &str) -> String {
-    name.replace('-', "_")
-}
-
-/// Whether a service or setting can be called this.
-pub(crate) fn valid_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.len() <= 64
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-}
-
 impl World {
     pub(crate) fn space(&self, name: &str) -> Option<&Space> {
-        self.spaces.get(&plain(name))
+        self.spaces.get(&ident(name))
     }
 
     /// The space whose settings `name` means, by its plain name.
@@ -99,7 +94,7 @@ impl World {
         let space = self.space(name)?;
         match &space.alias_of {
             Some(owner) => self.spaces.get(owner).map(|space| (owner.clone(), space)),
-            None => Some((plain(name), space)),
+            None => Some((ident(name), space)),
         }
     }
 
@@ -124,7 +119,7 @@ impl World {
         {
             space.settings = settings(table, "settings", true, report);
         }
-        self.spaces.insert(plain(name), space);
+        self.spaces.insert(ident(name), space);
         if let Some(entry) = document.table.get("sections")
             && let Some(sections) = entry.node.table()
         {
@@ -136,7 +131,7 @@ impl World {
     fn add_sections(&mut self, service: &str, sections: &Table, report: &mut Report) {
         for (section, entry) in sections {
             let prefix = format!("sections.{section}");
-            if self.spaces.contains_key(&plain(section)) {
+            if self.spaces.contains_key(&ident(section)) {
                 report.error(
                     &entry.key_at,
                     &prefix,
@@ -159,8 +154,19 @@ impl World {
                 settings: settings(table, &prefix, false, report),
                 ..Space::default()
             };
-            self.spaces.insert(plain(section), space);
+            self.spaces.insert(ident(section), space);
         }
+    }
+
+    /// Whether a variable of an env map is a secret by the declaration of a setting or by its looks.
+    /// `service`: its plain name.
+    pub(crate) fn is_secret_variable(&self, service: &str, name: &str, value: &str) -> bool {
+        let declared = self.spaces.values().filter(|space| {
+            let owner = space.service.as_deref().unwrap_or(&space.name);
+            ident(owner) == service
+        });
+        let mut settings = declared.flat_map(|space| space.settings.values());
+        settings.any(|it| it.secret && it.env.as_deref() == Some(name)) || looks_secret(name, value)
     }
 
     /// All names that can stand at the left of a dotted key.

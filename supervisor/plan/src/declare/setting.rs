@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use regex_lite::Regex;
 
 use crate::{
-    declare::schema::valid_name,
     read::{
-        document::{Kind, Node, Place, Table},
+        document::{Kind, Node, Table},
         fields::{Fields, misplaced},
+        ident::{env_name, is_valid_name},
+        secret_spec::Spec,
         typed::{TYPES, Type, Typed},
     },
-    report::{problem::Report, suggest::did_you_mean},
-    secrets::generate::Spec,
+    report::{place::Place, problem::Report, suggest::did_you_mean},
 };
 
 /// Keys of a service file at top level; also the order of the reference.
@@ -155,7 +155,7 @@ pub(crate) fn settings(
             }
             continue;
         };
-        if !valid_name(name) || name.contains('-') {
+        if !is_valid_name(name) || name.contains('-') {
             report.error(
                 &entry.key_at,
                 key,
@@ -362,7 +362,7 @@ fn without_effect(at: &Place, why: String) -> Setting {
 /// Whether a value is a template or a list or table with one in it.
 pub(crate) fn has_template(node: &Node) -> bool {
     match &node.kind {
-        Kind::Text(text) => crate::resolve::template::is_template(text),
+        Kind::Text(text) => crate::read::expression::is_template(text),
         Kind::List(list) => list.iter().any(has_template),
         Kind::Table(table) => table.values().any(|entry| has_template(&entry.node)),
         _ => false,
@@ -400,21 +400,6 @@ pub(crate) fn string_list(
     }
     report.error(&node.at, fields.key(key), "must be a list of strings");
     Vec::new()
-}
-
-/// Whether a variable can be called this.
-pub(crate) fn env_name(name: &str) -> Result<(), String> {
-    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let rest = name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
-    if first && rest {
-        return Ok(());
-    }
-    Err(format!(
-        "`{}` cannot be the name of an environment variable",
-        name.escape_debug()
-    ))
 }
 
 /// The type; a string unless it says so. None: there is no such type.

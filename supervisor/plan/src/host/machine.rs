@@ -9,7 +9,7 @@ use std::{
 
 use safe_path::Dir;
 
-use crate::service::limits;
+use crate::model::capability::CAPABILITIES;
 
 /// What planning may ask of the machine. `plan/` has no other way to see it, so that a test can
 /// give it a machine of its own.
@@ -63,6 +63,8 @@ pub trait Host {
     fn program_dir(&self) -> PathBuf;
 }
 
+/// Largest configuration file or template.
+pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
 /// Names in a directory that are looked at.
 const NAMES_MAX: usize = 1 << 16;
 /// So much of a file is searched for a text: more than any program has.
@@ -99,7 +101,7 @@ fn word_after(bytes: &[u8], text: &[u8]) -> Option<String> {
 
 /// One byte more than is allowed, so that too much is noticed and never all of it read.
 fn begin(file: fs::File) -> io::Result<Vec<u8>> {
-    let limit = crate::read::document::MAX_FILE_BYTES as u64 + 1;
+    let limit = MAX_FILE_BYTES as u64 + 1;
     let mut bytes = Vec::new();
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -200,7 +202,7 @@ impl Host for RealHost {
             line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
         };
         let set = set("CapPrm:").unwrap_or(0) & set("CapBnd:").unwrap_or(0);
-        let names = limits::CAPABILITIES.iter().enumerate();
+        let names = CAPABILITIES.iter().enumerate();
         names
             .filter(|(number, _)| set & 1 << number != 0)
             .map(|(_, name)| name.to_ascii_lowercase())

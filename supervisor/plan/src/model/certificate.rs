@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::OnChange;
+use super::files::OnChange;
 
 /// A certificate with its key, checked before use and watched for renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::HIDDEN;
+use super::hidden::HIDDEN;
 
 /// A directory that must exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

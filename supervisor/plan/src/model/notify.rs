@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::HIDDEN;
+use super::hidden::HIDDEN;
 
 /// Somebody to tell.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

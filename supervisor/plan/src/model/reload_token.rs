@@ -9,7 +9,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use crate::model::{Ask, Service};
+use super::{ready::Ask, service::Service};
 
 /// Stands in the plan, and in candidates, for a token that is not known yet.
 pub const BLANK: &str = "reload-0000000000000000";

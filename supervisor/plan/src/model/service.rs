@@ -8,10 +8,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Certificate, Credential, Directory, Log, Probe, Ready, ReadyKind, RenderedFile, StatusFile,
-    WatchedFile,
+    certificate::{Certificate, WatchedFile},
+    credential::Credential,
+    files::{Directory, RenderedFile},
+    log::Log,
+    ready::{Probe, Ready, ReadyKind},
+    status_file::StatusFile,
+    variables::Variables,
 };
-use crate::model::variables::Variables;
 
 /// One service, rendered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::HIDDEN;
+use super::hidden::HIDDEN;
 
 /// One environment variable.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,13 @@ pub enum Source {
     Setting,
     /// `SERVICE.env` of the site file.
     EnvMap,
+}
+
+impl Variable {
+    /// Its value is not for everybody's eyes.
+    pub fn is_hidden(&self) -> bool {
+        self.secret || self.private
+    }
 }
 
 impl fmt::Debug for Variable {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, ops::Index};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::Variable;
+use super::variable::Variable;
 
 /// Variables by name, ascending, each name once.
 #[derive(Clone, Default, PartialEq, Eq)]

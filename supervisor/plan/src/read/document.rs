@@ -2,140 +2,22 @@
 //!
 //! Limits: [`MAX_FILE_BYTES`] a file. Only this module knows the TOML parser.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use toml::de::{DeTable, DeValue};
 
-use crate::{host::machine::Host, read::toml_hints, report::problem::Report};
+use crate::{
+    host::machine::{Host, MAX_FILE_BYTES},
+    read::toml_hints,
+    report::{
+        place::{Place, SourceFile},
+        problem::Report,
+    },
+};
 
-/// Largest configuration file or template.
-pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
 /// More syntax errors of one file are not reported, nor a second one of a line: they follow from
 /// the first.
 const MAX_SYNTAX_ERRORS: usize = 5;
-
-/// A file that was read.
-#[derive(Debug)]
-pub(crate) struct Source {
-    path: PathBuf,
-    text: String,
-    /// Where lines begin, once somebody asks: thousands of mistakes must not take minutes.
-    lines: OnceLock<Vec<usize>>,
-}
-
-impl Source {
-    fn new(path: &Path, text: String) -> Self {
-        Self {
-            path: path.to_owned(),
-            text,
-            lines: OnceLock::new(),
-        }
-    }
-
-    /// The beginning of the line of an offset, and its number from 0.
-    fn line(&self, offset: usize) -> (usize, usize) {
-        let lines = self.lines.get_or_init(|| {
-            let ends = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
-            std::iter::once(0)
-                .chain(ends.map(|(at, _)| at + 1))
-                .collect()
-        });
-        let number = lines.partition_point(|start| *start <= offset) - 1;
-        (lines[number], number)
-    }
-}
-
-/// A place in a file, or a file as a whole.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    source: Arc<Source>,
-    offset: Option<usize>,
-}
-
-impl Place {
-    /// The file as a whole.
-    pub(crate) fn whole(path: &Path) -> Self {
-        Self {
-            source: Arc::new(Source::new(path, String::new())),
-            offset: None,
-        }
-    }
-
-    /// A place in a text that is not TOML.
-    pub(crate) fn in_text(path: &Path, text: &str, offset: usize) -> Self {
-        Self {
-            source: Arc::new(Source::new(path, text.to_owned())),
-            offset: Some(offset),
-        }
-    }
-
-    /// Another place in the same file.
-    pub(crate) fn at(&self, offset: usize) -> Self {
-        Self {
-            source: Arc::clone(&self.source),
-            offset: Some(offset),
-        }
-    }
-
-    pub(crate) fn file(&self) -> &Path {
-        &self.source.path
-    }
-
-    /// Line and column from 1.
-    pub(crate) fn position(&self) -> Option<(u32, u32)> {
-        let text = self.source.text.as_bytes();
-        let offset = self.offset?.min(text.len());
-        let (start, lines) = self.source.line(offset);
-        let columns = String::from_utf8_lossy(&text[start..offset])
-            .chars()
-            .count();
-        Some((count(lines), count(columns)))
-    }
-
-    /// What stands there.
-    pub(crate) fn written(&self) -> &str {
-        let start = self.offset.unwrap_or_default();
-        self.source.text.get(start..).unwrap_or_default()
-    }
-
-    /// The place of an offset inside the string value that starts here.
-    pub(crate) fn inside(&self, text: &str, offset: usize) -> Self {
-        let Some(start) = self.offset else {
-            return self.clone();
-        };
-        let written = &self.source.text[start.min(self.source.text.len())..];
-        // What is written and what it means differ by quotes and escapes: look for the same words.
-        let needle: String = text
-            .get(offset..)
-            .unwrap_or_default()
-            .chars()
-            .take_while(|c| !matches!(c, '"' | '\\' | '\n'))
-            .take(40)
-            .collect();
-        let line = text.get(..offset).unwrap_or_default().matches('\n').count();
-        let skip = if line == 0 {
-            0
-        } else {
-            written
-                .match_indices('\n')
-                .nth(line - 1)
-                .map_or(0, |(p, _)| p)
-        };
-        match written[skip..].find(&needle) {
-            Some(found) if !needle.is_empty() => self.at(start + skip + found),
-            _ => self.clone(),
-        }
-    }
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX - 1) + 1
-}
 
 /// A value and where it is.
 #[derive(Clone, Debug)]
@@ -286,15 +168,12 @@ pub(crate) fn read(host: &dyn Host, path: &Path, report: &mut Report) -> Option<
 }
 
 fn parse(path: &Path, text: String, report: &mut Report) -> Document {
-    let source = Arc::new(Source::new(path, text));
-    let whole = Place {
-        source: Arc::clone(&source),
-        offset: None,
-    };
-    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    let source = Arc::new(SourceFile::new(path, text));
+    let whole = Place::of(Arc::clone(&source));
+    let (table, errors) = DeTable::parse_recoverable(source.text());
     let mut lines = Vec::new();
     for error in &errors {
-        let offset = error.span().map_or(source.text.len(), |span| span.start);
+        let offset = error.span().map_or(source.text().len(), |span| span.start);
         report.damaged(path, whole.at(offset).position().map(|(line, _)| line));
         let at = whole.at(offset);
         let line = at.position().map(|(line, _)| line);
@@ -303,7 +182,7 @@ fn parse(path: &Path, text: String, report: &mut Report) -> Document {
         }
         if !lines.contains(&line) {
             lines.push(line);
-            let said = toml_hints::explain(&source.text, offset, error.message());
+            let said = toml_hints::explain(source.text(), offset, error.message());
             report
                 .error(&at, "", format!("not TOML: {}", said.message))
                 .hint_some(said.hint);

@@ -1,8 +1,11 @@
 //! Reading a table key by key: what was asked for is known, the rest is reported.
 
 use crate::{
-    read::document::{Entry, Node, Place, Table},
-    report::{problem::Report, suggest::did_you_mean},
+    read::{
+        document::{Entry, Node, Table},
+        typed::{Type, Typed},
+    },
+    report::{place::Place, problem::Report, suggest::did_you_mean},
 };
 
 /// A table that is being read.
@@ -101,4 +104,27 @@ pub(crate) fn misplaced(key: &str, header: &str) -> String {
     format!(
         "`{key}` is a top-level key, but here it belongs to [{header}]: move it above the first [header]"
     )
+}
+
+pub(crate) fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e Table> {
+    let table = entry.node.table();
+    if table.is_none() {
+        report.error(
+            &entry.node.at,
+            key,
+            format!("must be a table, not {}", entry.node.what()),
+        );
+    }
+    table
+}
+
+pub(crate) fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<bool> {
+    match Typed::from_node(Type::Bool, node) {
+        Ok(Typed::Bool(value)) => Some(value),
+        Ok(_) => None,
+        Err(why) => {
+            report.error(&node.at, key, why);
+            None
+        }
+    }
 }

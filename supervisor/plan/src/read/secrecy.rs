@@ -9,11 +9,6 @@
 //! values, and the file it stands in must be closed to others. What only *may* be one
 //! ([`Secrecy::Private`]) is hidden where it stands, and no more.
 
-use crate::{
-    model::{Source, Variable},
-    service::env::environment::Environment,
-};
-
 /// What may be seen of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrecy {
@@ -68,37 +63,9 @@ pub(crate) fn names(pattern: &str, upper: &str) -> bool {
     }
 }
 
-/// Decides for each variable of an env map what may be seen of it. `known`, by upper-case name, is
-/// what the service file says. Gives the names of those that are secrets only by what it says.
-pub(crate) fn classify(
-    environment: &mut Environment,
-    known: impl Fn(&str) -> Option<Secrecy>,
-) -> Vec<String> {
-    let mut secrets = Vec::new();
-    for (name, variable) in &mut environment.variables {
-        if variable.source != Source::EnvMap || variable.secret || is_switch(&variable.value) {
-            continue;
-        }
-        let upper = name.to_ascii_uppercase();
-        let everywhere = EVERYWHERE.iter().any(|pattern| names(pattern, &upper));
-        match known(&upper) {
-            Some(Secrecy::Secret) => {
-                variable.secret = true;
-                secrets.push(name.clone());
-            }
-            Some(Secrecy::Public) => {}
-            None if everywhere => variable.private = has_user(&variable.value),
-            Some(Secrecy::Private) | None => variable.private = true,
-        }
-    }
-    secrets
-}
-
-impl Variable {
-    /// Its value is not for everybody's eyes.
-    pub fn is_hidden(&self) -> bool {
-        self.secret || self.private
-    }
+/// Whether a variable of this name, in upper case, means the same to every program.
+pub(crate) fn is_everywhere(upper: &str) -> bool {
+    EVERYWHERE.iter().any(|pattern| names(pattern, upper))
 }
 
 /// Passwords, keys and tokens by their usual names, and values with a password in them.
@@ -107,7 +74,7 @@ pub fn looks_secret(name: &str, value: &str) -> bool {
 }
 
 /// Too little to be a secret.
-fn is_switch(value: &str) -> bool {
+pub(crate) fn is_switch(value: &str) -> bool {
     value.is_empty() || matches!(value, "true" | "false")
 }
 
@@ -146,7 +113,7 @@ fn holds_password(value: &str) -> bool {
 }
 
 /// It may have a user, and with that a password, before a host.
-fn has_user(value: &str) -> bool {
+pub(crate) fn has_user(value: &str) -> bool {
     value.contains('@')
 }
 

@@ -1,6 +1,6 @@
 //! Problems: what is wrong, where, and what to do about it.
 //!
-//! Owner: everything in this crate reports into a [`Report`]; [`crate::load::load()`] hands out either
+//! Owner: everything in this crate reports into a [`Report`]; [`crate::load::plan::load()`] hands out either
 //! all of it as [`Problems`] or, when nothing is an error, the rest as remarks of the plan.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::read::document::Place;
+use crate::report::place::Place;
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

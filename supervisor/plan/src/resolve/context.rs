@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minijinja::Value;
 
-use crate::resolve::resolver::Outcome;
+use crate::resolve::outcome::Outcome;
 
 /// What a template gets to see.
 #[derive(Debug, Default)]

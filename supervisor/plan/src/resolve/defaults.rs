@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    declare::setting::Setting,
+    declare::{allowed::allowed, setting::Setting},
     model::MissingSecret,
     read::{
         document::{Kind, Node},
+        expression::is_template,
         typed::{Type, Typed},
     },
     resolve::{
         locals::Locals,
-        resolver::{Eval, Origin, Outcome, Resolver},
-        template::is_template,
+        outcome::{Eval, Outcome, TemplateSource},
+        resolver::Resolver,
     },
-    site::values::allowed,
 };
 
 impl Resolver<'_> {
@@ -95,7 +95,13 @@ impl Resolver<'_> {
         let key = format!("{key}.default");
         let (value, secret) = match &node.kind {
             Kind::Text(text) if is_template(text) => {
-                match self.eval(space, text, Origin::Value(&node.at), &key, &Locals::NONE) {
+                match self.eval(
+                    space,
+                    text,
+                    TemplateSource::Value(&node.at),
+                    &key,
+                    &Locals::NONE,
+                ) {
                     // "No value under this condition": `{{ x if y else none }}`.
                     Eval::Set { value, .. } if value.is_none() => {
                         return Outcome::Unset { missing: None };
@@ -194,7 +200,13 @@ impl Resolver<'_> {
                 Outcome::Failed
             });
         };
-        match self.eval(space, text, Origin::Value(&item.at), key, &Locals::NONE) {
+        match self.eval(
+            space,
+            text,
+            TemplateSource::Value(&item.at),
+            key,
+            &Locals::NONE,
+        ) {
             Eval::Set { value, secret } => {
                 *tainted |= secret;
                 Ok(Typed::Text(crate::read::typed::plain_text(&value)))

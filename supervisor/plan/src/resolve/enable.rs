@@ -2,14 +2,17 @@
 //! role, a role over the service file.
 
 use crate::{
-    declare::schema::{Space, Switch, plain},
+    declare::schema::{Space, Switch},
     read::{
-        document::{Kind, Place},
+        document::Kind,
+        ident::ident,
         typed::{Type, Typed},
     },
+    report::place::Place,
     resolve::{
         locals::Locals,
-        resolver::{Eval, Name, Origin, Outcome, Resolver},
+        outcome::{Eval, Name, Outcome, TemplateSource},
+        resolver::Resolver,
     },
 };
 
@@ -42,7 +45,7 @@ impl<'a> Resolver<'a> {
         match self.eval(
             service,
             text,
-            Origin::Value(&node.at),
+            TemplateSource::Value(&node.at),
             "enable",
             &Locals::NONE,
         ) {
@@ -70,7 +73,7 @@ impl<'a> Resolver<'a> {
     /// Whether a list of a group or role means a service.
     fn means(&self, list: &[String], service: &str) -> bool {
         let base = self.world.base(service);
-        let mut names = list.iter().map(|name| plain(name));
+        let mut names = list.iter().map(|name| ident(name));
         names.any(|name| name == service || Some(name.trim_end_matches('@')) == base)
     }
 
@@ -101,7 +104,7 @@ impl<'a> Resolver<'a> {
 
     /// The disabled service whose `.enable` a template asks for.
     pub(crate) fn disabled_cause(&mut self, space: &str, text: &str, at: &Place) -> Option<String> {
-        let names = self.names(space, text, Origin::Value(at), "", &Locals::NONE)?;
+        let names = self.names(space, text, TemplateSource::Value(at), "", &Locals::NONE)?;
         let off = names.into_values().find_map(|name| match name {
             Name::Enable(service) if service != space && self.enabled(&service) == Some(false) => {
                 Some(service)
@@ -114,7 +117,7 @@ impl<'a> Resolver<'a> {
     /// Declared names that a template uses and that have no value.
     pub(crate) fn unset_names(&mut self, space: &str, text: &str, at: &Place) -> Vec<String> {
         let names = self
-            .names(space, text, Origin::Value(at), "", &Locals::NONE)
+            .names(space, text, TemplateSource::Value(at), "", &Locals::NONE)
             .unwrap_or_default();
         names
             .into_iter()

@@ -10,13 +10,13 @@
 use std::{cmp::Ordering, io, path::Path};
 
 use crate::{
-    declare::setting::Setting,
+    declare::{allowed::allowed, setting::Setting},
     read::{document::Node, form, typed::Typed},
     resolve::{
         locals::Locals,
-        resolver::{Eval, Origin, Resolver},
+        outcome::{Eval, TemplateSource},
+        resolver::Resolver,
     },
-    site::values::allowed,
 };
 
 /// The path of a setting with `find`. An error says what is missing on this host.
@@ -133,7 +133,7 @@ fn rendered(resolver: &mut Resolver<'_>, space: &str, node: &Node, key: &str) ->
     match resolver.eval(
         space,
         node.text()?,
-        Origin::Value(&node.at),
+        TemplateSource::Value(&node.at),
         key,
         &Locals::NONE,
     ) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{read::typed::Typed, resolve::resolver::Outcome};
+use crate::{read::typed::Typed, resolve::outcome::Outcome};
 
 /// What a template has besides the names that are there everywhere.
 #[derive(Clone, Debug, Default)]

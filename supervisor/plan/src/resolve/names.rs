@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    declare::{
-        schema::plain,
-        setting::{BUILTINS, Setting},
-    },
+    declare::setting::{BUILTINS, Setting},
     read::{
-        document::Place,
+        ident::ident,
         typed::{Type, URL_PARTS},
     },
-    report::suggest::did_you_mean,
+    report::{place::Place, suggest::did_you_mean},
     resolve::{
         locals::{self, Locals},
-        resolver::{Name, Origin, Resolver},
+        outcome::{Name, TemplateSource},
+        resolver::Resolver,
         template::{explain, unclosed},
     },
 };
@@ -41,11 +39,11 @@ impl Resolver<'_> {
             if first == "enable"
                 && let Some(service) = &found.service
             {
-                return Ok(Name::Enable(plain(service)));
+                return Ok(Name::Enable(ident(service)));
             }
         }
         if first == "instance" {
-            let own = self.world.spaces.get(&plain(space));
+            let own = self.world.spaces.get(&ident(space));
             return own
                 .and_then(|space| space.instance.clone())
                 .map(Name::Instance)
@@ -77,7 +75,7 @@ impl Resolver<'_> {
                 return Ok(found
                     .service
                     .as_ref()
-                    .map_or(Name::Off, |s| Name::Enable(plain(s))));
+                    .map_or(Name::Off, |s| Name::Enable(ident(s))));
             }
             let known = found.settings.keys().map(String::as_str).chain(["enable"]);
             return Err(did_you_mean(second, known));
@@ -120,12 +118,12 @@ impl Resolver<'_> {
         &mut self,
         space: &str,
         text: &str,
-        origin: Origin<'_>,
+        origin: TemplateSource<'_>,
         key: &str,
         locals: &Locals,
     ) -> Option<BTreeMap<String, Name>> {
         let mut out = BTreeMap::new();
-        let Origin::File(file) = origin else {
+        let TemplateSource::File(file) = origin else {
             let place = |offset| origin.place(text, offset);
             let good = self.names_of(space, text, &place, key, locals, &mut out);
             return good.then_some(out);

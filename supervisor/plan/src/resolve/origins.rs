@@ -1,8 +1,6 @@
-//! Where variables were written, for those who explain an environment; see [`crate::load::load_with_origins`].
+//! Where variables were written, for those who explain an environment; see [`crate::load::plan::load_with_origins`].
 
 use std::{collections::BTreeMap, path::PathBuf};
-
-use crate::{resolve::resolver::Resolver, service::env::environment::Environment};
 
 /// By service and name of the variable. PATH, which is nowhere written, is not in it.
 pub type Origins = BTreeMap<String, BTreeMap<String, Origin>>;
@@ -20,24 +18,4 @@ pub struct Origin {
     pub setting: Option<String>,
     /// By the administrator, and not by the service file.
     pub given: bool,
-}
-
-impl Resolver<'_> {
-    /// Keeps where the variables of a service were written, if that is wanted.
-    pub(crate) fn note_origins(&mut self, service: &str, environment: &Environment) {
-        let Some(origins) = &mut self.origins else {
-            return;
-        };
-        let all = environment.written.iter().map(|(name, written)| {
-            let origin = Origin {
-                file: written.at.file().to_owned(),
-                line: written.at.position().map(|(line, _)| line),
-                key: written.key.clone(),
-                setting: written.setting.clone(),
-                given: written.given,
-            };
-            (name.clone(), origin)
-        });
-        origins.insert(service.to_owned(), all.collect());
-    }
 }

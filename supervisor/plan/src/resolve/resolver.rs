@@ -6,88 +6,27 @@ use std::{collections::BTreeMap, path::Path};
 use minijinja::{ErrorKind, Value};
 
 use crate::{
-    declare::schema::{Space, Switch, World, plain},
+    declare::schema::{Space, Switch, World},
     host::machine::Host,
     model::{MissingSecret, Paths},
-    read::{document::Place, typed::Typed},
-    report::problem::Report,
+    read::{
+        expression::{is_template, lone, lone_name},
+        ident::ident,
+        typed::Typed,
+    },
+    report::{place::Place, problem::Report},
     resolve::{
         context::Context,
         locals::Locals,
         origins::Origins,
-        template::{Templates, explain, innermost, is_template, lone, lone_name},
-        template_file::TemplateFile,
+        outcome::{Eval, Name, Outcome, TemplateSource},
+        template::{Templates, explain, innermost},
     },
     site::values::Site,
 };
 
 /// Settings whose defaults take each other's values, in a row. Far more would fill the stack.
 const MAX_DEPTH: usize = 64;
-
-/// What a name stands for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Name {
-    Builtin(String),
-    Key(String),
-    /// Plain space and setting.
-    Setting(String, String),
-    /// The part of a service's name behind `@`.
-    Instance(String),
-    /// Plain name of a service.
-    Enable(String),
-    /// `.enable` of what is not in the catalogue.
-    Off,
-    /// All settings of a space.
-    Whole(String),
-    /// Of a service that could not be read.
-    Damaged,
-}
-
-/// The value of a name.
-#[derive(Clone, Debug)]
-pub(crate) enum Outcome {
-    Set {
-        value: Typed,
-        secret: bool,
-    },
-    /// Declared, but without value. `missing`: what was looked for on this host and not found.
-    Unset {
-        missing: Option<String>,
-    },
-    /// The reason has been reported.
-    Failed,
-}
-
-/// The value of a text.
-#[derive(Debug)]
-pub(crate) enum Eval {
-    Set {
-        value: Value,
-        secret: bool,
-    },
-    Unset {
-        missing: Option<String>,
-    },
-    /// Needs something that is missing on this host.
-    Broken(String),
-    Failed,
-}
-
-/// Where a template is written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Origin<'a> {
-    Value(&'a Place),
-    File(&'a TemplateFile),
-}
-
-impl Origin<'_> {
-    pub(crate) fn place(self, text: &str, offset: usize) -> Place {
-        match self {
-            Self::Value(at) => at.inside(text, offset),
-            Self::File(file) => file.main.place(offset),
-        }
-    }
-}
 
 /// Works out values.
 pub(crate) struct Resolver<'a> {
@@ -148,7 +87,7 @@ impl<'a> Resolver<'a> {
                 && space.alias_of.is_none()
                 && !space.settings.is_empty()
             {
-                declaring.entry(plain(service)).or_default().push(name);
+                declaring.entry(ident(service)).or_default().push(name);
             }
             let off = site.enable.get(name).is_some_and(|(on, _)| !on);
             if off && matches!(space.switch, Switch::Group(_)) {
@@ -202,11 +141,11 @@ impl<'a> Resolver<'a> {
         &mut self,
         space: &str,
         text: &str,
-        origin: Origin<'_>,
+        origin: TemplateSource<'_>,
         key: &str,
         locals: &Locals,
     ) -> Eval {
-        let from_file = matches!(origin, Origin::File(_));
+        let from_file = matches!(origin, TemplateSource::File(_));
         if !from_file && !is_template(text) {
             return Eval::Set {
                 value: Value::from(text),
@@ -233,7 +172,7 @@ impl<'a> Resolver<'a> {
         &mut self,
         space: &str,
         text: &str,
-        origin: Origin<'_>,
+        origin: TemplateSource<'_>,
         key: &str,
         locals: &Locals,
     ) -> Option<Context> {
@@ -249,7 +188,7 @@ impl<'a> Resolver<'a> {
                         context.add(&format!("{dotted}.{setting}"), 2, outcome);
                     }
                     let service = self.world.spaces[whole].service.as_ref();
-                    let enable = service.map_or(Name::Off, |name| Name::Enable(plain(name)));
+                    let enable = service.map_or(Name::Off, |name| Name::Enable(ident(name)));
                     let outcome = self.resolve(&enable);
                     context.add(&format!("{dotted}.enable"), 2, outcome);
                 }
@@ -272,14 +211,16 @@ impl<'a> Resolver<'a> {
         &mut self,
         space: &str,
         text: &str,
-        origin: Origin<'_>,
+        origin: TemplateSource<'_>,
         key: &str,
         context: &Context,
     ) -> Eval {
         let value = context.value();
         let (result, base) = match origin {
-            Origin::File(file) => (self.templates.render_file(file, &value).map(Value::from), 0),
-            Origin::Value(_) => {
+            TemplateSource::File(file) => {
+                (self.templates.render_file(file, &value).map(Value::from), 0)
+            }
+            TemplateSource::Value(_) => {
                 let base = lone(text).and_then(|inner| text.find(inner)).unwrap_or(0);
                 (self.templates.render(text, &value), base)
             }
@@ -298,8 +239,8 @@ impl<'a> Resolver<'a> {
                 let range = error.range().map(|r| r.start + base..r.end + base);
                 let start = range.as_ref().map_or(0, |range| range.start);
                 let (at, text) = match origin {
-                    Origin::Value(_) => (origin.place(text, start), text),
-                    Origin::File(file) => {
+                    TemplateSource::Value(_) => (origin.place(text, start), text),
+                    TemplateSource::File(file) => {
                         let part = file.part(error.name().unwrap_or_default());
                         (part.place(start), part.text.as_str())
                     }
@@ -395,7 +336,7 @@ impl<'a> Resolver<'a> {
                 .world
                 .services
                 .iter()
-                .find(|(name, _)| plain(name) == *service)
+                .find(|(name, _)| ident(name) == *service)
                 .map_or_else(
                     || Place::whole(&self.site.path),
                     |(_, doc)| {

@@ -11,7 +11,7 @@ use minijinja::{
 
 use crate::{
     model::Escape,
-    read::{typed::plain_text, units},
+    read::{expression::lone, typed::plain_text, units},
     resolve::template_file::TemplateFile,
 };
 
@@ -29,31 +29,6 @@ impl std::fmt::Debug for Templates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Templates")
     }
-}
-
-/// Whether a string has anything to render.
-pub(crate) fn is_template(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%") || text.contains("{#")
-}
-
-/// The expression of a string that is one `{{ expression }}` and nothing else.
-pub(crate) fn lone(text: &str) -> Option<&str> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    let inner = inner.strip_prefix('-').unwrap_or(inner);
-    let inner = inner.strip_suffix('-').unwrap_or(inner);
-    (!inner.contains("{{") && !inner.contains("}}")).then_some(inner.trim())
-}
-
-/// The dotted name of a string that is one `{{ name }}` and nothing else.
-pub(crate) fn lone_name(text: &str) -> Option<&str> {
-    lone(text).filter(|inner| {
-        !inner.is_empty()
-            && inner
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
-            && !inner.starts_with(|c: char| c.is_ascii_digit())
-            && !matches!(*inner, "true" | "false" | "none")
-    })
 }
 
 impl Templates {

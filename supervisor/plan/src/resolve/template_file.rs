@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    read::document::Place,
-    service::{files::Places, reader::Reader},
+    host::machine::Host,
+    report::{place::Place, problem::Report},
+    resolve::search_path::SearchPath,
 };
 
 /// Files that one template may include, whatever includes them.
@@ -50,14 +51,15 @@ impl TemplateFile {
     /// Reads a template and what it includes; `at` and `key` say who wants it. What is wrong is
     /// reported.
     pub(crate) fn read(
-        reader: &mut Reader<'_, '_>,
-        places: &Places,
+        host: &dyn Host,
+        report: &mut Report,
+        places: &SearchPath,
         name: &str,
         at: &Place,
         key: &str,
     ) -> Option<Self> {
         let mut file = Self {
-            main: part(reader, places, name, at, key)?,
+            main: part(host, report, places, name, at, key)?,
             included: Vec::new(),
         };
         let mut next = 0;
@@ -74,11 +76,11 @@ impl TemplateFile {
                 }
                 if file.included.len() == INCLUDES_MAX {
                     let message = format!("includes more than {INCLUDES_MAX} files");
-                    reader.report().error(&at, key, message);
+                    report.error(&at, key, message);
                     return None;
                 }
                 file.included
-                    .push(self::part(reader, places, name, &at, key)?);
+                    .push(self::part(host, report, places, name, &at, key)?);
             }
         }
     }
@@ -86,8 +88,9 @@ impl TemplateFile {
 
 /// One file from the first of the places that has it.
 fn part(
-    reader: &mut Reader<'_, '_>,
-    places: &Places,
+    host: &dyn Host,
+    report: &mut Report,
+    places: &SearchPath,
     name: &str,
     at: &Place,
     key: &str,
@@ -98,10 +101,10 @@ fn part(
         .all(|part| matches!(part, std::path::Component::Normal(_)));
     if !inside || name.is_empty() {
         let message = "must be a path below services.d, without `..`";
-        reader.report().error(at, key, message);
+        report.error(at, key, message);
         return None;
     }
-    let (path, text) = places.read(reader, "template", name, at, key)?;
+    let (path, text) = places.read(host, report, "template", name, at, key)?;
     let name = name.to_owned();
     Some(Part { name, path, text })
 }

@@ -18,10 +18,11 @@ use serde::Deserialize;
 
 use crate::{
     host::{machine::Host, overlay::Rewritten},
-    load::{Options, load},
+    load::{options::Options, plan::load},
     model::{MissingSecret, Paths, Plan, Secrets},
+    read::secret_spec::Spec,
     report::problem::{Problem, Problems, Severity},
-    secrets::generate::{self, Spec},
+    secrets::generate,
 };
 
 /// A longer file of the state directory is not the supervisor's.

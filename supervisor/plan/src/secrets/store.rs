@@ -20,7 +20,7 @@ use nix::{
 
 use safe_path::{Account, Dir};
 
-use crate::read::document::MAX_FILE_BYTES;
+use crate::host::machine::MAX_FILE_BYTES;
 
 /// So often may another take the place of the file while we wait for it.
 const ATTEMPTS: usize = 1000;

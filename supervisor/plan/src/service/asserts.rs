@@ -9,13 +9,13 @@
 use std::path::Path;
 
 use crate::{
-    declare::{schema::plain, setting::SERVICE_KEYS},
+    declare::setting::SERVICE_KEYS,
     read::{
-        document::Place,
         fields::Fields,
+        ident::ident,
         typed::{Type, Typed},
     },
-    report::problem::Severity,
+    report::{place::Place, problem::Severity},
     service::{files, reader::Reader},
 };
 
@@ -122,7 +122,7 @@ fn place(reader: &Reader<'_, '_>, name: &str, about: Option<&str>) -> (Place, St
         let canonical = world.canonical(space).map(|(canonical, _)| canonical);
         let setting = canonical.and_then(|space| site.settings.get(&(space, key.to_owned())));
         let given = setting.or_else(|| site.keys.get(about));
-        let switched = || resolver.switched(&plain(space)).filter(|_| key == "enable");
+        let switched = || resolver.switched(&ident(space)).filter(|_| key == "enable");
         let at = given.map(|given| &given.at);
         if let Some(at) = at.or_else(|| switched().map(|(_, at)| at)) {
             let shown = if site.keys.contains_key(about) {
@@ -138,7 +138,7 @@ fn place(reader: &Reader<'_, '_>, name: &str, about: Option<&str>) -> (Place, St
     }
     let role = site.roles.iter().find(|(role, _)| {
         let role = resolver.world.roles.get(role);
-        role.is_some_and(|role| role.enable.iter().any(|it| plain(it) == reader.space))
+        role.is_some_and(|role| role.enable.iter().any(|it| ident(it) == reader.space))
     });
     match role {
         Some((_, at)) => (at.clone(), format!("roles: {name}")),

@@ -3,18 +3,20 @@
 use std::{collections::BTreeSet, net::Ipv6Addr, path::PathBuf};
 
 use crate::{
-    declare::schema::plain,
     model::Service,
     read::{
         document::{Document, Node},
         fields::Fields,
-        form,
+        ident::ident,
     },
-    resolve::{locals::Locals, resolver::Resolver},
+    resolve::{locals::Locals, resolver::Resolver, search_path::SearchPath},
     service::{
-        asserts, certificates, credentials, env::environment, files, job, limits, log, policy,
-        probes, process, reader::Reader, ready, reload, schedule, stale_sockets, status_files,
-        tools,
+        account::{account, groups, user},
+        asserts, certificates, credentials,
+        env::environment,
+        files, job, limits, log, policy, probes, process,
+        reader::Reader,
+        ready, reload, schedule, stale_sockets, status_files, tools,
     },
 };
 
@@ -34,11 +36,11 @@ pub(crate) fn build(
     name: &str,
     document: &Document,
     enabled: bool,
-    places: &files::Places,
+    places: &SearchPath,
 ) -> Service {
     let mut reader = Reader {
         resolver,
-        space: plain(name),
+        space: ident(name),
         render: enabled,
         broken: None,
         locals: Locals::NONE,
@@ -68,7 +70,9 @@ pub(crate) fn build(
         let mut environment = environment::environment(reader, &mut fields);
         let found = Some(&mut environment);
         crate::service::env::lint::check::check(reader, name, &mut fields, found, places);
-        reader.resolver.note_origins(name, &environment);
+        if let Some(origins) = &mut reader.resolver.origins {
+            origins.insert(name.to_owned(), environment.origins());
+        }
         service.env = environment.variables.into();
     } else {
         environment::check_env(reader, &mut fields);
@@ -227,58 +231,6 @@ fn need_command(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>
 /// The description is shown for disabled services too, so it is rendered where it can be.
 fn description(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> String {
     reader.text_key(fields, "description").unwrap_or_default()
-}
-
-/// A user or group, by name or, in a service file, by its number. An empty one would silently be the
-/// supervisor's own, often root.
-pub(crate) fn account(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-    key: &'static str,
-) -> Option<String> {
-    let node = fields.node(key)?;
-    let name = reader.text(node, &fields.key(key))?;
-    if number(&name).is_none()
-        && let Err(why) = form::account(&name)
-    {
-        reader.blame(node, &fields.key(key), why);
-        return None;
-    }
-    Some(name)
-}
-
-/// The id that an account is written as. A sign or a blank makes it none.
-fn number(name: &str) -> Option<u32> {
-    let digits = name.bytes().all(|byte| byte.is_ascii_digit());
-    name.parse().ok().filter(|_| digits)
-}
-
-/// The account that a service runs as.
-fn user(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<String> {
-    let name = account(reader, fields, "user")?;
-    if name != "root" && number(&name) != Some(0) {
-        return Some(name);
-    }
-    if let Some(node) = fields.node("user") {
-        let message = "a service that is given root as its account is given the whole machine";
-        reader.blame(node, "user", message.to_owned()).hint(
-            "name an account of its own; a service that must be root has no `user` in its service file",
-        );
-    }
-    None
-}
-
-/// The groups that a service is in besides its own.
-fn groups(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Vec<String>> {
-    let names = reader.list_key(fields, "groups")?;
-    for name in &names {
-        if number(name).is_none()
-            && let (Err(why), Some(node)) = (form::account(name), fields.node("groups"))
-        {
-            reader.blame(node, "groups", why);
-        }
-    }
-    Some(names)
 }
 
 fn names(

@@ -9,52 +9,16 @@ use crate::{
     declare::setting::SERVICE_KEYS,
     model::{Directory, OnChange, RenderedFile, reload_token},
     read::{
-        document::{self, Kind, Node, Place},
+        document::{Kind, Node},
         fields::Fields,
     },
     resolve::{
         locals::Locals,
-        resolver::{Name, Origin, Outcome},
-        template_file::TemplateFile,
+        outcome::{Name, Outcome, TemplateSource},
+        search_path::SearchPath,
     },
-    service::{build::account, reader::Reader},
+    service::{account::account, reader::Reader},
 };
-
-/// Where templates lie: the administrator's directory first.
-#[derive(Clone, Debug)]
-pub(crate) struct Places {
-    pub(crate) dirs: Vec<PathBuf>,
-}
-
-impl Places {
-    /// A file from the first of them that has it: where it lies, and its text. That none has it is
-    /// reported, at the place that wants it; `what` it is.
-    pub(crate) fn read(
-        &self,
-        reader: &mut Reader<'_, '_>,
-        what: &str,
-        name: &str,
-        at: &Place,
-        key: &str,
-    ) -> Option<(PathBuf, String)> {
-        for dir in &self.dirs {
-            let path = dir.join(name);
-            let host = reader.resolver.host;
-            match document::read_text(host, &path, reader.report()) {
-                Ok(Some(text)) => return Some((path, text)),
-                Ok(None) => {}
-                Err(()) => return None,
-            }
-        }
-        let dirs: Vec<String> = (self.dirs.iter())
-            .map(|dir| dir.display().to_string())
-            .collect();
-        let message = format!("there is no {what} `{name}`");
-        let problem = reader.report().error(at, key, message);
-        problem.hint(format!("looked in {}", dirs.join(" and ")));
-        None
-    }
-}
 
 /// The tables of a list of tables.
 pub(crate) fn tables<'t>(
@@ -130,7 +94,7 @@ pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
 pub(crate) fn files(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
-    places: &Places,
+    places: &SearchPath,
     as_account: bool,
 ) -> Vec<RenderedFile> {
     let mut out = Vec::new();
@@ -154,7 +118,7 @@ pub(crate) fn files(
 fn file(
     reader: &mut Reader<'_, '_>,
     mut fields: Fields<'_>,
-    places: &Places,
+    places: &SearchPath,
     as_account: bool,
 ) -> Option<RenderedFile> {
     let path = path(reader, &mut fields);
@@ -234,7 +198,7 @@ struct Rendered {
 fn content(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
-    places: &Places,
+    places: &SearchPath,
 ) -> Option<Rendered> {
     let template = fields.node("template");
     let content = fields.node("content");
@@ -251,7 +215,7 @@ fn content(
             Some(Rendered {
                 content: value.text(),
                 tainted,
-                private: private_lines(reader, text, Origin::Value(&node.at), &key),
+                private: private_lines(reader, text, TemplateSource::Value(&node.at), &key),
             })
         }
         _ => {
@@ -268,16 +232,16 @@ fn from_template(
     reader: &mut Reader<'_, '_>,
     node: &Node,
     key: &str,
-    places: &Places,
+    places: &SearchPath,
 ) -> Option<Rendered> {
     let name = reader.text(node, key)?;
-    let file = TemplateFile::read(reader, places, &name, &node.at, key)?;
+    let file = reader.template_file(places, &name, &node.at, key)?;
     let text = &file.main.text;
-    let (value, tainted) = reader.eval(text, Origin::File(&file), key, false)?;
+    let (value, tainted) = reader.eval(text, TemplateSource::File(&file), key, false)?;
     Some(Rendered {
         content: crate::read::typed::plain_text(&value),
         tainted,
-        private: private_lines(reader, text, Origin::File(&file), key),
+        private: private_lines(reader, text, TemplateSource::File(&file), key),
     })
 }
 
@@ -285,7 +249,7 @@ fn from_template(
 fn private_lines(
     reader: &mut Reader<'_, '_>,
     text: &str,
-    origin: Origin<'_>,
+    origin: TemplateSource<'_>,
     key: &str,
 ) -> BTreeSet<String> {
     let space = reader.space.clone();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     declare::setting::SERVICE_KEYS,
-    model::Service,
+    model::{Service, capability::CAPABILITIES},
     read::{document::Node, fields::Fields, typed::Type},
     service::reader::Reader,
 };
@@ -29,51 +29,6 @@ pub(crate) const LIMITS: [&str; 16] = [
     "stack",
 ];
 
-/// Linux's capabilities by number, without `CAP_`.
-pub(crate) const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 /// A set of capabilities, by the key that gives it.
 pub(crate) fn capabilities(
     reader: &mut Reader<'_, '_>,
@@ -89,7 +44,7 @@ pub(crate) fn capabilities(
         if CAPABILITIES.contains(&short) {
             out.push(short.to_ascii_lowercase());
         } else {
-            let hint = crate::report::suggest::did_you_mean(short, CAPABILITIES);
+            let hint = crate::report::suggest::did_you_mean(short, CAPABILITIES.iter().copied());
             reader
                 .report()
                 .error(&node.at, key, format!("there is no capability `{name}`"))

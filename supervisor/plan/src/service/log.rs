@@ -2,32 +2,16 @@
 
 use crate::{
     declare::setting::SERVICE_KEYS,
-    model::{Forward, ForwardFormat, ForwardTo, Log},
+    model::{
+        Forward, ForwardFormat, ForwardTo, Log,
+        log::{FORMATS, PLACES, STDOUT_ONLY},
+    },
     read::fields::Fields,
     service::reader::Reader,
 };
 
 /// Rotation of less would only make files.
 const MIN_SIZE: u64 = 4096;
-/// What `forward` may say.
-pub(crate) const PLACES: [(&str, Option<ForwardTo>); 4] = [
-    ("none", None),
-    ("syslog", Some(ForwardTo::Syslog)),
-    ("journal", Some(ForwardTo::Journal)),
-    ("stdout", Some(ForwardTo::Stdout)),
-];
-/// What `format` may say.
-pub(crate) const FORMATS: [(&str, ForwardFormat); 2] =
-    [("text", ForwardFormat::Text), ("json", ForwardFormat::Json)];
-/// For a `format` that nothing uses.
-pub(crate) const STDOUT_ONLY: &str = "has a meaning with forward = \"stdout\" only";
-
-/// What the site file says for all services.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LogDefault {
-    pub(crate) forward: Option<ForwardTo>,
-    pub(crate) format: Option<ForwardFormat>,
-}
 
 pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
     let shared = reader.resolver.site.log;
@@ -52,9 +36,9 @@ pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
             out.compress = compress;
         }
         to = reader
-            .word_key(&mut fields, "forward", &PLACES)
+            .word_key(&mut fields, "forward", PLACES)
             .unwrap_or(to);
-        format = reader.word_key(&mut fields, "format", &FORMATS).or(format);
+        format = reader.word_key(&mut fields, "format", FORMATS).or(format);
         if let Some(entry) = fields.entry("format")
             && to != Some(ForwardTo::Stdout)
         {

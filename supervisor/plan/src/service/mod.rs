@@ -1,5 +1,6 @@
 //! TODO
 
+pub(crate) mod account;
 pub(crate) mod asserts;
 pub(crate) mod build;
 pub(crate) mod certificates;

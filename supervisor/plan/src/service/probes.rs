@@ -4,10 +4,11 @@ use crate::{
     declare::setting::SERVICE_KEYS,
     model::{Ask, Probe},
     read::{
-        document::{Kind, Node, Place},
+        document::{Kind, Node},
         fields::Fields,
         typed::Url,
     },
+    report::place::Place,
     service::reader::Reader,
 };
 

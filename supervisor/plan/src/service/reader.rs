@@ -8,16 +8,22 @@ use std::path::PathBuf;
 use crate::{
     read::{
         document::{Kind, Node},
+        expression::is_template,
         fields::Fields,
         signal,
         typed::{Type, Typed},
         units,
     },
-    report::problem::{Problem, Report},
+    report::{
+        place::Place,
+        problem::{Problem, Report},
+    },
     resolve::{
         locals::Locals,
-        resolver::{Eval, Origin, Resolver},
-        template::is_template,
+        outcome::{Eval, TemplateSource},
+        resolver::Resolver,
+        search_path::SearchPath,
+        template_file::TemplateFile,
     },
 };
 
@@ -60,7 +66,7 @@ impl Reader<'_, '_> {
                 }
             };
         };
-        let (value, secret) = self.eval(text, Origin::Value(&node.at), key, optional)?;
+        let (value, secret) = self.eval(text, TemplateSource::Value(&node.at), key, optional)?;
         match Typed::from_value(ty, &value) {
             Ok(value) => Some((value, secret)),
             Err(why) => {
@@ -77,7 +83,7 @@ impl Reader<'_, '_> {
 
     /// Reports what is wrong with a value: where the site file gives it, if it is that.
     pub(crate) fn blame(&mut self, node: &Node, key: &str, why: String) -> &mut Problem {
-        let name = node.text().and_then(crate::resolve::template::lone_name);
+        let name = node.text().and_then(crate::read::expression::lone_name);
         let given = name.and_then(|name| self.resolver.given(&self.space, name));
         let (at, key) = given.unwrap_or_else(|| (node.at.clone(), key.to_owned()));
         self.report().error(&at, key, why)
@@ -87,7 +93,7 @@ impl Reader<'_, '_> {
     pub(crate) fn eval(
         &mut self,
         text: &str,
-        origin: Origin<'_>,
+        origin: TemplateSource<'_>,
         key: &str,
         optional: bool,
     ) -> Option<(minijinja::Value, bool)> {
@@ -107,8 +113,8 @@ impl Reader<'_, '_> {
             }
             Eval::Unset { missing: None } if optional => None,
             Eval::Unset { missing: None } => {
-                if let Origin::Value(at) = origin {
-                    let name = crate::resolve::template::lone_name(text).unwrap_or(text);
+                if let TemplateSource::Value(at) = origin {
+                    let name = crate::read::expression::lone_name(text).unwrap_or(text);
                     let file = self.resolver.site.path.display();
                     let full = self.resolver.full_name(&self.space, name);
                     let hint = format!("set `{full}` in {file}");
@@ -120,6 +126,18 @@ impl Reader<'_, '_> {
             }
             Eval::Failed => None,
         }
+    }
+
+    /// A template and what it includes; `at` and `key` say who wants it.
+    pub(crate) fn template_file(
+        &mut self,
+        places: &SearchPath,
+        name: &str,
+        at: &Place,
+        key: &str,
+    ) -> Option<TemplateFile> {
+        let host = self.resolver.host;
+        TemplateFile::read(host, self.report(), places, name, at, key)
     }
 
     /// A string that may not be secret, without NUL.

@@ -14,14 +14,12 @@ use crate::{
     resolve::{
         context::Context,
         locals::Locals,
-        resolver::{Eval, Origin},
+        outcome::{Eval, TemplateSource},
+        search_path::SearchPath,
         template::Templates,
         template_file::TemplateFile,
     },
-    service::{
-        files::{Places, tables},
-        reader::Reader,
-    },
+    service::{files::tables, reader::Reader},
 };
 
 /// What the template calls it.
@@ -69,7 +67,7 @@ impl StatusFile {
 pub(crate) fn status_files(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
-    places: &Places,
+    places: &SearchPath,
 ) -> Vec<StatusFile> {
     let mut out: Vec<StatusFile> = Vec::new();
     for mut fields in tables(reader, fields, "status_files") {
@@ -105,13 +103,13 @@ fn template(
     reader: &mut Reader<'_, '_>,
     node: &Node,
     key: &str,
-    places: &Places,
+    places: &SearchPath,
 ) -> Option<StatusFile> {
     let name = reader.text(node, key)?;
-    let file = TemplateFile::read(reader, places, &name, &node.at, key)?;
+    let file = reader.template_file(places, &name, &node.at, key)?;
     let locals = Locals::of(SITUATION, "");
     let space = reader.space.clone();
-    let (text, origin) = (&file.main.text, Origin::File(&file));
+    let (text, origin) = (&file.main.text, TemplateSource::File(&file));
     if !reader.render {
         reader.resolver.names(&space, text, origin, key, &locals);
         return None;
@@ -165,7 +163,7 @@ fn tried(
     for situation in situations() {
         let value = Value::from(Serde(&situation));
         context.top.insert(SITUATION.to_owned(), value);
-        let (text, origin) = (&file.main.text, Origin::File(file));
+        let (text, origin) = (&file.main.text, TemplateSource::File(file));
         match (reader.resolver).render(&space, text, origin, key, &context) {
             Eval::Set { .. } => {}
             Eval::Broken(reason) => {

@@ -9,15 +9,13 @@ use std::collections::BTreeMap;
 use api::{Tool, ToolAssert};
 
 use crate::{
-    declare::{
-        schema::{World, valid_name},
-        setting::{SERVICE_KEYS, env_name},
-    },
+    declare::{schema::World, setting::SERVICE_KEYS},
     model::Service,
     read::{
         document::Node,
         fields::Fields,
         form,
+        ident::{env_name, is_valid_name},
         typed::{Type, Typed},
     },
     report::problem::Report,
@@ -54,7 +52,7 @@ pub(crate) fn tools(
             reader.report().error(&entry.node.at, key, message);
             continue;
         };
-        if !valid_name(name) {
+        if !is_valid_name(name) {
             let message = "a tool's name has letters, digits, `-` and `_` only";
             reader.report().error(&entry.key_at, key, message);
             continue;

@@ -1,19 +1,21 @@
 //! What the site file says of the supervisor itself: `[control]`, `[manage_accounts]`, `[log]`
 //! and `[notify.NAME]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    declare::schema::valid_name,
-    model::{ForwardTo, NotifyBy, NotifyOn, NotifyTarget},
+    model::{
+        ForwardTo, NotifyBy, NotifyOn, NotifyTarget,
+        log::{FORMATS, LogDefault, PLACES, STDOUT_ONLY},
+        plan::Control,
+    },
     read::{
-        document::{Entry, Kind, Node, Place},
-        fields::Fields,
+        document::{Entry, Kind, Node},
+        fields::{Fields, bool_of, table_of},
+        ident::is_valid_name,
         typed::{Type, Typed, Url},
     },
-    report::{problem::Report, suggest::did_you_mean},
-    service::log::{FORMATS, PLACES, STDOUT_ONLY},
-    site::values::{Site, bool_of, table_of},
+    report::{place::Place, problem::Report, suggest::did_you_mean},
 };
 
 /// Names at the top of the site file that no service, section or setting can have.
@@ -32,14 +34,16 @@ const EVENTS: [(&str, NotifyOn); 7] = [
 /// More targets are a mistake.
 const MAX_TARGETS: usize = 32;
 
-pub(crate) fn control(site: &mut Site, entry: &Entry, report: &mut Report) {
+pub(crate) fn control(entry: &Entry, report: &mut Report) -> Control {
+    let mut control = Control::default();
     let Some(table) = table_of(entry, "control", report) else {
-        return;
+        return control;
     };
     let mut fields = Fields::new(table, entry.key_at.clone(), "control");
-    site.control.admin_group = text(&mut fields, "admin_group", report);
-    site.control.viewer_group = text(&mut fields, "viewer_group", report);
+    control.admin_group = text(&mut fields, "admin_group", report);
+    control.viewer_group = text(&mut fields, "viewer_group", report);
     fields.finish(&[], report);
+    control
 }
 
 fn text(fields: &mut Fields<'_>, key: &'static str, report: &mut Report) -> Option<String> {
@@ -53,7 +57,7 @@ fn text(fields: &mut Fields<'_>, key: &'static str, report: &mut Report) -> Opti
     }
 }
 
-pub(crate) fn manage_accounts(site: &mut Site, entry: &Entry, report: &mut Report) {
+pub(crate) fn manage_accounts(entry: &Entry, report: &mut Report) -> Option<bool> {
     if let Kind::Bool(on) = entry.node.kind {
         report
             .error(
@@ -62,32 +66,32 @@ pub(crate) fn manage_accounts(site: &mut Site, entry: &Entry, report: &mut Repor
                 "must be a table, not true or false",
             )
             .hint(format!("write manage_accounts.enable = {on}"));
-        return;
+        return None;
     }
-    let Some(table) = table_of(entry, "manage_accounts", report) else {
-        return;
-    };
+    let table = table_of(entry, "manage_accounts", report)?;
     let mut fields = Fields::new(table, entry.key_at.clone(), "manage_accounts");
-    if let Some(node) = fields.node("enable") {
-        site.manage_accounts = bool_of(node, "manage_accounts.enable", report);
-    }
+    let node = fields.node("enable");
+    let on = node.and_then(|node| bool_of(node, "manage_accounts.enable", report));
     fields.finish(&[], report);
+    on
 }
 
 /// Where the lines of all services go besides their files.
-pub(crate) fn log(site: &mut Site, entry: &Entry, report: &mut Report) {
+pub(crate) fn log(entry: &Entry, report: &mut Report) -> LogDefault {
+    let mut log = LogDefault::default();
     let Some(table) = table_of(entry, "log", report) else {
-        return;
+        return log;
     };
     let mut fields = Fields::new(table, entry.key_at.clone(), "log");
-    site.log.forward = word(&mut fields, "forward", &PLACES, report).flatten();
-    site.log.format = word(&mut fields, "format", &FORMATS, report);
+    log.forward = word(&mut fields, "forward", PLACES, report).flatten();
+    log.format = word(&mut fields, "format", FORMATS, report);
     if let Some(entry) = fields.entry("format")
-        && site.log.forward != Some(ForwardTo::Stdout)
+        && log.forward != Some(ForwardTo::Stdout)
     {
         report.error(&entry.key_at, "log.format", STDOUT_ONLY);
     }
     fields.finish(&[], report);
+    log
 }
 
 fn word<T: Copy>(
@@ -129,14 +133,24 @@ pub(crate) struct Draft {
     failed: bool,
 }
 
+/// What one file says of those who are told.
+#[derive(Debug, Default)]
+pub(crate) struct Notify {
+    /// By name.
+    pub(crate) targets: BTreeMap<String, Draft>,
+    /// The first that holds a secret, by its key.
+    pub(crate) secret: Option<(String, Place)>,
+}
+
 /// Reads `[notify.NAME]`, every one.
-pub(crate) fn notify(site: &mut Site, entry: &Entry, report: &mut Report) {
+pub(crate) fn notify(entry: &Entry, report: &mut Report) -> Notify {
+    let mut notify = Notify::default();
     let Some(table) = table_of(entry, "notify", report) else {
-        return;
+        return notify;
     };
     for (name, entry) in table {
         let key = format!("notify.{name}");
-        if !valid_name(name) {
+        if !is_valid_name(name) {
             let message = format!("`{}` cannot be the name of a target", name.escape_debug());
             report
                 .error(&entry.key_at, &key, message)
@@ -152,20 +166,22 @@ pub(crate) fn notify(site: &mut Site, entry: &Entry, report: &mut Report) {
                 ));
             continue;
         };
-        if site.notify.len() == MAX_TARGETS {
+        if notify.targets.len() == MAX_TARGETS {
             let message = format!("there are more than {MAX_TARGETS} targets");
             report.error(&entry.key_at, &key, message);
-            return;
+            break;
         }
         let mut fields = Fields::new(table, entry.key_at.clone(), &key);
         let draft = draft(&mut fields, report);
         fields.finish(&[], report);
         if draft.webhook.is_some() {
-            site.secret
+            notify
+                .secret
                 .get_or_insert_with(|| (format!("{key}.webhook"), entry.key_at.clone()));
         }
-        site.notify.insert(name.clone(), draft);
+        notify.targets.insert(name.clone(), draft);
     }
+    notify
 }
 
 fn draft(fields: &mut Fields<'_>, report: &mut Report) -> Draft {

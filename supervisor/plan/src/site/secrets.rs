@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use crate::{
-    declare::schema::{World, plain},
     host::machine::Host,
-    read::{document::Place, secrecy::looks_secret},
-    report::problem::Report,
+    report::{place::Place, problem::Report},
     site::values::{Given, Site},
 };
 
@@ -72,21 +70,6 @@ impl Site {
             report.error(at, key, message).hint(hint);
         }
     }
-}
-
-/// Whether a variable of an env map is a secret by the declaration of a setting or by its looks.
-pub(crate) fn is_secret_variable(service: &str, name: &str, value: &str, world: &World) -> bool {
-    let declared = world.spaces.values().filter(|space| {
-        let owner = space.service.as_deref().unwrap_or(&space.name);
-        plain(owner) == service
-    });
-    if declared
-        .flat_map(|space| space.settings.values())
-        .any(|s| s.secret && s.env.as_deref() == Some(name))
-    {
-        return true;
-    }
-    looks_secret(name, value)
 }
 
 pub(crate) fn check_same(own: Option<&Given>, other: &Given, key: &str, report: &mut Report) {

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    declare::setting::env_name,
-    read::document::{Entry, Kind, Place},
-    report::{problem::Report, suggest::did_you_mean},
-    service::{env::environment::Environment, reader::Reader},
+    read::{
+        document::{Entry, Kind},
+        ident::env_name,
+    },
+    report::{place::Place, problem::Report},
 };
 
 /// Names, and where each is written.
@@ -39,35 +40,4 @@ pub(crate) fn read(dotted: &str, entry: &Entry, report: &mut Report) -> Unset {
         }
     }
     unset
-}
-
-/// Takes out what the site file unsets for this service. `declared`: the names that its service file
-/// may set.
-pub(crate) fn apply(reader: &mut Reader<'_, '_>, declared: &[String], env: &mut Environment) {
-    let site = reader.resolver.site;
-    let space = reader.space.clone();
-    let base = reader.resolver.world.base(&space);
-    let spaces: Vec<&str> = base.into_iter().chain([space.as_str()]).collect();
-    let lists = spaces.iter().filter_map(|it| site.unset_env.get(*it));
-    let key = format!("{space}.unset_env");
-    for (name, at) in lists.flatten() {
-        let mut maps = spaces.iter().filter_map(|it| site.env.get(*it));
-        let mapped = maps.find_map(|map| map.get(name));
-        let mapped = mapped.map(|var| var.key.clone());
-        let given = env.written.get(name).filter(|written| written.given);
-        if let Some(other) = mapped.or_else(|| given.map(|written| written.key.clone())) {
-            reader
-                .report()
-                .error(at, &key, format!("{other} sets {name}"))
-                .hint("remove one of the two");
-            continue;
-        }
-        if env.variables.remove(name).is_none() && !declared.contains(name) {
-            reader
-                .report()
-                .warning(at, &key, format!("nothing sets {name}"))
-                .hint_some(did_you_mean(name, declared.iter().map(String::as_str)));
-        }
-        env.written.remove(name);
-    }
 }

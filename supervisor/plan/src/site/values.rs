@@ -5,22 +5,21 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     declare::{
+        allowed::allowed,
         schema::{Space, Switch, World},
-        setting::{Setting, env_name},
+        setting::Setting,
     },
-    model::Control,
+    model::{Control, log::LogDefault},
     read::{
-        document::{Document, Entry, Kind, Node, Place, Table},
-        fields::misplaced,
-        form,
-        typed::{Type, Typed, without_user},
+        document::{Document, Entry, Kind, Node},
+        expression::is_template,
+        fields::{bool_of, misplaced, table_of},
+        ident::env_name,
+        typed::{Type, Typed},
     },
-    report::{problem::Report, suggest::did_you_mean},
-    resolve::template::is_template,
-    service::log::LogDefault,
+    report::{place::Place, problem::Report, suggest::did_you_mean},
     site::{
         daemon,
-        secrets::is_secret_variable,
         unknown_keys::{unknown_name, unknown_setting},
         unset_env::{self, Unset},
     },
@@ -86,10 +85,14 @@ pub(crate) fn read(document: &Document, world: &World, secrets: bool, report: &m
             continue;
         }
         match name.as_str() {
-            "control" => daemon::control(&mut site, entry, report),
-            "log" => daemon::log(&mut site, entry, report),
-            "notify" => daemon::notify(&mut site, entry, report),
-            "manage_accounts" => daemon::manage_accounts(&mut site, entry, report),
+            "control" => site.control = daemon::control(entry, report),
+            "log" => site.log = daemon::log(entry, report),
+            "notify" => {
+                let notify = daemon::notify(entry, report);
+                site.notify = notify.targets;
+                site.secret = site.secret.take().or(notify.secret);
+            }
+            "manage_accounts" => site.manage_accounts = daemon::manage_accounts(entry, report),
             "roles" => roles(&mut site, entry, world, report),
             _ if world.keys.contains_key(name) => key(&mut site, name, entry, world, report),
             _ => space(&mut site, name, entry, world, report),
@@ -315,7 +318,7 @@ fn env(
             report.error(&entry.node.at, key, "a variable cannot contain a NUL");
             continue;
         }
-        let secret = is_secret_variable(service, name, &value, world);
+        let secret = world.is_secret_variable(service, name, &value);
         if secret {
             site.secret
                 .get_or_insert_with(|| (key.clone(), entry.key_at.clone()));
@@ -356,82 +359,6 @@ fn typed(setting: &Setting, node: &Node, key: &str, report: &mut Report) -> Opti
             if node.text().is_some_and(is_template) {
                 problem.hint("the site file has no templates: write the value itself");
             }
-            None
-        }
-    }
-}
-
-/// Holds a value to `values` and `bare` of its setting.
-pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> {
-    let text = value.text();
-    if !setting.values.is_empty() && !setting.values.contains(&text) {
-        let near =
-            crate::report::suggest::nearest(&text, setting.values.iter().map(String::as_str));
-        let near = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-        return Err(format!(
-            "must be one of {}, not \"{}\"{near}",
-            setting.values.join(", "),
-            without_user(&text)
-        ));
-    }
-    for text in value.texts() {
-        form::no_control(text, setting.multi_line)?;
-        if let Some(max) = setting.max_bytes.filter(|max| text.len() > *max) {
-            return Err(format!("has {} bytes, and {max} are the most", text.len()));
-        }
-        if let Some(pattern) = &setting.pattern
-            && !pattern.regex.is_match(text)
-        {
-            let shown = without_user(text);
-            let shown = shown.escape_debug();
-            return Err(format!("must be {}, not \"{shown}\"", pattern.words));
-        }
-    }
-    if let Typed::Url(url) = &value
-        && setting.bare
-    {
-        if url.has_user() {
-            return Err("must begin with its host, but has a user before it".to_owned());
-        }
-        if !matches!(url.path.as_str(), "" | "/") {
-            let what = if url.path.starts_with('/') {
-                "has the path"
-            } else {
-                "goes on with"
-            };
-            return Err(format!(
-                "must end after its host and port, but {what} `{}`",
-                url.path
-            ));
-        }
-        if !matches!(url.scheme.as_str(), "http" | "https") {
-            return Err(format!(
-                "must begin with http:// or https://, not {}://",
-                url.scheme
-            ));
-        }
-    }
-    Ok(value)
-}
-
-pub(crate) fn table_of<'e>(entry: &'e Entry, key: &str, report: &mut Report) -> Option<&'e Table> {
-    let table = entry.node.table();
-    if table.is_none() {
-        report.error(
-            &entry.node.at,
-            key,
-            format!("must be a table, not {}", entry.node.what()),
-        );
-    }
-    table
-}
-
-pub(crate) fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<bool> {
-    match Typed::from_node(Type::Bool, node) {
-        Ok(Typed::Bool(value)) => Some(value),
-        Ok(_) => None,
-        Err(why) => {
-            report.error(&node.at, key, why);
             None
         }
     }

@@ -16,8 +16,7 @@ use super::{
 use crate::{
     host::machine::Host,
     model::{Certificate, Service},
-    read::document::Place,
-    report::problem::Report,
+    report::{place::Place, problem::Report},
 };
 
 /// Tells what is wrong with the certificates of a service that runs here.

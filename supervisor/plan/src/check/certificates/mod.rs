@@ -9,7 +9,3 @@ mod public_key;
 pub(crate) use check::report;
 pub use check::{Life, check, life};
 pub use finding::{Finding, Grade};
-
-#[cfg(test)]
-#[path = "../../tests/certificates.rs"]
-mod tests;

@@ -8,14 +8,12 @@
 use std::{io, path::Path};
 
 use crate::{
-    declare::setting::env_name,
+    host::machine::MAX_FILE_BYTES,
     model::{Source, Variable},
-    read::{
-        document::{MAX_FILE_BYTES, Place},
-        fields::Fields,
-    },
+    read::{fields::Fields, ident::env_name},
+    report::place::Place,
     service::{
-        env::environment::{Environment, Written},
+        env::written::{Environment, Written},
         reader::Reader,
     },
 };

@@ -4,50 +4,27 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    declare::{
-        schema::plain,
-        setting::{SERVICE_KEYS, env_name},
-    },
+    declare::setting::SERVICE_KEYS,
     model::{Source, Variable},
     read::{
-        document::{Kind, Node, Place},
+        document::{Kind, Node},
+        expression::{is_template, lone_name},
         fields::Fields,
+        ident::{env_name, ident},
     },
+    report::place::Place,
     resolve::{
         locals::Locals,
-        resolver::{Name, Origin, Outcome},
-        template::{is_template, lone_name},
+        outcome::{Name, Outcome, TemplateSource},
     },
-    service::reader::Reader,
-    site::unset_env,
+    service::{
+        env::{
+            unset,
+            written::{Environment, Written},
+        },
+        reader::Reader,
+    },
 };
-
-/// Variables, and where each but PATH was written.
-#[derive(Debug, Default)]
-pub(crate) struct Environment {
-    pub(crate) variables: BTreeMap<String, Variable>,
-    pub(crate) written: BTreeMap<String, Written>,
-}
-
-/// Where the value of a variable was written.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    pub(crate) at: Place,
-    /// The dotted key there.
-    pub(crate) key: String,
-    /// The setting that became the variable, as the site file names it.
-    pub(crate) setting: Option<String>,
-    /// By the administrator, and not by the service file.
-    pub(crate) given: bool,
-}
-
-impl Environment {
-    /// Sets a variable over whatever it was.
-    pub(crate) fn set(&mut self, name: String, variable: Variable, written: Written) {
-        self.variables.insert(name.clone(), variable);
-        self.written.insert(name, written);
-    }
-}
 
 /// Linux' `MAX_ARG_STRLEN`.
 const MAX_VARIABLE_BYTES: usize = 128 << 10;
@@ -98,7 +75,7 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
     }
     crate::service::env::env_file::env_files(reader, fields, &mut env);
     declared.extend(from_settings(reader, &mut env));
-    unset_env::apply(reader, &declared, &mut env);
+    unset::apply(reader, &declared, &mut env);
     from_env_maps(reader, &mut env, &worked_out);
     check_sizes(reader, &env);
     env
@@ -197,7 +174,7 @@ fn settings_of(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Vec<Strin
         return Vec::new();
     };
     let space = reader.space.clone();
-    let origin = Origin::Value(&node.at);
+    let origin = TemplateSource::Value(&node.at);
     let names = reader
         .resolver
         .names(&space, text, origin, key, &Locals::NONE);
@@ -227,7 +204,7 @@ pub(crate) fn computed(
                 reader.resolver.names(
                     &reader.space.clone(),
                     text,
-                    Origin::Value(&node.at),
+                    TemplateSource::Value(&node.at),
                     key,
                     &Locals::NONE,
                 )
@@ -248,7 +225,7 @@ pub(crate) fn computed(
                     Outcome::Unset { missing: None } | Outcome::Failed => None,
                 };
             }
-            let (value, secret) = reader.eval(text, Origin::Value(&node.at), key, true)?;
+            let (value, secret) = reader.eval(text, TemplateSource::Value(&node.at), key, true)?;
             // "No variable under this condition": `{{ x if y else none }}`.
             if value.is_none() {
                 return None;
@@ -300,7 +277,7 @@ pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
         } else if !matches!(&entry.node.kind, Kind::Text(text) if !is_template(text)) {
             match &entry.node.kind {
                 Kind::Text(text) => {
-                    reader.eval(text, Origin::Value(&entry.node.at), &key, true);
+                    reader.eval(text, TemplateSource::Value(&entry.node.at), &key, true);
                 }
                 _ => {
                     computed(reader, &entry.node, &key);
@@ -377,7 +354,7 @@ fn written(reader: &Reader<'_, '_>, space: &str, key: &str, declared: Place) -> 
         },
         None => Written {
             at: declared,
-            key: if plain(name) == reader.space || base.is_some() {
+            key: if ident(name) == reader.space || base.is_some() {
                 format!("settings.{key}")
             } else {
                 format!("sections.{full}")

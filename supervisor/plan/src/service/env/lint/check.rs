@@ -10,24 +10,30 @@
 use std::collections::BTreeMap;
 
 use super::name::Names;
-use super::table::{Row, Table, Version};
+use super::{
+    table::{Row, Table},
+    version::Version,
+};
 use crate::{
     declare::setting::SERVICE_KEYS,
     model::Variable,
     read::{
         document::Node,
+        expression::is_template,
         fields::Fields,
         secrecy::{self, Secrecy},
     },
     report::problem::{Report, Severity},
     resolve::{
         locals::Locals,
-        resolver::{Eval, Origin},
-        template::is_template,
+        outcome::{Eval, TemplateSource},
+        search_path::SearchPath,
     },
     service::{
-        env::environment::{Environment, Written},
-        files::Places,
+        env::{
+            visibility,
+            written::{Environment, Written},
+        },
         reader::Reader,
     },
 };
@@ -75,7 +81,7 @@ pub(crate) fn check(
     service: &str,
     fields: &mut Fields<'_>,
     environment: Option<&mut Environment>,
-    places: &Places,
+    places: &SearchPath,
 ) {
     let Some(mut fields) = fields.table("variables", reader.report()) else {
         classify(reader, environment, &Rules::default(), None);
@@ -101,7 +107,8 @@ pub(crate) fn check(
     };
     // It lies where templates lie.
     let text = name.zip(table).and_then(|(name, node)| {
-        let found = places.read(reader, "file", &name, &node.at, &key);
+        let host = reader.resolver.host;
+        let found = places.read(host, reader.report(), "file", &name, &node.at, &key);
         found.map(|(_, text)| text)
     });
     let table = text.as_deref().map(Table);
@@ -128,7 +135,7 @@ fn classify(
     let Some(environment) = environment else {
         return;
     };
-    let secrets = secrecy::classify(environment, |name| rules.secrecy(table, name));
+    let secrets = visibility::classify(environment, |name| rules.secrecy(table, name));
     let (site, host) = (reader.resolver.site, reader.resolver.host);
     // One that was seen before is reported already.
     let first = secrets.first().filter(|_| site.secret.is_none());
@@ -167,14 +174,17 @@ fn version(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Versio
         return Version::parse(text);
     }
     if !reader.render {
-        reader.eval(text, Origin::Value(&node.at), key, true);
+        reader.eval(text, TemplateSource::Value(&node.at), key, true);
         return None;
     }
     let space = reader.space.clone();
-    match reader
-        .resolver
-        .eval(&space, text, Origin::Value(&node.at), key, &Locals::NONE)
-    {
+    match reader.resolver.eval(
+        &space,
+        text,
+        TemplateSource::Value(&node.at),
+        key,
+        &Locals::NONE,
+    ) {
         Eval::Set { value, .. } => Version::parse(&value.to_string()),
         Eval::Unset { .. } | Eval::Broken(_) | Eval::Failed => None,
     }

@@ -14,7 +14,7 @@
 //! | `no-scheme` | is no URL for want of a scheme |
 //! | `no-time` | is no time of day, `HH:MM` |
 
-use super::table::{Bounds, Version};
+use super::version::{Bounds, Version};
 
 /// When the program dies, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,3 +5,4 @@ pub(crate) mod death;
 pub(crate) mod name;
 pub(crate) mod table;
 pub(crate) mod value;
+pub(crate) mod version;

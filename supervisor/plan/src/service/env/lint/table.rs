@@ -9,9 +9,10 @@
 //! | dies | `CASE: …`: what the program does then, instead of ignoring the value; the cases are those of [`Death`] |
 //! | note | the name that replaces it, or what there is to know |
 
-use std::fmt;
-
-use super::death::Death;
+use super::{
+    death::Death,
+    version::{Bounds, Version},
+};
 use crate::{read::secrecy::Secrecy, report::problem::Severity};
 
 /// The whole text.
@@ -41,13 +42,6 @@ pub(super) struct Row<'t> {
     pub(super) until: Option<Bounds>,
     dies: Option<Death<'t>>,
     pub(super) note: &'t str,
-}
-
-/// A change came after one version and not later than with another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) before: Version,
-    pub(super) after: Version,
 }
 
 impl<'t> Row<'t> {
@@ -126,51 +120,6 @@ fn kind_of(column: &str) -> (&str, Secrecy) {
         _ => Secrecy::Private,
     };
     (kind, secrecy)
-}
-
-impl Bounds {
-    /// `A..B`, or `B` alone for a change that came with B.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let (before, after) = text.split_once("..").unwrap_or((text, text));
-        Some(Self {
-            before: Version::parse(before)?,
-            after: Version::parse(after)?,
-        })
-    }
-}
-
-/// The first two or three numbers of a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(u32, u32, Option<u32>);
-
-impl Version {
-    /// Reads `11.6`, `v11.6.0` or `11.6.0-rc1`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let mut numbers = text
-            .strip_prefix('v')
-            .unwrap_or(text)
-            .split('.')
-            .map(|part| {
-                let digits = part
-                    .find(|c: char| !c.is_ascii_digit())
-                    .unwrap_or(part.len());
-                part[..digits].parse::<u32>().ok()
-            });
-        Some(Self(
-            numbers.next()??,
-            numbers.next()??,
-            numbers.next().flatten(),
-        ))
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(major, minor, patch) = self;
-        write!(f, "{major}.{minor}")?;
-        patch.map_or(Ok(()), |patch| write!(f, ".{patch}"))
-    }
 }
 
 #[cfg(test)]

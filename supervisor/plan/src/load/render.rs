@@ -2,21 +2,24 @@
 //! reads, and for tools that need a value as the service would get it.
 
 use crate::{
-    declare::schema::plain,
     host::machine::Host,
-    load::{Options, said},
+    load::{
+        inputs::{Inputs, read_inputs},
+        options::Options,
+    },
     model::Paths,
     read::{
-        document::Place,
+        ident::ident,
         typed::{Typed, plain_text},
     },
-    report::problem::{Problems, Report},
-    resolve::{
-        locals::Locals,
-        resolver::{Origin, Resolver},
-        template_file::TemplateFile,
+    report::{
+        place::Place,
+        problem::{Problems, Report},
     },
-    service::{files::Places, reader::Reader},
+    resolve::{
+        locals::Locals, outcome::TemplateSource, resolver::Resolver, search_path::SearchPath,
+    },
+    service::reader::Reader,
     site::values::Given,
 };
 
@@ -60,9 +63,11 @@ fn render(
 ) -> Result<String, Problems> {
     let paths = Paths::new(options);
     let mut report = Report::default();
-    let (world, mut site, _) = said(host, options, &paths, &mut report);
+    let Inputs {
+        world, mut site, ..
+    } = read_inputs(host, options, &paths, &mut report);
     let at = Place::whole(&paths.catalog_dir.join(format!("{service}.toml")));
-    let space = plain(service);
+    let space = ident(service);
     match world.canonical(&space) {
         Some((canonical, found)) => {
             for (key, value) in instead {
@@ -114,13 +119,11 @@ fn one(
     let reader = &mut reader;
     let found = match what {
         What::File(name) => {
-            let places = Places {
-                dirs: vec![paths.etc_dir.join("services.d"), paths.catalog_dir.clone()],
-            };
-            let file = TemplateFile::read(reader, &places, name, at, name)?;
-            reader.eval(&file.main.text, Origin::File(&file), name, false)
+            let places = SearchPath::new(paths);
+            let file = reader.template_file(&places, name, at, name)?;
+            reader.eval(&file.main.text, TemplateSource::File(&file), name, false)
         }
-        What::Text(text) => reader.eval(text, Origin::Value(at), "", false),
+        What::Text(text) => reader.eval(text, TemplateSource::Value(at), "", false),
     };
     if let Some(reason) = reader.broken.take() {
         reader.report().error(at, "", reason);
