@@ -1,48 +1,72 @@
 //! Checks: site file, service files, settings, templates and secrets become a [`Plan`], or all
-//! problems at once. Pure but for the [`Host`], and for `secrets_file`, which no plan is made by.
+//! problems at once.
 //!
-//! What has many problems is reported with all of them. What follows from a problem that was
-//! already reported is not: its value is `Failed`, and silent.
-
-mod check;
-mod compare;
-mod declare;
-mod host;
-mod load;
-mod model;
-mod read;
+//! The steps of a [`load()`], each a folder that knows only those above it (`tests/layers.rs` holds that):
+//!
+//! 1. [`report`] gathers problems, [`model`] is the plan that is made, [`host`] the machine as a plan sees it.
+//! 2. [`read`] turns files into values that know where they are written.
+//! 3. [`declare`] gathers what may be said: the schema.
+//! 4. [`site`] holds what the administrator says to the schema.
+//! 5. [`resolve`] works out the value of each name.
+//! 6. [`service`] renders each service file, by its table of keys.
+//! 7. [`check`] checks the whole.
+//! 8. [`load`] does all that, in this order.
+//! 9. [`compare`] and [`secrets`] serve those who use a plan.
+//!
+//! Pure but for [`host`], and for [`secrets`], which no plan is made by.
 
 mod report;
-mod resolve;
-pub mod secrets;
-mod service;
+
+mod model;
+
+mod host;
+
+mod read;
+
+mod declare;
+
 mod site;
+
+mod resolve;
+
+mod service;
+
+mod check;
+
+mod load;
+
+mod compare;
+
+pub mod secrets;
+
 #[cfg(test)]
 mod tests;
 
-pub use check::certificates;
-pub use check::size::PLAN_BYTES_MAX;
-pub use compare::change::{Change, ChangeKind};
-pub use compare::plans::{add_altered, add_owner_changes, changes, site_changes};
-pub use compare::rebinding::{added as added_listens, dropped as dropped_listens};
-pub use compare::{describe as shown, file_diff as file_lines};
-pub use host::{
-    machine::{Host, RealHost},
-    overlay::Rewritten,
+pub use self::{
+    check::{certificates, size::PLAN_BYTES_MAX},
+    compare::{
+        change::Change,
+        describe, file_diff,
+        plans::{add_altered, add_owner_changes, changes, site_changes},
+        rebinding::{added as added_listens, dropped as dropped_listens},
+    },
+    host::{
+        machine::{Host, RealHost},
+        overlay::OverlayHost,
+    },
+    load::{
+        options::Options,
+        plan::{load, load_with_origins},
+        render::{Instead, render_template, render_text},
+    },
+    model::*,
+    read::{secrecy::looks_secret, signal},
+    report::{
+        problem::{Problem, Problems, Severity},
+        suggest::nearest,
+    },
+    resolve::origins::{Origin, Origins},
+    secrets::{lost as lost_secrets, store as secrets_file},
+    service::cron,
 };
-pub use load::{
-    options::Options,
-    plan::{load, load_with_origins},
-    render::{Instead, render_template, render_text},
-};
-pub use model::*;
-pub use model::{reload_token, variables::Variables};
-pub use read::{secrecy::looks_secret, signal};
-
-pub use report::{
-    problem::{Problem, Problems, Severity},
-    suggest::nearest,
-};
-pub use resolve::origins::{Origin, Origins};
-pub use secrets::{lost as lost_secrets, store as secrets_file};
-pub use service::cron;
+pub use api::PlanImpact;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    declare::{instances::no_template_hint, schema::World},
+    declare::{instances::no_template_hint, schema::Schema},
     model::Service,
     read::{document::Document, ident::ident},
     report::{place::Place, problem::Report, suggest::did_you_mean},
@@ -22,8 +22,12 @@ fn edges<'s>(service: &'s mut Service, kind: &str) -> &'s mut BTreeSet<String> {
 }
 
 /// Checks and tidies the dependencies of all services.
-pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, report: &mut Report) {
-    let documents = &world.services;
+pub(crate) fn check(
+    services: &mut BTreeMap<String, Service>,
+    schema: &Schema,
+    report: &mut Report,
+) {
+    let documents = &schema.services;
     let enabled: BTreeMap<String, bool> = services
         .iter()
         .map(|(name, service)| (name.clone(), service.enabled))
@@ -36,7 +40,7 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
     for (name, service) in services.iter_mut() {
         let on = service.enabled;
         for kind in KINDS {
-            for wanted in with_instances(std::mem::take(edges(service, kind)), world) {
+            for wanted in with_instances(std::mem::take(edges(service, kind)), schema) {
                 let at = place(&documents[name], kind, &wanted);
                 // Files may write the name as templates do.
                 let known = enabled
@@ -45,7 +49,7 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
                 let Some(known) = known else {
                     // One that could not be read is not unknown.
                     if !documents.contains_key(&wanted) {
-                        unknown(&at, kind, &wanted, &enabled, world, report);
+                        unknown(&at, kind, &wanted, &enabled, schema, report);
                     }
                     continue;
                 };
@@ -74,10 +78,10 @@ pub(crate) fn check(services: &mut BTreeMap<String, Service>, world: &World, rep
 }
 
 /// `worker@` means all instances. What is no template stays, and is reported as unknown.
-fn with_instances(names: BTreeSet<String>, world: &World) -> BTreeSet<String> {
+fn with_instances(names: BTreeSet<String>, schema: &Schema) -> BTreeSet<String> {
     let all = names
         .into_iter()
-        .flat_map(|name| match world.template(&name) {
+        .flat_map(|name| match schema.template(&name) {
             Some(template) => template.instances.clone(),
             None => vec![name],
         });
@@ -89,15 +93,15 @@ fn unknown(
     kind: &str,
     wanted: &str,
     enabled: &BTreeMap<String, bool>,
-    world: &World,
+    schema: &Schema,
     report: &mut Report,
 ) {
     let (message, hint) = if wanted.ends_with('@') {
         let message = format!("there is no template `{wanted}`");
-        (message, no_template_hint(wanted, world))
+        (message, no_template_hint(wanted, schema))
     } else {
         let mut hint = did_you_mean(wanted, enabled.keys().map(String::as_str));
-        if world.templates.contains_key(wanted) {
+        if schema.templates.contains_key(wanted) {
             hint = Some(format!("`{wanted}@` means all instances"));
         }
         (format!("there is no service `{wanted}`"), hint)

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     check::graph::place,
-    declare::schema::World,
+    declare::schema::Schema,
     model::{Paths, Service},
     read::ident::ident,
     report::{place::Place, problem::Report},
@@ -50,7 +50,7 @@ pub(crate) fn check(
     uid: u32,
     paths: &Paths,
     services: &BTreeMap<String, Service>,
-    world: &World,
+    schema: &Schema,
     site: &Site,
     report: &mut Report,
 ) {
@@ -62,7 +62,7 @@ pub(crate) fn check(
     let sockets: Vec<_> = enabled().flat_map(sockets).collect();
     let all = directories.iter().chain(&files).chain(&copies);
     for it in all.chain(&status_files).chain(&sockets) {
-        let at = || said(it, world, site);
+        let at = || said(it, schema, site);
         if let Some((what, hint)) = own_place(paths, it) {
             let (at, key) = at();
             let message = format!("`{}` cannot have {}: {what}", it.service, it.path.display());
@@ -185,13 +185,14 @@ fn clash_of(it: &Wanted<'_>, other: &Wanted<'_>) -> String {
 }
 
 /// Where the site file names the path, or else the service file.
-fn said(it: &Wanted<'_>, world: &World, site: &Site) -> (Place, String) {
+fn said(it: &Wanted<'_>, schema: &Schema, site: &Site) -> (Place, String) {
     let text = it.path.to_str().unwrap_or_default();
-    let mut own = (site.settings.iter())
-        .filter(|((space, _), given)| *space == ident(it.service) && given.value.text() == text);
+    let mut own = (site.settings.iter()).filter(|((namespace, _), given)| {
+        *namespace == ident(it.service) && given.value.text() == text
+    });
     own.next().map_or_else(
         || {
-            let document = &world.services[it.service];
+            let document = &schema.services[it.service];
             let key = match it.key {
                 "stale_sockets" => it.key.to_owned(),
                 table => format!("{table}.path"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     check::graph::place,
-    declare::schema::World,
+    declare::schema::Schema,
     model::Service,
     read::ident::ident,
     report::{place::Place, problem::Report},
@@ -16,7 +16,7 @@ use crate::{
 /// own choice.
 pub(crate) fn check(
     services: &BTreeMap<String, Service>,
-    world: &World,
+    schema: &Schema,
     site: &Site,
     report: &mut Report,
 ) {
@@ -33,7 +33,7 @@ pub(crate) fn check(
             if let Some((other, theirs)) = other {
                 let (at, key) = said(&[name, other], port, site).unwrap_or_else(|| {
                     (
-                        place(&world.services[name], "listens", address),
+                        place(&schema.services[name], "listens", address),
                         "listens".to_owned(),
                     )
                 });
@@ -56,7 +56,7 @@ fn said(names: &[&str], port: &str, site: &Site) -> Option<(Place, String)> {
         let mut own = site
             .settings
             .iter()
-            .filter(|((space, _), _)| *space == ident(name));
+            .filter(|((namespace, _), _)| *namespace == ident(name));
         let ((_, key), given) = own.find(|(_, given)| given.value.text() == port)?;
         Some((given.at.clone(), format!("{name}.{key}")))
     })

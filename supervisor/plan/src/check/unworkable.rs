@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    check::graph::place, declare::schema::World, host::machine::Host, model::Service,
+    check::graph::place, declare::schema::Schema, host::machine::Host, model::Service,
     read::document::Document, report::problem::Report,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn report(
     host: &dyn Host,
     services: &BTreeMap<String, Service>,
-    world: &World,
+    schema: &Schema,
     report: &mut Report,
 ) {
     let enabled = services
@@ -24,7 +24,7 @@ pub(crate) fn report(
     let made = made(enabled.clone());
     let lacks = |path: &Path| host.is_missing(path) && !made.contains(path);
     for service in enabled {
-        let document = &world.services[&service.name];
+        let document = &schema.services[&service.name];
         let dir = &service.working_dir;
         let program = lacking_program(service, lacks);
         // A program that is to be below the directory says it all.

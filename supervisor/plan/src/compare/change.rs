@@ -1,49 +1,31 @@
 //! What a new plan means for a service, and why.
 
-use std::fmt;
+use std::{collections::BTreeSet, path::PathBuf};
 
-/// What a new plan means for a service, mildest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ChangeKind {
-    /// Nothing changed.
-    Keep,
-    /// Takes effect without touching the process.
-    InPlace,
-    /// The process must read its configuration again.
-    Reload,
-    /// The process must be replaced.
-    Restart,
-    /// It runs from now on.
-    Start,
-    /// It does not run any more.
-    Stop,
-}
-
-impl fmt::Display for ChangeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Keep => "keep",
-            Self::InPlace => "in place",
-            Self::Reload => "reload",
-            Self::Restart => "restart",
-            Self::Start => "start",
-            Self::Stop => "stop",
-        })
-    }
-}
+use api::PlanImpact;
 
 /// A change and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// What has to be done.
-    pub kind: ChangeKind,
+    pub impact: PlanImpact,
     /// Why: `env MM_X changed`. Never a value.
     pub reasons: Vec<String>,
+    /// Rendered files that a reason is about.
+    pub(crate) files: BTreeSet<PathBuf>,
 }
 
 impl Change {
-    pub(crate) fn because(&mut self, kind: ChangeKind, reason: impl Into<String>) {
-        self.kind = self.kind.max(kind);
+    pub(crate) fn new(impact: PlanImpact, reason: &str) -> Self {
+        Self {
+            impact,
+            reasons: vec![reason.to_owned()],
+            files: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn because(&mut self, impact: PlanImpact, reason: impl Into<String>) {
+        self.impact = self.impact.max(impact);
         self.reasons.push(reason.into());
     }
 }

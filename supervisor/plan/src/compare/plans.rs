@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use api::PlanImpact;
+
 use crate::{
-    compare::{
-        change::{Change, ChangeKind},
-        rebinding,
-    },
-    model::{NotifyAccess, OnChange, Plan, ReadyKind, Service},
+    compare::{change::Change, rebinding},
+    model::{Plan, Service},
+    service::{key::Differences, keys},
 };
 
 /// What changes, by name of the service. Every service of either plan is there, but those that
@@ -26,10 +26,7 @@ pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
                 } else {
                     "added"
                 };
-                Change {
-                    kind: ChangeKind::Start,
-                    reasons: vec![why.to_owned()],
-                }
+                Change::new(PlanImpact::Start, why)
             }
             (Some(_), None) => {
                 let why = if new.services.contains_key(name) {
@@ -37,10 +34,7 @@ pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
                 } else {
                     "removed"
                 };
-                Change {
-                    kind: ChangeKind::Stop,
-                    reasons: vec![why.to_owned()],
-                }
+                Change::new(PlanImpact::Stop, why)
             }
             (Some(before), Some(after)) => compare(before, after),
         };
@@ -62,16 +56,14 @@ pub fn add_altered<'a>(
             continue;
         };
         let file = service.files.iter().find(|file| file.path == path);
-        let named = format!("file {} ", path.display());
-        let known = change.reasons.iter().any(|why| why.starts_with(&named));
         // One that starts reads it then.
         if let Some(file) = file
-            && !known
-            && change.kind != ChangeKind::Start
+            && !change.files.contains(path)
+            && change.impact != PlanImpact::Start
         {
             change.because(
-                kind_of(file.on_change, service),
-                format!("{named}was missing or altered"),
+                file.on_change.impact(service),
+                format!("file {} was missing or altered", path.display()),
             );
         }
     }
@@ -86,10 +78,10 @@ pub fn add_owner_changes<'a>(
     for (name, path) in directories {
         // One that starts finds it done.
         if let Some(change) = changes.get_mut(name)
-            && !matches!(change.kind, ChangeKind::Start | ChangeKind::Stop)
+            && !matches!(change.impact, PlanImpact::Start | PlanImpact::Stop)
         {
             let what = format!("owner of directory {} changes", path.display());
-            change.because(ChangeKind::Restart, what);
+            change.because(PlanImpact::Restart, what);
         }
     }
 }
@@ -122,173 +114,28 @@ pub fn site_changes(old: &Plan, new: &Plan) -> Vec<String> {
 }
 
 fn compare(old: &Service, new: &Service) -> Change {
-    let mut change = Change {
-        kind: ChangeKind::Keep,
-        reasons: Vec::new(),
-    };
-    process(old, new, &mut change);
-    environment(old, new, &mut change);
-    files(old, new, &mut change);
-    in_place(old, new, &mut change);
-    change
-}
-
-/// What a process has from its birth.
-fn process(old: &Service, new: &Service, change: &mut Change) {
-    let differs = [
-        ("type", old.oneshot != new.oneshot),
-        ("command", old.command != new.command),
-        ("user", old.user != new.user || old.uid != new.uid),
-        ("group", old.group != new.group || old.gid != new.gid),
-        ("groups", old.groups != new.groups),
-        ("working_dir", old.working_dir != new.working_dir),
-        ("umask", old.umask != new.umask),
-        ("nice", old.nice != new.nice),
-        ("oom_score_adj", old.oom_score_adj != new.oom_score_adj),
-        ("io_priority", old.io_priority != new.io_priority),
-        ("cpu_affinity", old.cpu_affinity != new.cpu_affinity),
-        ("stdin", old.stdin != new.stdin),
-        ("limits", old.limits != new.limits),
-        ("no_new_privs", old.no_new_privs != new.no_new_privs),
-        ("capabilities", old.capabilities != new.capabilities),
-        (
-            "capability_bounding_set",
-            old.capability_bounding_set != new.capability_bounding_set,
-        ),
-        (
-            "ambient_capabilities",
-            old.ambient_capabilities != new.ambient_capabilities,
-        ),
-        // Without a notify socket from its birth it cannot say so.
-        ("notify", old.has_notify_socket() != new.has_notify_socket()),
-        (
-            "notify_access",
-            by_main_alone(old) != by_main_alone(new) && new.has_notify_socket(),
-        ),
-        ("ready.fd", ready_fd(old) != ready_fd(new)),
-        // It is told by its environment how often to say so.
-        ("watchdog.timeout", watchdog_ms(old) != watchdog_ms(new)),
-        ("what it needs on this host", old.broken != new.broken),
-    ];
-    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
-        change.because(ChangeKind::Restart, format!("{what} changed"));
+    let mut found = Differences::default();
+    let broken = old.broken != new.broken;
+    for key in keys::all() {
+        (key.compare)(old, new, &mut found);
     }
-}
-
-fn by_main_alone(service: &Service) -> bool {
-    service.notify_access == Some(NotifyAccess::Main)
-}
-
-const fn ready_fd(service: &Service) -> Option<i32> {
-    match service.ready.kind {
-        ReadyKind::Fd(number) => Some(number),
-        _ => None,
-    }
-}
-
-fn watchdog_ms(service: &Service) -> Option<u64> {
-    service.watchdog.map(|it| it.timeout_ms)
-}
-
-fn environment(old: &Service, new: &Service, change: &mut Change) {
-    for (name, variable) in new.env.iter() {
-        match old.env.get(name) {
-            None => change.because(ChangeKind::Restart, format!("env {name} added")),
-            Some(before) if before.value != variable.value => {
-                change.because(ChangeKind::Restart, format!("env {name} changed"));
-            }
-            Some(_) => {}
-        }
-    }
-    for name in old.env.keys().filter(|name| !new.env.contains_key(name)) {
-        change.because(ChangeKind::Restart, format!("env {name} removed"));
-    }
-}
-
-fn files(old: &Service, new: &Service, change: &mut Change) {
-    for file in &new.files {
-        let name = file.path.display();
-        let before = old.files.iter().find(|before| before.path == file.path);
-        let Some(before) = before else {
-            change.because(kind_of(file.on_change, new), format!("file {name} added"));
-            continue;
-        };
-        if before.content != file.content && !file.create_only {
-            change.because(kind_of(file.on_change, new), format!("file {name} changed"));
-        }
-        let owner =
-            (before.mode, &before.user, &before.group) != (file.mode, &file.user, &file.group);
-        if owner && !file.create_only {
-            change.because(
-                ChangeKind::InPlace,
-                format!("mode or owner of file {name} changed"),
-            );
-        }
-        if (&before.validate, before.on_change, before.create_only)
-            != (&file.validate, file.on_change, file.create_only)
-        {
-            change.because(
-                ChangeKind::InPlace,
-                format!("handling of file {name} changed"),
-            );
-        }
-    }
-    for file in old
-        .files
-        .iter()
-        .filter(|file| new.files.iter().all(|now| now.path != file.path))
-    {
-        change.because(
-            ChangeKind::InPlace,
-            format!("file {} is not rendered any more", file.path.display()),
-        );
-    }
-}
-
-/// A service that cannot reload is restarted.
-fn kind_of(on_change: OnChange, service: &Service) -> ChangeKind {
-    match on_change {
-        OnChange::Reload if service.reload.is_some() => ChangeKind::Reload,
-        OnChange::Reload | OnChange::Restart => ChangeKind::Restart,
-        OnChange::Nothing => ChangeKind::InPlace,
-    }
-}
-
-fn in_place(old: &Service, new: &Service, change: &mut Change) {
-    let differs = [
-        ("description", old.description != new.description),
-        ("home", old.home != new.home),
-        ("validate", old.validate != new.validate),
-        ("requires", old.requires != new.requires),
-        ("wants", old.wants != new.wants),
-        ("binds_to", old.binds_to != new.binds_to),
-        ("after", old.after != new.after),
-        ("listens", old.listens != new.listens),
-        ("command_hint", old.command_hint != new.command_hint),
-        ("listens_hint", old.listens_hint != new.listens_hint),
-        ("stale_sockets", old.stale_sockets != new.stale_sockets),
-        ("tools", old.tools != new.tools),
-        ("credentials", old.credentials != new.credentials),
-        ("certificates", old.certificates != new.certificates),
-        ("watches", old.watches != new.watches),
-        ("status_files", old.status_files != new.status_files),
-        ("ready", old.ready != new.ready),
-        ("liveness", old.liveness != new.liveness),
-        ("health", old.health != new.health),
-        ("restart policy", old.restart != new.restart),
-        (
-            "exit_when_failed",
-            old.exit_when_failed != new.exit_when_failed,
-        ),
-        ("schedule", old.schedule != new.schedule),
-        ("job", old.job != new.job),
-        ("log_files", old.log_files != new.log_files),
-        ("stop", old.stop != new.stop),
-        ("reload", old.reload != new.reload),
-        ("log", old.log != new.log),
-        ("directories", old.directories != new.directories),
-    ];
-    for (what, _) in differs.into_iter().filter(|(_, differs)| *differs) {
-        change.because(ChangeKind::InPlace, format!("{what} changed"));
+    found.changed(PlanImpact::Restart, "what it needs on this host", broken);
+    // What costs most is the first that people read.
+    found
+        .reasons
+        .sort_by_key(|(impact, _)| std::cmp::Reverse(*impact));
+    let impact = found
+        .reasons
+        .first()
+        .map_or(PlanImpact::Keep, |(impact, _)| *impact);
+    let reasons = found
+        .reasons
+        .into_iter()
+        .map(|(_, reason)| reason)
+        .collect();
+    Change {
+        impact,
+        reasons,
+        files: found.files,
     }
 }

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use api::PlanImpact;
+
 use crate::{
     check::ports::overlap,
-    compare::change::{Change, ChangeKind},
+    compare::change::Change,
     model::{Plan, Service},
 };
 
@@ -17,7 +19,7 @@ use crate::{
 pub(crate) fn check(old: &Plan, new: &Plan, changes: &mut BTreeMap<String, Change>) {
     let mut restarts: Vec<(String, String)> = Vec::new();
     for (name, change) in &*changes {
-        if change.kind <= ChangeKind::InPlace {
+        if change.impact <= PlanImpact::InPlace {
             continue;
         }
         for address in added(old, new, name) {
@@ -37,9 +39,9 @@ pub(crate) fn check(old: &Plan, new: &Plan, changes: &mut BTreeMap<String, Chang
     }
     for (name, why) in restarts {
         if let Some(change) = changes.get_mut(&name)
-            && change.kind == ChangeKind::Reload
+            && change.impact == PlanImpact::Reload
         {
-            change.because(ChangeKind::Restart, why);
+            change.because(PlanImpact::Restart, why);
         }
     }
 }
@@ -64,7 +66,7 @@ fn given_up<'c>(
 ) -> impl Iterator<Item = (&'c String, &'c str)> {
     let moved = changes
         .iter()
-        .filter(|(_, it)| it.kind > ChangeKind::InPlace);
+        .filter(|(_, it)| it.impact > PlanImpact::InPlace);
     let given = moved.map(|(name, _)| (name, dropped(old, new, name)));
     let given: Vec<_> = given.collect();
     given

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     declare::{
-        schema::{Role, Space, Switch, World},
+        schema::{Namespace, Role, Schema, Switch},
         setting::settings,
     },
     read::{
@@ -22,15 +22,16 @@ use crate::{
     report::{problem::Report, suggest::did_you_mean},
 };
 
-impl World {
+impl Schema {
     /// Declares what is not one service's. After all services.
     pub(crate) fn add_catalog(&mut self, document: &Document, report: &mut Report) {
-        self.damaged = document.damaged;
+        self.unreadable = document.unreadable;
         let mut fields = Fields::new(&document.table, document.whole.clone(), "");
         // `[settings]` is the word of service files, `[keys]` the other name of it.
         for word in ["settings", "keys"] {
             if let Some(keys) = fields.entry(word).and_then(|entry| entry.node.table()) {
-                self.keys.extend(settings(keys, word, false, report));
+                self.keys
+                    .extend(settings(keys, word, false, &self.service_keys, report));
             }
         }
         if let Some(entry) = fields.entry("sections") {
@@ -52,12 +53,12 @@ impl World {
         for (section, entry) in entries_of(node, "sections", report) {
             let key = format!("sections.{section}");
             if let Some(declared) = entry.node.table() {
-                let space = Space {
+                let namespace = Namespace {
                     name: section.clone(),
-                    settings: settings(declared, &key, false, report),
-                    ..Space::default()
+                    settings: settings(declared, &key, false, &self.service_keys, report),
+                    ..Namespace::default()
                 };
-                self.spaces.entry(ident(section)).or_insert(space);
+                self.namespaces.entry(ident(section)).or_insert(namespace);
                 continue;
             }
             let Some(service) = entry.node.text() else {
@@ -68,8 +69,8 @@ impl World {
                 );
                 continue;
             };
-            let Some(owner) = self.space(service).filter(|space| space.own) else {
-                if !self.damaged {
+            let Some(owner) = self.namespace(service).filter(|namespace| namespace.own) else {
+                if !self.unreadable {
                     let names: Vec<&str> = self.services.keys().map(String::as_str).collect();
                     report
                         .error(
@@ -81,19 +82,19 @@ impl World {
                 }
                 continue;
             };
-            let damaged = owner.damaged;
-            if self.spaces.contains_key(&ident(section)) {
+            let unreadable = owner.unreadable;
+            if self.namespaces.contains_key(&ident(section)) {
                 continue;
             }
-            let space = Space {
+            let namespace = Namespace {
                 name: section.clone(),
                 service: Some(service.to_owned()),
                 alias_of: Some(ident(service)),
-                damaged,
+                unreadable,
                 switch: Switch::Service,
-                ..Space::default()
+                ..Namespace::default()
             };
-            self.spaces.insert(ident(section), space);
+            self.namespaces.insert(ident(section), namespace);
         }
     }
 
@@ -104,7 +105,8 @@ impl World {
                 let mut fields = Fields::new(table, entry.key_at.clone(), &key);
                 let members = fields.node("services").map(|n| names(n, &key, report));
                 let declared = fields.node("settings").and_then(Node::table);
-                let declared = declared.map(|t| settings(t, &key, true, report));
+                let declared =
+                    declared.map(|t| settings(t, &key, true, &self.service_keys, report));
                 fields.entry("doc");
                 fields.finish(&[], report);
                 (members.unwrap_or_default(), declared.unwrap_or_default())
@@ -112,17 +114,17 @@ impl World {
                 (names(&entry.node, &key, report), BTreeMap::new())
             };
             for member in &members {
-                if self.space(member).is_none() {
-                    let space = flag(member);
-                    self.spaces.insert(ident(member), space);
+                if self.namespace(member).is_none() {
+                    let namespace = flag(member);
+                    self.namespaces.insert(ident(member), namespace);
                 }
             }
-            let space = self
-                .spaces
+            let namespace = self
+                .namespaces
                 .entry(ident(group))
                 .or_insert_with(|| flag(group));
-            space.settings.extend(settings);
-            space.switch = Switch::Group(members);
+            namespace.settings.extend(settings);
+            namespace.switch = Switch::Group(members);
         }
     }
 
@@ -141,11 +143,11 @@ impl World {
                 .collect(),
         };
         for (name, reason) in all {
-            let space = Space {
+            let namespace = Namespace {
                 reason,
                 ..flag(&name)
             };
-            self.spaces.entry(ident(&name)).or_insert(space);
+            self.namespaces.entry(ident(&name)).or_insert(namespace);
         }
     }
 
@@ -167,7 +169,7 @@ impl World {
                 role.enable = names(&entry.node, &key, report);
             }
             for service in role.enable.iter().chain(&role.disable) {
-                if self.space(service).is_none() {
+                if self.namespace(service).is_none() {
                     report
                         .error(
                             &entry.node.at,
@@ -185,11 +187,11 @@ impl World {
     }
 }
 
-pub(crate) fn flag(name: &str) -> Space {
-    Space {
+pub(crate) fn flag(name: &str) -> Namespace {
+    Namespace {
         name: name.to_owned(),
         switch: Switch::Flag,
-        ..Space::default()
+        ..Namespace::default()
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     declare::{
-        schema::{Space, Switch, Template, World},
+        schema::{Namespace, Schema, Switch, Template},
         setting::settings,
     },
     read::{
@@ -26,7 +26,7 @@ const MAX_ALL: usize = 10_000;
 /// Longest name of an instance with that of its template: the name of a directory and a cgroup.
 const MAX_NAME: usize = 64;
 
-impl World {
+impl Schema {
     /// Declares a template (its name without `@`) and the services that it makes.
     pub(crate) fn add_template(
         &mut self,
@@ -35,7 +35,7 @@ impl World {
         site: &Document,
         report: &mut Report,
     ) {
-        if let Some(other) = self.space(name) {
+        if let Some(other) = self.namespace(name) {
             let message = format!("the name cannot be told from `{}`", other.name);
             report
                 .error(&document.whole, name, message)
@@ -53,7 +53,7 @@ impl World {
             .get("settings")
             .and_then(|it| it.node.table());
         let settings = table
-            .map(|table| settings(table, "settings", true, report))
+            .map(|table| settings(table, "settings", true, &self.service_keys, report))
             .unwrap_or_default();
         let instances = instances(name, &document, site, report);
         if self.services.len() + instances.len() > MAX_ALL {
@@ -61,16 +61,16 @@ impl World {
             report.error(&document.whole, "instances", message);
             return;
         }
-        let shared = Space {
+        let shared = Namespace {
             name: name.to_owned(),
             settings,
-            damaged: document.damaged,
+            unreadable: document.unreadable,
             instance: Some(String::new()),
-            ..Space::default()
+            ..Namespace::default()
         };
         for instance in &instances {
             let whole = format!("{name}@{instance}");
-            let space = Space {
+            let namespace = Namespace {
                 name: whole.clone(),
                 service: Some(whole.clone()),
                 own: true,
@@ -79,15 +79,15 @@ impl World {
                 instance: Some(instance.clone()),
                 ..shared.clone()
             };
-            self.spaces.insert(ident(&whole), space);
+            self.namespaces.insert(ident(&whole), namespace);
             self.services.insert(whole, document.clone());
         }
         let instances = instances.iter().map(|it| format!("{name}@{it}")).collect();
-        let space = Space {
+        let namespace = Namespace {
             switch: Switch::Template,
             ..shared
         };
-        self.spaces.insert(ident(name), space);
+        self.namespaces.insert(ident(name), namespace);
         let template = Template {
             document,
             instances,
@@ -96,8 +96,8 @@ impl World {
     }
 
     /// The template of an instance, by its plain name.
-    pub(crate) fn base(&self, space: &str) -> Option<&str> {
-        self.spaces.get(space)?.base.as_deref()
+    pub(crate) fn base(&self, namespace: &str) -> Option<&str> {
+        self.namespaces.get(namespace)?.base.as_deref()
     }
 
     /// The template whose instances `NAME@` means.
@@ -120,9 +120,9 @@ pub(crate) fn key(name: &str) -> String {
 
 /// The names of the instances, as the site file says them or else the service file.
 fn instances(name: &str, document: &Document, site: &Document, report: &mut Report) -> Vec<String> {
-    let mut spaces = site.table.iter();
-    let own = spaces
-        .find(|(space, _)| ident(space) == ident(name))
+    let mut namespaces = site.table.iter();
+    let own = namespaces
+        .find(|(namespace, _)| ident(namespace) == ident(name))
         .and_then(|(_, entry)| entry.node.table()?.get("instances"));
     let (node, key) = match (own, document.table.get("instances")) {
         (Some(entry), _) => (&entry.node, format!("{name}.instances")),
@@ -197,8 +197,8 @@ pub(crate) fn instance_file_hint(stem: &str, known: &[String]) -> String {
 }
 
 /// A dependency on all instances of a template that is not there.
-pub(crate) fn no_template_hint(name: &str, world: &World) -> Option<String> {
+pub(crate) fn no_template_hint(name: &str, schema: &Schema) -> Option<String> {
     let wanted = name.strip_suffix('@').unwrap_or(name);
-    let near = crate::report::suggest::nearest(wanted, world.templates.keys().map(String::as_str));
+    let near = crate::report::suggest::nearest(wanted, schema.templates.keys().map(String::as_str));
     near.map(|near| format!("did you mean `{near}@`?"))
 }

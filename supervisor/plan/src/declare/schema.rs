@@ -19,7 +19,7 @@ use crate::{
 
 /// Settings under one name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Space {
+pub(crate) struct Namespace {
     /// The name as files write it.
     pub(crate) name: String,
     /// The service it belongs to; none: nothing runs by this name here.
@@ -30,7 +30,7 @@ pub(crate) struct Space {
     /// Another name of this space's settings.
     pub(crate) alias_of: Option<String>,
     /// Of a service that could not be read: anything may be said of it.
-    pub(crate) damaged: bool,
+    pub(crate) unreadable: bool,
     /// May be switched.
     pub(crate) switch: Switch,
     /// Plain name of the template that made it; what is not said of it is said of that.
@@ -73,53 +73,61 @@ pub(crate) struct Template {
 
 /// Everything declared. Spaces are keyed by [`plain`] names.
 #[derive(Debug, Default)]
-pub(crate) struct World {
+pub(crate) struct Schema {
+    /// Keys at the top of a service file, to tell one that slipped under a header.
+    pub(crate) service_keys: Vec<&'static str>,
     pub(crate) keys: BTreeMap<String, Setting>,
-    pub(crate) spaces: BTreeMap<String, Space>,
+    pub(crate) namespaces: BTreeMap<String, Namespace>,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) services: BTreeMap<String, Document>,
     /// By name without `@`.
     pub(crate) templates: BTreeMap<String, Template>,
     /// `catalog.toml` could not be read: unknown names prove nothing.
-    pub(crate) damaged: bool,
+    pub(crate) unreadable: bool,
 }
 
-impl World {
-    pub(crate) fn space(&self, name: &str) -> Option<&Space> {
-        self.spaces.get(&ident(name))
+impl Schema {
+    pub(crate) fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(&ident(name))
     }
 
     /// The space whose settings `name` means, by its plain name.
-    pub(crate) fn canonical(&self, name: &str) -> Option<(String, &Space)> {
-        let space = self.space(name)?;
-        match &space.alias_of {
-            Some(owner) => self.spaces.get(owner).map(|space| (owner.clone(), space)),
-            None => Some((ident(name), space)),
+    pub(crate) fn canonical(&self, name: &str) -> Option<(String, &Namespace)> {
+        let namespace = self.namespace(name)?;
+        match &namespace.alias_of {
+            Some(owner) => self
+                .namespaces
+                .get(owner)
+                .map(|namespace| (owner.clone(), namespace)),
+            None => Some((ident(name), namespace)),
         }
     }
 
     /// Declares a service and its sections.
     pub(crate) fn add_service(&mut self, name: &str, document: Document, report: &mut Report) {
-        if let Some(other) = self.space(name).filter(|space| space.name != name) {
+        if let Some(other) = self
+            .namespace(name)
+            .filter(|namespace| namespace.name != name)
+        {
             let message = format!("the name cannot be told from `{}` in templates", other.name);
             report
                 .error(&document.whole, name, message)
                 .hint("rename one of the two files");
         }
-        let mut space = Space {
+        let mut namespace = Namespace {
             name: name.to_owned(),
             service: Some(name.to_owned()),
             own: true,
-            damaged: document.damaged,
+            unreadable: document.unreadable,
             switch: Switch::Service,
-            ..Space::default()
+            ..Namespace::default()
         };
         if let Some(entry) = document.table.get("settings")
             && let Some(table) = entry.node.table()
         {
-            space.settings = settings(table, "settings", true, report);
+            namespace.settings = settings(table, "settings", true, &self.service_keys, report);
         }
-        self.spaces.insert(ident(name), space);
+        self.namespaces.insert(ident(name), namespace);
         if let Some(entry) = document.table.get("sections")
             && let Some(sections) = entry.node.table()
         {
@@ -131,7 +139,7 @@ impl World {
     fn add_sections(&mut self, service: &str, sections: &Table, report: &mut Report) {
         for (section, entry) in sections {
             let prefix = format!("sections.{section}");
-            if self.spaces.contains_key(&ident(section)) {
+            if self.namespaces.contains_key(&ident(section)) {
                 report.error(
                     &entry.key_at,
                     &prefix,
@@ -148,32 +156,32 @@ impl World {
                 );
                 continue;
             };
-            let space = Space {
+            let namespace = Namespace {
                 name: section.clone(),
                 service: Some(service.to_owned()),
-                settings: settings(table, &prefix, false, report),
-                ..Space::default()
+                settings: settings(table, &prefix, false, &self.service_keys, report),
+                ..Namespace::default()
             };
-            self.spaces.insert(ident(section), space);
+            self.namespaces.insert(ident(section), namespace);
         }
     }
 
     /// Whether a variable of an env map is a secret by the declaration of a setting or by its looks.
     /// `service`: its plain name.
     pub(crate) fn is_secret_variable(&self, service: &str, name: &str, value: &str) -> bool {
-        let declared = self.spaces.values().filter(|space| {
-            let owner = space.service.as_deref().unwrap_or(&space.name);
+        let declared = self.namespaces.values().filter(|namespace| {
+            let owner = namespace.service.as_deref().unwrap_or(&namespace.name);
             ident(owner) == service
         });
-        let mut settings = declared.flat_map(|space| space.settings.values());
+        let mut settings = declared.flat_map(|namespace| namespace.settings.values());
         settings.any(|it| it.secret && it.env.as_deref() == Some(name)) || looks_secret(name, value)
     }
 
     /// All names that can stand at the left of a dotted key.
-    pub(crate) fn space_names(&self) -> BTreeSet<&str> {
-        self.spaces
+    pub(crate) fn namespace_names(&self) -> BTreeSet<&str> {
+        self.namespaces
             .values()
-            .map(|space| space.name.as_str())
+            .map(|namespace| namespace.name.as_str())
             .collect()
     }
 }

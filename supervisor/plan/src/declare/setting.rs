@@ -15,72 +15,8 @@ use crate::{
     report::{place::Place, problem::Report, suggest::did_you_mean},
 };
 
-/// Keys of a service file at top level; also the order of the reference.
-pub(crate) const SERVICE_KEYS: [&str; 60] = [
-    "description",
-    "command",
-    "command_hint",
-    "enable",
-    "instances",
-    "type",
-    "schedule",
-    "job",
-    "user",
-    "group",
-    "groups",
-    "uid",
-    "gid",
-    "home",
-    "umask",
-    "working_dir",
-    "nice",
-    "oom_score_adj",
-    "io_priority",
-    "cpu_affinity",
-    "stdin",
-    "no_new_privs",
-    "capabilities",
-    "capability_bounding_set",
-    "ambient_capabilities",
-    "requires",
-    "wants",
-    "binds_to",
-    "after",
-    "listens",
-    "listens_hint",
-    "stale_sockets",
-    "asserts",
-    "tools",
-    "validate",
-    "settings",
-    "sections",
-    "patterns",
-    "env",
-    "env_files",
-    "variables",
-    "ready",
-    "notify_access",
-    "watchdog",
-    "liveness",
-    "health",
-    "restart",
-    "exit_when_failed",
-    "stop",
-    "reload",
-    "limits",
-    "log",
-    "log_files",
-    "directories",
-    "files",
-    "credentials",
-    "certificates",
-    "watches",
-    "status_files",
-    "doc",
-];
-
 /// Names that templates have without any declaration.
-pub(crate) const BUILTINS: [&str; 16] = [
+pub(crate) const BUILTINS: &[&str] = &[
     "root",
     "run_dir",
     "state_dir",
@@ -137,10 +73,12 @@ pub(crate) struct Setting {
     pub(crate) obsolete: Option<String>,
 }
 
+/// The settings of a table. `own`: of a service itself; `top`: keys that belong above all headers.
 pub(crate) fn settings(
     table: &Table,
     prefix: &str,
     own: bool,
+    top: &[&str],
     report: &mut Report,
 ) -> BTreeMap<String, Setting> {
     let mut out: BTreeMap<String, Setting> = BTreeMap::new();
@@ -150,7 +88,7 @@ pub(crate) fn settings(
             let what = entry.node.what();
             let message = format!("must be a table such as {{ type = \"string\" }}, not {what}");
             let problem = report.error(&entry.node.at, key, message);
-            if SERVICE_KEYS.contains(&name.as_str()) {
+            if top.contains(&name.as_str()) {
                 problem.hint(misplaced(name, prefix));
             }
             continue;
@@ -175,7 +113,7 @@ pub(crate) fn settings(
                 .hint("choose another name");
             continue;
         }
-        if let Some(setting) = setting(inner, &entry.key_at, &key, report) {
+        if let Some(setting) = setting(inner, &entry.key_at, &key, top, report) {
             let twin = setting.env.as_ref().and_then(|env| {
                 out.iter()
                     .find(|(_, other): &(_, &Setting)| other.env.as_ref() == Some(env))
@@ -190,15 +128,16 @@ pub(crate) fn settings(
     out
 }
 
-pub(crate) fn setting(
+fn setting(
     table: &Table,
     at: &Place,
     key: &str,
+    top: &[&str],
     report: &mut Report,
 ) -> Option<Setting> {
     let mut fields = Fields::new(table, at.clone(), key);
     if let Some(obsolete) = text(&mut fields, "obsolete", report) {
-        fields.finish(&SERVICE_KEYS, report);
+        fields.finish(top, report);
         return Some(without_effect(at, obsolete));
     }
     let ty = type_of(&mut fields, report);
@@ -233,7 +172,7 @@ pub(crate) fn setting(
     {
         report.error(&node.at, fields.key("default"), why);
     }
-    fields.finish(&SERVICE_KEYS, report);
+    fields.finish(top, report);
     let values = values
         .iter()
         .filter_map(|n| n.text().map(str::to_owned))

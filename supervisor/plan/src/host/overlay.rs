@@ -8,13 +8,13 @@ use std::{
 use crate::host::machine::Host;
 
 /// A host on which one file has another text: to see what would come of it.
-pub struct Rewritten<'a> {
+pub struct OverlayHost<'a> {
     host: &'a dyn Host,
     path: PathBuf,
     text: String,
 }
 
-impl<'a> Rewritten<'a> {
+impl<'a> OverlayHost<'a> {
     /// The host, with this text in the file at `path`, which only its owner can read.
     pub fn new(host: &'a dyn Host, path: &Path, text: String) -> Self {
         let path = path.to_owned();
@@ -22,7 +22,7 @@ impl<'a> Rewritten<'a> {
     }
 }
 
-impl Host for Rewritten<'_> {
+impl Host for OverlayHost<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         if path == self.path {
             return Ok(self.text.clone().into_bytes());

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use crate::{
-    declare::{instances::instance_file_hint, patterns, schema::World},
+    declare::{instances::instance_file_hint, patterns, schema::Schema},
     host::machine::Host,
     load::options::Options,
     model::plan::Paths,
@@ -13,6 +13,7 @@ use crate::{
         ident::is_valid_name,
     },
     report::{place::Place, problem::Report},
+    service::keys,
     site::{
         daemon::RESERVED,
         secrets,
@@ -25,7 +26,7 @@ const MAX_SERVICES: usize = 1000;
 
 /// What may be said on this host, and what the administrator says.
 pub(crate) struct Inputs {
-    pub(crate) world: World,
+    pub(crate) schema: Schema,
     pub(crate) site: Site,
     /// A file that the administrator writes could be read in part only.
     pub(crate) unreadable: bool,
@@ -41,23 +42,23 @@ pub(crate) fn read_inputs(
     let site_file = paths.site_file();
     let document = document::read(host, &site_file, report);
     let document = document.unwrap_or_else(|| Document::empty(&site_file));
-    let world = world(host, options, paths, &document, report);
-    let (site, unreadable) = site(host, paths, &document, &world, report);
+    let schema = schema(host, options, paths, &document, report);
+    let (site, unreadable) = site(host, paths, &document, &schema, report);
     Inputs {
-        world,
+        schema,
         site,
         unreadable,
     }
 }
 
 /// Everything declared by the catalogue and the administrator's own service files.
-fn world(
+fn schema(
     host: &dyn Host,
     options: &Options,
     paths: &Paths,
     site: &Document,
     report: &mut Report,
-) -> World {
+) -> Schema {
     let own_dir = paths.etc_dir.join("services.d");
     let shipped = documents(host, &paths.catalog_dir, report);
     if shipped.is_none() {
@@ -89,7 +90,7 @@ fn world(
         }
         match all.get_mut(&name) {
             Some(below) => {
-                below.damaged |= document.damaged;
+                below.unreadable |= document.unreadable;
                 merge(&mut below.table, document.table);
             }
             None => {
@@ -97,18 +98,21 @@ fn world(
             }
         }
     }
-    let mut world = World::default();
+    let mut schema = Schema {
+        service_keys: keys::names(),
+        ..Schema::default()
+    };
     for (name, mut document) in all {
         patterns::expand(&mut document, report);
         match name.strip_suffix('@') {
-            Some(template) => world.add_template(template, document, site, report),
-            None => world.add_service(&name, document, report),
+            Some(template) => schema.add_template(template, document, site, report),
+            None => schema.add_service(&name, document, report),
         }
     }
     if let Some(catalog) = catalog {
-        world.add_catalog(&catalog, report);
+        schema.add_catalog(&catalog, report);
     }
-    world
+    schema
 }
 
 /// The TOML files of a directory by stem. None: there is no such directory.
@@ -177,18 +181,18 @@ fn site(
     host: &dyn Host,
     paths: &Paths,
     document: &Document,
-    world: &World,
+    schema: &Schema,
     report: &mut Report,
 ) -> (Site, bool) {
-    let mut damaged = document.damaged;
-    let mut site = values::read(document, world, false, report);
+    let mut unreadable = document.unreadable;
+    let mut site = values::read(document, schema, false, report);
     site.check_mode(host, report);
     let path = paths.secrets_file();
     if let Some(document) = document::read(host, &path, report) {
-        damaged |= document.damaged;
+        unreadable |= document.unreadable;
         secrets::check_secrets_mode(host, &path, report);
-        let secrets = values::read(&document, world, true, report);
+        let secrets = values::read(&document, schema, true, report);
         site.add_secrets(secrets, report);
     }
-    (site, damaged)
+    (site, unreadable)
 }

@@ -16,7 +16,7 @@ use crate::{
         place::Place,
         problem::{Problems, Report},
     },
-    resolve::{origins::Origins, resolver::Resolver, search_path::SearchPath},
+    resolve::{origins::Origins, resolver::Resolver},
     service::{build, tools},
     site::values::Site,
 };
@@ -42,15 +42,15 @@ fn load_noting(
     let paths = Paths::new(options);
     let mut report = Report::default();
     let Inputs {
-        world,
+        schema,
         mut site,
         unreadable,
     } = read_inputs(host, options, &paths, &mut report);
     // Without them nearly every template would seem to lack something.
-    let complete = !unreadable && !world.damaged;
-    let mut resolver = Resolver::new(host, &paths, &world, &site, &mut report);
+    let complete = !unreadable && !schema.unreadable;
+    let mut resolver = Resolver::new(host, &paths, &schema, &site, &mut report);
     resolver.origins = origins.take();
-    let services = services(&mut resolver, &paths, complete);
+    let services = services(&mut resolver, complete);
     let mut missing_secrets = std::mem::take(&mut resolver.missing_secrets);
     let given_secrets = std::mem::take(&mut resolver.given_secrets);
     *origins = resolver.origins.take();
@@ -59,10 +59,10 @@ fn load_noting(
     missing_secrets.dedup();
     let mut services = services;
     warn_without_root(host, &services, &site, &mut report);
-    graph::check(&mut services, &world, &mut report);
-    ports::check(&services, &world, &site, &mut report);
-    tools::check(&services, &world, &mut report);
-    places::check(host.uid(), &paths, &services, &world, &site, &mut report);
+    graph::check(&mut services, &schema, &mut report);
+    ports::check(&services, &schema, &site, &mut report);
+    tools::check(&services, &schema, &mut report);
+    places::check(host.uid(), &paths, &services, &schema, &site, &mut report);
     let notify = notify(&mut site, complete, &mut report);
     let failed = report.has_errors();
     let enabled = services.values().filter(|service| service.enabled);
@@ -70,7 +70,7 @@ fn load_noting(
         certificates::report(host, service, &mut report);
     }
     if !failed {
-        unworkable::report(host, &services, &world, &mut report);
+        unworkable::report(host, &services, &schema, &mut report);
     }
     let remarks = report.into_sorted();
     if failed {
@@ -136,20 +136,15 @@ fn warn_without_root(
     }
 }
 
-fn services(
-    resolver: &mut Resolver<'_>,
-    paths: &Paths,
-    complete: bool,
-) -> BTreeMap<String, Service> {
-    let places = SearchPath::new(paths);
-    let world = resolver.world;
+fn services(resolver: &mut Resolver<'_>, complete: bool) -> BTreeMap<String, Service> {
+    let schema = resolver.schema;
     let mut out = BTreeMap::new();
-    for (name, document) in &world.services {
-        if document.damaged {
+    for (name, document) in &schema.services {
+        if document.unreadable {
             continue;
         }
         let enabled = complete && resolver.enabled(&ident(name)).unwrap_or(false);
-        let mut service = build::build(resolver, name, document, enabled, &places);
+        let mut service = build::build(resolver, name, document, enabled);
         if !enabled && complete {
             service.enable_hint = enable_hint(resolver, name, document);
         }
@@ -162,19 +157,19 @@ fn services(
         }
         out.insert(name.clone(), service);
     }
-    unused_templates(resolver, &places);
+    unused_templates(resolver);
     out
 }
 
 /// A template without instances is checked all the same.
-fn unused_templates(resolver: &mut Resolver<'_>, places: &SearchPath) {
-    let world = resolver.world;
-    for (name, template) in &world.templates {
+fn unused_templates(resolver: &mut Resolver<'_>) {
+    let schema = resolver.schema;
+    for (name, template) in &schema.templates {
         let document = &template.document;
-        if document.damaged || !template.instances.is_empty() {
+        if document.unreadable || !template.instances.is_empty() {
             continue;
         }
-        build::build(resolver, name, document, false, places);
+        build::build(resolver, name, document, false);
         resolver.report.note(
             &document.whole,
             "",
@@ -193,10 +188,10 @@ fn enable_hint(resolver: &mut Resolver<'_>, name: &str, document: &Document) -> 
     if resolver.site.enable.contains_key(&own) {
         return format!("set {name}.enable = true in {file}");
     }
-    if let Some(base) = resolver.world.base(&own)
+    if let Some(base) = resolver.schema.base(&own)
         && resolver.switched(&own).is_some()
     {
-        let base = &resolver.world.spaces[base].name;
+        let base = &resolver.schema.namespaces[base].name;
         return format!("set {base}.enable = true in {file}");
     }
     if let Some(group) = resolver.group_off(&own) {
@@ -211,7 +206,7 @@ fn enable_hint(resolver: &mut Resolver<'_>, name: &str, document: &Document) -> 
             return format!("set {} in {file}", unset.join(" and "));
         }
         if let Some(other) = resolver.disabled_cause(&own, text, &node.at) {
-            return enable_hint(resolver, &other, &resolver.world.services[&other]);
+            return enable_hint(resolver, &other, &resolver.schema.services[&other]);
         }
     }
     format!("set {name}.enable = true in {file}")

@@ -16,11 +16,9 @@ use crate::{
         place::Place,
         problem::{Problems, Report},
     },
-    resolve::{
-        locals::Locals, outcome::TemplateSource, resolver::Resolver, search_path::SearchPath,
-    },
+    resolve::{locals::Locals, outcome::TemplateSource, resolver::Resolver},
     service::reader::Reader,
-    site::values::Given,
+    site::values::SiteValue,
 };
 
 /// A setting of the service: key and value, for this one time.
@@ -64,11 +62,11 @@ fn render(
     let paths = Paths::new(options);
     let mut report = Report::default();
     let Inputs {
-        world, mut site, ..
+        schema, mut site, ..
     } = read_inputs(host, options, &paths, &mut report);
     let at = Place::whole(&paths.catalog_dir.join(format!("{service}.toml")));
-    let space = ident(service);
-    match world.canonical(&space) {
+    let namespace = ident(service);
+    match schema.canonical(&namespace) {
         Some((canonical, found)) => {
             for (key, value) in instead {
                 let setting = found.settings.get(*key);
@@ -76,7 +74,7 @@ fn render(
                 let place = (canonical.clone(), (*key).to_owned());
                 match parsed {
                     Some(Ok(value)) => {
-                        let given = Given {
+                        let given = SiteValue {
                             value,
                             at: at.clone(),
                             by_section: None,
@@ -93,8 +91,8 @@ fn render(
     let rendered = if report.has_errors() {
         None
     } else {
-        let mut resolver = Resolver::new(host, &paths, &world, &site, &mut report);
-        one(&mut resolver, &paths, space, what, &at)
+        let mut resolver = Resolver::new(host, &paths, &schema, &site, &mut report);
+        one(&mut resolver, namespace, what, &at)
     };
     match rendered {
         Some(text) if !report.has_errors() => Ok(text),
@@ -104,14 +102,13 @@ fn render(
 
 fn one(
     resolver: &mut Resolver<'_>,
-    paths: &Paths,
-    space: String,
+    namespace: String,
     what: &What<'_>,
     at: &Place,
 ) -> Option<String> {
     let mut reader = Reader {
         resolver,
-        space,
+        namespace,
         render: true,
         broken: None,
         locals: Locals::NONE,
@@ -119,8 +116,7 @@ fn one(
     let reader = &mut reader;
     let found = match what {
         What::File(name) => {
-            let places = SearchPath::new(paths);
-            let file = reader.template_file(&places, name, at, name)?;
+            let file = reader.template_file(name, at, name)?;
             reader.eval(&file.main.text, TemplateSource::File(&file), name, false)
         }
         What::Text(text) => reader.eval(text, TemplateSource::Value(at), "", false),
@@ -193,7 +189,7 @@ mod tests {
         let (mut world, options) = world();
         world.secrets("my-proxy.name = 'old'\n");
         let path = std::path::Path::new("/etc/mattervisor/secrets.toml");
-        let host = crate::host::overlay::Rewritten::new(
+        let host = crate::host::overlay::OverlayHost::new(
             &world,
             path,
             "my-proxy.name = 'new'\n".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use api::VariableSource;
 use serde::{Deserialize, Serialize};
 
 use super::hidden::HIDDEN;
@@ -12,27 +13,12 @@ pub struct Variable {
     /// Its value.
     pub value: String,
     /// Where it comes from.
-    pub source: Source,
+    pub source: VariableSource,
     /// Never to be shown, wherever it may have got to.
     pub secret: bool,
     /// Not to be shown, since nothing says that it is harmless.
     #[serde(default)]
     pub private: bool,
-}
-
-/// Where a variable comes from, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
-    /// The supervisor: PATH.
-    Base,
-    /// `[env]` of the service file.
-    Computed,
-    /// A file of `env_files`.
-    EnvFile,
-    /// A setting.
-    Setting,
-    /// `SERVICE.env` of the site file.
-    EnvMap,
 }
 
 impl Variable {

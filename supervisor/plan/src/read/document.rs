@@ -89,7 +89,7 @@ pub(crate) struct Document {
     pub(crate) whole: Place,
     pub(crate) table: Table,
     /// It has syntax errors; `table` is what could be read all the same.
-    pub(crate) damaged: bool,
+    pub(crate) unreadable: bool,
 }
 
 impl Document {
@@ -98,7 +98,7 @@ impl Document {
         Self {
             whole: Place::whole(path),
             table: Table::new(),
-            damaged: false,
+            unreadable: false,
         }
     }
 }
@@ -161,7 +161,7 @@ pub(crate) fn read(host: &dyn Host, path: &Path, report: &mut Report) -> Option<
         Ok(Some(text)) => Some(parse(path, text, report)),
         Ok(None) => None,
         Err(()) => Some(Document {
-            damaged: true,
+            unreadable: true,
             ..Document::empty(path)
         }),
     }
@@ -174,7 +174,7 @@ fn parse(path: &Path, text: String, report: &mut Report) -> Document {
     let mut lines = Vec::new();
     for error in &errors {
         let offset = error.span().map_or(source.text().len(), |span| span.start);
-        report.damaged(path, whole.at(offset).position().map(|(line, _)| line));
+        report.unreadable(path, whole.at(offset).position().map(|(line, _)| line));
         let at = whole.at(offset);
         let line = at.position().map(|(line, _)| line);
         if lines.len() == MAX_SYNTAX_ERRORS {
@@ -192,7 +192,7 @@ fn parse(path: &Path, text: String, report: &mut Report) -> Document {
     Document {
         whole,
         table,
-        damaged: !errors.is_empty(),
+        unreadable: !errors.is_empty(),
     }
 }
 

@@ -163,10 +163,10 @@ fn characters(it: &Spot<'_>) -> Option<Explained> {
         );
     }
     let plain = it.line.split(['"', '\'']).next().unwrap_or_default();
-    let space = |c: char| {
+    let namespace = |c: char| {
         c != ' ' && c != '\t' && (c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}')
     };
-    let odd = plain.chars().find(|c| space(*c))?;
+    let odd = plain.chars().find(|c| namespace(*c))?;
     explained(
         format!(
             "there is a character that looks like a space (U+{:04X})",

@@ -108,7 +108,7 @@ impl std::error::Error for Problems {}
 pub(crate) struct Report {
     list: Vec<Problem>,
     /// Files that are not TOML, each with its first line that is not.
-    damaged: BTreeMap<PathBuf, u32>,
+    unreadable: BTreeMap<PathBuf, u32>,
 }
 
 impl Report {
@@ -162,15 +162,15 @@ impl Report {
     }
 
     /// From this line on, what the file seems to say may follow from its syntax error.
-    pub(crate) fn damaged(&mut self, file: &Path, line: Option<u32>) {
+    pub(crate) fn unreadable(&mut self, file: &Path, line: Option<u32>) {
         let line = line.unwrap_or_default();
-        let first = self.damaged.entry(file.to_owned()).or_insert(line);
+        let first = self.unreadable.entry(file.to_owned()).or_insert(line);
         *first = line.min(*first);
     }
 
     /// It is about a key of a file that cannot be read there.
     fn follows(&self, problem: &Problem) -> bool {
-        let first = self.damaged.get(&problem.file);
+        let first = self.unreadable.get(&problem.file);
         !problem.key.is_empty() && first.is_some_and(|first| problem.line >= Some(*first))
     }
 

@@ -10,7 +10,7 @@ use crate::resolve::outcome::Outcome;
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     pub(crate) top: BTreeMap<String, Value>,
-    pub(crate) spaces: BTreeMap<String, BTreeMap<String, Value>>,
+    pub(crate) namespaces: BTreeMap<String, BTreeMap<String, Value>>,
     /// Dotted names without value.
     pub(crate) unset: BTreeMap<String, Option<String>>,
     pub(crate) secret: bool,
@@ -23,14 +23,14 @@ impl Context {
         let first = parts.next().unwrap_or_default().to_owned();
         let second = parts.next().map(str::to_owned).filter(|_| depth > 1);
         if second.is_some() {
-            self.spaces.entry(first.clone()).or_default();
+            self.namespaces.entry(first.clone()).or_default();
         }
         match outcome {
             Outcome::Set { value, secret } => {
                 self.secret |= secret;
                 match second {
                     Some(second) => {
-                        self.spaces
+                        self.namespaces
                             .entry(first)
                             .or_default()
                             .insert(second, value.value());
@@ -51,11 +51,11 @@ impl Context {
 
     pub(crate) fn value(&self) -> Value {
         let mut all = self.top.clone();
-        for (space, inner) in &self.spaces {
+        for (namespace, inner) in &self.namespaces {
             let inner = inner
                 .iter()
                 .map(|(key, value)| (key.clone(), value.clone()));
-            all.insert(space.clone(), Value::from_pairs(inner));
+            all.insert(namespace.clone(), Value::from_pairs(inner));
         }
         Value::from_pairs(all)
     }

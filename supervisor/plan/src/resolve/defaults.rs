@@ -18,18 +18,18 @@ use crate::{
 };
 
 impl Resolver<'_> {
-    pub(crate) fn setting(&mut self, space: &str, key: &str) -> Outcome {
-        let world = self.world;
-        let setting = &world.spaces[space].settings[key];
-        let given = |space: &str| {
-            let place = (space.to_owned(), key.to_owned());
+    pub(crate) fn setting(&mut self, namespace: &str, key: &str) -> Outcome {
+        let schema = self.schema;
+        let setting = &schema.namespaces[namespace].settings[key];
+        let given = |namespace: &str| {
+            let place = (namespace.to_owned(), key.to_owned());
             self.site.settings.get(&place)
         };
-        let base = world.base(space);
-        let own = given(space).map(|given| (space, given));
+        let base = schema.base(namespace);
+        let own = given(namespace).map(|given| (namespace, given));
         if let Some((place, given)) = own.or_else(|| base.and_then(|it| Some((it, given(it)?)))) {
             if let (Some(_), Typed::Text(value)) = (setting.generate, &given.value) {
-                let section = world.spaces[place].name.clone();
+                let section = schema.namespaces[place].name.clone();
                 let secret = (section, key.to_owned(), value.clone());
                 self.given_secrets.push(secret);
             }
@@ -40,7 +40,7 @@ impl Resolver<'_> {
         }
         if let Some(spec) = setting.generate {
             // Instances share what their template has.
-            let service = world.spaces[base.unwrap_or(space)].name.clone();
+            let service = schema.namespaces[base.unwrap_or(namespace)].name.clone();
             let missing = MissingSecret {
                 service,
                 key: key.to_owned(),
@@ -52,22 +52,22 @@ impl Resolver<'_> {
                 secret: true,
             };
         }
-        if let Some(value) = crate::resolve::find::read(self, space, setting, key) {
+        if let Some(value) = crate::resolve::find::read(self, namespace, setting, key) {
             return Outcome::Set {
                 value,
                 secret: setting.secret,
             };
         }
         if setting.find.is_empty() {
-            return self.default(space, setting, &format!("settings.{key}"));
+            return self.default(namespace, setting, &format!("settings.{key}"));
         }
-        match crate::resolve::find::find(self, space, setting, key) {
+        match crate::resolve::find::find(self, namespace, setting, key) {
             Ok(Some(path)) => Outcome::Set {
                 value: Typed::Text(path),
                 secret: setting.secret,
             },
             Ok(None) if setting.default.is_some() => {
-                self.default(space, setting, &format!("settings.{key}"))
+                self.default(namespace, setting, &format!("settings.{key}"))
             }
             Ok(None) => {
                 let globs: Vec<&str> = setting.find.iter().filter_map(Node::text).collect();
@@ -88,7 +88,7 @@ impl Resolver<'_> {
         }
     }
 
-    pub(crate) fn default(&mut self, space: &str, setting: &Setting, key: &str) -> Outcome {
+    pub(crate) fn default(&mut self, namespace: &str, setting: &Setting, key: &str) -> Outcome {
         let Some(node) = &setting.default else {
             return Outcome::Unset { missing: None };
         };
@@ -96,7 +96,7 @@ impl Resolver<'_> {
         let (value, secret) = match &node.kind {
             Kind::Text(text) if is_template(text) => {
                 match self.eval(
-                    space,
+                    namespace,
                     text,
                     TemplateSource::Value(&node.at),
                     &key,
@@ -116,7 +116,7 @@ impl Resolver<'_> {
                     Eval::Failed => return Outcome::Failed,
                 }
             }
-            _ => match self.plain_default(space, setting.ty, node, &key) {
+            _ => match self.plain_default(namespace, setting.ty, node, &key) {
                 Ok(found) => found,
                 Err(outcome) => return outcome,
             },
@@ -157,7 +157,7 @@ impl Resolver<'_> {
     /// A default whose parts may be templates. An error is the outcome of the whole.
     fn plain_default(
         &mut self,
-        space: &str,
+        namespace: &str,
         ty: Type,
         node: &Node,
         key: &str,
@@ -167,7 +167,7 @@ impl Resolver<'_> {
             (Type::List, Kind::List(list)) => {
                 let mut items = Vec::new();
                 for item in list {
-                    items.push(self.part(space, item, key, &mut tainted)?);
+                    items.push(self.part(namespace, item, key, &mut tainted)?);
                 }
                 Ok(Typed::List(items))
             }
@@ -176,7 +176,7 @@ impl Resolver<'_> {
                 for (name, entry) in table {
                     map.insert(
                         name.clone(),
-                        self.part(space, &entry.node, key, &mut tainted)?,
+                        self.part(namespace, &entry.node, key, &mut tainted)?,
                     );
                 }
                 Ok(Typed::Map(map))
@@ -189,7 +189,7 @@ impl Resolver<'_> {
     /// One item of a list or table.
     fn part(
         &mut self,
-        space: &str,
+        namespace: &str,
         item: &Node,
         key: &str,
         tainted: &mut bool,
@@ -201,7 +201,7 @@ impl Resolver<'_> {
             });
         };
         match self.eval(
-            space,
+            namespace,
             text,
             TemplateSource::Value(&item.at),
             key,

@@ -2,7 +2,7 @@
 //! role, a role over the service file.
 
 use crate::{
-    declare::schema::{Space, Switch},
+    declare::schema::{Namespace, Switch},
     read::{
         document::Kind,
         ident::ident,
@@ -28,9 +28,9 @@ impl<'a> Resolver<'a> {
         if let Some(on) = self.by_role(service) {
             return Some(on);
         }
-        let world = self.world;
-        let name = &world.spaces.get(service)?.name;
-        let document = world.services.get(name)?;
+        let schema = self.schema;
+        let name = &schema.namespaces.get(service)?.name;
+        let document = schema.services.get(name)?;
         let Some(node) = document.table.get("enable").map(|entry| &entry.node) else {
             return Some(true);
         };
@@ -67,20 +67,20 @@ impl<'a> Resolver<'a> {
         let enable = &self.site.enable;
         enable
             .get(service)
-            .or_else(|| enable.get(self.world.base(service)?))
+            .or_else(|| enable.get(self.schema.base(service)?))
     }
 
     /// Whether a list of a group or role means a service.
     fn means(&self, list: &[String], service: &str) -> bool {
-        let base = self.world.base(service);
+        let base = self.schema.base(service);
         let mut names = list.iter().map(|name| ident(name));
         names.any(|name| name == service || Some(name.trim_end_matches('@')) == base)
     }
 
     /// The group that turns a service off.
-    pub(crate) fn group_off(&self, service: &str) -> Option<&'a Space> {
+    pub(crate) fn group_off(&self, service: &str) -> Option<&'a Namespace> {
         let mut groups = self.off_groups.iter();
-        let off = |space: &&&Space| match &space.switch {
+        let off = |namespace: &&&Namespace| match &namespace.switch {
             Switch::Group(members) => self.means(members, service),
             _ => false,
         };
@@ -93,7 +93,7 @@ impl<'a> Resolver<'a> {
             .site
             .roles
             .iter()
-            .filter_map(|(role, _)| self.world.roles.get(role));
+            .filter_map(|(role, _)| self.schema.roles.get(role));
         let (mut on, mut off) = (false, false);
         for role in roles {
             on |= self.means(&role.enable, service);
@@ -103,21 +103,43 @@ impl<'a> Resolver<'a> {
     }
 
     /// The disabled service whose `.enable` a template asks for.
-    pub(crate) fn disabled_cause(&mut self, space: &str, text: &str, at: &Place) -> Option<String> {
-        let names = self.names(space, text, TemplateSource::Value(at), "", &Locals::NONE)?;
+    pub(crate) fn disabled_cause(
+        &mut self,
+        namespace: &str,
+        text: &str,
+        at: &Place,
+    ) -> Option<String> {
+        let names = self.names(
+            namespace,
+            text,
+            TemplateSource::Value(at),
+            "",
+            &Locals::NONE,
+        )?;
         let off = names.into_values().find_map(|name| match name {
-            Name::Enable(service) if service != space && self.enabled(&service) == Some(false) => {
+            Name::Enable(service)
+                if service != namespace && self.enabled(&service) == Some(false) =>
+            {
                 Some(service)
             }
             _ => None,
         })?;
-        self.world.spaces.get(&off).map(|space| space.name.clone())
+        self.schema
+            .namespaces
+            .get(&off)
+            .map(|namespace| namespace.name.clone())
     }
 
     /// Declared names that a template uses and that have no value.
-    pub(crate) fn unset_names(&mut self, space: &str, text: &str, at: &Place) -> Vec<String> {
+    pub(crate) fn unset_names(&mut self, namespace: &str, text: &str, at: &Place) -> Vec<String> {
         let names = self
-            .names(space, text, TemplateSource::Value(at), "", &Locals::NONE)
+            .names(
+                namespace,
+                text,
+                TemplateSource::Value(at),
+                "",
+                &Locals::NONE,
+            )
             .unwrap_or_default();
         names
             .into_iter()

@@ -22,13 +22,14 @@ use crate::{
 /// The path of a setting with `find`. An error says what is missing on this host.
 pub(crate) fn find(
     resolver: &mut Resolver<'_>,
-    space: &str,
+    namespace: &str,
     setting: &Setting,
     key: &str,
 ) -> Result<Option<String>, String> {
     let mut matches: Vec<(String, usize, String)> = Vec::new();
     for (order, node) in setting.find.iter().enumerate() {
-        let Some(pattern) = rendered(resolver, space, node, &format!("settings.{key}.find")) else {
+        let Some(pattern) = rendered(resolver, namespace, node, &format!("settings.{key}.find"))
+        else {
             continue;
         };
         for path in resolver.host.glob(&pattern) {
@@ -38,7 +39,7 @@ pub(crate) fn find(
         }
     }
     matches.sort_by(|a, b| compare(&b.0, &a.0).then(a.1.cmp(&b.1)));
-    let Some(wanted) = wanted_version(resolver, space, setting, key)? else {
+    let Some(wanted) = wanted_version(resolver, namespace, setting, key)? else {
         return Ok(matches.into_iter().next().map(|(_, _, path)| path));
     };
     let fitting = matches
@@ -66,13 +67,13 @@ pub(crate) fn find(
 /// reported without repeating it.
 pub(crate) fn read(
     resolver: &mut Resolver<'_>,
-    space: &str,
+    namespace: &str,
     setting: &Setting,
     key: &str,
 ) -> Option<Typed> {
     let node = setting.read.as_ref()?;
     let dotted = format!("settings.{key}.read");
-    let path = rendered(resolver, space, node, &dotted)?;
+    let path = rendered(resolver, namespace, node, &dotted)?;
     let line = if let Some(before) = &setting.read_after {
         resolver.host.word_after(Path::new(&path), before)?
     } else {
@@ -96,7 +97,7 @@ pub(crate) fn read(
 
 fn wanted_version(
     resolver: &mut Resolver<'_>,
-    space: &str,
+    namespace: &str,
     setting: &Setting,
     key: &str,
 ) -> Result<Option<String>, String> {
@@ -105,7 +106,7 @@ fn wanted_version(
     };
     let Some(path) = rendered(
         resolver,
-        space,
+        namespace,
         node,
         &format!("settings.{key}.version_file"),
     ) else {
@@ -129,9 +130,14 @@ fn wanted_version(
     }
 }
 
-fn rendered(resolver: &mut Resolver<'_>, space: &str, node: &Node, key: &str) -> Option<String> {
+fn rendered(
+    resolver: &mut Resolver<'_>,
+    namespace: &str,
+    node: &Node,
+    key: &str,
+) -> Option<String> {
     match resolver.eval(
-        space,
+        namespace,
         node.text()?,
         TemplateSource::Value(&node.at),
         key,

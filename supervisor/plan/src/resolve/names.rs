@@ -21,14 +21,14 @@ impl Resolver<'_> {
     /// What a dotted name means in the templates of a space (plain; empty: of no service).
     pub(crate) fn find(
         &self,
-        space: &str,
+        namespace: &str,
         dotted: &str,
         locals: &Locals,
     ) -> Result<Name, Option<String>> {
         let mut parts = dotted.split('.');
         let first = parts.next().unwrap_or_default();
         let second = parts.next();
-        if let Some((own, found)) = self.world.canonical(space) {
+        if let Some((own, found)) = self.schema.canonical(namespace) {
             if found.settings.contains_key(first) {
                 return self.checked(
                     Name::Setting(own, first.to_owned()),
@@ -43,9 +43,9 @@ impl Resolver<'_> {
             }
         }
         if first == "instance" {
-            let own = self.world.spaces.get(&ident(space));
+            let own = self.schema.namespaces.get(&ident(namespace));
             return own
-                .and_then(|space| space.instance.clone())
+                .and_then(|namespace| namespace.instance.clone())
                 .map(Name::Instance)
                 .ok_or(None);
         }
@@ -54,11 +54,11 @@ impl Resolver<'_> {
         {
             return Ok(Name::Builtin(first.to_owned()));
         }
-        if let Some(setting) = self.world.keys.get(first) {
+        if let Some(setting) = self.schema.keys.get(first) {
             return self.checked(Name::Key(first.to_owned()), setting, second);
         }
-        if let Some((canonical, found)) = self.world.canonical(first) {
-            if found.damaged {
+        if let Some((canonical, found)) = self.schema.canonical(first) {
+            if found.unreadable {
                 return Ok(Name::Damaged);
             }
             let Some(second) = second else {
@@ -80,19 +80,24 @@ impl Resolver<'_> {
             let known = found.settings.keys().map(String::as_str).chain(["enable"]);
             return Err(did_you_mean(second, known));
         }
-        if self.world.damaged {
+        if self.schema.unreadable {
             return Ok(Name::Damaged);
         }
-        let own = self.world.canonical(space).map(|(_, space)| space);
-        let own = own.into_iter().flat_map(|space| space.settings.keys());
+        let own = self
+            .schema
+            .canonical(namespace)
+            .map(|(_, namespace)| namespace);
+        let own = own
+            .into_iter()
+            .flat_map(|namespace| namespace.settings.keys());
         let names = own
-            .chain(self.world.keys.keys())
-            .chain(self.world.spaces.keys())
+            .chain(self.schema.keys.keys())
+            .chain(self.schema.namespaces.keys())
             .map(String::as_str);
         Err(did_you_mean(
             first,
             names
-                .chain(BUILTINS)
+                .chain(BUILTINS.iter().copied())
                 .filter(|name| locals::place_of(name).is_none()),
         ))
     }
@@ -116,7 +121,7 @@ impl Resolver<'_> {
     /// The names a text uses, or none when something is wrong with them, which is reported.
     pub(crate) fn names(
         &mut self,
-        space: &str,
+        namespace: &str,
         text: &str,
         origin: TemplateSource<'_>,
         key: &str,
@@ -125,13 +130,13 @@ impl Resolver<'_> {
         let mut out = BTreeMap::new();
         let TemplateSource::File(file) = origin else {
             let place = |offset| origin.place(text, offset);
-            let good = self.names_of(space, text, &place, key, locals, &mut out);
+            let good = self.names_of(namespace, text, &place, key, locals, &mut out);
             return good.then_some(out);
         };
         let mut good = true;
         for part in file.parts() {
             let place = |offset| part.place(offset);
-            good &= self.names_of(space, &part.text, &place, key, locals, &mut out);
+            good &= self.names_of(namespace, &part.text, &place, key, locals, &mut out);
         }
         good.then_some(out)
     }
@@ -139,7 +144,7 @@ impl Resolver<'_> {
     /// Adds the names that one text uses. False: something is wrong with them, which is reported.
     fn names_of(
         &mut self,
-        space: &str,
+        namespace: &str,
         text: &str,
         place: &dyn Fn(usize) -> Place,
         key: &str,
@@ -158,7 +163,7 @@ impl Resolver<'_> {
         };
         let mut good = true;
         for dotted in dotted {
-            match self.find(space, &dotted, locals) {
+            match self.find(namespace, &dotted, locals) {
                 Ok(name) => {
                     out.insert(dotted, name);
                 }
@@ -179,12 +184,12 @@ impl Resolver<'_> {
     }
 
     /// How many parts of a dotted name are the name; the rest are parts of its value.
-    pub(crate) fn depth(&self, space: &str, dotted: &str) -> usize {
+    pub(crate) fn depth(&self, namespace: &str, dotted: &str) -> usize {
         let first = dotted.split('.').next().unwrap_or_default();
-        let own = self.world.canonical(space).is_some_and(|(_, found)| {
+        let own = self.schema.canonical(namespace).is_some_and(|(_, found)| {
             found.settings.contains_key(first) || (first == "enable" && found.service.is_some())
         });
-        if own || BUILTINS.contains(&first) || self.world.keys.contains_key(first) {
+        if own || BUILTINS.contains(&first) || self.schema.keys.contains_key(first) {
             1
         } else {
             2
@@ -192,19 +197,19 @@ impl Resolver<'_> {
     }
 
     /// A name in the templates of a space, as the site file writes it.
-    pub(crate) fn full_name(&self, space: &str, dotted: &str) -> String {
+    pub(crate) fn full_name(&self, namespace: &str, dotted: &str) -> String {
         // `.host` of a URL is not set by itself.
         if let Some((key, _)) = dotted.split_once('.')
-            && self.world.keys.contains_key(key)
+            && self.schema.keys.contains_key(key)
         {
             return key.to_owned();
         }
-        match self.world.canonical(space) {
+        match self.schema.canonical(namespace) {
             Some((_, own)) if own.settings.contains_key(dotted) => {
                 let base = own
                     .base
                     .as_ref()
-                    .and_then(|base| self.world.spaces.get(base));
+                    .and_then(|base| self.schema.namespaces.get(base));
                 format!("{}.{dotted}", base.unwrap_or(own).name)
             }
             _ => dotted.to_owned(),

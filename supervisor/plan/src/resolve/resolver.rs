@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use minijinja::{ErrorKind, Value};
 
 use crate::{
-    declare::schema::{Space, Switch, World},
+    declare::schema::{Namespace, Schema, Switch},
     host::machine::Host,
     model::{MissingSecret, Paths},
     read::{
@@ -20,6 +20,7 @@ use crate::{
         locals::Locals,
         origins::Origins,
         outcome::{Eval, Name, Outcome, TemplateSource},
+        search_path::SearchPath,
         template::{Templates, explain, innermost},
     },
     site::values::Site,
@@ -31,13 +32,14 @@ const MAX_DEPTH: usize = 64;
 /// Works out values.
 pub(crate) struct Resolver<'a> {
     pub(crate) host: &'a dyn Host,
-    pub(crate) world: &'a World,
+    pub(crate) schema: &'a Schema,
     pub(crate) site: &'a Site,
     /// Spaces that declare settings of a service, by its plain name.
     pub(crate) declaring: BTreeMap<String, Vec<&'a str>>,
     /// Groups that the site file switches off.
-    pub(crate) off_groups: Vec<&'a Space>,
+    pub(crate) off_groups: Vec<&'a Namespace>,
     pub(crate) report: &'a mut Report,
+    pub(crate) search_path: SearchPath,
     pub(crate) missing_secrets: Vec<MissingSecret>,
     /// Values of settings with `generate`: section, key, value.
     pub(crate) given_secrets: Vec<(String, String, String)>,
@@ -53,7 +55,7 @@ impl<'a> Resolver<'a> {
     pub(crate) fn new(
         host: &'a dyn Host,
         paths: &Paths,
-        world: &'a World,
+        schema: &'a Schema,
         site: &'a Site,
         report: &'a mut Report,
     ) -> Self {
@@ -82,25 +84,26 @@ impl<'a> Resolver<'a> {
         ]);
         let mut declaring: BTreeMap<String, Vec<&'a str>> = BTreeMap::new();
         let mut off_groups = Vec::new();
-        for (name, space) in &world.spaces {
-            if let Some(service) = &space.service
-                && space.alias_of.is_none()
-                && !space.settings.is_empty()
+        for (name, namespace) in &schema.namespaces {
+            if let Some(service) = &namespace.service
+                && namespace.alias_of.is_none()
+                && !namespace.settings.is_empty()
             {
                 declaring.entry(ident(service)).or_default().push(name);
             }
             let off = site.enable.get(name).is_some_and(|(on, _)| !on);
-            if off && matches!(space.switch, Switch::Group(_)) {
-                off_groups.push(space);
+            if off && matches!(namespace.switch, Switch::Group(_)) {
+                off_groups.push(namespace);
             }
         }
         Self {
             host,
-            world,
+            schema,
             site,
             declaring,
             off_groups,
             report,
+            search_path: SearchPath::new(paths),
             missing_secrets: Vec::new(),
             given_secrets: Vec::new(),
             templates: Templates::new(),
@@ -112,23 +115,23 @@ impl<'a> Resolver<'a> {
     }
 
     /// Where the site file gives what a dotted name stands for, and its name there.
-    pub(crate) fn given(&self, space: &str, dotted: &str) -> Option<(Place, String)> {
-        let (mut space, mut dotted) = (space.to_owned(), dotted.to_owned());
+    pub(crate) fn given(&self, namespace: &str, dotted: &str) -> Option<(Place, String)> {
+        let (mut namespace, mut dotted) = (namespace.to_owned(), dotted.to_owned());
         for _ in 0..MAX_DEPTH {
-            match self.find(&space, &dotted, &Locals::NONE).ok()? {
+            match self.find(&namespace, &dotted, &Locals::NONE).ok()? {
                 Name::Key(key) => {
                     let given = self.site.keys.get(&key)?;
                     return Some((given.at.clone(), key));
                 }
                 Name::Setting(own, key) => {
-                    let owner = &self.world.spaces[&own];
+                    let owner = &self.schema.namespaces[&own];
                     let place = (own.clone(), key.clone());
                     if let Some(given) = self.site.settings.get(&place) {
                         return Some((given.at.clone(), format!("{}.{key}", owner.name)));
                     }
                     let default = owner.settings[&key].default.as_ref()?;
                     lone_name(default.text()?)?.clone_into(&mut dotted);
-                    space = own;
+                    namespace = own;
                 }
                 _ => return None,
             }
@@ -139,7 +142,7 @@ impl<'a> Resolver<'a> {
     /// The value of a text in the templates of a space.
     pub(crate) fn eval(
         &mut self,
-        space: &str,
+        namespace: &str,
         text: &str,
         origin: TemplateSource<'_>,
         key: &str,
@@ -152,7 +155,7 @@ impl<'a> Resolver<'a> {
                 secret: false,
             };
         }
-        let Some(context) = self.context(space, text, origin, key, locals) else {
+        let Some(context) = self.context(namespace, text, origin, key, locals) else {
             return Eval::Failed;
         };
         if !from_file
@@ -163,31 +166,34 @@ impl<'a> Resolver<'a> {
                 missing: missing.clone(),
             };
         }
-        self.render(space, text, origin, key, &context)
+        self.render(namespace, text, origin, key, &context)
     }
 
     /// What a text in the templates of a space gets to see. None: something is wrong with it, which is
     /// reported.
     pub(crate) fn context(
         &mut self,
-        space: &str,
+        namespace: &str,
         text: &str,
         origin: TemplateSource<'_>,
         key: &str,
         locals: &Locals,
     ) -> Option<Context> {
-        let names = self.names(space, text, origin, key, locals)?;
+        let names = self.names(namespace, text, origin, key, locals)?;
         let mut context = Context::default();
         for (dotted, name) in &names {
             match name {
                 Name::Whole(whole) => {
-                    let all: Vec<String> =
-                        self.world.spaces[whole].settings.keys().cloned().collect();
+                    let all: Vec<String> = self.schema.namespaces[whole]
+                        .settings
+                        .keys()
+                        .cloned()
+                        .collect();
                     for setting in all {
                         let outcome = self.resolve(&Name::Setting(whole.clone(), setting.clone()));
                         context.add(&format!("{dotted}.{setting}"), 2, outcome);
                     }
-                    let service = self.world.spaces[whole].service.as_ref();
+                    let service = self.schema.namespaces[whole].service.as_ref();
                     let enable = service.map_or(Name::Off, |name| Name::Enable(ident(name)));
                     let outcome = self.resolve(&enable);
                     context.add(&format!("{dotted}.enable"), 2, outcome);
@@ -199,7 +205,7 @@ impl<'a> Resolver<'a> {
                         _ => None,
                     };
                     let outcome = outcome.unwrap_or_else(|| self.resolve(name));
-                    context.add(dotted, self.depth(space, dotted), outcome);
+                    context.add(dotted, self.depth(namespace, dotted), outcome);
                 }
             }
         }
@@ -209,7 +215,7 @@ impl<'a> Resolver<'a> {
     /// Renders a text with what it gets to see.
     pub(crate) fn render(
         &mut self,
-        space: &str,
+        namespace: &str,
         text: &str,
         origin: TemplateSource<'_>,
         key: &str,
@@ -254,7 +260,7 @@ impl<'a> Resolver<'a> {
                     .or_else(|| context.unset.keys().next())
                     .filter(|_| undefined)
                 {
-                    let full = self.full_name(space, name);
+                    let full = self.full_name(namespace, name);
                     let hint = format!("set `{full}` in {}", self.site.path.display());
                     self.report
                         .error(&at, key, format!("needs `{name}`, which is not set"))
@@ -293,7 +299,7 @@ impl<'a> Resolver<'a> {
                     })
             }
             Name::Key(key) => {
-                let setting = &self.world.keys[key];
+                let setting = &self.schema.keys[key];
                 match self.site.keys.get(key) {
                     Some(given) => Outcome::Set {
                         value: given.value.clone(),
@@ -302,7 +308,7 @@ impl<'a> Resolver<'a> {
                     None => self.default("", setting, &format!("keys.{key}")),
                 }
             }
-            Name::Setting(space, key) => self.setting(space, key),
+            Name::Setting(namespace, key) => self.setting(namespace, key),
             Name::Enable(service) => {
                 self.enabled(service)
                     .map_or(Outcome::Failed, |on| Outcome::Set {
@@ -331,9 +337,11 @@ impl<'a> Resolver<'a> {
         let mut path: Vec<String> = self.stack[start..].iter().map(show).collect();
         path.push(show(name));
         let at = match name {
-            Name::Setting(space, key) => self.world.spaces[space].settings[key].at.clone(),
+            Name::Setting(namespace, key) => {
+                self.schema.namespaces[namespace].settings[key].at.clone()
+            }
             Name::Enable(service) => self
-                .world
+                .schema
                 .services
                 .iter()
                 .find(|(name, _)| ident(name) == *service)
@@ -345,7 +353,7 @@ impl<'a> Resolver<'a> {
                             .map_or_else(|| doc.whole.clone(), |e| e.node.at.clone())
                     },
                 ),
-            Name::Key(key) => self.world.keys[key].at.clone(),
+            Name::Key(key) => self.schema.keys[key].at.clone(),
             _ => Place::whole(&self.site.path),
         };
         self.report.error(
@@ -362,7 +370,7 @@ impl<'a> Resolver<'a> {
 fn show(name: &Name) -> String {
     match name {
         Name::Builtin(name) | Name::Key(name) | Name::Whole(name) => name.clone(),
-        Name::Setting(space, key) => format!("{space}.{key}"),
+        Name::Setting(namespace, key) => format!("{namespace}.{key}"),
         Name::Enable(service) => format!("{service}.enable"),
         Name::Instance(_) => "instance".to_owned(),
         Name::Off | Name::Damaged => String::new(),

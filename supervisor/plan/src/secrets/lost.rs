@@ -17,7 +17,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    host::{machine::Host, overlay::Rewritten},
+    host::{machine::Host, overlay::OverlayHost},
     load::{options::Options, plan::load},
     model::{MissingSecret, Paths, Plan, Secrets},
     read::secret_spec::Spec,
@@ -155,7 +155,10 @@ pub fn load_mended(
         mended.plan = if mended.whole.is_empty() {
             load(host, options)?
         } else {
-            load(&Rewritten::new(host, &path, mended.whole.clone()), options)?
+            load(
+                &OverlayHost::new(host, &path, mended.whole.clone()),
+                options,
+            )?
         };
         known
     } else {
@@ -181,7 +184,7 @@ pub fn load_mended(
     if !mended.values.is_empty() {
         let text = mended.text(&text, &[]).map_err(|why| unfit(&path, &why))?;
         let missing = std::mem::take(&mut mended.plan.missing_secrets);
-        mended.plan = load(&Rewritten::new(host, &path, text), options)?;
+        mended.plan = load(&OverlayHost::new(host, &path, text), options)?;
         debug_assert_eq!(mended.plan.missing_secrets, missing);
     }
     let remarks = mended.put_back.iter().map(|it| remark(&path, it));

@@ -1,4 +1,9 @@
-//! TODO
+//! Secrets that are made, kept and put back. Users of a plan call this; no plan is made by it.
+//!
+//! `generate` makes values and writes them into the text of `secrets.toml`, `store` changes that file under
+//! a lock, `lost` puts back what is gone from it.
+//!
+//! Invariant: a secret that was ever applied is not made anew.
 
 pub(crate) mod generate;
 pub mod lost;

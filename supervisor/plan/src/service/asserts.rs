@@ -9,18 +9,39 @@
 use std::path::Path;
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     read::{
         fields::Fields,
         ident::ident,
         typed::{Type, Typed},
     },
     report::{place::Place, problem::Severity},
-    service::{files, reader::Reader},
+    service::{
+        files,
+        key::{Key, Table},
+        reader::Reader,
+    },
 };
 
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "asserts",
+    doc: "what must hold on this host where it is enabled",
+    read: |reader, fields, service| asserts(reader, &service.name, fields),
+    tables: &[Table {
+        header: "[[asserts]]",
+        intro: "What does not hold is reported where the site file enables the service.",
+        keys: &[
+            ("path_exists, path_missing", "paths"),
+            ("that", "a template that gives true or false"),
+            ("message, hint", "what is said"),
+            ("level", "`error` (default), `warning` or `note`"),
+            ("about", "the key at whose line it is said"),
+        ],
+    }],
+    ..Key::IDLE
+}];
+
 /// Checks the asserts of a service.
-pub(crate) fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
+fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
     let mut refused = false;
     for fields in files::tables(reader, fields, "asserts") {
         let failed = assert(reader, fields);
@@ -79,7 +100,7 @@ fn assert(reader: &mut Reader<'_, '_>, mut fields: Fields<'_>) -> Option<Failed>
             reader.report().error(&at, "asserts", what);
         }
     }
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     Some(Failed {
         level: level.unwrap_or(Severity::Error),
         about,
@@ -117,28 +138,33 @@ fn place(reader: &Reader<'_, '_>, name: &str, about: Option<&str>) -> (Place, St
     let resolver = &reader.resolver;
     let site = resolver.site;
     if let Some(about) = about {
-        let (space, key) = about.split_once('.').unwrap_or((name, about));
-        let world = resolver.world;
-        let canonical = world.canonical(space).map(|(canonical, _)| canonical);
-        let setting = canonical.and_then(|space| site.settings.get(&(space, key.to_owned())));
+        let (namespace, key) = about.split_once('.').unwrap_or((name, about));
+        let schema = resolver.schema;
+        let canonical = schema.canonical(namespace).map(|(canonical, _)| canonical);
+        let setting =
+            canonical.and_then(|namespace| site.settings.get(&(namespace, key.to_owned())));
         let given = setting.or_else(|| site.keys.get(about));
-        let switched = || resolver.switched(&ident(space)).filter(|_| key == "enable");
+        let switched = || {
+            resolver
+                .switched(&ident(namespace))
+                .filter(|_| key == "enable")
+        };
         let at = given.map(|given| &given.at);
         if let Some(at) = at.or_else(|| switched().map(|(_, at)| at)) {
             let shown = if site.keys.contains_key(about) {
                 about.to_owned()
             } else {
-                format!("{space}.{key}")
+                format!("{namespace}.{key}")
             };
             return (at.clone(), shown);
         }
     }
-    if let Some((_, at)) = resolver.switched(&reader.space) {
+    if let Some((_, at)) = resolver.switched(&reader.namespace) {
         return (at.clone(), format!("{name}.enable"));
     }
     let role = site.roles.iter().find(|(role, _)| {
-        let role = resolver.world.roles.get(role);
-        role.is_some_and(|role| role.enable.iter().any(|it| ident(it) == reader.space))
+        let role = resolver.schema.roles.get(role);
+        role.is_some_and(|role| role.enable.iter().any(|it| ident(it) == reader.namespace))
     });
     match role {
         Some((_, at)) => (at.clone(), format!("roles: {name}")),

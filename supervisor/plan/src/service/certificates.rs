@@ -1,17 +1,52 @@
 //! `[[certificates]]` and `[[watches]]` of a service.
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::{Certificate, OnChange, WatchedFile},
     read::{document::Node, fields::Fields},
-    service::{files::tables, reader::Reader},
+    service::{
+        files::tables,
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
 
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "certificates",
+        doc: "certificates that it serves: checked before use, watched for renewal",
+        read: |reader, fields, service| service.certificates = certificates(reader, fields),
+        compare: compare!(certificates, InPlace),
+        tables: &[Table {
+            header: "[[certificates]]",
+            intro: "",
+            keys: &[
+                ("certificate, key", "PEM files"),
+                ("host", "name that it must cover"),
+                ("password_file", "the key's passphrase"),
+                ("hint", "what to say, besides, when there is no certificate"),
+            ],
+        }],
+        ..Key::IDLE
+    },
+    Key {
+        name: "watches",
+        doc: "files that are changed outside",
+        read: |reader, fields, service| service.watches = watches(reader, fields),
+        compare: compare!(watches, InPlace),
+        tables: &[Table {
+            header: "[[watches]]",
+            intro: "",
+            keys: &[
+                ("path", "a file that something else writes"),
+                ("on_change", "`restart`, `reload` or `nothing`"),
+            ],
+        }],
+        ..Key::IDLE
+    },
+];
+
 /// The certificates of a service.
-pub(crate) fn certificates(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-) -> Vec<Certificate> {
+fn certificates(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Certificate> {
     let mut out = Vec::new();
     for mut fields in tables(reader, fields, "certificates") {
         let node = needed(reader, &mut fields, "certificate");
@@ -26,7 +61,7 @@ pub(crate) fn certificates(
         let renewed_by = reader.text_key(&mut fields, "renewed_by");
         let hint = reader.text_key(&mut fields, "hint");
         let at = fields.at.clone();
-        fields.finish(&SERVICE_KEYS, reader.report());
+        reader.finish(fields);
         let (Some(certificate), Some(key)) = (certificate.filter(|_| used), key) else {
             continue;
         };
@@ -61,7 +96,7 @@ fn needed<'t>(
 }
 
 /// The files of a service that something else writes.
-pub(crate) fn watches(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<WatchedFile> {
+fn watches(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<WatchedFile> {
     let words = [
         ("reload", OnChange::Reload),
         ("restart", OnChange::Restart),
@@ -74,7 +109,7 @@ pub(crate) fn watches(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> V
         let on_change = reader
             .word_key(&mut fields, "on_change", &words)
             .unwrap_or(OnChange::Reload);
-        fields.finish(&SERVICE_KEYS, reader.report());
+        reader.finish(fields);
         if let Some(path) = path {
             out.push(WatchedFile { path, on_change });
         }

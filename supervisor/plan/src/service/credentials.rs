@@ -3,14 +3,46 @@
 use std::path::PathBuf;
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::Credential,
     read::fields::Fields,
-    service::{files::tables, reader::Reader},
+    service::{
+        files::tables,
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
 
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "credentials",
+    doc: "files that only root may read, copied to where the service may, as systemd's `LoadCredential=`",
+    read: |reader, fields, service| service.credentials = credentials(reader, fields),
+    describe: |service, out| {
+        for it in &service.credentials {
+            let key = format!("credentials.\"{}\"", it.path.display());
+            out.put(key, it.source.display().to_string());
+        }
+    },
+    compare: compare!(credentials, InPlace),
+    tables: &[Table {
+        header: "[[credentials]]",
+        intro: "Copied before each start and reload, when what `[[certificates]]` says of them is right. Their sources are watched: a change reloads the service.",
+        keys: &[
+            ("source", "the file that only root may read; empty: none"),
+            (
+                "path",
+                "its copy: root's, the service's group, mode 0640. Another source needs another path",
+            ),
+            (
+                "make",
+                "command that makes the source where it is missing, run as the supervisor's own user",
+            ),
+        ],
+    }],
+    ..Key::IDLE
+}];
+
 /// Those of a service; one whose source is the empty string is left out.
-pub(crate) fn credentials(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Credential> {
+fn credentials(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Credential> {
     let mut out: Vec<Credential> = Vec::new();
     for mut fields in tables(reader, fields, "credentials") {
         let source = place(reader, &mut fields, "source");
@@ -18,7 +50,7 @@ pub(crate) fn credentials(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
         let make = fields.node("make");
         let make = make.and_then(|node| reader.list(node, "credentials.make"));
         let at = fields.at.clone();
-        fields.finish(&SERVICE_KEYS, reader.report());
+        reader.finish(fields);
         let (Some(Some(source)), Some(Some(path))) = (source, path) else {
             continue;
         };

@@ -6,6 +6,8 @@
 //! comes true at the change, once, and one that the change repeats comes true the first time only.
 //! What is true in every hour goes by time that really passes.
 
+use std::fmt;
+
 use jiff::{
     SignedDuration, Timestamp,
     civil::{Date, DateTime, Time},
@@ -71,6 +73,32 @@ const FIELDS: [Field; 5] = [
     },
 ];
 
+/// Why a text is not a cron expression that comes true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is no expression: what is wrong with it, and where it can be told what was meant.
+    Malformed(String),
+    /// It has another number of fields than five.
+    Fields(usize),
+    /// There is no such day in any of its months.
+    Never,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) => write!(f, "is not a cron expression: {why}"),
+            Self::Fields(count) => write!(
+                f,
+                "has {count} fields, but a cron expression has five: minute hour day-of-month month day-of-week"
+            ),
+            Self::Never => {
+                f.write_str("never comes true: there is no such day in any of these months")
+            }
+        }
+    }
+}
+
 /// A parsed expression. Sets of numbers are bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cron {
@@ -84,32 +112,32 @@ pub struct Cron {
 }
 
 impl Cron {
-    /// Reads an expression. An error says what is wrong, and where it can what was meant.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    /// As the rest of a sentence that begins with the expression.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
         let text = text.trim();
         if text.starts_with('@') {
             let long = SHORTHANDS.iter().find(|(short, _)| *short == text);
             return match long {
                 Some((_, long)) => Self::parse(long),
-                None if text == "@reboot" => Err(
+                None if text == "@reboot" => Err(Refused::Malformed(
                     "a oneshot without schedule runs when the daemon starts: leave it out instead of @reboot".to_owned(),
-                ),
-                None => Err(format!(
+                )),
+                None => Err(Refused::Malformed(format!(
                     "there is no `{text}`, only {}",
                     SHORTHANDS.map(|(short, _)| short).join(", ")
-                )),
+                ))),
             };
         }
         let parts: Vec<&str> = text.split_whitespace().collect();
         let Ok(parts) = <[&str; 5]>::try_from(parts) else {
-            let n = text.split_whitespace().count();
-            return Err(format!(
-                "has {n} fields, but a cron expression has five: minute hour day-of-month month day-of-week"
-            ));
+            return Err(Refused::Fields(text.split_whitespace().count()));
         };
         let mut sets = [0_u64; 5];
         for ((set, part), field) in sets.iter_mut().zip(parts).zip(&FIELDS) {
-            *set = field.parse(part)?;
+            *set = field.parse(part).map_err(Refused::Malformed)?;
         }
         let [minutes, hours, days, months, weekdays] = sets;
         let cron = Self {
@@ -121,7 +149,7 @@ impl Cron {
             either_day: !parts[2].starts_with('*') && !parts[4].starts_with('*'),
         };
         if cron.next(Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_none() {
-            return Err("never comes true: there is no such day in any of these months".to_owned());
+            return Err(Refused::Never);
         }
         Ok(cron)
     }

@@ -5,9 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::PlanImpact;
+use serde_json::{Value, json};
+
 use crate::{
-    declare::setting::SERVICE_KEYS,
-    model::{Directory, OnChange, RenderedFile, reload_token},
+    model::{Directory, OnChange, RenderedFile, Service, reload_token},
     read::{
         document::{Kind, Node},
         fields::Fields,
@@ -15,10 +17,162 @@ use crate::{
     resolve::{
         locals::Locals,
         outcome::{Name, Outcome, TemplateSource},
-        search_path::SearchPath,
     },
-    service::{account::account, reader::Reader},
+    service::{
+        account::account,
+        described::{Described, mode},
+        key::{Differences, Key, Table, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "directories",
+        doc: "made where they are missing, also at each start",
+        read: |reader, fields, service| service.directories = directories(reader, fields),
+        describe: describe_directories,
+        compare: compare!(directories, InPlace),
+        tables: &[Table {
+            header: "[[directories]]",
+            intro: "",
+            keys: &[
+                ("path, mode", "default mode `\"0755\"`"),
+                (
+                    "user, group",
+                    "default: the service's; a directory that is there changes hands when the service starts",
+                ),
+                (
+                    "recursive",
+                    "with its owner changes that of all in it that was the former owner's, as with systemd's `StateDirectory=`; files with several hard links, devices and other file systems stay",
+                ),
+            ],
+        }],
+        ..Key::IDLE
+    },
+    Key {
+        name: "files",
+        doc: "rendered from templates, checked, then swapped in; one that is missing at a start is written again",
+        read: |reader, fields, service| {
+            let account = service.user.is_some() || service.group.is_some();
+            service.files = files(reader, fields, account);
+        },
+        describe: describe_files,
+        compare: files_differ,
+        tables: &[Table {
+            header: "[[files]]",
+            intro: "",
+            keys: &[
+                ("path, mode", "default mode `\"0640\"`"),
+                ("template", "path of a template below services.d"),
+                ("content", "or the text itself"),
+                (
+                    "validate",
+                    "command that checks `{{ candidate }}` before it is swapped in",
+                ),
+                ("on_change", "`restart` (default), `reload` or `nothing`"),
+                ("create_only", "made where it is missing, then left alone"),
+                (
+                    "user, group",
+                    "owner; default: root, or the service's user in a directory of its own, and the service's group",
+                ),
+                ("secret", "must not be shown"),
+            ],
+        }],
+        ..Key::IDLE
+    },
+];
+
+fn describe_directories(service: &Service, out: &mut Described) {
+    for directory in &service.directories {
+        let mut value = json!({ "mode": mode(directory.mode) });
+        owner(
+            &mut value,
+            directory.user.as_ref(),
+            directory.group.as_ref(),
+        );
+        if directory.recursive {
+            value["recursive"] = json!(true);
+        }
+        out.put(
+            format!("directories.\"{}\"", directory.path.display()),
+            value,
+        );
+    }
+}
+
+fn describe_files(service: &Service, out: &mut Described) {
+    for file in &service.files {
+        let mut value = json!({ "mode": mode(file.mode), "bytes": file.content.len() });
+        owner(&mut value, file.user.as_ref(), file.group.as_ref());
+        if file.create_only {
+            value["create_only"] = json!(true);
+        }
+        if !file.validate.is_empty() {
+            value["validate"] = json!(file.validate);
+        }
+        out.put(format!("files.\"{}\"", file.path.display()), value);
+    }
+}
+
+fn owner(value: &mut Value, user: Option<&String>, group: Option<&String>) {
+    for (key, name) in [("user", user), ("group", group)] {
+        if let Some(name) = name {
+            value[key] = json!(name);
+        }
+    }
+}
+
+fn files_differ(old: &Service, new: &Service, out: &mut Differences) {
+    for file in &new.files {
+        let name = file.path.display();
+        let before = old.files.iter().find(|before| before.path == file.path);
+        let Some(before) = before else {
+            out.file(file.on_change.impact(new), &file.path, "added");
+            continue;
+        };
+        if before.content != file.content && !file.create_only {
+            out.file(file.on_change.impact(new), &file.path, "changed");
+        }
+        let owner =
+            (before.mode, &before.user, &before.group) != (file.mode, &file.user, &file.group);
+        if owner && !file.create_only {
+            out.add(
+                PlanImpact::InPlace,
+                format!("mode or owner of file {name} changed"),
+            );
+        }
+        if (&before.validate, before.on_change, before.create_only)
+            != (&file.validate, file.on_change, file.create_only)
+        {
+            out.add(
+                PlanImpact::InPlace,
+                format!("handling of file {name} changed"),
+            );
+        }
+    }
+    for file in old
+        .files
+        .iter()
+        .filter(|file| new.files.iter().all(|now| now.path != file.path))
+    {
+        out.add(
+            PlanImpact::InPlace,
+            format!("file {} is not rendered any more", file.path.display()),
+        );
+    }
+}
+
+impl OnChange {
+    /// What a changed file means for this service. One that cannot reload is restarted.
+    pub(crate) fn impact(self, service: &Service) -> PlanImpact {
+        match self {
+            Self::Reload if service.reload.is_some() => PlanImpact::Reload,
+            Self::Reload | Self::Restart => PlanImpact::Restart,
+            Self::Nothing => PlanImpact::InPlace,
+        }
+    }
+}
 
 /// The tables of a list of tables.
 pub(crate) fn tables<'t>(
@@ -68,7 +222,7 @@ pub(crate) fn path(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Opti
     reader.path_key(fields, "path", false)
 }
 
-pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Directory> {
+fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Directory> {
     let mut out = Vec::new();
     for mut fields in tables(reader, fields, "directories") {
         let path = path(reader, &mut fields);
@@ -76,7 +230,7 @@ pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
         let user = account(reader, &mut fields, "user");
         let group = account(reader, &mut fields, "group");
         let recursive = reader.bool_key(&mut fields, "recursive").unwrap_or(false);
-        fields.finish(&SERVICE_KEYS, reader.report());
+        reader.finish(fields);
         if let Some(path) = path {
             out.push(Directory {
                 path,
@@ -91,16 +245,15 @@ pub(crate) fn directories(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
 }
 
 /// `as_account`: the service runs as one of its own.
-pub(crate) fn files(
+fn files(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
-    places: &SearchPath,
     as_account: bool,
 ) -> Vec<RenderedFile> {
     let mut out = Vec::new();
     for fields in tables(reader, fields, "files") {
         let at = fields.at.clone();
-        let Some(file) = file(reader, fields, places, as_account) else {
+        let Some(file) = file(reader, fields, as_account) else {
             continue;
         };
         if out
@@ -118,12 +271,11 @@ pub(crate) fn files(
 fn file(
     reader: &mut Reader<'_, '_>,
     mut fields: Fields<'_>,
-    places: &SearchPath,
     as_account: bool,
 ) -> Option<RenderedFile> {
     let path = path(reader, &mut fields);
     reader.locals = Locals::of("reload_token", reload_token::BLANK);
-    let content = content(reader, &mut fields, places);
+    let content = content(reader, &mut fields);
     reader.locals = Locals::NONE;
     let mode = reader.mode_key(&mut fields, "mode");
     let user = account(reader, &mut fields, "user");
@@ -143,7 +295,7 @@ fn file(
     let create_only = reader.bool_key(&mut fields, "create_only").unwrap_or(false);
     let declared = reader.bool_key(&mut fields, "secret").unwrap_or(false);
     let at = fields.at.clone();
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     let Rendered {
         content,
         tainted,
@@ -195,17 +347,13 @@ struct Rendered {
     private: BTreeSet<String>,
 }
 
-fn content(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-    places: &SearchPath,
-) -> Option<Rendered> {
+fn content(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Rendered> {
     let template = fields.node("template");
     let content = fields.node("content");
     match (template, content) {
         (Some(node), None) => {
             let key = fields.key("template");
-            from_template(reader, node, &key, places)
+            from_template(reader, node, &key)
         }
         (None, Some(node)) => {
             let key = fields.key("content");
@@ -228,14 +376,9 @@ fn content(
     }
 }
 
-fn from_template(
-    reader: &mut Reader<'_, '_>,
-    node: &Node,
-    key: &str,
-    places: &SearchPath,
-) -> Option<Rendered> {
+fn from_template(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Rendered> {
     let name = reader.text(node, key)?;
-    let file = reader.template_file(places, &name, &node.at, key)?;
+    let file = reader.template_file(&name, &node.at, key)?;
     let text = &file.main.text;
     let (value, tainted) = reader.eval(text, TemplateSource::File(&file), key, false)?;
     Some(Rendered {
@@ -252,16 +395,16 @@ fn private_lines(
     origin: TemplateSource<'_>,
     key: &str,
 ) -> BTreeSet<String> {
-    let space = reader.space.clone();
+    let namespace = reader.namespace.clone();
     let resolver = &mut *reader.resolver;
-    let world = resolver.world;
-    let names = resolver.names(&space, text, origin, key, &reader.locals);
+    let schema = resolver.schema;
+    let names = resolver.names(&namespace, text, origin, key, &reader.locals);
     let mut lines = BTreeSet::new();
     for name in names.unwrap_or_default().into_values() {
-        let Name::Setting(space, key) = &name else {
+        let Name::Setting(namespace, key) = &name else {
             continue;
         };
-        if !world.spaces[space].settings[key].multi_line {
+        if !schema.namespaces[namespace].settings[key].multi_line {
             continue;
         }
         if let Outcome::Set { value, .. } = resolver.resolve(&name) {

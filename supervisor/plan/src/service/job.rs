@@ -7,19 +7,29 @@ use serde_json::Value;
 use crate::{
     model::Service,
     read::{document::Kind, fields::Fields},
-    service::reader::Reader,
+    service::{
+        key::{Key, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "job",
+    doc: "`true`: a oneshot that runs only when its work is asked for, by `POST /v1/jobs/NAME` or its schedule; one at a time on a host",
+    read: |reader, fields, service| {
+        service.job = reader.bool_key(fields, "job").unwrap_or(false);
+    },
+    check,
+    describe: |service, out| out.when("job", service.job),
+    compare: compare!(job, InPlace),
+    ..Key::IDLE
+}];
 
 /// The arguments that a schedule gives to its job, written as JSON, take no more bytes.
 const ARGUMENTS_BYTES_MAX: usize = 16 << 10;
 
-/// `job = true`.
-pub(crate) fn job(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> bool {
-    reader.bool_key(fields, "job").unwrap_or(false)
-}
-
 /// A job is a oneshot with the supervisor's account, which nothing but a request starts.
-pub(crate) fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Service) {
+fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
     let scheduled = service.schedule.as_ref();
     if !service.job {
         if let Some(node) = fields.node("schedule")

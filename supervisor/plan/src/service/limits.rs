@@ -1,16 +1,47 @@
-//! `[limits]` and sets of capabilities.
+//! `[limits]`.
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use crate::{
-    declare::setting::SERVICE_KEYS,
-    model::{Service, capability::CAPABILITIES},
+    model::Service,
     read::{document::Node, fields::Fields, typed::Type},
-    service::reader::Reader,
+    service::{
+        described::Described,
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
 
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "limits",
+    doc: "resource limits",
+    read: |reader, fields, service| service.limits = limits(reader, fields),
+    describe,
+    compare: compare!(limits, Restart),
+    tables: &[Table {
+        header: "[limits]",
+        intro: "`nofile`, `nproc`, `core`, … as in setrlimit(2): a number, `\"unlimited\"`, or `{ soft, hard }`",
+        keys: &[],
+    }],
+    ..Key::IDLE
+}];
+
+fn describe(service: &Service, out: &mut Described) {
+    for (name, (soft, hard)) in &service.limits {
+        let one = |limit: &Option<u64>| limit.map_or(json!("unlimited"), |limit| json!(limit));
+        let value = if soft == hard {
+            one(soft)
+        } else {
+            json!({ "soft": one(soft), "hard": one(hard) })
+        };
+        out.put(format!("limits.{name}"), value);
+    }
+}
+
 /// `RLIMIT_*` without its prefix, lower case.
-pub(crate) const LIMITS: [&str; 16] = [
+const LIMITS: &[&str] = &[
     "as",
     "core",
     "cpu",
@@ -29,69 +60,14 @@ pub(crate) const LIMITS: [&str; 16] = [
     "stack",
 ];
 
-/// A set of capabilities, by the key that gives it.
-pub(crate) fn capabilities(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-    key: &'static str,
-) -> Option<Vec<String>> {
-    let node = fields.node(key)?;
-    let list = reader.list(node, key)?;
-    let mut out = Vec::new();
-    for name in list {
-        let upper = name.to_ascii_uppercase();
-        let short = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        if CAPABILITIES.contains(&short) {
-            out.push(short.to_ascii_lowercase());
-        } else {
-            let hint = crate::report::suggest::did_you_mean(short, CAPABILITIES.iter().copied());
-            reader
-                .report()
-                .error(&node.at, key, format!("there is no capability `{name}`"))
-                .hint_some(hint);
-        }
-    }
-    Some(out)
-}
+type Limits = BTreeMap<String, (Option<u64>, Option<u64>)>;
 
-/// What one set has, the other must have: a process cannot keep what it can never have.
-pub(crate) fn check_capabilities(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-    service: &Service,
-) {
-    let bounding = &service.capability_bounding_set;
-    let ambient = &service.ambient_capabilities;
-    let only = &service.capabilities;
-    let pairs = [
-        ("capabilities", only, "capability_bounding_set", bounding),
-        (
-            "ambient_capabilities",
-            ambient,
-            "capability_bounding_set",
-            bounding,
-        ),
-        ("ambient_capabilities", ambient, "capabilities", only),
-    ];
-    for (key, set, above_key, above) in pairs {
-        if let (Some(set), Some(above)) = (set, above)
-            && let Some(missing) = set.iter().find(|name| !above.contains(name))
-            && let Some(node) = fields.node(key)
-        {
-            let message = format!("has `{missing}`, which `{above_key}` lacks");
-            reader.report().error(&node.at, key, message);
-        }
-    }
-}
-
-pub(crate) type Limits = BTreeMap<String, (Option<u64>, Option<u64>)>;
-
-pub(crate) fn limits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Limits {
+fn limits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Limits {
     let mut out = Limits::new();
     let Some(mut fields) = fields.table("limits", reader.report()) else {
         return out;
     };
-    for name in LIMITS {
+    for name in LIMITS.iter().copied() {
         let Some(node) = fields.node(name) else {
             continue;
         };
@@ -124,7 +100,7 @@ pub(crate) fn limits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Li
             }
         }
     }
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     out
 }
 
@@ -133,7 +109,7 @@ pub(crate) fn limits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Li
     clippy::option_option,
     reason = "unlimited and wrong are different things"
 )]
-pub(crate) fn limit(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Option<u64>> {
+fn limit(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Option<u64>> {
     if matches!(node.text(), Some("unlimited" | "infinity")) {
         return Some(None);
     }

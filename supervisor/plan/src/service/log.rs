@@ -1,19 +1,63 @@
 //! `[log]` and `log_files` of a service.
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::{
-        Forward, ForwardFormat, ForwardTo, Log,
+        Forward, ForwardFormat, ForwardTo, Log, Service,
         log::{FORMATS, PLACES, STDOUT_ONLY},
     },
     read::fields::Fields,
-    service::reader::Reader,
+    service::{
+        described::{Described, duration, size},
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "log",
+        doc: "rotation of its log",
+        read: |reader, fields, service| service.log = log(reader, fields),
+        describe,
+        compare: compare!(log, InPlace),
+        tables: &[Table {
+            header: "[log]",
+            intro: "",
+            keys: &[
+                ("size", "a file is rotated when it is so long (`10M`)"),
+                ("age", "or its first line so old"),
+                ("keep", "so many rotated files stay (10)"),
+                ("compress", "`true`"),
+                ("forward, format", "as in the site file, for this service"),
+            ],
+        }],
+        ..Key::IDLE
+    },
+    Key {
+        name: "log_files",
+        doc: "files that it writes itself, for `ctl logs --files`: paths or patterns",
+        read: |reader, fields, service| service.log_files = log_files(reader, fields),
+        describe: |service, out| out.put("log_files", &service.log_files),
+        compare: compare!(log_files, InPlace),
+        ..Key::IDLE
+    },
+];
 
 /// Rotation of less would only make files.
 const MIN_SIZE: u64 = 4096;
 
-pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
+fn describe(service: &Service, out: &mut Described) {
+    out.put("log.size", size(service.log.size_bytes));
+    out.put("log.keep", service.log.keep);
+    out.opt("log.age", service.log.age_ms.map(duration));
+    out.put("log.compress", service.log.compress);
+    if let Some(Forward { to, format }) = service.log.forward {
+        out.put("log.forward", to);
+        out.put("log.format", format);
+    }
+}
+
+fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
     let shared = reader.resolver.site.log;
     let mut to = shared.forward;
     let mut format = shared.format;
@@ -46,7 +90,7 @@ pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
                 .report()
                 .error(&entry.key_at, "log.format", STDOUT_ONLY);
         }
-        fields.finish(&SERVICE_KEYS, reader.report());
+        reader.finish(fields);
     }
     out.forward = to.map(|to| Forward {
         to,
@@ -56,7 +100,7 @@ pub(crate) fn log(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Log {
 }
 
 /// Files that the program writes itself.
-pub(crate) fn log_files(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<String> {
+fn log_files(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<String> {
     let Some(node) = fields.node("log_files") else {
         return Vec::new();
     };

@@ -2,24 +2,143 @@
 
 use std::collections::BTreeSet;
 
+use api::PlanImpact;
+use serde_json::json;
+
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::{Escalation, Policy, Restart, Service, Stop},
     read::{document::Kind, fields::Fields, signal::Purpose},
-    service::reader::Reader,
+    service::{
+        described::{Described, duration, milli, signal_name},
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "restart",
+        doc: "what follows its end",
+        read: |reader, fields, service| service.restart = restart(reader, fields, service),
+        describe: describe_restart,
+        compare: |old, new, out| {
+            out.changed(
+                PlanImpact::InPlace,
+                "restart policy",
+                old.restart != new.restart,
+            );
+        },
+        tables: &[Table {
+            header: "[restart]",
+            intro: "",
+            keys: &[
+                (
+                    "policy",
+                    "`always` (default; of a oneshot `on-failure`), `unless-stopped`, `on-failure`, `never`",
+                ),
+                (
+                    "delay, factor, max_delay, jitter",
+                    "pauses: `1s`, growing by 2, up to `1m`",
+                ),
+                ("reset_after", "up so long clears the count (`1m`)"),
+                (
+                    "limit",
+                    "`{ starts = 5, within = \"1m\" }`: then it has failed. Default: none, of a job 5 further runs for one request",
+                ),
+                ("success", "exit codes and signals that count as success"),
+                (
+                    "prevent",
+                    "exit codes and signals that no other run follows; default: none, of a job `[1]`",
+                ),
+            ],
+        }],
+        ..Key::IDLE
+    },
+    Key {
+        name: "exit_when_failed",
+        doc: "when it has failed for good, the supervisor stops everything and ends with 1",
+        read: |reader, fields, service| {
+            let found = reader.bool_key(fields, "exit_when_failed");
+            service.exit_when_failed = found.unwrap_or(false);
+        },
+        describe: |service, out| out.when("exit_when_failed", service.exit_when_failed),
+        compare: compare!(exit_when_failed, InPlace),
+        ..Key::IDLE
+    },
+    Key {
+        name: "stop",
+        doc: "how it is asked to end",
+        read: |reader, fields, service| service.stop = stop(reader, fields),
+        describe: describe_stop,
+        compare: compare!(stop, InPlace),
+        tables: &[Table {
+            header: "[stop]",
+            intro: "",
+            keys: &[
+                (
+                    "signal",
+                    "default `TERM`; not `STOP`, `CONT`, `TSTP`, `TTIN` or `TTOU`",
+                ),
+                (
+                    "escalate",
+                    "`{ signal = \"TERM\", after = \"10s\" }`: a second signal, so long after the first",
+                ),
+                ("timeout", "time from the first signal to SIGKILL (`30s`)"),
+            ],
+        }],
+        ..Key::IDLE
+    },
+];
 
 /// A job ends so when it has failed and left nothing open.
 const JOB_FAILED: i32 = 1;
 /// Further runs of a job for one request, however long it takes.
 const JOB_LIMIT: (u32, u64) = (5, 366 * 86_400_000);
 
+/// What `policy` may say.
+const POLICIES: &[(&str, Policy)] = &[
+    ("always", Policy::Always),
+    ("unless-stopped", Policy::UnlessStopped),
+    ("on-failure", Policy::OnFailure),
+    ("never", Policy::Never),
+];
+
+fn describe_restart(service: &Service, out: &mut Described) {
+    let restart = &service.restart;
+    let policy = POLICIES
+        .iter()
+        .find(|(_, policy)| *policy == restart.policy);
+    out.opt("restart.policy", policy.map(|(word, _)| word));
+    out.put("restart.delay", duration(restart.delay_ms));
+    out.put("restart.max_delay", duration(restart.max_delay_ms));
+    out.put("restart.factor", milli(restart.factor_milli));
+    out.put("restart.jitter", milli(restart.jitter_milli));
+    out.put("restart.reset_after", duration(restart.reset_after_ms));
+    if let Some((starts, within)) = restart.limit {
+        let limit = json!({ "starts": starts, "within": duration(within) });
+        out.put("restart.limit", limit);
+    }
+    let codes = restart.success_codes.iter().map(|code| json!(code));
+    let signals = restart.success_signals.iter();
+    let signals = signals.map(|number| json!(signal_name(*number)));
+    out.put("restart.success", codes.chain(signals).collect::<Vec<_>>());
+    let codes = restart.prevent_codes.iter().map(|code| json!(code));
+    let signals = restart.prevent_signals.iter();
+    let signals = signals.map(|number| json!(signal_name(*number)));
+    out.put("restart.prevent", codes.chain(signals).collect::<Vec<_>>());
+}
+
+fn describe_stop(service: &Service, out: &mut Described) {
+    out.put("stop.signal", signal_name(service.stop.signal));
+    if let Some(escalation) = service.stop.escalation {
+        out.put("stop.escalate.signal", signal_name(escalation.signal));
+        out.put("stop.escalate.after", duration(escalation.after_ms));
+    }
+    out.put("stop.timeout", duration(service.stop.timeout_ms));
+}
+
 /// A oneshot that ended well is done; only its failures are followed by another run.
-pub(crate) fn restart(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-    service: &Service,
-) -> Restart {
+fn restart(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Service) -> Restart {
     let mut out = Restart::default();
     if service.oneshot {
         out.policy = Policy::OnFailure;
@@ -32,13 +151,7 @@ pub(crate) fn restart(
         return out;
     };
     let fields = &mut fields;
-    let words = [
-        ("always", Policy::Always),
-        ("unless-stopped", Policy::UnlessStopped),
-        ("on-failure", Policy::OnFailure),
-        ("never", Policy::Never),
-    ];
-    if let Some(policy) = reader.word_key(fields, "policy", &words) {
+    if let Some(policy) = reader.word_key(fields, "policy", POLICIES) {
         out.policy = policy;
     }
     let set = |slot: &mut u64, found: Option<u64>| *slot = found.unwrap_or(*slot);
@@ -74,7 +187,7 @@ pub(crate) fn restart(
                 .error(&limit.at, "restart.limit", "needs both starts and within")
                 .hint("write limit = { starts = 5, within = \"1m\" }");
         }
-        limit.finish(&SERVICE_KEYS, reader.report());
+        reader.finish(limit);
     }
     if let Some((codes, signals)) = exits(reader, fields, "success") {
         (out.success_codes, out.success_signals) = (codes, signals);
@@ -83,11 +196,11 @@ pub(crate) fn restart(
         (out.prevent_codes, out.prevent_signals) = (codes, signals);
     }
     let fields = std::mem::replace(fields, Fields::new(&EMPTY, fields.at.clone(), ""));
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     out
 }
 
-pub(crate) static EMPTY: crate::read::document::Table = crate::read::document::Table::new();
+static EMPTY: crate::read::document::Table = crate::read::document::Table::new();
 
 /// Exit codes and numbers of signals.
 type Exits = (BTreeSet<i32>, BTreeSet<i32>);
@@ -122,7 +235,7 @@ fn exits(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str
 }
 
 /// A number such as 1.5, in thousandths.
-pub(crate) fn thousandths(
+fn thousandths(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,
     key: &'static str,
@@ -152,7 +265,7 @@ pub(crate) fn thousandths(
     None
 }
 
-pub(crate) fn decimal_milli(text: &str) -> Option<u32> {
+fn decimal_milli(text: &str) -> Option<u32> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits: String = part.chars().chain("000".chars()).take(3).collect();
     let good = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_ascii_digit());
@@ -166,7 +279,7 @@ pub(crate) fn decimal_milli(text: &str) -> Option<u32> {
         .checked_add(digits.parse().ok()?)
 }
 
-pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop {
+fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop {
     let mut out = Stop::default();
     let Some(mut fields) = fields.table("stop", reader.report()) else {
         return out;
@@ -178,7 +291,7 @@ pub(crate) fn stop(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Stop
         .duration_key(&mut fields, "timeout")
         .unwrap_or(out.timeout_ms);
     out.escalation = escalation(reader, &mut fields, out.timeout_ms);
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     out
 }
 
@@ -205,7 +318,7 @@ fn escalation(
             )
             .hint("make stop.timeout longer");
     }
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     let (signal, after_ms) = signal.zip(after_ms)?;
     Some(Escalation { signal, after_ms })
 }

@@ -1,7 +1,6 @@
 //! Questions that are asked again and again: `[liveness]`, `[health]`, and what `[ready]` may ask.
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::{Ask, Probe},
     read::{
         document::{Kind, Node},
@@ -9,22 +8,94 @@ use crate::{
         typed::Url,
     },
     report::place::Place,
-    service::reader::Reader,
+    service::{
+        described::{Described, duration},
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
 
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "liveness",
+        doc: "probe; when it fails, the service is restarted",
+        read: |reader, fields, service| service.liveness = other(reader, fields, "liveness"),
+        describe: |service, out| {
+            if let Some(it) = &service.liveness {
+                describe("liveness", "timeout", it, out);
+            }
+        },
+        compare: compare!(liveness, InPlace),
+        tables: &[Table {
+            header: "[liveness], [health]",
+            intro: "",
+            keys: &[
+                ("http, tcp, unix, exec, status, body", "as in `[ready]`"),
+                (
+                    "interval, timeout, failures, successes, delay",
+                    "of the attempts",
+                ),
+            ],
+        }],
+        ..Key::IDLE
+    },
+    Key {
+        name: "health",
+        doc: "probe; when it fails, that is shown and told",
+        read: |reader, fields, service| service.health = other(reader, fields, "health"),
+        describe: |service, out| {
+            if let Some(it) = &service.health {
+                describe("health", "timeout", it, out);
+            }
+        },
+        compare: compare!(health, InPlace),
+        ..Key::IDLE
+    },
+];
+
 /// The keys that say what is asked.
-pub(crate) const ASKS: [&str; 4] = ["http", "tcp", "unix", "exec"];
+const ASKS: [&str; 4] = ["http", "tcp", "unix", "exec"];
 const INTERVAL_MS: u64 = 10_000;
 const ATTEMPT_MS: u64 = 5_000;
 const FAILURES: u32 = 3;
 /// No probe is asked more often.
 const MIN_INTERVAL_MS: u64 = 10;
 
-pub(crate) fn other(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-    key: &'static str,
-) -> Option<Probe> {
+/// Says all of a probe; `timeout` is the key of the longest time of one attempt.
+pub(crate) fn describe(table: &str, timeout: &str, probe: &Probe, out: &mut Described) {
+    let key = |name: &str| format!("{table}.{name}");
+    describe_question(table, timeout, probe, out);
+    if probe.delay_ms > 0 {
+        out.put(key("delay"), duration(probe.delay_ms));
+    }
+    out.put(key("failures"), probe.failures);
+    out.put(key("successes"), probe.successes);
+}
+
+/// What is asked, and how often.
+pub(crate) fn describe_question(table: &str, timeout: &str, probe: &Probe, out: &mut Described) {
+    let key = |name: &str| format!("{table}.{name}");
+    match &probe.ask {
+        Ask::Http {
+            url,
+            socket,
+            status,
+            body,
+        } => {
+            out.put(key("http"), url);
+            out.opt(key("unix"), socket.as_ref());
+            out.put(key("status"), status);
+            out.opt(key("body"), body.as_ref());
+        }
+        Ask::Tcp(address) => out.put(key("tcp"), address),
+        Ask::Unix(path) => out.put(key("unix"), path),
+        Ask::Exec(argv) => out.put(key("exec"), argv),
+    }
+    out.put(key("interval"), duration(probe.interval_ms));
+    out.put(key(timeout), duration(probe.timeout_ms));
+}
+
+fn other(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, key: &'static str) -> Option<Probe> {
     let mut fields = fields.table(key, reader.report())?;
     let at = fields.at.clone();
     let ways = ways(&mut fields);
@@ -35,7 +106,7 @@ pub(crate) fn other(
         [_] => {}
         _ => exclude(reader, &at, key, &ways),
     }
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     asked.ok().flatten().map(|ask| pace.of(ask))
 }
 

@@ -3,11 +3,104 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::{IoClass, IoPriority, Stdin},
     read::{document::Kind, fields::Fields},
-    service::reader::Reader,
+    service::{
+        described::mode,
+        key::{Key, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "umask",
+        doc: "default `\"0022\"`",
+        read: |reader, fields, service| {
+            service.umask = reader.mode_key(fields, "umask").unwrap_or(0o022) & 0o777;
+        },
+        describe: |service, out| out.put("umask", mode(service.umask)),
+        compare: compare!(umask, Restart),
+        ..Key::IDLE
+    },
+    Key {
+        name: "working_dir",
+        doc: "default `/`",
+        read: |reader, fields, service| {
+            let dir = reader.path_key(fields, "working_dir", false);
+            service.working_dir = dir.unwrap_or_else(|| PathBuf::from("/"));
+        },
+        describe: |service, out| out.put("working_dir", &service.working_dir),
+        compare: compare!(working_dir, Restart),
+        ..Key::IDLE
+    },
+    Key {
+        name: "nice",
+        doc: "-20 to 19",
+        read: |reader, fields, service| {
+            let found = reader.int_key(fields, "nice", -20..=19);
+            service.nice = found.and_then(|n| i32::try_from(n).ok());
+        },
+        describe: |service, out| out.opt("nice", service.nice),
+        compare: compare!(nice, Restart),
+        ..Key::IDLE
+    },
+    Key {
+        name: "oom_score_adj",
+        doc: "-1000 to 1000: the higher, the sooner the kernel kills it for want of memory",
+        read: |reader, fields, service| {
+            let found = reader.int_key(fields, "oom_score_adj", -1000..=1000);
+            service.oom_score_adj = found.and_then(|n| i32::try_from(n).ok());
+        },
+        describe: |service, out| out.opt("oom_score_adj", service.oom_score_adj),
+        compare: compare!(oom_score_adj, Restart),
+        ..Key::IDLE
+    },
+    Key {
+        name: "io_priority",
+        doc: "`\"idle\"`, `\"best-effort:7\"`, `\"realtime:0\"` or `{ class, level }`",
+        read: |reader, fields, service| {
+            service.io_priority = io_priority(reader, fields);
+        },
+        describe: |service, out| out.opt("io_priority", service.io_priority),
+        compare: compare!(io_priority, Restart),
+        ..Key::IDLE
+    },
+    Key {
+        name: "cpu_affinity",
+        doc: "CPUs that it may run on: `[0, \"2-3\"]`",
+        read: |reader, fields, service| {
+            service.cpu_affinity = cpu_affinity(reader, fields);
+        },
+        describe: |service, out| out.opt("cpu_affinity", service.cpu_affinity.as_ref()),
+        compare: compare!(cpu_affinity, Restart),
+        ..Key::IDLE
+    },
+    Key {
+        name: "stdin",
+        doc: "`\"null\"` (default) or the path of a file, FIFO or device",
+        read: |reader, fields, service| {
+            service.stdin = stdin(reader, fields);
+        },
+        describe: |service, out| {
+            if let Stdin::File(path) = &service.stdin {
+                out.put("stdin", path);
+            }
+        },
+        compare: compare!(stdin, Restart),
+        ..Key::IDLE
+    },
+    Key {
+        name: "no_new_privs",
+        doc: "no gain of privileges by exec",
+        read: |reader, fields, service| {
+            service.no_new_privs = reader.bool_key(fields, "no_new_privs").unwrap_or(false);
+        },
+        describe: |service, out| out.when("no_new_privs", service.no_new_privs),
+        compare: compare!(no_new_privs, Restart),
+        ..Key::IDLE
+    },
+];
 
 const CLASSES: [(&str, IoClass); 3] = [
     ("realtime", IoClass::Realtime),
@@ -33,7 +126,7 @@ pub(crate) fn io_priority(
         if inner.entry("class").is_none() {
             reader.report().error(&node.at, KEY, "needs a class");
         }
-        inner.finish(&SERVICE_KEYS, reader.report());
+        reader.finish(inner);
         let level = level.and_then(|level| u8::try_from(level).ok());
         return Some(IoPriority {
             class: class?,

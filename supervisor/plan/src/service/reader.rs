@@ -22,7 +22,6 @@ use crate::{
         locals::Locals,
         outcome::{Eval, TemplateSource},
         resolver::Resolver,
-        search_path::SearchPath,
         template_file::TemplateFile,
     },
 };
@@ -31,7 +30,7 @@ use crate::{
 pub(crate) struct Reader<'r, 'a> {
     pub(crate) resolver: &'r mut Resolver<'a>,
     /// Plain name of the service.
-    pub(crate) space: String,
+    pub(crate) namespace: String,
     /// Whether templates are rendered; else only checked.
     pub(crate) render: bool,
     /// Why the service cannot run on this host.
@@ -84,7 +83,7 @@ impl Reader<'_, '_> {
     /// Reports what is wrong with a value: where the site file gives it, if it is that.
     pub(crate) fn blame(&mut self, node: &Node, key: &str, why: String) -> &mut Problem {
         let name = node.text().and_then(crate::read::expression::lone_name);
-        let given = name.and_then(|name| self.resolver.given(&self.space, name));
+        let given = name.and_then(|name| self.resolver.given(&self.namespace, name));
         let (at, key) = given.unwrap_or_else(|| (node.at.clone(), key.to_owned()));
         self.report().error(&at, key, why)
     }
@@ -99,10 +98,14 @@ impl Reader<'_, '_> {
     ) -> Option<(minijinja::Value, bool)> {
         let locals = self.locals.clone();
         if !self.render {
-            self.resolver.names(&self.space, text, origin, key, &locals);
+            self.resolver
+                .names(&self.namespace, text, origin, key, &locals);
             return None;
         }
-        match self.resolver.eval(&self.space, text, origin, key, &locals) {
+        match self
+            .resolver
+            .eval(&self.namespace, text, origin, key, &locals)
+        {
             Eval::Set { value, secret } => Some((value, secret)),
             Eval::Unset {
                 missing: Some(reason),
@@ -116,7 +119,7 @@ impl Reader<'_, '_> {
                 if let TemplateSource::Value(at) = origin {
                     let name = crate::read::expression::lone_name(text).unwrap_or(text);
                     let file = self.resolver.site.path.display();
-                    let full = self.resolver.full_name(&self.space, name);
+                    let full = self.resolver.full_name(&self.namespace, name);
                     let hint = format!("set `{full}` in {file}");
                     self.report()
                         .error(at, key, format!("needs `{name}`, which is not set"))
@@ -131,13 +134,13 @@ impl Reader<'_, '_> {
     /// A template and what it includes; `at` and `key` say who wants it.
     pub(crate) fn template_file(
         &mut self,
-        places: &SearchPath,
         name: &str,
         at: &Place,
         key: &str,
     ) -> Option<TemplateFile> {
-        let host = self.resolver.host;
-        TemplateFile::read(host, self.report(), places, name, at, key)
+        let resolver = &mut *self.resolver;
+        let (host, places) = (resolver.host, &resolver.search_path);
+        TemplateFile::read(host, resolver.report, places, name, at, key)
     }
 
     /// A string that may not be secret, without NUL.
@@ -158,6 +161,23 @@ impl Reader<'_, '_> {
     ) -> Option<String> {
         let node = fields.node(key)?;
         self.text(node, &fields.key(key))
+    }
+
+    /// Words for people, in one line.
+    pub(crate) fn words_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> String {
+        let text = self.text_key(fields, key).unwrap_or_default();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether a service file has a key of this name at its top.
+    pub(crate) fn is_key(&self, name: &str) -> bool {
+        self.resolver.schema.service_keys.contains(&name)
+    }
+
+    /// Reports what nobody has asked for.
+    pub(crate) fn finish(&mut self, fields: Fields<'_>) {
+        let schema = self.resolver.schema;
+        fields.finish(&schema.service_keys, self.report());
     }
 
     pub(crate) fn bool_key(&mut self, fields: &mut Fields<'_>, key: &'static str) -> Option<bool> {

@@ -1,11 +1,96 @@
 //! What a service says of itself: `[ready]`, `[watchdog]` and `notify_access`.
 
+use api::PlanImpact;
+
 use crate::{
-    declare::setting::SERVICE_KEYS,
-    model::{NotifyAccess, Ready, ReadyKind, Watchdog, WatchdogAction},
+    model::{NotifyAccess, Ready, ReadyKind, Service, Watchdog, WatchdogAction},
     read::{fields::Fields, signal::Purpose},
-    service::{probes, reader::Reader},
+    service::{
+        described::{Described, duration, signal_name},
+        key::{Key, Table},
+        probes,
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "ready",
+        doc: "when what depends on it may start; default: once it is executed",
+        read: |reader, fields, service| service.ready = ready(reader, fields),
+        describe,
+        compare: |old, new, out| {
+            // A process knows its descriptor, and whether it has a notify socket, from its start.
+            let fd = ready_fd(old) != ready_fd(new);
+            let socket = old.has_notify_socket() != new.has_notify_socket();
+            out.changed(PlanImpact::Restart, "notify", socket);
+            out.changed(PlanImpact::Restart, "ready.fd", fd);
+            out.changed(PlanImpact::InPlace, "ready", old.ready != new.ready);
+        },
+        tables: &[Table {
+            header: "[ready]",
+            intro: "",
+            keys: &[
+                ("notify", "`true`: the program says `READY=1`"),
+                ("fd", "it writes a newline to this descriptor"),
+                ("log", "it logs a line that matches this regular expression"),
+                (
+                    "http, tcp, unix, exec",
+                    "a URL answers, somebody listens, a command succeeds",
+                ),
+                (
+                    "status, body",
+                    "of `http`: codes that count (200 to 399), and what must be in the answer; `unix` beside `http`: asked by that socket",
+                ),
+                (
+                    "delay",
+                    "alone: ready after this time; beside a probe: the wait before it",
+                ),
+                ("timeout", "longest time until ready (`60s`)"),
+                (
+                    "interval, attempt_timeout, failures, successes",
+                    "of the attempts",
+                ),
+            ],
+        }],
+        ..Key::IDLE
+    },
+    Key {
+        name: "notify_access",
+        doc: "whose messages on the notify socket count: `all` or `main`",
+        read: |reader, fields, service| service.notify_access = notify_access(reader, fields),
+        describe: |service, out| out.opt("notify_access", service.notify_access),
+        compare: |old, new, out| {
+            let differs = by_main_alone(old) != by_main_alone(new) && new.has_notify_socket();
+            out.changed(PlanImpact::Restart, "notify_access", differs);
+        },
+        ..Key::IDLE
+    },
+    Key {
+        name: "watchdog",
+        doc: "it must say `WATCHDOG=1` so often",
+        read: |reader, fields, service| service.watchdog = watchdog(reader, fields),
+        describe: describe_watchdog,
+        compare: |old, new, out| {
+            // The environment of the process says how often.
+            let differs = watchdog_ms(old) != watchdog_ms(new);
+            out.changed(PlanImpact::Restart, "watchdog.timeout", differs);
+        },
+        tables: &[Table {
+            header: "[watchdog]",
+            intro: "",
+            keys: &[
+                ("timeout", "longest silence"),
+                (
+                    "action",
+                    "`restart` (default) or `degrade`: only show and tell it",
+                ),
+                ("signal", "default `ABRT`"),
+            ],
+        }],
+        ..Key::IDLE
+    },
+];
 
 const READY_TIMEOUT_MS: u64 = 60_000;
 const READY_INTERVAL_MS: u64 = 250;
@@ -14,8 +99,43 @@ const FDS: std::ops::RangeInclusive<i64> = 3..=1023;
 /// A core tells why a service hung.
 const SIGABRT: i32 = 6;
 
+fn describe(service: &Service, out: &mut Described) {
+    match &service.ready.kind {
+        ReadyKind::Exec => {}
+        ReadyKind::Notify => out.put("ready.notify", true),
+        ReadyKind::Fd(fd) => out.put("ready.fd", fd),
+        ReadyKind::Log(pattern) => out.put("ready.log", pattern),
+        ReadyKind::Delay(ms) => out.put("ready.delay", duration(*ms)),
+        ReadyKind::Probe(it) => probes::describe("ready", "attempt_timeout", it, out),
+    }
+    out.opt("ready.timeout", service.ready.timeout_ms.map(duration));
+}
+
+fn describe_watchdog(service: &Service, out: &mut Described) {
+    if let Some(watchdog) = service.watchdog {
+        out.put("watchdog.timeout", duration(watchdog.timeout_ms));
+        out.put("watchdog.action", watchdog.action);
+        out.put("watchdog.signal", signal_name(watchdog.signal));
+    }
+}
+
+const fn ready_fd(service: &Service) -> Option<i32> {
+    match service.ready.kind {
+        ReadyKind::Fd(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn by_main_alone(service: &Service) -> bool {
+    service.notify_access == Some(NotifyAccess::Main)
+}
+
+fn watchdog_ms(service: &Service) -> Option<u64> {
+    service.watchdog.map(|it| it.timeout_ms)
+}
+
 /// When dependents may start. Without `[ready]`: once exec has succeeded.
-pub(crate) fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Ready {
+fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Ready {
     let exec = Ready {
         kind: ReadyKind::Exec,
         timeout_ms: None,
@@ -37,7 +157,7 @@ pub(crate) fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Rea
     let ask = probes::ask(reader, &mut fields);
     let at = fields.at.clone();
     let delay = fields.entry("delay");
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     let timeout_ms = Some(timeout.unwrap_or(READY_TIMEOUT_MS));
     let kind = match ways.as_slice() {
         [] => match (delay, pace.delay_ms) {
@@ -106,7 +226,7 @@ fn pattern(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Strin
 }
 
 /// `[watchdog]`: it must say that it is alive, again and again.
-pub(crate) fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Watchdog> {
+fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Watchdog> {
     let mut fields = fields.table("watchdog", reader.report())?;
     let timeout = reader.positive_duration_key(&mut fields, "timeout");
     let words = [
@@ -133,7 +253,7 @@ pub(crate) fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
             .report()
             .error(&entry.key_at, "watchdog.signal", message);
     }
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     Some(Watchdog {
         timeout_ms: timeout?,
         action,
@@ -142,10 +262,7 @@ pub(crate) fn watchdog(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
 }
 
 /// Whose messages on the notify socket count.
-pub(crate) fn notify_access(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-) -> Option<NotifyAccess> {
+fn notify_access(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<NotifyAccess> {
     let words = [("all", NotifyAccess::All), ("main", NotifyAccess::Main)];
     reader.word_key(fields, "notify_access", &words)
 }

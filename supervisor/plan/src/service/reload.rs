@@ -1,17 +1,79 @@
 //! `[reload]` and `[reload.confirm]`.
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::{OnChange, Probe, Reload, ReloadHow, RenderedFile, Service, reload_token},
     read::{fields::Fields, signal::Purpose},
     resolve::locals::Locals,
-    service::{probes, reader::Reader},
+    service::{
+        described::{Described, duration, signal_name},
+        key::{Key, Table, compare},
+        probes,
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "reload",
+    doc: "how it takes a new configuration",
+    read: |reader, fields, service| service.reload = reload(reader, fields),
+    check,
+    describe,
+    compare: compare!(reload, InPlace),
+    tables: &[
+        Table {
+            header: "[reload]",
+            intro: "",
+            keys: &[
+                ("signal", "such as `HUP`; not `KILL` or `STOP`"),
+                (
+                    "command",
+                    "or a command, which has the pid of the main process in the variable `MAINPID`",
+                ),
+                (
+                    "timeout",
+                    "longest time of a reload, its confirmation included (`60s`)",
+                ),
+                (
+                    "confirm",
+                    "how it is seen that the program runs with the new configuration",
+                ),
+            ],
+        },
+        Table {
+            header: "[reload.confirm]",
+            intro: "Asked after each reload until it succeeds. Where it has not when `timeout` of `[reload]` is over, the reload has failed.",
+            keys: &[
+                (
+                    "http, exec, status, body",
+                    "as in `[ready]`. In `body`, in the URL and in the arguments of `exec`, as in `[[files]]`, `{{ reload_token }}` stands for a word that is another at each start and reload: a program that answers with it has read its files",
+                ),
+                (
+                    "interval, attempt_timeout",
+                    "of the attempts (`250ms`, `5s`)",
+                ),
+            ],
+        },
+    ],
+    ..Key::IDLE
+}];
 
 const TIMEOUT_MS: u64 = 60_000;
 const CONFIRM_INTERVAL_MS: u64 = 250;
 
-pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Reload> {
+fn describe(service: &Service, out: &mut Described) {
+    if let Some(reload) = &service.reload {
+        match &reload.how {
+            ReloadHow::Signal(number) => out.put("reload.signal", signal_name(*number)),
+            ReloadHow::Command(argv) => out.put("reload.command", argv),
+        }
+        out.put("reload.timeout", duration(reload.timeout_ms));
+        if let Some(it) = &reload.confirm {
+            probes::describe_question("reload.confirm", "attempt_timeout", it, out);
+        }
+    }
+}
+
+fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Reload> {
     let mut fields = fields.table("reload", reader.report())?;
     let signal = reader
         .signal_key(&mut fields, "signal", Purpose::Reload)
@@ -27,7 +89,7 @@ pub(crate) fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Op
     }
     let timeout_ms = (reader.positive_duration_key(&mut fields, "timeout")).unwrap_or(TIMEOUT_MS);
     let confirm = confirm(reader, &mut fields);
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     Some(Reload {
         how: signal.or(command)?,
         timeout_ms,
@@ -49,7 +111,7 @@ fn confirm(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Probe
             let name = fields.key(way);
             let problem = reader.report().error(&entry.key_at, name, message);
             problem.hint("write http with a body, or exec");
-            fields.finish(&SERVICE_KEYS, reader.report());
+            reader.finish(fields);
             return None;
         }
     }
@@ -62,14 +124,14 @@ fn confirm(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Probe
         [_] => {}
         _ => probes::exclude(reader, &at, key, &ways),
     }
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     let ask = asked.ok().flatten()?;
     Some(pace.of(ask))
 }
 
 /// A token that is asked for is in a file, where the program can have read it; and no change of that
 /// file is a reason for the next reload.
-pub(crate) fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Service) {
+fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
     let confirm = service.reload.as_ref().and_then(|it| it.confirm.as_ref());
     let asks = confirm.is_some_and(|it| it.ask.has_token());
     if let Some(entry) = fields.entry("reload")

@@ -1,12 +1,53 @@
 //! `schedule` of a oneshot: a cron expression, or a time of day.
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::Schedule,
     read::{document::Node, fields::Fields, typed::Type},
     report::suggest::did_you_mean,
-    service::{cron::Cron, reader::Reader},
+    service::{
+        cron::Cron,
+        described::duration,
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: KEY,
+    doc: "when a oneshot runs: a cron expression, or a table",
+    read: |reader, fields, service| {
+        service.schedule = scheduled(reader, fields, service.oneshot);
+    },
+    describe: |service, out| {
+        if let Some(schedule) = &service.schedule {
+            out.put("schedule.cron", &schedule.cron);
+            out.put("schedule.jitter", duration(schedule.jitter_ms));
+            out.put("schedule.catch_up", schedule.catch_up);
+            if !schedule.arguments.is_empty() {
+                out.put("schedule.arguments", &schedule.arguments);
+            }
+        }
+    },
+    compare: compare!(schedule, InPlace),
+    tables: &[Table {
+        header: "[schedule]",
+        intro: "",
+        keys: &[
+            ("cron", "five fields as in crontab(5)"),
+            ("at, days", "or a time of day, and days of the week"),
+            ("jitter", "put off by up to that, at random"),
+            (
+                "catch_up",
+                "what was missed while the supervisor was down is made up for",
+            ),
+            (
+                "arguments",
+                "of a job: a table of what it is asked to do, for its program; no secrets",
+            ),
+        ],
+    }],
+    ..Key::IDLE
+}];
 
 const KEY: &str = "schedule";
 /// Times are put off by at most a day.
@@ -63,7 +104,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
             .report()
             .error(&days.at, "schedule.days", "has a meaning with `at` only");
     }
-    inner.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(inner);
     let cron = match (cron, at) {
         (Some(cron), _) => cron?,
         (None, Some(at)) => {
@@ -88,19 +129,10 @@ fn cron(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<String> {
     if let Err(why) = Cron::parse(&text) {
         reader
             .report()
-            .error(&node.at, key, format!("`{text}` {}", joined(&why)));
+            .error(&node.at, key, format!("`{text}` {why}"));
         return None;
     }
     Some(text)
-}
-
-/// What is wrong, as the rest of a sentence about the whole expression.
-fn joined(why: &str) -> String {
-    if why.starts_with("has ") || why.starts_with("never ") {
-        why.to_owned()
-    } else {
-        format!("is not a cron expression: {why}")
-    }
 }
 
 fn time(reader: &mut Reader<'_, '_>, node: &Node) -> Option<(u8, u8)> {
@@ -147,4 +179,24 @@ fn days(reader: &mut Reader<'_, '_>, node: &Node) -> Option<String> {
         return None;
     }
     Some(out.join(","))
+}
+
+/// Only what ends can run again and again.
+fn scheduled(
+    reader: &mut Reader<'_, '_>,
+    fields: &mut Fields<'_>,
+    oneshot: bool,
+) -> Option<Schedule> {
+    let schedule = schedule(reader, fields);
+    if let Some(entry) = fields.entry("schedule").filter(|_| !oneshot) {
+        reader
+            .report()
+            .error(
+                &entry.key_at,
+                "schedule",
+                "only a oneshot can have a schedule",
+            )
+            .hint("write type = \"oneshot\"");
+    }
+    schedule
 }

@@ -2,9 +2,26 @@
 
 use std::path::PathBuf;
 
-use crate::{read::fields::Fields, service::reader::Reader};
+use crate::{
+    read::fields::Fields,
+    service::{
+        key::{Key, compare},
+        reader::Reader,
+    },
+};
 
-pub(crate) fn stale_sockets(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<PathBuf> {
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "stale_sockets",
+    doc: "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it",
+    read: |reader, fields, service| {
+        service.stale_sockets = stale_sockets(reader, fields);
+    },
+    describe: |service, out| out.put("stale_sockets", &service.stale_sockets),
+    compare: compare!(stale_sockets, InPlace),
+    ..Key::IDLE
+}];
+
+fn stale_sockets(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<PathBuf> {
     let Some(node) = fields.node("stale_sockets") else {
         return Vec::new();
     };

@@ -6,21 +6,57 @@
 //! is refused here.
 
 use minijinja::{Value, value::Serde};
+use serde_json::json;
 
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::{Escape, JobSituation, MaintenanceSituation, Situation, StatusFile, When},
     read::{document::Node, fields::Fields},
     resolve::{
         context::Context,
         locals::Locals,
         outcome::{Eval, TemplateSource},
-        search_path::SearchPath,
         template::Templates,
         template_file::TemplateFile,
     },
-    service::{files::tables, reader::Reader},
+    service::{
+        files::tables,
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "status_files",
+    doc: "files that say what the service does at the moment",
+    read: |reader, fields, service| service.status_files = status_files(reader, fields),
+    describe: |service, out| {
+        for file in &service.status_files {
+            let key = format!("status_files.\"{}\"", file.path.display());
+            out.put(key, json!({ "when": file.when }));
+        }
+    },
+    compare: compare!(status_files, InPlace),
+    tables: &[Table {
+        header: "[[status_files]]",
+        intro: "For a web server that has something to say while the service cannot be reached. Written by the supervisor \
+        whenever what it says changes, at most twice a second; root's, readable by everybody (0644).",
+        keys: &[
+            ("path", "in a directory of root's"),
+            (
+                "template",
+                "path of a template below services.d. It sees `situation`: `.state` (as `ctl status` has it), `.ready`, `.held` \
+            (somebody has stopped it), `.blocked` (it waits for what is not on its way up), `.job` (none, or the job that has it \
+            stopped: `.name`, `.percent` or none) and `.maintenance` (none, or `.message` or none, and `.since`), and settings as \
+            `[[files]]` do. In `*.html.j2` text is escaped for HTML; in `*.json.j2` each `{{ … }}` becomes a value of JSON",
+            ),
+            (
+                "when",
+                "`always` (default), or `maintenance`: it is there during `ctl maintenance on` alone",
+            ),
+        ],
+    }],
+    ..Key::IDLE
+}];
 
 /// What the template calls it.
 const SITUATION: &str = "situation";
@@ -64,11 +100,7 @@ impl StatusFile {
 }
 
 /// Those of a service.
-pub(crate) fn status_files(
-    reader: &mut Reader<'_, '_>,
-    fields: &mut Fields<'_>,
-    places: &SearchPath,
-) -> Vec<StatusFile> {
+fn status_files(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<StatusFile> {
     let mut out: Vec<StatusFile> = Vec::new();
     for mut fields in tables(reader, fields, "status_files") {
         let at = fields.at.clone();
@@ -80,8 +112,8 @@ pub(crate) fn status_files(
         if node.is_none() {
             reader.report().error(&at, &key, "is missing");
         }
-        let template = node.and_then(|node| template(reader, node, &key, places));
-        fields.finish(&SERVICE_KEYS, reader.report());
+        let template = node.and_then(|node| template(reader, node, &key));
+        reader.finish(fields);
         let (Some(path), Some(file)) = (path, template) else {
             continue;
         };
@@ -99,24 +131,21 @@ pub(crate) fn status_files(
 }
 
 /// The template and its settings, tried; without its path.
-fn template(
-    reader: &mut Reader<'_, '_>,
-    node: &Node,
-    key: &str,
-    places: &SearchPath,
-) -> Option<StatusFile> {
+fn template(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<StatusFile> {
     let name = reader.text(node, key)?;
-    let file = reader.template_file(places, &name, &node.at, key)?;
+    let file = reader.template_file(&name, &node.at, key)?;
     let locals = Locals::of(SITUATION, "");
-    let space = reader.space.clone();
+    let namespace = reader.namespace.clone();
     let (text, origin) = (&file.main.text, TemplateSource::File(&file));
     if !reader.render {
-        reader.resolver.names(&space, text, origin, key, &locals);
+        reader
+            .resolver
+            .names(&namespace, text, origin, key, &locals);
         return None;
     }
     let context = reader
         .resolver
-        .context(&space, text, origin, key, &locals)?;
+        .context(&namespace, text, origin, key, &locals)?;
     if context.secret {
         let message = "takes a secret, but everybody may read the file";
         reader.report().error(&node.at, key, message);
@@ -159,12 +188,12 @@ fn tried(
     file: &TemplateFile,
     key: &str,
 ) -> bool {
-    let space = reader.space.clone();
+    let namespace = reader.namespace.clone();
     for situation in situations() {
         let value = Value::from(Serde(&situation));
         context.top.insert(SITUATION.to_owned(), value);
         let (text, origin) = (&file.main.text, TemplateSource::File(file));
-        match (reader.resolver).render(&space, text, origin, key, &context) {
+        match (reader.resolver).render(&namespace, text, origin, key, &context) {
             Eval::Set { .. } => {}
             Eval::Broken(reason) => {
                 reader.broken.get_or_insert(reason);

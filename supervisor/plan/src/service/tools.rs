@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use api::{Tool, ToolAssert};
 
 use crate::{
-    declare::{schema::World, setting::SERVICE_KEYS},
+    declare::schema::Schema,
     model::Service,
     read::{
         document::Node,
@@ -19,18 +19,84 @@ use crate::{
         typed::{Type, Typed},
     },
     report::problem::Report,
-    service::{files, reader::Reader},
+    service::{
+        described::Described,
+        files,
+        key::{Key, Table, compare},
+        reader::Reader,
+    },
 };
+
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "tools",
+    doc: "programs that people run by `ctl NAME …`, with arguments of their own: `[tools.NAME]`",
+    read: |reader, fields, service| service.tools = tools(reader, &service.name, fields),
+    describe,
+    compare: compare!(tools, InPlace),
+    tables: &[
+        Table {
+            header: "[tools.NAME]",
+            intro: "A program of the service's for people: `ctl NAME ARGUMENT…` executes it. It is shown to all who may look, so nothing in it may be secret.",
+            keys: &[
+                (
+                    "command",
+                    "program and first arguments; the caller's follow. Root executes it only where nobody else can change it, or as `user`",
+                ),
+                ("description", "what it is, in one line"),
+                (
+                    "command_hint",
+                    "what brings the program where it is missing",
+                ),
+                (
+                    "disabled_hint",
+                    "what to do instead where the service is not enabled",
+                ),
+                ("env", "variables that it gets besides the caller's"),
+                ("unset_env", "variables of the caller that it does not get"),
+                (
+                    "user",
+                    "account that root becomes for it, as by `su`; anybody else stays who they are",
+                ),
+            ],
+        },
+        Table {
+            header: "[[tools.NAME.asserts]]",
+            intro: "What must hold for the tool to do what is wanted of it; what does not is said instead.",
+            keys: &[
+                (
+                    "with",
+                    "only where this is among the caller's arguments, as it is or with `=…` behind it",
+                ),
+                ("that", "a template that gives true or false"),
+                ("accounts", "accounts that it holds for; others are told"),
+                ("message, hint", "what is said"),
+                (
+                    "level",
+                    "`error` (the default), or `warning`: it is said, and the tool runs all the same",
+                ),
+            ],
+        },
+    ],
+    ..Key::IDLE
+}];
 
 /// Tools of one service; more are a mistake.
 const TOOLS_MAX: usize = 32;
 
+fn describe(service: &Service, out: &mut Described) {
+    for tool in &service.tools {
+        let key = |what: &str| format!("tools.{}.{what}", tool.name);
+        out.put(key("command"), &tool.command);
+        for (name, value) in &tool.env {
+            out.put(key(&format!("env.{name}")), value);
+        }
+        out.put(key("unset_env"), &tool.unset_env);
+        out.opt(key("user"), tool.user.as_ref());
+    }
+}
+
 /// Reads the tools of a service.
-pub(crate) fn tools(
-    reader: &mut Reader<'_, '_>,
-    service: &str,
-    fields: &mut Fields<'_>,
-) -> Vec<Tool> {
+fn tools(reader: &mut Reader<'_, '_>, service: &str, fields: &mut Fields<'_>) -> Vec<Tool> {
     let Some(entry) = fields.entry("tools") else {
         return Vec::new();
     };
@@ -81,7 +147,7 @@ fn tool(reader: &mut Reader<'_, '_>, mut owned: Fields<'_>) -> Tool {
         asserts: asserts(reader, fields),
         ..Tool::default()
     };
-    owned.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(owned);
     tool
 }
 
@@ -213,20 +279,20 @@ fn assert(reader: &mut Reader<'_, '_>, mut owned: Fields<'_>) -> ToolAssert {
             reader.report().error(&at, key, what);
         }
     }
-    owned.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(owned);
     assert
 }
 
 /// A tool's name means one tool.
-pub(crate) fn check(services: &BTreeMap<String, Service>, world: &World, report: &mut Report) {
+pub(crate) fn check(services: &BTreeMap<String, Service>, schema: &Schema, report: &mut Report) {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (service, name) in services
         .iter()
         .flat_map(|(service, it)| it.tools.iter().map(move |tool| (service, &tool.name)))
     {
         if let Some(other) = owners.insert(name, service) {
-            let at = world.services[service].table.get("tools").map_or_else(
-                || world.services[service].whole.clone(),
+            let at = schema.services[service].table.get("tools").map_or_else(
+                || schema.services[service].whole.clone(),
                 |it| it.key_at.clone(),
             );
             report

@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Names at the top of the site file that no service, section or setting can have.
-pub(crate) const RESERVED: [&str; 5] = ["control", "log", "manage_accounts", "notify", "roles"];
+pub(crate) const RESERVED: &[&str] = &["control", "log", "manage_accounts", "notify", "roles"];
 
 /// What `on` may say.
-const EVENTS: [(&str, NotifyOn); 7] = [
+const EVENTS: &[(&str, NotifyOn)] = &[
     ("failed", NotifyOn::Failed),
     ("restarted", NotifyOn::Restarted),
     ("unhealthy", NotifyOn::Unhealthy),
@@ -224,7 +224,7 @@ fn draft(fields: &mut Fields<'_>, report: &mut Report) -> Draft {
             one
         };
         let key = fields.key("on");
-        let words = list.iter().map(|item| one_of(item, &key, &EVENTS, report));
+        let words = list.iter().map(|item| one_of(item, &key, EVENTS, report));
         out.on = Some(words.flatten().collect());
     }
     out

@@ -5,18 +5,18 @@ use std::path::Path;
 use crate::{
     host::machine::Host,
     report::{place::Place, problem::Report},
-    site::values::{Given, Site},
+    site::values::{Site, SiteValue},
 };
 
 impl Site {
     /// Puts the values of `secrets.toml` beneath those of the site file.
     pub(crate) fn add_secrets(&mut self, secrets: Site, report: &mut Report) {
         for (place, given) in secrets.settings {
-            let (space, key) = &place;
+            let (namespace, key) = &place;
             check_same(
                 self.settings.get(&place),
                 &given,
-                &format!("{space}.{key}"),
+                &format!("{namespace}.{key}"),
                 report,
             );
             self.settings.entry(place).or_insert(given);
@@ -72,7 +72,12 @@ impl Site {
     }
 }
 
-pub(crate) fn check_same(own: Option<&Given>, other: &Given, key: &str, report: &mut Report) {
+pub(crate) fn check_same(
+    own: Option<&SiteValue>,
+    other: &SiteValue,
+    key: &str,
+    report: &mut Report,
+) {
     if let Some(own) = own
         && own.value != other.value
     {

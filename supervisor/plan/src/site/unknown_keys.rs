@@ -1,17 +1,17 @@
 //! What is said of a key of the site file that nobody has declared.
 
 use crate::{
-    declare::schema::{Space, Switch, World},
+    declare::schema::{Namespace, Schema, Switch},
     read::{document::Entry, fields::misplaced},
     report::{problem::Report, suggest::did_you_mean},
     site::daemon,
 };
 
 /// At the top of the file.
-pub(crate) fn unknown_name(name: &str, entry: &Entry, world: &World, report: &mut Report) {
-    let mut names = world.space_names();
-    names.extend(world.keys.keys().map(String::as_str));
-    names.extend(daemon::RESERVED);
+pub(crate) fn unknown_name(name: &str, entry: &Entry, schema: &Schema, report: &mut Report) {
+    let mut names = schema.namespace_names();
+    names.extend(schema.keys.keys().map(String::as_str));
+    names.extend(daemon::RESERVED.iter().copied());
     let what = if entry.node.table().is_some() {
         "there is no service, section or group of this name"
     } else {
@@ -24,29 +24,29 @@ pub(crate) fn unknown_name(name: &str, entry: &Entry, world: &World, report: &mu
 
 /// Under the name of a service, section or group.
 pub(crate) fn unknown_setting(
-    space: &Space,
-    owner: &Space,
+    namespace: &Namespace,
+    owner: &Namespace,
     setting: &str,
     entry: &Entry,
-    world: &World,
+    schema: &Schema,
     report: &mut Report,
 ) {
-    let name = &space.name;
-    let message = match space.switch {
+    let name = &namespace.name;
+    let message = match namespace.switch {
         Switch::Flag => format!(
             "`{name}` is not in this catalogue: only `{name}.enable = false` can be said of it"
         ),
         _ => format!("`{name}` has no setting `{setting}`"),
     };
-    let top = world.keys.contains_key(setting)
-        || (entry.node.table().is_some() && world.space(setting).is_some());
+    let top = schema.keys.contains_key(setting)
+        || (entry.node.table().is_some() && schema.namespace(setting).is_some());
     let mut known: Vec<&str> = owner.settings.keys().map(String::as_str).collect();
     known.extend(["enable", "env", "unset_env"]);
-    known.extend((space.switch == Switch::Template).then_some("instances"));
+    known.extend((namespace.switch == Switch::Template).then_some("instances"));
     let hint = if top {
         Some(misplaced(setting, name))
     } else {
-        did_you_mean(setting, known).or_else(|| declared_in(owner, world))
+        did_you_mean(setting, known).or_else(|| declared_in(owner, schema))
     };
     report
         .error(&entry.key_at, format!("{name}.{setting}"), message)
@@ -54,7 +54,7 @@ pub(crate) fn unknown_setting(
 }
 
 /// Where one finds what there is.
-fn declared_in(owner: &Space, world: &World) -> Option<String> {
-    let file = world.services.get(owner.service.as_ref()?)?.whole.file();
+fn declared_in(owner: &Namespace, schema: &Schema) -> Option<String> {
+    let file = schema.services.get(owner.service.as_ref()?)?.whole.file();
     Some(format!("its settings are listed in {}", file.display()))
 }

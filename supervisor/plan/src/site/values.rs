@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use crate::{
     declare::{
         allowed::allowed,
-        schema::{Space, Switch, World},
+        schema::{Namespace, Schema, Switch},
         setting::Setting,
     },
     model::{Control, log::LogDefault},
@@ -27,7 +27,7 @@ use crate::{
 
 /// A value that was given.
 #[derive(Clone, Debug)]
-pub(crate) struct Given {
+pub(crate) struct SiteValue {
     pub(crate) value: Typed,
     pub(crate) at: Place,
     /// Its key, by the name of a section that stands for the service's own settings.
@@ -48,9 +48,9 @@ pub(crate) struct EnvVar {
 #[derive(Debug, Default)]
 pub(crate) struct Site {
     pub(crate) path: PathBuf,
-    pub(crate) keys: BTreeMap<String, Given>,
+    pub(crate) keys: BTreeMap<String, SiteValue>,
     /// By plain space and setting.
-    pub(crate) settings: BTreeMap<(String, String), Given>,
+    pub(crate) settings: BTreeMap<(String, String), SiteValue>,
     /// By plain name of a service.
     pub(crate) env: BTreeMap<String, BTreeMap<String, EnvVar>>,
     /// The same.
@@ -69,7 +69,12 @@ pub(crate) struct Site {
 }
 
 /// Reads what a document says. `secrets`: it is `secrets.toml`.
-pub(crate) fn read(document: &Document, world: &World, secrets: bool, report: &mut Report) -> Site {
+pub(crate) fn read(
+    document: &Document,
+    schema: &Schema,
+    secrets: bool,
+    report: &mut Report,
+) -> Site {
     let mut site = Site {
         path: document.whole.file().to_owned(),
         ..Site::default()
@@ -93,15 +98,15 @@ pub(crate) fn read(document: &Document, world: &World, secrets: bool, report: &m
                 site.secret = site.secret.take().or(notify.secret);
             }
             "manage_accounts" => site.manage_accounts = daemon::manage_accounts(entry, report),
-            "roles" => roles(&mut site, entry, world, report),
-            _ if world.keys.contains_key(name) => key(&mut site, name, entry, world, report),
-            _ => space(&mut site, name, entry, world, report),
+            "roles" => roles(&mut site, entry, schema, report),
+            _ if schema.keys.contains_key(name) => key(&mut site, name, entry, schema, report),
+            _ => namespace(&mut site, name, entry, schema, report),
         }
     }
     site
 }
 
-fn roles(site: &mut Site, entry: &Entry, world: &World, report: &mut Report) {
+fn roles(site: &mut Site, entry: &Entry, schema: &Schema, report: &mut Report) {
     let one = std::slice::from_ref(&entry.node);
     let list = if let Kind::List(list) = &entry.node.kind {
         list
@@ -117,18 +122,18 @@ fn roles(site: &mut Site, entry: &Entry, world: &World, report: &mut Report) {
             );
             continue;
         };
-        if world.roles.contains_key(name) {
+        if schema.roles.contains_key(name) {
             site.roles.push((name.to_owned(), item.at.clone()));
-        } else if !world.damaged {
+        } else if !schema.unreadable {
             report
                 .error(&item.at, "roles", format!("there is no role `{name}`"))
-                .hint_some(did_you_mean(name, world.roles.keys().map(String::as_str)));
+                .hint_some(did_you_mean(name, schema.roles.keys().map(String::as_str)));
         }
     }
 }
 
-fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
-    let setting = &world.keys[name];
+fn key(site: &mut Site, name: &str, entry: &Entry, schema: &Schema, report: &mut Report) {
+    let setting = &schema.keys[name];
     if without_effect(setting, entry, name, report) {
         return;
     }
@@ -137,7 +142,7 @@ fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut R
             site.secret
                 .get_or_insert_with(|| (name.to_owned(), entry.key_at.clone()));
         }
-        let given = Given {
+        let given = SiteValue {
             value,
             at: entry.key_at.clone(),
             by_section: None,
@@ -147,7 +152,7 @@ fn key(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut R
 }
 
 /// Keeps a value. What is said of a section is said more exactly, and counts.
-fn put(site: &mut Site, place: (String, String), given: Given, own: &str, report: &mut Report) {
+fn put(site: &mut Site, place: (String, String), given: SiteValue, own: &str, report: &mut Report) {
     let Some(before) = site.settings.remove(&place) else {
         site.settings.insert(place, given);
         return;
@@ -182,14 +187,14 @@ fn without_effect(setting: &Setting, entry: &Entry, key: &str, report: &mut Repo
     true
 }
 
-fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut Report) {
-    let Some(space) = world.space(name) else {
-        if !world.damaged {
-            unknown_name(name, entry, world, report);
+fn namespace(site: &mut Site, name: &str, entry: &Entry, schema: &Schema, report: &mut Report) {
+    let Some(namespace) = schema.namespace(name) else {
+        if !schema.unreadable {
+            unknown_name(name, entry, schema, report);
         }
         return;
     };
-    let Some((canonical, owner)) = world.canonical(name) else {
+    let Some((canonical, owner)) = schema.canonical(name) else {
         return;
     };
     let Some(table) = entry.node.table() else {
@@ -203,7 +208,7 @@ fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut
             .hint(format!("write `{name}.KEY = VALUE`"));
         return;
     };
-    let by_alias = space.alias_of.is_some();
+    let by_alias = namespace.alias_of.is_some();
     for (setting, entry) in table {
         let dotted = format!("{name}.{setting}");
         if let Some(declared) = owner.settings.get(setting) {
@@ -217,51 +222,58 @@ fn space(site: &mut Site, name: &str, entry: &Entry, world: &World, report: &mut
                 site.secret
                     .get_or_insert_with(|| (dotted.clone(), entry.key_at.clone()));
             }
-            let given = Given {
+            let given = SiteValue {
                 value,
                 at: entry.key_at.clone(),
                 by_section: by_alias.then(|| dotted.clone()),
             };
             let place = (canonical.clone(), setting.clone());
             put(site, place, given, &dotted, report);
-        } else if setting == "enable" && space.switch != Switch::None {
-            switch(site, space, &canonical, entry, report);
-        } else if setting == "env" && matches!(space.switch, Switch::Service | Switch::Template) {
-            env(site, &canonical, &dotted, entry, world, report);
+        } else if setting == "enable" && namespace.switch != Switch::None {
+            switch(site, namespace, &canonical, entry, report);
+        } else if setting == "env" && matches!(namespace.switch, Switch::Service | Switch::Template)
+        {
+            env(site, &canonical, &dotted, entry, schema, report);
         } else if setting == "unset_env"
-            && matches!(space.switch, Switch::Service | Switch::Template)
+            && matches!(namespace.switch, Switch::Service | Switch::Template)
         {
             let unset = unset_env::read(&dotted, entry, report);
             site.unset_env
                 .entry(canonical.clone())
                 .or_default()
                 .extend(unset);
-        } else if setting == "instances" && space.switch == Switch::Template {
+        } else if setting == "instances" && namespace.switch == Switch::Template {
             // Read before there was anything that could be set: see `instances`.
-        } else if !space.damaged {
-            unknown_setting(space, owner, setting, entry, world, report);
+        } else if !namespace.unreadable {
+            unknown_setting(namespace, owner, setting, entry, schema, report);
         }
     }
 }
 
-fn switch(site: &mut Site, space: &Space, canonical: &str, entry: &Entry, report: &mut Report) {
-    let dotted = format!("{}.enable", space.name);
+fn switch(
+    site: &mut Site,
+    namespace: &Namespace,
+    canonical: &str,
+    entry: &Entry,
+    report: &mut Report,
+) {
+    let dotted = format!("{}.enable", namespace.name);
     let Some(on) = bool_of(&entry.node, &dotted, report) else {
         return;
     };
-    if on && space.switch == Switch::Flag {
+    if on && namespace.switch == Switch::Flag {
         let message = format!(
             "`{}` is not in this catalogue, so it cannot be enabled",
-            space.name
+            namespace.name
         );
-        let reason = space.reason.as_deref();
+        let reason = namespace.reason.as_deref();
         let usual = "remove the line; what is not in the catalogue does not run here";
         report
             .error(&entry.node.at, dotted, message)
             .hint(reason.unwrap_or(usual));
         return;
     }
-    if on && matches!(space.switch, Switch::Group(_)) {
+    if on && matches!(namespace.switch, Switch::Group(_)) {
         report
             .note(
                 &entry.key_at,
@@ -283,7 +295,7 @@ fn env(
     service: &str,
     dotted: &str,
     entry: &Entry,
-    world: &World,
+    schema: &Schema,
     report: &mut Report,
 ) {
     let Some(table) = table_of(entry, dotted, report) else {
@@ -299,7 +311,7 @@ fn env(
                 let what = entry.node.what();
                 let message = format!("must be a string, a number, true or false, not {what}");
                 let problem = report.error(&entry.node.at, key, message);
-                if world.space(name).is_some() || world.keys.contains_key(name) {
+                if schema.namespace(name).is_some() || schema.keys.contains_key(name) {
                     problem.hint(misplaced(name, dotted));
                 }
                 continue;
@@ -309,7 +321,7 @@ fn env(
             report.error(&entry.key_at, key, why);
             continue;
         }
-        if world.keys.contains_key(name) {
+        if schema.keys.contains_key(name) {
             report
                 .warning(&entry.key_at, &key, "this sets an environment variable")
                 .hint(misplaced(name, dotted));
@@ -318,7 +330,7 @@ fn env(
             report.error(&entry.node.at, key, "a variable cannot contain a NUL");
             continue;
         }
-        let secret = world.is_secret_variable(service, name, &value);
+        let secret = schema.is_secret_variable(service, name, &value);
         if secret {
             site.secret
                 .get_or_insert_with(|| (key.clone(), entry.key_at.clone()));

@@ -3,7 +3,8 @@
 use std::{fmt::Write, io};
 
 use super::World;
-use crate::{ReloadHow, Service, Source};
+use crate::{ReloadHow, Service};
+use api::VariableSource;
 
 fn env(service: &Service) -> Vec<(&str, &str)> {
     service
@@ -62,10 +63,10 @@ fn the_environment_is_fixed_path_then_computed_then_settings_then_the_env_map() 
             ("URL", "http://none:80/"),
         ]
     );
-    assert_eq!(app.env["PATH"].source, Source::Base);
-    assert_eq!(app.env["URL"].source, Source::Computed);
-    assert_eq!(app.env["OVER"].source, Source::Setting);
-    assert_eq!(app.env["TEXT"].source, Source::EnvMap);
+    assert_eq!(app.env["PATH"].source, VariableSource::Supervisor);
+    assert_eq!(app.env["URL"].source, VariableSource::ServiceFile);
+    assert_eq!(app.env["OVER"].source, VariableSource::Setting);
+    assert_eq!(app.env["TEXT"].source, VariableSource::SiteFile);
 }
 
 #[test]

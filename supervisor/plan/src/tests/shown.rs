@@ -1,7 +1,7 @@
 //! The plan as people see it: whole, and without secrets.
 
 use super::World;
-use crate::compare::describe;
+use crate::describe;
 
 #[test]
 fn every_key_is_there_as_a_service_file_has_it() {

@@ -7,9 +7,11 @@
 
 use std::{io, path::Path};
 
+use api::VariableSource;
+
 use crate::{
     host::machine::MAX_FILE_BYTES,
-    model::{Source, Variable},
+    model::Variable,
     read::{fields::Fields, ident::env_name},
     report::place::Place,
     service::{
@@ -93,7 +95,7 @@ fn one_file(reader: &mut Reader<'_, '_>, path: &Path, bytes: Vec<u8>, env: &mut 
             Ok(Some((name, value))) => {
                 let variable = Variable {
                     value,
-                    source: Source::EnvFile,
+                    source: VariableSource::EnvFiles,
                     // Such files are where people keep passwords.
                     secret: true,
                     private: false,

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use api::{PlanImpact, VariableSource};
+use serde_json::json;
+
 use crate::{
-    declare::setting::SERVICE_KEYS,
-    model::{Source, Variable},
+    model::{Service, Variable},
     read::{
         document::{Kind, Node},
         expression::{is_template, lone_name},
@@ -18,13 +20,60 @@ use crate::{
         outcome::{Name, Outcome, TemplateSource},
     },
     service::{
+        described::{Described, Shown},
         env::{
+            lint::check,
             unset,
             written::{Environment, Written},
         },
+        key::{Differences, Key, Table},
         reader::Reader,
     },
 };
+
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "env",
+        doc: "variables of its environment",
+        read,
+        describe,
+        compare: environment_differs,
+        ..Key::IDLE
+    },
+    Key {
+        name: "env_files",
+        doc: "files with further ones, as systemd's `EnvironmentFile=`; with `-` before the path one may be missing",
+        ..Key::IDLE
+    },
+    Key {
+        name: "variables",
+        doc: "which variables the program knows, for checks",
+        tables: &[Table {
+            header: "[variables]",
+            intro: "Holds its environment to a table of the variables that its program knows. `variables = false` in a file of your own turns that off.",
+            keys: &[
+                ("prefix", "names that begin so, in any case, are checked"),
+                (
+                    "table",
+                    "a file below services.d: a line a variable; name, type and whether it is secret, since, until, dies and note, parted by tabs. `mattermost/variables.tsv` says what they mean",
+                ),
+                (
+                    "version",
+                    "the installed version; without one, a name that any version has is right",
+                ),
+                (
+                    "ignore",
+                    "names that are not checked; a `*` at the end stands for anything",
+                ),
+                (
+                    "public",
+                    "names whose values anybody may see, though an env map sets them and the table does not know them; alone, without prefix and table, it checks nothing",
+                ),
+            ],
+        }],
+        ..Key::IDLE
+    },
+];
 
 /// Linux' `MAX_ARG_STRLEN`.
 const MAX_VARIABLE_BYTES: usize = 128 << 10;
@@ -34,13 +83,63 @@ const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 /// What every service gets unless it says otherwise.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Reads all that the environment is made of. Of a disabled service it is only checked.
+fn read(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
+    let name = &service.name;
+    if !service.enabled {
+        check_env(reader, fields);
+        check::check(reader, name, fields, None);
+        return;
+    }
+    let mut environment = environment(reader, fields);
+    check::check(reader, name, fields, Some(&mut environment));
+    if let Some(origins) = &mut reader.resolver.origins {
+        origins.insert(name.clone(), environment.origins());
+    }
+    service.env = environment.variables.into();
+}
+
+fn describe(service: &Service, out: &mut Described) {
+    for (name, variable) in service.env.iter() {
+        let source = variable.source;
+        let value = json!(variable.value);
+        let key = format!("env.{name}");
+        if variable.is_hidden() || out.is_secret(&value) {
+            out.hide(key, Some(source));
+            continue;
+        }
+        // An empty variable is one.
+        out.list.push(Shown {
+            key,
+            value,
+            secret: false,
+            source: Some(source),
+        });
+    }
+}
+
+fn environment_differs(old: &Service, new: &Service, out: &mut Differences) {
+    for (name, variable) in new.env.iter() {
+        match old.env.get(name) {
+            None => out.add(PlanImpact::Restart, format!("env {name} added")),
+            Some(before) if before.value != variable.value => {
+                out.add(PlanImpact::Restart, format!("env {name} changed"));
+            }
+            Some(_) => {}
+        }
+    }
+    for name in old.env.keys().filter(|name| !new.env.contains_key(name)) {
+        out.add(PlanImpact::Restart, format!("env {name} removed"));
+    }
+}
+
 /// PATH < `[env]` < `env_files` < settings < `SERVICE.unset_env` < `SERVICE.env`.
-pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environment {
+fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Environment {
     let mut env = Environment::default();
     let mut worked_out = BTreeMap::new();
     let base = Variable {
         value: PATH.to_owned(),
-        source: Source::Base,
+        source: VariableSource::Supervisor,
         secret: false,
         private: false,
     };
@@ -56,7 +155,7 @@ pub(crate) fn environment(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) 
                 let secret = secret || crate::read::secrecy::looks_secret(name, &value);
                 let variable = Variable {
                     value,
-                    source: Source::Computed,
+                    source: VariableSource::ServiceFile,
                     secret,
                     private: false,
                 };
@@ -88,14 +187,15 @@ fn from_env_maps(
     worked_out: &BTreeMap<String, Vec<String>>,
 ) {
     let site = reader.resolver.site;
-    let base = reader.resolver.world.base(&reader.space);
+    let base = reader.resolver.schema.base(&reader.namespace);
     let maps = base.and_then(|base| site.env.get(base)).into_iter();
-    for map in maps.chain(site.env.get(&reader.space)) {
+    for map in maps.chain(site.env.get(&reader.namespace)) {
         for (name, var) in map {
             let from = worked_out.get(name).filter(|from| !from.is_empty());
             let before = env.variables.get(name);
-            let replaces =
-                before.is_some_and(|it| it.source == Source::Computed && it.value != var.value);
+            let replaces = before.is_some_and(|it| {
+                it.source == VariableSource::ServiceFile && it.value != var.value
+            });
             if let (Some(from), true) = (from, replaces) {
                 let own = setting_that_becomes(reader, name);
                 // More than an address and its port is not said in another way.
@@ -111,7 +211,7 @@ fn from_env_maps(
             }
             let variable = Variable {
                 value: var.value.clone(),
-                source: Source::EnvMap,
+                source: VariableSource::SiteFile,
                 secret: var.secret,
                 private: false,
             };
@@ -128,13 +228,13 @@ fn from_env_maps(
 
 /// The setting that becomes a variable, as a site file names it.
 fn setting_that_becomes(reader: &Reader<'_, '_>, variable: &str) -> Option<String> {
-    let world = reader.resolver.world;
-    let declaring = reader.resolver.declaring.get(&reader.space)?;
-    declaring.iter().find_map(|space| {
-        let space = &world.spaces[*space];
-        let mut settings = space.settings.iter();
+    let schema = reader.resolver.schema;
+    let declaring = reader.resolver.declaring.get(&reader.namespace)?;
+    declaring.iter().find_map(|namespace| {
+        let namespace = &schema.namespaces[*namespace];
+        let mut settings = namespace.settings.iter();
         let found = settings.find(|(_, it)| it.env.as_deref() == Some(variable));
-        found.map(|(key, _)| format!("{}.{key}", space.name))
+        found.map(|(key, _)| format!("{}.{key}", namespace.name))
     })
 }
 
@@ -173,15 +273,15 @@ fn settings_of(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Vec<Strin
     let Some(text) = node.text().filter(|text| is_template(text)) else {
         return Vec::new();
     };
-    let space = reader.space.clone();
+    let namespace = reader.namespace.clone();
     let origin = TemplateSource::Value(&node.at);
     let names = reader
         .resolver
-        .names(&space, text, origin, key, &Locals::NONE);
+        .names(&namespace, text, origin, key, &Locals::NONE);
     let names = names.unwrap_or_default().into_values();
     let mut settings: Vec<String> = names
         .filter_map(|name| match name {
-            Name::Setting(space, key) => Some(format!("{space}.{key}")),
+            Name::Setting(namespace, key) => Some(format!("{namespace}.{key}")),
             Name::Key(key) => Some(key),
             _ => None,
         })
@@ -192,17 +292,13 @@ fn settings_of(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Vec<Strin
 }
 
 /// A variable of `[env]`; one that is a lone setting without value is none.
-pub(crate) fn computed(
-    reader: &mut Reader<'_, '_>,
-    node: &Node,
-    key: &str,
-) -> Option<(String, bool)> {
+fn computed(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<(String, bool)> {
     let (text, secret) = match &node.kind {
         Kind::Text(text) if !is_template(text) => (text.clone(), false),
         Kind::Text(text) => {
             let names = lone_name(text).and_then(|_| {
                 reader.resolver.names(
-                    &reader.space.clone(),
+                    &reader.namespace.clone(),
                     text,
                     TemplateSource::Value(&node.at),
                     key,
@@ -238,10 +334,10 @@ pub(crate) fn computed(
         _ => {
             let what = node.what();
             let message = format!("must be a string, a number, true or false, not {what}");
+            let misplaced_key = key.split_once('.').map(|(_, name)| name);
+            let misplaced_key = misplaced_key.filter(|name| reader.is_key(name));
             let problem = reader.report().error(&node.at, key, message);
-            if let Some((_, name)) = key.split_once('.')
-                && SERVICE_KEYS.contains(&name)
-            {
+            if let Some(name) = misplaced_key {
                 problem.hint(crate::read::fields::misplaced(name, "env"));
             }
             return None;
@@ -256,7 +352,7 @@ pub(crate) fn computed(
     Some((text, secret))
 }
 
-pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
+fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
     crate::service::env::env_file::env_files(reader, fields, &mut Environment::default());
     let Some(entry) = fields.entry("env") else {
         return;
@@ -290,25 +386,25 @@ pub(crate) fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
 /// Sets what settings say; answers the names of all that they may set.
 fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) -> Vec<String> {
     let mut names = Vec::new();
-    let world = reader.resolver.world;
-    let declaring = reader.resolver.declaring.get(&reader.space).cloned();
-    for space_name in declaring.unwrap_or_default() {
-        for (key, setting) in &world.spaces[space_name].settings {
+    let schema = reader.resolver.schema;
+    let declaring = reader.resolver.declaring.get(&reader.namespace).cloned();
+    for namespace_name in declaring.unwrap_or_default() {
+        for (key, setting) in &schema.namespaces[namespace_name].settings {
             // A secret that is to be made is wanted also where no template names it.
             if setting.env.is_none() && setting.generate.is_none() {
                 continue;
             }
             names.extend(setting.env.clone());
-            let name = Name::Setting(space_name.to_owned(), key.clone());
+            let name = Name::Setting(namespace_name.to_owned(), key.clone());
             match (reader.resolver.resolve(&name), &setting.env) {
                 (Outcome::Set { value, secret }, Some(variable)) => {
                     let secret =
                         secret || crate::read::secrecy::looks_secret(variable, &value.text());
                     let value = value.text();
-                    let written = written(reader, space_name, key, setting.at.clone());
+                    let written = written(reader, namespace_name, key, setting.at.clone());
                     let found = Variable {
                         value,
-                        source: Source::Setting,
+                        source: VariableSource::Setting,
                         secret,
                         private: false,
                     };
@@ -330,20 +426,20 @@ fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) -> Vec<Stri
 }
 
 /// Where the value of a setting was written; its declaration, where nobody has set it.
-fn written(reader: &Reader<'_, '_>, space: &str, key: &str, declared: Place) -> Written {
-    let world = reader.resolver.world;
-    let given = |space: &str| {
-        let place = (space.to_owned(), key.to_owned());
+fn written(reader: &Reader<'_, '_>, namespace: &str, key: &str, declared: Place) -> Written {
+    let schema = reader.resolver.schema;
+    let given = |namespace: &str| {
+        let place = (namespace.to_owned(), key.to_owned());
         reader.resolver.site.settings.get(&place)
     };
-    let base = world.base(space);
-    let own = given(space);
+    let base = schema.base(namespace);
+    let own = given(namespace);
     let named = if own.is_some() {
-        space
+        namespace
     } else {
-        base.unwrap_or(space)
+        base.unwrap_or(namespace)
     };
-    let name = &world.spaces[named].name;
+    let name = &schema.namespaces[named].name;
     let full = format!("{name}.{key}");
     match own.or_else(|| given(base?)) {
         Some(given) => Written {
@@ -354,7 +450,7 @@ fn written(reader: &Reader<'_, '_>, space: &str, key: &str, declared: Place) -> 
         },
         None => Written {
             at: declared,
-            key: if ident(name) == reader.space || base.is_some() {
+            key: if ident(name) == reader.namespace || base.is_some() {
                 format!("settings.{key}")
             } else {
                 format!("sections.{full}")

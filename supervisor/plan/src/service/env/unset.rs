@@ -11,13 +11,13 @@ use crate::{
 /// may set.
 pub(crate) fn apply(reader: &mut Reader<'_, '_>, declared: &[String], env: &mut Environment) {
     let site = reader.resolver.site;
-    let space = reader.space.clone();
-    let base = reader.resolver.world.base(&space);
-    let spaces: Vec<&str> = base.into_iter().chain([space.as_str()]).collect();
-    let lists = spaces.iter().filter_map(|it| site.unset_env.get(*it));
-    let key = format!("{space}.unset_env");
+    let namespace = reader.namespace.clone();
+    let base = reader.resolver.schema.base(&namespace);
+    let namespaces: Vec<&str> = base.into_iter().chain([namespace.as_str()]).collect();
+    let lists = namespaces.iter().filter_map(|it| site.unset_env.get(*it));
+    let key = format!("{namespace}.unset_env");
     for (name, at) in lists.flatten() {
-        let mut maps = spaces.iter().filter_map(|it| site.env.get(*it));
+        let mut maps = namespaces.iter().filter_map(|it| site.env.get(*it));
         let mapped = maps.find_map(|map| map.get(name));
         let mapped = mapped.map(|var| var.key.clone());
         let given = env.written.get(name).filter(|written| written.given);

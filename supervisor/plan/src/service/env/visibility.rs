@@ -4,8 +4,9 @@
 //! table of the variables that its program knows, `public` under `[variables]`, or its form (empty,
 //! true, false).
 
+use api::VariableSource;
+
 use crate::{
-    model::Source,
     read::secrecy::{Secrecy, has_user, is_everywhere, is_switch},
     service::env::written::Environment,
 };
@@ -18,7 +19,10 @@ pub(crate) fn classify(
 ) -> Vec<String> {
     let mut secrets = Vec::new();
     for (name, variable) in &mut environment.variables {
-        if variable.source != Source::EnvMap || variable.secret || is_switch(&variable.value) {
+        if variable.source != VariableSource::SiteFile
+            || variable.secret
+            || is_switch(&variable.value)
+        {
             continue;
         }
         let upper = name.to_ascii_uppercase();

@@ -15,7 +15,6 @@ use super::{
     version::Version,
 };
 use crate::{
-    declare::setting::SERVICE_KEYS,
     model::Variable,
     read::{
         document::Node,
@@ -27,7 +26,6 @@ use crate::{
     resolve::{
         locals::Locals,
         outcome::{Eval, TemplateSource},
-        search_path::SearchPath,
     },
     service::{
         env::{
@@ -81,7 +79,6 @@ pub(crate) fn check(
     service: &str,
     fields: &mut Fields<'_>,
     environment: Option<&mut Environment>,
-    places: &SearchPath,
 ) {
     let Some(mut fields) = fields.table("variables", reader.report()) else {
         classify(reader, environment, &Rules::default(), None);
@@ -101,26 +98,27 @@ pub(crate) fn check(
             reader.report().error(&fields.at, key, "is missing");
         }
     }
-    fields.finish(&SERVICE_KEYS, reader.report());
+    reader.finish(fields);
     let Some(environment) = environment else {
         return;
     };
     // It lies where templates lie.
     let text = name.zip(table).and_then(|(name, node)| {
-        let host = reader.resolver.host;
-        let found = places.read(host, reader.report(), "file", &name, &node.at, &key);
+        let resolver = &mut *reader.resolver;
+        let (host, places) = (resolver.host, &resolver.search_path);
+        let found = places.read(host, resolver.report, "file", &name, &node.at, &key);
         found.map(|(_, text)| text)
     });
     let table = text.as_deref().map(Table);
     classify(reader, Some(environment), &rules, table.as_ref());
     if let Some(table) = table.filter(|_| !rules.prefix.is_empty()) {
-        let judge = Judge {
+        let checker = Checker {
             service,
             rules: &rules,
             table: &table,
             report: reader.report(),
         };
-        judge.all(environment);
+        checker.all(environment);
     }
 }
 
@@ -177,9 +175,9 @@ fn version(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Versio
         reader.eval(text, TemplateSource::Value(&node.at), key, true);
         return None;
     }
-    let space = reader.space.clone();
+    let namespace = reader.namespace.clone();
     match reader.resolver.eval(
-        &space,
+        &namespace,
         text,
         TemplateSource::Value(&node.at),
         key,
@@ -198,14 +196,14 @@ struct Asked<'e> {
 }
 
 /// Says what is wrong with a variable.
-struct Judge<'j> {
+struct Checker<'j> {
     service: &'j str,
     rules: &'j Rules,
     table: &'j Table<'j>,
     report: &'j mut Report,
 }
 
-impl Judge<'_> {
+impl Checker<'_> {
     fn all(mut self, environment: &Environment) {
         let mut asked: BTreeMap<String, Asked<'_>> = BTreeMap::new();
         for (name, variable) in &environment.variables {
