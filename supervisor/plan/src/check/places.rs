@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// What the supervisor keeps in its run directory.
-const IN_RUN: [&str; 4] = ["runs", "lock", "ctl.sock", "notify"];
+const IN_RUN: &[&str] = &["runs", "lock", "ctl.sock", "notify"];
 /// What it keeps in its state directory.
-const IN_STATE: [&str; 9] = [
+const IN_STATE: &[&str] = &[
     "plan.json",
     "kept-plans.json",
     "holds.json",
@@ -34,7 +34,7 @@ const IN_STATE: [&str; 9] = [
     "lock",
 ];
 /// What the administrator says.
-const IN_ETC: [&str; 3] = ["mattervisor.toml", "secrets.toml", "services.d"];
+const IN_ETC: &[&str] = &["mattervisor.toml", "secrets.toml", "services.d"];
 
 /// A directory or file of a service, and whose it is.
 struct Wanted<'s> {
@@ -156,9 +156,9 @@ fn own_place(paths: &Paths, it: &Wanted<'_>) -> Option<(String, &'static str)> {
     }
     let kept =
         |dir: &PathBuf, names: &[&str]| names.iter().any(|name| path.starts_with(dir.join(name)));
-    let kept = kept(&paths.run_dir, &IN_RUN)
-        || kept(&paths.state_dir, &IN_STATE)
-        || kept(&paths.etc_dir, &IN_ETC);
+    let kept = kept(&paths.run_dir, IN_RUN)
+        || kept(&paths.state_dir, IN_STATE)
+        || kept(&paths.etc_dir, IN_ETC);
     kept.then(|| {
         let what = "the supervisor keeps something of its own there".to_owned();
         (what, "choose another name")

@@ -348,8 +348,8 @@ fn type_of(fields: &mut Fields<'_>, report: &mut Report) -> Option<Type> {
     };
     let ty = node.text().and_then(Type::named);
     if ty.is_none() {
-        let known = TYPES.map(|(name, _)| name);
-        let hint = did_you_mean(node.text().unwrap_or_default(), known);
+        let known: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+        let hint = did_you_mean(node.text().unwrap_or_default(), known.iter().copied());
         let all = format!("the types are {}", known.join(", "));
         report
             .error(&node.at, fields.key("type"), "there is no such type")

@@ -84,10 +84,10 @@ pub struct Service {
     /// Nice value.
     #[serde(skip_serializing_if = "is_default")]
     pub nice: Option<i32>,
-    /// Badness for the OOM killer.
+    /// `oom_score_adj` of the kernel, -1000 to 1000; none: untouched.
     #[serde(skip_serializing_if = "is_default")]
     pub oom_score_adj: Option<i32>,
-    /// Turn at the disk; none: untouched.
+    /// I/O priority; none: untouched.
     #[serde(skip_serializing_if = "is_default")]
     pub io_priority: Option<IoPriority>,
     /// Numbers of the CPUs that it may run on, ascending; none: untouched.
@@ -318,7 +318,7 @@ pub enum ReloadHow {
     Command(Vec<String>),
 }
 
-/// Turn at the disk; see `ioprio_set(2)`.
+/// I/O priority; see `ioprio_set(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoPriority {
     /// Class.

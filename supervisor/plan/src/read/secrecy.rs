@@ -21,7 +21,7 @@ pub(crate) enum Secrecy {
 }
 
 /// Variables that mean the same to every program: nothing secret goes into them.
-const EVERYWHERE: [&str; 12] = [
+const EVERYWHERE: &[&str] = &[
     "HOME",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -36,7 +36,7 @@ const EVERYWHERE: [&str; 12] = [
     "USER",
 ];
 /// Words that make a name that of a secret wherever they stand in it.
-const WORDS: [&str; 10] = [
+const WORDS: &[&str] = &[
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
@@ -49,9 +49,9 @@ const WORDS: [&str; 10] = [
     "JWT",
 ];
 /// Words that do so only as the last part of a name.
-const LAST_WORDS: [&str; 7] = ["PASS", "PWD", "PW", "AUTH", "CRED", "CREDS", "DSN"];
+const LAST_WORDS: &[&str] = &["PASS", "PWD", "PW", "AUTH", "CRED", "CREDS", "DSN"];
 /// Ends of the names of files, which are not what is in them.
-const FILE_ENDS: [&str; 6] = [".pem", ".key", ".crt", ".cert", ".json", ".txt"];
+const FILE_ENDS: &[&str] = &[".pem", ".key", ".crt", ".cert", ".json", ".txt"];
 /// A longer user of a URL is no person's name but a token.
 const USER_MAX: usize = 16;
 

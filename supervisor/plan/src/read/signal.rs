@@ -1,6 +1,6 @@
 //! Linux's signals by name and number, with or without `SIG`.
 
-const NAMES: [(&str, i32); 31] = [
+const NAMES: &[(&str, i32)] = &[
     ("HUP", 1),
     ("INT", 2),
     ("QUIT", 3),

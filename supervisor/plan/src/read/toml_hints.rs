@@ -288,7 +288,7 @@ fn nothing(it: &Spot<'_>) -> Option<Explained> {
         return None;
     }
     explained(
-        "TOML has no word for no value",
+        "TOML has no null",
         "remove the line: what is not there is not set",
     )
 }

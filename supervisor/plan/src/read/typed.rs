@@ -30,7 +30,7 @@ pub(crate) enum Type {
 }
 
 /// All types as service files name them.
-pub(crate) const TYPES: [(&str, Type); 13] = [
+pub(crate) const TYPES: &[(&str, Type)] = &[
     ("string", Type::Text),
     ("bool", Type::Bool),
     ("int", Type::Int),
@@ -85,7 +85,7 @@ pub(crate) struct Url {
 }
 
 /// What can stand behind the dot of a URL.
-pub(crate) const URL_PARTS: [&str; 5] = ["scheme", "host", "port", "path", "authority"];
+pub(crate) const URL_PARTS: &[&str] = &["scheme", "host", "port", "path", "authority"];
 
 impl Url {
     /// Only what services are reached by: a scheme, a host, perhaps a port and a path.

@@ -9,7 +9,7 @@ use crate::{read::typed::Typed, resolve::outcome::Outcome};
 pub(crate) struct Locals(BTreeMap<&'static str, String>);
 
 /// Where each of them is there, to end the sentence "is there in … only".
-const PLACES: [(&str, &str); 4] = [
+const PLACES: &[(&str, &str)] = &[
     ("candidate", "`validate` of [[files]]"),
     ("instance", "templates, NAME@.toml,"),
     ("reload_token", "[[files]] and [reload.confirm]"),

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    declare::setting::{BUILTINS, Setting},
+    declare::{
+        schema::Namespace,
+        setting::{BUILTINS, Setting},
+    },
     read::{
         ident::ident,
         typed::{Type, URL_PARTS},
@@ -58,30 +61,10 @@ impl Resolver<'_> {
             return self.checked(Name::Key(first.to_owned()), setting, second);
         }
         if let Some((canonical, found)) = self.schema.canonical(first) {
-            if found.unreadable {
-                return Ok(Name::Damaged);
-            }
-            let Some(second) = second else {
-                return Ok(Name::Whole(canonical));
-            };
-            if let Some(setting) = found.settings.get(second) {
-                return self.checked(
-                    Name::Setting(canonical, second.to_owned()),
-                    setting,
-                    parts.next(),
-                );
-            }
-            if second == "enable" {
-                return Ok(found
-                    .service
-                    .as_ref()
-                    .map_or(Name::Off, |s| Name::Enable(ident(s))));
-            }
-            let known = found.settings.keys().map(String::as_str).chain(["enable"]);
-            return Err(did_you_mean(second, known));
+            return self.find_in(canonical, found, second, parts.next());
         }
         if self.schema.unreadable {
-            return Ok(Name::Damaged);
+            return Ok(Name::Unreadable);
         }
         let own = self
             .schema
@@ -100,6 +83,32 @@ impl Resolver<'_> {
                 .chain(BUILTINS.iter().copied())
                 .filter(|name| locals::place_of(name).is_none()),
         ))
+    }
+
+    /// What a dotted name means whose first part is the name of a namespace.
+    fn find_in(
+        &self,
+        canonical: String,
+        found: &Namespace,
+        second: Option<&str>,
+        part: Option<&str>,
+    ) -> Result<Name, Option<String>> {
+        if found.unreadable {
+            return Ok(Name::Unreadable);
+        }
+        let Some(second) = second else {
+            return Ok(Name::Whole(canonical));
+        };
+        if let Some(setting) = found.settings.get(second) {
+            let name = Name::Setting(canonical, second.to_owned());
+            return self.checked(name, setting, part);
+        }
+        if second == "enable" {
+            let service = found.service.as_ref();
+            return Ok(service.map_or(Name::Off, |service| Name::Enable(ident(service))));
+        }
+        let known = found.settings.keys().map(String::as_str).chain(["enable"]);
+        Err(did_you_mean(second, known))
     }
 
     /// A part behind a URL must be one of its parts.

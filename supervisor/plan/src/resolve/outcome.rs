@@ -20,7 +20,7 @@ pub(crate) enum Name {
     /// All settings of a space.
     Whole(String),
     /// Of a service that could not be read.
-    Damaged,
+    Unreadable,
 }
 
 /// The value of a name.

@@ -198,7 +198,7 @@ impl<'a> Resolver<'a> {
                     let outcome = self.resolve(&enable);
                     context.add(&format!("{dotted}.enable"), 2, outcome);
                 }
-                Name::Damaged => context.failed = true,
+                Name::Unreadable => context.failed = true,
                 _ => {
                     let outcome = match name {
                         Name::Builtin(builtin) => locals.outcome(builtin),
@@ -283,7 +283,8 @@ impl<'a> Resolver<'a> {
             return Outcome::Failed;
         }
         if self.stack.len() >= MAX_DEPTH {
-            let message = format!("takes more than {MAX_DEPTH} other values, one from the other");
+            let message =
+                format!("its default depends on a chain of more than {MAX_DEPTH} settings");
             self.report
                 .error(&Place::whole(&self.site.path), show(name), message);
             return Outcome::Failed;
@@ -326,7 +327,7 @@ impl<'a> Resolver<'a> {
                 value: Typed::Bool(false),
                 secret: false,
             },
-            Name::Whole(_) | Name::Damaged => Outcome::Failed,
+            Name::Whole(_) | Name::Unreadable => Outcome::Failed,
         };
         self.stack.pop();
         // A loop that was found in the meantime counts.
@@ -373,6 +374,6 @@ fn show(name: &Name) -> String {
         Name::Setting(namespace, key) => format!("{namespace}.{key}"),
         Name::Enable(service) => format!("{service}.enable"),
         Name::Instance(_) => "instance".to_owned(),
-        Name::Off | Name::Damaged => String::new(),
+        Name::Off | Name::Unreadable => String::new(),
     }
 }

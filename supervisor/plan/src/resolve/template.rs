@@ -213,7 +213,7 @@ pub(crate) fn innermost(error: &Error) -> &Error {
 
 /// The first `{{`, `{%` or block of a text that has no end.
 pub(crate) fn unclosed(text: &str) -> Option<String> {
-    const BLOCKS: [&str; 6] = ["if", "for", "macro", "filter", "block", "call"];
+    const BLOCKS: &[&str] = &["if", "for", "macro", "filter", "block", "call"];
     let mut open: Vec<(&str, usize)> = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {

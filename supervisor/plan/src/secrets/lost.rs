@@ -30,7 +30,7 @@ const STATE_BYTES_MAX: u64 = 256 << 20;
 /// Names of the state directory that are looked at.
 const NAMES_MAX: usize = 4096;
 /// What only a supervisor that has run before leaves there.
-const TRACES: [&str; 5] = [
+const TRACES: &[&str] = &[
     "plan.json",
     "kept-plans.json",
     "holds.json",

@@ -32,7 +32,7 @@ pub(crate) const KEYS: &[Key] = &[
             out.opt(
                 "capability_bounding_set",
                 service.capability_bounding_set.as_ref(),
-            )
+            );
         },
         compare: compare!(capability_bounding_set, Restart),
         ..Key::IDLE
@@ -48,7 +48,7 @@ pub(crate) const KEYS: &[Key] = &[
             out.opt(
                 "ambient_capabilities",
                 service.ambient_capabilities.as_ref(),
-            )
+            );
         },
         compare: compare!(ambient_capabilities, Restart),
         ..Key::IDLE

@@ -23,6 +23,10 @@ pub(crate) const KEYS: &[Key] = &[
                 ("certificate, key", "PEM files"),
                 ("host", "name that it must cover"),
                 ("password_file", "the key's passphrase"),
+                (
+                    "renewed_by",
+                    "service that makes and renews it: it may be missing at first",
+                ),
                 ("hint", "what to say, besides, when there is no certificate"),
             ],
         }],

@@ -102,7 +102,7 @@ pub(crate) const KEYS: &[Key] = &[
     },
 ];
 
-const CLASSES: [(&str, IoClass); 3] = [
+const CLASSES: &[(&str, IoClass)] = &[
     ("realtime", IoClass::Realtime),
     ("best-effort", IoClass::BestEffort),
     ("idle", IoClass::Idle),
@@ -121,7 +121,7 @@ pub(crate) fn io_priority(
     let node = fields.node(KEY)?;
     if let Some(table) = node.table() {
         let mut inner = Fields::new(table, node.at.clone(), KEY);
-        let class = reader.word_key(&mut inner, "class", &CLASSES);
+        let class = reader.word_key(&mut inner, "class", CLASSES);
         let level = reader.int_key(&mut inner, "level", 0..=7);
         if inner.entry("class").is_none() {
             reader.report().error(&node.at, KEY, "needs a class");
@@ -140,7 +140,7 @@ pub(crate) fn io_priority(
     };
     let found = CLASSES.iter().find(|(word, _)| *word == class.trim());
     let Some(((_, class), level)) = found.zip(level) else {
-        let words = CLASSES.map(|(word, _)| word);
+        let words = CLASSES.iter().map(|(word, _)| *word);
         let message = format!("`{text}` is not a class with a level from 0 (first) to 7 (last)");
         let near =
             crate::report::suggest::did_you_mean(class.trim(), words).filter(|_| found.is_none());

@@ -23,6 +23,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
             out.put("schedule.cron", &schedule.cron);
             out.put("schedule.jitter", duration(schedule.jitter_ms));
             out.put("schedule.catch_up", schedule.catch_up);
+            out.when("schedule.at_start", schedule.at_start);
             if !schedule.arguments.is_empty() {
                 out.put("schedule.arguments", &schedule.arguments);
             }
@@ -40,6 +41,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
                 "catch_up",
                 "what was missed while the supervisor was down is made up for",
             ),
+            ("at_start", "`true`: it runs when the supervisor starts too"),
             (
                 "arguments",
                 "of a job: a table of what it is asked to do, for its program; no secrets",

@@ -63,7 +63,7 @@ const SITUATION: &str = "situation";
 /// A status file may not be longer, in bytes.
 const STATUS_FILE_BYTES_MAX: usize = 64 << 10;
 /// Every state that a service can be in.
-const STATES: [&str; 10] = [
+const STATES: &[&str] = &[
     "stopped",
     "waiting",
     "spawning",
@@ -229,7 +229,7 @@ fn situations() -> Vec<Situation> {
         maintenance: None,
     };
     let down = plain("stopped");
-    let mut all: Vec<Situation> = STATES.into_iter().map(plain).collect();
+    let mut all: Vec<Situation> = STATES.iter().copied().map(plain).collect();
     all.push(Situation {
         held: true,
         ..down.clone()

@@ -86,7 +86,7 @@ pub(crate) fn read(
                 "control" | "log" | "manage_accounts" | "roles"
             )
         {
-            report.error(&entry.key_at, name, "this belongs into the site file");
+            report.error(&entry.key_at, name, "this belongs in the site file");
             continue;
         }
         match name.as_str() {

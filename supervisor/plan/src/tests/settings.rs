@@ -362,7 +362,7 @@ fn a_long_chain_of_settings_ends_in_an_error_and_not_in_a_crash() {
         World::new()
             .shipped("app", &text)
             .errors()
-            .contains("takes more than 64 other values")
+            .contains("depends on a chain of more than 64 settings")
     );
 }
 

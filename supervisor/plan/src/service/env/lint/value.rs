@@ -76,7 +76,7 @@ fn ignored(message: String, hint: Option<String>) -> Trouble {
 
 /// Go's `strconv.ParseBool`.
 fn bool(value: &str, said: &str) -> Option<Trouble> {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: &[&str] = &[
         "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False",
     ];
     if KNOWN.contains(&value) {
