@@ -47,7 +47,7 @@ pub(crate) fn check(
                     .keys()
                     .find(|n| **n == wanted || ident(n) == ident(&wanted));
                 let Some(known) = known else {
-                    // One that could not be read is not unknown.
+                    // A service whose file could not be read is not unknown.
                     if !documents.contains_key(&wanted) {
                         unknown(&at, kind, &wanted, &enabled, schema, report);
                     }

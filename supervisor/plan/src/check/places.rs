@@ -1,7 +1,7 @@
 //! Directories, files and sockets of services lie neither in each other's directories nor in the
 //! supervisor's own places.
 //!
-//! Whose directory something lies in can put anything in its place: what is root's, or another
+//! The owner of a directory can replace anything in it: what is root's, or another
 //! account's, must not be looked for there. Found here, it is told before anything is done; the disk
 //! may still hold a link that leads elsewhere, which is refused when it is walked through.
 
@@ -133,7 +133,7 @@ fn owner(user: Option<&String>) -> Option<&str> {
         .filter(|user| !matches!(*user, "root" | "0"))
 }
 
-/// In the way of the supervisor: why, and what to do.
+/// Why a path collides with the supervisor's own, and what to do.
 fn own_place(paths: &Paths, it: &Wanted<'_>) -> Option<(String, &'static str)> {
     let path = it.path;
     let roots = [
@@ -165,7 +165,7 @@ fn own_place(paths: &Paths, it: &Wanted<'_>) -> Option<(String, &'static str)> {
     })
 }
 
-/// One lies in the other, which is somebody else's, or both are one with two owners.
+/// Whether `it` lies in a directory of another account, or both are one path with two owners.
 fn clash(it: &Wanted<'_>, other: &Wanted<'_>) -> bool {
     let same = it.path == other.path;
     let below = !same && it.path.starts_with(other.path);

@@ -27,7 +27,7 @@ pub(crate) fn report(
         let document = &schema.services[&service.name];
         let dir = &service.working_dir;
         let program = lacking_program(service, lacks);
-        // A program that is to be below the directory says it all.
+        // The warning about a program below the directory covers the directory.
         let both = program.is_some() && Path::new(&service.command[0]).starts_with(dir);
         if let Some(message) = program {
             warn(document, "command", &message, service, report);

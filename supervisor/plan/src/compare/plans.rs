@@ -44,7 +44,7 @@ pub fn changes(old: &Plan, new: &Plan) -> BTreeMap<String, Change> {
     out
 }
 
-/// Adds files that are on disk otherwise than the new plan has them, though the plans agree: what
+/// Adds files that differ on disk from the new plan, though the plans agree: what
 /// runs may have read them. `files` are names of services, each with a path.
 pub fn add_altered<'a>(
     changes: &mut BTreeMap<String, Change>,
@@ -56,7 +56,7 @@ pub fn add_altered<'a>(
             continue;
         };
         let file = service.files.iter().find(|file| file.path == path);
-        // One that starts reads it then.
+        // A service that starts reads its files then.
         if let Some(file) = file
             && !change.files.contains(path)
             && change.impact != PlanImpact::Start
@@ -76,7 +76,7 @@ pub fn add_owner_changes<'a>(
     directories: impl Iterator<Item = (&'a str, &'a Path)>,
 ) {
     for (name, path) in directories {
-        // One that starts finds it done.
+        // A service that starts finds its directories changed.
         if let Some(change) = changes.get_mut(name)
             && !matches!(change.impact, PlanImpact::Start | PlanImpact::Stop)
         {
@@ -120,7 +120,7 @@ fn compare(old: &Service, new: &Service) -> Change {
         (key.compare)(old, new, &mut found);
     }
     found.changed(PlanImpact::Restart, "what it needs on this host", broken);
-    // What costs most is the first that people read.
+    // The costliest reason comes first.
     found
         .reasons
         .sort_by_key(|(impact, _)| std::cmp::Reverse(*impact));

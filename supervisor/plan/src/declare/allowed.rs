@@ -1,4 +1,4 @@
-//! What a setting takes of the values that its type allows.
+//! Which values of its type a setting accepts.
 
 use crate::{
     declare::setting::Setting,
@@ -9,7 +9,7 @@ use crate::{
     report::suggest::nearest,
 };
 
-/// Holds a value to `values` and `bare` of its setting.
+/// Checks a value against `values`, `max_bytes`, `pattern` and `bare` of its setting.
 pub(crate) fn allowed(setting: &Setting, value: Typed) -> Result<Typed, String> {
     let text = value.text();
     if !setting.values.is_empty() && !setting.values.contains(&text) {

@@ -1,4 +1,4 @@
-//! `catalog.toml`: what is not one service's own.
+//! `catalog.toml`: names that belong to no single service.
 //!
 //! `[settings]` (or `[keys]`) are keys at the top of the site file. `[sections]` gives a service's
 //! settings a second name (`NAME = "service"`), or declares settings that are no service's
@@ -23,11 +23,11 @@ use crate::{
 };
 
 impl Schema {
-    /// Declares what is not one service's. After all services.
+    /// Declares what `catalog.toml` names. Must follow all services: sections, groups and roles refer to them.
     pub(crate) fn add_catalog(&mut self, document: &Document, report: &mut Report) {
         self.unreadable = document.unreadable;
         let mut fields = Fields::new(&document.table, document.whole.clone(), "");
-        // `[settings]` is the word of service files, `[keys]` the other name of it.
+        // `[keys]` is the older name of `[settings]`.
         for word in ["settings", "keys"] {
             if let Some(keys) = fields.entry(word).and_then(|entry| entry.node.table()) {
                 self.keys

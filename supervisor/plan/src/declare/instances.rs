@@ -19,9 +19,9 @@ use crate::{
     report::problem::Report,
 };
 
-/// Instances of one template.
+/// Most instances of one template.
 const MAX_INSTANCES: usize = 1000;
-/// Services that templates and files make in all.
+/// Most services of a host.
 const MAX_ALL: usize = 10_000;
 /// Longest name of an instance with that of its template: the name of a directory and a cgroup.
 const MAX_NAME: usize = 64;
@@ -184,7 +184,7 @@ fn names<'n>(node: &'n Node, key: &str, report: &mut Report) -> Vec<(&'n Node, S
     }
 }
 
-/// What is said about a file such as `worker@1.toml`.
+/// The hint for a file such as `worker@1.toml`: an instance has no file.
 pub(crate) fn instance_file_hint(stem: &str, known: &[String]) -> String {
     let (template, instance) = stem.split_once('@').unwrap_or((stem, ""));
     let templates = known.iter().filter_map(|name| name.strip_suffix('@'));
@@ -196,7 +196,7 @@ pub(crate) fn instance_file_hint(stem: &str, known: &[String]) -> String {
     )
 }
 
-/// A dependency on all instances of a template that is not there.
+/// The hint for a dependency `NAME@` where there is no such template.
 pub(crate) fn no_template_hint(name: &str, schema: &Schema) -> Option<String> {
     let wanted = name.strip_suffix('@').unwrap_or(name);
     let near = crate::report::suggest::nearest(wanted, schema.templates.keys().map(String::as_str));

@@ -1,7 +1,7 @@
 //! `[patterns]` of a service file: parts of regular expressions by name.
 //!
-//! Where `(?&NAME)` stands in a `pattern` of a setting, or in another part, that part is meant, as
-//! in Perl's expressions. A grammar of some length can so be read and written.
+//! `(?&NAME)` in a `pattern` of a setting, or in another part, is replaced by the part of that name, as
+//! in Perl's expressions. So a long grammar stays readable.
 //!
 //! Limits: [`PATTERN_BYTES_MAX`], [`NESTED_MAX`].
 
@@ -10,9 +10,9 @@ use crate::{
     report::{problem::Report, suggest::did_you_mean},
 };
 
-/// No pattern is longer with all its parts.
+/// Longest pattern, in bytes, with all its parts in it.
 const PATTERN_BYTES_MAX: usize = 64 << 10;
-/// Parts within parts.
+/// Deepest nesting of parts.
 const NESTED_MAX: usize = 8;
 const OPEN: &str = "(?&";
 
@@ -52,7 +52,7 @@ pub(crate) fn expand(document: &mut Document, report: &mut Report) {
     }
 }
 
-/// What is in a table, if it is one.
+/// The entries of a node, if the node is a table.
 fn tables(node: &mut Node) -> impl Iterator<Item = (&String, &mut Node)> {
     let table = match &mut node.kind {
         Kind::Table(table) => Some(table),
@@ -71,7 +71,7 @@ fn put_in(node: &mut Node, key: &str, parts: &Table, report: &mut Report) {
         Err(why) => {
             let problem = report.error(&node.at, key, why.message);
             problem.hint_some(why.hint);
-            // Said once: no value is held to it.
+            // The mistake is reported once: a pattern that matches everything keeps quiet about values.
             "(?s).*".clone_into(text);
         }
     }
@@ -103,7 +103,7 @@ fn whole(text: &str, parts: &Table, depth: usize) -> Result<String, Wrong> {
                 hint: did_you_mean(name, parts.keys().map(String::as_str)),
             });
         };
-        // Another kind of value has been told.
+        // A part that is no string was reported above.
         let part = entry.node.text().unwrap_or_default();
         let Some(depth) = depth.checked_sub(1) else {
             let message =

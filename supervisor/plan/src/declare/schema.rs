@@ -27,15 +27,15 @@ pub(crate) struct Namespace {
     /// Whether it is the service itself.
     pub(crate) own: bool,
     pub(crate) settings: BTreeMap<String, Setting>,
-    /// Another name of this space's settings.
+    /// The namespace whose settings this name stands for.
     pub(crate) alias_of: Option<String>,
-    /// Of a service that could not be read: anything may be said of it.
+    /// The service file could not be read, so no setting of it counts as unknown.
     pub(crate) unreadable: bool,
-    /// May be switched.
+    /// What `NAME.enable` does.
     pub(crate) switch: Switch,
-    /// Plain name of the template that made it; what is not said of it is said of that.
+    /// Of an instance: identifier of its template, whose values count where the instance has none.
     pub(crate) base: Option<String>,
-    /// What `{{ instance }}` is; empty in a template itself.
+    /// Value of `{{ instance }}`; empty in a template itself.
     pub(crate) instance: Option<String>,
     /// Why a flag cannot be on.
     pub(crate) reason: Option<String>,
@@ -71,10 +71,10 @@ pub(crate) struct Template {
     pub(crate) instances: Vec<String>,
 }
 
-/// Everything declared. Spaces are keyed by [`plain`] names.
+/// Everything declared. Namespaces are keyed by identifier ([`ident`]).
 #[derive(Debug, Default)]
 pub(crate) struct Schema {
-    /// Keys at the top of a service file, to tell one that slipped under a header.
+    /// Keys at the top of a service file: the hint for one below a header needs them.
     pub(crate) service_keys: Vec<&'static str>,
     pub(crate) keys: BTreeMap<String, Setting>,
     pub(crate) namespaces: BTreeMap<String, Namespace>,
@@ -91,7 +91,7 @@ impl Schema {
         self.namespaces.get(&ident(name))
     }
 
-    /// The space whose settings `name` means, by its plain name.
+    /// The namespace whose settings `name` means, with its identifier.
     pub(crate) fn canonical(&self, name: &str) -> Option<(String, &Namespace)> {
         let namespace = self.namespace(name)?;
         match &namespace.alias_of {
@@ -167,7 +167,7 @@ impl Schema {
     }
 
     /// Whether a variable of an env map is a secret by the declaration of a setting or by its looks.
-    /// `service`: its plain name.
+    /// `service`: its identifier.
     pub(crate) fn is_secret_variable(&self, service: &str, name: &str, value: &str) -> bool {
         let declared = self.namespaces.values().filter(|namespace| {
             let owner = namespace.service.as_deref().unwrap_or(&namespace.name);

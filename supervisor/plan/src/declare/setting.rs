@@ -35,7 +35,7 @@ pub(crate) const BUILTINS: &[&str] = &[
     "situation",
 ];
 
-/// What a text must be like, as a regular expression and in words.
+/// The regular expression that a text must match, and what that means in words.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     pub(crate) regex: Regex,
@@ -53,7 +53,7 @@ pub(crate) struct Setting {
     pub(crate) secret: bool,
     pub(crate) generate: Option<Spec>,
     pub(crate) find: Vec<Node>,
-    /// What brings it where it is not found.
+    /// How to get what `find` does not find.
     pub(crate) find_hint: Option<String>,
     pub(crate) version_file: Option<Node>,
     pub(crate) values: Vec<String>,
@@ -61,13 +61,13 @@ pub(crate) struct Setting {
     pub(crate) bare: bool,
     /// A file whose first line is the value, where the file is there.
     pub(crate) read: Option<Node>,
-    /// What stands in that file before the value, wherever it is; the file may be a program.
+    /// The text that precedes the value in that file; the file may be a binary.
     pub(crate) read_after: Option<String>,
-    /// It may have line ends and tabs. Any other value stays in its line of a rendered file.
+    /// Line ends and tabs are allowed. Without it a value cannot leave its line of a rendered file.
     pub(crate) multi_line: bool,
-    /// What each text of it must be like.
+    /// The pattern that each text of the value must match.
     pub(crate) pattern: Option<Pattern>,
-    /// No text of it is longer, in bytes.
+    /// Longest text of the value, in bytes.
     pub(crate) max_bytes: Option<usize>,
     /// Accepted, but without effect: why, and what to write instead.
     pub(crate) obsolete: Option<String>,
@@ -198,7 +198,7 @@ fn setting(
     })
 }
 
-/// What stands before the value in the file that `read` names.
+/// Reads `read_after`, the text that precedes the value in the file that `read` names.
 fn read_after(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
     let before = text(fields, "read_after", report)?;
     if before.is_empty() {
@@ -209,7 +209,7 @@ fn read_after(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
     Some(before)
 }
 
-/// `find`, where a path is looked for, and `find_hint`, which says what brings it.
+/// Reads `find`, patterns of paths, and `find_hint`, how to get what is not found.
 fn find(
     fields: &mut Fields<'_>,
     ty: Option<Type>,
@@ -235,7 +235,7 @@ fn find(
     (find, hint)
 }
 
-/// `pattern`, which the whole text must match, and `pattern_words`, which says so to people.
+/// Reads `pattern`, which must match the whole text, and `pattern_words`, its meaning in words.
 fn pattern(fields: &mut Fields<'_>, report: &mut Report) -> Option<Pattern> {
     let pattern = text(fields, "pattern", report);
     let words = text(fields, "pattern_words", report);
@@ -275,7 +275,7 @@ fn max_bytes(fields: &mut Fields<'_>, report: &mut Report) -> Option<usize> {
     bytes
 }
 
-/// What may be said and does nothing.
+/// A setting that is accepted and has no effect.
 fn without_effect(at: &Place, why: String) -> Setting {
     Setting {
         at: at.clone(),
@@ -341,7 +341,7 @@ pub(crate) fn string_list(
     Vec::new()
 }
 
-/// The type; a string unless it says so. None: there is no such type.
+/// Reads `type`; a string unless given. None: there is no such type, which is reported.
 fn type_of(fields: &mut Fields<'_>, report: &mut Report) -> Option<Type> {
     let Some(node) = fields.node("type") else {
         return Some(Type::Text);

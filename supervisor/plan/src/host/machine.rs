@@ -67,11 +67,11 @@ pub trait Host {
 pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
 /// Names in a directory that are looked at.
 const NAMES_MAX: usize = 1 << 16;
-/// So much of a file is searched for a text: more than any program has.
+/// Most bytes of a file that are searched for a text: more than any program has.
 const SEARCHED_BYTES_MAX: u64 = 1 << 30;
 /// A large file is read in parts of this size.
 const PART_BYTES: usize = 64 << 10;
-/// A word is not longer.
+/// Longest word, in bytes.
 const WORD_BYTES: usize = 64;
 
 /// Where a text begins.
@@ -125,7 +125,7 @@ impl Host for RealHost {
         let file = safe_path::open(path).or_else(|_| safe_path::open_guest(path));
         let mut file = file.ok()?.take(SEARCHED_BYTES_MAX);
         let text = text.as_bytes();
-        // What one part ends with is looked at again with the next.
+        // A match may span two parts: the end of one is searched again with the next.
         let kept = text.len() + WORD_BYTES;
         let mut window = Vec::with_capacity(PART_BYTES + kept);
         loop {

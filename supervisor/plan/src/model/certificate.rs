@@ -21,7 +21,7 @@ pub struct Certificate {
     /// its renewal is late.
     #[serde(default)]
     pub renewed_by: Option<String>,
-    /// What to do where there is none.
+    /// The hint for a certificate that is missing.
     pub hint: Option<String>,
 }
 

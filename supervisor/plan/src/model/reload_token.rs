@@ -21,7 +21,7 @@ pub fn token(number: u64) -> String {
     format!("{PREFIX}{number:0DIGITS$x}")
 }
 
-/// A text whose tokens, filled in or blank, are these.
+/// The text with this token in place of its tokens and blanks.
 pub fn fill<'t>(text: &'t str, token: &str) -> Cow<'t, str> {
     if !has_token(text) {
         return Cow::Borrowed(text);
@@ -36,7 +36,7 @@ pub fn fill<'t>(text: &'t str, token: &str) -> Cow<'t, str> {
     Cow::Owned(out)
 }
 
-/// The same with blanks: as the plan has it.
+/// The text with blanks for its tokens, as the plan has it.
 pub fn blank(text: &str) -> Cow<'_, str> {
     fill(text, BLANK)
 }
@@ -57,14 +57,14 @@ pub fn places(text: &str) -> impl Iterator<Item = usize> {
 }
 
 impl Service {
-    /// Its files are filled with a new token before each start and reload.
+    /// Whether a file of it has a reload token.
     pub fn has_reload_token(&self) -> bool {
         self.files.iter().any(|file| has_token(&file.content))
     }
 }
 
 impl Ask {
-    /// The same question about a token.
+    /// The question with this token in it.
     #[must_use]
     pub fn filled(&self, token: &str) -> Self {
         let filled = |text: &String| fill(text, token).into_owned();
@@ -85,7 +85,7 @@ impl Ask {
         }
     }
 
-    /// It asks for a token.
+    /// Whether the question has a token.
     pub(crate) fn has_token(&self) -> bool {
         match self {
             Self::Http { url, body, .. } => {

@@ -21,9 +21,9 @@ use super::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// For people.
+    /// One line for people.
     #[serde(skip_serializing_if = "is_default")]
     pub description: String,
     /// Whether it runs on this host.
@@ -66,10 +66,10 @@ pub struct Service {
     /// Supplementary groups; none: those of the user.
     #[serde(skip_serializing_if = "is_default")]
     pub groups: Option<Vec<String>>,
-    /// Numeric ids for accounts that must be created.
+    /// Numeric id for an account that is created.
     #[serde(skip_serializing_if = "is_default")]
     pub uid: Option<u32>,
-    /// Numeric ids for accounts that must be created.
+    /// Numeric id for an account that is created.
     #[serde(skip_serializing_if = "is_default")]
     pub gid: Option<u32>,
     /// Home directory for an account that must be created.
@@ -194,13 +194,13 @@ pub struct Service {
     pub status_files: Vec<StatusFile>,
 }
 
-/// A thousand services are stored, and held by the keeper too: what is as usual is left out.
+/// Skips defaults: the keeper holds the plan too, and a thousand services add up.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 impl Service {
-    /// It is given a `NOTIFY_SOCKET`: something of it is told there.
+    /// Whether the service gets a `NOTIFY_SOCKET`.
     pub fn has_notify_socket(&self) -> bool {
         self.ready.kind == ReadyKind::Notify
             || self.watchdog.is_some()
@@ -272,7 +272,7 @@ pub enum Policy {
 pub struct Stop {
     /// Signal number.
     pub signal: i32,
-    /// What follows where that is not enough.
+    /// The second signal, if the first is not enough.
     pub escalation: Option<Escalation>,
     /// Time from the first signal to SIGKILL.
     pub timeout_ms: u64,
@@ -333,7 +333,7 @@ pub struct IoPriority {
 pub enum IoClass {
     /// Before all others.
     Realtime,
-    /// As is usual.
+    /// The kernel's default.
     BestEffort,
     /// When nobody else wants the disk.
     Idle,

@@ -10,19 +10,19 @@ use super::hidden::HIDDEN;
 /// One environment variable.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
-    /// Its value.
+    /// Value.
     pub value: String,
-    /// Where it comes from.
+    /// Origin of the value.
     pub source: VariableSource,
-    /// Never to be shown, wherever it may have got to.
+    /// A secret: never shown, also not in values that it went into.
     pub secret: bool,
-    /// Not to be shown, since nothing says that it is harmless.
+    /// Not shown, since nothing says that it is harmless.
     #[serde(default)]
     pub private: bool,
 }
 
 impl Variable {
-    /// Its value is not for everybody's eyes.
+    /// Whether the value is hidden.
     pub fn is_hidden(&self) -> bool {
         self.secret || self.private
     }

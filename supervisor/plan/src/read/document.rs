@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// More syntax errors of one file are not reported, nor a second one of a line: they follow from
+/// Most syntax errors that are reported of one file, one of each line: further ones follow from
 /// the first.
 const MAX_SYNTAX_ERRORS: usize = 5;
 

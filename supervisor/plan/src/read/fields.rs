@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Fields<'t> {
     table: &'t Table,
-    /// Where the table is, for what is missing in it.
+    /// The place of the table: what is missing is reported there.
     pub(crate) at: Place,
     /// Dotted name of the table with the dot; empty at top level.
     prefix: String,
@@ -48,7 +48,7 @@ impl<'t> Fields<'t> {
         self.entry(key).map(|entry| &entry.node)
     }
 
-    /// A table inside. `false` switches it off.
+    /// A table below this one. `false` in a file above switches it off.
     pub(crate) fn table(&mut self, key: &'static str, report: &mut Report) -> Option<Fields<'t>> {
         let entry = self.entry(key)?;
         if matches!(entry.node.kind, crate::read::document::Kind::Bool(false)) {
@@ -83,7 +83,7 @@ impl<'t> Fields<'t> {
     }
 }
 
-/// What systemd's words are called here, in the hint for one that was taken over.
+/// The hint for a key of systemd's unit files.
 fn of_systemd(key: &str, prefix: &str) -> Option<String> {
     let ours = match key {
         "ExecStart" => "command = [\"PROGRAM\", \"ARGUMENT\"]",

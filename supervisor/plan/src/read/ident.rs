@@ -1,11 +1,11 @@
 //! Names: of services, of settings, of variables.
 
-/// A name as templates write it.
+/// The identifier that templates use for a name: `-` becomes `_`.
 pub(crate) fn ident(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// Whether a service or setting can be called this.
+/// Whether this can be the name of a service or setting.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.len() <= 64
@@ -14,7 +14,7 @@ pub(crate) fn is_valid_name(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
-/// Whether a variable can be called this.
+/// Checks that this can be the name of an environment variable.
 pub(crate) fn env_name(name: &str) -> Result<(), String> {
     let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let rest = name

@@ -84,7 +84,7 @@ pub(crate) struct Url {
     pub(crate) path: String,
 }
 
-/// What can stand behind the dot of a URL.
+/// Attributes of a URL in a template.
 pub(crate) const URL_PARTS: &[&str] = &["scheme", "host", "port", "path", "authority"];
 
 impl Url {
@@ -145,7 +145,7 @@ impl Url {
     }
 }
 
-/// A user and password before the host are not shown.
+/// A URL without the user and password before its host.
 pub(crate) fn without_user(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = text.split_at(start);
@@ -217,7 +217,7 @@ pub(crate) enum Typed {
 }
 
 impl Typed {
-    /// What a literal in a file means.
+    /// Gives a literal of a file its type.
     pub(crate) fn from_node(ty: Type, node: &Node) -> Result<Self, String> {
         match (ty, &node.kind) {
             (Type::Bool, Kind::Bool(bool)) => Ok(Self::Bool(*bool)),
@@ -288,7 +288,7 @@ impl Typed {
         }
     }
 
-    /// What the result of a template means.
+    /// Gives the result of a template its type.
     pub(crate) fn from_value(ty: Type, value: &Value) -> Result<Self, String> {
         match (ty, value.kind()) {
             (Type::List, ValueKind::Seq | ValueKind::Iterable) => {
@@ -317,7 +317,7 @@ impl Typed {
         }
     }
 
-    /// What a text means.
+    /// Gives a text its type.
     pub(crate) fn parse(ty: Type, text: &str) -> Result<Self, String> {
         let shown = || without_user(text);
         match ty {

@@ -1,4 +1,4 @@
-//! What one template gets to see.
+//! The values that one template sees.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use minijinja::Value;
 
 use crate::resolve::outcome::Outcome;
 
-/// What a template gets to see.
+/// The values that a template sees.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     pub(crate) top: BTreeMap<String, Value>,

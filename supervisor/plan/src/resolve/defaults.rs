@@ -81,7 +81,7 @@ impl Resolver<'_> {
                     missing: Some(said.join("; ")),
                 }
             }
-            // Another version than the one that is installed: what the hint brings may be that one again.
+            // Another version is installed than is wanted: the hint might bring that version once more.
             Err(missing) => Outcome::Unset {
                 missing: Some(missing),
             },
@@ -124,7 +124,7 @@ impl Resolver<'_> {
         self.checked_default(setting, value, secret, &key)
     }
 
-    /// A default that was worked out, held to its setting.
+    /// Checks a default that was worked out against its setting.
     fn checked_default(
         &mut self,
         setting: &Setting,

@@ -1,7 +1,7 @@
 //! Finding programs where distributions put them, and what a file on this host says.
 //!
-//! A service may be able to write such a file, or to put a link to another in its place. So nothing
-//! of its content gets into a value or a message unless it has the form that is expected there.
+//! A service may be able to write such a file, or to replace it by a link to another. So no content
+//! reaches a value or a message unless it has the form that is expected there.
 //!
 //! All matches of all patterns count: the newest version (what `*` stands for, 9 < 10 < 15)
 //! first, then the order of the patterns. Where `version_file` exists, the match must be of the

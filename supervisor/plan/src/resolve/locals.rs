@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::{read::typed::Typed, resolve::outcome::Outcome};
 
-/// What a template has besides the names that are there everywhere.
+/// Names that one template sees besides those that exist everywhere.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Locals(BTreeMap<&'static str, String>);
 
-/// Where each of them is there, to end the sentence "is there in … only".
+/// Where each name exists; ends the sentence "is there in … only".
 const PLACES: &[(&str, &str)] = &[
     ("candidate", "`validate` of [[files]]"),
     ("instance", "templates, NAME@.toml,"),
@@ -34,7 +34,7 @@ impl Locals {
     }
 }
 
-/// Where a name is there, of one that is not there everywhere.
+/// Where a name exists that does not exist everywhere.
 pub(crate) fn place_of(name: &str) -> Option<&'static str> {
     let found = PLACES.iter().find(|(local, _)| *local == name);
     found.map(|(_, place)| *place)

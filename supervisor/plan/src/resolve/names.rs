@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Resolver<'_> {
-    /// What a dotted name means in the templates of a space (plain; empty: of no service).
+    /// What a dotted name means in the templates of a namespace (empty: of no service). An error is the hint.
     pub(crate) fn find(
         &self,
         namespace: &str,
@@ -207,7 +207,7 @@ impl Resolver<'_> {
 
     /// A name in the templates of a space, as the site file writes it.
     pub(crate) fn full_name(&self, namespace: &str, dotted: &str) -> String {
-        // `.host` of a URL is not set by itself.
+        // `.host` of a URL cannot be set by itself.
         if let Some((key, _)) = dotted.split_once('.')
             && self.schema.keys.contains_key(key)
         {

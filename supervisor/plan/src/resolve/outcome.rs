@@ -1,4 +1,4 @@
-//! What a name means, what value it has, and what a text gives.
+//! The results of resolution: what a name means, what value it has, what a text evaluates to.
 
 use minijinja::Value;
 
@@ -9,15 +9,15 @@ use crate::{read::typed::Typed, report::place::Place, resolve::template_file::Te
 pub(crate) enum Name {
     Builtin(String),
     Key(String),
-    /// Plain space and setting.
+    /// Identifier of the namespace, and setting.
     Setting(String, String),
     /// The part of a service's name behind `@`.
     Instance(String),
-    /// Plain name of a service.
+    /// Identifier of a service.
     Enable(String),
     /// `.enable` of what is not in the catalogue.
     Off,
-    /// All settings of a space.
+    /// All settings of a namespace.
     Whole(String),
     /// Of a service that could not be read.
     Unreadable,

@@ -26,7 +26,7 @@ use crate::{
     site::values::Site,
 };
 
-/// Settings whose defaults take each other's values, in a row. Far more would fill the stack.
+/// Longest chain of settings whose defaults use each other; each link takes stack.
 const MAX_DEPTH: usize = 64;
 
 /// Works out values.
@@ -34,7 +34,7 @@ pub(crate) struct Resolver<'a> {
     pub(crate) host: &'a dyn Host,
     pub(crate) schema: &'a Schema,
     pub(crate) site: &'a Site,
-    /// Spaces that declare settings of a service, by its plain name.
+    /// Namespaces that declare settings of a service, by identifier of the service.
     pub(crate) declaring: BTreeMap<String, Vec<&'a str>>,
     /// Groups that the site file switches off.
     pub(crate) off_groups: Vec<&'a Namespace>,
@@ -47,7 +47,7 @@ pub(crate) struct Resolver<'a> {
     pub(crate) builtins: BTreeMap<&'static str, Typed>,
     pub(crate) memo: BTreeMap<Name, Outcome>,
     pub(crate) stack: Vec<Name>,
-    /// Where variables were written, if somebody wants to know.
+    /// Where variables were written, if the caller asks for it.
     pub(crate) origins: Option<Origins>,
 }
 
@@ -139,7 +139,7 @@ impl<'a> Resolver<'a> {
         None
     }
 
-    /// The value of a text in the templates of a space.
+    /// Evaluates a text in a namespace.
     pub(crate) fn eval(
         &mut self,
         namespace: &str,
@@ -169,7 +169,7 @@ impl<'a> Resolver<'a> {
         self.render(namespace, text, origin, key, &context)
     }
 
-    /// What a text in the templates of a space gets to see. None: something is wrong with it, which is
+    /// The values that a text sees in a namespace. None: a name of it is wrong, which is
     /// reported.
     pub(crate) fn context(
         &mut self,
@@ -212,7 +212,7 @@ impl<'a> Resolver<'a> {
         (!context.failed).then_some(context)
     }
 
-    /// Renders a text with what it gets to see.
+    /// Renders a text with its context.
     pub(crate) fn render(
         &mut self,
         namespace: &str,
@@ -330,7 +330,7 @@ impl<'a> Resolver<'a> {
             Name::Whole(_) | Name::Unreadable => Outcome::Failed,
         };
         self.stack.pop();
-        // A loop that was found in the meantime counts.
+        // A loop that was found in the meantime has set the outcome already.
         self.memo.entry(name.clone()).or_insert(outcome).clone()
     }
 

@@ -1,4 +1,4 @@
-//! Where templates and tables lie.
+//! The directories that are searched for templates and tables.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::{
     report::{place::Place, problem::Report},
 };
 
-/// Where templates lie: the administrator's directory first.
+/// Directories of templates: the administrator's comes first.
 #[derive(Clone, Debug)]
 pub(crate) struct SearchPath {
     dirs: Vec<PathBuf>,
@@ -22,8 +22,8 @@ impl SearchPath {
         }
     }
 
-    /// A file from the first of them that has it: where it lies, and its text. That none has it is
-    /// reported, at the place that wants it; `what` it is.
+    /// Reads a file from the first directory that has it: path and text. A file that none has is
+    /// reported at `at`, as a missing `what`.
     pub(crate) fn read(
         &self,
         host: &dyn Host,

@@ -1,5 +1,5 @@
-//! Strict templates: what they are, which names they use, what they give. Only this module and
-//! `value` know the template engine.
+//! Strict templates. Only this module and
+//! `read::typed` know the template engine.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +15,9 @@ use crate::{
     resolve::template_file::TemplateFile,
 };
 
-/// Macros that call each other go no deeper.
+/// Deepest recursion of macros.
 const RECURSION_LIMIT: usize = 64;
-/// Steps of one template: far more than a file takes, and over in a moment.
+/// Most instructions of one template: far more than a file needs, and run in a moment.
 const FUEL: u64 = 1_000_000;
 
 /// The engine with our filters.
@@ -90,7 +90,7 @@ impl Templates {
         Self { env }
     }
 
-    /// The same, for files in which text has to be written so.
+    /// An engine that escapes values as the form of the file needs it.
     pub(crate) fn escaping(escape: Escape) -> Self {
         let mut templates = Self::new();
         let auto = move |_: &str| match escape {
@@ -164,7 +164,7 @@ impl Templates {
     }
 }
 
-/// A list takes in what is undefined without a word, and would become another list by it.
+/// The engine puts an undefined value into a list silently; the list would lose an item.
 fn has_undefined(value: &Value) -> bool {
     let mut items = match value.kind() {
         ValueKind::Undefined => return true,
@@ -174,7 +174,7 @@ fn has_undefined(value: &Value) -> bool {
     items.any(|item| has_undefined(&item))
 }
 
-/// In quotes of a kind, each of which in the text has an escape before it, as has an escape itself:
+/// Filter `quoted`: puts quotes around a text, and escapes quotes and escapes in it:
 /// `"…"` with backslashes unless told otherwise. `quoted("'")` is `'…'` with backslashes,
 /// `quoted('"', '"')` doubles quotes. `when_needed=true` leaves a plain word as it is.
 fn quoted(
@@ -199,7 +199,7 @@ fn quoted(
     Ok(format!("{mark}{inner}{mark}"))
 }
 
-/// The error itself, where the engine wraps it into that of an including template.
+/// The innermost error: the engine wraps an error of an included template.
 pub(crate) fn innermost(error: &Error) -> &Error {
     let mut error = error;
     while error.kind() == ErrorKind::BadInclude
@@ -251,7 +251,7 @@ pub(crate) fn unclosed(text: &str) -> Option<String> {
     ))
 }
 
-/// The engine's words without its kind and place, which we give ourselves.
+/// The engine's message without place, which the report has.
 pub(crate) fn explain(error: &Error) -> String {
     let named = matches!(
         error.kind(),

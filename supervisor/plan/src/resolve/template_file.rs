@@ -1,7 +1,7 @@
 //! Template files and what they include: `{% include "nginx/server.conf.j2" %}`.
 //!
-//! Owner: `files`. An included file lies where templates lie, is named as a whole and in quotes,
-//! and sees the settings that the including one sees. At most [`INCLUDES_MAX`] in one template.
+//! An included file lies on the search path, is named by a literal in quotes,
+//! and sees what the including file sees. Limit: [`INCLUDES_MAX`] in one template.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::{
     resolve::search_path::SearchPath,
 };
 
-/// Files that one template may include, whatever includes them.
+/// Most files of one template, however deep they are included.
 const INCLUDES_MAX: usize = 32;
 
 /// One file of a template.
@@ -86,7 +86,7 @@ impl TemplateFile {
     }
 }
 
-/// One file from the first of the places that has it.
+/// Reads one file from the search path.
 fn part(
     host: &dyn Host,
     report: &mut Report,

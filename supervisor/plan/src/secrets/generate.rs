@@ -16,8 +16,8 @@ pub fn generate(spec: &str, random: &[u8]) -> Result<String, String> {
     Ok(spec.encode(random))
 }
 
-/// `secrets.toml` with more values: (service, key, value). What is in it stays as it was written,
-/// also the value of one of these keys.
+/// Adds values (service, key, value) to the text of `secrets.toml`. Lines that are there stay as written,
+/// also those of these keys.
 pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<String, String> {
     let mut wanted = parse(text)?;
     let mut out = text.to_owned();
@@ -37,7 +37,7 @@ pub fn insert_into(text: &str, values: &[(String, String, String)]) -> Result<St
     checked(out, &wanted)
 }
 
-/// The text with one line more.
+/// The text with one more line.
 fn with_line(text: &str, service: &str, key: &str, value: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if let Some(header) = lines

@@ -1,13 +1,13 @@
-//! Secrets that were applied once and that nobody says any more: the file is gone, or a key of it.
+//! Secrets that were applied once and are gone now: the whole file, or a key of it.
 //!
-//! A secret that was, and is gone, may lie in a database or encrypt it, so it is never made anew: it
-//! is put back from what is known of it. [`Known`] is that: the plan that runs, the one that was
+//! A secret that is gone may lie in a database or encrypt one, so it is never made anew: it
+//! is put back from the plans that are known ([`Known`]): the one that runs, the one that was
 //! applied last, those that worked. A value that is made by `generate` is put back wherever it is
-//! missing; all that `secrets.toml` said, if it is gone or empty. What nobody knows, though something
-//! has been applied here before, is refused with what to do. Only what never was is left to be made
+//! missing; all values of `secrets.toml`, if that is gone or empty. A value that no plan knows, though something
+//! has been applied here before, is an error with a hint. Only a secret that never existed is left to be made
 //! ([`crate::model::Plan::missing_secrets`]).
 //!
-//! Nothing is written here: [`Mended::text`] is what `secrets.toml` is to be.
+//! Nothing is written here: [`Mended::text`] is the text that `secrets.toml` gets.
 
 use std::{
     io,
@@ -25,11 +25,11 @@ use crate::{
     secrets::generate,
 };
 
-/// A longer file of the state directory is not the supervisor's.
+/// Longest file of the state directory that is read.
 const STATE_BYTES_MAX: u64 = 256 << 20;
-/// Names of the state directory that are looked at.
+/// Most names of the state directory that are read.
 const NAMES_MAX: usize = 4096;
-/// What only a supervisor that has run before leaves there.
+/// Names that only a supervisor leaves in its state directory.
 const TRACES: &[&str] = &[
     "plan.json",
     "kept-plans.json",
@@ -37,15 +37,15 @@ const TRACES: &[&str] = &[
     "schedule.json",
     "changes",
 ];
-/// How a secrets file begins that was lost.
+/// First line of a secrets file that was put back.
 const HEADER: &str = "# The file was lost: put back by the supervisor, from the configuration that was applied last.\n";
 
-/// What is known of secrets that were applied here.
+/// Secrets of plans that were applied here.
 #[derive(Debug, Default)]
 pub struct Known {
     /// Of each plan that is known, the best one first.
     plans: Vec<Secrets>,
-    /// Something was applied before, and no plan tells what.
+    /// Something was applied before, and no plan of it can be read.
     forgotten: bool,
 }
 
@@ -61,7 +61,7 @@ struct StoredPlan {
 }
 
 impl Known {
-    /// What the plan that runs knows, if one does, and the state directory.
+    /// Gathers the secrets of the plan that runs and of those in the state directory.
     #[must_use]
     pub fn of(running: Option<&Plan>, state_dir: &Path) -> Self {
         let running = running.filter(|plan| !plan.services.is_empty());
@@ -79,7 +79,7 @@ impl Known {
                 Err(error) => closed |= error.kind() == io::ErrorKind::PermissionDenied,
             }
         }
-        // Who may not read them cannot tell.
+        // A file without permission to read it says nothing about what was applied.
         let forgotten = plans.is_empty() && !closed && has_traces(state_dir);
         Self { plans, forgotten }
     }
@@ -112,9 +112,9 @@ pub struct Mended {
     pub plan: Plan,
     /// What is put back: section and key. Each has a warning among the plan's remarks.
     pub put_back: Vec<(String, String)>,
-    /// What a blank file becomes.
+    /// Text of the file, where it is blank.
     whole: String,
-    /// Values that any file gets.
+    /// Values that are added to a file that is not blank.
     values: Vec<(String, String, String)>,
 }
 
@@ -145,7 +145,7 @@ pub fn load_mended(
     let text = match host.read(&path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        // What is wrong with it is said by who reads it.
+        // `load` reports what is wrong with the file.
         Ok(Err(_)) | Err(_) => return Ok(Mended::nothing(load(host, options)?)),
     };
     let mut mended = Mended::nothing(Plan::empty(paths.clone()));
@@ -203,12 +203,12 @@ impl Mended {
     }
 }
 
-/// An editor or a copy that went wrong leaves no more. Who wants no secrets writes a comment.
+/// Whether an editor or a copy went wrong and left nothing. A file with a comment is not blank.
 fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// What the file said, as far as the site file does not, and the names of it.
+/// The last known text of the file without what the site file has, and its keys.
 fn lost_file(host: &dyn Host, paths: &Paths, known: &Known) -> (String, Vec<(String, String)>) {
     let Some(Secrets(all)) = known.plans.iter().find(|plan| !plan.is_empty()) else {
         return (String::new(), Vec::new());

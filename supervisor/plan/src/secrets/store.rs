@@ -22,19 +22,19 @@ use safe_path::{Account, Dir};
 
 use crate::host::machine::MAX_FILE_BYTES;
 
-/// So often may another take the place of the file while we wait for it.
+/// Most times that another file takes its place while we wait for the lock.
 const ATTEMPTS: usize = 1000;
-/// What it may be to others: nothing.
+/// Mode bits that the file may have.
 const OWN_BITS: u32 = 0o600;
 
-/// Why the file is as it was.
+/// Why the file was not changed.
 #[derive(Debug)]
 pub enum Failure {
     /// It cannot be read.
     Read(io::Error),
     /// It cannot be written.
     Write(io::Error),
-    /// It cannot take what it was to have.
+    /// The change does not fit the file.
     Change(String),
 }
 
@@ -67,7 +67,7 @@ pub fn rewrite(
     Locked::new(path)?.rewrite(None, change)
 }
 
-/// Room beside the file for what it shall become. Dropped, it is given back.
+/// Space reserved beside the file for its new text. Dropping it frees the space.
 #[derive(Debug)]
 pub struct Reserved {
     path: PathBuf,
@@ -75,7 +75,7 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// Finds out that a text can be stored, by writing it beside the file.
+    /// Checks that a text can be stored, by writing it beside the file.
     pub fn new(path: &Path, text: &str) -> io::Result<Self> {
         // Behind a link is where it will lie.
         let (dir, _) = Dir::place(path)?;
@@ -86,7 +86,7 @@ impl Reserved {
         Ok(Self { path, beside })
     }
 
-    /// As [`rewrite`], in this room.
+    /// As [`rewrite`], in the reserved space.
     pub fn rewrite(
         self,
         change: impl FnOnce(&str) -> Result<Option<String>, String>,
@@ -95,13 +95,13 @@ impl Reserved {
     }
 }
 
-/// The file, ours alone.
+/// The file under its lock.
 struct Locked {
     file: Flock<File>,
     /// Where it really lies, a directory that only root or we can change, and its name there.
     place: (Dir, OsString),
     before: Metadata,
-    /// There was none.
+    /// The file did not exist.
     made: bool,
 }
 
@@ -161,7 +161,7 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // It was made to have something to lock.
+        // The empty file was made only to have something to lock.
         if self.made && self.file.metadata().is_ok_and(|now| now.len() == 0) {
             let (dir, name) = &self.place;
             let _ = dir.remove(name);

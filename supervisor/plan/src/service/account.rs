@@ -101,7 +101,7 @@ pub(crate) fn account(
     Some(name)
 }
 
-/// The id that an account is written as. A sign or a blank makes it none.
+/// The id, if the account is written as a number; a sign or a blank makes it no number.
 fn number(name: &str) -> Option<u32> {
     let digits = name.bytes().all(|byte| byte.is_ascii_digit());
     name.parse().ok().filter(|_| digits)

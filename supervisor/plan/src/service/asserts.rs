@@ -45,7 +45,7 @@ fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
     let mut refused = false;
     for fields in files::tables(reader, fields, "asserts") {
         let failed = assert(reader, fields);
-        // What else is wrong mostly follows from the first.
+        // Asserts behind one that failed mostly fail because of it.
         let Some(failed) = failed.filter(|_| !refused) else {
             continue;
         };
@@ -109,7 +109,7 @@ fn assert(reader: &mut Reader<'_, '_>, mut fields: Fields<'_>) -> Option<Failed>
     })
 }
 
-/// A link that leads nowhere is there too.
+/// Whether the path exists; a link that leads nowhere does.
 fn is_there(reader: &Reader<'_, '_>, path: &Path) -> bool {
     let host = reader.resolver.host;
     host.exists(path) || host.is_link(path)

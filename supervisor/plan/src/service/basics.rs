@@ -120,7 +120,7 @@ fn instances(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut
     }
 }
 
-/// What is asked of what stays up, and of nothing that ends.
+/// Warns of tables that mean nothing for a service that ends by itself.
 fn warn_of_idle_tables(
     reader: &mut Reader<'_, '_>,
     fields: &mut Fields<'_>,

@@ -8,7 +8,7 @@ use crate::{
     service::{keys, reader::Reader},
 };
 
-/// Renders a service. What is wrong is reported; the result then is of no use.
+/// Renders a service. After an error, which is reported, the result is unusable.
 pub(crate) fn build(
     resolver: &mut Resolver<'_>,
     name: &str,

@@ -80,7 +80,7 @@ fn capabilities(
     Some(out)
 }
 
-/// What one set has, the other must have: a process cannot keep what it can never have.
+/// Checks that each set is within the wider one: a process cannot keep what it can never have.
 fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
     let bounding = &service.capability_bounding_set;
     let ambient = &service.ambient_capabilities;

@@ -41,7 +41,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     ..Key::IDLE
 }];
 
-/// Those of a service; one whose source is the empty string is left out.
+/// The credentials of a service; an entry whose source is the empty string is left out.
 fn credentials(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Credential> {
     let mut out: Vec<Credential> = Vec::new();
     for mut fields in tables(reader, fields, "credentials") {
@@ -64,7 +64,7 @@ fn credentials(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<Cred
     out
 }
 
-/// An absolute path, or the empty string for none. None: what is wrong has been said.
+/// An absolute path, or the empty string for none. None: a mistake, which is reported.
 #[expect(
     clippy::option_option,
     reason = "none wanted and wrong are different things"

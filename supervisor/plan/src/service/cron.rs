@@ -76,11 +76,11 @@ const FIELDS: [Field; 5] = [
 /// Why a text is not a cron expression that comes true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is no expression: what is wrong with it, and where it can be told what was meant.
+    /// The text is no expression: what is wrong, and what was probably meant.
     Malformed(String),
-    /// It has another number of fields than five.
+    /// The expression has this number of fields instead of five.
     Fields(usize),
-    /// There is no such day in any of its months.
+    /// No month of the expression has such a day.
     Never,
 }
 

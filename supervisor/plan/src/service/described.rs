@@ -11,7 +11,7 @@ use crate::{
     read::{secrecy::looks_secret, signal},
 };
 
-/// A shorter secret is not looked for in other values: it would be everywhere.
+/// Shortest secret that is searched for in other values: a shorter one would be found everywhere.
 const MIN_SECRET: usize = 6;
 
 /// One key.
@@ -21,7 +21,7 @@ pub struct Shown {
     pub key: String,
     /// As a service file would have it.
     pub value: Value,
-    /// It is hidden; `value` is [`HIDDEN`].
+    /// Whether the value is hidden; `value` is [`HIDDEN`] then.
     pub secret: bool,
     /// Where the value comes from, where that is known.
     pub source: Option<VariableSource>,
@@ -34,7 +34,7 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// Of nothing yet; what is secret of the service is not shown wherever it may have got to.
+    /// Starts a description. Secrets of the service are hidden in every value that they went into.
     pub(crate) fn of(service: &Service) -> Self {
         let hidden = service.env.values().filter(|variable| variable.secret);
         let values = hidden.map(|variable| variable.value.clone());
@@ -45,7 +45,7 @@ impl Described {
         }
     }
 
-    /// One key; an empty list, text or table is none.
+    /// Adds a key; an empty list, text or table is left out.
     pub(crate) fn put(&mut self, key: impl Into<String>, value: impl serde::Serialize) {
         // Strings, numbers and lists of them: there is nothing to go wrong.
         let value = serde_json::to_value(value).unwrap_or_default();
@@ -72,7 +72,7 @@ impl Described {
         });
     }
 
-    /// `true`, where that is so.
+    /// Adds `true`, or nothing.
     pub(crate) fn when(&mut self, key: impl Into<String>, is_so: bool) {
         if is_so {
             self.put(key, true);
@@ -94,7 +94,7 @@ impl Described {
         });
     }
 
-    /// A secret that a template has put into another value, or a URL with a password.
+    /// Whether a value holds a secret of the service, or a password in a URL.
     pub(crate) fn is_secret(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => {

@@ -307,7 +307,7 @@ fn file(
         problem.hint("leave one of the two out: the token is another at each start and reload");
     }
     let secret = declared || tainted;
-    // Root's group may be anybody's who is let do this or that.
+    // Members of root's group may be ordinary users.
     let has_group = as_account || user.is_some() || group.is_some();
     let default = if secret && !has_group { 0o600 } else { 0o640 };
     let mode = mode.unwrap_or(default);
@@ -333,13 +333,13 @@ fn file(
     })
 }
 
-/// Beside the file, so that it can be renamed into its place and finds what lies beside it.
+/// The candidate lies beside the file: it can be renamed into place, and relative includes work.
 fn candidate_of(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.candidate"))
 }
 
-/// What a file will contain, and what of it is not for everybody's eyes.
+/// The content of a file, and what of it is hidden.
 struct Rendered {
     content: String,
     /// A secret has got into it.
@@ -388,7 +388,7 @@ fn from_template(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<
     })
 }
 
-/// Lines that a template takes as they are from settings of several lines.
+/// Lines that a template copies from settings of several lines.
 fn private_lines(
     reader: &mut Reader<'_, '_>,
     text: &str,

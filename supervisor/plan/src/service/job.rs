@@ -25,7 +25,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
     ..Key::IDLE
 }];
 
-/// The arguments that a schedule gives to its job, written as JSON, take no more bytes.
+/// Most bytes of a schedule's arguments, as JSON.
 const ARGUMENTS_BYTES_MAX: usize = 16 << 10;
 
 /// A job is a oneshot with the supervisor's account, which nothing but a request starts.

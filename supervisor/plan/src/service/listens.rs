@@ -56,7 +56,7 @@ fn listens(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<String> 
     out
 }
 
-/// An IPv6 address that the site file gives without brackets is told there.
+/// Reports a wrong address; an IPv6 address without brackets where the site file gives it.
 fn blame_address(reader: &mut Reader<'_, '_>, node: &Node, address: &str, why: String) {
     let site = reader.resolver.site;
     let mut bare = site.settings.iter().filter(|((namespace, _), given)| {

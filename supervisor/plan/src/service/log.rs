@@ -43,7 +43,7 @@ pub(crate) const KEYS: &[Key] = &[
     },
 ];
 
-/// Rotation of less would only make files.
+/// Smallest size at which a log is rotated.
 const MIN_SIZE: u64 = 4096;
 
 fn describe(service: &Service, out: &mut Described) {

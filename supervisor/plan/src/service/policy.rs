@@ -90,12 +90,12 @@ pub(crate) const KEYS: &[Key] = &[
     },
 ];
 
-/// A job ends so when it has failed and left nothing open.
+/// Exit code of a job that has failed and left nothing open.
 const JOB_FAILED: i32 = 1;
-/// Further runs of a job for one request, however long it takes.
+/// Most further runs of a job for one request, within a year.
 const JOB_LIMIT: (u32, u64) = (5, 366 * 86_400_000);
 
-/// What `policy` may say.
+/// Values of `policy`.
 const POLICIES: &[(&str, Policy)] = &[
     ("always", Policy::Always),
     ("unless-stopped", Policy::UnlessStopped),
@@ -155,7 +155,7 @@ fn restart(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &Servi
         out.policy = policy;
     }
     let set = |slot: &mut u64, found: Option<u64>| *slot = found.unwrap_or(*slot);
-    // Without a pause, or with each death the first one, what cannot start would be started for ever.
+    // Without a pause, or if every death counted as the first, a service that cannot start would be started for ever.
     set(
         &mut out.delay_ms,
         reader.positive_duration_key(fields, "delay"),

@@ -58,10 +58,10 @@ const ASKS: [&str; 4] = ["http", "tcp", "unix", "exec"];
 const INTERVAL_MS: u64 = 10_000;
 const ATTEMPT_MS: u64 = 5_000;
 const FAILURES: u32 = 3;
-/// No probe is asked more often.
+/// Shortest interval of a probe.
 const MIN_INTERVAL_MS: u64 = 10;
 
-/// Says all of a probe; `timeout` is the key of the longest time of one attempt.
+/// Describes a probe; `timeout` is the key of the longest time of one attempt.
 pub(crate) fn describe(table: &str, timeout: &str, probe: &Probe, out: &mut Described) {
     let key = |name: &str| format!("{table}.{name}");
     describe_question(table, timeout, probe, out);
@@ -72,7 +72,7 @@ pub(crate) fn describe(table: &str, timeout: &str, probe: &Probe, out: &mut Desc
     out.put(key("successes"), probe.successes);
 }
 
-/// What is asked, and how often.
+/// Describes what a probe asks, and how often.
 pub(crate) fn describe_question(table: &str, timeout: &str, probe: &Probe, out: &mut Described) {
     let key = |name: &str| format!("{table}.{name}");
     match &probe.ask {
@@ -128,7 +128,7 @@ pub(crate) fn nothing_asked(reader: &mut Reader<'_, '_>, at: &Place, key: &str, 
     );
 }
 
-/// Two ways of one question.
+/// Reports two questions in one probe.
 pub(crate) fn exclude(reader: &mut Reader<'_, '_>, at: &Place, key: &str, ways: &[&str]) {
     let message = format!("`{}` exclude each other", ways.join("` and `"));
     reader

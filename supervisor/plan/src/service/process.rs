@@ -1,4 +1,4 @@
-//! How a process is born: `io_priority`, `cpu_affinity` and `stdin`.
+//! Attributes that a process gets before exec.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -107,7 +107,7 @@ const CLASSES: &[(&str, IoClass)] = &[
     ("best-effort", IoClass::BestEffort),
     ("idle", IoClass::Idle),
 ];
-/// What the kernel gives who does not ask.
+/// The kernel's default level.
 const IO_LEVEL: u8 = 4;
 /// CPUs are numbered from 0 to one less than this.
 const MAX_CPUS: u32 = 1024;

@@ -29,13 +29,13 @@ use crate::{
 /// Reads the values of one service.
 pub(crate) struct Reader<'r, 'a> {
     pub(crate) resolver: &'r mut Resolver<'a>,
-    /// Plain name of the service.
+    /// Identifier of the service.
     pub(crate) namespace: String,
     /// Whether templates are rendered; else only checked.
     pub(crate) render: bool,
     /// Why the service cannot run on this host.
     pub(crate) broken: Option<String>,
-    /// What templates have here alone.
+    /// Names that templates see at this place alone.
     pub(crate) locals: Locals,
 }
 
@@ -80,7 +80,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Reports what is wrong with a value: where the site file gives it, if it is that.
+    /// Reports a wrong value at the place where the site file gives it, or else at the node.
     pub(crate) fn blame(&mut self, node: &Node, key: &str, why: String) -> &mut Problem {
         let name = node.text().and_then(crate::read::expression::lone_name);
         let given = name.and_then(|name| self.resolver.given(&self.namespace, name));
@@ -174,7 +174,7 @@ impl Reader<'_, '_> {
         self.resolver.schema.service_keys.contains(&name)
     }
 
-    /// Reports what nobody has asked for.
+    /// Reports the keys that nobody has asked for.
     pub(crate) fn finish(&mut self, fields: Fields<'_>) {
         let schema = self.resolver.schema;
         fields.finish(&schema.service_keys, self.report());

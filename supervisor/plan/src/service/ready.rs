@@ -1,4 +1,4 @@
-//! What a service says of itself: `[ready]`, `[watchdog]` and `notify_access`.
+//! How a service says that it is ready and alive: `[ready]`, `[watchdog]` and `notify_access`.
 
 use api::PlanImpact;
 
@@ -187,7 +187,7 @@ fn ready(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Ready {
             (_, Some(fd), ..) => ReadyKind::Fd(i32::try_from(fd).unwrap_or_default()),
             (_, _, Some(pattern), _) => ReadyKind::Log(pattern),
             (_, _, _, Some(ask)) => ReadyKind::Probe(pace.of(ask)),
-            // Wrong, or not to be rendered here.
+            // The value is wrong, which is reported, or the service is disabled.
             _ => return exec,
         },
         _ => {

@@ -78,7 +78,7 @@ fn reload(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Reload
     let signal = reader
         .signal_key(&mut fields, "signal", Purpose::Reload)
         .map(ReloadHow::Signal);
-    // Two commands are not the top level's one, so this one is known here.
+    // `command` exists at the top level too: here it is known.
     let command = reader
         .argv_key(&mut fields, "command")
         .map(ReloadHow::Command);
@@ -129,7 +129,7 @@ fn confirm(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Option<Probe
     Some(pace.of(ask))
 }
 
-/// A token that is asked for is in a file, where the program can have read it; and no change of that
+/// Checks that a token that is asked for is in a file, where the program reads it, and that no change of that
 /// file is a reason for the next reload.
 fn check(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
     let confirm = service.reload.as_ref().and_then(|it| it.confirm.as_ref());

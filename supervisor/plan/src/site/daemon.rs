@@ -21,7 +21,7 @@ use crate::{
 /// Names at the top of the site file that no service, section or setting can have.
 pub(crate) const RESERVED: &[&str] = &["control", "log", "manage_accounts", "notify", "roles"];
 
-/// What `on` may say.
+/// Values of `on`.
 const EVENTS: &[(&str, NotifyOn)] = &[
     ("failed", NotifyOn::Failed),
     ("restarted", NotifyOn::Restarted),
@@ -31,7 +31,7 @@ const EVENTS: &[(&str, NotifyOn)] = &[
     ("deleted-binary", NotifyOn::DeletedBinary),
     ("certificate", NotifyOn::Certificate),
 ];
-/// More targets are a mistake.
+/// Most targets of one file.
 const MAX_TARGETS: usize = 32;
 
 pub(crate) fn control(entry: &Entry, report: &mut Report) -> Control {
@@ -120,7 +120,7 @@ fn one_of<T: Copy>(node: &Node, key: &str, words: &[(&str, T)], report: &mut Rep
     None
 }
 
-/// What is known of one target. The site file and `secrets.toml` may each say a part.
+/// A target of which the site file and `secrets.toml` may each hold a part.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     at: Option<Place>,
@@ -133,7 +133,7 @@ pub(crate) struct Draft {
     failed: bool,
 }
 
-/// What one file says of those who are told.
+/// The targets of one file.
 #[derive(Debug, Default)]
 pub(crate) struct Notify {
     /// By name.
@@ -142,7 +142,7 @@ pub(crate) struct Notify {
     pub(crate) secret: Option<(String, Place)>,
 }
 
-/// Reads `[notify.NAME]`, every one.
+/// Reads all `[notify.NAME]`.
 pub(crate) fn notify(entry: &Entry, report: &mut Report) -> Notify {
     let mut notify = Notify::default();
     let Some(table) = table_of(entry, "notify", report) else {
@@ -271,7 +271,7 @@ fn strings(
 }
 
 impl Draft {
-    /// Puts what `secrets.toml` says beneath what the site file says.
+    /// Fills what the site file leaves open from `secrets.toml`.
     pub(crate) fn add(&mut self, below: Self) {
         self.at = self.at.take().or(below.at);
         self.webhook = self.webhook.take().or(below.webhook);
@@ -282,7 +282,7 @@ impl Draft {
         self.failed |= below.failed;
     }
 
-    /// The target, when all that was said of it is known.
+    /// The complete target, once both files are read.
     pub(crate) fn finish(self, name: &str, report: &mut Report) -> Option<NotifyTarget> {
         let at = self.at?;
         let key = format!("notify.{name}");
@@ -308,7 +308,7 @@ impl Draft {
         Some(NotifyTarget {
             name: name.to_owned(),
             by: ways.remove(0),
-            // One is told of every restart only if one asks for it.
+            // Restarts are frequent: only who names them is told.
             on: self
                 .on
                 .unwrap_or_else(|| all.filter(|on| *on != NotifyOn::Restarted).collect()),

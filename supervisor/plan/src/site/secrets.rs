@@ -50,7 +50,7 @@ impl Site {
         }
     }
 
-    /// The same for one secret that is known.
+    /// Refuses the file on account of this secret if others can read it.
     pub(crate) fn check_mode_for(
         &self,
         host: &dyn Host,

@@ -1,4 +1,4 @@
-//! What is said of a key of the site file that nobody has declared.
+//! Errors for keys of the site file that nothing declares.
 
 use crate::{
     declare::schema::{Namespace, Schema, Switch},
@@ -7,7 +7,7 @@ use crate::{
     site::daemon,
 };
 
-/// At the top of the file.
+/// Reports an unknown name at the top of the file.
 pub(crate) fn unknown_name(name: &str, entry: &Entry, schema: &Schema, report: &mut Report) {
     let mut names = schema.namespace_names();
     names.extend(schema.keys.keys().map(String::as_str));
@@ -22,7 +22,7 @@ pub(crate) fn unknown_name(name: &str, entry: &Entry, schema: &Schema, report: &
         .hint_some(did_you_mean(name, names));
 }
 
-/// Under the name of a service, section or group.
+/// Reports an unknown key of a service, section or group.
 pub(crate) fn unknown_setting(
     namespace: &Namespace,
     owner: &Namespace,
@@ -53,7 +53,7 @@ pub(crate) fn unknown_setting(
         .hint_some(hint);
 }
 
-/// Where one finds what there is.
+/// The file that lists the settings.
 fn declared_in(owner: &Namespace, schema: &Schema) -> Option<String> {
     let file = schema.services.get(owner.service.as_ref()?)?.whole.file();
     Some(format!("its settings are listed in {}", file.display()))

@@ -1,8 +1,7 @@
 //! `SERVICE.unset_env` of the site file: variables that a service is not to have although its service
 //! file sets them, as systemd's `UnsetEnvironment=`.
 //!
-//! Owner: [`read`] notes the names, [`apply`] takes them out of an environment before `SERVICE.env`
-//! comes on top. What the administrator sets and unsets at once is an error: neither would win visibly.
+//! The names are only read here; `service::env::unset` takes them out of an environment.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ use crate::{
     report::{place::Place, problem::Report},
 };
 
-/// Names, and where each is written.
+/// Names of variables, each with its place.
 pub(crate) type Unset = BTreeMap<String, Place>;
 
 /// The names that a service's `unset_env` has.

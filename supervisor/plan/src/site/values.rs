@@ -25,12 +25,12 @@ use crate::{
     },
 };
 
-/// A value that was given.
+/// A value that the site file or `secrets.toml` gives.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteValue {
     pub(crate) value: Typed,
     pub(crate) at: Place,
-    /// Its key, by the name of a section that stands for the service's own settings.
+    /// The key as written, where a section stands for the service's own settings.
     pub(crate) by_section: Option<String>,
 }
 
@@ -40,22 +40,22 @@ pub(crate) struct EnvVar {
     pub(crate) value: String,
     pub(crate) secret: bool,
     pub(crate) at: Place,
-    /// As the file has it.
+    /// The key as the file writes it.
     pub(crate) key: String,
 }
 
-/// Everything that was given.
+/// All values of the site file, with those of `secrets.toml` beneath them.
 #[derive(Debug, Default)]
 pub(crate) struct Site {
     pub(crate) path: PathBuf,
     pub(crate) keys: BTreeMap<String, SiteValue>,
-    /// By plain space and setting.
+    /// By identifier of the namespace and setting.
     pub(crate) settings: BTreeMap<(String, String), SiteValue>,
-    /// By plain name of a service.
+    /// By identifier of the service.
     pub(crate) env: BTreeMap<String, BTreeMap<String, EnvVar>>,
-    /// The same.
+    /// By identifier of the service.
     pub(crate) unset_env: BTreeMap<String, Unset>,
-    /// `NAME.enable` by plain name.
+    /// `NAME.enable` by identifier.
     pub(crate) enable: BTreeMap<String, (bool, Place)>,
     pub(crate) roles: Vec<(String, Place)>,
     pub(crate) control: Control,
@@ -64,7 +64,7 @@ pub(crate) struct Site {
     pub(crate) log: LogDefault,
     /// `[notify.NAME]` by name.
     pub(crate) notify: BTreeMap<String, daemon::Draft>,
-    /// Something in the file is secret, and what.
+    /// The first secret of the file, by its key.
     pub(crate) secret: Option<(String, Place)>,
 }
 
@@ -151,7 +151,7 @@ fn key(site: &mut Site, name: &str, entry: &Entry, schema: &Schema, report: &mut
     }
 }
 
-/// Keeps a value. What is said of a section is said more exactly, and counts.
+/// Keeps a value. Where a section and the service itself both give one, the section's counts.
 fn put(site: &mut Site, place: (String, String), given: SiteValue, own: &str, report: &mut Report) {
     let Some(before) = site.settings.remove(&place) else {
         site.settings.insert(place, given);
@@ -176,7 +176,7 @@ fn put(site: &mut Site, place: (String, String), given: SiteValue, own: &str, re
     site.settings.insert(place, counts);
 }
 
-/// What is accepted and does nothing is said, with the reason.
+/// Notes a setting without effect, with the reason. False: the setting has an effect.
 fn without_effect(setting: &Setting, entry: &Entry, key: &str, report: &mut Report) -> bool {
     let Some(reason) = &setting.obsolete else {
         return false;
@@ -282,7 +282,7 @@ fn switch(
             )
             .hint("write SERVICE.enable = true for each that shall run here");
     }
-    // Under each of its names it may be switched off.
+    // A service with several names is off when any of them says so.
     if on && site.enable.get(canonical).is_some_and(|(on, _)| !on) {
         return;
     }

@@ -43,7 +43,7 @@ pub fn check(host: &dyn Host, certificate: &Certificate, now: i64) -> Vec<Findin
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
     if certificate.renewed_by.is_some() && absent(&given) && absent(&key) {
-        // It is about to be made.
+        // Its service is about to make it.
         return Vec::new();
     }
     let given = findings.read(&certificate.certificate, given);
@@ -76,7 +76,7 @@ pub struct Life {
     pub from: i64,
     /// Until when.
     pub to: i64,
-    /// Nobody but itself vouches for it.
+    /// Issuer and subject are the same.
     pub self_signed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What there is to be told of a certificate, and from when on.
+//! Findings about a certificate, and from when on its end is one.
 
 /// Seconds before its end from which a certificate is told of, at most; a short-lived one is told of
 /// in the last third of its life.

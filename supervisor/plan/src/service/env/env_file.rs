@@ -170,7 +170,7 @@ impl Parser<'_> {
         if env_name(name).is_err() {
             let export = name.starts_with("export ");
             let hint = export.then_some("no shell reads the file: remove `export`");
-            // The file may not be what it should be: nothing of it is repeated.
+            // The path may name any file: the message repeats nothing of its content.
             let message = "what stands before `=` is no name of an environment variable";
             return Err((start, message.to_owned(), hint));
         }

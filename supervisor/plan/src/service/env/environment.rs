@@ -80,10 +80,10 @@ const MAX_VARIABLE_BYTES: usize = 128 << 10;
 /// Half of what Linux takes with the usual limit of the stack, arguments included.
 const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 
-/// What every service gets unless it says otherwise.
+/// PATH of every service that does not set another.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Reads all that the environment is made of. Of a disabled service it is only checked.
+/// Reads all layers of the environment. A disabled service's layers are only checked.
 fn read(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
     let name = &service.name;
     if !service.enabled {
@@ -198,7 +198,7 @@ fn from_env_maps(
             });
             if let (Some(from), true) = (from, replaces) {
                 let own = setting_that_becomes(reader, name);
-                // More than an address and its port is not said in another way.
+                // A value made from more than an address and its port has no single setting to replace it.
                 let instead = own.or_else(|| (from.len() <= 2).then(|| from.join(", ")));
                 if let Some(instead) = instead {
                     let from = from.join(", ");
@@ -238,7 +238,7 @@ fn setting_that_becomes(reader: &Reader<'_, '_>, variable: &str) -> Option<Strin
     })
 }
 
-/// The kernel starts no program with more: it would be seen once the service is down.
+/// Checks the kernel's limits for exec: beyond them the service would fail at its next start.
 fn check_sizes(reader: &mut Reader<'_, '_>, env: &Environment) {
     let mut total = 0;
     for (name, variable) in &env.variables {
@@ -383,14 +383,14 @@ fn check_env(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) {
     }
 }
 
-/// Sets what settings say; answers the names of all that they may set.
+/// Sets the variables of settings. Returns the names of all that settings may set.
 fn from_settings(reader: &mut Reader<'_, '_>, env: &mut Environment) -> Vec<String> {
     let mut names = Vec::new();
     let schema = reader.resolver.schema;
     let declaring = reader.resolver.declaring.get(&reader.namespace).cloned();
     for namespace_name in declaring.unwrap_or_default() {
         for (key, setting) in &schema.namespaces[namespace_name].settings {
-            // A secret that is to be made is wanted also where no template names it.
+            // Resolving a setting with `generate` has its secret made, also where no template names it.
             if setting.env.is_none() && setting.generate.is_none() {
                 continue;
             }

@@ -1,13 +1,13 @@
 //! `SERVICE.unset_env` of the site file, applied.
 //!
-//! What the administrator sets and unsets at once is an error: neither would win visibly.
+//! A variable that the administrator both sets and unsets is an error: neither would visibly win.
 
 use crate::{
     report::suggest::did_you_mean,
     service::{env::written::Environment, reader::Reader},
 };
 
-/// Takes out what the site file unsets for this service. `declared`: the names that its service file
+/// Removes the variables that the site file unsets. `declared`: the names that the service file
 /// may set.
 pub(crate) fn apply(reader: &mut Reader<'_, '_>, declared: &[String], env: &mut Environment) {
     let site = reader.resolver.site;

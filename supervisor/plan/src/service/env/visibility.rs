@@ -1,4 +1,4 @@
-//! What may be seen of the variables of an env map.
+//! Which variables of an env map may be shown.
 //!
 //! A variable that an administrator sets is shown only where something says that it is harmless: the
 //! table of the variables that its program knows, `public` under `[variables]`, or its form (empty,
@@ -11,8 +11,8 @@ use crate::{
     service::env::written::Environment,
 };
 
-/// Decides for each variable of an env map what may be seen of it. `known`, by upper-case name, is
-/// what the service file says. Gives the names of those that are secrets only by what it says.
+/// Classifies each variable of an env map. `known`, by upper-case name, is
+/// what the service file says. Returns the names of variables that are secret by that alone.
 pub(crate) fn classify(
     environment: &mut Environment,
     known: impl Fn(&str) -> Option<Secrecy>,

@@ -1,4 +1,4 @@
-//! An environment that is being made, with where each variable was written.
+//! An environment while its layers are laid, with the place of each variable.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) struct Environment {
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) at: Place,
-    /// The dotted key there.
+    /// The dotted key at that place.
     pub(crate) key: String,
     /// The setting that became the variable, as the site file names it.
     pub(crate) setting: Option<String>,

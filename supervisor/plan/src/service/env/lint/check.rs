@@ -1,10 +1,10 @@
 //! `[variables]` of a service file: the variables that a program knows, and whether those that its
 //! service gets are among them.
 //!
-//! Many programs ignore without a word a variable that they do not know, and a value that they
-//! cannot read. Such a program ships a table of what it knows (`table` module has its form), and
-//! every variable of the service that begins with `prefix` is held to it, at the place where the
-//! administrator wrote it. What has no effect is a warning; what the program dies of is an error.
+//! Many programs silently ignore a variable that they do not know, and a value that they
+//! cannot read. For such a program the catalogue has a table of what it knows (form: `table`), and
+//! every variable of the service that begins with `prefix` is checked against it, and reported where the
+//! administrator wrote it. A variable without effect is a warning; one that the program dies of is an error.
 //! The table is read only for an enabled service and nothing of it is kept.
 
 use std::collections::BTreeMap;
@@ -42,10 +42,10 @@ pub(crate) fn is_death(text: &str) -> bool {
     super::death::Death::read(text).is_some()
 }
 
-/// What `[variables]` says.
+/// The keys of `[variables]`.
 #[derive(Debug, Default)]
 struct Rules {
-    /// Names that begin so are checked; upper case.
+    /// Prefix of the names that are checked; upper case.
     prefix: String,
     /// The installed version, where it is known.
     version: Option<Version>,
@@ -61,7 +61,7 @@ impl Rules {
         name.starts_with(&self.prefix) && !self.ignore.iter().any(ignored)
     }
 
-    /// What these rules and the table say of a value.
+    /// The secrecy of a variable by these rules and the table; none: neither knows it.
     fn secrecy(&self, table: Option<&Table<'_>>, upper: &str) -> Option<Secrecy> {
         let row = table.and_then(|table| {
             let found = table.lines().find(|(name, _)| *name == upper);
@@ -73,7 +73,7 @@ impl Rules {
     }
 }
 
-/// Reads `[variables]` and, with an environment, holds that to it, and says what may be seen of it.
+/// Reads `[variables]`; classifies and checks the environment, if there is one.
 pub(crate) fn check(
     reader: &mut Reader<'_, '_>,
     service: &str,
@@ -102,7 +102,7 @@ pub(crate) fn check(
     let Some(environment) = environment else {
         return;
     };
-    // It lies where templates lie.
+    // The table lies on the search path of templates.
     let text = name.zip(table).and_then(|(name, node)| {
         let resolver = &mut *reader.resolver;
         let (host, places) = (resolver.host, &resolver.search_path);
@@ -122,7 +122,7 @@ pub(crate) fn check(
     }
 }
 
-/// Says of each variable of an env map what may be seen of it. A secret that others can read in the
+/// Classifies each variable of an env map. A secret that others can read in the
 /// site file is an error.
 fn classify(
     reader: &mut Reader<'_, '_>,
@@ -135,7 +135,7 @@ fn classify(
     };
     let secrets = visibility::classify(environment, |name| rules.secrecy(table, name));
     let (site, host) = (reader.resolver.site, reader.resolver.host);
-    // One that was seen before is reported already.
+    // A secret that was found earlier is reported already.
     let first = secrets.first().filter(|_| site.secret.is_none());
     if let Some(written) = first.and_then(|name| environment.written.get(name)) {
         site.check_mode_for(host, &written.key, &written.at, reader.report());
@@ -161,7 +161,7 @@ fn rules(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Rules {
     }
 }
 
-/// The installed version. One that cannot be found out keeps nothing from running.
+/// The installed version. An unknown version is no error.
 fn version(reader: &mut Reader<'_, '_>, node: &Node, key: &str) -> Option<Version> {
     let Some(text) = node.text() else {
         let message = format!("must be a string, not {}", node.what());
@@ -195,7 +195,7 @@ struct Asked<'e> {
     written: &'e Written,
 }
 
-/// Says what is wrong with a variable.
+/// Reports what is wrong with variables.
 struct Checker<'j> {
     service: &'j str,
     rules: &'j Rules,
@@ -281,7 +281,7 @@ impl Checker<'_> {
             let near = names.near(upper);
             let sure = upper.as_bytes().get(self.rules.prefix.len()) == Some(&b'_');
             if near.is_none() && !sure {
-                // It begins alike by chance.
+                // The name shares the prefix by chance.
                 return;
             }
             let message = "is not known in any version, and has no effect".to_owned();
