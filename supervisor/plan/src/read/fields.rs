@@ -68,6 +68,8 @@ impl<'t> Fields<'t> {
 
     /// Reports what was never asked for. `top` are the keys that are right at top level.
     pub(crate) fn finish(self, top: &[&str], report: &mut Report) {
+        #[cfg(test)]
+        asked::note(self.prefix.trim_end_matches('.'), &self.known);
         for (key, entry) in self.table {
             if self.known.contains(&key.as_str()) {
                 continue;
@@ -126,5 +128,29 @@ pub(crate) fn bool_of(node: &Node, key: &str, report: &mut Report) -> Option<boo
             report.error(&node.at, key, why);
             None
         }
+    }
+}
+
+/// Which keys were asked for in each table, so that a test can compare them with the reference.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::{
+        cell::RefCell,
+        collections::{BTreeMap, BTreeSet},
+    };
+
+    type Asked = BTreeMap<String, BTreeSet<&'static str>>;
+
+    thread_local! {
+        static ASKED: RefCell<Asked> = const { RefCell::new(Asked::new()) };
+    }
+
+    pub(super) fn note(table: &str, keys: &[&'static str]) {
+        ASKED.with_borrow_mut(|asked| asked.entry(table.to_owned()).or_default().extend(keys));
+    }
+
+    /// What this thread has asked for, by dotted name of the table.
+    pub(crate) fn take() -> Asked {
+        ASKED.take()
     }
 }

@@ -205,7 +205,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A name in the templates of a space, as the site file writes it.
+    /// A name in the templates of a namespace, as the site file writes it.
     pub(crate) fn full_name(&self, namespace: &str, dotted: &str) -> String {
         // `.host` of a URL cannot be set by itself.
         if let Some((key, _)) = dotted.split_once('.')

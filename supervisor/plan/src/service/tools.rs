@@ -57,6 +57,7 @@ pub(crate) const KEYS: &[Key] = &[Key {
                     "user",
                     "account that root becomes for it, as by `su`; anybody else stays who they are",
                 ),
+                ("asserts", "what must hold for it, see below"),
             ],
         },
         Table {
