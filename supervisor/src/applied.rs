@@ -15,9 +15,10 @@ use plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    control::{Broken, StagedDirectory, StagedFile, time},
     staging,
+    staging::{Broken, StagedDirectory, StagedFile},
     store::{self, write_atomically},
+    text::time,
 };
 
 const APPLIED: &str = "plan.json";

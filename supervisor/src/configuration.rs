@@ -1,6 +1,8 @@
 //! Reads the configuration: a plan or all problems. Secrets that are gone are put back on the way,
 //! those that never were are made.
 
+mod source;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -15,10 +17,9 @@ use plan::{
 };
 use safe_path::Dir;
 
-use crate::{
-    applied::{self, Applied, Inputs, Kept},
-    control::{Loaded, NotLoaded, Source},
-};
+pub(crate) use source::{Loaded, NotLoaded, Source};
+
+use crate::applied::{self, Applied, Inputs, Kept};
 
 /// A longer file is none of the configuration: it is not read, and not kept.
 const FILE_BYTES_MAX: u64 = 1 << 20;

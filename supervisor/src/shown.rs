@@ -56,7 +56,7 @@ pub(crate) fn diff(
             .iter()
             .map(|(name, it)| (name.clone(), it.clone())),
     );
-    let names = crate::control::matching(names, &both)?;
+    let names = crate::service_query::matching(names, &both)?;
     let wanted = |name: &String| names.is_empty() || names.contains(name);
     let changes = plan::changes(running, &new).into_iter();
     let changes =

@@ -12,6 +12,7 @@ mod ownership;
 mod ownership_journal;
 mod place;
 mod rehearsal;
+mod staged;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -36,16 +37,11 @@ pub(crate) use ownership::{InUse, OwnerChange, Settled, Terms, settle};
 use ownership_journal::Journal;
 use place::{Owners, Place, make_parent};
 pub(crate) use rehearsal::{past, rehearse};
+pub(crate) use staged::{Broken, Resolutions, Staged, StagedDirectory, StagedFile};
 pub(crate) use swap::{swap, swap_each};
 pub(crate) use token::fill_tokens;
 
-use crate::{
-    control::{Broken, Staged, StagedDirectory, StagedFile},
-    credentials,
-    lookups::Lookups,
-    prepare::resolve,
-    zone,
-};
+use crate::{credentials, lookups::Lookups, prepare::resolve, zone};
 
 /// Whether the journal of directories that change hands is one; if it is not, in words.
 pub(crate) fn look_at_journal(state_dir: &Path) -> Option<String> {

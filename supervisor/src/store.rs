@@ -13,10 +13,7 @@ use engine::Hold;
 use safe_path::Dir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{
-    aside::{self, Aside},
-    control::Handled,
-};
+use crate::aside::{self, Aside};
 
 /// A longer file of the state directory is not ours: a plan of a thousand services has less.
 const STATE_BYTES_MAX: u64 = 256 << 20;
@@ -24,6 +21,11 @@ const HOLDS: &str = "holds.json";
 const MAINTENANCE: &str = "maintenance.json";
 const RUNNING: &str = "running.json";
 const SCHEDULE: &str = "schedule.json";
+
+/// Wall clock times, milliseconds of the Unix epoch, up to which each service's times have been
+/// handled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Handled(pub(crate) BTreeMap<String, u64>);
 
 /// Who stopped what, with the boot it happened in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

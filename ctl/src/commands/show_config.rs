@@ -48,7 +48,7 @@ fn line(text: &mut String, key: &ConfigKey) {
     text.push_str(&shown(&line));
     if let Some(source) = &key.source {
         let room = SOURCE_COLUMN.saturating_sub(line.chars().count()).max(2);
-        let comment = format!("# {}", source);
+        let comment = format!("# {source}");
         let _ = write!(text, "{:room$}{}", "", styled(DIM, &comment));
     }
     text.push('\n');

@@ -63,12 +63,12 @@ impl Control {
             let listens = known.resolved.as_ref().map(|it| &it.listens);
             listens.is_some_and(|all| all.iter().any(|it| it.meets(address)))
         });
-        match known {
-            Some(holder) => self.wait_for(run, holder),
-            None => self.job(Job::Holder {
-                run,
-                address: address.said.clone(),
-            }),
+        if let Some(holder) = known {
+            self.wait_for(run, holder);
+        } else {
+            self.handover.lookups += 1;
+            let address = address.said.clone();
+            self.cx.job(Job::Holder { run, address });
         }
         false
     }
@@ -78,14 +78,14 @@ impl Control {
             return;
         };
         wait.on = On::Ending(holder, name);
-        let service = self.runs.get(&run).map(|known| known.service.clone());
+        let service = self.cx.runs.get(&run).map(|known| known.service.clone());
         let (Some(service), Some(what)) = (service, self.address_waits.reason(run)) else {
             return;
         };
-        if let Some(id) = self.names.id(&service) {
-            self.touched.insert(id);
+        if let Some(id) = self.cx.names.id(&service) {
+            self.cx.touched.insert(id);
         }
-        self.publish(&service, "address", &what, None);
+        self.cx.publish(&service, "address", &what, None);
     }
 
     /// The answer of who has an address: a run of ours that its service file did not say it of, or
@@ -102,8 +102,8 @@ impl Control {
         let Some(wait) = self.address_waits.0.remove(&run) else {
             return; // It is not wanted any more.
         };
-        let service = self.runs.get(&run).map(|known| &known.service);
-        let service = service.and_then(|name| self.plan.services.get(name));
+        let service = self.cx.runs.get(&run).map(|known| &known.service);
+        let service = service.and_then(|name| self.cx.plan.services.get(name));
         let said = |it: &&Address| it.said == wait.address;
         let address = wait.resolved.listens.iter().find(said);
         if address.is_none_or(|it| !in_use(&it.at))
@@ -138,8 +138,8 @@ impl Control {
             let Some(wait) = self.address_waits.0.remove(&run) else {
                 continue;
             };
-            let name = self.runs.get(&run).map(|known| known.service.clone());
-            let service = name.and_then(|name| self.plan.services.get(&name).cloned());
+            let name = self.cx.runs.get(&run).map(|known| known.service.clone());
+            let service = name.and_then(|name| self.cx.plan.services.get(&name).cloned());
             match service {
                 Some(service) if self.is_wanted(run, &Purpose::Main) => {
                     if self.outdated.remove(&run) {
@@ -155,7 +155,7 @@ impl Control {
 
     /// Another run that is this one, and is going.
     fn ending(&self, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, String)> {
-        let mut others = self.runs.iter().filter(|(other, known)| {
+        let mut others = self.cx.runs.iter().filter(|(other, known)| {
             **other != run && known.purpose == Purpose::Main && is(known) && self.is_ending(**other)
         });
         let (holder, known) = others.next()?;
@@ -164,10 +164,10 @@ impl Control {
 
     /// It lives, or what is left of it does, and is on its way down.
     pub(super) fn is_ending(&self, run: RunId) -> bool {
-        let known = self.runs.get(&run);
+        let known = self.cx.runs.get(&run);
         let view = known
-            .and_then(|known| self.names.id(&known.service))
-            .and_then(|id| self.engine.view(id));
+            .and_then(|known| self.cx.names.id(&known.service))
+            .and_then(|id| self.cx.engine.view(id));
         known.is_some()
             && view.is_none_or(|view| {
                 match view.state {
@@ -187,10 +187,7 @@ mod tests {
     use api::Action;
     use engine::RunId;
 
-    use crate::{
-        control::{Handled, whole::World},
-        sockets::bind,
-    };
+    use crate::{control::whole::World, sockets::bind, store::Handled};
 
     const PID: i32 = 7;
 

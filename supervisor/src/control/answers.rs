@@ -7,7 +7,7 @@
 use api::{ErrorReply, MaintenanceReply, Outcome, Progress};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Control, input::Output};
+use super::{Context, input::Output};
 
 /// The progress of a change, or why there is none.
 pub(crate) type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -43,7 +43,7 @@ impl Answer {
     }
 }
 
-impl Control {
+impl Context {
     /// Says it once this step is over.
     pub(super) fn answer(&mut self, answer: Answer) {
         self.answers.push(answer);

@@ -12,11 +12,14 @@ use super::{
     Control, Job,
     answers::{Answer, Stream},
     changes::Kind,
-    feed, matching, records,
+    feed, records,
     selection::Selection,
     words,
 };
-use crate::ask::{Ask, EventFilter, Exits, Peer};
+use crate::{
+    ask::{Ask, EventFilter, Exits, Peer},
+    service_query::matching,
+};
 
 type Shown = Result<PlanReply, ErrorReply>;
 type Difference = Result<DiffReply, ErrorReply>;
@@ -50,7 +53,7 @@ impl Control {
                 reply,
             } => {
                 let stream = self.act(&request, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Reconfigure {
                 id,
@@ -59,11 +62,11 @@ impl Control {
                 reply,
             } => {
                 let stream = self.ask_reconfigure(&id, wanted, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Reexec { id, peer, reply } => {
                 let stream = self.ask_reexec(&id, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Work {
                 id,
@@ -72,11 +75,11 @@ impl Control {
                 reply,
             } => {
                 let stream = self.ask_work(&id, wish, &peer);
-                self.answer(Answer::Taken(reply, stream));
+                self.cx.answer(Answer::Taken(reply, stream));
             }
             Ask::Outcome { id, reply } => {
                 let outcome = self.outcome_of(&id);
-                self.answer(Answer::Outcome(reply, outcome));
+                self.cx.answer(Answer::Outcome(reply, outcome));
             }
             Ask::Maintenance { reply } => self.ask_maintenance(reply),
             Ask::SetMaintenance {
@@ -97,7 +100,7 @@ impl Control {
             Ask::Scrape { reply } => self.scrape(reply),
             Ask::Check { reply } => self.check_files(reply),
             Ask::Plan { names, reply } => self.show_plan(&names, reply),
-            Ask::Tools { reply } => drop(reply.send(self.plan.tools())),
+            Ask::Tools { reply } => drop(reply.send(self.cx.plan.tools())),
             Ask::Diff { names, reply } => self.show_difference(names, reply),
             Ask::LogPlaces { names, reply } => drop(reply.send(self.log_places(&names))),
             Ask::Departures { reply } => drop(reply.send(self.departures.subscribe())),
@@ -108,39 +111,39 @@ impl Control {
                 reply,
             } => {
                 let rotated = self.rotate_logs(&id, &names, &peer);
-                self.answer(Answer::Rotated(reply, rotated));
+                self.cx.answer(Answer::Rotated(reply, rotated));
             }
         }
     }
 
     fn known_history(&self, names: &[String]) -> (PathBuf, Option<ErrorReply>) {
-        let unknown = matching(names, &self.plan.services).err();
-        (self.plan.paths.state_dir.clone(), unknown)
+        let unknown = matching(names, &self.cx.plan.services).err();
+        (self.cx.plan.paths.state_dir.clone(), unknown)
     }
 
     fn check_files(&mut self, reply: oneshot::Sender<CheckReply>) {
-        let plan = self.plan.clone();
-        self.job(Job::Check { plan, reply });
+        let plan = self.cx.plan.clone();
+        self.cx.job(Job::Check { plan, reply });
     }
 
     fn show_difference(&mut self, names: Vec<String>, reply: oneshot::Sender<Difference>) {
-        let plan = self.plan.clone();
-        self.job(Job::Diff { plan, names, reply });
+        let plan = self.cx.plan.clone();
+        self.cx.job(Job::Diff { plan, names, reply });
     }
 
     fn known_exits(&self, names: &[String]) -> Exits {
         Exits {
-            state_dir: self.plan.paths.state_dir.clone(),
+            state_dir: self.cx.plan.paths.state_dir.clone(),
             unwritten: self.exits.unwritten(),
-            unknown: matching(names, &self.plan.services).err(),
+            unknown: matching(names, &self.cx.plan.services).err(),
         }
     }
 
     fn show_plan(&mut self, names: &[String], reply: oneshot::Sender<Shown>) {
-        match matching(names, &self.plan.services) {
+        match matching(names, &self.cx.plan.services) {
             Ok(names) => {
-                let plan = self.plan.clone();
-                self.job(Job::ShowPlan { plan, names, reply });
+                let plan = self.cx.plan.clone();
+                self.cx.job(Job::ShowPlan { plan, names, reply });
             }
             Err(error) => drop(reply.send(Err(error))),
         }
@@ -154,10 +157,10 @@ impl Control {
     ) -> Result<mpsc::Receiver<ServiceEvent>, ErrorReply> {
         let filter = feed::Filter::new(filter);
         // One that has left the plan may still have a past here.
-        if !self.feed.knows(&filter) {
-            matching(&filter.names, &self.plan.services)?;
+        if !self.cx.feed.knows(&filter) {
+            matching(&filter.names, &self.cx.plan.services)?;
         }
-        Ok(self.feed.subscribe(backlog, follow, filter))
+        Ok(self.cx.feed.subscribe(backlog, follow, filter))
     }
 
     fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {
@@ -165,7 +168,10 @@ impl Control {
             return Ok(known);
         }
         let Selection { names, left_alone } = self.select(request)?;
-        let ids: BTreeSet<ServiceId> = names.iter().map(|name| self.names.intern(name)).collect();
+        let ids: BTreeSet<ServiceId> = names
+            .iter()
+            .map(|name| self.cx.names.intern(name))
+            .collect();
         let (kind, command) = self.to_command(&request.action, ids, peer)?;
         self.change(Change {
             id: &request.id,
@@ -193,7 +199,7 @@ impl Control {
         } = change;
         let mut targets = self.targets(&names);
         let bystanders = self.targets(&self.enabled());
-        let asked = records::asked(self.now.unix_ms, id, peer, what, &names);
+        let asked = records::asked(self.cx.now.unix_ms, id, peer, what, &names);
         self.begin_doing(id, kind, &names, &asked);
         if let Command::Stop(_, hold) = &command {
             self.stop_pending(&names, hold);
@@ -201,9 +207,10 @@ impl Control {
         let accepted = match self.command(command) {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                let error = self.refused(&refusal);
-                self.record(asked.clone());
-                self.record_refused(id, Some(asked), &error.message);
+                let error = self.cx.refused(&refusal);
+                self.records.add(asked.clone());
+                self.records
+                    .refused(&mut self.cx, id, Some(asked), &error.message);
                 return Err(error);
             }
         };
@@ -211,22 +218,26 @@ impl Control {
         if kind == Kind::Restart {
             // What restarts or runs again because of the targets has to come back as well.
             let also = accepted.dependents.union(&accepted.reruns);
-            let also = also.filter_map(|id| self.names.name(*id));
+            let also = also.filter_map(|id| self.cx.names.name(*id));
             let also =
                 also.filter_map(|name| Some((name.to_owned(), bystanders.get(name)?.clone())));
             targets.extend(also);
         }
         for (name, target) in &mut targets {
-            let untouched = self.names.id(name).is_some_and(|id| !accepted.touches(id));
+            let untouched = self
+                .cx
+                .names
+                .id(name)
+                .is_some_and(|id| !accepted.touches(id));
             target.needless_if(untouched && !matches!(kind, Kind::Signal(_)));
         }
         let notes = [left_alone, self.notes(&accepted, kind)].concat();
         for name in &names {
-            self.publish(name, "change", what, Some(&peer.name));
+            self.cx.publish(name, "change", what, Some(&peer.name));
         }
         tracing::info!(by = peer.name, services = names.join(" "), "{what}");
         let lifted = accepted.lifted.iter();
-        let lifted = lifted.filter_map(|(id, _)| self.names.name(*id));
+        let lifted = lifted.filter_map(|(id, _)| self.cx.names.name(*id));
         let holds = lifted.map(str::to_owned).chain(names).collect();
         self.accept_change(id, targets, holds, notes);
         Ok(stream)
@@ -234,6 +245,7 @@ impl Control {
 
     pub(super) fn enabled(&self) -> Vec<String> {
         let services = self
+            .cx
             .plan
             .services
             .values()
@@ -253,7 +265,7 @@ impl Control {
             Action::Stop => {
                 let hold = Hold {
                     by: peer.name.clone(),
-                    at_unix_ms: self.now.unix_ms,
+                    at_unix_ms: self.cx.now.unix_ms,
                 };
                 (Kind::Stop, Command::Stop(ids, hold))
             }
@@ -269,7 +281,7 @@ impl Control {
 
     /// What the client should be told besides the result.
     pub(super) fn notes(&self, accepted: &Accepted, kind: Kind) -> Vec<String> {
-        let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
+        let name = |id: &ServiceId| self.cx.names.name(*id).unwrap_or("?").to_owned();
         let lifted = accepted.lifted.iter().map(|(id, hold)| {
             let at = words::time(hold.at_unix_ms);
             format!(

@@ -210,11 +210,11 @@ impl Control {
         if let Some(oldest) = self.changes.make_room() {
             self.lose_sight_of(oldest);
         }
-        self.record(asked.clone());
+        self.records.add(asked.clone());
         self.changes.list.push_back(Change {
             client: Some(sender),
             wait,
-            at: self.now.moment,
+            at: self.cx.now.moment,
             ..Change::new(id, kind, Some(asked))
         });
         self.changes.altered = true;
@@ -228,10 +228,11 @@ impl Control {
     /// It may still be under way, but nobody can be told of it any more.
     fn lose_sight_of(&mut self, mut change: Change) {
         let unstored = self.unstored(&change).unwrap_or_default();
-        self.answers.extend(change.end(unstored));
+        self.cx.answers.extend(change.end(unstored));
         if !change.finished {
             let asked = change.asked.take();
-            self.record_lost_sight_of(&change.id, asked, CHANGES_MAX);
+            self.records
+                .lost_sight_of(&mut self.cx, &change.id, asked, CHANGES_MAX);
         }
     }
 
@@ -275,8 +276,9 @@ impl Control {
         if let Some(change) = self.changes.get(id) {
             let asked = change.asked.take();
             let refused = change.progress(Progress::Refused(error.clone()));
-            self.answers.extend(refused);
-            self.record_refused(id, asked, &error.message);
+            self.cx.answers.extend(refused);
+            self.records
+                .refused(&mut self.cx, id, asked, &error.message);
         }
         self.changes.list.retain(|change| change.id != id);
         self.changes.altered = true;
@@ -287,19 +289,29 @@ impl Control {
     pub(super) fn resume_changes(&mut self) {
         let asked = self.changes.list.iter().filter_map(|it| it.asked.clone());
         for line in asked.collect::<Vec<_>>() {
-            self.record(line);
+            self.records.add(line);
         }
         if let Some(id) = self.changes.pending_reconfigure()
             && !self.reconfigure.is_for(&id)
         {
             let asked = self.changes.get(&id).and_then(|it| it.asked.take());
-            self.record_refused(&id, asked, "the control process died before it was applied");
+            self.records.refused(
+                &mut self.cx,
+                &id,
+                asked,
+                "the control process died before it was applied",
+            );
             self.changes.list.retain(|change| change.id != id);
         }
         for id in self.changes.pending_jobs() {
             if !self.has_pending_request(&id) {
                 let asked = self.changes.get(&id).and_then(|it| it.asked.take());
-                self.record_refused(&id, asked, "the control process died before it was begun");
+                self.records.refused(
+                    &mut self.cx,
+                    &id,
+                    asked,
+                    "the control process died before it was begun",
+                );
                 self.changes.list.retain(|change| change.id != id);
             }
         }
@@ -346,7 +358,7 @@ impl Control {
         }
         let named = |ids: &BTreeSet<ServiceId>| -> BTreeSet<String> {
             ids.iter()
-                .filter_map(|id| self.names.name(*id).map(str::to_owned))
+                .filter_map(|id| self.cx.names.name(*id).map(str::to_owned))
                 .collect()
         };
         let affected = named(&touched.union(&self.lifecycle.waiting).copied().collect());
@@ -357,12 +369,12 @@ impl Control {
                 if !change.awaited().contains_key(name) {
                     continue;
                 }
-                let Some(service) = self.plan.services.get(name) else {
+                let Some(service) = self.cx.plan.services.get(name) else {
                     continue;
                 };
                 let state = self.service_status(service).state;
                 let detail = self.detail(name);
-                self.answers.extend(change.progress(Progress::State {
+                self.cx.answers.extend(change.progress(Progress::State {
                     service: name.clone(),
                     state,
                     detail,
@@ -376,7 +388,7 @@ impl Control {
     /// The targets as they are now, before a command changes them.
     pub(super) fn targets(&self, names: &[String]) -> BTreeMap<String, Target> {
         let target = |name: &String| {
-            let run_before = self.main_run_of(name);
+            let run_before = self.cx.main_run_of(name);
             let settled = self.settled(name);
             let at_rest = matches!(
                 settled,

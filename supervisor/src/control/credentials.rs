@@ -19,22 +19,22 @@ impl Control {
         let name = &service.name;
         if let Err(why) = filled {
             // Nobody asks one that starts for it.
-            if self.main_run_of(name).is_some() {
+            if self.cx.main_run_of(name).is_some() {
                 self.helper_ended(run, Err(why));
                 return;
             }
             tracing::warn!(service = name, "{why}");
-            self.publish(name, "files", &why, None);
+            self.cx.publish(name, "files", &why, None);
         }
         if let Err(why) = laid {
             // What it has had is better than not to start; a reload would only seem to be one.
-            if !why.earlier || self.main_run_of(name).is_some() {
+            if !why.earlier || self.cx.main_run_of(name).is_some() {
                 self.helper_ended(run, Err(why.reason));
                 return;
             }
             let what = format!("starts with the files that it had: {}", why.reason);
             tracing::warn!(service = name, "{what}");
-            self.publish(name, "files", &what, None);
+            self.cx.publish(name, "files", &what, None);
         }
         if service.validate.is_empty() {
             self.helper_ended(run, Ok(String::new()));

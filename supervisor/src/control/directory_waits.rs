@@ -16,7 +16,7 @@ pub(super) type DirectoryWaits = BTreeMap<RunId, RunId>;
 impl Control {
     /// Directories of all main runs but this one that have come to be.
     pub(super) fn directories_in_use(&self, run: RunId) -> Vec<InUse> {
-        let others = self.runs.iter().filter(|(other, known)| {
+        let others = self.cx.runs.iter().filter(|(other, known)| {
             let main = known.purpose == Purpose::Main && **other != run;
             main && (known.pid.is_some() || known.resolved.is_some() || self.is_ending(**other))
         });
@@ -35,18 +35,18 @@ impl Control {
 
     /// Directories that a service has by the plan that runs.
     pub(super) fn directories_of(&self, service: &str) -> Vec<PathBuf> {
-        let service = self.plan.services.get(service);
+        let service = self.cx.plan.services.get(service);
         let all = service.into_iter().flat_map(|it| &it.directories);
         all.map(|it| it.path.clone()).collect()
     }
 
     /// It goes on in [`Self::look_at_directory_waits`].
     pub(super) fn wait_for_directories(&mut self, run: RunId, on: RunId) {
-        let service = |run| self.runs.get(&run).map(|known| known.service.clone());
+        let service = |run| self.cx.runs.get(&run).map(|known| known.service.clone());
         if let (Some(name), Some(other)) = (service(run), service(on)) {
             let what = format!("waiting for {other}, which has a directory that changes hands");
             tracing::info!(service = name, "{what}");
-            self.publish(&name, "files", &what, None);
+            self.cx.publish(&name, "files", &what, None);
         }
         self.directory_waits.insert(run, on);
     }
@@ -56,15 +56,15 @@ impl Control {
     pub(super) fn look_at_directory_waits(&mut self) {
         let waits = self.directory_waits.iter();
         let over = waits.filter(|(run, on)| {
-            let purpose = self.runs.get(run).map(|known| &known.purpose);
+            let purpose = self.cx.runs.get(run).map(|known| &known.purpose);
             !self.is_ending(**on) || purpose.is_none_or(|it| !self.is_wanted(**run, it))
         });
         for run in over.map(|(run, _)| *run).collect::<Vec<_>>() {
             self.directory_waits.remove(&run);
-            let Some(known) = self.runs.get(&run) else {
+            let Some(known) = self.cx.runs.get(&run) else {
                 continue;
             };
-            let service = self.plan.services.get(&known.service).cloned();
+            let service = self.cx.plan.services.get(&known.service).cloned();
             match service {
                 Some(service) if self.is_wanted(run, &known.purpose) => {
                     self.outdated.remove(&run);
@@ -80,7 +80,7 @@ impl Control {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const OWN: &str = "command = ['/bin/one']\n[[directories]]\npath = '/srv/own'\n";
     const BELOW: &str = "command = ['/bin/two']\n[[directories]]\npath = '/srv/own/below'\n";

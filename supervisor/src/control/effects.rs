@@ -22,13 +22,13 @@ impl Control {
                 if purpose == SignalPurpose::Reload {
                     self.reloads(service);
                 }
-                self.tell(Request::Signal {
+                self.cx.tell(Request::Signal {
                     run: run.0,
                     signal,
                     cont: purpose == SignalPurpose::Stop,
                 });
             }
-            Effect::Kill { service: _, run } => self.tell(Request::Sweep { run: run.0 }),
+            Effect::Kill { service: _, run } => self.cx.tell(Request::Sweep { run: run.0 }),
             Effect::Probe {
                 service,
                 run,
@@ -45,24 +45,24 @@ impl Control {
     }
 
     fn reloads(&mut self, id: ServiceId) {
-        if let Some(name) = self.names.name(id).map(str::to_owned) {
-            self.look_anew(&name);
+        if let Some(name) = self.cx.names.name(id).map(str::to_owned) {
+            self.listening.look_anew(&mut self.cx, &name);
         }
     }
 
     /// The record goes to the keeper before the effects that rest on it.
     fn on_changed(&mut self, id: ServiceId) {
-        self.touched.insert(id);
-        let Some(name) = self.names.name(id).map(str::to_owned) else {
+        self.cx.touched.insert(id);
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
-        if let Some(record) = self.engine.record(id) {
+        if let Some(record) = self.cx.engine.record(id) {
             // What its numbers stand for is known before it.
-            if let Some(names) = self.names.take_unremembered() {
-                self.remember(Key::Names, names);
+            if let Some(names) = self.cx.names.take_unremembered() {
+                self.cx.remember(Key::Names, names);
             }
             let record = serde_json::to_string(&record).expect("a record is plain data");
-            self.tell(Request::Remember {
+            self.cx.tell(Request::Remember {
                 service: name,
                 record,
             });
@@ -71,7 +71,7 @@ impl Control {
     }
 
     fn start_probe(&mut self, id: ServiceId, run: RunId, probe: ProbeKind) {
-        let Some(service) = self.service(id) else {
+        let Some(service) = self.cx.service(id) else {
             return;
         };
         let Some(spec) = probe_of(service, probe).cloned() else {
@@ -79,11 +79,11 @@ impl Control {
         };
         match asked(&spec, probe) {
             plan::Ask::Exec(_) => {
-                let number = self.engine.allocate_run();
-                self.tally.probe_starts(number, self.now.moment);
+                let number = self.cx.engine.allocate_run();
+                self.tally.probe_starts(number, self.cx.now.moment);
                 self.start_helper(id, number, Purpose::Probe(run, probe));
             }
-            ask => self.job(Job::Probe {
+            ask => self.cx.job(Job::Probe {
                 run,
                 probe,
                 ask,
@@ -93,11 +93,11 @@ impl Control {
     }
 
     pub(super) fn start_helper(&mut self, id: ServiceId, run: RunId, purpose: Purpose) {
-        let Some(service) = self.service(id).cloned() else {
+        let Some(service) = self.cx.service(id).cloned() else {
             return;
         };
         let known = self.known_of_run(&service, &purpose);
-        self.runs.insert(run, Run::new(&service.name, purpose));
+        self.cx.runs.insert(run, Run::new(&service.name, purpose));
         match known {
             Some(resolved) => self.spawn_helper(&service, run, &resolved),
             None => self.prepare(run, &service),
@@ -106,18 +106,18 @@ impl Control {
 
     fn forget(&mut self, id: ServiceId) {
         // Whoever waits for it to be gone looks again.
-        self.touched.insert(id);
+        self.cx.touched.insert(id);
         self.status_texts.remove(&id);
         self.tally.forget(id);
-        let Some(name) = self.names.name(id).map(str::to_owned) else {
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };
         self.left.remove(&name);
-        self.release_exits_of(&name);
+        self.exits.release_of(&mut self.cx, &name);
         self.log_troubles.remove(&name);
         self.departures.send_replace(());
         // A service that left the plan for good, not one that has come back meanwhile.
-        self.tell(Request::Forget { service: name });
+        self.cx.tell(Request::Forget { service: name });
     }
 }
 

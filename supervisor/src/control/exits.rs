@@ -19,7 +19,7 @@ use keeper::message::Request;
 use unwritten::Unwritten;
 
 use super::{
-    Control, Job,
+    Context, Control, Job,
     memory::EXITS,
     on_disk::{Attempts, News, Standing},
     words,
@@ -132,102 +132,47 @@ impl Exits {
     }
 }
 
-impl Control {
-    /// A main run is over, as the engine says.
-    pub(super) fn on_ended(&mut self, ended: &Ended) {
-        let Some(name) = self.names.name(ended.service).map(str::to_owned) else {
-            return;
-        };
-        let record = self.exit_record(&name, ended);
-        self.record_exit(record);
-        if self.file_restarts.cause(&name, ended.run).is_some() {
-            self.forget_file_restart(&name);
-        }
-    }
-
-    /// Has it written, and tells it.
-    pub(super) fn record_exit(&mut self, record: ExitRecord) {
-        let name = record.service.clone();
-        let now = self.now.moment;
-        let known = self.exits.services.entry(name.clone());
-        let known = known.or_insert_with(|| Unwritten::new(now));
-        if known.knows(&record.id) {
-            // The control process before this one died just after it had taken this in.
-            return;
-        }
-        let left_out = known.take(now, record.clone());
-        self.exits.sort(&name);
-        self.remember_exits(&name);
-        self.running.forget(left_out.as_slice());
-        self.publish_exit(record);
-    }
-
-    fn exit_record(&self, name: &str, ended: &Ended) -> ExitRecord {
-        let life = self.runs.get(&ended.run).map(|run| run.life);
-        let life = life.unwrap_or_default();
-        let view = self.engine.view(ended.service);
-        let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
-        let at = life.ended.or(seen).unwrap_or(self.now.moment);
-        let (code, signal) = match ended.exit {
-            Exit::Code(code) => (Some(code), None),
-            Exit::Signal(signal) => (None, Some(words::signal_name(signal))),
-        };
-        ExitRecord {
-            id: self.exits.id(ended.run),
-            at: words::time(self.now.unix_ms.saturating_sub(self.now.moment.since(at))),
-            service: name.to_owned(),
-            pid: life.pid,
-            code,
-            signal,
-            core: life.core,
-            ran_ms: life.began.map(|began| at.since(began)),
-            killed: ended.killed.map(cause::kill_reason),
-            cause: self.exit_cause(name, ended, at),
-            next: next_run(&ended.next),
-            left_out: 0,
-        }
-    }
-
-    fn remember_exits(&mut self, name: &str) {
+impl Exits {
+    fn remember(&mut self, cx: &mut Context, name: &str) {
         let service = format!("{EXITS}{name}");
-        let Some(known) = self.exits.services.get(name) else {
-            return self.tell(Request::Forget { service });
+        let Some(known) = self.services.get(name) else {
+            return cx.tell(Request::Forget { service });
         };
         let record = serde_json::to_string(known).expect("it is plain data");
-        self.tell(Request::Remember { service, record });
+        cx.tell(Request::Remember { service, record });
     }
 
     /// What an earlier control process may not have written.
-    pub(super) fn take_up_exits(&mut self, records: &BTreeMap<String, String>) {
+    pub(super) fn take_up(&mut self, records: &BTreeMap<String, String>) {
         let known = records.iter().filter_map(|(key, record)| {
             let name = key.strip_prefix(EXITS)?;
             Some((name.to_owned(), serde_json::from_str(record).ok()?))
         });
-        self.exits.services = known.collect();
-        let names: Vec<String> = self.exits.services.keys().cloned().collect();
+        self.services = known.collect();
+        let names: Vec<String> = self.services.keys().cloned().collect();
         for name in &names {
-            self.exits.sort(name);
+            self.sort(name);
         }
     }
 
     /// Time has passed, or the daemon ends: then all that is held back goes to the disk.
-    pub(super) fn release_exits(&mut self, must: bool) {
-        let now = self.now.moment;
-        self.exits.attempts.timeout(now);
-        self.exits.new |= must;
-        let names: Vec<String> = self.exits.holding.iter().cloned().collect();
+    pub(super) fn release(&mut self, cx: &mut Context, must: bool) {
+        let now = cx.now.moment;
+        self.attempts.timeout(now);
+        self.new |= must;
+        let names: Vec<String> = self.holding.iter().cloned().collect();
         for name in names {
-            let known = self.exits.services.get_mut(&name);
+            let known = self.services.get_mut(&name);
             if known.is_some_and(|it| it.release(now, must)) {
-                self.exits.sort(&name);
-                self.remember_exits(&name);
+                self.sort(&name);
+                self.remember(cx, &name);
             }
         }
     }
 
     /// Has them written if that is due.
-    pub(super) fn write_exits(&mut self) {
-        let (exits, now) = (&mut self.exits, self.now.moment);
+    pub(super) fn write(&mut self, cx: &mut Context) {
+        let (exits, now) = (self, cx.now.moment);
         if exits.waiting.is_empty() || !exits.attempts.begin(now, exits.new) {
             return;
         }
@@ -239,82 +184,148 @@ impl Control {
             exits.writing.insert(name.clone(), ids);
             records.extend_from_slice(waiting);
         }
-        self.job(Job::RecordExits {
+        cx.job(Job::RecordExits {
             records,
-            now_ms: self.now.unix_ms,
+            now_ms: cx.now.unix_ms,
         });
     }
 
-    /// A job has written them, or could not.
-    pub(super) fn on_exits_recorded(&mut self, result: Result<(), String>) {
-        let writing = std::mem::take(&mut self.exits.writing);
-        let now = self.now.moment;
+    /// A job has written them, or could not. The ids of those that are on the disk now.
+    pub(super) fn on_written(
+        &mut self,
+        cx: &mut Context,
+        result: Result<(), String>,
+    ) -> Vec<String> {
+        let writing = std::mem::take(&mut self.writing);
+        let now = cx.now.moment;
         let failed = result.err();
-        match self.exits.attempts.end(now, failed.clone()) {
+        match self.attempts.end(now, failed.clone()) {
             News::Fails => {
                 let error = failed.clone().unwrap_or_default();
                 let told = format!("cannot record how runs end: {error}");
                 tracing::error!("{told}");
-                self.publish("", "daemon", &told, None);
+                cx.publish("", "daemon", &told, None);
             }
             News::Works => tracing::info!("how runs end is recorded again"),
             News::None => {}
         }
-        if failed.is_none() {
-            for (name, ids) in writing {
-                self.exits_are_written(&name, &ids);
-            }
+        if failed.is_some() {
+            return Vec::new();
         }
+        for (name, ids) in &writing {
+            self.are_written(cx, name, ids);
+        }
+        writing.into_values().flatten().collect()
     }
 
     /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
-    pub(super) fn release_exits_of(&mut self, name: &str) {
-        let now = self.now.moment;
-        let Some(known) = self.exits.services.get_mut(name) else {
+    pub(super) fn release_of(&mut self, cx: &mut Context, name: &str) {
+        let now = cx.now.moment;
+        let Some(known) = self.services.get_mut(name) else {
             return;
         };
         if known.release(now, true) {
-            self.exits.sort(name);
-            self.remember_exits(name);
+            self.sort(name);
+            self.remember(cx, name);
         } else {
-            self.forget_exits_if_over(name);
+            self.forget_if_over(cx, name);
         }
     }
 
     /// The same for all that left it while no control process was there to see that.
-    pub(super) fn release_exits_of_removed(&mut self) {
+    pub(super) fn release_of_removed(&mut self, cx: &mut Context) {
         let names = self
-            .exits
             .services
             .keys()
-            .filter(|it| !self.plan.services.contains_key(*it));
+            .filter(|it| !cx.plan.services.contains_key(*it));
         for name in names.cloned().collect::<Vec<_>>() {
-            self.release_exits_of(&name);
+            self.release_of(cx, &name);
         }
     }
 
     /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
     /// many as ever, or no such service.
-    fn forget_exits_if_over(&mut self, name: &str) {
-        let removed = !self.plan.services.contains_key(name);
-        let known = self.exits.services.get(name);
+    fn forget_if_over(&mut self, cx: &mut Context, name: &str) {
+        let removed = !cx.plan.services.contains_key(name);
+        let known = self.services.get(name);
         if known.is_some_and(|it| it.is_over() || (removed && it.is_written())) {
-            self.exits.services.remove(name);
-            self.exits.sort(name);
-            self.remember_exits(name);
+            self.services.remove(name);
+            self.sort(name);
+            self.remember(cx, name);
         }
     }
 
-    fn exits_are_written(&mut self, name: &str, ids: &[String]) {
-        let now = self.now.moment;
-        let Some(known) = self.exits.services.get_mut(name) else {
+    fn are_written(&mut self, cx: &mut Context, name: &str, ids: &[String]) {
+        let now = cx.now.moment;
+        let Some(known) = self.services.get_mut(name) else {
             return;
         };
         known.are_written(now, ids);
-        self.exits.sort(name);
-        self.remember_exits(name);
-        self.forget_exits_if_over(name);
-        self.running.forget(ids);
+        self.sort(name);
+        self.remember(cx, name);
+        self.forget_if_over(cx, name);
+    }
+}
+
+impl Control {
+    /// A main run is over, as the engine says.
+    pub(super) fn on_ended(&mut self, ended: &Ended) {
+        let Some(name) = self.cx.names.name(ended.service).map(str::to_owned) else {
+            return;
+        };
+        let record = self.exit_record(&name, ended);
+        self.record_exit(record);
+        if self.file_restarts.cause(&name, ended.run).is_some() {
+            self.file_restarts.forget(&mut self.cx, &name);
+        }
+    }
+
+    /// Has it written, and tells it.
+    pub(super) fn record_exit(&mut self, record: ExitRecord) {
+        let name = record.service.clone();
+        let now = self.cx.now.moment;
+        let known = self.exits.services.entry(name.clone());
+        let known = known.or_insert_with(|| Unwritten::new(now));
+        if known.knows(&record.id) {
+            // The control process before this one died just after it had taken this in.
+            return;
+        }
+        let left_out = known.take(now, record.clone());
+        self.exits.sort(&name);
+        self.exits.remember(&mut self.cx, &name);
+        self.running.forget(left_out.as_slice());
+        self.cx.publish_exit(record);
+    }
+
+    fn exit_record(&self, name: &str, ended: &Ended) -> ExitRecord {
+        let life = self.cx.runs.get(&ended.run).map(|run| run.life);
+        let life = life.unwrap_or_default();
+        let view = self.cx.engine.view(ended.service);
+        let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
+        let at = life.ended.or(seen).unwrap_or(self.cx.now.moment);
+        let (code, signal) = match ended.exit {
+            Exit::Code(code) => (Some(code), None),
+            Exit::Signal(signal) => (None, Some(words::signal_name(signal))),
+        };
+        ExitRecord {
+            id: self.exits.id(ended.run),
+            at: words::time(
+                self.cx
+                    .now
+                    .unix_ms
+                    .saturating_sub(self.cx.now.moment.since(at)),
+            ),
+            service: name.to_owned(),
+            pid: life.pid,
+            code,
+            signal,
+            core: life.core,
+            ran_ms: life.began.map(|began| at.since(began)),
+            killed: ended.killed.map(cause::kill_reason),
+            cause: self.exit_cause(name, ended, at),
+            next: next_run(&ended.next),
+            left_out: 0,
+        }
     }
 }
 

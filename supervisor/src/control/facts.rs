@@ -22,13 +22,13 @@ impl Control {
             }
             Notice::Remaining { remaining } => self.on_remaining(&remaining),
             Notice::Synced { at_ms } => self.on_synced(Moment(at_ms)),
-            Notice::AreYouThere => self.tell(message::Request::Here),
+            Notice::AreYouThere => self.cx.tell(message::Request::Here),
             Notice::Stats { logs } => self.on_stats(&logs),
             Notice::MadeAgain { paths, .. } => {
                 let paths = paths.iter().map(|path| path.display().to_string());
                 let paths = paths.collect::<Vec<_>>().join(", ");
                 let text = format!("made again, for it was removed or replaced: {paths}");
-                self.publish("", "daemon", &text, None);
+                self.cx.publish("", "daemon", &text, None);
                 // What we have beside that may have gone with it.
                 self.holds.write_again();
                 self.schedule.write_again();
@@ -51,11 +51,11 @@ impl Control {
         let new = strays.iter().filter(|it| !self.strays.contains(it));
         let new: Vec<String> = new.map(words::stray).collect();
         for what in &new {
-            self.publish("", "daemon", what, None);
+            self.cx.publish("", "daemon", what, None);
         }
         if new.is_empty() && strays.len() < self.strays.len() {
             let what = "a process that had left its service has ended";
-            self.publish("", "daemon", what, None);
+            self.cx.publish("", "daemon", what, None);
         }
         self.strays = strays;
     }
@@ -76,7 +76,7 @@ impl Control {
                 timed_out,
                 output,
             } => {
-                if let Some(known) = self.runs.get_mut(&RunId(run)) {
+                if let Some(known) = self.cx.runs.get_mut(&RunId(run)) {
                     known.life.ended = Some(Moment(at_ms));
                     known.life.core = core;
                 }
@@ -91,7 +91,7 @@ impl Control {
     }
 
     fn on_spawned(&mut self, run: RunId, pid: i32, at: Moment) {
-        if let Some(known) = self.runs.get_mut(&run) {
+        if let Some(known) = self.cx.runs.get_mut(&run) {
             known.pid = Some(pid);
             known.life.pid = Some(pid);
             known.life.began = Some(at);
@@ -103,8 +103,8 @@ impl Control {
         if self.purpose(run) == Some(&Purpose::Main) {
             self.note_living(run);
             self.fact(Fact::Spawned { run });
-            self.watchers_run_started();
-            self.watched_files_run_started(run);
+            self.watchers.on_run_started(&mut self.cx);
+            self.watched_files.on_run_started(&mut self.cx, run);
         }
     }
 
@@ -112,13 +112,13 @@ impl Control {
         let error = Errno::from_raw(errno);
         let Some(Run {
             service, purpose, ..
-        }) = self.runs.remove(&run)
+        }) = self.cx.runs.remove(&run)
         else {
             return;
         };
         let planned = match purpose {
             Purpose::Reconfigure => self.reconfigure.checked_service(&service),
-            _ => self.plan.services.get(&service).map(AsRef::as_ref),
+            _ => self.cx.plan.services.get(&service).map(AsRef::as_ref),
         };
         let program = planned.and_then(|it| super::spawn::program_of(it, &purpose));
         let program = program.unwrap_or_else(|| match purpose {
@@ -128,7 +128,7 @@ impl Control {
         });
         let reason = spawn_failure(stage, error, &program, planned.map(|it| place(it, self)));
         if purpose == Purpose::Main {
-            self.forget_ready_line(run);
+            self.ready_lines.forget(run);
             self.running.forget(&[self.exits.id(run)]);
             if OVER_LEFTOVERS.contains(&stage) {
                 let left = self.left.get(&service).map_or(1, Vec::len);
@@ -146,23 +146,23 @@ impl Control {
             // The start itself meets what its validator has met, and says it better.
             let passes = purpose == Purpose::Validator
                 && stage == "chdir"
-                && self.main_run_of(&service).is_none();
+                && self.cx.main_run_of(&service).is_none();
             let result = if passes {
                 Ok(String::new())
             } else {
                 Err(reason)
             };
-            self.runs.insert(run, Run::new(&service, purpose));
+            self.cx.runs.insert(run, Run::new(&service, purpose));
             self.helper_ended(run, result);
         }
     }
 
     fn on_exited(&mut self, run: RunId, exit: message::Exit, timed_out: bool, output: &str) {
         if self.purpose(run) == Some(&Purpose::Main) {
-            if let Some(known) = self.runs.get_mut(&run) {
+            if let Some(known) = self.cx.runs.get_mut(&run) {
                 known.pid = None;
             }
-            self.forget_ready_line(run);
+            self.ready_lines.forget(run);
             let exit = match exit {
                 message::Exit::Code(code) => engine::Exit::Code(code),
                 message::Exit::Signal(signal) => engine::Exit::Signal(signal),
@@ -185,11 +185,11 @@ impl Control {
 
     /// Was it we who ended it?
     fn note_end(&mut self, run: RunId, exit: engine::Exit) {
-        let Some(service) = self.runs.get(&run).map(|known| known.service.clone()) else {
+        let Some(service) = self.cx.runs.get(&run).map(|known| known.service.clone()) else {
             return;
         };
-        let id = self.names.id(&service);
-        let view = id.and_then(|id| self.engine.view(id));
+        let id = self.cx.names.id(&service);
+        let view = id.and_then(|id| self.cx.engine.view(id));
         let killed = view.and_then(|view| match view.state {
             State::Stopping {
                 phase: StopPhase::Killed { why, .. },
@@ -209,7 +209,7 @@ impl Control {
         if self.purpose(run) != Some(&Purpose::Main) {
             return;
         }
-        let Some(service) = self.runs.get(&run).map(|known| known.service.clone()) else {
+        let Some(service) = self.cx.runs.get(&run).map(|known| known.service.clone()) else {
             return;
         };
         let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
@@ -217,7 +217,7 @@ impl Control {
         if is_gone {
             self.left.remove(&service);
             // The run is known until its end is told; what starts upon that may have its directories.
-            if let Some(known) = self.runs.get_mut(&run) {
+            if let Some(known) = self.cx.runs.get_mut(&run) {
                 known.directories.clear();
             }
         } else {
@@ -227,7 +227,7 @@ impl Control {
         }
         self.fact(Fact::Swept { run, left: count });
         if is_gone {
-            self.runs.remove(&run);
+            self.cx.runs.remove(&run);
         }
     }
 
@@ -237,11 +237,16 @@ impl Control {
             self.left.insert(one.service.clone(), one.left.clone());
         }
         let remains = |name: &String| remaining.iter().any(|it| it.service == *name);
-        let gone = self.names.ids().iter().filter(|(name, _)| !remains(name));
+        let gone = self
+            .cx
+            .names
+            .ids()
+            .iter()
+            .filter(|(name, _)| !remains(name));
         let gone: Vec<(String, RunId)> = gone
-            .filter_map(|(name, id)| Some((name.clone(), self.engine.unswept_run(*id)?)))
+            .filter_map(|(name, id)| Some((name.clone(), self.cx.engine.unswept_run(*id)?)))
             // Of its own runs the keeper tells by themselves.
-            .filter(|(_, run)| !self.runs.contains_key(run))
+            .filter(|(_, run)| !self.cx.runs.contains_key(run))
             .collect();
         for (service, run) in gone {
             self.left.remove(&service);
@@ -273,8 +278,8 @@ impl Control {
     }
 
     fn is_ready_by_fd(&self, run: RunId) -> bool {
-        let service = self.runs.get(&run).map(|known| &known.service);
-        let service = service.and_then(|name| self.plan.services.get(name));
+        let service = self.cx.runs.get(&run).map(|known| &known.service);
+        let service = service.and_then(|name| self.cx.plan.services.get(name));
         service.is_some_and(|it| matches!(it.ready.kind, plan::ReadyKind::Fd(_)))
     }
 
@@ -283,14 +288,18 @@ impl Control {
     pub(super) fn on_described(&mut self, run: RunId, key: &str, value: &str) {
         match key {
             "STATUS" => {
-                let service = self.runs.get(&run).and_then(|r| self.names.id(&r.service));
+                let service = self
+                    .cx
+                    .runs
+                    .get(&run)
+                    .and_then(|r| self.cx.names.id(&r.service));
                 if let Some(id) = service {
                     self.status_texts.insert(id, value.to_owned());
                 }
             }
             api::JOB_PROGRESS_KEY => self.job_said(run, value),
             "MAINPID" => {
-                if let (Ok(pid), Some(known)) = (value.parse(), self.runs.get_mut(&run)) {
+                if let (Ok(pid), Some(known)) = (value.parse(), self.cx.runs.get_mut(&run)) {
                     known.pid = Some(pid);
                     known.life.pid = Some(pid);
                 }
@@ -300,12 +309,12 @@ impl Control {
     }
 
     fn purpose(&self, run: RunId) -> Option<&Purpose> {
-        self.runs.get(&run).map(|known| &known.purpose)
+        self.cx.runs.get(&run).map(|known| &known.purpose)
     }
 
     /// A validator, probe, reload command or step of a reconfiguration is over.
     pub(super) fn helper_ended(&mut self, run: RunId, result: Result<String, String>) {
-        let Some(known) = self.runs.remove(&run) else {
+        let Some(known) = self.cx.runs.remove(&run) else {
             return;
         };
         let ok = result.is_ok();
@@ -333,7 +342,7 @@ impl Control {
             }
             Purpose::ReloadCommand(_) => {
                 if !ok {
-                    self.publish(
+                    self.cx.publish(
                         &known.service,
                         "failure",
                         &format!("reload: {detail}"),
@@ -344,8 +353,8 @@ impl Control {
                 self.fact(Fact::Reloaded { run, outcome });
             }
             Purpose::Probe(of, probe) => {
-                if let Some(took) = self.tally.probe_ends(run, self.now.moment) {
-                    self.count_probe(of, probe, ok, took);
+                if let Some(took) = self.tally.probe_ends(run, self.cx.now.moment) {
+                    self.tally.count_probe(&mut self.cx, of, probe, ok, took);
                 }
                 self.fact(Fact::Probed {
                     run: of,
@@ -364,7 +373,7 @@ impl Control {
     fn validator_warns(&mut self, service: &str, said: &str) {
         for line in warnings(said) {
             tracing::warn!(service, "validator: {line}");
-            self.publish(service, "warning", line, None);
+            self.cx.publish(service, "warning", line, None);
         }
     }
 }

@@ -15,7 +15,7 @@ use keeper::message::Request;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::{Control, memory, words};
+use super::{Context, Control, memory, words};
 use crate::{
     ask::{EventFilter, STREAM_LINES_MAX},
     history,
@@ -273,41 +273,7 @@ impl Follower {
     }
 }
 
-impl Control {
-    /// Tells the world in what state a service is now.
-    pub(super) fn publish_state(&mut self, id: engine::ServiceId) {
-        let Some(name) = self.names.name(id).map(str::to_owned) else {
-            return;
-        };
-        let Some(view) = self.engine.view(id) else {
-            return;
-        };
-        self.tally.restarts(id, view.restarts);
-        let detail = self.reason(&name, &view);
-        let shown = Shown {
-            state: view.state.name(),
-            ready: view.ready,
-            healthy: self.healthy(&name, &view),
-            since: view.since,
-            run: self.engine.main_run(id),
-        };
-        // Much of what is remembered is not worth an event.
-        if self.feed.shown.insert(id, shown) == Some(shown) {
-            return;
-        }
-        self.happened(Happened {
-            unix_ms: self.now.unix_ms,
-            pid: self.pid(id),
-            service: name.into(),
-            kind: Cow::Borrowed("state"),
-            state: Cow::Borrowed(view.state.name()),
-            ready: view.ready,
-            detail: detail.into(),
-            by: None,
-            exit: None,
-        });
-    }
-
+impl Context {
     /// Tells the world something that is not a state.
     pub(super) fn publish(
         &mut self,
@@ -382,10 +348,46 @@ impl Control {
         self.feed.ring = ring;
         self.feed.seq = last;
     }
+}
+
+impl Control {
+    /// Tells the world in what state a service is now.
+    pub(super) fn publish_state(&mut self, id: engine::ServiceId) {
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        let Some(view) = self.cx.engine.view(id) else {
+            return;
+        };
+        self.tally.restarts(id, view.restarts);
+        let detail = self.reason(&name, &view);
+        let shown = Shown {
+            state: view.state.name(),
+            ready: view.ready,
+            healthy: self.healthy(&name, &view),
+            since: view.since,
+            run: self.cx.engine.main_run(id),
+        };
+        // Much of what is remembered is not worth an event.
+        if self.cx.feed.shown.insert(id, shown) == Some(shown) {
+            return;
+        }
+        self.cx.happened(Happened {
+            unix_ms: self.cx.now.unix_ms,
+            pid: self.pid(id),
+            service: name.into(),
+            kind: Cow::Borrowed("state"),
+            state: Cow::Borrowed(view.state.name()),
+            ready: view.ready,
+            detail: detail.into(),
+            by: None,
+            exit: None,
+        });
+    }
 
     /// A helper of the service failed, in words.
     pub(super) fn note_failure(&mut self, service: &str, detail: &str) {
-        self.publish(service, "failure", detail, None);
+        self.cx.publish(service, "failure", detail, None);
         self.last_failures
             .insert(service.to_owned(), detail.to_owned());
     }

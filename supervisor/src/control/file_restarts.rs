@@ -12,7 +12,7 @@ use api::{ExitCause, FILES_MAX};
 use engine::{RunId, State};
 use serde::{Deserialize, Serialize};
 
-use super::{Control, memory::Key};
+use super::{Context, Control, memory::Key};
 
 /// By service.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -43,13 +43,27 @@ impl FileRestarts {
     }
 }
 
+impl FileRestarts {
+    /// The run has ended and that is told, or it is not restarted after all.
+    pub(super) fn forget(&mut self, cx: &mut Context, name: &str) {
+        if self.0.remove(name).is_some() {
+            self.remember(cx);
+        }
+    }
+
+    fn remember(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(self).expect("it is plain data");
+        cx.remember(Key::FileRestarts, record);
+    }
+}
+
 impl Control {
     /// Before its restart is asked for. One that goes down already has its cause.
     pub(super) fn note_file_restart(&mut self, name: &str, files: &BTreeSet<PathBuf>) {
-        let Some((id, run)) = self.names.id(name).zip(self.main_run_of(name)) else {
+        let Some((id, run)) = self.cx.names.id(name).zip(self.cx.main_run_of(name)) else {
             return;
         };
-        let view = self.engine.view(id);
+        let view = self.cx.engine.view(id);
         let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
         if goes_down || self.changes.that_restarts(name, run).is_some() {
             return;
@@ -61,18 +75,6 @@ impl Control {
             more: files.len().saturating_sub(FILES_MAX) as u64,
         };
         self.file_restarts.0.insert(name.to_owned(), restart);
-        self.remember_file_restarts();
-    }
-
-    /// The run has ended and that is told, or it is not restarted after all.
-    pub(super) fn forget_file_restart(&mut self, name: &str) {
-        if self.file_restarts.0.remove(name).is_some() {
-            self.remember_file_restarts();
-        }
-    }
-
-    fn remember_file_restarts(&mut self) {
-        let record = serde_json::to_string(&self.file_restarts).expect("it is plain data");
-        self.remember(Key::FileRestarts, record);
+        self.file_restarts.remember(&mut self.cx);
     }
 }

@@ -94,22 +94,22 @@ impl Control {
         } else {
             None
         };
-        let asked = records::asked(self.now.unix_ms, id, peer, "reexec", &[]);
-        self.record(asked.clone());
+        let asked = records::asked(self.cx.now.unix_ms, id, peer, "reexec", &[]);
+        self.records.add(asked.clone());
         if let Some(why) = why_not {
-            self.record_refused(id, Some(asked), why);
+            self.records.refused(&mut self.cx, id, Some(asked), why);
             return Err(ErrorReply {
                 kind: ErrorKind::Refused,
                 message: format!("cannot start another control process: {why}"),
                 hint: Some("give the command again when that is over".to_owned()),
             });
         }
-        self.publish("", "change", "reexec", Some(&peer.name));
+        self.cx.publish("", "change", "reexec", Some(&peer.name));
         tracing::info!(by = peer.name, "reexec");
         let (progress, stream) = mpsc::channel(LINES);
         self.remember_reexec(&asked, false);
         self.handover.stage = Stage::Asked {
-            by: self.now.moment.after(PATIENCE_MS),
+            by: self.cx.now.moment.after(PATIENCE_MS),
             client: Client { asked, progress },
         };
         Ok(stream)
@@ -128,7 +128,7 @@ impl Control {
             || self.running.are_being_written()
             || self.maintenance.is_awaited()
             || !self.reconfigure.is_idle();
-        if busy && self.now.moment < by {
+        if busy && self.cx.now.moment < by {
             return;
         }
         let Stage::Asked { client, .. } = std::mem::take(&mut self.handover.stage) else {
@@ -138,10 +138,10 @@ impl Control {
             self.refuse_reexec(client, "something else has come in between");
             return;
         }
-        self.outputs.push_back(Output::LetIn(false));
+        self.cx.outputs.push_back(Output::LetIn(false));
         self.accept_reexec(&client);
         self.remember_reexec(&client.asked, true);
-        self.tell(Request::Reexec);
+        self.cx.tell(Request::Reexec);
         self.handover.stage = Stage::Frozen {
             held: VecDeque::new(),
             asks: 0,
@@ -153,7 +153,7 @@ impl Control {
     pub(super) fn handle_frozen(&mut self, input: Input) {
         match input {
             Input::Notice(Notice::NotReplaced { why }) => self.go_on(&why),
-            Input::Notice(Notice::AreYouThere) => self.tell(Request::Here),
+            Input::Notice(Notice::AreYouThere) => self.cx.tell(Request::Here),
             Input::Ask(ask) if changes_nothing(&ask) => self.on_ask(ask),
             input => self.hold_back(input),
         }
@@ -181,12 +181,12 @@ impl Control {
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
         // An answer would be about what the other was told.
         self.hearing.forget_question();
-        self.outputs.push_back(Output::LetIn(true));
+        self.cx.outputs.push_back(Output::LetIn(true));
         self.refuse_reexec(client, why);
         for input in held {
-            self.handle(self.now, input);
+            self.handle(self.cx.now, input);
         }
-        self.handle(self.now, Input::Timeout);
+        self.handle(self.cx.now, Input::Timeout);
     }
 
     /// Who takes over says in the history how it ended.
@@ -196,11 +196,11 @@ impl Control {
             handed_over,
         };
         let record = serde_json::to_string(&asked).expect("it is plain data");
-        self.remember(Key::Reexec, record);
+        self.cx.remember(Key::Reexec, record);
     }
 
     fn forget_reexec(&mut self) {
-        self.remember(Key::Reexec, String::new());
+        self.cx.remember(Key::Reexec, String::new());
     }
 
     /// It was asked for, and here we are.
@@ -210,11 +210,12 @@ impl Control {
             return;
         };
         if handed_over {
-            self.record_done(line);
+            self.records.done(&mut self.cx, line);
         } else {
-            self.record(line.clone());
+            self.records.add(line.clone());
             let why = "the control process died before it could hand over";
-            self.record_refused(&line.id.clone(), Some(line), why);
+            self.records
+                .refused(&mut self.cx, &line.id.clone(), Some(line), why);
         }
         self.forget_reexec();
     }
@@ -234,20 +235,23 @@ impl Control {
                 ..api::Unstored::default()
             },
         };
-        self.answer(Answer::Progress(client.progress.clone(), accepted));
+        self.cx
+            .answer(Answer::Progress(client.progress.clone(), accepted));
     }
 
     fn refuse_reexec(&mut self, client: Client, why: &str) {
         let Client { asked, progress } = client;
-        self.record_refused(&asked.id.clone(), Some(asked), why);
+        self.records
+            .refused(&mut self.cx, &asked.id.clone(), Some(asked), why);
         self.forget_reexec();
-        self.publish("", "daemon", &format!("reexec failed: {why}"), None);
+        self.cx
+            .publish("", "daemon", &format!("reexec failed: {why}"), None);
         let refused = Progress::Refused(ErrorReply {
             kind: ErrorKind::Internal,
             message: format!("no other control process has taken over: {why}"),
             hint: Some("the old one goes on, and no service has noticed".to_owned()),
         });
-        self.answer(Answer::Progress(progress, refused));
+        self.cx.answer(Answer::Progress(progress, refused));
     }
 }
 

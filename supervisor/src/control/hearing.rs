@@ -38,7 +38,8 @@ impl Control {
         if self.hearing.asked.is_some() {
             return None;
         }
-        self.engine
+        self.cx
+            .engine
             .poll_timeout()
             .into_iter()
             .chain(self.proof_timeout())
@@ -63,11 +64,11 @@ impl Control {
         let _ = self.feed_engine(Event::Timeout { heard });
         self.standing_timeout();
         self.changes_timeout();
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let proof = self.proof_timeout().is_some_and(|at| at <= now);
-        if proof || self.engine.judgement_due(now) {
+        if proof || self.cx.engine.judgement_due(now) {
             self.hearing.asked = Some(now);
-            self.tell(Request::Sync { at_ms: now.0 });
+            self.cx.tell(Request::Sync { at_ms: now.0 });
         }
     }
 

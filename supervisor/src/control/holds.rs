@@ -9,23 +9,23 @@ use std::collections::BTreeMap;
 use engine::{Hold, Moment, ServiceId};
 
 use super::{
-    Control, Job,
+    Context, Job,
     memory::Key,
     on_disk::{News, OnDisk, Standing},
 };
-use crate::store::{Holds, StoredHold};
+use crate::store::{self, StoredHold};
 
 /// By service, those that are in no plan at present included.
 type ByService = BTreeMap<String, StoredHold>;
 
 /// All holds.
 #[derive(Debug)]
-pub(super) struct HoldsOnDisk {
+pub(super) struct Holds {
     boot_id: String,
     disk: OnDisk<ByService>,
 }
 
-impl HoldsOnDisk {
+impl Holds {
     /// `stored`: those on the disk that still count.
     pub(super) fn new(boot_id: &str, stored: ByService) -> Self {
         Self {
@@ -96,36 +96,36 @@ impl HoldsOnDisk {
     }
 }
 
-impl Control {
+impl Holds {
     /// Takes in whether somebody has stopped this service of the plan.
-    pub(super) fn note_hold(&mut self, id: ServiceId, hold: Option<Hold>) {
-        let Some(service) = self.service(id) else {
+    pub(super) fn note(&mut self, cx: &mut Context, id: ServiceId, hold: Option<Hold>) {
+        let Some(service) = cx.service(id) else {
             return;
         };
         let name = service.name.clone();
         let over_reboot = service.restart.policy == plan::Policy::UnlessStopped;
         let stored = hold.map(|hold| StoredHold { hold, over_reboot });
-        if self.holds.disk.wanted().get(&name) == stored.as_ref() {
+        if self.disk.wanted().get(&name) == stored.as_ref() {
             return;
         }
-        self.holds.disk.change(|all| match stored {
+        self.disk.change(|all| match stored {
             Some(stored) => drop(all.insert(name, stored)),
             None => drop(all.remove(&name)),
         });
         // The record of a service goes with it from the plan, and the disk may be cleared.
-        let all = serde_json::to_string(self.holds.disk.wanted());
-        self.remember(Key::Holds, all.expect("holds are plain data"));
+        let all = serde_json::to_string(self.disk.wanted());
+        cx.remember(Key::Holds, all.expect("holds are plain data"));
     }
 
     /// What an earlier control process has had the keeper hold, which may be on no disk.
-    pub(super) fn take_up_holds(&mut self, records: &BTreeMap<String, String>) {
+    pub(super) fn take_up(&mut self, records: &BTreeMap<String, String>) {
         let Some(record) = Key::Holds.of(records) else {
             return;
         };
         match serde_json::from_str::<ByService>(record) {
             Ok(all) => {
-                let seen = self.holds.disk.seen().cloned();
-                self.holds.disk = OnDisk::new(all, seen);
+                let seen = self.disk.seen().cloned();
+                self.disk = OnDisk::new(all, seen);
             }
             Err(error) => {
                 let why = api::json_place(&error);
@@ -135,28 +135,28 @@ impl Control {
     }
 
     /// What an earlier control process knew counts, not what it left on the disk.
-    pub(super) fn note_all_holds(&mut self) {
-        let ids: Vec<ServiceId> = self.names.ids().values().copied().collect();
+    pub(super) fn note_all(&mut self, cx: &mut Context) {
+        let ids: Vec<ServiceId> = cx.names.ids().values().copied().collect();
         for id in ids {
-            if let Some(view) = self.engine.view(id) {
-                self.note_hold(id, view.hold);
+            if let Some(view) = cx.engine.view(id) {
+                self.note(cx, id, view.hold);
             }
         }
     }
 
     /// Stores them if that is due.
-    pub(super) fn store_holds(&mut self) {
-        if let Some(services) = self.holds.disk.due(self.now.moment) {
-            let boot_id = self.holds.boot_id.clone();
-            self.job(Job::StoreHolds {
-                holds: Holds { boot_id, services },
+    pub(super) fn store(&mut self, cx: &mut Context) {
+        if let Some(services) = self.disk.due(cx.now.moment) {
+            let boot_id = self.boot_id.clone();
+            cx.job(Job::StoreHolds {
+                holds: store::Holds { boot_id, services },
             });
         }
     }
 
-    pub(super) fn holds_stored(&mut self, result: Result<(), String>) {
+    pub(super) fn stored(&mut self, cx: &mut Context, result: Result<(), String>) {
         let error = result.clone().err().unwrap_or_default();
-        match self.holds.disk.written(self.now.moment, result) {
+        match self.disk.written(cx.now.moment, result) {
             News::Fails => tracing::error!("cannot store who stopped what, tries again: {error}"),
             News::Works => tracing::info!("who stopped what is stored again"),
             News::None => {}

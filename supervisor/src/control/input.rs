@@ -3,29 +3,29 @@
 //! [`crate::control::Control`] is sans-IO: it takes one [`Input`], queues [`Output`]s and never
 //! waits. The event loop carries outputs out; a simulation can do so as well.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Notice, Request};
 use plan::Plan;
-use serde::{Deserialize, Serialize};
 
-use super::Handled;
-use super::answers::Answer;
-use super::file_watcher::{Look, Seen, Unwatched};
-use super::watchers::{Watch, Watched};
+use super::{
+    answers::Answer,
+    file_watcher::{Look, Seen, Unwatched},
+    watchers::{Watch, Watched},
+};
 use crate::{
     accounts::Accounts,
-    applied::{Inputs, Kept, Mark, Swapped},
+    applied::{Inputs, Mark, Swapped},
     ask::Ask,
+    configuration::{Loaded, NotLoaded, Source},
     history,
     holder::Holder,
     listening::{self, Taken, Wanted},
-    prepare::{Outcome, Resolved, Start},
-    staging::OwnerChange,
+    prepare::{Outcome, Start},
+    staging::{Staged, StagedDirectory, StagedFile},
     status_files::Situations,
-    store::{Holds, Running},
-    unready::Unready,
+    store::{Handled, Holds, Running},
     usage::Target,
 };
 
@@ -245,21 +245,6 @@ pub(crate) enum Job {
     },
 }
 
-/// Where a plan comes from.
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    /// All configuration files; secrets that are made or put back are stored. With the plan that runs.
-    Files(Arc<Plan>),
-    /// The same, at the daemon's start: one that was gone back from stays away.
-    FirstFiles,
-    /// The same, and nothing is stored.
-    FilesAsTheyAre(Arc<Plan>),
-    /// The last plan that worked and is another than this one.
-    Kept(Arc<Plan>),
-    /// The plan that ran before one that has failed.
-    Before(Box<Kept>),
-}
-
 /// A plan that is to be applied.
 #[derive(Debug)]
 pub(crate) struct Swap {
@@ -275,30 +260,6 @@ pub(crate) struct Swap {
     pub(crate) rejected: Option<Inputs>,
     /// The plan that runs, who had it applied, and what is not up with it; none: it runs nothing.
     pub(crate) before: Option<(Arc<Plan>, Mark, Vec<String>)>,
-}
-
-/// A plan, as it was found.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    /// The plan.
-    pub(crate) plan: Box<Plan>,
-    /// Secrets, by section and key, that were gone from the files.
-    pub(crate) put_back: Vec<(String, String)>,
-    /// It is one that was kept.
-    pub(crate) kept: Option<api::KeptPlan>,
-    /// What the files say that it stands in the place of.
-    pub(crate) rejected: Option<Inputs>,
-    /// Who had it applied, of one that was applied before.
-    pub(crate) mark: Option<Mark>,
-}
-
-/// Why there is no plan.
-#[derive(Debug)]
-pub(crate) enum NotLoaded {
-    /// The files do not check.
-    Problems(Vec<plan::Problem>),
-    /// There is none to go back to.
-    NothingKept,
 }
 
 /// The result of a job.
@@ -383,95 +344,4 @@ pub(crate) enum Done {
         /// How long it took to say so.
         took: Duration,
     },
-}
-
-/// Ids and programs, by service.
-pub(crate) type Found = BTreeMap<String, Result<Arc<Resolved>, Unready>>;
-
-/// What `Stage` did.
-#[derive(Debug, Default)]
-pub(crate) struct Staged {
-    /// Candidates, in the order of the plan.
-    pub(crate) files: Vec<StagedFile>,
-    /// Copies of files that only root may read, which were not there before.
-    pub(crate) laid: Vec<StagedFile>,
-    /// Services for which such a file could not be copied, and why.
-    pub(crate) not_laid: BTreeMap<String, String>,
-    /// Services whose directories or files could not be made, and why.
-    pub(crate) broken: BTreeMap<String, Broken>,
-    /// Ids and programs of all enabled services.
-    pub(crate) resolved: Found,
-    /// Directories that were made, parents first.
-    pub(crate) made: Vec<StagedDirectory>,
-    /// Directories that are to get another mode.
-    pub(crate) modes: Vec<StagedDirectory>,
-    /// Directories that change hands when their services start, by service.
-    pub(crate) owners: BTreeMap<String, Vec<OwnerChange>>,
-    /// Directories that were made or change; of a rehearsal, what would be made and written.
-    pub(crate) host: Vec<api::HostChange>,
-    /// Of a rehearsal: files that cannot be checked yet.
-    pub(crate) left_out: Vec<api::FileCheck>,
-    /// The local time zone, as it is now.
-    pub(crate) zone: Option<jiff::tz::TimeZone>,
-}
-
-impl Staged {
-    /// All that is to be removed when nothing comes of it.
-    pub(crate) fn leftovers(self) -> (Vec<StagedFile>, Vec<StagedDirectory>) {
-        let mut files = self.files;
-        files.extend(self.laid);
-        (files, self.made)
-    }
-
-    /// A service that cannot have what it needs for a reason that refuses the whole change, and why.
-    pub(crate) fn first_refused(&self) -> Option<(&str, &str)> {
-        let broken = self.broken.iter().filter(|(_, it)| it.own.is_none());
-        let broken = broken.map(|(service, it)| (service, &it.why));
-        let mut refused = broken.chain(&self.not_laid);
-        refused
-            .next()
-            .map(|(service, why)| (service.as_str(), why.as_str()))
-    }
-}
-
-/// Why a service cannot have its directories or files.
-#[derive(Clone, Debug)]
-pub(crate) struct Broken {
-    /// In words.
-    pub(crate) why: String,
-    /// What went wrong in a directory of the service's own account. That is no other service's
-    /// concern: the service fails by it, and the change goes on.
-    pub(crate) own: Option<PathBuf>,
-}
-
-/// A directory that was made, or that is to get another mode.
-#[derive(Clone, Debug)]
-pub(crate) struct StagedDirectory {
-    /// Whose.
-    pub(crate) service: String,
-    /// Where it is.
-    pub(crate) path: PathBuf,
-    /// Whose own directory it may lie in; none: root's.
-    pub(crate) user: Option<String>,
-    /// Mode bits that it is to have.
-    pub(crate) mode: u32,
-}
-
-/// One changed file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct StagedFile {
-    /// Whose.
-    pub(crate) service: String,
-    /// Where it is now.
-    pub(crate) candidate: PathBuf,
-    /// Where it belongs.
-    pub(crate) path: PathBuf,
-    /// Whose own directory both may lie in; none: root's.
-    #[serde(default)]
-    pub(crate) user: Option<String>,
-    /// Its content is another; else only its mode or owner.
-    #[serde(default)]
-    pub(crate) altered: bool,
-    /// Command that checks it; empty: none.
-    pub(crate) validate: Vec<String>,
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     file_watcher,
-    input::{Broken, Done, Input, Job, Staged, StagedFile, Swap},
+    input::{Done, Input, Job, Swap},
     network_probe::{self, Asker},
     watchers, work,
 };
@@ -19,7 +19,9 @@ use crate::{
     applied::{self, Kept, Mark, Swapped},
     configuration, credentials, history, holder,
     host_names::HostNames,
-    listening, logs, prepare, shown, staging, status_files, store,
+    listening, logs, prepare, shown,
+    staging::{self, Broken, Staged, StagedFile},
+    status_files, store,
     threads::Threads,
 };
 

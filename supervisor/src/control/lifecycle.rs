@@ -40,7 +40,7 @@ pub(crate) struct Boot {
     /// Holds that survived an earlier daemon.
     pub(crate) holds: BTreeMap<String, StoredHold>,
     /// Up to when schedules were handled by an earlier daemon.
-    pub(crate) handled: super::Handled,
+    pub(crate) handled: crate::store::Handled,
     /// The host is in maintenance.
     pub(crate) maintenance: Option<api::Maintenance>,
     /// Main runs that lived when this was stored last.
@@ -195,6 +195,7 @@ impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
     pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
         let enabled: Vec<String> = self
+            .cx
             .plan
             .services
             .values()
@@ -202,25 +203,26 @@ impl Control {
             .map(|it| it.name.clone())
             .collect();
         for name in &enabled {
-            let id = self.names.intern(name);
+            let id = self.cx.names.intern(name);
             if let Some(hold) = self.holds.of(name).cloned()
-                && self.engine.view(id).is_none()
-                && !self.engine.is_restored(id)
+                && self.cx.engine.view(id).is_none()
+                && !self.cx.engine.is_restored(id)
             {
-                self.engine
+                self.cx
+                    .engine
                     .restore(id, Record::at_rest(Goal::Down, Some(hold)));
             }
         }
-        let specs = self.specs(&Arc::clone(&self.plan), shifts);
+        let specs = self.specs(&Arc::clone(&self.cx.plan), shifts);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
-            let error = self.refused(&refusal);
+            let error = self.cx.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);
             let _ = self.lifecycle.set_refused(Some(error.message));
         }
-        self.ready_lines_follow_plan();
+        self.ready_lines.follow_plan(&mut self.cx);
         self.ready_words_follow_plan();
-        self.watchers_follow_plan();
-        self.watched_files_follow_plan();
+        self.watchers.follow_plan(&mut self.cx);
+        self.watched_files.follow_plan(&mut self.cx);
         self.status_files_follow_plan();
     }
 
@@ -239,7 +241,7 @@ impl Control {
     fn count_signal(&mut self) {
         self.lifecycle.signals += 1;
         let record = self.lifecycle.signals.to_string();
-        self.remember(Key::Signals, record);
+        self.cx.remember(Key::Signals, record);
     }
 
     /// A service has failed for good that the daemon may not go on without: as if by a signal, but
@@ -248,9 +250,9 @@ impl Control {
         if self.lifecycle.is_stopping() {
             return;
         }
-        let failed = self.touched.iter().find_map(|id| {
-            let service = self.service(*id).filter(|it| it.exit_when_failed)?;
-            let view = self.engine.view(*id)?;
+        let failed = self.cx.touched.iter().find_map(|id| {
+            let service = self.cx.service(*id).filter(|it| it.exit_when_failed)?;
+            let view = self.cx.engine.view(*id)?;
             matches!(view.state, State::Failed { .. })
                 .then(|| format!("{}: {}", service.name, self.reason(&service.name, &view)))
         });
@@ -260,8 +262,8 @@ impl Control {
         let what =
             format!("stops everything and ends with a failure, by exit_when_failed of {why}");
         tracing::error!("{what}");
-        self.publish("", "daemon", &what, None);
-        self.remember(Key::Failed, why.clone());
+        self.cx.publish("", "daemon", &what, None);
+        self.cx.remember(Key::Failed, why.clone());
         self.lifecycle.failed = Some(why);
         self.count_signal();
         self.begin_shutdown();
@@ -275,21 +277,22 @@ impl Control {
             _ => 0,
         };
         tracing::info!(deadline_ms, "stopping everything");
-        self.tell(Request::TellInit {
+        self.cx.tell(Request::TellInit {
             message: "STOPPING=1\nSTATUS=stopping".to_owned(),
         });
-        self.publish("", "daemon", "stopping everything", None);
+        self.cx.publish("", "daemon", "stopping everything", None);
         self.lifecycle.phase = Phase::Stopping {
-            extend_at: self.now.moment,
+            extend_at: self.cx.now.moment,
         };
         if let Err(refusal) = self.command(Command::Shutdown { deadline_ms }) {
-            tracing::error!("cannot shut down: {}", self.refused(&refusal).message);
+            tracing::error!("cannot shut down: {}", self.cx.refused(&refusal).message);
         }
     }
 
     /// Longest chain of stops, in the worst case one after the other.
     fn shutdown_deadline_ms(&self) -> u64 {
         let enabled = self
+            .cx
             .plan
             .services
             .values()
@@ -317,17 +320,17 @@ impl Control {
         self.schedule.write_again();
         self.maintenance.write_again();
         self.records.hurry();
-        self.release_exits(true);
+        self.exits.release(&mut self.cx, true);
         self.running.hurry();
         self.lifecycle.quit = Some(Quit {
             code: u8::from(!clean || self.lifecycle.failed.is_some()),
-            by: self.now.moment.after(LAST_WRITE_MS),
+            by: self.cx.now.moment.after(LAST_WRITE_MS),
         });
     }
 
     /// Ends the daemon once nothing is under way to the disk any more, or has been for too long.
     pub(super) fn quit_when_stored(&mut self) {
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let awaited = self.holds.are_awaited()
             || self.schedule.is_awaited()
             || self.records.are_awaited()
@@ -351,12 +354,12 @@ impl Control {
         {
             tracing::error!("ends all the same: {lost}");
         }
-        self.tell(Request::Quit { code });
+        self.cx.tell(Request::Quit { code });
     }
 
     pub(super) fn lifecycle_timeout(&mut self) {
         self.tell_status();
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let (Phase::Starting { extend_at } | Phase::Stopping { extend_at }) =
             &mut self.lifecycle.phase
         else {
@@ -367,19 +370,19 @@ impl Control {
         }
         *extend_at = now.after(EXTEND_EVERY_MS);
         let message = format!("EXTEND_TIMEOUT_USEC={EXTEND_BY_USEC}");
-        self.tell(Request::TellInit { message });
+        self.cx.tell(Request::TellInit { message });
     }
 
     /// Sorts the services that have changed, and those whose lot hangs on others, by how they stand.
     pub(super) fn sort_touched(&mut self, touched: &BTreeSet<ServiceId>) {
         let waiting = std::mem::take(&mut self.lifecycle.waiting);
         for id in touched.union(&waiting) {
-            let Some(view) = self.engine.view(*id) else {
+            let Some(view) = self.cx.engine.view(*id) else {
                 self.lifecycle.unsettled.remove(id);
                 self.lifecycle.down.remove(id);
                 continue;
             };
-            let settled = self.engine.settled(*id);
+            let settled = self.cx.engine.settled(*id);
             set(
                 &mut self.lifecycle.unsettled,
                 *id,
@@ -396,7 +399,7 @@ impl Control {
             );
             let waits = matches!(view.state, State::Waiting { .. });
             set(&mut self.lifecycle.waiting, *id, waits);
-            self.note_hold(*id, view.hold);
+            self.holds.note(&mut self.cx, *id, view.hold);
         }
     }
 
@@ -407,16 +410,17 @@ impl Control {
         let status = self.init_status();
         if ready {
             self.lifecycle.phase = Phase::Running;
-            self.publish("", "daemon", "every service has settled", None);
+            self.cx
+                .publish("", "daemon", "every service has settled", None);
             let message = format!("READY=1\nSTATUS={status}");
-            self.tell(Request::TellInit { message });
-            self.outputs.push_back(Output::ReleaseMemory);
+            self.cx.tell(Request::TellInit { message });
+            self.cx.outputs.push_back(Output::ReleaseMemory);
             self.lifecycle.told = status;
         } else if status != self.lifecycle.told {
             // A storm of changes is one message a second.
             self.lifecycle
                 .tell_at
-                .get_or_insert(self.now.moment.after(STATUS_PAUSE_MS));
+                .get_or_insert(self.cx.now.moment.after(STATUS_PAUSE_MS));
         }
     }
 
@@ -425,7 +429,7 @@ impl Control {
         if self
             .lifecycle
             .tell_at
-            .is_none_or(|due| due > self.now.moment)
+            .is_none_or(|due| due > self.cx.now.moment)
         {
             return;
         }
@@ -433,7 +437,7 @@ impl Control {
         let status = self.init_status();
         if status != self.lifecycle.told {
             let message = format!("STATUS={status}");
-            self.tell(Request::TellInit { message });
+            self.cx.tell(Request::TellInit { message });
             self.lifecycle.told = status;
         }
     }
@@ -443,7 +447,7 @@ impl Control {
             let names = ids
                 .iter()
                 .take(STATUS_NAMES_MAX)
-                .filter_map(|id| self.names.name(*id));
+                .filter_map(|id| self.cx.names.name(*id));
             let rest = ids.len().saturating_sub(STATUS_NAMES_MAX);
             let more = if rest > 0 {
                 format!(" and {rest} more")

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use engine::{Goal, Moment, RunId, Settled, State};
 use serde::{Deserialize, Serialize};
 
-use super::{Control, Job, memory::Key};
+use super::{Context, Job, memory::Key};
 use crate::listening::{Fault, Look, Seen, Sight};
 
 /// Longest time from a service's being ready to its being seen to listen. Some programs try a
@@ -115,16 +115,17 @@ fn fault(fault: &Fault) -> String {
     }
 }
 
-impl Control {
+impl Listening {
     /// A plan changes where this service is to listen, or only has it start or reload.
-    pub(super) fn expect_listening(
+    pub(super) fn expect(
         &mut self,
+        cx: &mut Context,
         service: &str,
         wanted: Vec<String>,
         given_up: Vec<String>,
     ) {
         if wanted.is_empty() && given_up.is_empty() {
-            self.look_anew(service);
+            self.look_anew(cx, service);
             return;
         }
         let expected = Expected {
@@ -133,32 +134,32 @@ impl Control {
             outcome: None,
             watch: None,
         };
-        self.listening.0.insert(service.to_owned(), expected);
-        self.remember_listening();
+        self.0.insert(service.to_owned(), expected);
+        self.remember(cx);
     }
 
     /// It reloads or starts: what was seen of it before says nothing any more.
-    pub(super) fn look_anew(&mut self, service: &str) {
-        if let Some(expected) = self.listening.0.get_mut(service)
+    pub(super) fn look_anew(&mut self, cx: &mut Context, service: &str) {
+        if let Some(expected) = self.0.get_mut(service)
             && expected.outcome.take().is_some()
         {
             expected.watch = None;
-            self.remember_listening();
+            self.remember(cx);
         }
     }
 
     /// After every input: looks at whatever is ready and due.
-    pub(super) fn look_at_listening(&mut self) {
-        if self.listening.0.is_empty() {
+    pub(super) fn watch(&mut self, cx: &mut Context) {
+        if self.0.is_empty() {
             return;
         }
         let mut looks = Vec::new();
-        let mut expected = std::mem::take(&mut self.listening.0);
+        let mut expected = std::mem::take(&mut self.0);
         let before = expected.len();
-        expected.retain(|name, _| self.is_to_run(name));
+        expected.retain(|name, _| is_to_run(cx, name));
         let mut changed = expected.len() != before;
         for (name, it) in &mut expected {
-            let Some((run, pid)) = self.ready_run(name) else {
+            let Some((run, pid)) = ready_run(cx, name) else {
                 it.watch = None;
                 changed |= it.outcome.take().is_some();
                 continue;
@@ -166,7 +167,7 @@ impl Control {
             if it.outcome.is_some() {
                 continue;
             }
-            let now = self.now.moment;
+            let now = cx.now.moment;
             let fresh = Watch {
                 run,
                 since: now,
@@ -189,31 +190,31 @@ impl Control {
                 });
             }
         }
-        self.listening.0 = expected;
+        self.0 = expected;
         if changed {
-            self.remember_listening();
+            self.remember(cx);
         }
         if !looks.is_empty() {
-            let keeper = self.keeper.pid;
-            self.job(Job::LookAtListeners { looks, keeper });
+            let keeper = cx.keeper.pid;
+            cx.job(Job::LookAtListeners { looks, keeper });
         }
     }
 
     /// The answer. It may be about a run that is over, or come when nobody waits for it any more.
-    pub(super) fn on_listeners(&mut self, seen: Vec<Seen>) {
+    pub(super) fn on_listeners(&mut self, cx: &mut Context, seen: Vec<Seen>) {
         for Seen {
             service,
             run,
             sight,
         } in seen
         {
-            let Some(expected) = self.listening.0.get_mut(&service) else {
+            let Some(expected) = self.0.get_mut(&service) else {
                 continue;
             };
             let Some(watch) = expected.watch.as_mut().filter(|it| it.run == run) else {
                 continue;
             };
-            let now = self.now.moment;
+            let now = cx.now.moment;
             let outcome = match sight {
                 Sight::AsPlanned => None,
                 // What was seen earlier than that says nothing, however late it is told.
@@ -227,44 +228,26 @@ impl Control {
             };
             expected.watch = None;
             match outcome {
-                None => drop(self.listening.0.remove(&service)),
+                None => drop(self.0.remove(&service)),
                 Some(outcome) => {
                     expected.outcome = Some(outcome);
-                    self.say_not_listening(&service);
+                    self.say_not_listening(cx, &service);
                 }
             }
-            self.remember_listening();
-            self.touched.extend(self.names.id(&service));
+            self.remember(cx);
+            cx.touched.extend(cx.names.id(&service));
         }
     }
 
-    fn say_not_listening(&mut self, service: &str) {
-        let what = self.listening.reason(service).unwrap_or_default();
+    fn say_not_listening(&mut self, cx: &mut Context, service: &str) {
+        let what = self.reason(service).unwrap_or_default();
         tracing::warn!(service, "{what}");
-        self.publish(service, "address", &what, None);
+        cx.publish(service, "address", &what, None);
     }
 
-    fn is_to_run(&self, name: &str) -> bool {
-        let planned = self.plan.services.get(name).is_some_and(|it| it.enabled);
-        let view = self.names.id(name).and_then(|id| self.engine.view(id));
-        let up = |view: engine::View| view.goal == Goal::Up && view.state != State::Completed;
-        planned && view.is_some_and(up)
-    }
-
-    /// Its main run, with the process of it, once nothing of a start or reload is under way.
-    fn ready_run(&self, name: &str) -> Option<(RunId, i32)> {
-        let id = self.names.id(name)?;
-        let view = self.engine.view(id)?;
-        let rests = matches!(view.state, State::Running { .. });
-        let ready = self.engine.settled(id) == Some(Settled::Ready);
-        let run = self.engine.main_run(id)?;
-        let pid = self.runs.get(&run)?.pid?;
-        (rests && ready).then_some((run, pid))
-    }
-
-    pub(super) fn take_up_listening(&mut self, record: Option<&String>) {
+    pub(super) fn take_up(&mut self, record: Option<&String>) {
         match record.map(|it| serde_json::from_str(it)) {
-            Some(Ok(listening)) => self.listening = listening,
+            Some(Ok(listening)) => *self = listening,
             Some(Err(error)) => {
                 let why = api::json_place(&error);
                 tracing::error!("lost which addresses are still to be seen: {why}");
@@ -273,10 +256,28 @@ impl Control {
         }
     }
 
-    fn remember_listening(&mut self) {
-        let record = serde_json::to_string(&self.listening).expect("it is plain data");
-        self.remember(Key::Listening, record);
+    fn remember(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(self).expect("it is plain data");
+        cx.remember(Key::Listening, record);
     }
+}
+
+fn is_to_run(cx: &Context, name: &str) -> bool {
+    let planned = cx.plan.services.get(name).is_some_and(|it| it.enabled);
+    let view = cx.names.id(name).and_then(|id| cx.engine.view(id));
+    let up = |view: engine::View| view.goal == Goal::Up && view.state != State::Completed;
+    planned && view.is_some_and(up)
+}
+
+/// Its main run, with the process of it, once nothing of a start or reload is under way.
+fn ready_run(cx: &Context, name: &str) -> Option<(RunId, i32)> {
+    let id = cx.names.id(name)?;
+    let view = cx.engine.view(id)?;
+    let rests = matches!(view.state, State::Running { .. });
+    let ready = cx.engine.settled(id) == Some(Settled::Ready);
+    let run = cx.engine.main_run(id)?;
+    let pid = cx.runs.get(&run)?.pid?;
+    (rests && ready).then_some((run, pid))
 }
 
 #[cfg(test)]

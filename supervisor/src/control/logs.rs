@@ -4,15 +4,19 @@
 use api::ErrorReply;
 use keeper::message::{LogTrouble, Request};
 
-use super::{Control, matching, records, spawn::log_dir};
-use crate::ask::{LogPlace, Peer};
+use super::{Control, records, spawn::log_dir};
+use crate::{
+    ask::{LogPlace, Peer},
+    service_query::matching,
+};
 
 impl Control {
     /// Where the lines of these services are; of all that are enabled if there are no names.
     pub(super) fn log_places(&self, names: &[String]) -> Result<Vec<LogPlace>, ErrorReply> {
         let places = self.with_logs(names)?.into_iter().map(|service| LogPlace {
-            dir: log_dir(&self.plan.paths, &service),
+            dir: log_dir(&self.cx.plan.paths, &service),
             files: self
+                .cx
                 .plan
                 .services
                 .get(&service)
@@ -31,13 +35,14 @@ impl Control {
     ) -> Result<Vec<String>, ErrorReply> {
         let names = self.with_logs(names)?;
         for name in &names {
-            self.publish(name, "change", "rotate log", Some(&peer.name));
-            self.tell(Request::Rotate {
+            self.cx
+                .publish(name, "change", "rotate log", Some(&peer.name));
+            self.cx.tell(Request::Rotate {
                 service: name.clone(),
             });
         }
-        let asked = records::asked(self.now.unix_ms, id, peer, "rotate log", &names);
-        self.record_done(asked);
+        let asked = records::asked(self.cx.now.unix_ms, id, peer, "rotate log", &names);
+        self.records.done(&mut self.cx, asked);
         tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
         Ok(names)
     }
@@ -46,7 +51,7 @@ impl Control {
     pub(super) fn on_log_trouble(&mut self, service: String, trouble: Option<LogTrouble>) {
         let kind = |it: Option<&LogTrouble>| it.map(std::mem::discriminant);
         let before = self.log_troubles.remove(&service);
-        if !self.plan.services.contains_key(&service) {
+        if !self.cx.plan.services.contains_key(&service) {
             return;
         }
         if kind(before.as_ref()) != kind(trouble.as_ref()) {
@@ -55,7 +60,7 @@ impl Control {
                 sentence,
             );
             tracing::warn!(service, "{text}");
-            self.publish(&service, "log", &text, None);
+            self.cx.publish(&service, "log", &text, None);
         }
         if let Some(trouble) = trouble {
             self.log_troubles.insert(service, trouble);
@@ -70,7 +75,7 @@ impl Control {
     fn with_logs(&self, names: &[String]) -> Result<Vec<String>, ErrorReply> {
         match names {
             [] => Ok(self.enabled()),
-            some => matching(some, &self.plan.services),
+            some => matching(some, &self.cx.plan.services),
         }
     }
 }

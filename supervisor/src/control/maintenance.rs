@@ -100,24 +100,24 @@ impl Control {
         let since = self.maintenance.said().map(|it| it.since.clone());
         let said = wanted.map(|MaintenanceRequest { message }| Said {
             message,
-            since: since.unwrap_or_else(|| words::time(self.now.unix_ms)),
+            since: since.unwrap_or_else(|| words::time(self.cx.now.unix_ms)),
             by: peer.name.clone(),
         });
-        self.publish("", "change", &what, Some(&peer.name));
+        self.cx.publish("", "change", &what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
         if self.maintenance.said() != said.as_ref() {
             self.remember_maintenance(said.as_ref());
             self.maintenance.disk.change(|it| *it = said);
         }
-        let asked = records::asked(self.now.unix_ms, id, peer, &what, &[]);
-        self.record_done(asked);
+        let asked = records::asked(self.cx.now.unix_ms, id, peer, &what, &[]);
+        self.records.done(&mut self.cx, asked);
         self.maintenance.waiting.push(reply);
     }
 
     /// After every input: stores it if that is due, and answers whom it concerns once it was seen.
     pub(super) fn store_maintenance(&mut self) {
-        if let Some(maintenance) = self.maintenance.disk.due(self.now.moment) {
-            self.job(Job::StoreMaintenance { maintenance });
+        if let Some(maintenance) = self.maintenance.disk.due(self.cx.now.moment) {
+            self.cx.job(Job::StoreMaintenance { maintenance });
         }
         if self.maintenance.waiting.is_empty() {
             return;
@@ -127,7 +127,8 @@ impl Control {
             return;
         }
         for reply in std::mem::take(&mut self.maintenance.waiting) {
-            self.answer(Answer::Maintained(reply, self.maintenance()));
+            self.cx
+                .answer(Answer::Maintained(reply, self.maintenance()));
         }
     }
 
@@ -135,7 +136,7 @@ impl Control {
         if let Err(error) = &result {
             tracing::error!("cannot store whether there is maintenance, tries again: {error}");
         }
-        self.maintenance.disk.written(self.now.moment, result);
+        self.maintenance.disk.written(self.cx.now.moment, result);
     }
 
     /// Somebody wants to know how it stands, once that was seen.
@@ -181,7 +182,7 @@ impl Control {
 
     fn remember_maintenance(&mut self, said: Option<&Said>) {
         let record = serde_json::to_string(&said).expect("it is plain data");
-        self.remember(Key::Maintenance, record);
+        self.cx.remember(Key::Maintenance, record);
     }
 }
 
@@ -190,7 +191,7 @@ mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
 
     use super::*;
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const FULL: &str = "no space left on device";
 

@@ -5,10 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use keeper::message::Request;
-
-use super::Control;
-
 /// Keys of recent events begin with this; the place in the ring follows.
 pub(super) const EVENT: &str = "@event-";
 /// Keys of ends of runs that are not on the disk yet begin with this; the service's name follows.
@@ -97,16 +93,6 @@ impl Key {
 /// A record is a service's own, and its key is the service's name.
 pub(super) fn is_a_services(key: &str) -> bool {
     !key.starts_with('@')
-}
-
-impl Control {
-    /// Has the keeper hold a record; the last one of a key counts.
-    pub(super) fn remember(&mut self, key: Key, record: String) {
-        self.tell(Request::Remember {
-            service: key.name().to_owned(),
-            record,
-        });
-    }
 }
 
 #[cfg(test)]

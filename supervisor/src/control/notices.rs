@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Control, memory::Key, words};
+use super::{Context, memory::Key, words};
 
 /// Files that were put aside and are told of; more are in the log.
 const ASIDE_MAX: usize = 20;
@@ -24,38 +24,43 @@ impl Notices {
     }
 }
 
-impl Control {
+impl Notices {
     /// What an earlier control process told, and what this one has found at its start.
-    pub(super) fn take_up_notices(&mut self, record: Option<&String>, found: Vec<String>) {
+    pub(super) fn take_up(
+        &mut self,
+        cx: &mut Context,
+        record: Option<&String>,
+        found: Vec<String>,
+    ) {
         // What cannot be read has been in the log.
         let earlier = record.and_then(|record| serde_json::from_str(record).ok());
-        self.notices = earlier.unwrap_or_default();
+        *self = earlier.unwrap_or_default();
         if !found.is_empty() {
-            self.notices.aside.extend(found);
-            let surplus = self.notices.aside.len().saturating_sub(ASIDE_MAX);
-            self.notices.aside.drain(..surplus);
-            self.remember_notices();
+            self.aside.extend(found);
+            let surplus = self.aside.len().saturating_sub(ASIDE_MAX);
+            self.aside.drain(..surplus);
+            self.remember(cx);
         }
     }
 
     /// Secrets that were gone from the files and have been put back; none: that is over.
-    pub(super) fn note_put_back(&mut self, secrets: &[(String, String)]) {
+    pub(super) fn note_put_back(&mut self, cx: &mut Context, secrets: &[(String, String)]) {
         let told = (!secrets.is_empty()).then(|| {
             let names = secrets.iter().map(|(section, key)| format!("{section}.{key}"));
             let names = names.collect::<Vec<_>>().join(", ");
-            let at = words::time(self.now.unix_ms);
+            let at = words::time(cx.now.unix_ms);
             format!(
                 "secrets.toml had lost {names}, put back at {at} as applied last: find out how; the next ctl reconfigure ends this warning"
             )
         });
-        if self.notices.put_back != told {
-            self.notices.put_back = told;
-            self.remember_notices();
+        if self.put_back != told {
+            self.put_back = told;
+            self.remember(cx);
         }
     }
 
-    fn remember_notices(&mut self) {
-        let record = serde_json::to_string(&self.notices).expect("it is plain data");
-        self.remember(Key::Notices, record);
+    fn remember(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(self).expect("it is plain data");
+        cx.remember(Key::Notices, record);
     }
 }

@@ -117,7 +117,7 @@ impl Belongings {
     /// of any run, also of those whose main process had gone before.
     pub(super) fn stop_everything(mut self, control: &Control) {
         tracing::error!("the keeper is gone; stopping every service in order");
-        let run_dir = &control.plan.paths.run_dir;
+        let run_dir = &control.cx.plan.paths.run_dir;
         let mark = self.mark.take();
         let heir = match Heir::become_heir(run_dir, mark.as_deref()) {
             Ok(Some(heir)) => Some(heir),
@@ -134,7 +134,7 @@ impl Belongings {
             mark: mark.as_deref(),
         };
         for (service, stop) in control.stop_order() {
-            let Some(run) = control.main_run_of(&service) else {
+            let Some(run) = control.cx.main_run_of(&service) else {
                 continue;
             };
             let by_record = || {
@@ -162,8 +162,8 @@ impl Belongings {
         if let Some(logs) = logs {
             logs.stop();
             // To the end, after its own mark: no other is missing.
-            for service in control.plan.services.keys() {
-                let run = control.main_run_of(service);
+            for service in control.cx.plan.services.keys() {
+                let run = control.cx.main_run_of(service);
                 let _ = run.map(|run| orphan::gap_is_told(run_dir, run.0));
             }
         }
@@ -183,11 +183,11 @@ impl Belongings {
             let Some(read_end) = ends.first().and_then(|end| end.try_clone().ok()) else {
                 continue;
             };
-            let Some(planned) = control.plan.services.get(service) else {
+            let Some(planned) = control.cx.plan.services.get(service) else {
                 continue;
             };
             let spec = log::Spec {
-                dir: log_dir(&control.plan.paths, service),
+                dir: log_dir(&control.cx.plan.paths, service),
                 size_bytes: planned.log.size_bytes,
                 keep: planned.log.keep,
                 age_ms: planned.log.age_ms,

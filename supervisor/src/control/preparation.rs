@@ -12,9 +12,10 @@ use std::{
 
 use engine::RunId;
 
-use super::{Control, Job, Purpose, input::Found, spawn};
+use super::{Control, Job, Purpose, spawn};
 use crate::{
     prepare::{self, Needs, Outcome, Prepared, Resolved, Start},
+    staging::Resolutions,
     unready::Unready,
 };
 
@@ -24,7 +25,7 @@ const PATHS_TOLD_MAX: usize = 5;
 impl Control {
     /// Finds out, and makes, what a run needs; it goes on in [`Self::on_prepared`].
     pub(super) fn prepare(&mut self, run: RunId, service: &plan::Service) {
-        let Some(known) = self.runs.get(&run) else {
+        let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
         let main = known.purpose == Purpose::Main;
@@ -69,7 +70,7 @@ impl Control {
             run,
             service: Box::new(service.clone()),
             needs,
-            state_dir: self.plan.paths.state_dir.clone(),
+            state_dir: self.cx.plan.paths.state_dir.clone(),
             in_use,
             unwanted,
         });
@@ -79,7 +80,7 @@ impl Control {
     /// where a name service or a file server does not answer.
     pub(super) fn drop_unwanted_starts(&mut self) {
         let is_wanted = |run: &RunId| {
-            let known = self.runs.get(run);
+            let known = self.cx.runs.get(run);
             known.is_some_and(|known| self.is_wanted(*run, &known.purpose))
         };
         let unwanted = self.preparing.keys().filter(|run| !is_wanted(run));
@@ -95,7 +96,7 @@ impl Control {
     pub(super) fn ask_for_preparations(&mut self) {
         if !self.starts.is_empty() {
             let starts = std::mem::take(&mut self.starts);
-            self.job(Job::Prepare(starts));
+            self.cx.job(Job::Prepare(starts));
         }
     }
 
@@ -103,7 +104,7 @@ impl Control {
     pub(super) fn on_prepared(&mut self, run: RunId, outcome: Outcome) {
         self.handover.lookups -= 1;
         self.preparing.remove(&run);
-        let Some(known) = self.runs.get(&run) else {
+        let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
         if !self.is_wanted(run, &known.purpose) {
@@ -111,7 +112,7 @@ impl Control {
             return;
         }
         if self.outdated.remove(&run)
-            && let Some(service) = self.plan.services.get(&known.service).cloned()
+            && let Some(service) = self.cx.plan.services.get(&known.service).cloned()
         {
             self.prepare(run, &service);
             return;
@@ -120,7 +121,7 @@ impl Control {
     }
 
     fn go_on_prepared(&mut self, run: RunId, outcome: Outcome) {
-        let Some(known) = self.runs.get(&run) else {
+        let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
         let (name, purpose) = (known.service.clone(), known.purpose.clone());
@@ -141,10 +142,10 @@ impl Control {
             return;
         }
         for what in &prepared.changed {
-            self.publish(&name, "files", what, None);
+            self.cx.publish(&name, "files", what, None);
         }
         self.say_made(&name, &prepared.made);
-        let Some(service) = self.plan.services.get(&name).cloned() else {
+        let Some(service) = self.cx.plan.services.get(&name).cloned() else {
             self.drop_start(run);
             return;
         };
@@ -176,7 +177,7 @@ impl Control {
         let (Purpose::Probe(of, _) | Purpose::ReloadCommand(of)) = purpose else {
             return None;
         };
-        let resolved = self.runs.get(of)?.resolved.as_ref()?;
+        let resolved = self.cx.runs.get(of)?.resolved.as_ref()?;
         let program = spawn::program_of(service, purpose)?;
         let known = resolved.helpers.contains_key(&program);
         known.then(|| Arc::clone(resolved))
@@ -185,7 +186,7 @@ impl Control {
     /// The account stays the run's own; a control process that took over does not know it, and takes
     /// the one that there is now.
     fn as_its_run(&mut self, of: RunId, found: Arc<Resolved>) -> Arc<Resolved> {
-        let Some(main) = self.runs.get_mut(&of) else {
+        let Some(main) = self.cx.runs.get_mut(&of) else {
             return found;
         };
         let found = match &main.resolved {
@@ -210,7 +211,7 @@ impl Control {
     }
 
     /// The same of all services of a plan.
-    pub(super) fn note_all_lacking(&mut self, found: &Found) {
+    pub(super) fn note_all_lacking(&mut self, found: &Resolutions) {
         let lasts = |found: &Result<_, Unready>| found.as_ref().is_err_and(|why| !why.transient);
         let lacking = found.iter().filter(|(_, found)| lasts(found));
         self.lacking = lacking.map(|(name, _)| name.clone()).collect();
@@ -228,13 +229,13 @@ impl Control {
         };
         let what = format!("made again what was missing: {}{more}", named.join(", "));
         tracing::warn!(service = name, "{what}");
-        self.publish(name, "files", &what, None);
+        self.cx.publish(name, "files", &what, None);
     }
 
     /// In words, what is another of the account that a service runs with, which none of the files
     /// says. It goes on as it is.
-    pub(super) fn moved_account(&self, name: &str, found: &Found) -> Option<String> {
-        let main = self.runs.get(&self.main_run_of(name)?)?;
+    pub(super) fn moved_account(&self, name: &str, found: &Resolutions) -> Option<String> {
+        let main = self.cx.runs.get(&self.cx.main_run_of(name)?)?;
         let had = main.resolved.as_ref()?;
         let now = found.get(name)?.as_ref().ok()?;
         let (had, now) = differs(had, now)?;
@@ -264,7 +265,7 @@ fn differs(had: &Resolved, now: &Resolved) -> Option<(String, String)> {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     #[test]
     fn a_start_whose_needs_are_never_found_out_can_be_stopped() {

@@ -10,7 +10,7 @@ use engine::{Fact, Moment, RunId, SpawnStep, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
-use super::{Control, Job, Now, spawn::log_dir};
+use super::{Context, Control, Job, Now, spawn::log_dir};
 
 /// The runs whose line is awaited.
 #[derive(Debug, Default)]
@@ -27,15 +27,21 @@ struct Awaited {
     _wanted: oneshot::Sender<()>,
 }
 
-impl Control {
+impl ReadyLines {
     /// The process of a run is being asked for, or has been since that moment.
-    pub(super) fn await_ready_line(&mut self, service: &str, run: RunId, since: Moment) {
-        let since_unix_ms = unix_ms(self.now, since);
-        self.await_line_since(service, run, since_unix_ms);
+    pub(super) fn expect(&mut self, cx: &mut Context, service: &str, run: RunId, since: Moment) {
+        let since_unix_ms = unix_ms(cx.now, since);
+        self.await_line_since(cx, service, run, since_unix_ms);
     }
 
-    fn await_line_since(&mut self, service: &str, run: RunId, since_unix_ms: u64) {
-        let Some(planned) = self.plan.services.get(service) else {
+    fn await_line_since(
+        &mut self,
+        cx: &mut Context,
+        service: &str,
+        run: RunId,
+        since_unix_ms: u64,
+    ) {
+        let Some(planned) = cx.plan.services.get(service) else {
             return;
         };
         let ReadyKind::Log(pattern) = &planned.ready.kind else {
@@ -45,7 +51,7 @@ impl Control {
         let job = Job::AwaitLine {
             run,
             service: service.to_owned(),
-            dir: log_dir(&self.plan.paths, service),
+            dir: log_dir(&cx.plan.paths, service),
             pattern: pattern.clone(),
             since_unix_ms,
             unwanted,
@@ -56,42 +62,42 @@ impl Control {
             since_unix_ms,
             _wanted: wanted,
         };
-        self.ready_lines.awaited.insert(run, awaited);
-        self.job(job);
+        self.awaited.insert(run, awaited);
+        cx.job(job);
     }
 
     /// A new plan may ask for another line, for none, or for one where there was none.
-    pub(super) fn ready_lines_follow_plan(&mut self) {
-        let runs: Vec<RunId> = self.ready_lines.awaited.keys().copied().collect();
+    pub(super) fn follow_plan(&mut self, cx: &mut Context) {
+        let runs: Vec<RunId> = self.awaited.keys().copied().collect();
         for run in runs {
-            let Some(awaited) = self.ready_lines.awaited.get(&run) else {
+            let Some(awaited) = self.awaited.get(&run) else {
                 continue;
             };
-            if self.planned_line(&awaited.service) == Some(awaited.pattern.as_str()) {
+            if planned_line(&cx.plan, &awaited.service) == Some(awaited.pattern.as_str()) {
                 continue;
             }
             let (service, since) = (awaited.service.clone(), awaited.since_unix_ms);
-            self.ready_lines.awaited.remove(&run);
-            self.await_line_since(&service, run, since);
+            self.awaited.remove(&run);
+            self.await_line_since(cx, &service, run, since);
         }
-        let by_line = self.plan.services.values();
+        let by_line = cx.plan.services.values();
         let by_line = by_line.filter(|it| it.enabled && matches!(it.ready.kind, ReadyKind::Log(_)));
         let names: Vec<String> = by_line.map(|it| it.name.clone()).collect();
         for name in names {
-            let view = self.names.id(&name).and_then(|id| self.engine.view(id));
+            let view = cx.names.id(&name).and_then(|id| cx.engine.view(id));
             if let Some(State::Starting {
                 run, spawned_at, ..
             }) = view.map(|view| view.state)
-                && !self.ready_lines.awaited.contains_key(&run)
+                && !self.awaited.contains_key(&run)
             {
-                self.await_ready_line(&name, run, spawned_at);
+                self.expect(cx, &name, run, spawned_at);
             }
         }
     }
 
     /// A run that an earlier control process had asked for at that moment.
-    pub(super) fn take_up_ready_line(&mut self, service: &str, run: RunId, spawned: Moment) {
-        let view = self.names.id(service).and_then(|id| self.engine.view(id));
+    pub(super) fn take_up(&mut self, cx: &mut Context, service: &str, run: RunId, spawned: Moment) {
+        let view = cx.names.id(service).and_then(|id| cx.engine.view(id));
         let waits = match view.map(|view| view.state) {
             Some(
                 State::Starting { run: its, .. }
@@ -103,10 +109,17 @@ impl Control {
             _ => false,
         };
         if waits {
-            self.await_ready_line(service, run, spawned);
+            self.expect(cx, service, run, spawned);
         }
     }
 
+    /// The run is over, or never came to be.
+    pub(super) fn forget(&mut self, run: RunId) {
+        self.awaited.remove(&run);
+    }
+}
+
+impl Control {
     /// The line has been logged. One that an earlier plan asked for does not count.
     pub(super) fn on_ready_line(&mut self, run: RunId, pattern: &str) {
         let awaited = self.ready_lines.awaited.get(&run);
@@ -115,17 +128,13 @@ impl Control {
             self.fact(Fact::Marked { run });
         }
     }
+}
 
-    /// The run is over, or never came to be.
-    pub(super) fn forget_ready_line(&mut self, run: RunId) {
-        self.ready_lines.awaited.remove(&run);
-    }
-
-    fn planned_line(&self, service: &str) -> Option<&str> {
-        match &self.plan.services.get(service)?.ready.kind {
-            ReadyKind::Log(pattern) => Some(pattern),
-            _ => None,
-        }
+/// The line that makes a service ready, by the plan.
+fn planned_line<'a>(plan: &'a plan::Plan, service: &str) -> Option<&'a str> {
+    match &plan.services.get(service)?.ready.kind {
+        ReadyKind::Log(pattern) => Some(pattern),
+        _ => None,
     }
 }
 

@@ -16,7 +16,7 @@ impl Control {
     /// Keeps what a run has said, if it is of its readiness.
     pub(super) fn keep_ready_word(&mut self, run: RunId, key: &str, value: &str) {
         if KEYS.contains(&key)
-            && let Some(known) = self.runs.get_mut(&run)
+            && let Some(known) = self.cx.runs.get_mut(&run)
         {
             let _ = known.ready_words.insert(key.to_owned(), value.to_owned());
         }
@@ -25,11 +25,12 @@ impl Control {
     /// A new plan may ask for what was said already.
     pub(super) fn ready_words_follow_plan(&mut self) {
         let starts = |run: RunId| {
-            let id = self.engine.service_of(run)?;
-            let state = self.engine.view(id)?.state;
+            let id = self.cx.engine.service_of(run)?;
+            let state = self.cx.engine.view(id)?.state;
             matches!(state, State::Starting { run: its, .. } if its == run).then_some(())
         };
         let said = self
+            .cx
             .runs
             .iter()
             .filter(|(run, known)| !known.ready_words.is_empty() && starts(**run).is_some());
@@ -48,7 +49,7 @@ impl Control {
 mod tests {
     use keeper::message::Fact;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const PROBED: &str =
         "command = ['/bin/a']\n[ready]\nexec = ['/bin/b']\n[watchdog]\ntimeout = '1m'\n";

@@ -13,7 +13,7 @@ use api::{ActionResult, GoneBack, Verdict};
 use engine::Moment;
 
 use super::{
-    Control, Job,
+    Context, Control, Job,
     memory::Key,
     on_disk::{Attempts, Standing},
     words,
@@ -101,6 +101,16 @@ impl Records {
     }
 }
 
+/// What an attempt to write means for the changes that the lines are about.
+enum Written {
+    /// All that was said of these so far is in the history.
+    Of(Vec<String>),
+    /// Lines had no room while the disk did not answer: whoever knows them says them once more.
+    SomeLost,
+    /// Lines wait for the next attempt.
+    Nothing,
+}
+
 /// The line that says that somebody has asked for a change.
 pub(super) fn asked(unix_ms: u64, id: &str, peer: &Peer, what: &str, services: &[String]) -> Line {
     Line {
@@ -142,67 +152,80 @@ pub(super) fn gone_back(it: &GoneBack) -> String {
     }
 }
 
-impl Control {
+impl Records {
     /// It will not be done. `asked`: that it was asked for, if the history may not have that.
-    pub(super) fn record_refused(&mut self, id: &str, asked: Option<Line>, why: &str) {
-        self.record_end(id, asked, "refused", why);
+    pub(super) fn refused(&mut self, cx: &mut Context, id: &str, asked: Option<Line>, why: &str) {
+        self.record_end(cx, id, asked, "refused", why);
     }
 
     /// It is not followed to its end: `later` others have been asked for since.
-    pub(super) fn record_lost_sight_of(&mut self, id: &str, asked: Option<Line>, later: usize) {
+    pub(super) fn lost_sight_of(
+        &mut self,
+        cx: &mut Context,
+        id: &str,
+        asked: Option<Line>,
+        later: usize,
+    ) {
         let why = format!(
             "it was under way when {later} later changes were, and is not followed any more; \
              ctl status says what became of it"
         );
-        self.record_end(id, asked, "failed", &why);
+        self.record_end(cx, id, asked, "failed", &why);
     }
 
     /// Its last line, of a change that is not remembered any more.
-    fn record_end(&mut self, id: &str, asked: Option<Line>, outcome: &str, detail: &str) {
+    fn record_end(
+        &mut self,
+        cx: &mut Context,
+        id: &str,
+        asked: Option<Line>,
+        outcome: &str,
+        detail: &str,
+    ) {
         let said = Said::Ended {
             outcome: outcome.to_owned(),
             detail: detail.to_owned(),
             services: Vec::new(),
         };
-        let line = self.line(id, said);
-        self.record(line.clone());
-        self.keep_lines(asked.into_iter().chain([line]));
+        let line = line(cx, id, said);
+        self.add(line.clone());
+        self.keep_lines(cx, asked.into_iter().chain([line]));
     }
 
     /// It was asked for, and is done already.
-    pub(super) fn record_done(&mut self, asked: Line) {
-        self.record(asked.clone());
-        self.record_end(&asked.id.clone(), Some(asked), "done", "");
+    pub(super) fn done(&mut self, cx: &mut Context, asked: Line) {
+        self.add(asked.clone());
+        self.record_end(cx, &asked.id.clone(), Some(asked), "done", "");
     }
 
-    fn keep_lines(&mut self, lines: impl Iterator<Item = Line>) {
-        let kept = &mut self.records.kept;
+    fn keep_lines(&mut self, cx: &mut Context, lines: impl Iterator<Item = Line>) {
+        let kept = &mut self.kept;
         kept.extend(lines);
         let surplus = kept.len().saturating_sub(KEPT_MAX);
         kept.drain(..surplus);
-        self.remember_lines();
+        self.remember_lines(cx);
     }
 
     /// What an earlier control process kept, and may not have written.
-    pub(super) fn take_up_lines(&mut self, record: Option<&String>) {
+    pub(super) fn take_up(&mut self, record: Option<&String>) {
         let kept = record.and_then(|record| serde_json::from_str(record).ok());
-        self.records.kept = kept.unwrap_or_default();
+        self.kept = kept.unwrap_or_default();
         self.record_kept();
     }
 
     fn record_kept(&mut self) {
-        for line in self.records.kept.clone() {
-            self.record(line);
+        for line in self.kept.clone() {
+            self.add(line);
         }
     }
 
-    fn remember_lines(&mut self) {
-        let record = serde_json::to_string(&self.records.kept).expect("lines are plain data");
-        self.remember(Key::Lines, record);
+    fn remember_lines(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(&self.kept).expect("lines are plain data");
+        cx.remember(Key::Lines, record);
     }
 
     /// It has come to its end.
-    pub(super) fn record_ended(&mut self, outcome: &api::Outcome, name_services: bool) {
+    pub(super) fn ended(&mut self, cx: &mut Context, outcome: &api::Outcome, name_services: bool) {
         let mut failed = failures(&outcome.results);
         let word = if failed.is_empty() { "done" } else { "failed" };
         if failed.len() > FAILURES_MAX {
@@ -218,91 +241,105 @@ impl Control {
             detail: failed.join("; "),
             services: services.collect(),
         };
-        self.record(self.line(&outcome.id, said));
-    }
-
-    fn line(&self, id: &str, said: Said) -> Line {
-        Line {
-            at: words::time(self.now.unix_ms),
-            id: id.to_owned(),
-            said,
-        }
+        self.add(line(cx, &outcome.id, said));
     }
 
     /// Adds a line.
-    pub(super) fn record(&mut self, line: Line) {
-        if self.records.waiting.len() == WAITING_MAX {
-            self.records.lost += 1;
+    pub(super) fn add(&mut self, line: Line) {
+        if self.waiting.len() == WAITING_MAX {
+            self.lost += 1;
             return;
         }
-        self.records.waiting.push(line);
-        self.records.new = true;
+        self.waiting.push(line);
+        self.new = true;
     }
 
     /// They are in the history.
-    fn forget_lines(&mut self, written: &BTreeSet<String>) {
-        let records = &mut self.records;
-        let before = records.kept.len();
-        let waiting: BTreeSet<&String> = records.waiting.iter().map(|line| &line.id).collect();
+    fn forget_lines(&mut self, cx: &mut Context, written: &BTreeSet<String>) {
+        let before = self.kept.len();
+        let waiting: BTreeSet<&String> = self.waiting.iter().map(|line| &line.id).collect();
         let over = |line: &Line| written.contains(&line.id) && !waiting.contains(&line.id);
-        records.kept.retain(|line| !over(line));
-        if records.kept.len() < before {
-            self.remember_lines();
+        self.kept.retain(|line| !over(line));
+        if self.kept.len() < before {
+            self.remember_lines(cx);
         }
     }
 
     /// Has them written if that is due.
-    pub(super) fn write_records(&mut self) {
-        let (records, now) = (&mut self.records, self.now.moment);
+    pub(super) fn write(&mut self, cx: &mut Context) {
+        let (records, now) = (self, cx.now.moment);
         if records.waiting.is_empty() || !records.attempts.begin(now, records.new) {
             return;
         }
         records.new = false;
         let lines = std::mem::take(&mut records.waiting);
         records.writing = lines.iter().map(|line| line.id.clone()).collect();
-        self.job(Job::Record {
+        cx.job(Job::Record {
             lines,
-            now_ms: self.now.unix_ms,
+            now_ms: cx.now.unix_ms,
         });
     }
 
     /// A job has written them, or could not; then they come back.
+    fn on_written(&mut self, cx: &mut Context, result: Result<(), (Vec<Line>, String)>) -> Written {
+        let written = std::mem::take(&mut self.writing);
+        let (mut lines, error) = match result {
+            Ok(()) => return self.on_success(cx, &written),
+            Err(failed) => failed,
+        };
+        lines.append(&mut self.waiting);
+        let surplus = lines.len().saturating_sub(WAITING_MAX);
+        lines.truncate(WAITING_MAX);
+        self.lost += surplus;
+        self.waiting = lines;
+        if !std::mem::replace(&mut self.told, true) {
+            let told = format!("cannot record who changed what: {error}");
+            tracing::error!("{told}; the changes themselves are done");
+            cx.publish("", "daemon", &told, None);
+        }
+        self.attempts.end(cx.now.moment, Some(error));
+        Written::Nothing
+    }
+
+    fn on_success(&mut self, cx: &mut Context, written: &BTreeSet<String>) -> Written {
+        self.attempts.end(cx.now.moment, None);
+        let lost = std::mem::take(&mut self.lost);
+        if std::mem::take(&mut self.told) || lost > 0 {
+            let told = format!("changes are recorded again; {lost} lines had no room meanwhile");
+            tracing::info!("{told}");
+            cx.publish("", "daemon", &told, None);
+        }
+        if lost > 0 {
+            return Written::SomeLost;
+        }
+        self.forget_lines(cx, written);
+        let whole = written.iter().filter(|id| !self.has_waiting(id));
+        Written::Of(whole.cloned().collect())
+    }
+}
+
+fn line(cx: &Context, id: &str, said: Said) -> Line {
+    Line {
+        at: words::time(cx.now.unix_ms),
+        id: id.to_owned(),
+        said,
+    }
+}
+
+impl Control {
+    /// A job has written lines, or could not.
     pub(super) fn on_recorded(&mut self, result: Result<(), (Vec<Line>, String)>) {
-        let written = std::mem::take(&mut self.records.writing);
-        let now = self.now.moment;
-        match result {
-            Ok(()) => {
-                self.records.attempts.end(now, None);
-                let lost = std::mem::take(&mut self.records.lost);
-                if lost > 0 {
-                    self.record_again();
-                    self.record_kept();
-                } else {
-                    for id in written.iter().filter(|id| !self.records.has_waiting(id)) {
-                        self.changes.is_recorded(id);
-                    }
-                    self.forget_lines(&written);
-                }
-                if std::mem::take(&mut self.records.told) || lost > 0 {
-                    let told =
-                        format!("changes are recorded again; {lost} lines had no room meanwhile");
-                    tracing::info!("{told}");
-                    self.publish("", "daemon", &told, None);
+        match self.records.on_written(&mut self.cx, result) {
+            Written::Of(changes) => {
+                for id in changes {
+                    self.changes.is_recorded(&id);
                 }
             }
-            Err((mut lines, error)) => {
-                lines.append(&mut self.records.waiting);
-                let surplus = lines.len().saturating_sub(WAITING_MAX);
-                lines.truncate(WAITING_MAX);
-                self.records.lost += surplus;
-                self.records.waiting = lines;
-                if !std::mem::replace(&mut self.records.told, true) {
-                    let told = format!("cannot record who changed what: {error}");
-                    tracing::error!("{told}; the changes themselves are done");
-                    self.publish("", "daemon", &told, None);
-                }
-                self.records.attempts.end(now, Some(error));
+            Written::SomeLost => {
+                self.record_again();
+                self.records.record_kept();
             }
+            Written::Nothing => {}
         }
     }
 }
@@ -312,7 +349,10 @@ mod tests {
     use api::Action;
 
     use super::*;
-    use crate::control::{Handled, input::Input, whole::World};
+    use crate::{
+        control::{input::Input, whole::World},
+        store::Handled,
+    };
 
     fn filler(number: usize) -> Line {
         Line {
@@ -388,11 +428,11 @@ mod tests {
         world.spawned(run);
         world.act(Action::Stop, "a");
         world.recorded();
-        world.control.record(filler(0));
+        world.control.records.add(filler(0));
         world.handle(Input::Timeout);
         assert_eq!(world.recording.len(), 1, "it is being written");
         for number in 0..WAITING_MAX {
-            world.control.record(filler(number));
+            world.control.records.add(filler(number));
         }
         world.ended(run);
         assert_eq!(world.control.records.lost, 1);

@@ -3,9 +3,9 @@
 use api::{ErrorKind, ErrorReply};
 use engine::{Refusal, ServiceId};
 
-use super::{Control, words};
+use super::{Context, words};
 
-impl Control {
+impl Context {
     /// What a client is told of it.
     pub(super) fn refused(&self, refusal: &Refusal) -> ErrorReply {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();

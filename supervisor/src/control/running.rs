@@ -11,7 +11,7 @@ use api::{ExitCause, ExitRecord, NextRun};
 use engine::{Moment, RunId};
 
 use super::{
-    Control, Job, Purpose,
+    Context, Control, Job, Purpose,
     on_disk::{News, OnDisk, Standing},
     words,
 };
@@ -83,22 +83,40 @@ impl RunningOnDisk {
     }
 }
 
+impl RunningOnDisk {
+    /// Stores them if that is due.
+    pub(super) fn store(&mut self, cx: &mut Context) {
+        if let Some(running) = self.disk.due(cx.now.moment) {
+            cx.job(Job::StoreRunning { running });
+        }
+    }
+
+    pub(super) fn stored(&mut self, cx: &mut Context, result: Result<(), String>) {
+        let error = result.clone().err().unwrap_or_default();
+        match self.disk.written(cx.now.moment, result) {
+            News::Fails => tracing::error!("cannot store which runs live, tries again: {error}"),
+            News::Works => tracing::info!("which runs live is stored again"),
+            News::None => {}
+        }
+    }
+}
+
 impl Control {
     /// A main run executes.
     pub(super) fn note_living(&mut self, run: RunId) {
-        let Some(known) = self.runs.get(&run) else {
+        let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
         // An earlier control process may have told its end, and not have acknowledged the fact.
-        if known.purpose != Purpose::Main || self.engine.service_of(run).is_none() {
+        if known.purpose != Purpose::Main || self.cx.engine.service_of(run).is_none() {
             return;
         }
-        let began = known.life.began.unwrap_or(self.now.moment);
-        let ago = self.now.moment.since(began);
+        let began = known.life.began.unwrap_or(self.cx.now.moment);
+        let ago = self.cx.now.moment.since(began);
         let live = LiveRun {
             service: known.service.clone(),
             pid: known.life.pid,
-            since: words::time(self.now.unix_ms.saturating_sub(ago)),
+            since: words::time(self.cx.now.unix_ms.saturating_sub(ago)),
         };
         let id = self.exits.id(run);
         let (exits, service) = (&self.exits, live.service.clone());
@@ -127,7 +145,7 @@ impl Control {
             let same_boot = self.exits.is_of_this_boot(&id);
             self.record_exit(ExitRecord {
                 id,
-                at: words::time(self.now.unix_ms),
+                at: words::time(self.cx.now.unix_ms),
                 service: live.service,
                 pid: live.pid,
                 code: None,
@@ -149,29 +167,13 @@ impl Control {
     /// All that an earlier control process of this daemon has left is taken up: what neither lives nor is on its
     /// way to the history is there.
     pub(super) fn running_is_taken_up(&mut self) {
-        let lives = |id: &String| self.runs.keys().any(|run| self.exits.id(*run) == *id);
+        let lives = |id: &String| self.cx.runs.keys().any(|run| self.exits.id(*run) == *id);
         let over = self.running.disk.wanted().0.iter();
         let over = over
             .filter(|(id, live)| !lives(id) && !self.exits.is_on_its_way(&live.service, id))
             .map(|(id, _)| id.clone());
         let over: Vec<String> = over.collect();
         self.running.forget(&over);
-    }
-
-    /// Stores them if that is due.
-    pub(super) fn store_running(&mut self) {
-        if let Some(running) = self.running.disk.due(self.now.moment) {
-            self.job(Job::StoreRunning { running });
-        }
-    }
-
-    pub(super) fn running_stored(&mut self, result: Result<(), String>) {
-        let error = result.clone().err().unwrap_or_default();
-        match self.running.disk.written(self.now.moment, result) {
-            News::Fails => tracing::error!("cannot store which runs live, tries again: {error}"),
-            News::Works => tracing::info!("which runs live is stored again"),
-            News::None => {}
-        }
     }
 }
 

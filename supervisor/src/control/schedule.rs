@@ -13,14 +13,15 @@ use std::collections::BTreeMap;
 use engine::{Command, Moment, Refusal};
 use jiff::{Timestamp, tz::TimeZone};
 use plan::cron::Cron;
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Control, Job, Now,
+    Context, Control, Job, Now,
     memory::Key,
     on_disk::{News, OnDisk, Standing},
     words,
 };
+
+use crate::store::Handled;
 
 /// A time that passed no longer ago, while the daemon was being restarted, is not missed.
 const GRACE_MS: u64 = 60_000;
@@ -28,11 +29,6 @@ const GRACE_MS: u64 = 60_000;
 const JUMP_MS: u64 = 3 * 3_600_000;
 /// The clocks may drift apart by so much before it counts as a jump.
 const DRIFT_MS: u64 = 1_000;
-
-/// Wall clock times, milliseconds of the Unix epoch, up to which each service's times have been
-/// handled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Handled(pub(crate) BTreeMap<String, u64>);
 
 /// All that is scheduled.
 #[derive(Debug)]
@@ -167,6 +163,43 @@ fn next_ms(cron: &Cron, after_ms: u64, zone: &TimeZone) -> Option<u64> {
     u64::try_from(next.as_millisecond()).ok()
 }
 
+impl Schedule {
+    /// When a service runs next: milliseconds from now, and in words.
+    pub(super) fn next_run(&self, cx: &Context, name: &str) -> Option<(u64, String)> {
+        let due = self.due_of(name)?;
+        let in_ms = due.saturating_sub(cx.now.unix_ms);
+        Some((in_ms, format!("next run {}", words::time(due))))
+    }
+
+    fn remember(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(&self.handled).expect("a map is plain data");
+        cx.remember(Key::Schedule, record);
+    }
+
+    /// Has what was handled stored if that is due.
+    pub(super) fn store(&mut self, cx: &mut Context) {
+        let schedule = self;
+        if *schedule.disk.wanted() != schedule.handled {
+            let handled = schedule.handled.clone();
+            schedule.disk.change(|it| *it = handled);
+        }
+        if let Some(handled) = schedule.disk.due(cx.now.moment) {
+            cx.job(Job::StoreSchedule { handled });
+        }
+    }
+
+    pub(super) fn stored(&mut self, cx: &mut Context, result: Result<(), String>) {
+        let error = result.clone().err().unwrap_or_default();
+        match self.disk.written(cx.now.moment, result) {
+            News::Fails => {
+                tracing::warn!("cannot store which schedules have run, tries again: {error}");
+            }
+            News::Works => tracing::info!("which schedules have run is stored again"),
+            News::None => {}
+        }
+    }
+}
+
 impl Control {
     /// What an earlier control process handled is known better by the keeper than by the disk.
     pub(super) fn take_up_schedule(&mut self, record: Option<&String>) {
@@ -177,12 +210,12 @@ impl Control {
 
     /// The plan or the time zone may have changed.
     pub(super) fn schedule_follows_plan(&mut self, zone: Option<TimeZone>) {
-        let now = self.now;
+        let now = self.cx.now;
         let moved = zone.is_some() && self.schedule.zone != zone;
         if moved {
             self.schedule.zone = zone;
         }
-        let wanted = self.plan.services.values().filter(|it| it.enabled);
+        let wanted = self.cx.plan.services.values().filter(|it| it.enabled);
         let wanted: BTreeMap<String, plan::Schedule> = wanted
             .filter_map(|it| Some((it.name.clone(), it.schedule.clone()?)))
             .collect();
@@ -218,7 +251,7 @@ impl Control {
 
     /// Time has passed, or the clock was set.
     pub(super) fn schedule_timeout(&mut self) {
-        let now = self.now;
+        let now = self.cx.now;
         self.schedule.disk.timeout(now.moment);
         if !self.schedule.is_used() {
             return;
@@ -247,7 +280,7 @@ impl Control {
             handled.insert(name.clone(), now.unix_ms);
         }
         // Before what rests on it: a control process that dies must not run it once more.
-        self.remember_schedule();
+        self.schedule.remember(&mut self.cx);
         for name in due {
             self.run_scheduled(&name);
             self.schedule.work_out(&name, now, GRACE_MS);
@@ -255,14 +288,14 @@ impl Control {
     }
 
     fn run_scheduled(&mut self, name: &str) {
-        let Some(id) = self.names.id(name) else {
+        let Some(id) = self.cx.names.id(name) else {
             return;
         };
-        if self.plan.services.get(name).is_some_and(|it| it.job) {
+        if self.cx.plan.services.get(name).is_some_and(|it| it.job) {
             if let Err(why) = self.run_job_by_schedule(name) {
                 let detail = format!("skipped: its time has come, but {why}");
                 tracing::warn!(service = name, "{detail}");
-                self.publish(name, "schedule", &detail, None);
+                self.cx.publish(name, "schedule", &detail, None);
             }
             return;
         }
@@ -272,47 +305,12 @@ impl Control {
                 "skipped: its time has come, but it is still under way".to_owned()
             }
             Err(refusal) => {
-                let why = self.refused(&refusal).message;
+                let why = self.cx.refused(&refusal).message;
                 format!("skipped: its time has come, but {why}")
             }
         };
         tracing::info!(service = name, "{detail}");
-        self.publish(name, "schedule", &detail, None);
-    }
-
-    /// When a service runs next: milliseconds from now, and in words.
-    pub(super) fn next_run(&self, name: &str) -> Option<(u64, String)> {
-        let due = self.schedule.due_of(name)?;
-        let in_ms = due.saturating_sub(self.now.unix_ms);
-        Some((in_ms, format!("next run {}", words::time(due))))
-    }
-
-    fn remember_schedule(&mut self) {
-        let record = serde_json::to_string(&self.schedule.handled).expect("a map is plain data");
-        self.remember(Key::Schedule, record);
-    }
-
-    /// Has what was handled stored if that is due.
-    pub(super) fn store_schedule(&mut self) {
-        let schedule = &mut self.schedule;
-        if *schedule.disk.wanted() != schedule.handled {
-            let handled = schedule.handled.clone();
-            schedule.disk.change(|it| *it = handled);
-        }
-        if let Some(handled) = schedule.disk.due(self.now.moment) {
-            self.job(Job::StoreSchedule { handled });
-        }
-    }
-
-    pub(super) fn schedule_stored(&mut self, result: Result<(), String>) {
-        let error = result.clone().err().unwrap_or_default();
-        match self.schedule.disk.written(self.now.moment, result) {
-            News::Fails => {
-                tracing::warn!("cannot store which schedules have run, tries again: {error}");
-            }
-            News::Works => tracing::info!("which schedules have run is stored again"),
-            News::None => {}
-        }
+        self.cx.publish(name, "schedule", &detail, None);
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use api::{Action, ActionRequest, ErrorKind, ErrorReply};
 use engine::{Goal, State};
 
-use super::{Control, asks::usage, matching};
+use super::{Control, asks::usage};
+use crate::service_query::matching;
 
 /// What a request means.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Control {
         if request.except.is_empty() {
             return Ok(Selection { names, left_alone });
         }
-        let excepted = matching(&request.except, &self.plan.services)?;
+        let excepted = matching(&request.except, &self.cx.plan.services)?;
         names.retain(|name| !excepted.contains(name));
         if matches!(request.action, Action::Start | Action::Once) {
             self.starts_none_of(&excepted, &names)?;
@@ -53,15 +54,15 @@ impl Control {
     /// All means no job, which only a request for its work starts, and nothing that one keeps stopped.
     fn spare_for_jobs(&self, action: &Action, names: &mut Vec<String>, notes: &mut Vec<String>) {
         if matches!(action, Action::Restart) {
-            let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);
+            let is_job = |name: &String| self.cx.plan.services.get(name).is_some_and(|it| it.job);
             names.retain(|name| !is_job(name));
         }
         if !matches!(action, Action::Start | Action::Once | Action::Restart) {
             return;
         }
         let lease = |name: &String| {
-            let view = self.engine.view(self.names.id(name)?)?;
-            Some(self.leased_by(&view)?.job)
+            let view = self.cx.engine.view(self.cx.names.id(name)?)?;
+            Some(self.cx.leased_by(&view)?.job)
         };
         names.retain(|name| {
             let needs = self.needs_of(name);
@@ -91,7 +92,11 @@ impl Control {
     }
 
     fn start_would_touch(&self, name: &str) -> bool {
-        let view = self.names.id(name).and_then(|id| self.engine.view(id));
+        let view = self
+            .cx
+            .names
+            .id(name)
+            .and_then(|id| self.cx.engine.view(id));
         view.is_some_and(|view| {
             let down = matches!(
                 view.state,
@@ -109,7 +114,7 @@ impl Control {
         let mut needs = BTreeSet::new();
         let mut todo = vec![name.to_owned()];
         while let Some(name) = todo.pop() {
-            let Some(service) = self.plan.services.get(&name) else {
+            let Some(service) = self.cx.plan.services.get(&name) else {
                 continue;
             };
             let all = service.requires.union(&service.binds_to);
@@ -120,7 +125,7 @@ impl Control {
     }
 
     fn select_meant(&self, request: &ActionRequest) -> Result<Vec<String>, ErrorReply> {
-        let services = &self.plan.services;
+        let services = &self.cx.plan.services;
         if request.services.is_empty() {
             if matches!(request.action, Action::Reload | Action::Signal(_)) {
                 return Err(usage(

@@ -21,11 +21,11 @@ const NOT_STARTED: &str = "it was stopped before it could start";
 impl Control {
     /// Starts the main process of a service, once all that it needs is known and free.
     pub(super) fn start_main(&mut self, id: ServiceId, run: RunId) {
-        let Some(service) = self.service(id).cloned() else {
+        let Some(service) = self.cx.service(id).cloned() else {
             return;
         };
         let name = &service.name;
-        self.runs.insert(run, Run::new(name, Purpose::Main));
+        self.cx.runs.insert(run, Run::new(name, Purpose::Main));
         self.status_texts.remove(&id);
         let broken = service.broken.as_ref().or_else(|| self.broken.get(name));
         match broken {
@@ -47,7 +47,8 @@ impl Control {
             return;
         }
         let it = &*resolved;
-        self.tell(Request::Open(open(service, it, &self.plan.paths)));
+        self.cx
+            .tell(Request::Open(open(service, it, &self.cx.plan.paths)));
         let mut spawn = base_spawn(service, it, run);
         spawn.argv.clone_from(&service.command);
         spawn.argv[0].clone_from(&it.program);
@@ -63,42 +64,44 @@ impl Control {
         if service.job {
             let dir = self.job_dir(&service.name).display().to_string();
             spawn.env.insert("MATTERVISOR_JOB_DIR".to_owned(), dir);
-            let socket = self.plan.paths.run_dir.join("ctl.sock");
+            let socket = self.cx.plan.paths.run_dir.join("ctl.sock");
             let socket = socket.display().to_string();
             spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
         }
         let directories = self.directories_of(&service.name);
-        if let Some(known) = self.runs.get_mut(&run) {
+        if let Some(known) = self.cx.runs.get_mut(&run) {
             known.resolved = Some(resolved);
             known.directories = directories;
         }
-        self.tell(Request::Spawn(Box::new(spawn)));
-        self.await_ready_line(&service.name, run, self.now.moment);
+        self.cx.tell(Request::Spawn(Box::new(spawn)));
+        let now = self.cx.now.moment;
+        self.ready_lines
+            .expect(&mut self.cx, &service.name, run, now);
     }
 
     pub(super) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
         match purpose {
-            Purpose::Probe(of, _) => self.engine.service_of(*of).is_some(),
-            _ => self.engine.is_wanted(run),
+            Purpose::Probe(of, _) => self.cx.engine.service_of(*of).is_some(),
+            _ => self.cx.engine.is_wanted(run),
         }
     }
 
     /// It is not to be started any more.
     pub(super) fn drop_start(&mut self, run: RunId) {
-        match self.runs.get(&run).map(|known| &known.purpose) {
+        match self.cx.runs.get(&run).map(|known| &known.purpose) {
             Some(Purpose::Main) => self.spawn_refused(run, true, NOT_STARTED.to_owned()),
             Some(Purpose::Validator) => {
-                self.runs.remove(&run);
+                self.cx.runs.remove(&run);
                 let verdict = Err(NOT_STARTED.to_owned());
                 self.fact(Fact::Validated { run, verdict });
             }
-            _ => drop(self.runs.remove(&run)),
+            _ => drop(self.cx.runs.remove(&run)),
         }
     }
 
     pub(super) fn spawn_refused(&mut self, run: RunId, transient: bool, reason: String) {
-        self.runs.remove(&run);
-        self.forget_ready_line(run);
+        self.cx.runs.remove(&run);
+        self.ready_lines.forget(run);
         self.fact(Fact::SpawnFailed {
             run,
             transient,
@@ -113,7 +116,7 @@ impl Control {
         run: RunId,
         resolved: &Resolved,
     ) {
-        let purpose = self.runs.get(&run).map(|known| &known.purpose);
+        let purpose = self.cx.runs.get(&run).map(|known| &known.purpose);
         let command = purpose.and_then(|purpose| helper_command(service, purpose));
         let spawn = match command {
             Some((argv, timeout_ms)) => helper_spawn(service, resolved, run, argv, timeout_ms),
@@ -125,7 +128,7 @@ impl Control {
                 spawn
                     .env
                     .extend(main_pid.map(|pid| (MAIN_PID.to_owned(), pid)));
-                self.tell(Request::Spawn(Box::new(spawn)));
+                self.cx.tell(Request::Spawn(Box::new(spawn)));
             }
             Err(reason) => self.helper_ended(run, Err(reason)),
         }
@@ -133,8 +136,8 @@ impl Control {
 
     /// The main process that a reload command or exec probe is about.
     fn main_pid_for(&self, run: RunId) -> Option<i32> {
-        match self.runs.get(&run)?.purpose {
-            Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => self.runs.get(&main)?.pid,
+        match self.cx.runs.get(&run)?.purpose {
+            Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => self.cx.runs.get(&main)?.pid,
             _ => None,
         }
     }
@@ -254,7 +257,7 @@ pub(super) fn log_dir(paths: &plan::Paths, service: &str) -> PathBuf {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     #[test]
     fn a_reload_command_is_told_the_main_process() {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
 use engine::{Exit, Failure, Goal, Moment, ServiceId, Settled, State, View};
 
-use super::{Control, Now, matching, words};
+use super::{Control, Now, words};
+use crate::service_query::matching;
 
 /// What to do about a program that took over and did not work.
 const WENT_BACK: &str = "the program that was installed last did not work as the control process, so the one before it runs: \
@@ -13,9 +14,12 @@ const WENT_BACK: &str = "the program that was installed last did not work as the
 
 impl Control {
     pub(super) fn status(&self, names: &[String]) -> Result<StatusReply, ErrorReply> {
-        let named: BTreeSet<String> = matching(names, &self.plan.services)?.into_iter().collect();
+        let named: BTreeSet<String> = matching(names, &self.cx.plan.services)?
+            .into_iter()
+            .collect();
         let wanted = |name: &String| names.is_empty() || named.contains(name);
         let services = self
+            .cx
             .plan
             .services
             .values()
@@ -32,10 +36,16 @@ impl Control {
         SupervisorStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: nix::unistd::getpid().as_raw(),
-            keeper_pid: self.keeper.pid,
-            uptime_seconds: self.now.moment.0.saturating_sub(self.keeper.started_ms) / 1000,
-            control_restarts: self.keeper.control_deaths,
-            root: self.plan.paths.root.display().to_string(),
+            keeper_pid: self.cx.keeper.pid,
+            uptime_seconds: self
+                .cx
+                .now
+                .moment
+                .0
+                .saturating_sub(self.cx.keeper.started_ms)
+                / 1000,
+            control_restarts: self.cx.keeper.control_deaths,
+            root: self.cx.plan.paths.root.display().to_string(),
             state: self.lifecycle.phase_name().to_owned(),
             warnings: self.warnings(),
             maintenance: self.maintenance.said().cloned(),
@@ -44,7 +54,7 @@ impl Control {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
-        warnings.extend(self.keeper.went_back.then(|| WENT_BACK.to_owned()));
+        warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings.extend(self.strays.iter().map(words::stray));
         warnings.extend(self.notices.told());
@@ -60,8 +70,8 @@ impl Control {
     }
 
     pub(super) fn service_status(&self, service: &plan::Service) -> ServiceStatus {
-        let id = self.names.id(&service.name);
-        let view = id.and_then(|id| Some((id, self.engine.view(id)?)));
+        let id = self.cx.names.id(&service.name);
+        let view = id.and_then(|id| Some((id, self.cx.engine.view(id)?)));
         let mut status = blank_status(service);
         if status.user.is_none() || !self.is_root {
             // Without root every service has the supervisor's own user.
@@ -74,7 +84,7 @@ impl Control {
     }
 
     fn fill_status(&self, status: &mut ServiceStatus, id: ServiceId, view: &View) {
-        let now = self.now;
+        let now = self.cx.now;
         let reason = self.reason(&status.name, view);
         let goal = if view.goal == Goal::Up { "up" } else { "down" };
         goal.clone_into(&mut status.goal);
@@ -82,8 +92,8 @@ impl Control {
             by: hold.by.clone(),
             at: words::time(hold.at_unix_ms),
         });
-        status.leased = self.leased_by(view);
-        let planned = self.plan.services.get(&status.name);
+        status.leased = self.cx.leased_by(view);
+        let planned = self.cx.plan.services.get(&status.name);
         let is_job = planned.is_some_and(|it| it.job);
         status.job = is_job.then(|| self.job_status(id, view));
         view.state.name().clone_into(&mut status.state);
@@ -115,7 +125,10 @@ impl Control {
                 view.state,
                 State::Stopped | State::Completed | State::Failed { .. }
             );
-        let next_run = self.next_run(&status.name).filter(|_| rests);
+        let next_run = self
+            .schedule
+            .next_run(&self.cx, &status.name)
+            .filter(|_| rests);
         status.next_try_ms = match view.state {
             State::Backoff { until, .. } => Some(until.since(now.moment)),
             _ => next_run.as_ref().map(|(in_ms, _)| *in_ms),
@@ -141,9 +154,9 @@ impl Control {
         {
             return waits;
         }
-        let reason = match (&view.state, self.lease_reason(view)) {
+        let reason = match (&view.state, self.cx.lease_reason(view)) {
             (State::Stopped | State::Stopping { .. }, Some(why)) if view.hold.is_none() => why,
-            _ => words::reason(view, self.now.moment),
+            _ => words::reason(view, self.cx.now.moment),
         };
         let reason = match (&view.state, self.last_failures.get(name)) {
             (State::Backoff { .. }, Some(failure)) => format!("{failure}; {reason}"),
@@ -165,6 +178,7 @@ impl Control {
             _ => reason,
         };
         let certificate = self
+            .watched_files
             .certificate_reason(name)
             .filter(|_| matches!(view.state, State::Running { .. } | State::Reloading { .. }));
         let reason = match certificate {
@@ -190,7 +204,7 @@ impl Control {
         match &view.state {
             State::Waiting { on } => on
                 .iter()
-                .filter_map(|id| self.names.name(*id))
+                .filter_map(|id| self.cx.names.name(*id))
                 .map(str::to_owned)
                 .collect(),
             _ => Vec::new(),
@@ -200,7 +214,11 @@ impl Control {
     /// `waiting on postgresql (stopped by root at …), nginx (failed)`.
     fn waiting_reason(&self, on: &[String]) -> String {
         let each = on.iter().map(|name| {
-            let view = self.names.id(name).and_then(|id| self.engine.view(id));
+            let view = self
+                .cx
+                .names
+                .id(name)
+                .and_then(|id| self.cx.engine.view(id));
             let state = view.map_or("gone", |view| match (&view.hold, &view.lease) {
                 (Some(_), _) => "stopped by command",
                 (None, Some(_)) => "stopped for a job",
@@ -213,13 +231,13 @@ impl Control {
 
     /// The main process of a service, while it has one.
     pub(super) fn pid(&self, id: ServiceId) -> Option<i32> {
-        let run = self.engine.main_run(id)?;
-        self.runs.get(&run)?.pid
+        let run = self.cx.engine.main_run(id)?;
+        self.cx.runs.get(&run)?.pid
     }
 
     /// In words, how a service stands; for progress lines and results.
     pub(super) fn detail(&self, name: &str) -> String {
-        let Some(service) = self.plan.services.get(name) else {
+        let Some(service) = self.cx.plan.services.get(name) else {
             return String::new();
         };
         self.service_status(service).reason.unwrap_or_default()
@@ -227,7 +245,7 @@ impl Control {
 
     /// Whether a service has come to rest.
     pub(super) fn settled(&self, name: &str) -> Option<Settled> {
-        self.engine.settled(self.names.id(name)?)
+        self.cx.engine.settled(self.cx.names.id(name)?)
     }
 }
 

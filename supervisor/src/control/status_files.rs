@@ -94,7 +94,7 @@ impl StatusFiles {
 impl Control {
     /// The plan is another, and so may be templates and places.
     pub(super) fn status_files_follow_plan(&mut self) {
-        let services = self.plan.services.values();
+        let services = self.cx.plan.services.values();
         let with_some = services.filter(|it| it.enabled && !it.status_files.is_empty());
         self.status_files.services = with_some.map(|it| it.name.clone()).collect();
         if !self.status_files.services.is_empty() {
@@ -115,17 +115,17 @@ impl Control {
         if *files.disk.wanted() != now {
             files.disk.change(|it| *it = now);
         }
-        if files.writing || self.now.moment < files.not_before {
+        if files.writing || self.cx.now.moment < files.not_before {
             return;
         }
         // What has been seen is in doubt no sooner than it is seen anew: whoever waits for it gets an answer.
         if std::mem::take(&mut files.again) {
             files.disk.doubt();
         }
-        if let Some(situations) = files.disk.due(self.now.moment) {
+        if let Some(situations) = files.disk.due(self.cx.now.moment) {
             files.writing = true;
-            let plan = Arc::clone(&self.plan);
-            self.job(Job::WriteStatusFiles { plan, situations });
+            let plan = Arc::clone(&self.cx.plan);
+            self.cx.job(Job::WriteStatusFiles { plan, situations });
         }
     }
 
@@ -133,7 +133,7 @@ impl Control {
         if let Err(error) = &result {
             tracing::error!("{error}; tries again");
         }
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         self.status_files.disk.written(now, result);
         self.status_files.writing = false;
         self.status_files.not_before = now.after(PAUSE_MS);
@@ -141,7 +141,7 @@ impl Control {
 
     /// How a service stands, for those who cannot use it.
     fn situation(&self, name: &str) -> Option<Situation> {
-        let view = self.engine.view(self.names.id(name)?)?;
+        let view = self.cx.engine.view(self.cx.names.id(name)?)?;
         Some(Situation {
             state: view.state.name().to_owned(),
             ready: view.ready,
@@ -161,7 +161,7 @@ impl Control {
             u8::try_from(percent.min(100)).expect("at most 100")
         });
         Some(JobSituation {
-            name: self.names.name(job)?.to_owned(),
+            name: self.cx.names.name(job)?.to_owned(),
             percent,
         })
     }
@@ -172,12 +172,12 @@ impl Control {
             return false;
         };
         on.iter()
-            .any(|id| self.engine.settled(*id) != Some(Settled::No))
+            .any(|id| self.cx.engine.settled(*id) != Some(Settled::No))
     }
 
     /// Files by whose presence others know of maintenance.
     pub(super) fn maintenance_files(&self) -> Vec<String> {
-        let services = self.plan.services.values().filter(|it| it.enabled);
+        let services = self.cx.plan.services.values().filter(|it| it.enabled);
         let files = services.flat_map(|it| &it.status_files);
         let flags = files.filter(|it| it.when == When::Maintenance);
         flags.map(|it| it.path.display().to_string()).collect()
@@ -190,7 +190,7 @@ mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
 
     use super::*;
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const WITH_FILE: &str = "[[status_files]]\npath = '/run/a/status'\ntemplate = 'status.j2'\n";
 
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(world.said(Ok(()))["a"].state, "running");
         world.pass(PAUSE_MS);
         let rests = |world: &World| {
-            let now = world.control.now.moment;
+            let now = world.control.cx.now.moment;
             world.saying.is_empty() && world.control.status_files.poll_timeout(now).is_none()
         };
         assert!(rests(&world));
@@ -236,10 +236,10 @@ mod tests {
             &[],
             "[restart]\ndelay = '1ms'\nmax_delay = '1ms'\njitter = 0\n",
         );
-        let begin = world.control.now.moment;
+        let begin = world.control.cx.now.moment;
         let (mut writes, mut runs) = (0, 0);
         let mut answer = None;
-        while world.control.now.moment.since(begin) < 10_000 {
+        while world.control.cx.now.moment.since(begin) < 10_000 {
             while runs < world.spawned.len() {
                 let run = world.spawned[runs].1;
                 runs += 1;
@@ -251,7 +251,7 @@ mod tests {
                 world.said(Ok(()));
             }
             world.pass(10);
-            let passed = world.control.now.moment.since(begin);
+            let passed = world.control.cx.now.moment.since(begin);
             if passed >= 5_000 {
                 // And nobody waits longer for that.
                 let wanted = Some(api::MaintenanceRequest::default());

@@ -40,13 +40,17 @@ impl Control {
             );
             self.left.insert(service.clone(), remaining.left.clone());
         }
-        self.tell(Request::TookOver);
-        self.names.restore(Key::Names.of(&hello.records));
+        self.cx.tell(Request::TookOver);
+        self.cx.names.restore(Key::Names.of(&hello.records));
         self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
-        self.take_up_events(&hello.records);
-        self.take_up_exits(&hello.records);
+        self.cx.take_up_events(&hello.records);
+        self.exits.take_up(&hello.records);
         self.tell_unseen_ends();
-        self.take_up_notices(Key::Notices.of(&hello.records), boot.aside.clone());
+        self.notices.take_up(
+            &mut self.cx,
+            Key::Notices.of(&hello.records),
+            boot.aside.clone(),
+        );
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
         if let Some(record) = Key::Signals.of(&hello.records) {
@@ -56,7 +60,7 @@ impl Control {
         let hangup = Key::Hangup.of(&hello.records);
         self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
         let stopping = self.lifecycle.signals > 0;
-        self.take_up_holds(&hello.records);
+        self.holds.take_up(&hello.records);
         self.take_up_maintenance(&hello.records);
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
@@ -65,12 +69,12 @@ impl Control {
         } else {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
-            self.take_up_certificates(&hello.records);
-            self.take_up_listening(Key::Listening.of(&hello.records));
+            self.watched_files.take_up(&hello.records);
+            self.listening.take_up(Key::Listening.of(&hello.records));
             self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.take_up_lines(record(Key::Lines));
+            self.records.take_up(record(Key::Lines));
             let (changes, doing) = (record(Key::Changes), record(Key::Doing));
             let refused = |id: &str| self.records.keeps(id);
             self.changes.restore(changes, doing, refused);
@@ -87,7 +91,7 @@ impl Control {
             self.on_keeper_fact(numbered.fact);
         }
         self.on_remaining(&hello.remaining);
-        self.release_exits_of_removed();
+        self.exits.release_of_removed(&mut self.cx);
         self.running_is_taken_up();
         self.take_up_standing(hello, boot.applied, is_unfinished);
         self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
@@ -102,8 +106,8 @@ impl Control {
     fn take_up_plan(&mut self, hello: &Hello) -> Option<Arc<Plan>> {
         let record = Key::Plan.of(&hello.records)?;
         match serde_json::from_str::<Plan>(record) {
-            Ok(running) if running != *self.plan => {
-                let stored = std::mem::replace(&mut self.plan, Arc::new(running));
+            Ok(running) if running != *self.cx.plan => {
+                let stored = std::mem::replace(&mut self.cx.plan, Arc::new(running));
                 // None at all: the disk was full when it was to be stored.
                 (!stored.services.is_empty()).then_some(stored)
             }
@@ -120,8 +124,8 @@ impl Control {
     /// the disk is full. Said after all that rests on the plan: a control process that dies before
     /// applies it once more.
     pub(super) fn remember_plan(&mut self) {
-        let record = serde_json::to_string(&*self.plan).expect("a plan is plain data");
-        self.remember(Key::Plan, record);
+        let record = serde_json::to_string(&*self.cx.plan).expect("a plan is plain data");
+        self.cx.remember(Key::Plan, record);
     }
 
     /// Records name other services by number, so each has the same one in all control processes.
@@ -129,8 +133,8 @@ impl Control {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {
                 Ok(record) => {
-                    let id = self.names.intern(name);
-                    self.engine.restore(id, record);
+                    let id = self.cx.names.intern(name);
+                    self.cx.engine.restore(id, record);
                 }
                 Err(error) => {
                     let why = api::json_place(&error);
@@ -139,20 +143,20 @@ impl Control {
             }
         }
         // What is numbered from here on was not lost with anybody.
-        self.lifecycle.first_own_run = Some(self.engine.allocate_run());
+        self.lifecycle.first_own_run = Some(self.cx.engine.allocate_run());
         if self.lifecycle.signals > 0 {
             // First of all, or the plan would start what is down.
             self.begin_shutdown();
         }
         self.apply_to_engine(&BTreeMap::new());
-        self.note_all_holds();
+        self.holds.note_all(&mut self.cx);
     }
 
     fn take_up_runs(&mut self, hello: &Hello) {
         for info in &hello.runs {
             let run = RunId(info.run);
-            let known = self.engine.service_of(run).is_some();
-            let purpose = match (info.role, self.engine.reloaded_by(run)) {
+            let known = self.cx.engine.service_of(run).is_some();
+            let purpose = match (info.role, self.cx.engine.reloaded_by(run)) {
                 (Role::Main, _) => Purpose::Main,
                 (Role::Helper, Some(main)) => Purpose::ReloadCommand(main),
                 (Role::Helper, None) if known => Purpose::Validator,
@@ -160,12 +164,12 @@ impl Control {
                 (Role::Helper, None) if is_delivery(&info.service) => continue,
                 (Role::Helper, None) => {
                     // An exec probe or a step of a reconfiguration that nobody waits for now.
-                    self.tell(Request::Sweep { run: info.run });
+                    self.cx.tell(Request::Sweep { run: info.run });
                     continue;
                 }
             };
             let pid = info.exit.is_none().then_some(info.pid);
-            self.runs.insert(
+            self.cx.runs.insert(
                 run,
                 Run {
                     service: info.service.clone(),
@@ -191,7 +195,8 @@ impl Control {
             }
             if info.role == Role::Main && info.exit.is_none() {
                 self.note_living(run);
-                self.take_up_ready_line(&info.service, run, Moment(info.spawned_ms));
+                self.ready_lines
+                    .take_up(&mut self.cx, &info.service, run, Moment(info.spawned_ms));
             }
         }
         self.take_up_failures(hello);
@@ -205,17 +210,17 @@ impl Control {
                 continue;
             };
             let run = RunId(run);
-            let Some(id) = self.engine.service_of(run) else {
+            let Some(id) = self.cx.engine.service_of(run) else {
                 continue;
             };
-            let purpose = match self.engine.reloaded_by(run) {
+            let purpose = match self.cx.engine.reloaded_by(run) {
                 Some(main) => Purpose::ReloadCommand(main),
-                None if self.engine.main_run(id) == Some(run) => Purpose::Main,
+                None if self.cx.engine.main_run(id) == Some(run) => Purpose::Main,
                 None => Purpose::Validator,
             };
-            let service = self.names.name(id).unwrap_or_default().to_owned();
+            let service = self.cx.names.name(id).unwrap_or_default().to_owned();
             let run_of_it = Run::new(&service, purpose);
-            self.runs.entry(run).or_insert(run_of_it);
+            self.cx.runs.entry(run).or_insert(run_of_it);
         }
     }
 
@@ -223,14 +228,14 @@ impl Control {
     /// they are started. What they were to serve may have gone meanwhile; then they are given up.
     fn take_up_lost_runs(&mut self, hello: &Hello) {
         let lost = || Err(LOST.to_owned());
-        let ids: Vec<_> = self.names.ids().values().copied().collect();
+        let ids: Vec<_> = self.cx.names.ids().values().copied().collect();
         for id in ids {
-            let Some(view) = self.engine.view(id) else {
+            let Some(view) = self.cx.engine.view(id) else {
                 continue;
             };
             let first_own = self.lifecycle.first_own_run;
             let known = |run: RunId| Some(run) >= first_own || is_told(hello, run);
-            let is_planned = self.service(id).is_some();
+            let is_planned = self.cx.service(id).is_some();
             match view.state {
                 State::Spawning {
                     run,
@@ -258,7 +263,7 @@ impl Control {
                     helper: Some(helper),
                     ..
                 } if is_planned && known(up.run) && !known(helper) => {
-                    let command = self.engine.reloaded_by(helper);
+                    let command = self.cx.engine.reloaded_by(helper);
                     let purpose = command.map_or(Purpose::Validator, Purpose::ReloadCommand);
                     self.start_helper(id, helper, purpose);
                     continue;
@@ -283,7 +288,7 @@ impl Control {
                 }
                 _ => {}
             }
-            if let Some(run) = self.engine.main_run(id)
+            if let Some(run) = self.cx.engine.main_run(id)
                 && !known(run)
             {
                 self.fact(Fact::SpawnFailed {
@@ -320,7 +325,7 @@ const fn fact_run(fact: &keeper::message::Fact) -> Option<u64> {
 mod tests {
     use api::Action;
 
-    use crate::control::{Handled, whole::World};
+    use crate::{control::whole::World, store::Handled};
 
     const RELOADS: [&str; 2] = [
         "validate = ['/bin/true']\n[reload]\nsignal = 'HUP'\n",

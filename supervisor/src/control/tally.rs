@@ -10,7 +10,7 @@ use engine::{Exit, Fact, Moment, ProbeKind, RunId, ServiceId};
 use keeper::message::{LogStats, Request};
 use tokio::sync::oneshot;
 
-use super::Control;
+use super::{Context, Control};
 use crate::scrape::{ProbeTally, Scrape, ServiceTally};
 
 /// Scrapes that wait for the keeper; more are refused.
@@ -56,23 +56,23 @@ impl Tally {
     }
 }
 
-impl Control {
+impl Tally {
     /// Counts a fact before the engine gets it: afterwards it may know the run no more.
-    pub(super) fn count(&mut self, fact: &Fact) {
+    pub(super) fn count(&mut self, cx: &mut Context, fact: &Fact) {
         let main_of = |run: RunId| {
-            let id = self.engine.service_of(run)?;
-            (self.engine.main_run(id) == Some(run)).then_some(id)
+            let id = cx.engine.service_of(run)?;
+            (cx.engine.main_run(id) == Some(run)).then_some(id)
         };
         match fact {
             Fact::Exited { run, exit } => {
                 if let Some(id) = main_of(*run) {
-                    let exits = &mut self.tally.services.entry(id).or_default().exits;
+                    let exits = &mut self.services.entry(id).or_default().exits;
                     *exits.entry(exit_labels(*exit)).or_default() += 1;
                 }
             }
             Fact::SpawnFailed { run, .. } => {
                 if let Some(id) = main_of(*run) {
-                    self.tally.services.entry(id).or_default().start_failures += 1;
+                    self.services.entry(id).or_default().start_failures += 1;
                 }
             }
             _ => {}
@@ -80,11 +80,18 @@ impl Control {
     }
 
     /// A probe of a main run has answered.
-    pub(super) fn count_probe(&mut self, of: RunId, kind: ProbeKind, ok: bool, took: Duration) {
-        let Some(id) = self.engine.service_of(of) else {
+    pub(super) fn count_probe(
+        &mut self,
+        cx: &mut Context,
+        of: RunId,
+        kind: ProbeKind,
+        ok: bool,
+        took: Duration,
+    ) {
+        let Some(id) = cx.engine.service_of(of) else {
             return;
         };
-        let probes = &mut self.tally.services.entry(id).or_default().probes;
+        let probes = &mut self.services.entry(id).or_default().probes;
         let probe = probes.entry(probe_name(kind)).or_default();
         *probe = ProbeTally {
             last: took,
@@ -94,6 +101,14 @@ impl Control {
         };
     }
 
+    fn tallies(&self, cx: &Context) -> BTreeMap<String, ServiceTally> {
+        let named = self.services.iter();
+        let named = named.filter_map(|(id, it)| Some((cx.names.name(*id)?.to_owned(), it.clone())));
+        named.collect()
+    }
+}
+
+impl Control {
     /// Somebody wants all that is counted. The keeper is asked once for all who wait.
     pub(super) fn scrape(&mut self, reply: ScrapeReply) {
         // Those who have gone away wait no more.
@@ -109,7 +124,7 @@ impl Control {
         }
         self.tally.waiting.push(reply);
         if self.tally.waiting.len() == 1 {
-            self.tell(Request::Stats);
+            self.cx.tell(Request::Stats);
         }
     }
 
@@ -117,19 +132,12 @@ impl Control {
         for reply in std::mem::take(&mut self.tally.waiting) {
             let scrape = self.status(&[]).map(|status| Scrape {
                 status,
-                tallies: self.tallies(),
+                tallies: self.tally.tallies(&self.cx),
                 logs: logs.to_vec(),
-                events: self.feed.counts(),
+                events: self.cx.feed.counts(),
             });
             drop(reply.send(scrape));
         }
-    }
-
-    fn tallies(&self) -> BTreeMap<String, ServiceTally> {
-        let named = self.tally.services.iter();
-        let named =
-            named.filter_map(|(id, it)| Some((self.names.name(*id)?.to_owned(), it.clone())));
-        named.collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use engine::{Command, Moment, RunId, State};
+use engine::{Command, Moment, RunId, ServiceId, State};
 use keeper::message::Request;
 use plan::{
     NotifyOn, OnChange, Service,
@@ -18,7 +18,7 @@ use plan::{
 };
 
 use super::{
-    Control, Job, Output,
+    Context, Control, Job, Output,
     file_watcher::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
     listening::Progress,
     memory::Key,
@@ -47,6 +47,17 @@ pub(super) struct WatchedFiles {
     unwatched: Option<Unwatched>,
 }
 
+/// Files that have changed since a service that runs has read them.
+#[derive(Debug)]
+pub(super) struct FilesChanged {
+    id: ServiceId,
+    /// It restarts for them; else it reloads.
+    restarts: bool,
+    files: BTreeSet<PathBuf>,
+    /// In words.
+    detail: String,
+}
+
 impl WatchedFiles {
     pub(super) fn poll_timeout(&self) -> Option<Moment> {
         self.due.filter(|_| !self.looking)
@@ -63,99 +74,101 @@ impl WatchedFiles {
     }
 }
 
-impl Control {
+impl WatchedFiles {
     /// What an earlier control process has told.
-    pub(super) fn take_up_certificates(&mut self, records: &BTreeMap<String, String>) {
+    pub(super) fn take_up(&mut self, records: &BTreeMap<String, String>) {
         let record = Key::Certificates.of(records);
         let told = record.and_then(|record| serde_json::from_str(record).ok());
-        self.watched_files.told = told.unwrap_or_default();
+        self.told = told.unwrap_or_default();
     }
 
     /// Watches the files of the services that are enabled now.
-    pub(super) fn watched_files_follow_plan(&mut self) {
-        let enabled = self.plan.services.values().filter(|it| it.enabled);
+    pub(super) fn follow_plan(&mut self, cx: &mut Context) {
+        let enabled = cx.plan.services.values().filter(|it| it.enabled);
         let paths: BTreeSet<PathBuf> = enabled.flat_map(|it| files_of(it)).collect();
-        let known: BTreeSet<String> = self.plan.services.keys().cloned().collect();
-        let files = &mut self.watched_files;
-        files.findings.retain(|name, _| known.contains(name));
-        files.started.retain(|name, _| known.contains(name));
-        files.seen.retain(|path, _| paths.contains(path));
-        if files.paths == paths {
+        let known: BTreeSet<String> = cx.plan.services.keys().cloned().collect();
+        self.findings.retain(|name, _| known.contains(name));
+        self.started.retain(|name, _| known.contains(name));
+        self.seen.retain(|path, _| paths.contains(path));
+        if self.paths == paths {
             // What a certificate is held to may have changed.
             if !paths.is_empty() {
-                self.look_at_files();
+                self.look(cx);
             }
             return;
         }
-        files.paths.clone_from(&paths);
+        self.paths.clone_from(&paths);
         if paths.is_empty() {
-            files.findings.clear();
-            files.due = None;
+            self.findings.clear();
+            self.due = None;
         }
         // Once they are watched, they are looked at.
         let paths = paths.into_iter().collect();
-        self.outputs.push_back(Output::WatchFiles(paths));
+        cx.outputs.push_back(Output::WatchFiles(paths));
     }
 
-    pub(super) fn watched_files_timeout(&mut self) {
-        let due = self.watched_files.poll_timeout();
-        if due.is_some_and(|due| due <= self.now.moment) {
-            self.look_at_files();
+    pub(super) fn timeout(&mut self, cx: &mut Context) {
+        let due = self.poll_timeout();
+        if due.is_some_and(|due| due <= cx.now.moment) {
+            self.look(cx);
         }
     }
 
     /// Files may have changed, or are watched from now on, or are not.
-    pub(super) fn files_touched(&mut self, unwatched: Option<Unwatched>) {
-        let before = std::mem::replace(&mut self.watched_files.unwatched, unwatched);
-        match self.watched_files.warning() {
+    pub(super) fn on_touched(&mut self, cx: &mut Context, unwatched: Option<Unwatched>) {
+        let before = std::mem::replace(&mut self.unwatched, unwatched);
+        match self.warning() {
             Some(warning) if before.is_none() => tracing::warn!("{warning}"),
             None if before.is_some() => tracing::info!("watched files are watched again"),
             _ => {}
         }
-        self.look_at_files();
+        self.look(cx);
     }
 
     /// Something may have changed.
-    pub(super) fn look_at_files(&mut self) {
-        if self.watched_files.paths.is_empty() {
+    pub(super) fn look(&mut self, cx: &mut Context) {
+        if self.paths.is_empty() {
             return;
         }
-        if self.watched_files.looking {
-            self.watched_files.again = true;
+        if self.looking {
+            self.again = true;
             return;
         }
-        self.watched_files.looking = true;
-        let enabled = self.plan.services.values().filter(|it| it.enabled);
+        self.looking = true;
+        let enabled = cx.plan.services.values().filter(|it| it.enabled);
         let with = enabled.filter(|it| !it.certificates.is_empty());
         let certificates = with.map(|it| (it.name.clone(), it.certificates.clone()));
         let certificates: Vec<_> = certificates.collect();
-        let due = self.now.moment.after(EVERY_MS);
-        self.watched_files.due = Some(due).filter(|_| !certificates.is_empty());
-        let paths = self.watched_files.paths.clone();
+        let due = cx.now.moment.after(EVERY_MS);
+        self.due = Some(due).filter(|_| !certificates.is_empty());
+        let paths = self.paths.clone();
         let look = Look {
             certificates,
             paths,
         };
-        self.job(Job::LookAtFiles(look));
+        cx.job(Job::LookAtFiles(look));
     }
 
-    pub(super) fn files_seen(&mut self, seen: Seen) {
-        self.watched_files.looking = false;
+    /// What was seen. Those that are to take it.
+    pub(super) fn on_seen(&mut self, cx: &mut Context, seen: Seen) -> Vec<FilesChanged> {
+        self.looking = false;
         let changed = self.changed_files(&seen.stamps);
-        self.watched_files.seen = seen.stamps;
-        self.take_findings(seen.findings);
-        let services: Vec<String> = self.plan.services.keys().cloned().collect();
-        for name in services {
-            self.act_on_files(&name, &changed);
+        self.seen = seen.stamps;
+        self.take_findings(cx, seen.findings);
+        let services: Vec<String> = cx.plan.services.keys().cloned().collect();
+        let due = services
+            .iter()
+            .filter_map(|name| self.due_of(cx, name, &changed))
+            .collect();
+        if std::mem::take(&mut self.again) {
+            self.look(cx);
         }
-        if std::mem::take(&mut self.watched_files.again) {
-            self.look_at_files();
-        }
+        due
     }
 
     /// Files that are other than when they were last seen; at the first look, any may be.
     fn changed_files(&self, stamps: &BTreeMap<PathBuf, Stamp>) -> BTreeSet<PathBuf> {
-        let seen = &self.watched_files.seen;
+        let seen = &self.seen;
         let first = seen.is_empty();
         let differs = |path: &PathBuf, stamp: &Stamp| match seen.get(path) {
             Some(before) => before.content != stamp.content,
@@ -166,90 +179,81 @@ impl Control {
     }
 
     /// A run of a service reads its files as they are now.
-    pub(super) fn watched_files_run_started(&mut self, run: RunId) {
-        let service = self.runs.get(&run).map(|run| run.service.clone());
-        let service = service.and_then(|name| self.plan.services.get(&name));
+    pub(super) fn on_run_started(&mut self, cx: &mut Context, run: RunId) {
+        let service = cx.runs.get(&run).map(|run| run.service.clone());
+        let service = service.and_then(|name| cx.plan.services.get(&name));
         if let Some(service) = service.filter(|it| files_of(it).next().is_some()) {
             let name = service.name.clone();
-            let started = &mut self.watched_files.started;
-            started.insert(name, self.now.unix_ms);
+            let started = &mut self.started;
+            started.insert(name, cx.now.unix_ms);
         }
     }
 
     /// Since when a service has read its files, wall clock; none: it does not run.
-    fn read_since(&self, name: &str) -> Option<u64> {
-        let id = self.names.id(name)?;
-        let view = self.engine.view(id)?;
+    fn read_since(&self, cx: &Context, name: &str) -> Option<u64> {
+        let id = cx.names.id(name)?;
+        let view = cx.engine.view(id)?;
         // A oneshot that has completed has read them too.
-        let oneshot = self.plan.services.get(name).is_some_and(|it| it.oneshot);
+        let oneshot = cx.plan.services.get(name).is_some_and(|it| it.oneshot);
         let done = oneshot && matches!(view.state, State::Completed);
-        if self.engine.main_run(id).is_none() && !done {
+        if cx.engine.main_run(id).is_none() && !done {
             return None;
         }
         let since = view.since;
-        let since = self
-            .now
-            .unix_ms
-            .saturating_sub(self.now.moment.since(since));
+        let since = cx.now.unix_ms.saturating_sub(cx.now.moment.since(since));
         // Of a run that began under an earlier control process only its state is known.
-        let started = self.watched_files.started.get(name);
+        let started = self.started.get(name);
         Some(started.copied().unwrap_or(since))
     }
 
-    /// Lets a service that runs take the files of its own that have changed.
-    fn act_on_files(&mut self, name: &str, changed: &BTreeSet<PathBuf>) {
-        let Some(service) = self.plan.services.get(name).filter(|it| it.enabled) else {
-            return;
-        };
-        let Some(since) = self.read_since(name) else {
-            return;
-        };
-        let seen = &self.watched_files.seen;
+    /// What a service that runs is to do for the files of its own that have changed; none: nothing.
+    fn due_of(
+        &self,
+        cx: &mut Context,
+        name: &str,
+        changed: &BTreeSet<PathBuf>,
+    ) -> Option<FilesChanged> {
+        let service = cx.plan.services.get(name).filter(|it| it.enabled)?;
+        let since = self.read_since(cx, name)?;
         // Of one that is gone nothing says when it went.
         let gone = |stamp: &Stamp| stamp.content.is_none();
         let newer = |path: &PathBuf| {
-            let stamp = seen.get(path);
+            let stamp = self.seen.get(path);
             stamp.is_none_or(|stamp| stamp.changed_ms > since || gone(stamp))
         };
-        let own: BTreeSet<PathBuf> = files_of(service)
+        let files: BTreeSet<PathBuf> = files_of(service)
             .filter(|it| changed.contains(it) && newer(it))
             .collect();
-        let Some(id) = self.names.id(name).filter(|_| !own.is_empty()) else {
-            return;
-        };
-        let action = action(service, &own);
-        let listed: Vec<String> = own.iter().map(|path| path.display().to_string()).collect();
+        let id = cx.names.id(name).filter(|_| !files.is_empty())?;
+        let action = action(service, &files);
+        let listed: Vec<String> = files
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         let listed = listed.join(" and ");
-        let unusable = self.finding(name, |grade| grade == Grade::Unusable);
-        if let Some(unusable) = unusable {
+        if let Some(unusable) = self.finding(name, |grade| grade == Grade::Unusable) {
             let detail = format!("{listed} changed on disk and is not loaded: {unusable}");
             tracing::warn!(service = name, "{detail}");
-            self.publish(name, "files", &detail, None);
-            return;
+            cx.publish(name, "files", &detail, None);
+            return None;
         }
-        let (verb, command) = match action {
-            OnChange::Reload => ("reloads", Command::Reload([id].into())),
-            OnChange::Restart => ("restarts", Command::Restart([id].into())),
-            OnChange::Nothing => return,
+        let verb = match action {
+            OnChange::Reload => "reloads",
+            OnChange::Restart => "restarts",
+            OnChange::Nothing => return None,
         };
-        let detail = format!("{listed} changed on disk: {name} {verb}");
-        tracing::info!(service = name, "{detail}");
-        self.publish(name, "files", &detail, None);
-        if action == OnChange::Restart {
-            self.note_file_restart(name, &own);
-        }
-        if let Err(refusal) = self.command(command) {
-            self.forget_file_restart(name);
-            let error = self.refused(&refusal).message;
-            tracing::warn!(service = name, "{detail}, but that was refused: {error}");
-            self.publish(name, "files", &error, None);
-        }
+        Some(FilesChanged {
+            id,
+            restarts: action == OnChange::Restart,
+            detail: format!("{listed} changed on disk: {name} {verb}"),
+            files,
+        })
     }
 
     /// Takes in what is wrong now; what is new is told.
-    fn take_findings(&mut self, findings: BTreeMap<String, Vec<Finding>>) {
-        let before = std::mem::replace(&mut self.watched_files.findings, findings);
-        let now = self.watched_files.findings.clone();
+    fn take_findings(&mut self, cx: &mut Context, findings: BTreeMap<String, Vec<Finding>>) {
+        let before = std::mem::replace(&mut self.findings, findings);
+        let now = self.findings.clone();
         for (name, found) in &now {
             let known = before.get(name).map_or(&[][..], Vec::as_slice);
             if found == known {
@@ -258,20 +262,20 @@ impl Control {
             for finding in found.iter().filter(|it| !known.contains(it)) {
                 let sentence = finding.sentence();
                 tracing::warn!(service = name, "{sentence}");
-                self.publish(name, "certificate", &sentence, None);
+                cx.publish(name, "certificate", &sentence, None);
             }
             if found.is_empty() {
-                self.publish(name, "certificate", "nothing is wrong any more", None);
+                cx.publish(name, "certificate", "nothing is wrong any more", None);
             }
-            if let Some(id) = self.names.id(name) {
-                self.touched.insert(id);
+            if let Some(id) = cx.names.id(name) {
+                cx.touched.insert(id);
             }
         }
-        self.tell_of_ends(&now);
+        self.tell_of_ends(cx, &now);
     }
 
     /// Tells of certificates that end soon, each some times.
-    fn tell_of_ends(&mut self, findings: &BTreeMap<String, Vec<Finding>>) {
+    fn tell_of_ends(&mut self, cx: &mut Context, findings: &BTreeMap<String, Vec<Finding>>) {
         let mut told = BTreeMap::new();
         for (name, finding) in findings.iter().flat_map(|(name, found)| {
             let name = name.clone();
@@ -284,21 +288,18 @@ impl Control {
                 continue;
             };
             told.insert(finding.path.clone(), *step);
-            if self.watched_files.told.get(&finding.path) != Some(step) {
+            if self.told.get(&finding.path) != Some(step) {
                 let text = format!("{name}: {}", finding.sentence());
-                let view = self.names.id(&name).and_then(|id| self.engine.view(id));
-                let state = view.map_or("", |view| view.state.name());
-                let message = self.message(&name, state, NotifyOn::Certificate, text);
-                self.notify(|on| on.contains(&NotifyOn::Certificate), message);
+                cx.alert(&name, NotifyOn::Certificate, text);
             }
         }
-        if told == self.watched_files.told {
+        if told == self.told {
             return;
         }
         let service = Key::Certificates.name().to_owned();
         let record = serde_json::to_string(&told).expect("paths and numbers are plain data");
-        self.watched_files.told = told;
-        self.tell(if self.watched_files.told.is_empty() {
+        self.told = told;
+        cx.tell(if self.told.is_empty() {
             Request::Forget { service }
         } else {
             Request::Remember { service, record }
@@ -307,7 +308,7 @@ impl Control {
 
     /// The first thing of these grades that is wrong with a certificate of a service, as a sentence.
     fn finding(&self, service: &str, grade: impl Fn(Grade) -> bool) -> Option<String> {
-        let found = self.watched_files.findings.get(service)?;
+        let found = self.findings.get(service)?;
         let found = found.iter().find(|finding| grade(finding.grade))?;
         Some(found.sentence())
     }
@@ -323,13 +324,50 @@ impl Control {
         let trouble = trouble.map(|text| format!("degraded: {text}"));
         trouble.or_else(|| self.finding(service, |grade| matches!(grade, Grade::Soon(_))))
     }
+}
+
+impl Control {
+    pub(super) fn on_files_seen(&mut self, seen: Seen) {
+        for changed in self.watched_files.on_seen(&mut self.cx, seen) {
+            self.take_files(changed);
+        }
+    }
+
+    /// Lets a service that runs take the files of its own that have changed.
+    fn take_files(&mut self, changed: FilesChanged) {
+        let FilesChanged {
+            id,
+            restarts,
+            files,
+            detail,
+        } = changed;
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        tracing::info!(service = name, "{detail}");
+        self.cx.publish(&name, "files", &detail, None);
+        if restarts {
+            self.note_file_restart(&name, &files);
+        }
+        let command = if restarts {
+            Command::Restart
+        } else {
+            Command::Reload
+        };
+        if let Err(refusal) = self.command(command([id].into())) {
+            self.file_restarts.forget(&mut self.cx, &name);
+            let error = self.cx.refused(&refusal).message;
+            tracing::warn!(service = name, "{detail}, but that was refused: {error}");
+            self.cx.publish(&name, "files", &error, None);
+        }
+    }
 
     /// The verdict on a service's health: that of its probes, unless its certificates or its
     /// addresses say no.
     pub(super) fn healthy(&self, service: &str, view: &engine::View) -> Option<bool> {
         let up = matches!(view.state, State::Running { .. } | State::Reloading { .. });
         let deaf = self.listening.of(service) == Progress::Failed;
-        if up && (deaf || self.certificate_trouble(service).is_some()) {
+        if up && (deaf || self.watched_files.certificate_trouble(service).is_some()) {
             return Some(false);
         }
         view.healthy

@@ -15,7 +15,7 @@ use engine::Moment;
 use nix::sys::statvfs::{Statvfs, statvfs};
 use plan::NotifyOn;
 
-use super::{Control, Job, Purpose};
+use super::{Context, Job, Purpose};
 
 /// Time between two looks when nothing happens.
 const EVERY_MS: u64 = 5 * 60_000;
@@ -104,86 +104,79 @@ impl Disk {
     }
 }
 
-impl Control {
-    pub(super) fn watchers_due(&self) -> Option<Moment> {
-        self.watchers.due.filter(|_| !self.watchers.looking)
+impl Watchers {
+    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+        self.due.filter(|_| !self.looking)
     }
 
     /// Begins to look once somebody wants it, and ends when nobody does any more.
-    pub(super) fn watchers_follow_plan(&mut self) {
-        let wanted = self.is_wanted_by_anybody(NotifyOn::Disk)
-            || self.is_wanted_by_anybody(NotifyOn::DeletedBinary);
+    pub(super) fn follow_plan(&mut self, cx: &mut Context) {
+        let wanted = cx.is_wanted_by_anybody(NotifyOn::Disk)
+            || cx.is_wanted_by_anybody(NotifyOn::DeletedBinary);
         if !wanted {
-            self.watchers.due = None;
-        } else if self.watchers.due.is_none() {
-            self.watchers.due = Some(self.now.moment);
+            self.due = None;
+        } else if self.due.is_none() {
+            self.due = Some(cx.now.moment);
         }
     }
 
     /// A service has started: what its start has changed is looked at soon.
-    pub(super) fn watchers_run_started(&mut self) {
-        let pause_ends = self
-            .watchers
-            .last
-            .map_or(Moment(0), |at| at.after(PAUSE_MS));
-        let soon = pause_ends.max(self.now.moment);
-        if let Some(due) = &mut self.watchers.due {
+    pub(super) fn on_run_started(&mut self, cx: &mut Context) {
+        let pause_ends = self.last.map_or(Moment(0), |at| at.after(PAUSE_MS));
+        let soon = pause_ends.max(cx.now.moment);
+        if let Some(due) = &mut self.due {
             *due = soon.min(*due);
         }
     }
 
-    pub(super) fn watchers_timeout(&mut self) {
-        if self.watchers_due().is_none_or(|due| due > self.now.moment) {
+    pub(super) fn timeout(&mut self, cx: &mut Context) {
+        if self.poll_timeout().is_none_or(|due| due > cx.now.moment) {
             return;
         }
-        self.watchers.looking = true;
-        self.watchers.last = Some(self.now.moment);
-        self.watchers.due = Some(self.now.moment.after(EVERY_MS));
-        let paths = &self.plan.paths;
+        self.looking = true;
+        self.last = Some(cx.now.moment);
+        self.due = Some(cx.now.moment.after(EVERY_MS));
+        let paths = &cx.plan.paths;
         let own = [&paths.state_dir, &paths.log_dir, &paths.run_dir];
-        let enabled = self.plan.services.values().filter(|it| it.enabled);
+        let enabled = cx.plan.services.values().filter(|it| it.enabled);
         let theirs = enabled.flat_map(|it| it.directories.iter().map(|it| &it.path));
         let paths = own.into_iter().chain(theirs).cloned().collect();
-        let mains = self.runs.values().filter(|it| it.purpose == Purpose::Main);
+        let mains = cx.runs.values().filter(|it| it.purpose == Purpose::Main);
         let mains = mains.filter_map(|it| Some((it.service.clone(), it.pid?)));
         let mains = mains.collect();
-        self.job(Job::Watch(Watch { paths, mains }));
+        cx.job(Job::Watch(Watch { paths, mains }));
     }
 
-    pub(super) fn watched(&mut self, seen: Watched) {
-        self.watchers.looking = false;
+    pub(super) fn on_seen(&mut self, cx: &mut Context, seen: Watched) {
+        self.looking = false;
         for disk in seen.disks {
             let free = disk.free_percent();
-            if free > ENOUGH_PERCENT && self.watchers.low.remove(&disk.device) {
+            if free > ENOUGH_PERCENT && self.low.remove(&disk.device) {
                 let path = disk.path.display();
-                self.publish(
+                cx.publish(
                     "",
                     "disk",
                     &format!("the disk of {path} has room again"),
                     None,
                 );
             }
-            if free < LOW_PERCENT && self.watchers.low.insert(disk.device) {
+            if free < LOW_PERCENT && self.low.insert(disk.device) {
                 let text = disk.sentence();
                 tracing::warn!("{text}");
-                self.publish("", "disk", &text, None);
-                let message = self.message("", "", NotifyOn::Disk, text);
-                self.notify(|on| on.contains(&NotifyOn::Disk), message);
+                cx.publish("", "disk", &text, None);
+                cx.alert("", NotifyOn::Disk, text);
             }
         }
         for (service, pid, program) in seen.replaced {
-            if self.watchers.replaced.insert(service.clone(), pid) == Some(pid) {
+            if self.replaced.insert(service.clone(), pid) == Some(pid) {
                 continue;
             }
             let text = format!(
                 "{service} (pid {pid}) runs a program that has been replaced or deleted: \
                  {program}; to run the new one: ctl restart {service}"
             );
-            let state = self.names.id(&service).and_then(|id| self.engine.view(id));
-            let state = state.map_or("", |view| view.state.name());
-            self.publish(&service, "deleted-binary", &program, None);
-            let message = self.message(&service, state, NotifyOn::DeletedBinary, text);
-            self.notify(|on| on.contains(&NotifyOn::DeletedBinary), message);
+            cx.publish(&service, "deleted-binary", &program, None);
+            cx.alert(&service, NotifyOn::DeletedBinary, text);
         }
     }
 }

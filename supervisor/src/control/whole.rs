@@ -9,20 +9,22 @@ use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request, Role, RunInf
 use plan::{Options, RealHost};
 
 use super::{
-    Control, Handled,
-    input::{Done, Input, Job, Loaded, Now, Output, Staged},
+    Control,
+    input::{Done, Input, Job, Now, Output},
     lifecycle::Boot,
 };
 use crate::{
     applied::Swapped,
     ask::{Ask, Peer},
+    configuration::Loaded,
     history::Line,
     holder::Holder,
     listening::{Look, Seen, Sight, Taken},
     lookups::Lookups,
     prepare::{Prepared, Start, resolve},
+    staging::Staged,
     status_files::Situations,
-    store::Running,
+    store::{Handled, Running},
 };
 
 /// 2026-11-23 00:00 UTC.
@@ -151,7 +153,7 @@ impl World {
     }
 
     pub(super) fn handle(&mut self, input: Input) {
-        let running = || plan::Plan::clone(&self.control.plan);
+        let running = || plan::Plan::clone(&self.control.cx.plan);
         let plan = self.files.clone().unwrap_or_else(running);
         self.control.handle(self.now, input);
         self.drain(&plan);
@@ -281,7 +283,7 @@ impl World {
             running: self.running.0.clone(),
             ..Boot::default()
         };
-        let plan = plan::Plan::clone(&self.control.plan);
+        let plan = plan::Plan::clone(&self.control.cx.plan);
         self.control = Control::new(self.now, &hello, plan.clone(), boot);
         self.drain(&plan);
     }

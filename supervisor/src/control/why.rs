@@ -8,8 +8,8 @@ use api::{ErrorReply, Hint, ReloadOutcome, ServiceStatus, Why, WhyStep};
 use engine::{Exit, Failure, State, View};
 use nix::sys::signal::Signal;
 
-use super::{Control, lifecycle::Killed, names::unknown_service, words};
-use crate::holder;
+use super::{Control, lifecycle::Killed, words};
+use crate::{holder, service_query::unknown_service};
 
 /// What to do about a daemon that ends by itself, as one does which leaves its work to a process in
 /// the background: that is ended with it.
@@ -24,14 +24,14 @@ const IN_USE: &str = " is in use by ";
 
 impl Control {
     pub(super) fn why(&self, name: &str) -> Result<Why, ErrorReply> {
-        if !self.plan.services.contains_key(name) {
-            return Err(unknown_service(name, &self.plan.services));
+        if !self.cx.plan.services.contains_key(name) {
+            return Err(unknown_service(name, &self.cx.plan.services));
         }
         let mut chain: Vec<WhyStep> = Vec::new();
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut next = vec![(0, name.to_owned())];
         while let Some((depth, name)) = next.pop() {
-            let Some(service) = self.plan.services.get(&name) else {
+            let Some(service) = self.cx.plan.services.get(&name) else {
                 continue;
             };
             if chain.len() == CHAIN_LINKS_MAX || !seen.insert(name) {
@@ -55,7 +55,12 @@ impl Control {
         if is_fine(status) || status.held.is_some() || !status.enabled {
             return Vec::new();
         }
-        if self.certificate_trouble(&service.name).is_some() && status.ready {
+        if self
+            .watched_files
+            .certificate_trouble(&service.name)
+            .is_some()
+            && status.ready
+        {
             let renewed = service.certificates.iter();
             let renewed = renewed.filter_map(|it| it.renewed_by.as_ref());
             return renewed.filter(|name| self.lacks(name)).cloned().collect();
@@ -68,12 +73,12 @@ impl Control {
 
     /// Whether all is not well with a service, as far as others may suffer from it.
     fn lacks(&self, name: &str) -> bool {
-        let Some(service) = self.plan.services.get(name).filter(|it| it.enabled) else {
+        let Some(service) = self.cx.plan.services.get(name).filter(|it| it.enabled) else {
             return false;
         };
         let status = self.service_status(service);
         // Its certificates are its clients' concern.
-        let served = status.ready && self.certificate_trouble(name).is_some();
+        let served = status.ready && self.watched_files.certificate_trouble(name).is_some();
         !served && !is_fine(&status)
     }
 
@@ -84,8 +89,8 @@ impl Control {
         depth: u32,
         root: bool,
     ) -> WhyStep {
-        let id = self.names.id(&service.name);
-        let view = id.and_then(|id| self.engine.view(id));
+        let id = self.cx.names.id(&service.name);
+        let view = id.and_then(|id| self.cx.engine.view(id));
         WhyStep {
             depth,
             root,
@@ -95,7 +100,13 @@ impl Control {
                 &service.listens_hint,
             ),
             notes: self.notes_on(service, &status, view.as_ref()),
-            hints: if root && self.certificate_trouble(&service.name).is_some() && status.ready {
+            hints: if root
+                && self
+                    .watched_files
+                    .certificate_trouble(&service.name)
+                    .is_some()
+                && status.ready
+            {
                 vec![Hint {
                     command: None,
                     text: "mend the file that is named: it is loaded as soon as it has changed"
@@ -117,7 +128,7 @@ impl Control {
     }
 
     fn history(&self, name: &str) -> Vec<String> {
-        let events = self.feed.history(name, HISTORY_EVENTS).into_iter();
+        let events = self.cx.feed.history(name, HISTORY_EVENTS).into_iter();
         let lines = events.map(|event| {
             let what = if event.kind == "state" {
                 &event.state

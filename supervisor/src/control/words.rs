@@ -3,10 +3,10 @@
 use api::LastReload;
 pub(super) use api::duration;
 use engine::{Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
-use jiff::Timestamp;
 use keeper::message::{Kept, Left, Stray};
 
 use super::lifecycle::Killed;
+pub(super) use crate::text::time;
 
 /// The signal's name without SIG, or its number.
 pub(super) fn signal_name(signal: i32) -> String {
@@ -84,15 +84,6 @@ pub(super) fn stray(stray: &Stray) -> String {
         "pid {pid} ({command}), started at {since}, has left its service, which cannot be told any more; \
          end it by hand if it is not wanted"
     )
-}
-
-/// RFC 3339 in UTC, milliseconds.
-pub(crate) fn time(unix_ms: u64) -> String {
-    let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(ms)
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-        .to_string()
 }
 
 /// The reason column of a service that does not wait; empty when there is nothing to say.

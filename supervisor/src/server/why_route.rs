@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ask::{Ask, Exits, LogPlace},
-    control, history, logs,
+    history, logs,
 };
 
 /// Lines of each service.
@@ -95,7 +95,9 @@ fn recent(services: Vec<String>, exits: Exits, now: Timestamp) -> io::Result<Vec
 /// As it stands in records.
 fn stamp(now: Timestamp, ago: SignedDuration) -> Option<String> {
     let then = now.checked_sub(ago).ok()?;
-    Some(control::time(u64::try_from(then.as_millisecond()).ok()?))
+    Some(crate::text::time(
+        u64::try_from(then.as_millisecond()).ok()?,
+    ))
 }
 
 fn add_exits(step: &mut WhyStep, exits: &[ExitRecord], now: Timestamp) {

@@ -18,7 +18,7 @@ use safe_path::{Account, Dir};
 
 use crate::{
     accounts,
-    control::{Broken, StagedFile},
+    staging::{Broken, StagedFile},
 };
 
 /// Whose something is.

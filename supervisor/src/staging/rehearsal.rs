@@ -12,9 +12,9 @@ use super::{
     ownership, place, place::Owners, staged_file, write_candidate,
 };
 use crate::{
-    control::{Broken, Staged, StagedFile},
     lookups::Lookups,
     prepare::resolve,
+    staging::{Broken, Staged, StagedFile},
     zone,
 };
 

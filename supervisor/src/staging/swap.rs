@@ -12,7 +12,7 @@ use std::{
 use safe_path::Dir;
 
 use super::place::{self, Place};
-use crate::control::{Broken, StagedDirectory, StagedFile};
+use crate::staging::{Broken, StagedDirectory, StagedFile};
 
 /// The way back, until it is forgotten.
 #[derive(Debug, Default)]

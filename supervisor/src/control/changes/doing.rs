@@ -43,13 +43,13 @@ impl Control {
             // One of the same step is done, and is known before this one takes its place.
             self.remember_changes();
         }
-        self.remember(Key::Doing, record);
+        self.cx.remember(Key::Doing, record);
     }
 
     /// It is done, and among the changes that the keeper remembers, or was refused.
     pub(super) fn end_doing(&mut self) {
         if std::mem::take(&mut self.changes.doing) {
-            self.remember(Key::Doing, String::new());
+            self.cx.remember(Key::Doing, String::new());
         }
     }
 }

@@ -187,7 +187,7 @@ impl Control {
             notes,
             unstored: Unstored::default(),
         };
-        self.answers.extend(change.progress(line));
+        self.cx.answers.extend(change.progress(line));
         self.look_again(|change| change.id == id);
         self.changes.altered = true;
         self.remember_changes();

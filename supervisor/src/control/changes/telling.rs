@@ -42,7 +42,7 @@ impl Control {
             change.accepted = true;
             self.changes.altered = true;
             let line = change.accepted_line(unstored);
-            self.answers.extend(change.progress(line));
+            self.cx.answers.extend(change.progress(line));
             let all = change.awaited().keys().cloned().collect();
             self.evaluate(change, &all);
         }
@@ -53,13 +53,13 @@ impl Control {
     /// what is new. Comes after all else that follows an input.
     pub(in crate::control) fn end_changes(&mut self) {
         self.record_endings();
-        self.write_records();
+        self.records.write(&mut self.cx);
         let mut changes = std::mem::take(&mut self.changes.list);
         for change in changes.iter_mut().filter(|it| it.client.is_some()) {
             let whole = change.finished && change.is_told_whole();
             let over = whole || (change.accepted && !change.wait);
             if let Some(unstored) = self.unstored(change).filter(|_| over) {
-                self.answers.extend(change.end(unstored));
+                self.cx.answers.extend(change.end(unstored));
             }
         }
         self.changes.list = changes;
@@ -84,9 +84,9 @@ impl Control {
             if let Some(gone_back) = &outcome.gone_back {
                 let what = records::gone_back(gone_back);
                 tracing::warn!("reconfigure: {what}");
-                self.publish("", "change", &what, None);
+                self.cx.publish("", "change", &what, None);
             }
-            self.record_ended(outcome, *name_services);
+            self.records.ended(&mut self.cx, outcome, *name_services);
         }
     }
 
@@ -98,12 +98,12 @@ impl Control {
             asked.extend(change.asked.clone());
         }
         for line in asked {
-            self.record(line);
+            self.records.add(line);
         }
     }
 
     pub(in crate::control) fn remember_changes(&mut self) {
         let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
-        self.remember(Key::Changes, record);
+        self.cx.remember(Key::Changes, record);
     }
 }

@@ -39,7 +39,12 @@ impl Control {
 
     /// How the change has ended for one service, if it has.
     fn verdict(&self, kind: Kind, name: &str, target: &Target) -> Option<ActionResult> {
-        let Some(view) = self.names.id(name).and_then(|id| self.engine.view(id)) else {
+        let Some(view) = self
+            .cx
+            .names
+            .id(name)
+            .and_then(|id| self.cx.engine.view(id))
+        else {
             // It left the plan, which for a reconfiguration is what was asked.
             return Some(self.result(name, Verdict::Done));
         };
@@ -79,7 +84,7 @@ impl Control {
                 _ => None,
             };
         }
-        let run = self.main_run_of(name);
+        let run = self.cx.main_run_of(name);
         if kind == Kind::Restart && run.is_some() && run == target.run_before {
             return None;
         }
@@ -108,7 +113,11 @@ impl Control {
     /// The result of a stop: one that needed SIGKILL has succeeded, and says so.
     fn stopped_result(&self, name: &str, verdict: Verdict, target: &Target) -> ActionResult {
         let mut result = self.result(name, verdict);
-        let view = self.names.id(name).and_then(|id| self.engine.view(id));
+        let view = self
+            .cx
+            .names
+            .id(name)
+            .and_then(|id| self.cx.engine.view(id));
         let exit = view.and_then(|view| view.last_exit).map(|(exit, _)| exit);
         let kill = nix::sys::signal::Signal::SIGKILL as i32;
         if target.run_before.is_some() && exit == Some(engine::Exit::Signal(kill)) {
@@ -121,6 +130,7 @@ impl Control {
 
     fn result(&self, name: &str, verdict: Verdict) -> ActionResult {
         let status = self
+            .cx
             .plan
             .services
             .get(name)

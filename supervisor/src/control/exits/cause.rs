@@ -27,14 +27,14 @@ impl Control {
 
     /// It has not been told to end; but somebody may have had a signal sent to it.
     fn cause_of_itself(&self, name: &str, run: RunId, exit: Exit, at: Moment) -> ExitCause {
-        let stop = self.plan.services.get(name).map(|it| it.stop.timeout_ms);
+        let stop = self.cx.plan.services.get(name).map(|it| it.stop.timeout_ms);
         let since = Moment(at.0.saturating_sub(stop.unwrap_or(SIGNAL_MS)));
         let sent = self.changes.that_signalled(name, run, exit, since);
         sent.unwrap_or(ExitCause::Itself)
     }
 
     fn cause_of_order(&self, name: &str, run: RunId, order: Order) -> ExitCause {
-        let on = |id: ServiceId| self.names.name(id).unwrap_or("?").to_owned();
+        let on = |id: ServiceId| self.cx.names.name(id).unwrap_or("?").to_owned();
         match order {
             Order::Stop => {
                 let change = self.changes.that_stops(name, run);

@@ -7,7 +7,7 @@ use super::{
     unwritten::{BURST, REFILL_MS, WAITING_MAX},
     *,
 };
-use crate::control::{Handled, whole::World};
+use crate::{control::whole::World, store::Handled};
 
 fn record(number: u64, next: NextRun) -> ExitRecord {
     ExitRecord {
@@ -103,7 +103,7 @@ fn an_end_says_who_asked_for_it_and_what_follows() {
         (&crash.cause, &crash.next),
         (&ExitCause::Itself, &NextRun::Start)
     );
-    let told = world.control.feed.history("a", 100);
+    let told = world.control.cx.feed.history("a", 100);
     let told = told.iter().filter_map(|it| it.exit.as_deref());
     assert_eq!(told.collect::<Vec<_>>(), [&crash]);
 

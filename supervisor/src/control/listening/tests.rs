@@ -3,10 +3,7 @@
 use api::Action;
 
 use super::*;
-use crate::{
-    control::{Handled, whole::World},
-    listening::Taken,
-};
+use crate::{control::whole::World, listening::Taken, store::Handled};
 
 const WEB: &str = "command = ['/bin/web']\nlistens = ['127.0.0.1:PORT']\n[reload]\nsignal = 'HUP'\n\
                    [[files]]\npath = '/run/web.conf'\ncontent = 'PORT'\non_change = 'reload'\n";
@@ -108,7 +105,7 @@ fn an_address_of_a_stranger_refuses_the_plan_and_one_that_comes_free_does_not() 
         }]);
         world.write_and_apply("web", &web(10));
         assert_eq!(world.looks.is_empty(), refused, "{by:?}");
-        let listens = &world.control.plan.services["web"].listens;
+        let listens = &world.control.cx.plan.services["web"].listens;
         assert_eq!(listens[0] == "127.0.0.1:9", refused, "{by:?}");
     }
 }
@@ -119,7 +116,7 @@ fn an_address_that_cannot_be_looked_at_refuses_nothing() {
     world.spawned(world.spawned[0].1);
     world.taken = Err("it takes too long".to_owned());
     world.write_and_apply("web", &web(10));
-    let listens = &world.control.plan.services["web"].listens;
+    let listens = &world.control.cx.plan.services["web"].listens;
     assert_eq!(listens, &["127.0.0.1:10"]);
     assert_eq!(world.looks.len(), 1, "it is looked at afterwards");
 }

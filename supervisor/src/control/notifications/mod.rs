@@ -55,6 +55,15 @@ const PASSED_ON: [&str; 11] = [
     "MATTERVISOR_SENDMAIL",
 ];
 
+/// What people are to be told who want to know it.
+#[derive(Debug)]
+pub(super) struct Alert {
+    /// Whom it is about; empty: the machine.
+    pub(super) service: String,
+    pub(super) cause: NotifyOn,
+    pub(super) text: String,
+}
+
 /// Troubles, and what is on its way about them.
 #[derive(Debug, Default)]
 pub(super) struct Notifications {
@@ -86,13 +95,14 @@ impl Control {
     /// What an earlier control process knew, and has told, of the services' troubles.
     pub(super) fn take_up_troubles(&mut self, records: &BTreeMap<String, String>) {
         let ids: Vec<_> = self
+            .cx
             .names
             .ids()
             .iter()
             .map(|(n, id)| (n.clone(), *id))
             .collect();
         for (name, id) in ids {
-            let Some(view) = self.engine.view(id) else {
+            let Some(view) = self.cx.engine.view(id) else {
                 continue;
             };
             let record = records.get(&format!("{TROUBLE}{name}"));
@@ -111,13 +121,13 @@ impl Control {
     /// Looks at the services that an input has touched.
     pub(super) fn look_for_trouble(&mut self, touched: &BTreeSet<ServiceId>) {
         for id in touched {
-            let Some(view) = self.engine.view(*id) else {
+            let Some(view) = self.cx.engine.view(*id) else {
                 if let Some(gone) = self.notifications.troubles.remove(id) {
                     self.notifications.set_due(*id, gone.due(), None);
                 }
                 continue;
             };
-            let Some(name) = self.names.name(*id).map(str::to_owned) else {
+            let Some(name) = self.cx.names.name(*id).map(str::to_owned) else {
                 continue;
             };
             let look = self.look(&name, &view);
@@ -125,18 +135,18 @@ impl Control {
             if quiet && !self.notifications.troubles.contains_key(id) {
                 continue;
             }
-            let now = self.now.moment;
+            let now = self.cx.now.moment;
             self.with_trouble(*id, &name, |trouble| trouble.look(now, &look));
         }
     }
 
     /// Messages that were held back are due, or a service has been calm for long enough.
     pub(super) fn notifications_timeout(&mut self) {
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         while let Some((at, id)) = self.notifications.due.first().copied()
             && at <= now
         {
-            let Some(name) = self.names.name(id).map(str::to_owned) else {
+            let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
                 self.notifications.due.pop_first();
                 continue;
             };
@@ -156,7 +166,7 @@ impl Control {
         self.notifications.set_due(id, before.due(), trouble.due());
         if trouble.differs(&before) {
             let service = format!("{TROUBLE}{name}");
-            self.tell(if trouble.is_troubled() {
+            self.cx.tell(if trouble.is_troubled() {
                 let record = serde_json::to_string(&trouble).expect("a trouble is plain data");
                 Request::Remember { service, record }
             } else {
@@ -168,7 +178,7 @@ impl Control {
             self.notifications.troubles.insert(id, trouble);
         }
         if was_flapping {
-            self.publish(name, "flapping", "is over", None);
+            self.cx.publish(name, "flapping", "is over", None);
         }
         for tell in tells {
             self.tell_of_service(id, name, tell);
@@ -177,6 +187,7 @@ impl Control {
 
     fn look(&self, name: &str, view: &View) -> Look {
         let probed = self
+            .cx
             .plan
             .services
             .get(name)
@@ -205,7 +216,7 @@ impl Control {
     }
 
     fn tell_of_service(&mut self, id: ServiceId, name: &str, tell: Tell) {
-        let Some(view) = self.engine.view(id) else {
+        let Some(view) = self.cx.engine.view(id) else {
             return;
         };
         let last = view.last_exit.map(|(exit, _)| words::exit(exit));
@@ -224,7 +235,7 @@ impl Control {
             Tell::Flapping(count) => {
                 let within = words::duration(trouble::FLAPPING_MS);
                 let detail = format!("restarted {count} times within {within}");
-                self.publish(name, "flapping", &detail, None);
+                self.cx.publish(name, "flapping", &detail, None);
                 text = format!(
                     "{name} is flapping: {detail}, the last time because of {last}; its restarts \
                      are not told from now on until it has recovered"
@@ -259,7 +270,7 @@ impl Control {
             NotifyOn::Failed => format!("{name} has failed{}", because(&reason)),
             NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
             NotifyOn::Unhealthy => {
-                let trouble = self.certificate_trouble(name);
+                let trouble = self.watched_files.certificate_trouble(name);
                 let why = trouble.as_deref();
                 let why = why.or_else(|| view.unhealthy.as_ref().map(words::unhealthy));
                 format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
@@ -271,16 +282,30 @@ impl Control {
 
     /// So many restarts, if the service is flapping and has not been well for a while; for status.
     pub(super) fn flapping(&self, name: &str) -> Option<u32> {
-        let id = self.names.id(name)?;
+        let id = self.cx.names.id(name)?;
         let trouble = self.notifications.troubles.get(&id)?;
         trouble
             .flapping()
-            .filter(|_| !trouble.is_calm(self.now.moment))
+            .filter(|_| !trouble.is_calm(self.cx.now.moment))
     }
 
-    /// Somebody wants to be told of this.
-    pub(super) fn is_wanted_by_anybody(&self, cause: NotifyOn) -> bool {
-        self.plan.notify.iter().any(|it| it.on.contains(&cause))
+    /// Tells what components have had to tell in this step.
+    pub(super) fn tell_alerts(&mut self) {
+        for alert in std::mem::take(&mut self.cx.alerts) {
+            let Alert {
+                service,
+                cause,
+                text,
+            } = alert;
+            let view = self
+                .cx
+                .names
+                .id(&service)
+                .and_then(|id| self.cx.engine.view(id));
+            let state = view.map_or("", |view| view.state.name());
+            let message = self.message(&service, state, cause, text);
+            self.notify(|on| on.contains(&cause), message);
+        }
     }
 
     /// A message about a service, or about the machine if that is empty.
@@ -296,7 +321,7 @@ impl Control {
             cause,
             state: state.to_owned(),
             text,
-            at_unix_ms: self.now.unix_ms,
+            at_unix_ms: self.cx.now.unix_ms,
             count: 1,
             host: host(),
         }
@@ -308,7 +333,7 @@ impl Control {
             return;
         }
         let message = Arc::new(message);
-        for target in self.plan.notify.iter().filter(|it| wants(&it.on)) {
+        for target in self.cx.plan.notify.iter().filter(|it| wants(&it.on)) {
             let outbox = &mut self.notifications.outbox;
             if !outbox.push(&target.name, Arc::clone(&message)) {
                 let target = &target.name;
@@ -321,7 +346,7 @@ impl Control {
     /// Starts as many deliveries as may be under way.
     fn deliver_next(&mut self) {
         while let Some((name, message, dropped)) = self.notifications.outbox.next() {
-            let target = self.plan.notify.iter().find(|it| it.name == name);
+            let target = self.cx.plan.notify.iter().find(|it| it.name == name);
             let Some(target) = target.cloned() else {
                 self.notifications.outbox.forget(&name);
                 continue;
@@ -333,12 +358,12 @@ impl Control {
                     message.text
                 );
             }
-            let run = self.engine.allocate_run();
+            let run = self.cx.engine.allocate_run();
             self.notifications.outbox.began(run, name);
             let known = Run::new(OWNER, Purpose::Delivery);
-            self.runs.insert(run, known);
+            self.cx.runs.insert(run, known);
             match spawn(run, &target, message) {
-                Ok(spawn) => self.tell(Request::Spawn(Box::new(spawn))),
+                Ok(spawn) => self.cx.tell(Request::Spawn(Box::new(spawn))),
                 Err(why) => self.helper_ended(run, Err(why)),
             }
         }

@@ -12,11 +12,8 @@ use plan::Plan;
 use super::{Last, PlanSource, Stage, moves::Move, stages::reasons};
 use crate::{
     applied::Swapped,
-    control::{
-        Control, Job, Output,
-        input::{Staged, Swap},
-    },
-    staging,
+    control::{Control, Job, Output, input::Swap},
+    staging::{self, Staged},
 };
 
 /// Said of a rollback that is done.
@@ -39,7 +36,7 @@ impl Control {
         }
         let before = (!self.reconfigure.first).then(|| {
             let (mark, not_up) = (self.standing.mark().clone(), self.not_up());
-            (Arc::clone(&self.plan), mark, not_up)
+            (Arc::clone(&self.cx.plan), mark, not_up)
         });
         self.note_swapping(true);
         let swap = Swap {
@@ -50,21 +47,21 @@ impl Control {
             rejected: self.reconfigure.found.rejected.take(),
             before,
         };
-        self.job(Job::Swap(Box::new(swap)));
+        self.cx.job(Job::Swap(Box::new(swap)));
         self.reconfigure.stage = Stage::Swapping { plan, staged };
     }
 
     /// Nothing has to be written, on no disk.
     fn runs_already(&self, plan: &Arc<Plan>, staged: &Staged) -> bool {
         let disk = staged.files.is_empty() && staged.modes.is_empty();
-        let same = !self.reconfigure.first && disk && **plan == *self.plan;
+        let same = !self.reconfigure.first && disk && **plan == *self.cx.plan;
         same && self.standing.is_stored_as_files_have_it()
     }
 
     /// Enabled services that are not as somebody wants them.
     pub(super) fn not_up(&self) -> Vec<String> {
         let mut enabled = self.enabled();
-        let is_job = |name: &String| self.plan.services.get(name).is_some_and(|it| it.job);
+        let is_job = |name: &String| self.cx.plan.services.get(name).is_some_and(|it| it.job);
         enabled.retain(|name| {
             !is_job(name)
                 && !matches!(
@@ -130,22 +127,22 @@ impl Control {
                 target.reloads();
             }
         }
-        let site = plan::site_changes(&self.plan, &plan);
+        let site = plan::site_changes(&self.cx.plan, &plan);
         if !self.reconfigure.first {
             self.note_way_back(&plan, &targets);
             self.expect_moved(&moves, &plan);
         }
-        self.plan = plan;
+        self.cx.plan = plan;
         self.note_all_lacking(&staged.resolved);
         self.fresh = staged.resolved;
         // These have more to be done for them than to be looked up.
         self.fresh
             .retain(|name, _| !staged.owners.contains_key(name));
         self.broken = reasons(staged.broken);
-        let access = self.plan.control.clone();
-        self.outputs.push_back(Output::Access(access));
+        let access = self.cx.plan.control.clone();
+        self.cx.outputs.push_back(Output::Access(access));
         // What is being looked up for the old plan is of no use for the new one.
-        self.outdated = self.runs.keys().copied().collect();
+        self.outdated = self.cx.runs.keys().copied().collect();
         if self.reconfigure.first {
             // Nothing runs that a plan half-applied could leave behind, but much to be lost.
             self.remember_plan();

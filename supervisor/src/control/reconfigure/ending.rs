@@ -3,8 +3,11 @@
 use api::{ErrorKind, ErrorReply, Progress};
 use keeper::message::Request;
 
-use super::{Last, Order, PlanSource, REFUSED, Stage, Staged};
-use crate::control::{Control, Job, answers::Answer};
+use super::{Last, Order, PlanSource, REFUSED, Stage};
+use crate::{
+    control::{Control, Job, answers::Answer},
+    staging::Staged,
+};
 
 impl Control {
     /// Says to the client how far it is.
@@ -14,8 +17,11 @@ impl Control {
             &self.reconfigure.order.change,
             &self.reconfigure.order.preview,
         ) {
-            (Some(id), _) => self.answers.extend(self.changes.progress(id, step)),
-            (None, Some(preview)) => self.answers.push(Answer::Progress(preview.clone(), step)),
+            (Some(id), _) => self.cx.answers.extend(self.changes.progress(id, step)),
+            (None, Some(preview)) => self
+                .cx
+                .answers
+                .push(Answer::Progress(preview.clone(), step)),
             (None, None) => {}
         }
     }
@@ -34,7 +40,7 @@ impl Control {
     pub(super) fn discard_and_say(&mut self, staged: Staged, last: Last) {
         self.reconfigure.stage = Stage::Discarding(last);
         let (staged, made) = staged.leftovers();
-        self.job(Job::Discard { staged, made });
+        self.cx.job(Job::Discard { staged, made });
     }
 
     pub(super) fn on_discarded(&mut self) {
@@ -61,11 +67,13 @@ impl Control {
         match (last, order.change, order.preview) {
             (Last::Preview(preview), _, Some(client)) => {
                 // The queue has room for all steps: it is read, or nobody is there any more.
-                self.answer(Answer::Progress(client, Progress::Preview(preview)));
+                self.cx
+                    .answer(Answer::Progress(client, Progress::Preview(preview)));
             }
             (Last::Preview(_), _, None) => {}
             (Last::Refused(error), _, Some(client)) => {
-                self.answer(Answer::Progress(client, Progress::Refused(error)));
+                self.cx
+                    .answer(Answer::Progress(client, Progress::Refused(error)));
             }
             (Last::Refused(error), Some(id), None) if order.source == PlanSource::Before => {
                 self.changes.refuse_way_back(&id, &error.message);
@@ -114,7 +122,7 @@ impl Control {
         let ended = std::mem::take(&mut self.reconfigure);
         self.note_candidates(None);
         if ended.told {
-            self.tell(Request::TellInit {
+            self.cx.tell(Request::TellInit {
                 message: "READY=1".to_owned(),
             });
         }
@@ -122,7 +130,7 @@ impl Control {
             self.on_ask(ask);
         }
         // What this plan has just set going is on its way, and must be known to be.
-        let touched = self.touched.clone();
+        let touched = self.cx.touched.clone();
         self.sort_touched(&touched);
         self.lifecycle_check();
         self.start_what_waits(ended.next, ended.again);

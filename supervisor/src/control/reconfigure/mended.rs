@@ -5,7 +5,7 @@
 
 use engine::{Goal, State};
 
-use crate::control::{Control, input::Staged};
+use crate::{control::Control, staging::Staged};
 
 impl Control {
     /// Those that failed for it and would not now, in order.
@@ -17,7 +17,11 @@ impl Control {
             found && !staged.broken.contains_key(name.as_str())
         });
         let failed = |name: &&String| {
-            let view = self.names.id(name).and_then(|id| self.engine.view(id));
+            let view = self
+                .cx
+                .names
+                .id(name)
+                .and_then(|id| self.cx.engine.view(id));
             view.is_some_and(|view| {
                 matches!(view.state, State::Failed { .. }) && view.goal == Goal::Up
             })
@@ -30,14 +34,18 @@ impl Control {
     /// their next try.
     pub(super) fn judged_anew(&self, plan: &plan::Plan) -> Vec<String> {
         let down = |name: &str| {
-            let view = self.names.id(name).and_then(|id| self.engine.view(id));
+            let view = self
+                .cx
+                .names
+                .id(name)
+                .and_then(|id| self.cx.engine.view(id));
             view.is_some_and(|view| {
                 matches!(view.state, State::Failed { .. } | State::Backoff { .. })
                     && view.goal == Goal::Up
             })
         };
         let otherwise = |service: &plan::Service| {
-            let before = self.plan.services.get(&service.name);
+            let before = self.cx.plan.services.get(&service.name);
             before.is_some_and(|before| before.validate != service.validate)
         };
         let services = plan.services.values().map(AsRef::as_ref);

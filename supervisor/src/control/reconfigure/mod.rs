@@ -34,17 +34,13 @@ use tokio::sync::mpsc;
 pub(super) use standing::Standing;
 pub(super) use way_back::WayBack;
 
-use super::{
-    Control, Job,
-    changes::Kind,
-    input::{Broken, Done, Source, Staged, StagedFile},
-    memory::Key,
-    records, words,
-};
+use super::{Control, Job, changes::Kind, input::Done, memory::Key, records, words};
 use crate::{
     accounts::MakeCommand,
     applied::{Inputs, Mark},
     ask::{Peer, STREAM_LINES_MAX, Wanted},
+    configuration::Source,
+    staging::{Broken, Staged, StagedFile},
 };
 
 /// Shown in status as long as it is true.
@@ -282,12 +278,12 @@ impl Control {
             return Ok(known);
         }
         if self.lifecycle.is_stopping() {
-            return Err(self.refused(&engine::Refusal::ShuttingDown));
+            return Err(self.cx.refused(&engine::Refusal::ShuttingDown));
         }
         if let Some(other) = self.reconfigure.busy_with() {
             return Err(busy(other));
         }
-        if let Some(error) = self.leases_in_the_way().filter(|_| !wanted.dry_run) {
+        if let Some(error) = self.cx.leases_in_the_way().filter(|_| !wanted.dry_run) {
             return Err(error);
         }
         let source = if wanted.rollback {
@@ -315,9 +311,9 @@ impl Control {
             PlanSource::Kept => "reconfigure --rollback",
             PlanSource::Files | PlanSource::Before => "reconfigure",
         };
-        self.publish("", "change", what, Some(&peer.name));
+        self.cx.publish("", "change", what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
-        let asked = records::asked(self.now.unix_ms, id, peer, what, &[]);
+        let asked = records::asked(self.cx.now.unix_ms, id, peer, what, &[]);
         let stream = self.begin_change(id, Kind::Reconfigure, true, asked);
         let change = Some(id.to_owned());
         self.start_order(Order { change, ..order });
@@ -335,7 +331,7 @@ impl Control {
             first: true,
             ..Reconfigure::default()
         };
-        self.job(Job::Load(Source::FirstFiles));
+        self.cx.job(Job::Load(Source::FirstFiles));
     }
 
     /// SIGHUP: the files as they are when what is under way is over.
@@ -343,7 +339,7 @@ impl Control {
         if !std::mem::replace(&mut self.lifecycle.hangup, true) {
             self.remember_hangup("asked");
         }
-        if !matches!(self.reconfigure.stage, Stage::Idle) || self.engine.has_leases() {
+        if !matches!(self.reconfigure.stage, Stage::Idle) || self.cx.engine.has_leases() {
             self.reconfigure.again = true;
             return;
         }
@@ -356,8 +352,8 @@ impl Control {
             uid: nix::unistd::Uid::effective().as_raw(),
             name: "SIGHUP".to_owned(),
         };
-        let number = self.engine.allocate_run().0;
-        let id = format!("sighup-{}-{number}", self.now.unix_ms);
+        let number = self.cx.engine.allocate_run().0;
+        let id = format!("sighup-{}-{number}", self.cx.now.unix_ms);
         let order = Order {
             mark: self.mark(&peer.name),
             unattended: true,
@@ -369,7 +365,7 @@ impl Control {
     /// One that came while a job kept services stopped.
     pub(super) fn hangup_after_leases(&mut self) {
         let waits = self.reconfigure.again && matches!(self.reconfigure.stage, Stage::Idle);
-        if waits && !self.engine.has_leases() && !self.lifecycle.is_stopping() {
+        if waits && !self.cx.engine.has_leases() && !self.lifecycle.is_stopping() {
             self.on_hangup();
         }
     }
@@ -388,7 +384,7 @@ impl Control {
     }
 
     fn remember_hangup(&mut self, record: &str) {
-        self.remember(Key::Hangup, record.to_owned());
+        self.cx.remember(Key::Hangup, record.to_owned());
     }
 
     fn start_order(&mut self, order: Order) {
@@ -401,7 +397,7 @@ impl Control {
         if told {
             self.tell_reloading();
         }
-        let plan = Arc::clone(&self.plan);
+        let plan = Arc::clone(&self.cx.plan);
         let source = match (order.source, &order.preview, &self.way_back) {
             (PlanSource::Kept, ..) => Source::Kept(plan),
             (PlanSource::Before, _, Some(it)) => Source::Before(Box::new(it.before().clone())),
@@ -415,12 +411,12 @@ impl Control {
             again: self.reconfigure.again,
             ..Reconfigure::default()
         };
-        self.job(Job::Load(source));
+        self.cx.job(Job::Load(source));
     }
 
     fn mark(&self, by: &str) -> Mark {
         Mark {
-            at_unix_ms: self.now.unix_ms,
+            at_unix_ms: self.cx.now.unix_ms,
             by: by.to_owned(),
         }
     }
@@ -434,16 +430,16 @@ impl Control {
     /// A control process that took over looks up ids and programs; the plan itself runs already.
     pub(super) fn start_stage_only(&mut self) {
         self.reconfigure.stage = Stage::Resolving;
-        self.job(Job::Stage {
-            plan: Arc::clone(&self.plan),
+        self.cx.job(Job::Stage {
+            plan: Arc::clone(&self.cx.plan),
             rehearsal: false,
         });
     }
 
     fn tell_reloading(&mut self) {
-        let usec = self.now.moment.0.saturating_mul(1000);
+        let usec = self.cx.now.moment.0.saturating_mul(1000);
         let message = format!("RELOADING=1\nMONOTONIC_USEC={usec}");
-        self.tell(Request::TellInit { message });
+        self.cx.tell(Request::TellInit { message });
     }
 
     /// A job of a reconfiguration, or of anything else, is done.
@@ -455,22 +451,25 @@ impl Control {
             Done::Swapped(result) => self.on_swapped(result),
             Done::PutBack => self.on_put_back(),
             Done::Discarded => self.on_discarded(),
-            Done::HoldsStored(result) => self.holds_stored(result),
-            Done::ScheduleStored(result) => self.schedule_stored(result),
+            Done::HoldsStored(result) => self.holds.stored(&mut self.cx, result),
+            Done::ScheduleStored(result) => self.schedule.stored(&mut self.cx, result),
             Done::Recorded(result) => self.on_recorded(result),
             Done::MaintenanceStored(result) => self.maintenance_stored(result),
             Done::StatusFilesWritten(result) => self.status_files_written(result),
-            Done::RunningStored(result) => self.running_stored(result),
-            Done::ExitsRecorded(result) => self.on_exits_recorded(result),
+            Done::RunningStored(result) => self.running.stored(&mut self.cx, result),
+            Done::ExitsRecorded(result) => {
+                let written = self.exits.on_written(&mut self.cx, result);
+                self.running.forget(&written);
+            }
             Done::OrderStored(result) => self.order_stored(result),
             Done::ResultRead { id, result } => self.result_read(&id, result.map(|it| *it)),
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Addresses(taken) => self.on_addresses(taken),
-            Done::Listeners(seen) => self.on_listeners(seen),
-            Done::Watched(seen) => self.watched(seen),
-            Done::FilesSeen(seen) => self.files_seen(seen),
-            Done::FilesTouched(unwatched) => self.files_touched(unwatched),
+            Done::Listeners(seen) => self.listening.on_listeners(&mut self.cx, seen),
+            Done::Watched(seen) => self.watchers.on_seen(&mut self.cx, seen),
+            Done::FilesSeen(seen) => self.on_files_seen(seen),
+            Done::FilesTouched(unwatched) => self.watched_files.on_touched(&mut self.cx, unwatched),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,
@@ -479,7 +478,7 @@ impl Control {
                 detail,
                 took,
             } => {
-                self.count_probe(run, probe, ok, took);
+                self.tally.count_probe(&mut self.cx, run, probe, ok, took);
                 self.fact(engine::Fact::Probed {
                     run,
                     probe,

@@ -9,7 +9,10 @@ use api::{ErrorReply, Preview, ServiceChange};
 use engine::{Command, Event, Goal, Shift, State, View};
 use plan::{Plan, PlanImpact, Severity};
 
-use crate::control::{Control, convert, input::Staged, words};
+use crate::{
+    control::{Control, convert, words},
+    staging::Staged,
+};
 
 /// Why one starts that has not changed.
 const LACKED: &str = "what it lacked is there now";
@@ -90,7 +93,7 @@ impl Control {
         plan: &Arc<Plan>,
         staged: &Staged,
     ) -> Result<Vec<Move>, ErrorReply> {
-        let mut changes = plan::changes(&self.plan, plan);
+        let mut changes = plan::changes(&self.cx.plan, plan);
         let files = staged
             .files
             .iter()
@@ -167,14 +170,14 @@ impl Control {
             return Ok(Foresight::default());
         }
         let specs = self.specs(plan, shifts);
-        let mut engine = self.engine.clone();
-        let accepted = engine.handle(self.now.moment, Event::Command(Command::Apply(specs)));
-        let accepted = accepted.map_err(|refusal| self.refused(&refusal))?;
+        let mut engine = self.cx.engine.clone();
+        let accepted = engine.handle(self.cx.now.moment, Event::Command(Command::Apply(specs)));
+        let accepted = accepted.map_err(|refusal| self.cx.refused(&refusal))?;
         let bounced = accepted.dependents.union(&accepted.reruns);
-        let bounced = bounced.filter_map(|id| self.names.name(*id));
+        let bounced = bounced.filter_map(|id| self.cx.names.name(*id));
         let own = |name: &&str| shifts.get(*name).is_none_or(|it| *it != Shift::Restart);
         let rests = |name: &&String| {
-            let view = self.names.id(name).and_then(|id| engine.view(id));
+            let view = self.cx.names.id(name).and_then(|id| engine.view(id));
             view.is_some_and(|view| view.state == State::Completed)
         };
         Ok(Foresight {
@@ -192,20 +195,20 @@ impl Control {
         let enabled = plan.services.values().filter(|it| it.enabled);
         let enabled: Vec<&plan::Service> = enabled.map(AsRef::as_ref).collect();
         for service in &enabled {
-            self.names.intern(&service.name);
+            self.cx.names.intern(&service.name);
         }
         let spec = |service: &&plan::Service| {
-            let spec = convert::spec(service, self.names.ids());
+            let spec = convert::spec(service, self.cx.names.ids());
             let shift = shifts.get(&service.name).copied().unwrap_or(Shift::Keep);
-            (self.names.ids()[&service.name], Box::new(spec), shift)
+            (self.cx.names.ids()[&service.name], Box::new(spec), shift)
         };
         enabled.iter().map(spec).collect()
     }
 
     /// What a change means for a service as it is now.
     fn action(&self, name: &str, kind: PlanImpact) -> (PlanImpact, String) {
-        let id = self.names.id(name);
-        let view = id.and_then(|id| self.engine.view(id));
+        let id = self.cx.names.id(name);
+        let view = id.and_then(|id| self.cx.engine.view(id));
         let plain = |action| (action, String::new());
         match (kind, view) {
             (PlanImpact::Keep, _) => plain(PlanImpact::Keep),
@@ -234,7 +237,7 @@ impl Control {
                 None => "it does not run now".to_owned(),
             }),
             State::Waiting { on } => {
-                let on = on.iter().filter_map(|id| self.names.name(*id));
+                let on = on.iter().filter_map(|id| self.cx.names.name(*id));
                 let on: Vec<_> = on.collect();
                 in_place(format!("it waits for {}", on.join(", ")))
             }
@@ -273,7 +276,7 @@ impl Control {
         Ok(Preview {
             rollback: found.kept,
             services: moves.into_iter().map(Move::told).collect(),
-            site: plan::site_changes(&self.plan, plan),
+            site: plan::site_changes(&self.cx.plan, plan),
             host: found.host,
             checks: found.checks,
             remarks: remarks.map(crate::configuration::to_api).collect(),

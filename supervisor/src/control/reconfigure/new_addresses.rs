@@ -11,9 +11,10 @@ use plan::{Plan, Problem, Severity};
 
 use super::{Last, Stage, moves::Move};
 use crate::{
-    control::{Control, Job, Staged},
+    control::{Control, Job},
     holder,
     listening::{Taken, Wanted},
+    staging::Staged,
     usage::Target,
 };
 
@@ -35,7 +36,7 @@ impl Control {
             .iter()
             .filter(|it| it.is_risky())
             .flat_map(|it| {
-                let added = plan::added_listens(&self.plan, &plan, &it.name).into_iter();
+                let added = plan::added_listens(&self.cx.plan, &plan, &it.name).into_iter();
                 added.map(|address| Wanted {
                     service: it.name.clone(),
                     address: address.to_owned(),
@@ -46,10 +47,10 @@ impl Control {
             self.ready_to_swap(plan, staged);
             return;
         }
-        self.job(Job::Addresses {
+        self.cx.job(Job::Addresses {
             wanted,
             running: self.running(),
-            keeper: self.keeper.pid,
+            keeper: self.cx.keeper.pid,
         });
         let moves = moves.into_iter().map(|it| (it.name, it.action)).collect();
         self.reconfigure.stage = Stage::Addresses {
@@ -61,9 +62,9 @@ impl Control {
 
     /// Main processes of all services.
     fn running(&self) -> Vec<Target> {
-        let names = self.plan.services.keys();
+        let names = self.cx.plan.services.keys();
         let running = names.filter_map(|name| {
-            let pid = self.pid(self.names.id(name)?)?;
+            let pid = self.pid(self.cx.names.id(name)?)?;
             let name = name.clone();
             Some(Target { name, pid })
         });
@@ -90,7 +91,7 @@ impl Control {
         });
         let refused = taken
             .iter()
-            .filter(|it| !comes_free(it, &moves, &self.plan));
+            .filter(|it| !comes_free(it, &moves, &self.cx.plan));
         let said: Vec<String> = refused.map(|it| refusal(it, &plan)).collect();
         if said.is_empty() {
             self.ready_to_swap(plan, staged);
@@ -108,9 +109,9 @@ impl Control {
     pub(super) fn expect_moved(&mut self, moves: &[Move], plan: &Plan) {
         for Move { name, .. } in moves.iter().filter(|it| it.is_risky()) {
             let owned = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
-            let added = owned(plan::added_listens(&self.plan, plan, name));
-            let dropped = owned(plan::dropped_listens(&self.plan, plan, name));
-            self.expect_listening(name, added, dropped);
+            let added = owned(plan::added_listens(&self.cx.plan, plan, name));
+            let dropped = owned(plan::dropped_listens(&self.cx.plan, plan, name));
+            self.listening.expect(&mut self.cx, name, added, dropped);
         }
     }
 }

@@ -14,10 +14,9 @@ use super::{Found, Last, Stage};
 use crate::{
     accounts::{Accounts, MakeCommand},
     applied,
-    control::{
-        Broken, Control, Job,
-        input::{Loaded, NotLoaded, Staged},
-    },
+    configuration::{Loaded, NotLoaded},
+    control::{Control, Job},
+    staging::{Broken, Staged},
 };
 
 /// Problems that are told over the API; the rest is counted.
@@ -40,7 +39,7 @@ impl Control {
                     self.reconfigure.order.mark = mark;
                 }
                 if !self.is_dry_run() {
-                    self.note_put_back(&loaded.put_back);
+                    self.notices.note_put_back(&mut self.cx, &loaded.put_back);
                 }
                 for remark in &loaded.plan.remarks {
                     tracing::warn!("{remark}");
@@ -67,7 +66,7 @@ impl Control {
 
     /// A plan that checks: what does it need?
     pub(super) fn with_plan(&mut self, plan: Arc<Plan>) {
-        self.job(Job::MissingAccounts { plan: plan.clone() });
+        self.cx.job(Job::MissingAccounts { plan: plan.clone() });
         self.reconfigure.stage = Stage::Accounts {
             plan,
             left: VecDeque::new(),
@@ -89,9 +88,9 @@ impl Control {
             .collect();
         let message = format!("the configuration does not check:\n{}", said.join("\n"));
         if self.reconfigure.first {
-            let Some(applied) = applied::read(&self.plan.paths.state_dir) else {
+            let Some(applied) = applied::read(&self.cx.plan.paths.state_dir) else {
                 tracing::error!("there is no configuration that has ever worked; giving up");
-                self.tell(Request::Quit {
+                self.cx.tell(Request::Quit {
                     code: crate::exit::CONFIGURATION,
                 });
                 return;
@@ -135,7 +134,7 @@ impl Control {
         let any = !staged.is_empty();
         if any {
             self.reconfigure.stage = Stage::Clearing(then.cloned());
-            self.job(Job::Discard {
+            self.cx.job(Job::Discard {
                 staged,
                 made: Vec::new(),
             });
@@ -151,7 +150,7 @@ impl Control {
         let rehearsal = self.is_dry_run();
         self.note_candidates(Some(&plan));
         self.reconfigure.stage = Stage::Staging { plan: plan.clone() };
-        self.job(Job::Stage { plan, rehearsal });
+        self.cx.job(Job::Stage { plan, rehearsal });
     }
 
     pub(super) fn on_staged(&mut self, mut staged: Staged) {
@@ -205,7 +204,7 @@ impl Control {
         // Files that are not as the plan has them: of a swap that was cut short, or somebody's own.
         self.reconfigure.stage = Stage::PuttingBack;
         let staged = staged.files;
-        self.job(if self.standing.is_swapping() {
+        self.cx.job(if self.standing.is_swapping() {
             Job::PutBack { staged }
         } else {
             let made = Vec::new();

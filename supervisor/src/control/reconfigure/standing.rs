@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::{Found, Order, PlanSource, moves::Move};
 use crate::{
     applied::{Inputs, Mark, Swapped},
-    control::{Control, Job, StagedFile, listening::Progress, memory::Key, words},
+    control::{Control, Job, listening::Progress, memory::Key, words},
+    staging::StagedFile,
 };
 
 /// One that dies right after it was ready has not worked.
@@ -146,7 +147,7 @@ impl Control {
                 changed.entry(name).or_insert(reloads);
             }
         }
-        let planned = |name: &String| self.plan.services.get(name).is_some_and(|it| it.enabled);
+        let planned = |name: &String| self.cx.plan.services.get(name).is_some_and(|it| it.enabled);
         changed.retain(|name, _| planned(name) && !self.is_held(name));
         let first = self.reconfigure.first;
         let kept = first && swapped.has_worked;
@@ -173,7 +174,7 @@ impl Control {
 
     fn judge_all(&mut self) {
         let changed = self.standing.changed.keys();
-        let all = changed.filter_map(|name| self.names.id(name)).collect();
+        let all = changed.filter_map(|name| self.cx.names.id(name)).collect();
         self.judge_trial(&all);
     }
 
@@ -190,8 +191,8 @@ impl Control {
     /// A service without a `[ready]` of its own is ready as soon as it executes, which says little of
     /// a new configuration: until when it has to stay so for the change to be done.
     pub(in crate::control) fn looks_on_until(&self, name: &str) -> Option<Moment> {
-        let planned = self.plan.services.get(name)?;
-        let view = self.engine.view(self.names.id(name)?)?;
+        let planned = self.cx.plan.services.get(name)?;
+        let view = self.cx.engine.view(self.cx.names.id(name)?)?;
         let tells_nothing = planned.ready.kind == ReadyKind::Exec && !planned.oneshot;
         let runs = matches!(view.state, State::Running { .. }) && view.goal == Goal::Up;
         let until = view.since.after(PROOF_MS);
@@ -209,7 +210,7 @@ impl Control {
             return;
         }
         for id in touched {
-            let Some(name) = self.names.name(*id) else {
+            let Some(name) = self.cx.names.name(*id) else {
                 continue;
             };
             let Some(reloads) = self.standing.changed.get(name).copied() else {
@@ -230,7 +231,7 @@ impl Control {
         } else if self.standing.changed.is_empty() {
             self.keep_plan();
         } else {
-            let proof = self.now.moment.after(PROOF_MS);
+            let proof = self.cx.now.moment.after(PROOF_MS);
             self.standing.proven_at.get_or_insert(proof);
         }
     }
@@ -249,27 +250,27 @@ impl Control {
         self.standing.kept = true;
         self.standing.proven_at = None;
         self.standing.changed.clear();
-        let (plan, mark) = (Arc::clone(&self.plan), self.standing.mark.clone());
-        self.job(Job::Keep { plan, mark });
+        let (plan, mark) = (Arc::clone(&self.cx.plan), self.standing.mark.clone());
+        self.cx.job(Job::Keep { plan, mark });
         self.remember_standing();
     }
 
     fn is_up_with_it(&self, id: ServiceId, reloads: bool) -> bool {
-        let Some(view) = self.engine.view(id) else {
+        let Some(view) = self.cx.engine.view(id) else {
             // It has left the plan.
             return true;
         };
-        if self.service(id).is_some_and(|service| service.job) {
+        if self.cx.service(id).is_some_and(|service| service.job) {
             // Whether its work succeeds says nothing of the plan.
             return true;
         }
         let up = matches!(
-            self.engine.settled(id),
+            self.cx.engine.settled(id),
             Some(Settled::Ready | Settled::Completed)
         );
         let outcome = view.last_reload.as_ref().filter(|_| reloads);
         let refused = outcome.is_some_and(ReloadOutcome::is_failure);
-        let listens = self.names.name(id).map(|name| self.listening.of(name));
+        let listens = self.cx.names.name(id).map(|name| self.listening.of(name));
         let listens = listens.is_none_or(|it| it == Progress::Done);
         up && listens && !refused && !matches!(view.state, State::Reloading { .. })
     }
@@ -302,20 +303,20 @@ impl Control {
         self.standing.swapping = true;
         self.standing.stored = false;
         // The other plan, should it be tried once more, may not have these files.
-        self.standing.candidates.extend(candidates(&self.plan));
+        self.standing.candidates.extend(candidates(&self.cx.plan));
         self.remember_standing();
     }
 
     /// The files are refused, or are good again.
     pub(super) fn set_refused(&mut self, refused: Option<String>) {
         if self.lifecycle.set_refused(refused.clone()) {
-            self.remember(Key::Refused, refused.unwrap_or_default());
+            self.cx.remember(Key::Refused, refused.unwrap_or_default());
         }
     }
 
     fn remember_standing(&mut self) {
         let record = serde_json::to_string(&self.standing).expect("it is plain data");
-        self.remember(Key::Standing, record);
+        self.cx.remember(Key::Standing, record);
     }
 }
 

@@ -12,13 +12,9 @@ use plan::Plan;
 use super::Stage;
 use crate::{
     accounts::MakeCommand,
-    control::{
-        Control, Purpose, Run,
-        input::{Staged, StagedFile},
-        spawn::helper_spawn,
-    },
+    control::{Control, Purpose, Run, spawn::helper_spawn},
     programs::PATH,
-    staging::OwnerChange,
+    staging::{OwnerChange, Staged, StagedFile},
 };
 
 /// An account tool or validator may take this long.
@@ -40,7 +36,7 @@ impl Control {
             self.stage(plan);
             return;
         };
-        let number = self.engine.allocate_run();
+        let number = self.cx.engine.allocate_run();
         *run = Some(number);
         let service = command.services.first().cloned().unwrap_or_default();
         let argv = command.argv.clone();
@@ -61,8 +57,8 @@ impl Control {
 
     fn spawn_step(&mut self, number: RunId, spawn: Spawn) {
         let run = Run::new(&spawn.service, Purpose::Reconfigure);
-        self.runs.insert(number, run);
-        self.tell(Request::Spawn(Box::new(spawn)));
+        self.cx.runs.insert(number, run);
+        self.cx.tell(Request::Spawn(Box::new(spawn)));
     }
 
     pub(in crate::control) fn reconfigure_step_ended(
@@ -122,7 +118,7 @@ impl Control {
             return;
         };
         if let Some(file) = left.pop_front() {
-            let number = self.engine.allocate_run();
+            let number = self.cx.engine.allocate_run();
             let check = FileCheck {
                 service: file.service.clone(),
                 path: file.path.display().to_string(),

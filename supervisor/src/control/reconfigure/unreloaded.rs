@@ -34,7 +34,11 @@ impl Control {
     }
 
     fn failed_to_reload(&self, name: &str) -> bool {
-        let view = self.names.id(name).and_then(|id| self.engine.view(id));
+        let view = self
+            .cx
+            .names
+            .id(name)
+            .and_then(|id| self.cx.engine.view(id));
         let outcome = view.and_then(|view| view.last_reload);
         outcome.as_ref().is_some_and(ReloadOutcome::is_failure)
     }

@@ -94,7 +94,7 @@ impl Control {
         Kept {
             mark: self.standing.mark().clone(),
             not_up: self.not_up(),
-            plan: plan::Plan::clone(&self.plan),
+            plan: plan::Plan::clone(&self.cx.plan),
         }
     }
 
@@ -105,7 +105,7 @@ impl Control {
         self.way_back = way_back;
         let record = self.way_back.as_ref().map(serde_json::to_string);
         let record = record.transpose().expect("it is plain data");
-        self.remember(Key::WayBack, record.unwrap_or_default());
+        self.cx.remember(Key::WayBack, record.unwrap_or_default());
     }
 
     /// The services of a change have settled: has it to go back?
@@ -118,7 +118,7 @@ impl Control {
         let failed = |name: &String| targets.get(name).is_some_and(Target::has_failed);
         let goes = way_back.reloaded.iter().any(failed) && !self.lifecycle.is_stopping();
         goes.then(|| {
-            let site_file = self.plan.paths.site_file().display().to_string();
+            let site_file = self.cx.plan.paths.site_file().display().to_string();
             GoingBack::due(way_back.before.told(), site_file)
         })
     }
@@ -146,7 +146,7 @@ impl Control {
             to.at, to.by
         );
         tracing::error!("reconfigure: {failed}: {what}");
-        self.publish("", "change", &what, None);
+        self.cx.publish("", "change", &what, None);
         let order = Order {
             mark: self.mark(BY),
             change: Some(id),

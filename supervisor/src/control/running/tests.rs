@@ -4,9 +4,9 @@
 use keeper::message::{Exit, Fact};
 
 use crate::{
-    control::{Handled, beginnings::without_told, whole::World},
+    control::{beginnings::without_told, whole::World},
     history,
-    store::{LiveRun, Running},
+    store::{Handled, LiveRun, Running},
 };
 
 use super::*;

@@ -1,9 +1,11 @@
 //! Oneshots in a whole control process.
 
-use super::Handled;
-use crate::control::{
-    input::Input,
-    whole::{MIDNIGHT, MINUTE, World},
+use crate::{
+    control::{
+        input::Input,
+        whole::{MIDNIGHT, MINUTE, World},
+    },
+    store::Handled,
 };
 
 /// Due every ten minutes.
@@ -15,7 +17,7 @@ fn world() -> World {
 }
 
 fn told(world: &World) -> Vec<String> {
-    let past = world.control.feed.history("job", 100).into_iter();
+    let past = world.control.cx.feed.history("job", 100).into_iter();
     let past = past.filter(|event| event.kind == "schedule");
     past.map(|event| event.detail.clone()).collect()
 }

@@ -40,14 +40,15 @@ pub(super) fn judge_job(
         return;
     };
     let name = &spawn.service;
-    let is_job = control.plan.services.get(name).is_some_and(|it| it.job);
+    let is_job = control.cx.plan.services.get(name).is_some_and(|it| it.job);
     if spawn.role != Role::Main || !is_job {
         return;
     }
     let view = control
+        .cx
         .names
         .id(name)
-        .and_then(|id| control.engine.view(id));
+        .and_then(|id| control.cx.engine.view(id));
     let request = view.and_then(|view| view.request);
     let request = request.expect("a job that is spawned has been asked for its work");
     assert_eq!(
@@ -67,7 +68,7 @@ fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool)
         !clients.held.contains(name),
         "{name} is held by a client, and spawned"
     );
-    let planned = &control.plan.services[name];
+    let planned = &control.cx.plan.services[name];
     assert!(planned.enabled, "{name} is disabled, and spawned");
     assert_eq!(
         spawn.argv[1..],
@@ -79,8 +80,8 @@ fn judge_spawn(control: &Control, clients: &Clients, spawn: &Spawn, alone: bool)
         "{name} was looked up for another plan"
     );
     let view = |name: &String| {
-        let id = control.names.id(name)?;
-        control.engine.view(id)
+        let id = control.cx.names.id(name)?;
+        control.cx.engine.view(id)
     };
     if !alone {
         return;
@@ -107,26 +108,26 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
         return Some(format!("a reconfiguration: {:?}", control.reconfigure));
     }
     // A job of which something is left keeps what it has.
-    let job = control.engine.active_job();
-    let job = job.and_then(|id| control.engine.view(id));
+    let job = control.cx.engine.active_job();
+    let job = job.and_then(|id| control.cx.engine.view(id));
     let is_left = job.is_some_and(|view| matches!(view.state, State::Failed { .. }));
-    if control.engine.has_leases() && !is_left {
+    if control.cx.engine.has_leases() && !is_left {
         return Some("a job keeps services stopped".to_owned());
     }
     let all_up = all_up && !is_left;
-    let enabled = control.plan.services.values().filter(|it| it.enabled);
+    let enabled = control.cx.plan.services.values().filter(|it| it.enabled);
     for service in enabled {
-        let view = control.names.id(&service.name);
-        let Some((id, view)) = view.and_then(|id| Some((id, control.engine.view(id)?))) else {
+        let view = control.cx.names.id(&service.name);
+        let Some((id, view)) = view.and_then(|id| Some((id, control.cx.engine.view(id)?))) else {
             return Some(format!("{} is unknown to the engine", service.name));
         };
-        let settled = control.engine.settled(id);
+        let settled = control.cx.engine.settled(id);
         let rests = match settled {
             _ if view.lease.is_some() => is_left,
             // No start brings up a job that has failed.
             Some(Settled::WaitingOn(_)) if service.job => !all_up,
             _ if service.job => {
-                control.engine.is_over(id) || matches!(view.state, State::Failed { .. })
+                control.cx.engine.is_over(id) || matches!(view.state, State::Failed { .. })
             }
             Some(Settled::Ready | Settled::Completed) => {
                 !matches!(view.state, State::Reloading { .. })
@@ -144,12 +145,12 @@ pub(super) fn unrest(control: &Control, all_up: bool) -> Option<String> {
 
 /// Who asked for the work of a job that waits on what has failed waits as long.
 pub(super) fn waits_with_its_job(control: &Control, change: &str) -> bool {
-    let jobs = control.plan.services.values().filter(|it| it.job);
-    let mut ids = jobs.filter_map(|it| control.names.id(&it.name));
+    let jobs = control.cx.plan.services.values().filter(|it| it.job);
+    let mut ids = jobs.filter_map(|it| control.cx.names.id(&it.name));
     ids.any(|id| {
-        let view = control.engine.view(id);
+        let view = control.cx.engine.view(id);
         let its = view.and_then(|view| view.request).as_deref() == Some(change);
-        its && matches!(control.engine.settled(id), Some(Settled::WaitingOn(_)))
+        its && matches!(control.cx.engine.settled(id), Some(Settled::WaitingOn(_)))
     })
 }
 
@@ -157,9 +158,9 @@ pub(super) fn waits_with_its_job(control: &Control, change: &str) -> bool {
 pub(super) fn judge_stored(control: &Control, disk: &Disk) {
     assert_eq!(control.holds.warning(), None);
     assert_eq!(control.records.warning(), None);
-    for service in control.plan.services.values().filter(|it| it.enabled) {
-        let view = control.names.id(&service.name);
-        let view = view.and_then(|id| control.engine.view(id));
+    for service in control.cx.plan.services.values().filter(|it| it.enabled) {
+        let view = control.cx.names.id(&service.name);
+        let view = view.and_then(|id| control.cx.engine.view(id));
         let held = view.and_then(|view| view.hold);
         let stored = disk.holds.get(&service.name).map(|it| &it.hold);
         assert_eq!(stored, held.as_ref(), "of {} on the disk", service.name);
@@ -168,7 +169,7 @@ pub(super) fn judge_stored(control: &Control, disk: &Disk) {
 
 /// What runs is what the plan says.
 pub(super) fn judge_editions(control: &Control, keeper: &Keeper) {
-    for service in control.plan.services.values().filter(|it| it.enabled) {
+    for service in control.cx.plan.services.values().filter(|it| it.enabled) {
         let Some((run, main)) = keeper.main_of(&service.name) else {
             continue;
         };
@@ -187,7 +188,7 @@ pub(super) fn judge_editions(control: &Control, keeper: &Keeper) {
 /// Who has to be down before a service is asked to stop.
 pub(super) fn dependents(control: &Control) -> BTreeMap<String, BTreeSet<String>> {
     let mut dependents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for service in control.plan.services.values().filter(|it| it.enabled) {
+    for service in control.cx.plan.services.values().filter(|it| it.enabled) {
         let edges = [
             &service.requires,
             &service.wants,
@@ -204,14 +205,14 @@ pub(super) fn dependents(control: &Control) -> BTreeMap<String, BTreeSet<String>
 
 /// Main runs that have not said yet that they are ready, and are waited for.
 pub(super) fn starting(control: &Control, keeper: &Keeper) -> BTreeSet<u64> {
-    let ids = control.names.ids().values();
+    let ids = control.cx.names.ids().values();
     let starts = |id: &&engine::ServiceId| {
-        let view = control.engine.view(**id);
+        let view = control.cx.engine.view(**id);
         view.is_some_and(|it| matches!(it.state, State::Starting { .. }))
     };
     let runs = ids
         .filter(starts)
-        .filter_map(|id| control.engine.main_run(*id));
+        .filter_map(|id| control.cx.engine.main_run(*id));
     let silent = |run: &u64| {
         let run = keeper.runs.get(run);
         run.is_some_and(|run| !run.notified.contains_key("READY"))
@@ -229,12 +230,12 @@ pub(super) fn judge_readiness(control: &Control, keeper: &Keeper, starting: &BTr
         starting.contains(id) && run.lives() && ready
     });
     for (id, run) in said {
-        let planned = control.plan.services.get(&run.service);
+        let planned = control.cx.plan.services.get(&run.service);
         if planned.is_none_or(|it| it.ready.kind != plan::ReadyKind::Notify) {
             continue;
         }
-        let id = control.engine.service_of(engine::RunId(*id));
-        let view = id.and_then(|id| control.engine.view(id));
+        let id = control.cx.engine.service_of(engine::RunId(*id));
+        let view = id.and_then(|id| control.cx.engine.view(id));
         let missed = view.as_ref().is_some_and(|view| match view.state {
             State::Stopping { cause, .. } => cause == engine::StopCause::ReadyTimeout,
             State::Starting { .. } => true,
@@ -252,21 +253,21 @@ pub(super) fn judge_silence(control: &Control, keeper: &Keeper, request: &Reques
     else {
         return;
     };
-    let id = control.engine.service_of(engine::RunId(*run));
-    let Some(view) = id.and_then(|id| control.engine.view(id)) else {
+    let id = control.cx.engine.service_of(engine::RunId(*run));
+    let Some(view) = id.and_then(|id| control.cx.engine.view(id)) else {
         return;
     };
     // What is asked a second time was judged by what had been heard at the first.
     let State::Stopping { cause, .. } = view.state else {
         return;
     };
-    if view.since != control.now.moment {
+    if view.since != control.cx.now.moment {
         return;
     }
     let Some(speaker) = keeper.runs.get(run).filter(|it| it.lives()) else {
         return;
     };
-    let Some(planned) = control.plan.services.get(&speaker.service) else {
+    let Some(planned) = control.cx.plan.services.get(&speaker.service) else {
         return;
     };
     let heard = control.hearing.heard().0;

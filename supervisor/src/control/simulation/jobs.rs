@@ -22,13 +22,15 @@ use super::{
 use crate::{
     accounts::{Accounts, MakeCommand},
     applied::Swapped,
-    control::input::{Broken, Done, Job, Loaded, NotLoaded, Source, Staged, StagedFile, Swap},
+    configuration::{Loaded, NotLoaded, Source},
+    control::input::{Done, Job, Swap},
     credentials::NotLaid,
     history,
     holder::Holder,
     listening::{Fault, Look, Seen, Sight},
     lookups::Lookups,
     prepare::{Outcome, Prepared, Resolved, Start},
+    staging::{Broken, Staged, StagedFile},
     store::{Holds, Running, StoredHold},
     unready::Unready,
 };

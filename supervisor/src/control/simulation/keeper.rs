@@ -264,7 +264,7 @@ impl Keeper {
     /// Of a run that is to be spawned.
     pub(super) fn note_ready_kind(&mut self, control: &Control, request: &Request) {
         if let Request::Spawn(spawn) = request
-            && let Some(planned) = control.plan.services.get(&spawn.service)
+            && let Some(planned) = control.cx.plan.services.get(&spawn.service)
         {
             self.ready_kinds
                 .insert(spawn.run, planned.ready.kind.clone());

@@ -320,7 +320,7 @@ impl Simulation {
         if under_way || control.lifecycle.is_stopping() || self.jobs.disk.was_full {
             return;
         }
-        let altered = self.jobs.changed(&control.plan);
+        let altered = self.jobs.changed(&control.cx.plan);
         assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
         let candidates = &self.jobs.disk.candidates;
         assert!(candidates.is_empty(), "left behind: {candidates:?}");
@@ -346,7 +346,7 @@ impl Simulation {
             outputs.push(output);
         }
         let most =
-            checks::OUTPUTS_MAX + checks::OUTPUTS_PER_SERVICE_MAX * control.names.ids().len();
+            checks::OUTPUTS_MAX + checks::OUTPUTS_PER_SERVICE_MAX * control.cx.names.ids().len();
         let answer = |it: &&Output| matches!(it, Output::Answer(_));
         let count = outputs.len() - outputs.iter().filter(answer).count();
         assert!(count < most, "{count} outputs in one step");
@@ -477,7 +477,7 @@ impl Simulation {
             maintenance: None,
             kernel_boot_id: "this".to_owned(),
             own_user: "nobody".to_owned(),
-            handled: crate::control::Handled::default(),
+            handled: crate::store::Handled::default(),
             warnings: Vec::new(),
             aside: Vec::new(),
             applied: None,

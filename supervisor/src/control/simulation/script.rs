@@ -337,7 +337,9 @@ impl Simulation {
         self.run_until(self.now + DOOM_MS_MAX);
         let mended = plans::mend(&self.jobs.disk.site);
         let applied = self.control.as_ref().is_some_and(|it| {
-            it.broken.is_empty() && *it.plan == mended && it.standing.is_stored_as_files_have_it()
+            it.broken.is_empty()
+                && *it.cx.plan == mended
+                && it.standing.is_stored_as_files_have_it()
         });
         let current = applied && self.jobs.disk.stored.as_ref() == Some(&mended);
         self.jobs.disk.site = mended;
@@ -373,7 +375,7 @@ impl Simulation {
     /// The job that runs has something stopped, or gives all back.
     fn lease(&mut self) {
         let control = self.control.as_ref();
-        let job = control.and_then(|it| it.names.name(it.engine.active_job()?));
+        let job = control.and_then(|it| it.cx.names.name(it.cx.engine.active_job()?));
         let Some(job) = job.map(str::to_owned) else {
             return;
         };
@@ -406,13 +408,14 @@ impl Simulation {
         let Some(control) = &self.control else {
             return;
         };
-        let enabled = control.plan.services.values().filter(|it| it.enabled);
+        let enabled = control.cx.plan.services.values().filter(|it| it.enabled);
         let names = enabled.map(|service| service.name.clone());
         let held = |name: &String| {
             let view = control
+                .cx
                 .names
                 .id(name)
-                .and_then(|id| control.engine.view(id));
+                .and_then(|id| control.cx.engine.view(id));
             view.is_some_and(|view| view.hold.is_some())
         };
         let names: Vec<String> = names.filter(|name| !held(name)).collect();
@@ -427,13 +430,13 @@ impl Simulation {
             return;
         };
         checks::judge_editions(control, &self.keeper);
-        let altered = self.jobs.changed(&control.plan);
+        let altered = self.jobs.changed(&control.cx.plan);
         assert!(altered.is_empty(), "on disk is another plan's: {altered:?}");
-        let works = self.jobs.disk.kept.contains(&control.plan);
+        let works = self.jobs.disk.kept.contains(&control.cx.plan);
         // Somebody stopped it before it was up, or it refused to reload.
-        let unproven = control.plan.services.values().any(|it| {
-            let view = control.names.id(&it.name);
-            let view = view.and_then(|id| control.engine.view(id));
+        let unproven = control.cx.plan.services.values().any(|it| {
+            let view = control.cx.names.id(&it.name);
+            let view = view.and_then(|id| control.cx.engine.view(id));
             it.enabled && view.is_some_and(|it| it.hold.is_some() || !it.detail.is_empty())
         });
         assert!(
@@ -463,9 +466,9 @@ impl Simulation {
             .values()
             .filter(|it| it.role == Role::Helper);
         // A probe may just be under way.
-        let most = 2 * control.plan.services.len();
+        let most = 2 * control.cx.plan.services.len();
         assert!(helpers.count() <= most, "helpers are left");
-        assert!(control.runs.len() <= 3 * control.plan.services.len());
+        assert!(control.cx.runs.len() <= 3 * control.cx.plan.services.len());
     }
 
     fn end(&mut self) {

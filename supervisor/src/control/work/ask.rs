@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use super::Pending;
 use crate::{
     ask::{Peer, Wish},
-    control::{Control, Job, changes::Kind, memory::Key, names::unknown_service, records},
+    control::{Control, Job, changes::Kind, memory::Key, records},
+    service_query::unknown_service,
 };
 
 type Stream = Result<mpsc::Receiver<Progress>, ErrorReply>;
@@ -31,14 +32,14 @@ impl Control {
     fn ask_job(&mut self, service: &str, request: JobRequest, peer: &Peer) -> Stream {
         self.may_ask(service)?;
         let services = [service.to_owned()];
-        let asked = records::asked(self.now.unix_ms, &request.id, peer, WHAT, &services);
+        let asked = records::asked(self.cx.now.unix_ms, &request.id, peer, WHAT, &services);
         let stream = self.begin_change(&request.id, Kind::Job, request.wait, asked.clone());
         let order = JobOrder {
             id: request.id,
             by: peer.name.clone(),
             arguments: request.arguments,
         };
-        self.publish(service, "change", WHAT, Some(&peer.name));
+        self.cx.publish(service, "change", WHAT, Some(&peer.name));
         tracing::info!(by = peer.name, service, "asks for its work");
         self.store_request(Pending {
             service: service.to_owned(),
@@ -51,7 +52,7 @@ impl Control {
 
     /// What can be said before the engine is asked: it is asked once the request is on the disk.
     fn may_ask(&self, service: &str) -> Result<(), ErrorReply> {
-        let services = &self.plan.services;
+        let services = &self.cx.plan.services;
         let planned = services
             .get(service)
             .ok_or_else(|| unknown_service(service, services))?;
@@ -63,19 +64,21 @@ impl Control {
             });
         }
         if self.lifecycle.is_stopping() {
-            return Err(self.refused(&Refusal::ShuttingDown));
+            return Err(self.cx.refused(&Refusal::ShuttingDown));
         }
-        let id = self.names.id(service);
+        let id = self.cx.names.id(service);
         if let Some(id) = id.filter(|_| !planned.job) {
-            return Err(self.refused(&Refusal::NotJob(id)));
+            return Err(self.cx.refused(&Refusal::NotJob(id)));
         }
-        let active = self.engine.active_job();
-        let active = active.and_then(|id| self.names.name(id)).map(str::to_owned);
+        let active = self.cx.engine.active_job();
+        let active = active
+            .and_then(|id| self.cx.names.name(id))
+            .map(str::to_owned);
         let pending = self.work.pending.as_ref().map(|it| it.service.clone());
         let ending = self.changes.open_job().map(str::to_owned);
         let other = active.or(pending).or(ending);
-        match other.and_then(|name| self.names.id(&name)) {
-            Some(id) => Err(self.refused(&Refusal::JobRuns(id))),
+        match other.and_then(|name| self.cx.names.id(&name)) {
+            Some(id) => Err(self.cx.refused(&Refusal::JobRuns(id))),
             None => Ok(()),
         }
     }
@@ -88,15 +91,15 @@ impl Control {
         };
         pending.stopped = Some(hold.clone());
         let record = record_of(pending);
-        self.remember(Key::Job, record);
+        self.cx.remember(Key::Job, record);
     }
 
     /// The keeper hears of it before anything is done for it.
     fn store_request(&mut self, pending: Pending) {
-        self.remember(Key::Job, record_of(&pending));
+        self.cx.remember(Key::Job, record_of(&pending));
         let (service, order) = (pending.service.clone(), pending.order.clone());
         self.work.pending = Some(pending);
-        self.job(Job::StoreOrder { service, order });
+        self.cx.job(Job::StoreOrder { service, order });
     }
 
     /// The request is on the disk, or is not: now the engine, or nothing.
@@ -119,23 +122,23 @@ impl Control {
             }
         }
         self.remember_changes();
-        self.remember(Key::Job, String::new());
+        self.cx.remember(Key::Job, String::new());
     }
 
     fn begin_job(&mut self, pending: &Pending) {
         let (service, request) = (pending.service.as_str(), pending.order.id.as_str());
-        let Some(job) = self.names.id(service) else {
+        let Some(job) = self.cx.names.id(service) else {
             return;
         };
         let targets = self.targets(&[service.to_owned()]);
-        let view = self.engine.view(job);
+        let view = self.cx.engine.view(job);
         let begun = view.and_then(|view| view.request).as_deref() == Some(request);
         let mut notes = Vec::new();
         // An earlier control process may have come so far, and not have told.
         if !begun {
             if let Some(hold) = pending.stopped.clone() {
                 let held = Refusal::Held { service: job, hold };
-                let error = self.refused(&held);
+                let error = self.cx.refused(&held);
                 self.refuse_job(service, request, &error);
                 return;
             }
@@ -146,7 +149,7 @@ impl Control {
             match self.command(command) {
                 Ok(accepted) => notes = self.notes(&accepted, Kind::Job),
                 Err(refusal) => {
-                    let error = self.refused(&refusal);
+                    let error = self.cx.refused(&refusal);
                     self.refuse_job(service, request, &error);
                     return;
                 }
@@ -157,7 +160,7 @@ impl Control {
 
     fn refuse_job(&mut self, service: &str, id: &str, error: &ErrorReply) {
         tracing::warn!(service, "does not begin its work: {}", error.message);
-        self.publish(service, "failure", &error.message, None);
+        self.cx.publish(service, "failure", &error.message, None);
         self.refuse_change(id, error);
     }
 
@@ -169,7 +172,7 @@ impl Control {
         };
         if self.lifecycle.is_stopping() {
             // `resume_changes` says that it was not done.
-            self.remember(Key::Job, String::new());
+            self.cx.remember(Key::Job, String::new());
             return;
         }
         if self.follow_known(&pending.order.id).is_none() {
@@ -181,11 +184,11 @@ impl Control {
 
     /// The time of a job has come.
     pub(in crate::control) fn run_job_by_schedule(&mut self, service: &str) -> Result<(), String> {
-        let schedule = self.plan.services.get(service);
+        let schedule = self.cx.plan.services.get(service);
         let schedule = schedule.and_then(|it| it.schedule.as_ref());
         let arguments = schedule.map(|it| it.arguments.clone()).unwrap_or_default();
         let request = JobRequest {
-            id: format!("schedule-{service}-{}", self.now.unix_ms),
+            id: format!("schedule-{service}-{}", self.cx.now.unix_ms),
             arguments: serde_json::json!(arguments),
             wait: true,
         };

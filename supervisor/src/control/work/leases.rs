@@ -9,88 +9,15 @@ use tokio::sync::mpsc;
 use crate::{
     ask::Peer,
     control::{
-        Control,
+        Context, Control,
         asks::{Change, usage},
         changes::Kind,
-        matching,
-        names::unknown_service,
         words,
     },
+    service_query::{matching, unknown_service},
 };
 
-impl Control {
-    /// A job has services stopped.
-    pub(super) fn ask_lease(
-        &mut self,
-        id: &str,
-        request: &LeaseRequest,
-        peer: &Peer,
-    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let job = self.job_named(&request.job)?;
-        if !self.reconfigure.is_idle() {
-            return Err(ErrorReply {
-                kind: ErrorKind::Busy,
-                message: "a reconfigure is under way".to_owned(),
-                hint: Some("ask again when it is done".to_owned()),
-            });
-        }
-        if request.services.is_empty() {
-            return Err(usage("name the services that are to stop"));
-        }
-        let names = matching(&request.services, &self.plan.services)?;
-        let services: BTreeSet<ServiceId> = names
-            .iter()
-            .filter_map(|name| self.names.id(name))
-            .collect();
-        let what = format!("lease for {}", request.job);
-        let command = Command::Lease { job, services };
-        self.change(Change {
-            id,
-            kind: Kind::Lease,
-            command,
-            what: &what,
-            names,
-            left_alone: Vec::new(),
-            peer,
-            wait: true,
-        })
-    }
-
-    /// A job gives back what it has had stopped.
-    pub(super) fn ask_release(
-        &mut self,
-        id: &str,
-        request: &ReleaseRequest,
-        peer: &Peer,
-    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let job = self.job_named(&request.job)?;
-        let leases = self.engine.leases_of(job).into_iter();
-        let wanted = leases.filter(|id| {
-            let view = self.engine.view(*id);
-            view.is_some_and(|view| view.goal == Goal::Up && view.hold.is_none())
-        });
-        let names = wanted.filter_map(|id| self.names.name(id).map(str::to_owned));
-        let names = names.collect();
-        let what = format!("release by {}", request.job);
-        self.change(Change {
-            id,
-            kind: Kind::Release,
-            command: Command::Release { job },
-            what: &what,
-            names,
-            left_alone: Vec::new(),
-            peer,
-            wait: true,
-        })
-    }
-
-    fn job_named(&self, name: &str) -> Result<ServiceId, ErrorReply> {
-        let services = &self.plan.services;
-        let planned = services.get(name).filter(|it| it.enabled);
-        let id = planned.and_then(|_| self.names.id(name));
-        id.ok_or_else(|| unknown_service(name, services))
-    }
-
+impl Context {
     /// Who keeps a service stopped.
     pub(in crate::control) fn leased_by(&self, view: &View) -> Option<LeasedBy> {
         let lease = view.lease?;
@@ -174,6 +101,80 @@ impl Control {
             message,
             hint,
         }
+    }
+}
+
+impl Control {
+    /// A job has services stopped.
+    pub(super) fn ask_lease(
+        &mut self,
+        id: &str,
+        request: &LeaseRequest,
+        peer: &Peer,
+    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
+        let job = self.job_named(&request.job)?;
+        if !self.reconfigure.is_idle() {
+            return Err(ErrorReply {
+                kind: ErrorKind::Busy,
+                message: "a reconfigure is under way".to_owned(),
+                hint: Some("ask again when it is done".to_owned()),
+            });
+        }
+        if request.services.is_empty() {
+            return Err(usage("name the services that are to stop"));
+        }
+        let names = matching(&request.services, &self.cx.plan.services)?;
+        let services: BTreeSet<ServiceId> = names
+            .iter()
+            .filter_map(|name| self.cx.names.id(name))
+            .collect();
+        let what = format!("lease for {}", request.job);
+        let command = Command::Lease { job, services };
+        self.change(Change {
+            id,
+            kind: Kind::Lease,
+            command,
+            what: &what,
+            names,
+            left_alone: Vec::new(),
+            peer,
+            wait: true,
+        })
+    }
+
+    /// A job gives back what it has had stopped.
+    pub(super) fn ask_release(
+        &mut self,
+        id: &str,
+        request: &ReleaseRequest,
+        peer: &Peer,
+    ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
+        let job = self.job_named(&request.job)?;
+        let leases = self.cx.engine.leases_of(job).into_iter();
+        let wanted = leases.filter(|id| {
+            let view = self.cx.engine.view(*id);
+            view.is_some_and(|view| view.goal == Goal::Up && view.hold.is_none())
+        });
+        let names = wanted.filter_map(|id| self.cx.names.name(id).map(str::to_owned));
+        let names = names.collect();
+        let what = format!("release by {}", request.job);
+        self.change(Change {
+            id,
+            kind: Kind::Release,
+            command: Command::Release { job },
+            what: &what,
+            names,
+            left_alone: Vec::new(),
+            peer,
+            wait: true,
+        })
+    }
+
+    fn job_named(&self, name: &str) -> Result<ServiceId, ErrorReply> {
+        let services = &self.cx.plan.services;
+        let planned = services.get(name).filter(|it| it.enabled);
+        let id = planned.and_then(|_| self.cx.names.id(name));
+        id.ok_or_else(|| unknown_service(name, services))
     }
 }
 

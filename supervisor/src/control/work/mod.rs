@@ -50,7 +50,7 @@ impl Control {
 
     /// The directory that a job works in.
     pub(super) fn job_dir(&self, service: &str) -> PathBuf {
-        job_dir(&self.plan.paths.state_dir, service)
+        job_dir(&self.cx.plan.paths.state_dir, service)
     }
 }
 

@@ -41,17 +41,17 @@ impl Control {
 
     /// A job says how far it is.
     pub(in crate::control) fn job_said(&mut self, run: RunId, value: &str) {
-        let Some(known) = self.runs.get(&run) else {
+        let Some(known) = self.cx.runs.get(&run) else {
             return;
         };
-        let planned = self.plan.services.get(&known.service);
+        let planned = self.cx.plan.services.get(&known.service);
         let is_job = known.purpose == Purpose::Main && planned.is_some_and(|it| it.job);
-        let id = self.names.id(&known.service).filter(|_| is_job);
+        let id = self.cx.names.id(&known.service).filter(|_| is_job);
         let (Some(id), Ok(mut progress)) = (id, serde_json::from_str::<JobProgress>(value)) else {
             return;
         };
         progress.step = api::one_line(&progress.step);
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let last = self.work.progress.jobs.remove(&id);
         let told_at = last.as_ref().and_then(|last| last.told_at);
         let last = Last {
@@ -66,7 +66,7 @@ impl Control {
 
     /// Passes on what is due.
     pub(in crate::control) fn pass_progress_on(&mut self) {
-        let now = self.now.moment;
+        let now = self.cx.now.moment;
         let mut due = Vec::new();
         for (id, last) in &mut self.work.progress.jobs {
             if last.tell_at.is_some_and(|at| at <= now) {
@@ -78,16 +78,16 @@ impl Control {
             }
         }
         for (id, at, new) in due {
-            let Some(service) = self.names.name(id).map(str::to_owned) else {
+            let Some(service) = self.cx.names.name(id).map(str::to_owned) else {
                 continue;
             };
             if new {
-                self.publish(&service, "progress", &at.step, None);
+                self.cx.publish(&service, "progress", &at.step, None);
             }
-            let view = self.engine.view(id);
+            let view = self.cx.engine.view(id);
             if let Some(change) = view.and_then(|view| view.request) {
                 let line = Progress::Job { service, at };
-                self.answers.extend(self.changes.progress(&change, line));
+                self.cx.answers.extend(self.changes.progress(&change, line));
             }
         }
     }
@@ -99,11 +99,11 @@ impl Control {
 
     /// What is shown of a service that is a job.
     pub(in crate::control) fn job_status(&self, id: ServiceId, view: &View) -> JobStatus {
-        let active = !self.engine.is_over(id);
+        let active = !self.cx.engine.is_over(id);
         let said = self.work.progress.jobs.get(&id).filter(|_| active);
-        let leases = self.engine.leases_of(id).into_iter();
+        let leases = self.cx.engine.leases_of(id).into_iter();
         let mut leases: Vec<String> = leases
-            .filter_map(|id| self.names.name(id).map(str::to_owned))
+            .filter_map(|id| self.cx.names.name(id).map(str::to_owned))
             .collect();
         leases.sort_unstable();
         JobStatus {
@@ -116,7 +116,7 @@ impl Control {
 
     /// What it said counts no more.
     pub(super) fn forget_progress(&mut self, service: &str) {
-        if let Some(id) = self.names.id(service) {
+        if let Some(id) = self.cx.names.id(service) {
             self.work.progress.jobs.remove(&id);
         }
     }

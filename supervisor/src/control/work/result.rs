@@ -50,16 +50,16 @@ impl Control {
     pub(in crate::control) fn look_for_results(&mut self) {
         // What would not go may be tried again once it has gone; nobody waits for that.
         let given_up = |id| {
-            let view = self.engine.view(id);
+            let view = self.cx.engine.view(id);
             view.is_some_and(|it| matches!(it.state, State::Failed { .. }))
         };
         let over = |service: &str| {
-            let id = self.names.id(service);
-            id.is_none_or(|id| self.engine.is_over(id) || given_up(id))
+            let id = self.cx.names.id(service);
+            id.is_none_or(|id| self.cx.engine.is_over(id) || given_up(id))
         };
         for (service, id) in self.changes.results_to_read(over) {
             self.forget_progress(&service);
-            self.job(Job::ReadResult { service, id });
+            self.cx.job(Job::ReadResult { service, id });
         }
     }
 

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use api::{Action, ExitRecord, NextRun};
 
 use super::*;
-use crate::control::{
-    Handled,
-    file_watcher::{Seen, Stamp},
-    input::Done,
-    whole::World,
+use crate::{
+    control::{
+        file_watcher::{Seen, Stamp},
+        input::Done,
+        whole::World,
+    },
+    store::Handled,
 };
 
 const TERM: i32 = 15;
@@ -186,7 +188,7 @@ fn a_signal_is_blamed_for_as_long_as_a_stop_may_take() {
         let mut world = world();
         world.act(signal(), "base");
         world.recorded();
-        let stop_ms = world.control.plan.services["base"].stop.timeout_ms;
+        let stop_ms = world.control.cx.plan.services["base"].stop.timeout_ms;
         world.pass(ms * stop_ms / 100);
         let run = run_of(&world, "base");
         match by {

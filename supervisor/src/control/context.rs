@@ -1,0 +1,123 @@
+//! What every component reads, and by which it says what is to be done.
+//!
+//! Owner: [`super::Control`], who lends it to one component at a time. It holds what has no single owner: the
+//! engine's view of the services, the plan that runs, the ids of services, the time. A component reads these, queues
+//! what is to be done outside ([`Context::job`], [`Context::tell`]), and never waits for it.
+//!
+//! Invariant: outputs leave in the order in which they were said, so whoever has the keeper remember something before
+//! he asks for a job that rests on it can rely on that order (`in_order.rs`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use engine::{Engine, RunId, ServiceId};
+use keeper::message::{Hello, Request};
+use plan::{NotifyOn, Plan};
+
+use super::{
+    answers::Answer,
+    feed::Feed,
+    input::{Job, Now, Output},
+    memory::Key,
+    names::Names,
+    notifications::Alert,
+    run::Run,
+};
+
+/// Shared by all components, lent to one at a time.
+pub(super) struct Context {
+    pub(super) engine: Engine,
+    /// The plan that runs.
+    pub(super) plan: Arc<Plan>,
+    pub(super) names: Names,
+    pub(super) now: Now,
+    pub(super) keeper: KeeperInfo,
+    /// Runs that live, or have ended and are not swept.
+    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) outputs: VecDeque<Output>,
+    /// What is said to clients at the end of this step.
+    pub(super) answers: Vec<Answer>,
+    /// What people are to be told who want to know it.
+    pub(super) alerts: Vec<Alert>,
+    /// What followers are told.
+    pub(super) feed: Feed,
+    /// Services changed by the input that is being handled.
+    pub(super) touched: BTreeSet<ServiceId>,
+}
+
+/// What the keeper said of itself.
+#[derive(Clone, Debug)]
+pub(super) struct KeeperInfo {
+    pub(super) pid: i32,
+    pub(super) started_ms: u64,
+    pub(super) control_deaths: u32,
+    pub(super) went_back: bool,
+}
+
+impl Context {
+    pub(super) fn new(now: Now, hello: &Hello, seed: u64, plan: Plan) -> Self {
+        Self {
+            engine: Engine::new(seed, RunId(hello.next_run)),
+            keeper: KeeperInfo {
+                pid: hello.keeper_pid,
+                started_ms: hello.started_ms,
+                control_deaths: hello.control_deaths,
+                went_back: hello.went_back,
+            },
+            runs: BTreeMap::new(),
+            plan: Arc::new(plan),
+            names: Names::default(),
+            now,
+            outputs: VecDeque::new(),
+            answers: Vec::new(),
+            alerts: Vec::new(),
+            feed: Feed::default(),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// The service of the plan with this id.
+    pub(super) fn service(&self, id: ServiceId) -> Option<&plan::Service> {
+        let name = self.names.name(id)?;
+        self.plan.services.get(name).map(AsRef::as_ref)
+    }
+
+    /// The main run of a service, by name.
+    pub(super) fn main_run_of(&self, service: &str) -> Option<RunId> {
+        self.engine.main_run(self.names.id(service)?)
+    }
+
+    /// Tells the keeper.
+    pub(super) fn tell(&mut self, request: Request) {
+        self.outputs.push_back(Output::Keeper(request));
+    }
+
+    /// Has this done off the control thread.
+    pub(super) fn job(&mut self, job: Job) {
+        self.outputs.push_back(Output::Job(job));
+    }
+
+    /// Has the keeper hold a record; the last one of a key counts.
+    pub(super) fn remember(&mut self, key: Key, record: String) {
+        self.tell(Request::Remember {
+            service: key.name().to_owned(),
+            record,
+        });
+    }
+
+    /// Somebody wants to be told of this.
+    pub(super) fn is_wanted_by_anybody(&self, cause: NotifyOn) -> bool {
+        self.plan.notify.iter().any(|it| it.on.contains(&cause))
+    }
+
+    /// Has those told who want to know it, at the end of this step. `service`: whom it is about; empty: the machine.
+    pub(super) fn alert(&mut self, service: &str, cause: NotifyOn, text: String) {
+        self.alerts.push(Alert {
+            service: service.to_owned(),
+            cause,
+            text,
+        });
+    }
+}
