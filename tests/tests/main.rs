@@ -22,6 +22,7 @@ mod data_in_place;
 mod database_names;
 mod dependencies;
 mod documents;
+mod email;
 mod env;
 mod events;
 mod except;

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::{
-    Control, Input, answers::Answer, input::Output, memory::Key, on_disk::Standing, records,
+    Control, Input, admission::Intent, answers::Answer, input::Output, memory::Key,
+    on_disk::Standing, records,
 };
 use crate::{
     ask::{ASKS_MAX, Ask, Peer},
@@ -76,6 +77,11 @@ impl Handover {
             Stage::None | Stage::Frozen { .. } => None,
         }
     }
+
+    /// Somebody has asked for another control process.
+    pub(super) const fn is_asked(&self) -> bool {
+        !matches!(self.stage, Stage::None)
+    }
 }
 
 impl Control {
@@ -85,23 +91,15 @@ impl Control {
         id: &str,
         peer: &Peer,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
-        let why_not = if self.lifecycle.is_stopping() {
-            Some("the supervisor is stopping everything")
-        } else if !self.reconfigure.is_idle() {
-            Some("a reconfiguration is under way")
-        } else if !matches!(self.handover.stage, Stage::None) {
-            Some("another control process is being started already")
-        } else {
-            None
-        };
+        let admitted = self.under_way().admit(Intent::Reexec);
         let asked = records::asked(self.cx.now.unix_ms, id, peer, "reexec", &[]);
         self.records.add(asked.clone());
-        if let Some(why) = why_not {
-            self.records.refused(&mut self.cx, id, Some(asked), why);
+        if let Err(obstacle) = admitted {
+            let why = obstacle.clause();
+            self.records.refused(&mut self.cx, id, Some(asked), &why);
             return Err(ErrorReply {
-                kind: ErrorKind::Refused,
                 message: format!("cannot start another control process: {why}"),
-                hint: Some("give the command again when that is over".to_owned()),
+                ..obstacle.reply()
             });
         }
         self.cx.publish("", "change", "reexec", Some(&peer.name));

@@ -5,6 +5,7 @@
 //! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
 
 mod addresses;
+mod admission;
 mod answers;
 mod asks;
 mod beginnings;

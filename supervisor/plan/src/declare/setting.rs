@@ -30,6 +30,7 @@ pub(crate) const BUILTINS: &[&str] = &[
     "supervisor_account",
     "program_dir",
     "candidate",
+    "environment",
     "reload_token",
     "instance",
     "situation",

@@ -1,6 +1,8 @@
 //! One template of a service by itself, also of a disabled one: for files that another program
 //! reads, and for tools that need a value as the service would get it.
 
+use std::collections::BTreeMap;
+
 use crate::{
     host::machine::Host,
     load::{
@@ -112,6 +114,7 @@ fn one(
         render: true,
         broken: None,
         locals: Locals::NONE,
+        written: BTreeMap::new(),
     };
     let reader = &mut reader;
     let found = match what {

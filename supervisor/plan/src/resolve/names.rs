@@ -52,9 +52,7 @@ impl Resolver<'_> {
                 .map(Name::Instance)
                 .ok_or(None);
         }
-        if locals.get(first).is_some()
-            || (BUILTINS.contains(&first) && locals::place_of(first).is_none())
-        {
+        if locals.has(first) || (BUILTINS.contains(&first) && locals::place_of(first).is_none()) {
             return Ok(Name::Builtin(first.to_owned()));
         }
         if let Some(setting) = self.schema.keys.get(first) {
@@ -180,8 +178,9 @@ impl Resolver<'_> {
                     good = false;
                     let at = place(word(text, &dotted));
                     let hint = hint.or_else(|| {
-                        let only = locals::place_of(&dotted)?;
-                        Some(format!("`{dotted}` is there in {only} only"))
+                        let name = dotted.split('.').next().unwrap_or_default();
+                        let only = locals::place_of(name)?;
+                        Some(format!("`{name}` is there in {only} only"))
                     });
                     self.report
                         .error(&at, key, format!("there is no `{dotted}`"))

@@ -3,18 +3,24 @@
 //! `path_exists` and `path_missing` are paths, `that` is a template that gives true or false; what
 //! is given must hold, else `message` is reported, with `hint` where there is one: as an error, or
 //! as `level` says (`warning`, `note`). It is reported at the line of the site file that `about`
-//! names (a setting of the service, `SERVICE.KEY`, or a top-level key), or at the one that enables
-//! the service. Behind an error the rest is not reported. A disabled service asserts nothing.
+//! names (a setting of the service, `SERVICE.KEY`, a top-level key, or `environment.NAME`, a variable
+//! of the service), or at the one that enables the service. Behind an error the rest is not reported.
+//! A disabled service asserts nothing.
+//!
+//! Its templates have `environment` too: the variables that the service gets, wherever they come
+//! from, without those that may be secret.
 
 use std::path::Path;
 
 use crate::{
+    model::Service,
     read::{
         fields::Fields,
         ident::ident,
         typed::{Type, Typed},
     },
     report::{place::Place, problem::Severity},
+    resolve::locals::{ENVIRONMENT, Locals},
     service::{
         files,
         key::{Key, Table},
@@ -25,23 +31,31 @@ use crate::{
 pub(crate) const KEYS: &[Key] = &[Key {
     name: "asserts",
     doc: "what must hold on this host where it is enabled",
-    read: |reader, fields, service| asserts(reader, &service.name, fields),
+    // Once the environment is known, which asserts see.
+    check: asserts,
     tables: &[Table {
         header: "[[asserts]]",
         intro: "What does not hold is reported where the site file enables the service.",
         keys: &[
             ("path_exists, path_missing", "paths"),
-            ("that", "a template that gives true or false"),
+            (
+                "that",
+                "a template that gives true or false; `environment` in it has the variables of the service, but for those that may be secret",
+            ),
             ("message, hint", "what is said"),
             ("level", "`error` (default), `warning` or `note`"),
-            ("about", "the key at whose line it is said"),
+            (
+                "about",
+                "the key at whose line it is said, or `environment.NAME` for the line of a variable",
+            ),
         ],
     }],
     ..Key::IDLE
 }];
 
 /// Checks the asserts of a service.
-fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
+fn asserts(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Service) {
+    reader.locals = Locals::environment(service.env.iter());
     let mut refused = false;
     for fields in files::tables(reader, fields, "asserts") {
         let failed = assert(reader, fields);
@@ -50,7 +64,9 @@ fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
             continue;
         };
         refused = failed.level == Severity::Error;
-        let (place, key) = place(reader, name, failed.about.as_deref());
+        let about = failed.about.as_deref();
+        let place = variable(reader, about).unwrap_or_else(|| place(reader, &service.name, about));
+        let (place, key) = place;
         let report = reader.report();
         let problem = match failed.level {
             Severity::Error => report.error(&place, key, failed.message),
@@ -59,6 +75,14 @@ fn asserts(reader: &mut Reader<'_, '_>, name: &str, fields: &mut Fields<'_>) {
         };
         problem.hint_some(failed.hint);
     }
+    reader.locals = Locals::NONE;
+}
+
+/// Where a variable was written that an assert is about.
+fn variable(reader: &Reader<'_, '_>, about: Option<&str>) -> Option<(Place, String)> {
+    let name = about?.strip_prefix(ENVIRONMENT)?.strip_prefix('.')?;
+    let written = reader.written.get(name)?;
+    Some((written.at.clone(), written.key.clone()))
 }
 
 /// An assert that does not hold.

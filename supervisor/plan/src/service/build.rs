@@ -1,6 +1,8 @@
 //! One service file, rendered into a [`Service`]: every key is read, in the order of [`keys`], then each
 //! is checked against the others.
 
+use std::collections::BTreeMap;
+
 use crate::{
     model::Service,
     read::{document::Document, fields::Fields, ident::ident},
@@ -21,6 +23,7 @@ pub(crate) fn build(
         render: enabled,
         broken: None,
         locals: Locals::NONE,
+        written: BTreeMap::new(),
     };
     let mut fields = Fields::new(&document.table, document.whole.clone(), "");
     let mut service = Service {

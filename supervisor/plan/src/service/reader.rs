@@ -3,7 +3,7 @@
 //! A disabled service is checked, not rendered: its templates must be well formed and use known
 //! names, but what they need may be unset.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     read::{
@@ -24,6 +24,7 @@ use crate::{
         resolver::Resolver,
         template_file::TemplateFile,
     },
+    service::env::written::Written,
 };
 
 /// Reads the values of one service.
@@ -37,6 +38,8 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) broken: Option<String>,
     /// Names that templates see at this place alone.
     pub(crate) locals: Locals,
+    /// Where the variables of the environment were written, once it has been read.
+    pub(crate) written: BTreeMap<String, Written>,
 }
 
 /// A value and whether it must be hidden.

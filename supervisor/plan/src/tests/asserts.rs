@@ -197,3 +197,54 @@ fn a_group_turns_nothing_on_and_a_flag_has_its_reason() {
     world.site("shared.enable = false\n");
     assert!(world.errors().contains("has no setting `enable`"));
 }
+
+const MAIL: &str = r#"
+command = ["/bin/mail"]
+enable = false
+[env]
+PORT = "{{ port }}"
+[settings]
+port = { type = "port", default = 25 }
+host = { type = "string", env = "HOST" }
+[variables]
+public = ["TLS"]
+[[asserts]]
+that = "{{ environment.PORT != '465' or environment.TLS | default('') == 'yes' }}"
+about = "environment.TLS"
+level = "warning"
+message = "port {{ environment.PORT }} of {{ environment.HOST | default('nobody') }} needs TLS"
+[[asserts]]
+that = "{{ environment.MAIL_PASSWORD is not defined }}"
+message = "a secret is seen"
+"#;
+
+/// Wherever a variable comes from, an assert sees what the service gets of it, but for secrets.
+#[test]
+fn an_assert_can_be_about_a_variable() {
+    let mail = |site: &str| {
+        let mut world = World::new();
+        world.shipped("mail", MAIL).site(site);
+        world.mode("/etc/mattervisor/mattervisor.toml", 0o600);
+        world.remarks()
+    };
+    assert_eq!(mail(""), "");
+    let on = "mail.enable = true\n";
+    assert_eq!(mail(on), "");
+    assert_snapshot!(mail(&format!("{on}mail.port = 465\n")), @"/etc/mattervisor/mattervisor.toml:1: warning: mail.enable: port 465 of nobody needs TLS");
+    assert_snapshot!(mail(&format!("{on}mail.host = 'mx'\nmail.port = 465\nmail.env.TLS = 'no'\n")), @"/etc/mattervisor/mattervisor.toml:4: warning: mail.env.TLS: port 465 of mx needs TLS");
+    assert_eq!(
+        mail(&format!(
+            "{on}mail.port = 465\nmail.env = {{ TLS = 'yes', MAIL_PASSWORD = 'x' }}\n"
+        )),
+        ""
+    );
+}
+
+#[test]
+fn the_environment_is_there_in_asserts_alone() {
+    let wrong = "command = ['/bin/a', '{{ environment.X }}']\n";
+    assert_snapshot!(World::new().shipped("app", wrong).errors(), @r"
+    /cat/services.d/app.toml:1: error: command: there is no `environment.X`
+      hint: `environment` is there in [[asserts]] only
+    ");
+}

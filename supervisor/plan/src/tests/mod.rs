@@ -7,6 +7,7 @@ mod catalogue;
 mod certificates;
 mod changes;
 mod credentials;
+mod email;
 mod gitlab_rb;
 mod hostile;
 mod jobs;

@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
 };
 
-use api::{ErrorKind, ErrorReply, FileCheck, HostChange, KeptPlan, Preview, Progress};
+use api::{ErrorReply, FileCheck, HostChange, KeptPlan, Preview, Progress};
 use engine::RunId;
 use keeper::message::Request;
 use plan::{Plan, Severity};
@@ -34,7 +34,9 @@ use tokio::sync::mpsc;
 pub(super) use standing::Standing;
 pub(super) use way_back::WayBack;
 
-use super::{Control, Job, changes::Kind, input::Done, memory::Key, records, words};
+use super::{
+    Control, Job, admission::Intent, changes::Kind, input::Done, memory::Key, records, words,
+};
 use crate::{
     accounts::MakeCommand,
     applied::{Inputs, Mark},
@@ -257,13 +259,14 @@ impl Reconfigure {
         changes.any(|it| it.as_deref() == Some(change))
     }
 
-    /// Whose order is in the way of another.
-    fn busy_with(&self) -> Option<&Order> {
-        if self.is_idle() {
+    /// What is in the way of another, in words.
+    pub(super) fn under_way(&self) -> Option<String> {
+        let order = if self.is_idle() {
             self.next.as_ref()
         } else {
             Some(&self.order)
-        }
+        };
+        order.map(under_way)
     }
 }
 
@@ -277,15 +280,11 @@ impl Control {
         if let Some(known) = self.follow_known(id) {
             return Ok(known);
         }
-        if self.lifecycle.is_stopping() {
-            return Err(self.cx.refused(&engine::Refusal::ShuttingDown));
-        }
-        if let Some(other) = self.reconfigure.busy_with() {
-            return Err(busy(other));
-        }
-        if let Some(error) = self.cx.leases_in_the_way().filter(|_| !wanted.dry_run) {
-            return Err(error);
-        }
+        self.admit(if wanted.dry_run {
+            Intent::Rehearsal
+        } else {
+            Intent::Reconfigure
+        })?;
         let source = if wanted.rollback {
             PlanSource::Kept
         } else {
@@ -490,7 +489,7 @@ impl Control {
     }
 }
 
-fn busy(other: &Order) -> ErrorReply {
+fn under_way(other: &Order) -> String {
     let what = match (&other.preview, other.source) {
         (Some(_), _) => "a dry run of a reconfigure",
         (None, PlanSource::Kept) => "a rollback",
@@ -503,9 +502,5 @@ fn busy(other: &Order) -> ErrorReply {
     } else {
         format!(", asked for by {by} at {at}")
     };
-    ErrorReply {
-        kind: ErrorKind::Busy,
-        message: format!("{what} is under way{asked}"),
-        hint: Some("try again when it is done; ctl events -f follows it".to_owned()),
-    }
+    format!("{what} is under way{asked}")
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::Pending;
 use crate::{
     ask::{Peer, Wish},
-    control::{Control, Job, changes::Kind, memory::Key, records},
+    control::{Control, Job, admission::Intent, changes::Kind, memory::Key, records},
     service_query::unknown_service,
 };
 
@@ -63,24 +63,11 @@ impl Control {
                 hint: Some(planned.enable_hint.clone()).filter(|hint| !hint.is_empty()),
             });
         }
-        if self.lifecycle.is_stopping() {
-            return Err(self.cx.refused(&Refusal::ShuttingDown));
-        }
         let id = self.cx.names.id(service);
         if let Some(id) = id.filter(|_| !planned.job) {
             return Err(self.cx.refused(&Refusal::NotJob(id)));
         }
-        let active = self.cx.engine.active_job();
-        let active = active
-            .and_then(|id| self.cx.names.name(id))
-            .map(str::to_owned);
-        let pending = self.work.pending.as_ref().map(|it| it.service.clone());
-        let ending = self.changes.open_job().map(str::to_owned);
-        let other = active.or(pending).or(ending);
-        match other.and_then(|name| self.cx.names.id(&name)) {
-            Some(id) => Err(self.cx.refused(&Refusal::JobRuns(id))),
-            None => Ok(()),
-        }
+        self.admit(Intent::Job)
     }
 
     /// A stop that comes while the request is being stored counts: the work does not begin.

@@ -10,6 +10,7 @@ use crate::{
     ask::Peer,
     control::{
         Context, Control,
+        admission::{Intent, Obstacle, when_it_ends},
         asks::{Change, usage},
         changes::Kind,
         words,
@@ -38,20 +39,6 @@ impl Context {
         Some(format!("stopped for the job {job} (since {since})"))
     }
 
-    /// A change that would touch what jobs keep stopped is not done meanwhile.
-    pub(in crate::control) fn leases_in_the_way(&self) -> Option<ErrorReply> {
-        let job = self
-            .engine
-            .active_job()
-            .filter(|_| self.engine.has_leases())?;
-        let name = self.names.name(job).unwrap_or("?");
-        Some(ErrorReply {
-            kind: ErrorKind::Leased,
-            message: format!("the job {name} keeps services stopped"),
-            hint: Some(when_it_ends(name)),
-        })
-    }
-
     /// Why something is refused because of a job.
     pub(in crate::control) fn refused_for_job(&self, refusal: &Refusal) -> ErrorReply {
         let name = |id: &ServiceId| self.names.name(*id).unwrap_or("?").to_owned();
@@ -72,9 +59,7 @@ impl Context {
             }
             Refusal::JobRuns(id) => {
                 let job = name(id);
-                let message = format!("the job {job} is on its way, and there is one at a time");
-                let hint = format!("follow it: ctl status {job}, or end it: ctl stop {job}");
-                (ErrorKind::JobRuns, message, Some(hint))
+                return Obstacle::Job(job).reply();
             }
             Refusal::NotJob(id) => (ErrorKind::Refused, format!("{} is no job", name(id)), None),
             Refusal::IsJob(id) => {
@@ -113,13 +98,7 @@ impl Control {
         peer: &Peer,
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
         let job = self.job_named(&request.job)?;
-        if !self.reconfigure.is_idle() {
-            return Err(ErrorReply {
-                kind: ErrorKind::Busy,
-                message: "a reconfigure is under way".to_owned(),
-                hint: Some("ask again when it is done".to_owned()),
-            });
-        }
+        self.admit(Intent::Lease)?;
         if request.services.is_empty() {
             return Err(usage("name the services that are to stop"));
         }
@@ -176,11 +155,4 @@ impl Control {
         let id = planned.and_then(|_| self.cx.names.id(name));
         id.ok_or_else(|| unknown_service(name, services))
     }
-}
-
-/// What to do about a lease.
-fn when_it_ends(job: &str) -> String {
-    format!(
-        "what it stopped starts by itself when it ends; follow it: ctl status {job}, or end it: ctl stop {job}"
-    )
 }

@@ -31,6 +31,13 @@ pub(super) struct Work {
     progress: progress::Said,
 }
 
+impl Work {
+    /// The job that is asked for work, until the engine has taken that.
+    pub(super) fn pending_job(&self) -> Option<String> {
+        self.pending.as_ref().map(|it| it.service.clone())
+    }
+}
+
 /// A request that is on its way to the disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Pending {

@@ -13,10 +13,12 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    batching::Batches,
     config::Config,
     database::Database,
     files,
     log::Log,
+    mail,
     moods::{Mood, Moods},
     oauth::{self, States},
     posts, users, websocket,
@@ -34,6 +36,8 @@ pub(crate) struct Server {
     pub(crate) log: Log,
     /// Sign-ons on their way.
     pub(crate) states: States,
+    /// Notifications that wait.
+    pub(crate) batches: Batches,
 }
 
 /// Everything that anybody may ask.
@@ -44,7 +48,9 @@ pub(crate) fn public(server: Arc<Server>) -> Router {
             "Invalid or expired session, please login again.\n",
         )
     });
-    let routes = routes().route("/api/v4/users", post(users::create));
+    let routes = routes()
+        .route("/api/v4/users", post(users::create))
+        .route("/api/v4/email/test", post(mail::try_out));
     whole(routes.route("/api/v4/config", config), server)
 }
 

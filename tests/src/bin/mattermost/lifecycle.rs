@@ -13,6 +13,7 @@ use std::{
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
+    batching::{self, Batches},
     config::{Config, LoadError},
     database::Database,
     http::{self, Server},
@@ -112,9 +113,11 @@ async fn live(config: Config, moods: Moods, serve: bool) -> ExitCode {
         moods,
         log,
         states: States::default(),
+        batches: Batches::default(),
     });
     let tested = Arc::clone(&server);
     tokio::spawn(async move { mail::test(&tested).await });
+    tokio::spawn(batching::run(Arc::clone(&server)));
     answer(server, started).await
 }
 

@@ -60,6 +60,11 @@ impl Log {
         self.line("info", message, fields);
     }
 
+    /// A line of what may become trouble.
+    pub(crate) fn warn(&self, message: &str, fields: &[(&str, &str)]) {
+        self.line("warn", message, fields);
+    }
+
     /// A line of trouble.
     pub(crate) fn error(&self, message: &str, fields: &[(&str, &str)]) {
         self.line("error", message, fields);

@@ -12,6 +12,7 @@
 //! and no teams or channels.
 
 mod accounts;
+mod batching;
 mod config;
 mod database;
 mod env;
@@ -20,6 +21,7 @@ mod http;
 mod lifecycle;
 mod log;
 mod mail;
+mod message;
 mod migrations;
 mod moods;
 mod notify;
@@ -30,6 +32,7 @@ mod ranges;
 mod release;
 mod schema;
 mod signals;
+mod smtp;
 mod users;
 mod websocket;
 

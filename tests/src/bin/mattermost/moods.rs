@@ -10,6 +10,7 @@
 //! | `STANDIN_HANG=1` | never becomes ready |
 //! | `STANDIN_IGNORE_TERM=1` | takes no notice of SIGTERM and SIGINT |
 //! | `STANDIN_STOP_MS` | time to stop (0 to 15000 when up for less than that, as the real one) |
+//! | `STANDIN_BATCH_MS` | how long batched notifications wait, and between two looks at them (900000, and `EmailBatchingInterval`) |
 //! | `STANDIN_CRASH_AT_START=CODE` | exits at once with this code |
 //! | `STANDIN_CRASH_AFTER_MS` | panics, exit code 2, after this time |
 //! | `STANDIN_UNHEALTHY=1` | the ping with status says 500 |
@@ -39,6 +40,8 @@ pub(crate) struct Moods {
     pub(crate) ignore_term: bool,
     /// Fixed time to stop.
     pub(crate) stop: Option<Duration>,
+    /// How long batched notifications wait.
+    pub(crate) batch: Option<Duration>,
     /// Exit at once.
     pub(crate) crash_at_start: Option<u8>,
     /// Panic later.
@@ -78,6 +81,7 @@ impl Moods {
             hang: set("STANDIN_HANG"),
             ignore_term: set("STANDIN_IGNORE_TERM"),
             stop: millis("STANDIN_STOP_MS"),
+            batch: millis("STANDIN_BATCH_MS"),
             crash_at_start: number("STANDIN_CRASH_AT_START"),
             crash_after: millis("STANDIN_CRASH_AFTER_MS"),
             constant,

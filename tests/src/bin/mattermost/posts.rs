@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     database::{Database, words},
     http::{Server, refused},
-    migrations,
+    mail, migrations,
     schema::random_text,
 };
 
@@ -30,6 +30,8 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, body: String) -> R
     };
     match server.database.add_post(message).await {
         Ok(id) => {
+            let (server, text) = (Arc::clone(&server), message.to_owned());
+            tokio::spawn(async move { mail::mentioned(&server, &text).await });
             let post = Json(json!({"id": id, "message": message}));
             (StatusCode::CREATED, post).into_response()
         }

@@ -7,6 +7,7 @@ const TABLE: &str = include_str!("ranges.tsv");
 
 /// The first setting that is out of range, in the server's words.
 pub(crate) fn check(config: &Value) -> Result<(), String> {
+    batching(config)?;
     for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
         let mut columns = line.split('\t');
         let mut next = || columns.next().unwrap_or_default();
@@ -19,6 +20,23 @@ pub(crate) fn check(config: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Batches are kept in memory by one server, and lead to its address.
+fn batching(config: &Value) -> Result<(), String> {
+    let on = |section: &str, key: &str| config[section][key].as_bool() == Some(true);
+    if !on("EmailSettings", "EnableEmailBatching") {
+        return Ok(());
+    }
+    let nowhere = config["ServiceSettings"]["SiteURL"] == "";
+    let why = if nowhere {
+        "Unable to enable email batching when SiteURL isn't set."
+    } else if on("ClusterSettings", "Enable") {
+        "Unable to enable email batching when clustering is enabled."
+    } else {
+        return Ok(());
+    };
+    Err(format!("Config.IsValid: {why}"))
 }
 
 fn holds(rule: &str, operand: &str, value: &Value, section: &Value) -> bool {
@@ -89,6 +107,17 @@ mod tests {
             let said = check(&config).unwrap_err();
             assert!(said.contains(&format!("{section}.{key} ")), "{said}");
         }
+    }
+
+    #[test]
+    fn batching_needs_an_address_and_no_cluster() {
+        let mut config = schema::defaults();
+        config["EmailSettings"]["EnableEmailBatching"] = true.into();
+        assert!(check(&config).unwrap_err().contains("SiteURL"));
+        config["ServiceSettings"]["SiteURL"] = "https://chat.example.com".into();
+        assert_eq!(check(&config), Ok(()));
+        config["ClusterSettings"]["Enable"] = true.into();
+        assert!(check(&config).unwrap_err().contains("clustering"));
     }
 
     #[test]

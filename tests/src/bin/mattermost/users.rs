@@ -65,21 +65,28 @@ pub(crate) struct Session {
 
 /// `GET /api/v4/users/me`.
 pub(crate) async fn me(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    match signed_in(&server, &headers).await {
+        Some(user) => Json(user.json()).into_response(),
+        None => expired(),
+    }
+}
+
+/// Whose request it is.
+pub(crate) async fn signed_in(server: &Server, headers: &HeaderMap) -> Option<User> {
     let bearer = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let user = match cookie_of(&headers, TOKEN).or(bearer) {
-        Some(token) => server.database.user_of(token).await.unwrap_or_default(),
-        None => None,
-    };
-    match user {
-        Some(user) => Json(user.json()).into_response(),
-        None => refused(
-            StatusCode::UNAUTHORIZED,
-            "api.context.session_expired.app_error",
-            "Invalid or expired session, please login again.",
-        ),
-    }
+    let token = cookie_of(headers, TOKEN).or(bearer)?;
+    server.database.user_of(token).await.unwrap_or_default()
+}
+
+/// The answer to a request of nobody's.
+pub(crate) fn expired() -> Response {
+    refused(
+        StatusCode::UNAUTHORIZED,
+        "api.context.session_expired.app_error",
+        "Invalid or expired session, please login again.",
+    )
 }
 
 /// `POST /api/v4/users`: signing up by email.

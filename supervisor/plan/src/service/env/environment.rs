@@ -96,6 +96,7 @@ fn read(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>, service: &mut Serv
     if let Some(origins) = &mut reader.resolver.origins {
         origins.insert(name.clone(), environment.origins());
     }
+    reader.written = environment.written;
     service.env = environment.variables.into();
 }
 
