@@ -13,6 +13,8 @@ pub(crate) struct Scrape {
     pub(crate) status: StatusReply,
     /// By name; a service that nothing has happened to is missing.
     pub(crate) tallies: BTreeMap<String, ServiceTally>,
+    /// Of those that run by the clock, by name.
+    pub(crate) schedules: BTreeMap<String, ServiceSchedule>,
     /// From the keeper.
     pub(crate) logs: Vec<LogStats>,
     /// Of the event stream.
@@ -32,6 +34,19 @@ pub(crate) struct ServiceTally {
     pub(crate) exits: BTreeMap<(&'static str, String), u64>,
     /// By `ready`, `liveness` and `health`.
     pub(crate) probes: BTreeMap<&'static str, ProbeTally>,
+}
+
+/// How a service that runs by the clock has done. Times are milliseconds of the Unix epoch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ServiceSchedule {
+    /// When the last good run ended.
+    pub(crate) good: Option<u64>,
+    /// When it runs next.
+    pub(crate) next_run: Option<u64>,
+    /// A good run should have ended by now.
+    pub(crate) overdue: bool,
+    /// The last run failed.
+    pub(crate) failed: bool,
 }
 
 /// Attempts of one probe.

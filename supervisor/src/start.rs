@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use keeper::{say::Voice, stderr};
+use keeper::{stderr, stderr_log::Voice};
 use nix::sys::stat::{Mode, umask};
 use plan::{Options, Paths};
 
@@ -174,7 +174,7 @@ fn hash(root: &Path) -> String {
 /// Whatever becomes of a line, the process that says it goes on at once.
 fn log_to_stderr(name: &'static str, format: LogFormat) {
     let json = format == LogFormat::Json;
-    keeper::say::speak_as(Voice { name, json });
+    keeper::stderr_log::speak_as(Voice { name, json });
     stderr::say_panics();
     let lines = tracing_subscriber::fmt()
         .with_writer(|| stderr::Line)

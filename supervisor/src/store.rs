@@ -9,7 +9,7 @@ use std::{
 };
 
 use api::Maintenance;
-use engine::Hold;
+use engine::{Hold, Moment};
 use safe_path::Dir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -22,10 +22,30 @@ const MAINTENANCE: &str = "maintenance.json";
 const RUNNING: &str = "running.json";
 const SCHEDULE: &str = "schedule.json";
 
-/// Wall clock times, milliseconds of the Unix epoch, up to which each service's times have been
-/// handled.
+/// What is kept of the schedule of each service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Handled(pub(crate) BTreeMap<String, u64>);
+#[serde(default)]
+pub(crate) struct Handled {
+    /// Wall clock times, milliseconds of the Unix epoch, up to which its times have been handled.
+    pub(crate) until: BTreeMap<String, u64>,
+    /// How its runs have ended.
+    pub(crate) outcomes: BTreeMap<String, Outcome>,
+}
+
+/// What is known of one service's runs. Times are milliseconds of the Unix epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// Since when it has this schedule: what was due before is not owed.
+    pub(crate) since: u64,
+    /// When the last good run ended.
+    pub(crate) good: Option<u64>,
+    /// The last run was not good: when that was, and why.
+    pub(crate) failed: Option<(u64, String)>,
+    /// When it was last told that it is overdue, until it is no more.
+    pub(crate) told: Option<u64>,
+    /// The end that was taken in last, so that none counts twice.
+    pub(crate) seen: Option<Moment>,
+}
 
 /// Who stopped what, with the boot it happened in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

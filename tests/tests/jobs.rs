@@ -120,6 +120,7 @@ fn a_job_says_how_far_it_is_and_how_it_ended() {
     let result = JobResult {
         id: "one".to_owned(),
         ok: true,
+        aside: false,
         message: "copied all".to_owned(),
         report: json!({ "depth": 3 }),
     };
@@ -424,7 +425,7 @@ fn a_schedule_asks_a_job_for_its_work() {
     let mut world = World::new();
     let dir = world.path("var/lib/mattervisor");
     fs::create_dir_all(&dir).unwrap();
-    fs::write(dir.join("schedule.json"), r#"{"work": 1000000}"#).unwrap();
+    fs::write(dir.join("schedule.json"), r#"{"until": {"work": 1000000}}"#).unwrap();
     let schedule = "[schedule]\nat = \"00:00\"\ncatch_up = true\narguments = { keep = 3 }\n";
     world.child("work", &["result=true:done"], &format!("{JOB}{schedule}"));
     world.start_ready();

@@ -7,6 +7,7 @@
 mod accounts;
 mod addresses;
 mod attacks_by_path;
+mod backups;
 mod bad_input;
 mod beside_gitlab;
 mod broken_stderr;

@@ -1,8 +1,8 @@
 //! Restores under the whole: a real `PostgreSQL`, the stand-in Mattermost, and whatever dies meanwhile.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-use mattervisor_tests::{StatusExt, StatusReply, kill, need, nginx, postgres, within};
+use mattervisor_tests::{StatusExt, StatusReply, World, kill, need, nginx, postgres, run, within};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -125,6 +125,104 @@ fn a_restore_takes_the_place_of_what_there_is_and_is_undone() {
         format!("look {DATABASE}")
     );
     assert_eq!(state(stack), before);
+}
+
+/// What GitLab's documentation has its administrators save.
+fn save(stack: &Stack) -> (PathBuf, PathBuf) {
+    let dump = stack.world.path("mattermost_dbdump_2021-08-05.sql.gz");
+    let archive = stack.world.path("mattermost_data_2021-08-09.gz");
+    let mut pg_dump = stack.postgres_program("pg_dump");
+    let text = run(pg_dump.arg(DATABASE)).ok().stdout;
+    fs::write(stack.world.path("dump.sql"), text).unwrap();
+    let home = stack.world.path("var/lib/mattervisor/mattermost");
+    let mut save = Command::new("sh");
+    save.args(["-ec", "gzip <\"$1\" >\"$2\"; echo '{\"old\":true}' >\"$4\"/config.json; tar -zcf \"$3\" -C \"$4\" data config.json"])
+        .arg("sh")
+        .arg(stack.world.path("dump.sql"))
+        .args([&dump, &archive, &home]);
+    run(&mut save).ok();
+    fs::write(home.join("config.json"), "{\"new\":true}").unwrap();
+    (dump, archive)
+}
+
+/// Each in the place of another, and what contradicts itself.
+fn misused(world: &World, dump: &str, archive: &str) {
+    let refused = world.ctl(&["restore", dump]).expect_code(1);
+    assert!(refused.stderr.contains("ctl restore --sql"), "{refused:?}");
+    let refused = world.ctl(&["restore", "--sql", archive]).expect_code(1);
+    assert!(
+        refused.stderr.contains("ctl restore --files"),
+        "{refused:?}"
+    );
+    for wrong in [
+        &["restore"][..],
+        &["restore", dump, "--sql", dump],
+        &["restore", "--files", archive, "--database", "look"],
+        &["restore", "--undo", "--sql", dump],
+        &["restore", "--undo", "--database", "look"],
+    ] {
+        world.ctl(wrong).expect_code(2);
+    }
+}
+
+/// What GitLab's documentation has its administrators save is restored by one command.
+#[test]
+fn a_dump_and_an_archive_as_of_gitlabs_package_are_restored_and_undone() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = Stack::new(bin, "STANDIN_STOP_MS = \"200\"");
+    stack.start();
+    insert(&stack, "saved", 2000);
+    fs::write(file(&stack), "saved").unwrap();
+    let wanted = state(&stack);
+    let (dump, archive) = save(&stack);
+    insert(&stack, "later", 10);
+    fs::write(file(&stack), "later").unwrap();
+    let before = state(&stack);
+    let world = &stack.world;
+    let (dump, archive) = (dump.to_str().unwrap(), archive.to_str().unwrap());
+
+    misused(world, dump, archive);
+    let asked = world
+        .ctl(&["restore", "--sql", dump, "--files", archive])
+        .expect_code(2);
+    for wanted in [
+        "a dump of PostgreSQL",
+        "take the place of",
+        "messages",
+        "--yes",
+    ] {
+        assert!(asked.stderr.contains(wanted), "{asked:?}");
+    }
+    assert_eq!(state(&stack), before);
+
+    let done = world
+        .ctl(&["restore", "--sql", dump, "--files", archive, "--yes"])
+        .ok();
+    for wanted in [
+        "as many as the dump has",
+        "--against-config",
+        "ctl restore --undo",
+    ] {
+        assert!(done.stdout.contains(wanted), "{done:?}");
+    }
+    assert_eq!(state(&stack), wanted);
+    assert!(runs(&world.status()));
+    world.ctl(&["restore", "--undo", "--yes"]).ok();
+    assert_eq!(state(&stack), before);
+
+    // The files alone, and back; the dump beside.
+    world.ctl(&["restore", "--files", archive, "--yes"]).ok();
+    assert_eq!(state(&stack), (before.0.clone(), wanted.1.clone()));
+    world.ctl(&["restore", "--undo", "--yes"]).ok();
+    assert_eq!(state(&stack), before);
+    assert!(runs(&world.status()));
+    let done = world
+        .ctl(&["restore", "--sql", dump, "--database", "look"])
+        .ok();
+    assert!(done.stdout.contains("look"), "{done:?}");
+    world.ctl(&["restore", "--forget", "--yes"]).ok();
+    assert_eq!(state(&stack), before);
 }
 
 /// Whatever dies: afterwards old or new is whole, Mattermost runs, and the next try works.

@@ -22,7 +22,11 @@ fn zone_with_minute_in(seconds: u128) -> String {
 fn handled(world: &World, name: &str, ms: u128) {
     let dir = world.path("var/lib/mattervisor");
     fs::create_dir_all(&dir).unwrap();
-    fs::write(dir.join("schedule.json"), format!("{{\"{name}\": {ms}}}")).unwrap();
+    fs::write(
+        dir.join("schedule.json"),
+        format!("{{\"until\": {{\"{name}\": {ms}}}}}"),
+    )
+    .unwrap();
 }
 
 #[test]

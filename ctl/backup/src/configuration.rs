@@ -45,6 +45,9 @@ pub struct Configuration {
     /// Which Mattermost is installed, as far as is known; as a rule its own word, in the file `VERSION` of its home.
     #[serde(default)]
     pub mattermost_version: Option<String>,
+    /// Mattermost's program: it shows which migrations it knows.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
     /// The directory of the site file.
     pub site: PathBuf,
     /// The table of variables that Mattermost knows: it says which settings are secret.

@@ -92,6 +92,9 @@ pub enum Error {
     /// Something stands against it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// What another program has saved is not restored.
+    #[error(transparent)]
+    Foreign(#[from] crate::restore::Fault),
     /// An archive's own fault.
     #[error(transparent)]
     Archive(archive::Error),
@@ -159,6 +162,44 @@ pub enum Refusal {
         "the role that Mattermost's database is reached as may not create databases: ALTER ROLE … CREATEDB lets it"
     )]
     MayNotCreate,
+    /// A locale of the system's is missing.
+    #[error(
+        "the database was made with the locale {locale:?}, which this machine does not have: install it (Debian: put it into /etc/locale.gen and run locale-gen, or install locales-all; Red Hat: install its glibc-langpack), and restart PostgreSQL"
+    )]
+    Locale {
+        /// Its name.
+        locale: String,
+    },
+    /// The server cannot sort by ICU.
+    #[error(
+        "the database is sorted by ICU (locale {locale:?}), and the server, PostgreSQL {server}, is built without it: install a PostgreSQL with ICU"
+    )]
+    Icu {
+        /// Its name.
+        locale: String,
+        /// The server's version.
+        server: String,
+    },
+    /// The server has no locales of its own.
+    #[error(
+        "the database is sorted by PostgreSQL's own locale {locale:?}, and the server is PostgreSQL {server}: install PostgreSQL 17 or newer"
+    )]
+    Builtin {
+        /// Its name.
+        locale: String,
+        /// The server's version.
+        server: String,
+    },
+    /// The server does not know an encoding.
+    #[error(
+        "the database is encoded in {encoding}, which the server, PostgreSQL {server}, does not know"
+    )]
+    Encoding {
+        /// Its name.
+        encoding: String,
+        /// The server's version.
+        server: String,
+    },
     /// A database of that name is there.
     #[error("there is a database {name}: drop it, or choose another name")]
     NameTaken {
@@ -177,6 +218,19 @@ pub enum Refusal {
         /// Where.
         path: PathBuf,
     },
+    /// A configuration without its secrets would take them from the one that is there.
+    #[error(
+        "the backup has its configuration without the secrets: take over by hand what you want of configuration/ in it, and restore without --configuration"
+    )]
+    WithoutSecrets,
+    /// There is no site file in it.
+    #[error("the backup has no site file: restore without --configuration")]
+    NoSite,
+    /// Two machines would use one database.
+    #[error(
+        "the backup's configuration names a database on another server (mattermost.sql_data_source), which may be in use: write the site file by hand, with the database that this machine is to use, and restore without --configuration"
+    )]
+    Elsewhere,
     /// There is no safety copy.
     #[error("nothing was restored here of which a safety copy is kept")]
     NothingKept,
@@ -222,10 +276,13 @@ impl Error {
     }
 }
 
+/// How programs of PostgreSQL and the server say why.
+const ERRORS: [&str; 3] = ["error:", "ERROR:", "FATAL:"];
+
 /// The line that says why, as far as one does.
 fn said(complaints: &str) -> String {
     let lines = || complaints.lines().filter(|line| !line.trim().is_empty());
-    let error = lines().find(|line| line.contains("error:") || line.contains("FATAL:"));
+    let error = lines().find(|line| ERRORS.iter().any(|it| line.contains(it)));
     let told = error.or_else(|| lines().next_back());
     told.map_or_else(String::new, |line| format!(": {}", line.trim()))
 }

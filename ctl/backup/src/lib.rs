@@ -15,6 +15,7 @@ mod process;
 pub mod prune;
 pub mod restore;
 pub mod secrets;
+pub mod site;
 pub mod target;
 pub mod verify;
 mod watch;

@@ -11,7 +11,8 @@ use std::{
 
 use common::{Supervisor, World, done, output};
 use mattervisor_backup::archive::{self, EntryKind, Kind, Member, Owner, Piece, Writer};
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::Digest as _;
 
 /// A member that is put into a good backup.
 struct Planted {
@@ -48,21 +49,30 @@ fn hard_link(name: &str, to: &str) -> Planted {
     }
 }
 
-/// The same backup with these members besides, and with other bytes for its dump, if given.
-fn planted(world: &World, good: &Path, more: &[Planted], dump: Option<&[u8]>) -> PathBuf {
+/// A change of some bytes.
+type Change<'c> = &'c dyn Fn(Vec<u8>) -> Vec<u8>;
+
+fn same(bytes: Vec<u8>) -> Vec<u8> {
+    bytes
+}
+
+/// The same backup with these members besides, and with other bytes for its dump and its manifest.
+fn planted(
+    world: &World,
+    good: &Path,
+    more: &[Planted],
+    (dump, manifest): (Change<'_>, Change<'_>),
+) -> PathBuf {
     let path = world.dir.path().join("planted.tar.zst");
     let out = File::create(&path).unwrap();
     let mut writer = Writer::new(out, tempfile::tempfile().unwrap(), 1_700_000_000).unwrap();
     let mut number = 0;
     let read = File::open(good).unwrap();
-    let same = |_| Ok::<(), archive::Error>(());
-    archive::each(&read, same, |entry| {
+    let on = |_| Ok::<(), archive::Error>(());
+    archive::each(&read, on, |entry| {
         let name = String::from_utf8_lossy(&entry.name).into_owned();
         if name.starts_with(archive::DUMP) {
-            let mut bytes = entry.document()?;
-            if let Some(dump) = dump {
-                bytes = dump.to_vec();
-            }
+            let bytes = dump(entry.document()?);
             writer.piece(Piece { number, bytes })?;
             number += 1;
             return Ok(());
@@ -73,7 +83,10 @@ fn planted(world: &World, good: &Path, more: &[Planted], dump: Option<&[u8]>) ->
             }
         }
         if entry.kind == EntryKind::File {
-            let text = entry.document()?;
+            let mut text = entry.document()?;
+            if name == archive::MANIFEST {
+                text = manifest(text);
+            }
             writer.document(&name, &text)?;
         }
         if name == archive::MANIFEST {
@@ -115,6 +128,11 @@ fn filled() -> World {
     );
     world.file("data/file", b"good");
     world
+}
+
+fn nothing_stopped(supervisor: &Supervisor) {
+    let asked = supervisor.asked();
+    assert!(!asked.iter().any(|it| it.starts_with("POST")), "{asked:?}");
 }
 
 fn state(world: &World) -> (String, String, usize) {
@@ -174,7 +192,7 @@ fn what_would_lie_elsewhere_is_refused_and_nothing_is_left() {
         ),
     ];
     for (name, members) in cases {
-        let bad = planted(&world, &good, &members, None);
+        let bad = planted(&world, &good, &members, (&same, &same));
         let arguments = json!({ "operation": "restore", "file": bad });
         let mut job = world.restore(name, &arguments);
         job.env("MATTERVISOR_SOCKET", &supervisor.socket);
@@ -194,7 +212,12 @@ fn set_id_bits_are_cleared_and_a_dump_that_is_none_changes_nothing() {
     let supervisor = Supervisor::start(&world, || {});
     let good = world.create(&json!({}));
     let before = state(&world);
-    let bad = planted(&world, &good, &[], Some(b"PGDMP, but no dump"));
+    let bad = planted(
+        &world,
+        &good,
+        &[],
+        (&|_| b"PGDMP, but no dump".to_vec(), &same),
+    );
     let arguments = json!({ "operation": "restore", "file": bad });
     let mut job = world.restore("dump", &arguments);
     job.env("MATTERVISOR_SOCKET", &supervisor.socket);
@@ -207,10 +230,186 @@ fn set_id_bits_are_cleared_and_a_dump_that_is_none_changes_nothing() {
         mode: 0o6755,
         ..file("files/data/setuid")
     };
-    let bad = planted(&world, &good, &[setuid], None);
+    let bad = planted(&world, &good, &[setuid], (&same, &same));
     let arguments = json!({ "operation": "restore", "file": bad });
     let mut job = world.restore("setuid", &arguments);
     done(job.env("MATTERVISOR_SOCKET", &supervisor.socket));
     let made = fs::metadata(world.home().join("data/setuid")).unwrap();
     assert_eq!(made.permissions().mode() & 0o7777, 0o755);
+}
+
+/// The same backup with a member besides that the writer has no word for.
+fn with_special(world: &World, good: &Path, kind: tar::EntryType) -> PathBuf {
+    let whole = fs::read(good).unwrap();
+    let packed = &whole[..whole.len() - archive::trailer::BYTES];
+    let plain = zstd::decode_all(packed).unwrap();
+    let mut read = tar::Archive::new(&plain[..]);
+    let first = read.entries().unwrap().next().unwrap().unwrap();
+    // Behind the manifest.
+    let end = first.raw_file_position() + first.size().next_multiple_of(512);
+    let end = usize::try_from(end).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_path("files/data/special").unwrap();
+    header.set_entry_type(kind);
+    header.set_mode(0o666);
+    header.set_size(0);
+    header.set_device_major(1).unwrap();
+    header.set_device_minor(3).unwrap();
+    header.set_cksum();
+    let plain = [&plain[..end], header.as_bytes(), &plain[end..]].concat();
+    let mut packed = zstd::encode_all(&plain[..], 1).unwrap();
+    let sum: [u8; 32] = sha2::Sha256::digest(&packed).into();
+    packed.extend(archive::trailer::of(&sum));
+    let path = world.dir.path().join("special.tar.zst");
+    fs::write(&path, packed).unwrap();
+    path
+}
+
+#[test]
+fn devices_and_fifos_are_refused() {
+    let world = filled();
+    let supervisor = Supervisor::start(&world, || {});
+    let good = world.create(&json!({}));
+    world.file("data/file", b"now");
+    let before = state(&world);
+    for kind in [
+        tar::EntryType::Fifo,
+        tar::EntryType::Char,
+        tar::EntryType::Block,
+    ] {
+        let bad = with_special(&world, &good, kind);
+        let arguments = json!({ "operation": "restore", "file": bad });
+        let mut job = world.restore(&format!("{kind:?}"), &arguments);
+        job.env("MATTERVISOR_SOCKET", &supervisor.socket);
+        assert_eq!(output(&mut job).status.code(), Some(1), "{kind:?}");
+        let said = world.restored()["message"].to_string();
+        assert!(said.contains("files/data/special"), "{kind:?}: {said}");
+        assert_eq!(state(&world), before, "{kind:?}");
+    }
+    nothing_stopped(&supervisor);
+}
+
+/// A dump that is as it should be but for one statement, which would run a program as the server's account.
+#[test]
+fn a_dump_runs_no_program() {
+    let world = filled();
+    let room = "x".repeat(300);
+    let comment = format!("SET ROLE mattermost; COMMENT ON TABLE posts IS '{room}'");
+    world.postgres.ask("matter most", &comment);
+    let supervisor = Supervisor::start(&world, || {});
+    let good = world.create(&json!({}));
+    let before = state(&world);
+    let made = world.dir.path().join("s/made");
+    let statement = format!("COMMENT ON TABLE public.posts IS '{room}';");
+    let other = format!("COPY public.posts FROM PROGRAM 'touch {}';", made.display());
+    let other = format!("{other:width$}", width = statement.len());
+    let changed = |dump: Vec<u8>| {
+        let mut windows = dump.windows(statement.len());
+        let at = windows.position(|it| it == statement.as_bytes()).unwrap();
+        let mut dump = dump;
+        dump[at..at + other.len()].copy_from_slice(other.as_bytes());
+        dump
+    };
+    let bad = planted(&world, &good, &[], (&changed, &same));
+    let arguments = json!({ "operation": "restore", "file": bad });
+    let mut job = world.restore("program", &arguments);
+    job.env("MATTERVISOR_SOCKET", &supervisor.socket);
+    assert_eq!(output(&mut job).status.code(), Some(1));
+    let said = world.restored()["message"].to_string();
+    assert!(said.contains("pg_restore has failed"), "{said}");
+    assert!(!made.exists(), "the program has run");
+    assert_eq!(state(&world), before);
+    nothing_stopped(&supervisor);
+}
+
+/// What this machine does not have is named, with what to do, before anything is made.
+#[test]
+fn what_the_server_cannot_sort_or_encode_is_refused_by_name() {
+    let world = filled();
+    let supervisor = Supervisor::start(&world, || {});
+    let good = world.create(&json!({}));
+    let before = state(&world);
+    let cases = [
+        (
+            json!({ "collate": "xx_YY.UTF-8" }),
+            ["xx_YY.UTF-8", "locale-gen"],
+        ),
+        (
+            json!({ "ctype": "it's; DROP TABLE posts" }),
+            ["it's; DROP TABLE posts", "install it"],
+        ),
+        (
+            json!({ "encoding": "KLINGON" }),
+            ["KLINGON", "does not know"],
+        ),
+        (
+            json!({ "locale_provider": "b", "locale": "C.UTF-8" }),
+            ["C.UTF-8", "PostgreSQL 17 or newer"],
+        ),
+        (json!({ "bytes": 1_u64 << 60 }), ["free", "make room"]),
+    ];
+    let version = world.postgres.ask("postgres", "SHOW server_version_num");
+    let is_old = version.as_str() < "170000";
+    for (number, (change, words)) in cases.iter().enumerate() {
+        if change["locale_provider"] == "b" && !is_old {
+            continue;
+        }
+        let changed = |text: Vec<u8>| {
+            let mut manifest: Value = serde_json::from_slice(&text).unwrap();
+            for (key, value) in change.as_object().unwrap() {
+                manifest["database"][key] = value.clone();
+            }
+            manifest.to_string().into_bytes()
+        };
+        let bad = planted(&world, &good, &[], (&same, &changed));
+        for arguments in [
+            json!({ "operation": "restore", "file": bad }),
+            json!({ "operation": "beside", "file": bad, "database": "look" }),
+        ] {
+            let mut job = world.restore(&format!("{number}"), &arguments);
+            job.env("MATTERVISOR_SOCKET", &supervisor.socket);
+            assert_eq!(output(&mut job).status.code(), Some(1), "{change}");
+            let restored = world.restored();
+            let said = restored["message"].as_str().unwrap();
+            assert!(words.iter().all(|it| said.contains(it)), "{said}");
+            assert_eq!(state(&world), before, "{change}");
+        }
+    }
+    nothing_stopped(&supervisor);
+}
+
+/// Files that have no room on their disk.
+#[test]
+fn a_disk_with_too_little_room_for_the_files_is_named() {
+    struct Mounted(PathBuf);
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            output(std::process::Command::new("umount").arg("-l").arg(&self.0));
+        }
+    }
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let world = filled();
+    world.file("data/large", &vec![b'x'; 900_000]);
+    let supervisor = Supervisor::start(&world, || {});
+    let good = world.create(&json!({}));
+    let data = world.home().join("data");
+    let mut mount = std::process::Command::new("mount");
+    mount
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(&data);
+    done(&mut mount);
+    let _mounted = Mounted(data.clone());
+    common::own(&data, common::ACCOUNT);
+    world.file("data/file", &vec![b'y'; 500_000]);
+    let arguments = json!({ "operation": "restore", "file": good });
+    let mut job = world.restore("room", &arguments);
+    job.env("MATTERVISOR_SOCKET", &supervisor.socket);
+    assert_eq!(output(&mut job).status.code(), Some(1));
+    let restored = world.restored();
+    let said = restored["message"].as_str().unwrap();
+    assert!(said.contains(&format!("{} has ", data.display())), "{said}");
+    assert!(said.contains("make room"), "{said}");
+    nothing_stopped(&supervisor);
 }

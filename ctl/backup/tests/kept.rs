@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 fn list(world: &World) -> Vec<(String, String)> {
     let text = done(&mut world.program(&["backup", "list", "--format", "json"]));
-    let all: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = all["backups"].as_array().unwrap();
     all.iter()
         .map(|one| (text(&one["name"]), text(&one["state"])))
         .collect()

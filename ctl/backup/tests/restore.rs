@@ -514,3 +514,57 @@ fn change_files(world: &World) {
     world.file("data/later", b"new");
     world.file("VERSION", b"of this machine");
 }
+
+/// A database that is sorted by ICU comes back as one.
+#[test]
+fn a_database_of_icu_is_restored_as_one() {
+    let world = World::new();
+    world.postgres.ask(
+        "postgres",
+        "CREATE DATABASE icu OWNER mattermost TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'sv'",
+    );
+    world.postgres.ask(
+        "icu",
+        "SET ROLE mattermost; CREATE TABLE posts (id int PRIMARY KEY, message text UNIQUE); \
+         INSERT INTO posts VALUES (1, 'z'), (2, 'ö')",
+    );
+    let text = fs::read(world.configuration()).unwrap();
+    let configuration: Value = serde_json::from_slice(&text).unwrap();
+    let mut database = configuration["database"].clone();
+    database["database"] = json!("icu");
+    world.configure(&json!({ "database": database }));
+    let supervisor = Supervisor::start(&world, || {});
+    let backup = world.create(&json!({ "verify": true }));
+    world.postgres.ask("icu", "DELETE FROM posts");
+    let arguments = json!({ "operation": "restore", "file": backup });
+    let mut job = world.restore("icu", &arguments);
+    done(job.env("MATTERVISOR_SOCKET", &supervisor.socket));
+    let order = "SELECT string_agg(message, '' ORDER BY message) FROM posts";
+    assert_eq!(world.postgres.ask("icu", order), "zö", "as Swedish has it");
+    let provider = "SELECT datlocprovider FROM pg_database WHERE datname = 'icu'";
+    assert_eq!(world.postgres.ask("icu", provider), "i");
+
+    // What was there before is listed, with its size.
+    let said = done(&mut world.program(&["backup", "list"]));
+    assert!(
+        said.contains("Kept besides: what was there before the restore of"),
+        "{said}"
+    );
+    assert!(said.contains("database icu_before_"), "{said}");
+    assert!(said.contains("ctl restore --undo brings it back"), "{said}");
+    let all = done(&mut world.program(&["backup", "list", "--format", "json"]));
+    let all: Value = serde_json::from_str(&all).unwrap();
+    let safety = &all["safety"];
+    assert!(
+        safety["database_bytes"].as_u64().unwrap() > 1_000_000,
+        "{safety}"
+    );
+    assert!(safety["files_bytes"].is_u64(), "{safety}");
+    let said = done(
+        world
+            .program(&["backup", "list"])
+            .arg("--to")
+            .arg(&world.to),
+    );
+    assert!(!said.contains("Kept besides"), "{said}");
+}

@@ -40,6 +40,7 @@ pub fn service(name: &str) -> ServiceStatus {
     ServiceStatus {
         leased: None,
         job: None,
+        schedule: None,
         name: name.into(),
         description: format!("The {name} service"),
         enabled: true,

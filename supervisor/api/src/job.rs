@@ -97,7 +97,7 @@ pub enum JobUnit {
 }
 
 /// What a job leaves in its directory as `result.json` before it exits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobResult {
     /// The id of the request that it is the result of; that of another means nothing.
@@ -106,6 +106,10 @@ pub struct JobResult {
     pub ok: bool,
     /// In one line.
     pub message: String,
+    /// What was asked was not what its schedule is for, so this is neither a good run of that nor a failed
+    /// one.
+    #[serde(default)]
+    pub aside: bool,
     /// For the client that asked, which alone knows what it means.
     #[serde(default)]
     pub report: serde_json::Value,

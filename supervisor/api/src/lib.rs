@@ -75,7 +75,8 @@ pub use maintenance::{
     MAINTENANCE_MESSAGE_CHARACTERS_MAX, Maintenance, MaintenanceReply, MaintenanceRequest,
 };
 pub use status::{
-    HeldBy, LastExit, LastReload, ReloadOutcome, ServiceStatus, StatusReply, SupervisorStatus,
+    FailedRun, HeldBy, LastExit, LastReload, ReloadOutcome, ScheduleStatus, ServiceStatus,
+    StatusReply, SupervisorStatus,
 };
 pub use text::{duration, in_a_row, json_place, one_line};
 pub use tool::{Tool, ToolAssert, ToolsReply};

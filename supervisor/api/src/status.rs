@@ -62,6 +62,9 @@ pub struct ServiceStatus {
     /// Only of a service that is a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobStatus>,
+    /// Only of one that runs by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleStatus>,
     /// The lower-case variant: `stopped`, `waiting`, `spawning`, `starting`, `running`,
     /// `reloading`, `stopping`, `backoff`, `failed`, `completed`; `disabled` for a disabled one.
     pub state: String,
@@ -106,6 +109,30 @@ impl ServiceStatus {
         let at_rest = self.job.as_ref().is_some_and(|it| !it.active);
         at_rest && self.held.is_none() && self.state == "completed"
     }
+}
+
+/// How what runs by the clock has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ScheduleStatus {
+    /// When it runs next, RFC 3339 in UTC; null: not known, or never.
+    pub next_run: Option<String>,
+    /// When its last good run ended, RFC 3339 in UTC; null: there was none since it has had a schedule.
+    pub last_good: Option<String>,
+    /// Its last run was not good; null: it was, or there was none.
+    pub failed: Option<FailedRun>,
+    /// A good run should have ended by now.
+    pub overdue: bool,
+}
+
+/// A run by the clock that was not good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FailedRun {
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// In words.
+    pub reason: String,
 }
 
 /// An explicit stop.

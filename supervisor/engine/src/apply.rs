@@ -1,4 +1,8 @@
-//! A new plan: what exists now, what must change for it, what has to go.
+//! A new plan: which services exist now, which processes must change for it, which services have to go.
+//!
+//! Order: the graph is checked for loops first, so a refused plan changes nothing; then every policy is taken over and
+//! all summaries are rebuilt, since edges may have changed; only then processes are told, one by one. A service that
+//! left the plan stays known until it is down and nothing that requires it still runs.
 
 use alloc::{
     boxed::Box,
@@ -11,9 +15,9 @@ use crate::{
     event::{Accepted, Refusal, Shift},
     graph::{self, Edges},
     ids::{Moment, ServiceId},
-    machine::Input,
-    order::Bounce,
-    propagate::Node,
+    input::Input,
+    node::Node,
+    order::RestartReason,
     record::Record,
     service::Service,
     spec::{ExitSet, Kind, Policy, Ready, Restart, Spec, Stop},
@@ -92,13 +96,13 @@ impl Engine {
     /// Brings one service of the plan in; says what its process will notice of it.
     fn take(&mut self, now: Moment, id: ServiceId, spec: Box<Spec>, shift: Shift) -> Option<Shift> {
         if let Some(node) = self.nodes.get_mut(&id) {
-            let before = node.service.rec.shown();
+            let before = node.service.record.shown();
             let shift = match shift {
                 Shift::Reload if spec.reload.is_none() => Shift::Restart,
                 other => other,
             };
             node.service.take_spec(spec, now, shift == Shift::Restart);
-            node.service.rec.removing = false;
+            node.service.record.removing = false;
             self.book(id, &before);
             return (shift != Shift::Keep).then_some(shift);
         }
@@ -107,19 +111,19 @@ impl Engine {
             since: now,
             ..Record::at_rest(Goal::Up, None)
         };
-        let mut rec = restored.unwrap_or_else(new);
-        rec.removing = false;
+        let mut record = restored.unwrap_or_else(new);
+        record.removing = false;
         // One of which only the hold is known, or nothing, has no run that could be due.
-        rec.rests |= spec.scheduled && matches!(rec.state, State::Stopped);
-        self.insert(now, Service { id, spec, rec });
+        record.idle_until_triggered |= spec.scheduled && matches!(record.state, State::Stopped);
+        self.insert(now, Service { id, spec, record });
         None
     }
 
     fn insert(&mut self, now: Moment, mut service: Service) {
         let id = service.id;
         let again = service.resume(now);
-        self.adopt_runs(id, &service.rec);
-        let before = service.rec.shown();
+        self.adopt_runs(id, &service.record);
+        let before = service.record.shown();
         self.nodes.insert(id, Box::new(Node::new(service)));
         self.book(id, &before);
         self.note_lease(id);
@@ -131,11 +135,11 @@ impl Engine {
 
     /// What an earlier control process knew and no plan knows: to be stopped and forgotten.
     fn take_unplanned(&mut self) {
-        for (id, mut rec) in core::mem::take(&mut self.restored) {
-            rec.removing = true;
-            let spec = Box::new(unknown_spec(rec.stop.unwrap_or(UNKNOWN_STOP)));
-            let service = Service { id, spec, rec };
-            self.insert(service.rec.since, service);
+        for (id, mut record) in core::mem::take(&mut self.restored) {
+            record.removing = true;
+            let spec = Box::new(unknown_spec(record.stop.unwrap_or(UNKNOWN_STOP)));
+            let service = Service { id, spec, record };
+            self.insert(service.record.since, service);
         }
     }
 
@@ -148,9 +152,9 @@ impl Engine {
             .collect();
         for id in missing {
             if let Some(node) = self.nodes.get_mut(&id)
-                && !node.service.rec.removing
+                && !node.service.record.removing
             {
-                node.service.rec.removing = true;
+                node.service.record.removing = true;
                 accepted.affected.insert(id);
                 self.tell_changed(id);
             }
@@ -162,7 +166,7 @@ impl Engine {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
-        match (&node.service.rec.state, shift) {
+        match (&node.service.record.state, shift) {
             (_, Shift::Keep) => {}
             (State::Running { .. } | State::Reloading { .. }, Shift::Reload) => {
                 self.step(now, id, Input::Reload);
@@ -175,6 +179,7 @@ impl Engine {
             (
                 State::Stopped
                 | State::Waiting { .. }
+                | State::Validating { .. }
                 | State::Spawning { .. }
                 | State::Starting { .. }
                 | State::Running { .. }
@@ -184,9 +189,9 @@ impl Engine {
                 Shift::Reload | Shift::Restart,
             ) => {
                 if node.service.spec.kind == Kind::Daemon {
-                    self.set_rests(id, false);
+                    self.set_idle_until_triggered(id, false);
                 }
-                self.bounce(&BTreeSet::from([id]), Bounce::Plan, accepted);
+                self.restart_with_requirers(&BTreeSet::from([id]), RestartReason::Plan, accepted);
             }
         }
     }

@@ -1,19 +1,20 @@
-//! Requests: whether they can be done, and what they set in motion.
+//! Requests (systemd's jobs): whether one can be done, and what it sets in motion.
+//!
+//! Invariant: all checks of a request come before its first change, so a refused one has changed nothing. Targets are
+//! handled as one set, dependencies before dependents.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::{
     effect::{Effect, SignalPurpose},
     engine::{Engine, Shutdown},
     event::{Accepted, Command, Refusal},
     graph,
-    ids::{Moment, ServiceId},
-    machine::Input,
+    ids::{Ids, Moment, ServiceId},
+    input::Input,
     spec::Kind,
     state::{Goal, Hold, State, StopPhase, Up},
 };
-
-pub(crate) type Ids = BTreeSet<ServiceId>;
 
 impl Engine {
     pub(crate) fn command(&mut self, now: Moment, command: Command) -> Result<Accepted, Refusal> {
@@ -61,7 +62,7 @@ impl Engine {
         let known = |id: &ServiceId| {
             self.nodes
                 .get(id)
-                .is_some_and(|node| !node.service.rec.removing)
+                .is_some_and(|node| !node.service.record.removing)
         };
         match targets.iter().find(|id| !known(id)) {
             Some(id) => Err(Refusal::Unknown(*id)),
@@ -102,7 +103,7 @@ impl Engine {
         all
     }
 
-    /// These, what another depends on first. One that rests looks ready until it is started itself:
+    /// These, what another depends on first. A service that is idle until triggered looks ready until it is started itself:
     /// nothing that is to start on top of it may come before it.
     fn in_start_order(&self, ids: &Ids) -> Vec<ServiceId> {
         let among = |id: &ServiceId| {
@@ -141,25 +142,26 @@ impl Engine {
                 continue;
             }
             let daemon = node.service.spec.kind == Kind::Daemon;
-            match &node.service.rec.state {
+            match &node.service.record.state {
                 State::Stopped
                 | State::Waiting { .. }
                 | State::Backoff { .. }
                 | State::Failed { .. }
                 | State::Stopping { .. } => {
-                    if !matches!(node.service.rec.state, State::Waiting { .. }) {
+                    if !matches!(node.service.record.state, State::Waiting { .. }) {
                         accepted.affected.insert(id);
                     }
                     self.step(now, id, Input::Start);
-                    self.unbind(now);
+                    self.stop_what_lost_its_binding(now);
                 }
                 // To what requires it, it is as good as up.
                 State::Completed if daemon && targets.contains(&id) => {
                     accepted.affected.insert(id);
                     self.step(now, id, Input::Start);
-                    self.unbind(now);
+                    self.stop_what_lost_its_binding(now);
                 }
-                State::Spawning { .. }
+                State::Validating { .. }
+                | State::Spawning { .. }
                 | State::Starting { .. }
                 | State::Running { .. }
                 | State::Reloading { .. }
@@ -169,21 +171,21 @@ impl Engine {
         accepted
     }
 
-    /// One that had been stopped waits for its time again; one that rests runs now, if it is named.
+    /// A scheduled service that had been stopped waits for its time again; an idle one that is named runs now.
     fn start_scheduled(&mut self, now: Moment, id: ServiceId, targets: &Ids, to: &mut Accepted) {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
-        let state = &node.service.rec.state;
+        let state = &node.service.record.state;
         let by_hand = targets.contains(&id) && !node.service.spec.job;
         let lifted = to.lifted.iter().any(|(of, _)| *of == id);
         if lifted && matches!(state, State::Stopped | State::Stopping { .. }) {
-            self.set_rests(id, true);
+            self.set_idle_until_triggered(id, true);
         } else if by_hand && is_runnable(state) {
             to.affected.insert(id);
             self.step(now, id, Input::Start);
         }
-        self.unbind(now);
+        self.stop_what_lost_its_binding(now);
     }
 
     /// The time of these oneshots has come.
@@ -194,27 +196,27 @@ impl Engine {
             let Some(node) = self.nodes.get(id) else {
                 continue;
             };
-            let rec = &node.service.rec;
+            let record = &node.service.record;
             if node.service.spec.kind != Kind::Oneshot {
                 return Err(Refusal::NotOneshot(*id));
             }
-            if let Some(hold) = rec.hold.clone() {
+            if let Some(hold) = record.hold.clone() {
                 return Err(Refusal::Held { service: *id, hold });
             }
-            if let Some(lease) = rec.lease {
+            if let Some(lease) = record.lease {
                 return Err(Refusal::Leased {
                     service: *id,
                     requirement: *id,
                     lease,
                 });
             }
-            if rec.goal == Goal::Down || !is_runnable(&rec.state) {
+            if record.goal == Goal::Down || !is_runnable(&record.state) {
                 return Err(Refusal::AlreadyRunning(*id));
             }
         }
         for id in self.in_start_order(targets) {
             self.step(now, id, Input::Start);
-            self.unbind(now);
+            self.stop_what_lost_its_binding(now);
         }
         Ok(Accepted {
             affected: targets.clone(),
@@ -227,19 +229,19 @@ impl Engine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        if node.service.rec.once != once {
-            node.service.rec.once = once;
+        if node.service.record.once != once {
+            node.service.record.once = once;
             accepted.affected.insert(id);
             self.tell_changed(id);
         }
     }
 
     /// Whether it is left alone until somebody asks.
-    pub(crate) fn set_rests(&mut self, id: ServiceId, rests: bool) {
+    pub(crate) fn set_idle_until_triggered(&mut self, id: ServiceId, idle: bool) {
         if let Some(node) = self.nodes.get_mut(&id)
-            && node.service.rec.rests != rests
+            && node.service.record.idle_until_triggered != idle
         {
-            node.service.rec.rests = rests;
+            node.service.record.idle_until_triggered = idle;
             self.moved.insert(id);
             self.tell_changed(id);
         }
@@ -250,12 +252,12 @@ impl Engine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let rec = &mut node.service.rec;
-        let hold = rec.hold.take();
-        if hold.is_none() && rec.goal == Goal::Up {
+        let record = &mut node.service.record;
+        let hold = record.hold.take();
+        if hold.is_none() && record.goal == Goal::Up {
             return;
         }
-        rec.goal = Goal::Up;
+        record.goal = Goal::Up;
         accepted.affected.insert(id);
         accepted.lifted.extend(hold.map(|hold| (id, hold)));
         self.moved.insert(id);
@@ -269,11 +271,11 @@ impl Engine {
             let Some(node) = self.nodes.get_mut(id) else {
                 continue;
             };
-            let rec = &mut node.service.rec;
-            if rec.goal == Goal::Up || rec.hold.is_none() {
-                rec.goal = Goal::Down;
-                rec.hold = Some(hold.clone());
-                rec.once = false;
+            let record = &mut node.service.record;
+            if record.goal == Goal::Up || record.hold.is_none() {
+                record.goal = Goal::Down;
+                record.hold = Some(hold.clone());
+                record.once = false;
                 accepted.affected.insert(*id);
                 self.moved.insert(*id);
                 self.tell_changed(*id);
@@ -287,8 +289,8 @@ impl Engine {
     pub(crate) fn note_stopped_too(&self, targets: &Ids, accepted: &mut Accepted) {
         let goes = |id: &ServiceId| {
             self.nodes.get(id).is_some_and(|node| {
-                let state = &node.service.rec.state;
-                !node.pulled && (state.is_live() || matches!(state, State::Backoff { .. }))
+                let state = &node.service.record.state;
+                !node.must_be_down && (state.is_live() || matches!(state, State::Backoff { .. }))
             })
         };
         let too = self.requirers(targets).into_iter().filter(goes);
@@ -304,8 +306,8 @@ impl Engine {
             if node.service.spec.reload.is_none() {
                 return Err(Refusal::CannotReload(*id));
             }
-            let state = &node.service.rec.state;
-            if node.pulled || !state.is_live() || matches!(state, State::Stopping { .. }) {
+            let state = &node.service.record.state;
+            if node.must_be_down || !state.is_live() || matches!(state, State::Stopping { .. }) {
                 return Err(Refusal::NotRunning(*id));
             }
         }
@@ -322,7 +324,10 @@ impl Engine {
         self.known(targets)?;
         let mut effects = Vec::new();
         for service in targets {
-            let state = self.nodes.get(service).map(|node| &node.service.rec.state);
+            let state = self
+                .nodes
+                .get(service)
+                .map(|node| &node.service.record.state);
             let run = match state {
                 Some(
                     State::Starting { run, .. }
@@ -387,6 +392,7 @@ const fn is_runnable(state: &State) -> bool {
     match state {
         State::Stopped | State::Failed { .. } | State::Completed => true,
         State::Waiting { .. }
+        | State::Validating { .. }
         | State::Spawning { .. }
         | State::Starting { .. }
         | State::Running { .. }

@@ -1,4 +1,7 @@
-//! What the engine wants done. The outcome comes back as a fact.
+//! What the engine wants done, in the order in which it is to be done. The outcome comes back as a fact.
+//!
+//! Invariant: what a successor of the control process must know is persisted before it is acted upon, so `Ended` and
+//! `Changed` come before the effects that rest on them.
 
 use alloc::boxed::Box;
 

@@ -4,10 +4,9 @@
 use alloc::string::String;
 
 use crate::{
-    event::{Exit, Failure},
+    exit::Exit,
     ids::{RunId, ServiceId},
-    service::Service,
-    state::{Kill, State, StopCause},
+    state::{Failure, Kill, StopCause},
 };
 
 /// A main run that is over.
@@ -58,42 +57,4 @@ pub(crate) struct End {
     pub(crate) exit: Exit,
     pub(crate) cause: StopCause,
     pub(crate) killed: Option<Kill>,
-}
-
-impl Service {
-    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
-    pub(crate) fn ended(&self, now: crate::ids::Moment, end: End, said: String) -> Ended {
-        let next = match &self.rec.state {
-            State::Waiting { .. } => Next::Wait,
-            State::Backoff {
-                until,
-                attempt,
-                failed,
-            } => Next::Pause {
-                ms: until.since(now),
-                early: *attempt,
-                failed: *failed,
-            },
-            State::Failed { reason } => Next::Fail(reason.clone()),
-            State::Stopped | State::Completed => Next::Rest,
-            State::Spawning { .. }
-            | State::Starting { .. }
-            | State::Running { .. }
-            | State::Reloading { .. }
-            | State::Stopping { .. } => Next::Start,
-        };
-        let by_verdict = match end.cause {
-            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
-            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
-        };
-        Ended {
-            service: self.id,
-            run: end.run,
-            exit: end.exit,
-            cause: end.cause,
-            killed: end.killed,
-            said: if by_verdict { said } else { String::new() },
-            next,
-        }
-    }
 }

@@ -1,5 +1,9 @@
 //! The engine itself: takes events, runs the machines that they concern, hands out effects.
-//! One event costs what it touches, never the number of services.
+//!
+//! Invariant: after each event nothing is left to do before the next event or deadline (`propagate::settle`). The order
+//! within one event: the event, then what follows from it, then deadlines that had not passed before (what has passed
+//! unheard waits for `Timeout`), then the end of a shutdown. One event costs what it touches, never the number of
+//! services: hence the indexes of runs, deadlines and services that have something to do.
 
 use alloc::{
     boxed::Box,
@@ -10,14 +14,14 @@ use alloc::{
 use crate::{
     backoff::Jitter,
     effect::Effect,
-    event::{Accepted, Command, Event, Fact, Refusal},
+    event::{Accepted, Command, Event, Refusal},
     graph::{self, Edges},
     ids::{Moment, RunId, ServiceId},
-    judgement::Known,
-    machine::{Input, World},
-    propagate::{Class, Node},
+    input::Input,
+    node::Node,
+    patience::Known,
     record::Record,
-    state::{Settled, State, View},
+    state::{Helper, Settled, State, View},
 };
 
 /// How long after the last SIGKILL of a shutdown the engine still waits for the kernel.
@@ -30,21 +34,21 @@ pub struct Engine {
     pub(crate) nodes: BTreeMap<ServiceId, Box<Node>>,
     /// Records of services that no plan has mentioned yet.
     pub(crate) restored: BTreeMap<ServiceId, Record>,
-    runs: BTreeMap<RunId, ServiceId>,
-    deadlines: BTreeSet<(Moment, ServiceId)>,
-    next_run: u64,
+    pub(crate) runs: BTreeMap<RunId, ServiceId>,
+    pub(crate) deadlines: BTreeSet<(Moment, ServiceId)>,
+    pub(crate) next_run: u64,
     /// Words and ends of runs are known up to this moment.
-    heard: Moment,
-    jitter: Jitter,
-    effects: VecDeque<Effect>,
+    pub(crate) heard: Moment,
+    pub(crate) jitter: Jitter,
+    pub(crate) effects: VecDeque<Effect>,
     /// Services whose `Changed` this event has already queued.
-    changed: BTreeSet<ServiceId>,
+    pub(crate) changed: BTreeSet<ServiceId>,
     /// Services whose summary their neighbours must be told of.
     pub(crate) moved: BTreeSet<ServiceId>,
     /// Services that may have something to do.
     pub(crate) dirty: BTreeSet<ServiceId>,
     /// Services that something they are bound to has left.
-    pub(crate) unbound: BTreeSet<ServiceId>,
+    pub(crate) binding_lost: BTreeSet<ServiceId>,
     /// Services that jobs keep stopped.
     pub(crate) leased: BTreeSet<ServiceId>,
     pub(crate) live: usize,
@@ -84,7 +88,7 @@ impl Engine {
             changed: BTreeSet::new(),
             moved: BTreeSet::new(),
             dirty: BTreeSet::new(),
-            unbound: BTreeSet::new(),
+            binding_lost: BTreeSet::new(),
             leased: BTreeSet::new(),
             live: 0,
             shutdown: None,
@@ -150,11 +154,13 @@ impl Engine {
     /// Whether a service has come to rest, and how.
     pub fn settled(&self, service: ServiceId) -> Option<Settled> {
         let node = self.nodes.get(&service)?;
-        let rec = &node.service.rec;
+        let record = &node.service.record;
         let down = !node.up_wanted(self.shutdown.is_some());
-        Some(match &rec.state {
-            State::Running { .. } | State::Reloading { .. } if !node.pulled => Settled::Ready,
-            State::Completed if !node.pulled || (rec.rests && !down) => Settled::Completed,
+        Some(match &record.state {
+            State::Running { .. } | State::Reloading { .. } if !node.must_be_down => Settled::Ready,
+            State::Completed if !node.must_be_down || (record.idle_until_triggered && !down) => {
+                Settled::Completed
+            }
             State::Failed { .. } => Settled::Failed,
             State::Stopped if down => Settled::Held,
             State::Backoff { .. } => Settled::Backoff,
@@ -163,6 +169,7 @@ impl Engine {
                 .first()
                 .map_or(Settled::No, |on| Settled::WaitingOn(*on)),
             State::Stopped
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
@@ -174,13 +181,13 @@ impl Engine {
 
     /// The run of a service's main process, until that is gone and swept.
     pub fn main_run(&self, service: ServiceId) -> Option<RunId> {
-        self.nodes.get(&service)?.service.rec.main_run()
+        self.nodes.get(&service)?.service.record.main_run()
     }
 
     /// The run that has left something which keeps a service from starting; or, if that was an earlier
     /// daemon's, the run that could not be started for it.
     pub fn unswept_run(&self, service: ServiceId) -> Option<RunId> {
-        self.nodes.get(&service)?.service.rec.unswept
+        self.nodes.get(&service)?.service.record.unswept
     }
 
     /// The service that a run belongs to (main run, validator or reload command), while the engine
@@ -191,20 +198,27 @@ impl Engine {
 
     /// The main run that a reload command is for, if the run is that of a reload command.
     pub fn reloaded_by(&self, run: RunId) -> Option<RunId> {
-        let rec = &self.nodes.get(self.runs.get(&run)?)?.service.rec;
-        (rec.reload_run() == Some(run)).then(|| rec.main_run())?
+        let record = &self.nodes.get(self.runs.get(&run)?)?.service.record;
+        (record.reload_run() == Some(run)).then(|| record.main_run())?
     }
 
     /// A run that was decided upon and has not been spawned yet is still wanted: nothing has asked
     /// to take it back, and nothing that it waits for has gone meanwhile.
     pub fn is_wanted(&self, run: RunId) -> bool {
         let node = self.runs.get(&run).and_then(|id| self.nodes.get(id));
-        node.is_some_and(|node| match &node.service.rec.state {
-            State::Spawning { run: its, .. } => {
-                *its == run && !node.pulled && node.unmet.is_empty()
+        node.is_some_and(|node| match &node.service.record.state {
+            State::Validating { run: its } | State::Spawning { run: its } => {
+                *its == run && !node.must_be_down && node.unmet.is_empty()
             }
-            State::Reloading { helper, .. } => *helper == Some(run),
-            _ => false,
+            State::Reloading { helper, .. } => helper.map(Helper::run) == Some(run),
+            State::Stopped
+            | State::Waiting { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Failed { .. }
+            | State::Completed => false,
         })
     }
 
@@ -215,7 +229,7 @@ impl Engine {
 
     /// Goal, hold, state, counters: what must survive the control process.
     pub fn record(&self, service: ServiceId) -> Option<Record> {
-        Some(self.nodes.get(&service)?.service.rec.clone())
+        Some(self.nodes.get(&service)?.service.record.clone())
     }
 
     /// Before the first `Apply`: takes back what an earlier control process knew of a service.
@@ -235,162 +249,6 @@ impl Engine {
         let mut order = graph::start_order(&graph);
         order.reverse();
         order
-    }
-
-    fn fact(&mut self, now: Moment, fact: &Fact) {
-        let (Fact::Validated { run, .. }
-        | Fact::Spawned { run }
-        | Fact::SpawnFailed { run, .. }
-        | Fact::SpawnRefused { run, .. }
-        | Fact::GaveUpReady { run }
-        | Fact::Ready { run }
-        | Fact::Marked { run }
-        | Fact::Reloading { run }
-        | Fact::Alive { run }
-        | Fact::WatchdogTimeout { run, .. }
-        | Fact::WatchdogTrigger { run }
-        | Fact::Extend { run, .. }
-        | Fact::Probed { run, .. }
-        | Fact::Reloaded { run, .. }
-        | Fact::Exited { run, .. }
-        | Fact::Swept { run, .. }) = fact;
-        let Some(id) = self.service_of(*run) else {
-            return;
-        };
-        let input = self
-            .nodes
-            .get(&id)
-            .and_then(|node| node.service.input_of(fact));
-        if let Some(input) = input {
-            self.step(now, id, input);
-        }
-    }
-
-    /// Runs one service's machine once and keeps the books about it.
-    pub(crate) fn step(&mut self, now: Moment, id: ServiceId, input: Input<'_>) {
-        let stopping_all = self.shutdown.is_some();
-        let Some(order) = self.nodes.get(&id).map(|node| self.order(node)) else {
-            return;
-        };
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
-        let before = node.service.rec.shown();
-        let mut out = Vec::new();
-        let mut world = World {
-            now,
-            heard: self.heard,
-            pulled: node.pulled,
-            up_wanted: node.up_wanted(stopping_all),
-            may_stop: node.blocking == 0,
-            unmet: &node.unmet,
-            bound_lost: node
-                .edges
-                .iter()
-                .any(|(on, edge)| edge.bound && node.unmet.contains(on)),
-            order,
-            next_run: &mut self.next_run,
-            jitter: &mut self.jitter,
-            out: &mut out,
-            ended: None,
-        };
-        node.service.on(&mut world, input);
-        if let Some(ended) = world.ended {
-            self.effects.push_front(Effect::Ended(ended));
-        }
-        let state = &node.service.rec.state;
-        if core::mem::discriminant(state) != core::mem::discriminant(&before.state) {
-            let became_up = state.up().is_some() && before.state.up().is_none();
-            node.service.rec.since = now;
-            if became_up {
-                node.service.rec.up_since = now;
-            }
-            self.dirty.insert(id);
-        }
-        let died = before.state.executes() && !state.executes() && !node.pulled;
-        if before.state.is_up() && !state.is_up() {
-            let bound = |on: &&ServiceId| {
-                self.nodes
-                    .get(*on)
-                    .is_some_and(|it| it.edges.get(&id).is_some_and(|e| e.bound))
-            };
-            let node = &self.nodes[&id];
-            self.unbound.extend(node.dependents.iter().filter(bound));
-        }
-        self.book(id, &before);
-        self.effects.extend(out);
-        if died {
-            self.pass_wanted(id);
-        }
-    }
-
-    /// Indexes what changed, and says so once an event.
-    pub(crate) fn book(&mut self, id: ServiceId, before: &Record) {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
-        let deadline = node.service.deadline();
-        if node.deadline != deadline {
-            if let Some(at) = node.deadline {
-                self.deadlines.remove(&(at, id));
-            }
-            if let Some(at) = deadline {
-                self.deadlines.insert((at, id));
-            }
-            node.deadline = deadline;
-        }
-        let after = node.service.rec.shown();
-        if after == *before {
-            return;
-        }
-        for run in before.runs().into_iter().flatten() {
-            self.runs.remove(&run);
-        }
-        for run in after.runs().into_iter().flatten() {
-            self.runs.insert(run, id);
-        }
-        self.moved.insert(id);
-        self.tell_changed(id);
-    }
-
-    /// Queues `Changed`, once an event.
-    pub(crate) fn tell_changed(&mut self, id: ServiceId) {
-        if self.changed.insert(id) {
-            self.effects.push_back(Effect::Changed { service: id });
-        }
-    }
-
-    /// Queues an effect that no machine decides about.
-    pub(crate) fn push_effect(&mut self, effect: Effect) {
-        self.effects.push_back(effect);
-    }
-
-    /// Says that a service is gone, and nothing more about it.
-    pub(crate) fn forget(&mut self, id: ServiceId) {
-        let changed = Effect::Changed { service: id };
-        self.effects.retain(|effect| *effect != changed);
-        self.effects.push_back(Effect::Forget { service: id });
-    }
-
-    /// Makes a run known that a record brought.
-    pub(crate) fn adopt_runs(&mut self, id: ServiceId, record: &Record) {
-        for run in record.runs().into_iter().flatten() {
-            self.runs.insert(run, id);
-        }
-    }
-
-    /// Drops every index entry of a service that is gone.
-    pub(crate) fn drop_indexes(&mut self, id: ServiceId, node: &Node) {
-        for run in node.service.rec.runs().into_iter().flatten() {
-            self.runs.remove(&run);
-        }
-        if let Some(at) = node.deadline {
-            self.deadlines.remove(&(at, id));
-        }
-        self.leased.remove(&id);
-        if node.live {
-            self.live -= 1;
-        }
     }
 
     /// What has passed unheard: only [`Event::Timeout`] judges by it. Of several facts that come late the
@@ -467,39 +325,7 @@ impl Engine {
         let clean = !self
             .nodes
             .values()
-            .any(|node| node.service.rec.unswept.is_some());
+            .any(|node| node.service.record.unswept.is_some());
         self.effects.push_back(Effect::ShutdownComplete { clean });
-    }
-}
-
-/// How a service looks to those that depend on it.
-impl Class {
-    pub(crate) fn of(node: &Node, stopping_all: bool) -> Self {
-        match &node.service.rec.state {
-            // It is read at its next run that it is to run again; but what it requires is to go
-            // down, and so is what requires it.
-            State::Completed if node.service.rec.rests && node.up_wanted(stopping_all) => {
-                if node.pulled_requirements > 0 {
-                    Self::Stuck
-                } else {
-                    Self::Ready
-                }
-            }
-            State::Running { .. } | State::Reloading { .. } | State::Completed => {
-                if node.pulled {
-                    Self::Unsettled
-                } else {
-                    Self::Ready
-                }
-            }
-            State::Failed { .. } | State::Backoff { .. } => Self::Stuck,
-            State::Stopped if !node.up_wanted(stopping_all) => Self::Stuck,
-            State::Waiting { .. } if !node.stuck_on.is_empty() => Self::Stuck,
-            State::Stopped
-            | State::Waiting { .. }
-            | State::Spawning { .. }
-            | State::Starting { .. }
-            | State::Stopping { .. } => Self::Unsettled,
-        }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::ProbeKind,
+    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     spec::Spec,
@@ -128,7 +129,7 @@ pub enum Fact {
         run: RunId,
     },
     /// The run has left the mark that makes it ready.
-    Marked {
+    ReadySignal {
         /// A service's main run.
         run: RunId,
     },
@@ -196,37 +197,28 @@ pub enum Fact {
     },
 }
 
-/// How a main process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
-/// Why a service has failed: it will not come back without a command (or a new plan).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Failure {
-    /// Exec was impossible; the stage and errno in words.
-    Spawn(String),
-    /// Its validator refused.
-    Validator,
-    /// It ended, and its policy says not to restart.
-    Exited(Exit),
-    /// It was not ready in time, and its policy says not to restart.
-    ReadyTimeout,
-    /// Its watchdog ended it, and its policy says not to restart.
-    Watchdog,
-    /// It restarted too often.
-    StartLimit,
-    /// What belonged to its last run would not go away.
-    Leftovers {
-        /// Processes that are left, as far as known; at least one.
-        count: u32,
-        /// When it is tried again whether they are gone, if nobody will tell.
-        look_at: Option<Moment>,
-    },
+impl Fact {
+    /// The run that it is about.
+    pub const fn run(&self) -> RunId {
+        match self {
+            Self::Validated { run, .. }
+            | Self::Spawned { run, .. }
+            | Self::SpawnFailed { run, .. }
+            | Self::SpawnRefused { run, .. }
+            | Self::GaveUpReady { run, .. }
+            | Self::Ready { run, .. }
+            | Self::ReadySignal { run, .. }
+            | Self::Reloading { run, .. }
+            | Self::Alive { run, .. }
+            | Self::WatchdogTimeout { run, .. }
+            | Self::WatchdogTrigger { run, .. }
+            | Self::Extend { run, .. }
+            | Self::Probed { run, .. }
+            | Self::Reloaded { run, .. }
+            | Self::Exited { run, .. }
+            | Self::Swept { run, .. } => *run,
+        }
+    }
 }
 
 /// What became of a command that was not refused.

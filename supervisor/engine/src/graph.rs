@@ -1,4 +1,6 @@
-//! The shape of the plan: loops and order. Pure functions over adjacency maps, none recursive.
+//! The shape of the plan: loops, and the order of starts. Pure functions over adjacency maps.
+//!
+//! None is recursive: a chain of fifty thousand services must not overflow the stack.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},

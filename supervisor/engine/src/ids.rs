@@ -1,4 +1,6 @@
-//! The numbers by which the engine knows things.
+//! The numbers by which the engine knows services and runs, and its clock.
+
+use alloc::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// uses one twice while it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceId(pub u32);
+
+/// A set of services.
+pub(crate) type Ids = BTreeSet<ServiceId>;
 
 /// One life of one process: of a service, an exec probe, a validator or a reload command.
 /// Never used twice while the keeper lives.

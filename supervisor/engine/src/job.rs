@@ -4,12 +4,11 @@
 use alloc::string::String;
 
 use crate::{
-    command::Ids,
     engine::Engine,
-    event::{Accepted, Failure, Refusal},
-    ids::{Moment, ServiceId},
-    machine::Input,
-    state::State,
+    event::{Accepted, Refusal},
+    ids::{Ids, Moment, ServiceId},
+    input::Input,
+    state::{Failure, State},
 };
 
 impl Engine {
@@ -26,11 +25,12 @@ impl Engine {
         let Some(node) = self.nodes.get(&job) else {
             return true;
         };
-        match &node.service.rec.state {
+        match &node.service.record.state {
             State::Completed => true,
             State::Failed { reason } => !matches!(reason, Failure::Leftovers { .. }),
             State::Stopped => !node.up_wanted(self.shutdown.is_some()),
             State::Waiting { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
@@ -55,12 +55,12 @@ impl Engine {
         let mut accepted = Accepted::default();
         self.lift(job, &mut accepted);
         if let Some(node) = self.nodes.get_mut(&job) {
-            node.service.rec.request = Some(request);
+            node.service.record.request = Some(request);
         }
         self.tell_changed(job);
         self.propagate();
         self.step(now, job, Input::Start);
-        self.unbind(now);
+        self.stop_what_lost_its_binding(now);
         accepted.affected.insert(job);
         Ok(accepted)
     }

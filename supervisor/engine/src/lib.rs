@@ -20,17 +20,24 @@ extern crate alloc;
 mod apply;
 mod backoff;
 mod command;
+mod context;
 mod effect;
 mod ended;
 mod engine;
 mod event;
+mod exit;
 mod graph;
 mod ids;
+mod input;
 mod job;
 mod judgement;
 mod lease;
+mod leases;
 mod machine;
+mod node;
 mod order;
+mod patience;
+mod phase;
 mod probe;
 mod propagate;
 mod record;
@@ -41,13 +48,15 @@ mod service;
 mod spec;
 mod start;
 mod state;
+mod step;
 mod stop;
 mod watchdog;
 
 pub use effect::{Effect, ProbeKind, SignalPurpose};
 pub use ended::{Ended, Next};
 pub use engine::Engine;
-pub use event::{Accepted, Command, Event, Exit, Fact, Failure, Refusal, Shift};
+pub use event::{Accepted, Command, Event, Fact, Refusal, Shift};
+pub use exit::Exit;
 pub use ids::{Moment, RunId, ServiceId};
 pub use lease::Lease;
 pub use order::Order;
@@ -57,6 +66,6 @@ pub use spec::{
     StartLimit, Stop, Watchdog, WatchdogAction,
 };
 pub use state::{
-    Confirming, Goal, Hold, Kill, Probing, ReloadOutcome, Settled, SpawnStep, State, StopCause,
-    StopPhase, Unhealthy, Up, View, Watching,
+    Confirming, Failure, Goal, Helper, Hold, Kill, Probing, ReloadOutcome, Settled, State,
+    StopCause, StopPhase, StopTarget, Unhealthy, Up, View, Watching,
 };

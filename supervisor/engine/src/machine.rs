@@ -1,490 +1,287 @@
-//! One service's machine: what each input means in each state. Knows no other service; what it
-//! has to know of them comes in [`World`]. The transitions that it names are in `start`, `running`
-//! and `stop`.
-
-use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+//! One service's machine: what each input means in each [`Phase`]. Knows no other service; what it
+//! has to know of them comes in a [`Context`].
+//!
+//! The transitions that the table names are in `start`, `running`, `reload`, `watchdog` and `stop`. The table ends
+//! with the pairs that change nothing, each with its reason, and those that cannot be: a debug build fails on one.
 
 use crate::{
-    backoff::Jitter,
-    effect::{Effect, ProbeKind},
-    ended::Ended,
-    event::Exit,
-    ids::{Moment, RunId, ServiceId},
-    order::Order,
+    context::Context,
+    event::Fact,
+    input::Input,
+    phase::Phase,
     service::Service,
     spec::Ready,
-    state::{Kill, SpawnStep, State, StopCause, StopPhase},
+    state::{Kill, StopCause},
 };
 
-/// What one step of a service's machine sees of the rest, and where it puts what it wants done.
-pub(crate) struct World<'a> {
-    pub(crate) now: Moment,
-    /// Words and ends of runs are known up to this moment.
-    pub(crate) heard: Moment,
-    /// It must not run now: it, or something that it requires, is to go down.
-    pub(crate) pulled: bool,
-    /// It is to run as soon as it can.
-    pub(crate) up_wanted: bool,
-    /// No dependent that has to stop first still runs.
-    pub(crate) may_stop: bool,
-    /// What it would have to wait for.
-    pub(crate) unmet: &'a BTreeSet<ServiceId>,
-    /// Something that it is bound to is not up.
-    pub(crate) bound_lost: bool,
-    /// What it goes down for, should it be told to now.
-    pub(crate) order: Order,
-    pub(crate) next_run: &'a mut u64,
-    pub(crate) jitter: &'a mut Jitter,
-    pub(crate) out: &'a mut Vec<Effect>,
-    /// The main run that this step has found to be over.
-    pub(crate) ended: Option<Box<Ended>>,
-}
-
-impl World<'_> {
-    /// A run number that was never used.
-    pub(crate) fn allocate(&mut self) -> RunId {
-        let run = RunId(*self.next_run);
-        *self.next_run += 1;
-        run
-    }
-}
-
-/// What can happen to one service. Facts are about a run that it has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Input<'a> {
-    /// Something around it may have changed: do what is due.
-    Reconcile,
-    /// A deadline of it has passed.
-    Tick,
-    /// Somebody wants it started now.
-    Start,
-    /// Something that it is bound to went down.
-    Unbound,
-    /// No more patience: SIGKILL.
-    KillNow,
-    /// Take a new configuration.
-    Reload,
-    Validated(Result<(), &'a str>),
-    Spawned,
-    SpawnFailed(bool, &'a str),
-    SpawnRefused(u32),
-    GaveUpReady,
-    Ready,
-    /// It has left the mark that makes it ready.
-    Marked,
-    /// It takes a new configuration and will say when it is ready again.
-    ReloadsItself,
-    Alive,
-    WatchdogTimeout(u64),
-    WatchdogTrigger,
-    Extend(u64),
-    Probed(ProbeKind, bool, &'a str),
-    Reloaded(Result<(), &'a str>),
-    Exited(Exit),
-    Swept(u32),
-    /// What was left of an earlier run has been swept once more.
-    Leftovers(u32),
-    /// The main process that was left of an earlier run has ended.
-    LeftoverEnded(Exit),
-}
-
 impl Service {
-    /// The machine. Every pair of state and input is decided here; the arms only name what to do.
+    /// The machine. Every pair of phase and input is decided here; the arms only name what to do.
     #[expect(
         clippy::too_many_lines,
         clippy::match_same_arms,
-        reason = "it is the whole table: read as one, state by state"
+        reason = "it is the whole table: read as one, phase by phase"
     )]
-    pub(crate) fn on(&mut self, w: &mut World<'_>, input: Input<'_>) {
-        use {Input as I, State as S, StopPhase as P};
-        match (&self.rec.state, input) {
-            (S::Stopped | S::Waiting { .. }, I::Reconcile) => self.seek(w),
-            (S::Stopped | S::Waiting { .. } | S::Backoff { .. } | S::Failed { .. }, I::Start) => {
-                self.start_by_hand(w);
-            }
-            (S::Completed, I::Reconcile) => self.leave_completed(w),
-            (S::Backoff { .. }, I::Reconcile) => self.reconsider_backoff(w),
-            (S::Backoff { .. }, I::Tick) => self.end_backoff(w),
-            (S::Failed { .. }, I::Reconcile) => self.reconsider_failure(w),
-            (
-                S::Stopped
-                | S::Waiting { .. }
-                | S::Spawning { .. }
-                | S::Starting { .. }
-                | S::Running { .. }
-                | S::Reloading { .. }
-                | S::Stopping { .. }
-                | S::Backoff { .. }
-                | S::Failed { .. }
-                | S::Completed,
-                I::Leftovers(left),
-            ) => self.leftovers_now(w, left),
-            (
-                S::Stopped
-                | S::Waiting { .. }
-                | S::Spawning { .. }
-                | S::Starting { .. }
-                | S::Running { .. }
-                | S::Reloading { .. }
-                | S::Stopping { .. }
-                | S::Backoff { .. }
-                | S::Failed { .. }
-                | S::Completed,
-                I::LeftoverEnded(exit),
-            ) => self.leftover_ended(w, exit),
-            (S::Failed { .. }, I::Tick) => self.look_at_leftovers(w),
-            (S::Completed, I::Start) => self.start_again(w),
+    pub(crate) fn on(&mut self, ctx: &mut Context<'_>, input: Input<'_>) {
+        use {Fact as F, Input as I, Phase as P};
+        match (self.record.state.phase(), input) {
+            (_, I::Leftovers(left)) => self.leftovers_now(ctx, left),
+            (_, I::LeftoverEnded(exit)) => self.leftover_ended(ctx, exit),
 
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Reconcile,
-            ) => {
-                if w.pulled {
-                    self.kill(w, Kill::Unasked);
-                }
-            }
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Unbound,
-            ) => self.kill(w, Kill::Unasked),
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Validated(verdict),
-            ) => {
-                self.start_validated(w, verdict.is_ok());
-            }
-            (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::SpawnFailed(_, reason),
-            ) => {
-                self.start_failed(w, true, reason);
-            }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Spawned,
-            ) => self.executing(w),
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Ready,
-            ) => {
-                // The two overtook each other.
-                self.executing(w);
-                self.said_ready(w, &Ready::Notify);
-            }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Marked,
-            ) => {
-                self.executing(w);
-                self.said_ready(w, &Ready::Mark);
-            }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::GaveUpReady,
-            ) => {
-                self.executing(w);
-                self.gave_up_ready(w);
-            }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                }
-                | S::Starting { .. }
-                | S::Running { .. }
-                | S::Reloading { .. },
-                I::WatchdogTimeout(ms),
-            ) => self.watchdog_told(w.now, ms),
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::SpawnFailed(transient, reason),
-            ) => {
-                self.start_failed(w, transient, reason);
-            }
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                }
-                | S::Stopping { .. },
-                I::SpawnRefused(left),
-            ) => self.start_refused(w, left),
-            (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Exited(exit),
-            ) => self.died(w, exit),
-            (S::Spawning { .. }, I::KillNow) => self.kill(w, Kill::Unasked),
-            (S::Spawning { .. } | S::Starting { .. }, I::Reload) => self.rec.reload_queued = true,
+            (P::Stopped | P::Waiting, I::Reconcile) => self.start_or_wait(ctx),
+            (P::Stopped | P::Waiting | P::Backoff | P::Failed, I::Start) => self.start_by_hand(ctx),
+            (P::Backoff, I::Reconcile) => self.reconsider_backoff(ctx),
+            (P::Backoff, I::Tick) => self.end_backoff(ctx),
+            (P::Failed, I::Reconcile) => self.reconsider_failure(ctx),
+            (P::Failed, I::Tick) => self.look_at_leftovers(ctx),
+            (P::Completed, I::Reconcile) => self.leave_completed(ctx),
+            (P::Completed, I::Start) => self.start_again(ctx),
 
-            (S::Starting { .. }, I::Reconcile) => {
-                self.stop_if_pulled(w);
+            (P::Validating, I::Reconcile) => {
+                if ctx.must_be_down {
+                    self.kill(ctx, Kill::Unasked);
+                }
+            }
+            (P::Validating, I::BindingLost) => self.kill(ctx, Kill::Unasked),
+            (P::Validating, I::Fact(F::Validated { verdict, .. })) => {
+                self.start_validated(ctx, verdict.is_ok());
+            }
+            (P::Validating, I::Fact(F::SpawnFailed { .. })) => self.validator_lost(ctx),
+            (P::Validating | P::Spawning, I::KillNow) => self.kill(ctx, Kill::Unasked),
+            (P::Validating | P::Spawning | P::Starting | P::Reloading, I::Reload) => {
+                self.record.reload_queued = true;
+            }
+            (P::Spawning, I::Fact(F::Spawned { .. })) => self.executing(ctx),
+            // The word of the run has overtaken that of its birth.
+            (P::Spawning, I::Fact(F::Ready { .. })) => {
+                self.executing(ctx);
+                self.said_ready(ctx, &Ready::Notify);
+            }
+            (P::Spawning, I::Fact(F::ReadySignal { .. })) => {
+                self.executing(ctx);
+                self.said_ready(ctx, &Ready::ReadySignal);
+            }
+            (P::Spawning, I::Fact(F::GaveUpReady { .. })) => {
+                self.executing(ctx);
+                self.gave_up_ready(ctx);
+            }
+            (
+                P::Spawning,
+                I::Fact(F::SpawnFailed {
+                    transient, reason, ..
+                }),
+            ) => {
+                self.start_failed(ctx, *transient, reason);
+            }
+            (
+                P::Spawning | P::Terminating | P::Killing | P::Sweeping,
+                I::Fact(F::SpawnRefused { left, .. }),
+            ) => self.start_refused(ctx, *left),
+
+            (P::Starting, I::Reconcile) => {
+                self.stop_if_it_must_be_down(ctx);
                 // A new plan may ask for less than it was waiting for.
-                self.ready_by_exec(w);
+                self.ready_by_exec(ctx);
             }
-            (S::Running { .. } | S::Reloading { .. }, I::Reconcile) => self.stop_if_pulled(w),
-            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Unbound) => {
-                self.ask(w, StopCause::Asked(w.order));
+            (P::Running | P::Reloading, I::Reconcile) => self.stop_if_it_must_be_down(ctx),
+            (P::Starting | P::Running | P::Reloading, I::BindingLost) => {
+                self.begin_stop(ctx, StopCause::Asked(ctx.order));
             }
-            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::KillNow) => {
-                self.kill(w, Kill::Unasked);
-            }
-            (S::Starting { .. } | S::Running { .. } | S::Reloading { .. }, I::Exited(exit)) => {
-                self.died(w, exit);
-            }
+            (P::Starting | P::Running | P::Reloading, I::KillNow) => self.kill(ctx, Kill::Unasked),
             (
-                S::Starting { .. } | S::Running { .. } | S::Reloading { .. },
-                I::SpawnFailed(_, reason),
-            ) => self.vanished(w, reason),
-            (S::Starting { .. }, I::Tick) => self.tick_starting(w),
-            (S::Starting { .. }, I::Ready) => self.said_ready(w, &Ready::Notify),
-            (S::Starting { .. }, I::Marked) => self.said_ready(w, &Ready::Mark),
-            (S::Starting { .. }, I::GaveUpReady) => self.gave_up_ready(w),
-            (S::Starting { .. }, I::Probed(kind, ok, detail)) => {
-                self.probed_starting(w, kind, ok, detail);
+                P::Spawning | P::Starting | P::Running | P::Reloading,
+                I::Fact(F::Exited { exit, .. }),
+            ) => self.died(ctx, *exit),
+            (
+                P::Spawning | P::Starting | P::Running | P::Reloading,
+                I::Fact(F::WatchdogTimeout { ms, .. }),
+            ) => self.watchdog_told(ctx.now, *ms),
+            (P::Starting | P::Running, I::Fact(F::SpawnFailed { reason, .. })) => {
+                self.vanished(ctx, reason);
             }
-            (S::Starting { .. } | S::Reloading { .. }, I::Extend(ms)) => self.extend(w, ms),
-            (S::Running { .. } | S::Reloading { .. }, I::Tick) => self.tick_up(w),
-            (S::Running { .. } | S::Reloading { .. }, I::Probed(kind, ok, detail)) => {
-                self.probed_up(w, kind, ok, detail);
+            (P::Starting, I::Tick) => self.tick_starting(ctx),
+            (P::Starting, I::Fact(F::Ready { .. })) => self.said_ready(ctx, &Ready::Notify),
+            (P::Starting, I::Fact(F::ReadySignal { .. })) => {
+                self.said_ready(ctx, &Ready::ReadySignal);
             }
-            (S::Running { .. } | S::Reloading { .. }, I::Alive) => self.alive(w),
-            (S::Running { .. } | S::Reloading { .. }, I::WatchdogTrigger) => {
-                self.watchdog_triggered(w);
-            }
-            (S::Running { .. } | S::Reloading { .. }, I::ReloadsItself) => {
-                self.reload_announced(w);
-            }
-            (S::Running { .. }, I::Reload) => self.reload(w),
-            (S::Reloading { .. }, I::Reload) => self.rec.reload_queued = true,
-            (S::Reloading { .. }, I::Ready) => self.reload_said_ready(w),
-            (S::Reloading { .. }, I::Validated(verdict)) => self.reload_validated(w, verdict),
-            (S::Reloading { .. }, I::Reloaded(outcome)) => self.reload_ended(w, outcome),
-
-            (S::Stopping { .. }, I::Start) => self.start_after_stop(),
+            (P::Starting, I::Fact(F::GaveUpReady { .. })) => self.gave_up_ready(ctx),
             (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::Tick,
-            ) => self.tick_asked(w),
-            (
-                S::Stopping {
-                    phase: P::Killed { .. },
-                    ..
-                },
-                I::Tick,
-            ) => self.tick_killed(w),
-            (
-                S::Stopping {
-                    phase: P::Killed { .. },
-                    ..
-                },
-                I::Swept(left),
-            ) => self.killed_in_vain(w, left),
-            (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::KillNow,
-            ) => self.kill(w, Kill::ShutdownDeadline),
-            (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::Extend(ms),
-            ) => self.extend(w, ms),
-            (
-                S::Stopping {
-                    phase: P::Asked { .. } | P::Killed { .. },
-                    ..
-                },
-                I::Exited(exit),
+                P::Starting,
+                I::Fact(F::Probed {
+                    probe, ok, detail, ..
+                }),
             ) => {
-                self.sweep(w, exit);
+                self.probed_starting(ctx, *probe, *ok, detail);
             }
+            (P::Starting | P::Reloading | P::Terminating, I::Fact(F::Extend { ms, .. })) => {
+                self.extend(ctx, *ms);
+            }
+            (P::Running | P::Reloading, I::Tick) => self.tick_up(ctx),
             (
-                S::Stopping {
-                    phase: P::Killed { .. },
-                    ..
-                },
-                I::Validated(_),
-            )
-            | (S::Stopping { .. }, I::SpawnFailed(..)) => self.down(w, 0),
-            (
-                S::Stopping {
-                    phase: P::Sweep { .. },
-                    ..
-                },
-                I::Swept(left),
-            ) => self.down(w, left),
+                P::Running | P::Reloading,
+                I::Fact(F::Probed {
+                    probe, ok, detail, ..
+                }),
+            ) => {
+                self.probed_up(ctx, *probe, *ok, detail);
+            }
+            (P::Running | P::Reloading, I::Fact(F::Alive { .. })) => self.alive(ctx),
+            (P::Running | P::Reloading, I::Fact(F::WatchdogTrigger { .. })) => {
+                self.watchdog_triggered(ctx);
+            }
+            (P::Running | P::Reloading, I::Fact(F::Reloading { .. })) => self.reload_announced(ctx),
+            (P::Running, I::Reload) => self.reload(ctx),
+            (P::Reloading, I::Fact(F::Ready { .. })) => self.reload_said_ready(ctx),
+            (P::Reloading, I::Fact(F::Validated { verdict, .. })) => {
+                self.reload_validated(ctx, said(verdict));
+            }
+            (P::Reloading, I::Fact(F::Reloaded { outcome, .. })) => {
+                self.reload_ended(ctx, said(outcome));
+            }
+            (P::Reloading, I::Fact(F::SpawnFailed { run, reason, .. })) => {
+                self.lost_while_reloading(ctx, *run, reason);
+            }
 
-            // What is left changes nothing: it is needless, spurious, late, or not yet due.
-            (S::Stopped | S::Waiting { .. }, I::Tick | I::Unbound | I::KillNow | I::Reload)
-            | (
-                S::Backoff { .. } | S::Failed { .. } | S::Completed,
-                I::Unbound | I::KillNow | I::Reload,
+            (P::Terminating | P::Killing | P::Sweeping, I::Start) => self.start_after_stop(),
+            (P::Terminating, I::Tick) => self.tick_asked(ctx),
+            (P::Terminating, I::KillNow) => self.kill(ctx, Kill::ShutdownDeadline),
+            (P::Killing, I::Tick) => self.tick_killed(ctx),
+            (P::Killing, I::Fact(F::Swept { left, .. })) => self.killed_in_vain(ctx, *left),
+            (P::Terminating | P::Killing, I::Fact(F::Exited { exit, .. })) => {
+                self.sweep(ctx, *exit);
+            }
+            (P::Killing, I::Fact(F::Validated { .. }))
+            | (P::Terminating | P::Killing | P::Sweeping, I::Fact(F::SpawnFailed { .. })) => {
+                self.down(ctx, 0);
+            }
+            (P::Sweeping, I::Fact(F::Swept { left, .. })) => self.down(ctx, *left),
+
+            // Needless: what it asks for is so already, or is done when its time comes.
+            (
+                P::Stopped
+                | P::Waiting
+                | P::Spawning
+                | P::Terminating
+                | P::Killing
+                | P::Sweeping
+                | P::Backoff
+                | P::Failed
+                | P::Completed,
+                I::BindingLost,
             )
-            | (S::Completed, I::Tick)
-            | (
-                S::Stopped
-                | S::Waiting { .. }
-                | S::Backoff { .. }
-                | S::Failed { .. }
-                | S::Completed,
-                I::Validated(_)
-                | I::Spawned
-                | I::SpawnFailed(..)
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTimeout(_)
-                | I::WatchdogTrigger
-                | I::Extend(_)
-                | I::Probed(..)
-                | I::Reloaded(_)
-                | I::Exited(_)
-                | I::Swept(_),
-            )
-            | (
-                S::Spawning {
-                    step: SpawnStep::Validate,
-                    ..
-                },
-                I::Spawned
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::WatchdogTimeout(_)
-                | I::Exited(_),
-            )
-            | (
-                S::Spawning {
-                    step: SpawnStep::Exec,
-                    ..
-                },
-                I::Reconcile | I::Unbound | I::Validated(_),
-            )
-            | (
-                S::Spawning { .. },
-                I::Tick
-                | I::Start
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTrigger
-                | I::Extend(_)
-                | I::Probed(..)
-                | I::Reloaded(_)
-                | I::Swept(_),
-            )
-            | (
-                S::Starting { .. },
-                I::Start
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTrigger
-                | I::Validated(_)
-                | I::Spawned
-                | I::SpawnRefused(_)
-                | I::Reloaded(_)
-                | I::Swept(_),
-            )
-            | (
-                S::Running { .. },
-                I::Reloaded(_)
-                | I::Start
-                | I::Validated(_)
-                | I::Spawned
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::Extend(_)
-                | I::Swept(_),
-            )
-            | (
-                S::Reloading { .. },
-                I::Start
-                | I::Spawned
-                | I::SpawnRefused(_)
-                | I::GaveUpReady
-                | I::Marked
-                | I::Swept(_),
-            )
-            | (
-                S::Stopping { .. },
-                I::Reconcile
-                | I::Unbound
-                | I::Reload
-                | I::Validated(_)
-                | I::Spawned
-                | I::GaveUpReady
-                | I::Ready
-                | I::Marked
-                | I::ReloadsItself
-                | I::Alive
-                | I::WatchdogTimeout(_)
-                | I::WatchdogTrigger
-                | I::Probed(..)
-                | I::Reloaded(_),
-            )
-            | (
-                S::Stopping {
-                    phase: P::Killed { .. } | P::Sweep { .. },
-                    ..
-                },
-                I::KillNow | I::Extend(_),
-            )
-            | (
-                S::Stopping {
-                    phase: P::Asked { .. },
-                    ..
-                },
-                I::Swept(_),
-            )
-            | (
-                S::Stopping {
-                    phase: P::Sweep { .. },
-                    ..
-                },
-                I::Tick | I::Exited(_),
+            | (P::Spawning | P::Terminating | P::Killing | P::Sweeping, I::Reconcile)
+            | (P::Validating | P::Spawning | P::Starting | P::Running | P::Reloading, I::Start)
+            | (P::Killing | P::Sweeping, I::KillNow) => {}
+
+            // Spurious: the deadline went with a state that has ended in the same moment.
+            (
+                P::Stopped | P::Waiting | P::Validating | P::Spawning | P::Sweeping | P::Completed,
+                I::Tick,
             ) => {}
+
+            // Late, early or untrue: no run is believed more than its phase allows.
+            (
+                P::Validating,
+                I::Fact(
+                    F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::GaveUpReady { .. }
+                    | F::Ready { .. }
+                    | F::ReadySignal { .. }
+                    | F::WatchdogTimeout { .. }
+                    | F::Exited { .. },
+                ),
+            )
+            | (
+                P::Validating | P::Spawning,
+                I::Fact(
+                    F::Reloading { .. }
+                    | F::Alive { .. }
+                    | F::WatchdogTrigger { .. }
+                    | F::Extend { .. }
+                    | F::Probed { .. }
+                    | F::Reloaded { .. }
+                    | F::Swept { .. },
+                ),
+            )
+            | (P::Spawning, I::Fact(F::Validated { .. }))
+            | (
+                P::Starting,
+                I::Fact(
+                    F::Validated { .. }
+                    | F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::Reloading { .. }
+                    | F::Alive { .. }
+                    | F::WatchdogTrigger { .. }
+                    | F::Reloaded { .. }
+                    | F::Swept { .. },
+                ),
+            )
+            | (
+                P::Running,
+                I::Fact(
+                    F::Validated { .. }
+                    | F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::GaveUpReady { .. }
+                    | F::Ready { .. }
+                    | F::ReadySignal { .. }
+                    | F::Extend { .. }
+                    | F::Reloaded { .. }
+                    | F::Swept { .. },
+                ),
+            )
+            | (
+                P::Reloading,
+                I::Fact(
+                    F::Spawned { .. }
+                    | F::SpawnRefused { .. }
+                    | F::GaveUpReady { .. }
+                    | F::ReadySignal { .. }
+                    | F::Swept { .. },
+                ),
+            )
+            | (
+                P::Terminating | P::Killing | P::Sweeping,
+                I::Fact(
+                    F::Spawned { .. }
+                    | F::GaveUpReady { .. }
+                    | F::Ready { .. }
+                    | F::ReadySignal { .. }
+                    | F::Reloading { .. }
+                    | F::Alive { .. }
+                    | F::WatchdogTimeout { .. }
+                    | F::WatchdogTrigger { .. }
+                    | F::Probed { .. }
+                    | F::Reloaded { .. },
+                ),
+            )
+            | (P::Terminating | P::Sweeping, I::Fact(F::Validated { .. }))
+            | (P::Terminating, I::Fact(F::Swept { .. }))
+            | (P::Killing | P::Sweeping, I::Fact(F::Extend { .. }))
+            | (P::Sweeping, I::Fact(F::Exited { .. })) => {}
+
+            // It has no run that a fact could be about, nor one that could be killed; and only one that is up
+            // or on its way there is asked to reload.
+            (
+                P::Stopped | P::Waiting | P::Backoff | P::Failed | P::Completed,
+                I::KillNow | I::Fact(_) | I::Reload,
+            )
+            | (P::Terminating | P::Killing | P::Sweeping, I::Reload) => {
+                debug_assert!(
+                    false,
+                    "{input:?} of a service that is {}",
+                    self.record.state.name()
+                );
+            }
         }
     }
+}
+
+/// What a fact says of an outcome, borrowed from it.
+fn said(outcome: &Result<(), alloc::string::String>) -> Result<(), &str> {
+    outcome
+        .as_ref()
+        .copied()
+        .map_err(alloc::string::String::as_str)
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{engine::Engine, ids::ServiceId, propagate::Node, state::Goal};
+use crate::ids::ServiceId;
 
 /// What a run is told to go down for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub enum Order {
 
 /// Why a service has to go down once before it may be up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Bounce {
+pub(crate) enum RestartReason {
     /// A command restarts it.
     Restart,
     /// A plan has changed it.
@@ -37,8 +37,8 @@ pub(crate) enum Bounce {
     Along(ServiceId),
 }
 
-impl Bounce {
-    const fn order(self) -> Order {
+impl RestartReason {
+    pub(crate) const fn order(self) -> Order {
         match self {
             Self::Restart => Order::Restart,
             Self::Plan => Order::Plan,
@@ -53,41 +53,6 @@ impl Bounce {
                 self
             }
             (Some(before), _) => before,
-        }
-    }
-}
-
-impl Engine {
-    /// What a service goes down for, should it be told to now.
-    pub(crate) fn order(&self, node: &Node) -> Order {
-        let rec = &node.service.rec;
-        if self.shutdown.is_some() {
-            return Order::Shutdown;
-        }
-        if rec.removing {
-            return Order::Removed;
-        }
-        if rec.goal == Goal::Down || rec.hold.is_some() {
-            return Order::Stop;
-        }
-        if let Some(lease) = rec.lease {
-            return Order::Lease(lease.job);
-        }
-        if let Some(bounce) = rec.bounce {
-            return bounce.order();
-        }
-        let mut edges = node.edges.iter().filter(|(_, edge)| edge.strong);
-        let pulled = |on: &ServiceId| self.nodes.get(on).is_some_and(|it| it.pulled);
-        if node.pulled_requirements > 0
-            && let Some((on, _)) = edges.clone().find(|(on, _)| pulled(on))
-        {
-            return Order::Requirement(*on);
-        }
-        let unmet = |on: &ServiceId| node.unmet.contains(on);
-        match edges.find(|(on, edge)| edge.bound && unmet(on)) {
-            Some((on, _)) => Order::Binding(*on),
-            // Nothing tells it to, and so it is not told.
-            None => Order::Stop,
         }
     }
 }

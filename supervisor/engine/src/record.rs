@@ -1,16 +1,19 @@
 //! What must survive the control process: all of a service but its policy, which the plan brings.
+//!
+//! The keeper holds one record a service, opaque, and gives it to the next control process. So a record is whole by
+//! itself: whatever the engine would need to go on is a field here or in the state.
 
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::Exit,
+    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
-    order::Bounce,
+    order::RestartReason,
     spec::Stop,
-    state::{Goal, Hold, Probing, ReloadOutcome, SpawnStep, State, Up},
+    state::{Goal, Helper, Hold, Probing, ReloadOutcome, State, StopTarget, Up},
 };
 
 /// Goal, hold, state and counters of one service. Opaque but for the goal and the hold, which the
@@ -46,11 +49,9 @@ pub struct Record {
     #[serde(default)]
     pub(crate) last_reload: Option<ReloadOutcome>,
     /// Has to go down once before it may be up again, and why.
-    pub(crate) bounce: Option<Bounce>,
+    pub(crate) restart_pending: Option<RestartReason>,
     /// Has left the plan: to be stopped and forgotten.
     pub(crate) removing: bool,
-    /// The validator's run, while there is one.
-    pub(crate) validator: Option<RunId>,
     /// The last run, when something of it would not go away.
     pub(crate) unswept: Option<RunId>,
     /// How many processes of that were left when it was last swept.
@@ -61,16 +62,13 @@ pub struct Record {
     pub(crate) once: bool,
     /// Not to be started until somebody asks, though it is wanted: it has done its work for now.
     #[serde(default)]
-    pub(crate) rests: bool,
+    pub(crate) idle_until_triggered: bool,
     /// What the present run has said of its watchdog's timeout; zero: it need not speak.
     #[serde(default)]
     pub(crate) watchdog_ms: Option<u64>,
     /// What it wants and does not wait for at its next start: it was up, and these have not settled since.
     #[serde(default)]
     pub(crate) passed: BTreeSet<ServiceId>,
-    /// A start was asked for while it goes down: it is done after that, whatever it ended of.
-    #[serde(default)]
-    pub(crate) again: bool,
     /// A reload was asked for that cannot be done at once.
     pub(crate) reload_queued: bool,
     /// How the present run is to be asked to end: a plan that replaces the process must still stop
@@ -118,16 +116,14 @@ impl Record {
             health_said: String::new(),
             watchdog_triggered: false,
             last_reload: None,
-            bounce: None,
+            restart_pending: None,
             removing: false,
-            validator: None,
             unswept: None,
             left: 0,
             once: false,
-            rests: false,
+            idle_until_triggered: false,
             watchdog_ms: None,
             passed: BTreeSet::new(),
-            again: false,
             reload_queued: false,
             stop: None,
         }
@@ -139,22 +135,20 @@ impl Record {
     }
 
     /// The main run, whether it still executes or is being swept.
-    pub(crate) fn main_run(&self) -> Option<RunId> {
+    pub(crate) const fn main_run(&self) -> Option<RunId> {
         match &self.state {
-            State::Spawning {
-                run,
-                step: SpawnStep::Exec,
-            }
+            State::Spawning { run }
             | State::Starting { run, .. }
             | State::Running { up: Up { run, .. } }
             | State::Reloading {
                 up: Up { run, .. }, ..
-            } => Some(*run),
-            State::Stopping { run, .. } if self.validator != Some(*run) => Some(*run),
-            State::Spawning {
-                step: SpawnStep::Validate,
-                ..
             }
+            | State::Stopping {
+                run,
+                target: StopTarget::Main,
+                ..
+            } => Some(*run),
+            State::Validating { .. }
             | State::Stopping { .. }
             | State::Stopped
             | State::Waiting { .. }
@@ -164,10 +158,30 @@ impl Record {
         }
     }
 
-    /// The reload command's run, while there is one.
-    pub(crate) fn reload_run(&self) -> Option<RunId> {
+    /// The validator's run, while there is one: of a start or of a reload.
+    pub(crate) const fn validator(&self) -> Option<RunId> {
         match &self.state {
-            State::Reloading { helper, .. } if *helper != self.validator => *helper,
+            State::Validating { run }
+            | State::Reloading {
+                helper: Some(Helper::Validator(run)),
+                ..
+            }
+            | State::Stopping {
+                run,
+                target: StopTarget::Validator,
+                ..
+            } => Some(*run),
+            _ => None,
+        }
+    }
+
+    /// The reload command's run, while there is one.
+    pub(crate) const fn reload_run(&self) -> Option<RunId> {
+        match &self.state {
+            State::Reloading {
+                helper: Some(Helper::Command(run)),
+                ..
+            } => Some(*run),
             _ => None,
         }
     }
@@ -176,7 +190,7 @@ impl Record {
     pub(crate) fn runs(&self) -> [Option<RunId>; 4] {
         [
             self.main_run(),
-            self.validator,
+            self.validator(),
             self.reload_run(),
             self.unswept,
         ]
@@ -212,7 +226,8 @@ impl State {
     /// There is a process, or there may be something left of one.
     pub(crate) const fn is_live(&self) -> bool {
         match self {
-            Self::Spawning { .. }
+            Self::Validating { .. }
+            | Self::Spawning { .. }
             | Self::Starting { .. }
             | Self::Running { .. }
             | Self::Reloading { .. }
@@ -257,6 +272,7 @@ impl State {
             ],
             Self::Stopped
             | Self::Waiting { .. }
+            | Self::Validating { .. }
             | Self::Spawning { .. }
             | Self::Stopping { .. }
             | Self::Backoff { .. }

@@ -5,12 +5,12 @@
 use alloc::{borrow::ToOwned, string::String};
 
 use crate::{
+    context::Context,
     effect::{Effect, ProbeKind, SignalPurpose},
     ids::{Moment, RunId},
-    machine::World,
     service::Service,
     spec::{Ready, ReloadHow},
-    state::{Confirming, Probing, ReloadOutcome, State},
+    state::{Confirming, Helper, Probing, ReloadOutcome, State},
 };
 
 impl Confirming {
@@ -27,41 +27,40 @@ impl Confirming {
 impl Service {
     /// Takes a new configuration: first the validator, if there is one. One that is about to go
     /// down reads it at its next start.
-    pub(crate) fn reload(&mut self, w: &mut World<'_>) {
-        if w.pulled {
+    pub(crate) fn reload(&mut self, ctx: &mut Context<'_>) {
+        if ctx.must_be_down {
             return;
         }
-        let run = w.allocate();
-        self.enter_reloading(w, Some(run));
+        let run = ctx.allocate();
+        self.enter_reloading(ctx, Some(run));
         if !self.spec.validated {
-            self.tell_to_reload(w);
+            self.tell_to_reload(ctx);
             return;
         }
-        self.rec.validator = Some(run);
-        if let State::Reloading { helper, .. } = &mut self.rec.state {
-            *helper = Some(run);
+        if let State::Reloading { helper, .. } = &mut self.record.state {
+            *helper = Some(Helper::Validator(run));
         }
-        w.out.push(Effect::Validate {
+        ctx.out.push(Effect::Validate {
             service: self.id,
             run,
         });
     }
 
-    pub(crate) fn reload_if_queued(&mut self, w: &mut World<'_>) {
-        if core::mem::take(&mut self.rec.reload_queued) {
-            self.reload(w);
+    pub(crate) fn reload_if_queued(&mut self, ctx: &mut Context<'_>) {
+        if core::mem::take(&mut self.record.reload_queued) {
+            self.reload(ctx);
         }
     }
 
-    fn enter_reloading(&mut self, w: &World<'_>, number: Option<RunId>) {
-        let Some(up) = self.rec.state.up().copied() else {
+    fn enter_reloading(&mut self, ctx: &Context<'_>, number: Option<RunId>) {
+        let Some(up) = self.record.state.up().copied() else {
             return;
         };
-        self.rec.last_reload = None;
-        self.rec.state = State::Reloading {
+        self.record.last_reload = None;
+        self.record.state = State::Reloading {
             up,
             helper: None,
-            until: self.reload_patience().map(|ms| w.now.after(ms)),
+            until: self.reload_patience().map(|ms| ctx.now.after(ms)),
             awaits_ready: false,
             number,
             confirm: None,
@@ -75,18 +74,17 @@ impl Service {
     }
 
     /// The validator's verdict on a reload; a refusal leaves the run as it was.
-    pub(crate) fn reload_validated(&mut self, w: &mut World<'_>, verdict: Result<(), &str>) {
-        self.rec.validator = None;
-        if let State::Reloading { helper, .. } = &mut self.rec.state {
+    pub(crate) fn reload_validated(&mut self, ctx: &mut Context<'_>, verdict: Result<(), &str>) {
+        if let State::Reloading { helper, .. } = &mut self.record.state {
             *helper = None;
         }
         match verdict {
-            Ok(()) => self.tell_to_reload(w),
-            Err(why) => self.reload_over(w, ReloadOutcome::Refused(why.to_owned())),
+            Ok(()) => self.tell_to_reload(ctx),
+            Err(why) => self.reload_over(ctx, ReloadOutcome::Refused(why.to_owned())),
         }
     }
 
-    fn tell_to_reload(&mut self, w: &mut World<'_>) {
+    fn tell_to_reload(&mut self, ctx: &mut Context<'_>) {
         let by_notify = self.spec.ready == Ready::Notify;
         let service = self.id;
         let how = self.spec.reload.as_ref().map(|it| it.how);
@@ -95,28 +93,28 @@ impl Service {
             helper,
             awaits_ready,
             ..
-        } = &mut self.rec.state
+        } = &mut self.record.state
         else {
             return;
         };
         let run = up.run;
         match how {
-            None => self.reload_over(w, ReloadOutcome::Impossible),
+            None => self.reload_over(ctx, ReloadOutcome::Impossible),
             Some(ReloadHow::Signal(signal)) => {
                 *awaits_ready = by_notify;
-                w.out.push(Effect::Signal {
+                ctx.out.push(Effect::Signal {
                     service,
                     run,
                     signal,
                     purpose: SignalPurpose::Reload,
                 });
-                self.go_on_reloading(w);
+                self.go_on_reloading(ctx);
             }
             Some(ReloadHow::Command) => {
-                let command = w.allocate();
+                let command = ctx.allocate();
                 *awaits_ready = false;
-                *helper = Some(command);
-                w.out.push(Effect::ReloadCommand {
+                *helper = Some(Helper::Command(command));
+                ctx.out.push(Effect::ReloadCommand {
                     service,
                     run: command,
                     of: run,
@@ -126,7 +124,7 @@ impl Service {
     }
 
     /// Once nobody works on it any more, what it runs with is asked; then it is done.
-    fn go_on_reloading(&mut self, w: &mut World<'_>) {
+    fn go_on_reloading(&mut self, ctx: &mut Context<'_>) {
         let asks = self.spec.reload.as_ref().and_then(|it| it.confirm.as_ref());
         let State::Reloading {
             helper: None,
@@ -134,7 +132,7 @@ impl Service {
             number,
             confirm,
             ..
-        } = &mut self.rec.state
+        } = &mut self.record.state
         else {
             return;
         };
@@ -142,49 +140,60 @@ impl Service {
             (Some(asked), ..) if !asked.is_yes() => {}
             (None, Some(spec), Some(_)) => {
                 *confirm = Some(Confirming {
-                    probing: Probing::begin(spec, w.now),
+                    probing: Probing::begin(spec, ctx.now),
                     said: String::new(),
                 });
             }
-            (Some(_) | None, ..) => self.reload_over(w, ReloadOutcome::Done),
+            (Some(_) | None, ..) => self.reload_over(ctx, ReloadOutcome::Done),
         }
     }
 
     /// The run says that it reloads: asked to or not, it will say when it is ready again.
-    pub(crate) fn reload_announced(&mut self, w: &World<'_>) {
-        if matches!(self.rec.state, State::Running { .. }) {
-            self.enter_reloading(w, None);
+    pub(crate) fn reload_announced(&mut self, ctx: &Context<'_>) {
+        if matches!(self.record.state, State::Running { .. }) {
+            self.enter_reloading(ctx, None);
         }
-        if let State::Reloading { awaits_ready, .. } = &mut self.rec.state {
+        if let State::Reloading { awaits_ready, .. } = &mut self.record.state {
             *awaits_ready = true;
         }
     }
 
     /// The run says that it has finished reloading. A command that works on the reload still
     /// has the last word.
-    pub(crate) fn reload_said_ready(&mut self, w: &mut World<'_>) {
-        if let State::Reloading { awaits_ready, .. } = &mut self.rec.state {
+    pub(crate) fn reload_said_ready(&mut self, ctx: &mut Context<'_>) {
+        if let State::Reloading { awaits_ready, .. } = &mut self.record.state {
             *awaits_ready = false;
-            self.go_on_reloading(w);
+            self.go_on_reloading(ctx);
         }
     }
 
     /// The reload command has ended.
-    pub(crate) fn reload_ended(&mut self, w: &mut World<'_>, outcome: Result<(), &str>) {
-        let State::Reloading { helper, .. } = &mut self.rec.state else {
+    pub(crate) fn reload_ended(&mut self, ctx: &mut Context<'_>, outcome: Result<(), &str>) {
+        let State::Reloading { helper, .. } = &mut self.record.state else {
             return;
         };
         *helper = None;
         match outcome {
-            Ok(()) => self.go_on_reloading(w),
-            Err(why) => self.reload_over(w, ReloadOutcome::Failed(why.to_owned())),
+            Ok(()) => self.go_on_reloading(ctx),
+            Err(why) => self.reload_over(ctx, ReloadOutcome::Failed(why.to_owned())),
+        }
+    }
+
+    /// Nobody knows of a run that works on the reload, or of the main run itself.
+    pub(crate) fn lost_while_reloading(&mut self, ctx: &mut Context<'_>, run: RunId, reason: &str) {
+        if self.record.validator() == Some(run) {
+            self.reload_validated(ctx, Err(reason));
+        } else if self.record.reload_run() == Some(run) {
+            self.reload_ended(ctx, Err(reason));
+        } else {
+            self.vanished(ctx, reason);
         }
     }
 
     /// One answer to the question whether the run has the configuration of a reload.
     pub(crate) fn reload_confirmed(
         &mut self,
-        w: &mut World<'_>,
+        ctx: &mut Context<'_>,
         reload: RunId,
         ok: bool,
         detail: &str,
@@ -194,7 +203,7 @@ impl Service {
             number,
             confirm: Some(confirm),
             ..
-        } = &mut self.rec.state
+        } = &mut self.record.state
         else {
             return;
         };
@@ -202,9 +211,9 @@ impl Service {
         let (true, Some(spec)) = (*number == Some(reload), asks) else {
             return;
         };
-        confirm.probing.answer(spec, w.now, ok);
+        confirm.probing.answer(spec, ctx.now, ok);
         if ok {
-            self.go_on_reloading(w);
+            self.go_on_reloading(ctx);
         } else {
             detail.clone_into(&mut confirm.said);
         }
@@ -215,7 +224,7 @@ impl Service {
         let reload = self.spec.reload.as_ref();
         let asks = reload.is_some_and(|it| it.confirm.is_some());
         let waits = matches!(
-            self.rec.state,
+            self.record.state,
             State::Reloading {
                 confirm: Some(_),
                 ..
@@ -225,13 +234,13 @@ impl Service {
     }
 
     /// A deadline of a reload may have passed: the next question, or patience. True: that.
-    pub(crate) fn tick_reload(&mut self, w: &mut World<'_>) -> bool {
+    pub(crate) fn tick_reload(&mut self, ctx: &mut Context<'_>) -> bool {
         if self.is_unasked()
-            && let State::Reloading { confirm, .. } = &mut self.rec.state
+            && let State::Reloading { confirm, .. } = &mut self.record.state
         {
             // As of a reload that is never asked about.
             *confirm = None;
-            self.go_on_reloading(w);
+            self.go_on_reloading(ctx);
             return false;
         }
         let service = self.id;
@@ -242,26 +251,26 @@ impl Service {
             number,
             confirm,
             ..
-        } = &mut self.rec.state
+        } = &mut self.record.state
         else {
             return false;
         };
         if until
             .as_mut()
-            .is_some_and(|until| w.is_over(until, patience))
+            .is_some_and(|until| ctx.is_over(until, patience))
         {
             let asked = confirm.take().filter(|it| !it.is_yes());
             let outcome = asked.map_or(ReloadOutcome::TimedOut, |it| {
                 ReloadOutcome::NotConfirmed(it.said)
             });
-            self.end_reload(w, outcome);
+            self.end_reload(ctx, outcome);
             return true;
         }
         if let (Some(number), Some(confirm)) = (*number, confirm)
-            && confirm.due().is_some_and(|at| at <= w.now)
+            && confirm.due().is_some_and(|at| at <= ctx.now)
         {
             confirm.probing.next_at = None;
-            w.out.push(Effect::Probe {
+            ctx.out.push(Effect::Probe {
                 service,
                 run: up.run,
                 probe: ProbeKind::Confirm(number),
@@ -271,39 +280,37 @@ impl Service {
     }
 
     /// Back to running, or to the next reload.
-    fn reload_over(&mut self, w: &mut World<'_>, outcome: ReloadOutcome) {
-        self.end_reload(w, outcome);
-        self.reload_if_queued(w);
+    fn reload_over(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) {
+        self.end_reload(ctx, outcome);
+        self.reload_if_queued(ctx);
     }
 
     /// Back to running; whatever still works on the reload is ended.
-    fn end_reload(&mut self, w: &mut World<'_>, outcome: ReloadOutcome) {
-        let State::Reloading { up, helper, .. } = self.rec.state else {
+    fn end_reload(&mut self, ctx: &mut Context<'_>, outcome: ReloadOutcome) {
+        let State::Reloading { up, helper, .. } = self.record.state else {
             return;
         };
-        if let Some(run) = helper {
-            w.out.push(Effect::Kill {
+        if let Some(helper) = helper {
+            ctx.out.push(Effect::Kill {
                 service: self.id,
-                run,
+                run: helper.run(),
             });
         }
-        self.rec.validator = None;
-        self.rec.last_reload = Some(outcome);
-        self.rec.state = State::Running { up };
+        self.record.last_reload = Some(outcome);
+        self.record.state = State::Running { up };
     }
 
     /// A reload command or validator must not outlive the run that it is about, nor what is known
     /// of its reloads.
-    pub(crate) fn drop_reload(&mut self, w: &mut World<'_>) {
-        self.rec.reload_queued = false;
-        self.rec.last_reload = None;
-        if let State::Reloading { helper, .. } = &mut self.rec.state
-            && let Some(run) = helper.take()
+    pub(crate) fn drop_reload(&mut self, ctx: &mut Context<'_>) {
+        self.record.reload_queued = false;
+        self.record.last_reload = None;
+        if let State::Reloading { helper, .. } = &mut self.record.state
+            && let Some(helper) = helper.take()
         {
-            self.rec.validator = None;
-            w.out.push(Effect::Kill {
+            ctx.out.push(Effect::Kill {
                 service: self.id,
-                run,
+                run: helper.run(),
             });
         }
     }

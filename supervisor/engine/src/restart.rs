@@ -1,12 +1,12 @@
-//! Taking down once what is to come up again: by a restart or by a plan, with all that requires it.
+//! A restart, by a command or a plan: marks what has to go down once before it may be up again, with all that requires
+//! it and is up. The marks are taken away at the next start; the machines do the rest, dependents down first.
 
 use crate::{
-    command::Ids,
     engine::Engine,
     event::{Accepted, Refusal},
-    ids::{Moment, ServiceId},
-    machine::Input,
-    order::Bounce,
+    ids::{Ids, Moment, ServiceId},
+    input::Input,
+    order::RestartReason,
     state::State,
 };
 
@@ -18,7 +18,7 @@ impl Engine {
                 let hold = self
                     .nodes
                     .get(&requirement)
-                    .and_then(|it| it.service.rec.hold.clone());
+                    .and_then(|it| it.service.record.hold.clone());
                 if let Some(hold) = hold
                     && !targets.contains(&requirement)
                 {
@@ -41,9 +41,9 @@ impl Engine {
         for id in targets {
             self.lift(*id, &mut accepted);
             self.set_once(*id, false, &mut accepted);
-            self.set_rests(*id, false);
+            self.set_idle_until_triggered(*id, false);
         }
-        self.bounce(targets, Bounce::Restart, &mut accepted);
+        self.restart_with_requirers(targets, RestartReason::Restart, &mut accepted);
         for id in targets {
             self.step(now, *id, Input::Start);
             self.propagate();
@@ -52,11 +52,16 @@ impl Engine {
     }
 
     /// Takes down once what is up of the targets and of what requires them.
-    pub(crate) fn bounce(&mut self, targets: &Ids, why: Bounce, accepted: &mut Accepted) {
+    pub(crate) fn restart_with_requirers(
+        &mut self,
+        targets: &Ids,
+        why: RestartReason,
+        accepted: &mut Accepted,
+    ) {
         let requirers = self.requirers(targets);
         for &id in &requirers {
             let up = self.nodes.get(&id).is_some_and(|node| {
-                let state = &node.service.rec.state;
+                let state = &node.service.record.state;
                 state.is_live() && !matches!(state, State::Stopping { .. })
             });
             if up {
@@ -65,20 +70,22 @@ impl Engine {
                     edge.strong && (targets.contains(on) || requirers.contains(on))
                 });
                 if let Some(on) = nearest.map(|(on, _)| *on) {
-                    self.bounce_one(id, Bounce::Along(on));
+                    self.set_restart_pending(id, RestartReason::Along(on));
                 }
             }
         }
         for id in targets {
-            self.bounce_one(*id, why);
+            self.set_restart_pending(*id, why);
         }
         for id in targets {
             accepted.dependents.remove(id);
         }
         self.note_reruns(targets, accepted);
         for id in targets.union(&accepted.dependents) {
-            let rec = self.nodes.get(id).map(|node| &node.service.rec);
-            if rec.is_some_and(|rec| rec.bounce.is_some() && rec.state.executes()) {
+            let record = self.nodes.get(id).map(|node| &node.service.record);
+            if record
+                .is_some_and(|record| record.restart_pending.is_some() && record.state.executes())
+            {
                 self.pass_wanted(*id);
             }
         }
@@ -90,22 +97,24 @@ impl Engine {
         self.propagate();
         let runs_again = |id: &ServiceId| {
             self.nodes.get(id).is_some_and(|node| {
-                let rec = &node.service.rec;
-                let completed = matches!(rec.state, State::Completed) && !rec.rests;
-                completed && node.pulled && node.up_wanted(false)
+                let record = &node.service.record;
+                let completed =
+                    matches!(record.state, State::Completed) && !record.idle_until_triggered;
+                completed && node.must_be_down && node.up_wanted(false)
             })
         };
         let reruns = self.requirers(targets).into_iter().filter(runs_again);
         accepted.reruns.extend(reruns);
     }
 
-    fn bounce_one(&mut self, id: ServiceId, why: Bounce) {
+    fn set_restart_pending(&mut self, id: ServiceId, why: RestartReason) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let rec = &mut node.service.rec;
-        let up = match &rec.state {
-            State::Spawning { .. }
+        let record = &mut node.service.record;
+        let up = match &record.state {
+            State::Validating { .. }
+            | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reloading { .. }
@@ -116,9 +125,9 @@ impl Engine {
             | State::Backoff { .. }
             | State::Failed { .. } => false,
         };
-        let why = Some(why.or(rec.bounce));
-        if up && rec.bounce != why {
-            rec.bounce = why;
+        let why = Some(why.or(record.restart_pending));
+        if up && record.restart_pending != why {
+            record.restart_pending = why;
             self.moved.insert(id);
             self.tell_changed(id);
         }

@@ -1,17 +1,18 @@
-//! One service: its policy, its record, and what can be read off them.
+//! One service: its policy (`spec`), its record, and what can be read off them: the next deadline, which facts concern
+//! it, what may be shown. Changes of state are in the modules of the transitions.
 
-use alloc::{boxed::Box, string::String};
+use alloc::boxed::Box;
 
 use crate::{
     effect::{Effect, SignalPurpose},
-    event::{Fact, Failure},
+    event::Fact,
     ids::{Moment, RunId, ServiceId},
-    machine::Input,
-    order::Bounce,
+    input::Input,
+    order::RestartReason,
     probe,
     record::Record,
     spec::{Kind, Ready, Spec},
-    state::{Confirming, Probing, State, StopPhase, Unhealthy, Up, View},
+    state::{Confirming, Failure, Probing, State, StopPhase, Unhealthy, Up, View},
 };
 
 /// One service: its policy and all that is remembered of it.
@@ -19,83 +20,38 @@ use crate::{
 pub(crate) struct Service {
     pub(crate) id: ServiceId,
     pub(crate) spec: Box<Spec>,
-    pub(crate) rec: Record,
+    pub(crate) record: Record,
 }
 
 impl Service {
-    /// The input that a fact is to this service; `None` when it is about another of its runs
-    /// than the fact speaks of.
+    /// The input that a fact is to this service; `None` when no run of its own could have had it happen.
     pub(crate) fn input_of<'a>(&self, fact: &'a Fact) -> Option<Input<'a>> {
-        let main = self.rec.main_run();
-        let validator = self.rec.validator;
-        let (run, input) = match fact {
-            // A validator that would not go has gone.
-            Fact::Validated { run, .. } if self.rec.unswept == Some(*run) => {
-                return Some(Input::Leftovers(0));
-            }
-            Fact::Validated { run, verdict } => {
-                let verdict = said(verdict);
-                return (validator == Some(*run)).then_some(Input::Validated(verdict));
-            }
-            // One that was killed because it took too long may end during the next reload.
-            Fact::Reloaded { run, outcome } => {
-                let outcome = said(outcome);
-                return (self.rec.reload_run() == Some(*run)).then_some(Input::Reloaded(outcome));
-            }
-            Fact::SpawnFailed { run, reason, .. } if Some(*run) != main => {
-                // A validator or reload command that nobody knows of any more.
-                return Some(match &self.rec.state {
-                    State::Reloading { .. } if validator == Some(*run) => {
-                        Input::Validated(Err(reason))
-                    }
-                    State::Reloading { helper, .. } if *helper == Some(*run) => {
-                        Input::Reloaded(Err(reason))
-                    }
-                    _ if validator == Some(*run) => Input::SpawnFailed(true, VALIDATOR_LOST),
-                    _ if self.rec.unswept == Some(*run) => Input::Leftovers(0),
-                    _ => return None,
-                });
-            }
-            Fact::Swept { run, left } if self.rec.unswept == Some(*run) => {
-                return Some(Input::Leftovers(*left));
-            }
-            Fact::Exited { run, exit } if self.rec.unswept == Some(*run) => {
-                return Some(Input::LeftoverEnded(*exit));
+        let run = Some(fact.run());
+        if self.record.unswept == run {
+            return match fact {
+                // A validator that would not go has gone.
+                Fact::Validated { .. } | Fact::SpawnFailed { .. } => Some(Input::Leftovers(0)),
+                Fact::Swept { left, .. } => Some(Input::Leftovers(*left)),
+                Fact::Exited { exit, .. } => Some(Input::LeftoverEnded(*exit)),
+                _ => None,
+            };
+        }
+        let is_main = self.record.main_run() == run;
+        let known = match fact {
+            Fact::Validated { .. } => self.record.validator() == run,
+            // A command that was killed because it took too long may end during the next reload.
+            Fact::Reloaded { .. } => self.record.reload_run() == run,
+            Fact::SpawnFailed { .. } => {
+                is_main || self.record.validator() == run || self.record.reload_run() == run
             }
             // A killed validator may be reported like any other run.
-            Fact::Exited { run, exit } if self.is_stopping(*run) => (run, Input::Exited(*exit)),
-            Fact::Swept { run, left } if self.is_stopping(*run) => {
-                return Some(Input::Swept(*left));
-            }
-            Fact::Exited { run, exit } => (run, Input::Exited(*exit)),
-            Fact::Swept { run, left } => (run, Input::Swept(*left)),
-            Fact::SpawnFailed {
-                run,
-                transient,
-                reason,
-            } => (run, Input::SpawnFailed(*transient, reason)),
-            Fact::SpawnRefused { run, left } => (run, Input::SpawnRefused(*left)),
-            Fact::GaveUpReady { run } => (run, Input::GaveUpReady),
-            Fact::Spawned { run } => (run, Input::Spawned),
-            Fact::Ready { run } => (run, Input::Ready),
-            Fact::Marked { run } => (run, Input::Marked),
-            Fact::Reloading { run } => (run, Input::ReloadsItself),
-            Fact::Alive { run } => (run, Input::Alive),
-            Fact::WatchdogTimeout { run, ms } => (run, Input::WatchdogTimeout(*ms)),
-            Fact::WatchdogTrigger { run } => (run, Input::WatchdogTrigger),
-            Fact::Extend { run, ms } => (run, Input::Extend(*ms)),
-            Fact::Probed {
-                run,
-                probe,
-                ok,
-                detail,
-            } => (run, Input::Probed(*probe, *ok, detail)),
+            _ => is_main || self.is_stopping(fact.run()),
         };
-        (main == Some(*run) || self.is_stopping(*run)).then_some(input)
+        known.then_some(Input::Fact(fact))
     }
 
     fn is_stopping(&self, of: RunId) -> bool {
-        matches!(&self.rec.state, State::Stopping { run, .. } if *run == of)
+        matches!(&self.record.state, State::Stopping { run, .. } if *run == of)
     }
 
     /// The next moment at which [`Input::Tick`] has something to do.
@@ -106,7 +62,7 @@ impl Service {
             let probes = at(&up.liveness).into_iter().chain(at(&up.health));
             up.stable_at.into_iter().chain(probes).chain(watchdog).min()
         };
-        let all = match &self.rec.state {
+        let all = match &self.record.state {
             State::Starting {
                 ready_by,
                 probe,
@@ -139,6 +95,7 @@ impl Service {
             } => [*look_at, None, None],
             State::Stopped
             | State::Waiting { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Stopping { .. }
             | State::Failed { .. }
@@ -154,11 +111,11 @@ impl Service {
         if replaced {
             return;
         }
-        if self.rec.stop.is_some() {
-            self.rec.stop = Some(self.spec.stop);
+        if self.record.stop.is_some() {
+            self.record.stop = Some(self.spec.stop);
         }
         self.take_watchdog(now);
-        if let Some(up) = self.rec.state.up_mut() {
+        if let Some(up) = self.record.state.up_mut() {
             probe::take_over(&mut up.liveness, self.spec.liveness.as_ref(), now);
             probe::take_over(&mut up.health, self.spec.health.as_ref(), now);
         }
@@ -170,13 +127,15 @@ impl Service {
             ready_at,
             spawned_at,
             ..
-        } = &mut self.rec.state
+        } = &mut self.record.state
         {
             let asked = match &self.spec.ready {
                 Ready::Probe(spec) if self.spec.kind == Kind::Daemon => Some(spec),
-                Ready::Probe(_) | Ready::Exec | Ready::Notify | Ready::Mark | Ready::Delay(_) => {
-                    None
-                }
+                Ready::Probe(_)
+                | Ready::Exec
+                | Ready::Notify
+                | Ready::ReadySignal
+                | Ready::Delay(_) => None,
             };
             probe::take_over(probe, asked, now);
             *ready_at = delay.map(|ms| spawned_at.after(ms));
@@ -187,13 +146,13 @@ impl Service {
 
     /// A plan that gives a oneshot a schedule lets it rest; one that takes it away has it run once.
     fn take_schedule(&mut self, before: bool) {
-        let completed = matches!(self.rec.state, State::Completed);
+        let completed = matches!(self.record.state, State::Completed);
         match (before, self.spec.scheduled) {
-            (false, true) => self.rec.rests = completed,
+            (false, true) => self.record.idle_until_triggered = completed,
             (true, false) => {
-                self.rec.rests = false;
-                if completed && self.rec.last_exit.is_none() {
-                    self.rec.bounce = Some(Bounce::Plan);
+                self.record.idle_until_triggered = false;
+                if completed && self.record.last_exit.is_none() {
+                    self.record.restart_pending = Some(RestartReason::Plan);
                 }
             }
             (true, true) | (false, false) => {}
@@ -202,9 +161,9 @@ impl Service {
 
     /// What a new control process has to say again: the old one may have died before it could.
     pub(crate) fn resume(&mut self, now: Moment) -> Option<Effect> {
-        self.rec.wake_probes(now);
+        self.record.wake_probes(now);
         self.resume_watchdog(now);
-        let State::Stopping { run, phase, .. } = &self.rec.state else {
+        let State::Stopping { run, phase, .. } = &self.record.state else {
             return None;
         };
         let (service, run) = (self.id, *run);
@@ -222,54 +181,46 @@ impl Service {
 
     /// Everything that may be shown.
     pub(crate) fn view(&self) -> View {
-        let rec = &self.rec;
+        let record = &self.record;
         View {
-            goal: rec.goal,
-            hold: rec.hold.clone(),
-            lease: rec.lease,
-            request: rec.request.clone(),
-            state: rec.state.clone(),
-            ready: rec.state.is_up(),
-            healthy: rec.state.up().and_then(Up::verdict),
-            since: rec.since,
-            up_since: rec.state.up().map(|_| rec.up_since),
-            once: rec.once,
-            unrun: rec.rests && rec.last_exit.is_none(),
-            validating: rec.validator.is_some(),
-            restarts: rec.restarts,
-            last_exit: rec.last_exit,
-            detail: rec.detail.clone(),
+            goal: record.goal,
+            hold: record.hold.clone(),
+            lease: record.lease,
+            request: record.request.clone(),
+            state: record.state.clone(),
+            ready: record.state.is_up(),
+            healthy: record.state.up().and_then(Up::verdict),
+            since: record.since,
+            up_since: record.state.up().map(|_| record.up_since),
+            once: record.once,
+            unrun: record.idle_until_triggered && record.last_exit.is_none(),
+            validating: record.validator().is_some(),
+            restarts: record.restarts,
+            last_exit: record.last_exit,
+            detail: record.detail.clone(),
             unhealthy: self.unhealthy(),
-            last_reload: rec.last_reload.clone(),
+            last_reload: record.last_reload.clone(),
         }
     }
 
     /// Why its health is a no.
     fn unhealthy(&self) -> Option<Unhealthy> {
-        let up = self.rec.state.up()?;
+        let up = self.record.state.up()?;
         if up.watchdog.is_some_and(|it| it.verdict == Some(false)) {
-            let triggered = self.rec.watchdog_triggered;
+            let triggered = self.record.watchdog_triggered;
             return Some(Unhealthy::Watchdog { triggered });
         }
         let health = up.health.filter(|it| it.verdict == Some(false));
-        health.map(|_| Unhealthy::Probe(self.rec.health_said.clone()))
+        health.map(|_| Unhealthy::Probe(self.record.health_said.clone()))
     }
 
     /// What was left of it would not go.
     pub(crate) fn has_leftovers(&self) -> bool {
         matches!(
-            self.rec.state,
+            self.record.state,
             State::Failed {
                 reason: Failure::Leftovers { .. }
             }
         )
     }
 }
-
-/// What a fact says of an outcome, borrowed from it.
-fn said(outcome: &Result<(), String>) -> Result<(), &str> {
-    outcome.as_ref().copied().map_err(String::as_str)
-}
-
-/// Why a start is tried again when nobody knows what became of its validator.
-const VALIDATOR_LOST: &str = "its validator could not be run; see its command in the service file";

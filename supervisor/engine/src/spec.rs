@@ -6,7 +6,7 @@ use alloc::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::Exit, ids::ServiceId};
+use crate::{exit::Exit, ids::ServiceId};
 
 /// Everything that decides over one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Spec {
     pub health: Option<ProbeSpec>,
     /// Once ready, a run must say that it is alive, again and again.
     pub watchdog: Option<Watchdog>,
-    /// A oneshot that rests until [`crate::Command::Run`] or [`crate::Command::Job`]: it does not start
+    /// A oneshot that is idle until [`crate::Command::Run`] or [`crate::Command::Job`]: it does not start
     /// with the daemon.
     pub scheduled: bool,
     /// One of these that only [`crate::Command::Job`] starts, and that may have others stopped.
@@ -63,9 +63,9 @@ pub enum Ready {
     /// When the run says so by the notify protocol (`Fact::Ready`); a reload lasts until it says
     /// so again.
     Notify,
-    /// When the run has left its mark (`Fact::Marked`): a newline on a descriptor, a line in its
+    /// When the run has left its mark (`Fact::ReadySignal`): a newline on a descriptor, a line in its
     /// log. That happens once a run; a reload does not wait for it.
-    Mark,
+    ReadySignal,
     /// So many milliseconds after exec.
     Delay(u64),
     /// When a probe succeeds `successes` times in a row.

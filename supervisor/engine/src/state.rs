@@ -1,11 +1,13 @@
-//! What is wanted of a service, what it is, and how that is shown.
+//! What is wanted of a service (goal, hold), what it is (state), and how that is shown (view).
+//!
+//! A state carries what it alone needs, deadlines included, so nothing of it outlives it.
 
 use alloc::{collections::BTreeSet, string::String};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Exit, Failure},
+    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     order::Order,
@@ -39,12 +41,15 @@ pub enum State {
         /// What it waits for; never empty.
         on: BTreeSet<ServiceId>,
     },
-    /// Its validator runs, or its process is being made.
-    Spawning {
-        /// The validator's run, or the run to be.
+    /// Its validator judges whether it may start.
+    Validating {
+        /// The validator's run.
         run: RunId,
-        /// Which of the two.
-        step: SpawnStep,
+    },
+    /// Its process is being made.
+    Spawning {
+        /// The run to be.
+        run: RunId,
     },
     /// Executing, not ready yet.
     Starting {
@@ -71,8 +76,8 @@ pub enum State {
         /// The run, and what is watched of it.
         #[serde(flatten)]
         up: Up,
-        /// The validator's or the reload command's run, while there is one.
-        helper: Option<RunId>,
+        /// What works on the reload, while something does.
+        helper: Option<Helper>,
         /// When patience ends.
         until: Option<Moment>,
         /// The run will say when it is ready.
@@ -84,12 +89,16 @@ pub enum State {
     },
     /// On its way down.
     Stopping {
-        /// Its main run.
+        /// Its main run, or the validator of a start.
         run: RunId,
+        /// Which of the two.
+        target: StopTarget,
         /// How far.
         phase: StopPhase,
         /// Why it goes down: decides what follows.
         cause: StopCause,
+        /// Somebody has asked for a start meanwhile: that follows, whatever the run ended of.
+        then_start: bool,
     },
     /// Between two automatic starts.
     Backoff {
@@ -182,13 +191,31 @@ pub struct Watching {
     pub verdict: Option<bool>,
 }
 
-/// What `Spawning` waits for.
+/// What works on a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SpawnStep {
-    /// The validator's verdict.
-    Validate,
-    /// The outcome of fork and exec.
-    Exec,
+pub enum Helper {
+    /// The validator of the new configuration.
+    Validator(RunId),
+    /// The reload command.
+    Command(RunId),
+}
+
+impl Helper {
+    /// Its own run.
+    pub const fn run(self) -> RunId {
+        match self {
+            Self::Validator(run) | Self::Command(run) => run,
+        }
+    }
+}
+
+/// What a stop is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopTarget {
+    /// The main run.
+    Main,
+    /// The validator of a start that is not wanted any more.
+    Validator,
 }
 
 /// How far a stop has come.
@@ -279,6 +306,30 @@ pub enum Settled {
     WaitingOn(ServiceId),
 }
 
+/// Why a service has failed: it will not come back without a command (or a new plan).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// Exec was impossible; the stage and errno in words.
+    Spawn(String),
+    /// Its validator refused.
+    Validator,
+    /// It ended, and its policy says not to restart.
+    Exited(Exit),
+    /// It was not ready in time, and its policy says not to restart.
+    ReadyTimeout,
+    /// Its watchdog ended it, and its policy says not to restart.
+    Watchdog,
+    /// It restarted too often.
+    StartLimit,
+    /// What belonged to its last run would not go away.
+    Leftovers {
+        /// Processes that are left, as far as known; at least one.
+        count: u32,
+        /// When it is tried again whether they are gone, if nobody will tell.
+        look_at: Option<Moment>,
+    },
+}
+
 /// Everything about a service that may be shown. A copy: it does not follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
@@ -334,6 +385,7 @@ impl State {
             Self::Running { up } | Self::Reloading { up, .. } => Some(up),
             Self::Stopped
             | Self::Waiting { .. }
+            | Self::Validating { .. }
             | Self::Spawning { .. }
             | Self::Starting { .. }
             | Self::Stopping { .. }
@@ -349,6 +401,7 @@ impl State {
             Self::Running { up } | Self::Reloading { up, .. } => Some(up),
             Self::Stopped
             | Self::Waiting { .. }
+            | Self::Validating { .. }
             | Self::Spawning { .. }
             | Self::Starting { .. }
             | Self::Stopping { .. }
@@ -363,7 +416,8 @@ impl State {
         match self {
             Self::Stopped => "stopped",
             Self::Waiting { .. } => "waiting",
-            Self::Spawning { .. } => "spawning",
+            // Of a validator only `View::validating` tells.
+            Self::Validating { .. } | Self::Spawning { .. } => "spawning",
             Self::Starting { .. } => "starting",
             Self::Running { .. } => "running",
             Self::Reloading { .. } => "reloading",

@@ -1,16 +1,19 @@
-//! The transitions that lead down: asking, killing, sweeping, and what follows.
+//! The transitions that lead down: the stop signal, SIGKILL, the sweep, and what follows.
+//!
+//! Each step has its deadline. A run is down only once the keeper has found nothing of it; what SIGKILL does not end
+//! makes the service failed (`Leftovers`) until it is gone, and nothing is started beside it.
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String};
 
 use crate::{
+    context::Context,
     effect::{Effect, SignalPurpose},
-    ended::End,
-    event::{Exit, Failure},
+    ended::{End, Ended, Next},
+    exit::Exit,
     ids::Moment,
-    machine::World,
     service::Service,
     spec::Stop,
-    state::{Kill, State, StopCause, StopPhase, Up},
+    state::{Failure, Kill, State, StopCause, StopPhase, StopTarget, Up},
 };
 
 /// After SIGKILL a process that still has not ended counts as one that will not go. Longer than the
@@ -29,7 +32,7 @@ impl Stop {
 
 impl Service {
     pub(crate) fn stop_policy(&self) -> Stop {
-        self.rec.stop.unwrap_or(self.spec.stop)
+        self.record.stop.unwrap_or(self.spec.stop)
     }
 
     /// The signal that asks the present run to end for this reason.
@@ -49,32 +52,38 @@ impl Service {
     }
 
     /// It is to go down and nothing has to stop before it.
-    pub(crate) fn stop_if_pulled(&mut self, w: &mut World<'_>) {
-        if w.pulled && w.may_stop {
-            self.ask(w, StopCause::Asked(w.order));
+    pub(crate) fn stop_if_it_must_be_down(&mut self, ctx: &mut Context<'_>) {
+        if ctx.must_be_down && ctx.may_stop {
+            self.begin_stop(ctx, StopCause::Asked(ctx.order));
         }
     }
 
     /// Sends the stop signal; SIGKILL follows at the deadline.
-    pub(crate) fn ask(&mut self, w: &mut World<'_>, cause: StopCause) {
+    pub(crate) fn begin_stop(&mut self, ctx: &mut Context<'_>, cause: StopCause) {
         let (State::Starting { run, .. }
         | State::Running { up: Up { run, .. } }
         | State::Reloading {
             up: Up { run, .. }, ..
-        }) = self.rec.state
+        }) = self.record.state
         else {
             return;
         };
-        self.drop_reload(w);
+        self.drop_reload(ctx);
         let (signal, stop) = (self.stop_signal(cause), self.stop_policy());
         let escalation = stop.escalation.filter(|_| cause != StopCause::Watchdog);
         let phase = StopPhase::Asked {
             signal,
-            escalate_at: escalation.map(|it| w.now.after(it.after_ms)),
-            kill_at: w.now.after(stop.timeout_ms),
+            escalate_at: escalation.map(|it| ctx.now.after(it.after_ms)),
+            kill_at: ctx.now.after(stop.timeout_ms),
         };
-        self.rec.state = State::Stopping { run, phase, cause };
-        w.out.push(Effect::Signal {
+        self.record.state = State::Stopping {
+            run,
+            target: StopTarget::Main,
+            phase,
+            cause,
+            then_start: false,
+        };
+        ctx.out.push(Effect::Signal {
             service: self.id,
             run,
             signal,
@@ -83,16 +92,24 @@ impl Service {
     }
 
     /// Has SIGKILL sent; from here on only the kernel can delay the end. Also ends a validator.
-    pub(crate) fn kill(&mut self, w: &mut World<'_>, why: Kill) {
-        self.drop_reload(w);
-        let (run, cause) = match self.rec.state {
-            State::Stopping { run, cause, .. } => (run, cause),
-            State::Spawning { run, .. }
+    pub(crate) fn kill(&mut self, ctx: &mut Context<'_>, why: Kill) {
+        self.drop_reload(ctx);
+        let asked = StopCause::Asked(ctx.order);
+        let (run, target, cause, then_start) = match self.record.state {
+            State::Stopping {
+                run,
+                target,
+                cause,
+                then_start,
+                ..
+            } => (run, target, cause, then_start),
+            State::Validating { run } => (run, StopTarget::Validator, asked, false),
+            State::Spawning { run }
             | State::Starting { run, .. }
             | State::Running { up: Up { run, .. } }
             | State::Reloading {
                 up: Up { run, .. }, ..
-            } => (run, StopCause::Asked(w.order)),
+            } => (run, StopTarget::Main, asked, false),
             State::Stopped
             | State::Waiting { .. }
             | State::Backoff { .. }
@@ -100,18 +117,24 @@ impl Service {
             | State::Completed => return,
         };
         let phase = StopPhase::Killed {
-            give_up_at: w.now.after(KILL_GRACE_MS),
+            give_up_at: ctx.now.after(KILL_GRACE_MS),
             why,
         };
-        self.rec.state = State::Stopping { run, phase, cause };
-        w.out.push(Effect::Kill {
+        self.record.state = State::Stopping {
+            run,
+            target,
+            phase,
+            cause,
+            then_start,
+        };
+        ctx.out.push(Effect::Kill {
             service: self.id,
             run,
         });
     }
 
     /// The second signal, or SIGKILL.
-    pub(crate) fn tick_asked(&mut self, w: &mut World<'_>) {
+    pub(crate) fn tick_asked(&mut self, ctx: &mut Context<'_>) {
         let stop = self.stop_policy();
         let State::Stopping {
             run,
@@ -122,25 +145,25 @@ impl Service {
                     kill_at,
                 },
             ..
-        } = &mut self.rec.state
+        } = &mut self.record.state
         else {
             return;
         };
-        if w.is_over(kill_at, stop.timeout_ms) {
-            self.kill(w, Kill::StopTimeout);
+        if ctx.is_over(kill_at, stop.timeout_ms) {
+            self.kill(ctx, Kill::StopTimeout);
             return;
         }
         let (Some(at), Some(escalation)) = (escalate_at.as_mut(), stop.escalation) else {
             *escalate_at = None;
             return;
         };
-        if !w.is_over(at, escalation.after_ms) {
+        if !ctx.is_over(at, escalation.after_ms) {
             *kill_at = stop.kill_at_of(*at).max(*kill_at);
             return;
         }
         *escalate_at = None;
         *signal = escalation.signal;
-        w.out.push(Effect::Signal {
+        ctx.out.push(Effect::Signal {
             service: self.id,
             run: *run,
             signal: escalation.signal,
@@ -149,29 +172,29 @@ impl Service {
     }
 
     /// SIGKILL has not ended it in time: it is left.
-    pub(crate) fn tick_killed(&mut self, w: &mut World<'_>) {
+    pub(crate) fn tick_killed(&mut self, ctx: &mut Context<'_>) {
         if let State::Stopping {
             phase: StopPhase::Killed { give_up_at, .. },
             ..
-        } = &mut self.rec.state
-            && w.is_over(give_up_at, KILL_GRACE_MS)
+        } = &mut self.record.state
+            && ctx.is_over(give_up_at, KILL_GRACE_MS)
         {
-            self.down(w, 1);
+            self.down(ctx, 1);
         }
     }
 
     /// The keeper names what SIGKILL has not ended.
-    pub(crate) fn killed_in_vain(&mut self, w: &mut World<'_>, left: u32) {
+    pub(crate) fn killed_in_vain(&mut self, ctx: &mut Context<'_>, left: u32) {
         if left > 0 {
-            self.down(w, left);
+            self.down(ctx, left);
         }
     }
 
     /// More time for what it is doing now; never less than it had.
-    pub(crate) fn extend(&mut self, w: &World<'_>, ms: u64) {
-        let at = w.now.after(ms);
+    pub(crate) fn extend(&mut self, ctx: &Context<'_>, ms: u64) {
+        let at = ctx.now.after(ms);
         let stop = self.stop_policy();
-        match &mut self.rec.state {
+        match &mut self.record.state {
             State::Starting {
                 ready_by: Some(until),
                 ..
@@ -207,49 +230,58 @@ impl Service {
     }
 
     /// The main process has ended though nobody asked.
-    pub(crate) fn died(&mut self, w: &mut World<'_>, exit: Exit) {
-        let Some(run) = self.rec.main_run() else {
+    pub(crate) fn died(&mut self, ctx: &mut Context<'_>, exit: Exit) {
+        let Some(run) = self.record.main_run() else {
             return;
         };
-        self.count_death(w.now, self.is_success(exit));
-        self.drop_reload(w);
-        self.rec.state = State::Stopping {
+        self.count_death(ctx.now, self.is_success(exit));
+        self.drop_reload(ctx);
+        self.record.state = State::Stopping {
             run,
+            target: StopTarget::Main,
             phase: StopPhase::Sweep { exit, killed: None },
             cause: StopCause::Exited,
+            then_start: false,
         };
-        self.rec.last_exit = Some((exit, w.now));
+        self.record.last_exit = Some((exit, ctx.now));
     }
 
     /// The main process is gone. The keeper sweeps by itself and will say so.
-    pub(crate) fn sweep(&mut self, w: &World<'_>, exit: Exit) {
-        if let State::Stopping { phase, run, .. } = &mut self.rec.state {
+    pub(crate) fn sweep(&mut self, ctx: &Context<'_>, exit: Exit) {
+        if let State::Stopping { phase, target, .. } = &mut self.record.state {
             let killed = match phase {
                 StopPhase::Killed { why, .. } => Some(*why),
                 StopPhase::Asked { .. } | StopPhase::Sweep { .. } => None,
             };
             *phase = StopPhase::Sweep { exit, killed };
-            if self.rec.validator != Some(*run) {
-                self.rec.last_exit = Some((exit, w.now));
+            if *target == StopTarget::Main {
+                self.record.last_exit = Some((exit, ctx.now));
             }
         }
     }
 
     /// Nobody knows of a run that was up: it never had a process, or ended unseen.
-    pub(crate) fn vanished(&mut self, w: &mut World<'_>, reason: &str) {
-        self.count_death(w.now, false);
-        self.drop_reload(w);
-        reason.clone_into(&mut self.rec.detail);
-        self.gone(w, StopCause::Exited, None);
+    pub(crate) fn vanished(&mut self, ctx: &mut Context<'_>, reason: &str) {
+        self.count_death(ctx.now, false);
+        self.drop_reload(ctx);
+        reason.clone_into(&mut self.record.detail);
+        self.gone(ctx, StopCause::Exited, None);
     }
 
     /// The run is over, or was killed in vain: what now?
-    pub(crate) fn down(&mut self, w: &mut World<'_>, left: u32) {
-        let State::Stopping { run, phase, cause } = self.rec.state else {
+    pub(crate) fn down(&mut self, ctx: &mut Context<'_>, left: u32) {
+        let State::Stopping {
+            run,
+            target,
+            phase,
+            cause,
+            ..
+        } = self.record.state
+        else {
             return;
         };
         let end = match phase {
-            StopPhase::Sweep { exit, killed } if self.rec.validator != Some(run) => Some(End {
+            StopPhase::Sweep { exit, killed } if target == StopTarget::Main => Some(End {
                 run,
                 exit,
                 cause,
@@ -257,82 +289,86 @@ impl Service {
             }),
             StopPhase::Asked { .. } | StopPhase::Killed { .. } | StopPhase::Sweep { .. } => None,
         };
-        let said = self.rec.detail.clone();
+        let said = self.record.detail.clone();
         if left > 0 {
             // A main process is never forgotten for a validator's sake.
-            let first = self.rec.unswept.filter(|_| self.rec.validator == Some(run));
-            self.rec.unswept = first.or(Some(run));
+            let validator = target == StopTarget::Validator;
+            let first = self.record.unswept.filter(|_| validator);
+            self.record.unswept = first.or(Some(run));
             self.left_over(left, None);
         } else {
             let exit = match phase {
                 StopPhase::Sweep { exit, .. } => Some(exit),
                 StopPhase::Asked { .. } | StopPhase::Killed { .. } => None,
             };
-            self.gone(w, cause, exit);
+            self.gone(ctx, cause, exit);
         }
-        self.tell_end(w, end, said);
+        self.tell_end(ctx, end, said);
     }
 
     /// Says that a main run is over, if it is one.
-    fn tell_end(&self, w: &mut World<'_>, end: Option<End>, said: String) {
+    fn tell_end(&self, ctx: &mut Context<'_>, end: Option<End>, said: String) {
         if let Some(end) = end {
-            w.ended = Some(Box::new(self.ended(w.now, end, said)));
+            ctx.ended = Some(Box::new(self.ended(ctx.now, end, said)));
         }
     }
 
     /// Nothing of the run is left.
-    fn gone(&mut self, w: &mut World<'_>, cause: StopCause, exit: Option<Exit>) {
-        self.rec.validator = None;
-        self.rec.stop = None;
-        let again = core::mem::take(&mut self.rec.again);
-        if w.pulled || again || matches!(cause, StopCause::Asked(_)) {
-            self.seek(w);
+    fn gone(&mut self, ctx: &mut Context<'_>, cause: StopCause, exit: Option<Exit>) {
+        let then_start = matches!(
+            self.record.state,
+            State::Stopping {
+                then_start: true,
+                ..
+            }
+        );
+        self.record.stop = None;
+        if ctx.must_be_down || then_start || matches!(cause, StopCause::Asked(_)) {
+            self.start_or_wait(ctx);
         } else {
-            self.after_death(w, cause, exit);
+            self.after_death(ctx, cause, exit);
         }
     }
 
     /// Something of an earlier run is left, so that no new one may begin.
     fn left_over(&mut self, count: u32, look_at: Option<Moment>) {
-        self.rec.validator = None;
-        self.rec.stop = None;
-        self.rec.bounce = None;
-        self.rec.again = false;
-        self.rec.left = count;
-        self.rec.state = State::Failed {
+        self.record.stop = None;
+        self.record.restart_pending = None;
+        self.record.left = count;
+        self.record.state = State::Failed {
             reason: Failure::Leftovers { count, look_at },
         };
     }
 
     /// No process was made: the keeper makes none beside what is left, of this daemon or of an earlier
     /// one.
-    pub(crate) fn start_refused(&mut self, w: &World<'_>, left: u32) {
-        let (State::Spawning { run, .. } | State::Stopping { run, .. }) = self.rec.state else {
+    pub(crate) fn start_refused(&mut self, ctx: &Context<'_>, left: u32) {
+        let (State::Spawning { run } | State::Stopping { run, .. }) = self.record.state else {
             return;
         };
-        self.rec.detail.clear();
-        self.rec.unswept = self.rec.unswept.or(Some(run));
-        let look_at = w.up_wanted.then(|| w.now.after(LOOK_AGAIN_MS));
+        self.record.detail.clear();
+        self.record.unswept = self.record.unswept.or(Some(run));
+        let look_at = ctx.up_wanted.then(|| ctx.now.after(LOOK_AGAIN_MS));
         self.left_over(left.max(1), look_at);
     }
 
     /// What was left may have gone unseen: a start shows it.
-    pub(crate) fn look_at_leftovers(&mut self, w: &mut World<'_>) {
-        if self.deadline().is_some_and(|at| at <= w.now) {
-            self.seek(w);
+    pub(crate) fn look_at_leftovers(&mut self, ctx: &mut Context<'_>) {
+        if self.deadline().is_some_and(|at| at <= ctx.now) {
+            self.start_or_wait(ctx);
         }
     }
 
     /// So much is left of the last run by now.
-    pub(crate) fn leftovers_now(&mut self, w: &mut World<'_>, left: u32) {
-        self.rec.left = left;
+    pub(crate) fn leftovers_now(&mut self, ctx: &mut Context<'_>, left: u32) {
+        self.record.left = left;
         if left == 0 {
-            self.rec.unswept = None;
+            self.record.unswept = None;
         }
-        match &mut self.rec.state {
+        match &mut self.record.state {
             State::Failed {
                 reason: Failure::Leftovers { .. },
-            } if left == 0 => self.seek(w),
+            } if left == 0 => self.start_or_wait(ctx),
             State::Failed {
                 reason: Failure::Leftovers { count, .. },
             } => *count = left,
@@ -341,14 +377,51 @@ impl Service {
     }
 
     /// The main process that would not go has ended after all; the keeper sweeps what it left.
-    pub(crate) fn leftover_ended(&mut self, w: &mut World<'_>, exit: Exit) {
-        self.rec.last_exit = Some((exit, w.now));
-        let end = self.rec.unswept.map(|run| End {
+    pub(crate) fn leftover_ended(&mut self, ctx: &mut Context<'_>, exit: Exit) {
+        self.record.last_exit = Some((exit, ctx.now));
+        let end = self.record.unswept.map(|run| End {
             run,
             exit,
             cause: StopCause::Outlived,
             killed: None,
         });
-        self.tell_end(w, end, String::new());
+        self.tell_end(ctx, end, String::new());
+    }
+
+    /// To be called once it is decided what follows. `said`: what a probe or watchdog had said.
+    fn ended(&self, now: Moment, end: End, said: String) -> Ended {
+        let next = match &self.record.state {
+            State::Waiting { .. } => Next::Wait,
+            State::Backoff {
+                until,
+                attempt,
+                failed,
+            } => Next::Pause {
+                ms: until.since(now),
+                early: *attempt,
+                failed: *failed,
+            },
+            State::Failed { reason } => Next::Fail(reason.clone()),
+            State::Stopped | State::Completed => Next::Rest,
+            State::Validating { .. }
+            | State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+            | State::Stopping { .. } => Next::Start,
+        };
+        let by_verdict = match end.cause {
+            StopCause::ReadyTimeout | StopCause::Liveness | StopCause::Watchdog => true,
+            StopCause::Asked(_) | StopCause::Exited | StopCause::Outlived => false,
+        };
+        Ended {
+            service: self.id,
+            run: end.run,
+            exit: end.exit,
+            cause: end.cause,
+            killed: end.killed,
+            said: if by_verdict { said } else { String::new() },
+            next,
+        }
     }
 }

@@ -4,8 +4,8 @@
 use alloc::borrow::ToOwned;
 
 use crate::{
+    context::Context,
     ids::Moment,
-    machine::World,
     service::Service,
     spec::WatchdogAction,
     state::{StopCause, Watching},
@@ -18,7 +18,7 @@ impl Service {
     /// Longest silence of the present run; `None`: it need not speak.
     fn watchdog_timeout(&self) -> Option<u64> {
         let spec = self.spec.watchdog.as_ref()?;
-        let timeout = self.rec.watchdog_ms.unwrap_or(spec.timeout_ms);
+        let timeout = self.record.watchdog_ms.unwrap_or(spec.timeout_ms);
         (timeout > 0).then_some(timeout)
     }
 
@@ -32,9 +32,9 @@ impl Service {
     }
 
     /// It is alive; a silence that was shown is over.
-    pub(crate) fn alive(&mut self, w: &World<'_>) {
-        let by = self.watchdog_timeout().map(|ms| w.now.after(ms));
-        let Some(up) = self.rec.state.up_mut() else {
+    pub(crate) fn alive(&mut self, ctx: &Context<'_>) {
+        let by = self.watchdog_timeout().map(|ms| ctx.now.after(ms));
+        let Some(up) = self.record.state.up_mut() else {
             return;
         };
         let Some(watchdog) = &mut up.watchdog else {
@@ -47,46 +47,50 @@ impl Service {
     }
 
     /// The deadline has passed, or not yet.
-    pub(crate) fn tick_watchdog(&mut self, w: &mut World<'_>) {
+    pub(crate) fn tick_watchdog(&mut self, ctx: &mut Context<'_>) {
         let timeout = self.watchdog_timeout().unwrap_or_default();
-        let watchdog = self.rec.state.up_mut().and_then(|up| up.watchdog.as_mut());
+        let watchdog = self
+            .record
+            .state
+            .up_mut()
+            .and_then(|up| up.watchdog.as_mut());
         let by = watchdog.and_then(|it| it.by.as_mut());
-        if by.is_some_and(|by| w.is_over(by, timeout)) {
-            self.watchdog_failed(w, false);
+        if by.is_some_and(|by| ctx.is_over(by, timeout)) {
+            self.watchdog_failed(ctx, false);
         }
     }
 
     /// The run says that it has failed.
-    pub(crate) fn watchdog_triggered(&mut self, w: &mut World<'_>) {
-        self.watchdog_failed(w, true);
+    pub(crate) fn watchdog_triggered(&mut self, ctx: &mut Context<'_>) {
+        self.watchdog_failed(ctx, true);
     }
 
-    fn watchdog_failed(&mut self, w: &mut World<'_>, triggered: bool) {
+    fn watchdog_failed(&mut self, ctx: &mut Context<'_>, triggered: bool) {
         let Some(spec) = &self.spec.watchdog else {
             // A plan that restarts it has taken it away, and others have to go first.
-            if let Some(up) = self.rec.state.up_mut() {
+            if let Some(up) = self.record.state.up_mut() {
                 up.watchdog = None;
             }
             return;
         };
         let action = spec.action;
-        let up = self.rec.state.up_mut();
+        let up = self.record.state.up_mut();
         let Some(watchdog) = up.and_then(|up| up.watchdog.as_mut()) else {
             return;
         };
         match action {
             WatchdogAction::Restart => {
                 let why = if triggered { TRIGGERED } else { SILENT };
-                why.clone_into(&mut self.rec.detail);
-                self.count_death(w.now, false);
-                self.ask(w, StopCause::Watchdog);
+                why.clone_into(&mut self.record.detail);
+                self.count_death(ctx.now, false);
+                self.begin_stop(ctx, StopCause::Watchdog);
             }
             WatchdogAction::Degrade => {
                 *watchdog = Watching {
                     by: None,
                     verdict: Some(false),
                 };
-                self.rec.watchdog_triggered = triggered;
+                self.record.watchdog_triggered = triggered;
             }
         }
     }
@@ -96,14 +100,14 @@ impl Service {
         if self.spec.watchdog.is_none() {
             return;
         }
-        self.rec.watchdog_ms = Some(ms);
+        self.record.watchdog_ms = Some(ms);
         self.restart_watchdog(now);
     }
 
     /// A plan has changed the watchdog of a run that goes on.
     pub(crate) fn take_watchdog(&mut self, now: Moment) {
         let fresh = self.watch(now);
-        let Some(up) = self.rec.state.up_mut() else {
+        let Some(up) = self.record.state.up_mut() else {
             return;
         };
         if up.watchdog.is_none() || fresh.is_none() {
@@ -115,7 +119,7 @@ impl Service {
 
     /// A new control process has heard nothing yet.
     pub(crate) fn resume_watchdog(&mut self, now: Moment) {
-        let up = self.rec.state.up();
+        let up = self.record.state.up();
         if up.is_some_and(|up| up.watchdog.is_some_and(|it| it.by.is_some())) {
             self.restart_watchdog(now);
         }
@@ -123,7 +127,12 @@ impl Service {
 
     fn restart_watchdog(&mut self, now: Moment) {
         let by = self.watchdog_timeout().map(|ms| now.after(ms));
-        if let Some(watchdog) = self.rec.state.up_mut().and_then(|up| up.watchdog.as_mut()) {
+        if let Some(watchdog) = self
+            .record
+            .state
+            .up_mut()
+            .and_then(|up| up.watchdog.as_mut())
+        {
             watchdog.by = by;
         }
     }

@@ -73,7 +73,7 @@ fn spec() -> impl Strategy<Value = (Spec, [u8; 6])> {
             spec.ready = match ready {
                 0 => Ready::Exec,
                 1 => Ready::Notify,
-                4 => Ready::Mark,
+                4 => Ready::ReadySignal,
                 5 => Ready::Delay(30),
                 _ => Ready::Probe(probe(2)),
             };
@@ -153,7 +153,7 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
         },
         (Role::Main, Phase::Alive, 0) => Fact::Ready { run },
         (Role::Main, Phase::Alive, 1) => Fact::Extend { run, ms: 30 },
-        (Role::Main, Phase::Alive, 3) => Fact::Marked { run },
+        (Role::Main, Phase::Alive, 3) => Fact::ReadySignal { run },
         (Role::Main, Phase::Alive, 4) => Fact::Reloading { run },
         (Role::Main, Phase::Alive, 5 | 6) => Fact::Alive { run },
         (Role::Main, Phase::Alive, 7) => Fact::WatchdogTimeout {

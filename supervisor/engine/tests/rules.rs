@@ -152,6 +152,19 @@ fn stop_during_validation_kills_the_validator_and_waits_for_its_end() {
     assert_eq!(rig.engine.view(id(0)).unwrap().last_exit, None);
 }
 
+/// The control process asks this before it starts what took it a while to prepare.
+#[test]
+fn a_validator_is_wanted_until_its_start_is_taken_back() {
+    let mut rig = Rig::with(&[Spec {
+        validated: true,
+        ..daemon()
+    }]);
+    let validator = *rig.procs.keys().next().unwrap();
+    assert!(rig.engine.is_wanted(validator));
+    rig.stop(0);
+    assert!(!rig.engine.is_wanted(validator));
+}
+
 /// peers' behaviour 11
 #[test]
 fn shutdown_while_starting_leaves_none() {
@@ -815,7 +828,7 @@ fn reload_and_signal_are_refused_without_a_process_or_a_way() {
 #[test]
 fn one_that_gives_up_its_descriptor_for_readiness_has_failed_to_start() {
     let mut rig = Rig::with(&[Spec {
-        ready: Ready::Mark,
+        ready: Ready::ReadySignal,
         ..daemon()
     }]);
     rig.spawned(0);

@@ -136,7 +136,7 @@ fn special() -> Vec<(&'static str, Spec)> {
         (
             "watched",
             quick(Spec {
-                ready: Ready::Mark,
+                ready: Ready::ReadySignal,
                 watchdog: Some(watchdog(WatchdogAction::Restart)),
                 ..daemon()
             }),
@@ -286,8 +286,8 @@ fn own_words(rig: &Rig, all: &mut Vec<Move>) {
     if !spec.validated {
         all.push(Move::Fact("reloads by itself", Fact::Reloading { run }));
     }
-    if spec.ready == Ready::Mark {
-        all.push(Move::Fact("marked", Fact::Marked { run }));
+    if spec.ready == Ready::ReadySignal {
+        all.push(Move::Fact("marked", Fact::ReadySignal { run }));
         let gave_up = Fact::GaveUpReady { run };
         all.push(Move::Fact("closed without a mark", gave_up));
     }
@@ -506,15 +506,15 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
             ] {
                 map.remove(drop);
             }
-            if let Some(bounce) = map.get_mut("bounce") {
-                *bounce = (!bounce.is_null()).into();
+            if let Some(pending) = map.get_mut("restart_pending") {
+                *pending = (!pending.is_null()).into();
             }
             if let Some(cause) = map.get_mut("cause").filter(|it| it.get("Asked").is_some()) {
                 *cause = "Asked".into();
             }
             for (name, value) in map.iter_mut() {
                 match (name.as_str(), value.as_u64()) {
-                    ("run" | "helper" | "number" | "validator" | "unswept", Some(run)) => {
+                    ("run" | "Validator" | "Command" | "number" | "unswept", Some(run)) => {
                         *value = rename(run).into();
                     }
                     ("count" | "attempt", Some(n)) => *value = n.min(3).into(),
@@ -540,8 +540,8 @@ fn canon(value: &mut Value, now: u64, rename: &impl Fn(u64) -> u64) {
 const LABELS: [&str; 15] = [
     "stopped",
     "waiting",
-    "spawning: validate",
-    "spawning: exec",
+    "validating",
+    "spawning",
     "starting",
     "running",
     "reloading",
@@ -557,14 +557,7 @@ const LABELS: [&str; 15] = [
 
 fn label(rig: &Rig) -> usize {
     let name = match rig.state(SUT) {
-        State::Spawning {
-            step: SpawnStep::Validate,
-            ..
-        } => "spawning: validate",
-        State::Spawning {
-            step: SpawnStep::Exec,
-            ..
-        } => "spawning: exec",
+        State::Validating { .. } => "validating",
         State::Stopping {
             phase: StopPhase::Asked { .. },
             ..
@@ -629,7 +622,7 @@ fn check_stale(rig: &Rig) {
             Fact::SpawnRefused { run, left: 1 },
             Fact::GaveUpReady { run },
             Fact::Ready { run },
-            Fact::Marked { run },
+            Fact::ReadySignal { run },
             Fact::Reloading { run },
             Fact::Alive { run },
             Fact::WatchdogTimeout { run, ms: 1 },
@@ -710,18 +703,24 @@ fn wake(rig: &mut Rig) {
     }
 }
 
+/// A start is under way, or has come to its end.
+const fn is_on_its_way_or_up(state: &State) -> bool {
+    matches!(
+        state,
+        State::Validating { .. }
+            | State::Spawning { .. }
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reloading { .. }
+    )
+}
+
 fn check_liveness(rig: &Rig) {
     let oneshot = rig.specs[&id(SUT)].kind == Kind::Oneshot;
     for mood in MOODS {
         let mut up = rig.clone();
         // A start that is under way is not begun again: it may still be one too many.
-        let last_try = matches!(
-            rig.state(SUT),
-            State::Spawning { .. }
-                | State::Starting { .. }
-                | State::Running { .. }
-                | State::Reloading { .. }
-        );
+        let last_try = is_on_its_way_or_up(&rig.state(SUT));
         // A job that is on its way comes to its end first, whatever that is.
         let may_fail = !up.engine.is_over(id(SUT)) && rig.specs[&id(SUT)].job;
         wake(&mut up);

@@ -78,14 +78,14 @@ fn degrade_shows_and_recovers_with_the_next_word() {
 #[test]
 fn the_run_sets_its_timeout_before_it_is_ready_and_the_next_run_begins_anew() {
     let spec = Spec {
-        ready: Ready::Mark,
+        ready: Ready::ReadySignal,
         ..watched(WatchdogAction::Restart)
     };
     let mut rig = Rig::with(&[spec]);
     rig.spawned(0);
     let run = rig.run(0);
     rig.fact(Fact::WatchdogTimeout { run, ms: 0 });
-    rig.fact(Fact::Marked { run });
+    rig.fact(Fact::ReadySignal { run });
     rig.pass(10_000);
     assert_eq!(rig.name(0), "running");
     rig.fact(Fact::WatchdogTimeout { run, ms: 7 });
@@ -184,14 +184,18 @@ fn command(rig: &Rig) -> RunId {
 #[test]
 fn each_way_to_be_ready_is_believed_where_it_was_asked_for_alone() {
     let by = |ready| Spec { ready, ..daemon() };
-    let specs = [by(Ready::Mark), by(Ready::Notify), by(Ready::Delay(30))];
+    let specs = [
+        by(Ready::ReadySignal),
+        by(Ready::Notify),
+        by(Ready::Delay(30)),
+    ];
     let mut rig = Rig::with(&specs);
     for n in 0..3 {
         rig.spawned(n);
     }
     let run = |rig: &Rig, n| rig.run(n);
     rig.ready(0);
-    let marked = Fact::Marked { run: run(&rig, 1) };
+    let marked = Fact::ReadySignal { run: run(&rig, 1) };
     rig.fact(marked);
     rig.ready(2);
     assert_eq!([0, 1, 2].map(|n| rig.name(n)), ["starting"; 3]);
@@ -199,7 +203,7 @@ fn each_way_to_be_ready_is_believed_where_it_was_asked_for_alone() {
     assert_eq!(rig.name(2), "starting");
     rig.pass(1);
     assert_eq!(rig.name(2), "running");
-    let marked = Fact::Marked { run: run(&rig, 0) };
+    let marked = Fact::ReadySignal { run: run(&rig, 0) };
     rig.fact(marked);
     rig.ready(1);
     assert_eq!([0, 1].map(|n| rig.name(n)), ["running"; 2]);

@@ -9,7 +9,12 @@
 //! at the first: each descriptor that is ready comes in its turn, and no socket's queue is longer. A message that is
 //! taken away by a thread (`notify::socket`) hides what lies behind it: that is waited for once, for [`ASIDE_MS`].
 
-use crate::{clock::now_ms, keeper::Keeper, message::Notice, notify::Socket, timers::Timer};
+use crate::{
+    clock::now_ms,
+    kit::Kit,
+    runs::Runs,
+    timers::{Timer, Timers},
+};
 
 /// Turns in which something is due and put off.
 const PUT_OFF_MAX: u32 = 32;
@@ -66,41 +71,32 @@ impl CatchUp {
             sync.stage = Stage::Gathered;
         }
     }
-}
 
-impl Keeper {
     /// The clock may be heard in this turn, which began with nothing to do or not.
-    pub(crate) fn has_caught_up(&mut self, idle: bool) -> bool {
-        let is_due = self.timers.wait_ms(now_ms()) == Some(0);
-        if idle || !(is_due || self.catch_up.is_pressing()) || self.catch_up.put_off >= PUT_OFF_MAX
-        {
-            self.catch_up.put_off = 0;
+    pub(crate) fn has_caught_up(&mut self, timers: &Timers, idle: bool) -> bool {
+        let is_due = timers.wait_ms(now_ms()) == Some(0);
+        if idle || !(is_due || self.is_pressing()) || self.put_off >= PUT_OFF_MAX {
+            self.put_off = 0;
             return true;
         }
-        self.catch_up.put_off += 1;
+        self.put_off += 1;
         false
     }
 
-    /// Goes on with the question of the control process, once all facts of this turn are known.
-    pub(crate) fn sync_step(&mut self, caught_up: bool) {
-        let Some(mut sync) = self.catch_up.sync else {
-            return;
-        };
+    /// Goes on with the question of the control process, once all facts of this turn are known. Some: the name of
+    /// the question that is answered now.
+    pub(crate) fn step(&mut self, kit: &mut Kit, caught_up: bool, runs: &Runs) -> Option<u64> {
+        let mut sync = self.sync?;
         if sync.stage == Stage::Gathering && caught_up {
-            let mut sockets = self.services.values().filter_map(|it| it.notify.as_ref());
-            sync.stage = if sockets.any(Socket::is_busy) {
-                self.timers.add(now_ms() + ASIDE_MS, Timer::Aside);
+            sync.stage = if runs.some_socket_is_busy() {
+                kit.timers.add(now_ms() + ASIDE_MS, Timer::Aside);
                 Stage::Aside
             } else {
                 Stage::Gathered
             };
         }
-        let answered = sync.stage == Stage::Gathered && !self.facts.has_unsent();
-        self.catch_up.sync = (!answered).then_some(sync);
-        // Facts go to a successor, so whoever has asked has not heard them.
-        if answered && self.control.successor.is_none() {
-            let at_ms = sync.at_ms;
-            self.notice(&Notice::Synced { at_ms }, Vec::new());
-        }
+        let answered = sync.stage == Stage::Gathered && !kit.facts.has_unsent();
+        self.sync = (!answered).then_some(sync);
+        answered.then_some(sync.at_ms)
     }
 }

@@ -185,7 +185,7 @@ impl AsFd for Group {
 /// meanwhile goes too.
 ///
 /// Not by `cgroup.kill`: from Linux 6.14 on a group that was killed that way kills every process that
-/// is later born in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of kills with
+/// is later spawned in it by `CLONE_INTO_CGROUP` (the kernel compares the group's count of kills with
 /// that of the parent's group), so that no run after the first sweep would live.
 pub(crate) fn kill(dir: &Path) {
     // Frozen, nothing can fork away from under the list; a frozen process still dies of SIGKILL.

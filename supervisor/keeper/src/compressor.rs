@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
     path::Path,
 };
 
@@ -14,15 +17,14 @@ use nix::{errno::Errno, libc};
 
 use crate::{
     clock::now_ms,
-    keeper::Keeper,
+    kit::Kit,
     message::Exit,
-    say::say,
-    spawn::c_string,
+    runs::Runs,
+    stderr_log::say,
     sys::{
-        caps::Wish,
-        child::{Plan, Program},
-        clone::Failure,
-        pidfd, wait,
+        child::{Plan, Program, c_string},
+        pidfd,
+        spawn::Failure,
     },
     timers::Timer,
 };
@@ -36,6 +38,19 @@ const NICE: i32 = 19;
 /// Class idle, as `ioprio_set(2)` takes it.
 const IO_PRIORITY: u16 = 3 << 13;
 
+/// Whose logs are compressed, and by which program with which standard error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whose<'a> {
+    pub(crate) runs: &'a Runs,
+    pub(crate) program: (RawFd, RawFd),
+}
+
+impl<'a> Whose<'a> {
+    fn log_dir(self, service: &str) -> Option<&'a Path> {
+        self.runs.compressed_log_dir(service)
+    }
+}
+
 /// What is compressed, and what is next.
 #[derive(Debug)]
 pub(crate) struct Compressor {
@@ -48,11 +63,6 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
-    /// The process that compresses.
-    pub(crate) fn is(&self, pid: i32) -> bool {
-        self.running.as_ref().is_some_and(|(it, _)| *it == pid)
-    }
-
     pub(crate) fn from_environment() -> Self {
         let delay = std::env::var(DELAY_VARIABLE);
         Self {
@@ -65,59 +75,57 @@ impl Compressor {
             failed: BTreeSet::new(),
         }
     }
-}
 
-impl Keeper {
     /// The log thread has rotated a file, the first for a while.
-    pub(crate) fn logs_rotated(&mut self) {
-        self.log.rotations_heard();
-        self.compress_later();
+    pub(crate) fn logs_rotated(&mut self, kit: &mut Kit) {
+        kit.log.rotations_heard();
+        self.look_later(kit);
     }
 
-    fn compress_later(&mut self) {
-        let at = now_ms() + self.compressor.delay_ms;
-        self.timers.add(at, Timer::Compress);
+    fn look_later(&mut self, kit: &mut Kit) {
+        let at = now_ms() + self.delay_ms;
+        kit.timers.add(at, Timer::Compress);
     }
 
     /// The files that were rotated first are old enough.
-    pub(crate) fn compress_due(&mut self) {
-        let since = now_ms().saturating_sub(self.compressor.delay_ms);
-        let (services, more) = self.log.take_rotated(since);
+    pub(crate) fn due(&mut self, kit: &mut Kit, whose: Whose<'_>) {
+        let since = now_ms().saturating_sub(self.delay_ms);
+        let (services, more) = kit.log.take_rotated(since);
         if more {
-            self.compress_later();
+            self.look_later(kit);
         }
         for service in services {
-            if !self.compressor.queue.contains(&service) {
-                self.compressor.queue.push_back(service);
+            if !self.queue.contains(&service) {
+                self.queue.push_back(service);
             }
         }
-        self.compress_next();
+        self.next(kit, whose);
     }
 
-    fn compress_next(&mut self) {
-        while self.compressor.running.is_none()
-            && self.ending.is_none()
-            && let Some(name) = self.compressor.queue.pop_front()
+    fn next(&mut self, kit: &mut Kit, whose: Whose<'_>) {
+        while self.running.is_none()
+            && !kit.is_ending()
+            && let Some(name) = self.queue.pop_front()
         {
-            let Some(service) = self.services.get(&name).filter(|it| it.open.log_compress) else {
+            let Some(dir) = whose.log_dir(&name) else {
                 continue;
             };
-            match self.start_compressor(&service.open.log_dir) {
-                Ok(pid) => self.compressor.running = Some((pid, name)),
-                Err((stage, errno)) => self.compression_failed(&name, &format!("{stage}: {errno}")),
+            match self.start(kit, dir, whose.program) {
+                Ok(pid) => self.running = Some((pid, name)),
+                Err((stage, errno)) => self.has_failed(kit, &name, &format!("{stage}: {errno}")),
             }
         }
     }
 
-    fn start_compressor(&self, dir: &Path) -> Result<i32, Failure> {
-        let rotated_for = self.compressor.delay_ms.to_string();
-        let format = if self.config.log_json { "json" } else { "text" };
+    fn start(&self, kit: &mut Kit, dir: &Path, program: (RawFd, RawFd)) -> Result<i32, Failure> {
+        let rotated_for = self.delay_ms.to_string();
+        let format = if kit.config.log_json { "json" } else { "text" };
         let mut argv = vec![
             b"supervisor".to_vec(),
             b"--log-format".to_vec(),
             format.into(),
             b"--root".to_vec(),
-            self.config.root.as_os_str().as_bytes().to_vec(),
+            kit.config.root.as_os_str().as_bytes().to_vec(),
             b"compress".to_vec(),
             b"--rotated-for-ms".to_vec(),
             rotated_for.into(),
@@ -125,70 +133,60 @@ impl Keeper {
         ];
         argv.push(dir.as_os_str().as_bytes().to_vec());
         let argv = argv.into_iter().map(c_string).collect::<Result<_, _>>();
-        let (null, stderr) = (self.null.as_raw_fd(), self.control.stderr.as_raw_fd());
+        let (null, (program, stderr)) = (kit.null.as_raw_fd(), program);
         let plan = Plan {
-            program: Program::Fd(self.control.binary.as_raw_fd()),
             argv: argv.map_err(|errno| ("arguments", errno))?,
-            env: Vec::new(),
-            cwd: None,
-            rlimits: Vec::new(),
-            umask: None,
             nice: Some(NICE),
             io_priority: Some(IO_PRIORITY),
-            cpu_affinity: None,
-            oom_score_adj: self.original.oom_score_adj.clone(),
-            ids: None,
-            capabilities: Wish::default(),
+            oom_score_adj: kit.original.oom_score_adj.clone(),
             no_new_privs: true,
-            blocked: 0,
             fds: vec![null, null, stderr],
-            stdin: None,
-            ready: None,
-            record: None,
-            cgroup_procs: None,
+            ..Plan::plain(Program::Fd(program))
         };
-        Ok(self.cradle.spawn(&plan, None, null)?.pid)
+        kit.make_own(&plan)
     }
 
-    /// True if it was this child that has ended.
-    pub(crate) fn compressor_ended(&mut self, pid: i32, exit: Exit) -> bool {
-        let ours = self.compressor.running.take_if(|(it, _)| *it == pid);
-        let Some((_, service)) = ours else {
-            return false;
+    /// The process that compresses.
+    pub(crate) fn is(&self, pid: i32) -> bool {
+        self.running.as_ref().is_some_and(|(it, _)| *it == pid)
+    }
+
+    /// The process that compresses has been reaped.
+    pub(crate) fn ended(&mut self, kit: &mut Kit, exit: Exit, whose: Whose<'_>) {
+        let Some((_, service)) = self.running.take() else {
+            return;
         };
-        let _ = wait::reap(pid);
         match exit {
             Exit::Code(0) => {
-                self.compressor.failed.remove(&service);
+                self.failed.remove(&service);
             }
             Exit::Code(code) => {
                 let why = Errno::from_raw(code).desc().to_lowercase();
-                self.compression_failed(&service, &why);
+                self.has_failed(kit, &service, &why);
             }
             Exit::Signal(_) => {
                 // Once more, for the cause may have been somebody's mistake.
-                if !self.compressor.failed.contains(&service) {
-                    self.log.rotated(&service);
+                if !self.failed.contains(&service) {
+                    kit.log.rotated(&service);
                 }
-                self.compression_failed(&service, &exit.to_string());
+                self.has_failed(kit, &service, &exit.to_string());
             }
         }
-        self.compress_next();
-        true
+        self.next(kit, whose);
     }
 
-    fn compression_failed(&mut self, service: &str, why: &str) {
-        if self.compressor.failed.insert(service.to_owned()) {
+    fn has_failed(&mut self, kit: &Kit, service: &str, why: &str) {
+        if self.failed.insert(service.to_owned()) {
             say!("{service}: could not compress rotated log files: {why}");
             let text = format!("rotated files could not be compressed and stay as they are: {why}");
-            self.log.mark(service, &text);
+            kit.log.mark(service, &text);
         }
     }
 
     /// All is ending: what it has not finished is done after the next rotation.
-    pub(crate) fn end_compressor(&mut self) {
-        self.compressor.queue.clear();
-        if let Some((pid, _)) = &self.compressor.running {
+    pub(crate) fn end(&mut self) {
+        self.queue.clear();
+        if let Some((pid, _)) = &self.running {
             let _ = pidfd::kill(*pid, libc::SIGKILL);
         }
     }

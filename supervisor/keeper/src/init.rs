@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::now_ms, say::say};
+use crate::{clock::now_ms, stderr_log::say};
 
 /// Variables that are for the keeper alone.
 pub(crate) const OWN_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];

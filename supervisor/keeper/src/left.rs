@@ -2,11 +2,11 @@
 //!
 //! SIGKILL that was sent is not death: the kernel may refuse it, or not get round to it.
 
-use nix::errno::Errno;
+use nix::{errno::Errno, libc};
 
 use crate::{
     message::{Kept, Left},
-    proc,
+    proc::{self, Stat},
     sys::pidfd,
 };
 
@@ -37,6 +37,15 @@ fn one(pid: i32) -> Option<Left> {
         command: proc::name(pid),
         kept,
     })
+}
+
+/// Kills this process, and not one that has got its pid since.
+pub(crate) fn kill_exactly(pid: i32, stat: &Stat) {
+    if let Ok(fd) = pidfd::open(pid)
+        && proc::stat(pid).is_some_and(|now| now.start == stat.start)
+    {
+        let _ = pidfd::signal(fd, libc::SIGKILL);
+    }
 }
 
 #[cfg(test)]

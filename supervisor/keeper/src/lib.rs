@@ -1,27 +1,29 @@
 //! Holds: the parent of every run, the reader of every log pipe. Decides nothing.
 //!
 //! The keeper is one small process. Its main thread spawns and reaps, talks to the control process
-//! and to the machine's init; the log thread moves bytes from pipes to files; a third one watches over
-//! births that take long, and one that the first line starts writes to standard error. What may hang (closing what
-//! a service has sent) is done by short-lived ones.
-//! It restarts a control process that dies, and hands it the runs and all that it has missed.
+//! and to the machine's init; the log thread moves bytes from pipes to files; a third thread watches
+//! spawns that take long; a fourth, started by the first line, writes to standard error. What may hang (closing what
+//! a service has sent) is done by short-lived threads.
+//! The keeper restarts a control process that dies, and hands it the runs and all facts that it has missed.
 //!
-//! | file | job |
+//! Modules, from the loop downwards; none names one that stands above it, but for its own folder:
+//!
+//! | module | owns |
 //! | --- | --- |
+//! | `keeper` | the loop and its routes; `start` is all that comes before it |
+//! | `shutdown`, `compressor`, `strays`, `places`, `catch_up` | one matter each, with its state |
+//! | `control` | the control process, its successor, the link; `ping` asks whether it answers, `respawn` follows it |
+//! | `runs` | runs and services: `spawn`, `notify`, `ready`, `end`, `sweep` |
+//! | `leftovers` | what an earlier keeper has left |
+//! | `kit` | what all of these work with: `poller`, `timers`, `fact_queue`, `log`, `init`, `record`, `original` |
+//! | `lock`, `listener`, `removals`, `in_place` | files that the keeper holds open, and whether they are still there |
+//! | `proc`, `cgroup`, `traces`, `cookie`, `left` | what the kernel shows of processes, and whose they are |
 //! | `message`, `link`, `hello` | what the two processes say to each other, and how |
-//! | `keeper` | the loop; `requests`, `control`, `spawn`, `reap`, `sweep`, `notify`, `ending` are its parts |
-//! | `liveness`, `succession`, `reexec` | a control process that hangs, has died, or is replaced |
-//! | `start`, `signals`, `lock`, `listener`, `leftovers` | what is done before the loop |
-//! | `gone_runs` | keeps records until the log has a run's last words |
-//! | `removals`, `places` | make again what somebody has removed |
-//! | `cgroup`, `proc`, `record`, `facts`, `run`, `timers`, `init` | what the loop uses |
 //! | `log` | the log thread |
-//! | `compressor` | has rotated logs compressed |
-//! | `newborn` | frees the main thread from a child that does not get to its exec |
-//! | `say`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
+//! | `stderr_log`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
+//! | `spawn_watchdog` | frees the main thread from a child that does not reach its exec |
 //! | `sys` | the only `unsafe` |
-//! | `orphan` | for a control process whose keeper has died |
-//! | `traces` | whose a process is, where a run is known by its record alone: for `orphan` and `leftovers` |
+//! | `keeper_lost` | for a control process whose keeper has died |
 
 use std::{ffi::OsString, os::fd::RawFd, path::PathBuf, process::ExitCode};
 
@@ -30,43 +32,34 @@ mod cgroup;
 mod clock;
 mod compressor;
 mod control;
-mod description;
-mod end_mark;
-mod ending;
-mod facts;
-mod gone_runs;
+mod cookie;
+mod fact_queue;
 pub mod hello;
+mod in_place;
 mod init;
 mod keeper;
+pub mod keeper_lost;
+mod kit;
 mod left;
 mod leftovers;
-mod limits;
 pub mod link;
 mod listener;
-mod liveness;
 mod lock;
 pub mod log;
 pub mod message;
-mod newborn;
-mod notify;
-pub mod orphan;
+mod original;
 mod places;
+mod poller;
 mod proc;
-mod ready;
-mod reap;
 mod record;
-mod reexec;
 mod removals;
-mod requests;
-mod run;
-pub mod say;
+mod runs;
+mod shutdown;
 mod signals;
-mod spawn;
-mod start;
+mod spawn_watchdog;
 pub mod stderr;
+pub mod stderr_log;
 mod strays;
-mod succession;
-mod sweep;
 mod sys;
 mod timers;
 mod traces;
@@ -115,16 +108,16 @@ pub struct Config {
 /// To be called before any other thread is started and anything is opened: it blocks signals, changes limits of
 /// the process, and closes what was left open by whoever has started it.
 pub fn run(config: Config) -> ExitCode {
-    say::speak_as(say::Voice {
+    stderr_log::speak_as(stderr_log::Voice {
         name: "keeper",
         json: config.log_json,
     });
     stderr::say_panics();
-    let code = match start::start(config) {
+    let code = match keeper::start::start(config) {
         Ok(keeper) => keeper.run(),
-        Err(start::StartError::Interrupted) => ExitCode::SUCCESS,
+        Err(keeper::start::StartError::Interrupted) => ExitCode::SUCCESS,
         Err(error) => {
-            say::say!("{error}");
+            stderr_log::say!("{error}");
             ExitCode::FAILURE
         }
     };

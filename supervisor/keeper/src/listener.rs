@@ -27,7 +27,7 @@ use nix::{
 };
 use safe_path::Dir;
 
-use crate::{places::leads_to, sys::socket::refuse_descriptors};
+use crate::{in_place::leads_to, sys::socket::refuse_descriptors};
 
 /// Clients that wait to be served; more are refused.
 const BACKLOG: i32 = 128;

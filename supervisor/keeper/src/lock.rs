@@ -30,10 +30,10 @@ use nix::{
 use safe_path::Dir;
 
 use crate::{
+    in_place::leads_to,
     init::{Init, MoreTime},
-    places::leads_to,
     proc,
-    say::say,
+    stderr_log::say,
     sys::file,
 };
 

@@ -166,7 +166,7 @@ pub enum Notice {
     /// Answer with `Here`.
     AreYouThere,
     /// These were missing and have been made again. Carries the control socket that is listened on from
-    /// now on, if `listener`, and then what the control process was born with as its locks, if `locks`.
+    /// now on, if `listener`, and then what the control process inherited as its locks, if `locks`.
     MadeAgain {
         /// Files and directories of the keeper's.
         paths: Vec<PathBuf>,

@@ -19,9 +19,9 @@ use safe_path::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    in_place::is_blind,
     message::{Role, RunId, Stop},
-    places::is_blind,
-    sys::note::Note,
+    sys::record_file::RecordFile,
 };
 
 /// Directory of the records, in the run directory.
@@ -125,12 +125,12 @@ impl Records {
     }
 
     /// The record of a run as a file that its process completes with `pid` and `start`.
-    pub(crate) fn note(&self, record: &Record) -> io::Result<Note> {
+    pub(crate) fn note(&self, record: &Record) -> io::Result<RecordFile> {
         let mut rest = serde_json::to_vec(record)?;
         // Its opening brace comes with what is put before.
         rest.remove(0);
         let path = |name: String| CString::new(self.dir.join(name).into_os_string().into_vec());
-        Ok(Note {
+        Ok(RecordFile {
             temporary: path(format!("{}{UNFINISHED}", record.run))?,
             path: path(record.run.to_string())?,
             rest,

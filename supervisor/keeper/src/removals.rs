@@ -17,7 +17,7 @@ use nix::{
     sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
 };
 
-use crate::say::say;
+use crate::stderr_log::say;
 
 /// The directory itself is removed or moved away.
 const ITSELF: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF.union(AddWatchFlags::IN_MOVE_SELF);

@@ -15,7 +15,7 @@ use nix::{
     },
 };
 
-use crate::{say::say, sys::signals};
+use crate::{stderr_log::say, sys::signals};
 
 /// QUIT would otherwise leave a core.
 const STOP: [c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT];

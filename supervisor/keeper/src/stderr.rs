@@ -24,7 +24,7 @@ use nix::{
     sys::signal::SigSet,
 };
 
-use crate::say;
+use crate::stderr_log;
 
 /// What waits to be written at most, in bytes; one line alone may be longer.
 const QUEUE_BYTES_MAX: usize = 64 << 10;
@@ -52,7 +52,7 @@ pub fn say_panics() {
         let what = panic.payload();
         let text = what.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| what.downcast_ref::<&str>().copied());
-        say::say!(
+        stderr_log::say!(
             "panics at {}: {}",
             place.unwrap_or_default(),
             text.unwrap_or("without a word")
@@ -197,7 +197,7 @@ impl Writer<'_> {
                 "{} lines were lost here: standard error took nothing",
                 self.lost
             );
-            if self.send(&say::formatted(&text)).is_ok() {
+            if self.send(&stderr_log::formatted(&text)).is_ok() {
                 self.lost = 0;
             }
         }

@@ -31,7 +31,7 @@ pub(crate) enum Timer {
     /// Have rotated logs compressed.
     Compress,
     /// Asked to stop: see whether a control process does it.
-    Deserted,
+    NoControl,
     /// The keeper alone stops runs, or ends.
     Ending,
     /// See whether something of the keeper's has been removed.
@@ -44,7 +44,7 @@ pub(crate) enum Timer {
     Release,
 }
 
-/// The set.
+/// All deadlines.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: BTreeSet<(u64, Timer)>,

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use crate::{
+    cookie::COOKIE,
     proc::{self, Stat},
     record::Record,
-    sweep::COOKIE,
 };
 
 /// What the directory of a daemon's groups begins with: no other group is ever emptied.

@@ -55,7 +55,7 @@ pub use self::{
         overlay::OverlayHost,
     },
     load::{
-        options::Options,
+        options::{CATALOG_DIR, Options},
         plan::{load, load_with_origins},
         render::{Instead, render_template, render_text},
     },

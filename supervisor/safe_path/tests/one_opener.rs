@@ -73,7 +73,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("ctl/client/src/testing.rs", "tests"),
     ("supervisor/keeper/src/cgroup.rs", "the kernel's files"),
-    ("supervisor/keeper/src/description.rs", "/proc/self/fd"),
+    ("supervisor/keeper/src/runs/description.rs", "/proc/self/fd"),
     (
         "supervisor/keeper/src/leftovers/",
         "the kernel's directories",
@@ -88,15 +88,15 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "whether `current` is still the open file: nothing is opened",
     ),
     (
-        "supervisor/keeper/src/notify/directory.rs",
+        "supervisor/keeper/src/runs/notify/directory.rs",
         "whether the directory is still the open one: nothing is opened",
     ),
     ("supervisor/keeper/src/proc.rs", "/proc"),
     (
-        "supervisor/keeper/src/reexec.rs",
+        "supervisor/keeper/src/control/successor.rs",
         "the binary that the administrator installed, executed as what it is",
     ),
-    ("supervisor/keeper/src/start.rs", "/proc"),
+    ("supervisor/keeper/src/keeper/start.rs", "/proc"),
     (
         "supervisor/keeper/src/sys/",
         "/proc; records in the run directory, which is the keeper's",

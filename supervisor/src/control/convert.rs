@@ -28,7 +28,7 @@ pub(crate) fn spec(service: &plan::Service, ids: &BTreeMap<String, ServiceId>) -
             plan::ReadyKind::Exec => Ready::Exec,
             plan::ReadyKind::Delay(ms) => Ready::Delay(*ms),
             plan::ReadyKind::Notify => Ready::Notify,
-            plan::ReadyKind::Fd(_) | plan::ReadyKind::Log(_) => Ready::Mark,
+            plan::ReadyKind::Fd(_) | plan::ReadyKind::Log(_) => Ready::ReadySignal,
             plan::ReadyKind::Probe(it) => Ready::Probe(probe(it)),
         },
         ready_timeout_ms: service.ready.timeout_ms,

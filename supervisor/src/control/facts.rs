@@ -262,7 +262,7 @@ impl Control {
             READY_FD if self.is_ready_by_fd(run) => Some(if value == READY_FD_CLOSED {
                 Fact::GaveUpReady { run }
             } else {
-                Fact::Marked { run }
+                Fact::ReadySignal { run }
             }),
             "RELOADING" if value == "1" => Some(Fact::Reloading { run }),
             "WATCHDOG" if value == "1" => Some(Fact::Alive { run }),

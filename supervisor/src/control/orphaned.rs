@@ -7,9 +7,9 @@
 use std::{collections::BTreeMap, os::fd::OwnedFd, time::Duration};
 
 use keeper::{
+    keeper_lost::{self, Heir},
     log,
     message::{Fact, Hello, Notice, Role},
-    orphan::{self, Heir},
 };
 use nix::sys::signal::Signal;
 
@@ -47,8 +47,8 @@ impl Belongings {
     /// Main processes that were named to an earlier control process: their pidfds went with it. As
     /// long as the keeper lives, it has not reaped them unseen, so the pids still mean them.
     pub(super) fn adopt(&mut self, hello: &Hello) {
-        self.mark = orphan::mark(hello.keeper_pid);
-        self.keeper = orphan::open(hello.keeper_pid).ok();
+        self.mark = keeper_lost::mark(hello.keeper_pid);
+        self.keeper = keeper_lost::open(hello.keeper_pid).ok();
         let living = hello
             .runs
             .iter()
@@ -64,14 +64,14 @@ impl Belongings {
         let ended = self
             .keeper
             .as_ref()
-            .is_none_or(|keeper| orphan::wait(keeper, KEEPER_WAIT).unwrap_or(true));
+            .is_none_or(|keeper| keeper_lost::wait(keeper, KEEPER_WAIT).unwrap_or(true));
         if !ended {
             tracing::warn!("the keeper has not ended yet; the order of lines in logs may be wrong");
         }
     }
 
     fn keep(&mut self, run: u64, pid: i32) {
-        if let Ok(pidfd) = orphan::open(pid) {
+        if let Ok(pidfd) = keeper_lost::open(pid) {
             self.mains.insert(run, Main { pid, pidfd });
         }
     }
@@ -129,7 +129,7 @@ impl Belongings {
         };
         self.await_keepers_end();
         let logs = self.drain_logs(control);
-        let remains = orphan::Remains {
+        let remains = keeper_lost::Remains {
             run_dir,
             mark: mark.as_deref(),
         };
@@ -138,7 +138,7 @@ impl Belongings {
                 continue;
             };
             let by_record = || {
-                let (pid, pidfd) = orphan::first_process(run_dir, run.0)?;
+                let (pid, pidfd) = keeper_lost::first_process(run_dir, run.0)?;
                 Some(Main { pid, pidfd })
             };
             let Some(main) = self.mains.remove(&run.0).or_else(by_record) else {
@@ -164,7 +164,7 @@ impl Belongings {
             // To the end, after its own mark: no other is missing.
             for service in control.cx.plan.services.keys() {
                 let run = control.cx.main_run_of(service);
-                let _ = run.map(|run| orphan::gap_is_told(run_dir, run.0));
+                let _ = run.map(|run| keeper_lost::gap_is_told(run_dir, run.0));
             }
         }
         if let (Some(mut heir), Some(mark)) = (heir, mark) {
@@ -204,8 +204,8 @@ impl Belongings {
 
 /// True: it is gone.
 fn stop_one(main: &Main, stop: plan::Stop) -> bool {
-    let gone = |limit| orphan::wait(&main.pidfd, limit).unwrap_or(false);
-    let send = |signal| orphan::signal(&main.pidfd, signal).unwrap_or(false);
+    let gone = |limit| keeper_lost::wait(&main.pidfd, limit).unwrap_or(false);
+    let send = |signal| keeper_lost::signal(&main.pidfd, signal).unwrap_or(false);
     let ms = Duration::from_millis;
     let first = stop.escalation.map_or(stop.timeout_ms, |it| it.after_ms);
     let second = stop

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Fact, Moment, RunId, SpawnStep, State};
+use engine::{Fact, Moment, RunId, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
@@ -99,13 +99,7 @@ impl ReadyLines {
     pub(super) fn take_up(&mut self, cx: &mut Context, service: &str, run: RunId, spawned: Moment) {
         let view = cx.names.id(service).and_then(|id| cx.engine.view(id));
         let waits = match view.map(|view| view.state) {
-            Some(
-                State::Starting { run: its, .. }
-                | State::Spawning {
-                    run: its,
-                    step: SpawnStep::Exec,
-                },
-            ) => its == run,
+            Some(State::Starting { run: its, .. } | State::Spawning { run: its }) => its == run,
             _ => false,
         };
         if waits {
@@ -125,7 +119,7 @@ impl Control {
         let awaited = self.ready_lines.awaited.get(&run);
         if awaited.is_some_and(|it| it.pattern == pattern) {
             self.ready_lines.awaited.remove(&run);
-            self.fact(Fact::Marked { run });
+            self.fact(Fact::ReadySignal { run });
         }
     }
 }

@@ -8,12 +8,15 @@
 //! Wall-clock time that jumps (a clock that is set, a machine that slept) is noticed by the
 //! difference to the monotonic clock: all times are worked out again.
 
+mod outcomes;
+
 use std::collections::BTreeMap;
 
 use engine::{Command, Moment, Refusal};
 use jiff::{Timestamp, tz::TimeZone};
 use plan::cron::Cron;
 
+use self::outcomes::Owed;
 use super::{
     Context, Control, Job, Now,
     memory::Key,
@@ -21,7 +24,7 @@ use super::{
     words,
 };
 
-use crate::store::Handled;
+use crate::store::{Handled, Outcome};
 
 /// A time that passed no longer ago, while the daemon was being restarted, is not missed.
 const GRACE_MS: u64 = 60_000;
@@ -40,6 +43,8 @@ pub(super) struct Schedule {
     zone: Option<TimeZone>,
     /// Wall clock less monotonic clock, when the times were worked out.
     offset: i128,
+    /// Since when nothing kept us from running what is due, wall clock.
+    up_since: u64,
     /// Feeds the jitter.
     random: u64,
     /// What was handled, on its way to the disk.
@@ -52,6 +57,8 @@ struct Entry {
     cron: Cron,
     /// Wall clock; none: never again.
     due: Option<u64>,
+    /// None: nobody has to know.
+    owed: Option<Owed>,
 }
 
 impl Schedule {
@@ -62,6 +69,7 @@ impl Schedule {
             handled,
             zone: None,
             offset: 0,
+            up_since: 0,
             random: seed,
         }
     }
@@ -94,7 +102,9 @@ impl Schedule {
     }
 
     pub(super) fn poll_timeout(&self, now: Now) -> Option<Moment> {
-        let due = self.entries.values().filter_map(|entry| entry.due).min();
+        let entries = self.entries.iter();
+        let due = entries.flat_map(|(name, entry)| [entry.due, self.tell_at(name)]);
+        let due = due.flatten().min();
         let due = due.map(|due| now.moment.after(due.saturating_sub(now.unix_ms)));
         due.into_iter().chain(self.disk.poll_timeout()).min()
     }
@@ -121,7 +131,7 @@ impl Schedule {
             return;
         };
         let (cron, jitter_ms, catch_up) = (*cron, plan.jitter_ms, plan.catch_up);
-        let mut last = self.handled.0.get(name).copied().unwrap_or(now.unix_ms);
+        let mut last = self.handled.until.get(name).copied().unwrap_or(now.unix_ms);
         if last > now.unix_ms.saturating_add(JUMP_MS) {
             // The clock was far ahead when it was stored.
             last = now.unix_ms;
@@ -140,10 +150,11 @@ impl Schedule {
         }
         let late = self.jitter(jitter_ms);
         let due = nominal.map(|at| at.saturating_add(late).max(now.unix_ms));
-        self.handled.0.insert(name.to_owned(), last);
+        self.handled.until.insert(name.to_owned(), last);
         if let Some(entry) = self.entries.get_mut(name) {
             entry.due = due;
         }
+        self.work_out_owed(name, now);
     }
 
     /// The wall clock has jumped since times were last worked out.
@@ -151,6 +162,10 @@ impl Schedule {
         let offset = i128::from(now.unix_ms) - i128::from(now.moment.0);
         let jumped = (offset - self.offset).unsigned_abs() > u128::from(DRIFT_MS);
         if jumped {
+            // A machine that slept could run nothing.
+            if offset - self.offset > i128::from(GRACE_MS) {
+                self.up_since = now.unix_ms;
+            }
             self.offset = offset;
         }
         jumped
@@ -210,7 +225,7 @@ impl Control {
 
     /// The plan or the time zone may have changed.
     pub(super) fn schedule_follows_plan(&mut self, zone: Option<TimeZone>) {
-        let now = self.cx.now;
+        let (now, started_ms) = (self.cx.now, self.cx.keeper.started_ms);
         let moved = zone.is_some() && self.schedule.zone != zone;
         if moved {
             self.schedule.zone = zone;
@@ -223,9 +238,18 @@ impl Control {
         schedule.entries.retain(|name, _| wanted.contains_key(name));
         schedule
             .handled
-            .0
+            .until
             .retain(|name, _| wanted.contains_key(name));
+        schedule
+            .handled
+            .outcomes
+            .retain(|name, _| wanted.contains_key(name));
+        let first = schedule.up_since == 0;
         let jumped = schedule.has_jumped(now);
+        if first {
+            let up = now.moment.since(Moment(started_ms));
+            schedule.up_since = now.unix_ms.saturating_sub(up);
+        }
         for (name, plan) in wanted {
             let known = schedule.entries.get(&name).map(|entry| &entry.plan);
             if known == Some(&plan) && !moved && !jumped {
@@ -233,8 +257,14 @@ impl Control {
             }
             if known.is_some_and(|known| known.cron != plan.cron) {
                 // What was missed of another schedule is not owed.
-                schedule.handled.0.insert(name.clone(), now.unix_ms);
+                schedule.handled.until.insert(name.clone(), now.unix_ms);
+                if let Some(outcome) = schedule.handled.outcomes.get_mut(&name) {
+                    outcome.begin_anew(now);
+                }
             }
+            let outcomes = &mut schedule.handled.outcomes;
+            let outcome = || Outcome::new(now);
+            outcomes.entry(name.clone()).or_insert_with(outcome);
             // The plan has checked it.
             let Ok(cron) = Cron::parse(&plan.cron) else {
                 continue;
@@ -243,6 +273,7 @@ impl Control {
                 plan,
                 cron,
                 due: None,
+                owed: None,
             };
             schedule.entries.insert(name.clone(), entry);
             schedule.work_out(&name, now, GRACE_MS);
@@ -266,17 +297,23 @@ impl Control {
         if self.lifecycle.is_stopping() {
             for entry in self.schedule.entries.values_mut() {
                 entry.due = None;
+                entry.owed = None;
             }
             return;
         }
         let entries = self.schedule.entries.iter();
         let due = entries.filter(|(_, entry)| entry.due.is_some_and(|due| due <= now.unix_ms));
         let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
-        if due.is_empty() {
-            return;
+        if !due.is_empty() {
+            self.run_due(due);
         }
+        self.tell_overdue();
+    }
+
+    fn run_due(&mut self, due: Vec<String>) {
+        let now = self.cx.now;
         for name in &due {
-            let handled = &mut self.schedule.handled.0;
+            let handled = &mut self.schedule.handled.until;
             handled.insert(name.clone(), now.unix_ms);
         }
         // Before what rests on it: a control process that dies must not run it once more.

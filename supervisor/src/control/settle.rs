@@ -41,6 +41,8 @@ enum Step {
     StoreMaintenance,
     /// Clients hear that their changes are accepted.
     ReleaseChanges,
+    /// How what runs by the clock has ended is taken in.
+    Outcomes,
     /// Who wants to be told of trouble is.
     Trouble,
     /// Changes whose services have settled come to their verdict.
@@ -72,7 +74,7 @@ enum Step {
 }
 
 /// All of them, in their order.
-const STEPS: [Step; 26] = [
+const STEPS: [Step; 27] = [
     Step::AddressWaits,
     Step::Listening,
     Step::DirectoryWaits,
@@ -85,6 +87,7 @@ const STEPS: [Step; 26] = [
     Step::StoreStatusFiles,
     Step::StoreMaintenance,
     Step::ReleaseChanges,
+    Step::Outcomes,
     Step::Trouble,
     Step::AdvanceChanges,
     Step::JudgePlan,
@@ -130,11 +133,16 @@ impl Control {
             Step::StoreStatusFiles => self.write_status_files(),
             Step::StoreMaintenance => self.store_maintenance(),
             Step::ReleaseChanges => self.release_changes(),
+            Step::Outcomes if any => self.note_outcomes(touched),
             Step::Trouble if any => self.look_for_trouble(touched),
             Step::AdvanceChanges if any => self.advance_changes(touched),
             Step::JudgePlan if any => self.judge_trial(touched),
             Step::TellInit if any => self.lifecycle_check(),
-            Step::Trouble | Step::AdvanceChanges | Step::JudgePlan | Step::TellInit => {}
+            Step::Outcomes
+            | Step::Trouble
+            | Step::AdvanceChanges
+            | Step::JudgePlan
+            | Step::TellInit => {}
             Step::GoBack => self.go_back_if_due(),
             Step::Results => self.look_for_results(),
             Step::EndChanges => self.end_changes(),

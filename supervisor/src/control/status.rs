@@ -60,6 +60,7 @@ impl Control {
         warnings.extend(self.notices.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
+        warnings.extend(self.schedule.outcome_warnings(self.cx.now));
         warnings.extend(self.maintenance.warning());
         warnings.extend(self.status_files.warning());
         warnings.extend(self.records.warning());
@@ -96,6 +97,7 @@ impl Control {
         let planned = self.cx.plan.services.get(&status.name);
         let is_job = planned.is_some_and(|it| it.job);
         status.job = is_job.then(|| self.job_status(id, view));
+        status.schedule = self.schedule_status(&status.name);
         view.state.name().clone_into(&mut status.state);
         status.ready = view.ready;
         status.healthy = self.healthy(&status.name, view);
@@ -149,7 +151,7 @@ impl Control {
         if !waiting_on.is_empty() {
             return self.waiting_reason(&waiting_on);
         }
-        if let State::Spawning { run, .. } = view.state
+        if let State::Validating { run } | State::Spawning { run } = view.state
             && let Some(waits) = self.address_waits.reason(run)
         {
             return waits;
@@ -166,6 +168,15 @@ impl Control {
                 },
                 Some(failure),
             ) => format!("{reason}: {failure}"),
+            (
+                State::Failed {
+                    reason: Failure::Exited(_),
+                },
+                _,
+            ) => match self.job_message(name, view) {
+                Some(message) => message.to_owned(),
+                None => reason,
+            },
             (
                 State::Failed {
                     reason: Failure::Leftovers { .. },
@@ -258,6 +269,7 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
         held: None,
         leased: None,
         job: None,
+        schedule: None,
         state: if service.enabled {
             "stopped"
         } else {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::{Fact, Moment, Record, RunId, State};
+use engine::{Fact, Helper, Moment, Record, RunId, State};
 use keeper::message::{FRAME_BYTES_MAX, Hello, Request, Role};
 use plan::Plan;
 
@@ -237,24 +237,15 @@ impl Control {
             let known = |run: RunId| Some(run) >= first_own || is_told(hello, run);
             let is_planned = self.cx.service(id).is_some();
             match view.state {
-                State::Spawning {
-                    run,
-                    step: engine::SpawnStep::Exec,
-                } if is_planned && !known(run) => {
+                State::Spawning { run } if is_planned && !known(run) => {
                     self.start_main(id, run);
                     continue;
                 }
-                State::Spawning {
-                    run,
-                    step: engine::SpawnStep::Validate,
-                } if is_planned && !known(run) => {
+                State::Validating { run } if is_planned && !known(run) => {
                     self.start_helper(id, run, Purpose::Validator);
                     continue;
                 }
-                State::Spawning {
-                    run,
-                    step: engine::SpawnStep::Validate,
-                } if !known(run) => {
+                State::Validating { run } if !known(run) => {
                     let verdict = lost();
                     self.fact(Fact::Validated { run, verdict });
                 }
@@ -262,23 +253,22 @@ impl Control {
                     up,
                     helper: Some(helper),
                     ..
-                } if is_planned && known(up.run) && !known(helper) => {
-                    let command = self.cx.engine.reloaded_by(helper);
-                    let purpose = command.map_or(Purpose::Validator, Purpose::ReloadCommand);
-                    self.start_helper(id, helper, purpose);
+                } if is_planned && known(up.run) && !known(helper.run()) => {
+                    let purpose = match helper {
+                        Helper::Validator(_) => Purpose::Validator,
+                        Helper::Command(_) => Purpose::ReloadCommand(up.run),
+                    };
+                    self.start_helper(id, helper.run(), purpose);
                     continue;
                 }
                 State::Reloading {
                     helper: Some(helper),
                     ..
-                } if !known(helper) => {
-                    self.fact(Fact::Validated {
-                        run: helper,
-                        verdict: lost(),
-                    });
-                    self.fact(Fact::Reloaded {
-                        run: helper,
-                        outcome: lost(),
+                } if !known(helper.run()) => {
+                    let (run, lost) = (helper.run(), lost());
+                    self.fact(match helper {
+                        Helper::Validator(_) => Fact::Validated { run, verdict: lost },
+                        Helper::Command(_) => Fact::Reloaded { run, outcome: lost },
                     });
                 }
                 State::Stopping { run, .. } if !known(run) => {

@@ -133,6 +133,7 @@ impl Control {
             let scrape = self.status(&[]).map(|status| Scrape {
                 status,
                 tallies: self.tally.tallies(&self.cx),
+                schedules: self.schedule.counts(self.cx.now),
                 logs: logs.to_vec(),
                 events: self.cx.feed.counts(),
             });

@@ -373,7 +373,7 @@ fn hints(service: &plan::Service, status: &ServiceStatus, view: Option<&View>) -
             let again = run("restart", "tries again at once");
             stays.into_iter().chain([logs, again]).collect()
         }
-        State::Starting { .. } | State::Spawning { .. } => {
+        State::Validating { .. } | State::Spawning { .. } | State::Starting { .. } => {
             vec![run("logs --follow", "shows what it does meanwhile")]
         }
         State::Stopping { .. } => vec![run("kill", "ends it at once, unsaved work is lost")],

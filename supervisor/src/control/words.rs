@@ -127,6 +127,7 @@ pub(super) fn reason(view: &View, now: Moment) -> String {
         State::Completed if view.unrun => "has not run yet; waits for its time".to_owned(),
         // What an earlier start said is not what this one is about.
         State::Waiting { .. }
+        | State::Validating { .. }
         | State::Spawning { .. }
         | State::Stopping { .. }
         | State::Completed => String::new(),

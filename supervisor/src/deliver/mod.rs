@@ -58,6 +58,7 @@ impl Message {
             NotifyOn::Disk => "disk",
             NotifyOn::DeletedBinary => "deleted-binary",
             NotifyOn::Certificate => "certificate",
+            NotifyOn::Overdue => "overdue",
         }
     }
 

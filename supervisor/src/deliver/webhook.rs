@@ -151,7 +151,7 @@ fn payload(message: &Message) -> Value {
     field("State", &message.state);
     field("At", &message.at());
     let colour = match message.cause {
-        NotifyOn::Failed | NotifyOn::Unhealthy => "#d24b4e",
+        NotifyOn::Failed | NotifyOn::Unhealthy | NotifyOn::Overdue => "#d24b4e",
         NotifyOn::Restarted | NotifyOn::Disk | NotifyOn::DeletedBinary | NotifyOn::Certificate => {
             "#e0a800"
         }

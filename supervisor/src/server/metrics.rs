@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{Display, Write as _},
+    time::Duration,
 };
 
 use api::ServiceStatus;
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     ask::Ask,
-    scrape::{Scrape, ServiceTally},
+    scrape::{Scrape, ServiceSchedule, ServiceTally},
     usage::{self, Usage},
 };
 
@@ -60,6 +61,7 @@ fn exposition(scrape: &Scrape, usage: &BTreeMap<String, Usage>) -> String {
     let mut text = Text::default();
     own(&mut text, scrape);
     states(&mut text, &scrape.status.services);
+    schedules(&mut text, &scrape.schedules);
     counts(&mut text, &scrape.tallies);
     probes(&mut text, &scrape.tallies);
     logs(&mut text, scrape);
@@ -176,6 +178,33 @@ fn states(text: &mut Text, services: &[ServiceStatus]) {
             text.sample("service_state_age_seconds", &labels, seconds);
         }
     }
+}
+
+/// How what runs by the clock has done.
+fn schedules(text: &mut Text, schedules: &BTreeMap<String, ServiceSchedule>) {
+    let mut times = |name, help, value: fn(&ServiceSchedule) -> Option<u64>| {
+        text.family(name, "gauge", "seconds", help);
+        for (service, schedule) in schedules {
+            if let Some(at_ms) = value(schedule) {
+                let seconds = Duration::from_millis(at_ms).as_secs_f64();
+                text.sample(name, &[("service", service)], seconds);
+            }
+        }
+    };
+    let help = "When the last good run of what runs by the clock ended, in Unix time; missing before the first.";
+    times("service_last_success_timestamp_seconds", help, |it| it.good);
+    let help = "When what runs by the clock runs next, in Unix time.";
+    times("service_next_run_timestamp_seconds", help, |it| it.next_run);
+    let mut flags = |name, help, value: fn(&ServiceSchedule) -> bool| {
+        text.family(name, "gauge", "", help);
+        for (service, schedule) in schedules {
+            text.sample(name, &[("service", service)], u8::from(value(schedule)));
+        }
+    };
+    let help = "1 if a good run of what runs by the clock should have ended by now.";
+    flags("service_overdue", help, |it| it.overdue);
+    let help = "1 if the last run of what runs by the clock failed.";
+    flags("service_last_run_failed", help, |it| it.failed);
 }
 
 /// What has happened to each service.

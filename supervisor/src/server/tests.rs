@@ -22,7 +22,7 @@ use super::{
 use crate::{
     ask::{Ask, Exits, LogPlace, Wanted},
     peer_stream::Closer,
-    scrape::{EventCounts, ProbeTally, Scrape, ServiceTally},
+    scrape::{EventCounts, ProbeTally, Scrape, ServiceSchedule, ServiceTally},
 };
 
 /// Whatever a test waits for comes within this time, or never.
@@ -238,6 +238,16 @@ fn scrape() -> Scrape {
     Scrape {
         status: status(&[]).unwrap(),
         tallies: [("web".to_owned(), web)].into(),
+        schedules: [(
+            "job".to_owned(),
+            ServiceSchedule {
+                good: Some(1_500),
+                next_run: None,
+                overdue: true,
+                failed: false,
+            },
+        )]
+        .into(),
         logs: vec![LogStats {
             service: "web".to_owned(),
             bytes: 1234,

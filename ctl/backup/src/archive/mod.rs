@@ -14,6 +14,7 @@
 //!
 //! The writer and reader hold a few pieces in memory, whatever the size of what is saved.
 
+mod foreign;
 mod member;
 mod output;
 mod read;
@@ -22,6 +23,7 @@ mod sums;
 pub mod trailer;
 mod write;
 
+pub(crate) use foreign::{Fault as ForeignFault, each_foreign};
 pub use member::{Kind, Member, Owner};
 pub use read::{Entry, EntryKind, Whole, each, first};
 pub use sparse::{Segment, segments};
@@ -70,7 +72,7 @@ pub enum Error {
     },
     /// A member that no backup of ours has: it leads elsewhere, or is no file, directory or link.
     #[error(
-        "it is no backup of ours: {name} would not lie where it should, or is no file; nothing of it was put into place"
+        "{name} is in it, which would not lie where it should, or is no file, directory or link: nothing of it was put into place"
     )]
     Hostile {
         /// The member.

@@ -22,7 +22,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// A line of the sums: a name may be as long as a path can be, and escaped.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 /// Bytes read at once.
-const CHUNK_BYTES: usize = 128 << 10;
+pub(super) const CHUNK_BYTES: usize = 128 << 10;
 
 /// The kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,11 @@ impl Entry<'_> {
     /// The archive's fault, or the disk's.
     pub fn chunk(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.read(buffer).map_err(form)
+    }
+
+    /// Bytes of its content that were read.
+    pub(super) fn seen(&self) -> u64 {
+        self.read
     }
 
     /// The whole content, of a bounded length.
@@ -193,7 +198,7 @@ fn one<E: From<Error>>(
     Ok(())
 }
 
-fn head<'a>(raw: &'a mut tar::Entry<'_, impl Read>) -> Result<Entry<'a>> {
+pub(super) fn head<'a>(raw: &'a mut tar::Entry<'_, impl Read>) -> Result<Entry<'a>> {
     let header = raw.header();
     let kind = match header.entry_type() {
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
@@ -299,7 +304,7 @@ fn decoder<R: Read>(from: R) -> Result<zstd::Decoder<'static, BufReader<R>>> {
     Ok(decoder)
 }
 
-fn only_zeros(from: &mut impl Read) -> io::Result<bool> {
+pub(super) fn only_zeros(from: &mut impl Read) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     loop {
         let read = from.read(&mut buffer)?;

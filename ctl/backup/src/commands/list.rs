@@ -7,16 +7,21 @@ use mattervisor_backup::{
     Error,
     list::{Listed, list},
     manifest::Mode,
+    restore::{self, Safety},
 };
+use serde_json::json;
 
-use super::{Here, Place};
+use super::{Here, Place, restore::told_copy};
 
 pub(super) fn run(here: &Here<'_>, place: &Place) -> Result<u8, Error> {
     let target = here.target(place.to.as_deref())?;
     let all = list(&target)?;
+    let safety = safety(here, place)?;
     if here.is_json() {
-        here.json(&all)?;
-    } else if all.is_empty() {
+        here.json(&json!({ "backups": all, "safety": safety }))?;
+        return Ok(0);
+    }
+    if all.is_empty() {
         here.print(&format!(
             "there are no backups in {}\n",
             target.path().display()
@@ -24,7 +29,21 @@ pub(super) fn run(here: &Here<'_>, place: &Place) -> Result<u8, Error> {
     } else {
         here.print(&table(&all));
     }
+    if let Some(safety) = safety {
+        here.print(&format!(
+            "Kept besides: {}\n  ctl restore --undo brings it back, ctl restore --forget removes it\n",
+            told_copy(&safety)
+        ));
+    }
     Ok(0)
+}
+
+/// What the last restore has kept, where the backups of this machine are listed.
+fn safety(here: &Here<'_>, place: &Place) -> Result<Option<Safety>, Error> {
+    if place.to.is_some() {
+        return Ok(None);
+    }
+    restore::safety(&here.configuration()?, &here.stop)
 }
 
 fn table(all: &[Listed]) -> String {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod configuration;
 mod create;
 mod list;
 mod prune;

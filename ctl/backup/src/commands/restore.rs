@@ -19,33 +19,49 @@ use mattervisor_backup::{
     manifest::Manifest,
     name,
     postgres::Live,
-    restore::{Safety, safety},
+    restore::{Given, Safety, explained, safety},
     verify,
 };
 use serde_json::{Value, json};
 
 use super::{Here, create::told};
 
+/// A version that nobody has told.
+const UNKNOWN: &str = "of an unknown version";
+
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The backup, by path or by its name in the directory of backups
-    #[arg(value_name = "FILE", required_unless_present_any = ["undo", "forget"])]
+    #[arg(value_name = "FILE", required_unless_present_any = ["sql", "files", "undo", "forget"])]
     file: Option<PathBuf>,
+    /// Restore the database from a dump of it: plain, with gzip, or custom (-Fc)
+    #[arg(long, value_name = "DUMP", conflicts_with = "file")]
+    sql: Option<PathBuf>,
+    /// Restore data and config.json from a tar archive, plain or with gzip
+    #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["file", "database"])]
+    files: Option<PathBuf>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
     /// Restore the database alone, under this name beside the live one, to look at
-    #[arg(long, value_name = "NAME", requires = "file")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["undo", "forget"])]
     database: Option<String>,
+    /// First make the site file, service files and secrets of the backup this machine's: on a new one
+    #[arg(long, requires = "file", conflicts_with = "database")]
+    configuration: bool,
     /// Bring back what was there before the last restore
-    #[arg(long, conflicts_with_all = ["file", "forget"])]
+    #[arg(long, conflicts_with_all = ["file", "sql", "files", "forget"])]
     undo: bool,
     /// Remove what was there before the last restore
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long, conflicts_with_all = ["file", "sql", "files"])]
     forget: bool,
 }
 
 pub(super) async fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
+    if let Some(file) = arguments.file.as_ref().filter(|_| arguments.configuration) {
+        let file = path(here, file).map_err(failed)?;
+        super::configuration::apply(here, &file, arguments.yes).await?;
+    }
     let (operation, question) = asked_for(here, arguments).map_err(failed)?;
     if let Some(question) = question
         && !arguments.yes
@@ -57,7 +73,7 @@ pub(super) async fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Er
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failed(error: mattervisor_backup::Error) -> Error {
+pub(super) fn failed(error: mattervisor_backup::Error) -> Error {
     Error::new(Kind::Failed, error.to_string())
 }
 
@@ -79,6 +95,9 @@ fn asked_for(
         });
         return Ok((json!({ "operation": "forget" }), question));
     }
+    if arguments.sql.is_some() || arguments.files.is_some() {
+        return foreign(here, arguments, &configuration, kept.as_ref());
+    }
     let file = arguments.file.clone().unwrap_or_default();
     let file = path(here, &file)?;
     if let Some(database) = &arguments.database {
@@ -89,12 +108,56 @@ fn asked_for(
         doing: format!("open {}", file.display()),
         error,
     })?;
-    let manifest = verify::manifest(&opened)?;
+    let manifest = verify::manifest(&opened).map_err(|error| explained(&file, error))?;
     let question = replaced(here, &configuration, &file, &manifest, kept.as_ref());
     Ok((
         json!({ "operation": "restore", "file": file }),
         Some(question),
     ))
+}
+
+/// The same for what other programs have saved.
+fn foreign(
+    here: &Here<'_>,
+    arguments: &Arguments,
+    configuration: &Configuration,
+    kept: Option<&Safety>,
+) -> Result<(Value, Option<String>), mattervisor_backup::Error> {
+    let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+    let (sql, files) = (absolute(&arguments.sql)?, absolute(&arguments.files)?);
+    let given = Given {
+        sql: sql.as_deref(),
+        files: files.as_deref(),
+    };
+    let told = given.told()?;
+    if let Some(database) = &arguments.database {
+        let operation = json!({ "operation": "foreign-beside", "sql": sql, "database": database });
+        return Ok((operation, None));
+    }
+    let mut question = String::new();
+    let paths = [given.sql, given.files].into_iter().flatten();
+    for (path, what) in paths.zip(told) {
+        let _ = writeln!(question, "{}\n  {what}", path.display());
+    }
+    question += if given.sql.is_some() && given.files.is_some() {
+        "take the place of\n"
+    } else {
+        "takes the place of\n"
+    };
+    if given.sql.is_some() {
+        question += &database(here, configuration);
+    } else {
+        question += "  nothing of the database, which stays as it is\n";
+    }
+    if given.files.is_some() {
+        question += &directories(configuration);
+        question += "  as far as the archive has them\n";
+    } else {
+        question += "  no files: data and config.json stay as they are\n";
+    }
+    question += &kept_then(kept);
+    let operation = json!({ "operation": "foreign", "sql": sql, "files": files });
+    Ok((operation, Some(question)))
 }
 
 /// A backup of that name, where there is no such file.
@@ -114,8 +177,6 @@ fn replaced(
     kept: Option<&Safety>,
 ) -> String {
     let mut out = String::new();
-    let unknown = || "of an unknown version".to_owned();
-    let version = |it: &Option<String>| it.clone().unwrap_or_else(unknown);
     let (entries, bytes) = manifest.trees.iter().fold((0, 0), |sum, tree| {
         (sum.0 + tree.entries, sum.1 + tree.bytes)
     });
@@ -126,42 +187,52 @@ fn replaced(
         file.display(),
         manifest.created,
         manifest.host,
-        version(&manifest.mattermost_version),
+        manifest.mattermost_version.as_deref().unwrap_or(UNKNOWN),
         saved.server_version,
         saved.name,
         decimal_size(saved.bytes),
         decimal_size(bytes),
     );
     out += "takes the place of\n";
-    let installed = version(&configuration.mattermost_version);
-    let _ = match Live::ask(&configuration.database, &here.stop) {
-        Ok(live) => writeln!(
-            out,
-            "  Mattermost {installed}, PostgreSQL {}, database {} of {}{}",
+    out += &database(here, configuration);
+    out += &directories(configuration);
+    for left in &manifest.left_out {
+        let _ = writeln!(out, "  {}", left.words());
+    }
+    out + &kept_then(kept)
+}
+
+/// The database that there is, in a line.
+fn database(here: &Here<'_>, configuration: &Configuration) -> String {
+    let installed = &configuration.mattermost_version;
+    let installed = installed.as_deref().unwrap_or(UNKNOWN);
+    match Live::ask(&configuration.database, &here.stop) {
+        Ok(live) => format!(
+            "  Mattermost {installed}, PostgreSQL {}, database {} of {}{}\n",
             live.facts.server_version,
             live.facts.name,
             decimal_size(live.facts.bytes),
             posts(live.posts, "messages"),
         ),
-        Err(error) => writeln!(
-            out,
-            "  Mattermost {installed}; the database cannot be asked: {error}"
-        ),
-    };
-    let trees = configuration
-        .trees
-        .iter()
-        .map(|it| it.path.display().to_string());
-    let trees = trees.collect::<Vec<_>>().join(", ");
-    let _ = writeln!(
-        out,
-        "  {trees} and config.json in {}",
-        configuration.home.display()
-    );
-    for left in &manifest.left_out {
-        let _ = writeln!(out, "  {}", left.words());
+        Err(error) => {
+            format!("  Mattermost {installed}; the database cannot be asked: {error}\n")
+        }
     }
-    out += "Mattermost is stopped while they change places. What is there now is kept: ctl restore --undo brings it back.\n";
+}
+
+/// The files that there are, in a line.
+fn directories(configuration: &Configuration) -> String {
+    let trees = configuration.trees.iter();
+    let trees: Vec<_> = trees.map(|it| it.path.display().to_string()).collect();
+    format!(
+        "  {} and config.json in {}\n",
+        trees.join(", "),
+        configuration.home.display()
+    )
+}
+
+fn kept_then(kept: Option<&Safety>) -> String {
+    let mut out = "Mattermost is stopped while they change places. What is there now is kept: ctl restore --undo brings it back.\n".to_owned();
     if let Some(kept) = kept {
         let _ = writeln!(out, "Then {} is removed.", told_copy(kept));
     }
@@ -172,19 +243,21 @@ fn posts(count: Option<u64>, what: &str) -> String {
     count.map_or_else(String::new, |count| format!(", {count} {what}"))
 }
 
-fn told_copy(kept: &Safety) -> String {
-    let bytes = kept
-        .database_bytes
-        .map_or_else(String::new, |bytes| format!(" ({})", decimal_size(bytes)));
+pub(super) fn told_copy(kept: &Safety) -> String {
+    let size = |bytes: Option<u64>| {
+        bytes.map_or_else(String::new, |bytes| format!(" ({})", decimal_size(bytes)))
+    };
+    let (database, files) = (size(kept.database_bytes), size(kept.files_bytes));
     let what = if kept.undone {
         "what was restored and undone"
     } else {
         "what was there before the restore"
     };
-    format!(
-        "{what} of {} at {}, database {}{bytes}",
-        kept.from, kept.at, kept.database
-    )
+    let database = match &kept.database {
+        Some(name) => format!("database {name}{database} and files{files}"),
+        None => format!("files{files} alone"),
+    };
+    format!("{what} of {} at {}, {database}", kept.from, kept.at)
 }
 
 fn undo(kept: &Safety, configuration: &Configuration, here: &Here<'_>) -> String {
@@ -200,7 +273,7 @@ fn undo(kept: &Safety, configuration: &Configuration, here: &Here<'_>) -> String
 }
 
 /// Asks. Without a terminal nobody can answer.
-fn agreed(question: &str) -> Result<bool, Error> {
+pub(super) fn agreed(question: &str) -> Result<bool, Error> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         eprint!("{question}");

@@ -35,6 +35,18 @@ pub(super) enum Arguments {
     },
 }
 
+impl Arguments {
+    /// It makes another backup than the schedule does: one elsewhere, or one that lacks something.
+    pub(super) fn is_aside(&self) -> bool {
+        let Self::Create {
+            to,
+            without_secrets,
+            ..
+        } = self;
+        to.is_some() || *without_secrets
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

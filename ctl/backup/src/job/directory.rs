@@ -92,18 +92,12 @@ impl Directory {
         Ok(journal)
     }
 
-    pub(crate) fn result(
-        &self,
-        order: &JobOrder,
-        ok: bool,
-        message: &str,
-        report: &Value,
-    ) -> Result<(), Error> {
+    /// Leaves what came of a request, whose id is put in here.
+    pub(crate) fn result(&self, order: &JobOrder, result: JobResult) -> Result<(), Error> {
         let mut result = JobResult {
             id: order.id.clone(),
-            ok,
-            message: message.lines().collect::<Vec<_>>().join(" "),
-            report: report.clone(),
+            message: result.message.lines().collect::<Vec<_>>().join(" "),
+            ..result
         };
         let mut text = encoded(&result)?;
         if text.len() > JOB_RESULT_BYTES_MAX {

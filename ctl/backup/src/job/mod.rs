@@ -13,9 +13,9 @@ mod socket;
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use api::JobOrder;
+use api::{JobOrder, JobResult};
 use arguments::Arguments;
 use directory::{Directory, arguments};
 use lease::Lease;
@@ -47,32 +47,30 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<bool, Error> {
     let directory = Directory::of_environment()?;
     let order = directory.order()?;
     let mut watch = Watch::new(stop, notify::teller());
-    let done = work(configuration, &directory, &order, &mut watch);
-    let (ok, message, report) = match done {
-        Ok(Done {
-            ok,
-            message,
-            report,
-        }) => (ok, message, report),
-        Err(error) => (false, error.to_string(), Value::Null),
+    let asked = arguments::<Arguments>(&order);
+    let aside = asked.as_ref().is_ok_and(Arguments::is_aside);
+    let done = asked.and_then(|asked| work(configuration, &directory, &order, asked, &mut watch));
+    let result = match done {
+        Ok(done) => JobResult { aside, ..done },
+        Err(error) => JobResult {
+            aside,
+            message: error.to_string(),
+            ..JobResult::default()
+        },
     };
-    eprintln!("mattervisor-backup: {message}");
-    directory.result(&order, ok, &message, &report)?;
+    eprintln!("mattervisor-backup: {}", result.message);
+    let ok = result.ok;
+    directory.result(&order, result)?;
     Ok(ok)
-}
-
-struct Done {
-    ok: bool,
-    message: String,
-    report: Value,
 }
 
 fn work(
     configuration: &Path,
     directory: &Directory,
     order: &JobOrder,
+    asked: Arguments,
     watch: &mut Watch,
-) -> Result<Done, Error> {
+) -> Result<JobResult, Error> {
     let mut configuration = Configuration::read(configuration)?;
     let Arguments::Create {
         to,
@@ -80,7 +78,7 @@ fn work(
         without_secrets,
         verify,
         prune,
-    } = arguments::<Arguments>(order)?;
+    } = asked;
     if let Some(to) = to {
         // What has to be mounted is about the directory of the configuration alone.
         configuration.require_mount = None;
@@ -121,7 +119,7 @@ fn work(
     } else {
         None
     };
-    Ok(Done {
+    Ok(JobResult {
         ok: lost == 0,
         message: message(held.target(), &name, lost),
         report: json!({
@@ -130,6 +128,7 @@ fn work(
             "verified": verified.is_some(),
             "pruned": pruned,
         }),
+        ..JobResult::default()
     })
 }
 
@@ -145,7 +144,7 @@ fn message(target: &Target, name: &str, lost: u64) -> String {
     match lost {
         0 => format!("made {path}"),
         lost => format!(
-            "made {path}, but {lost} files could not be saved: mattervisor-backup verify names them"
+            "made {path}, but {lost} files could not be saved: ctl backup verify names them"
         ),
     }
 }

@@ -108,7 +108,6 @@ const TABLES: &str = "SELECT n.nspname AS schema, c.relname AS \"table\", 0 AS r
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND (c.relkind = 'r' OR c.relispopulated) \
     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%' ORDER BY 1, 2";
-const MIGRATION: &str = "SELECT max(version) FROM db_migrations";
 
 /// `pg_database`'s own columns, whose names differ between versions.
 #[derive(Deserialize)]
@@ -149,12 +148,11 @@ pub(crate) fn facts(session: &mut Session) -> Result<Facts, Error> {
         privileges,
         more,
     } = one(session.json(DATABASE)?)?;
-    let has_migrations = session.ask("SELECT to_regclass('db_migrations') IS NOT NULL")?;
-    let migration = if has_migrations.first().is_some_and(|it| it == "t") {
-        session.number(MIGRATION).ok()
-    } else {
-        None
+    let migration = match session.table("db_migrations")? {
+        Some(table) => session.json(&format!("SELECT max(version) AS newest FROM {table}"))?,
+        None => Vec::new(),
     };
+    let migration = migration.first().and_then(|row| row["newest"].as_u64());
     Ok(Facts {
         name: more.datname,
         owner,

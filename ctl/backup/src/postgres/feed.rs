@@ -59,6 +59,11 @@ impl Reader {
         }
     }
 
+    /// Whether it still reads.
+    pub(crate) fn takes_more(&self) -> bool {
+        self.input.is_some()
+    }
+
     /// The same, and what it writes goes to this program, without the first line that is this one.
     pub(crate) fn into(
         command: Command,

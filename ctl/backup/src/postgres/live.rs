@@ -3,6 +3,9 @@
 use super::{Facts, Server, Session, Tools, facts, literal};
 use crate::{Error, Stop};
 
+/// The table of messages.
+const MESSAGES: &str = "posts";
+
 /// What is known of it.
 #[derive(Clone, Debug)]
 pub struct Live {
@@ -20,7 +23,12 @@ impl Live {
     pub fn ask(server: &Server, stop: &Stop) -> Result<Self, Error> {
         let mut session = session(server, stop)?;
         let facts = facts(&mut session)?;
-        let posts = session.number("SELECT count(*) FROM posts").ok();
+        let posts = match session.table(MESSAGES)? {
+            Some(table) => session
+                .number(&format!("SELECT count(*) FROM {table}"))
+                .ok(),
+            None => None,
+        };
         Ok(Self { facts, posts })
     }
 
@@ -30,9 +38,12 @@ impl Live {
     /// It does not answer.
     pub fn posts_since(server: &Server, at: &str, stop: &Stop) -> Result<Option<u64>, Error> {
         let mut session = session(server, stop)?;
+        let Some(table) = session.table(MESSAGES)? else {
+            return Ok(None);
+        };
         let at = literal(at);
         let query = format!(
-            "SELECT count(*) FROM posts WHERE createat > extract(epoch FROM {at}::timestamptz) * 1000"
+            "SELECT count(*) FROM {table} WHERE createat > extract(epoch FROM {at}::timestamptz) * 1000"
         );
         Ok(session.number(&query).ok())
     }

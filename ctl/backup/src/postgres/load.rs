@@ -70,12 +70,12 @@ pub(crate) fn restore(
     Reader::into(command, psql, TIMEOUT, stop)
 }
 
-/// Compares the rows of each table of the session's database with what was counted.
+/// Compares the rows of each table of the session's database with what was counted. What is there.
 pub(crate) fn compare(
     session: &mut Session,
     wanted: &Counts,
     watch: &mut Watch,
-) -> Result<(), Error> {
+) -> Result<Vec<Table>, Error> {
     let found = tables(session, |rows| watch.add(rows))?;
     for table in &wanted.tables {
         let same = |it: &&Table| it.schema == table.schema && it.table == table.table;
@@ -88,7 +88,7 @@ pub(crate) fn compare(
             });
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Settings whose value is a list of names.

@@ -38,7 +38,7 @@ pub struct Server {
 /// Longest wait for a connection, in seconds.
 const CONNECT_SECONDS: &str = "30";
 /// No limit that the server sets for ordinary clients is for us.
-const OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 \
+pub(super) const OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 \
     -c idle_in_transaction_session_timeout=0 -c client_min_messages=warning";
 
 impl Server {

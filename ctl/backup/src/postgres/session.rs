@@ -8,11 +8,15 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Server, Tools};
+use super::{Server, Tools, server::OPTIONS};
 use crate::{Error, Stop, process::Running};
 
 /// Stands behind each answer. No row begins with a brace and a colon.
 const END: &str = "{:end";
+
+/// What a query calls is the server's own, whatever the owner of a database has put there or set for it: we may be
+/// the superuser. Tables of a database are named with their schema.
+const PATH: &str = "-c search_path=pg_catalog";
 
 /// A session. It ends when this goes.
 pub struct Session {
@@ -44,6 +48,7 @@ impl Session {
             .args(["--set=ON_ERROR_STOP=1", "--file=-"])
             .env("PSQL_HISTORY", "/dev/null");
         server.reach(&mut command, database)?;
+        command.env("PGOPTIONS", format!("{OPTIONS} {PATH}"));
         let mut psql = Running::start(command, Stdio::piped(), stop)?;
         let input = psql.input();
         let output = psql.output().ok_or(Error::Cancelled)?;
@@ -100,6 +105,21 @@ impl Session {
         let read = rows.iter().map(|row| serde_json::from_str(row));
         read.collect::<Result<_, _>>()
             .map_err(|_| Error::Unanswered)
+    }
+
+    /// The name of a table with its schema, as SQL has it; none: there is no such table.
+    ///
+    /// # Errors
+    /// As for [`Session::ask`].
+    pub fn table(&mut self, name: &str) -> Result<Option<String>, Error> {
+        let found = self.json(&format!(
+            "SELECT n.nspname AS schema FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relname = {} AND c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' \
+             ORDER BY n.nspname <> 'public', n.nspname LIMIT 1",
+            literal(name)
+        ))?;
+        let schema = found.first().and_then(|row| row["schema"].as_str());
+        Ok(schema.map(|schema| format!("{}.{}", quoted(schema), quoted(name))))
     }
 
     /// The only number that a query answers.

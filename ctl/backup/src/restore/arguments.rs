@@ -25,6 +25,22 @@ pub(super) enum Arguments {
         /// What the database is to be called.
         database: String,
     },
+    /// Put what other programs have saved in the place of what there is.
+    Foreign {
+        /// A dump of the database.
+        #[serde(default)]
+        sql: Option<PathBuf>,
+        /// A tar archive of files.
+        #[serde(default)]
+        files: Option<PathBuf>,
+    },
+    /// Restore a dump of another program's alone, beside the live database.
+    ForeignBeside {
+        /// The dump.
+        sql: PathBuf,
+        /// What the database is to be called.
+        database: String,
+    },
     /// Put the safety copy in the place of what there is.
     Undo,
     /// Remove the safety copy.

@@ -67,7 +67,7 @@ pub(super) fn readable(server: &Server, manifest: &Manifest, watch: &Watch) -> R
 }
 
 /// By their first two numbers: what differs in the third has the same migrations.
-fn is_older(installed: &str, backup: &str) -> bool {
+pub(super) fn is_older(installed: &str, backup: &str) -> bool {
     let numbers = |version: &str| -> Option<(u32, u32)> {
         let mut parts = version.trim_start_matches('v').split('.');
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

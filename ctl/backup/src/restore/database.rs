@@ -16,8 +16,8 @@ use crate::{
     Error, Refusal, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
     postgres::{
-        Facts, Reader, Server, Session, Tools, as_owner, compare, create, drop_database, facts,
-        literal, quoted, restore, settings,
+        Facts, Reader, Server, Session, Table, Tools, as_owner, compare, create, drop_database,
+        facts, known, literal, quoted, restore, settings,
     },
 };
 
@@ -26,6 +26,18 @@ const MAINTENANCE: &str = "postgres";
 /// So long a server that was killed may take to come back.
 const PATIENCE: Duration = Duration::from_secs(120);
 const BETWEEN: Duration = Duration::from_millis(250);
+
+/// Longest name of a database, in bytes.
+const NAME_BYTES: usize = 63;
+
+/// A database that was restored.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Its tables, with their rows.
+    pub(super) tables: Vec<Table>,
+    /// Settings that could not be set.
+    pub(super) left: Vec<String>,
+}
 
 /// The server, and nobody else restores to it.
 pub(super) struct Databases {
@@ -133,11 +145,42 @@ impl Databases {
         Ok(())
     }
 
-    /// Makes an empty one, as that which was saved, and what restores into it.
-    pub(super) fn make(&mut self, name: &str, manifest: &Manifest) -> Result<Reader, Error> {
+    /// Refuses what this server cannot sort or encode as it was saved.
+    pub(super) fn knows(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        known(&mut self.session, &manifest.database)
+    }
+
+    /// Names of a database that is to be there beside the live one, under this name.
+    pub(super) fn beside(&mut self, live: &str, name: &str) -> Result<(String, Renames), Error> {
+        if name.is_empty() || name.len() > NAME_BYTES || name == live || name.contains('\0') {
+            let name = name.to_owned();
+            return Err(Refusal::Name { name }.into());
+        }
+        if self.is_there(name)? {
+            let name = name.to_owned();
+            return Err(Refusal::NameTaken { name }.into());
+        }
+        let (stamp, mut names) = self.names(live, "before")?;
+        name.clone_into(&mut names.outgoing);
+        Ok((stamp, names))
+    }
+
+    /// Makes an empty one, as that which was saved.
+    pub(super) fn create(&mut self, name: &str, manifest: &Manifest) -> Result<(), Error> {
         let facts = &manifest.database;
         let owner = self.server.role.as_deref().unwrap_or(&facts.owner);
-        self.session.ask(&create(name, owner, facts))?;
+        self.session.ask(&create(name, owner, facts)).map(drop)
+    }
+
+    /// A session with one, as the role whose it is: what a dump has put there is done as nobody else.
+    pub(super) fn owner(&self, name: &str) -> Result<Session, Error> {
+        let owner = as_owner(&self.server);
+        Session::open(&owner, Some(name), &self.tools, &self.stop)
+    }
+
+    /// The same, and what restores into it.
+    pub(super) fn make(&mut self, name: &str, manifest: &Manifest) -> Result<Reader, Error> {
+        self.create(name, manifest)?;
         restore(
             &mut self.session,
             &self.server,
@@ -147,34 +190,33 @@ impl Databases {
         )
     }
 
-    /// Looks whether all is there, and sets what a dump does not say. Settings that could not be set.
+    /// Looks whether all is there, and sets what a dump does not say.
     pub(super) fn settle(
         &mut self,
         name: &str,
         manifest: &Manifest,
         wanted: &Counts,
         watch: &mut Watch,
-    ) -> Result<Vec<String>, Error> {
-        let owner = as_owner(&self.server);
+    ) -> Result<Settled, Error> {
         let stop = watch.stop().clone();
         watch.step("count rows", None, Unit::Rows);
-        let mut session = Session::open(&self.server, Some(name), &self.tools, &stop)?;
-        compare(&mut session, wanted, watch)?;
+        let mut session = self.owner(name)?;
+        let tables = compare(&mut session, wanted, watch)?;
         drop(session);
         watch.step("gather statistics", None, Unit::Rows);
-        let mut session = Session::open(&owner, Some(name), &self.tools, &stop)?;
+        let mut session = self.owner(name)?;
         session.ask("ANALYZE")?;
         drop(session);
         let mut left = Vec::new();
         for (told, sql) in settings(name, &manifest.database, self.server.role.as_deref()) {
             // As the role, which may set no more than its own. A session ends with its first error.
-            let mut session = Session::open(&owner, Some(name), &self.tools, &stop)?;
+            let mut session = self.owner(name)?;
             if session.ask(&sql).is_err() {
                 stop.check()?;
                 left.push(told);
             }
         }
-        Ok(left)
+        Ok(Settled { tables, left })
     }
 
     /// Gives a new database the name under which it is looked at.

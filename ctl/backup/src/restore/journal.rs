@@ -3,7 +3,8 @@
 //!
 //! Theory: one transaction of the database server renames two databases, and that is the commit point. Whether
 //! it has happened is asked of the server, by the name that the database in use before would have: so the
-//! journal holds what was to be done, and never a word of what was.
+//! journal holds what was to be done, and never a word of what was. Where files alone change places, the journal
+//! itself is the commit point: it is written once more, with `decided`.
 
 use std::{
     ffi::OsString,
@@ -46,7 +47,11 @@ pub(super) struct Journal {
     pub(super) stamp: String,
     /// What is restored, for people.
     pub(super) from: String,
-    pub(super) database: Renames,
+    /// None: the database stays.
+    pub(super) database: Option<Renames>,
+    /// There is no way back. Where databases change names, the server says it.
+    #[serde(default)]
+    pub(super) decided: bool,
     pub(super) swaps: Vec<Swap>,
     pub(super) stashes: Vec<Stash>,
 }
@@ -125,8 +130,8 @@ pub(super) struct Kept {
 /// A database and files that are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Copy {
-    /// What the database is called.
-    pub(super) database: String,
+    /// What the database is called; none: it was not replaced.
+    pub(super) database: Option<String>,
     pub(super) stashes: Vec<Stash>,
 }
 

@@ -1,12 +1,15 @@
 //! The safety copy of the last restore, for people.
 
+use std::path::PathBuf;
+
+use safe_path::Folder;
 use serde::Serialize;
 
 use super::{
     database::Databases,
     journal::{Kept, Kind, Store},
 };
-use crate::{Error, Stop, configuration::Configuration};
+use crate::{Error, Stop, Watch, configuration::Configuration, files::survey};
 
 /// What was there before the last restore, or before it was undone.
 #[derive(Clone, Debug, Serialize)]
@@ -17,12 +20,14 @@ pub struct Safety {
     pub at: String,
     /// It is what was restored, and the restore was undone.
     pub undone: bool,
-    /// What its database is called.
-    pub database: String,
+    /// What its database is called; none: the database was not replaced.
+    pub database: Option<String>,
     /// Bytes that the database takes, if the server says it.
     pub database_bytes: Option<u64>,
+    /// Bytes that its files take, if they can be counted.
+    pub files_bytes: Option<u64>,
     /// Directories that hold its files.
-    pub files: Vec<std::path::PathBuf>,
+    pub files: Vec<PathBuf>,
 }
 
 /// The safety copy, if one is kept.
@@ -37,15 +42,30 @@ pub fn safety(configuration: &Configuration, stop: &Stop) -> Result<Option<Safet
 }
 
 fn told(kept: Kept, configuration: &Configuration, stop: &Stop) -> Safety {
-    let bytes = Databases::look(&configuration.database, stop)
-        .and_then(|mut databases| databases.bytes(&kept.copy.database));
+    let bytes = kept.copy.database.as_ref().and_then(|name| {
+        let databases = Databases::look(&configuration.database, stop);
+        databases.and_then(|mut it| it.bytes(name)).ok()
+    });
     let files = kept.copy.stashes.into_iter();
+    let files: Vec<_> = files.map(|it| it.parent.join(it.name)).collect();
     Safety {
+        files_bytes: counted(&files, configuration, stop),
         from: kept.from,
         at: kept.at,
         undone: kept.kind == Kind::Undo,
         database: kept.copy.database,
-        database_bytes: bytes.ok(),
-        files: files.map(|it| it.parent.join(it.name)).collect(),
+        database_bytes: bytes,
+        files,
     }
+}
+
+/// Bytes below these directories.
+fn counted(dirs: &[PathBuf], configuration: &Configuration, stop: &Stop) -> Option<u64> {
+    let account = configuration.account().ok()?;
+    let mut watch = Watch::new(stop.clone(), |_| {});
+    let each = dirs.iter().map(|dir| {
+        let folder = Folder::open(dir, Some(account)).ok()?;
+        Some(survey(&folder, &mut watch).ok()?.bytes)
+    });
+    each.sum()
 }

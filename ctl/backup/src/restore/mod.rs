@@ -10,6 +10,7 @@
 mod arguments;
 mod checks;
 mod database;
+mod foreign;
 mod journal;
 mod kept;
 mod recover;
@@ -22,13 +23,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::JobResult;
 use serde_json::{Value, json};
 
+pub use foreign::{Fault, Given, explained};
 pub use kept::{Safety, safety};
 pub use recover::recover;
 
 use arguments::Arguments;
-use database::Databases;
+use database::{Databases, Settled};
 use journal::{Held, Journal, Kind, Renames, Store};
 use recover::{End, settle};
 use unpack::Unpack;
@@ -46,8 +49,6 @@ use crate::{
     verify,
 };
 
-/// Longest name of a database, in bytes.
-const NAME_BYTES: usize = 63;
 /// Something is open that the next run has to finish: `EX_TEMPFAIL`.
 const AGAIN: u8 = 75;
 
@@ -97,8 +98,15 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
         report: Value::Null,
     });
     eprintln!("mattervisor-backup: {}", done.message);
-    directory.result(&order, done.ok, &done.message, &done.report)?;
-    Ok(u8::from(!done.ok))
+    let ok = done.ok;
+    let result = JobResult {
+        ok,
+        message: done.message,
+        report: done.report,
+        ..JobResult::default()
+    };
+    directory.result(&order, result)?;
+    Ok(u8::from(!ok))
 }
 
 /// What came of it.
@@ -144,6 +152,18 @@ impl Job<'_> {
             Arguments::Restore { file } => self.restore(file),
             Arguments::Beside { database, .. } if beside => Ok(made(database)),
             Arguments::Beside { file, database } => self.beside(file, database),
+            Arguments::Foreign {
+                sql: None,
+                files: None,
+            } => Err(Error::Arguments {
+                error: "neither a dump nor an archive is named".to_owned(),
+            }),
+            Arguments::Foreign { sql, files } => self.foreign(Given {
+                sql: sql.as_deref(),
+                files: files.as_deref(),
+            }),
+            Arguments::ForeignBeside { database, .. } if beside => Ok(made(database)),
+            Arguments::ForeignBeside { sql, database } => self.foreign_beside(sql, database),
             Arguments::Undo => self.undo(),
             Arguments::Forget => self.forget(),
         }
@@ -157,31 +177,30 @@ impl Job<'_> {
         let places = checks::places(configuration, &manifest, account)?;
         let mut databases = self.connect(&manifest)?;
         databases.may_create()?;
+        databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &places)?;
         let live = databases.live()?.name;
         let (stamp, names) = databases.names(&live, "before")?;
         let stashes = unpack::stashes(configuration, &places, &stamp);
-        let mut journal = self.begin(Kind::Restore, path, &stamp, names, stashes)?;
-        let mut staged = || -> Result<Vec<String>, Error> {
+        let from = path.display().to_string();
+        let incoming = names.incoming.clone();
+        let mut journal = self.begin(Kind::Restore, from, &stamp, Some(names), stashes)?;
+        let mut staged = || -> Result<Settled, Error> {
             let stashes = &journal.stashes;
             let unpack = Unpack::all(configuration, &manifest, &places, stashes, &stamp, account)?;
-            let loader = databases.make(&journal.database.incoming, &manifest)?;
+            let loader = databases.make(&incoming, &manifest)?;
             let (counts, swaps) = unpack.read(&file, loader, &mut self.watch)?;
             journal.swaps = swaps;
-            databases.settle(
-                &journal.database.incoming,
-                &manifest,
-                &counts,
-                &mut self.watch,
-            )
+            databases.settle(&incoming, &manifest, &counts, &mut self.watch)
         };
-        let left = staged().and_then(|left| self.lease.pause(&mut self.watch).map(|()| left));
+        let settled = staged();
+        let settled = settled.and_then(|it| self.lease.pause(&mut self.watch).map(|()| it));
         drop(databases);
-        match left {
+        match settled {
             Err(error) => self.give_up(&journal, error),
-            Ok(left) => {
+            Ok(settled) => {
                 let done = self.commit(journal)?;
-                Ok(with(done, &left, &manifest))
+                Ok(with(done, &settled.left, &manifest))
             }
         }
     }
@@ -190,19 +209,26 @@ impl Job<'_> {
         let kept = self.held.store.kept()?.ok_or(Refusal::NothingKept)?;
         let stop = self.watch.stop().clone();
         let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
-        if !databases.is_there(&kept.copy.database)? {
-            return Err(Refusal::NothingKept.into());
-        }
         let live = databases.live()?.name;
         let (stamp, mut names) = databases.names(&live, "undone")?;
+        let names = match kept.copy.database {
+            Some(database) if !databases.is_there(&database)? => {
+                return Err(Refusal::NothingKept.into());
+            }
+            Some(database) => {
+                names.incoming = database;
+                Some(names)
+            }
+            None => None,
+        };
         drop(databases);
-        names.incoming = kept.copy.database;
         let journal = Journal {
             id: self.id.clone(),
             kind: Kind::Undo,
             stamp,
             from: kept.from,
             database: names,
+            decided: false,
             swaps: kept.swaps,
             stashes: kept.copy.stashes,
         };
@@ -223,15 +249,31 @@ impl Job<'_> {
         if let Err(error) = ready {
             return self.give_up(&journal, error);
         }
-        // From here on nobody's wish to stop is heard.
-        let calm = Stop::default();
-        let committed = Databases::connect(&self.configuration.database, 0, &calm)
-            .and_then(|mut databases| databases.commit(&journal.database));
+        let committed = self.decide(&mut journal);
+        if journal.database.is_none() && committed.is_err() {
+            // It may be on the disk all the same, and must not be when we go back.
+            self.held.write_journal(&journal)?;
+        }
         match (settle(self.configuration, self.held, &journal)?, committed) {
             (End::Forward, _) => self.started(),
             (End::Back, Err(error)) => Err(error),
             (End::Back, Ok(())) => Err(Error::Unanswered),
         }
+    }
+
+    /// The commit point. From here on nobody's wish to stop is heard.
+    fn decide(&self, journal: &mut Journal) -> Result<(), Error> {
+        if let Some(names) = &journal.database {
+            let calm = Stop::default();
+            return Databases::connect(&self.configuration.database, 0, &calm)
+                .and_then(|mut databases| databases.commit(names));
+        }
+        journal.decided = true;
+        let written = self.held.write_journal(journal);
+        if written.is_err() {
+            journal.decided = false;
+        }
+        written
     }
 
     /// Goes back to what was, and says why.
@@ -278,21 +320,14 @@ impl Job<'_> {
         checks::readable(&self.configuration.database, &manifest, &self.watch)?;
         let mut databases = self.connect(&manifest)?;
         databases.may_create()?;
+        databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &[])?;
         let live = databases.live()?.name;
-        if name.is_empty() || name.len() > NAME_BYTES || name == live || name.contains('\0') {
-            let name = name.to_owned();
-            return Err(Refusal::Name { name }.into());
-        }
-        if databases.is_there(name)? {
-            let name = name.to_owned();
-            return Err(Refusal::NameTaken { name }.into());
-        }
-        let (stamp, mut names) = databases.names(&live, "before")?;
-        name.clone_into(&mut names.outgoing);
-        let journal = self.begin(Kind::Beside, path, &stamp, names, Vec::new())?;
+        let (stamp, names) = databases.beside(&live, name)?;
+        let from = path.display().to_string();
+        let incoming = &names.incoming.clone();
+        let journal = self.begin(Kind::Beside, from, &stamp, Some(names), Vec::new())?;
         let mut made = || -> Result<(), Error> {
-            let incoming = &journal.database.incoming;
             let loader = databases.make(incoming, &manifest)?;
             let (counts, _) = Unpack::database().read(&file, loader, &mut self.watch)?;
             databases.settle(incoming, &manifest, &counts, &mut self.watch)?;
@@ -330,17 +365,18 @@ impl Job<'_> {
     fn begin(
         &self,
         kind: Kind,
-        path: &Path,
+        from: String,
         stamp: &str,
-        database: Renames,
+        database: Option<Renames>,
         stashes: Vec<journal::Stash>,
     ) -> Result<Journal, Error> {
         let journal = Journal {
             id: self.id.clone(),
             kind,
             stamp: stamp.to_owned(),
-            from: path.display().to_string(),
+            from,
             database,
+            decided: false,
             swaps: Vec::new(),
             stashes,
         };
@@ -357,9 +393,12 @@ fn made(name: &str) -> Done {
 
 fn open(path: &Path) -> Result<(File, Manifest), Error> {
     let file = safe_path::open(path).map_err(Error::with("open", path))?;
-    let manifest = verify::manifest(&file).map_err(|error| Error::Bad {
-        path: PathBuf::from(path),
-        error: Box::new(error),
+    let manifest = verify::manifest(&file).map_err(|error| match explained(path, error) {
+        error @ Error::Foreign(_) => error,
+        error => Error::Bad {
+            path: PathBuf::from(path),
+            error: Box::new(error),
+        },
     })?;
     Ok((file, manifest))
 }

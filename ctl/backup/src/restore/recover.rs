@@ -58,10 +58,15 @@ pub(super) fn settle(
     let stop = Stop::default();
     let account = configuration.account()?;
     let mut databases = Databases::wait(&configuration.database, &stop)?;
-    let names = &journal.database;
-    let forward = databases.is_there(&names.outgoing)?
-        && (journal.kind != Kind::Beside || !databases.is_there(&names.incoming)?);
-    databases.open(names)?;
+    let forward = match &journal.database {
+        Some(names) => {
+            let forward = databases.is_there(&names.outgoing)?
+                && (journal.kind != Kind::Beside || !databases.is_there(&names.incoming)?);
+            databases.open(names)?;
+            forward
+        }
+        None => journal.decided,
+    };
     if forward {
         if journal.kind != Kind::Beside {
             self::forward(held, journal, account)?;
@@ -70,7 +75,9 @@ pub(super) fn settle(
         return Ok(End::Forward);
     }
     if journal.kind != Kind::Undo {
-        databases.drop(&names.incoming)?;
+        if let Some(names) = &journal.database {
+            databases.drop(&names.incoming)?;
+        }
         swap::remove(&journal.stashes, account)?;
     }
     held.close()?;
@@ -86,6 +93,7 @@ fn forward(held: &Held, journal: &Journal, account: Account) -> Result<(), Error
         stamp,
         from,
         database,
+        decided: _,
         swaps,
         stashes,
     } = journal.clone();
@@ -105,7 +113,7 @@ fn forward(held: &Held, journal: &Journal, account: Account) -> Result<(), Error
         at: Timestamp::now().to_string(),
         swaps,
         copy: Copy {
-            database: database.outgoing,
+            database: database.map(|names| names.outgoing),
             stashes,
         },
         earlier,
@@ -118,7 +126,9 @@ pub(super) fn remove(
     copy: &Copy,
     account: Account,
 ) -> Result<(), Error> {
-    databases.drop(&copy.database)?;
+    if let Some(database) = &copy.database {
+        databases.drop(database)?;
+    }
     swap::remove(&copy.stashes, account)
 }
 

@@ -163,15 +163,21 @@ impl Unpack {
         )?;
         watch.step("build indexes", None, Unit::Rows);
         loader.finish()?;
+        let incomplete = archive::Error::Form("it has no whole dump of the database".to_owned());
+        let counts = self.counts.take().filter(|_| self.pieces > 0);
+        let swaps = self.done(watch)?;
+        Ok((counts.ok_or(incomplete)?, swaps))
+    }
+
+    /// All of it is on the disk, and what takes its place is known.
+    pub(super) fn done(self, watch: &mut Watch) -> Result<Vec<Swap>, Error> {
         watch.step("write to the disk", Some(self.bytes), Unit::Bytes);
         for ((parent, _), stage) in &self.stages {
             stage
                 .sync()
                 .map_err(Error::with("write to the disk", parent))?;
         }
-        let incomplete = archive::Error::Form("it has no whole dump of the database".to_owned());
-        let counts = self.counts.filter(|_| self.pieces > 0);
-        Ok((counts.ok_or(incomplete)?, self.swaps))
+        Ok(self.swaps)
     }
 
     fn member(&mut self, entry: &mut Entry<'_>, loader: &mut Reader) -> Result<(), Error> {
@@ -200,7 +206,8 @@ impl Unpack {
         }
     }
 
-    fn file(&mut self, name: &str, entry: &mut Entry<'_>) -> Result<(), Error> {
+    /// A file of this name in a backup of ours.
+    pub(super) fn file(&mut self, name: &str, entry: &mut Entry<'_>) -> Result<(), Error> {
         let bytes = &mut self.bytes;
         let mut written = |more| {
             *bytes += more;

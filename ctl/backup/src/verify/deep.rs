@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use crate::{
     Error, Stop, Unit, Watch,
     manifest::{Counts, Manifest},
-    postgres::{Reader, Server, Session, Tools, compare, create, drop_database, literal, restore},
+    postgres::{
+        Reader, Server, Session, Tools, as_owner, compare, create, drop_database, known, literal,
+        restore,
+    },
 };
 
 /// Bytes of the name of a database that are taken into the name of this one: `PostgreSQL` takes 63 in all.
@@ -38,6 +41,7 @@ impl Scratch {
         let name = format!("{base}{}", Timestamp::now().as_millisecond());
         session.ask(&format!("SELECT pg_advisory_lock({})", key(&name)))?;
         let owner = server.role.as_deref().unwrap_or(&facts.owner);
+        known(&mut session, facts)?;
         session.ask(&create(&name, owner, facts))?;
         Ok(Self {
             server: server.clone(),
@@ -63,8 +67,10 @@ impl Scratch {
     pub(super) fn compare(&self, wanted: &Counts, watch: &mut Watch) -> Result<(), Error> {
         watch.step("count rows", None, Unit::Rows);
         let stop = watch.stop().clone();
-        let mut session = Session::open(&self.server, Some(&self.name), &self.tools, &stop)?;
-        compare(&mut session, wanted, watch)
+        // What the dump has put there is done as nobody else.
+        let owner = as_owner(&self.server);
+        let mut session = Session::open(&owner, Some(&self.name), &self.tools, &stop)?;
+        compare(&mut session, wanted, watch).map(drop)
     }
 }
 

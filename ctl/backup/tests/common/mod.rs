@@ -1,6 +1,8 @@
 //! A machine with a database and files, of which backups are made.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub(crate) mod foreign;
+
 use std::{
     ffi::OsStr,
     fs,
@@ -62,6 +64,7 @@ pub(crate) fn done(command: &mut Command) -> String {
 }
 
 impl Postgres {
+    /// The newest that the distribution has.
     fn start(dir: &Path) -> Self {
         let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
         let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
@@ -69,6 +72,23 @@ impl Postgres {
             .map(|version| version.unwrap().path())
             .max_by_key(number);
         let bin = newest.expect("PostgreSQL is installed").join("bin");
+        Self::of(&bin, dir)
+    }
+
+    /// Another version, if `./dev test` has got it.
+    pub(crate) fn other(version: u32, dir: &Path) -> Option<Self> {
+        let Some(bin) = other_version(version) else {
+            eprintln!("skipped: no PostgreSQL {version} in var: ./dev test gets it");
+            return None;
+        };
+        let dir = dir.join(format!("postgresql-{version}"));
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        Some(Self::of(&bin, &dir))
+    }
+
+    fn of(bin: &Path, dir: &Path) -> Self {
+        let bin = bin.to_owned();
         let (data, sockets) = (dir.join("postgres"), dir.join("s"));
         for made in [&data, &sockets] {
             fs::create_dir(made).unwrap();
@@ -146,6 +166,15 @@ impl Drop for Postgres {
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGQUIT);
         let _ = self.server.wait();
     }
+}
+
+/// The programs of a version of `PostgreSQL` that is not the distribution's.
+pub(crate) fn other_version(version: u32) -> Option<PathBuf> {
+    let var = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../var");
+    let unpacked = fs::read_dir(var.join(format!("postgresql-{version}"))).ok()?;
+    let bins = unpacked.map(|entry| entry.unwrap().path().join("pginstall/bin"));
+    let mut bins = bins.filter(|bin| bin.join("pg_restore").exists());
+    bins.next().map(|bin| fs::canonicalize(bin).unwrap())
 }
 
 fn unprivileged(command: &mut Command) -> &mut Command {

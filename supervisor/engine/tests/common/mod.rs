@@ -674,7 +674,7 @@ impl Rig {
             }
             Fact::Swept { .. }
             | Fact::Ready { .. }
-            | Fact::Marked { .. }
+            | Fact::ReadySignal { .. }
             | Fact::GaveUpReady { .. }
             | Fact::Reloading { .. }
             | Fact::Alive { .. }
@@ -816,8 +816,8 @@ impl Rig {
                         })
                     } else if reloading || (starting && ready == Some(&Ready::Notify)) {
                         Some(Fact::Ready { run })
-                    } else if starting && ready == Some(&Ready::Mark) {
-                        Some(Fact::Marked { run })
+                    } else if starting && ready == Some(&Ready::ReadySignal) {
+                        Some(Fact::ReadySignal { run })
                     } else {
                         None
                     }

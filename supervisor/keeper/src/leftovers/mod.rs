@@ -25,15 +25,13 @@ use crate::{
     cgroup::Cgroups,
     clock::now_ms,
     init::{Init, MoreTime},
-    keeper::Keeper,
-    left,
+    left::{self, kill_exactly},
     lock::Locks,
-    message::{Notice, Remaining, Role, RunId},
+    message::{Remaining, Role, RunId},
     record::Records,
-    say::say,
-    sweep::kill_exactly,
+    stderr_log::say,
     sys::pidfd,
-    timers::Timer,
+    timers::{Timer, Timers},
     traces::main_lives,
 };
 
@@ -181,6 +179,20 @@ impl Leftovers {
         left.is_empty()
     }
 
+    /// A look is due as long as there is something to look at.
+    pub(crate) fn look_later(&self, timers: &mut Timers) {
+        if !self.earlier.is_empty() {
+            timers.add(now_ms() + LOOK_AGAIN_MS, Timer::Leftovers);
+        }
+    }
+
+    /// Kills what would not go once more. True: something of it has gone.
+    pub(crate) fn look_again(&mut self, files: &Records) -> bool {
+        let services = self.earlier.services();
+        let gone = services.iter().filter(|it| self.are_gone(it, files));
+        gone.count() > 0
+    }
+
     /// True, once: lines of this service may be missing. A service may stay closed for longer than this
     /// keeper lives, so the record that says so stays until it is opened.
     pub(crate) fn has_gap(&mut self, service: &str, files: &Records) -> bool {
@@ -189,29 +201,6 @@ impl Leftovers {
             files.remove(run);
         }
         run.is_some()
-    }
-}
-
-impl Keeper {
-    /// As long as there is something to look at.
-    pub(crate) fn look_at_leftovers_later(&mut self) {
-        if !self.leftovers.earlier.is_empty() {
-            self.timers.add(now_ms() + LOOK_AGAIN_MS, Timer::Leftovers);
-        }
-    }
-
-    /// What would not go is killed again; that something of it has gone is told.
-    pub(crate) fn leftovers_due(&mut self) {
-        let services = self.leftovers.earlier.services();
-        let leftovers = &mut self.leftovers;
-        let gone = services
-            .iter()
-            .filter(|it| leftovers.are_gone(it, &self.files));
-        if gone.count() > 0 {
-            let remaining = self.leftovers.remaining();
-            self.notice(&Notice::Remaining { remaining }, Vec::new());
-        }
-        self.look_at_leftovers_later();
     }
 }
 

@@ -17,9 +17,9 @@
 
 mod counts;
 mod file;
-mod flow;
 mod forward;
 mod lines;
+mod pipe_reader;
 mod rotations;
 mod sink;
 mod stamp;
@@ -50,7 +50,7 @@ use self::{
 use crate::message::{Forward, LogStats, LogTrouble};
 
 use self::counts::AllCounts;
-pub use self::flow::Flow;
+pub use self::pipe_reader::PipeReader;
 pub use self::stamp::{COMPRESSED, STAMP_BYTES, rotated_at};
 
 /// Name of the file that is written to, in a service's log directory.
@@ -87,7 +87,7 @@ pub struct Spec {
 #[derive(Debug)]
 enum Command {
     /// Read this pipe into these files, behind a marked line, if there is one.
-    Open(String, Spec, OwnedFd, Flow, Option<String>),
+    Open(String, Spec, OwnedFd, PipeReader, Option<String>),
     /// Use this from the next line on.
     Reconfigure(String, Spec),
     /// Drain and forget.
@@ -95,7 +95,7 @@ enum Command {
     /// Write a marked line.
     Mark(String, String),
     /// End an unfinished line at the end of its run, which the flow knows.
-    Finish(String, Flow),
+    Finish(String, PipeReader),
     /// Rotate after the last whole line, whatever the size.
     Rotate(String),
     /// Answer when all before has been done.
@@ -112,7 +112,7 @@ enum Command {
 #[derive(Debug)]
 struct Shared {
     commands: Mutex<Vec<Command>>,
-    bell: EventFd,
+    waker: EventFd,
     rotations: Rotations,
     counts: AllCounts,
     troubles: Troubles,
@@ -153,12 +153,12 @@ impl LogThread {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let shared = Arc::new(Shared {
             commands: Mutex::new(Vec::new()),
-            bell: EventFd::from_value_and_flags(0, flags)?,
+            waker: EventFd::from_value_and_flags(0, flags)?,
             rotations: Rotations::new()?,
             counts: AllCounts::default(),
             troubles: Troubles::new()?,
         });
-        let mover = thread::Mover::new(Arc::clone(&shared), Forwarding::new(places))?;
+        let worker = thread::Worker::new(Arc::clone(&shared), Forwarding::new(places))?;
         let (tell, told) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
@@ -166,7 +166,7 @@ impl LogThread {
             .spawn(move || {
                 // The handle that waits for this is there until the answer has come.
                 let _ = tell.send(nix::unistd::gettid());
-                mover.run();
+                worker.run();
             })?;
         let tid = told.recv().map_err(io::Error::other)?;
         Ok(Handle {
@@ -180,18 +180,24 @@ impl LogThread {
 impl Handle {
     /// Reads `read_end` from now on and appends to the files of `spec`. A service that is open
     /// already gets the new pipe and spec; what is left in the old pipe is written first.
-    pub fn open(&self, service: &str, spec: Spec, read_end: OwnedFd) -> Flow {
-        let flow = self.open_later(service, spec, read_end, None);
+    pub fn open(&self, service: &str, spec: Spec, read_end: OwnedFd) -> PipeReader {
+        let pipe_reader = self.open_later(service, spec, read_end, None);
         self.ring();
-        flow
+        pipe_reader
     }
 
     /// As [`Self::open`], of a pipe that somebody else has read before: the mark tells so, and stands
     /// before all that is left in the pipe.
-    pub fn take_over(&self, service: &str, spec: Spec, read_end: OwnedFd, mark: &str) -> Flow {
-        let flow = self.open_later(service, spec, read_end, Some(mark));
+    pub fn take_over(
+        &self,
+        service: &str,
+        spec: Spec,
+        read_end: OwnedFd,
+        mark: &str,
+    ) -> PipeReader {
+        let pipe_reader = self.open_later(service, spec, read_end, Some(mark));
         self.ring();
-        flow
+        pipe_reader
     }
 
     /// As the others, but begins only with the next [`Self::wake`] or other command: many at a
@@ -202,12 +208,18 @@ impl Handle {
         spec: Spec,
         read_end: OwnedFd,
         mark: Option<&str>,
-    ) -> Flow {
-        let flow = Flow::default();
+    ) -> PipeReader {
+        let pipe_reader = PipeReader::default();
         let mark = mark.map(str::to_owned);
-        let command = Command::Open(service.to_owned(), spec, read_end, flow.clone(), mark);
+        let command = Command::Open(
+            service.to_owned(),
+            spec,
+            read_end,
+            pipe_reader.clone(),
+            mark,
+        );
         self.shared.commands().push(command);
-        flow
+        pipe_reader
     }
 
     /// Lets the thread begin with what waits, if anything does.
@@ -246,19 +258,25 @@ impl Handle {
     /// Writes what is in the pipe, also an unfinished line: whoever began it is gone. What is
     /// written there later begins a line of its own, behind the mark, if there is one. Done at the latest with the next
     /// [`Self::wake`].
-    pub(crate) fn finish(&self, service: &str, flow: &Flow, pipe: impl AsFd, mark: Option<String>) {
-        flow.end_here(pipe, mark);
+    pub(crate) fn finish(
+        &self,
+        service: &str,
+        pipe_reader: &PipeReader,
+        pipe: impl AsFd,
+        mark: Option<String>,
+    ) {
+        pipe_reader.end_here(pipe, mark);
         let mut commands = self.shared.commands();
         if commands.len() < COMMANDS_MAX {
-            flow.ask_last();
-            commands.push(Command::Finish(service.to_owned(), flow.clone()));
+            pipe_reader.ask_last();
+            commands.push(Command::Finish(service.to_owned(), pipe_reader.clone()));
         }
     }
 
     /// Becomes readable when a file has been rotated that is to be compressed, and then not again
     /// until [`Self::take_rotated`] has taken all.
     pub(crate) fn rotations(&self) -> BorrowedFd<'_> {
-        self.shared.rotations.bell()
+        self.shared.rotations.waker()
     }
 
     /// Keeps [`Self::rotations`] from being readable until then.
@@ -292,7 +310,7 @@ impl Handle {
     /// Becomes readable when a log can no longer be written or rotated, or can again, and when more of
     /// its lines are lost.
     pub(crate) fn troubles(&self) -> BorrowedFd<'_> {
-        self.shared.troubles.bell()
+        self.shared.troubles.waker()
     }
 
     /// How those logs stand of which that has changed since this was last asked.
@@ -325,6 +343,6 @@ impl Handle {
 
     fn ring(&self) {
         // EAGAIN means that the bell has been rung very often and not yet heard: it will be.
-        let _ = self.shared.bell.write(1);
+        let _ = self.shared.waker.write(1);
     }
 }

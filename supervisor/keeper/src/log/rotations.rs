@@ -17,7 +17,7 @@ use crate::clock::now_ms;
 pub(super) struct Rotations {
     last: Mutex<BTreeMap<String, u64>>,
     /// Rung when there is a first one, so that a flood of rotations wakes the keeper once.
-    bell: EventFd,
+    waker: EventFd,
 }
 
 impl Rotations {
@@ -25,23 +25,23 @@ impl Rotations {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Rotations {
             last: Mutex::default(),
-            bell: EventFd::from_value_and_flags(0, flags)?,
+            waker: EventFd::from_value_and_flags(0, flags)?,
         })
     }
 
-    pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    pub(super) fn waker(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
     }
 
     /// Somebody is about to take them in time: silences the bell.
     pub(super) fn heard(&self) {
-        let _ = self.bell.read();
+        let _ = self.waker.read();
     }
 
     pub(super) fn add(&self, service: &str) {
         let mut last = self.last();
         if last.is_empty() {
-            let _ = self.bell.write(1);
+            let _ = self.waker.write(1);
         }
         match last.get_mut(service) {
             Some(at) => *at = now_ms(),
@@ -72,11 +72,11 @@ mod tests {
         rotations.add("a");
         rotations.add("b");
         rotations.add("a");
-        assert_eq!(rotations.bell.read(), Ok(1));
+        assert_eq!(rotations.waker.read(), Ok(1));
         let all = vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(rotations.take(0), (all.clone(), true));
         rotations.add("a");
-        rotations.bell.read().unwrap_err();
+        rotations.waker.read().unwrap_err();
         assert_eq!(rotations.take(now_ms() + 1), (all, false));
         assert_eq!(rotations.take(0), (vec![], false));
     }

@@ -24,7 +24,7 @@ struct World {
     tmp: Rc<TempDir>,
     handle: Handle,
     writer: PipeWriter,
-    flow: Flow,
+    pipe_reader: PipeReader,
 }
 
 impl World {
@@ -43,12 +43,12 @@ impl World {
         let handle = LogThread::start_with(places).unwrap();
         let (reader, writer) = pipe().unwrap();
         spec.dir = tmp.path().join("var/s");
-        let flow = handle.open("s", spec, reader.into());
+        let pipe_reader = handle.open("s", spec, reader.into());
         World {
             tmp,
             handle,
             writer,
-            flow,
+            pipe_reader,
         }
     }
 
@@ -65,12 +65,14 @@ impl World {
     }
 
     fn finish(&self) {
-        self.handle.finish("s", &self.flow, &self.writer, None);
+        self.handle
+            .finish("s", &self.pipe_reader, &self.writer, None);
     }
 
     fn finish_marked(&self, mark: &str) {
         let mark = Some(mark.to_owned());
-        self.handle.finish("s", &self.flow, &self.writer, mark);
+        self.handle
+            .finish("s", &self.pipe_reader, &self.writer, mark);
     }
 
     /// Stops the thread; the lines of all files, oldest first, without stamps.
@@ -227,12 +229,12 @@ fn a_run_that_ends_within_a_line_does_not_get_that_of_the_next_one() {
         ..Spec::default()
     };
     // Nothing is read before all has been written.
-    let flow = handle.open_later("s", spec, reader.into(), None);
+    let pipe_reader = handle.open_later("s", spec, reader.into(), None);
     let mut world = World {
         tmp,
         handle,
         writer,
-        flow,
+        pipe_reader,
     };
     for run in ["one\nonly ha", "", "two\nand ha", "lf\nthree\n"] {
         world.write(run.as_bytes());

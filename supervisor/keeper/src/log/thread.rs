@@ -28,7 +28,7 @@ use nix::{
 };
 
 use super::{
-    Command, Flow, Shared, Spec,
+    Command, PipeReader, Shared, Spec,
     file::LogFile,
     forward::Forwarding,
     lines::{Out, Target},
@@ -62,11 +62,11 @@ const SMALL_BYTES: usize = 64 << 10;
 /// So long after the last large read their memory is given back, in microseconds.
 const SHRINK_US: i64 = 1_000_000;
 /// Token of the command bell; services count up from the next.
-const BELL: u64 = 0;
+const WAKER: u64 = 0;
 
 /// All that the thread owns.
 #[derive(Debug)]
-pub(super) struct Mover {
+pub(super) struct Worker {
     shared: Arc<Shared>,
     epoll: Epoll,
     logs: BTreeMap<u64, Log>,
@@ -97,7 +97,7 @@ struct Log {
     /// None once every writer is gone.
     pipe: Option<OwnedFd>,
     pipe_bytes: usize,
-    flow: Flow,
+    pipe_reader: PipeReader,
     target: Target,
     /// What was last said of its troubles.
     told: Told,
@@ -130,17 +130,17 @@ impl Log {
     }
 }
 
-impl Mover {
-    pub(super) fn new(shared: Arc<Shared>, forwarding: Forwarding) -> io::Result<Mover> {
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, forwarding: Forwarding) -> io::Result<Worker> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&shared.bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        Ok(Mover {
+        epoll.add(&shared.waker, EpollEvent::new(EpollFlags::EPOLLIN, WAKER))?;
+        Ok(Worker {
             shared,
             epoll,
             logs: BTreeMap::new(),
             tokens: BTreeMap::new(),
             streams: Vec::new(),
-            next_token: BELL + 1,
+            next_token: WAKER + 1,
             clock: Clock::new(),
             turn: 0,
             last_us: 0,
@@ -177,7 +177,7 @@ impl Mover {
         let now = self.clock.refresh();
         self.turn += 1;
         // First, and also if not rung for: it costs nothing now, and a wake-up later.
-        let rung = events[..ready].iter().any(|event| event.data() == BELL);
+        let rung = events[..ready].iter().any(|event| event.data() == WAKER);
         if (rung || self.shared.has_commands()) && self.obey() {
             return true;
         }
@@ -195,7 +195,7 @@ impl Mover {
             }
         }
         for event in &events[..ready] {
-            if event.data() != BELL {
+            if event.data() != WAKER {
                 self.visit(event.data(), &mut seen);
             }
         }
@@ -279,7 +279,7 @@ impl Mover {
         let Some(pipe) = &log.pipe else {
             return 0;
         };
-        let outcome = log.flow.read(pipe, &mut self.buffer, &mut self.ends);
+        let outcome = log.pipe_reader.read(pipe, &mut self.buffer, &mut self.ends);
         let mut data = &self.buffer[..outcome.unwrap_or(0)];
         let mut done = 0;
         for (end, mark) in self.ends.drain(..) {
@@ -321,20 +321,20 @@ impl Mover {
 
     /// Waits for that long, or for a command.
     fn pause(&self, time: Duration) {
-        let mut bell = [PollFd::new(self.shared.bell.as_fd(), PollFlags::POLLIN)];
+        let mut waker = [PollFd::new(self.shared.waker.as_fd(), PollFlags::POLLIN)];
         // An early end does no harm.
-        let _ = ppoll(&mut bell, Some(TimeSpec::from_duration(time)), None);
+        let _ = ppoll(&mut waker, Some(TimeSpec::from_duration(time)), None);
     }
 
     /// Does what it is asked. True: stop.
     fn obey(&mut self) -> bool {
         // Rung again in between, it is heard again.
-        let _ = self.shared.bell.read();
+        let _ = self.shared.waker.read();
         let commands = std::mem::take(&mut *self.shared.commands());
         for command in commands {
             match command {
-                Command::Open(service, spec, pipe, flow, mark) => {
-                    self.open(&service, spec, pipe, flow);
+                Command::Open(service, spec, pipe, pipe_reader, mark) => {
+                    self.open(&service, spec, pipe, pipe_reader);
                     if let Some((mark, token)) = mark.zip(self.find(&service))
                         && let Some(log) = self.logs.get_mut(&token)
                     {
@@ -361,9 +361,9 @@ impl Mover {
                     });
                 }
                 // The reading itself ends the line, at its end.
-                Command::Finish(service, flow) => {
+                Command::Finish(service, pipe_reader) => {
                     self.after_all_before(&service, |_, _, _| {});
-                    flow.wrote_last();
+                    pipe_reader.wrote_last();
                 }
                 Command::Rotate(service) => {
                     self.after_all_before(&service, |target, _, clock| {
@@ -403,7 +403,7 @@ impl Mover {
         self.tokens.get(service).copied()
     }
 
-    fn open(&mut self, service: &str, spec: Spec, pipe: OwnedFd, flow: Flow) {
+    fn open(&mut self, service: &str, spec: Spec, pipe: OwnedFd, pipe_reader: PipeReader) {
         if let Some(token) = self.find(service) {
             self.end(token);
         }
@@ -423,7 +423,7 @@ impl Mover {
             pipe_bytes: pipe_bytes
                 .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(PIPE_BYTES),
-            flow,
+            pipe_reader,
             target: Target {
                 file: LogFile::new(spec, counts),
                 route: None,

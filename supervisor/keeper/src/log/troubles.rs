@@ -20,7 +20,7 @@ const RENEW_US: i64 = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Troubles {
     known: Mutex<Known>,
-    bell: EventFd,
+    waker: EventFd,
 }
 
 #[derive(Debug, Default)]
@@ -34,13 +34,13 @@ impl Troubles {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Troubles {
             known: Mutex::default(),
-            bell: EventFd::from_value_and_flags(0, flags)?,
+            waker: EventFd::from_value_and_flags(0, flags)?,
         })
     }
 
     /// Becomes readable when something has changed.
-    pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    pub(super) fn waker(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
     }
 
     fn put(&self, service: &str, trouble: Option<LogTrouble>) {
@@ -50,12 +50,12 @@ impl Troubles {
             None => drop(known.now.remove(service)),
         }
         known.changed.insert(service.to_owned());
-        let _ = self.bell.write(1);
+        let _ = self.waker.write(1);
     }
 
     /// How those stand that have changed since this was last asked.
     pub(super) fn take_changed(&self) -> Vec<(String, Option<LogTrouble>)> {
-        let _ = self.bell.read();
+        let _ = self.waker.read();
         let mut known = self.known();
         let changed = std::mem::take(&mut known.changed).into_iter();
         let with = changed.map(|service| {

@@ -109,7 +109,7 @@ pub struct Spawn {
 
 impl Spawn {
     /// A helper that is the supervisor's own business: in `/`, as the supervisor itself, with nothing
-    /// changed of what a process has from birth. It is killed after `timeout_ms`.
+    /// changed of what a process inherits. It is killed after `timeout_ms`.
     pub fn helper(
         run: RunId,
         service: &str,

@@ -1,8 +1,8 @@
-//! What a child does between its birth and exec. Everything is prepared beforehand; the child only
+//! What a child does between clone and exec. Everything is prepared beforehand; the child only
 //! makes system calls, reads memory, and leaves in [`Prepared`] what it could not do.
 //!
 //! It shares the keeper's memory, and until it has its own also the table of descriptors, while the
-//! keeper's main thread is held in clone (see `clone`): so it allocates nothing, takes no lock and
+//! keeper's main thread is held in clone (see `spawn`): so it allocates nothing, takes no lock and
 //! changes nothing but its own stack and the outcome.
 
 use std::{
@@ -14,7 +14,12 @@ use std::{
 
 use nix::{errno::Errno, libc};
 
-use super::{caps, note, place};
+use super::{caps, fd_setup, record_file};
+
+/// A string for the kernel.
+pub(crate) fn c_string(bytes: Vec<u8>) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno::EINVAL)
+}
 
 /// Where in the child's set-up something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +112,7 @@ pub(crate) struct Plan {
     pub(crate) no_new_privs: bool,
     /// Signals that stay blocked over exec, bit n-1 for signal n.
     pub(crate) blocked: u64,
-    /// Become the descriptors 0, 1, 2, …; at most [`place::SLOTS`] different ones with the
+    /// Become the descriptors 0, 1, 2, …; at most [`fd_setup::SLOTS`] different ones with the
     /// program's and the one for readiness.
     pub(crate) fds: Vec<RawFd>,
     /// Opened as descriptor 0, after the change of user.
@@ -115,9 +120,36 @@ pub(crate) struct Plan {
     /// A descriptor and the number that it gets.
     pub(crate) ready: Option<(RawFd, RawFd)>,
     /// Written before exec.
-    pub(crate) record: Option<note::Note>,
-    /// File of the cgroup to enter where it could not be born there.
+    pub(crate) record: Option<record_file::RecordFile>,
+    /// File of the cgroup to enter where it could not be spawned in it.
     pub(crate) cgroup_procs: Option<CString>,
+}
+
+impl Plan {
+    /// This program without arguments, with nothing that it would not have anyhow.
+    pub(crate) fn plain(program: Program) -> Self {
+        Self {
+            program,
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            rlimits: Vec::new(),
+            umask: None,
+            nice: None,
+            io_priority: None,
+            cpu_affinity: None,
+            oom_score_adj: None,
+            ids: None,
+            capabilities: caps::Wish::default(),
+            no_new_privs: false,
+            blocked: 0,
+            fds: Vec::new(),
+            stdin: None,
+            ready: None,
+            record: None,
+            cgroup_procs: None,
+        }
+    }
 }
 
 /// A [`Plan`] with the pointer arrays for exec, and what the child says.
@@ -125,7 +157,7 @@ pub(super) struct Prepared<'a> {
     pub(super) plan: &'a Plan,
     argv: Vec<*const c_char>,
     env: Vec<*const c_char>,
-    pub(super) slots: place::Slots,
+    pub(super) slots: fd_setup::Slots,
     /// Bit n-1 for signal n whose disposition is not the default.
     pub(super) reset: AtomicU64,
     /// Enter the cgroup by oneself.
@@ -146,7 +178,7 @@ impl Plan {
             plan: self,
             argv: pointers(&self.argv),
             env: pointers(&self.env),
-            slots: place::Slots::of(self),
+            slots: fd_setup::Slots::of(self),
             reset: AtomicU64::new(0),
             enter: AtomicBool::new(false),
             entered: AtomicBool::new(false),
@@ -219,7 +251,7 @@ impl Prepared<'_> {
             at(Stage::Chdir, unsafe { libc::chdir(cwd.as_ptr()) })?;
         }
         if let Some(path) = &plan.stdin {
-            place::stdin(path).map_err(|errno| (Stage::Stdin, errno))?;
+            fd_setup::stdin(path).map_err(|errno| (Stage::Stdin, errno))?;
         }
         self.exec()
     }
@@ -350,7 +382,7 @@ impl Prepared<'_> {
                 Program::Path(path) => libc::c_long::from(libc::execve(path.as_ptr(), argv, env)),
                 Program::Fd(_) => libc::syscall(
                     libc::SYS_execveat,
-                    place::program_at(self.plan),
+                    fd_setup::program_at(self.plan),
                     c"".as_ptr(),
                     argv,
                     env,

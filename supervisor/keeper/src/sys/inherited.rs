@@ -1,4 +1,4 @@
-//! Descriptors that a process was born with.
+//! Descriptors that a process has inherited.
 #![expect(unsafe_code, reason = "a number becomes an owned descriptor")]
 
 use std::{

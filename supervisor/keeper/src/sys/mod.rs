@@ -8,13 +8,13 @@
 
 pub(crate) mod caps;
 pub(crate) mod child;
-pub(crate) mod clone;
+pub(crate) mod fd_setup;
 pub(crate) mod file;
 pub(crate) mod inherited;
 pub(crate) mod memory;
-pub(crate) mod note;
 pub(crate) mod pidfd;
-pub(crate) mod place;
+pub(crate) mod record_file;
 pub(crate) mod signals;
 pub(crate) mod socket;
+pub(crate) mod spawn;
 pub(crate) mod wait;

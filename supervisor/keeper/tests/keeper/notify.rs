@@ -382,7 +382,7 @@ fn barrier() {
     assert_eq!(daemon.line_of("closed"), "yes");
 }
 
-/// As `say`, by a process that ends at once.
+/// As `stderr_log`, by a process that ends at once.
 fn say_and_end(text: &str) -> String {
     say(text).replace("; select(undef, undef, undef, 0.3)", "")
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::model::Paths;
 
 /// Where the catalogue is when nothing is said.
-const CATALOG_DIR: &str = "/usr/share/mattervisor/services.d";
+pub const CATALOG_DIR: &str = "/usr/share/mattervisor/services.d";
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,6 +52,8 @@ pub enum NotifyOn {
     DeletedBinary,
     /// A certificate ends soon.
     Certificate,
+    /// What runs by the clock has had no good run for longer than its schedule allows.
+    Overdue,
 }
 
 impl fmt::Debug for NotifyTarget {

@@ -394,6 +394,10 @@ pub struct Schedule {
     /// It runs when the daemon starts, or the plan changes it, too.
     #[serde(default)]
     pub at_start: bool,
+    /// A good run is to have ended so long after each time, and what that may be put off by; none:
+    /// nobody has to know when it has not.
+    #[serde(default)]
+    pub overdue_after_ms: Option<u64>,
     /// For a job: what it is asked to do.
     #[serde(default)]
     pub arguments: BTreeMap<String, serde_json::Value>,

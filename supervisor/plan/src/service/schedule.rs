@@ -24,6 +24,8 @@ pub(crate) const KEYS: &[Key] = &[Key {
             out.put("schedule.jitter", duration(schedule.jitter_ms));
             out.put("schedule.catch_up", schedule.catch_up);
             out.when("schedule.at_start", schedule.at_start);
+            let overdue_after = schedule.overdue_after_ms.map(duration);
+            out.opt("schedule.overdue_after", overdue_after);
             if !schedule.arguments.is_empty() {
                 out.put("schedule.arguments", &schedule.arguments);
             }
@@ -42,6 +44,10 @@ pub(crate) const KEYS: &[Key] = &[Key {
                 "what was missed while the supervisor was down is made up for",
             ),
             ("at_start", "`true`: it runs when the supervisor starts too"),
+            (
+                "overdue_after",
+                "a good run is to have ended so long after each time, and what jitter puts off; otherwise it is told as overdue; unset: nobody has to know",
+            ),
             (
                 "arguments",
                 "of a job: a table of what it is asked to do, for its program; no secrets",
@@ -75,6 +81,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
             jitter_ms: 0,
             catch_up: false,
             at_start: false,
+            overdue_after_ms: None,
             arguments: std::collections::BTreeMap::new(),
         });
     };
@@ -90,6 +97,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
     let jitter = reader.duration_key(fields, "jitter").unwrap_or(0);
     let catch_up = reader.bool_key(fields, "catch_up").unwrap_or(false);
     let at_start = reader.bool_key(fields, "at_start").unwrap_or(false);
+    let overdue_after_ms = reader.positive_duration_key(fields, "overdue_after");
     let arguments = crate::service::job::arguments(reader, fields);
     if let Some(node) = fields.node("jitter").filter(|_| jitter > MAX_JITTER_MS) {
         let message = "must be at most 1d";
@@ -121,6 +129,7 @@ pub(crate) fn schedule(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> 
         jitter_ms: jitter,
         catch_up,
         at_start,
+        overdue_after_ms,
         arguments,
     })
 }

@@ -30,6 +30,7 @@ const EVENTS: &[(&str, NotifyOn)] = &[
     ("disk", NotifyOn::Disk),
     ("deleted-binary", NotifyOn::DeletedBinary),
     ("certificate", NotifyOn::Certificate),
+    ("overdue", NotifyOn::Overdue),
 ];
 /// Most targets of one file.
 const MAX_TARGETS: usize = 32;

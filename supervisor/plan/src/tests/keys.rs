@@ -297,6 +297,9 @@ fn schedules() {
         (full.cron.as_str(), full.jitter_ms, full.catch_up),
         ("@daily", 600_000, true)
     );
+    assert_eq!(full.overdue_after_ms, None);
+    let owed = of("schedule = { at = '03:00', overdue_after = '6h' }").unwrap();
+    assert_eq!(owed.overdue_after_ms, Some(6 * 3_600_000));
     assert_eq!(of("schedule = '{{ when }}'\n[settings]\nwhen = {}"), None);
 }
 
@@ -328,10 +331,11 @@ fn wrong_schedules() {
     /cat/services.d/app.toml:3: error: schedule: needs either cron or at
       hint: write cron = "0 3 * * *" or at = "03:00"
     "#);
-    assert_snapshot!(wrong("schedule = { at = '03:00', catchup = true, jitter = '2d' }"), @r#"
+    assert_snapshot!(wrong("schedule = { at = '03:00', catchup = true, jitter = '2d', overdue_after = '0s' }"), @r#"
     /cat/services.d/app.toml:3: error: schedule.catchup: unknown key
       hint: did you mean `catch_up`?
     /cat/services.d/app.toml:3: error: schedule.jitter: must be at most 1d
+    /cat/services.d/app.toml:3: error: schedule.overdue_after: must be longer than nothing
     "#);
 }
 
@@ -352,7 +356,7 @@ fn who_is_told() {
         to: vec!["ops@example.com".into()],
         from: Some("mv@example.com".into()),
     };
-    assert!(ops.by == mail && !ops.on.contains(&NotifyOn::Restarted) && ops.on.len() == 6);
+    assert!(ops.by == mail && !ops.on.contains(&NotifyOn::Restarted) && ops.on.len() == 7);
     assert!(page.by == NotifyBy::Command(vec!["/bin/page".into(), "now".into()]));
 }
 
@@ -381,7 +385,7 @@ fn wrong_targets() {
     assert_snapshot!(site("notify.a = { command = ['/a'], from = 'me@a' }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a: `from` has a meaning with `sendmail` only"#);
     assert_snapshot!(site("notify.a = { sendmail = ['a b'] }\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: notify.a.sendmail: `a b` is not a mail address"#);
     assert_snapshot!(site("notify.a = { command = ['/a'], on = ['faild'] }\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: notify.a.on: must be one of failed, restarted, unhealthy, recovered, disk, deleted-binary, certificate, not `faild`
+    /etc/mattervisor/mattervisor.toml:1: error: notify.a.on: must be one of failed, restarted, unhealthy, recovered, disk, deleted-binary, certificate, overdue, not `faild`
       hint: did you mean `failed`?
     "#);
     let mut world = World::new();

@@ -70,10 +70,21 @@ impl Changes {
         due
     }
 
-    pub(in crate::control) fn result_read(&mut self, id: &str, result: Option<JobResult>) {
-        if let Some(change) = self.get(id) {
-            change.job = Reading::Read(result);
-        }
+    /// Answers whose result it is.
+    pub(in crate::control) fn result_read(
+        &mut self,
+        id: &str,
+        result: Option<JobResult>,
+    ) -> Option<String> {
+        let change = self.get(id)?;
+        change.job = Reading::Read(result);
+        change.targets.keys().next().cloned()
+    }
+
+    /// A service's work was asked for, and nobody has seen yet what it has left.
+    pub(in crate::control) fn awaits_result(&self, service: &str) -> bool {
+        let mut unread = self.jobs().filter(|it| !it.is_result_read());
+        unread.any(|it| it.targets.contains_key(service))
     }
 
     fn jobs(&self) -> impl Iterator<Item = &Change> {

@@ -186,12 +186,8 @@ impl Control {
     }
 
     fn look(&self, name: &str, view: &View) -> Look {
-        let probed = self
-            .cx
-            .plan
-            .services
-            .get(name)
-            .is_some_and(|it| it.health.is_some());
+        let planned = self.cx.plan.services.get(name);
+        let probed = planned.is_some_and(|it| it.health.is_some());
         let ended_by_us = matches!(
             view.state,
             State::Stopping { cause, .. } if !matches!(
@@ -205,11 +201,17 @@ impl Control {
         } else {
             verdict != Some(false)
         };
+        // What a job leaves says why it has failed, and whether it has done what it is for.
+        let judged = !self.changes.awaits_result(name);
+        let id = self.cx.names.id(name);
+        let aside = id.and_then(|id| self.work.result_of(id, view));
+        let aside = aside.is_some_and(|it| it.aside);
         Look {
-            failed: matches!(view.state, State::Failed { .. }),
+            failed: matches!(view.state, State::Failed { .. }) && judged,
+            each_run: planned.is_some_and(|it| it.job || it.schedule.is_some()),
             unhealthy: verdict == Some(false) || ended_by_us,
             crashing: matches!(view.state, State::Backoff { attempt: 2.., .. }),
-            well: view.ready && healthy,
+            well: view.ready && healthy && judged && !aside,
             down: matches!(view.state, State::Stopped),
             restarts: view.restarts,
         }
@@ -275,9 +277,21 @@ impl Control {
                 let why = why.or_else(|| view.unhealthy.as_ref().map(words::unhealthy));
                 format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
             }
+            NotifyOn::Recovered if matches!(view.state, State::Completed) => {
+                format!("{name} has recovered: its last run was good")
+            }
             NotifyOn::Recovered => format!("{name} has recovered: it is ready and healthy again"),
-            NotifyOn::Disk | NotifyOn::DeletedBinary | NotifyOn::Certificate => name.to_owned(),
+            NotifyOn::Disk
+            | NotifyOn::DeletedBinary
+            | NotifyOn::Certificate
+            | NotifyOn::Overdue => name.to_owned(),
         }
+    }
+
+    /// Somebody may have been told that a service has failed, and not that it has recovered.
+    pub(super) fn is_trouble_told(&self, id: ServiceId) -> bool {
+        let trouble = self.notifications.troubles.get(&id);
+        trouble.is_some_and(Trouble::is_troubled)
     }
 
     /// So many restarts, if the service is flapping and has not been well for a while; for status.

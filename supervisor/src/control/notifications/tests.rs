@@ -70,6 +70,7 @@ fn starting(restarts: u32) -> Look {
 
 const FAILED: Look = Look {
     failed: true,
+    each_run: false,
     unhealthy: false,
     crashing: false,
     well: false,
@@ -208,6 +209,31 @@ fn a_service_that_died_early_is_well_again_only_after_a_while() {
         clock.told(),
         [(QUIET_MS, Tell::Cause(Restarted, 1)), (61_000, Tell::Calm),]
     );
+}
+
+#[test]
+fn each_failed_run_of_what_runs_by_the_clock_is_told() {
+    let failed = Look {
+        each_run: true,
+        ..FAILED
+    };
+    let mut clock = Clock::new();
+    clock.look(failed).look(failed).pass(QUIET_MS * 2);
+    clock.look(starting(0)).look(failed);
+    let times = [
+        (0, Tell::Cause(Failed, 1)),
+        (120_000, Tell::Cause(Failed, 1)),
+    ];
+    assert_eq!(clock.told(), times);
+    clock.pass(QUIET_MS * 2).look(starting(0)).look(up(0));
+    assert_eq!(clock.told(), [(240_000, Tell::Cause(Recovered, 1))]);
+    // One that is started again by hand, with somebody before it, is told once.
+    clock
+        .look(FAILED)
+        .pass(QUIET_MS * 2)
+        .look(starting(0))
+        .look(FAILED);
+    assert_eq!(clock.told(), [(240_000, Tell::Cause(Failed, 1))]);
 }
 
 #[test]

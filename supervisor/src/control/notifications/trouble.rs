@@ -24,6 +24,8 @@ const CALM_MS: u64 = 60_000;
 pub(super) struct Look {
     /// It will not come back by itself.
     pub(super) failed: bool,
+    /// It runs now and then, and each run that fails is to be told.
+    pub(super) each_run: bool,
     /// A probe or watchdog says no.
     pub(super) unhealthy: bool,
     /// It has died early again, and waits.
@@ -51,6 +53,8 @@ pub(super) enum Tell {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Trouble {
     failed: bool,
+    /// It was failed at the last look.
+    was_failed: bool,
     unhealthy: bool,
     crashing: bool,
     flapping: bool,
@@ -94,12 +98,14 @@ impl Trouble {
         }
         self.well = look.well;
         self.crashing |= look.crashing;
-        if look.failed && !self.failed {
+        let another = look.each_run && !self.was_failed;
+        if look.failed && (another || !self.failed) {
             self.failed = true;
             // It does not restart any more.
             self.flapping = false;
             self.pass(now, NotifyOn::Failed, 1, &mut tells);
         }
+        self.was_failed = look.failed;
         if look.unhealthy && !self.unhealthy {
             self.unhealthy = true;
             if !self.flapping {
@@ -162,7 +168,10 @@ impl Trouble {
 
     /// What must outlive the control process has changed.
     pub(super) fn differs(&self, before: &Self) -> bool {
-        let flags = |it: &Self| (it.failed, it.unhealthy, it.crashing, it.flapping);
+        let flags = |it: &Self| {
+            let now = (it.failed, it.was_failed);
+            (now, it.unhealthy, it.crashing, it.flapping)
+        };
         flags(self) != flags(before)
     }
 

@@ -255,6 +255,7 @@ impl Control {
             }
             State::Running { .. }
             | State::Reloading { .. }
+            | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
             | State::Completed => (PlanImpact::Restart, String::new()),

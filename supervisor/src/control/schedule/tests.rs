@@ -22,16 +22,24 @@ fn schedule(cron: &str, last: Option<u64>, change: impl FnOnce(&mut plan::Schedu
         jitter_ms: 0,
         catch_up: false,
         at_start: false,
+        overdue_after_ms: None,
     };
     change(&mut plan);
     let handled = last.map(|last| ("job".to_owned(), last)).into_iter();
-    let mut schedule = Schedule::new(7, Handled(handled.collect()));
+    let mut schedule = Schedule::new(
+        7,
+        Handled {
+            until: handled.collect(),
+            ..Handled::default()
+        },
+    );
     schedule.zone = Some(TimeZone::UTC);
     let cron = Cron::parse(&plan.cron).unwrap();
     let entry = Entry {
         plan,
         cron,
         due: None,
+        owed: None,
     };
     schedule.entries.insert("job".to_owned(), entry);
     schedule

@@ -233,6 +233,7 @@ impl Jobs {
             Box::new(api::JobResult {
                 id: id.clone(),
                 ok: true,
+                aside: false,
                 message: "done".to_owned(),
                 report: serde_json::Value::Null,
             })

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use engine::{SpawnStep, State};
+use engine::State;
 use keeper::message::{Exit, Fact, Notice, Numbered, Request, Role, RunId, Spawn};
 
 use super::{
@@ -285,7 +285,6 @@ impl Keeper {
         let record: engine::Record = serde_json::from_str(record).unwrap();
         let spawning = State::Spawning {
             run: engine::RunId(spawn.run),
-            step: SpawnStep::Exec,
         };
         assert_eq!(
             *record.state(),

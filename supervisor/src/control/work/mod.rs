@@ -13,10 +13,10 @@ mod leases;
 mod progress;
 mod result;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use api::JobOrder;
-use engine::Hold;
+use api::{JobOrder, JobResult};
+use engine::{Hold, ServiceId, View};
 use serde::{Deserialize, Serialize};
 
 use super::Control;
@@ -29,6 +29,16 @@ pub(super) use result::{read, store};
 pub(super) struct Work {
     pending: Option<Pending>,
     progress: progress::Said,
+    /// What jobs have left last, without their reports.
+    results: BTreeMap<ServiceId, JobResult>,
+}
+
+impl Work {
+    /// What a job has left of its last request.
+    pub(super) fn result_of(&self, job: ServiceId, view: &View) -> Option<&JobResult> {
+        let result = self.results.get(&job)?;
+        (view.request.as_ref() == Some(&result.id)).then_some(result)
+    }
 }
 
 impl Work {

@@ -4,7 +4,7 @@
 use std::{io, path::Path};
 
 use api::{JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX, JOB_RESULT_FILE, JobOrder, JobResult};
-use engine::State;
+use engine::{State, View};
 use safe_path::Dir;
 
 use super::job_dir;
@@ -65,7 +65,21 @@ impl Control {
 
     /// The result of a job, or that it has left none.
     pub(in crate::control) fn result_read(&mut self, id: &str, result: Option<JobResult>) {
-        self.changes.result_read(id, result);
+        let service = self.changes.result_read(id, result.clone());
+        if let Some(job) = service.and_then(|name| self.cx.names.id(&name)) {
+            if let Some(result) = result {
+                let report = serde_json::Value::Null;
+                let result = JobResult { report, ..result };
+                self.work.results.insert(job, result);
+            }
+            self.cx.touched.insert(job);
+        }
         self.evaluate_change(id);
+    }
+
+    /// What a job has said of its last failure.
+    pub(in crate::control) fn job_message(&self, name: &str, view: &View) -> Option<&str> {
+        let result = self.work.result_of(self.cx.names.id(name)?, view)?;
+        Some(result.message.as_str()).filter(|it| !result.ok && !it.is_empty())
     }
 }

@@ -34,13 +34,13 @@ fn what_a_run_said_last_is_written_before_that_is_said() {
         dir: tmp.path().into(),
         ..Spec::default()
     };
-    let flow = handle.open("s", spec, reader.into());
-    assert!(flow.is_written(), "no run has ended");
+    let pipe_reader = handle.open("s", spec, reader.into());
+    assert!(pipe_reader.is_written(), "no run has ended");
     writer.write_all(b"last").unwrap();
-    handle.finish("s", &flow, &pipe, None);
-    assert!(!flow.is_written(), "nobody has woken the thread");
+    handle.finish("s", &pipe_reader, &pipe, None);
+    assert!(!pipe_reader.is_written(), "nobody has woken the thread");
     handle.sync();
-    assert!(flow.is_written());
+    assert!(pipe_reader.is_written());
     assert_eq!(text(&lines(&tmp.path().join(CURRENT))), ["last"]);
     handle.stop();
 }

@@ -31,7 +31,7 @@ In a default, `{{ … }}` is worked out: a setting of the same service by its na
 | `notify.NAME.webhook` | unset | a URL that is told what happens. Secret |
 | `notify.NAME.sendmail`, `.from` | unset | addresses that get it by mail |
 | `notify.NAME.command` | unset | a program that gets it |
-| `notify.NAME.on` | all but `restarted` | what is told: `failed`, `restarted`, `unhealthy`, `recovered`, `disk`, `deleted-binary`, `certificate` |
+| `notify.NAME.on` | all but `restarted` | what is told: `failed`, `restarted`, `unhealthy`, `recovered`, `disk`, `deleted-binary`, `certificate`, `overdue` |
 
 ## Keys of no single service
 

@@ -1,0 +1,290 @@
+//! A dump of somebody else's: read to its end once before anything is made, and once more into a new database.
+//!
+//! Three walls stand between what a dump says and this machine. Each statement is judged (`statement.rs`).
+//! psql is told by `\restrict` and a key of our own to execute no command of its own, where it knows that. And
+//! psql runs as Mattermost's account and connects as the role whose the database is, as Mattermost does.
+
+use std::{
+    io::{self, BufReader, Read, Write},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, Stdio},
+    thread::JoinHandle,
+};
+
+use client::{
+    change::new_id,
+    render::{decimal_size, shown},
+};
+use safe_path::Account;
+
+use super::{
+    Fault,
+    content::{Content, Foreign},
+    script::{Contents, Out, Script},
+};
+use crate::{
+    Error, Refusal, Stop, Unit, Watch,
+    postgres::{Reader, Server, Tools, as_owner},
+    process::Running,
+};
+
+/// The first server whose `pg_dump` writes archives of this minor version of format 1, and what is newer.
+const ARCHIVES: [(u8, u32); 3] = [(16, 17), (15, 16), (0, 0)];
+/// The tables that every Mattermost has, and one of those that tell its version.
+const MESSAGES: &str = "posts";
+const VERSIONS: [&str; 2] = ["db_migrations", "systems"];
+/// Tables that are told where there are others than Mattermost's.
+const TOLD: usize = 8;
+/// Bytes in which a dump tells what has made it.
+const TOLD_BYTES: u64 = 4096;
+
+/// The dump.
+pub(super) struct Dump {
+    file: Foreign,
+}
+
+/// What executes it.
+pub(super) struct Target<'t> {
+    pub(super) server: &'t Server,
+    /// As the server says it.
+    pub(super) version: &'t str,
+    pub(super) major: u32,
+    /// Whose programs read and execute it.
+    pub(super) account: Account,
+}
+
+impl Dump {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let file = Foreign::open(path)?;
+        match file.content {
+            Content::Plain | Content::Text | Content::Custom(_) => Ok(Self { file }),
+            _ => Err(file.misplaced()),
+        }
+    }
+
+    /// What it is, by its beginning.
+    pub(super) fn told(&self) -> Result<String, Error> {
+        let size = decimal_size(self.file.length);
+        if let Content::Custom(_) = self.file.content {
+            return Ok(format!("a dump in the form of pg_dump -Fc, {size}"));
+        }
+        let head = self.file.head(TOLD_BYTES)?;
+        let head = String::from_utf8_lossy(&head);
+        let of = |what: &str| {
+            let mut lines = head.lines().filter_map(|line| line.strip_prefix(what));
+            let version = lines.next().unwrap_or("of an unknown version");
+            shown(version)
+        };
+        let server = of("-- Dumped from database version ");
+        let program = of("-- Dumped by pg_dump version ");
+        Ok(format!(
+            "a dump of PostgreSQL {server} by pg_dump {program}, {size}"
+        ))
+    }
+
+    /// Reads all of it, and executes nothing.
+    pub(super) fn look(&self, target: &Target<'_>, watch: &mut Watch) -> Result<Contents, Error> {
+        let strict = !knows_restrict(&psql(target, watch.stop())?, watch.stop())?;
+        watch.step("check the dump", Some(self.file.length), Unit::Bytes);
+        self.read(target, strict, &mut |_| Ok(()), watch)
+    }
+
+    /// Executes it in this database, which is new, all or nothing.
+    pub(super) fn load(
+        &self,
+        target: &Target<'_>,
+        database: &str,
+        seen: &Contents,
+        watch: &mut Watch,
+    ) -> Result<(), Error> {
+        let stop = watch.stop().clone();
+        let tools = psql(target, &stop)?;
+        let restricts = knows_restrict(&tools, &stop)?;
+        let mut psql = tools.command("psql");
+        psql.args([
+            "--no-psqlrc",
+            "--no-password",
+            "--quiet",
+            "--output=/dev/null",
+        ]);
+        psql.args(["--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"]);
+        psql.env("PSQL_HISTORY", "/dev/null");
+        as_owner(target.server).reach(&mut psql, Some(database))?;
+        as_account(&mut psql, target.account);
+        let mut reader = Reader::of(psql, &stop)?;
+        let key = new_id();
+        if restricts {
+            reader.feed(&mut format!("\\restrict {key}\n").as_bytes())?;
+        }
+        watch.step("restore the database", Some(self.file.length), Unit::Bytes);
+        let mut out = |mut bytes: &[u8]| {
+            reader.feed(&mut bytes)?;
+            // Why it takes no more it says itself.
+            if reader.takes_more() {
+                Ok(())
+            } else {
+                Err(Error::Unanswered)
+            }
+        };
+        let read = self.read(target, !restricts, &mut out, watch);
+        if read.is_ok() && restricts {
+            reader.feed(&mut format!("\\unrestrict {key}\n").as_bytes())?;
+        }
+        let ended = match &read {
+            Err(Error::Unanswered) | Ok(_) => {
+                watch.step("build indexes", None, Unit::Rows);
+                reader.finish()
+            }
+            Err(_) => Ok(()),
+        };
+        ended.map_err(|error| Self::refused(target, seen, error))?;
+        if read? == *seen {
+            Ok(())
+        } else {
+            Err(Fault::Changed.into())
+        }
+    }
+
+    fn refused(target: &Target<'_>, seen: &Contents, error: Error) -> Error {
+        let Error::Program { .. } = &error else {
+            return error;
+        };
+        let unknown = || "of an unknown version".to_owned();
+        Fault::Load {
+            dump: seen.server.clone().unwrap_or_else(unknown),
+            program: seen.program.clone().unwrap_or_else(unknown),
+            server: target.version.to_owned(),
+            error: Box::new(error),
+        }
+        .into()
+    }
+
+    /// Reads it, through `pg_restore` where it is no SQL.
+    fn read(
+        &self,
+        target: &Target<'_>,
+        strict: bool,
+        out: &mut Out<'_>,
+        watch: &mut Watch,
+    ) -> Result<Contents, Error> {
+        let (input, at) = self.file.read()?;
+        let stop = watch.stop().clone();
+        let mut out = |bytes: &[u8]| {
+            watch.reach(at.get())?;
+            out(bytes)
+        };
+        if let Content::Custom(minor) = self.file.content {
+            let mut running = Converter::start(input, minor, target, &stop)?;
+            let output = running.running.output().ok_or(Error::Unanswered)?;
+            let output = BufReader::with_capacity(256 << 10, output);
+            let read = Script::new(output, target.major, strict, &mut out).read();
+            return running.end(read, &self.file);
+        }
+        let read = Script::new(input, target.major, strict, &mut out).read();
+        read.map_err(|error| match error {
+            Error::Io { error, .. } if error.raw_os_error().is_none() => self.file.error(error),
+            error => error,
+        })
+    }
+}
+
+/// Refuses what is not Mattermost's.
+pub(super) fn is_mattermost(contents: &Contents) -> Result<(), Error> {
+    let has = |name: &&str| contents.tables.iter().any(|it| it == name);
+    let missing = if !has(&MESSAGES) {
+        MESSAGES
+    } else if !VERSIONS.iter().any(has) {
+        VERSIONS[0]
+    } else {
+        return Ok(());
+    };
+    let mut found = match contents.tables.len() {
+        0 => "no table at all".to_owned(),
+        _ => shown(&contents.tables[..contents.tables.len().min(TOLD)].join(", ")).into_owned(),
+    };
+    if contents.tables.len() > TOLD {
+        found += " and others";
+    }
+    Err(Fault::NotMattermost { missing, found }.into())
+}
+
+/// `pg_restore`, which makes SQL of a dump of its own form.
+struct Converter {
+    running: Running,
+    feeder: JoinHandle<io::Result<()>>,
+}
+
+impl Converter {
+    fn start(
+        mut input: impl Read + Send + 'static,
+        minor: u8,
+        target: &Target<'_>,
+        stop: &Stop,
+    ) -> Result<Self, Error> {
+        let of = ARCHIVES.iter().find(|(first, _)| minor >= *first);
+        let major = of.map_or(0, |(_, major)| *major);
+        let tools = Tools::at_least(major, target.server.programs.as_deref(), stop);
+        let tools = tools.map_err(|error| match error {
+            Error::NoTools { major } => Refusal::Dump {
+                dump: major,
+                server: target.version.to_owned(),
+            }
+            .into(),
+            error => error,
+        })?;
+        let mut command = tools.command("pg_restore");
+        command.args(["--format=custom", "--no-owner", "--no-privileges"]);
+        command.args(["--file=-"]).env("LC_ALL", "C");
+        as_account(&mut command, target.account);
+        let mut running = Running::start(command, Stdio::piped(), stop)?;
+        let to = running.input();
+        let thread = std::thread::Builder::new().name("feed".into());
+        let feeder = thread.spawn(move || match to {
+            Some(mut to) => match io::copy(&mut input, &mut to).and_then(|_| to.flush()) {
+                // It has ended, and says why.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                copied => copied,
+            },
+            None => Ok(()),
+        })?;
+        Ok(Self { running, feeder })
+    }
+
+    /// What has come of it: whoever is the first cause says so.
+    fn end(self, read: Result<Contents, Error>, file: &Foreign) -> Result<Contents, Error> {
+        let fed = self.feeder.join().map_err(|_| Error::Unanswered)?;
+        let ended = self.running.finish();
+        fed.map_err(|error| file.error(error))?;
+        match read {
+            Err(Error::Foreign(Fault::Cut { .. })) | Ok(_) => ended.and(read),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The server's own.
+fn psql(target: &Target<'_>, stop: &Stop) -> Result<Tools, Error> {
+    Tools::any(target.server.programs.as_deref(), stop)
+}
+
+/// Whether psql can be kept from commands of its own.
+fn knows_restrict(tools: &Tools, stop: &Stop) -> Result<bool, Error> {
+    let mut command = tools.command("psql");
+    command.arg("--help=commands").env("LC_ALL", "C");
+    let mut running = Running::start(command, Stdio::null(), stop)?;
+    let mut said = String::new();
+    if let Some(mut output) = running.output() {
+        output.read_to_string(&mut said)?;
+    }
+    running.finish()?;
+    Ok(said.contains("\\restrict"))
+}
+
+/// Root's rights are given up.
+fn as_account(command: &mut Command, account: Account) {
+    command.current_dir("/");
+    if nix::unistd::geteuid().is_root() {
+        command.uid(account.uid).gid(account.gid);
+    }
+}

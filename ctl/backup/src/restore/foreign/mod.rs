@@ -1,0 +1,320 @@
+//! Restores what other programs have saved: a dump of the database, and a tar archive of `data` and
+//! `config.json`, as GitLab's package has its administrators make them.
+//!
+//! All that holds for a backup of ours holds here. What such a backup says of itself, these files do not:
+//! the new database is made as the one that is there, and what is checked is what the files themselves show. Both
+//! are read to their ends before anything is made, and a second time while they are restored.
+
+mod content;
+mod dump;
+mod fault;
+mod files;
+mod lexer;
+mod newer;
+mod script;
+mod statement;
+
+use std::path::Path;
+
+use serde_json::json;
+
+pub use fault::Fault;
+
+use content::Foreign;
+use dump::{Dump, Target, is_mattermost};
+use files::{Files, Survey};
+use script::Contents;
+
+use super::{
+    Done, Job, checks,
+    database::{Databases, Settled},
+    journal::{Journal, Kind},
+    made,
+    recover::{End, settle},
+    unpack::{self, Unpack},
+};
+use crate::{
+    Error, archive,
+    configuration::Configuration,
+    create::Pause as _,
+    manifest::{Counts, Manifest, Mode, Place},
+    postgres::{Facts, Session},
+};
+
+/// A database takes so many bytes for a byte of SQL, with its indexes: no less in any that was seen.
+const BYTES_OF_SQL: u64 = 2;
+/// Tables one of which is not empty where somebody has used Mattermost.
+const USED: [&str; 2] = ["posts", "users"];
+
+/// What is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'g> {
+    /// A dump.
+    pub sql: Option<&'g Path>,
+    /// An archive.
+    pub files: Option<&'g Path>,
+}
+
+impl Given<'_> {
+    /// What is restored, for people.
+    pub fn name(&self) -> String {
+        let given = [self.sql, self.files].into_iter().flatten();
+        let names: Vec<_> = given.map(|path| path.display().to_string()).collect();
+        names.join(" and ")
+    }
+
+    /// What each is, a line for each, by its beginning.
+    ///
+    /// # Errors
+    /// It is not what its option takes.
+    pub fn told(&self) -> Result<Vec<String>, Error> {
+        let mut lines = Vec::new();
+        if let Some(path) = self.sql {
+            lines.push(Dump::open(path)?.told()?);
+        }
+        if let Some(path) = self.files {
+            lines.push(Files::open(path)?.told());
+        }
+        Ok(lines)
+    }
+}
+
+/// The same error, or what the file is that is no backup of ours, and how it is restored.
+pub fn explained(path: &Path, error: Error) -> Error {
+    let is_foreign = matches!(error, Error::Archive(archive::Error::Foreign(_)));
+    match Foreign::open(path) {
+        Ok(file) if is_foreign && file.content.has_a_way() => file.misplaced(),
+        Ok(_) | Err(_) => error,
+    }
+}
+
+/// All that is known before anything is made.
+struct Checked {
+    dump: Option<(Dump, Contents)>,
+    files: Option<(Files, Survey)>,
+    live: Facts,
+}
+
+impl Job<'_> {
+    /// Puts them into the place of what there is.
+    pub(super) fn foreign(&mut self, given: Given<'_>) -> Result<Done, Error> {
+        let configuration = self.configuration;
+        let account = configuration.account()?;
+        let mut databases = Databases::connect(&configuration.database, 0, self.watch.stop())?;
+        let checked = self.check(given, &databases)?;
+        if let Some((_, contents)) = &checked.dump {
+            is_mattermost(contents)?;
+            databases.may_create()?;
+        }
+        let manifest = checked.manifest();
+        let places = match &checked.files {
+            Some(_) => checks::places(configuration, &manifest, account)?,
+            None => Vec::new(),
+        };
+        checks::room(&mut databases, &manifest, &places)?;
+        let (stamp, names) = databases.names(&checked.live.name, "before")?;
+        let stashes = match &checked.files {
+            Some(_) => unpack::stashes(configuration, &places, &stamp),
+            None => Vec::new(),
+        };
+        let names = checked.dump.as_ref().map(|_| names);
+        let mut journal = self.begin(Kind::Restore, given.name(), &stamp, names, stashes)?;
+        let mut staged = || -> Result<Settled, Error> {
+            let settled = self.load(&checked, &manifest, &journal, &mut databases)?;
+            if let Some((files, survey)) = &checked.files {
+                let stashes = &journal.stashes;
+                let mut unpack =
+                    Unpack::all(configuration, &manifest, &places, stashes, &stamp, account)?;
+                files.unpack(survey, &mut unpack, &mut self.watch)?;
+                journal.swaps = unpack.done(&mut self.watch)?;
+            }
+            Ok(settled)
+        };
+        let settled =
+            staged().and_then(|settled| self.lease.pause(&mut self.watch).map(|()| settled));
+        drop(databases);
+        match settled {
+            Err(error) => self.give_up(&journal, error),
+            Ok(settled) => {
+                let done = self.commit(journal)?;
+                Ok(checked.with(done, &settled))
+            }
+        }
+    }
+
+    /// Restores a dump beside the live database, to look at.
+    pub(super) fn foreign_beside(&mut self, sql: &Path, name: &str) -> Result<Done, Error> {
+        let mut databases = Databases::connect(&self.configuration.database, 0, self.watch.stop())?;
+        let given = Given {
+            sql: Some(sql),
+            files: None,
+        };
+        let checked = self.check(given, &databases)?;
+        databases.may_create()?;
+        let manifest = checked.manifest();
+        checks::room(&mut databases, &manifest, &[])?;
+        let (stamp, names) = databases.beside(&checked.live.name, name)?;
+        let journal = self.begin(Kind::Beside, given.name(), &stamp, Some(names), Vec::new())?;
+        let mut load = || -> Result<Settled, Error> {
+            let settled = self.fill(&checked, &manifest, &journal, &mut databases)?;
+            if let Some(names) = &journal.database {
+                databases.name(&names.incoming, name)?;
+            }
+            Ok(settled)
+        };
+        let done = load();
+        drop(databases);
+        match (settle(self.configuration, self.held, &journal)?, done) {
+            (End::Forward, Ok(settled)) => Ok(checked.with(made(name), &settled)),
+            (End::Forward, Err(_)) => Ok(made(name)),
+            (End::Back, Err(error)) => Err(error),
+            (End::Back, Ok(_)) => Err(Error::Unanswered),
+        }
+    }
+
+    fn check(&mut self, given: Given<'_>, databases: &Databases) -> Result<Checked, Error> {
+        let dump = given.sql.map(Dump::open).transpose()?;
+        let files = given.files.map(Files::open).transpose()?;
+        let live = databases.live()?;
+        let target = target(self.configuration, &live)?;
+        let dump = match dump {
+            Some(dump) => {
+                let contents = dump.look(&target, &mut self.watch)?;
+                Some((dump, contents))
+            }
+            None => None,
+        };
+        let files = match files {
+            Some(files) => {
+                let survey = files.survey(&mut self.watch)?;
+                Some((files, survey))
+            }
+            None => None,
+        };
+        Ok(Checked { dump, files, live })
+    }
+
+    /// The dump in a new database, which the Mattermost here knows and somebody has used.
+    fn load(
+        &mut self,
+        checked: &Checked,
+        manifest: &Manifest,
+        journal: &Journal,
+        databases: &mut Databases,
+    ) -> Result<Settled, Error> {
+        let settled = self.fill(checked, manifest, journal, databases)?;
+        if let Some(names) = &journal.database {
+            let mut session = databases.owner(&names.incoming)?;
+            self.known(&mut session, &checked.live)?;
+            let rows = |name: &&str| {
+                settled
+                    .tables
+                    .iter()
+                    .any(|it| it.table == **name && it.rows > 0)
+            };
+            if !USED.iter().any(rows) {
+                return Err(Fault::Empty.into());
+            }
+        }
+        Ok(settled)
+    }
+
+    fn known(&self, session: &mut Session, live: &Facts) -> Result<(), Error> {
+        newer::refuse(session, self.configuration, live.migration)
+    }
+
+    fn fill(
+        &mut self,
+        checked: &Checked,
+        manifest: &Manifest,
+        journal: &Journal,
+        databases: &mut Databases,
+    ) -> Result<Settled, Error> {
+        let (Some((dump, contents)), Some(names)) = (&checked.dump, &journal.database) else {
+            return Ok(Settled::default());
+        };
+        databases.create(&names.incoming, manifest)?;
+        let target = target(self.configuration, &checked.live)?;
+        dump.load(&target, &names.incoming, contents, &mut self.watch)?;
+        let counts = Counts {
+            tables: contents.rows.clone(),
+            ..Counts::default()
+        };
+        databases.settle(&names.incoming, manifest, &counts, &mut self.watch)
+    }
+}
+
+fn target<'t>(configuration: &'t Configuration, live: &'t Facts) -> Result<Target<'t>, Error> {
+    Ok(Target {
+        server: &configuration.database,
+        version: &live.server_version,
+        major: live.server_version_number / 10_000,
+        account: configuration.account()?,
+    })
+}
+
+impl Checked {
+    /// What a backup of ours would say of itself.
+    fn manifest(&self) -> Manifest {
+        let sql = self.dump.as_ref().map_or(0, |(_, contents)| contents.bytes);
+        let trees = self.files.as_ref().map(|(_, survey)| survey.trees.clone());
+        Manifest {
+            format: archive::FORMAT,
+            made_by: String::new(),
+            created: String::new(),
+            host: String::new(),
+            mode: Mode::Online,
+            mattermost_version: None,
+            database: Facts {
+                bytes: sql * BYTES_OF_SQL,
+                ..self.live.clone()
+            },
+            pg_dump_major: 0,
+            trees: trees.unwrap_or_default(),
+            file_driver: String::new(),
+            configuration: Place::File,
+            left_out: Vec::new(),
+            dump_holds: Vec::new(),
+        }
+    }
+
+    /// Tells what else there is to know.
+    fn with(&self, mut done: Done, settled: &Settled) -> Done {
+        let mut more = Vec::new();
+        if let Some((_, contents)) = &self.dump {
+            let rows: u64 = settled.tables.iter().map(|it| it.rows).sum();
+            more.push(format!(
+                "{} tables with {rows} rows were restored, as many as the dump has: nothing else tells how many there were",
+                settled.tables.len()
+            ));
+            let left: Vec<_> = contents.left.iter().collect();
+            let left = left
+                .iter()
+                .map(|(why, count)| format!("{} ({count})", why.words()));
+            let left = left.collect::<Vec<_>>().join(", ");
+            if !left.is_empty() {
+                more.push(format!("statements left out: {left}"));
+            }
+            if !settled.left.is_empty() {
+                let left = settled.left.join(", ");
+                more.push(format!("not set, for the role may not: {left}"));
+            }
+            done.report["tables"] = json!(settled.tables);
+            done.report["left_out"] = json!(contents.left);
+        } else {
+            more.push("the database is what it was".to_owned());
+        }
+        match &self.files {
+            Some((_, survey)) => more.extend(survey.words()),
+            None if self.dump.is_some() => {
+                more.push("files and config.json are what they were".to_owned());
+            }
+            None => {}
+        }
+        for line in more {
+            done.message += "; ";
+            done.message += &line;
+        }
+        done
+    }
+}

@@ -1,0 +1,118 @@
+//! Whether the control process is there: when a word of it is waited for, and what is done without one. How long that
+//! is and what counts are in `liveness`.
+
+use super::{
+    Control,
+    liveness::{ASK_MS, Due, MISSED_MAX, TAKE_OVER_MS},
+};
+use crate::{
+    clock::now_ms,
+    kit::{Kit, Life, NO_CONTROL_MS},
+    listener::Listener,
+    message::Notice,
+    poller::Source,
+    stderr_log::say,
+    timers::Timer,
+};
+
+impl Control {
+    /// It has loaded the state.
+    pub(crate) fn took_over(&mut self, kit: &mut Kit) {
+        let proof_at = self.standing.took_over();
+        kit.timers.add(proof_at, Timer::Proof);
+    }
+
+    /// It is asked once, and its answer is the proof.
+    pub(crate) fn proof_due(&mut self) {
+        // It may be about one that came before.
+        if self.standing.may_prove_itself() {
+            self.ask_whether_there();
+        }
+    }
+
+    /// Asks out of turn: that this one is not answered does not count by itself.
+    pub(crate) fn ask_whether_there(&mut self) {
+        self.liveness.wants_to_know();
+        self.notice(&Notice::AreYouThere, Vec::new());
+    }
+
+    /// A client has connected; whether it is being served shows soon.
+    pub(crate) fn client_came(&mut self) {
+        self.liveness.wants_to_know();
+    }
+
+    /// The listening socket is another now.
+    pub(crate) fn listener_changed(&mut self) {
+        self.liveness.listener_changed();
+    }
+
+    /// Tells init that we live, and wants the control process to say the same.
+    pub(crate) fn watchdog(&mut self, kit: &mut Kit) {
+        let Some(interval) = kit.init.watchdog_ms() else {
+            return;
+        };
+        kit.init.tell("WATCHDOG=1");
+        kit.timers.add(now_ms() + interval, Timer::Watchdog);
+        self.liveness.wants_to_know();
+    }
+
+    /// Somebody waits for a word of the control process. Looked at after every turn.
+    pub(crate) fn expect_word(&mut self, kit: &mut Kit, listener: &Listener) {
+        if self.liveness.take_rearm()
+            && let Err(error) = kit.poller.watch_once(listener, Source::Client)
+        {
+            say!("could not watch the control socket: {error}");
+        }
+        if self.owes_a_word(kit)
+            && let Some(at) = self.liveness.time(patience_ms(kit))
+        {
+            kit.timers.add(at, Timer::Liveness);
+        }
+    }
+
+    fn owes_a_word(&self, kit: &Kit) -> bool {
+        let wanted = self.liveness.waits_for_an_answer();
+        let waits = wanted || !kit.facts.is_empty() || kit.life == Life::AskedToStop;
+        let lives = self.pid.is_some() && !kit.is_ending();
+        lives && (waits || !self.standing.has_taken_over())
+    }
+
+    /// It may be time to ask, or to give it up. Some: it is to be lost for its silence.
+    pub(crate) fn liveness_due(&mut self, kit: &mut Kit) -> Option<i32> {
+        self.liveness.timer_came();
+        let pid = self.pid.filter(|_| self.owes_a_word(kit))?;
+        let take_over_ms = match kit.life {
+            Life::Lasting => TAKE_OVER_MS,
+            Life::AskedToStop | Life::Ending => NO_CONTROL_MS,
+        };
+        let has_taken_over = self.standing.has_taken_over();
+        let at = match self
+            .liveness
+            .due(has_taken_over, patience_ms(kit), take_over_ms)
+        {
+            Due::Later(at) => at,
+            Due::Ask(at) => {
+                self.ask_whether_there();
+                at
+            }
+            Due::NotTakenOver => {
+                say!("the control process (pid {pid}) has not taken over in time; kills it");
+                return Some(pid);
+            }
+            Due::Silent(silent) => {
+                say!(
+                    "the control process (pid {pid}) has not answered {MISSED_MAX} questions in {silent:?}; kills it"
+                );
+                return Some(pid);
+            }
+        };
+        self.liveness.timer_set();
+        kit.timers.add(at, Timer::Liveness);
+        None
+    }
+}
+
+/// From the last word to the first question.
+fn patience_ms(kit: &Kit) -> u64 {
+    kit.init.watchdog_ms().unwrap_or(ASK_MS).min(ASK_MS)
+}

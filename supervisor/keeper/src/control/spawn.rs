@@ -1,0 +1,112 @@
+//! How a control process is made, and put in charge.
+//!
+//! It gets the descriptors 0 to 2, its end of the link and the locks, and of the keeper's environment all but what
+//! init has told the keeper alone. Its program is an open file: a package may replace the path meanwhile.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::ffi::OsStringExt,
+    },
+};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use super::Control;
+use crate::{
+    clock::now_ms,
+    init,
+    kit::Kit,
+    link::Link,
+    poller::Source,
+    signals,
+    sys::{
+        child::{Plan, Program, c_string},
+        spawn::Failure,
+    },
+    timers::Timer,
+};
+
+/// Badness of the control process, where the keeper could lower its own.
+const OOM_SCORE_ADJ: &str = "-500";
+/// Its threads share one heap of the C library: a heap each costs more memory than the work that
+/// they do at the same time is worth. What it starts gets an environment of its own.
+const ONE_ARENA: &str = "MALLOC_ARENA_MAX=1";
+impl Control {
+    /// Starts another of the present program; to be put in charge by [`Self::begin`].
+    pub(crate) fn start(&self, kit: &mut Kit, locks: &[RawFd]) -> Result<(i32, Link), Failure> {
+        self.make(kit, &self.binary, locks)
+    }
+
+    /// This one is in charge from now on.
+    pub(crate) fn begin(&mut self, kit: &Kit, pid: i32, link: Link) {
+        kit.poller.watch(&link, Source::Link);
+        self.pid = Some(pid);
+        self.link = Some(link);
+        self.begins(false, false);
+    }
+
+    /// Another begins in this place: whether its link has more to read, and is watched for writing.
+    pub(super) fn begins(&mut self, more: bool, writing: bool) {
+        self.more = more;
+        self.writing = writing;
+        self.liveness.heard();
+        self.standing.begins();
+    }
+
+    /// Tries again to start one, later.
+    pub(crate) fn retry(&mut self, kit: &mut Kit) {
+        let pause = self.standing.pause_ms();
+        kit.timers.add(now_ms() + pause, Timer::Control);
+    }
+
+    /// Starts this binary as a control process; returns its pid and our end of its link.
+    pub(super) fn make(
+        &self,
+        kit: &mut Kit,
+        binary: &File,
+        locks: &[RawFd],
+    ) -> Result<(i32, Link), Failure> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::Stream,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .map_err(|errno| ("socketpair", errno))?;
+        let variables = std::env::vars_os();
+        let variables = variables
+            .filter(|(name, _)| !init::OWN_VARIABLES.iter().any(|own| name == own))
+            .map(|(mut name, value)| {
+                name.push("=");
+                name.push(value);
+                name
+            });
+        // First, so that what somebody has set comes later and holds.
+        let mut variables = std::iter::once(OsString::from(ONE_ARENA)).chain(variables);
+        let strings = |all: &mut dyn Iterator<Item = OsString>| {
+            all.map(|one| c_string(one.into_vec()))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|errno| ("arguments", errno))
+        };
+        let badness = kit.original.oom_score_adj.as_ref();
+        let fds = [&theirs, &self.stdout, &self.stderr].map(AsRawFd::as_raw_fd);
+        let plan = Plan {
+            argv: strings(&mut kit.config.control_argv.iter().cloned())?,
+            env: strings(&mut variables)?,
+            oom_score_adj: badness.map(|_| OOM_SCORE_ADJ.to_owned()),
+            blocked: signals::blocked_in_control(),
+            // 0, 1, 2, CONTROL_FD and LOCK_FDS.
+            fds: [kit.null.as_raw_fd(), fds[1], fds[2], fds[0]]
+                .into_iter()
+                .chain(locks.iter().copied())
+                .collect(),
+            ..Plan::plain(Program::Fd(binary.as_raw_fd()))
+        };
+        let pid = kit.make_own(&plan)?;
+        drop(theirs);
+        Ok((pid, Link::new(ours)))
+    }
+}

@@ -1,0 +1,141 @@
+//! What becomes of the control process, as far as others have to know: it is started, lost, or replaced.
+//!
+//! It takes more than `control` owns, for each new one is told of runs, records and leftovers, and what a lost one had
+//! asked is carried out before another begins: its records say that it is done.
+
+use super::Keeper;
+use crate::{
+    control::{Heard, Loss, greet, is_gone},
+    link::{Link, LinkError},
+    message::{Hello, Notice, VERSION},
+    stderr_log::say,
+};
+
+/// Processes of an earlier supervisor that are told of.
+const LEFTOVERS_TOLD_MAX: usize = 4096;
+
+impl Keeper {
+    /// Starts the control process, unless there is one or all is ending.
+    pub(super) fn start_control(&mut self) {
+        if self.control.is_there() || self.kit.is_ending() {
+            return;
+        }
+        let locks = self.places.lock_fds();
+        match self.control.start(&mut self.kit, &locks) {
+            Ok((pid, mut link)) => {
+                let mut hello = self.hello();
+                self.control.describe(&mut hello);
+                let greeted = self.greet(&mut link, hello);
+                self.control.begin(&self.kit, pid, link);
+                self.catch_up.forget();
+                if let Err(error) = greeted {
+                    self.control.link_failed(&self.kit, &error);
+                }
+            }
+            Err((stage, error)) => {
+                say!("could not start the control process: {stage}: {error}");
+                self.control.retry(&mut self.kit);
+            }
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let leftovers = self.runs.leftovers();
+        Hello {
+            version: VERSION,
+            keeper_pid: i32::try_from(std::process::id()).unwrap_or(0),
+            started_ms: self.started_ms,
+            next_run: self.runs.next_run(),
+            leftovers: leftovers.stopped(LEFTOVERS_TOLD_MAX),
+            remaining: leftovers.remaining(),
+            ..Hello::default()
+        }
+    }
+
+    /// Begins to tell a new control process all that it needs; the rest follows as the link takes it.
+    fn greet(&mut self, link: &mut Link, hello: Hello) -> Result<(), LinkError> {
+        let records = self.records.iter().map(|(service, record)| Notice::Record {
+            service: service.clone(),
+            record: record.clone(),
+        });
+        let rest = records.chain(self.runs.notices()).collect();
+        self.kit.facts.greet(rest);
+        let listener = self.places.listener().duplicate()?;
+        greet(link, hello, listener, self.runs.announce_all())
+    }
+
+    /// The control process may have been silent for too long.
+    pub(super) fn liveness_due(&mut self) {
+        if let Some(pid) = self.control.liveness_due(&mut self.kit) {
+            self.lose_control(pid, Loss::Silent);
+        }
+    }
+
+    /// The control process is of no use any more: what it has asked is done, and another follows.
+    pub(super) fn lose_control(&mut self, pid: i32, loss: Loss) {
+        let requests = self.control.lose(&self.kit, pid, loss);
+        self.inbox.extend(requests);
+        while let Some(request) = self.inbox.pop_front() {
+            self.request(request);
+        }
+        if self.kit.is_ending() {
+            return;
+        }
+        let is_hopeless = self.shutdown.is_past_patience();
+        if self.control.follow(&mut self.kit, pid, loss, is_hopeless) {
+            self.stop_alone_because("no control process stays");
+        }
+    }
+
+    /// Starts a control process beside the one that asks for it.
+    pub(super) fn reexec(&mut self) {
+        if self.control.has_successor() || self.kit.is_ending() {
+            let why = "another is being started already, or all is ending";
+            self.control.not_replaced(why.to_owned());
+            return;
+        }
+        // The old one may go on, and then has all pipes too.
+        self.announce();
+        let locks = self.places.lock_fds();
+        let mut started = match self.control.start_successor(&mut self.kit, &locks) {
+            Ok(started) => started,
+            Err(why) => return self.control.not_replaced(why),
+        };
+        let mut hello = self.hello();
+        self.control.describe_to_successor(&mut hello);
+        let greeted = self.greet(&mut started.link, hello);
+        self.control.await_successor(&mut self.kit, started);
+        if let Err(error) = greeted
+            && !is_gone(&error)
+        {
+            self.give_up_successor(&format!("could not be told the state: {error}"));
+        }
+    }
+
+    /// The new one will not do: the old one goes on; or, should that have died meanwhile, another of its kind.
+    pub(super) fn give_up_successor(&mut self, why: &str) {
+        if self.control.drop_successor(&mut self.kit, why) {
+            self.start_control();
+        }
+    }
+
+    /// The deadline of a successor, or of an earlier one.
+    pub(super) fn successor_due(&mut self) {
+        if let Some(why) = self.control.successor_due() {
+            self.give_up_successor(&why);
+        }
+    }
+
+    /// The new one says something: the first word is that it takes over.
+    pub(super) fn read_successor(&mut self) {
+        match self.control.read_successor(&self.kit) {
+            Heard::Nothing => {}
+            Heard::TookOver(requests) => {
+                self.control.succeed(&mut self.kit);
+                self.catch_up.forget();
+                self.inbox.extend(requests);
+            }
+            Heard::Unfit(why) => self.give_up_successor(&why),
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The loop of the keeper: one thread, one epoll, no ticker. It only routes: what happens goes to the part that
+//! owns it, and what a part finds out goes to those that must know.
+//!
+//! Work of a turn is bounded, and its order is fixed. What the control process asks comes first, for it decides what
+//! the rest means. Then what runs say, before they are reaped: a sender that is a zombie can still be told. Then
+//! children that have ended; then the clock, once all that lies there has been taken in (`catch_up`). Facts are
+//! sent last, and with them the answer that all has been taken in.
+//!
+//! `requests` routes what the control process asks, `children` whose end it was, `control_events` what becomes of the
+//! control process.
+
+mod children;
+mod control_events;
+mod requests;
+pub(crate) mod start;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    os::fd::AsFd,
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::epoll::EpollTimeout,
+};
+
+use crate::{
+    catch_up::CatchUp,
+    clock::now_ms,
+    compressor::{Compressor, Whose},
+    control::Control,
+    kit::Kit,
+    message::{Fact, Notice, Request},
+    places::Places,
+    poller::Source,
+    runs::Runs,
+    shutdown::{Ending, Shutdown},
+    signals::{Meaning, Signals},
+    stderr,
+    stderr_log::say,
+    strays::Strays,
+    sys::{memory, pidfd, wait},
+    timers::Timer,
+};
+
+/// Requests carried out in one turn: a boot of a thousand must not keep exits waiting.
+const REQUESTS_PER_TURN: usize = 32;
+/// An inbox that a boot or shutdown has made longer than this gives its memory back.
+const INBOX_KEPT: usize = 64;
+/// After this what a burst of requests has brought along is over.
+const RELEASE_LATER_MS: u64 = 500;
+/// The log thread ends the last line of a run this much later, unless it is woken anyway.
+const LOG_LATER_MS: u64 = 5;
+/// For the control process to end by itself after `Quit`.
+const LAST_MS: u16 = 1000;
+
+/// The parts of the keeper.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    started_ms: u64,
+    kit: Kit,
+    runs: Runs,
+    control: Control,
+    places: Places,
+    compressor: Compressor,
+    strays: Strays,
+    catch_up: CatchUp,
+    shutdown: Shutdown,
+    signals: Signals,
+    /// Requests that have been read and not been carried out.
+    inbox: VecDeque<Request>,
+    /// What control wants remembered of each service; opaque.
+    records: BTreeMap<String, String>,
+    /// The child that the last signal was about.
+    ended_child: Option<i32>,
+    /// More children may have ended than this turn reaps.
+    reap_more: bool,
+    /// Memory is given back when the burst is over.
+    release_later: bool,
+}
+
+impl Keeper {
+    /// Runs until all has been stopped, and ends the process.
+    pub(crate) fn run(mut self) -> ! {
+        self.start_control();
+        self.runs.leftovers().look_later(&mut self.kit.timers);
+        self.expect_word();
+        self.control.flush(&self.kit);
+        self.control.watchdog(&mut self.kit);
+        loop {
+            if let Some(code) = self.shutdown.code(&mut self.kit, &mut self.runs) {
+                self.close(code);
+            }
+            let sources = match self.kit.poller.wait(self.timeout()) {
+                Ok(sources) => sources,
+                // After a stop too; what has come meanwhile is there at the next look.
+                Err(Errno::EINTR) => continue,
+                Err(error) => {
+                    say!("could not wait for events: {error}");
+                    Vec::new()
+                }
+            };
+            self.turn(&sources);
+        }
+    }
+
+    fn timeout(&self) -> EpollTimeout {
+        let more = self.reap_more || !self.inbox.is_empty() || self.control.has_more();
+        if more || self.control.can_send_more(&self.kit.facts) || self.catch_up.is_pressing() {
+            return EpollTimeout::ZERO;
+        }
+        let Some(wait) = self.kit.timers.wait_ms(now_ms()) else {
+            return EpollTimeout::NONE;
+        };
+        if wait == 0 {
+            return EpollTimeout::ZERO;
+        }
+        // The clock is cut to whole milliseconds: one more, lest we wake up just too early.
+        let wait = u16::try_from(wait.saturating_add(1)).unwrap_or(u16::MAX);
+        EpollTimeout::from(wait)
+    }
+
+    fn turn(&mut self, sources: &[Source]) {
+        let mut reap = std::mem::take(&mut self.reap_more);
+        let mut link = self.control.has_more();
+        let idle = sources.is_empty() && !reap && !link && self.inbox.is_empty();
+        for source in sources {
+            match source {
+                Source::Signals => reap |= self.read_signals(),
+                Source::Link => link = true,
+                _ => {}
+            }
+        }
+        if link {
+            let requests = self.control.read(&self.kit);
+            self.inbox.extend(requests);
+        }
+        self.carry_out_requests();
+        for source in sources {
+            self.happened(*source);
+        }
+        if reap {
+            self.reap();
+        }
+        let caught_up = self.catch_up.has_caught_up(&self.kit.timers, idle);
+        while caught_up && let Some(timer) = self.kit.timers.next_due(now_ms()) {
+            self.due(timer);
+        }
+        if self.runs.take_has_swept() && self.strays.look(&self.kit, &self.runs) {
+            self.tell(&self.strays.notice());
+        }
+        self.announce();
+        self.control.send_facts(&mut self.kit.facts);
+        let answered = self.catch_up.step(&mut self.kit, caught_up, &self.runs);
+        // Facts go to a successor, so whoever has asked has not heard them.
+        if let Some(at_ms) = answered.filter(|_| !self.control.has_successor()) {
+            self.tell(&Notice::Synced { at_ms });
+        }
+        self.expect_word();
+        self.control.flush(&self.kit);
+        if let Some(why) = self.control.flush_successor(&self.kit) {
+            self.give_up_successor(&why);
+        }
+        self.afterwards();
+    }
+
+    fn carry_out_requests(&mut self) {
+        for _ in 0..REQUESTS_PER_TURN {
+            let Some(request) = self.inbox.pop_front() else {
+                break;
+            };
+            self.request(request);
+        }
+        if self.inbox.is_empty() && self.inbox.capacity() > INBOX_KEPT {
+            self.inbox = VecDeque::new();
+            if !std::mem::replace(&mut self.release_later, true) {
+                let at = now_ms() + RELEASE_LATER_MS;
+                self.kit.timers.add(at, Timer::Release);
+            }
+        }
+    }
+
+    fn happened(&mut self, source: Source) {
+        let Self { kit, runs, .. } = self;
+        match source {
+            Source::Notify(number) => runs.read_notify(kit, number),
+            Source::Removal => self.places.removal_told(kit),
+            Source::Ready(run) => runs.read_ready(kit, run),
+            Source::Output(run) => runs.read_output(kit, run),
+            Source::Main(run) => runs.adopted_main_ended(kit, run),
+            Source::Rotated => self.compressor.logs_rotated(kit),
+            Source::LogTroubles => self.tell_log_troubles(),
+            Source::Successor => self.read_successor(),
+            Source::Client => self.control.client_came(),
+            // Taken in before.
+            Source::Signals | Source::Link => {}
+        }
+    }
+
+    /// Deferred housekeeping: no client and no run waits for it.
+    fn afterwards(&mut self) {
+        self.runs.remove_records(&mut self.kit);
+        // The log thread would only be in the way of a replacement, which is about to be asked for.
+        if self.runs.take_log_later() {
+            let at = now_ms() + LOG_LATER_MS;
+            self.kit.timers.add(at, Timer::Log);
+        } else {
+            self.kit.log.wake();
+        }
+    }
+
+    fn due(&mut self, timer: Timer) {
+        let Self { kit, runs, .. } = self;
+        match timer {
+            // Looked at at the end of every turn.
+            Timer::Records => runs.records_due(),
+            Timer::Control => self.start_control(),
+            Timer::Successor => self.successor_due(),
+            Timer::Helper(run) => runs.helper_timed_out(kit, run),
+            Timer::Sweep(run) => runs.sweep_due(kit, run),
+            Timer::Watchdog => self.control.watchdog(kit),
+            Timer::Liveness => self.liveness_due(),
+            Timer::Proof => self.control.proof_due(),
+            Timer::Compress => {
+                let program = self.control.program();
+                self.compressor.due(kit, Whose { runs, program });
+            }
+            Timer::NoControl => {
+                let why = self.shutdown.no_control_due(kit, runs, &mut self.control);
+                if let Some(why) = why {
+                    self.stop_alone_because(why);
+                }
+            }
+            Timer::Ending => self.shutdown.step(kit, runs),
+            Timer::Look => drop(self.look_at_places()),
+            Timer::Notify(number) => runs.discard_aside_again(kit, number),
+            Timer::Leftovers => {
+                if let Some(remaining) = runs.leftovers_due(kit) {
+                    self.tell(&Notice::Remaining { remaining });
+                }
+            }
+            Timer::Aside => self.catch_up.aside_due(),
+            // Woken at the end of every turn.
+            Timer::Log => {}
+            Timer::Release => {
+                self.release_later = false;
+                memory::release();
+            }
+        }
+    }
+
+    /// True if children have ended.
+    fn read_signals(&mut self) -> bool {
+        // One a turn is enough: what is left wakes us again.
+        let Some(info) = self.signals.next() else {
+            return false;
+        };
+        let signal = i32::try_from(info.ssi_signo).unwrap_or(0);
+        match Meaning::of(signal) {
+            Meaning::ChildEnded => {
+                self.ended_child = i32::try_from(info.ssi_pid).ok();
+                return true;
+            }
+            Meaning::Stop => {
+                self.kit.facts.push(Fact::Signalled { signal });
+                self.shutdown.asked(&mut self.kit);
+            }
+            Meaning::Reload => {
+                self.kit.facts.push(Fact::Signalled { signal });
+                self.look_at_places();
+            }
+            Meaning::Nothing => self.signals.ignore(signal, info.ssi_pid),
+        }
+        false
+    }
+
+    /// Makes what is missing of the keeper's directories. True: something was.
+    fn look_at_places(&mut self) -> bool {
+        let Some(made) = self.places.look(&mut self.kit, &mut self.runs) else {
+            return false;
+        };
+        if made.has_listener() {
+            self.control.listener_changed();
+        }
+        // A control process that is not spawned yet inherits them.
+        match self.places.notice(&made) {
+            Ok((notice, fds)) => self.control.notice(&notice, fds),
+            Err(error) => say!("could not hand over what was made again: {error}"),
+        }
+        if let Ok((notice, fds)) = self.places.notice(&made) {
+            self.control.notice_to_successor(&notice, fds);
+        }
+        true
+    }
+
+    /// Tells the control process something that is not kept.
+    fn tell(&mut self, notice: &Notice) {
+        self.control.notice(notice, Vec::new());
+    }
+
+    /// Hands over the ends of new log pipes.
+    fn announce(&mut self) {
+        for (notice, fds) in self.runs.announce() {
+            self.control.notice(&notice, fds);
+        }
+    }
+
+    fn expect_word(&mut self) {
+        let listener = self.places.listener();
+        self.control.expect_word(&mut self.kit, listener);
+    }
+
+    /// Nobody else will.
+    fn stop_alone_because(&mut self, why: &str) {
+        say!("{why}; stops all runs by itself");
+        self.end(Ending::alone());
+    }
+
+    /// Begins to end; the first reason counts.
+    fn end(&mut self, ending: Ending) {
+        if self.kit.is_ending() {
+            return;
+        }
+        self.kit.end();
+        self.compressor.end();
+        self.inbox.clear();
+        self.give_up_successor("is not needed: all is ending");
+        let Self { kit, runs, .. } = self;
+        self.shutdown.begin(kit, runs, &mut self.control, ending);
+    }
+
+    /// What is left keeps its record, for the next keeper.
+    fn end_records(&self) {
+        let unswept = self.runs.unswept();
+        if !unswept.is_empty() {
+            say!(
+                "ends with {} runs of which something is left",
+                unswept.len()
+            );
+        }
+        for id in &unswept {
+            let record = self.runs.record_of(&self.kit, *id);
+            let _ = record.map(|record| self.kit.files.write(&record));
+        }
+        let kept = unswept.into_iter().chain(self.runs.leftovers().runs());
+        self.kit.files.clear(&kept.collect());
+    }
+
+    /// Leaves nothing behind and ends, while the control process ends by itself.
+    fn close(self, code: u8) -> ! {
+        self.end_records();
+        self.places.listener().remove();
+        self.runs.remove_directories();
+        if let Some(groups) = &self.kit.cgroups {
+            groups.tear_down();
+        }
+        self.kit.log.stop();
+        if let Some(pid) = self.control.pid() {
+            if let Ok(control) = pidfd::open(pid) {
+                let mut polled = [PollFd::new(control.as_fd(), PollFlags::POLLIN)];
+                let _ = poll(&mut polled, PollTimeout::from(LAST_MS));
+            }
+            self.control.kill();
+            // Gone in no time: reaped, so that its lock and group are free.
+            let end = now_ms() + u64::from(LAST_MS);
+            while matches!(wait::reap(pid), Ok(None)) && now_ms() < end {
+                let _ = poll(&mut [], PollTimeout::from(1_u8));
+            }
+        }
+        stderr::flush();
+        // Nothing is taken apart: the kernel does it all at once.
+        std::process::exit(code.into())
+    }
+}

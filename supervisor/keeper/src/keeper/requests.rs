@@ -1,0 +1,82 @@
+//! What the control process asks for, one by one and in its order. None of it waits.
+
+use super::Keeper;
+use crate::{
+    message::{Fact, Notice, Request, Spawn},
+    shutdown::Ending,
+    sys::spawn::Failure,
+};
+
+impl Keeper {
+    /// Carries out one request.
+    pub(super) fn request(&mut self, request: Request) {
+        let Self { kit, runs, .. } = self;
+        match request {
+            Request::TookOver => self.control_took_over(),
+            Request::Open(open) => runs.open(kit, open),
+            Request::Spawn(spawn) => self.spawn(&spawn),
+            Request::Signal { run, signal, cont } => runs.signal(run, signal, cont),
+            Request::Rotate { service } => kit.log.rotate(&service),
+            Request::Stats => {
+                let logs = kit.log.stats();
+                self.tell(&Notice::Stats { logs });
+            }
+            Request::Sweep { run } => runs.sweep_asked(kit, run),
+            Request::Remember { service, record } => {
+                self.records.insert(service, record);
+            }
+            Request::Forget { service } => {
+                self.records.remove(&service);
+                runs.forget(kit, &service);
+            }
+            Request::TellInit { message } => kit.init.tell(&message),
+            Request::Ack { seq } => runs.acknowledged(kit, seq),
+            Request::Sync { at_ms } => self.catch_up.ask(at_ms),
+            // Any word is a sign of life.
+            Request::Here => {}
+            Request::Reexec => self.reexec(),
+            Request::Quit { code } => self.end(Ending::asked(code)),
+        }
+    }
+
+    /// The control process has loaded the state, and knows nothing yet of what is told when it changes.
+    fn control_took_over(&mut self) {
+        self.control.took_over(&mut self.kit);
+        if !self.strays.is_empty() {
+            self.tell(&self.strays.notice());
+        }
+        for (service, trouble) in self.kit.log.all_troubles() {
+            let trouble = Some(trouble);
+            self.tell(&Notice::Log { service, trouble });
+        }
+    }
+
+    /// A log cannot be written or rotated, or can again.
+    pub(super) fn tell_log_troubles(&mut self) {
+        for (service, trouble) in self.kit.log.take_troubles() {
+            self.tell(&Notice::Log { service, trouble });
+        }
+    }
+
+    /// Starts a run, or says why not.
+    fn spawn(&mut self, spawn: &Spawn) {
+        let mut done = self.runs.spawn(&mut self.kit, spawn);
+        // Somebody may have removed the directory of records.
+        if let Err(("record", _)) = done
+            && self.look_at_places()
+        {
+            done = self.runs.spawn(&mut self.kit, spawn);
+        }
+        if let Err((stage, errno)) = done {
+            self.kit.facts.push(failed(spawn, (stage, errno)));
+        }
+    }
+}
+
+fn failed(spawn: &Spawn, (stage, errno): Failure) -> Fact {
+    Fact::Failed {
+        run: spawn.run,
+        stage: stage.to_owned(),
+        errno: errno as i32,
+    }
+}

@@ -1,0 +1,234 @@
+//! From nothing to a keeper that may loop: limits, signals, lock, groups, leftovers, socket.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fs::{self, File},
+    io,
+    os::fd::AsRawFd,
+    path::PathBuf,
+};
+
+use nix::{
+    errno::Errno,
+    libc::rlimit,
+    sys::{
+        prctl,
+        resource::{Resource, getrlimit, setrlimit},
+    },
+};
+
+use super::Keeper;
+use crate::{
+    Config,
+    catch_up::CatchUp,
+    cgroup::Cgroups,
+    clock::now_ms,
+    compressor::Compressor,
+    control::Control,
+    fact_queue::FactQueue,
+    init::Init,
+    kit::{Kit, Life},
+    leftovers::Leftovers,
+    listener::Listener,
+    lock::{LockError, Locks},
+    log::LogThread,
+    original::Original,
+    places::Places,
+    poller::{Poller, Source},
+    proc,
+    record::Records,
+    removals::Removals,
+    runs::Runs,
+    shutdown::Shutdown,
+    signals::Signals,
+    stderr_log::say,
+    strays::Strays,
+    sys::{fd_setup::FDS_RESERVED, file::duplicate_above, inherited, spawn::ChildStack},
+    timers::Timers,
+};
+
+/// Badness of the keeper, where allowed: what holds everything goes last.
+const OOM_SCORE_ADJ: &str = "-900";
+/// No file is smaller; and unlike 0 the kernel takes it as "no core" also where it would hand that to a program.
+const NO_CORE: u64 = 1;
+/// What the kernel makes of a process's memory when that changes its user.
+const SUID_DUMPABLE_FILE: &str = "/proc/sys/fs/suid_dumpable";
+const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
+
+/// Why there is no keeper.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// Asked to stop before it had begun.
+    #[error("asked to stop")]
+    Interrupted,
+    /// Somebody else runs here.
+    #[error(transparent)]
+    Lock(LockError),
+    /// Something that nothing works without.
+    #[error("could not {0}: {1}")]
+    Io(&'static str, io::Error),
+}
+
+impl From<LockError> for StartError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Interrupted(_) => Self::Interrupted,
+            other => Self::Lock(other),
+        }
+    }
+}
+
+fn doing<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError {
+    move |error| StartError::Io(what, error.into())
+}
+
+/// Does all that comes before the loop.
+pub(crate) fn start(config: Config) -> Result<Keeper, StartError> {
+    let started_ms = now_ms();
+    let null = reserve().map_err(doing("open /dev/null"))?;
+    let stdout = duplicate_above(io::stdout(), FDS_RESERVED);
+    let stdout = stdout.map_err(doing("keep standard output"))?;
+    let stderr = duplicate_above(io::stderr(), FDS_RESERVED);
+    let stderr = stderr.map_err(doing("keep standard error"))?;
+    // An open file, since a package may replace the path while we run.
+    let binary = File::open("/proc/self/exe").map_err(doing("open the program's own binary"))?;
+    let signals = Signals::take().map_err(doing("take signals"))?;
+    let stop_asked = Signals::stop_asked().map_err(doing("take signals"))?;
+    let init = Init::from_environment();
+    let locks = Locks::take(&config.run_dir, &config.state_dir, &stop_asked, &init)?;
+    let original = raise_limits();
+    hide_memory().map_err(doing("hide the keeper's memory"))?;
+    prctl::set_child_subreaper(true).map_err(doing("become the parent of orphans"))?;
+    let files =
+        Records::open(&config.run_dir).map_err(doing("make the directory of run records"))?;
+    let cgroups = Cgroups::set_up(&config.state_hash);
+    let boot_id = proc::boot_id();
+    let leftovers = Leftovers::stop(&files, cgroups.as_ref(), &boot_id, &init, &locks)
+        .map_err(|keeper| locks.held_by(keeper))?;
+    let listener =
+        Listener::bind(&config.control_socket).map_err(doing("listen on the control socket"))?;
+    let log = LogThread::start().map_err(doing("start the log thread"))?;
+    let child_stack = ChildStack::new().map_err(doing("get memory for children's stacks"))?;
+    let poller = Poller::new().map_err(doing("make an epoll"))?;
+    let runs = Runs::new(leftovers, &config.run_dir, &config.state_hash);
+    let kit = Kit {
+        config,
+        boot_id,
+        life: Life::Lasting,
+        poller,
+        timers: Timers::default(),
+        removals: Removals::new(),
+        facts: FactQueue::default(),
+        log,
+        init,
+        original,
+        null,
+        child_stack,
+        files,
+        cgroups,
+        own_children: BTreeSet::new(),
+    };
+    let mut keeper = Keeper {
+        started_ms,
+        kit,
+        runs,
+        control: Control::new(binary, own_path(), stdout, stderr),
+        places: Places::new(locks, listener),
+        compressor: Compressor::from_environment(),
+        strays: Strays::default(),
+        catch_up: CatchUp::default(),
+        shutdown: Shutdown::default(),
+        signals,
+        inbox: VecDeque::new(),
+        records: BTreeMap::new(),
+        ended_child: None,
+        reap_more: false,
+        release_later: false,
+    };
+    watch_own(&mut keeper);
+    Ok(keeper)
+}
+
+/// What is there from the start.
+fn watch_own(keeper: &mut Keeper) {
+    let Keeper {
+        kit,
+        signals,
+        places,
+        ..
+    } = keeper;
+    kit.poller.watch(&*signals, Source::Signals);
+    kit.poller.watch(kit.log.rotations(), Source::Rotated);
+    kit.poller.watch(kit.log.troubles(), Source::LogTroubles);
+    if let Some(events) = kit.removals.events() {
+        kit.poller.watch(events, Source::Removal);
+    }
+    places.watch(kit);
+}
+
+/// Root's keeper spawns children on its own memory, which holds the environments of all services: a
+/// child that has changed its user must not be read by others of that user. Without root there is
+/// nothing to hide, for every service has the keeper's own user, and a process whose memory is hidden
+/// cannot write its files in /proc then.
+fn hide_memory() -> Result<(), Errno> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    prctl::set_dumpable(false)?;
+    let at_change_of_user = fs::read_to_string(SUID_DUMPABLE_FILE).unwrap_or_default();
+    if at_change_of_user.trim() == "1" {
+        say!(
+            "fs.suid_dumpable is 1: for a moment before its exec a service's process can be read by others of \
+             its user, and with it what all services are told; set it to 0 with sysctl"
+        );
+    }
+    Ok(())
+}
+
+/// Lets go of what our starter left open, its standard input included, whose other ends may be waited for.
+/// Then occupies the low descriptor numbers for good: children move theirs into these.
+fn reserve() -> io::Result<File> {
+    inherited::close_all();
+    loop {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        if null.as_raw_fd() >= FDS_RESERVED {
+            nix::unistd::dup2_stdin(&null)?;
+            return Ok(null);
+        }
+        std::mem::forget(null);
+    }
+}
+
+/// Where our program was when it was started; a package may put another there meanwhile.
+fn own_path() -> PathBuf {
+    let path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let text = path.to_string_lossy();
+    text.strip_suffix(" (deleted)")
+        .map_or(path.clone(), PathBuf::from)
+}
+
+/// As many open files as can be had, a badness that lets the keeper go last, and no core, which would hold the
+/// secrets of all services. Children get back what there was.
+fn raise_limits() -> Original {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 4096));
+    if soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        say!("could not raise the limit of open files to {hard}: {error}");
+    }
+    let core = getrlimit(Resource::RLIMIT_CORE).unwrap_or((0, 0));
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, NO_CORE.min(core.1), core.1) {
+        say!("could not forbid cores of the supervisor itself: {error}");
+    }
+    let before = fs::read_to_string(OOM_SCORE_FILE).unwrap_or_default();
+    let lowered = fs::write(OOM_SCORE_FILE, OOM_SCORE_ADJ).is_ok();
+    let nofile = rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    let core = rlimit {
+        rlim_cur: core.0,
+        rlim_max: core.1,
+    };
+    Original::new(nofile, core, lowered.then(|| before.trim().to_owned()))
+}

@@ -1,0 +1,192 @@
+//! What the loop waits for: descriptors, each with the [`Source`] that its events come from.
+//!
+//! Owner: the one epoll of the keeper. Invariant: the kernel hands back the number of a source and never a
+//! descriptor, so an event that is late leads to a look-up, which finds nothing, and not to another file.
+
+use std::{io, os::fd::AsFd, sync::Arc};
+
+use nix::{
+    errno::Errno,
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+};
+
+use crate::{message::RunId, stderr_log::say};
+
+/// Events taken in one turn.
+const EVENTS_PER_TURN: usize = 64;
+
+/// Where an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Signals,
+    Link,
+    /// The link of a control process that is to take over.
+    Successor,
+    /// Number of a service.
+    Notify(u64),
+    /// Something of the keeper's directories has been removed.
+    Removal,
+    /// The pipe on which a run says that it is ready.
+    Ready(RunId),
+    Output(RunId),
+    /// A main process that is not our child.
+    Main(RunId),
+    /// The log thread has rotated files.
+    Rotated,
+    /// A client has connected to the control socket.
+    Client,
+    /// How a log stands has changed.
+    LogTroubles,
+}
+
+const KIND_SHIFT: u32 = 56;
+const VALUE_MASK: u64 = (1 << KIND_SHIFT) - 1;
+
+impl Source {
+    fn token(self) -> u64 {
+        let (kind, value) = match self {
+            Self::Signals => (0, 0),
+            Self::Link => (1, 0),
+            Self::Notify(number) => (2, number),
+            Self::Ready(run) => (3, run),
+            Self::Output(run) => (4, run),
+            Self::Main(run) => (5, run),
+            Self::Rotated => (6, 0),
+            Self::Successor => (7, 0),
+            Self::Client => (9, 0),
+            Self::Removal => (8, 0),
+            Self::LogTroubles => (10, 0),
+        };
+        kind << KIND_SHIFT | value & VALUE_MASK
+    }
+
+    fn from_token(token: u64) -> Option<Self> {
+        let value = token & VALUE_MASK;
+        Some(match token >> KIND_SHIFT {
+            0 => Self::Signals,
+            1 => Self::Link,
+            2 => Self::Notify(value),
+            3 => Self::Ready(value),
+            4 => Self::Output(value),
+            5 => Self::Main(value),
+            6 => Self::Rotated,
+            7 => Self::Successor,
+            9 => Self::Client,
+            8 => Self::Removal,
+            10 => Self::LogTroubles,
+            _ => return None,
+        })
+    }
+}
+
+/// The one epoll.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    /// Shared with threads that take messages away.
+    epoll: Arc<Epoll>,
+}
+
+impl Poller {
+    /// Watches nothing yet.
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        Ok(Self {
+            epoll: Arc::new(epoll),
+        })
+    }
+
+    /// Waits until something happens; what it comes from. `EINTR` after a stop.
+    pub(crate) fn wait(&self, timeout: EpollTimeout) -> Result<Vec<Source>, Errno> {
+        let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
+        let count = self.epoll.wait(&mut events, timeout)?;
+        let sources = events[..count].iter();
+        Ok(sources
+            .filter_map(|event| Source::from_token(event.data()))
+            .collect())
+    }
+
+    /// Watches a descriptor for reading. Failure (no memory, too many watches) is said; what it
+    /// would have told is found at the exit of the process.
+    pub(crate) fn watch(&self, fd: impl AsFd, source: Source) {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, source.token());
+        if let Err(error) = self.epoll.add(fd, event) {
+            say!("could not watch {source:?}: {error}");
+        }
+    }
+
+    /// Stops watching. Needed before a descriptor is dropped that has been duplicated.
+    pub(crate) fn unwatch(&self, fd: impl AsFd) {
+        let _ = self.epoll.delete(fd);
+    }
+
+    /// Watches a descriptor that is watched already as this source, for writing too or not.
+    pub(crate) fn watch_for(&self, fd: impl AsFd, source: Source, writing: bool) {
+        let mut flags = EpollFlags::EPOLLIN;
+        flags.set(EpollFlags::EPOLLOUT, writing);
+        let mut event = EpollEvent::new(flags, source.token());
+        if let Err(error) = self.epoll.modify(fd, &mut event) {
+            say!("could not watch the link: {error}");
+        }
+    }
+
+    /// Watches a descriptor for one event, again if it has been watched before.
+    pub(crate) fn watch_once(&self, fd: impl AsFd, source: Source) -> Result<(), Errno> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+        let mut event = EpollEvent::new(flags, source.token());
+        match self.epoll.modify(&fd, &mut event) {
+            Err(Errno::ENOENT) => self.epoll.add(fd, event),
+            known => known,
+        }
+    }
+
+    /// Stops watching a descriptor, and returns what watches it again from any thread.
+    pub(crate) fn pause(&self, fd: impl AsFd, source: Source) -> io::Result<Paused> {
+        let mut nothing = EpollEvent::new(EpollFlags::empty(), source.token());
+        self.epoll.modify(fd, &mut nothing)?;
+        Ok(Paused {
+            epoll: Arc::clone(&self.epoll),
+            source,
+        })
+    }
+}
+
+/// A descriptor that is not watched for the moment.
+#[derive(Debug)]
+pub(crate) struct Paused {
+    epoll: Arc<Epoll>,
+    source: Source,
+}
+
+impl Paused {
+    /// Watches it for reading again. Without effect if it is not ours to watch any more.
+    pub(crate) fn resume(self, fd: impl AsFd) {
+        let mut event = EpollEvent::new(EpollFlags::EPOLLIN, self.source.token());
+        let _ = self.epoll.modify(fd, &mut event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_tokens_are_told_apart() {
+        let all = [
+            Source::Signals,
+            Source::Link,
+            Source::Notify(3),
+            Source::Ready(3),
+            Source::Output(3),
+            Source::Main(u64::from(u32::MAX) + 7),
+            Source::Rotated,
+            Source::Successor,
+            Source::Client,
+            Source::Removal,
+            Source::LogTroubles,
+        ];
+        for source in all {
+            assert_eq!(Source::from_token(source.token()), Some(source));
+        }
+        assert_eq!(Source::from_token(u64::MAX), None);
+    }
+}

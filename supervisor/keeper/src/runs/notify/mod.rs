@@ -1,0 +1,56 @@
+//! What services say over their `NOTIFY_SOCKET`, and whether the sender may.
+//!
+//! `directory` says where sockets lie, `socket` how one is bound and read, `keys` what is heard. None but root and the
+//! service's account can send; here processes of the same account are told apart. The kernel vouches for
+//! the sender's pid; whose it is gets looked up before anything is reaped. Of a sender that has been
+//! reaped already (systemd-notify in a script ends at once) the kernel tells the cgroup, from Linux 6.16
+//! on. Where it does not, and for a service without a cgroup, its account has to do: then another process
+//! of the same account may speak for the run by ending at once.
+//!
+//! Limits: what is dropped is told once a minute and service, with its count.
+
+mod directory;
+mod keys;
+mod receive;
+mod socket;
+
+pub(super) use self::{
+    directory::{Directories, Place},
+    socket::Socket,
+};
+
+/// From one word about what was dropped to the next.
+const TELL_AGAIN_MS: u64 = 60_000;
+
+/// What a service's processes, or others of its account, have said in vain.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    /// Since it was told last.
+    count: u64,
+    told_ms: Option<u64>,
+}
+
+impl Dropped {
+    /// One more. Some: it is to be told now of so many.
+    pub(super) fn add(&mut self, now_ms: u64) -> Option<u64> {
+        self.count += 1;
+        if self.told_ms.is_some_and(|at| now_ms < at + TELL_AGAIN_MS) {
+            return None;
+        }
+        self.told_ms = Some(now_ms);
+        Some(std::mem::take(&mut self.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_told_once_a_minute_with_its_count() {
+        let mut dropped = Dropped::default();
+        assert_eq!(dropped.add(5), Some(1));
+        assert_eq!((dropped.add(6), dropped.add(7)), (None, None));
+        assert_eq!(dropped.add(5 + TELL_AGAIN_MS), Some(3));
+    }
+}

@@ -1,0 +1,257 @@
+//! How the keeper ends: because control says that all is stopped, or, when no control process sees to that
+//! after SIGTERM, after it has stopped all runs by itself, newest first.
+//!
+//! From SIGTERM on the end is bounded, whatever the control process does. Half of [`NO_CONTROL_MS`] after the
+//! signal the control process is asked whether it is there. If by [`NO_CONTROL_MS`] none has taken over and answered,
+//! or if a later one is lost before it has proven itself, the keeper does it alone. One that answers is let go on
+//! for as long as an orderly stop can take, even if one service after the other needed all of its time and its
+//! sweep, and again whenever fewer runs are left than before. Alone, each run gets its own stop signal and time,
+//! and after SIGKILL that of a sweep. Time in which the keeper itself did not run is not the control process's.
+
+use crate::{
+    clock::now_ms,
+    control::Control,
+    kit::{Kit, Life, NO_CONTROL_MS},
+    message::{Role, RunId},
+    runs::Runs,
+    stderr_log::say,
+    timers::Timer,
+};
+
+/// Our own clock is heard so late only after we did not run.
+const LATE_MS: u64 = 1000;
+/// Sweeps take this long at most (`sweep::GIVE_UP_MS` and a little).
+const SWEEPS_MS: u64 = 6000;
+/// Exit code of a keeper that had to do it alone.
+const ALONE: u8 = 1;
+
+/// How far the end of the daemon has come.
+#[derive(Debug, Default)]
+pub(crate) struct Shutdown {
+    term: Option<Term>,
+    ending: Option<Ending>,
+}
+
+/// SIGTERM has come.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    at: u64,
+    /// When control was asked whether it is there.
+    asked_at: Option<u64>,
+    /// It was, and has until then, with so many runs left.
+    orderly: Option<(u64, usize)>,
+}
+
+/// All is ending.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    code: u8,
+    /// Control has gone for good, so runs are asked first, one by one.
+    alone: bool,
+    /// The run being stopped.
+    stopping: Option<Stopping>,
+    /// Since when the last sweeps are waited for.
+    last_ms: Option<u64>,
+}
+
+/// One run that is being stopped.
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    run: RunId,
+    /// The second signal and its time, until that has come.
+    escalate: Option<(i32, u64)>,
+    /// When it is killed; never again.
+    kill_at: u64,
+}
+
+impl Stopping {
+    /// When something is to be done about it.
+    fn next_at(&self) -> u64 {
+        let escalate_at = self.escalate.map(|(_, at)| at);
+        escalate_at.map_or(self.kill_at, |at| at.min(self.kill_at))
+    }
+}
+
+impl Ending {
+    /// Control says that all has been stopped.
+    pub(crate) const fn asked(code: u8) -> Self {
+        Self {
+            code,
+            alone: false,
+            stopping: None,
+            last_ms: None,
+        }
+    }
+
+    /// There is no control process to stop anything.
+    pub(crate) const fn alone() -> Self {
+        Self {
+            code: ALONE,
+            alone: true,
+            stopping: None,
+            last_ms: None,
+        }
+    }
+}
+
+impl Shutdown {
+    /// SIGTERM, or what means the same.
+    pub(crate) fn asked(&mut self, kit: &mut Kit) {
+        if self.term.is_some() {
+            return;
+        }
+        let at = now_ms();
+        self.term = Some(Term {
+            at,
+            asked_at: None,
+            orderly: None,
+        });
+        if !kit.is_ending() {
+            kit.life = Life::AskedToStop;
+        }
+        kit.timers.add(at + NO_CONTROL_MS / 2, Timer::NoControl);
+    }
+
+    /// The time in which a control process has to show that it is there is over.
+    pub(crate) fn is_past_patience(&self) -> bool {
+        let over = |term: Term| now_ms() >= term.at + NO_CONTROL_MS;
+        self.term.is_some_and(over)
+    }
+
+    /// Some time after SIGTERM: is somebody there who does it? Some: no, so the keeper is to, for this reason.
+    pub(crate) fn no_control_due(
+        &mut self,
+        kit: &mut Kit,
+        runs: &Runs,
+        control: &mut Control,
+    ) -> Option<&'static str> {
+        let term = self.term.filter(|_| self.ending.is_none())?;
+        let Some(asked_at) = term.asked_at else {
+            control.ask_whether_there();
+            let asked_at = now_ms();
+            self.term = Some(Term {
+                asked_at: Some(asked_at),
+                ..term
+            });
+            kit.timers
+                .add(asked_at + NO_CONTROL_MS / 2, Timer::NoControl);
+            return None;
+        };
+        let left = runs.living().len();
+        match term.orderly {
+            None if !control.has_answered_since(asked_at) => {
+                Some("no control process has taken over and answers")
+            }
+            Some((until, before)) if left >= before && now_ms() < until + LATE_MS => {
+                Some("the control process answers, but does not come to an end")
+            }
+            _ => {
+                let until = now_ms() + orderly_stop_ms(runs);
+                self.term = Some(Term {
+                    orderly: Some((until, left)),
+                    ..term
+                });
+                kit.timers.add(until, Timer::NoControl);
+                None
+            }
+        }
+    }
+
+    /// Begins to end; the first reason counts, and says who stops the runs.
+    pub(crate) fn begin(
+        &mut self,
+        kit: &mut Kit,
+        runs: &mut Runs,
+        control: &mut Control,
+        ending: Ending,
+    ) {
+        let alone = ending.alone;
+        self.ending = Some(ending);
+        if alone {
+            control.kill();
+        } else {
+            control.close_link(kit);
+            for run in runs.living() {
+                say!("run {run} was not stopped; kills it");
+                runs.kill_tree(kit, run);
+            }
+        }
+        kit.timers.add(now_ms(), Timer::Ending);
+    }
+
+    /// Goes on with the end.
+    pub(crate) fn step(&mut self, kit: &mut Kit, runs: &mut Runs) {
+        let now = now_ms();
+        let ending = self.ending.as_mut();
+        let Some(stopping) = ending.and_then(|it| it.stopping.as_mut()) else {
+            return;
+        };
+        let id = stopping.run;
+        if let Some((signal, at)) = stopping.escalate
+            && now >= at
+        {
+            stopping.escalate = None;
+            runs.ask_to_end(id, signal);
+        }
+        if now < stopping.kill_at {
+            kit.timers.add(stopping.next_at(), Timer::Ending);
+            return;
+        }
+        stopping.kill_at = u64::MAX;
+        if runs.lives(id) {
+            say!("run {id} did not stop in time; kills it");
+            runs.kill_tree(kit, id);
+        }
+    }
+
+    /// The exit code, once all is done. Looked at after every turn.
+    pub(crate) fn code(&mut self, kit: &mut Kit, runs: &mut Runs) -> Option<u8> {
+        let ending = self.ending.as_mut()?;
+        if ending.stopping.is_some_and(|it| !runs.is_over(it.run)) {
+            return None;
+        }
+        if ending.alone
+            && let Some(next) = runs.living().into_iter().next_back()
+        {
+            ending.stopping = Some(stop_alone(kit, runs, next)?);
+            return None;
+        }
+        if runs.are_over() {
+            return Some(ending.code);
+        }
+        let now = now_ms();
+        let until = *ending.last_ms.get_or_insert(now) + SWEEPS_MS;
+        if now >= until {
+            return Some(ending.code);
+        }
+        kit.timers.add(until, Timer::Ending);
+        None
+    }
+}
+
+/// What an orderly stop takes at most: one run after the other, each with all of its time.
+fn orderly_stop_ms(runs: &Runs) -> u64 {
+    let each = runs.stop_times_ms().map(|ms| ms + SWEEPS_MS);
+    each.sum::<u64>() + SWEEPS_MS
+}
+
+fn stop_alone(kit: &mut Kit, runs: &mut Runs, run: RunId) -> Option<Stopping> {
+    let (role, stop) = runs.stop_of(run)?;
+    let now = now_ms();
+    if role == Role::Helper {
+        runs.kill_tree(kit, run);
+        return Some(Stopping {
+            run,
+            escalate: None,
+            kill_at: u64::MAX,
+        });
+    }
+    let stopping = Stopping {
+        run,
+        escalate: stop.escalation.map(|it| (it.signal, now + it.after_ms)),
+        kill_at: now + stop.timeout_ms,
+    };
+    runs.stop(run, stop.signal);
+    kit.timers.add(stopping.next_at(), Timer::Ending);
+    Some(stopping)
+}

@@ -1,0 +1,251 @@
+//! How the runs of what runs by the clock have ended: when one was last good, why the last was not, and
+//! whether a good one should have ended by now.
+//!
+//! Asked for by hand counts as by the clock: what is wanted is the good run. What is owed is counted from the
+//! last good one, or from the first that was seen of the schedule, and never earlier than the daemon could have
+//! run it. It is kept with the times that were handled, so it outlives the machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{FailedRun, ScheduleStatus};
+use engine::{ServiceId, State, View};
+use plan::NotifyOn;
+
+use super::{Entry, JUMP_MS, Schedule, next_ms};
+use crate::{
+    control::{Control, Now, words},
+    scrape::ServiceSchedule,
+    store::Outcome,
+};
+
+/// Who wants it is told again after so long that it is overdue still.
+const AGAIN_MS: u64 = 24 * 3_600_000;
+/// Longest reason that is kept, in characters.
+const REASON_CHARACTERS_MAX: usize = 1000;
+
+/// What is owed next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owed {
+    /// The time of the schedule.
+    pub(super) due: u64,
+    /// It is overdue from here on.
+    pub(super) overdue: u64,
+}
+
+impl Outcome {
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            since: now.unix_ms,
+            ..Self::default()
+        }
+    }
+
+    /// Another schedule: what was missed of the one before is not owed.
+    pub(super) const fn begin_anew(&mut self, now: Now) {
+        self.since = now.unix_ms;
+        self.told = None;
+    }
+
+    /// The clock was far ahead when these were stored.
+    fn correct(&mut self, now: Now) {
+        let ahead = |at: u64| at > now.unix_ms.saturating_add(JUMP_MS);
+        if ahead(self.since) {
+            self.since = now.unix_ms;
+        }
+        self.good = self.good.map(|at| if ahead(at) { now.unix_ms } else { at });
+    }
+}
+
+impl Schedule {
+    /// Works out what is owed next, and from when on that is overdue.
+    pub(super) fn work_out_owed(&mut self, name: &str, now: Now) {
+        let owed = self.owed(name, now);
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.owed = owed;
+        }
+    }
+
+    fn owed(&mut self, name: &str, now: Now) -> Option<Owed> {
+        let Entry { plan, cron, .. } = self.entries.get(name)?;
+        let allowed = plan.overdue_after_ms?.saturating_add(plan.jitter_ms);
+        let outcome = self.handled.outcomes.get_mut(name)?;
+        outcome.correct(now);
+        let from = outcome.good.unwrap_or(0).max(outcome.since);
+        let due = next_ms(cron, from, self.zone.as_ref()?)?;
+        let overdue = due.max(self.up_since).saturating_add(allowed);
+        Some(Owed { due, overdue })
+    }
+
+    /// When somebody is to be told next, wall clock.
+    pub(super) fn tell_at(&self, name: &str) -> Option<u64> {
+        let owed = self.entries.get(name)?.owed?;
+        let told = self.handled.outcomes.get(name)?.told;
+        let again = told.map_or(0, |at| at.saturating_add(AGAIN_MS));
+        Some(owed.overdue.max(again))
+    }
+
+    fn overdue(&self, name: &str, now: Now) -> Option<Owed> {
+        let owed = self.entries.get(name)?.owed?;
+        (owed.overdue <= now.unix_ms).then_some(owed)
+    }
+
+    /// What is wrong with each, as sentences.
+    pub(in crate::control) fn outcome_warnings(&self, now: Now) -> Vec<String> {
+        let names = self.entries.keys();
+        let overdue = names.filter_map(|name| {
+            let owed = self.overdue(name, now)?;
+            Some(format!("{name} is {}", self.overdue_words(name, owed)))
+        });
+        let outcomes = self.handled.outcomes.iter();
+        let failed = outcomes.filter_map(|(name, outcome)| {
+            let (at, why) = outcome.failed.as_ref()?;
+            let at = words::time(*at);
+            Some(format!("{name}: its last run failed at {at}: {why}"))
+        });
+        overdue.chain(failed).collect()
+    }
+
+    /// For scrapes.
+    pub(in crate::control) fn counts(&self, now: Now) -> BTreeMap<String, ServiceSchedule> {
+        let entries = self.entries.iter();
+        let each = entries.map(|(name, entry)| {
+            let outcome = self.handled.outcomes.get(name);
+            let counted = ServiceSchedule {
+                good: outcome.and_then(|it| it.good),
+                next_run: entry.due,
+                overdue: self.overdue(name, now).is_some(),
+                failed: outcome.is_some_and(|it| it.failed.is_some()),
+            };
+            (name.clone(), counted)
+        });
+        each.collect()
+    }
+
+    fn overdue_words(&self, name: &str, owed: Owed) -> String {
+        let good = self.handled.outcomes.get(name).and_then(|it| it.good);
+        let last = good.map_or_else(
+            || "there has been no good run yet".to_owned(),
+            |at| format!("its last good run ended at {}", words::time(at)),
+        );
+        format!(
+            "overdue: a run was due at {}, and {last}",
+            words::time(owed.due)
+        )
+    }
+}
+
+impl Control {
+    /// Takes in how runs have ended.
+    pub(in crate::control) fn note_outcomes(&mut self, touched: &BTreeSet<ServiceId>) {
+        for id in touched {
+            let name = self.cx.names.name(*id).map(str::to_owned);
+            let known = name.filter(|name| self.schedule.entries.contains_key(name));
+            let (Some(name), Some(view)) = (known, self.cx.engine.view(*id)) else {
+                continue;
+            };
+            // What a job leaves says whether it counts, and why it has failed.
+            if !self.changes.awaits_result(&name) {
+                self.note_outcome(*id, &name, &view);
+            }
+        }
+    }
+
+    fn note_outcome(&mut self, id: ServiceId, name: &str, view: &View) {
+        let (good, at) = match (&view.state, view.last_exit) {
+            (State::Completed, Some((_, at))) if !view.unrun => (true, at),
+            (State::Failed { .. }, _) => (false, view.since),
+            _ => return,
+        };
+        let aside = self.work.result_of(id, view).is_some_and(|it| it.aside);
+        let reason = (!good && !aside).then(|| self.reason(name, view));
+        let now = self.cx.now;
+        let Some(outcome) = self.schedule.handled.outcomes.get_mut(name) else {
+            return;
+        };
+        if outcome.seen == Some(at) {
+            return;
+        }
+        outcome.seen = Some(at);
+        let at = now.unix_ms.saturating_sub(now.moment.since(at));
+        let mut was_told = false;
+        if good && !aside {
+            outcome.good = Some(at);
+            outcome.failed = None;
+            was_told = outcome.told.take().is_some();
+        } else if let Some(reason) = reason {
+            let reason = reason.chars().take(REASON_CHARACTERS_MAX).collect();
+            outcome.failed = Some((at, reason));
+        }
+        self.schedule.work_out_owed(name, now);
+        self.schedule.remember(&mut self.cx);
+        if was_told {
+            self.tell_not_overdue(id, name, view);
+        }
+    }
+
+    /// Who was told that it is overdue hears that it is no more, unless that it has recovered is told anyway.
+    fn tell_not_overdue(&mut self, id: ServiceId, name: &str, view: &View) {
+        let detail = "is over: there was a good run";
+        self.cx.publish(name, "overdue", detail, None);
+        if self.is_trouble_told(id) {
+            return;
+        }
+        let text = format!("{name} is no longer overdue: it has had a good run");
+        let message = self.message(name, view.state.name(), NotifyOn::Recovered, text);
+        let both = [NotifyOn::Overdue, NotifyOn::Recovered];
+        self.notify(|on| both.iter().all(|it| on.contains(it)), message);
+    }
+
+    /// Tells of what has become overdue, and of what still is.
+    pub(super) fn tell_overdue(&mut self) {
+        let now = self.cx.now;
+        let names = self.schedule.entries.keys();
+        let due = names.filter(|name| {
+            self.schedule
+                .tell_at(name)
+                .is_some_and(|at| at <= now.unix_ms)
+        });
+        for name in due.cloned().collect::<Vec<_>>() {
+            let Some(owed) = self.schedule.overdue(&name, now) else {
+                continue;
+            };
+            let said = self.schedule.overdue_words(&name, owed);
+            let outcome = self.schedule.handled.outcomes.get_mut(&name);
+            let failed = outcome.and_then(|outcome| {
+                outcome.told = Some(now.unix_ms);
+                outcome.failed.clone()
+            });
+            let why = failed.map_or_else(String::new, |(_, why)| {
+                format!("; the last one failed: {why}")
+            });
+            tracing::warn!(service = name, "{said}{why}");
+            self.cx.publish(&name, "overdue", &said, None);
+            let view = self
+                .cx
+                .names
+                .id(&name)
+                .and_then(|id| self.cx.engine.view(id));
+            let state = view.map_or("", |view| view.state.name());
+            let text = format!("{name} is {said}{why}");
+            let message = self.message(&name, state, NotifyOn::Overdue, text);
+            self.notify(|on| on.contains(&NotifyOn::Overdue), message);
+            self.schedule.remember(&mut self.cx);
+        }
+    }
+
+    /// What is shown of one that runs by the clock.
+    pub(in crate::control) fn schedule_status(&self, name: &str) -> Option<ScheduleStatus> {
+        let entry = self.schedule.entries.get(name)?;
+        let outcome = self.schedule.handled.outcomes.get(name);
+        let failed = outcome.and_then(|it| it.failed.clone());
+        Some(ScheduleStatus {
+            next_run: entry.due.map(words::time),
+            last_good: outcome.and_then(|it| it.good).map(words::time),
+            failed: failed.map(|(at, reason)| FailedRun {
+                at: words::time(at),
+                reason,
+            }),
+            overdue: self.schedule.overdue(name, self.cx.now).is_some(),
+        })
+    }
+}

@@ -1,0 +1,502 @@
+//! Backups under the whole: asked for, by the clock, and told of when there is none.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use mattervisor_tests::{
+    Ctl, StatusExt, StatusReply, eventually, kill, need, nginx, postgres, run, run_for, skip,
+};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{faults::Disk, stack::Stack};
+
+const LIMIT: Duration = Duration::from_secs(180);
+/// What stands in the site file as a secret, and must stand in nothing that is without.
+const PLANTED: &str = "planted-w3c-secret";
+
+fn stack(bin: PathBuf, more: &str) -> Stack {
+    let stack = Stack::new(bin, "STANDIN_STOP_MS = \"100\"");
+    let path = stack.world.path("etc/mattervisor/mattervisor.toml");
+    let site = fs::read_to_string(&path).unwrap();
+    stack.world.site(&format!("{site}{more}"));
+    std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    stack
+}
+
+/// Large enough that something can happen while it is saved.
+fn fill(stack: &Stack) {
+    stack.sql(
+        "INSERT INTO posts (id, message, rootid) SELECT left(md5(n::text) || md5(n::text), 26), \
+         repeat(md5(random()::text), 20), '' FROM generate_series(1, 40000) n",
+    );
+}
+
+fn ctl(stack: &Stack, arguments: &[&str]) -> Ctl {
+    run_for(stack.world.ctl_command().args(arguments), LIMIT)
+}
+
+fn made(said: &Ctl) -> PathBuf {
+    let path = said.stdout.trim().strip_prefix("made ");
+    path.unwrap_or_else(|| panic!("{said:?}")).into()
+}
+
+/// Name and state of each, oldest first.
+fn listed(stack: &Stack) -> Vec<(String, String)> {
+    let all = ctl(stack, &["backup", "list", "--format", "json"]).ok();
+    let all: Value = serde_json::from_str(&all.stdout).unwrap();
+    assert!(all["safety"].is_null(), "nothing was restored");
+    let all = all["backups"].as_array().unwrap();
+    let text = |it: &Value| it.as_str().unwrap().to_owned();
+    all.iter()
+        .map(|it| (text(&it["name"]), text(&it["state"])))
+        .collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn starts(stack: &Stack) -> u32 {
+    stack
+        .sql("SELECT count(*) FROM standin_starts")
+        .parse()
+        .unwrap()
+}
+
+fn job(status: &StatusReply) -> &api::JobStatus {
+    status.service("backup").job.as_ref().unwrap()
+}
+
+#[test]
+fn backups_are_made_listed_verified_and_pruned() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = stack(bin, "");
+    stack.start();
+    let began = starts(&stack);
+    let first = made(&ctl(&stack, &["backup", "create"]).ok());
+    assert_eq!(starts(&stack), began, "Mattermost runs on");
+    assert_eq!(listed(&stack), [(name(&first), "unverified".to_owned())]);
+    let said = ctl(&stack, &["backup", "verify", "--deep"]).ok();
+    assert!(
+        said.stdout.contains("restored with all its rows"),
+        "{said:?}"
+    );
+    assert_eq!(listed(&stack), [(name(&first), "good".to_owned())]);
+
+    let second = made(&ctl(&stack, &["backup", "create", "--offline", "--verify"]).ok());
+    assert!(stack.world.status().ready("mattermost"));
+    assert_eq!(
+        starts(&stack),
+        began + 1,
+        "it was stopped, and started once"
+    );
+
+    let told = ctl(&stack, &["backup", "prune", "--keep", "1", "--dry-run"]).ok();
+    let wanted = format!("would remove {}", name(&first));
+    assert!(told.stdout.contains(&wanted), "{told:?}");
+    assert!(first.exists());
+    ctl(&stack, &["backup", "prune", "--keep", "1"]).ok();
+    assert_eq!(listed(&stack), [(name(&second), "good".to_owned())]);
+
+    // The newest is damaged: nothing is removed any more, and verify and list say so.
+    let third = made(&ctl(&stack, &["backup", "create"]).ok());
+    let mut bytes = fs::read(&third).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&third, bytes).unwrap();
+    ctl(&stack, &["backup", "verify"]).expect_code(1);
+    let states = listed(&stack);
+    assert_eq!(states[1], (name(&third), "bad".to_owned()));
+    let told = ctl(&stack, &["backup", "prune", "--keep", "1"]).ok();
+    assert!(told.stdout.contains("nothing is removed"), "{told:?}");
+    assert_eq!(listed(&stack).len(), 2);
+}
+
+/// The bytes of the whole archive, the database included.
+fn bytes_of(backup: &Path) -> Vec<u8> {
+    let mut zstd = Command::new("zstd");
+    zstd.arg("-dcq").arg(backup);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's own child, and its bytes"
+    )]
+    let out = zstd.output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    out.stdout
+}
+
+#[test]
+fn without_secrets_no_byte_of_the_file_is_one() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let site = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
+    let mut stack = stack(bin, &site);
+    stack.start();
+    let secrets = fs::read_to_string(stack.world.path("etc/mattervisor/secrets.toml")).unwrap();
+    let secrets: toml::Table = secrets.parse().unwrap();
+    let sections = secrets.values().filter_map(toml::Value::as_table);
+    let values = sections
+        .flat_map(|it| it.values())
+        .filter_map(toml::Value::as_str);
+    let mut secrets: Vec<&str> = values.collect();
+    secrets.push(PLANTED);
+    assert!(secrets.len() > 1, "{secrets:?}");
+    let holds = |bytes: &[u8], secret: &str| {
+        let mut windows = bytes.windows(secret.len());
+        windows.any(|it| it == secret.as_bytes())
+    };
+    let with = bytes_of(&made(&ctl(&stack, &["backup", "create"]).ok()));
+    for secret in &secrets {
+        assert!(holds(&with, secret), "the search would find it");
+    }
+    let without = made(&ctl(&stack, &["backup", "create", "--without-secrets"]).ok());
+    let without = bytes_of(&without);
+    for secret in &secrets {
+        assert!(!holds(&without, secret), "{secret}");
+    }
+}
+
+/// Whatever is killed while Mattermost is stopped for a backup: it runs again, and the next backup is made.
+#[test]
+fn after_an_offline_backup_mattermost_runs_whatever_is_killed() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let mut stack = stack(bin, "");
+    stack.start();
+    fill(&stack);
+    let begin = |id: &str| {
+        let body = json!({
+            "id": id,
+            "arguments": { "operation": "create", "mode": "offline" },
+            "wait": false,
+        });
+        let reply = stack.world.ask("POST", "/v1/jobs/backup", &body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        stack
+            .world
+            .wait_for_within(LIMIT, "Mattermost is down", |status| {
+                let over = job(status).id.as_deref() == Some(id) && !job(status).active;
+                status.state("mattermost") == "stopped" || over
+            })
+    };
+    for victims in [
+        &["backup"][..],
+        &["control"],
+        &["postgresql"],
+        &["backup", "control"],
+    ] {
+        let status = begin(&victims.join("-"));
+        for victim in victims {
+            let pid = match *victim {
+                "control" => Some(stack.world.control_pid()),
+                service => status.service(service).pid,
+            };
+            if let Some(pid) = pid {
+                kill(pid, Signal::SIGKILL);
+            }
+        }
+        let context = format!("{victims:?} killed");
+        stack.world.wait_for_within(LIMIT, &context, |status| {
+            !job(status).active && status.ready("mattermost") && status.ready("postgresql")
+        });
+    }
+    let last = made(&ctl(&stack, &["backup", "create", "--offline", "--verify"]).ok());
+    let all = listed(&stack);
+    assert_eq!(all.last(), Some(&(name(&last), "good".to_owned())));
+    assert!(all.iter().all(|(_, state)| state != "bad"), "{all:?}");
+    let dir = stack.world.path("var/lib/mattervisor/backups");
+    let hidden = fs::read_dir(dir).unwrap().flatten();
+    let hidden = hidden.filter(|it| {
+        it.file_name()
+            .as_encoded_bytes()
+            .starts_with(b".mattermost-")
+    });
+    assert_eq!(hidden.count(), 0, "what killed runs left is gone");
+}
+
+#[test]
+fn what_stands_against_a_backup_is_said_before_anything_stops() {
+    let bin = need!(postgres());
+    need!(nginx());
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a small disk");
+    }
+    let mut stack = stack(bin, "");
+    stack.start();
+    let began = starts(&stack);
+    let small = stack.world.path("small");
+    let disk = Disk::mount(&small, "1m");
+    let small = small.to_str().unwrap();
+    let missing = stack.world.file("missing");
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&["--onlin"], 2, "--online"),
+        (&["--online", "--offline"], 2, "cannot be used with"),
+        (
+            &["--offline", "--to", "backups"],
+            1,
+            "name the directory for backups from / on",
+        ),
+        (
+            &["--offline", "--to", &missing],
+            1,
+            "No such file or directory",
+        ),
+        (
+            &["--offline", "--to", small],
+            1,
+            "make room, or set backup.to",
+        ),
+    ];
+    for (arguments, code, words) in cases {
+        let all: Vec<&str> = ["backup", "create"]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .collect();
+        let said = ctl(&stack, &all).expect_code(code);
+        assert!(said.stderr.contains(words), "{arguments:?}: {said:?}");
+    }
+    drop(disk);
+    assert_eq!(starts(&stack), began, "nothing was stopped");
+    // A backup elsewhere that fails is no matter of the schedule's.
+    assert_eq!(stack.world.status().supervisor.warnings, [""; 0]);
+
+    // Somebody else.
+    for arguments in [
+        &["backup", "create"][..],
+        &["backup", "list"],
+        &["backup", "prune"],
+    ] {
+        let own = stack.world.ctl_command();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+        command
+            .arg(own.get_program())
+            .args(own.get_args())
+            .args(arguments);
+        let said = run(&mut command);
+        let refused = said.code == 6 || said.stderr.contains("ermission denied");
+        assert!(said.code != 0 && refused, "{said:?}");
+    }
+
+    // Nobody is there to make one; those that there are can be seen to all the same.
+    let made = made(&ctl(&stack, &["backup", "create"]).ok());
+    stack.world.stop();
+    ctl(&stack, &["backup", "create"]).expect_code(5);
+    let to = made.parent().unwrap().to_str().unwrap();
+    let there = ctl(&stack, &["backup", "list", "--to", to]).ok();
+    assert!(there.stdout.contains(&name(&made)), "{there:?}");
+    ctl(&stack, &["backup", "verify", made.to_str().unwrap()]).ok();
+}
+
+/// What the program that is told of something has written down.
+fn told(stack: &Stack) -> Vec<String> {
+    let text = fs::read_to_string(stack.world.path("told")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn wait_told(stack: &Stack, cause: &str, words: &str) {
+    eventually(&format!("{cause} is told"), || {
+        let mut lines = told(stack).into_iter();
+        lines.find(|it| it.starts_with(cause) && it.contains(words))
+    });
+}
+
+fn metric(stack: &Stack, name: &str) -> Option<f64> {
+    let text = stack.world.get("/metrics").body;
+    let sample = format!("mattervisor_{name}{{service=\"backup\"}} ");
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix(&sample)?.parse().ok())
+}
+
+fn is_set(stack: &Stack, name: &str) -> bool {
+    metric(stack, name).unwrap() > 0.5
+}
+
+/// A schedule of backups to a disk that is not mounted.
+fn scheduled(bin: PathBuf, mount: &str) -> Stack {
+    let stack = stack(bin, "");
+    let world = &stack.world;
+    let (tell, told) = (world.file("tell.sh"), world.file("told"));
+    let script =
+        format!("echo \"$MATTERVISOR_CAUSE $MATTERVISOR_SERVICE: $MATTERVISOR_TEXT\" >>'{told}'\n");
+    fs::write(&tell, script).unwrap();
+    let path = world.path("etc/mattervisor/mattervisor.toml");
+    let site = fs::read_to_string(&path).unwrap();
+    let mount = world.file(mount);
+    world.site(&format!(
+        "{site}backup.schedule = \"0 0 1 1 *\"\nbackup.to = \"{mount}\"\nbackup.require_mount = \"{mount}\"\n\
+         backup.keep = 2\nbackup.overdue_after = \"1s\"\n[notify.test]\ncommand = [\"sh\", \"{tell}\"]\n"
+    ));
+    // At once, and not some minutes later.
+    world.service("backup", "[schedule]\njitter = \"0s\"\n");
+    stack
+}
+
+/// It has been owed for a long time.
+fn owe(stack: &Stack) {
+    let past = json!({
+        "until": { "backup": 1_000_000 },
+        "outcomes": { "backup": { "since": 1_000_000 } },
+    });
+    let path = stack.world.path("var/lib/mattervisor/schedule.json");
+    fs::write(path, past.to_string()).unwrap();
+}
+
+/// By the clock: not mounted, told as failed and as overdue; mounted, made, and old ones are removed.
+#[test]
+fn a_schedule_makes_backups_and_tells_when_there_is_none() {
+    let bin = need!(postgres());
+    need!(nginx());
+    if !nix::unistd::geteuid().is_root() {
+        skip!("needs root to mount a disk");
+    }
+    let mut stack = scheduled(bin, "mnt");
+    let mount = stack.world.path("mnt");
+    fs::create_dir(&mount).unwrap();
+    stack.start();
+    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
+    owe(&stack);
+    stack.start();
+
+    let why = format!("nothing is mounted at {}", mount.display());
+    wait_told(&stack, "failed", &why);
+    wait_told(&stack, "overdue", "there has been no good run yet");
+    let status = stack.world.status();
+    let warnings = status.supervisor.warnings.join("\n");
+    assert!(warnings.contains("backup is overdue"), "{warnings}");
+    let failed = warnings.contains("backup: its last run failed at ");
+    assert!(failed && warnings.contains(&why), "{warnings}");
+    let backup = status.service("backup");
+    let reason = backup.reason.clone().unwrap();
+    assert!(reason.contains(&why), "{reason}");
+    let schedule = backup.schedule.clone().unwrap();
+    assert!(schedule.overdue && schedule.last_good.is_none());
+    let shown = ctl(&stack, &["status"]).both();
+    assert!(shown.contains("backup is overdue"), "{shown}");
+    assert!(is_set(&stack, "service_overdue") && is_set(&stack, "service_last_run_failed"));
+    let good = "service_last_success_timestamp_seconds";
+    assert_eq!(metric(&stack, good), None);
+    assert!(is_set(&stack, "service_next_run_timestamp_seconds"));
+
+    // What it knows outlives the daemon; a backup elsewhere does not count.
+    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
+    stack.start();
+    let elsewhere = stack.world.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let to = elsewhere.to_str().unwrap();
+    ctl(&stack, &["backup", "create", "--to", to]).ok();
+    let warnings = stack.world.status().supervisor.warnings.join("\n");
+    assert!(warnings.contains(&why), "{warnings}");
+
+    let disk = Disk::mount(&mount, "200m");
+    for number in 0..4 {
+        let body = json!({
+            "id": format!("good-{number}"),
+            "arguments": { "operation": "create", "verify": true, "prune": true },
+            "wait": true,
+        });
+        let reply = stack.world.ask("POST", "/v1/jobs/backup", &body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    wait_told(&stack, "recovered", "backup");
+    assert_eq!(listed(&stack).len(), 2, "two are kept");
+    let status = stack.world.status();
+    assert_eq!(status.supervisor.warnings, [""; 0]);
+    let schedule = status.service("backup").schedule.clone().unwrap();
+    assert!(!schedule.overdue && schedule.failed.is_none());
+    assert!(!is_set(&stack, "service_overdue") && is_set(&stack, good));
+    assert_eq!(stack.world.stop(), 0, "{}", stack.world.supervisor_log());
+    drop(disk);
+}
+
+/// The site file of a machine that has just been installed.
+fn site_of(stack: &Stack) -> String {
+    let path = stack.world.path("etc/mattervisor/mattervisor.toml");
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_new_machine_gets_configuration_and_data_by_one_command() {
+    let bin = need!(postgres());
+    need!(nginx());
+    let secret = format!("mattermost.gitlab_secret = \"{PLANTED}\"\n");
+    let mut old = stack(bin.clone(), &secret);
+    let own = "command = [\"sleep\", \"infinity\"]\n";
+    old.world.service("own", own);
+    old.start();
+    fill(&old);
+    let attachment = "var/lib/mattervisor/mattermost/data/attachment";
+    fs::write(old.world.path(attachment), "saved").unwrap();
+    let made = made(&ctl(&old, &["backup", "create"]).ok());
+    assert_eq!(old.world.stop(), 0);
+
+    let mut new = Stack::new(bin, "");
+    let before = "# as the package brings it\n";
+    new.world.site(before);
+    let copy = new.world.file("backup.tar.zst");
+    fs::copy(&made, &copy).unwrap();
+    let all = ["restore", &copy, "--configuration", "--yes"];
+    let said = ctl(&new, &all).expect_code(5);
+    assert!(
+        said.stderr.contains("start the supervisor first"),
+        "{said:?}"
+    );
+
+    // What does not fit this machine is put back.
+    let port = old.nginx_port;
+    let clash = format!("{own}listens = [\"127.0.0.1:{port}\"]\n");
+    new.world.service("clash", &clash);
+    new.world.start_ready();
+    let said = ctl(&new, &all).expect_code(1);
+    assert!(said.stderr.contains("cannot be this machine's"), "{said:?}");
+    assert_eq!(site_of(&new), before);
+    assert!(
+        !new.world
+            .path("etc/mattervisor/services.d/own.toml")
+            .exists()
+    );
+    new.world.without("clash");
+    ctl(&new, &["reconfigure"]).ok();
+
+    // Nobody can be asked here.
+    let said = ctl(&new, &all[..3]).expect_code(2);
+    assert!(
+        said.stderr.contains("+ mattermost_external_url = "),
+        "{said:?}"
+    );
+    assert_eq!(site_of(&new), before);
+
+    let said = ctl(&new, &all).ok();
+    let told = said.both();
+    assert!(!told.contains(PLANTED), "{told}");
+    assert!(told.contains("mattervisor.toml.1"), "{told}");
+    assert_eq!(site_of(&new), site_of(&old));
+    for name in ["secrets.toml", "services.d/own.toml"] {
+        let name = format!("etc/mattervisor/{name}");
+        let both = [&old, &new].map(|it| fs::read(it.world.path(&name)).unwrap());
+        assert!(both[0] == both[1], "{name}");
+    }
+    let kept = new.world.path("etc/mattervisor/mattervisor.toml.1");
+    assert_eq!(fs::read_to_string(kept).unwrap(), before);
+    let status = new.world.status();
+    assert!(
+        ["own", "mattermost", "nginx"]
+            .iter()
+            .all(|it| status.ready(it))
+    );
+    assert_eq!(new.sql("SELECT count(*) FROM posts"), "40000");
+    let restored = fs::read_to_string(new.world.path(attachment)).unwrap();
+    assert_eq!(restored, "saved");
+
+    // Again: nothing of the configuration is left to do.
+    let said = ctl(&new, &all).ok().both();
+    assert!(said.contains("that of this machine already"), "{said}");
+}
