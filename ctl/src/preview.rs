@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use api::{FileCheck, HostChange, KeptPlan, Preview, ServiceChange};
+use api::{FileCheck, HostChange, KeptPlan, PlanImpact, Preview, ServiceChange};
 use client::render::{
     BOLD, DIM, GREEN, PLAIN, RED, YELLOW, shown, styled,
     table::{Cell, columns, plain},
@@ -46,18 +46,18 @@ fn row(service: &ServiceChange) -> Vec<Cell> {
     }
     vec![
         plain(shown(&service.name)),
-        (style(&service.action), shown(&service.action).into_owned()),
+        (style(service.action), service.action.to_string()),
         plain(shown(&why)),
     ]
 }
 
-fn style(action: &str) -> Style {
+fn style(action: PlanImpact) -> Style {
     match action {
-        "restart" | "reload" => YELLOW,
-        "start" => GREEN,
-        "stop" => RED,
-        "nothing" => DIM,
-        _ => PLAIN,
+        PlanImpact::Restart | PlanImpact::Reload => YELLOW,
+        PlanImpact::Start => GREEN,
+        PlanImpact::Stop => RED,
+        PlanImpact::Keep => DIM,
+        PlanImpact::InPlace => PLAIN,
     }
 }
 

@@ -4,7 +4,7 @@
 use api::{
     ConfigKey, DiffReply, ErrorKind, ErrorReply, KeyDiff, PlanReply, ServiceConfig, ServiceDiff,
 };
-use plan::{ChangeKind, Options, Plan, RenderedFile, Service, file_lines, shown};
+use plan::{Options, Plan, PlanImpact, RenderedFile, Service, describe, file_diff};
 
 use crate::configuration;
 
@@ -19,10 +19,10 @@ pub(crate) fn plan(plan: &Plan, names: &[String]) -> PlanReply {
     let services = plan.services.values().filter(|it| wanted(&it.name));
     let services = services.map(|service| ServiceConfig {
         name: service.name.clone(),
-        keys: shown::service(service).into_iter().map(key).collect(),
+        keys: describe::service(service).into_iter().map(key).collect(),
     });
     let site = if names.is_empty() {
-        shown::site(plan)
+        describe::site(plan)
     } else {
         Vec::new()
     };
@@ -32,12 +32,12 @@ pub(crate) fn plan(plan: &Plan, names: &[String]) -> PlanReply {
     }
 }
 
-fn key(shown: shown::Shown) -> ConfigKey {
+fn key(shown: describe::Shown) -> ConfigKey {
     ConfigKey {
         key: shown.key,
         value: shown.value,
         secret: shown.secret,
-        source: shown.source.map(str::to_owned),
+        source: shown.source,
     }
 }
 
@@ -59,11 +59,12 @@ pub(crate) fn diff(
     let names = crate::service_query::matching(names, &both)?;
     let wanted = |name: &String| names.is_empty() || names.contains(name);
     let changes = plan::changes(running, &new).into_iter();
-    let changes = changes.filter(|(name, change)| change.kind != ChangeKind::Keep && wanted(name));
+    let changes =
+        changes.filter(|(name, change)| change.impact != PlanImpact::Keep && wanted(name));
     let services = changes.map(|(name, change)| ServiceDiff {
         keys: keys(running, &new, &name),
         name,
-        action: change.kind.to_string(),
+        action: change.impact,
         reasons: change.reasons,
     });
     let site = if names.is_empty() {
@@ -85,9 +86,9 @@ fn keys(old: &Plan, new: &Plan, name: &str) -> Vec<KeyDiff> {
     if !(old.enabled && new.enabled) {
         return Vec::new();
     }
-    let before = shown::service(old);
-    let after = shown::service(new);
-    let value = |list: &[shown::Shown], key: &str| {
+    let before = describe::service(old);
+    let after = describe::service(new);
+    let value = |list: &[describe::Shown], key: &str| {
         let found = list.iter().find(|it| it.key == key);
         found.map(|it| it.value.clone())
     };
@@ -109,8 +110,8 @@ fn keys(old: &Plan, new: &Plan, name: &str) -> Vec<KeyDiff> {
         if before.content == after.content {
             continue;
         }
-        let hidden = || vec![shown::HIDDEN.to_owned()];
-        let told = file_lines::changed(before, after);
+        let hidden = || vec![plan::HIDDEN.to_owned()];
+        let told = file_diff::changed(before, after);
         let (gone, come) = told.unwrap_or_else(|| (hidden(), hidden()));
         // Its lines say more than its length; blank ones and their order do not count.
         if gone.len() + come.len() > 0 {

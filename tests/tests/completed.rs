@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use api::PlanImpact;
 use mattervisor_tests::{StatusExt, World, stamps};
 
 use crate::reconfigure::{actions, dry_run, outcome};
@@ -72,7 +73,11 @@ fn a_oneshot_that_runs_again_is_named_and_waited_for() {
     assert_eq!(stamps(runs.as_ref()).len(), 2);
     world.child("db", &["sleep"], "[env]\nNEW = \"1\"\n");
     let preview = dry_run(&world, &[]);
-    assert_eq!(actions(&preview)["setup"], "restart", "{preview:#?}");
+    assert_eq!(
+        actions(&preview)["setup"],
+        PlanImpact::Restart,
+        "{preview:#?}"
+    );
     let told = world.ctl(&["reconfigure"]).ok().both();
     assert!(told.contains("setup: completed"), "{told}");
     assert_eq!(stamps(runs.as_ref()).len(), 3);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use api::{Outcome, Preview, StatusReply};
+use api::{Outcome, PlanImpact, Preview, StatusReply};
 use mattervisor_tests::{Ctl, Running, StatusExt, World, eventually};
 
 /// Patience with one that is let go on.
@@ -20,11 +20,9 @@ pub(crate) fn dry_run(world: &World, more: &[&str]) -> Preview {
     serde_json::from_str(&told.stdout).unwrap()
 }
 
-pub(crate) fn actions(preview: &Preview) -> BTreeMap<&str, &str> {
+pub(crate) fn actions(preview: &Preview) -> BTreeMap<&str, PlanImpact> {
     let services = preview.services.iter();
-    services
-        .map(|it| (it.name.as_str(), it.action.as_str()))
-        .collect()
+    services.map(|it| (it.name.as_str(), it.action)).collect()
 }
 
 pub(crate) fn outcome(told: &Ctl) -> Outcome {
@@ -95,7 +93,7 @@ fn a_dry_run_says_what_the_real_one_then_does() {
     assert!(
         actions(&dry_run(&world, &[]))
             .values()
-            .all(|it| *it == "nothing")
+            .all(|it| *it == PlanImpact::Keep)
     );
     changed_in_every_way(&world);
     let files = everything(world.root());
@@ -120,14 +118,14 @@ fn a_dry_run_says_what_the_real_one_then_does() {
     assert_eq!(
         actions(&preview),
         BTreeMap::from([
-            ("added", "start"),
-            ("changed", "restart"),
-            ("conf", "reload"),
-            ("dependent", "restart"),
-            ("held", "in place"),
-            ("policy", "in place"),
-            ("removed", "stop"),
-            ("same", "nothing"),
+            ("added", PlanImpact::Start),
+            ("changed", PlanImpact::Restart),
+            ("conf", PlanImpact::Reload),
+            ("dependent", PlanImpact::Restart),
+            ("held", PlanImpact::InPlace),
+            ("policy", PlanImpact::InPlace),
+            ("removed", PlanImpact::Stop),
+            ("same", PlanImpact::Keep),
         ])
     );
     for said in [
@@ -153,7 +151,7 @@ fn does(world: &World, before: &StatusReply, preview: &Preview) {
     let moved: Vec<&str> = did.results.iter().map(|it| it.service.as_str()).collect();
     let meant: Vec<&str> = actions(preview)
         .into_iter()
-        .filter(|(_, action)| *action != "nothing")
+        .filter(|(_, action)| *action != PlanImpact::Keep)
         .map(|(name, _)| name)
         .collect();
     assert_eq!(moved, meant);
@@ -173,11 +171,12 @@ fn judge(world: &World, before: &StatusReply, preview: &Preview) {
         };
         let (old, new) = (pid(before), pid(&after));
         match action {
-            "nothing" | "in place" | "reload" => assert_eq!(old, new, "{name}"),
-            "restart" => assert!(old.is_some() && new.is_some() && old != new, "{name}"),
-            "start" => assert!(old.is_none() && new.is_some(), "{name}"),
-            "stop" => assert!(old.is_some() && new.is_none(), "{name}"),
-            other => panic!("{name}: {other}"),
+            PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Reload => {
+                assert_eq!(old, new, "{name}");
+            }
+            PlanImpact::Restart => assert!(old.is_some() && new.is_some() && old != new, "{name}"),
+            PlanImpact::Start => assert!(old.is_none() && new.is_some(), "{name}"),
+            PlanImpact::Stop => assert!(old.is_some() && new.is_none(), "{name}"),
         }
     }
     assert_eq!(after.state("held"), "stopped");
@@ -308,7 +307,7 @@ fn an_altered_file_is_put_back_and_reloads() {
     world.start_ready();
     let pid = world.status().pid("a");
     fs::write(&conf, "by hand\n").unwrap();
-    assert_eq!(actions(&dry_run(&world, &[]))["a"], "reload");
+    assert_eq!(actions(&dry_run(&world, &[]))["a"], PlanImpact::Reload);
     let told = world.ctl(&["reconfigure"]).ok().stdout;
     assert!(told.contains("was missing or altered"), "{told}");
     world.wait_log("a", |line| line == "reread");

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{StatusReply, Verdict};
+use api::{PlanImpact, StatusReply, Verdict};
 use mattervisor_tests::{Running, StatusExt, World, eventually};
 use nix::sys::signal::Signal;
 
@@ -70,7 +70,7 @@ fn what_does_not_come_up_is_explained_and_can_be_gone_back_from() {
     assert!(preview.rollback.is_some());
     assert_eq!(
         actions(&preview),
-        BTreeMap::from([("same", "nothing"), ("web", "start")])
+        BTreeMap::from([("same", PlanImpact::Keep), ("web", PlanImpact::Start)])
     );
     let told = world.ctl(&["reconfigure", "--rollback"]).ok().stdout;
     assert!(

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
-use api::Preview;
+use api::{PlanImpact, Preview};
 use mattervisor_tests::{StatusExt, http_get, need, nginx, postgres};
 
 use crate::stack::Stack;
@@ -90,9 +90,9 @@ fn only_nginx_would_reload(stack: &Stack) {
     let preview: Preview = serde_json::from_str(&told.stdout).unwrap();
     for service in &preview.services {
         let meant = if service.name == "nginx" {
-            "reload"
+            PlanImpact::Reload
         } else {
-            "nothing"
+            PlanImpact::Keep
         };
         assert_eq!(service.action, meant, "{service:?}");
     }

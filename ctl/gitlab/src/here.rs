@@ -114,7 +114,7 @@ impl Here {
     /// What Mattermost would be told if `secrets.toml` had this text.
     pub(super) fn told_with(&self, secrets: String) -> Result<Told, Error> {
         let real: &dyn Host = &RealHost;
-        let host = plan::Rewritten::new(real, &self.secrets_file(), secrets);
+        let host = plan::OverlayHost::new(real, &self.secrets_file(), secrets);
         let plan = plan::load(&host, &self.options).map_err(|problems| wrong(&problems))?;
         told(&plan)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{DiffReply, KeyDiff, ServiceDiff};
+use api::{DiffReply, KeyDiff, PlanImpact, ServiceDiff};
 use client::{
     Context, Error, Format, Kind, escaped,
     render::{BOLD, GREEN, RED, json, shown, styled},
@@ -64,12 +64,12 @@ fn file(key: &str) -> Option<&str> {
 
 /// What a reconfigure would do to it.
 fn verb(service: &ServiceDiff) -> &'static str {
-    match service.action.as_str() {
-        "restart" => "would restart",
-        "reload" => "would reload",
-        "start" => "would start",
-        "stop" => "would stop",
-        _ => "would be updated in place",
+    match service.action {
+        PlanImpact::Restart => "would restart",
+        PlanImpact::Reload => "would reload",
+        PlanImpact::Start => "would start",
+        PlanImpact::Stop => "would stop",
+        PlanImpact::InPlace | PlanImpact::Keep => "would be updated in place",
     }
 }
 

@@ -207,7 +207,7 @@ async fn ask(context: &Context, how: How) -> Result<Preview, Error> {
 
 #[cfg(test)]
 mod tests {
-    use api::{HostChange, Outcome, ServiceChange};
+    use api::{HostChange, Outcome, PlanImpact, ServiceChange};
 
     use super::*;
     use crate::testing::{Answer, Fake, result};
@@ -312,9 +312,9 @@ mod tests {
 
     #[test]
     fn a_dry_run_shows_what_would_be_done_and_is_0() {
-        let change = |name: &str, action: &str, reasons: &[&str]| ServiceChange {
+        let change = |name: &str, action: PlanImpact, reasons: &[&str]| ServiceChange {
             name: name.into(),
-            action: action.into(),
+            action,
             reasons: reasons.iter().map(|&it| it.to_owned()).collect(),
             note: String::new(),
         };
@@ -322,10 +322,10 @@ mod tests {
             services: vec![
                 change(
                     "mattermost",
-                    "restart",
+                    PlanImpact::Restart,
                     &["env MM_X changed", "env MM_Y added"],
                 ),
-                change("postgresql", "nothing", &[]),
+                change("postgresql", PlanImpact::Keep, &[]),
             ],
             host: vec![HostChange {
                 action: "generate".into(),

@@ -48,7 +48,7 @@ fn line(text: &mut String, key: &ConfigKey) {
     text.push_str(&shown(&line));
     if let Some(source) = &key.source {
         let room = SOURCE_COLUMN.saturating_sub(line.chars().count()).max(2);
-        let comment = format!("# {}", shown(source));
+        let comment = format!("# {source}");
         let _ = write!(text, "{:room$}{}", "", styled(DIM, &comment));
     }
     text.push('\n');
@@ -56,18 +56,19 @@ fn line(text: &mut String, key: &ConfigKey) {
 
 #[cfg(test)]
 mod tests {
+    use api::VariableSource;
     use insta::assert_snapshot;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::testing::{Answer, Fake};
 
-    fn key(key: &str, value: Value, source: Option<&str>) -> ConfigKey {
+    fn key(key: &str, value: Value, source: Option<VariableSource>) -> ConfigKey {
         ConfigKey {
             key: key.to_owned(),
             value,
             secret: false,
-            source: source.map(str::to_owned),
+            source,
         }
     }
 
@@ -79,10 +80,10 @@ mod tests {
                 keys: vec![
                     key("command", json!(["/bin/a", "x \"y\""]), None),
                     key("limits.nofile", json!({ "soft": 1, "hard": 2 }), None),
-                    key("env.A", json!("1\u{1b}[2J"), Some("a setting")),
+                    key("env.A", json!("1\u{1b}[2J"), Some(VariableSource::Setting)),
                     ConfigKey {
                         secret: true,
-                        ..key("env.B", json!("(secret)"), Some("env_files"))
+                        ..key("env.B", json!("(secret)"), Some(VariableSource::EnvFiles))
                     },
                 ],
             }],

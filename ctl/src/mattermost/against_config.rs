@@ -22,7 +22,7 @@ use crate::commands::env::{Entry, Environment};
 /// A variable that every environment of Mattermost has.
 const CONFIG: &str = "MM_CONFIG";
 /// What stands for a secret.
-const HIDDEN: &str = plan::shown::HIDDEN;
+const HIDDEN: &str = plan::HIDDEN;
 /// A larger config.json is none.
 const CONFIG_BYTES_MAX: u64 = 16 << 20;
 

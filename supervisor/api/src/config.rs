@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{PlanImpact, VariableSource};
+
 /// `GET /v1/plan`: the plan that runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -36,7 +38,7 @@ pub struct ConfigKey {
     pub secret: bool,
     /// Where the value comes from, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    pub source: Option<VariableSource>,
 }
 
 /// `GET /v1/diff`: what a reconfigure would change.
@@ -55,8 +57,8 @@ pub struct DiffReply {
 pub struct ServiceDiff {
     /// Its name.
     pub name: String,
-    /// `in place`, `reload`, `restart`, `start` or `stop`.
-    pub action: String,
+    /// What a reconfigure would do to it.
+    pub action: PlanImpact,
     /// Why: `env MM_X changed`. Never a value.
     pub reasons: Vec<String>,
     /// Keys whose values differ and may be shown.
@@ -101,8 +103,8 @@ pub struct Preview {
 pub struct ServiceChange {
     /// Its name.
     pub name: String,
-    /// `start`, `stop`, `restart`, `reload`, `in place` or `nothing`.
-    pub action: String,
+    /// What becomes of its process.
+    pub action: PlanImpact,
     /// Why: `env MM_X changed`. Never a value.
     pub reasons: Vec<String>,
     /// What else is to be known: `stopped by root at …, and stays so`; may be empty.

@@ -44,6 +44,7 @@ mod config;
 mod error;
 mod event;
 mod exit;
+mod impact;
 mod job;
 mod log;
 mod maintenance;
@@ -63,6 +64,7 @@ pub use config::{
 pub use error::{ErrorKind, ErrorReply};
 pub use event::{ChangeRecord, ServiceEvent};
 pub use exit::{ExitCause, ExitRecord, FILES_MAX, KillReason, NextRun};
+pub use impact::{PlanImpact, VariableSource};
 pub use job::{
     JOB_PROGRESS_BYTES_MAX, JOB_PROGRESS_KEY, JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX,
     JOB_RESULT_FILE, JobOrder, JobProgress, JobRequest, JobResult, JobStatus, JobUnit,

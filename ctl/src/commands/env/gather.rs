@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use api::{CheckReply, ConfigKey, DiffReply, PlanReply, Problem, ServiceStatus};
+use api::{CheckReply, ConfigKey, DiffReply, PlanReply, Problem, ServiceStatus, VariableSource};
 use client::{Context, Error, Kind, escaped};
-use plan::{Origin, Origins, Paths, Plan, Problems, RealHost, Service, Source};
+use plan::{Origin, Origins, Paths, Plan, Problems, RealHost, Service};
 
 use super::{Entry, Environment};
 use crate::commands::check_config;
@@ -144,13 +144,7 @@ fn entry(key: &ConfigKey) -> Option<Entry> {
         real: value.clone(),
         value,
         secret: key.secret,
-        source: match key.source.as_deref() {
-            Some("the supervisor") => "supervisor",
-            Some("env_files") => "env file",
-            Some("a setting") => "setting",
-            Some("env of the site file") => "env map",
-            _ => "computed",
-        },
+        source: kind(key.source.unwrap_or(VariableSource::ServiceFile)),
         ..Entry::default()
     })
 }
@@ -189,13 +183,13 @@ fn enrich(found: &mut Environment, files: &Files) {
     }
 }
 
-const fn kind(source: Source) -> &'static str {
+const fn kind(source: VariableSource) -> &'static str {
     match source {
-        Source::Base => "supervisor",
-        Source::Computed => "computed",
-        Source::EnvFile => "env file",
-        Source::Setting => "setting",
-        Source::EnvMap => "env map",
+        VariableSource::Supervisor => "supervisor",
+        VariableSource::ServiceFile => "computed",
+        VariableSource::EnvFiles => "env file",
+        VariableSource::Setting => "setting",
+        VariableSource::SiteFile => "env map",
     }
 }
 
@@ -289,7 +283,7 @@ fn from_files(context: &Context, files: &Files, name: &str) -> Result<Environmen
 
 /// Hides what the supervisor would hide: also values that a secret has got into.
 fn hide(found: &mut Environment, service: Option<&Service>) {
-    let shown = service.map(plan::shown::service).unwrap_or_default();
+    let shown = service.map(plan::describe::service).unwrap_or_default();
     let hidden = shown.into_iter().filter(|it| it.secret);
     let hidden: BTreeSet<String> = hidden.map(|it| it.key).collect();
     for entry in &mut found.variables {

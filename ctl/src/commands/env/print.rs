@@ -13,7 +13,7 @@ use crate::commands::check_config;
 pub(super) fn table(environment: &Environment) -> String {
     let row = |entry: &Entry| {
         let value = match &entry.value {
-            None => (DIM, plan::shown::HIDDEN.to_owned()),
+            None => (DIM, plan::HIDDEN.to_owned()),
             Some(value) if value.is_empty() => (DIM, "\"\"".to_owned()),
             Some(value) => table::plain(shown(value)),
         };

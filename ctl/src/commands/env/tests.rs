@@ -165,9 +165,9 @@ fn what_runs_is_told_from_what_the_files_say() {
     let key = |key: &str, value: &str, source: &str, secret: bool| json!({ "key": key, "value": value, "source": source, "secret": secret });
     let plan = json!({ "site": [], "services": [{ "name": "chat", "keys": [
         { "key": "enable", "value": true },
-        key("env.PATH", "/bin", "the supervisor", false),
-        key("env.MM_SQL_KEY", "(secret)", "a setting", true),
-        key("env.MM_TEAM_NAME", "Old", "env of the site file", false),
+        key("env.PATH", "/bin", "supervisor", false),
+        key("env.MM_SQL_KEY", "(secret)", "setting", true),
+        key("env.MM_TEAM_NAME", "Old", "site-file", false),
     ] }] });
     let check = json!({ "ok": true, "problems": [
         { "severity": "warning", "file": "/f", "line": 3, "key": "k", "message": "m", "hint": null, "service": "chat", "variable": "MM_X" },

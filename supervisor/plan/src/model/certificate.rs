@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::OnChange;
+use super::files::OnChange;
 
 /// A certificate with its key, checked before use and watched for renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Certificate {
     /// its renewal is late.
     #[serde(default)]
     pub renewed_by: Option<String>,
-    /// What to do where there is none.
+    /// The hint for a certificate that is missing.
     pub hint: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Credential {
     /// What is copied; absolute.
     pub source: PathBuf,
-    /// Where to; absolute. It is another for another source, so that a plan that fails leaves the
+    /// Path of the copy; absolute. Another source has another path, so that a plan that fails leaves the
     /// copies of the one that runs alone.
     pub path: PathBuf,
     /// Makes the source where it is missing, as the supervisor's own user. Empty: nothing does.

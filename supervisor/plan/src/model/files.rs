@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::HIDDEN;
+use super::hidden::HIDDEN;
 
 /// A directory that must exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub struct Directory {
     pub user: Option<String>,
     /// Group; none: the service's group.
     pub group: Option<String>,
-    /// When it gets another owner, so does all in it that was the former one's.
+    /// A change of its owner changes the owner of all in it that was the former owner's.
     #[serde(default)]
     pub recursive: bool,
 }
@@ -64,7 +64,7 @@ pub enum OnChange {
 }
 
 impl RenderedFile {
-    /// Nothing of its content has to be hidden.
+    /// Whether all of its content may be shown.
     fn is_open(&self) -> bool {
         !self.secret && self.private.is_empty()
     }

@@ -65,3 +65,25 @@ pub enum ForwardFormat {
     /// One JSON object a line: `{"at","service","text"}`.
     Json,
 }
+
+/// What `forward` may say.
+pub(crate) const PLACES: &[(&str, Option<ForwardTo>)] = &[
+    ("none", None),
+    ("syslog", Some(ForwardTo::Syslog)),
+    ("journal", Some(ForwardTo::Journal)),
+    ("stdout", Some(ForwardTo::Stdout)),
+];
+
+/// What `format` may say.
+pub(crate) const FORMATS: &[(&str, ForwardFormat)] =
+    &[("text", ForwardFormat::Text), ("json", ForwardFormat::Json)];
+
+/// For a `format` that nothing uses.
+pub(crate) const STDOUT_ONLY: &str = "has a meaning with forward = \"stdout\" only";
+
+/// What the site file says for all services.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LogDefault {
+    pub(crate) forward: Option<ForwardTo>,
+    pub(crate) format: Option<ForwardFormat>,
+}

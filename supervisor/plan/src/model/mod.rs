@@ -1,119 +1,25 @@
 //! The plan: exactly what will run on this host, checked and rendered.
 //!
-//! Durations are milliseconds, sizes bytes, paths absolute.
+//! Durations are milliseconds, sizes bytes, paths absolute. Only data: what reads, compares and
+//! describes it is above, and it knows nothing of that.
 
-mod certificate;
-mod credential;
-mod files;
-mod log;
-mod notify;
-mod ready;
-mod secrets;
-mod service;
-mod status_file;
-mod variable;
+pub(crate) mod capability;
+pub(crate) mod certificate;
+pub(crate) mod credential;
+pub(crate) mod files;
+pub(crate) mod hidden;
+pub(crate) mod log;
+pub(crate) mod notify;
+pub(crate) mod plan;
+pub(crate) mod ready;
+pub mod reload_token;
+pub(crate) mod secrets;
+pub(crate) mod service;
+pub(crate) mod status_file;
+pub(crate) mod variable;
+pub(crate) mod variables;
 
-use std::{collections::BTreeMap, path::PathBuf};
-
-use serde::{Deserialize, Serialize};
-
-pub use certificate::*;
-pub use credential::*;
-pub use files::*;
-pub use log::*;
-pub use notify::*;
-pub use ready::*;
-pub use secrets::*;
-pub use service::*;
-pub(crate) use status_file::Escape;
-pub use status_file::*;
-pub use variable::*;
-
-/// Where everything lies under one root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paths {
-    /// The root itself; `/` when installed.
-    pub root: PathBuf,
-    /// `ROOT/etc/mattervisor`.
-    pub etc_dir: PathBuf,
-    /// `ROOT/var/lib/mattervisor`.
-    pub state_dir: PathBuf,
-    /// `ROOT/var/log/mattervisor`.
-    pub log_dir: PathBuf,
-    /// `ROOT/run/mattervisor`.
-    pub run_dir: PathBuf,
-    /// The catalogue's `services.d`.
-    pub catalog_dir: PathBuf,
-}
-
-/// Everything that will run, or would if it were enabled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Where things lie.
-    pub paths: Paths,
-    /// Every service by name, disabled ones too (those with only what status shows filled in).
-    pub services: BTreeMap<String, Box<Service>>,
-    /// Who may use the control socket.
-    pub control: Control,
-    /// Whether missing accounts are created.
-    pub manage_accounts: bool,
-    /// Who is told when something goes wrong, and how; `[notify.NAME]` of the site file.
-    #[serde(default)]
-    pub notify: Vec<NotifyTarget>,
-    /// What secrets it was made with, to know them again.
-    pub secrets: Secrets,
-    /// Settings with `generate` that have no value yet. While there are any, the plan holds
-    /// placeholders for them and must not run: make them, store them, load again.
-    #[serde(skip)]
-    pub missing_secrets: Vec<MissingSecret>,
-    /// Warnings and notes; a plan has no errors. Not stored with it.
-    #[serde(skip)]
-    pub remarks: Vec<crate::Problem>,
-}
-
-impl Plan {
-    /// The tools of all services, by name.
-    pub fn tools(&self) -> api::ToolsReply {
-        let tools = self.services.values().flat_map(|service| &service.tools);
-        let mut tools: Vec<api::Tool> = tools.cloned().collect();
-        tools.sort_by(|a, b| a.name.cmp(&b.name));
-        api::ToolsReply { tools }
-    }
-
-    /// A plan of nothing: what runs before the first one is made.
-    pub fn empty(paths: Paths) -> Self {
-        Self {
-            paths,
-            services: BTreeMap::new(),
-            control: Control::default(),
-            manage_accounts: false,
-            notify: Vec::new(),
-            secrets: Secrets::default(),
-            missing_secrets: Vec::new(),
-            remarks: Vec::new(),
-        }
-    }
-}
-
-/// Who may use the control socket, besides root and the supervisor's own user.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Control {
-    /// Members may act.
-    pub admin_group: Option<String>,
-    /// Members may look.
-    pub viewer_group: Option<String>,
-}
-
-/// A secret that has to be made; see [`crate::secrets`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingSecret {
-    /// The service, or section, as `secrets.toml` names it.
-    pub service: String,
-    /// The setting.
-    pub key: String,
-    /// How it is made: `hex:16`.
-    pub spec: String,
-}
-
-/// What stands for a secret wherever it would be shown.
-const HIDDEN: &str = "(secret)";
+pub use self::{
+    certificate::*, credential::*, files::*, hidden::HIDDEN, log::*, notify::*, plan::*, ready::*,
+    secrets::*, service::*, status_file::*, variable::*,
+};

@@ -4,16 +4,16 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::HIDDEN;
+use super::hidden::HIDDEN;
 
 /// Somebody to tell.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotifyTarget {
     /// `NAME` of `[notify.NAME]`.
     pub name: String,
-    /// How.
+    /// How the target is told.
     pub by: NotifyBy,
-    /// Of what.
+    /// Events that the target is told of.
     pub on: BTreeSet<NotifyOn>,
 }
 
@@ -42,7 +42,7 @@ pub enum NotifyOn {
     Failed,
     /// A service has ended and was restarted.
     Restarted,
-    /// A health or liveness probe, or a watchdog, says no.
+    /// A health or liveness probe, or a watchdog, has failed.
     Unhealthy,
     /// A service that was failed or unhealthy is well again.
     Recovered,

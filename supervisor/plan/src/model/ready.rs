@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// When a service is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    /// What says so.
+    /// The sign of readiness.
     pub kind: ReadyKind,
-    /// Patience; none: for ever.
+    /// Longest time until ready; none: unlimited.
     pub timeout_ms: Option<u64>,
 }
 
@@ -35,7 +35,7 @@ pub enum ReadyKind {
     Log(String),
     /// This many milliseconds after exec.
     Delay(u64),
-    /// A probe.
+    /// A probe succeeds.
     Probe(Probe),
 }
 

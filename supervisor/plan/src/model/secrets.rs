@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::HIDDEN;
+use super::hidden::HIDDEN;
 
 /// All that `secrets.toml` said when the plan was made, and the value of every setting that is made
 /// by `generate`, wherever it was given. In the form of `secrets.toml`.

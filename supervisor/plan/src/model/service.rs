@@ -8,18 +8,22 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Certificate, Credential, Directory, Log, MaintenanceConfirm, Probe, Ready, ReadyKind,
-    RenderedFile, StatusFile, WatchedFile,
+    certificate::{Certificate, WatchedFile},
+    credential::Credential,
+    files::{Directory, RenderedFile},
+    log::Log,
+    ready::{MaintenanceConfirm, Probe, Ready, ReadyKind},
+    status_file::StatusFile,
+    variables::Variables,
 };
-use crate::Variables;
 
 /// One service, rendered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// For people.
+    /// One line for people.
     #[serde(skip_serializing_if = "is_default")]
     pub description: String,
     /// Whether it runs on this host.
@@ -66,10 +70,10 @@ pub struct Service {
     /// Supplementary groups; none: those of the user.
     #[serde(skip_serializing_if = "is_default")]
     pub groups: Option<Vec<String>>,
-    /// Numeric ids for accounts that must be created.
+    /// Numeric id for an account that is created.
     #[serde(skip_serializing_if = "is_default")]
     pub uid: Option<u32>,
-    /// Numeric ids for accounts that must be created.
+    /// Numeric id for an account that is created.
     #[serde(skip_serializing_if = "is_default")]
     pub gid: Option<u32>,
     /// Home directory for an account that must be created.
@@ -84,10 +88,10 @@ pub struct Service {
     /// Nice value.
     #[serde(skip_serializing_if = "is_default")]
     pub nice: Option<i32>,
-    /// Badness for the OOM killer.
+    /// `oom_score_adj` of the kernel, -1000 to 1000; none: untouched.
     #[serde(skip_serializing_if = "is_default")]
     pub oom_score_adj: Option<i32>,
-    /// Turn at the disk; none: untouched.
+    /// I/O priority; none: untouched.
     #[serde(skip_serializing_if = "is_default")]
     pub io_priority: Option<IoPriority>,
     /// Numbers of the CPUs that it may run on, ascending; none: untouched.
@@ -197,13 +201,13 @@ pub struct Service {
     pub maintenance: Option<MaintenanceConfirm>,
 }
 
-/// A thousand services are stored, and held by the keeper too: what is as usual is left out.
+/// Skips defaults: the keeper holds the plan too, and a thousand services add up.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 impl Service {
-    /// It is given a `NOTIFY_SOCKET`: something of it is told there.
+    /// Whether the service gets a `NOTIFY_SOCKET`.
     pub fn has_notify_socket(&self) -> bool {
         self.ready.kind == ReadyKind::Notify
             || self.watchdog.is_some()
@@ -275,7 +279,7 @@ pub enum Policy {
 pub struct Stop {
     /// Signal number.
     pub signal: i32,
-    /// What follows where that is not enough.
+    /// The second signal, if the first is not enough.
     pub escalation: Option<Escalation>,
     /// Time from the first signal to SIGKILL.
     pub timeout_ms: u64,
@@ -321,7 +325,7 @@ pub enum ReloadHow {
     Command(Vec<String>),
 }
 
-/// Turn at the disk; see `ioprio_set(2)`.
+/// I/O priority; see `ioprio_set(2)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IoPriority {
     /// Class.
@@ -336,7 +340,7 @@ pub struct IoPriority {
 pub enum IoClass {
     /// Before all others.
     Realtime,
-    /// As is usual.
+    /// The kernel's default.
     BestEffort,
     /// When nobody else wants the disk.
     Idle,

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct StatusFile {
     /// Absolute.
     pub path: PathBuf,
-    /// When there is such a file.
+    /// When the file exists.
     #[serde(default)]
     pub when: When,
-    /// How text gets into it.
+    /// How values are escaped.
     pub(crate) escape: Escape,
     /// The template and what it includes: name and text; the including one is the first.
     pub(crate) template: Vec<(String, String)>,
@@ -21,7 +21,7 @@ pub struct StatusFile {
     pub(crate) values: serde_json::Value,
 }
 
-/// When there is a status file.
+/// When a status file exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
@@ -50,11 +50,11 @@ pub(crate) enum Escape {
 pub struct Situation {
     /// As `ctl status` has it: `starting`, `running`.
     pub state: String,
-    /// It is up and ready.
+    /// The service is up and ready.
     pub ready: bool,
-    /// Somebody has stopped it.
+    /// An administrator has stopped the service.
     pub held: bool,
-    /// It waits for a service that is not on its way up.
+    /// The service waits for another that is not on its way up.
     pub blocked: bool,
     /// The job that has it stopped, if that is why.
     pub job: Option<JobSituation>,
@@ -65,19 +65,19 @@ pub struct Situation {
 /// A job that has a service stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSituation {
-    /// Its name.
+    /// Name of the job.
     pub name: String,
     /// What it says of itself to users: `is being restored`. It can stand in any text as it is; none:
     /// it says nothing.
     pub announcement: Option<String>,
-    /// How much of its present step is done; none: it does not say.
+    /// Progress of its present step in percent; none: unknown.
     pub percent: Option<u8>,
 }
 
-/// What an administrator has said.
+/// The maintenance that an administrator has declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaintenanceSituation {
-    /// To the users; plain text, perhaps of several lines.
+    /// Message to the users; plain text, perhaps of several lines.
     pub message: Option<String>,
     /// RFC 3339 in UTC.
     pub since: String,

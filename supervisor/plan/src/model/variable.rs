@@ -2,37 +2,30 @@
 
 use std::fmt;
 
+use api::VariableSource;
 use serde::{Deserialize, Serialize};
 
-use super::HIDDEN;
+use super::hidden::HIDDEN;
 
 /// One environment variable.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
-    /// Its value.
+    /// Value.
     pub value: String,
-    /// Where it comes from.
-    pub source: Source,
-    /// Never to be shown, wherever it may have got to.
+    /// Origin of the value.
+    pub source: VariableSource,
+    /// A secret: never shown, also not in values that it went into.
     pub secret: bool,
-    /// Not to be shown, since nothing says that it is harmless.
+    /// Not shown, since nothing says that it is harmless.
     #[serde(default)]
     pub private: bool,
 }
 
-/// Where a variable comes from, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
-    /// The supervisor: PATH.
-    Base,
-    /// `[env]` of the service file.
-    Computed,
-    /// A file of `env_files`.
-    EnvFile,
-    /// A setting.
-    Setting,
-    /// `SERVICE.env` of the site file.
-    EnvMap,
+impl Variable {
+    /// Whether the value is hidden.
+    pub fn is_hidden(&self) -> bool {
+        self.secret || self.private
+    }
 }
 
 impl fmt::Debug for Variable {

@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use super::World;
-use crate::{Plan, Source};
+use crate::Plan;
+use api::VariableSource;
 
 /// The catalogue of this repository on a machine with Debian's PostgreSQL and nginx.
 pub(super) fn shipped(site: &str) -> World {
@@ -155,7 +156,10 @@ fn every_line_of_the_seed_is_understood() {
     assert_eq!(var("MM_GITLABSETTINGS_SECRET"), "123456789");
     assert!(mattermost.env["MM_GITLABSETTINGS_SECRET"].secret);
     assert_eq!(var("HTTP_PROXY"), "my_proxy");
-    assert_eq!(mattermost.env["HTTP_PROXY"].source, Source::EnvMap);
+    assert_eq!(
+        mattermost.env["HTTP_PROXY"].source,
+        VariableSource::SiteFile
+    );
     assert_eq!((mattermost.uid, mattermost.gid), (Some(1234), Some(1234)));
     let nginx = &plan.services["nginx"];
     let sources = nginx.credentials.iter().map(|it| it.source.to_str());

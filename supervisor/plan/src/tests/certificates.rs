@@ -1,10 +1,13 @@
 use insta::assert_snapshot;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 
-use super::{Grade, check};
-use crate::{Certificate, tests::world::World};
+use crate::{
+    Certificate,
+    certificates::{Grade, check},
+    tests::world::World,
+};
 
-const DAY: i64 = super::DAY_S;
+const DAY: i64 = 86_400;
 const CERTIFICATE: &str = "/ssl/m.crt";
 const KEY: &str = "/ssl/m.key";
 

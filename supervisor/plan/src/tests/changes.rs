@@ -3,7 +3,7 @@
 use super::World;
 use std::path::Path;
 
-use crate::{Change, ChangeKind, add_owner_changes, changes};
+use crate::{Change, PlanImpact, add_owner_changes, changes};
 
 const WEB: &str = "command = ['/bin/web']\nuser = 'www'\n[env]\nA = '1'\n[reload]\nsignal = 'HUP'\n\
     [[files]]\npath = '/run/web.conf'\ncontent = 'one'\non_change = 'reload'\n";
@@ -13,24 +13,24 @@ fn change(old: &str, new: &str) -> Change {
     changes(&plan(old), &plan(new)).remove("web").unwrap()
 }
 
-fn edited(from: &str, to: &str) -> (ChangeKind, Vec<String>) {
+fn edited(from: &str, to: &str) -> (PlanImpact, Vec<String>) {
     assert!(WEB.contains(from), "{from}");
     let change = change(WEB, &WEB.replace(from, to));
-    (change.kind, change.reasons)
+    (change.impact, change.reasons)
 }
 
-fn reason(kind: ChangeKind, reason: &str) -> (ChangeKind, Vec<String>) {
+fn reason(kind: PlanImpact, reason: &str) -> (PlanImpact, Vec<String>) {
     (kind, vec![reason.to_owned()])
 }
 
 #[test]
 fn what_did_not_change_is_kept() {
-    assert_eq!(edited("'1'", "'1'"), (ChangeKind::Keep, vec![]));
+    assert_eq!(edited("'1'", "'1'"), (PlanImpact::Keep, vec![]));
 }
 
 #[test]
 fn each_difference_has_its_weight_and_its_reason() {
-    use ChangeKind::{InPlace, Reload, Restart};
+    use PlanImpact::{InPlace, Reload, Restart};
     assert_eq!(edited("'1'", "'2'"), reason(Restart, "env A changed"));
     assert_eq!(edited("A = '1'", ""), reason(Restart, "env A removed"));
     assert_eq!(
@@ -68,13 +68,13 @@ fn each_difference_has_its_weight_and_its_reason() {
 fn a_file_reloads_only_what_can_reload() {
     let without = WEB.replace("[reload]\nsignal = 'HUP'\n", "");
     assert_eq!(
-        change(&without, &without.replace("'one'", "'two'")).kind,
-        ChangeKind::Restart
+        change(&without, &without.replace("'one'", "'two'")).impact,
+        PlanImpact::Restart
     );
     let nothing = WEB.replace("'reload'", "'nothing'");
     assert_eq!(
-        change(&nothing, &nothing.replace("'one'", "'two'")).kind,
-        ChangeKind::InPlace
+        change(&nothing, &nothing.replace("'one'", "'two'")).impact,
+        PlanImpact::InPlace
     );
 }
 
@@ -86,13 +86,14 @@ fn services_come_and_go() {
     new.shipped("web", &format!("enable = false\n{WEB}"))
         .shipped("come", WEB);
     let found = changes(&old.plan(), &new.plan());
-    let kinds: Vec<(&str, ChangeKind)> = found.iter().map(|(n, c)| (n.as_str(), c.kind)).collect();
+    let kinds: Vec<(&str, PlanImpact)> =
+        found.iter().map(|(n, c)| (n.as_str(), c.impact)).collect();
     assert_eq!(
         kinds,
         [
-            ("come", ChangeKind::Start),
-            ("gone", ChangeKind::Stop),
-            ("web", ChangeKind::Stop)
+            ("come", PlanImpact::Start),
+            ("gone", PlanImpact::Stop),
+            ("web", PlanImpact::Stop)
         ]
     );
     assert_eq!(found["web"].reasons, ["disabled"]);
@@ -109,7 +110,7 @@ fn a_secret_is_never_in_a_reason() {
             .plan()
     };
     let found = changes(&plan("hush1"), &plan("hush2"));
-    assert_eq!(found["web"].kind, ChangeKind::Restart);
+    assert_eq!(found["web"].impact, PlanImpact::Restart);
     assert_eq!(found["web"].reasons, ["env KEY changed"]);
 }
 
@@ -125,7 +126,7 @@ fn an_address_that_overlaps_one_that_is_given_up_takes_a_restart() {
     };
     for on in ["'127.0.0.1:80'", "'[::]:80'"] {
         let found = listening(on);
-        assert_eq!(found.kind, ChangeKind::Restart, "{on}");
+        assert_eq!(found.impact, PlanImpact::Restart, "{on}");
         let why = format!(
             "it has {} only once it has let go of 0.0.0.0:80",
             on.replace('\'', "")
@@ -133,7 +134,7 @@ fn an_address_that_overlaps_one_that_is_given_up_takes_a_restart() {
         assert!(found.reasons.contains(&why), "{:?}", found.reasons);
     }
     for on in ["'0.0.0.0:80', '[::]:80'", "'127.0.0.1:81'", ""] {
-        assert_eq!(listening(on).kind, ChangeKind::Reload, "{on}");
+        assert_eq!(listening(on).impact, PlanImpact::Reload, "{on}");
     }
 }
 
@@ -152,8 +153,8 @@ fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
     };
     let found = changes(&plan(80, 81), &plan(82, 80));
     assert_eq!(
-        (found["a"].kind, found["b"].kind),
-        (ChangeKind::Restart, ChangeKind::Restart)
+        (found["a"].impact, found["b"].impact),
+        (PlanImpact::Restart, PlanImpact::Restart)
     );
     assert!(
         found["a"]
@@ -169,8 +170,8 @@ fn an_address_that_goes_from_one_service_to_another_takes_restarts_of_both() {
     );
     let found = changes(&plan(80, 81), &plan(82, 83));
     assert_eq!(
-        (found["a"].kind, found["b"].kind),
-        (ChangeKind::Reload, ChangeKind::Reload)
+        (found["a"].impact, found["b"].impact),
+        (PlanImpact::Reload, PlanImpact::Reload)
     );
 }
 
@@ -189,10 +190,10 @@ fn a_directory_that_changes_hands_restarts_its_service() {
         let directories = [("web", Path::new("/srv/web")), ("other", Path::new("/"))];
         add_owner_changes(&mut changes, directories.into_iter());
         let change = changes.remove("web").unwrap();
-        (change.kind, change.reasons)
+        (change.impact, change.reasons)
     };
     let why = "owner of directory /srv/web changes";
-    assert_eq!(changed(&up, &up), reason(ChangeKind::Restart, why));
-    assert_eq!(changed(&down, &up), reason(ChangeKind::Start, "enabled"));
-    assert_eq!(changed(&up, &down), reason(ChangeKind::Stop, "disabled"));
+    assert_eq!(changed(&up, &up), reason(PlanImpact::Restart, why));
+    assert_eq!(changed(&down, &up), reason(PlanImpact::Start, "enabled"));
+    assert_eq!(changed(&up, &down), reason(PlanImpact::Stop, "disabled"));
 }

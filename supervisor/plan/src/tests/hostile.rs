@@ -251,7 +251,8 @@ fn a_variable_is_shown_only_where_something_says_that_it_is_harmless() {
          redis.enable = true\nredis.env = {{ MALLOC_CONF = 'hush', TZ = 'shown' }}\n"
     );
     let plan = shipped(&site).plan();
-    let keys = ["mattermost", "redis"].map(|name| crate::shown::service(&plan.services[name]));
+    let keys =
+        ["mattermost", "redis"].map(|name| crate::compare::describe::service(&plan.services[name]));
     let text = format!("{keys:?} {:?}", plan.services);
     assert!(!text.contains("hush") && !text.contains("4711"), "{text}");
     let env: Vec<_> = keys
@@ -262,7 +263,7 @@ fn a_variable_is_shown_only_where_something_says_that_it_is_harmless() {
     assert_eq!(env.len(), 5, "{env:?}");
     // What only may be a secret is not looked for elsewhere.
     let site = format!("{URL}mattermost.env = {{ WHERE = '/opt/mattermost' }}\n");
-    let keys = crate::shown::service(&shipped(&site).plan().services["mattermost"]);
+    let keys = crate::compare::describe::service(&shipped(&site).plan().services["mattermost"]);
     let found = keys.iter().find(|it| it.key == "working_dir").unwrap();
     assert_eq!(found.value, "/opt/mattermost");
 }
@@ -302,7 +303,7 @@ fn lines_of_an_administrator_in_a_file_are_not_shown() {
     };
     let (old, new) = (with("auth old-hush;"), with("auth hush;"));
     let file = |plan: &Plan| plan.services["nginx"].files[0].clone();
-    let told = crate::file_lines::changed(&file(&old), &file(&new));
+    let told = crate::compare::file_diff::changed(&file(&old), &file(&new));
     assert_eq!(
         told,
         Some((vec!["(secret)".into()], vec!["(secret)".into()]))

@@ -6,8 +6,9 @@ use insta::assert_snapshot;
 use super::World;
 use crate::{
     Ask, Forward, ForwardFormat, ForwardTo, IoClass, IoPriority, NotifyAccess, NotifyBy, NotifyOn,
-    ReadyKind, Service, Source, Stdin, Watchdog, WatchdogAction,
+    ReadyKind, Service, Stdin, Watchdog, WatchdogAction,
 };
+use api::VariableSource;
 
 /// The service `app` with these lines below its command.
 fn service(lines: &str) -> Service {
@@ -251,11 +252,11 @@ fn files_of_variables() {
         .site("app.env = { D = 'site' }\n");
     let app = &world.plan().services["app"];
     let value = |name: &str| (app.env[name].value.as_str(), app.env[name].source);
-    assert_eq!(value("A"), ("computed", Source::Computed));
-    assert_eq!(value("B"), ("file", Source::EnvFile));
-    assert_eq!(value("C"), ("a b", Source::EnvFile));
-    assert_eq!(value("PORT"), ("1", Source::Setting));
-    assert_eq!(value("D"), ("site", Source::EnvMap));
+    assert_eq!(value("A"), ("computed", VariableSource::ServiceFile));
+    assert_eq!(value("B"), ("file", VariableSource::EnvFiles));
+    assert_eq!(value("C"), ("a b", VariableSource::EnvFiles));
+    assert_eq!(value("PORT"), ("1", VariableSource::Setting));
+    assert_eq!(value("D"), ("site", VariableSource::SiteFile));
     assert!(app.env["C"].secret && !format!("{app:?}").contains("a b"));
     assert_eq!(app.broken, None);
 }

@@ -280,7 +280,7 @@ fn the_tables_that_ship_are_well_formed() {
             );
         }
         assert!(
-            dies.is_empty() || crate::known_variables::is_death(dies),
+            dies.is_empty() || crate::service::env::lint::check::is_death(dies),
             "{line}"
         );
         assert!(kind != "never" || note.starts_with("MM_"), "{line}");

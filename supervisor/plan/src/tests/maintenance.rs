@@ -1,7 +1,9 @@
 //! `[maintenance]`: how it is seen that users are told.
 
+use api::PlanImpact;
+
 use super::World;
-use crate::{Ask, ChangeKind, shown};
+use crate::{Ask, compare::describe};
 
 const WEB: &str = "command = ['/bin/web']\n[maintenance]\nhttp = 'http://chat/ping'\n\
     unix = '/run/web.sock'\nstatus = [503]\nbody = 'maintenance'\n";
@@ -27,13 +29,13 @@ fn a_service_is_asked_what_users_are_told() {
         body: Some("maintenance".to_owned()),
     };
     assert_eq!(confirm.probe.ask, asked);
-    let keys = shown::service(&plan.services["web"]);
+    let keys = describe::service(&plan.services["web"]);
     let value = |key: &str| keys.iter().find(|it| it.key == key).unwrap().value.clone();
     assert_eq!(value("maintenance.timeout"), "5s");
     // It stops nobody.
     let other = WEB.replace("/ping", "/other");
     let change = &crate::changes(&plan, &world(&other).plan())["web"];
-    assert_eq!(change.kind, ChangeKind::InPlace);
+    assert_eq!(change.impact, PlanImpact::InPlace);
     assert_eq!(change.reasons, ["maintenance changed"]);
 }
 

@@ -15,7 +15,7 @@ fn fragment() -> impl Strategy<Value = String> {
         ("[a-z_]{1,12}", "(\"[^\"\\\\\n]{0,12}\"|-?[0-9]{1,22}|true|\\[\\]|\\{\\}|[0-9]\\.[0-9]{1,5})")
             .prop_map(|(key, value)| format!("{key} = {value}\n")),
         (
-            prop::sample::select(crate::setting::SERVICE_KEYS.to_vec()),
+            prop::sample::select(crate::service::keys::names()),
             "(\"[^\"\\\\\n]{0,8}\"|-?[0-9]{1,5}|true|false|\\[\"\\{\\{ x \\}\\}\", 3\\]|\\{ a = 1, path = \"/x\" \\})"
         )
             .prop_map(|(key, value)| format!("{key} = {value}\n")),

@@ -13,12 +13,15 @@ use std::{
 };
 
 use self::words::{code, value};
+use super::World;
 use crate::{
     RealHost,
-    daemon::RESERVED,
-    problem::Report,
-    setting::SERVICE_KEYS,
-    source::{self, Document, Entry, Table},
+    read::{
+        document::{self, Document, Entry, Table},
+        fields,
+    },
+    report::problem::Report,
+    site::daemon::RESERVED,
 };
 
 /// Set to have the files written.
@@ -45,8 +48,8 @@ fn catalogue() -> Catalogue {
             continue;
         }
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let document = source::read(&RealHost, &path, &mut Report::default()).unwrap();
-        assert!(!document.damaged, "{}", path.display());
+        let document = document::read(&RealHost, &path, &mut Report::default()).unwrap();
+        assert!(!document.unreadable, "{}", path.display());
         services.insert(name, document);
     }
     let catalog = services.remove("catalog").unwrap();
@@ -180,7 +183,7 @@ fn page(name: &str, document: &Document, catalog: &Table) -> Option<String> {
     Some(out)
 }
 
-fn list(node: &source::Node) -> String {
+fn list(node: &document::Node) -> String {
     let names = value(node).replace('"', "");
     if names.is_empty() {
         "nothing".to_owned()
@@ -312,9 +315,74 @@ fn the_reference_is_what_the_service_files_say() {
 
 #[test]
 fn every_key_of_a_service_file_and_of_the_site_file_is_explained() {
-    let explained: Vec<&str> = keys::KEYS.iter().map(|(key, ..)| *key).collect();
-    assert_eq!(explained, SERVICE_KEYS);
+    let mut names = crate::service::keys::names();
+    let blank = crate::service::keys::all().find(|key| key.doc.is_empty());
+    assert!(blank.is_none(), "{}", blank.unwrap().name);
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "a key is there twice");
     for name in RESERVED {
         assert!(keys::SITE.contains(&format!("`{name}")), "{name}");
     }
+}
+
+/// A service with every table that has keys of its own.
+const EVERY_TABLE: &str = "command = ['/a']
+schedule = { at = '03:00' }
+settings.x = {}
+ready.notify = true
+liveness.tcp = 'a:1'
+health.tcp = 'a:1'
+watchdog.timeout = '1s'
+restart.policy = 'never'
+stop.timeout = '1s'
+reload = { signal = 'HUP', confirm = { exec = ['/a'] } }
+log.keep = 1
+variables.public = ['A']
+tools.x = { command = ['/a'], asserts = [{ that = true, message = 'm' }] }
+asserts = [{ that = true, message = 'm' }]
+directories = [{ path = '/d' }]
+files = [{ path = '/f', content = 'c' }]
+credentials = [{ source = '', path = '/c' }]
+certificates = [{ certificate = '', key = '' }]
+status_files = [{ path = '/s', template = 't.j2' }]
+watches = [{ path = '/w' }]
+";
+
+#[test]
+fn the_keys_of_each_table_are_those_that_are_read() {
+    // Asked for to say that they are wrong there.
+    let refused = BTreeMap::from([("reload.confirm", ["tcp", "unix"])]);
+    let mut world = World::new();
+    world.shipped("app", EVERY_TABLE);
+    let _ = world.load();
+    let asked = fields::asked::take();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    let tables = crate::service::keys::all().flat_map(|key| key.tables);
+    for table in tables.filter(|table| !table.keys.is_empty()) {
+        for header in table.header.split(", ") {
+            let name = header.trim_matches(['[', ']']).replace("NAME", "x");
+            let name = if name == "settings" {
+                "settings.x"
+            } else {
+                &name
+            };
+            let mut read = asked
+                .get(name)
+                .unwrap_or_else(|| panic!("{header} is not read"))
+                .clone();
+            for key in refused.get(name).into_iter().flatten() {
+                assert!(read.remove(key), "{header} {key}");
+            }
+            let told = table.keys.iter().flat_map(|(keys, _)| keys.split(", "));
+            let told: BTreeSet<&str> = told.collect();
+            for key in told.symmetric_difference(&read) {
+                wrong.push(format!("{header} {key}"));
+            }
+            seen += 1;
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(seen >= 20, "{seen}");
 }

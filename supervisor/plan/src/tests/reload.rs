@@ -1,7 +1,7 @@
 //! `[reload]`, `[reload.confirm]` and the reload token.
 
 use super::World;
-use crate::{Ask, ChangeKind, Probe, ReloadHow, changes, reload_token, shown};
+use crate::{Ask, PlanImpact, Probe, ReloadHow, changes, compare::describe, model::reload_token};
 
 const APP: &str = "command = ['/bin/a']\n[reload]\nsignal = 'HUP'\ntimeout = '20s'\n\
     [reload.confirm]\nhttp = 'http://127.0.0.1:80/generation'\nbody = '{{ reload_token }}'\n\
@@ -36,7 +36,7 @@ fn a_reload_has_a_deadline_and_may_be_confirmed() {
     };
     assert_eq!(reload.confirm, Some(probe));
     assert!(app.has_reload_token());
-    let keys = shown::service(app);
+    let keys = describe::service(app);
     let value = |key: &str| keys.iter().find(|it| it.key == key).unwrap().value.clone();
     assert_eq!(value("reload.timeout"), "20s");
     assert_eq!(value("reload.confirm.interval"), "250ms");
@@ -69,8 +69,8 @@ fn a_token_alone_is_no_change_of_the_plan() {
         .plan();
     let change = changes(&plan(), &other).remove("app").unwrap();
     assert_eq!(
-        (change.kind, change.reasons),
-        (ChangeKind::InPlace, vec!["reload changed".to_owned()])
+        (change.impact, change.reasons),
+        (PlanImpact::InPlace, vec!["reload changed".to_owned()])
     );
 }
 

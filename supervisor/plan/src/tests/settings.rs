@@ -3,7 +3,8 @@
 use std::{fmt::Write, io};
 
 use super::World;
-use crate::{ReloadHow, Service, Source};
+use crate::{ReloadHow, Service};
+use api::VariableSource;
 
 fn env(service: &Service) -> Vec<(&str, &str)> {
     service
@@ -62,10 +63,10 @@ fn the_environment_is_fixed_path_then_computed_then_settings_then_the_env_map() 
             ("URL", "http://none:80/"),
         ]
     );
-    assert_eq!(app.env["PATH"].source, Source::Base);
-    assert_eq!(app.env["URL"].source, Source::Computed);
-    assert_eq!(app.env["OVER"].source, Source::Setting);
-    assert_eq!(app.env["TEXT"].source, Source::EnvMap);
+    assert_eq!(app.env["PATH"].source, VariableSource::Supervisor);
+    assert_eq!(app.env["URL"].source, VariableSource::ServiceFile);
+    assert_eq!(app.env["OVER"].source, VariableSource::Setting);
+    assert_eq!(app.env["TEXT"].source, VariableSource::SiteFile);
 }
 
 #[test]
@@ -133,9 +134,9 @@ fn a_generated_secret_is_missed_once_and_then_there() {
     let plan = world.plan();
     assert_eq!(plan.missing_secrets.len(), 1);
     let missing = &plan.missing_secrets[0];
-    let value = crate::secrets::generate(&missing.spec, &[1, 2, 3, 4]).unwrap();
+    let value = crate::secrets::generate::generate(&missing.spec, &[1, 2, 3, 4]).unwrap();
     let row = (missing.service.clone(), missing.key.clone(), value);
-    world.secrets(&crate::secrets::insert_into("", &[row]).unwrap());
+    world.secrets(&crate::secrets::generate::insert_into("", &[row]).unwrap());
     let plan = world.plan();
     assert!(plan.missing_secrets.is_empty());
     assert_eq!(plan.services["app"].env["K"].value, "01020304");
@@ -361,7 +362,7 @@ fn a_long_chain_of_settings_ends_in_an_error_and_not_in_a_crash() {
         World::new()
             .shipped("app", &text)
             .errors()
-            .contains("takes more than 64 other values")
+            .contains("depends on a chain of more than 64 settings")
     );
 }
 

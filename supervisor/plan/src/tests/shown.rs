@@ -1,7 +1,7 @@
 //! The plan as people see it: whole, and without secrets.
 
 use super::World;
-use crate::shown;
+use crate::describe;
 
 #[test]
 fn every_key_is_there_as_a_service_file_has_it() {
@@ -11,7 +11,7 @@ fn every_key_is_there_as_a_service_file_has_it() {
         [log]\nsize = '10M'\n[limits]\nnofile = { soft = 1, hard = 'unlimited' }\n[env]\nA = 'b'\n\
         [[files]]\npath = '/run/a.conf'\ncontent = 'abc'\n";
     let plan = World::new().shipped("app", text).plan();
-    let keys = shown::service(&plan.services["app"]);
+    let keys = describe::service(&plan.services["app"]);
     let value = |key: &str| {
         let found = keys.iter().find(|shown| shown.key == key);
         found
@@ -52,7 +52,11 @@ fn no_secret_is_shown_wherever_it_got_to() {
         .put("/etc/default/a", "FROM_FILE=hush-file\n")
         .secrets("a.token = 'hush-token'\nnotify.x.webhook = 'https://h/hush-hook'\n");
     let plan = world.plan();
-    let all = [shown::service(&plan.services["a"]), shown::site(&plan)].concat();
+    let all = [
+        describe::service(&plan.services["a"]),
+        describe::site(&plan),
+    ]
+    .concat();
     let text = format!("{all:?}");
     assert!(!text.contains("hush"), "{text}");
     let hidden: Vec<&str> = all

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::World;
-use crate::{ChangeKind, JobSituation, MaintenanceSituation, Situation, StatusFile, When};
+use crate::{JobSituation, MaintenanceSituation, PlanImpact, Situation, StatusFile, When};
 
 const FILE: &str = "[[status_files]]\npath = '/srv/web/status'\ntemplate = 'web/status.txt.j2'\n";
 
@@ -168,7 +168,7 @@ fn another_text_touches_no_process() {
     let old = with(FILE, &[("status.txt.j2", "one")]).plan();
     let new = with(FILE, &[("status.txt.j2", "two")]).plan();
     let change = &crate::changes(&old, &new)["web"];
-    assert_eq!(change.kind, ChangeKind::InPlace);
+    assert_eq!(change.impact, PlanImpact::InPlace);
     assert_eq!(change.reasons, ["status_files changed"]);
 }
 

@@ -141,6 +141,6 @@ fn a_name_means_one_tool() {
 fn a_tool_that_changes_restarts_nothing() {
     let (old, new) = (with("", "").plan(), with("app.dir = '/srv'\n", "").plan());
     let changes = crate::changes(&old, &new);
-    let kinds: Vec<_> = changes.values().map(|change| change.kind).collect();
-    assert_eq!(kinds, [crate::ChangeKind::InPlace]);
+    let kinds: Vec<_> = changes.values().map(|change| change.impact).collect();
+    assert_eq!(kinds, [crate::PlanImpact::InPlace]);
 }

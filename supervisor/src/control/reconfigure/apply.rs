@@ -9,11 +9,7 @@ use api::{ErrorKind, ErrorReply};
 use engine::Settled;
 use plan::Plan;
 
-use super::{
-    Last, PlanSource, Stage,
-    moves::{Action, Move},
-    stages::reasons,
-};
+use super::{Last, PlanSource, Stage, moves::Move, stages::reasons};
 use crate::{
     applied::Swapped,
     control::{Control, Job, Output, input::Swap},
@@ -124,7 +120,7 @@ impl Control {
         let mut targets = self.targets(&names);
         for (name, target) in &mut targets {
             let reloads = match moves.iter().find(|it| it.name == *name && it.is_change()) {
-                Some(it) => it.action == Action::Reload,
+                Some(it) => it.action == plan::PlanImpact::Reload,
                 None => self.standing.has_reloaded(name),
             };
             if reloads {

@@ -184,7 +184,7 @@ enum Stage {
         plan: Arc<Plan>,
         staged: Box<Staged>,
         /// What becomes of each service.
-        moves: BTreeMap<String, moves::Action>,
+        moves: BTreeMap<String, plan::PlanImpact>,
     },
     /// Candidates are being put in place.
     Swapping {

@@ -7,7 +7,7 @@ use std::{
 
 use api::{ErrorReply, Preview, ServiceChange};
 use engine::{Command, Event, Goal, Shift, State, View};
-use plan::{ChangeKind, Plan, Severity};
+use plan::{Plan, PlanImpact, Severity};
 
 use crate::{
     control::{Control, convert, words},
@@ -17,39 +17,15 @@ use crate::{
 /// Why one starts that has not changed.
 const LACKED: &str = "what it lacked is there now";
 
-/// What becomes of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    Nothing,
-    InPlace,
-    Reload,
-    Restart,
-    Start,
-    Stop,
-}
-
-impl Action {
-    /// As the API has it.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::InPlace => "in place",
-            Self::Reload => "reload",
-            Self::Restart => "restart",
-            Self::Start => "start",
-            Self::Stop => "stop",
-        }
-    }
-
-    const fn verb(self) -> &'static str {
-        match self {
-            Self::Nothing => "goes on",
-            Self::InPlace => "updated in place",
-            Self::Reload => "reloads",
-            Self::Restart => "restarts",
-            Self::Start => "starts",
-            Self::Stop => "stops",
-        }
+/// As a sentence about a service says it.
+const fn verb(impact: PlanImpact) -> &'static str {
+    match impact {
+        PlanImpact::Keep => "goes on",
+        PlanImpact::InPlace => "updated in place",
+        PlanImpact::Reload => "reloads",
+        PlanImpact::Restart => "restarts",
+        PlanImpact::Start => "starts",
+        PlanImpact::Stop => "stops",
     }
 }
 
@@ -59,21 +35,21 @@ pub(super) struct Move {
     pub(super) name: String,
     /// What the engine is told.
     pub(super) shift: Shift,
-    pub(super) action: Action,
+    pub(super) action: PlanImpact,
     reasons: Vec<String>,
     note: String,
 }
 
 impl Move {
     pub(super) fn is_change(&self) -> bool {
-        self.action != Action::Nothing
+        self.action != PlanImpact::Keep
     }
 
     /// It has another process or configuration than before, which may turn out not to work.
     pub(super) const fn is_risky(&self) -> bool {
         matches!(
             self.action,
-            Action::Reload | Action::Restart | Action::Start
+            PlanImpact::Reload | PlanImpact::Restart | PlanImpact::Start
         )
     }
 
@@ -87,14 +63,14 @@ impl Move {
             "" => String::new(),
             note => format!(" ({note})"),
         };
-        let (name, verb, why) = (&self.name, self.action.verb(), self.reasons.join(", "));
+        let (name, verb, why) = (&self.name, verb(self.action), self.reasons.join(", "));
         Some(format!("{name} {verb}: {why}{note}"))
     }
 
     fn told(self) -> ServiceChange {
         ServiceChange {
             name: self.name,
-            action: self.action.name().to_owned(),
+            action: self.action,
             reasons: self.reasons,
             note: self.note,
         }
@@ -133,24 +109,24 @@ impl Control {
         );
         for name in self.mended(staged) {
             if let Some(change) = changes.get_mut(&name) {
-                change.kind = change.kind.max(ChangeKind::Restart);
+                change.impact = change.impact.max(PlanImpact::Restart);
                 change.reasons.push(LACKED.to_owned());
             }
         }
         for name in self.judged_anew(plan) {
             if let Some(change) = changes.get_mut(&name) {
-                change.kind = change.kind.max(ChangeKind::Restart);
+                change.impact = change.impact.max(PlanImpact::Restart);
             }
         }
         let shifts: BTreeMap<String, Shift> = changes
             .iter()
-            .map(|(name, change)| (name.clone(), shift(change.kind)))
+            .map(|(name, change)| (name.clone(), shift(change.impact)))
             .collect();
         let Foresight { bounced, resting } = self.foresee(plan, &shifts)?;
         let restarted: Vec<String> = changes
             .iter()
             .filter(|(name, change)| {
-                change.kind == ChangeKind::Restart || bounced.contains(name.as_str())
+                change.impact == PlanImpact::Restart || bounced.contains(name.as_str())
             })
             .map(|(name, _)| name.clone())
             .collect();
@@ -158,22 +134,22 @@ impl Control {
             let (action, note) = if bounced.contains(&name) {
                 let on = needs_of(plan, &name, &restarted);
                 change.reasons.push(format!("with {}", on.join(", ")));
-                (Action::Restart, String::new())
+                (PlanImpact::Restart, String::new())
             } else {
-                match self.action(&name, change.kind) {
-                    (Action::Restart, _) if resting.contains(&name) => {
-                        (Action::InPlace, "it is read at its next run".to_owned())
+                match self.action(&name, change.impact) {
+                    (PlanImpact::Restart, _) if resting.contains(&name) => {
+                        (PlanImpact::InPlace, "it is read at its next run".to_owned())
                     }
                     other => other,
                 }
             };
             let note = match action {
-                Action::Nothing => self.moved_account(&name, &staged.resolved),
+                PlanImpact::Keep => self.moved_account(&name, &staged.resolved),
                 _ => None,
             }
             .unwrap_or(note);
             Move {
-                shift: shift(change.kind),
+                shift: shift(change.impact),
                 name,
                 action,
                 reasons: change.reasons,
@@ -230,31 +206,31 @@ impl Control {
     }
 
     /// What a change means for a service as it is now.
-    fn action(&self, name: &str, kind: ChangeKind) -> (Action, String) {
+    fn action(&self, name: &str, kind: PlanImpact) -> (PlanImpact, String) {
         let id = self.cx.names.id(name);
         let view = id.and_then(|id| self.cx.engine.view(id));
         let plain = |action| (action, String::new());
         match (kind, view) {
-            (ChangeKind::Keep, _) => plain(Action::Nothing),
-            (ChangeKind::InPlace, _) | (ChangeKind::Stop, None) => plain(Action::InPlace),
-            (ChangeKind::Start, _) => match self.holds.of(name) {
-                Some(hold) => (Action::InPlace, stays_stopped(hold)),
-                None => plain(Action::Start),
+            (PlanImpact::Keep, _) => plain(PlanImpact::Keep),
+            (PlanImpact::InPlace, _) | (PlanImpact::Stop, None) => plain(PlanImpact::InPlace),
+            (PlanImpact::Start, _) => match self.holds.of(name) {
+                Some(hold) => (PlanImpact::InPlace, stays_stopped(hold)),
+                None => plain(PlanImpact::Start),
             },
-            (ChangeKind::Stop, Some(view)) => match view.state {
+            (PlanImpact::Stop, Some(view)) => match view.state {
                 State::Stopped | State::Failed { .. } | State::Completed => {
-                    (Action::InPlace, "it does not run now".to_owned())
+                    (PlanImpact::InPlace, "it does not run now".to_owned())
                 }
-                _ => plain(Action::Stop),
+                _ => plain(PlanImpact::Stop),
             },
-            (ChangeKind::Reload | ChangeKind::Restart, None) => plain(Action::Start),
-            (ChangeKind::Reload | ChangeKind::Restart, Some(view)) => self.renewal(kind, &view),
+            (PlanImpact::Reload | PlanImpact::Restart, None) => plain(PlanImpact::Start),
+            (PlanImpact::Reload | PlanImpact::Restart, Some(view)) => self.renewal(kind, &view),
         }
     }
 
     /// How one that is in the plan already takes what only a process can.
-    fn renewal(&self, kind: ChangeKind, view: &View) -> (Action, String) {
-        let in_place = |note: String| (Action::InPlace, note);
+    fn renewal(&self, kind: PlanImpact, view: &View) -> (PlanImpact, String) {
+        let in_place = |note: String| (PlanImpact::InPlace, note);
         match &view.state {
             State::Stopped => in_place(match &view.hold {
                 Some(hold) => stays_stopped(hold),
@@ -265,22 +241,24 @@ impl Control {
                 let on: Vec<_> = on.collect();
                 in_place(format!("it waits for {}", on.join(", ")))
             }
-            State::Stopping { .. } if view.goal == Goal::Up => {
-                (Action::Restart, "it is being stopped already".to_owned())
-            }
+            State::Stopping { .. } if view.goal == Goal::Up => (
+                PlanImpact::Restart,
+                "it is being stopped already".to_owned(),
+            ),
             State::Stopping { .. } => in_place("it is being stopped".to_owned()),
-            State::Failed { .. } | State::Backoff { .. } => {
-                (Action::Start, format!("it is in {} now", view.state.name()))
-            }
-            State::Running { .. } | State::Reloading { .. } if kind == ChangeKind::Reload => {
-                (Action::Reload, String::new())
+            State::Failed { .. } | State::Backoff { .. } => (
+                PlanImpact::Start,
+                format!("it is in {} now", view.state.name()),
+            ),
+            State::Running { .. } | State::Reloading { .. } if kind == PlanImpact::Reload => {
+                (PlanImpact::Reload, String::new())
             }
             State::Running { .. }
             | State::Reloading { .. }
             | State::Validating { .. }
             | State::Spawning { .. }
             | State::Starting { .. }
-            | State::Completed => (Action::Restart, String::new()),
+            | State::Completed => (PlanImpact::Restart, String::new()),
         }
     }
 
@@ -325,11 +303,11 @@ fn needs_of(plan: &Plan, name: &str, restarted: &[String]) -> Vec<String> {
 }
 
 /// What the engine is told of a change.
-const fn shift(kind: ChangeKind) -> Shift {
+const fn shift(kind: PlanImpact) -> Shift {
     match kind {
-        ChangeKind::Keep | ChangeKind::InPlace | ChangeKind::Stop => Shift::Keep,
-        ChangeKind::Reload => Shift::Reload,
+        PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => Shift::Keep,
+        PlanImpact::Reload => Shift::Reload,
         // One that left with an earlier plan may not be down yet: it runs what was then.
-        ChangeKind::Restart | ChangeKind::Start => Shift::Restart,
+        PlanImpact::Restart | PlanImpact::Start => Shift::Restart,
     }
 }

@@ -9,10 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use api::{ErrorKind, ErrorReply};
 use plan::{Plan, Problem, Severity};
 
-use super::{
-    Last, Stage,
-    moves::{Action, Move},
-};
+use super::{Last, Stage, moves::Move};
 use crate::{
     control::{Control, Job},
     holder,
@@ -121,9 +118,13 @@ impl Control {
 
 /// Its own process has it, or one that ends by the same plan. Where nobody can be seen to have it, that is who is to
 /// have it by the plan that runs.
-fn comes_free(taken: &Taken, moves: &BTreeMap<String, Action>, running: &Plan) -> bool {
+fn comes_free(taken: &Taken, moves: &BTreeMap<String, plan::PlanImpact>, running: &Plan) -> bool {
     let ends = |by: &String| {
-        *by == taken.service || matches!(moves.get(by), Some(Action::Restart | Action::Stop))
+        *by == taken.service
+            || matches!(
+                moves.get(by),
+                Some(plan::PlanImpact::Restart | plan::PlanImpact::Stop)
+            )
     };
     let port = |address: &str| address.rsplit(':').next().map(str::to_owned);
     let has_port = |by: &String| {

@@ -255,7 +255,7 @@ fn meant(plan: &Plan, check: &FileCheck, detail: &str) -> Option<(usize, String)
     let service = plan.services.get(&check.service)?;
     let mut files = service.files.iter();
     let file = files.find(|it| it.path.display().to_string() == check.path)?;
-    plan::file_lines::meant(file, detail)
+    plan::file_diff::meant(file, detail)
 }
 
 /// Why services cannot start.

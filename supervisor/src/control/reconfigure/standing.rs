@@ -16,10 +16,7 @@ use keeper::message::Hello;
 use plan::{Plan, ReadyKind};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Found, Order, PlanSource,
-    moves::{Action, Move},
-};
+use super::{Found, Order, PlanSource, moves::Move};
 use crate::{
     applied::{Inputs, Mark, Swapped},
     control::{Control, Job, listening::Progress, memory::Key, words},
@@ -141,7 +138,7 @@ impl Control {
     pub(super) fn stand(&mut self, moves: &[Move], swapped: Swapped) {
         let risky = moves.iter().filter(|it| it.is_risky());
         let mut changed: BTreeMap<String, bool> = risky
-            .map(|it| (it.name.clone(), it.action == Action::Reload))
+            .map(|it| (it.name.clone(), it.action == plan::PlanImpact::Reload))
             .collect();
         // What an earlier plan has changed and not proven is no better with this one.
         let before = std::mem::take(&mut self.standing);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use engine::ReloadOutcome;
-use plan::{Change, ChangeKind, Plan};
+use plan::{Change, Plan, PlanImpact};
 
 use crate::control::Control;
 
@@ -19,15 +19,15 @@ impl Control {
         changes: &mut BTreeMap<String, Change>,
     ) {
         for (name, change) in changes {
-            if change.kind > ChangeKind::InPlace || !self.failed_to_reload(name) {
+            if change.impact > PlanImpact::InPlace || !self.failed_to_reload(name) {
                 continue;
             }
             let planned = plan.services.get(name);
             let can = planned.is_some_and(|service| service.reload.is_some());
-            change.kind = if can {
-                ChangeKind::Reload
+            change.impact = if can {
+                PlanImpact::Reload
             } else {
-                ChangeKind::Restart
+                PlanImpact::Restart
             };
             change.reasons.push(WHY.to_owned());
         }

@@ -1,6 +1,6 @@
 //! Values and words as Markdown.
 
-use crate::source::{Kind, Node};
+use crate::read::document::{Kind, Node};
 
 /// Inside a cell of a table.
 pub(super) fn cell(text: &str) -> String {
@@ -21,7 +21,7 @@ pub(super) fn sentence(text: &str) -> String {
 /// A value of a service file, as it is written there; a template without its quotes.
 pub(super) fn value(node: &Node) -> String {
     match &node.kind {
-        Kind::Text(text) if crate::template::is_template(text) => code(text),
+        Kind::Text(text) if crate::read::expression::is_template(text) => code(text),
         Kind::Text(text) => code(&format!("\"{text}\"")),
         Kind::Int(int) => code(&int.to_string()),
         Kind::Float(float) => code(&float.to_string()),

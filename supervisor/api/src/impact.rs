@@ -1,0 +1,68 @@
+//! What a new plan means for a service, and where its variables come from.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a new plan means for a service, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum PlanImpact {
+    /// Nothing changes.
+    #[serde(rename = "nothing")]
+    Keep,
+    /// The change takes effect without touching the process.
+    #[serde(rename = "in place")]
+    InPlace,
+    /// The process reads its configuration again.
+    Reload,
+    /// The process is replaced.
+    Restart,
+    /// The service runs from now on.
+    Start,
+    /// The service does not run any more.
+    Stop,
+}
+
+impl fmt::Display for PlanImpact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "nothing",
+            Self::InPlace => "in place",
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+/// Where a variable of a service's environment comes from, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum VariableSource {
+    /// The supervisor: PATH.
+    Supervisor,
+    /// `[env]` of the service file.
+    ServiceFile,
+    /// A file of `env_files`.
+    EnvFiles,
+    /// A setting.
+    Setting,
+    /// `SERVICE.env` of the site file.
+    SiteFile,
+}
+
+impl fmt::Display for VariableSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Supervisor => "the supervisor",
+            Self::ServiceFile => "[env] of the service file",
+            Self::EnvFiles => "env_files",
+            Self::Setting => "a setting",
+            Self::SiteFile => "env of the site file",
+        })
+    }
+}

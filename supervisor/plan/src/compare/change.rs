@@ -1,0 +1,31 @@
+//! What a new plan means for a service, and why.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use api::PlanImpact;
+
+/// A change and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What has to be done.
+    pub impact: PlanImpact,
+    /// Why: `env MM_X changed`. Never a value.
+    pub reasons: Vec<String>,
+    /// Rendered files that a reason is about.
+    pub(crate) files: BTreeSet<PathBuf>,
+}
+
+impl Change {
+    pub(crate) fn new(impact: PlanImpact, reason: &str) -> Self {
+        Self {
+            impact,
+            reasons: vec![reason.to_owned()],
+            files: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn because(&mut self, impact: PlanImpact, reason: impl Into<String>) {
+        self.impact = self.impact.max(impact);
+        self.reasons.push(reason.into());
+    }
+}

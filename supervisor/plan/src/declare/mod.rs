@@ -1,0 +1,15 @@
+//! What the site file may say: the schema that service files and `catalog.toml` declare.
+//!
+//! `schema` owns the namespaces (one for each service, section, group and flag) with their settings; `setting`
+//! reads one declaration, `patterns` completes its regular expression, `allowed` holds a value to it.
+//! `instances` declares the services that a template makes, `catalog` what is no single service's.
+//!
+//! Invariant: after this step the schema does not change, and the site file is judged by it alone. It comes
+//! before the site file but for one question, which instances there are.
+
+pub(crate) mod allowed;
+pub(crate) mod catalog;
+pub(crate) mod instances;
+pub(crate) mod patterns;
+pub(crate) mod schema;
+pub(crate) mod setting;

@@ -1,0 +1,126 @@
+//! One key at the top of a service file, with all that the program has to say of it.
+//!
+//! Each file of this folder has a list of its keys beside what reads them; [`super::keys`] joins the
+//! lists. What is read, compared, described, documented and proposed for a misspelled key follows
+//! from the list, so a new key is one entry and one field of [`Service`].
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use api::PlanImpact;
+
+use crate::{
+    model::Service,
+    read::fields::Fields,
+    service::{described::Described, reader::Reader},
+};
+
+/// Reads a key into the service, or checks it against the others.
+pub(crate) type Step = fn(&mut Reader<'_, '_>, &mut Fields<'_>, &mut Service);
+
+/// One key.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    /// As a service file writes it.
+    pub(crate) name: &'static str,
+    /// One line for the reference.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the reference is written by a test")
+    )]
+    pub(crate) doc: &'static str,
+    /// Reads it. Keys are read in their order: a reader may use the fields of those before it.
+    pub(crate) read: Step,
+    /// Checks it against other keys, once all are read.
+    pub(crate) check: Step,
+    /// Its value is known of a disabled service too.
+    pub(crate) of_disabled: bool,
+    /// Says its value, as a service file would.
+    pub(crate) describe: fn(&Service, &mut Described),
+    /// Says what differs between two plans, and what that means for a process that runs.
+    pub(crate) compare: fn(&Service, &Service, &mut Differences),
+    /// The tables that it opens, for the reference.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the reference is written by a test")
+    )]
+    pub(crate) tables: &'static [Table],
+}
+
+/// A table of a service file, for the reference.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    /// As its header is written: `[ready]`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the reference is written by a test")
+    )]
+    pub(crate) header: &'static str,
+    /// What is said of the whole; may be empty.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the reference is written by a test")
+    )]
+    pub(crate) intro: &'static str,
+    /// Keys, those of one kind joined by `, `, and what they are.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the reference is written by a test")
+    )]
+    pub(crate) keys: &'static [(&'static str, &'static str)],
+}
+
+impl Key {
+    /// A key without any effect of its own.
+    pub(crate) const IDLE: Self = Self {
+        name: "",
+        doc: "",
+        read: |_, _, _| {},
+        check: |_, _, _| {},
+        of_disabled: false,
+        describe: |_, _| {},
+        compare: |_, _, _| {},
+        tables: &[],
+    };
+}
+
+/// What differs between two plans of a service: each with what it means and its name. Never a value.
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    pub(crate) reasons: Vec<(PlanImpact, String)>,
+    /// Rendered files that a reason is about.
+    pub(crate) files: BTreeSet<PathBuf>,
+}
+
+impl Differences {
+    /// Something differs, in the words of a reason: `env MM_X changed`.
+    pub(crate) fn add(&mut self, impact: PlanImpact, reason: impl Into<String>) {
+        self.reasons.push((impact, reason.into()));
+    }
+
+    /// Something has happened to a rendered file.
+    pub(crate) fn file(&mut self, impact: PlanImpact, path: &Path, what: &str) {
+        self.add(impact, format!("file {} {what}", path.display()));
+        self.files.insert(path.to_owned());
+    }
+
+    /// `what changed`, where it has.
+    pub(crate) fn changed(&mut self, impact: PlanImpact, what: &str, differs: bool) {
+        if differs {
+            self.add(impact, format!("{what} changed"));
+        }
+    }
+}
+
+/// The comparison of a key by the field of its name: `compare!(umask, Restart)`.
+macro_rules! compare {
+    ($field:ident, $impact:ident) => {
+        |old, new, out| {
+            let impact = api::PlanImpact::$impact;
+            out.changed(impact, stringify!($field), old.$field != new.$field);
+        }
+    };
+}
+pub(crate) use compare;

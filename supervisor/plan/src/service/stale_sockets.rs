@@ -1,0 +1,43 @@
+//! `stale_sockets` of a service: unix sockets that its next run could not bind while they are there.
+
+use std::path::PathBuf;
+
+use crate::{
+    read::fields::Fields,
+    service::{
+        key::{Key, compare},
+        reader::Reader,
+    },
+};
+
+pub(crate) const KEYS: &[Key] = &[Key {
+    name: "stale_sockets",
+    doc: "unix sockets that are removed before each start if nobody listens there: a killed run leaves its own, and the next one could not bind it",
+    read: |reader, fields, service| {
+        service.stale_sockets = stale_sockets(reader, fields);
+    },
+    describe: |service, out| out.put("stale_sockets", &service.stale_sockets),
+    compare: compare!(stale_sockets, InPlace),
+    ..Key::IDLE
+}];
+
+fn stale_sockets(reader: &mut Reader<'_, '_>, fields: &mut Fields<'_>) -> Vec<PathBuf> {
+    let Some(node) = fields.node("stale_sockets") else {
+        return Vec::new();
+    };
+    let list = reader.list(node, "stale_sockets").unwrap_or_default();
+    let mut out = Vec::new();
+    for path in list {
+        let path = PathBuf::from(path);
+        if path.is_absolute() && path.file_name().is_some() {
+            out.push(path);
+        } else {
+            let message = format!(
+                "must be absolute paths of sockets, not `{}`",
+                path.display()
+            );
+            reader.report().error(&node.at, "stale_sockets", message);
+        }
+    }
+    out
+}
