@@ -348,12 +348,16 @@ credentials = [{ source = '', path = '/c' }]
 certificates = [{ certificate = '', key = '' }]
 status_files = [{ path = '/s', template = 't.j2' }]
 watches = [{ path = '/w' }]
+maintenance.http = 'http://a/'
 ";
 
 #[test]
 fn the_keys_of_each_table_are_those_that_are_read() {
     // Asked for to say that they are wrong there.
-    let refused = BTreeMap::from([("reload.confirm", ["tcp", "unix"])]);
+    let refused = BTreeMap::from([
+        ("reload.confirm", ["tcp", "unix"]),
+        ("maintenance", ["tcp", "exec"]),
+    ]);
     let mut world = World::new();
     world.shipped("app", EVERY_TABLE);
     let _ = world.load();
