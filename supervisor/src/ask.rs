@@ -10,7 +10,7 @@ use api::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::scrape::Scrape;
+use crate::metrics_snapshot::Scrape;
 
 /// Asks that wait for the loop; more and the client is told that the supervisor is busy.
 pub(crate) const ASKS_MAX: usize = 256;

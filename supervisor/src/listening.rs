@@ -17,7 +17,7 @@ use engine::RunId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    holder,
+    port_owner,
     prepare::Address,
     sockets::{self, Listener},
     usage::{self, Target},
@@ -61,7 +61,7 @@ pub(crate) fn taken(wanted: &[Wanted], running: &[Target], keeper: i32) -> Vec<T
     }
     let processes = usage::processes(running, keeper);
     let found = in_use.into_iter().map(|it| {
-        let holder = holder::find(&it.address);
+        let holder = port_owner::find(&it.address);
         let has = |pids: &Vec<i32>| holder.line.first().is_some_and(|pid| pids.contains(pid));
         let by = processes.iter().find(|(_, pids)| has(pids));
         Taken {
@@ -173,7 +173,7 @@ fn sight(look: &Look, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
             }
             // Holders are looked for in our own network.
             let here = !sockets::has_own_network(look.pid);
-            instead = here.then(|| holder::find(address).reason);
+            instead = here.then(|| port_owner::find(address).reason);
         }
         let address = address.clone();
         faults.push(Fault::Missing { address, instead });

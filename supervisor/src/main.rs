@@ -4,40 +4,40 @@
 //! may die at any moment. Both are this one binary.
 
 mod accounts;
-mod applied;
 mod aside;
 mod ask;
 mod cli;
 mod compress;
-mod configuration;
 mod control;
 mod credentials;
 mod deliver;
+mod describe;
 mod exit;
 mod history;
-mod holder;
 mod host_names;
 mod listening;
+mod load_plan;
 mod logs;
 mod lookups;
+mod metrics_snapshot;
 mod peer_stream;
+mod plan_store;
+mod port_owner;
 mod prepare;
 mod programs;
-mod scrape;
+mod run_modes;
 mod server;
 mod service_query;
-mod shown;
 mod sockets;
 mod staging;
 mod stale_sockets;
-mod start;
 mod status_files;
 mod store;
 mod text;
 mod threads;
+mod timezone;
 mod unready;
 mod usage;
-mod zone;
 
 use std::process::ExitCode;
 
@@ -50,14 +50,14 @@ fn main() -> ExitCode {
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let cli = Cli::parse();
     match cli.command {
-        None => start::keeper(&cli),
-        Some(Command::Control) => start::control(&cli),
+        None => run_modes::keeper(&cli),
+        Some(Command::Control) => run_modes::control(&cli),
         Some(Command::Deliver) => deliver::run(),
         Some(Command::Compress {
             rotated_for_ms,
             ref dirs,
-        }) => start::compress(&cli, dirs, rotated_for_ms),
-        Some(Command::Check) => start::check(&cli),
-        Some(Command::Version) => start::version(),
+        }) => run_modes::compress(&cli, dirs, rotated_for_ms),
+        Some(Command::Check) => run_modes::check(&cli),
+        Some(Command::Version) => run_modes::version(),
     }
 }

@@ -10,7 +10,7 @@
 //! - closing a connection with something unread in it: then the connection itself is dangerous.
 //!
 //! What is dangerous goes to a thread that may hang. From [`UNCLOSED_MAX`] descriptors on, nobody
-//! but the owner can connect to the control socket (`control/socket_groups.rs`) and no probe asks,
+//! but the owner can connect to the control socket (`control/runs/socket_groups.rs`) and no probe asks,
 //! so that there are at most that many and those of one message for each connection that there is
 //! by then.
 

@@ -2,7 +2,7 @@
 //! programs, directories that change hands, directories and files that somebody has removed, copies
 //! of credentials, the addresses that names in `listens` stand for, and that no stale socket is in the way.
 //!
-//! Owner: jobs beside the control thread, asked for at each start (`control/preparation.rs`), since
+//! Owner: jobs beside the control thread, asked for at each start (`control/runs/preparation.rs`), since
 //! any of it may have changed after the last one. What starts in the same moment is asked for
 //! together: each account is looked up once, by at most [`WORKERS_MAX`] threads. A name server that
 //! does not answer delays only who needs it, and no longer than [`LOOK_UP_MS_MAX`].
@@ -25,9 +25,9 @@ use tokio::time::Instant;
 
 use crate::{
     credentials::{self, NotLaid},
-    holder,
     host_names::HostNames,
     lookups::Lookups,
+    port_owner,
     programs::PATH,
     staging::{self, InUse, Settled, Terms},
     stale_sockets,
@@ -264,7 +264,7 @@ pub(crate) fn resolve(service: &Service, lookups: &Lookups) -> Result<Resolved, 
         ids: lookups.ids(service)?,
         program: lookups
             .program(name, path)
-            .map_err(|why| Unready::lasting(holder::with_hint(why, &service.command_hint)))?,
+            .map_err(|why| Unready::lasting(port_owner::with_hint(why, &service.command_hint)))?,
         helpers: helpers.collect(),
         listens: literals(service),
     })

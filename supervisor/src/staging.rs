@@ -41,7 +41,7 @@ pub(crate) use staged::{Broken, Resolutions, Staged, StagedDirectory, StagedFile
 pub(crate) use swap::{swap, swap_each};
 pub(crate) use token::fill_tokens;
 
-use crate::{credentials, lookups::Lookups, prepare::resolve, zone};
+use crate::{credentials, lookups::Lookups, prepare::resolve, timezone};
 
 /// Whether the journal of directories that change hands is one; if it is not, in words.
 pub(crate) fn look_at_journal(state_dir: &Path) -> Option<String> {
@@ -52,7 +52,7 @@ pub(crate) fn look_at_journal(state_dir: &Path) -> Option<String> {
 /// and programs. What fails is told by service and stops no other.
 pub(crate) fn stage(plan: &Plan) -> Staged {
     let mut staged = Staged {
-        zone: Some(zone::local()),
+        zone: Some(timezone::local()),
         ..Staged::default()
     };
     let lookups = Lookups::default();

@@ -1,4 +1,4 @@
-//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in `applied.rs`. Small
+//! What survives the daemon: holds, maintenance, and which schedules have run; plans are in `plan_store.rs`. Small
 //! files in the state directory, each written beside its place, synced and renamed.
 
 use std::{

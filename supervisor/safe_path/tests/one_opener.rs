@@ -103,17 +103,17 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("supervisor/plan/src/host/machine.rs", "/proc and /sys"),
     ("supervisor/safe_path/src/", "the one opener"),
-    ("supervisor/src/configuration.rs", "/dev/urandom"),
+    ("supervisor/src/load_plan.rs", "/dev/urandom"),
     (
-        "supervisor/src/control/file_watcher.rs",
+        "supervisor/src/control/monitors/inotify.rs",
         "names and links on the way to a watched file: nothing is opened",
     ),
     ("supervisor/src/control/notifications/mod.rs", "/proc"),
     (
-        "supervisor/src/control/watchers.rs",
+        "supervisor/src/control/monitors/host_checks.rs",
         "how full disks are: nothing is opened",
     ),
-    ("supervisor/src/holder.rs", "/proc"),
+    ("supervisor/src/port_owner.rs", "/proc"),
     ("supervisor/src/logs/part.rs", "/proc/self/fd"),
     (
         "supervisor/src/server/permissions.rs",

@@ -6,9 +6,9 @@ use keeper::message::Hello;
 use nix::unistd::{Uid, User};
 use plan::{Options, Paths, Plan};
 
-use super::{exits, lifecycle::Boot};
 use crate::{
-    applied, history, staging,
+    control::{lifecycle::Boot, runs::exits},
+    history, plan_store, staging,
     store::{self, Running},
 };
 
@@ -73,15 +73,15 @@ pub(super) fn read(hello: &Hello, options: &Options, seed: u64) -> (Plan, Boot) 
     let nothing_yet = !hello
         .records
         .keys()
-        .any(|name| super::memory::is_a_services(name));
+        .any(|name| crate::control::memory::is_a_services(name));
     let applied = if nothing_yet {
-        boot.aside.extend(applied::look(&paths.state_dir));
+        boot.aside.extend(plan_store::look(&paths.state_dir));
         boot.aside.extend(history::look(&paths.state_dir));
         boot.aside
             .extend(staging::look_at_journal(&paths.state_dir));
         None
     } else {
-        applied::read(&paths.state_dir)
+        plan_store::read(&paths.state_dir)
     };
     let Some(applied) = applied else {
         return (Plan::empty(paths), boot);

@@ -16,14 +16,13 @@ use engine::{Engine, RunId, ServiceId};
 use keeper::message::{Hello, Request};
 use plan::{NotifyOn, Plan};
 
-use super::{
-    answers::Answer,
-    feed::Feed,
+use crate::control::{
+    api::{answers::Answer, event_stream::Feed},
     input::{Job, Now, Output},
     memory::Key,
-    names::Names,
     notifications::Alert,
-    run::Run,
+    runs::run::Run,
+    service_ids::Names,
 };
 
 /// Shared by all components, lent to one at a time.

@@ -10,7 +10,7 @@
 use engine::{Event, Moment};
 use keeper::message::Request;
 
-use super::Control;
+use crate::control::Control;
 
 /// How far everything has been heard.
 #[derive(Debug, Default)]

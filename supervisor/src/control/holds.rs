@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 
 use engine::{Hold, Moment, ServiceId};
 
-use super::{
-    Context, Job,
-    memory::Key,
-    on_disk::{News, OnDisk, Standing},
+use crate::{
+    control::{
+        Context, Job,
+        memory::Key,
+        on_disk::{News, OnDisk, Standing},
+    },
+    store::{self, StoredHold},
 };
-use crate::store::{self, StoredHold};
 
 /// By service, those that are in no plan at present included.
 type ByService = BTreeMap<String, StoredHold>;

@@ -9,20 +9,22 @@ use engine::{Moment, ProbeKind, RunId};
 use keeper::message::{Notice, Request};
 use plan::Plan;
 
-use super::{
-    answers::Answer,
-    file_watcher::{Look, Seen, Unwatched},
-    network_probe::No,
-    watchers::{Watch, Watched},
-};
 use crate::{
     accounts::Accounts,
-    applied::{Inputs, Mark, Swapped},
     ask::Ask,
-    configuration::{Loaded, NotLoaded, Source},
+    control::{
+        api::answers::Answer,
+        monitors::{
+            host_checks::{Watch, Watched},
+            inotify::{Look, Seen, Unwatched},
+        },
+        runs::network_probe::No,
+    },
     history,
-    holder::Holder,
     listening::{self, Taken, Wanted},
+    load_plan::{Loaded, NotLoaded, Source},
+    plan_store::{Inputs, Mark, Swapped},
+    port_owner::Holder,
     prepare::{Outcome, Start},
     staging::{Staged, StagedDirectory, StagedFile},
     status_files::Situations,
@@ -306,7 +308,7 @@ pub(crate) enum Done {
         /// The request.
         id: String,
         /// What there is in its place.
-        result: super::work::Read,
+        result: crate::control::work::Read,
     },
     /// Of `Prepare`, one for each of its runs.
     Prepared {

@@ -9,9 +9,9 @@ use engine::{Command, Goal, Kill, Moment, Record, RunId, ServiceId, Settled, Shi
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
-use super::{Control, Now, input::Output, memory::Key, words};
 use crate::{
-    applied::{Inputs, Mark},
+    control::{Control, Now, input::Output, memory::Key, text},
+    plan_store::{Inputs, Mark},
     store::StoredHold,
 };
 
@@ -174,7 +174,7 @@ impl Lifecycle {
     /// The last run of a service has ended, by our SIGKILL or not.
     pub(super) fn note_end(&mut self, service: &str, killed: Option<Killed>) {
         if let Some(killed) = killed {
-            let why = words::killed(killed);
+            let why = text::killed(killed);
             tracing::warn!(service, "was ended by SIGKILL: {why}");
             let noted = (killed, self.is_stopping());
             self.killed.insert(service.to_owned(), noted);
@@ -308,7 +308,7 @@ impl Control {
         let killed: Vec<&str> = killed.map(|(name, _)| name.as_str()).collect();
         let killed = killed.join(", ");
         for (service, left) in &self.left {
-            let what = words::left(left);
+            let what = text::left(left);
             tracing::error!(service, "is not stopped: {what}");
         }
         match (clean, killed.as_str()) {

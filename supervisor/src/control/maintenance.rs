@@ -14,15 +14,18 @@ use engine::Moment;
 use plan::MaintenanceSituation;
 use tokio::sync::oneshot;
 
-use super::{
-    Control, Job,
-    answers::Answer,
-    memory::Key,
-    network_probe::No,
-    on_disk::{OnDisk, Standing},
-    records, words,
+use crate::{
+    ask::Peer,
+    control::{
+        Control, Job,
+        api::answers::Answer,
+        memory::Key,
+        on_disk::{OnDisk, Standing},
+        operations::audit,
+        runs::network_probe::No,
+        text,
+    },
 };
-use crate::ask::Peer;
 
 /// Where an answer goes.
 type Reply = oneshot::Sender<MaintenanceReply>;
@@ -110,7 +113,7 @@ impl Control {
         let since = self.maintenance.said().map(|it| it.since.clone());
         let said = wanted.map(|MaintenanceRequest { message }| Said {
             message,
-            since: since.unwrap_or_else(|| words::time(self.cx.now.unix_ms)),
+            since: since.unwrap_or_else(|| text::time(self.cx.now.unix_ms)),
             by: peer.name.clone(),
         });
         self.cx.publish("", "change", &what, Some(&peer.name));
@@ -119,7 +122,7 @@ impl Control {
             self.remember_maintenance(said.as_ref());
             self.maintenance.disk.change(|it| *it = said);
         }
-        let asked = records::asked(self.cx.now.unix_ms, id, peer, &what, &[]);
+        let asked = audit::asked(self.cx.now.unix_ms, id, peer, &what, &[]);
         self.records.done(&mut self.cx, asked);
         self.maintenance.waiting.push(reply);
     }

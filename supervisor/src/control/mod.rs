@@ -4,68 +4,34 @@
 //! waits. The event loop (`event_loop.rs`) and a simulation drive it alike. Effects of the engine
 //! are carried out in `effects.rs` alone; facts come in through `facts.rs`.
 
-mod addresses;
-mod admission;
-mod answers;
-mod asks;
+mod api;
 mod beginnings;
-mod changes;
 mod context;
-mod convert;
-mod credentials;
-mod directory_waits;
-mod effects;
-mod event_loop;
-mod exits;
-mod facts;
-mod feed;
-mod file_restarts;
-mod file_watcher;
-mod handover;
+mod driver;
 mod hearing;
 mod holds;
-mod in_order;
 mod input;
-mod jobs;
 mod lifecycle;
-mod listening;
-mod logs;
 mod made_again;
 mod maintenance;
 mod memory;
-mod names;
-mod network_probe;
+mod monitors;
 mod notices;
 mod notifications;
 mod on_disk;
-mod orphaned;
-mod preparation;
-mod ready_lines;
-mod ready_words;
+mod operations;
 mod reconfigure;
-mod records;
-mod refusals;
-mod run;
-mod running;
+mod runs;
 mod schedule;
-mod selection;
+mod service_ids;
 mod settle;
 #[cfg(test)]
 mod simulation;
-mod socket_groups;
-mod spawn;
-mod status;
 mod status_files;
-mod take_up;
-mod tally;
-mod wall_clock;
-mod watched_files;
-mod watchers;
+mod succession;
+mod text;
 #[cfg(test)]
 mod whole;
-mod why;
-mod wire;
-mod words;
 mod work;
 
 use std::{
@@ -84,9 +50,9 @@ use crate::{
 };
 
 use context::Context;
-pub(crate) use event_loop::run;
+pub(crate) use driver::event_loop::run;
 use input::{Input, Job, Now, Output};
-use run::{Purpose, Run};
+use runs::run::{Purpose, Run};
 
 /// A queue that a boot or shutdown has made longer than this gives its memory back.
 const OUTPUTS_KEPT: usize = 64;
@@ -100,16 +66,16 @@ pub(crate) struct Control {
     starts: Vec<Start>,
     /// Runs whose needs are being found out, with how that is ended early.
     preparing: BTreeMap<RunId, Arc<AtomicBool>>,
-    address_waits: addresses::AddressWaits,
-    listening: listening::Listening,
-    directory_waits: directory_waits::DirectoryWaits,
+    address_waits: runs::address_waits::AddressWaits,
+    listening: monitors::listening::Listening,
+    directory_waits: runs::directory_waits::DirectoryWaits,
     /// Services whose last start lacked an account, a program or a place for good.
     lacking: BTreeSet<String>,
     /// Services whose files or directories could not be made, and why.
     broken: BTreeMap<String, String>,
     /// Those of them that began under an earlier plan.
     outdated: BTreeSet<RunId>,
-    tally: tally::Tally,
+    tally: api::metrics::Tally,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
     status_files: status_files::StatusFiles,
@@ -119,24 +85,24 @@ pub(crate) struct Control {
     strays: Vec<keeper::message::Stray>,
     /// What the last validator said that refused, by service.
     last_failures: BTreeMap<String, String>,
-    changes: changes::Changes,
+    changes: operations::Changes,
     holds: holds::Holds,
-    records: records::Records,
-    exits: exits::Exits,
-    running: running::RunningOnDisk,
+    records: operations::audit::Records,
+    exits: runs::exits::Exits,
+    running: runs::living::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
     standing: reconfigure::Standing,
     way_back: Option<reconfigure::WayBack>,
-    ready_lines: ready_lines::ReadyLines,
+    ready_lines: runs::log_readiness::ReadyLines,
     notifications: notifications::Notifications,
-    watchers: watchers::Watchers,
-    watched_files: watched_files::WatchedFiles,
-    file_restarts: file_restarts::FileRestarts,
+    watchers: monitors::host_checks::Watchers,
+    watched_files: monitors::files::WatchedFiles,
+    file_restarts: monitors::file_restarts::FileRestarts,
     /// Logs that cannot be written or rotated, by service.
     log_troubles: BTreeMap<String, LogTrouble>,
     /// Changes when a service has left the plan.
     departures: watch::Sender<()>,
-    handover: handover::Handover,
+    handover: succession::reexec::Handover,
     hearing: hearing::Hearing,
     maintenance: maintenance::Maintenance,
     notices: notices::Notices,
@@ -156,40 +122,40 @@ pub(crate) struct Control {
 impl Control {
     /// A control process that has just met its keeper. It takes up what an earlier one left.
     pub(crate) fn new(now: Now, hello: &Hello, plan: Plan, boot: lifecycle::Boot) -> Self {
-        let exits = exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
+        let exits = runs::exits::Exits::new(&boot.kernel_boot_id, hello.started_ms);
         let mut control = Self {
             cx: Context::new(now, hello, boot.seed, plan),
             fresh: BTreeMap::new(),
             starts: Vec::new(),
             preparing: BTreeMap::new(),
             directory_waits: BTreeMap::new(),
-            address_waits: addresses::AddressWaits::default(),
-            listening: listening::Listening::default(),
+            address_waits: runs::address_waits::AddressWaits::default(),
+            listening: monitors::listening::Listening::default(),
             lacking: BTreeSet::new(),
             broken: BTreeMap::new(),
             outdated: BTreeSet::new(),
-            tally: tally::Tally::default(),
+            tally: api::metrics::Tally::default(),
             status_texts: BTreeMap::new(),
             status_files: status_files::StatusFiles::new(boot.status_files),
             left: BTreeMap::new(),
             strays: Vec::new(),
             last_failures: BTreeMap::new(),
-            changes: changes::Changes::default(),
+            changes: operations::Changes::default(),
             holds: holds::Holds::new(&boot.kernel_boot_id, boot.holds.clone()),
-            records: records::Records::default(),
-            running: running::RunningOnDisk::new(boot.running.clone()),
+            records: operations::audit::Records::default(),
+            running: runs::living::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
             standing: reconfigure::Standing::default(),
             way_back: None,
-            ready_lines: ready_lines::ReadyLines::default(),
+            ready_lines: runs::log_readiness::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
-            watchers: watchers::Watchers::default(),
-            watched_files: watched_files::WatchedFiles::default(),
-            file_restarts: file_restarts::FileRestarts::default(),
+            watchers: monitors::host_checks::Watchers::default(),
+            watched_files: monitors::files::WatchedFiles::default(),
+            file_restarts: monitors::file_restarts::FileRestarts::default(),
             log_troubles: BTreeMap::new(),
             departures: watch::Sender::new(()),
-            handover: handover::Handover::default(),
+            handover: succession::reexec::Handover::default(),
             hearing: hearing::Hearing::default(),
             maintenance: maintenance::Maintenance::new(boot.maintenance.clone()),
             notices: notices::Notices::default(),

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, memory::Key, words};
+use crate::control::{Context, memory::Key, text};
 
 /// Files that were put aside and are told of; more are in the log.
 const ASIDE_MAX: usize = 20;
@@ -48,7 +48,7 @@ impl Notices {
         let told = (!secrets.is_empty()).then(|| {
             let names = secrets.iter().map(|(section, key)| format!("{section}.{key}"));
             let names = names.collect::<Vec<_>>().join(", ");
-            let at = words::time(cx.now.unix_ms);
+            let at = text::time(cx.now.unix_ms);
             format!(
                 "secrets.toml had lost {names}, put back at {at} as applied last: find out how; the next ctl reconfigure ends this warning"
             )

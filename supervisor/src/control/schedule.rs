@@ -17,14 +17,16 @@ use jiff::{Timestamp, tz::TimeZone};
 use plan::cron::Cron;
 
 use self::outcomes::Owed;
-use super::{
-    Context, Control, Job, Now,
-    memory::Key,
-    on_disk::{News, OnDisk, Standing},
-    words,
-};
 
-use crate::store::{Handled, Outcome};
+use crate::{
+    control::{
+        Context, Control, Job, Now,
+        memory::Key,
+        on_disk::{News, OnDisk, Standing},
+        text,
+    },
+    store::{Handled, Outcome},
+};
 
 /// A time that passed no longer ago, while the daemon was being restarted, is not missed.
 const GRACE_MS: u64 = 60_000;
@@ -183,7 +185,7 @@ impl Schedule {
     pub(super) fn next_run(&self, cx: &Context, name: &str) -> Option<(u64, String)> {
         let due = self.due_of(name)?;
         let in_ms = due.saturating_sub(cx.now.unix_ms);
-        Some((in_ms, format!("next run {}", words::time(due))))
+        Some((in_ms, format!("next run {}", text::time(due))))
     }
 
     fn remember(&mut self, cx: &mut Context) {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use engine::ServiceId;
 use keeper::message::Request;
 
-use super::{Control, input::Output};
+use crate::control::{Control, input::Output};
 
 /// One step. The comment says what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use engine::{Moment, ServiceId, Settled, State, View};
 use plan::{JobSituation, MaintenanceSituation, Situation, When};
 
-use super::{
-    Control, Job,
-    on_disk::{OnDisk, Standing},
+use crate::{
+    control::{
+        Control, Job,
+        on_disk::{OnDisk, Standing},
+    },
+    status_files::Situations,
 };
-use crate::status_files::Situations;
 
 /// From the end of one write to the next.
 const PAUSE_MS: u64 = 500;

@@ -8,20 +8,20 @@ use engine::{Moment, RunId};
 use keeper::message::{Exit, Fact, Hello, Notice, Numbered, Request, Role, RunInfo};
 use plan::{Options, RealHost};
 
-use super::{
-    Control,
-    input::{Done, Input, Job, Now, Output},
-    lifecycle::Boot,
-    network_probe::No,
-};
 use crate::{
-    applied::Swapped,
     ask::{Ask, Peer},
-    configuration::Loaded,
+    control::{
+        Control,
+        input::{Done, Input, Job, Now, Output},
+        lifecycle::Boot,
+        runs::network_probe::No,
+    },
     history::Line,
-    holder::Holder,
     listening::{Look, Seen, Sight, Taken},
+    load_plan::Loaded,
     lookups::Lookups,
+    plan_store::Swapped,
+    port_owner::Holder,
     prepare::{Prepared, Start, resolve},
     staging::Staged,
     status_files::Situations,

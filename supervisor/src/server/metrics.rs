@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     ask::Ask,
-    scrape::{Scrape, ServiceSchedule, ServiceTally},
+    metrics_snapshot::{Scrape, ServiceSchedule, ServiceTally},
     usage::{self, Usage},
 };
 

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     ask::{Ask, Exits, LogPlace, Wanted},
+    metrics_snapshot::{EventCounts, ProbeTally, Scrape, ServiceSchedule, ServiceTally},
     peer_stream::Closer,
-    scrape::{EventCounts, ProbeTally, Scrape, ServiceSchedule, ServiceTally},
 };
 
 /// Whatever a test waits for comes within this time, or never.

@@ -15,7 +15,7 @@ use crate::{
     lookups::Lookups,
     prepare::resolve,
     staging::{Broken, Staged, StagedFile},
-    zone,
+    timezone,
 };
 
 /// Entries that are counted in a directory that would change hands.
@@ -24,7 +24,7 @@ const COUNTED_MAX: u64 = 100_000;
 /// Like [`super::stage`], but makes nothing.
 pub(crate) fn rehearse(plan: &Plan) -> Staged {
     let mut staged = Staged {
-        zone: Some(zone::local()),
+        zone: Some(timezone::local()),
         ..Staged::default()
     };
     let lookups = Lookups::default();

@@ -11,7 +11,7 @@ use api::Told;
 use engine::Moment;
 use plan::MaintenanceConfirm;
 
-use crate::control::network_probe::No;
+use crate::control::runs::network_probe::No;
 
 /// A look at all who tell users.
 #[derive(Debug)]

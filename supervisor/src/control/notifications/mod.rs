@@ -23,8 +23,8 @@ use self::{
     outbox::Outbox,
     trouble::{Look, Tell, Trouble},
 };
-use super::{Control, Purpose, Run, memory::TROUBLE, words};
 use crate::{
+    control::{Control, Purpose, Run, memory::TROUBLE, text},
     deliver::{self, Message},
     programs,
 };
@@ -221,7 +221,7 @@ impl Control {
         let Some(view) = self.cx.engine.view(id) else {
             return;
         };
-        let last = view.last_exit.map(|(exit, _)| words::exit(exit));
+        let last = view.last_exit.map(|(exit, _)| text::exit(exit));
         let last = last.unwrap_or_else(|| "did not start".to_owned());
         let (cause, count) = match tell {
             Tell::Cause(cause, count) => (cause, count),
@@ -231,11 +231,11 @@ impl Control {
         let mut text = self.sentence_of(name, &view, cause, &last);
         match tell {
             Tell::Cause(_, count @ 2..) => {
-                let within = words::duration(trouble::QUIET_MS);
+                let within = text::duration(trouble::QUIET_MS);
                 text = format!("{text} ({count} times within {within})");
             }
             Tell::Flapping(count) => {
-                let within = words::duration(trouble::FLAPPING_MS);
+                let within = text::duration(trouble::FLAPPING_MS);
                 let detail = format!("restarted {count} times within {within}");
                 self.cx.publish(name, "flapping", &detail, None);
                 text = format!(
@@ -274,7 +274,7 @@ impl Control {
             NotifyOn::Unhealthy => {
                 let trouble = self.watched_files.certificate_trouble(name);
                 let why = trouble.as_deref();
-                let why = why.or_else(|| view.unhealthy.as_ref().map(words::unhealthy));
+                let why = why.or_else(|| view.unhealthy.as_ref().map(text::unhealthy));
                 format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
             }
             NotifyOn::Recovered if matches!(view.state, State::Completed) => {

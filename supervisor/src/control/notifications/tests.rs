@@ -3,7 +3,9 @@
 use engine::Moment;
 use plan::NotifyOn::{Failed, Recovered, Restarted, Unhealthy};
 
-use super::trouble::{FLAPPING_MS, FLAPPING_RESTARTS, Look, QUIET_MS, Tell, Trouble};
+use crate::control::notifications::trouble::{
+    FLAPPING_MS, FLAPPING_RESTARTS, Look, QUIET_MS, Tell, Trouble,
+};
 
 const FIRST: u64 = 1_000_000;
 

@@ -9,10 +9,13 @@ use api::{ErrorKind, ErrorReply};
 use engine::Settled;
 use plan::Plan;
 
-use super::{Last, PlanSource, Stage, moves::Move, stages::reasons};
 use crate::{
-    applied::Swapped,
-    control::{Control, Job, Output, input::Swap},
+    control::{
+        Control, Job, Output,
+        input::Swap,
+        reconfigure::{Last, PlanSource, Stage, impact::Move, stages::reasons},
+    },
+    plan_store::Swapped,
     staging::{self, Staged},
 };
 

@@ -3,19 +3,19 @@
 //! Load and check, make missing accounts, write candidates beside the files, let each service's
 //! own program check them, swap them in, and only then tell the engine (`apply.rs`). A step that
 //! fails leaves everything as it was. A dry run takes the same road and turns back before the swap
-//! (`moves.rs` says what either does). A rollback takes it with a plan that has worked (`standing.rs`
+//! (`impact.rs` says what either does). A rollback takes it with a plan that has worked (`probation.rs`
 //! knows whether one has); so does a plan that goes back by itself, as a reload with another has failed
 //! (`way_back.rs`). At the daemon's start the same steps bring up the first plan; there a
 //! configuration that does not check is refused aloud and the last good plan runs.
 //! One at a time: a second one is refused.
 
 mod apply;
-mod ending;
+mod finish;
+mod impact;
 mod mended;
-mod moves;
 mod new_addresses;
+mod probation;
 mod stages;
-mod standing;
 mod steps;
 mod unreloaded;
 mod way_back;
@@ -31,17 +31,21 @@ use keeper::message::Request;
 use plan::{Plan, Severity};
 use tokio::sync::mpsc;
 
-pub(super) use standing::Standing;
+pub(super) use probation::Standing;
 pub(super) use way_back::WayBack;
 
-use super::{
-    Control, Job, admission::Intent, changes::Kind, input::Done, memory::Key, records, words,
-};
 use crate::{
     accounts::MakeCommand,
-    applied::{Inputs, Mark},
     ask::{Peer, STREAM_LINES_MAX, Wanted},
-    configuration::Source,
+    control::{
+        Control, Job,
+        input::Done,
+        memory::Key,
+        operations::{Kind, admission::Intent, audit},
+        text,
+    },
+    load_plan::Source,
+    plan_store::{Inputs, Mark},
     staging::{Broken, Staged, StagedFile},
 };
 
@@ -312,7 +316,7 @@ impl Control {
         };
         self.cx.publish("", "change", what, Some(&peer.name));
         tracing::info!(by = peer.name, "{what}");
-        let asked = records::asked(self.cx.now.unix_ms, id, peer, what, &[]);
+        let asked = audit::asked(self.cx.now.unix_ms, id, peer, what, &[]);
         let stream = self.begin_change(id, Kind::Reconfigure, true, asked);
         let change = Some(id.to_owned());
         self.start_order(Order { change, ..order });
@@ -497,7 +501,7 @@ fn under_way(other: &Order) -> String {
         (None, PlanSource::Before) => "the way back from a reconfigure that failed",
         (None, PlanSource::Files) => "another reconfigure",
     };
-    let (by, at) = (&other.mark.by, words::time(other.mark.at_unix_ms));
+    let (by, at) = (&other.mark.by, text::time(other.mark.at_unix_ms));
     let asked = if other.mark.by.is_empty() {
         String::new()
     } else {

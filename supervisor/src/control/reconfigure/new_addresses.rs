@@ -2,18 +2,20 @@
 //!
 //! Before: whoever has one of them and is no service that gives it up by the same plan refuses the
 //! plan, for a dry run too. What lets go of an address only as it ends has it still; the start waits
-//! for that (`control/addresses.rs`). The daemon's first plan is looked at by each start for itself.
+//! for that (`control/runs/address_waits.rs`). The daemon's first plan is looked at by each start for itself.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::{ErrorKind, ErrorReply};
 use plan::{Plan, Problem, Severity};
 
-use super::{Last, Stage, moves::Move};
 use crate::{
-    control::{Control, Job},
-    holder,
+    control::{
+        Control, Job,
+        reconfigure::{Last, Stage, impact::Move},
+    },
     listening::{Taken, Wanted},
+    port_owner,
     staging::Staged,
     usage::Target,
 };
@@ -158,6 +160,6 @@ fn refusal(taken: &Taken, plan: &Plan) -> String {
         Some(by) => format!(", which is {by}'s"),
         None => String::new(),
     };
-    let reason = holder::with_hint(format!("{}{by}", taken.reason), hint);
+    let reason = port_owner::with_hint(format!("{}{by}", taken.reason), hint);
     format!("{service} cannot listen where it is to: {reason}")
 }

@@ -10,12 +10,14 @@ use api::{ErrorKind, ErrorReply, FileCheck, HostChange};
 use keeper::message::Request;
 use plan::Plan;
 
-use super::{Found, Last, Stage};
 use crate::{
     accounts::{Accounts, MakeCommand},
-    applied,
-    configuration::{Loaded, NotLoaded},
-    control::{Control, Job},
+    control::{
+        Control, Job,
+        reconfigure::{Found, Last, Stage},
+    },
+    load_plan::{Loaded, NotLoaded},
+    plan_store,
     staging::{Broken, Staged},
 };
 
@@ -88,7 +90,7 @@ impl Control {
             .collect();
         let message = format!("the configuration does not check:\n{}", said.join("\n"));
         if self.reconfigure.first {
-            let Some(applied) = applied::read(&self.cx.plan.paths.state_dir) else {
+            let Some(applied) = plan_store::read(&self.cx.plan.paths.state_dir) else {
                 tracing::error!("there is no configuration that has ever worked; giving up");
                 self.cx.tell(Request::Quit {
                     code: crate::exit::CONFIGURATION,

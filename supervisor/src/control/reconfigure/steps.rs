@@ -9,10 +9,9 @@ use keeper::message::{Request, Spawn};
 
 use plan::Plan;
 
-use super::Stage;
 use crate::{
     accounts::MakeCommand,
-    control::{Control, Purpose, Run, spawn::helper_spawn},
+    control::{Control, Purpose, Run, reconfigure::Stage, runs::spawn::helper_spawn},
     programs::PATH,
     staging::{OwnerChange, Staged, StagedFile},
 };

@@ -24,14 +24,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Order, PlanSource, Stage};
 use crate::{
-    applied::Kept,
     control::{
         Control,
-        changes::{GoingBack, Target, Way},
         memory::Key,
+        operations::{GoingBack, Target, Way},
+        reconfigure::{Order, PlanSource, Stage},
     },
+    plan_store::Kept,
 };
 
 /// By whom the configuration before is applied, for people.

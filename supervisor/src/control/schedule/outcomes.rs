@@ -11,10 +11,13 @@ use api::{FailedRun, ScheduleStatus};
 use engine::{ServiceId, State, View};
 use plan::NotifyOn;
 
-use super::{Entry, JUMP_MS, Schedule, next_ms};
 use crate::{
-    control::{Control, Now, words},
-    scrape::ServiceSchedule,
+    control::{
+        Control, Now,
+        schedule::{Entry, JUMP_MS, Schedule, next_ms},
+        text,
+    },
+    metrics_snapshot::ServiceSchedule,
     store::Outcome,
 };
 
@@ -99,7 +102,7 @@ impl Schedule {
         let outcomes = self.handled.outcomes.iter();
         let failed = outcomes.filter_map(|(name, outcome)| {
             let (at, why) = outcome.failed.as_ref()?;
-            let at = words::time(*at);
+            let at = text::time(*at);
             Some(format!("{name}: its last run failed at {at}: {why}"))
         });
         overdue.chain(failed).collect()
@@ -125,11 +128,11 @@ impl Schedule {
         let good = self.handled.outcomes.get(name).and_then(|it| it.good);
         let last = good.map_or_else(
             || "there has been no good run yet".to_owned(),
-            |at| format!("its last good run ended at {}", words::time(at)),
+            |at| format!("its last good run ended at {}", text::time(at)),
         );
         format!(
             "overdue: a run was due at {}, and {last}",
-            words::time(owed.due)
+            text::time(owed.due)
         )
     }
 }
@@ -239,10 +242,10 @@ impl Control {
         let outcome = self.schedule.handled.outcomes.get(name);
         let failed = outcome.and_then(|it| it.failed.clone());
         Some(ScheduleStatus {
-            next_run: entry.due.map(words::time),
-            last_good: outcome.and_then(|it| it.good).map(words::time),
+            next_run: entry.due.map(text::time),
+            last_good: outcome.and_then(|it| it.good).map(text::time),
             failed: failed.map(|(at, reason)| FailedRun {
-                at: words::time(at),
+                at: text::time(at),
                 reason,
             }),
             overdue: self.schedule.overdue(name, self.cx.now).is_some(),

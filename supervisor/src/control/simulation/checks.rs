@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{Settled, State};
 use keeper::message::{Request, Role, Spawn};
 
-use super::{
-    clients::Clients,
-    jobs::Disk,
-    keeper::{Keeper, Word},
-    plans,
+use crate::control::{
+    Control,
+    simulation::{
+        clients::Clients,
+        jobs::Disk,
+        keeper::{Keeper, Word},
+        plans,
+    },
 };
-use crate::control::Control;
 
 /// Most outputs of one step: a fixed number, and so many for each service.
 pub(super) const OUTPUTS_MAX: usize = 40;

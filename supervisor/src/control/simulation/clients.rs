@@ -8,10 +8,12 @@ use api::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{dice::Dice, plans};
 use crate::{
     ask::{Ask, Peer, Wanted, Wish},
-    control::input::Input,
+    control::{
+        input::Input,
+        simulation::{dice::Dice, plans},
+    },
 };
 
 /// All clients.

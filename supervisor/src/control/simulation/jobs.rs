@@ -13,22 +13,24 @@ use engine::{ProbeKind, RunId};
 use plan::{Plan, Problem, Severity};
 use tokio::sync::oneshot::error::TryRecvError;
 
-use super::{
-    clients::Clients,
-    dice::{Agenda, Dice},
-    keeper::Keeper,
-    plans,
-};
 use crate::{
     accounts::{Accounts, MakeCommand},
-    applied::Swapped,
-    configuration::{Loaded, NotLoaded, Source},
-    control::input::{Done, Job, Swap},
+    control::{
+        input::{Done, Job, Swap},
+        simulation::{
+            clients::Clients,
+            dice::{Agenda, Dice},
+            keeper::Keeper,
+            plans,
+        },
+    },
     credentials::NotLaid,
     history,
-    holder::Holder,
     listening::{Fault, Look, Seen, Sight},
+    load_plan::{Loaded, NotLoaded, Source},
     lookups::Lookups,
+    plan_store::Swapped,
+    port_owner::Holder,
     prepare::{Outcome, Prepared, Resolved, Start},
     staging::{Broken, Staged, StagedFile},
     status_files::Situations,

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use engine::State;
 use keeper::message::{Exit, Fact, Notice, Numbered, Request, Role, RunId, Spawn};
 
-use super::{
-    dice::{Agenda, Dice},
-    facts::left,
-    world::{Temper, World},
+use crate::control::{
+    Control,
+    simulation::{
+        dice::{Agenda, Dice},
+        facts::left,
+        world::{Temper, World},
+    },
 };
-use crate::control::Control;
 
 /// The keeper, and every process.
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use api::{Maintenance, MaintenanceReply, MaintenanceRequest, Told};
 use engine::Moment;
 use tokio::sync::oneshot;
 
-use super::{clients::peer, dice::Dice, jobs::Disk, run::Simulation, script::Op};
 use crate::{
     ask::Ask,
     control::{
         input::{Done, Input},
-        network_probe::No,
+        runs::network_probe::No,
+        simulation::{clients::peer, dice::Dice, jobs::Disk, run::Simulation, script::Op},
     },
     status_files::Situations,
 };

@@ -9,7 +9,7 @@ use plan::{
     Watchdog, WatchdogAction,
 };
 
-use super::dice::Dice;
+use crate::control::simulation::dice::Dice;
 
 /// Services of a plan, besides its jobs.
 const SERVICES_MAX: u64 = 7;

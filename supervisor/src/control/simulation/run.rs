@@ -6,22 +6,22 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use engine::Moment;
 use keeper::message::{Fact, Notice, Request};
 
-use super::{
-    checks,
-    clients::Clients,
-    dice::{Agenda, Dice},
-    jobs::{self, Jobs},
-    keeper::Keeper,
-    maintenance::Administrators,
-    plans,
-    script::Op,
-    words::brief,
-    world::World,
-};
 use crate::control::{
     Control,
     input::{Input, Job, Now, Output},
     lifecycle::Boot,
+    simulation::{
+        checks,
+        clients::Clients,
+        dice::{Agenda, Dice},
+        jobs::{self, Jobs},
+        keeper::Keeper,
+        maintenance::Administrators,
+        plans,
+        script::Op,
+        words::brief,
+        world::World,
+    },
 };
 
 /// Events that are shown when something is wrong; of a single simulation all are.
@@ -368,7 +368,10 @@ impl Simulation {
             match output {
                 Output::Keeper(_) if self.leaving => {}
                 Output::Keeper(request) => {
-                    self.show(&format!("-> {}", super::words::of_request(&request)));
+                    self.show(&format!(
+                        "-> {}",
+                        crate::control::simulation::words::of_request(&request)
+                    ));
                     if let Some(control) = &self.control {
                         checks::judge(control, &self.clients, &request, alone);
                         checks::judge_job(
@@ -404,7 +407,10 @@ impl Simulation {
         match output {
             Output::Keeper(request) => self.to_keeper.push_back(request),
             Output::Job(job) => {
-                self.show(&format!("-> job {}", super::words::of_job(&job)));
+                self.show(&format!(
+                    "-> job {}",
+                    crate::control::simulation::words::of_job(&job)
+                ));
                 self.note_files(&job);
                 self.jobs.start(self.now, job);
             }

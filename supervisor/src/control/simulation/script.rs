@@ -4,18 +4,18 @@ use api::{Action, ActionRequest};
 use keeper::message::{Exit, Notice, Role};
 use tokio::sync::oneshot;
 
-use super::{
-    checks,
-    clients::{Again, Answer},
-    keeper::Happening,
-    plans,
-    run::Simulation,
-};
 use crate::{
     ask::{Ask, EventFilter, Peer},
     control::{
         Control,
         input::{Input, Output},
+        simulation::{
+            checks,
+            clients::{Again, Answer},
+            keeper::Happening,
+            plans,
+            run::Simulation,
+        },
     },
 };
 

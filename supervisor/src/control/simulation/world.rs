@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use keeper::message::{Exit, Role, RunId};
 
-use super::{
+use crate::control::simulation::{
     dice::Dice,
     keeper::{Happening, Run},
 };

@@ -4,10 +4,14 @@ use api::{ErrorKind, ErrorReply, JobOrder, JobRequest, Progress};
 use engine::{Command, Hold, Refusal};
 use tokio::sync::mpsc;
 
-use super::Pending;
 use crate::{
     ask::{Peer, Wish},
-    control::{Control, Job, admission::Intent, changes::Kind, memory::Key, records},
+    control::{
+        Control, Job,
+        memory::Key,
+        operations::{Kind, admission::Intent, audit},
+        work::Pending,
+    },
     service_query::unknown_service,
 };
 
@@ -32,7 +36,7 @@ impl Control {
     fn ask_job(&mut self, service: &str, request: JobRequest, peer: &Peer) -> Stream {
         self.may_ask(service)?;
         let services = [service.to_owned()];
-        let asked = records::asked(self.cx.now.unix_ms, &request.id, peer, WHAT, &services);
+        let asked = audit::asked(self.cx.now.unix_ms, &request.id, peer, WHAT, &services);
         let stream = self.begin_change(&request.id, Kind::Job, request.wait, asked.clone());
         let order = JobOrder {
             id: request.id,

@@ -10,10 +10,12 @@ use crate::{
     ask::Peer,
     control::{
         Context, Control,
-        admission::{Intent, Obstacle, when_it_ends},
-        asks::{Change, usage},
-        changes::Kind,
-        words,
+        api::requests::{Change, usage},
+        operations::{
+            Kind,
+            admission::{Intent, Obstacle, when_it_ends},
+        },
+        text,
     },
     service_query::{matching, unknown_service},
 };
@@ -24,7 +26,7 @@ impl Context {
         let lease = view.lease?;
         Some(LeasedBy {
             job: self.names.name(lease.job)?.to_owned(),
-            since: words::time(self.lease_unix_ms(lease)),
+            since: text::time(self.lease_unix_ms(lease)),
         })
     }
 
@@ -53,7 +55,7 @@ impl Context {
                 } else {
                     format!("{} requires {}, which", name(service), name(requirement))
                 };
-                let (job, since) = (name(&lease.job), words::time(self.lease_unix_ms(*lease)));
+                let (job, since) = (name(&lease.job), text::time(self.lease_unix_ms(*lease)));
                 let message = format!("{what} is kept stopped by the job {job} since {since}");
                 (ErrorKind::Leased, message, Some(when_it_ends(&job)))
             }

@@ -19,8 +19,7 @@ use api::{JobOrder, JobResult};
 use engine::{Hold, ServiceId, View};
 use serde::{Deserialize, Serialize};
 
-use super::Control;
-use crate::history::Line;
+use crate::{control::Control, history::Line};
 
 pub(super) use result::{Read, read, store, unread};
 

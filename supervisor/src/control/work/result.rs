@@ -7,10 +7,9 @@ use api::{JOB_REQUEST_FILE, JOB_RESULT_BYTES_MAX, JOB_RESULT_FILE, JobOrder, Job
 use engine::{State, View};
 use safe_path::Dir;
 
-use super::job_dir;
 use crate::{
     aside,
-    control::{Control, Job, changes::Due, input::Done},
+    control::{Control, Job, input::Done, operations::Due, work::job_dir},
     store,
 };
 

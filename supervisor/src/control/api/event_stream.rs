@@ -1,0 +1,397 @@
+//! What happened, for `ctl events` and `ctl why`: a bounded ring and those who follow it.
+//!
+//! The keeper remembers the last [`REMEMBERED_MAX`] events, each in a slot of its own, so that a
+//! follower whose control process died goes on with the next one where it was, or is told that it
+//! cannot.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+};
+
+use api::{ExitRecord, ServiceEvent};
+use engine::{Moment, RunId, ServiceId};
+use keeper::message::Request;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::{
+    ask::{EventFilter, STREAM_LINES_MAX},
+    control::{Context, Control, memory, text},
+    history,
+    metrics_snapshot::EventCounts,
+};
+
+/// Events that are kept; the oldest give way.
+const RING_EVENTS_MAX: usize = 4096;
+/// Events that outlive a control process.
+const REMEMBERED_MAX: u64 = 128;
+/// Characters of what is said of one that do; the rest is cut.
+const REMEMBERED_CHARACTERS_MAX: usize = 500;
+/// Followers at one time; more are refused an endless stream and get the past alone.
+const FOLLOWERS_MAX: usize = 64;
+
+/// The ring and its followers.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Feed {
+    ring: VecDeque<Happened>,
+    followers: Vec<Follower>,
+    seq: u64,
+    /// Events that a follower was too slow for.
+    dropped: u64,
+    /// What the last event of each service said.
+    shown: BTreeMap<ServiceId, Shown>,
+}
+
+/// An event as it is kept: a ring of them is to be small.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Happened {
+    unix_ms: u64,
+    service: Box<str>,
+    kind: Cow<'static, str>,
+    state: Cow<'static, str>,
+    ready: bool,
+    pid: Option<i32>,
+    detail: Box<str>,
+    by: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit: Option<Box<ExitRecord>>,
+}
+
+impl Happened {
+    /// As people get it.
+    fn told(&self, seq: u64) -> ServiceEvent {
+        ServiceEvent {
+            seq,
+            at: text::time(self.unix_ms),
+            service: self.service.to_string(),
+            kind: self.kind.clone().into_owned(),
+            state: self.state.clone().into_owned(),
+            ready: self.ready,
+            pid: self.pid,
+            detail: self.detail.to_string(),
+            by: self.by.as_ref().map(ToString::to_string),
+            exit: self.exit.clone(),
+        }
+    }
+}
+
+/// What people see change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shown {
+    state: &'static str,
+    ready: bool,
+    healthy: Option<bool>,
+    since: Moment,
+    run: Option<RunId>,
+}
+
+#[derive(Debug)]
+struct Follower {
+    events: mpsc::Sender<ServiceEvent>,
+    filter: Filter,
+    /// It was too slow: the next event that it can take is preceded by a gap marker.
+    gap: bool,
+}
+
+/// Which events a follower wants.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Filter {
+    /// As they were asked for.
+    pub(in crate::control) names: Vec<String>,
+    patterns: Vec<glob::Pattern>,
+    since: Option<String>,
+    until: Option<String>,
+    /// Only what came after this one, which happened at `since`.
+    after: Option<u64>,
+}
+
+impl Filter {
+    /// Read once, asked for every event.
+    pub(in crate::control) fn new(asked: &EventFilter) -> Self {
+        Self {
+            names: asked.names.clone(),
+            patterns: history::patterns(&asked.names),
+            since: asked.since.clone(),
+            until: asked.until.clone(),
+            after: asked.after,
+        }
+    }
+
+    fn wants(&self, event: &ServiceEvent) -> bool {
+        let named = self.patterns.is_empty() || history::matches(&self.patterns, &event.service);
+        named
+            && self.since.as_ref().is_none_or(|since| event.at >= *since)
+            && self.until.as_ref().is_none_or(|until| event.at < *until)
+    }
+}
+
+impl Feed {
+    /// Adds one event and hands it to the followers.
+    fn publish(&mut self, event: Happened) {
+        self.seq += 1;
+        if !self.followers.is_empty() {
+            let told = event.told(self.seq);
+            let dropped = &mut self.dropped;
+            self.followers
+                .retain_mut(|follower| follower.offer(&told, dropped));
+        }
+        if self.ring.len() == RING_EVENTS_MAX {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(event);
+    }
+
+    /// The ring has something about every service that is named.
+    pub(in crate::control) fn knows(&self, filter: &Filter) -> bool {
+        let about = |pattern: &glob::Pattern| {
+            let mut ring = self.ring.iter();
+            ring.any(|event| !event.service.is_empty() && pattern.matches(&event.service))
+        };
+        filter.patterns.iter().all(about)
+    }
+
+    /// For who counts.
+    pub(in crate::control) fn counts(&self) -> EventCounts {
+        EventCounts {
+            published: self.seq,
+            dropped: self.dropped,
+            followers: self.followers.len(),
+        }
+    }
+
+    /// Where to go on for who has seen this event. None: it is not known here, and so what followed it
+    /// is not either.
+    fn follows(&self, seq: u64, at: &str) -> Option<u64> {
+        let mut ring = self.newest_first();
+        let (_, seen) = ring.find(|(number, _)| *number == seq)?;
+        (text::time(seen.unix_ms) == at).then_some(seq)
+    }
+
+    /// The last `backlog` events, then those to come if asked for.
+    pub(in crate::control) fn subscribe(
+        &mut self,
+        backlog: usize,
+        follow: bool,
+        filter: Filter,
+    ) -> mpsc::Receiver<ServiceEvent> {
+        let seen = filter.after.zip(filter.since.as_deref());
+        let from = seen.map(|(seq, at)| self.follows(seq, at));
+        // Who goes on where he was gets nothing twice.
+        let new = |seq: u64| from.flatten().is_none_or(|last| seq > last);
+        let wanted = self
+            .newest_first()
+            .filter(|(seq, _)| new(*seq))
+            .map(|(seq, event)| event.told(seq))
+            .filter(|event| filter.wants(event));
+        let mut past: Vec<ServiceEvent> = wanted.take(backlog).collect();
+        if let (Some((seq, at)), Some(None)) = (seen, from) {
+            past.push(lost_after(seq, at));
+        }
+        let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX + past.len());
+        for event in past.into_iter().rev() {
+            let _ = sender.try_send(event);
+        }
+        if follow && self.followers.len() < FOLLOWERS_MAX {
+            self.followers.push(Follower {
+                events: sender,
+                filter,
+                gap: false,
+            });
+        }
+        receiver
+    }
+
+    /// The last `count` events of one service, oldest first.
+    pub(in crate::control) fn history(&self, service: &str, count: usize) -> Vec<ServiceEvent> {
+        let of_it = self
+            .newest_first()
+            .filter(|(_, event)| *event.service == *service);
+        let mut last: Vec<_> = of_it
+            .take(count)
+            .map(|(seq, event)| event.told(seq))
+            .collect();
+        last.reverse();
+        last
+    }
+
+    /// What is kept, with its numbers.
+    fn newest_first(&self) -> impl Iterator<Item = (u64, &Happened)> {
+        let numbers = (1..=self.seq).rev();
+        numbers.zip(self.ring.iter().rev())
+    }
+}
+
+/// The marker for who has seen an event that nobody knows any more.
+fn lost_after(seq: u64, at: &str) -> ServiceEvent {
+    ServiceEvent {
+        seq,
+        at: at.to_owned(),
+        service: String::new(),
+        kind: "gap".to_owned(),
+        state: String::new(),
+        ready: false,
+        pid: None,
+        detail: format!(
+            "event {seq} is not known any more: what came right after it may be missing here"
+        ),
+        by: None,
+        exit: None,
+    }
+}
+
+impl Follower {
+    /// False: it has gone away.
+    fn offer(&mut self, event: &ServiceEvent, dropped: &mut u64) -> bool {
+        if !self.filter.wants(event) {
+            return !self.events.is_closed();
+        }
+        if self.gap {
+            let marker = ServiceEvent {
+                kind: "gap".to_owned(),
+                detail: "this reader was too slow; events were dropped".to_owned(),
+                ..event.clone()
+            };
+            match self.events.try_send(marker) {
+                Ok(()) => self.gap = false,
+                Err(TrySendError::Full(_)) => {
+                    *dropped += 1;
+                    return true;
+                }
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        match self.events.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.gap = true;
+                *dropped += 1;
+                true
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+impl Context {
+    /// Tells the world something that is not a state.
+    pub(in crate::control) fn publish(
+        &mut self,
+        service: &str,
+        kind: &'static str,
+        detail: &str,
+        by: Option<&str>,
+    ) {
+        let view = self.names.id(service).and_then(|id| self.engine.view(id));
+        self.happened(Happened {
+            unix_ms: self.now.unix_ms,
+            service: service.into(),
+            kind: Cow::Borrowed(kind),
+            state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
+            ready: view.as_ref().is_some_and(|view| view.ready),
+            pid: None,
+            detail: detail.into(),
+            by: by.map(Into::into),
+            exit: None,
+        });
+    }
+
+    /// Tells the world that a run is over.
+    pub(in crate::control) fn publish_exit(&mut self, exit: ExitRecord) {
+        let id = self.names.id(&exit.service);
+        let view = id.and_then(|id| self.engine.view(id));
+        self.happened(Happened {
+            unix_ms: self.now.unix_ms,
+            service: exit.service.as_str().into(),
+            kind: Cow::Borrowed("exit"),
+            state: Cow::Borrowed(view.as_ref().map_or("", |view| view.state.name())),
+            ready: view.as_ref().is_some_and(|view| view.ready),
+            pid: exit.pid,
+            detail: exit.to_string().into(),
+            by: None,
+            exit: Some(Box::new(exit)),
+        });
+    }
+
+    /// Tells followers, and the keeper for the next control process.
+    fn happened(&mut self, event: Happened) {
+        let mut remembered = event.clone();
+        if remembered.detail.chars().count() > REMEMBERED_CHARACTERS_MAX {
+            let some = remembered.detail.chars().take(REMEMBERED_CHARACTERS_MAX);
+            remembered.detail = some.chain(['…']).collect::<String>().into();
+        }
+        self.feed.publish(event);
+        let seq = self.feed.seq;
+        let record = serde_json::to_string(&(seq, remembered)).expect("it is plain data");
+        self.tell(Request::Remember {
+            service: format!("{}{}", memory::EVENT, seq % REMEMBERED_MAX),
+            record,
+        });
+    }
+
+    /// What an earlier control process has told, as far as the keeper remembers it.
+    pub(in crate::control) fn take_up_events(&mut self, records: &BTreeMap<String, String>) {
+        let slots = records
+            .iter()
+            .filter(|(key, _)| key.starts_with(memory::EVENT));
+        let known = slots.filter_map(|(_, record)| serde_json::from_str(record).ok());
+        let known: BTreeMap<u64, Happened> = known.collect();
+        // Numbers in the ring follow each other.
+        let last = known.keys().next_back().copied().unwrap_or_default();
+        let mut ring = VecDeque::new();
+        for (back, (seq, event)) in known.into_iter().rev().enumerate() {
+            if seq + u64::try_from(back).unwrap_or_default() != last {
+                break;
+            }
+            ring.push_front(event);
+        }
+        self.feed.ring = ring;
+        self.feed.seq = last;
+    }
+}
+
+impl Control {
+    /// Tells the world in what state a service is now.
+    pub(in crate::control) fn publish_state(&mut self, id: engine::ServiceId) {
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        let Some(view) = self.cx.engine.view(id) else {
+            return;
+        };
+        self.tally.restarts(id, view.restarts);
+        let detail = self.reason(&name, &view);
+        let shown = Shown {
+            state: view.state.name(),
+            ready: view.ready,
+            healthy: self.healthy(&name, &view),
+            since: view.since,
+            run: self.cx.engine.main_run(id),
+        };
+        // Much of what is remembered is not worth an event.
+        if self.cx.feed.shown.insert(id, shown) == Some(shown) {
+            return;
+        }
+        self.cx.happened(Happened {
+            unix_ms: self.cx.now.unix_ms,
+            pid: self.pid(id),
+            service: name.into(),
+            kind: Cow::Borrowed("state"),
+            state: Cow::Borrowed(view.state.name()),
+            ready: view.ready,
+            detail: detail.into(),
+            by: None,
+            exit: None,
+        });
+    }
+
+    /// A helper of the service failed, in words.
+    pub(in crate::control) fn note_failure(&mut self, service: &str, detail: &str) {
+        self.cx.publish(service, "failure", detail, None);
+        self.last_failures
+            .insert(service.to_owned(), detail.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests;

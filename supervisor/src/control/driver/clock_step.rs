@@ -1,0 +1,55 @@
+//! Notices that the wall clock was set, or that the machine has slept: only while somebody minds,
+//! and without ever waking up for anything else.
+
+use std::{io, os::fd::OwnedFd, time::Duration};
+
+use nix::sys::{
+    time::TimeSpec,
+    timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+};
+use tokio::net::unix::pipe;
+
+/// The timer's own time, which never comes: seconds of the Unix epoch.
+const NEVER_SECONDS: u64 = 9_000_000_000;
+
+/// The kernel's word that the clock was set.
+#[derive(Debug, Default)]
+pub(in crate::control) struct WallClock {
+    timer: Option<pipe::Receiver>,
+    /// It could not be had, and that was told.
+    failed: bool,
+}
+
+impl WallClock {
+    /// Returns when the clock has been set; never, where nobody minds.
+    pub(in crate::control) async fn was_set(&mut self, minded: bool) {
+        if !minded {
+            self.timer = None;
+        } else if self.timer.is_none() && !self.failed {
+            match watch() {
+                Ok(timer) => self.timer = Some(timer),
+                Err(error) => {
+                    tracing::warn!("cannot watch for the clock being set: {error}");
+                    self.failed = true;
+                }
+            }
+        }
+        let Some(timer) = &self.timer else {
+            return std::future::pending().await;
+        };
+        // It is readable for one reason alone: the clock was set, and the timer with it is void.
+        let _ = timer.readable().await;
+        // Armed again before anybody looks at the clock: not even a second change is missed.
+        self.timer = watch().ok();
+    }
+}
+
+fn watch() -> io::Result<pipe::Receiver> {
+    let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+    let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;
+    let never = Expiration::OneShot(TimeSpec::from_duration(Duration::from_secs(NEVER_SECONDS)));
+    let set = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+    timer.set(never, set)?;
+    // No pipe, but all that is asked of it is whether it is readable.
+    pipe::Receiver::from_owned_fd_unchecked(OwnedFd::from(timer))
+}

@@ -1,0 +1,444 @@
+//! The one loop that awaits: whatever arrives becomes one [`Input`], whatever comes out is sent.
+
+use std::{
+    io,
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use engine::Moment;
+use keeper::{
+    hello::Gathering,
+    link::{Link, LinkError},
+    message::{Hello, Request},
+};
+use nix::{
+    time::{ClockId, clock_gettime},
+    unistd::Uid,
+};
+use plan::{Options, Paths};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    ask::{ASKS_MAX, Ask},
+    control::{
+        Control, beginnings,
+        driver::{
+            clock_step::WallClock,
+            in_order::InOrder,
+            jobs::{self, Jobs},
+            link::{Messages, Wire},
+        },
+        input::{Done, Input, Now, Output},
+        made_again::MadeAgain,
+        monitors::inotify,
+        runs::socket_groups::SocketGroups,
+        succession::keeper_lost::Belongings,
+    },
+    exit, server,
+};
+
+/// Stack of the thread that serves clients, in bytes; only touched pages count.
+const CLIENTS_STACK_BYTES: usize = 1 << 20;
+
+/// What is due is judged so late only by one who has been stopped, or had no turn.
+const LATE_MS: u64 = 100;
+/// Turns that tasks then get: an answer may pass through so many of them.
+const CATCH_UP_TURNS: usize = 8;
+/// Reads of what the keeper has said, before the clock is heard.
+const CATCH_UP_READS_MAX: usize = 16;
+/// A thread that has nothing to do gives its memory back after this.
+const JOB_THREAD_IDLE: Duration = Duration::from_secs(1);
+/// Memory is given back this much after a plan has settled: what that brought along is over then.
+const RELEASE_LATER: Duration = Duration::from_millis(500);
+/// More than this is not gathered: the keeper is to begin while the rest is being decided.
+const FLUSH_BYTES: usize = 16 << 10;
+
+/// Is the control process, until the keeper ends it or dies.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let link = match keeper::link_to_keeper() {
+        Ok(link) => link,
+        Err(error) => {
+            tracing::error!(
+                "the control process is started by the keeper alone, not by hand: {error}"
+            );
+            return ExitCode::from(exit::FAILURE);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(jobs::THREADS_MAX)
+        .thread_keep_alive(JOB_THREAD_IDLE)
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let code = i32::from(runtime.block_on(serve(link, options)));
+            keeper::stderr::flush();
+            // Nothing is taken apart: the kernel does it all at once, and a job that hangs (a dead
+            // name service) must not hold up the end.
+            std::process::exit(code)
+        }
+        Err(error) => {
+            tracing::error!("cannot set up the event loop: {error}");
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+async fn serve(link: Link, options: &Options) -> u8 {
+    let wire = match Wire::new(link) {
+        Ok(wire) => wire,
+        Err(error) => {
+            tracing::error!("cannot watch the link to the keeper: {error}");
+            return exit::FAILURE;
+        }
+    };
+    let (made_again, next_listeners) = MadeAgain::new();
+    let mut world = World::new(wire, options, made_again);
+    let (hello, listener, messages) = match world.hello().await {
+        Ok(met) => met,
+        Err(error) => {
+            tracing::error!("the keeper did not say hello: {error}");
+            return exit::FAILURE;
+        }
+    };
+    world.belongings.adopt(&hello);
+    let (plan, boot) = beginnings::read(&hello, options, seed());
+    let access = own_access();
+    let (access_sender, access_receiver) = watch::channel(access);
+    let (unclosed_sender, unclosed) = watch::channel(0);
+    world.access = Some(access_sender);
+    world.unclosed = Some(unclosed);
+    if boot.applied.is_some() {
+        // An earlier control process has opened the socket already.
+        world.widen(plan.control.clone());
+    }
+    let (ask_sender, mut asks) = mpsc::channel(ASKS_MAX);
+    let orphaned = Arc::new(AtomicBool::new(false));
+    let known = Arc::clone(&orphaned);
+    let serve = server::serve(
+        listener,
+        next_listeners,
+        ask_sender,
+        access_receiver,
+        known,
+        unclosed_sender,
+    );
+    if let Err(error) = serve_clients(serve) {
+        tracing::error!("the control socket does not work: {error}");
+    }
+    let mut control = Control::new(now(), &hello, plan, boot);
+    world.drain(&mut control);
+    world.take_in(&mut control, messages);
+    world.turn(&mut control, &mut asks).await;
+    if world.leaving {
+        return 0;
+    }
+    // Said before the last asks go unanswered.
+    orphaned.store(true, Ordering::Relaxed);
+    drop(asks);
+    tracing::error!("lost the keeper");
+    world.belongings.stop_everything(&control);
+    exit::FAILURE
+}
+
+/// Serves the control socket on a thread of its own: what clients cost (their bytes, their log
+/// lines) is not the control thread's.
+fn serve_clients(served: impl Future<Output = io::Result<()>> + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let serve = move || {
+        if let Err(error) = runtime.block_on(served) {
+            tracing::error!("the control socket does not work: {error}");
+        }
+    };
+    let thread = std::thread::Builder::new().name("clients".to_owned());
+    thread
+        .stack_size(CLIENTS_STACK_BYTES)
+        .spawn(serve)
+        .map(drop)
+}
+
+fn own_access() -> server::Access {
+    server::Access {
+        own_uid: Uid::effective().as_raw(),
+        ..server::Access::default()
+    }
+}
+
+fn seed() -> u64 {
+    u64::from(std::process::id()) ^ now().unix_ms.rotate_left(32)
+}
+
+fn now() -> Now {
+    let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let ms = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
+    Now {
+        moment: Moment(ms(monotonic)),
+        unix_ms: ms(wall),
+    }
+}
+
+/// What the loop has at hand.
+struct World {
+    wire: Wire,
+    options: Options,
+    jobs: Jobs,
+    results: mpsc::UnboundedReceiver<Input>,
+    result_sender: mpsc::UnboundedSender<Input>,
+    access: Option<watch::Sender<server::Access>>,
+    /// What clients have sent along and is not closed yet.
+    unclosed: Option<watch::Receiver<usize>>,
+    /// Who may use the socket, once a plan has said so.
+    groups: Option<watch::Sender<plan::Control>>,
+    /// Files that are watched, once there are any.
+    files: Option<watch::Sender<Vec<PathBuf>>>,
+    belongings: Belongings,
+    made_again: MadeAgain,
+    in_order: InOrder,
+    /// The keeper has been told to quit: that it goes is no surprise.
+    leaving: bool,
+}
+
+impl World {
+    fn new(wire: Wire, options: &Options, made_again: MadeAgain) -> Self {
+        // Unbounded, but each result answers one job and the engine bounds those.
+        let (result_sender, results) = mpsc::unbounded_channel();
+        Self {
+            wire,
+            options: options.clone(),
+            jobs: Jobs::new(options.clone(), result_sender.clone()),
+            results,
+            result_sender,
+            access: None,
+            unclosed: None,
+            groups: None,
+            files: None,
+            belongings: Belongings::default(),
+            made_again,
+            in_order: InOrder::default(),
+            leaving: false,
+        }
+    }
+
+    /// Hello, the listener that came with it, and what else was said until its end.
+    async fn hello(&mut self) -> Result<(Hello, UnixListener, Messages), LinkError> {
+        let (mut gathering, mut others) = (Gathering::default(), Messages::new());
+        loop {
+            for (notice, fds) in self.receive().await? {
+                others.extend(gathering.take(notice, fds));
+            }
+            if let Some((hello, fds)) = gathering.finish() {
+                let listener = fds.into_iter().next();
+                let missing = || LinkError::Io(io::Error::other("no socket came with it"));
+                let listener = listener.ok_or_else(missing)?;
+                return Ok((hello, UnixListener::from(listener), others));
+            }
+        }
+    }
+
+    /// Waits until the keeper says something.
+    async fn receive(&mut self) -> Result<Messages, LinkError> {
+        loop {
+            self.wire.ready().await?;
+            let messages = self.wire.exchange()?;
+            if !messages.is_empty() {
+                return Ok(messages);
+            }
+        }
+    }
+
+    /// One turn after the other, until the keeper is gone. Facts come before commands, and both before
+    /// the clock.
+    async fn turn(&mut self, control: &mut Control, asks: &mut mpsc::Receiver<Ask>) {
+        let mut clock = WallClock::default();
+        loop {
+            self.flush();
+            if self.leaving && !self.wire.link.wants_write() {
+                return;
+            }
+            let due = control.poll_timeout();
+            let outcome = tokio::select! {
+                biased;
+                ready = self.wire.ready() => match ready {
+                    Ok(()) => self.read_mail(control),
+                    Err(error) => Err(error.into()),
+                },
+                Some(result) = self.results.recv() => {
+                    self.handle(control, result);
+                    Ok(())
+                }
+                Some(ask) = asks.recv() => {
+                    self.handle(control, Input::Ask(ask));
+                    Ok(())
+                }
+                () = sleep_until(due) => self.judge_by_the_clock(control, due).await,
+                () = clock.was_set(control.minds_the_clock()) => {
+                    self.handle(control, Input::Timeout);
+                    Ok(())
+                }
+            };
+            if let Err(error) = outcome {
+                return tracing::debug!("the keeper has gone: {error}");
+            }
+        }
+    }
+
+    fn read_mail(&mut self, control: &mut Control) -> Result<(), LinkError> {
+        let messages = self.wire.exchange()?;
+        self.take_in(control, messages);
+        Ok(())
+    }
+
+    /// Something is due. What has arrived before is judged first: this process may have been stopped,
+    /// or have had no turn, and then the clock says more than it has heard.
+    async fn judge_by_the_clock(
+        &mut self,
+        control: &mut Control,
+        due: Option<Moment>,
+    ) -> Result<(), LinkError> {
+        let late_ms = due.map_or(0, |due| now().moment.0.saturating_sub(due.0));
+        if late_ms > LATE_MS {
+            // Tasks that wait for an answer look whether it is there.
+            for _ in 0..CATCH_UP_TURNS {
+                tokio::task::yield_now().await;
+            }
+        }
+        for _ in 0..CATCH_UP_READS_MAX {
+            self.read_mail(control)?;
+            if self.wire.link.drained() {
+                break;
+            }
+        }
+        for _ in 0..self.results.len() {
+            if let Ok(result) = self.results.try_recv() {
+                self.handle(control, result);
+            }
+        }
+        self.handle(control, Input::Timeout);
+        Ok(())
+    }
+
+    fn take_in(&mut self, control: &mut Control, messages: Messages) {
+        for (notice, fds) in messages {
+            let fds = self.made_again.take(&notice, fds);
+            self.belongings.note(&notice, fds);
+            self.handle(control, Input::Notice(notice));
+        }
+    }
+
+    fn handle(&mut self, control: &mut Control, input: Input) {
+        control.handle(now(), input);
+        self.drain(control);
+    }
+
+    fn drain(&mut self, control: &mut Control) {
+        while let Some(output) = control.poll_output() {
+            match output {
+                Output::Keeper(_) if self.leaving => {}
+                Output::Keeper(request) => self.tell(&request),
+                other => self.in_order.push(self.wire.link.said(), other),
+            }
+        }
+    }
+
+    fn tell(&mut self, request: &Request) {
+        self.leaving = matches!(request, Request::Quit { .. });
+        if let Err(error) = self.wire.link.queue(request, Vec::new()) {
+            tracing::error!("cannot tell the keeper: {error}");
+        }
+        if self.wire.link.pending() > FLUSH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Sends what has gathered in a turn, and then what had to come after it. What does not fit goes out
+    /// when the link has room.
+    fn flush(&mut self) {
+        if let Err(error) = self.wire.flush() {
+            tracing::error!("cannot tell the keeper: {error}");
+        }
+        while let Some(output) = self.in_order.pop(self.wire.link.written()) {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Keeper(request) => self.tell(&request),
+            Output::Job(job) => self.jobs.start(job),
+            Output::Answer(answer) => answer.send(),
+            Output::Access(who) => self.widen(who),
+            Output::WatchFiles(paths) => self.watch_files(paths),
+            Output::LetIn(open) => {
+                if let Some(access) = &self.access {
+                    access.send_modify(|it| it.closed = !open);
+                }
+            }
+            Output::ReleaseMemory => drop(tokio::spawn(async {
+                tokio::time::sleep(RELEASE_LATER).await;
+                keeper::release_memory();
+            })),
+        }
+    }
+
+    /// Files that somebody else writes are watched by a task.
+    fn watch_files(&mut self, paths: Vec<PathBuf>) {
+        if let Some(files) = &self.files {
+            files.send_replace(paths);
+            return;
+        }
+        let (sender, wanted) = watch::channel(paths);
+        self.files = Some(sender);
+        let results = self.result_sender.clone();
+        let tell = move |unwatched| {
+            let touched = Done::FilesTouched(unwatched);
+            drop(results.send(Input::Done(Box::new(touched))));
+        };
+        drop(tokio::spawn(inotify::follow(wanted, tell)));
+    }
+
+    /// Lets the groups of the plan use the control socket.
+    fn widen(&mut self, who: plan::Control) {
+        if let Some(groups) = &self.groups {
+            groups.send_replace(who);
+            return;
+        }
+        let (Some(access), Some(unclosed)) = (&self.access, &self.unclosed) else {
+            return;
+        };
+        let (sender, plan) = watch::channel(who);
+        self.groups = Some(sender);
+        let follower = SocketGroups {
+            socket: Paths::new(&self.options).run_dir.join("ctl.sock"),
+            reopened: self.made_again.reopened(),
+            plan,
+            unclosed: unclosed.clone(),
+            access: access.clone(),
+        };
+        drop(tokio::spawn(follower.follow()));
+    }
+}
+
+async fn sleep_until(due: Option<Moment>) {
+    match due {
+        // One more millisecond: `now` is rounded down, and an early wake-up would be for nothing.
+        Some(due) => {
+            let left = due.0.saturating_sub(now().moment.0);
+            if left > 0 {
+                tokio::time::sleep(Duration::from_millis(left)).await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}

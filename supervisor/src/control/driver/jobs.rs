@@ -1,0 +1,403 @@
+//! What blocks or waits, done beside the control thread: on the blocking pool, or as a task.
+//!
+//! A job may hang (a name service, a file server) and nobody can end it, so each kind has so many
+//! threads and no more: what hangs holds up its own kind alone.
+
+use std::{io, path::Path, time::Duration};
+
+use plan::Plan;
+use tokio::sync::mpsc;
+
+use crate::{
+    accounts,
+    control::{
+        input::{Done, Input, Job, Swap},
+        monitors::{host_checks, inotify},
+        runs::network_probe::{self, Asker},
+        work,
+    },
+    credentials, describe, history,
+    host_names::HostNames,
+    listening, load_plan, logs,
+    plan_store::{self, Kept, Mark, Swapped},
+    port_owner, prepare,
+    staging::{self, Broken, Staged, StagedFile},
+    status_files, store,
+    threads::Threads,
+};
+
+/// Threads for what changes or stores something: one of each is asked for at a time.
+const CHANGES_MAX: usize = 16;
+/// Threads for what a run waits for before it starts.
+const STARTS_MAX: usize = 24;
+/// Threads for looks at addresses. They read of every process, which can hang for one of them.
+const ADDRESSES_MAX: usize = 4;
+/// Longest wait for such a look: after that whoever waits goes on without.
+const ADDRESS_LOOK_MAX: Duration = Duration::from_secs(10);
+/// Threads for results of jobs: one is read at a time, unless the disk hangs.
+const RESULTS_MAX: usize = 2;
+/// Longest wait for a result: after that its client hears where it is.
+const RESULT_MAX: Duration = Duration::from_secs(10);
+/// Threads for looks at disks, programs, certificates and files.
+const LOOKS_MAX: usize = 4;
+/// Threads for answers to clients.
+const REPLIES_MAX: usize = 8;
+/// Threads for tasks of the loop's own: one that watches files, and one that finds groups.
+const TASKS_MAX: usize = 4;
+/// Jobs that block at one time; more wait for a thread.
+pub(in crate::control) const THREADS_MAX: usize = CHANGES_MAX
+    + STARTS_MAX
+    + ADDRESSES_MAX
+    + RESULTS_MAX
+    + LOOKS_MAX
+    + REPLIES_MAX
+    + TASKS_MAX
+    + network_probe::OPENERS_MAX;
+
+/// Where jobs are done.
+pub(in crate::control) struct Jobs {
+    options: plan::Options,
+    results: mpsc::UnboundedSender<Input>,
+    changes: Threads,
+    starts: Threads,
+    addresses: Threads,
+    readers: Threads,
+    looks: Threads,
+    replies: Threads,
+    names: HostNames,
+    asker: Asker,
+}
+
+impl Jobs {
+    pub(in crate::control) fn new(
+        options: plan::Options,
+        results: mpsc::UnboundedSender<Input>,
+    ) -> Self {
+        let names = HostNames::new();
+        Self {
+            options,
+            results,
+            changes: Threads::new(CHANGES_MAX),
+            starts: Threads::new(STARTS_MAX),
+            addresses: Threads::new(ADDRESSES_MAX),
+            readers: Threads::new(RESULTS_MAX),
+            looks: Threads::new(LOOKS_MAX),
+            replies: Threads::new(REPLIES_MAX),
+            asker: Asker::new(names.clone()),
+            names,
+        }
+    }
+
+    /// Starts a job; its result comes back as [`Input::Done`].
+    pub(in crate::control) fn start(&self, job: Job) {
+        let threads = match &job {
+            Job::Prepare(_)
+            | Job::Probe { .. }
+            | Job::AwaitLine { .. }
+            | Job::AskWhatUsersAreTold { .. } => {
+                return self.start_task(job);
+            }
+            Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => &self.replies,
+            Job::Holder { .. } | Job::Addresses { .. } | Job::LookAtListeners { .. } => {
+                return self.start_within(&self.addresses, ADDRESS_LOOK_MAX, job);
+            }
+            Job::ReadResult { .. } => {
+                return self.start_within(&self.readers, RESULT_MAX, job);
+            }
+            Job::Watch(_) | Job::LookAtFiles(_) => &self.looks,
+            Job::Load(_)
+            | Job::MissingAccounts { .. }
+            | Job::Stage { .. }
+            | Job::Swap(_)
+            | Job::PutBack { .. }
+            | Job::Discard { .. }
+            | Job::Keep { .. }
+            | Job::StoreHolds { .. }
+            | Job::StoreSchedule { .. }
+            | Job::StoreMaintenance { .. }
+            | Job::WriteStatusFiles { .. }
+            | Job::Record { .. }
+            | Job::RecordExits { .. }
+            | Job::StoreRunning { .. }
+            | Job::StoreOrder { .. } => &self.changes,
+        };
+        let (options, send) = (self.options.clone(), self.sender());
+        threads.run(move || {
+            if let Some(done) = block(job, &options) {
+                send(done);
+            }
+        });
+    }
+
+    fn sender(&self) -> impl Fn(Done) + Clone + Send + 'static {
+        let results = self.results.clone();
+        // The loop is gone only when the process is about to be.
+        move |done| drop(results.send(Input::Done(Box::new(done))))
+    }
+
+    /// Starts what may hang, and is answered in time all the same.
+    fn start_within(&self, threads: &Threads, limit: Duration, job: Job) {
+        let (options, send) = (self.options.clone(), self.sender());
+        let unseen = unseen(&job, &options, limit);
+        let look = threads.run_within(limit, move || block(job, &options));
+        tokio::spawn(async move {
+            if let Some(done) = look.await.flatten().or(unseen) {
+                send(done);
+            }
+        });
+    }
+
+    /// Starts what waits and does not block.
+    fn start_task(&self, job: Job) {
+        let send = self.sender();
+        match job {
+            Job::Probe {
+                run,
+                probe,
+                ask,
+                timeout_ms,
+            } => {
+                let asker = self.asker.clone();
+                tokio::spawn(async move {
+                    let asked = std::time::Instant::now();
+                    let answer = asker.ask(&ask, timeout_ms).await;
+                    let took = asked.elapsed();
+                    let (ok, detail) = (
+                        answer.is_ok(),
+                        answer.err().map(String::from).unwrap_or_default(),
+                    );
+                    send(Done::Probed {
+                        run,
+                        probe,
+                        ok,
+                        detail,
+                        took,
+                    });
+                });
+            }
+            Job::AwaitLine {
+                run,
+                service,
+                dir,
+                pattern,
+                since_unix_ms,
+                unwanted,
+            } => {
+                tokio::spawn(async move {
+                    let name = service.clone();
+                    let line = logs::await_line(service, dir, &pattern, since_unix_ms);
+                    tokio::select! {
+                        seen = line => match seen {
+                            Ok(()) => send(Done::LineSeen { run, pattern }),
+                            Err(error) => tracing::error!(
+                                service = name,
+                                "cannot wait for the line that makes it ready: {error}"
+                            ),
+                        },
+                        _ = unwanted => {}
+                    }
+                });
+            }
+            Job::AskWhatUsersAreTold { question, probe } => {
+                let asker = self.asker.clone();
+                tokio::spawn(async move {
+                    let answer = asker.ask(&probe.ask, probe.timeout_ms).await;
+                    send(Done::UsersAreTold { question, answer });
+                });
+            }
+            Job::Prepare(starts) => {
+                prepare::begin(starts, &self.starts, &self.names, move |run, outcome| {
+                    send(Done::Prepared { run, outcome });
+                });
+            }
+            _ => unreachable!("it blocks"),
+        }
+    }
+}
+
+/// The answer of a look that has not come to its end.
+fn unseen(job: &Job, options: &plan::Options, limit: Duration) -> Option<Done> {
+    let seconds = limit.as_secs();
+    let why = format!("the look at it took longer than {seconds} s");
+    Some(match job {
+        Job::ReadResult { service, id } => {
+            let state_dir = plan::Paths::new(options).state_dir;
+            let why = format!("the disk has not answered for {seconds} s");
+            work::unread(&state_dir, service, id.clone(), &why)
+        }
+        Job::Holder { run, address } => Done::Holder {
+            run: *run,
+            holder: port_owner::Holder {
+                reason: format!("{address} is in use; who has it is not known: {why}"),
+                line: Vec::new(),
+            },
+        },
+        Job::Addresses { .. } => Done::Addresses(Err(why)),
+        Job::LookAtListeners { looks, .. } => {
+            let seen = looks.iter().map(|it| listening::Seen {
+                service: it.service.clone(),
+                run: it.run,
+                sight: listening::Sight::Hidden(why.clone()),
+            });
+            Done::Listeners(seen.collect())
+        }
+        _ => return None,
+    })
+}
+
+fn block(job: Job, options: &plan::Options) -> Option<Done> {
+    let state_dir = plan::Paths::new(options).state_dir;
+    Some(match job {
+        Job::Load(source) => Done::Loaded(load_plan::of(&source, options)),
+        Job::MissingAccounts { plan } => {
+            let mut missing = accounts::look(&plan);
+            missing.commands.extend(credentials::missing(&plan));
+            Done::MissingAccounts(missing)
+        }
+        Job::Stage { plan, rehearsal } => Done::Staged(stage(&plan, rehearsal)),
+        Job::Swap(it) => Done::Swapped(swap(&state_dir, *it)),
+        Job::PutBack { staged } => {
+            put_back(&staged);
+            Done::PutBack
+        }
+        Job::Discard { staged, made } => {
+            staging::discard(&staged, &made);
+            Done::Discarded
+        }
+        Job::Keep { plan, mark } => {
+            keep(&state_dir, &plan, mark);
+            return None;
+        }
+        Job::StoreHolds { holds } => {
+            Done::HoldsStored(holds.write(&state_dir).map_err(|error| error.to_string()))
+        }
+        Job::StoreSchedule { handled } => {
+            Done::ScheduleStored(in_words(store::write_schedule(&state_dir, &handled)))
+        }
+        Job::StoreMaintenance { maintenance } => {
+            let written = store::write_maintenance(&state_dir, maintenance.as_ref());
+            Done::MaintenanceStored(in_words(written))
+        }
+        Job::WriteStatusFiles { plan, situations } => {
+            Done::StatusFilesWritten(status_files::write(&plan, &situations))
+        }
+        Job::Record { lines, now_ms } => {
+            let written = history::append(&state_dir, now_ms, &lines);
+            Done::Recorded(written.map_err(|error| (lines, error.to_string())))
+        }
+        Job::StoreRunning { running } => {
+            let written = store::write_running(&state_dir, &running);
+            Done::RunningStored(written.map_err(|error| error.to_string()))
+        }
+        Job::RecordExits { records, now_ms } => {
+            let written = history::exits::append(&state_dir, now_ms, &records);
+            Done::ExitsRecorded(written.map_err(|error| error.to_string()))
+        }
+        Job::StoreOrder { service, order } => work::store(&state_dir, &service, &order),
+        Job::ReadResult { service, id } => work::read(&state_dir, &service, id),
+        Job::Watch(watch) => Done::Watched(host_checks::look(&watch)),
+        Job::LookAtFiles(look) => Done::FilesSeen(inotify::look(&look)),
+        Job::Holder { run, address } => Done::Holder {
+            run,
+            holder: port_owner::find(&address),
+        },
+        Job::Addresses {
+            wanted,
+            running,
+            keeper,
+        } => Done::Addresses(Ok(listening::taken(&wanted, &running, keeper))),
+        Job::LookAtListeners { looks, keeper } => Done::Listeners(listening::look(&looks, keeper)),
+        Job::Check { .. } | Job::ShowPlan { .. } | Job::Diff { .. } => {
+            reply(job, options);
+            return None;
+        }
+        Job::Prepare(_)
+        | Job::Probe { .. }
+        | Job::AwaitLine { .. }
+        | Job::AskWhatUsersAreTold { .. } => return None,
+    })
+}
+
+fn in_words(written: io::Result<()>) -> Result<(), String> {
+    written.map_err(|error| error.to_string())
+}
+
+/// Answers a client. One that has gone away no longer wants its answer.
+fn reply(job: Job, options: &plan::Options) {
+    match job {
+        Job::Check { plan, reply } => {
+            let _ = reply.send(load_plan::check(options, Some(&plan)));
+        }
+        Job::ShowPlan { plan, names, reply } => {
+            let _ = reply.send(Ok(describe::plan(&plan, &names)));
+        }
+        Job::Diff { plan, names, reply } => {
+            let _ = reply.send(describe::diff(options, &plan, &names));
+        }
+        _ => unreachable!("nobody waits for its answer"),
+    }
+}
+
+/// A service whose account is another than it says would run as the wrong one.
+fn stage(plan: &Plan, rehearsal: bool) -> Staged {
+    let mut staged = if rehearsal {
+        staging::rehearse(plan)
+    } else {
+        staging::stage(plan)
+    };
+    let clashes = accounts::look(plan).clashes.into_iter();
+    staged
+        .broken
+        .extend(clashes.map(|(name, why)| (name, Broken { why, own: None })));
+    staged
+}
+
+fn swap(state_dir: &Path, it: Swap) -> Result<Swapped, String> {
+    let before = it.before.map(|(plan, mark, not_up)| Kept {
+        mark,
+        not_up,
+        plan: Plan::clone(&plan),
+    });
+    let swap = plan_store::Swap {
+        plan: &it.plan,
+        files: &it.staged,
+        modes: &it.modes,
+        mark: &it.mark,
+        rejected: it.rejected,
+        before,
+    };
+    plan_store::swap(state_dir, swap).map_err(|error| error.to_string())
+}
+
+fn put_back(staged: &[StagedFile]) {
+    match staging::swap(staged, &[]) {
+        Ok(undo) => {
+            let spoiled = undo.forget();
+            for (service, Broken { why, .. }) in &spoiled {
+                tracing::error!(service, "cannot put a file of the running plan back: {why}");
+            }
+            for file in staged
+                .iter()
+                .filter(|it| !spoiled.contains_key(&it.service))
+            {
+                tracing::warn!(
+                    service = file.service,
+                    "put {} back: the configuration it was of had not been applied",
+                    file.path.display()
+                );
+            }
+        }
+        Err(error) => tracing::error!("cannot put files of the running plan back: {error}"),
+    }
+}
+
+fn keep(state_dir: &Path, plan: &Plan, mark: Mark) {
+    let kept = Kept {
+        mark,
+        not_up: Vec::new(),
+        plan: plan.clone(),
+    };
+    if let Err(error) = plan_store::keep(state_dir, kept, false) {
+        tracing::error!("cannot keep the configuration that works, to go back to: {error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Runs that are restarted because files have changed, until they end: what is told of their ends.
+//!
+//! Owner: the control process. The keeper remembers one before the restart is asked for, so that a successor
+//! knows why the run goes down. Limits: one a service, [`FILES_MAX`] paths each.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use api::{ExitCause, FILES_MAX};
+use engine::{RunId, State};
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Context, Control, memory::Key};
+
+/// By service.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(in crate::control) struct FileRestarts(BTreeMap<String, FileRestart>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct FileRestart {
+    run: RunId,
+    paths: Vec<String>,
+    /// So many more.
+    more: u64,
+}
+
+impl FileRestarts {
+    /// What an earlier control process knew.
+    pub(in crate::control) fn restore(record: Option<&String>) -> Self {
+        let known = record.and_then(|record| serde_json::from_str(record).ok());
+        known.unwrap_or_default()
+    }
+
+    /// Why a run is restarted, if files are why.
+    pub(in crate::control) fn cause(&self, service: &str, run: RunId) -> Option<ExitCause> {
+        let known = self.0.get(service).filter(|it| it.run == run)?;
+        Some(ExitCause::Files {
+            paths: known.paths.clone(),
+            more: known.more,
+        })
+    }
+}
+
+impl FileRestarts {
+    /// The run has ended and that is told, or it is not restarted after all.
+    pub(in crate::control) fn forget(&mut self, cx: &mut Context, name: &str) {
+        if self.0.remove(name).is_some() {
+            self.remember(cx);
+        }
+    }
+
+    fn remember(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(self).expect("it is plain data");
+        cx.remember(Key::FileRestarts, record);
+    }
+}
+
+impl Control {
+    /// Before its restart is asked for. One that goes down already has its cause.
+    pub(in crate::control) fn note_file_restart(&mut self, name: &str, files: &BTreeSet<PathBuf>) {
+        let Some((id, run)) = self.cx.names.id(name).zip(self.cx.main_run_of(name)) else {
+            return;
+        };
+        let view = self.cx.engine.view(id);
+        let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
+        if goes_down || self.changes.that_restarts(name, run).is_some() {
+            return;
+        }
+        let paths = files.iter().take(FILES_MAX);
+        let restart = FileRestart {
+            run,
+            paths: paths.map(|path| path.display().to_string()).collect(),
+            more: files.len().saturating_sub(FILES_MAX) as u64,
+        };
+        self.file_restarts.0.insert(name.to_owned(), restart);
+        self.file_restarts.remember(&mut self.cx);
+    }
+}

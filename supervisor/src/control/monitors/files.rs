@@ -1,0 +1,428 @@
+//! Files that somebody else writes, and certificates: what a change of one means for a service that
+//! runs, and what is wrong with the others.
+//!
+//! The looking is a job, once when the files are known, whenever `file_watcher` tells, and once a
+//! day while there are certificates. One that cannot be used is told and not loaded; one that
+//! clients do not trust makes its service degraded; one that ends soon is told in time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use engine::{Command, Moment, RunId, ServiceId, State};
+use keeper::message::Request;
+use plan::{
+    NotifyOn, OnChange, Service,
+    certificates::{Finding, Grade},
+};
+
+use crate::control::{
+    Context, Control, Job, Output,
+    memory::Key,
+    monitors::{
+        inotify::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
+        listening::Progress,
+    },
+};
+
+/// Certificates are looked at as often without any change.
+const EVERY_MS: u64 = 24 * 3_600_000;
+/// Days before the end of a certificate at which it is told.
+const TELL_DAYS: [i64; 6] = [0, 1, 3, 7, 14, 30];
+
+/// What was seen, and when to look again.
+#[derive(Debug, Default)]
+pub(in crate::control) struct WatchedFiles {
+    paths: BTreeSet<PathBuf>,
+    seen: BTreeMap<PathBuf, Stamp>,
+    findings: BTreeMap<String, Vec<Finding>>,
+    /// The days of [`TELL_DAYS`] that were told last, by certificate.
+    told: BTreeMap<PathBuf, i64>,
+    /// When the process of a service began, wall clock.
+    started: BTreeMap<String, u64>,
+    due: Option<Moment>,
+    looking: bool,
+    /// Something has happened while a look was under way.
+    again: bool,
+    /// Nobody tells of changes: they are looked for at intervals.
+    unwatched: Option<Unwatched>,
+}
+
+/// Files that have changed since a service that runs has read them.
+#[derive(Debug)]
+pub(in crate::control) struct FilesChanged {
+    id: ServiceId,
+    /// It restarts for them; else it reloads.
+    restarts: bool,
+    files: BTreeSet<PathBuf>,
+    /// In words.
+    detail: String,
+}
+
+impl WatchedFiles {
+    pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
+        self.due.filter(|_| !self.looking)
+    }
+
+    /// What it means for the administrator that nobody tells of changes.
+    pub(in crate::control) fn warning(&self) -> Option<String> {
+        let why = self.unwatched.filter(|_| !self.paths.is_empty())?;
+        let seconds = POLL_EVERY.as_secs();
+        Some(format!(
+            "certificates and other watched files are looked at every {seconds} s only, since they cannot be watched: \
+             {why}"
+        ))
+    }
+}
+
+impl WatchedFiles {
+    /// What an earlier control process has told.
+    pub(in crate::control) fn take_up(&mut self, records: &BTreeMap<String, String>) {
+        let record = Key::Certificates.of(records);
+        let told = record.and_then(|record| serde_json::from_str(record).ok());
+        self.told = told.unwrap_or_default();
+    }
+
+    /// Watches the files of the services that are enabled now.
+    pub(in crate::control) fn follow_plan(&mut self, cx: &mut Context) {
+        let enabled = cx.plan.services.values().filter(|it| it.enabled);
+        let paths: BTreeSet<PathBuf> = enabled.flat_map(|it| files_of(it)).collect();
+        let known: BTreeSet<String> = cx.plan.services.keys().cloned().collect();
+        self.findings.retain(|name, _| known.contains(name));
+        self.started.retain(|name, _| known.contains(name));
+        self.seen.retain(|path, _| paths.contains(path));
+        if self.paths == paths {
+            // What a certificate is held to may have changed.
+            if !paths.is_empty() {
+                self.look(cx);
+            }
+            return;
+        }
+        self.paths.clone_from(&paths);
+        if paths.is_empty() {
+            self.findings.clear();
+            self.due = None;
+        }
+        // Once they are watched, they are looked at.
+        let paths = paths.into_iter().collect();
+        cx.outputs.push_back(Output::WatchFiles(paths));
+    }
+
+    pub(in crate::control) fn timeout(&mut self, cx: &mut Context) {
+        let due = self.poll_timeout();
+        if due.is_some_and(|due| due <= cx.now.moment) {
+            self.look(cx);
+        }
+    }
+
+    /// Files may have changed, or are watched from now on, or are not.
+    pub(in crate::control) fn on_touched(
+        &mut self,
+        cx: &mut Context,
+        unwatched: Option<Unwatched>,
+    ) {
+        let before = std::mem::replace(&mut self.unwatched, unwatched);
+        match self.warning() {
+            Some(warning) if before.is_none() => tracing::warn!("{warning}"),
+            None if before.is_some() => tracing::info!("watched files are watched again"),
+            _ => {}
+        }
+        self.look(cx);
+    }
+
+    /// Something may have changed.
+    pub(in crate::control) fn look(&mut self, cx: &mut Context) {
+        if self.paths.is_empty() {
+            return;
+        }
+        if self.looking {
+            self.again = true;
+            return;
+        }
+        self.looking = true;
+        let enabled = cx.plan.services.values().filter(|it| it.enabled);
+        let with = enabled.filter(|it| !it.certificates.is_empty());
+        let certificates = with.map(|it| (it.name.clone(), it.certificates.clone()));
+        let certificates: Vec<_> = certificates.collect();
+        let due = cx.now.moment.after(EVERY_MS);
+        self.due = Some(due).filter(|_| !certificates.is_empty());
+        let paths = self.paths.clone();
+        let look = Look {
+            certificates,
+            paths,
+        };
+        cx.job(Job::LookAtFiles(look));
+    }
+
+    /// What was seen. Those that are to take it.
+    pub(in crate::control) fn on_seen(
+        &mut self,
+        cx: &mut Context,
+        seen: Seen,
+    ) -> Vec<FilesChanged> {
+        self.looking = false;
+        let changed = self.changed_files(&seen.stamps);
+        self.seen = seen.stamps;
+        self.take_findings(cx, seen.findings);
+        let services: Vec<String> = cx.plan.services.keys().cloned().collect();
+        let due = services
+            .iter()
+            .filter_map(|name| self.due_of(cx, name, &changed))
+            .collect();
+        if std::mem::take(&mut self.again) {
+            self.look(cx);
+        }
+        due
+    }
+
+    /// Files that are other than when they were last seen; at the first look, any may be.
+    fn changed_files(&self, stamps: &BTreeMap<PathBuf, Stamp>) -> BTreeSet<PathBuf> {
+        let seen = &self.seen;
+        let first = seen.is_empty();
+        let differs = |path: &PathBuf, stamp: &Stamp| match seen.get(path) {
+            Some(before) => before.content != stamp.content,
+            None => first,
+        };
+        let changed = stamps.iter().filter(|(path, stamp)| differs(path, stamp));
+        changed.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// A run of a service reads its files as they are now.
+    pub(in crate::control) fn on_run_started(&mut self, cx: &mut Context, run: RunId) {
+        let service = cx.runs.get(&run).map(|run| run.service.clone());
+        let service = service.and_then(|name| cx.plan.services.get(&name));
+        if let Some(service) = service.filter(|it| files_of(it).next().is_some()) {
+            let name = service.name.clone();
+            let started = &mut self.started;
+            started.insert(name, cx.now.unix_ms);
+        }
+    }
+
+    /// Since when a service has read its files, wall clock; none: it does not run.
+    fn read_since(&self, cx: &Context, name: &str) -> Option<u64> {
+        let id = cx.names.id(name)?;
+        let view = cx.engine.view(id)?;
+        // A oneshot that has completed has read them too.
+        let oneshot = cx.plan.services.get(name).is_some_and(|it| it.oneshot);
+        let done = oneshot && matches!(view.state, State::Completed);
+        if cx.engine.main_run(id).is_none() && !done {
+            return None;
+        }
+        let since = view.since;
+        let since = cx.now.unix_ms.saturating_sub(cx.now.moment.since(since));
+        // Of a run that began under an earlier control process only its state is known.
+        let started = self.started.get(name);
+        Some(started.copied().unwrap_or(since))
+    }
+
+    /// What a service that runs is to do for the files of its own that have changed; none: nothing.
+    fn due_of(
+        &self,
+        cx: &mut Context,
+        name: &str,
+        changed: &BTreeSet<PathBuf>,
+    ) -> Option<FilesChanged> {
+        let service = cx.plan.services.get(name).filter(|it| it.enabled)?;
+        let since = self.read_since(cx, name)?;
+        // Of one that is gone nothing says when it went.
+        let gone = |stamp: &Stamp| stamp.content.is_none();
+        let newer = |path: &PathBuf| {
+            let stamp = self.seen.get(path);
+            stamp.is_none_or(|stamp| stamp.changed_ms > since || gone(stamp))
+        };
+        let files: BTreeSet<PathBuf> = files_of(service)
+            .filter(|it| changed.contains(it) && newer(it))
+            .collect();
+        let id = cx.names.id(name).filter(|_| !files.is_empty())?;
+        let action = action(service, &files);
+        let listed: Vec<String> = files
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let listed = listed.join(" and ");
+        if let Some(unusable) = self.finding(name, |grade| grade == Grade::Unusable) {
+            let detail = format!("{listed} changed on disk and is not loaded: {unusable}");
+            tracing::warn!(service = name, "{detail}");
+            cx.publish(name, "files", &detail, None);
+            return None;
+        }
+        let verb = match action {
+            OnChange::Reload => "reloads",
+            OnChange::Restart => "restarts",
+            OnChange::Nothing => return None,
+        };
+        Some(FilesChanged {
+            id,
+            restarts: action == OnChange::Restart,
+            detail: format!("{listed} changed on disk: {name} {verb}"),
+            files,
+        })
+    }
+
+    /// Takes in what is wrong now; what is new is told.
+    fn take_findings(&mut self, cx: &mut Context, findings: BTreeMap<String, Vec<Finding>>) {
+        let before = std::mem::replace(&mut self.findings, findings);
+        let now = self.findings.clone();
+        for (name, found) in &now {
+            let known = before.get(name).map_or(&[][..], Vec::as_slice);
+            if found == known {
+                continue;
+            }
+            for finding in found.iter().filter(|it| !known.contains(it)) {
+                let sentence = finding.sentence();
+                tracing::warn!(service = name, "{sentence}");
+                cx.publish(name, "certificate", &sentence, None);
+            }
+            if found.is_empty() {
+                cx.publish(name, "certificate", "nothing is wrong any more", None);
+            }
+            if let Some(id) = cx.names.id(name) {
+                cx.touched.insert(id);
+            }
+        }
+        self.tell_of_ends(cx, &now);
+    }
+
+    /// Tells of certificates that end soon, each some times.
+    fn tell_of_ends(&mut self, cx: &mut Context, findings: &BTreeMap<String, Vec<Finding>>) {
+        let mut told = BTreeMap::new();
+        for (name, finding) in findings.iter().flat_map(|(name, found)| {
+            let name = name.clone();
+            found.iter().map(move |finding| (name.clone(), finding))
+        }) {
+            let Grade::Soon(days) = finding.grade else {
+                continue;
+            };
+            let Some(step) = TELL_DAYS.iter().find(|step| days <= **step) else {
+                continue;
+            };
+            told.insert(finding.path.clone(), *step);
+            if self.told.get(&finding.path) != Some(step) {
+                let text = format!("{name}: {}", finding.sentence());
+                cx.alert(&name, NotifyOn::Certificate, text);
+            }
+        }
+        if told == self.told {
+            return;
+        }
+        let service = Key::Certificates.name().to_owned();
+        let record = serde_json::to_string(&told).expect("paths and numbers are plain data");
+        self.told = told;
+        cx.tell(if self.told.is_empty() {
+            Request::Forget { service }
+        } else {
+            Request::Remember { service, record }
+        });
+    }
+
+    /// The first thing of these grades that is wrong with a certificate of a service, as a sentence.
+    fn finding(&self, service: &str, grade: impl Fn(Grade) -> bool) -> Option<String> {
+        let found = self.findings.get(service)?;
+        let found = found.iter().find(|finding| grade(finding.grade))?;
+        Some(found.sentence())
+    }
+
+    /// Why a service is degraded by its certificates, if it is.
+    pub(in crate::control) fn certificate_trouble(&self, service: &str) -> Option<String> {
+        self.finding(service, |grade| grade >= Grade::Degraded)
+    }
+
+    /// How a service's certificates stand, for people: why it is degraded, or which of them ends.
+    pub(in crate::control) fn certificate_reason(&self, service: &str) -> Option<String> {
+        let trouble = self.certificate_trouble(service);
+        let trouble = trouble.map(|text| format!("degraded: {text}"));
+        trouble.or_else(|| self.finding(service, |grade| matches!(grade, Grade::Soon(_))))
+    }
+}
+
+impl Control {
+    pub(in crate::control) fn on_files_seen(&mut self, seen: Seen) {
+        for changed in self.watched_files.on_seen(&mut self.cx, seen) {
+            self.take_files(changed);
+        }
+    }
+
+    /// Lets a service that runs take the files of its own that have changed.
+    fn take_files(&mut self, changed: FilesChanged) {
+        let FilesChanged {
+            id,
+            restarts,
+            files,
+            detail,
+        } = changed;
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        tracing::info!(service = name, "{detail}");
+        self.cx.publish(&name, "files", &detail, None);
+        if restarts {
+            self.note_file_restart(&name, &files);
+        }
+        let command = if restarts {
+            Command::Restart
+        } else {
+            Command::Reload
+        };
+        if let Err(refusal) = self.command(command([id].into())) {
+            self.file_restarts.forget(&mut self.cx, &name);
+            let error = self.cx.refused(&refusal).message;
+            tracing::warn!(service = name, "{detail}, but that was refused: {error}");
+            self.cx.publish(&name, "files", &error, None);
+        }
+    }
+
+    /// The verdict on a service's health: that of its probes, unless its certificates or its
+    /// addresses say no.
+    pub(in crate::control) fn healthy(&self, service: &str, view: &engine::View) -> Option<bool> {
+        let up = matches!(view.state, State::Running { .. } | State::Reloading { .. });
+        let deaf = self.listening.of(service) == Progress::Failed;
+        if up && (deaf || self.watched_files.certificate_trouble(service).is_some()) {
+            return Some(false);
+        }
+        view.healthy
+    }
+}
+
+/// The files of a service that are watched.
+fn files_of(service: &Service) -> impl Iterator<Item = PathBuf> + '_ {
+    let certificates = service.certificates.iter().flat_map(|it| {
+        let files = [
+            Some(&it.certificate),
+            Some(&it.key),
+            it.password_file.as_ref(),
+        ];
+        files.into_iter().flatten()
+    });
+    let copied = service.credentials.iter().map(|it| &it.source);
+    let watches = service.watches.iter().map(|it| &it.path);
+    certificates.chain(copied).chain(watches).cloned()
+}
+
+/// What a change of these files means for a service: the most that one of them asks for.
+fn action(service: &Service, changed: &BTreeSet<PathBuf>) -> OnChange {
+    let watches = service.watches.iter();
+    let watches = watches.filter(|it| changed.contains(&it.path));
+    let mut wishes: Vec<OnChange> = watches.map(|it| it.on_change).collect();
+    let mut certificates = service.certificates.iter().flat_map(|it| {
+        [
+            Some(&it.certificate),
+            Some(&it.key),
+            it.password_file.as_ref(),
+        ]
+    });
+    let mut copied = service.credentials.iter();
+    if certificates.any(|file| file.is_some_and(|file| changed.contains(file)))
+        || copied.any(|it| changed.contains(&it.source))
+    {
+        wishes.push(OnChange::Reload);
+    }
+    let can_reload = service.reload.is_some();
+    if wishes.contains(&OnChange::Restart) || (wishes.contains(&OnChange::Reload) && !can_reload) {
+        OnChange::Restart
+    } else if wishes.contains(&OnChange::Reload) {
+        OnChange::Reload
+    } else {
+        OnChange::Nothing
+    }
+}

@@ -1,0 +1,286 @@
+//! Whether services listen where the plan has them listen: seen, never assumed.
+//!
+//! A change of `listens` is done once the service is ready and its own processes have the new
+//! addresses, and none of those that it gives up. A program may take a moment for that after its
+//! reload: [`LISTEN_MS_MAX`] at most, then the change has failed for it, which status says until its next
+//! reload or start, and the plan has not worked. Where nobody lets us see it, that is said instead.
+//!
+//! The keeper remembers what is still to be seen; a control process that takes over looks again.
+
+use std::collections::BTreeMap;
+
+use engine::{Goal, Moment, RunId, Settled, State};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    control::{Context, Job, memory::Key},
+    listening::{Fault, Look, Seen, Sight},
+};
+
+/// Longest time from a service's being ready to its being seen to listen. Some programs try a
+/// bind for seconds before they give it up.
+const LISTEN_MS_MAX: u64 = 10_000;
+/// Pause from one look to the next, at first; each is twice the one before, up to the longest.
+const PAUSE_MS: u64 = 20;
+const PAUSE_MS_MAX: u64 = 500;
+
+/// What is to be seen of services, by name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(in crate::control) struct Listening(BTreeMap<String, Expected>);
+
+/// What is to be seen of one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Expected {
+    wanted: Vec<String>,
+    given_up: Vec<String>,
+    /// How it has ended for this run.
+    outcome: Option<Outcome>,
+    #[serde(skip)]
+    watch: Option<Watch>,
+}
+
+/// Looks at a run that is ready.
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    run: RunId,
+    since: Moment,
+    /// When the last look began.
+    looked: Moment,
+    pause_ms: u64,
+    /// The next look; none: one is under way.
+    next: Option<Moment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Outcome {
+    /// It was not so in time.
+    Failed(Vec<Fault>),
+    /// It cannot be seen; why.
+    NotVerified(String),
+}
+
+/// How far it is with one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::control) enum Progress {
+    /// It is still being looked at.
+    Awaited,
+    /// It does not listen where it is to.
+    Failed,
+    /// Nothing is known against it.
+    Done,
+}
+
+impl Listening {
+    /// When the next look is due.
+    pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
+        let watches = self.0.values().filter_map(|it| it.watch);
+        watches.filter_map(|it| it.next).min()
+    }
+
+    /// How far it is with a service that is ready.
+    pub(in crate::control) fn of(&self, service: &str) -> Progress {
+        match self.0.get(service).map(|it| &it.outcome) {
+            Some(None) => Progress::Awaited,
+            Some(Some(Outcome::Failed(_))) => Progress::Failed,
+            Some(Some(Outcome::NotVerified(_))) | None => Progress::Done,
+        }
+    }
+
+    /// In words, what is wrong, or could not be seen.
+    pub(in crate::control) fn reason(&self, service: &str) -> Option<String> {
+        let expected = self.0.get(service)?;
+        Some(match expected.outcome.as_ref()? {
+            Outcome::Failed(faults) => {
+                let each: Vec<String> = faults.iter().map(fault).collect();
+                each.join(", ")
+            }
+            Outcome::NotVerified(why) => {
+                let wanted = expected.wanted.join(", ");
+                format!("whether it listens on {wanted} was not verified: {why}")
+            }
+        })
+    }
+}
+
+fn fault(fault: &Fault) -> String {
+    match fault {
+        Fault::Missing {
+            address,
+            instead: None,
+        } => format!("does not listen on {address}"),
+        Fault::Missing {
+            instead: Some(instead),
+            ..
+        } => format!("does not listen where it is to: {instead}"),
+        Fault::Kept(address) => format!("still listens on {address}"),
+    }
+}
+
+impl Listening {
+    /// A plan changes where this service is to listen, or only has it start or reload.
+    pub(in crate::control) fn expect(
+        &mut self,
+        cx: &mut Context,
+        service: &str,
+        wanted: Vec<String>,
+        given_up: Vec<String>,
+    ) {
+        if wanted.is_empty() && given_up.is_empty() {
+            self.look_anew(cx, service);
+            return;
+        }
+        let expected = Expected {
+            wanted,
+            given_up,
+            outcome: None,
+            watch: None,
+        };
+        self.0.insert(service.to_owned(), expected);
+        self.remember(cx);
+    }
+
+    /// It reloads or starts: what was seen of it before says nothing any more.
+    pub(in crate::control) fn look_anew(&mut self, cx: &mut Context, service: &str) {
+        if let Some(expected) = self.0.get_mut(service)
+            && expected.outcome.take().is_some()
+        {
+            expected.watch = None;
+            self.remember(cx);
+        }
+    }
+
+    /// After every input: looks at whatever is ready and due.
+    pub(in crate::control) fn watch(&mut self, cx: &mut Context) {
+        if self.0.is_empty() {
+            return;
+        }
+        let mut looks = Vec::new();
+        let mut expected = std::mem::take(&mut self.0);
+        let before = expected.len();
+        expected.retain(|name, _| is_to_run(cx, name));
+        let mut changed = expected.len() != before;
+        for (name, it) in &mut expected {
+            let Some((run, pid)) = ready_run(cx, name) else {
+                it.watch = None;
+                changed |= it.outcome.take().is_some();
+                continue;
+            };
+            if it.outcome.is_some() {
+                continue;
+            }
+            let now = cx.now.moment;
+            let fresh = Watch {
+                run,
+                since: now,
+                looked: now,
+                pause_ms: PAUSE_MS,
+                next: Some(now),
+            };
+            let watch = it.watch.get_or_insert(fresh);
+            if watch.run != run {
+                *watch = fresh;
+            }
+            if watch.next.take_if(|at| *at <= now).is_some() {
+                watch.looked = now;
+                looks.push(Look {
+                    service: name.clone(),
+                    run,
+                    pid,
+                    wanted: it.wanted.clone(),
+                    given_up: it.given_up.clone(),
+                });
+            }
+        }
+        self.0 = expected;
+        if changed {
+            self.remember(cx);
+        }
+        if !looks.is_empty() {
+            let keeper = cx.keeper.pid;
+            cx.job(Job::LookAtListeners { looks, keeper });
+        }
+    }
+
+    /// The answer. It may be about a run that is over, or come when nobody waits for it any more.
+    pub(in crate::control) fn on_listeners(&mut self, cx: &mut Context, seen: Vec<Seen>) {
+        for Seen {
+            service,
+            run,
+            sight,
+        } in seen
+        {
+            let Some(expected) = self.0.get_mut(&service) else {
+                continue;
+            };
+            let Some(watch) = expected.watch.as_mut().filter(|it| it.run == run) else {
+                continue;
+            };
+            let now = cx.now.moment;
+            let outcome = match sight {
+                Sight::AsPlanned => None,
+                // What was seen earlier than that says nothing, however late it is told.
+                Sight::Otherwise(_) if watch.looked < watch.since.after(LISTEN_MS_MAX) => {
+                    watch.next = Some(now.after(watch.pause_ms));
+                    watch.pause_ms = (watch.pause_ms * 2).min(PAUSE_MS_MAX);
+                    continue;
+                }
+                Sight::Otherwise(faults) => Some(Outcome::Failed(faults)),
+                Sight::Hidden(why) => Some(Outcome::NotVerified(why)),
+            };
+            expected.watch = None;
+            match outcome {
+                None => drop(self.0.remove(&service)),
+                Some(outcome) => {
+                    expected.outcome = Some(outcome);
+                    self.say_not_listening(cx, &service);
+                }
+            }
+            self.remember(cx);
+            cx.touched.extend(cx.names.id(&service));
+        }
+    }
+
+    fn say_not_listening(&mut self, cx: &mut Context, service: &str) {
+        let what = self.reason(service).unwrap_or_default();
+        tracing::warn!(service, "{what}");
+        cx.publish(service, "address", &what, None);
+    }
+
+    pub(in crate::control) fn take_up(&mut self, record: Option<&String>) {
+        match record.map(|it| serde_json::from_str(it)) {
+            Some(Ok(listening)) => *self = listening,
+            Some(Err(error)) => {
+                let why = api::json_place(&error);
+                tracing::error!("lost which addresses are still to be seen: {why}");
+            }
+            None => {}
+        }
+    }
+
+    fn remember(&mut self, cx: &mut Context) {
+        let record = serde_json::to_string(self).expect("it is plain data");
+        cx.remember(Key::Listening, record);
+    }
+}
+
+fn is_to_run(cx: &Context, name: &str) -> bool {
+    let planned = cx.plan.services.get(name).is_some_and(|it| it.enabled);
+    let view = cx.names.id(name).and_then(|id| cx.engine.view(id));
+    let up = |view: engine::View| view.goal == Goal::Up && view.state != State::Completed;
+    planned && view.is_some_and(up)
+}
+
+/// Its main run, with the process of it, once nothing of a start or reload is under way.
+fn ready_run(cx: &Context, name: &str) -> Option<(RunId, i32)> {
+    let id = cx.names.id(name)?;
+    let view = cx.engine.view(id)?;
+    let rests = matches!(view.state, State::Running { .. });
+    let ready = cx.engine.settled(id) == Some(Settled::Ready);
+    let run = cx.engine.main_run(id)?;
+    let pid = cx.runs.get(&run)?.pid?;
+    (rests && ready).then_some((run, pid))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What a change that asks for a job's work has besides: the result, which is read when the job is over.
+//! It is in the job's directory, so it is not remembered but read again by each control process.
+
+use api::JobResult;
+use engine::Moment;
+
+use crate::control::operations::{Change, Changes, Kind};
+
+/// How far the result is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Reading {
+    /// Nobody has looked.
+    #[default]
+    Unread,
+    /// It is being read.
+    Asked,
+    /// What there was of this request.
+    Read(Option<JobResult>),
+    /// It could not be read: why, and where it is.
+    Unreadable(String),
+}
+
+impl Reading {
+    /// What the job has left.
+    pub(super) const fn said(&self) -> Option<&JobResult> {
+        match self {
+            Self::Read(result) => result.as_ref(),
+            Self::Unread | Self::Asked | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// Why nobody knows what it has left.
+    pub(super) fn unreadable(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable(why) => Some(why),
+            Self::Unread | Self::Asked | Self::Read(_) => None,
+        }
+    }
+}
+
+/// A result that is to be read.
+#[derive(Debug)]
+pub(in crate::control) struct Due {
+    /// The job.
+    pub(in crate::control) service: String,
+    /// The request.
+    pub(in crate::control) id: String,
+    /// When the request came, if it has come to its end just now.
+    pub(in crate::control) ended: Option<Moment>,
+}
+
+impl Change {
+    pub(super) const fn is_result_read(&self) -> bool {
+        matches!(self.job, Reading::Read(_) | Reading::Unreadable(_))
+    }
+
+    /// All that is to be told of its end is known.
+    pub(super) fn is_told_whole(&self) -> bool {
+        self.kind != Kind::Job || self.is_result_read()
+    }
+}
+
+impl Changes {
+    /// The service whose work was asked for and has not come to its end yet.
+    pub(in crate::control) fn open_job(&self) -> Option<&str> {
+        let mut open = self.jobs().filter(|it| !it.finished);
+        open.find_map(|it| it.targets.keys().next())
+            .map(String::as_str)
+    }
+
+    /// Those whose requests are not stored yet.
+    pub(super) fn pending_jobs(&self) -> Vec<String> {
+        let pending = self.jobs().filter(|it| it.targets_pending());
+        pending.map(|it| it.id.clone()).collect()
+    }
+
+    /// Results that are to be read now; each is named once.
+    pub(in crate::control) fn results_to_read(
+        &mut self,
+        is_over: impl Fn(&str) -> bool,
+    ) -> Vec<Due> {
+        let mut due = Vec::new();
+        let jobs = self.list.iter_mut().filter(|it| it.kind == Kind::Job);
+        for change in jobs.filter(|it| it.job == Reading::Unread) {
+            let service = change.targets.keys().next().cloned();
+            let over = |name: &String| change.finished || (change.accepted && is_over(name));
+            if let Some(service) = service.filter(over) {
+                change.job = Reading::Asked;
+                due.push(Due {
+                    service,
+                    id: change.id.clone(),
+                    ended: (!change.finished).then_some(change.at),
+                });
+            }
+        }
+        due
+    }
+
+    /// Answers whose result it is.
+    pub(in crate::control) fn result_read(
+        &mut self,
+        id: &str,
+        result: Result<Option<JobResult>, String>,
+    ) -> Option<String> {
+        let change = self.get(id)?;
+        change.job = result.map_or_else(Reading::Unreadable, Reading::Read);
+        change.targets.keys().next().cloned()
+    }
+
+    /// A service's work was asked for, and nobody has seen yet what it has left.
+    pub(in crate::control) fn awaits_result(&self, service: &str) -> bool {
+        let mut unread = self.jobs().filter(|it| !it.is_result_read());
+        unread.any(|it| it.targets.contains_key(service))
+    }
+
+    fn jobs(&self) -> impl Iterator<Item = &Change> {
+        self.list.iter().filter(|it| it.kind == Kind::Job)
+    }
+}

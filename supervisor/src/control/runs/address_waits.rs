@@ -1,0 +1,244 @@
+//! Addresses that services listen on: whether they are free, and who is waited for if they are not.
+//!
+//! An address that a run of ours still has which is on its way down is waited for: that run has a
+//! deadline by which it is killed, and so the wait has one. Anybody else who has it is named, and the
+//! start is tried again later. Only literal addresses are tried here; a name would ask a name server.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use engine::{Goal, RunId, State};
+
+use crate::{
+    control::{Control, Job, Purpose, Run},
+    port_owner::{self, Holder},
+    prepare::{Address, Resolved},
+    sockets::in_use,
+};
+
+/// Starts that wait for an address, by their runs.
+#[derive(Debug, Default)]
+pub(in crate::control) struct AddressWaits(BTreeMap<RunId, Wait>);
+
+#[derive(Debug)]
+struct Wait {
+    /// As the service file has it.
+    address: String,
+    /// What was found out for the start.
+    resolved: Arc<Resolved>,
+    on: On,
+}
+
+#[derive(Debug)]
+enum On {
+    /// Who has the address is being found out.
+    Search,
+    /// This run of this service, which is ending, has it.
+    Ending(RunId, String),
+}
+
+impl AddressWaits {
+    /// In words, whom a run waits for.
+    pub(in crate::control) fn reason(&self, run: RunId) -> Option<String> {
+        let wait = self.0.get(&run)?;
+        match &wait.on {
+            On::Search => None,
+            On::Ending(_, name) => Some(format!("waiting for {name} to release {}", wait.address)),
+        }
+    }
+}
+
+impl Control {
+    /// False: an address is not free, and the run waits for it or is refused.
+    pub(in crate::control) fn has_its_addresses(
+        &mut self,
+        run: RunId,
+        resolved: &Arc<Resolved>,
+    ) -> bool {
+        let Some(address) = resolved.listens.iter().find(|it| in_use(&it.at)) else {
+            return true;
+        };
+        let wait = Wait {
+            address: address.said.clone(),
+            resolved: Arc::clone(resolved),
+            on: On::Search,
+        };
+        self.address_waits.0.insert(run, wait);
+        let known = self.ending(run, |known| {
+            let listens = known.resolved.as_ref().map(|it| &it.listens);
+            listens.is_some_and(|all| all.iter().any(|it| it.meets(address)))
+        });
+        if let Some(holder) = known {
+            self.wait_for(run, holder);
+        } else {
+            self.handover.lookups += 1;
+            let address = address.said.clone();
+            self.cx.job(Job::Holder { run, address });
+        }
+        false
+    }
+
+    fn wait_for(&mut self, run: RunId, (holder, name): (RunId, String)) {
+        let Some(wait) = self.address_waits.0.get_mut(&run) else {
+            return;
+        };
+        wait.on = On::Ending(holder, name);
+        let service = self.cx.runs.get(&run).map(|known| known.service.clone());
+        let (Some(service), Some(what)) = (service, self.address_waits.reason(run)) else {
+            return;
+        };
+        if let Some(id) = self.cx.names.id(&service) {
+            self.cx.touched.insert(id);
+        }
+        self.cx.publish(&service, "address", &what, None);
+    }
+
+    /// The answer of who has an address: a run of ours that its service file did not say it of, or
+    /// that an earlier control process started; or a stranger.
+    pub(in crate::control) fn on_holder(&mut self, run: RunId, holder: &Holder) {
+        self.handover.lookups -= 1;
+        let ours = self.ending(run, |known| {
+            known.pid.is_some_and(|pid| holder.line.contains(&pid))
+        });
+        if let Some(ours) = ours {
+            self.wait_for(run, ours);
+            return;
+        }
+        let Some(wait) = self.address_waits.0.remove(&run) else {
+            return; // It is not wanted any more.
+        };
+        let service = self.cx.runs.get(&run).map(|known| &known.service);
+        let service = service.and_then(|name| self.cx.plan.services.get(name));
+        let said = |it: &&Address| it.said == wait.address;
+        let address = wait.resolved.listens.iter().find(said);
+        if address.is_none_or(|it| !in_use(&it.at))
+            && let Some(service) = service.cloned()
+        {
+            // It has been let go of during the search.
+            self.start_prepared(&service, run, wait.resolved);
+            return;
+        }
+        let hint = service.map_or("", |it| it.listens_hint.as_str());
+        let reason = port_owner::with_hint(holder.reason.clone(), hint);
+        self.spawn_refused(run, true, reason);
+    }
+
+    /// After every input: who waits for an address that has been let go of tries again, and who is
+    /// not wanted any more does not wait.
+    pub(in crate::control) fn look_at_address_waits(&mut self) {
+        let over: Vec<RunId> = self
+            .address_waits
+            .0
+            .iter()
+            .filter(|(run, wait)| {
+                let over = match wait.on {
+                    On::Search => false,
+                    On::Ending(holder, _) => !self.is_ending(holder),
+                };
+                over || !self.is_wanted(**run, &Purpose::Main)
+            })
+            .map(|(run, _)| *run)
+            .collect();
+        for run in over {
+            let Some(wait) = self.address_waits.0.remove(&run) else {
+                continue;
+            };
+            let name = self.cx.runs.get(&run).map(|known| known.service.clone());
+            let service = name.and_then(|name| self.cx.plan.services.get(&name).cloned());
+            match service {
+                Some(service) if self.is_wanted(run, &Purpose::Main) => {
+                    if self.outdated.remove(&run) {
+                        self.prepare(run, &service);
+                    } else {
+                        self.start_prepared(&service, run, wait.resolved);
+                    }
+                }
+                _ => self.drop_start(run),
+            }
+        }
+    }
+
+    /// Another run that is this one, and is going.
+    fn ending(&self, run: RunId, is: impl Fn(&Run) -> bool) -> Option<(RunId, String)> {
+        let mut others = self.cx.runs.iter().filter(|(other, known)| {
+            **other != run && known.purpose == Purpose::Main && is(known) && self.is_ending(**other)
+        });
+        let (holder, known) = others.next()?;
+        Some((*holder, known.service.clone()))
+    }
+
+    /// It lives, or what is left of it does, and is on its way down.
+    pub(in crate::control) fn is_ending(&self, run: RunId) -> bool {
+        let known = self.cx.runs.get(&run);
+        let view = known
+            .and_then(|known| self.cx.names.id(&known.service))
+            .and_then(|id| self.cx.engine.view(id));
+        known.is_some()
+            && view.is_none_or(|view| {
+                match view.state {
+                    // Nobody knows when: what SIGKILL has not ended has no deadline.
+                    State::Failed { .. } => false,
+                    State::Stopping { .. } => true,
+                    _ => view.goal == Goal::Down,
+                }
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use api::Action;
+    use engine::RunId;
+
+    use crate::{control::whole::World, sockets::bind, store::Handled};
+
+    const PID: i32 = 7;
+
+    /// Service `b` wants an address that `listener` has; `a`, which does not say so, runs as [`PID`].
+    fn world(listener: &TcpListener) -> (World, RunId) {
+        let address = listener.local_addr().unwrap();
+        let b = format!("command = ['/bin/b']\nlistens = ['{address}']\n");
+        let services = [("a", "command = ['/bin/a']\n"), ("b", b.as_str())];
+        let mut world = World::new(&services, Handled::default());
+        let [(a, run)] = &world.spawned[..] else {
+            panic!("{:?}", world.spawned);
+        };
+        assert_eq!(a, "a");
+        world.spawned(*run);
+        let [search] = world.searching[..] else {
+            panic!("{:?}", world.searching);
+        };
+        (world, search)
+    }
+
+    fn listener() -> TcpListener {
+        bind("127.0.0.1:0".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_address_that_is_let_go_of_during_the_search_is_taken() {
+        let listener = listener();
+        let (mut world, search) = world(&listener);
+        drop(listener);
+        world.found(search, Vec::new());
+        assert_eq!(world.spawned.last().unwrap().0, "b");
+    }
+
+    #[test]
+    fn who_does_not_go_by_sigkill_is_waited_for_no_longer() {
+        let listener = listener();
+        let (mut world, search) = world(&listener);
+        world.act(Action::Stop, "a");
+        world.found(search, vec![PID]);
+        let waits = world.status("b").reason.unwrap_or_default();
+        assert!(waits.starts_with("waiting for a to release"), "{waits}");
+        world.pass(60_000);
+        assert_eq!(world.status("a").state, "failed");
+        let again = *world.searching.last().unwrap();
+        assert_eq!(world.searching, [search, again]);
+        world.found(again, vec![PID]);
+        let b = world.status("b");
+        assert_eq!(b.state, "backoff", "{b:?}");
+    }
+}

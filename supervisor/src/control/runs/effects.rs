@@ -1,0 +1,150 @@
+//! Carries out what the engine wants done. The only file that matches on [`Effect`].
+
+use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
+use keeper::message::Request;
+
+use crate::control::{Control, Job, Purpose, Run, memory::Key};
+
+impl Control {
+    pub(in crate::control) fn carry_out(&mut self, effect: &Effect) {
+        match *effect {
+            Effect::Changed { service } => self.on_changed(service),
+            Effect::Validate { service, run } => {
+                self.start_helper(service, run, Purpose::Validator);
+            }
+            Effect::Spawn { service, run } => self.start_main(service, run),
+            Effect::Signal {
+                service,
+                run,
+                signal,
+                purpose,
+            } => {
+                if purpose == SignalPurpose::Reload {
+                    self.reloads(service);
+                }
+                self.cx.tell(Request::Signal {
+                    run: run.0,
+                    signal,
+                    cont: purpose == SignalPurpose::Stop,
+                });
+            }
+            Effect::Kill { service: _, run } => self.cx.tell(Request::Sweep { run: run.0 }),
+            Effect::Probe {
+                service,
+                run,
+                probe,
+            } => self.start_probe(service, run, probe),
+            Effect::ReloadCommand { service, run, of } => {
+                self.reloads(service);
+                self.start_helper(service, run, Purpose::ReloadCommand(of));
+            }
+            Effect::Ended(ref ended) => self.on_ended(ended),
+            Effect::Forget { service } => self.forget(service),
+            Effect::ShutdownComplete { clean } => self.shutdown_complete(clean),
+        }
+    }
+
+    fn reloads(&mut self, id: ServiceId) {
+        if let Some(name) = self.cx.names.name(id).map(str::to_owned) {
+            self.listening.look_anew(&mut self.cx, &name);
+        }
+    }
+
+    /// The record goes to the keeper before the effects that rest on it.
+    fn on_changed(&mut self, id: ServiceId) {
+        self.cx.touched.insert(id);
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        if let Some(record) = self.cx.engine.record(id) {
+            // What its numbers stand for is known before it.
+            if let Some(names) = self.cx.names.take_unremembered() {
+                self.cx.remember(Key::Names, names);
+            }
+            let record = serde_json::to_string(&record).expect("a record is plain data");
+            self.cx.tell(Request::Remember {
+                service: name,
+                record,
+            });
+        }
+        self.publish_state(id);
+    }
+
+    fn start_probe(&mut self, id: ServiceId, run: RunId, probe: ProbeKind) {
+        let Some(service) = self.cx.service(id) else {
+            return;
+        };
+        let Some(spec) = probe_of(service, probe).cloned() else {
+            return;
+        };
+        match asked(&spec, probe) {
+            plan::Ask::Exec(_) => {
+                let number = self.cx.engine.allocate_run();
+                self.tally.probe_starts(number, self.cx.now.moment);
+                self.start_helper(id, number, Purpose::Probe(run, probe));
+            }
+            ask => self.cx.job(Job::Probe {
+                run,
+                probe,
+                ask,
+                timeout_ms: spec.timeout_ms,
+            }),
+        }
+    }
+
+    pub(in crate::control) fn start_helper(&mut self, id: ServiceId, run: RunId, purpose: Purpose) {
+        let Some(service) = self.cx.service(id).cloned() else {
+            return;
+        };
+        let known = self.known_of_run(&service, &purpose);
+        self.cx.runs.insert(run, Run::new(&service.name, purpose));
+        match known {
+            Some(resolved) => self.spawn_helper(&service, run, &resolved),
+            None => self.prepare(run, &service),
+        }
+    }
+
+    fn forget(&mut self, id: ServiceId) {
+        // Whoever waits for it to be gone looks again.
+        self.cx.touched.insert(id);
+        self.status_texts.remove(&id);
+        self.tally.forget(id);
+        let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
+            return;
+        };
+        self.left.remove(&name);
+        self.exits.release_of(&mut self.cx, &name);
+        self.log_troubles.remove(&name);
+        self.departures.send_replace(());
+        // A service that left the plan for good, not one that has come back meanwhile.
+        self.cx.tell(Request::Forget { service: name });
+    }
+}
+
+/// What is asked in one attempt of a probe.
+pub(in crate::control) fn asked(spec: &plan::Probe, probe: ProbeKind) -> plan::Ask {
+    match probe {
+        ProbeKind::Confirm(reload) => spec.ask.filled(&plan::reload_token::token(reload.0)),
+        ProbeKind::Ready | ProbeKind::Liveness | ProbeKind::Health => spec.ask.clone(),
+    }
+}
+
+/// A service's probe of this kind.
+pub(in crate::control) fn probe_of(
+    service: &plan::Service,
+    probe: ProbeKind,
+) -> Option<&plan::Probe> {
+    match probe {
+        ProbeKind::Ready => match &service.ready.kind {
+            plan::ReadyKind::Probe(spec) => Some(spec),
+            plan::ReadyKind::Exec
+            | plan::ReadyKind::Notify
+            | plan::ReadyKind::Fd(_)
+            | plan::ReadyKind::Log(_)
+            | plan::ReadyKind::Delay(_) => None,
+        },
+        ProbeKind::Liveness => service.liveness.as_ref(),
+        ProbeKind::Health => service.health.as_ref(),
+        ProbeKind::Confirm(_) => service.reload.as_ref()?.confirm.as_ref(),
+    }
+}

@@ -1,0 +1,359 @@
+//! Ends of main runs: told as events, and on their way to the history on disk.
+//!
+//! The engine says once that a run is over. The keeper then remembers its record, under the name of the
+//! service, before it hears of anything that follows, and until the record is on the disk: it is neither
+//! lost nor doubled, whatever dies. A successor writes what its predecessor may not have written; readers
+//! take a run once. One job at a time writes. What cannot be written is tried again by time.
+//!
+//! Of a service that ends all the time not every end is kept (`unwritten.rs`).
+
+mod cause;
+mod unwritten;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{ExitRecord, NextRun};
+use engine::{Ended, Exit, Failure, Moment, Next, RunId};
+use keeper::message::Request;
+
+use unwritten::Unwritten;
+
+use crate::control::{
+    Context, Control, Job,
+    memory::EXITS,
+    on_disk::{Attempts, News, Standing},
+    text,
+};
+
+/// All that is not on the disk yet, and how much more may go there.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Exits {
+    /// Names this daemon, over all boots; stands before the number of a run.
+    daemon: String,
+    services: BTreeMap<String, Unwritten>,
+    /// Services with records that wait to be written.
+    waiting: BTreeSet<String>,
+    /// Services with a record that is held back.
+    holding: BTreeSet<String>,
+    /// Ids of records that a job is writing, by service.
+    writing: BTreeMap<String, Vec<String>>,
+    attempts: Attempts,
+    /// Some have not been tried yet.
+    new: bool,
+}
+
+/// When a main run began and ended, as far as it is known here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::control) struct Life {
+    pub(in crate::control) pid: Option<i32>,
+    pub(in crate::control) began: Option<Moment>,
+    pub(in crate::control) ended: Option<Moment>,
+    /// It left a core dump.
+    pub(in crate::control) core: bool,
+}
+
+/// The name of a daemon, over all boots.
+pub(in crate::control) fn daemon(boot_id: &str, keeper_started_ms: u64) -> String {
+    let boot: String = boot_id.chars().take(8).collect();
+    format!("{boot}-{keeper_started_ms}")
+}
+
+impl Exits {
+    pub(in crate::control) fn new(boot_id: &str, keeper_started_ms: u64) -> Self {
+        Self {
+            daemon: daemon(boot_id, keeper_started_ms),
+            ..Self::default()
+        }
+    }
+
+    /// A run of this daemon has this id.
+    pub(in crate::control) fn is_own(&self, id: &str) -> bool {
+        id.rsplit_once('-').is_some_and(|(of, _)| of == self.daemon)
+    }
+
+    /// The run with this id began since the machine was started last.
+    pub(in crate::control) fn is_of_this_boot(&self, id: &str) -> bool {
+        let boot = |of: &str| of.split_once('-').map(|(boot, _)| boot.to_owned());
+        boot(id) == boot(&self.daemon)
+    }
+
+    /// The end of this run is told, and not seen to be on the disk.
+    pub(in crate::control) fn is_on_its_way(&self, service: &str, id: &str) -> bool {
+        let known = self.services.get(service);
+        known.is_some_and(|it| it.is_on_its_way(id))
+    }
+
+    /// Names a run, over all daemons.
+    pub(in crate::control) fn id(&self, run: RunId) -> String {
+        format!("{}-{}", self.daemon, run.0)
+    }
+
+    /// Some are on their way to the disk. What cannot be written is not waited for.
+    pub(in crate::control) fn are_awaited(&self) -> bool {
+        let any = !self.waiting.is_empty() || !self.writing.is_empty();
+        any && self.attempts.standing() == Standing::Awaited
+    }
+
+    /// What is wrong, for as long as it is.
+    pub(in crate::control) fn warning(&self) -> Option<String> {
+        let Standing::Unstored(why) = self.attempts.standing() else {
+            return None;
+        };
+        Some(format!("how runs ended is not written: {why}"))
+    }
+
+    pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
+        let held = self.holding.iter();
+        let held = held.filter_map(|name| self.services.get(name)?.due());
+        held.chain(self.attempts.poll_timeout()).min()
+    }
+
+    /// Records that are not seen to be on the disk.
+    pub(in crate::control) fn unwritten(&self) -> Vec<ExitRecord> {
+        let unwritten = self.services.values();
+        let records = unwritten.flat_map(|it| it.waiting.iter().chain(&it.held));
+        let mut records: Vec<ExitRecord> = records.cloned().collect();
+        records.sort_by(|one, other| one.at.cmp(&other.at));
+        records
+    }
+
+    fn sort(&mut self, name: &str) {
+        let known = self.services.get(name);
+        let waits = known.is_some_and(|it| !it.waiting.is_empty());
+        let holds = known.is_some_and(|it| it.held.is_some());
+        for (set, member) in [(&mut self.waiting, waits), (&mut self.holding, holds)] {
+            if member {
+                set.insert(name.to_owned());
+            } else {
+                set.remove(name);
+            }
+        }
+        self.new |= waits;
+    }
+}
+
+impl Exits {
+    fn remember(&mut self, cx: &mut Context, name: &str) {
+        let service = format!("{EXITS}{name}");
+        let Some(known) = self.services.get(name) else {
+            return cx.tell(Request::Forget { service });
+        };
+        let record = serde_json::to_string(known).expect("it is plain data");
+        cx.tell(Request::Remember { service, record });
+    }
+
+    /// What an earlier control process may not have written.
+    pub(in crate::control) fn take_up(&mut self, records: &BTreeMap<String, String>) {
+        let known = records.iter().filter_map(|(key, record)| {
+            let name = key.strip_prefix(EXITS)?;
+            Some((name.to_owned(), serde_json::from_str(record).ok()?))
+        });
+        self.services = known.collect();
+        let names: Vec<String> = self.services.keys().cloned().collect();
+        for name in &names {
+            self.sort(name);
+        }
+    }
+
+    /// Time has passed, or the daemon ends: then all that is held back goes to the disk.
+    pub(in crate::control) fn release(&mut self, cx: &mut Context, must: bool) {
+        let now = cx.now.moment;
+        self.attempts.timeout(now);
+        self.new |= must;
+        let names: Vec<String> = self.holding.iter().cloned().collect();
+        for name in names {
+            let known = self.services.get_mut(&name);
+            if known.is_some_and(|it| it.release(now, must)) {
+                self.sort(&name);
+                self.remember(cx, &name);
+            }
+        }
+    }
+
+    /// Has them written if that is due.
+    pub(in crate::control) fn write(&mut self, cx: &mut Context) {
+        let (exits, now) = (self, cx.now.moment);
+        if exits.waiting.is_empty() || !exits.attempts.begin(now, exits.new) {
+            return;
+        }
+        exits.new = false;
+        let mut records = Vec::new();
+        for name in &exits.waiting {
+            let waiting = &exits.services[name].waiting;
+            let ids = waiting.iter().map(|it| it.id.clone()).collect();
+            exits.writing.insert(name.clone(), ids);
+            records.extend_from_slice(waiting);
+        }
+        cx.job(Job::RecordExits {
+            records,
+            now_ms: cx.now.unix_ms,
+        });
+    }
+
+    /// A job has written them, or could not. The ids of those that are on the disk now.
+    pub(in crate::control) fn on_written(
+        &mut self,
+        cx: &mut Context,
+        result: Result<(), String>,
+    ) -> Vec<String> {
+        let writing = std::mem::take(&mut self.writing);
+        let now = cx.now.moment;
+        let failed = result.err();
+        match self.attempts.end(now, failed.clone()) {
+            News::Fails => {
+                let error = failed.clone().unwrap_or_default();
+                let told = format!("cannot record how runs end: {error}");
+                tracing::error!("{told}");
+                cx.publish("", "daemon", &told, None);
+            }
+            News::Works => tracing::info!("how runs end is recorded again"),
+            News::None => {}
+        }
+        if failed.is_some() {
+            return Vec::new();
+        }
+        for (name, ids) in &writing {
+            self.are_written(cx, name, ids);
+        }
+        writing.into_values().flatten().collect()
+    }
+
+    /// A service has left the plan: what is held back of it goes to the disk, and is forgotten once it is there.
+    pub(in crate::control) fn release_of(&mut self, cx: &mut Context, name: &str) {
+        let now = cx.now.moment;
+        let Some(known) = self.services.get_mut(name) else {
+            return;
+        };
+        if known.release(now, true) {
+            self.sort(name);
+            self.remember(cx, name);
+        } else {
+            self.forget_if_over(cx, name);
+        }
+    }
+
+    /// The same for all that left it while no control process was there to see that.
+    pub(in crate::control) fn release_of_removed(&mut self, cx: &mut Context) {
+        let names = self
+            .services
+            .keys()
+            .filter(|it| !cx.plan.services.contains_key(*it));
+        for name in names.cloned().collect::<Vec<_>>() {
+            self.release_of(cx, &name);
+        }
+    }
+
+    /// Nothing is to be known of the ends of a service any more: all are on the disk, and there is room for as
+    /// many as ever, or no such service.
+    fn forget_if_over(&mut self, cx: &mut Context, name: &str) {
+        let removed = !cx.plan.services.contains_key(name);
+        let known = self.services.get(name);
+        if known.is_some_and(|it| it.is_over() || (removed && it.is_written())) {
+            self.services.remove(name);
+            self.sort(name);
+            self.remember(cx, name);
+        }
+    }
+
+    fn are_written(&mut self, cx: &mut Context, name: &str, ids: &[String]) {
+        let now = cx.now.moment;
+        let Some(known) = self.services.get_mut(name) else {
+            return;
+        };
+        known.are_written(now, ids);
+        self.sort(name);
+        self.remember(cx, name);
+        self.forget_if_over(cx, name);
+    }
+}
+
+impl Control {
+    /// A main run is over, as the engine says.
+    pub(in crate::control) fn on_ended(&mut self, ended: &Ended) {
+        let Some(name) = self.cx.names.name(ended.service).map(str::to_owned) else {
+            return;
+        };
+        let record = self.exit_record(&name, ended);
+        self.record_exit(record);
+        if self.file_restarts.cause(&name, ended.run).is_some() {
+            self.file_restarts.forget(&mut self.cx, &name);
+        }
+    }
+
+    /// Has it written, and tells it.
+    pub(in crate::control) fn record_exit(&mut self, record: ExitRecord) {
+        let name = record.service.clone();
+        let now = self.cx.now.moment;
+        let known = self.exits.services.entry(name.clone());
+        let known = known.or_insert_with(|| Unwritten::new(now));
+        if known.knows(&record.id) {
+            // The control process before this one died just after it had taken this in.
+            return;
+        }
+        let left_out = known.take(now, record.clone());
+        self.exits.sort(&name);
+        self.exits.remember(&mut self.cx, &name);
+        self.running.forget(left_out.as_slice());
+        self.cx.publish_exit(record);
+    }
+
+    fn exit_record(&self, name: &str, ended: &Ended) -> ExitRecord {
+        let life = self.cx.runs.get(&ended.run).map(|run| run.life);
+        let life = life.unwrap_or_default();
+        let view = self.cx.engine.view(ended.service);
+        let seen = view.and_then(|view| view.last_exit).map(|(_, at)| at);
+        let at = life.ended.or(seen).unwrap_or(self.cx.now.moment);
+        let (code, signal) = match ended.exit {
+            Exit::Code(code) => (Some(code), None),
+            Exit::Signal(signal) => (None, Some(text::signal_name(signal))),
+        };
+        ExitRecord {
+            id: self.exits.id(ended.run),
+            at: text::time(
+                self.cx
+                    .now
+                    .unix_ms
+                    .saturating_sub(self.cx.now.moment.since(at)),
+            ),
+            service: name.to_owned(),
+            pid: life.pid,
+            code,
+            signal,
+            core: life.core,
+            ran_ms: life.began.map(|began| at.since(began)),
+            killed: ended.killed.map(cause::kill_reason),
+            cause: self.exit_cause(name, ended, at),
+            next: next_run(&ended.next),
+            left_out: 0,
+        }
+    }
+}
+
+fn next_run(next: &Next) -> NextRun {
+    match next {
+        Next::Start => NextRun::Start,
+        Next::Wait => NextRun::Wait,
+        Next::Pause { ms, early, failed } => NextRun::Pause {
+            ms: *ms,
+            early: *early,
+            failed: *failed,
+        },
+        Next::Rest => NextRun::Rest,
+        Next::Fail(failure) => NextRun::Fail {
+            why: match failure {
+                // How it ended is said beside it.
+                Failure::Exited(_) | Failure::ReadyTimeout | Failure::Watchdog => {
+                    "its policy is not to restart".to_owned()
+                }
+                Failure::Spawn(_)
+                | Failure::Validator
+                | Failure::Requirement(_)
+                | Failure::StartLimit
+                | Failure::Leftovers { .. } => text::failure(failure),
+            },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Readiness by a line in the log. The log thread reads and matches; what comes here is that it did.
+//!
+//! A run is watched from the moment it was asked for, and a control process that takes up a run
+//! looks from then on too, so a line that was logged meanwhile counts. It ends with the line, the
+//! run, or a plan that asks for another one. At most one is watched for each run.
+
+use std::collections::BTreeMap;
+
+use engine::{Fact, Moment, RunId, State};
+use plan::ReadyKind;
+use tokio::sync::oneshot;
+
+use crate::control::{Context, Control, Job, Now, runs::spawn::log_dir};
+
+/// The runs whose line is awaited.
+#[derive(Debug, Default)]
+pub(in crate::control) struct ReadyLines {
+    awaited: BTreeMap<RunId, Awaited>,
+}
+
+#[derive(Debug)]
+struct Awaited {
+    service: String,
+    pattern: String,
+    since_unix_ms: u64,
+    /// Dropped when nobody waits any more.
+    _wanted: oneshot::Sender<()>,
+}
+
+impl ReadyLines {
+    /// The process of a run is being asked for, or has been since that moment.
+    pub(in crate::control) fn expect(
+        &mut self,
+        cx: &mut Context,
+        service: &str,
+        run: RunId,
+        since: Moment,
+    ) {
+        let since_unix_ms = unix_ms(cx.now, since);
+        self.await_line_since(cx, service, run, since_unix_ms);
+    }
+
+    fn await_line_since(
+        &mut self,
+        cx: &mut Context,
+        service: &str,
+        run: RunId,
+        since_unix_ms: u64,
+    ) {
+        let Some(planned) = cx.plan.services.get(service) else {
+            return;
+        };
+        let ReadyKind::Log(pattern) = &planned.ready.kind else {
+            return;
+        };
+        let (wanted, unwanted) = oneshot::channel();
+        let job = Job::AwaitLine {
+            run,
+            service: service.to_owned(),
+            dir: log_dir(&cx.plan.paths, service),
+            pattern: pattern.clone(),
+            since_unix_ms,
+            unwanted,
+        };
+        let awaited = Awaited {
+            service: service.to_owned(),
+            pattern: pattern.clone(),
+            since_unix_ms,
+            _wanted: wanted,
+        };
+        self.awaited.insert(run, awaited);
+        cx.job(job);
+    }
+
+    /// A new plan may ask for another line, for none, or for one where there was none.
+    pub(in crate::control) fn follow_plan(&mut self, cx: &mut Context) {
+        let runs: Vec<RunId> = self.awaited.keys().copied().collect();
+        for run in runs {
+            let Some(awaited) = self.awaited.get(&run) else {
+                continue;
+            };
+            if planned_line(&cx.plan, &awaited.service) == Some(awaited.pattern.as_str()) {
+                continue;
+            }
+            let (service, since) = (awaited.service.clone(), awaited.since_unix_ms);
+            self.awaited.remove(&run);
+            self.await_line_since(cx, &service, run, since);
+        }
+        let by_line = cx.plan.services.values();
+        let by_line = by_line.filter(|it| it.enabled && matches!(it.ready.kind, ReadyKind::Log(_)));
+        let names: Vec<String> = by_line.map(|it| it.name.clone()).collect();
+        for name in names {
+            let view = cx.names.id(&name).and_then(|id| cx.engine.view(id));
+            if let Some(State::Starting {
+                run, spawned_at, ..
+            }) = view.map(|view| view.state)
+                && !self.awaited.contains_key(&run)
+            {
+                self.expect(cx, &name, run, spawned_at);
+            }
+        }
+    }
+
+    /// A run that an earlier control process had asked for at that moment.
+    pub(in crate::control) fn take_up(
+        &mut self,
+        cx: &mut Context,
+        service: &str,
+        run: RunId,
+        spawned: Moment,
+    ) {
+        let view = cx.names.id(service).and_then(|id| cx.engine.view(id));
+        let waits = match view.map(|view| view.state) {
+            Some(State::Starting { run: its, .. } | State::Spawning { run: its }) => its == run,
+            _ => false,
+        };
+        if waits {
+            self.expect(cx, service, run, spawned);
+        }
+    }
+
+    /// The run is over, or never came to be.
+    pub(in crate::control) fn forget(&mut self, run: RunId) {
+        self.awaited.remove(&run);
+    }
+}
+
+impl Control {
+    /// The line has been logged. One that an earlier plan asked for does not count.
+    pub(in crate::control) fn on_ready_line(&mut self, run: RunId, pattern: &str) {
+        let awaited = self.ready_lines.awaited.get(&run);
+        if awaited.is_some_and(|it| it.pattern == pattern) {
+            self.ready_lines.awaited.remove(&run);
+            self.fact(Fact::ReadySignal { run });
+        }
+    }
+}
+
+/// The line that makes a service ready, by the plan.
+fn planned_line<'a>(plan: &'a plan::Plan, service: &str) -> Option<&'a str> {
+    match &plan.services.get(service)?.ready.kind {
+        ReadyKind::Log(pattern) => Some(pattern),
+        _ => None,
+    }
+}
+
+/// A moment on the wall clock.
+const fn unix_ms(now: Now, moment: Moment) -> u64 {
+    now.unix_ms.saturating_sub(now.moment.since(moment))
+}

@@ -1,0 +1,74 @@
+//! Readiness that a run has said by a message or by its descriptor, kept for a plan that asks for it later.
+//!
+//! A run says it once. A plan that is applied while the run starts may ask for another sign than the one
+//! before, and what was said meanwhile counts for it, as with a line in the log (`log_readiness.rs`).
+//! Limit: one value of each key a run.
+
+use engine::{RunId, State};
+use keeper::message::READY_FD;
+
+use crate::control::Control;
+
+/// By which a run says that it is ready.
+const KEYS: [&str; 2] = ["READY", READY_FD];
+
+impl Control {
+    /// Keeps what a run has said, if it is of its readiness.
+    pub(in crate::control) fn keep_ready_word(&mut self, run: RunId, key: &str, value: &str) {
+        if KEYS.contains(&key)
+            && let Some(known) = self.cx.runs.get_mut(&run)
+        {
+            let _ = known.ready_words.insert(key.to_owned(), value.to_owned());
+        }
+    }
+
+    /// A new plan may ask for what was said already.
+    pub(in crate::control) fn ready_words_follow_plan(&mut self) {
+        let starts = |run: RunId| {
+            let id = self.cx.engine.service_of(run)?;
+            let state = self.cx.engine.view(id)?.state;
+            matches!(state, State::Starting { run: its, .. } if its == run).then_some(())
+        };
+        let said = self
+            .cx
+            .runs
+            .iter()
+            .filter(|(run, known)| !known.ready_words.is_empty() && starts(**run).is_some());
+        let said: Vec<_> = said
+            .map(|(run, known)| (*run, known.ready_words.clone()))
+            .collect();
+        for (run, words) in said {
+            for (key, value) in words {
+                self.on_notified(run, &key, &value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keeper::message::Fact;
+
+    use crate::{control::whole::World, store::Handled};
+
+    const PROBED: &str =
+        "command = ['/bin/a']\n[ready]\nexec = ['/bin/b']\n[watchdog]\ntimeout = '1m'\n";
+    const NOTIFIES: &str =
+        "command = ['/bin/a']\n[ready]\nnotify = true\n[watchdog]\ntimeout = '1m'\n";
+
+    /// It had said so while a probe was asked.
+    #[test]
+    fn what_was_said_before_a_plan_asks_for_it_counts() {
+        let mut world = World::new(&[("a", PROBED)], Handled::default());
+        let run = world.spawned[0].1;
+        world.spawned(run);
+        world.fact(Fact::Notified {
+            run,
+            key: "READY".to_owned(),
+            value: "1".to_owned(),
+        });
+        assert_eq!(world.status("a").state, "starting");
+        world.write_and_apply("a", NOTIFIES);
+        assert_eq!(world.status("a").state, "running");
+    }
+}

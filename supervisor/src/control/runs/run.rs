@@ -1,0 +1,56 @@
+//! One process that the keeper runs for us, and what it is for.
+//!
+//! Owner: [`crate::control::context::Context`], by number. A run is here from the moment at which it is asked for until all of it
+//! is swept; a main run belongs to its service, every other run (a validator, a probe, a delivery) to what it is for.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use engine::RunId;
+
+use crate::{control::runs::exits, prepare::Resolved};
+
+/// One run, as far as the control process follows it.
+pub(in crate::control) struct Run {
+    pub(in crate::control) service: String,
+    pub(in crate::control) pid: Option<i32>,
+    pub(in crate::control) purpose: Purpose,
+    /// What was looked up for it, of a main run; none: it was started by an earlier control process.
+    pub(in crate::control) resolved: Option<Arc<Resolved>>,
+    /// Directories of its service, of a main run.
+    pub(in crate::control) directories: Vec<PathBuf>,
+    /// What it has said of its readiness, by key.
+    pub(in crate::control) ready_words: BTreeMap<String, String>,
+    /// Of a main run: what is told of it once it is over.
+    pub(in crate::control) life: exits::Life,
+}
+
+impl Run {
+    pub(in crate::control) fn new(service: &str, purpose: Purpose) -> Self {
+        Self {
+            service: service.to_owned(),
+            pid: None,
+            purpose,
+            resolved: None,
+            directories: Vec::new(),
+            ready_words: BTreeMap::new(),
+            life: exits::Life::default(),
+        }
+    }
+}
+
+/// What a run is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control) enum Purpose {
+    /// The service itself.
+    Main,
+    /// Its validator, before a start or reload.
+    Validator,
+    /// Its reload command, for this main run.
+    ReloadCommand(RunId),
+    /// An exec probe of this main run.
+    Probe(RunId, engine::ProbeKind),
+    /// A step of a reconfiguration: an account, or the check of a rendered file.
+    Reconfigure,
+    /// A message on its way to somebody.
+    Delivery,
+}

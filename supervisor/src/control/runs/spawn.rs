@@ -1,0 +1,285 @@
+//! From a service of the plan to a process that the keeper can start.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use engine::{Fact, RunId, ServiceId};
+use keeper::message::{Open, Request, Role, Spawn};
+
+use crate::{
+    control::{
+        Control, Purpose, Run,
+        runs::effects::{asked, probe_of},
+    },
+    prepare::Resolved,
+};
+
+/// Longest life of a validator, in milliseconds.
+const HELPER_TIMEOUT_MS: u64 = 60_000;
+/// Variable of a reload command or exec probe: pid of the main process, as systemd has it.
+const MAIN_PID: &str = "MAINPID";
+/// Why a run came to nothing that nobody wants any more.
+const NOT_STARTED: &str = "it was stopped before it could start";
+
+impl Control {
+    /// Starts the main process of a service, once all that it needs is known and free.
+    pub(in crate::control) fn start_main(&mut self, id: ServiceId, run: RunId) {
+        let Some(service) = self.cx.service(id).cloned() else {
+            return;
+        };
+        let name = &service.name;
+        self.cx.runs.insert(run, Run::new(name, Purpose::Main));
+        self.status_texts.remove(&id);
+        let broken = service.broken.as_ref().or_else(|| self.broken.get(name));
+        match broken {
+            Some(why) => {
+                let reason = format!("{why}; mend it, then: ctl reconfigure");
+                self.spawn_refused(run, false, reason);
+            }
+            None => self.prepare(run, &service),
+        }
+    }
+
+    pub(in crate::control) fn start_prepared(
+        &mut self,
+        service: &plan::Service,
+        run: RunId,
+        resolved: Arc<Resolved>,
+    ) {
+        if !self.has_its_addresses(run, &resolved) {
+            return;
+        }
+        let it = &*resolved;
+        self.cx
+            .tell(Request::Open(open(service, it, &self.cx.plan.paths)));
+        let mut spawn = base_spawn(service, it, run);
+        spawn.argv.clone_from(&service.command);
+        spawn.argv[0].clone_from(&it.program);
+        spawn.notify = service.has_notify_socket();
+        if let plan::ReadyKind::Fd(number) = service.ready.kind {
+            spawn.ready_fd = Some(number);
+        }
+        if let Some(watchdog) = &service.watchdog {
+            // WATCHDOG_PID stays unset, which sd_watchdog_enabled(3) takes as meant for everybody.
+            let usec = watchdog.timeout_ms.saturating_mul(1000).to_string();
+            spawn.env.insert("WATCHDOG_USEC".to_owned(), usec);
+        }
+        if service.job {
+            let dir = self.job_dir(&service.name).display().to_string();
+            spawn.env.insert("MATTERVISOR_JOB_DIR".to_owned(), dir);
+            let socket = self.cx.plan.paths.run_dir.join("ctl.sock");
+            let socket = socket.display().to_string();
+            spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
+        }
+        let directories = self.directories_of(&service.name);
+        if let Some(known) = self.cx.runs.get_mut(&run) {
+            known.resolved = Some(resolved);
+            known.directories = directories;
+        }
+        self.cx.tell(Request::Spawn(Box::new(spawn)));
+        let now = self.cx.now.moment;
+        self.ready_lines
+            .expect(&mut self.cx, &service.name, run, now);
+    }
+
+    pub(in crate::control) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {
+        match purpose {
+            Purpose::Probe(of, _) => self.cx.engine.service_of(*of).is_some(),
+            _ => self.cx.engine.is_wanted(run),
+        }
+    }
+
+    /// It is not to be started any more.
+    pub(in crate::control) fn drop_start(&mut self, run: RunId) {
+        match self.cx.runs.get(&run).map(|known| &known.purpose) {
+            Some(Purpose::Main) => self.spawn_refused(run, true, NOT_STARTED.to_owned()),
+            Some(Purpose::Validator) => {
+                self.cx.runs.remove(&run);
+                let verdict = Err(NOT_STARTED.to_owned());
+                self.fact(Fact::Validated { run, verdict });
+            }
+            _ => drop(self.cx.runs.remove(&run)),
+        }
+    }
+
+    pub(in crate::control) fn spawn_refused(
+        &mut self,
+        run: RunId,
+        transient: bool,
+        reason: String,
+    ) {
+        self.cx.runs.remove(&run);
+        self.ready_lines.forget(run);
+        self.fact(Fact::SpawnFailed {
+            run,
+            transient,
+            reason,
+        });
+    }
+
+    /// A validator, reload command or exec probe: as the service's user, in its environment.
+    pub(in crate::control) fn spawn_helper(
+        &mut self,
+        service: &plan::Service,
+        run: RunId,
+        resolved: &Resolved,
+    ) {
+        let purpose = self.cx.runs.get(&run).map(|known| &known.purpose);
+        let command = purpose.and_then(|purpose| helper_command(service, purpose));
+        let spawn = match command {
+            Some((argv, timeout_ms)) => helper_spawn(service, resolved, run, argv, timeout_ms),
+            None => Err("its command has left the plan".to_owned()),
+        };
+        match spawn {
+            Ok(mut spawn) => {
+                let main_pid = self.main_pid_for(run).map(|pid| pid.to_string());
+                spawn
+                    .env
+                    .extend(main_pid.map(|pid| (MAIN_PID.to_owned(), pid)));
+                self.cx.tell(Request::Spawn(Box::new(spawn)));
+            }
+            Err(reason) => self.helper_ended(run, Err(reason)),
+        }
+    }
+
+    /// The main process that a reload command or exec probe is about.
+    fn main_pid_for(&self, run: RunId) -> Option<i32> {
+        match self.cx.runs.get(&run)?.purpose {
+            Purpose::ReloadCommand(main) | Purpose::Probe(main, _) => self.cx.runs.get(&main)?.pid,
+            _ => None,
+        }
+    }
+}
+
+/// The program that a run of this purpose executes, as the plan names it; none: it is not the
+/// service's own.
+pub(in crate::control) fn program_of(service: &plan::Service, purpose: &Purpose) -> Option<String> {
+    if *purpose == Purpose::Main {
+        return service.command.first().cloned();
+    }
+    let (argv, _) = helper_command(service, purpose)?;
+    argv.into_iter().next()
+}
+
+/// What a helper executes, and how long it may.
+fn helper_command(service: &plan::Service, purpose: &Purpose) -> Option<(Vec<String>, u64)> {
+    let (argv, timeout_ms) = match purpose {
+        Purpose::Validator => (service.validate.clone(), HELPER_TIMEOUT_MS),
+        Purpose::ReloadCommand(_) => match &service.reload {
+            Some(plan::Reload {
+                how: plan::ReloadHow::Command(argv),
+                timeout_ms,
+                ..
+            }) => (argv.clone(), *timeout_ms),
+            _ => return None,
+        },
+        Purpose::Probe(_, kind) => {
+            let probe = probe_of(service, *kind)?;
+            match asked(probe, *kind) {
+                plan::Ask::Exec(argv) => (argv, probe.timeout_ms),
+                _ => return None,
+            }
+        }
+        Purpose::Main | Purpose::Reconfigure | Purpose::Delivery => return None,
+    };
+    (!argv.is_empty()).then_some((argv, timeout_ms))
+}
+
+/// A command of a service, as its account, in its environment.
+pub(in crate::control) fn helper_spawn(
+    service: &plan::Service,
+    resolved: &Resolved,
+    run: RunId,
+    argv: Vec<String>,
+    timeout_ms: u64,
+) -> Result<Spawn, String> {
+    let mut spawn = base_spawn(service, resolved, run);
+    spawn.role = Role::Helper;
+    // What comes in there is the service's own to read.
+    spawn.stdin = None;
+    spawn.timeout_ms = Some(timeout_ms);
+    spawn.argv = argv;
+    let found = resolved.helpers.get(&spawn.argv[0]);
+    let unknown = || Err(format!("nobody has looked up '{}'", spawn.argv[0]));
+    spawn.argv[0] = found.cloned().unwrap_or_else(unknown)?;
+    Ok(spawn)
+}
+
+fn open(service: &plan::Service, resolved: &Resolved, paths: &plan::Paths) -> Open {
+    let ids = resolved.ids.as_ref();
+    Open {
+        service: service.name.clone(),
+        uid: ids.map_or_else(|| nix::unistd::getuid().as_raw(), |ids| ids.uid),
+        gid: ids.map_or_else(|| nix::unistd::getgid().as_raw(), |ids| ids.gid),
+        log_dir: paths.log_dir.join(&service.name),
+        log_size_bytes: service.log.size_bytes,
+        log_keep: service.log.keep,
+        log_age_ms: service.log.age_ms,
+        log_compress: service.log.compress,
+        log_forward: service
+            .log
+            .forward
+            .map(crate::control::runs::convert::forward),
+    }
+}
+
+fn base_spawn(service: &plan::Service, resolved: &Resolved, run: RunId) -> Spawn {
+    let env: BTreeMap<_, _> = service
+        .env
+        .iter()
+        .map(|(name, it)| (name.clone(), it.value.clone()))
+        .collect();
+    Spawn {
+        run: run.0,
+        service: service.name.clone(),
+        role: Role::Main,
+        argv: Vec::new(),
+        env,
+        cwd: service.working_dir.clone(),
+        ids: resolved.ids.clone(),
+        umask: service.umask,
+        rlimits: service.limits.clone(),
+        nice: service.nice,
+        oom_score_adj: service.oom_score_adj,
+        no_new_privs: service.no_new_privs,
+        capabilities: service.capabilities.clone(),
+        capability_bounding_set: service.capability_bounding_set.clone(),
+        ambient_capabilities: service.ambient_capabilities.clone(),
+        io_priority: service
+            .io_priority
+            .map(crate::control::runs::convert::io_priority),
+        cpu_affinity: service.cpu_affinity.clone(),
+        stdin: match &service.stdin {
+            plan::Stdin::Null => None,
+            plan::Stdin::File(path) => Some(path.clone()),
+        },
+        ready_fd: None,
+        notify: false,
+        notify_main_only: service.notify_access == Some(plan::NotifyAccess::Main),
+        stop: crate::control::runs::convert::keepers_stop(service.stop),
+        timeout_ms: None,
+    }
+}
+
+/// Directory of the log of a service.
+pub(in crate::control) fn log_dir(paths: &plan::Paths, service: &str) -> PathBuf {
+    paths.log_dir.join(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Action;
+
+    use crate::{control::whole::World, store::Handled};
+
+    #[test]
+    fn a_reload_command_is_told_the_main_process() {
+        let text = "command = ['/bin/a']\n[reload]\ncommand = ['/bin/r']\n";
+        let mut world = World::new(&[("a", text)], Handled::default());
+        assert_eq!(world.environment.get("MAINPID"), None);
+        world.spawned(world.spawned[0].1);
+        world.act(Action::Reload, "a");
+        assert_eq!(world.spawned.len(), 2, "{:?}", world.spawned);
+        let told = world.environment.get("MAINPID").map(String::as_str);
+        assert_eq!(told, Some("7"));
+    }
+}

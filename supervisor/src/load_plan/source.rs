@@ -1,0 +1,46 @@
+//! Where a plan comes from, and how it was found.
+
+use std::sync::Arc;
+
+use plan::Plan;
+
+use crate::plan_store::{Inputs, Kept, Mark};
+
+/// Where a plan comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// All configuration files; secrets that are made or put back are stored. With the plan that runs.
+    Files(Arc<Plan>),
+    /// The same, at the daemon's start: one that was gone back from stays away.
+    FirstFiles,
+    /// The same, and nothing is stored.
+    FilesAsTheyAre(Arc<Plan>),
+    /// The last plan that worked and is another than this one.
+    Kept(Arc<Plan>),
+    /// The plan that ran before one that has failed.
+    Before(Box<Kept>),
+}
+
+/// A plan, as it was found.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The plan.
+    pub(crate) plan: Box<Plan>,
+    /// Secrets, by section and key, that were gone from the files.
+    pub(crate) put_back: Vec<(String, String)>,
+    /// It is one that was kept.
+    pub(crate) kept: Option<api::KeptPlan>,
+    /// What the files say that it stands in the place of.
+    pub(crate) rejected: Option<Inputs>,
+    /// Who had it applied, of one that was applied before.
+    pub(crate) mark: Option<Mark>,
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub(crate) enum NotLoaded {
+    /// The files do not check.
+    Problems(Vec<plan::Problem>),
+    /// There is none to go back to.
+    NothingKept,
+}

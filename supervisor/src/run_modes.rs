@@ -1,0 +1,189 @@
+//! From a command line to the keeper, the control process, or a check.
+
+use std::{
+    ffi::OsString,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use keeper::{stderr, stderr_log::Voice};
+use nix::sys::stat::{Mode, umask};
+use plan::{Options, Paths};
+
+use crate::{
+    cli::{Cli, LogFormat},
+    compress, control, exit, load_plan,
+};
+
+/// Runs everything until it is told to stop.
+pub(crate) fn keeper(cli: &Cli) -> ExitCode {
+    let options = match options(cli) {
+        Ok(options) => options,
+        Err(why) => return fail(&why),
+    };
+    let paths = Paths::new(&options);
+    // Whatever was inherited: the groups of the control socket have to be able to enter its directory.
+    umask(Mode::from_bits_truncate(0o022));
+    for (dir, mode) in [
+        (&paths.run_dir, 0o755),
+        (&paths.state_dir, 0o755),
+        (&paths.log_dir, 0o755),
+    ] {
+        if let Err(error) = safe_path::Dir::make(dir, mode) {
+            let hint = if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem {
+                "mount it for writing, or give a directory that can be written: supervisor --root DIR"
+            } else {
+                "run it as root, or give a directory of your own: supervisor --root DIR"
+            };
+            return fail(&format!(
+                "cannot make {}: {error}\n  hint: {hint}",
+                dir.display()
+            ));
+        }
+    }
+    let mut control_argv: Vec<OsString> = ["supervisor", "control", "--root"]
+        .into_iter()
+        .map(OsString::from)
+        .collect();
+    control_argv.push(options.root.clone().into());
+    if let Some(catalog) = &options.catalog {
+        control_argv.extend(["--catalog".into(), catalog.clone().into()]);
+    }
+    if cli.log_format == LogFormat::Json {
+        control_argv.extend(["--log-format".into(), "json".into()]);
+    }
+    keeper::run(keeper::Config {
+        root: options.root.clone(),
+        control_socket: paths.run_dir.join("ctl.sock"),
+        run_dir: paths.run_dir,
+        state_dir: paths.state_dir,
+        state_hash: hash(&options.root),
+        control_argv,
+        log_json: cli.log_format == LogFormat::Json,
+    })
+}
+
+/// Is the control process.
+pub(crate) fn control(cli: &Cli) -> ExitCode {
+    log_to_stderr("control", cli.log_format);
+    let code = match options(cli) {
+        Ok(options) => control::run(&options),
+        Err(why) => fail(&why),
+    };
+    stderr::flush();
+    code
+}
+
+/// Compresses rotated log files.
+pub(crate) fn compress(cli: &Cli, dirs: &[PathBuf], rotated_for_ms: u64) -> ExitCode {
+    log_to_stderr("compress", cli.log_format);
+    if let Err(why) = options(cli) {
+        return fail(&why);
+    }
+    let code = compress::run(dirs, Duration::from_millis(rotated_for_ms));
+    stderr::flush();
+    code
+}
+
+/// Says all that is wrong with the configuration.
+pub(crate) fn check(cli: &Cli) -> ExitCode {
+    let options = match options(cli) {
+        Ok(options) => options,
+        Err(why) => return fail(&why),
+    };
+    let reply = load_plan::check(&options, None);
+    let mut out = io::stdout().lock();
+    for problem in &reply.problems {
+        let place = if problem.line > 0 {
+            format!(":{}", problem.line)
+        } else {
+            String::new()
+        };
+        let key = if problem.key.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", problem.key)
+        };
+        let (file, severity, message) = (&problem.file, &problem.severity, &problem.message);
+        // Nothing can be done about a reader that has gone away.
+        let _ = writeln!(out, "{file}{place}: {severity}: {key}{message}");
+        if let Some(hint) = &problem.hint {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
+    }
+    if reply.ok {
+        let _ = writeln!(out, "the configuration is good");
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::from(exit::FAILURE)
+}
+
+/// Prints the version.
+pub(crate) fn version() -> ExitCode {
+    let written = writeln!(io::stdout(), "supervisor {}", env!("CARGO_PKG_VERSION"));
+    if written.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::FAILURE)
+    }
+}
+
+/// Root and catalogue as absolute paths: the daemon changes no directory, but its children do. From
+/// here on both are trusted.
+fn options(cli: &Cli) -> Result<Options, String> {
+    let absolute = |path: &Path| -> Result<PathBuf, String> {
+        std::path::absolute(path).map_err(|error| format!("cannot use {}: {error}", path.display()))
+    };
+    let root = cli.root.clone().or_else(|| environment("MATTERVISOR_ROOT"));
+    let catalog = cli
+        .catalog
+        .clone()
+        .or_else(|| environment("MATTERVISOR_CATALOG"));
+    let root = absolute(&root.unwrap_or_else(|| PathBuf::from("/")))?;
+    safe_path::trust_root(&root);
+    let catalog = catalog.as_deref().map(absolute).transpose()?;
+    if let Some(catalog) = &catalog {
+        safe_path::trust_root(catalog);
+    }
+    Ok(Options { root, catalog })
+}
+
+/// An empty variable is as good as none.
+fn environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+fn fail(why: &str) -> ExitCode {
+    stderr::write(format!("supervisor: {why}\n").as_bytes());
+    stderr::flush();
+    ExitCode::from(exit::FAILURE)
+}
+
+/// Tells this root from others on the machine.
+fn hash(root: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    root.hash(&mut hasher);
+    format!("{:08x}", hasher.finish() & 0xffff_ffff)
+}
+
+/// Whatever becomes of a line, the process that says it goes on at once.
+fn log_to_stderr(name: &'static str, format: LogFormat) {
+    let json = format == LogFormat::Json;
+    keeper::stderr_log::speak_as(Voice { name, json });
+    stderr::say_panics();
+    let lines = tracing_subscriber::fmt()
+        .with_writer(|| stderr::Line)
+        .log_internal_errors(false)
+        .with_target(false)
+        .with_ansi(false);
+    if json {
+        lines.json().init();
+    } else {
+        lines.init();
+    }
+}
