@@ -1,18 +1,14 @@
 //! The command line: one definition, from which parsing, help, completion and man page come.
 
-mod arguments;
-
 use std::{ffi::OsString, fmt::Write as _};
 
 use clap::{CommandFactory, Subcommand};
 use clap_complete::engine::SubcommandCandidates;
 
 use crate::{
+    arguments::{EventLines, Except, ForShell, Name, SomeNames, StatusOf, WaitFor},
     commands::{logs, maintenance},
     examples,
-};
-pub(crate) use arguments::{
-    EventLines, Except, ForShell, Name, Shell, SomeNames, StatusOf, WaitFor,
 };
 use client::{
     complete,

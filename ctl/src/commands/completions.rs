@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::cli::Shell;
+use crate::arguments::Shell;
 use clap_complete::env::Shells;
 use client::{Context, Error, Kind, complete::VARIABLE};
 

@@ -11,7 +11,7 @@ use client::{
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::cli::EventLines;
+use crate::arguments::EventLines;
 
 /// Lines to begin with, unless a time is given.
 const LINES_DEFAULT: u32 = 50;

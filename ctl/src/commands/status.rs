@@ -8,7 +8,7 @@ use client::{
 use jiff::Timestamp;
 
 use super::maintenance;
-use crate::cli::StatusOf;
+use crate::arguments::StatusOf;
 
 /// Exit code 3 if an enabled service is not ready; a disabled one counts only when named.
 pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, Error> {

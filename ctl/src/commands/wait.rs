@@ -15,7 +15,7 @@ use client::{
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::cli::WaitFor;
+use crate::arguments::WaitFor;
 
 /// Longest time without looking.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -308,7 +308,7 @@ pub(crate) enum Done {
         /// The request.
         id: String,
         /// What there is in its place.
-        result: crate::control::work::Read,
+        result: crate::control::operations::result::Read,
     },
     /// Of `Prepare`, one for each of its runs.
     Prepared {

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use engine::{Command, Goal, Kill, Moment, Record, RunId, ServiceId, Settled, Shift, State};
+use engine::{Command, Goal, Moment, Record, RunId, ServiceId, Settled, Shift, State};
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
 use crate::{
-    control::{Control, Now, input::Output, memory::Key, text},
+    control::{Control, Now, input::Output, memory::Key, runs::killed::Killed, text},
     plan_store::{Inputs, Mark},
     store::StoredHold,
 };
@@ -86,15 +86,6 @@ pub(super) struct Lifecycle {
     tell_at: Option<Moment>,
     /// Everything is stopped.
     quit: Option<Quit>,
-}
-
-/// How our SIGKILL ended a run.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Killed {
-    /// As it was meant to.
-    Now(Kill),
-    /// Some time after it had been given up.
-    LongBefore,
 }
 
 /// The end of the daemon.

@@ -5,7 +5,7 @@ pub(super) use api::duration;
 use engine::{Exit, Failure, Kill, Moment, ReloadOutcome, State, Unhealthy, View};
 use keeper::message::{Kept, Left, Stray};
 
-use crate::control::lifecycle::Killed;
+use crate::control::runs::killed::Killed;
 pub(super) use crate::text::time;
 
 /// The signal's name without SIG, or its number.

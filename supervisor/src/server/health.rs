@@ -11,9 +11,9 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
+    handler::{Answer, Loop},
     input::Params,
     reply::{Failure, json},
-    routes::{Answer, Loop},
 };
 use crate::ask::Ask;
 

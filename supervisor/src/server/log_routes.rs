@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::{
     departures,
+    handler::{Answer, Caller, Loop, fresh_id},
     input::{NoBody, Params, names},
     reply::{Failure, json},
-    routes::{Answer, Caller, Loop, fresh_id},
     stream::ndjson,
 };
 use crate::{ask::Ask, logs};

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use super::{
     Shared,
     access::Credentials,
+    handler::{Answer, Caller, Loop, fresh_id},
     input::{JsonBody, NoBody, NoParams, Params, check_id},
     reply::{Failure, json},
-    routes::{Answer, Caller, Loop, fresh_id},
 };
 use crate::ask::Ask;
 

@@ -18,8 +18,8 @@ use axum::{
 };
 
 use super::{
+    handler::{Answer, Loop},
     input::{NoParams, Params},
-    routes::{Answer, Loop},
 };
 use crate::{
     ask::Ask,

@@ -9,6 +9,7 @@ mod access;
 mod admission;
 mod connection;
 mod departures;
+mod handler;
 mod health;
 mod input;
 mod job_routes;

@@ -10,8 +10,8 @@ use axum::{
 };
 
 use super::{
+    handler::Answer,
     input::{NoParams, Params},
-    routes::Answer,
 };
 
 /// The document.

@@ -1,17 +1,12 @@
 //! Which path is answered by what: one handler each, which asks the loop one thing.
 
-use std::{
-    sync::Arc,
-    sync::atomic::{AtomicU64, Ordering},
-    time::SystemTime,
-};
+use std::sync::Arc;
 
 use api::{Action, ActionRequest, ErrorKind};
 use axum::{
     Extension, Router,
     extract::State,
     http::StatusCode,
-    response::Response,
     routing::{get, post},
 };
 use nix::sys::signal::Signal;
@@ -20,6 +15,7 @@ use serde::Deserialize;
 use super::{
     Shared,
     access::Credentials,
+    handler::{Answer, Caller, Loop, fresh_id},
     health,
     input::{JsonBody, NoBody, NoParams, Params, Segments, check_count, check_id, names},
     job_routes as jobs, log_routes,
@@ -31,10 +27,6 @@ use super::{
     why_route,
 };
 use crate::ask::{Ask, Wanted};
-
-pub(super) type Answer = Result<Response, Failure>;
-pub(super) type Loop = State<Arc<Shared>>;
-pub(super) type Caller = Extension<Arc<Credentials>>;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -315,14 +307,4 @@ fn signal_name(name: &str) -> Result<String, Failure> {
             "there are HUP, INT, TERM, KILL, USR1, USR2, QUIT and the others of signal(7)",
         )),
     }
-}
-
-/// For a client that made no id: nobody else has this one.
-pub(super) fn fresh_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |it| it.as_nanos());
-    format!("unnamed-{now:x}-{count}")
 }

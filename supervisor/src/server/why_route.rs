@@ -8,9 +8,9 @@ use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    handler::{Answer, Loop},
     input::{NoParams, Params, Segments},
     reply::{Failure, json},
-    routes::{Answer, Loop},
 };
 use crate::{
     ask::{Ask, Exits, LogPlace},

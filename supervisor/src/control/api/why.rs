@@ -9,7 +9,7 @@ use engine::{Exit, Failure, State, View};
 use nix::sys::signal::Signal;
 
 use crate::{
-    control::{Control, lifecycle::Killed, text},
+    control::{Control, runs::killed::Killed, text},
     port_owner,
     service_query::unknown_service,
 };

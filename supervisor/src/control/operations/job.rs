@@ -2,52 +2,11 @@
 //! It is in the job's directory, so it is not remembered but read again by each control process.
 
 use api::JobResult;
-use engine::Moment;
 
-use crate::control::operations::{Change, Changes, Kind};
-
-/// How far the result is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Reading {
-    /// Nobody has looked.
-    #[default]
-    Unread,
-    /// It is being read.
-    Asked,
-    /// What there was of this request.
-    Read(Option<JobResult>),
-    /// It could not be read: why, and where it is.
-    Unreadable(String),
-}
-
-impl Reading {
-    /// What the job has left.
-    pub(super) const fn said(&self) -> Option<&JobResult> {
-        match self {
-            Self::Read(result) => result.as_ref(),
-            Self::Unread | Self::Asked | Self::Unreadable(_) => None,
-        }
-    }
-
-    /// Why nobody knows what it has left.
-    pub(super) fn unreadable(&self) -> Option<&str> {
-        match self {
-            Self::Unreadable(why) => Some(why),
-            Self::Unread | Self::Asked | Self::Read(_) => None,
-        }
-    }
-}
-
-/// A result that is to be read.
-#[derive(Debug)]
-pub(in crate::control) struct Due {
-    /// The job.
-    pub(in crate::control) service: String,
-    /// The request.
-    pub(in crate::control) id: String,
-    /// When the request came, if it has come to its end just now.
-    pub(in crate::control) ended: Option<Moment>,
-}
+use crate::control::operations::{
+    Change, Changes, Kind,
+    result::{Due, Reading},
+};
 
 impl Change {
     pub(super) const fn is_result_read(&self) -> bool {

@@ -13,6 +13,7 @@ mod doing;
 mod going_back;
 mod job;
 mod outcome;
+pub(in crate::control) mod result;
 mod target;
 mod telling;
 
@@ -25,8 +26,7 @@ use tokio::sync::mpsc;
 
 use doing::Doing;
 pub(super) use going_back::{GoingBack, Way};
-pub(super) use job::Due;
-use job::Reading;
+use result::Reading;
 pub(super) use target::{Kind, Target};
 
 use crate::{

@@ -7,7 +7,7 @@ use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, 
 use nix::{errno::Errno, sys::signal::Signal};
 
 use crate::{
-    control::{Control, Purpose, Run, lifecycle::Killed, text},
+    control::{Control, Purpose, Run, runs::killed::Killed, text},
     port_owner,
     unready::can_pass,
 };

@@ -10,6 +10,7 @@ pub(in crate::control) mod directory_waits;
 pub(in crate::control) mod effects;
 pub(in crate::control) mod exits;
 pub(in crate::control) mod facts;
+pub(in crate::control) mod killed;
 pub(in crate::control) mod living;
 pub(in crate::control) mod log_readiness;
 pub(in crate::control) mod network_probe;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{control::Control, history::Line};
 
-pub(super) use result::{Read, read, store, unread};
+pub(super) use result::{read, store, unread};
 
 /// What is known of jobs beside the engine's part.
 #[derive(Debug, Default)]

@@ -9,12 +9,14 @@ use safe_path::Dir;
 
 use crate::{
     aside,
-    control::{Control, Job, input::Done, operations::Due, work::job_dir},
+    control::{
+        Control, Job,
+        input::Done,
+        operations::result::{Due, Read},
+        work::job_dir,
+    },
     store,
 };
-
-/// What there is in the place of a result; or why that is not known, and where it is.
-pub(in crate::control) type Read = Result<Option<Box<JobResult>>, String>;
 
 /// Writes what a job is asked to do to its directory.
 pub(in crate::control) fn store(state_dir: &Path, service: &str, order: &JobOrder) -> Done {
