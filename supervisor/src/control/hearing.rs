@@ -48,10 +48,10 @@ impl Control {
 
     /// What stands if nothing is heard against it.
     fn proof_timeout(&self) -> Option<Moment> {
-        let standing = self.standing.poll_timeout();
+        let standing = self.probation.poll_timeout();
         standing
             .into_iter()
-            .chain(self.changes.poll_timeout())
+            .chain(self.operations.poll_timeout())
             .min()
     }
 

@@ -312,7 +312,7 @@ impl Control {
         self.holds.write_again();
         self.schedule.write_again();
         self.maintenance.write_again();
-        self.records.hurry();
+        self.audit.hurry();
         self.exits.release(&mut self.cx, true);
         self.running.hurry();
         self.lifecycle.quit = Some(Quit {
@@ -326,7 +326,7 @@ impl Control {
         let now = self.cx.now.moment;
         let awaited = self.holds.are_awaited()
             || self.schedule.is_awaited()
-            || self.records.are_awaited()
+            || self.audit.are_awaited()
             || self.exits.are_awaited()
             || self.running.are_awaited()
             || self.maintenance.is_awaited()
@@ -341,7 +341,7 @@ impl Control {
             .into_iter()
             .chain(self.schedule.warning())
             .chain(self.maintenance.warning())
-            .chain(self.records.warning())
+            .chain(self.audit.warning())
             .chain(self.exits.warning())
             .chain(self.running.warning())
         {

@@ -123,7 +123,7 @@ impl Control {
             self.maintenance.disk.change(|it| *it = said);
         }
         let asked = audit::asked(self.cx.now.unix_ms, id, peer, &what, &[]);
-        self.records.done(&mut self.cx, asked);
+        self.audit.done(&mut self.cx, asked);
         self.maintenance.waiting.push(reply);
     }
 

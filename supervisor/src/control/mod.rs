@@ -75,7 +75,7 @@ pub(crate) struct Control {
     broken: BTreeMap<String, String>,
     /// Those of them that began under an earlier plan.
     outdated: BTreeSet<RunId>,
-    tally: api::metrics::Tally,
+    metrics: api::metrics::Metrics,
     /// What each service last said by `STATUS=`.
     status_texts: BTreeMap<ServiceId, String>,
     status_files: status_files::StatusFiles,
@@ -85,13 +85,13 @@ pub(crate) struct Control {
     strays: Vec<keeper::message::Stray>,
     /// What the last validator said that refused, by service.
     last_failures: BTreeMap<String, String>,
-    changes: operations::Changes,
+    operations: operations::Operations,
     holds: holds::Holds,
-    records: operations::audit::Records,
+    audit: operations::audit::AuditLog,
     exits: runs::exits::Exits,
     running: runs::living::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
-    standing: reconfigure::Standing,
+    probation: reconfigure::Standing,
     way_back: Option<reconfigure::WayBack>,
     ready_lines: runs::log_readiness::ReadyLines,
     notifications: notifications::Notifications,
@@ -102,7 +102,7 @@ pub(crate) struct Control {
     log_troubles: BTreeMap<String, LogTrouble>,
     /// Changes when a service has left the plan.
     departures: watch::Sender<()>,
-    handover: succession::reexec::Handover,
+    reexec: succession::reexec::Reexec,
     hearing: hearing::Hearing,
     maintenance: maintenance::Maintenance,
     notices: notices::Notices,
@@ -134,19 +134,19 @@ impl Control {
             lacking: BTreeSet::new(),
             broken: BTreeMap::new(),
             outdated: BTreeSet::new(),
-            tally: api::metrics::Tally::default(),
+            metrics: api::metrics::Metrics::default(),
             status_texts: BTreeMap::new(),
             status_files: status_files::StatusFiles::new(boot.status_files),
             left: BTreeMap::new(),
             strays: Vec::new(),
             last_failures: BTreeMap::new(),
-            changes: operations::Changes::default(),
+            operations: operations::Operations::default(),
             holds: holds::Holds::new(&boot.kernel_boot_id, boot.holds.clone()),
-            records: operations::audit::Records::default(),
+            audit: operations::audit::AuditLog::default(),
             running: runs::living::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
-            standing: reconfigure::Standing::default(),
+            probation: reconfigure::Standing::default(),
             way_back: None,
             ready_lines: runs::log_readiness::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
@@ -155,7 +155,7 @@ impl Control {
             file_restarts: monitors::file_restarts::FileRestarts::default(),
             log_troubles: BTreeMap::new(),
             departures: watch::Sender::new(()),
-            handover: succession::reexec::Handover::default(),
+            reexec: succession::reexec::Reexec::default(),
             hearing: hearing::Hearing::default(),
             maintenance: maintenance::Maintenance::new(boot.maintenance.clone()),
             notices: notices::Notices::default(),
@@ -175,7 +175,7 @@ impl Control {
     /// Takes in one thing that happened.
     pub(crate) fn handle(&mut self, now: Now, input: Input) {
         self.cx.now = now;
-        if self.handover.is_frozen() {
+        if self.reexec.is_frozen() {
             self.handle_frozen(input);
         } else {
             self.take_in(input);
@@ -218,7 +218,7 @@ impl Control {
 
     /// When [`Input::Timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<engine::Moment> {
-        if self.handover.is_frozen() {
+        if self.reexec.is_frozen() {
             return None;
         }
         let lifecycle = self.lifecycle.poll_timeout();
@@ -228,10 +228,10 @@ impl Control {
             .chain(self.notifications.poll_timeout())
             .chain(self.watchers.poll_timeout())
             .chain(self.watched_files.poll_timeout())
-            .chain(self.handover.poll_timeout())
+            .chain(self.reexec.poll_timeout())
             .chain(self.listening.poll_timeout())
             .chain(self.holds.poll_timeout())
-            .chain(self.records.poll_timeout())
+            .chain(self.audit.poll_timeout())
             .chain(self.exits.poll_timeout())
             .chain(self.running.poll_timeout())
             .chain(self.schedule.poll_timeout(self.cx.now))
@@ -262,7 +262,7 @@ impl Control {
     fn on_timeout(&mut self) {
         self.judge_by_the_clock();
         self.holds.timeout(self.cx.now.moment);
-        self.records.timeout(self.cx.now.moment);
+        self.audit.timeout(self.cx.now.moment);
         self.exits.release(&mut self.cx, false);
         self.running.timeout(self.cx.now.moment);
         self.maintenance.timeout(self.cx.now.moment);
@@ -280,7 +280,7 @@ impl Control {
     }
 
     fn fact(&mut self, fact: Fact) {
-        self.tally.count(&mut self.cx, &fact);
+        self.metrics.count(&mut self.cx, &fact);
         // A fact cannot be refused.
         let _ = self.feed_engine(Event::Fact(fact));
     }

@@ -127,7 +127,7 @@ impl Control {
                 }
             }
             Step::StoreHolds => self.holds.store(&mut self.cx),
-            Step::StoreRecords => self.records.write(&mut self.cx),
+            Step::StoreRecords => self.audit.write(&mut self.cx),
             Step::StoreExits => self.exits.write(&mut self.cx),
             Step::StoreRunning => self.running.store(&mut self.cx),
             Step::StoreStatusFiles => self.write_status_files(),

@@ -359,7 +359,7 @@ impl Control {
         let Some(view) = self.cx.engine.view(id) else {
             return;
         };
-        self.tally.restarts(id, view.restarts);
+        self.metrics.restarts(id, view.restarts);
         let detail = self.reason(&name, &view);
         let shown = Shown {
             state: view.state.name(),

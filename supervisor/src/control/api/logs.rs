@@ -45,7 +45,7 @@ impl Control {
             });
         }
         let asked = audit::asked(self.cx.now.unix_ms, id, peer, "rotate log", &names);
-        self.records.done(&mut self.cx, asked);
+        self.audit.done(&mut self.cx, asked);
         tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
         Ok(names)
     }

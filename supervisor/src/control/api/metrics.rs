@@ -23,14 +23,14 @@ pub(crate) type ScrapeReply = oneshot::Sender<Result<Scrape, ErrorReply>>;
 
 /// All that is counted.
 #[derive(Debug, Default)]
-pub(in crate::control) struct Tally {
+pub(in crate::control) struct Metrics {
     services: BTreeMap<ServiceId, ServiceTally>,
     /// Exec probes under way: when each was started.
     probing: BTreeMap<RunId, Moment>,
     waiting: Vec<ScrapeReply>,
 }
 
-impl Tally {
+impl Metrics {
     /// The engine says how often it has restarted a service since the last manual start.
     pub(in crate::control) fn restarts(&mut self, id: ServiceId, now: u32) {
         if now == 0 && !self.services.contains_key(&id) {
@@ -68,7 +68,7 @@ impl Tally {
     }
 }
 
-impl Tally {
+impl Metrics {
     /// Counts a fact before the engine gets it: afterwards it may know the run no more.
     pub(in crate::control) fn count(&mut self, cx: &mut Context, fact: &Fact) {
         let main_of = |run: RunId| {
@@ -124,8 +124,8 @@ impl Control {
     /// Somebody wants all that is counted. The keeper is asked once for all who wait.
     pub(in crate::control) fn scrape(&mut self, reply: ScrapeReply) {
         // Those who have gone away wait no more.
-        self.tally.waiting.retain(|waiting| !waiting.is_closed());
-        if self.tally.waiting.len() == SCRAPES_MAX {
+        self.metrics.waiting.retain(|waiting| !waiting.is_closed());
+        if self.metrics.waiting.len() == SCRAPES_MAX {
             let busy = ErrorReply {
                 kind: api::ErrorKind::Busy,
                 message: "too many scrapes wait for the keeper".to_owned(),
@@ -134,17 +134,17 @@ impl Control {
             drop(reply.send(Err(busy)));
             return;
         }
-        self.tally.waiting.push(reply);
-        if self.tally.waiting.len() == 1 {
+        self.metrics.waiting.push(reply);
+        if self.metrics.waiting.len() == 1 {
             self.cx.tell(Request::Stats);
         }
     }
 
     pub(in crate::control) fn on_stats(&mut self, logs: &[LogStats]) {
-        for reply in std::mem::take(&mut self.tally.waiting) {
+        for reply in std::mem::take(&mut self.metrics.waiting) {
             let scrape = self.status(&[]).map(|status| Scrape {
                 status,
-                tallies: self.tally.tallies(&self.cx),
+                tallies: self.metrics.tallies(&self.cx),
                 schedules: self.schedule.counts(self.cx.now),
                 logs: logs.to_vec(),
                 events: self.cx.feed.counts(),

@@ -210,8 +210,8 @@ impl Control {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 let error = self.cx.refused(&refusal);
-                self.records.add(asked.clone());
-                self.records
+                self.audit.add(asked.clone());
+                self.audit
                     .refused(&mut self.cx, id, Some(asked), &error.message);
                 return Err(error);
             }

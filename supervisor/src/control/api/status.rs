@@ -55,7 +55,7 @@ impl Control {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.standing.warning().into_iter().collect();
+        let mut warnings: Vec<String> = self.probation.warning().into_iter().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings.extend(self.strays.iter().map(text::stray));
@@ -65,7 +65,7 @@ impl Control {
         warnings.extend(self.schedule.outcome_warnings(self.cx.now));
         warnings.extend(self.maintenance.warning());
         warnings.extend(self.status_files.warning());
-        warnings.extend(self.records.warning());
+        warnings.extend(self.audit.warning());
         warnings.extend(self.exits.warning());
         warnings.extend(self.running.warning());
         warnings.extend(self.watched_files.warning());

@@ -202,7 +202,7 @@ impl Control {
             verdict != Some(false)
         };
         // What a job leaves says why it has failed, and whether it has done what it is for.
-        let judged = !self.changes.awaits_result(name);
+        let judged = !self.operations.awaits_result(name);
         let id = self.cx.names.id(name);
         let aside = id.and_then(|id| self.work.result_of(id, view));
         let aside = aside.is_some_and(|it| it.aside);

@@ -125,11 +125,11 @@ impl Control {
         UnderWay {
             shutdown: self.lifecycle.is_stopping(),
             reconfigure: self.reconfigure.under_way(),
-            reexec: self.handover.is_asked(),
+            reexec: self.reexec.is_asked(),
             lease: active.clone().filter(|_| self.cx.engine.has_leases()),
             job: active
                 .or_else(|| self.work.pending_job())
-                .or_else(|| self.changes.open_job().map(str::to_owned)),
+                .or_else(|| self.operations.open_job().map(str::to_owned)),
         }
     }
 

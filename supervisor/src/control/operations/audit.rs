@@ -1,4 +1,4 @@
-//! Changes on their way to the history on disk: who asked for what, and how it ended.
+//! Operations on their way to the history on disk: who asked for what, and how it ended.
 //!
 //! One job at a time writes them, so that their order holds. Whoever asked for a change hears that it
 //! is done once its lines are written, or hears that they are not; no change fails by it. Written
@@ -35,11 +35,11 @@ const KEPT_MAX: usize = 128;
 
 /// The queue.
 #[derive(Debug, Default)]
-pub(in crate::control) struct Records {
+pub(in crate::control) struct AuditLog {
     waiting: Vec<Line>,
     /// Lines that may not be written yet, of changes that are not remembered otherwise.
     kept: VecDeque<Line>,
-    /// Changes whose lines a job is writing.
+    /// Operations whose lines a job is writing.
     writing: BTreeSet<String>,
     attempts: Attempts,
     /// Some lines have not been tried yet.
@@ -49,7 +49,7 @@ pub(in crate::control) struct Records {
     lost: usize,
 }
 
-impl Records {
+impl AuditLog {
     /// Lines are on their way to the disk. What cannot be written is not waited for.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
@@ -158,7 +158,7 @@ pub(in crate::control) fn gone_back(it: &GoneBack) -> String {
     }
 }
 
-impl Records {
+impl AuditLog {
     /// It will not be done. `asked`: that it was asked for, if the history may not have that.
     pub(in crate::control) fn refused(
         &mut self,
@@ -346,15 +346,15 @@ fn line(cx: &Context, id: &str, said: Said) -> Line {
 impl Control {
     /// A job has written lines, or could not.
     pub(in crate::control) fn on_recorded(&mut self, result: Result<(), (Vec<Line>, String)>) {
-        match self.records.on_written(&mut self.cx, result) {
+        match self.audit.on_written(&mut self.cx, result) {
             Written::Of(changes) => {
                 for id in changes {
-                    self.changes.is_recorded(&id);
+                    self.operations.is_recorded(&id);
                 }
             }
             Written::SomeLost => {
                 self.record_again();
-                self.records.record_kept();
+                self.audit.record_kept();
             }
             Written::Nothing => {}
         }
@@ -409,13 +409,13 @@ mod tests {
             },
             reply,
         }));
-        let kept: Vec<Line> = world.control.records.kept.iter().cloned().collect();
+        let kept: Vec<Line> = world.control.audit.kept.iter().cloned().collect();
         assert_eq!(ends(&kept), [("change 1", "refused"), ("change 2", "done")]);
         assert_eq!(kept.len(), 4, "{kept:?}");
         while !world.recording.is_empty() {
             world.recorded();
         }
-        assert!(world.control.records.kept.is_empty(), "the history has it");
+        assert!(world.control.audit.kept.is_empty(), "the history has it");
     }
 
     /// More are under way than are followed.
@@ -445,21 +445,21 @@ mod tests {
         world.spawned(run);
         world.act(Action::Stop, "a");
         world.recorded();
-        world.control.records.add(filler(0));
+        world.control.audit.add(filler(0));
         world.handle(Input::Timeout);
         assert_eq!(world.recording.len(), 1, "it is being written");
         for number in 0..WAITING_MAX {
-            world.control.records.add(filler(number));
+            world.control.audit.add(filler(number));
         }
         world.ended(run);
-        assert_eq!(world.control.records.lost, 1);
+        assert_eq!(world.control.audit.lost, 1);
         let mut ends = 0;
         while !world.recording.is_empty() {
             let lines = world.recorded();
             let ended = |it: &&Line| it.id == ID && matches!(it.said, Said::Ended { .. });
             ends += lines.iter().filter(ended).count();
         }
-        assert_eq!((ends, world.control.records.lost), (1, 0));
+        assert_eq!((ends, world.control.audit.lost), (1, 0));
         let outcome = world.control.outcome_of(ID).unwrap();
         assert!(outcome.finished && outcome.unstored.history.is_none());
     }

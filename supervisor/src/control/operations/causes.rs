@@ -3,9 +3,9 @@
 use api::ExitCause;
 use engine::{Exit, Moment, RunId};
 
-use crate::control::operations::{Change, Changes, Kind, Target};
+use crate::control::operations::{Kind, Operation, Operations, Target};
 
-impl Changes {
+impl Operations {
     /// The change that stops the run of a service which it names.
     pub(in crate::control) fn that_stops(&self, service: &str, run: RunId) -> Option<ExitCause> {
         self.under_way(service, run, Kind::Stop)
@@ -38,7 +38,7 @@ impl Changes {
             Exit::Signal(by) => by == signal,
             Exit::Code(_) => asks_to_end(signal),
         };
-        let is_it = |change: &&Change| match change.kind {
+        let is_it = |change: &&Operation| match change.kind {
             Kind::Signal(signal) => ends(signal) && change.at >= since,
             Kind::Start
             | Kind::Stop
@@ -56,16 +56,16 @@ impl Changes {
 
     /// Of several alike the first has done it.
     fn under_way(&self, service: &str, run: RunId, kind: Kind) -> Option<ExitCause> {
-        let is_it = |change: &&Change| {
+        let is_it = |change: &&Operation| {
             let target = change.about(service, run);
             let open = target.is_some_and(|target| target.result.is_none());
             change.kind == kind && change.begun && open
         };
-        self.list.iter().find(is_it).map(Change::as_cause)
+        self.list.iter().find(is_it).map(Operation::as_cause)
     }
 }
 
-impl Change {
+impl Operation {
     /// What it is to do with a run.
     fn about(&self, service: &str, run: RunId) -> Option<&Target> {
         let target = self.targets.get(service);

@@ -8,7 +8,7 @@ use crate::{
     control::{
         Control,
         memory::Key,
-        operations::{Change, Kind, Target},
+        operations::{Kind, Operation, Target},
     },
     history::Line,
 };
@@ -42,7 +42,7 @@ impl Control {
             asked: asked.clone(),
         };
         let record = serde_json::to_string(&doing).expect("it is plain data");
-        if std::mem::replace(&mut self.changes.doing, true) {
+        if std::mem::replace(&mut self.operations.doing, true) {
             // One of the same step is done, and is known before this one takes its place.
             self.remember_changes();
         }
@@ -51,7 +51,7 @@ impl Control {
 
     /// It is done, and among the changes that the keeper remembers, or was refused.
     pub(super) fn end_doing(&mut self) {
-        if std::mem::take(&mut self.changes.doing) {
+        if std::mem::take(&mut self.operations.doing) {
             self.cx.remember(Key::Doing, String::new());
         }
     }
@@ -59,7 +59,7 @@ impl Control {
 
 impl Doing {
     /// Its control process died before it remembered that it was done.
-    pub(super) fn cut_short(self) -> Change {
+    pub(super) fn cut_short(self) -> Operation {
         let target = |name: &String| {
             let result = ActionResult {
                 service: name.clone(),
@@ -78,10 +78,10 @@ impl Doing {
                 },
             )
         };
-        Change {
+        Operation {
             targets: self.services.iter().map(target).collect(),
             finished: true,
-            ..Change::new(&self.id, self.kind, Some(self.asked))
+            ..Operation::new(&self.id, self.kind, Some(self.asked))
         }
     }
 }
@@ -90,15 +90,15 @@ impl Doing {
 mod tests {
     use super::*;
     use crate::{
-        control::operations::{CHANGES_MAX, Changes},
+        control::operations::{CHANGES_MAX, Operations},
         history::Said,
     };
 
     #[test]
     fn the_one_that_was_being_done_makes_the_list_no_longer_than_it_may_be() {
-        let full = (0..CHANGES_MAX).map(|number| Change {
+        let full = (0..CHANGES_MAX).map(|number| Operation {
             finished: number > 0,
-            ..Change::new(&number.to_string(), Kind::Start, None)
+            ..Operation::new(&number.to_string(), Kind::Start, None)
         });
         let full = serde_json::to_string(&full.collect::<Vec<_>>()).unwrap();
         let doing = Doing {
@@ -117,7 +117,7 @@ mod tests {
             },
         };
         let doing = serde_json::to_string(&doing).unwrap();
-        let mut changes = Changes::default();
+        let mut changes = Operations::default();
         changes.restore(Some(&full), Some(&doing), |_| false);
         assert_eq!(changes.list.len(), CHANGES_MAX);
         assert!(changes.get("new").is_some() && changes.get("0").is_some());

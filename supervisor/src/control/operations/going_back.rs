@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{
     Control,
-    operations::{Change, Changes, Target, audit::failures, pending},
+    operations::{Operation, Operations, Target, audit::failures, pending},
 };
 
 /// The way back of a change that has failed.
@@ -87,7 +87,7 @@ impl GoingBack {
     }
 }
 
-impl Change {
+impl Operation {
     /// The services that it waits for.
     pub(super) const fn awaited(&mut self) -> &mut BTreeMap<String, Target> {
         match &mut self.going_back {
@@ -106,7 +106,7 @@ impl Change {
     }
 }
 
-impl Changes {
+impl Operations {
     /// How far a change is.
     pub(in crate::control) fn way_of(&self, id: &str) -> Way {
         let change = self.list.iter().find(|it| it.id == id && !it.finished);
@@ -159,7 +159,7 @@ impl Changes {
 
 impl Control {
     /// All services of a change have settled, for the first or for the second time?
-    pub(super) fn finish_if_over(&self, change: &mut Change) {
+    pub(super) fn finish_if_over(&self, change: &mut Operation) {
         if !change.targets.values().all(Target::is_over) {
             return;
         }
@@ -176,7 +176,7 @@ impl Control {
         targets: BTreeMap<String, Target>,
         notes: Vec<String>,
     ) {
-        let Some(change) = self.changes.get(id) else {
+        let Some(change) = self.operations.get(id) else {
             return;
         };
         let services: BTreeSet<String> = targets.keys().cloned().collect();
@@ -191,7 +191,7 @@ impl Control {
         };
         self.cx.answers.extend(change.progress(line));
         self.look_again(|change| change.id == id);
-        self.changes.altered = true;
+        self.operations.altered = true;
         self.remember_changes();
     }
 }

@@ -4,11 +4,11 @@
 use api::JobResult;
 
 use crate::control::operations::{
-    Change, Changes, Kind,
+    Kind, Operation, Operations,
     result::{Due, Reading},
 };
 
-impl Change {
+impl Operation {
     pub(super) const fn is_result_read(&self) -> bool {
         matches!(self.job, Reading::Read(_) | Reading::Unreadable(_))
     }
@@ -19,7 +19,7 @@ impl Change {
     }
 }
 
-impl Changes {
+impl Operations {
     /// The service whose work was asked for and has not come to its end yet.
     pub(in crate::control) fn open_job(&self) -> Option<&str> {
         let mut open = self.jobs().filter(|it| !it.finished);
@@ -72,7 +72,7 @@ impl Changes {
         unread.any(|it| it.targets.contains_key(service))
     }
 
-    fn jobs(&self) -> impl Iterator<Item = &Change> {
+    fn jobs(&self) -> impl Iterator<Item = &Operation> {
         self.list.iter().filter(|it| it.kind == Kind::Job)
     }
 }

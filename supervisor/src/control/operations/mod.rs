@@ -1,4 +1,4 @@
-//! Changes that clients asked for: their progress, and how each ended.
+//! Operations that clients asked for: their progress, and how each ended.
 //!
 //! A change carries an id made by its client. The keeper remembers the list, so a client whose
 //! connection broke when the control process died learns the outcome from the next one. A change that
@@ -35,13 +35,13 @@ use crate::{
     history::{Line, Said},
 };
 
-/// Changes that are remembered, the unfinished ones included.
+/// Operations that are remembered, the unfinished ones included.
 const CHANGES_MAX: usize = 64;
 
 /// All changes that are remembered, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
-    list: VecDeque<Change>,
+pub(super) struct Operations {
+    list: VecDeque<Operation>,
     /// The keeper has to hear of it.
     altered: bool,
     /// It has heard of a change that is being done.
@@ -50,7 +50,7 @@ pub(super) struct Changes {
 
 /// One change.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Change {
+pub(super) struct Operation {
     id: String,
     kind: Kind,
     targets: BTreeMap<String, Target>,
@@ -92,7 +92,7 @@ pub(super) struct Change {
     wait: bool,
 }
 
-impl Changes {
+impl Operations {
     /// Takes back what an earlier control process remembered: the list, and what it was about to do unless
     /// it refused that.
     pub(super) fn restore(
@@ -113,7 +113,7 @@ impl Changes {
     }
 
     /// For one more: the oldest that is over gives way, or the oldest of all.
-    fn make_room(&mut self) -> Option<Change> {
+    fn make_room(&mut self) -> Option<Operation> {
         if self.list.len() < CHANGES_MAX {
             return None;
         }
@@ -149,12 +149,12 @@ impl Changes {
         self.get(id)?.progress(line)
     }
 
-    fn get(&mut self, id: &str) -> Option<&mut Change> {
+    fn get(&mut self, id: &str) -> Option<&mut Operation> {
         self.list.iter_mut().find(|change| change.id == id)
     }
 }
 
-impl Change {
+impl Operation {
     fn outcome(&self, unstored: Unstored) -> Outcome {
         let results = self.targets.iter();
         let results = results.map(|(name, it)| it.result.clone().unwrap_or_else(|| pending(name)));
@@ -193,7 +193,7 @@ fn pending(service: &str) -> ActionResult {
 impl Control {
     /// A change that arrives a second time is not done again: its client follows the first.
     pub(super) fn follow_known(&mut self, id: &str) -> Option<mpsc::Receiver<Progress>> {
-        let change = self.changes.get(id)?;
+        let change = self.operations.get(id)?;
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
         change.client = Some(sender);
         // It is told once more, as far as it is on the disk by now.
@@ -210,18 +210,18 @@ impl Control {
         asked: Line,
     ) -> mpsc::Receiver<Progress> {
         let (sender, receiver) = mpsc::channel(STREAM_LINES_MAX);
-        if let Some(oldest) = self.changes.make_room() {
+        if let Some(oldest) = self.operations.make_room() {
             self.lose_sight_of(oldest);
         }
-        self.records.add(asked.clone());
-        self.changes.list.push_back(Change {
+        self.audit.add(asked.clone());
+        self.operations.list.push_back(Operation {
             client: Some(sender),
             wait,
             at: self.cx.now.moment,
-            ..Change::new(id, kind, Some(asked))
+            ..Operation::new(id, kind, Some(asked))
         });
-        self.changes.altered = true;
-        if !self.changes.doing {
+        self.operations.altered = true;
+        if !self.operations.doing {
             // Nobody is to find in the history what the keeper does not know.
             self.remember_changes();
         }
@@ -229,12 +229,12 @@ impl Control {
     }
 
     /// It may still be under way, but nobody can be told of it any more.
-    fn lose_sight_of(&mut self, mut change: Change) {
+    fn lose_sight_of(&mut self, mut change: Operation) {
         let unstored = self.unstored(&change).unwrap_or_default();
         self.cx.answers.extend(change.end(unstored));
         if !change.finished {
             let asked = change.asked.take();
-            self.records
+            self.audit
                 .lost_sight_of(&mut self.cx, &change.id, asked, CHANGES_MAX);
         }
     }
@@ -247,14 +247,14 @@ impl Control {
         holds: BTreeSet<String>,
         notes: Vec<String>,
     ) {
-        let Some(change) = self.changes.get(id) else {
+        let Some(change) = self.operations.get(id) else {
             return;
         };
         change.targets = targets;
         change.holds = holds;
         change.notes = notes;
         change.begun = true;
-        self.changes.altered = true;
+        self.operations.altered = true;
     }
 
     /// The same for a reconfiguration, which may have something to go back to.
@@ -265,7 +265,7 @@ impl Control {
         notes: Vec<String>,
         rollback: Option<KeptPlan>,
     ) {
-        if let Some(change) = self.changes.get(id) {
+        if let Some(change) = self.operations.get(id) {
             change.rollback = rollback;
         }
         self.accept_change(id, targets, BTreeSet::new(), notes);
@@ -276,87 +276,90 @@ impl Control {
 
     /// The change cannot be done; nothing has changed.
     pub(super) fn refuse_change(&mut self, id: &str, error: &ErrorReply) {
-        if let Some(change) = self.changes.get(id) {
+        if let Some(change) = self.operations.get(id) {
             let asked = change.asked.take();
             let refused = change.progress(Progress::Refused(error.clone()));
             self.cx.answers.extend(refused);
-            self.records
-                .refused(&mut self.cx, id, asked, &error.message);
+            self.audit.refused(&mut self.cx, id, asked, &error.message);
         }
-        self.changes.list.retain(|change| change.id != id);
-        self.changes.altered = true;
+        self.operations.list.retain(|change| change.id != id);
+        self.operations.altered = true;
     }
 
     /// After an earlier control process: what the history may not have, and what has come to its end
     /// without anybody looking.
     pub(super) fn resume_changes(&mut self) {
-        let asked = self.changes.list.iter().filter_map(|it| it.asked.clone());
+        let asked = self
+            .operations
+            .list
+            .iter()
+            .filter_map(|it| it.asked.clone());
         for line in asked.collect::<Vec<_>>() {
-            self.records.add(line);
+            self.audit.add(line);
         }
-        if let Some(id) = self.changes.pending_reconfigure()
+        if let Some(id) = self.operations.pending_reconfigure()
             && !self.reconfigure.is_for(&id)
         {
-            let asked = self.changes.get(&id).and_then(|it| it.asked.take());
-            self.records.refused(
+            let asked = self.operations.get(&id).and_then(|it| it.asked.take());
+            self.audit.refused(
                 &mut self.cx,
                 &id,
                 asked,
                 "the control process died before it was applied",
             );
-            self.changes.list.retain(|change| change.id != id);
+            self.operations.list.retain(|change| change.id != id);
         }
-        for id in self.changes.pending_jobs() {
+        for id in self.operations.pending_jobs() {
             if !self.has_pending_request(&id) {
-                let asked = self.changes.get(&id).and_then(|it| it.asked.take());
-                self.records.refused(
+                let asked = self.operations.get(&id).and_then(|it| it.asked.take());
+                self.audit.refused(
                     &mut self.cx,
                     &id,
                     asked,
                     "the control process died before it was begun",
                 );
-                self.changes.list.retain(|change| change.id != id);
+                self.operations.list.retain(|change| change.id != id);
             }
         }
         self.look_again(|_| true);
-        self.changes.altered = true;
+        self.operations.altered = true;
     }
 
     /// Time has passed: what has stayed up long enough?
     pub(super) fn changes_timeout(&mut self) {
         let heard = self.hearing.heard();
-        if self.changes.poll_timeout().is_some_and(|at| at <= heard) {
+        if self.operations.poll_timeout().is_some_and(|at| at <= heard) {
             self.look_again(|change| change.look_at.is_some_and(|at| at <= heard));
-            self.changes.altered = true;
+            self.operations.altered = true;
         }
     }
 
-    fn look_again(&mut self, due: impl Fn(&Change) -> bool) {
-        let mut changes = std::mem::take(&mut self.changes.list);
-        let open = |it: &&mut Change| it.accepted && !it.finished && due(it);
+    fn look_again(&mut self, due: impl Fn(&Operation) -> bool) {
+        let mut changes = std::mem::take(&mut self.operations.list);
+        let open = |it: &&mut Operation| it.accepted && !it.finished && due(it);
         for change in changes.iter_mut().filter(open) {
             change.look_at = None;
             let all = change.awaited().keys().cloned().collect();
             self.evaluate(change, &all);
         }
-        self.changes.list = changes;
+        self.operations.list = changes;
     }
 
     /// Looks at one change as a whole.
     pub(super) fn evaluate_change(&mut self, id: &str) {
-        let mut changes = std::mem::take(&mut self.changes.list);
+        let mut changes = std::mem::take(&mut self.operations.list);
         let open = changes.iter_mut().filter(|it| it.accepted && !it.finished);
         for change in open.filter(|it| it.id == id) {
             let all = change.targets.keys().cloned().collect();
             self.evaluate(change, &all);
         }
-        self.changes.list = changes;
-        self.changes.altered = true;
+        self.operations.list = changes;
+        self.operations.altered = true;
     }
 
     /// Services have changed: say so to whom it concerns, and see which changes are over.
     pub(super) fn advance_changes(&mut self, touched: &BTreeSet<ServiceId>) {
-        if self.changes.list.iter().all(|change| change.finished) {
+        if self.operations.list.iter().all(|change| change.finished) {
             return;
         }
         let named = |ids: &BTreeSet<ServiceId>| -> BTreeSet<String> {
@@ -366,7 +369,7 @@ impl Control {
         };
         let affected = named(&touched.union(&self.lifecycle.waiting).copied().collect());
         let touched = named(touched);
-        let mut changes = std::mem::take(&mut self.changes.list);
+        let mut changes = std::mem::take(&mut self.operations.list);
         for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
             for name in &touched {
                 if !change.awaited().contains_key(name) {
@@ -385,7 +388,7 @@ impl Control {
             }
             self.evaluate(change, &affected);
         }
-        self.changes.list = changes;
+        self.operations.list = changes;
     }
 
     /// The targets as they are now, before a command changes them.
@@ -410,7 +413,7 @@ impl Control {
     }
 }
 
-impl Change {
+impl Operation {
     fn new(id: &str, kind: Kind, asked: Option<Line>) -> Self {
         let (by, what) = match asked.as_ref().map(|line| &line.said) {
             Some(Said::Asked { by, what, .. }) => (by.clone(), what.clone()),

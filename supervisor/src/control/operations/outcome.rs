@@ -8,13 +8,13 @@ use engine::{ReloadOutcome, Settled, State};
 use crate::control::{
     Control,
     monitors::listening::Progress,
-    operations::{Change, Kind, Target},
+    operations::{Kind, Operation, Target},
 };
 
 impl Control {
     /// Looks at the targets that may have come to their end; `affected` keeps this cheap when a
     /// change is about a thousand services.
-    pub(super) fn evaluate(&self, change: &mut Change, affected: &BTreeSet<String>) {
+    pub(super) fn evaluate(&self, change: &mut Operation, affected: &BTreeSet<String>) {
         let kind = change.kind;
         if kind == Kind::Job && !change.is_result_read() {
             return;

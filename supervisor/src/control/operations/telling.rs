@@ -8,13 +8,13 @@ use crate::control::{
     Control,
     memory::Key,
     on_disk::Standing,
-    operations::{Change, Kind, audit},
+    operations::{Kind, Operation, audit},
 };
 
 impl Control {
     /// What became of a change. It has ended once that is on the disk too, as far as can be.
     pub(in crate::control) fn outcome_of(&self, id: &str) -> Option<Outcome> {
-        let change = self.changes.list.iter().find(|change| change.id == id)?;
+        let change = self.operations.list.iter().find(|change| change.id == id)?;
         let unstored = self.unstored(change);
         let mut outcome = change.outcome(unstored.clone().unwrap_or_default());
         outcome.finished &= unstored.is_some() && change.is_told_whole();
@@ -22,7 +22,7 @@ impl Control {
     }
 
     /// What of a change is on no disk; none: that will be known soon.
-    pub(super) fn unstored(&self, change: &Change) -> Option<Unstored> {
+    pub(super) fn unstored(&self, change: &Operation) -> Option<Unstored> {
         let why = |standing| match standing {
             Standing::Stored => Some(None),
             Standing::Awaited => None,
@@ -30,35 +30,35 @@ impl Control {
         };
         Some(Unstored {
             holds: why(self.holds.standing(&change.holds))?,
-            history: why(self.records.standing(&change.id))?,
+            history: why(self.audit.standing(&change.id))?,
         })
     }
 
     /// Tells the clients whose changes are on the disk, as far as can be, and sees what has already
     /// come to its end.
     pub(in crate::control) fn release_changes(&mut self) {
-        let mut changes = std::mem::take(&mut self.changes.list);
-        let waits = |it: &&mut Change| !it.accepted && !it.finished && !it.targets_pending();
+        let mut changes = std::mem::take(&mut self.operations.list);
+        let waits = |it: &&mut Operation| !it.accepted && !it.finished && !it.targets_pending();
         for change in changes.iter_mut().filter(waits) {
             let Some(unstored) = self.unstored(change) else {
                 continue;
             };
             change.accepted = true;
-            self.changes.altered = true;
+            self.operations.altered = true;
             let line = change.accepted_line(unstored);
             self.cx.answers.extend(change.progress(line));
             let all = change.awaited().keys().cloned().collect();
             self.evaluate(change, &all);
         }
-        self.changes.list = changes;
+        self.operations.list = changes;
     }
 
     /// What has ended goes to the history, and to who waits for it once that has it; the keeper hears
     /// what is new. Comes after all else that follows an input.
     pub(in crate::control) fn end_changes(&mut self) {
         self.record_endings();
-        self.records.write(&mut self.cx);
-        let mut changes = std::mem::take(&mut self.changes.list);
+        self.audit.write(&mut self.cx);
+        let mut changes = std::mem::take(&mut self.operations.list);
         for change in changes.iter_mut().filter(|it| it.client.is_some()) {
             let whole = change.finished && change.is_told_whole();
             let over = whole || (change.accepted && !change.wait);
@@ -66,8 +66,8 @@ impl Control {
                 self.cx.answers.extend(change.end(unstored));
             }
         }
-        self.changes.list = changes;
-        if std::mem::take(&mut self.changes.altered) {
+        self.operations.list = changes;
+        if std::mem::take(&mut self.operations.altered) {
             self.remember_changes();
         }
         self.end_doing();
@@ -75,39 +75,39 @@ impl Control {
 
     /// What has ended and is not on its way to the history yet goes there.
     fn record_endings(&mut self) {
-        let ended = |it: &&mut Change| it.finished && !it.ending && !it.recorded;
+        let ended = |it: &&mut Operation| it.finished && !it.ending && !it.recorded;
         let mut outcomes = Vec::new();
-        for change in self.changes.list.iter_mut().filter(ended) {
+        for change in self.operations.list.iter_mut().filter(ended) {
             change.ending = true;
             // What a reconfiguration is about was not known when it was asked for.
             let name_services = change.kind == Kind::Reconfigure;
             outcomes.push((change.outcome(Unstored::default()), name_services));
         }
-        self.changes.altered |= !outcomes.is_empty();
+        self.operations.altered |= !outcomes.is_empty();
         for (outcome, name_services) in &outcomes {
             if let Some(gone_back) = &outcome.gone_back {
                 let what = audit::gone_back(gone_back);
                 tracing::warn!("reconfigure: {what}");
                 self.cx.publish("", "change", &what, None);
             }
-            self.records.ended(&mut self.cx, outcome, *name_services);
+            self.audit.ended(&mut self.cx, outcome, *name_services);
         }
     }
 
     /// Lines were lost, nobody knows which: what the history may not have is said once more.
     pub(in crate::control) fn record_again(&mut self) {
         let mut asked = Vec::new();
-        for change in &mut self.changes.list {
+        for change in &mut self.operations.list {
             change.ending &= change.recorded;
             asked.extend(change.asked.clone());
         }
         for line in asked {
-            self.records.add(line);
+            self.audit.add(line);
         }
     }
 
     pub(in crate::control) fn remember_changes(&mut self) {
-        let record = serde_json::to_string(&self.changes.list).expect("changes are plain data");
+        let record = serde_json::to_string(&self.operations.list).expect("changes are plain data");
         self.cx.remember(Key::Changes, record);
     }
 }

@@ -38,7 +38,7 @@ impl Control {
             return;
         }
         let before = (!self.reconfigure.first).then(|| {
-            let (mark, not_up) = (self.standing.mark().clone(), self.not_up());
+            let (mark, not_up) = (self.probation.mark().clone(), self.not_up());
             (Arc::clone(&self.cx.plan), mark, not_up)
         });
         self.note_swapping(true);
@@ -58,7 +58,7 @@ impl Control {
     fn runs_already(&self, plan: &Arc<Plan>, staged: &Staged) -> bool {
         let disk = staged.files.is_empty() && staged.modes.is_empty();
         let same = !self.reconfigure.first && disk && **plan == *self.cx.plan;
-        same && self.standing.is_stored_as_files_have_it()
+        same && self.probation.is_stored_as_files_have_it()
     }
 
     /// Enabled services that are not as somebody wants them.
@@ -124,7 +124,7 @@ impl Control {
         for (name, target) in &mut targets {
             let reloads = match moves.iter().find(|it| it.name == *name && it.is_change()) {
                 Some(it) => it.action == plan::PlanImpact::Reload,
-                None => self.standing.has_reloaded(name),
+                None => self.probation.has_reloaded(name),
             };
             if reloads {
                 target.reloads();
@@ -166,7 +166,7 @@ impl Control {
         ) {
             (Some(id), PlanSource::Before) => self.accept_way_back(&id, targets, notes),
             (Some(id), PlanSource::Files | PlanSource::Kept) => {
-                let rollback = self.standing.rollback();
+                let rollback = self.probation.rollback();
                 self.accept_reconfigure(&id, targets, notes, rollback);
             }
             (None, _) => {}

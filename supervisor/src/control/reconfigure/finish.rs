@@ -20,7 +20,7 @@ impl Control {
             &self.reconfigure.order.change,
             &self.reconfigure.order.preview,
         ) {
-            (Some(id), _) => self.cx.answers.extend(self.changes.progress(id, step)),
+            (Some(id), _) => self.cx.answers.extend(self.operations.progress(id, step)),
             (None, Some(preview)) => self
                 .cx
                 .answers
@@ -79,7 +79,7 @@ impl Control {
                     .answer(Answer::Progress(client, Progress::Refused(error)));
             }
             (Last::Refused(error), Some(id), None) if order.source == PlanSource::Before => {
-                self.changes.refuse_way_back(&id, &error.message);
+                self.operations.refuse_way_back(&id, &error.message);
             }
             (Last::Refused(error), Some(id), None) => {
                 tracing::error!("reconfigure: {}", error.message);

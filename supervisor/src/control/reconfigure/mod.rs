@@ -482,7 +482,7 @@ impl Control {
                 detail,
                 took,
             } => {
-                self.tally.count_probe(&mut self.cx, run, probe, ok, took);
+                self.metrics.count_probe(&mut self.cx, run, probe, ok, took);
                 self.fact(engine::Fact::Probed {
                     run,
                     probe,

@@ -109,7 +109,7 @@ impl Control {
     ) {
         if let Some(record) = Key::Standing.of(&hello.records) {
             match serde_json::from_str(record) {
-                Ok(standing) => self.standing = standing,
+                Ok(standing) => self.probation = standing,
                 Err(error) => {
                     let why = api::json_place(&error);
                     tracing::error!("lost how the configuration stands: {why}");
@@ -123,7 +123,7 @@ impl Control {
         if let (true, Some((mark, rejected))) = (unfinished, stored) {
             self.reconfigure.order = Order {
                 mark,
-                change: self.changes.pending_reconfigure(),
+                change: self.operations.pending_reconfigure(),
                 source: match &rejected {
                     Some(_) => PlanSource::Kept,
                     None => PlanSource::Files,
@@ -146,7 +146,7 @@ impl Control {
             .map(|it| (it.name.clone(), it.action == plan::PlanImpact::Reload))
             .collect();
         // What an earlier plan has changed and not proven is no better with this one.
-        let before = std::mem::take(&mut self.standing);
+        let before = std::mem::take(&mut self.probation);
         if !before.first {
             for (name, reloads) in before.changed {
                 changed.entry(name).or_insert(reloads);
@@ -159,7 +159,7 @@ impl Control {
         if kept {
             changed.clear();
         }
-        self.standing = Standing {
+        self.probation = Standing {
             mark: self.reconfigure.order.mark.clone(),
             trial: changed.keys().cloned().collect(),
             changed,
@@ -178,7 +178,7 @@ impl Control {
     }
 
     fn judge_all(&mut self) {
-        let changed = self.standing.changed.keys();
+        let changed = self.probation.changed.keys();
         let all = changed.filter_map(|name| self.cx.names.id(name)).collect();
         self.judge_trial(&all);
     }
@@ -186,10 +186,10 @@ impl Control {
     /// Services that the plan has changed and that have not been up since, or not stayed so, though
     /// somebody wants them. The daemon's first plan has changed none.
     pub(in crate::control) fn on_trial(&self) -> Vec<String> {
-        if self.standing.first {
+        if self.probation.first {
             return Vec::new();
         }
-        let trial = self.standing.trial.union(&self.standing.fallen);
+        let trial = self.probation.trial.union(&self.probation.fallen);
         trial.filter(|name| !self.is_held(name)).cloned().collect()
     }
 
@@ -211,40 +211,40 @@ impl Control {
     /// Services have changed: may the plan count as one that works?
     pub(in crate::control) fn judge_trial(&mut self, touched: &BTreeSet<ServiceId>) {
         // At the end nothing is up, and that says nothing about the plan.
-        if self.standing.kept || !self.standing.stored || self.lifecycle.is_stopping() {
+        if self.probation.kept || !self.probation.stored || self.lifecycle.is_stopping() {
             return;
         }
         for id in touched {
             let Some(name) = self.cx.names.name(*id) else {
                 continue;
             };
-            let Some(reloads) = self.standing.changed.get(name).copied() else {
+            let Some(reloads) = self.probation.changed.get(name).copied() else {
                 continue;
             };
             let name = name.to_owned();
             if self.is_up_with_it(*id, reloads) {
-                self.standing.trial.remove(&name);
-                self.standing.fallen.remove(&name);
+                self.probation.trial.remove(&name);
+                self.probation.fallen.remove(&name);
             } else if self.is_held(&name) {
-                self.standing.fallen.remove(&name);
-            } else if !self.standing.trial.contains(&name) {
-                self.standing.fallen.insert(name);
+                self.probation.fallen.remove(&name);
+            } else if !self.probation.trial.contains(&name) {
+                self.probation.fallen.insert(name);
             }
         }
-        if !self.standing.trial.is_empty() || !self.standing.fallen.is_empty() {
-            self.standing.proven_at = None;
-        } else if self.standing.changed.is_empty() {
+        if !self.probation.trial.is_empty() || !self.probation.fallen.is_empty() {
+            self.probation.proven_at = None;
+        } else if self.probation.changed.is_empty() {
             self.keep_plan();
         } else {
             let proof = self.cx.now.moment.after(PROOF_MS);
-            self.standing.proven_at.get_or_insert(proof);
+            self.probation.proven_at.get_or_insert(proof);
         }
     }
 
     /// Nothing has been heard against it for long enough.
     pub(in crate::control) fn standing_timeout(&mut self) {
         let heard = self.hearing.heard();
-        let due = self.standing.proven_at.take_if(|at| *at <= heard);
+        let due = self.probation.proven_at.take_if(|at| *at <= heard);
         // At the end nothing is proven any more.
         if due.is_some() && !self.lifecycle.is_stopping() {
             self.keep_plan();
@@ -252,10 +252,10 @@ impl Control {
     }
 
     fn keep_plan(&mut self) {
-        self.standing.kept = true;
-        self.standing.proven_at = None;
-        self.standing.changed.clear();
-        let (plan, mark) = (Arc::clone(&self.cx.plan), self.standing.mark.clone());
+        self.probation.kept = true;
+        self.probation.proven_at = None;
+        self.probation.changed.clear();
+        let (plan, mark) = (Arc::clone(&self.cx.plan), self.probation.mark.clone());
         self.cx.job(Job::Keep { plan, mark });
         self.remember_standing();
     }
@@ -282,8 +282,8 @@ impl Control {
 
     /// Files are being put in place, or that is over.
     pub(super) fn note_swapping(&mut self, swapping: bool) {
-        if self.standing.swapping != swapping {
-            self.standing.swapping = swapping;
+        if self.probation.swapping != swapping {
+            self.probation.swapping = swapping;
             self.remember_standing();
         }
     }
@@ -291,24 +291,24 @@ impl Control {
     /// Candidates are about to be written for a plan, or are gone.
     pub(super) fn note_candidates(&mut self, of: Option<&Plan>) {
         let new: Vec<StagedFile> = of.map(candidates).unwrap_or_default();
-        if self.standing.candidates.is_empty() && new.is_empty() {
+        if self.probation.candidates.is_empty() && new.is_empty() {
             return;
         }
-        self.standing.candidates = new;
+        self.probation.candidates = new;
         self.remember_standing();
     }
 
     /// What an earlier control process may have left of a plan that it did not apply.
     pub(super) fn left_candidates(&self) -> Vec<StagedFile> {
-        self.standing.candidates.clone()
+        self.probation.candidates.clone()
     }
 
     /// Files of another plan are in place, and that plan is stored: neither is to stay.
     pub(super) fn note_taken_out(&mut self) {
-        self.standing.swapping = true;
-        self.standing.stored = false;
+        self.probation.swapping = true;
+        self.probation.stored = false;
         // The other plan, should it be tried once more, may not have these files.
-        self.standing.candidates.extend(candidates(&self.cx.plan));
+        self.probation.candidates.extend(candidates(&self.cx.plan));
         self.remember_standing();
     }
 
@@ -320,7 +320,7 @@ impl Control {
     }
 
     fn remember_standing(&mut self) {
-        let record = serde_json::to_string(&self.standing).expect("it is plain data");
+        let record = serde_json::to_string(&self.probation).expect("it is plain data");
         self.cx.remember(Key::Standing, record);
     }
 }

@@ -206,7 +206,7 @@ impl Control {
         // Files that are not as the plan has them: of a swap that was cut short, or somebody's own.
         self.reconfigure.stage = Stage::PuttingBack;
         let staged = staged.files;
-        self.cx.job(if self.standing.is_swapping() {
+        self.cx.job(if self.probation.is_swapping() {
             Job::PutBack { staged }
         } else {
             let made = Vec::new();

@@ -68,7 +68,8 @@ impl Control {
         };
         let earlier = self.way_back.take();
         if let Some(earlier) = &earlier {
-            self.changes.supersede_way_back(&earlier.change, SUPERSEDED);
+            self.operations
+                .supersede_way_back(&earlier.change, SUPERSEDED);
         }
         let id = id.filter(|_| self.reconfigure.order.source == PlanSource::Files);
         let way_back = id.and_then(|change| {
@@ -92,7 +93,7 @@ impl Control {
 
     fn running_as_kept(&self) -> Kept {
         Kept {
-            mark: self.standing.mark().clone(),
+            mark: self.probation.mark().clone(),
             not_up: self.not_up(),
             plan: plan::Plan::clone(&self.cx.plan),
         }
@@ -128,9 +129,11 @@ impl Control {
         let Some(id) = self.way_back.as_ref().map(|it| it.change.clone()) else {
             return;
         };
-        match self.changes.way_of(&id) {
+        match self.operations.way_of(&id) {
             Way::Over => self.set_way_back(None),
-            Way::Due if self.lifecycle.is_stopping() => self.changes.refuse_way_back(&id, STOPPING),
+            Way::Due if self.lifecycle.is_stopping() => {
+                self.operations.refuse_way_back(&id, STOPPING);
+            }
             Way::Due if matches!(self.reconfigure.stage, Stage::Idle) => self.go_back(id),
             Way::Due | Way::Undecided | Way::Begun | Way::Applied => {}
         }
@@ -140,7 +143,7 @@ impl Control {
         let Some(to) = self.way_back.as_ref().map(|it| it.before.told()) else {
             return;
         };
-        let failed = self.changes.begin_way_back(&id);
+        let failed = self.operations.begin_way_back(&id);
         let what = format!(
             "goes back to the configuration of {}, asked for by {}",
             to.at, to.by
@@ -176,7 +179,7 @@ impl Control {
             return;
         };
         let id = way_back.change.clone();
-        let way = self.changes.way_of(&id);
+        let way = self.operations.way_of(&id);
         // A plan that is another change's own is no way back.
         let unfinished = unfinished && self.reconfigure.order.change.is_none();
         if unfinished && matches!(way, Way::Begun | Way::Applied) {
@@ -184,7 +187,7 @@ impl Control {
             self.reconfigure.order.change = Some(id).filter(|_| way == Way::Begun);
             self.reconfigure.found.kept = Some(way_back.before.told());
         } else if way == Way::Begun {
-            self.changes.begin_way_back_again(&id);
+            self.operations.begin_way_back_again(&id);
         }
     }
 }

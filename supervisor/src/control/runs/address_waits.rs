@@ -70,7 +70,7 @@ impl Control {
         if let Some(holder) = known {
             self.wait_for(run, holder);
         } else {
-            self.handover.lookups += 1;
+            self.reexec.lookups += 1;
             let address = address.said.clone();
             self.cx.job(Job::Holder { run, address });
         }
@@ -95,7 +95,7 @@ impl Control {
     /// The answer of who has an address: a run of ours that its service file did not say it of, or
     /// that an earlier control process started; or a stranger.
     pub(in crate::control) fn on_holder(&mut self, run: RunId, holder: &Holder) {
-        self.handover.lookups -= 1;
+        self.reexec.lookups -= 1;
         let ours = self.ending(run, |known| {
             known.pid.is_some_and(|pid| holder.line.contains(&pid))
         });

@@ -80,7 +80,7 @@ impl Control {
         match asked(&spec, probe) {
             plan::Ask::Exec(_) => {
                 let number = self.cx.engine.allocate_run();
-                self.tally.probe_starts(number, self.cx.now.moment);
+                self.metrics.probe_starts(number, self.cx.now.moment);
                 self.start_helper(id, number, Purpose::Probe(run, probe));
             }
             ask => self.cx.job(Job::Probe {
@@ -108,7 +108,7 @@ impl Control {
         // Whoever waits for it to be gone looks again.
         self.cx.touched.insert(id);
         self.status_texts.remove(&id);
-        self.tally.forget(id);
+        self.metrics.forget(id);
         let Some(name) = self.cx.names.name(id).map(str::to_owned) else {
             return;
         };

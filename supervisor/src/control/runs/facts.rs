@@ -356,8 +356,8 @@ impl Control {
                 self.fact(Fact::Reloaded { run, outcome });
             }
             Purpose::Probe(of, probe) => {
-                if let Some(took) = self.tally.probe_ends(run, self.cx.now.moment) {
-                    self.tally.count_probe(&mut self.cx, of, probe, ok, took);
+                if let Some(took) = self.metrics.probe_ends(run, self.cx.now.moment) {
+                    self.metrics.count_probe(&mut self.cx, of, probe, ok, took);
                 }
                 self.fact(Fact::Probed {
                     run: of,

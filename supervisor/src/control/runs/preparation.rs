@@ -63,7 +63,7 @@ impl Control {
             "{} is started beside a run of its own",
             service.name
         );
-        self.handover.lookups += 1;
+        self.reexec.lookups += 1;
         let unwanted = Arc::default();
         self.preparing.insert(run, Arc::clone(&unwanted));
         self.starts.push(Start {
@@ -102,7 +102,7 @@ impl Control {
 
     /// The answer, which may come when it is not wanted any more or under another plan.
     pub(in crate::control) fn on_prepared(&mut self, run: RunId, outcome: Outcome) {
-        self.handover.lookups -= 1;
+        self.reexec.lookups -= 1;
         self.preparing.remove(&run);
         let Some(known) = self.cx.runs.get(&run) else {
             return;

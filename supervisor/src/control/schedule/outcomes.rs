@@ -147,7 +147,7 @@ impl Control {
                 continue;
             };
             // What a job leaves says whether it counts, and why it has failed.
-            if !self.changes.awaits_result(&name) {
+            if !self.operations.awaits_result(&name) {
                 self.note_outcome(*id, &name, &view);
             }
         }

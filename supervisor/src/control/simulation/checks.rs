@@ -159,7 +159,7 @@ pub(super) fn waits_with_its_job(control: &Control, change: &str) -> bool {
 /// Once a disk has room, it has every hold, and nobody is warned.
 pub(super) fn judge_stored(control: &Control, disk: &Disk) {
     assert_eq!(control.holds.warning(), None);
-    assert_eq!(control.records.warning(), None);
+    assert_eq!(control.audit.warning(), None);
     for service in control.cx.plan.services.values().filter(|it| it.enabled) {
         let view = control.cx.names.id(&service.name);
         let view = view.and_then(|id| control.cx.engine.view(id));
@@ -224,7 +224,7 @@ pub(super) fn starting(control: &Control, keeper: &Keeper) -> BTreeSet<u64> {
 
 /// Of these, what has said that it is ready is so, however late that was heard.
 pub(super) fn judge_readiness(control: &Control, keeper: &Keeper, starting: &BTreeSet<u64>) {
-    if control.handover.is_frozen() {
+    if control.reexec.is_frozen() {
         return;
     }
     let said = keeper.runs.iter().filter(|(id, run)| {

@@ -270,7 +270,7 @@ impl Simulation {
 
     /// Another control process, which has been asked for, takes over or does not.
     fn succeed(&mut self) {
-        let frozen = |it: &Control| it.handover.is_frozen();
+        let frozen = |it: &Control| it.reexec.is_frozen();
         if !self.control.as_ref().is_some_and(frozen) {
             return; // It has died meanwhile.
         }
@@ -353,7 +353,7 @@ impl Simulation {
         let applied = self.control.as_ref().is_some_and(|it| {
             it.broken.is_empty()
                 && *it.cx.plan == mended
-                && it.standing.is_stored_as_files_have_it()
+                && it.probation.is_stored_as_files_have_it()
         });
         let current = applied && self.jobs.disk.stored.as_ref() == Some(&mended);
         self.jobs.disk.site = mended;
@@ -457,7 +457,7 @@ impl Simulation {
         assert!(
             works || unproven,
             "all is up, and the plan is not kept: {:?}",
-            control.standing
+            control.probation
         );
         let candidates = &self.jobs.disk.candidates;
         assert!(candidates.is_empty(), "left behind: {candidates:?}");

@@ -34,7 +34,7 @@ const LINES: usize = 2;
 
 /// How far it is.
 #[derive(Debug, Default)]
-pub(in crate::control) struct Handover {
+pub(in crate::control) struct Reexec {
     stage: Stage,
     /// Lookups under way.
     pub(in crate::control) lookups: usize,
@@ -70,7 +70,7 @@ struct Asked {
     handed_over: bool,
 }
 
-impl Handover {
+impl Reexec {
     pub(in crate::control) const fn is_frozen(&self) -> bool {
         matches!(self.stage, Stage::Frozen { .. })
     }
@@ -97,10 +97,10 @@ impl Control {
     ) -> Result<mpsc::Receiver<Progress>, ErrorReply> {
         let admitted = self.under_way().admit(Intent::Reexec);
         let asked = audit::asked(self.cx.now.unix_ms, id, peer, "reexec", &[]);
-        self.records.add(asked.clone());
+        self.audit.add(asked.clone());
         if let Err(obstacle) = admitted {
             let why = obstacle.clause();
-            self.records.refused(&mut self.cx, id, Some(asked), &why);
+            self.audit.refused(&mut self.cx, id, Some(asked), &why);
             return Err(ErrorReply {
                 message: format!("cannot start another control process: {why}"),
                 ..obstacle.reply()
@@ -110,7 +110,7 @@ impl Control {
         tracing::info!(by = peer.name, "reexec");
         let (progress, stream) = mpsc::channel(LINES);
         self.remember_reexec(&asked, false);
-        self.handover.stage = Stage::Asked {
+        self.reexec.stage = Stage::Asked {
             by: self.cx.now.moment.after(PATIENCE_MS),
             client: Client { asked, progress },
         };
@@ -120,12 +120,12 @@ impl Control {
     /// Asks the keeper for another, once it can know all that this one knows. Called last of all
     /// that follows an input: nothing may be asked after it.
     pub(in crate::control) fn hand_over_when_quiet(&mut self) {
-        let Stage::Asked { by, .. } = self.handover.stage else {
+        let Stage::Asked { by, .. } = self.reexec.stage else {
             return;
         };
-        let busy = self.handover.lookups > 0
+        let busy = self.reexec.lookups > 0
             || self.holds.are_awaited()
-            || self.records.are_awaited()
+            || self.audit.are_awaited()
             || self.exits.are_awaited()
             || self.running.are_being_written()
             || self.maintenance.is_awaited()
@@ -133,7 +133,7 @@ impl Control {
         if busy && self.cx.now.moment < by {
             return;
         }
-        let Stage::Asked { client, .. } = std::mem::take(&mut self.handover.stage) else {
+        let Stage::Asked { client, .. } = std::mem::take(&mut self.reexec.stage) else {
             return;
         };
         if self.lifecycle.is_stopping() || !self.reconfigure.is_idle() {
@@ -144,7 +144,7 @@ impl Control {
         self.accept_reexec(&client);
         self.remember_reexec(&client.asked, true);
         self.cx.tell(Request::Reexec);
-        self.handover.stage = Stage::Frozen {
+        self.reexec.stage = Stage::Frozen {
             held: VecDeque::new(),
             asks: 0,
             client,
@@ -162,7 +162,7 @@ impl Control {
     }
 
     fn hold_back(&mut self, input: Input) {
-        let Stage::Frozen { held, asks, .. } = &mut self.handover.stage else {
+        let Stage::Frozen { held, asks, .. } = &mut self.reexec.stage else {
             return;
         };
         if matches!(input, Input::Ask(_)) {
@@ -177,7 +177,7 @@ impl Control {
 
     /// The other will not do.
     fn go_on(&mut self, why: &str) {
-        let Stage::Frozen { held, client, .. } = std::mem::take(&mut self.handover.stage) else {
+        let Stage::Frozen { held, client, .. } = std::mem::take(&mut self.reexec.stage) else {
             return;
         };
         tracing::error!("the new control process does not take over, so this one goes on: {why}");
@@ -212,11 +212,11 @@ impl Control {
             return;
         };
         if handed_over {
-            self.records.done(&mut self.cx, line);
+            self.audit.done(&mut self.cx, line);
         } else {
-            self.records.add(line.clone());
+            self.audit.add(line.clone());
             let why = "the control process died before it could hand over";
-            self.records
+            self.audit
                 .refused(&mut self.cx, &line.id.clone(), Some(line), why);
         }
         self.forget_reexec();
@@ -224,7 +224,7 @@ impl Control {
 
     /// Says so, and whether it is in the history: nothing is on its way there any more.
     fn accept_reexec(&mut self, client: &Client) {
-        let history = match self.records.standing(&client.asked.id) {
+        let history = match self.audit.standing(&client.asked.id) {
             Standing::Stored => None,
             Standing::Awaited => Some("the disk has not answered yet".to_owned()),
             Standing::Unstored(why) => Some(why),
@@ -243,7 +243,7 @@ impl Control {
 
     fn refuse_reexec(&mut self, client: Client, why: &str) {
         let Client { asked, progress } = client;
-        self.records
+        self.audit
             .refused(&mut self.cx, &asked.id.clone(), Some(asked), why);
         self.forget_reexec();
         self.cx

@@ -74,10 +74,10 @@ impl Control {
             self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.records.take_up(record(Key::Lines));
+            self.audit.take_up(record(Key::Lines));
             let (changes, doing) = (record(Key::Changes), record(Key::Doing));
-            let refused = |id: &str| self.records.keeps(id);
-            self.changes.restore(changes, doing, refused);
+            let refused = |id: &str| self.audit.keeps(id);
+            self.operations.restore(changes, doing, refused);
             self.take_up_request(record(Key::Job));
             match unfinished {
                 _ if stopping => {}

@@ -87,7 +87,9 @@ impl Control {
             let view = self.cx.engine.view(id);
             if let Some(change) = view.and_then(|view| view.request) {
                 let line = Progress::Job { service, at };
-                self.cx.answers.extend(self.changes.progress(&change, line));
+                self.cx
+                    .answers
+                    .extend(self.operations.progress(&change, line));
             }
         }
     }

@@ -70,14 +70,14 @@ impl Control {
             let id = self.cx.names.id(service);
             id.is_none_or(|id| self.cx.engine.is_over(id) || given_up(id))
         };
-        for due in self.changes.results_to_read(over) {
+        for due in self.operations.results_to_read(over) {
             let Due { service, id, ended } = due;
             self.forget_progress(&service);
             if let (Some(began), Some(job)) = (ended, self.cx.names.id(&service)) {
                 let view = self.cx.engine.view(job);
                 let done = view.is_some_and(|it| matches!(it.state, State::Completed));
                 let took = Duration::from_millis(self.cx.now.moment.since(began));
-                self.tally.work_ends(job, done, took);
+                self.metrics.work_ends(job, done, took);
             }
             self.cx.job(Job::ReadResult { service, id });
         }
@@ -95,7 +95,7 @@ impl Control {
         if let Err(why) = &result {
             tracing::error!("a job has ended, and {why}");
         }
-        let service = self.changes.result_read(id, result.clone());
+        let service = self.operations.result_read(id, result.clone());
         if let Some(job) = service.and_then(|name| self.cx.names.id(&name)) {
             if let Ok(Some(result)) = result {
                 let report = serde_json::Value::Null;

@@ -29,7 +29,7 @@ impl Control {
     fn cause_of_itself(&self, name: &str, run: RunId, exit: Exit, at: Moment) -> ExitCause {
         let stop = self.cx.plan.services.get(name).map(|it| it.stop.timeout_ms);
         let since = Moment(at.0.saturating_sub(stop.unwrap_or(SIGNAL_MS)));
-        let sent = self.changes.that_signalled(name, run, exit, since);
+        let sent = self.operations.that_signalled(name, run, exit, since);
         sent.unwrap_or(ExitCause::Itself)
     }
 
@@ -37,21 +37,21 @@ impl Control {
         let on = |id: ServiceId| self.cx.names.name(id).unwrap_or("?").to_owned();
         match order {
             Order::Stop => {
-                let change = self.changes.that_stops(name, run);
+                let change = self.operations.that_stops(name, run);
                 change.unwrap_or(ExitCause::Command)
             }
             Order::Lease(job) => ExitCause::Job { name: on(job) },
             Order::Restart => {
                 let files = self.file_restarts.cause(name, run);
-                let change = || self.changes.that_restarts(name, run);
+                let change = || self.operations.that_restarts(name, run);
                 files.or_else(change).unwrap_or(ExitCause::Command)
             }
             Order::Plan => {
-                let change = self.changes.that_reconfigures(name, run);
+                let change = self.operations.that_reconfigures(name, run);
                 change.unwrap_or(ExitCause::Configuration)
             }
             Order::Removed => {
-                let change = self.changes.that_reconfigures(name, run);
+                let change = self.operations.that_reconfigures(name, run);
                 change.unwrap_or(ExitCause::Removed)
             }
             Order::Shutdown => ExitCause::Shutdown,
