@@ -5,10 +5,17 @@ use std::{ffi::OsString, fmt::Write as _};
 use clap::{CommandFactory, Subcommand};
 use clap_complete::engine::SubcommandCandidates;
 
-use crate::{
-    arguments::{EventLines, Except, ForShell, Name, SomeNames, StatusOf, WaitFor},
-    commands::{logs, maintenance},
-    examples,
+use crate::commands::{
+    actions::{self, ExceptArgs, SomeNames},
+    check_config,
+    completions::{self, CompletionsArgs},
+    diff_config, env,
+    events::{self, EventsArgs},
+    logs, maintenance, reconfigure, reexec, service_list, show_config,
+    status::{self, StatusArgs},
+    tools, version,
+    wait::{self, WaitArgs},
+    why::{self, WhyArgs},
 };
 use client::{
     complete,
@@ -46,68 +53,100 @@ pub(crate) type Cli = client::command_line::Cli<Command>;
 #[command(defer = true)]
 pub(crate) enum Command {
     /// Show what runs, whether it is ready, since when, and why not
-    Status(StatusOf),
+    #[command(after_help = status::EXAMPLES)]
+    Status(StatusArgs),
     /// Start services and what they require, and wait until they are ready
+    #[command(after_help = actions::START_EXAMPLES)]
     Start(Names),
     /// Stop services and hold them until they are started again
+    #[command(after_help = actions::STOP_EXAMPLES)]
     Stop(Names),
     /// Stop and start services, and wait until they are ready
+    #[command(after_help = actions::RESTART_EXAMPLES)]
     Restart(Names),
     /// Start services, and leave them down when they end
+    #[command(after_help = actions::ONCE_EXAMPLES)]
     Once(SomeNames),
     /// Start all services but these
-    StartExcept(Except),
+    #[command(after_help = actions::START_EXCEPT_EXAMPLES)]
+    StartExcept(ExceptArgs),
     /// Stop all services but these
-    StopExcept(Except),
+    #[command(after_help = actions::STOP_EXCEPT_EXAMPLES)]
+    StopExcept(ExceptArgs),
     /// Restart all services but these
-    RestartExcept(Except),
+    #[command(after_help = actions::RESTART_EXCEPT_EXAMPLES)]
+    RestartExcept(ExceptArgs),
     /// Let services take a new configuration without ending
+    #[command(after_help = actions::RELOAD_EXAMPLES)]
     Reload(SomeNames),
     /// Tell users that there is maintenance, in Mattermost's place, or let them in again
+    #[command(after_help = maintenance::EXAMPLES)]
     Maintenance(maintenance::Maintenance),
     /// Send SIGHUP to the main process
+    #[command(after_help = actions::SIGNAL_EXAMPLES)]
     Hup(SomeNames),
     /// Send SIGINT to the main process
+    #[command(after_help = actions::SIGNAL_EXAMPLES)]
     Int(SomeNames),
     /// Send SIGTERM to the main process
+    #[command(after_help = actions::SIGNAL_EXAMPLES)]
     Term(SomeNames),
     /// Send SIGKILL to the main process
+    #[command(after_help = actions::SIGNAL_EXAMPLES)]
     Kill(SomeNames),
     /// Send SIGUSR1 to the main process
+    #[command(after_help = actions::SIGNAL_EXAMPLES)]
     Usr1(SomeNames),
     /// Send SIGUSR2 to the main process
+    #[command(after_help = actions::SIGNAL_EXAMPLES)]
     Usr2(SomeNames),
     /// Send SIGQUIT to the main process
+    #[command(after_help = actions::SIGNAL_EXAMPLES)]
     Quit(SomeNames),
     /// Wait until services are ready, healthy or stopped
-    Wait(WaitFor),
+    #[command(after_help = wait::EXAMPLES)]
+    Wait(WaitArgs),
     /// List all services and whether they are enabled on this host
+    #[command(after_help = service_list::EXAMPLES)]
     ServiceList,
     /// Show what services have logged
+    #[command(after_help = logs::EXAMPLES)]
     Logs(logs::LogLines),
     /// Follow what services log
+    #[command(after_help = logs::TAIL_EXAMPLES)]
     Tail(logs::Which),
     /// Show what has happened
-    Events(EventLines),
+    #[command(after_help = events::EXAMPLES)]
+    Events(EventsArgs),
     /// Explain the state of a service: the chain of causes
-    Why(Name),
+    #[command(after_help = why::EXAMPLES)]
+    Why(WhyArgs),
     /// Check the configuration files; works without a supervisor, changes nothing
+    #[command(after_help = check_config::EXAMPLES)]
     CheckConfig,
     /// Show the configuration that runs, without its secrets
+    #[command(after_help = show_config::EXAMPLES)]
     ShowConfig(Names),
     /// Show what a reconfigure would change; 1 if it would change anything
+    #[command(after_help = diff_config::EXAMPLES)]
     DiffConfig(Names),
     /// Show the environment of a service, and what is wrong with it
-    Env(crate::commands::env::Env),
+    #[command(after_help = env::EXAMPLES)]
+    Env(env::Env),
     /// Apply the configuration files: what did not change keeps running
-    Reconfigure(crate::commands::reconfigure::How),
+    #[command(after_help = reconfigure::EXAMPLES)]
+    Reconfigure(reconfigure::How),
     /// Print the completions for a shell: source <(ctl completions bash)
-    Completions(ForShell),
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(CompletionsArgs),
     /// Let the program that is installed now take over control; no service notices
+    #[command(after_help = reexec::EXAMPLES)]
     Reexec,
     /// List the programs of services that ctl runs by their names, such as psql and mmctl
+    #[command(after_help = tools::EXAMPLES)]
     Tools,
     /// Show the versions of ctl and of the supervisor
+    #[command(after_help = version::EXAMPLES)]
     Version,
     // Whatever is no command of ctl may be a tool: its name and its arguments, untouched.
     #[command(external_subcommand)]
@@ -178,7 +217,7 @@ const GROUPS: &[(&str, &[&str])] = &[
 
 /// The definition with commands listed in groups.
 pub(crate) fn command() -> clap::Command {
-    let command = examples::added(Cli::command())
+    let command = Cli::command()
         .about(ABOUT)
         .after_help(AFTER_HELP)
         .add(SubcommandCandidates::new(complete::tools))
@@ -212,6 +251,12 @@ fn groups(command: &clap::Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_command_has_examples_and_they_parse() {
+        let ours = Cli::command();
+        client::testing::examples_parse(&ours, command);
+    }
 
     #[test]
     fn the_definition_holds_together() {

@@ -2,10 +2,8 @@
 //! for `check-config`, `env` and, without a supervisor, the tools of services: these read the files. What is big
 //! is in programs beside it.
 
-mod arguments;
 mod cli;
 mod commands;
-mod examples;
 mod mattermost;
 mod preview;
 #[cfg(test)]

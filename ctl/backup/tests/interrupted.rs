@@ -223,7 +223,7 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
     let asked = supervisor(
         &world,
         2,
-        r#"{"progress":"done","finished":true,"results":[]}"#,
+        r#"{"progress":"done","id":"one","finished":true,"results":[]}"#,
     );
     done(
         world
@@ -238,7 +238,7 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
 
     // It is not stopped: no backup, and what may be stopped is given back.
     fs::remove_file(&socket).unwrap();
-    let failed = r#"{"progress":"done","finished":true,"results":[{"service":"mattermost","verdict":"failed","state":"stopping","detail":"did not end"}]}"#;
+    let failed = r#"{"progress":"done","id":"one","finished":true,"results":[{"service":"mattermost","verdict":"failed","state":"stopping","pid":null,"seconds":0,"detail":"did not end"}]}"#;
     let asked = supervisor(&world, 2, failed);
     let mut job = world.request("two", &json!({ "mode": "offline" }));
     assert_eq!(

@@ -1,13 +1,100 @@
 //! `ctl start|stop|restart|once|reload`, `*-except` and the signals.
 
 use api::{Action, ActionRequest, Outcome, Verdict};
+use clap::Args;
+use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format, Kind,
     change::{self, Change},
+    complete::services,
     render::{json, runit, table},
 };
 
 use super::unstored;
+
+// Those that are left alone.
+#[derive(Debug, Args)]
+pub(crate) struct ExceptArgs {
+    /// Services that are left alone, at least one
+    #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(services))]
+    pub(crate) names: Vec<String>,
+}
+
+// At least one service.
+#[derive(Debug, Args)]
+pub(crate) struct SomeNames {
+    /// Services, at least one
+    #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(services))]
+    pub(crate) names: Vec<String>,
+}
+
+/// What stands below the help of `start`.
+pub(crate) const START_EXAMPLES: &str = "\
+Lifts the holds of these services and of what they require.
+
+Examples:
+  ctl start                                 all that are enabled
+  ctl start mattermost --timeout 2m         give up waiting then; the start goes on
+  ctl start 'worker@*' --no-wait";
+
+/// What stands below the help of `stop`.
+pub(crate) const STOP_EXAMPLES: &str = "\
+A stopped service stays so until it is started. What requires it stops first, and comes back with
+it.
+
+Examples:
+  ctl stop nginx
+  ctl stop                                  all of them";
+
+/// What stands below the help of `restart`.
+pub(crate) const RESTART_EXAMPLES: &str = "\
+What requires them restarts too, and is named.
+
+Examples:
+  ctl restart mattermost nginx
+  ctl restart                               all that are enabled";
+
+/// What stands below the help of `once`.
+pub(crate) const ONCE_EXAMPLES: &str = "\
+Neither does their restart policy start them again. The next start makes them ordinary again.
+
+Examples:
+  ctl once migration
+  ctl once mattermost                       to see how it ends";
+
+/// What stands below the help of `reload`.
+pub(crate) const RELOAD_EXAMPLES: &str = "\
+Examples:
+  ctl reload nginx";
+
+/// What stands below the help of `start-except`.
+pub(crate) const START_EXCEPT_EXAMPLES: &str = "\
+A start that would have to start what is named here is refused.
+
+Examples:
+  ctl start-except 'worker@*'";
+
+/// What stands below the help of `stop-except`.
+pub(crate) const STOP_EXCEPT_EXAMPLES: &str = "\
+What is named is left as it is, and so is all that it requires.
+
+Examples:
+  ctl stop-except postgresql                all but the database";
+
+/// What stands below the help of `restart-except`.
+pub(crate) const RESTART_EXCEPT_EXAMPLES: &str = "\
+What is named is left as it is, and so is all that it requires.
+
+Examples:
+  ctl restart-except postgresql nginx";
+
+/// What stands below the help of `hup` and the other signals.
+pub(crate) const SIGNAL_EXAMPLES: &str = "\
+Sent to the main process alone; what it does then is its own affair.
+
+Examples:
+  ctl hup nginx
+  ctl usr1 nginx 'worker@*'";
 
 /// Asks for it, waits for its end unless told not to, and tells the truth about it.
 pub(crate) async fn run(

@@ -13,6 +13,15 @@ use plan::{
     lost_secrets::{self, Known},
 };
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Names every problem with file, line, key and the nearest right name, and ends with 1 if there is
+one.
+
+Examples:
+  ctl check-config
+  ctl check-config --root /srv/test --catalog ./services.d";
+
 /// Prints every problem; 1 if one of them is an error.
 pub(crate) fn run(context: &Context) -> Result<u8, Error> {
     let options = options(context)?;

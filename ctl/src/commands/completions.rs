@@ -2,9 +2,37 @@
 
 use std::io::{self, Write};
 
-use crate::arguments::Shell;
+use clap::{Args, ValueEnum};
 use clap_complete::env::Shells;
 use client::{Context, Error, Kind, complete::VARIABLE};
+
+/// Shells that can be taught our names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    /// GNU bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+// For which shell.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Shell
+    pub(crate) shell: Shell,
+}
+
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+The shell then asks this program, which asks the supervisor for the names of services.
+
+Examples:
+  source <(ctl completions bash)            for this shell
+  ctl completions bash > /etc/bash_completion.d/ctl
+  ctl completions zsh > /usr/local/share/zsh/site-functions/_ctl
+  ctl completions fish > ~/.config/fish/completions/ctl.fish";
 
 /// Prints it. Run by a path, it makes the shell ask that very program, else whichever `ctl` is found.
 pub(crate) fn run(context: &Context, shell: Shell) -> Result<u8, Error> {

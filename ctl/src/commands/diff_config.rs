@@ -9,6 +9,11 @@ use client::{
     toml_text,
 };
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ctl diff-config                           before ctl reconfigure";
+
 /// Prints the differences of the files from the plan that runs.
 pub(crate) async fn run(context: &Context, names: &[String]) -> Result<u8, Error> {
     let path = format!("/v1/diff?services={}", escaped(&names.join(",")));

@@ -3,15 +3,59 @@
 use std::fmt::Write as _;
 
 use api::{ChangeRecord, ExitRecord, ServiceEvent};
+use clap::Args;
+use clap_complete::ArgValueCompleter;
 use client::{
-    Context, Error, Format, escaped,
+    Context, Error, Format,
+    complete::services,
+    escaped,
     failure::Failure,
+    moment,
     render::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW, json, shown, styled, table},
 };
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::arguments::EventLines;
+// Which events to show.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Services; none means all, and the supervisor itself
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
+    pub(crate) names: Vec<String>,
+    /// Last events to begin with [default: 50; with --since all that are known]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) lines: Option<u32>,
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only what happened since then (1h, 30d, today, 10:00, '2026-11-22 10:00')
+    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only what happened before then
+    #[arg(long, value_name = "WHEN", value_parser = moment::read)]
+    pub(crate) until: Option<Timestamp>,
+    /// Who changed what, and how it ended; kept for a year
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) changes: bool,
+    /// How and why runs ended, and what followed; kept for a year
+    #[arg(long, conflicts_with_all = ["follow", "changes"])]
+    pub(crate) exits: bool,
+}
+
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+WHEN is 30s, 5m, '2 days ago', today, yesterday, 10:30, 2026-11-22, '2026-11-22 10:30' (local time),
+or RFC 3339.
+Events are kept in memory, the last 4096. Changes are kept on disk for a year: who asked for what,
+and how it ended.
+
+Examples:
+  ctl events -f nginx                       what happens to nginx from now on
+  ctl events --since 1h                     what has happened
+  ctl events --exits --since 7d mattermost  how and why it ended, and what followed
+  ctl events --changes --since 30d          who changed what
+  ctl events --changes --since 2026-11-01 --until 2026-11-08 mattermost
+  ctl events --changes --format json | jq 'select(.outcome == \"failed\")'";
 
 /// Lines to begin with, unless a time is given.
 const LINES_DEFAULT: u32 = 50;
@@ -23,7 +67,7 @@ const RECORDS_MAX: u32 = 100_000;
 const NAMES_SHOWN: usize = 5;
 
 /// Prints the last events, and goes on if asked.
-pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Error> {
+pub(crate) async fn run(context: &Context, asked: &EventsArgs) -> Result<u8, Error> {
     if asked.changes {
         return records(context, asked, "changes", change_table).await;
     }
@@ -73,14 +117,14 @@ pub(crate) async fn run(context: &Context, asked: &EventLines) -> Result<u8, Err
 }
 
 /// Asks for all that came after the last event that was seen. What is missing the supervisor says.
-fn go_on(asked: &EventLines, seen: &ServiceEvent) -> String {
+fn go_on(asked: &EventsArgs, seen: &ServiceEvent) -> String {
     let which = query(&asked.names, None, asked.until);
     let (seq, at) = (seen.seq, escaped(&seen.at));
     format!("/v1/events?follow=true&n={EVENTS_MAX}{which}&since={at}&after={seq}")
 }
 
 /// Names and times, for the query.
-fn which(asked: &EventLines) -> String {
+fn which(asked: &EventsArgs) -> String {
     query(&asked.names, asked.since, asked.until)
 }
 
@@ -100,7 +144,7 @@ fn query(names: &[String], since: Option<Timestamp>, until: Option<Timestamp>) -
 /// Records that are kept for a year: the last ones, or all since a time that is given.
 async fn records<T: Serialize + DeserializeOwned>(
     context: &Context,
-    asked: &EventLines,
+    asked: &EventsArgs,
     what: &str,
     table: impl Fn(&[T]) -> String,
 ) -> Result<u8, Error> {

@@ -21,6 +21,15 @@ use tokio::time::{Instant, sleep};
 pub(crate) use self::arguments::{Count, EXAMPLES, LogLines, Which};
 use self::printer::Printer;
 
+/// What stands below its help.
+pub(crate) const TAIL_EXAMPLES: &str = "\
+The same as ctl logs -f, with the last 10 lines of each service to begin with.
+
+Examples:
+  ctl tail                                  all of them, merged by time
+  ctl tail nginx --grep ' 50[0-9] '
+  ctl tail mattermost --files               with the files that it writes itself";
+
 /// Lines of each service without `-n`.
 const LINES_DEFAULT: u32 = 100;
 /// Lines of each service that `tail` begins with.

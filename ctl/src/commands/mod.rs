@@ -1,25 +1,25 @@
 //! One file a command. Each asks, renders and answers an exit code; a failure goes up as an
 //! [`Error`] and is printed in one place.
 
-mod actions;
+pub(crate) mod actions;
 pub(crate) mod check_config;
-mod completions;
-mod diff_config;
+pub(crate) mod completions;
+pub(crate) mod diff_config;
 pub(crate) mod env;
-mod events;
+pub(crate) mod events;
 mod gone_back;
 pub(crate) mod logs;
 pub(crate) mod maintenance;
 pub(crate) mod reconfigure;
-mod reexec;
-mod service_list;
-mod show_config;
-mod status;
+pub(crate) mod reexec;
+pub(crate) mod service_list;
+pub(crate) mod show_config;
+pub(crate) mod status;
 mod tool;
-mod tools;
+pub(crate) mod tools;
 mod unstored;
-mod version;
-mod wait;
+pub(crate) mod version;
+pub(crate) mod wait;
 pub(crate) mod why;
 
 use api::Action;

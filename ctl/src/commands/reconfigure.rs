@@ -16,6 +16,21 @@ use jiff::Timestamp;
 use super::{actions, gone_back};
 use crate::preview;
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+What is wrong is refused as a whole, and nothing changes. Each action is printed with its reason.
+
+With the same files a dry run says what the real one then does, service by service. Where a reload
+fails, the configuration before is put in place again, and ctl says so and ends with 1. Where a
+service does not come up, ctl says why and ends with 1. A rollback puts plan and rendered files back, not
+your files: neither a boot nor a restart applies those again unless one changes; ctl reconfigure
+does.
+
+Examples:
+  ctl reconfigure --dry-run                 what would change, and because of what
+  ctl check-config && ctl reconfigure
+  ctl reconfigure --rollback                the last configuration that worked";
+
 /// Services whose failure is explained at once; `ctl why` explains the others.
 const EXPLAINED_MAX: usize = 3;
 

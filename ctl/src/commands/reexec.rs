@@ -5,6 +5,13 @@ use std::fmt::Write as _;
 use api::{Progress, StatusReply, SupervisorStatus};
 use client::{Context, Error, Format, Kind, change, failure::Failure, render::json};
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+If the new one does not answer in time, the old one goes on.
+
+Examples:
+  ctl reexec && ctl version                 after an upgrade of the package";
+
 /// What the daemon itself says, and no service.
 const STATUS: &str = "/v1/services";
 

@@ -8,6 +8,12 @@ use client::{
     render::{DIM, json, shown, table},
 };
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ctl service-list
+  ctl service-list --format runit           an asterisk behind each that is enabled";
+
 /// Prints the list; `runit` marks the enabled with a star, as gitlab-ctl does.
 pub(crate) async fn run(context: &Context) -> Result<u8, Error> {
     let reply: StatusReply = context.client.get("/v1/services").await?;

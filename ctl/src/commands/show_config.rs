@@ -10,6 +10,12 @@ use client::{
     toml_text,
 };
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ctl show-config mattermost
+  ctl show-config --format json";
+
 /// Sources stand in this column, where the value leaves room.
 const SOURCE_COLUMN: usize = 60;
 

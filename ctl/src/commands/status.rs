@@ -1,17 +1,42 @@
 //! `ctl status`: what runs, is it ready, since when, why not.
 
 use api::StatusReply;
+use clap::Args;
+use clap_complete::ArgValueCompleter;
 use client::{
-    Context, Error, Format, Kind, names,
+    Context, Error, Format, Kind,
+    complete::services,
+    names,
     render::{YELLOW, json, runit, shown, styled, table},
 };
 use jiff::Timestamp;
 
 use super::maintenance;
-use crate::arguments::StatusOf;
+
+// What to show of which services.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Services; none means all
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
+    pub(crate) names: Vec<String>,
+    /// With the CPU and memory of each, children included
+    #[arg(long)]
+    pub(crate) usage: bool,
+}
+
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Ends with 3 if an enabled service is not ready.
+
+Examples:
+  ctl status                                what runs, and why not
+  ctl status mattermost 'post*'
+  ctl status --usage                        with processor time and memory of whole process trees
+  ctl status --format json | jq '.services[] | select(.ready | not) | .name'
+  ctl status --format runit                 gitlab-ctl's lines";
 
 /// Exit code 3 if an enabled service is not ready; a disabled one counts only when named.
-pub(crate) async fn run(context: &Context, arguments: &StatusOf) -> Result<u8, Error> {
+pub(crate) async fn run(context: &Context, arguments: &StatusArgs) -> Result<u8, Error> {
     let names = &arguments.names;
     let path = if arguments.usage {
         names::usage_path(names)

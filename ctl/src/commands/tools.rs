@@ -12,6 +12,17 @@ use plan::{RealHost, Severity, lost_secrets};
 
 use super::check_config;
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+A tool is executed in the place of ctl, with all arguments that follow its name; its exit code is its
+own. Options of ctl stand before the name.
+
+Examples:
+  ctl tools                                 which there are
+  ctl psql -c 'SELECT count(*) FROM posts'
+  ctl pg_dump -Fc -f mattermost.dump
+  ctl mmctl --local user list";
+
 /// Lists them.
 pub(super) async fn run(context: &Context) -> Result<u8, Error> {
     let tools = known(context).await?;

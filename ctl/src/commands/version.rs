@@ -6,6 +6,12 @@ use client::{
     render::{json, shown},
 };
 
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ctl version
+  ctl version --format json";
+
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
 /// Never fails for want of a supervisor.

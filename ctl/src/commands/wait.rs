@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use api::{ServiceEvent, ServiceStatus, StatusReply};
+use clap::Args;
+use clap_complete::ArgValueCompleter;
 use client::{
     Context, Error, Format, Kind,
+    complete::services,
     failure::Failure,
     lines::Lines,
     names::{self, is_pattern},
@@ -15,7 +18,37 @@ use client::{
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::arguments::WaitFor;
+// What to wait for.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Services; none means all that are enabled
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
+    pub(crate) names: Vec<String>,
+    /// Until they are ready (the default)
+    #[arg(long, group = "until")]
+    pub(crate) ready: bool,
+    /// Until they are ready and their health probe agrees
+    #[arg(long, group = "until")]
+    pub(crate) healthy: bool,
+    /// Until they have stopped
+    #[arg(long, group = "until")]
+    pub(crate) stopped: bool,
+    /// End with the exit code of the main process, 255 if a signal ended it; for one service
+    #[arg(long, requires = "stopped", conflicts_with_all = ["ready", "healthy"])]
+    pub(crate) exit_status: bool,
+}
+
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Ends with 3 if that cannot come about by itself, with 4 if a service leaves the plan meanwhile and
+with 7 at the end of --timeout. It goes on when the control process is replaced. With --exit-status
+it ends with the exit code of the service's last main process instead, and with 255 if a signal
+ended that; what prevents the waiting itself keeps its own code.
+
+Examples:
+  ctl wait --timeout 5m                     until all are ready
+  ctl wait --healthy mattermost
+  ctl once migration && ctl wait --stopped --exit-status migration";
 
 /// Longest time without looking.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -41,7 +74,7 @@ enum Look {
 }
 
 /// Waits; 3 if that cannot come about by itself, 7 at the end of `--timeout`.
-pub(crate) async fn run(context: &Context, asked: &WaitFor) -> Result<u8, Error> {
+pub(crate) async fn run(context: &Context, asked: &WaitArgs) -> Result<u8, Error> {
     let until = match (asked.healthy, asked.stopped) {
         (true, _) => Until::Healthy,
         (_, true) => Until::Stopped,

@@ -1,11 +1,28 @@
 //! `ctl why`: the chain of causes, and what to do.
 
 use api::Why;
+use clap::Args;
+use clap_complete::ArgValueCompleter;
 use client::{
-    Context, Error, Format, escaped,
+    Context, Error, Format,
+    complete::services,
+    escaped,
     render::{json, why::story},
 };
 use jiff::Timestamp;
+
+// One service.
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// Service
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(services))]
+    pub(crate) name: String,
+}
+
+/// What stands below its help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ctl why mattermost                        down to what is broken, with what to do about it";
 
 /// Prints the chain of causes.
 pub(crate) async fn run(context: &Context, name: &str) -> Result<u8, Error> {

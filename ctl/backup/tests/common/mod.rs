@@ -521,7 +521,7 @@ impl Supervisor {
                 }
                 let first = text.split(" HTTP").next().unwrap_or_default();
                 heard.lock().unwrap().push(first.to_owned());
-                let body = r#"{"progress":"done","finished":true,"results":[]}"#;
+                let body = r#"{"progress":"done","id":"one","finished":true,"results":[]}"#;
                 let length = body.len();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
                 // Whoever asked may be dead by now.
