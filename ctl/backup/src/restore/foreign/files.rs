@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    Fault,
     content::{Content, Foreign},
+    fault::Fault,
 };
 use client::render::{decimal_size, shown};
 
