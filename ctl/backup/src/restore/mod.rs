@@ -13,6 +13,7 @@ mod database;
 mod foreign;
 mod journal;
 mod kept;
+mod moment;
 mod recover;
 mod stage;
 mod swap;
@@ -180,8 +181,10 @@ impl Job<'_> {
         databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &places)?;
         let live = databases.live()?.name;
-        let (stamp, names) = databases.names(&live, "before")?;
-        let stashes = unpack::stashes(configuration, &places, &stamp);
+        let stashes = |stamp: &str| unpack::stashes(configuration, &places, stamp);
+        let names = (live.as_str(), "before");
+        let (stamp, names) = moment::free(self.held, &mut databases, names, stashes, account)?;
+        let stashes = stashes(&stamp);
         let from = path.display().to_string();
         let incoming = names.incoming.clone();
         let mut journal = self.begin(Kind::Restore, from, &stamp, Some(names), stashes)?;
@@ -211,7 +214,10 @@ impl Job<'_> {
         let stop = self.watch.stop().clone();
         let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
         let live = databases.live()?.name;
-        let (stamp, mut names) = databases.names(&live, "undone")?;
+        let account = self.configuration.account()?;
+        let names = (live.as_str(), "undone");
+        let (stamp, mut names) =
+            moment::free(self.held, &mut databases, names, |_| Vec::new(), account)?;
         let names = match kept.copy.database {
             Some(database) if !databases.is_there(&database)? => {
                 return Err(Refusal::NothingKept.into());
@@ -327,7 +333,7 @@ impl Job<'_> {
         databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &[])?;
         let live = databases.live()?.name;
-        let (stamp, names) = databases.beside(&live, name)?;
+        let (stamp, names) = self.names_beside(&mut databases, &live, name)?;
         let from = path.display().to_string();
         let incoming = &names.incoming.clone();
         let journal = self.begin(Kind::Beside, from, &stamp, Some(names), Vec::new())?;
@@ -344,6 +350,22 @@ impl Job<'_> {
             (End::Back, Err(error)) => Err(error),
             (End::Back, Ok(())) => Err(Error::Unanswered),
         }
+    }
+
+    /// Names of a database that is to be there beside the live one, under this name.
+    fn names_beside(
+        &self,
+        databases: &mut Databases,
+        live: &str,
+        name: &str,
+    ) -> Result<(String, Renames), Error> {
+        databases.may_name(live, name)?;
+        let account = self.configuration.account()?;
+        let names = (live, "before");
+        let (stamp, mut names) =
+            moment::free(self.held, databases, names, |_| Vec::new(), account)?;
+        name.clone_into(&mut names.outgoing);
+        Ok((stamp, names))
     }
 
     fn forget(&mut self) -> Result<Done, Error> {
