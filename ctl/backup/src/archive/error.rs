@@ -8,7 +8,7 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// No archive of ours begins like this.
-    #[error("it is no backup of ours: {0}")]
+    #[error("it is not a backup of Mattervisor's: {0}")]
     Foreign(&'static str),
     /// It ends before its end.
     #[error("it is cut off: its end is missing")]
@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// A member that no backup of ours has: it leads elsewhere, or is no file, directory or link.
     #[error(
-        "{name} is in it, which would not lie where it should, or is no file, directory or link: nothing of it was put into place"
+        "it has {name}, which leads out of its place or is not a file, directory or link: nothing of the backup was put into place"
     )]
     Hostile {
         /// The member.

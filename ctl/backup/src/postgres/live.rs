@@ -51,7 +51,7 @@ impl Live {
         let query = format!(
             "SELECT count(*) FROM {table} WHERE createat > extract(epoch FROM {at}::timestamptz) * 1000"
         );
-        Ok(session.number(&query).ok())
+        session.number(&query).map(Some)
     }
 }
 

@@ -86,7 +86,7 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
     if let Err(error) = &done
         && held.store.journal()?.is_some()
     {
-        eprintln!("mattervisor-backup: {error}; it is tried again");
+        eprintln!("mattervisor-backup: {error}; the request is tried again");
         job.lease.leave();
         return Ok(AGAIN);
     }
@@ -309,7 +309,7 @@ impl Job<'_> {
                 "{what}; what was there until now is kept: ctl restore --undo brings it back, ctl restore --forget removes it"
             ),
             Err(error) => format!(
-                "{what}, but Mattermost does not run: {error}; ctl restore --undo brings back what was there until now"
+                "{what}, but {error}; ctl restore --undo brings back what was there until now"
             ),
         };
         Ok(Done {
@@ -436,13 +436,13 @@ fn with(mut done: Done, left: &[String], manifest: &Manifest) -> Done {
             "; config.json stays as it was, since the backup has it without its secrets";
     }
     if !left.is_empty() {
-        done.message += "; not set, for the role may not: ";
+        done.message += "; the database's role may not make these settings, which are left out: ";
         done.message += &left.join(", ");
     }
     for index in &manifest.database.invalid_indexes {
         done.message += "; index ";
         done.message += &index.index;
-        done.message += " was not valid when it was saved, and is missing";
+        done.message += " was not valid when it was saved, so the backup does not have it, and it is missing here";
     }
     done
 }

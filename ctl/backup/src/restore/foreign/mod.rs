@@ -299,17 +299,19 @@ impl Checked {
             }
             if !settled.left.is_empty() {
                 let left = settled.left.join(", ");
-                more.push(format!("not set, for the role may not: {left}"));
+                more.push(format!(
+                    "the database's role may not make these settings, which are left out: {left}"
+                ));
             }
             done.report["tables"] = json!(settled.tables);
             done.report["left_out"] = json!(contents.left);
         } else {
-            more.push("the database is what it was".to_owned());
+            more.push("the database was not touched".to_owned());
         }
         match &self.files {
             Some((_, survey)) => more.extend(survey.words()),
             None if self.dump.is_some() => {
-                more.push("files and config.json are what they were".to_owned());
+                more.push("files and config.json were not touched".to_owned());
             }
             None => {}
         }
