@@ -35,19 +35,19 @@ pub enum Error {
         complaints: String,
     },
     /// No programs of `PostgreSQL` of that version or a newer one.
-    #[error("no pg_dump, pg_restore and psql {}: install PostgreSQL's client programs", of(*major))]
+    #[error("there are no pg_dump, pg_restore and psql {} here: install PostgreSQL's client programs", of(*major))]
     NoTools {
         /// The version; 0: any.
         major: u32,
     },
     /// A server's answer was none.
-    #[error("PostgreSQL's answer is not understood, or the session was ended")]
+    #[error("PostgreSQL has ended the session, or given an answer that is not understood")]
     Unanswered,
     /// A data source that cannot be read.
     #[error("mattermost.sql_data_source is neither a postgres:// URL nor key=value pairs")]
     Source,
     /// The configuration does not say what is needed.
-    #[error("{} is no configuration of backups: {error}; ctl reconfigure writes it anew", path.display())]
+    #[error("{} is not a configuration of backups: {error}; ctl reconfigure writes it anew", path.display())]
     Configuration {
         /// The file.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum Error {
         error: Box<Error>,
     },
     /// A restored table has other rows than were counted.
-    #[error("table {table} has {} after a restore, and {wanted} rows were counted", rows(*found))]
+    #[error("{} after the restore, and the backup counted {wanted} rows in it", rows(table, *found))]
     Rows {
         /// Its schema and name.
         table: String,
@@ -82,10 +82,10 @@ pub enum Error {
     #[error("this is a job of the supervisor's: ctl backup create starts it")]
     NoJob,
     /// Mattermost could not be stopped, or did not come back.
-    #[error(
-        "the supervisor could not stop Mattermost or start it again: {why}; ctl status shows what runs"
-    )]
+    #[error("the supervisor could not {doing} Mattermost: {why}; ctl status shows what runs")]
     Lease {
+        /// `stop` or `start`.
+        doing: &'static str,
         /// What it says.
         why: String,
     },
@@ -105,7 +105,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Refusal {
     /// The directory is not named from the root on.
-    #[error("{} is no absolute path: name the directory for backups from / on", path.display())]
+    #[error("{} is not an absolute path: name the directory for backups by one that begins with /", path.display())]
     Relative {
         /// As it was named.
         path: PathBuf,
@@ -135,7 +135,9 @@ pub enum Refusal {
         path: PathBuf,
     },
     /// Another restore, or what finishes one.
-    #[error("a restore is being done or finished: wait until it has ended")]
+    #[error(
+        "another restore is under way, or an interrupted one is being finished: wait until it has ended"
+    )]
     RestoreRuns,
     /// An older Mattermost does not understand the database of a newer one.
     #[error(
@@ -159,7 +161,7 @@ pub enum Refusal {
     },
     /// The account at the server may make no database.
     #[error(
-        "the role that Mattermost's database is reached as may not create databases: ALTER ROLE … CREATEDB lets it"
+        "the role that Mattermost connects to its database as may not create databases: ALTER ROLE … CREATEDB allows it"
     )]
     MayNotCreate,
     /// A locale of the system's is missing.
@@ -207,13 +209,15 @@ pub enum Refusal {
         name: String,
     },
     /// A name that no database can have here.
-    #[error("{name:?} is no name for a database: 1 to 63 bytes, and not that of the live one")]
+    #[error(
+        "a database cannot be restored as {name:?}: its name has 1 to 63 bytes, and is not that of the live one"
+    )]
     Name {
         /// What was asked for.
         name: String,
     },
     /// Something is mounted where files would change places.
-    #[error("{} is mounted there, and cannot change places with what a backup holds: unmount it for the restore, or mount it above", path.display())]
+    #[error("a file system is mounted at {}, below what a restore replaces: unmount it for the restore, or mount it above", path.display())]
     MountedBelow {
         /// Where.
         path: PathBuf,
@@ -232,7 +236,9 @@ pub enum Refusal {
     )]
     Elsewhere,
     /// There is no safety copy.
-    #[error("nothing was restored here of which a safety copy is kept")]
+    #[error(
+        "no safety copy is kept: nothing was restored here, or ctl restore --forget has removed it"
+    )]
     NothingKept,
     /// A restore needs more room than there is.
     #[error("{} has {} free, and the restore needs {} beside what is there: make room", path.display(), decimal_size(*free), decimal_size(*needs))]
@@ -287,8 +293,11 @@ fn said(complaints: &str) -> String {
     told.map_or_else(String::new, |line| format!(": {}", line.trim()))
 }
 
-fn rows(found: Option<u64>) -> String {
-    found.map_or_else(|| "not been made".to_owned(), |rows| format!("{rows} rows"))
+fn rows(table: &str, found: Option<u64>) -> String {
+    match found {
+        Some(rows) => format!("table {table} has {rows} rows"),
+        None => format!("table {table} is missing"),
+    }
 }
 
 fn of(major: u32) -> String {

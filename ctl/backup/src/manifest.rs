@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     archive,
     files::Troubles,
-    postgres::{Facts, Table},
+    postgres::facts::{Facts, Table},
 };
 
 /// What an archive says of itself.

@@ -23,7 +23,7 @@ fn restored(world: &World, supervisor: &Supervisor, id: &str, dump: &Path, wante
     let said = message(world);
     assert!(said.contains("as many as the dump has"), "{said}");
     assert!(
-        said.contains("files and config.json are what they were"),
+        said.contains("files and config.json were not touched"),
         "{said}"
     );
     assert_eq!(content(&world.postgres, DATABASE), wanted, "{id}");
@@ -189,8 +189,8 @@ fn files_alone_are_restored_and_undone_and_killed_at_each_step() {
     done(&mut scene.restore("one", &arguments));
     let said = message(world);
     for wanted in [
-        "the database is what it was",
-        "plugins is what it was",
+        "the database was not touched",
+        "plugins was not touched",
         "--against-config",
     ] {
         assert!(said.contains(wanted), "{said}");

@@ -12,7 +12,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Heard, Supervisor, World, done, held, hold, output, pid, spawn};
+use api::{ActionResult, Verdict};
+use common::{Heard, Supervisor, World, done, held, hold, outcome, output, pid, spawn};
 use mattervisor_backup::Step;
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
@@ -187,11 +188,7 @@ fn a_full_disk_is_told_and_nothing_is_left() {
 }
 
 /// A supervisor that stops Mattermost and starts it, and notes what it was asked.
-fn supervisor(
-    world: &World,
-    answers: usize,
-    last: &'static str,
-) -> std::thread::JoinHandle<Vec<String>> {
+fn supervisor(world: &World, answers: usize, last: String) -> std::thread::JoinHandle<Vec<String>> {
     let listener = UnixListener::bind(world.dir.path().join("ctl.sock")).unwrap();
     std::thread::spawn(move || {
         let one = |stream: std::io::Result<std::os::unix::net::UnixStream>| {
@@ -220,11 +217,7 @@ fn supervisor(
 fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
     let world = filled();
     let socket = world.dir.path().join("ctl.sock");
-    let asked = supervisor(
-        &world,
-        2,
-        r#"{"progress":"done","id":"one","finished":true,"results":[]}"#,
-    );
+    let asked = supervisor(&world, 2, outcome(Vec::new()));
     done(
         world
             .request("one", &json!({ "mode": "offline" }))
@@ -238,8 +231,15 @@ fn offline_mattermost_is_stopped_meanwhile_and_started_again_on_every_path() {
 
     // It is not stopped: no backup, and what may be stopped is given back.
     fs::remove_file(&socket).unwrap();
-    let failed = r#"{"progress":"done","id":"one","finished":true,"results":[{"service":"mattermost","verdict":"failed","state":"stopping","pid":null,"seconds":0,"detail":"did not end"}]}"#;
-    let asked = supervisor(&world, 2, failed);
+    let failed = ActionResult {
+        service: "mattermost".to_owned(),
+        verdict: Verdict::Failed,
+        state: "stopping".to_owned(),
+        pid: None,
+        seconds: 0,
+        detail: "did not end".to_owned(),
+    };
+    let asked = supervisor(&world, 2, outcome(vec![failed]));
     let mut job = world.request("two", &json!({ "mode": "offline" }));
     assert_eq!(
         output(job.env("MATTERVISOR_SOCKET", &socket)).status.code(),

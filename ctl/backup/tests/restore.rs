@@ -335,7 +335,7 @@ fn what_cannot_be_finished_is_tried_again_until_it_can() {
     assert!(said.contains("put into place"), "{said}");
     mode(0o750);
     let said = recover(&world);
-    assert!(said.contains("was finished"), "{said}");
+    assert!(said.contains("is finished now"), "{said}");
     assert_eq!(State::of(&world), saved);
     done(&mut restore(&world, &supervisor, "one", &arguments));
     assert!(message(&world).contains("restored"), "{}", message(&world));
@@ -373,7 +373,7 @@ fn what_cannot_be_restored_is_refused_before_anything_is_stopped() {
     fs::write(&bad, &flipped).unwrap();
     refused("flipped", &bad, "damaged");
     fs::write(&bad, "nothing").unwrap();
-    refused("foreign", &bad, "no backup of ours");
+    refused("foreign", &bad, "not a backup of Mattervisor's");
     refused("missing", Path::new("/nowhere"), "cannot open /nowhere");
     world.configure(&json!({ "mattermost_version": "9.5.0" }));
     refused(
@@ -407,8 +407,8 @@ fn the_database_alone_is_restored_beside_the_live_one() {
     assert_eq!(databases(&world).len(), 2);
     for (name, wanted) in [
         ("look \"here", "there is a database"),
-        (DATABASE, "is no name"),
-        ("", "is no name"),
+        (DATABASE, "cannot be restored as"),
+        ("", "cannot be restored as"),
     ] {
         let mut job = restore(&world, &supervisor, "two", &beside(name));
         assert_eq!(output(&mut job).status.code(), Some(1));
@@ -536,7 +536,7 @@ fn a_database_of_icu_is_restored_as_one() {
     // What was there before is listed, with its size.
     let said = done(&mut world.program(&["backup", "list"]));
     assert!(
-        said.contains("Kept besides: what was there before the restore of"),
+        said.contains("Kept besides: what was there until"),
         "{said}"
     );
     assert!(said.contains("database icu_before_"), "{said}");

@@ -67,20 +67,27 @@ fn machines() -> Option<BTreeMap<u32, (World, PathBuf)>> {
     Some(versions.into_iter().map(machine).collect())
 }
 
-/// Restores with these programs besides the server's own.
+/// Restores with these programs besides the server's own; what the job says is the error.
 fn restore(
     world: &World,
     supervisor: &Supervisor,
     id: &str,
     arguments: &Value,
     programs: &Path,
-) -> bool {
+) -> Result<(), String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = [programs.to_owned()].into_iter();
     let path = std::env::join_paths(more.chain(std::env::split_paths(&path))).unwrap();
     let mut job = world.restore(id, arguments);
     job.env("MATTERVISOR_SOCKET", &supervisor.socket);
-    output(job.env("PATH", path)).status.success()
+    let output = output(job.env("PATH", path));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let ended = output.status;
+    if ended.success() {
+        Ok(())
+    } else {
+        Err(format!("{id}: {ended}: {said}"))
+    }
 }
 
 /// With a newer version's programs each backup goes to each server, and can be tried there before.
@@ -101,17 +108,11 @@ fn a_backup_of_each_version_goes_to_each() {
             done(deep.arg(backup).env("PATH", &newest));
             let before = state(world);
             let arguments = json!({ "operation": "restore", "file": backup });
-            let is_done = restore(world, &supervisor, &id, &arguments, &newest);
-            assert!(is_done, "{id}: {}", world.restored());
+            restore(world, &supervisor, &id, &arguments, &newest).unwrap();
             assert_eq!(state(world), wanted, "{id}");
             let undo = json!({ "operation": "undo" });
-            assert!(restore(
-                world,
-                &supervisor,
-                &format!("{id}, undone"),
-                &undo,
-                &newest
-            ));
+            let undone = format!("{id}, undone");
+            restore(world, &supervisor, &undone, &undo, &newest).unwrap();
             assert_eq!(state(world), before, "{id}");
         }
     }
@@ -127,13 +128,8 @@ fn a_newer_dump_that_no_program_here_reads_is_refused() {
             let before = state(world);
             let arguments = json!({ "operation": "restore", "file": backup });
             let id = format!("{from} to {to}");
-            assert!(!restore(
-                world,
-                &supervisor,
-                &id,
-                &arguments,
-                Path::new("/nowhere")
-            ));
+            let refused = restore(world, &supervisor, &id, &arguments, Path::new("/nowhere"));
+            refused.unwrap_err();
             let message = world.restored()["message"].as_str().unwrap().to_owned();
             for version in [from, to] {
                 assert!(message.contains(&version.to_string()), "{id}: {message}");

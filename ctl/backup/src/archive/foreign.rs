@@ -8,8 +8,8 @@ use std::{
 use client::render::shown;
 
 use super::{
-    Entry, EntryKind, Error,
-    read::{CHUNK_BYTES, head, only_zeros},
+    error::Error,
+    read::{CHUNK_BYTES, Entry, EntryKind, head, only_zeros},
 };
 
 /// Bytes of a block.

@@ -13,7 +13,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{DOCUMENT_BYTES_MAX, Error, MANIFEST, Result, SUMS, sums, trailer};
+use super::{
+    error::{Error, Result},
+    form::{DOCUMENT_BYTES_MAX, MANIFEST, SUMS},
+    sums, trailer,
+};
 
 /// zstd's window, as a power of two: what our own level needs, and no more.
 const WINDOW_LOG_MAX: u32 = 23;

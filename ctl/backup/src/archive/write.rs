@@ -8,7 +8,13 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Kind, Member, Owner, Result, SUMS, member::BLOCK, output::Output, sums};
+use super::{
+    error::Result,
+    form::{DUMP, SUMS},
+    member::{BLOCK, Kind, Member, Owner},
+    output::Output,
+    sums,
+};
 
 /// Two blocks of zeros end an archive.
 const END_BYTES: usize = 1024;
@@ -38,7 +44,7 @@ pub struct Written {
 pub struct Piece {
     /// From 0 on.
     pub number: u32,
-    /// At most [`super::PIECE_BYTES`].
+    /// At most [`super::form::PIECE_BYTES`].
     pub bytes: Vec<u8>,
 }
 
@@ -70,7 +76,7 @@ impl Writer {
 
     /// Part of the dump, which is not copied on its way.
     pub fn piece(&mut self, piece: Piece) -> Result<()> {
-        let name = format!("{}{:08}", super::DUMP, piece.number);
+        let name = format!("{}{:08}", DUMP, piece.number);
         let owner = root();
         let member = Member {
             name: name.as_bytes(),

@@ -109,7 +109,7 @@ fn question(
         }
     }
     for name in &saved.skipped {
-        let _ = writeln!(out, "{name} is no regular file, and stays out");
+        let _ = writeln!(out, "{name} is not a regular file, and is left out");
     }
     out += "The supervisor checks it all before it is applied.\n";
     Ok(out)

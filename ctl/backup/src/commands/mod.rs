@@ -10,7 +10,8 @@ mod verify;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use client::{Context, Error, Format, Kind};
+use client::{Context, Error, Format, Kind, render::shown};
+use jiff::Timestamp;
 use mattervisor_backup::{Stop, configuration::Configuration, job, target::Target};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -119,6 +120,14 @@ fn listen(stop: &Stop) -> std::io::Result<()> {
             }
         })?;
     Ok(())
+}
+
+/// A moment for people: RFC 3339 comes in, and goes out to the second.
+fn utc(at: &str) -> String {
+    at.parse::<Timestamp>().map_or_else(
+        |_| shown(at).into_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
 }
 
 impl Here<'_> {

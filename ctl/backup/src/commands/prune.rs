@@ -59,7 +59,8 @@ pub(super) fn run(here: &Here<'_>, arguments: &Arguments) -> Result<u8, Error> {
     }
     let _ = match (pruned.held_back, pruned.stay.len()) {
         (Some(why), _) => writeln!(out, "nothing is removed: {}", why.words()),
-        (None, stay) => writeln!(out, "{stay} stay"),
+        (None, 1) => writeln!(out, "1 backup stays"),
+        (None, stay) => writeln!(out, "{stay} backups stay"),
     };
     here.print(&out);
     Ok(0)

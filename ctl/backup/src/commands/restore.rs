@@ -24,7 +24,7 @@ use mattervisor_backup::{
 };
 use serde_json::{Value, json};
 
-use super::{Here, create::told};
+use super::{Here, create::told, utc};
 
 /// A version that nobody has told.
 const UNKNOWN: &str = "of an unknown version";
@@ -91,7 +91,7 @@ fn asked_for(
     if arguments.forget {
         let question = kept.map(|kept| {
             let copy = told_copy(&kept);
-            format!("This removes {copy}: the restore cannot be undone then.\n")
+            format!("This removes {copy}. Nothing brings that back afterwards.\n")
         });
         return Ok((json!({ "operation": "forget" }), question));
     }
@@ -183,9 +183,9 @@ fn replaced(
     let saved = &manifest.database;
     let _ = writeln!(
         out,
-        "{}\n  made {} on {}: Mattermost {}, PostgreSQL {}, database {} of {}, {entries} files of {}",
+        "{}\n  made at {} on {}: Mattermost {}, PostgreSQL {}, database {} of {}, {entries} files of {}",
         file.display(),
-        manifest.created,
+        utc(&manifest.created),
         manifest.host,
         manifest.mattermost_version.as_deref().unwrap_or(UNKNOWN),
         saved.server_version,
@@ -234,7 +234,8 @@ fn directories(configuration: &Configuration) -> String {
 fn kept_then(kept: Option<&Safety>) -> String {
     let mut out = "Mattermost is stopped while they change places. What is there now is kept: ctl restore --undo brings it back.\n".to_owned();
     if let Some(kept) = kept {
-        let _ = writeln!(out, "Then {} is removed.", told_copy(kept));
+        let copy = told_copy(kept);
+        let _ = writeln!(out, "Afterwards an earlier copy is removed: {copy}.");
     }
     out
 }
@@ -248,26 +249,35 @@ pub(super) fn told_copy(kept: &Safety) -> String {
         bytes.map_or_else(String::new, |bytes| format!(" ({})", decimal_size(bytes)))
     };
     let (database, files) = (size(kept.database_bytes), size(kept.files_bytes));
+    let (from, at) = (&kept.from, utc(&kept.at));
     let what = if kept.undone {
-        "what was restored and undone"
+        format!("what was restored from {from} until that was undone at {at}")
     } else {
-        "what was there before the restore"
+        format!("what was there until {from} was restored at {at}")
     };
-    let database = match &kept.database {
-        Some(name) => format!("database {name}{database} and files{files}"),
-        None => format!("files{files} alone"),
-    };
-    format!("{what} of {} at {}, {database}", kept.from, kept.at)
+    match &kept.database {
+        Some(name) => format!("{what}: database {name}{database} and files{files}"),
+        None => format!("{what}: files{files}, no database"),
+    }
 }
 
 fn undo(kept: &Safety, configuration: &Configuration, here: &Here<'_>) -> String {
-    let since = Live::posts_since(&configuration.database, &kept.at, &here.stop);
-    let lost = match since {
-        Ok(Some(count)) => format!("{count} messages were written since"),
-        Ok(None) | Err(_) => "what was written since cannot be counted".to_owned(),
+    let written = if kept.database.is_none() {
+        "The database stays as it is: the restore did not replace it.".to_owned()
+    } else {
+        match Live::posts_since(&configuration.database, &kept.at, &here.stop) {
+            Ok(Some(0)) => "No messages were written since.".to_owned(),
+            Ok(Some(1)) => "1 message was written since; it goes out of use.".to_owned(),
+            Ok(Some(count)) => format!("{count} messages were written since; they go out of use."),
+            Ok(None) => {
+                "The database has no table of messages, so nothing says what was written since."
+                    .to_owned()
+            }
+            Err(error) => format!("How many messages were written since is not known: {error}."),
+        }
     };
     format!(
-        "This brings back {}.\n{lost}: they are kept with what is there now, and another ctl restore --undo brings that back.\n",
+        "This brings back {}.\n{written}\nWhat is there now is kept: another ctl restore --undo brings it back.\n",
         told_copy(kept)
     )
 }
@@ -277,7 +287,7 @@ pub(super) fn agreed(question: &str) -> Result<bool, Error> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         eprint!("{question}");
-        let message = "nobody can be asked here, and nothing was changed";
+        let message = "there is no terminal to ask on, and nothing was changed";
         return Err(Error::new(Kind::Usage, message).hint("give --yes to do it without a question"));
     }
     eprint!("{question}Go on? [y/N] ");

@@ -16,7 +16,7 @@ use mattervisor_backup::{
     verify::{self, Depth, Verified},
 };
 
-use super::Here;
+use super::{Here, utc};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -123,7 +123,10 @@ fn said(verified: &Verified) -> String {
     let _ = writeln!(
         out,
         "  made {mode} at {} on {}: Mattermost {mattermost}, PostgreSQL {}, {} files",
-        manifest.created, manifest.host, manifest.database.server_version, report.files
+        utc(&manifest.created),
+        manifest.host,
+        manifest.database.server_version,
+        report.files
     );
     if manifest.configuration == Place::Database {
         out += "  Mattermost's configuration is in the database: it has the address and password of that database\n";
@@ -132,7 +135,7 @@ fn said(verified: &Verified) -> String {
     for index in &manifest.database.invalid_indexes {
         let _ = writeln!(
             out,
-            "  index {}.{} was not valid, and is not in the dump: REINDEX INDEX CONCURRENTLY, and make another backup",
+            "  index {}.{} was not valid, and is not in the dump: mend it by REINDEX INDEX CONCURRENTLY, and make another backup",
             index.schema, index.index
         );
     }

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt},
 };
 
-use super::Trouble;
+use super::trouble::Trouble;
 use crate::{
     Error, Watch,
     archive::{Content, Segment},

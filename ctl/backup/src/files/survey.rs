@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use safe_path::Folder;
 
-use super::{DEPTH_MAX, is_ours};
+use super::limits::{DEPTH_MAX, is_ours};
 use crate::{Error, Watch};
 
 /// How much there is in a tree.

@@ -12,7 +12,12 @@ use std::{
 
 use safe_path::{Folder, Found};
 
-use super::{DEPTH_MAX, FILE_BYTES_MAX, Trouble, Troubles, content, is_ours, owners::Owners};
+use super::{
+    content,
+    limits::{DEPTH_MAX, FILE_BYTES_MAX, is_ours},
+    owners::Owners,
+    trouble::{Trouble, Troubles},
+};
 use crate::{
     Error, Watch,
     archive::{Kind, Member, Owner, Writer, segments},

@@ -12,6 +12,10 @@ use crate::{Error, Step, Stop, Unit, Watch, create::Pause};
 /// Where the supervisor is asked, in our environment.
 const VARIABLE: &str = "MATTERVISOR_SOCKET";
 const PATH: &str = "/v1/leases";
+/// Asks that Mattermost be stopped.
+const TAKE: &str = "POST";
+/// Asks that it be started again.
+const RELEASE: &str = "DELETE";
 
 /// The lease of one job.
 pub(crate) struct Lease<'c> {
@@ -47,7 +51,10 @@ impl<'c> Lease<'c> {
             .ok_or(Error::NoJob)?;
         let answer = ask(&socket, method, PATH, body, &self.stop);
         let answer = answer.map_err(Error::with("ask the supervisor at", &socket))?;
-        judge(&answer)
+        judge(&answer).map_err(|why| Error::Lease {
+            doing: if method == TAKE { "stop" } else { "start" },
+            why,
+        })
     }
 }
 
@@ -61,7 +68,7 @@ impl Pause for Lease<'_> {
             job: self.job.to_owned(),
             services: self.services.to_vec(),
         };
-        self.ask("POST", &json!(request))
+        self.ask(TAKE, &json!(request))
     }
 
     fn resume(&mut self) -> Result<(), Error> {
@@ -70,7 +77,7 @@ impl Pause for Lease<'_> {
             id: None,
             job: self.job.to_owned(),
         };
-        self.ask("DELETE", &json!(request))
+        self.ask(RELEASE, &json!(request))
     }
 }
 
@@ -82,8 +89,8 @@ impl Drop for Lease<'_> {
     }
 }
 
-/// Whether all services came to what was asked.
-fn judge(answer: &Answer) -> Result<(), Error> {
+/// Whether all services came to what was asked; if not, why.
+fn judge(answer: &Answer) -> Result<(), String> {
     let why = match serde_json::from_value::<Progress>(answer.last.clone()) {
         Ok(Progress::Done(outcome)) => {
             let failed = outcome.results.iter();
@@ -107,7 +114,7 @@ fn judge(answer: &Answer) -> Result<(), Error> {
             |it| it.message,
         ),
     };
-    Err(Error::Lease { why })
+    Err(why)
 }
 
 #[cfg(test)]
@@ -115,7 +122,7 @@ mod tests {
     use super::*;
 
     fn judged(last: Value) -> Result<(), String> {
-        judge(&Answer { status: 200, last }).map_err(|error| error.to_string())
+        judge(&Answer { status: 200, last })
     }
 
     #[test]

@@ -144,6 +144,7 @@ fn message(target: &Target, name: &str, lost: u64) -> String {
     let path = path.display();
     match lost {
         0 => format!("made {path}"),
+        1 => format!("made {path}, but 1 file could not be saved: ctl backup verify names it"),
         lost => format!(
             "made {path}, but {lost} files could not be saved: ctl backup verify names them"
         ),

@@ -9,7 +9,13 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::{Facts, Server, Session, Table, Tools, facts};
+use super::{
+    facts::{Facts, Table},
+    queries,
+    server::Server,
+    session::Session,
+    tools::Tools,
+};
 use crate::{
     Error, Stop,
     archive::{PIECE_BYTES, Piece},
@@ -54,7 +60,7 @@ impl Asked {
         let own = server.programs.as_deref();
         let any = Tools::any(own, stop)?;
         let mut session = Session::open(server, None, &any, stop)?;
-        let facts = facts::facts(&mut session)?;
+        let facts = queries::facts(&mut session)?;
         let major = facts.server_version_number / 10_000;
         if major >= IDLE_MAJOR {
             // It waits until Mattermost is down.
@@ -84,7 +90,7 @@ impl Asked {
         let snapshot = session.ask("SELECT pg_export_snapshot()")?;
         let snapshot = snapshot.into_iter().next().ok_or(Error::Unanswered)?;
         Ok(Dump {
-            facts: facts::facts(&mut session)?,
+            facts: queries::facts(&mut session)?,
             tools,
             session,
             snapshot,
@@ -111,7 +117,7 @@ impl Dump {
         let counting = std::thread::Builder::new()
             .name("count".into())
             .spawn(move || {
-                let tables = facts::tables(&mut session, |_| Ok(()));
+                let tables = queries::tables(&mut session, |_| Ok(()));
                 (session, tables)
             })?;
         Ok(Flow {

@@ -6,7 +6,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::Tools;
+use super::tools::Tools;
 use crate::{Error, Stop, process::Running};
 
 /// What reads a dump.

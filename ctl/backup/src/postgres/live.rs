@@ -1,6 +1,12 @@
 //! What there is in the database that is in use, for whoever is about to replace it.
 
-use super::{Facts, Server, Session, Tools, facts, literal};
+use super::{
+    facts::Facts,
+    queries::facts,
+    server::Server,
+    session::{Session, literal},
+    tools::Tools,
+};
 use crate::{Error, Stop};
 
 /// The table of messages.
@@ -45,7 +51,7 @@ impl Live {
         let query = format!(
             "SELECT count(*) FROM {table} WHERE createat > extract(epoch FROM {at}::timestamptz) * 1000"
         );
-        Ok(session.number(&query).ok())
+        session.number(&query).map(Some)
     }
 }
 

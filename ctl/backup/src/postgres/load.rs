@@ -1,6 +1,13 @@
 //! A dump into a new database, as the role that is to own it: a dump can do no more than that role.
 
-use super::{Facts, Reader, Server, Session, Table, Tools, literal, quoted, tables};
+use super::{
+    facts::{Facts, Table},
+    feed::Reader,
+    queries::tables,
+    server::Server,
+    session::{Session, literal, quoted},
+    tools::Tools,
+};
 use crate::{Error, Stop, Watch, manifest::Counts};
 
 /// Makes one as that which was saved, as far as a dump does not say it.
@@ -147,7 +154,7 @@ fn values(key: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::RoleSettings;
+    use crate::postgres::facts::RoleSettings;
 
     #[test]
     fn settings_are_set_for_whom_they_were() {

@@ -1,7 +1,10 @@
 //! Whether a server can have a database that is sorted and encoded as the one that was saved: asked before
 //! anything of it is made.
 
-use super::{Facts, Session, literal};
+use super::{
+    facts::Facts,
+    session::{Session, literal},
+};
 use crate::{Error, Refusal};
 
 /// The first version with locales of its own.

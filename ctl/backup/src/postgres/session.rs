@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Server, Tools, server::OPTIONS};
+use super::{
+    server::{OPTIONS, Server},
+    tools::Tools,
+};
 use crate::{Error, Stop, process::Running};
 
 /// Stands behind each answer. No row begins with a brace and a colon.

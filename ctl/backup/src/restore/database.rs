@@ -9,8 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::journal::Renames;
 use crate::{
     Error, Refusal, Step, Stop, Unit, Watch,
@@ -101,22 +99,14 @@ impl Databases {
         Ok(self.session.number(&query)? > 0)
     }
 
-    /// Names that nobody has, and the moment that is in them and in no others.
-    pub(super) fn names(&mut self, live: &str, word: &str) -> Result<(String, Renames), Error> {
-        let mut now = Timestamp::now();
-        loop {
-            let stamp = now.strftime("%Y%m%dt%H%M%Sz").to_string();
-            let taken = self.session.number(&format!(
-                "SELECT count(*) FROM pg_catalog.pg_database WHERE right(datname, {}) = {}",
-                stamp.len(),
-                literal(&stamp)
-            ))?;
-            if taken == 0 {
-                let names = Renames::of(live, word, &stamp);
-                return Ok((stamp, names));
-            }
-            now += SignedDuration::from_secs(1);
-        }
+    /// Whether a database is named by this moment.
+    pub(super) fn has_stamp(&mut self, stamp: &str) -> Result<bool, Error> {
+        let query = format!(
+            "SELECT count(*) FROM pg_catalog.pg_database WHERE right(datname, {}) = {}",
+            stamp.len(),
+            literal(stamp)
+        );
+        Ok(self.session.number(&query)? > 0)
     }
 
     /// Where the server keeps its databases, if that is on this machine.
@@ -150,8 +140,8 @@ impl Databases {
         known(&mut self.session, &manifest.database)
     }
 
-    /// Names of a database that is to be there beside the live one, under this name.
-    pub(super) fn beside(&mut self, live: &str, name: &str) -> Result<(String, Renames), Error> {
+    /// Refuses a name that no database can have beside the live one.
+    pub(super) fn may_name(&mut self, live: &str, name: &str) -> Result<(), Error> {
         if name.is_empty() || name.len() > NAME_BYTES || name == live || name.contains('\0') {
             let name = name.to_owned();
             return Err(Refusal::Name { name }.into());
@@ -160,9 +150,7 @@ impl Databases {
             let name = name.to_owned();
             return Err(Refusal::NameTaken { name }.into());
         }
-        let (stamp, mut names) = self.names(live, "before")?;
-        name.clone_into(&mut names.outgoing);
-        Ok((stamp, names))
+        Ok(())
     }
 
     /// Makes an empty one, as that which was saved.

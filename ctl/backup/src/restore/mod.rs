@@ -13,6 +13,7 @@ mod database;
 mod foreign;
 mod journal;
 mod kept;
+mod moment;
 mod recover;
 mod stage;
 mod swap;
@@ -85,7 +86,7 @@ fn attempt(configuration: &Path, stop: Stop) -> Result<u8, Error> {
     if let Err(error) = &done
         && held.store.journal()?.is_some()
     {
-        eprintln!("mattervisor-backup: {error}; it is tried again");
+        eprintln!("mattervisor-backup: {error}; the request is tried again");
         job.lease.leave();
         return Ok(AGAIN);
     }
@@ -180,8 +181,10 @@ impl Job<'_> {
         databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &places)?;
         let live = databases.live()?.name;
-        let (stamp, names) = databases.names(&live, "before")?;
-        let stashes = unpack::stashes(configuration, &places, &stamp);
+        let stashes = |stamp: &str| unpack::stashes(configuration, &places, stamp);
+        let names = (live.as_str(), "before");
+        let (stamp, names) = moment::free(self.held, &mut databases, names, stashes, account)?;
+        let stashes = stashes(&stamp);
         let from = path.display().to_string();
         let incoming = names.incoming.clone();
         let mut journal = self.begin(Kind::Restore, from, &stamp, Some(names), stashes)?;
@@ -211,7 +214,10 @@ impl Job<'_> {
         let stop = self.watch.stop().clone();
         let mut databases = Databases::connect(&self.configuration.database, 0, &stop)?;
         let live = databases.live()?.name;
-        let (stamp, mut names) = databases.names(&live, "undone")?;
+        let account = self.configuration.account()?;
+        let names = (live.as_str(), "undone");
+        let (stamp, mut names) =
+            moment::free(self.held, &mut databases, names, |_| Vec::new(), account)?;
         let names = match kept.copy.database {
             Some(database) if !databases.is_there(&database)? => {
                 return Err(Refusal::NothingKept.into());
@@ -303,7 +309,7 @@ impl Job<'_> {
                 "{what}; what was there until now is kept: ctl restore --undo brings it back, ctl restore --forget removes it"
             ),
             Err(error) => format!(
-                "{what}, but Mattermost does not run: {error}; ctl restore --undo brings back what was there until now"
+                "{what}, but {error}; ctl restore --undo brings back what was there until now"
             ),
         };
         Ok(Done {
@@ -327,7 +333,7 @@ impl Job<'_> {
         databases.knows(&manifest)?;
         checks::room(&mut databases, &manifest, &[])?;
         let live = databases.live()?.name;
-        let (stamp, names) = databases.beside(&live, name)?;
+        let (stamp, names) = self.names_beside(&mut databases, &live, name)?;
         let from = path.display().to_string();
         let incoming = &names.incoming.clone();
         let journal = self.begin(Kind::Beside, from, &stamp, Some(names), Vec::new())?;
@@ -344,6 +350,22 @@ impl Job<'_> {
             (End::Back, Err(error)) => Err(error),
             (End::Back, Ok(())) => Err(Error::Unanswered),
         }
+    }
+
+    /// Names of a database that is to be there beside the live one, under this name.
+    fn names_beside(
+        &self,
+        databases: &mut Databases,
+        live: &str,
+        name: &str,
+    ) -> Result<(String, Renames), Error> {
+        databases.may_name(live, name)?;
+        let account = self.configuration.account()?;
+        let names = (live, "before");
+        let (stamp, mut names) =
+            moment::free(self.held, databases, names, |_| Vec::new(), account)?;
+        name.clone_into(&mut names.outgoing);
+        Ok((stamp, names))
     }
 
     fn forget(&mut self) -> Result<Done, Error> {
@@ -414,13 +436,13 @@ fn with(mut done: Done, left: &[String], manifest: &Manifest) -> Done {
             "; config.json stays as it was, since the backup has it without its secrets";
     }
     if !left.is_empty() {
-        done.message += "; not set, for the role may not: ";
+        done.message += "; the database's role may not make these settings, which are left out: ";
         done.message += &left.join(", ");
     }
     for index in &manifest.database.invalid_indexes {
         done.message += "; index ";
         done.message += &index.index;
-        done.message += " was not valid when it was saved, and is missing";
+        done.message += " was not valid when it was saved, so the backup does not have it, and it is missing here";
     }
     done
 }

@@ -38,14 +38,26 @@ pub fn recover(configuration: &Path) -> Result<Option<String>, Error> {
     let Some(journal) = held.store.journal()? else {
         return Ok(None);
     };
-    let said = match settle(&configuration, &held, &journal)? {
-        End::Back => format!(
-            "the restore of {} was undone: it was interrupted",
-            journal.from
+    let end = settle(&configuration, &held, &journal)?;
+    Ok(Some(told(&journal, end)))
+}
+
+fn told(journal: &Journal, end: End) -> String {
+    let from = &journal.from;
+    match (journal.kind, end) {
+        (Kind::Undo, End::Back) => format!(
+            "taking back the restore of {from} was interrupted: what was restored is in use as before"
         ),
-        End::Forward => format!("the restore of {} was finished", journal.from),
-    };
-    Ok(Some(said))
+        (Kind::Undo, End::Forward) => {
+            format!("taking back the restore of {from} was interrupted, and is finished now")
+        }
+        (Kind::Restore | Kind::Beside, End::Back) => {
+            format!("the restore of {from} was interrupted: everything is as it was before it")
+        }
+        (Kind::Restore | Kind::Beside, End::Forward) => {
+            format!("the restore of {from} was interrupted, and is finished now")
+        }
+    }
 }
 
 /// Finishes a piece of work. Everything in it can be done again, should this be interrupted too.

@@ -97,6 +97,19 @@ fn of(one: Swap, account: Account) -> io::Result<Swap> {
     })
 }
 
+/// Whether one of these directories is there.
+pub(super) fn is_any_there(stashes: &[Stash], account: Account) -> Result<bool, Error> {
+    for stash in stashes {
+        let found =
+            Dir::open_for(&stash.parent, account).and_then(|parent| parent.stat(&stash.name));
+        let found = found.map_err(Error::with("stage files in", &stash.parent))?;
+        if found.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Removes what was staged, or kept.
 pub(super) fn remove(stashes: &[Stash], account: Account) -> Result<(), Error> {
     for stash in stashes {

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use api::{ActionResult, Outcome, Unstored};
 use mattervisor_backup::Step;
 use nix::{
     sys::wait::{WaitPidFlag, WaitStatus, waitpid},
@@ -482,6 +483,20 @@ impl Heard {
     }
 }
 
+/// The last line of a supervisor's answer to a change that has come to its end.
+pub(crate) fn outcome(results: Vec<ActionResult>) -> String {
+    let outcome = Outcome {
+        id: "change".to_owned(),
+        finished: true,
+        results,
+        rollback: None,
+        gone_back: None,
+        job: None,
+        unstored: Unstored::default(),
+    };
+    serde_json::to_string(&api::Progress::Done(outcome)).unwrap()
+}
+
 /// A supervisor that answers every request that all is done, and notes what it was asked.
 pub(crate) struct Supervisor {
     pub(crate) socket: PathBuf,
@@ -521,11 +536,11 @@ impl Supervisor {
                 }
                 let first = text.split(" HTTP").next().unwrap_or_default();
                 heard.lock().unwrap().push(first.to_owned());
-                let body = r#"{"progress":"done","id":"one","finished":true,"results":[]}"#;
+                let body = outcome(Vec::new());
                 let length = body.len();
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
                 // Whoever asked may be dead by now.
-                let _ = stream.write_all((head + body).as_bytes());
+                let _ = stream.write_all((head + &body).as_bytes());
             }
         });
         Self {

@@ -111,7 +111,7 @@ fn prepare<'f>(
     content::fill(&machine, size)?;
     // What is not saved is told, and the rest saved.
     let told = machine.ctl(&["backup", "create"]);
-    if told.code != 1 || !told.stderr.contains("1 files could not be saved") {
+    if told.code != 1 || !told.stderr.contains("1 file could not be saved") {
         found.broken(
             Promise::AnswersTrue,
             1,

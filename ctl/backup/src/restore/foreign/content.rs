@@ -8,7 +8,7 @@ use std::{
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::Fault;
+use super::fault::Fault;
 use crate::Error;
 
 /// Bytes that tell what a file is.

@@ -19,8 +19,8 @@ use client::{
 use safe_path::Account;
 
 use super::{
-    Fault,
     content::{Content, Foreign},
+    fault::Fault,
     script::{Contents, Out, Script},
 };
 use crate::{

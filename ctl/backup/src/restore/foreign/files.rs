@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    Fault,
     content::{Content, Foreign},
+    fault::Fault,
 };
 use client::render::{decimal_size, shown};
 
@@ -243,11 +243,11 @@ impl Survey {
                     .to_owned(),
             );
         } else {
-            words.push("config.json is what it was".to_owned());
+            words.push("config.json was not touched".to_owned());
         }
         for tree in TREES {
             if !self.trees.iter().any(|it| it.name == tree) {
-                words.push(format!("{tree} is what it was"));
+                words.push(format!("{tree} was not touched"));
             }
         }
         if !self.left.is_empty() {

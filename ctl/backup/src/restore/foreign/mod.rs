@@ -29,7 +29,7 @@ use super::{
     Done, Job, checks,
     database::{Databases, Settled},
     journal::{Journal, Kind},
-    made,
+    made, moment,
     recover::{End, settle},
     unpack::{self, Unpack},
 };
@@ -112,11 +112,13 @@ impl Job<'_> {
             None => Vec::new(),
         };
         checks::room(&mut databases, &manifest, &places)?;
-        let (stamp, names) = databases.names(&checked.live.name, "before")?;
-        let stashes = match &checked.files {
-            Some(_) => unpack::stashes(configuration, &places, &stamp),
+        let stashes = |stamp: &str| match &checked.files {
+            Some(_) => unpack::stashes(configuration, &places, stamp),
             None => Vec::new(),
         };
+        let names = (checked.live.name.as_str(), "before");
+        let (stamp, names) = moment::free(self.held, &mut databases, names, stashes, account)?;
+        let stashes = stashes(&stamp);
         let names = checked.dump.as_ref().map(|_| names);
         let mut journal = self.begin(Kind::Restore, given.name(), &stamp, names, stashes)?;
         let mut staged = || -> Result<Settled, Error> {
@@ -153,7 +155,7 @@ impl Job<'_> {
         databases.may_create()?;
         let manifest = checked.manifest();
         checks::room(&mut databases, &manifest, &[])?;
-        let (stamp, names) = databases.beside(&checked.live.name, name)?;
+        let (stamp, names) = self.names_beside(&mut databases, &checked.live.name, name)?;
         let journal = self.begin(Kind::Beside, given.name(), &stamp, Some(names), Vec::new())?;
         let mut load = || -> Result<Settled, Error> {
             let settled = self.fill(&checked, &manifest, &journal, &mut databases)?;
@@ -297,17 +299,19 @@ impl Checked {
             }
             if !settled.left.is_empty() {
                 let left = settled.left.join(", ");
-                more.push(format!("not set, for the role may not: {left}"));
+                more.push(format!(
+                    "the database's role may not make these settings, which are left out: {left}"
+                ));
             }
             done.report["tables"] = json!(settled.tables);
             done.report["left_out"] = json!(contents.left);
         } else {
-            more.push("the database is what it was".to_owned());
+            more.push("the database was not touched".to_owned());
         }
         match &self.files {
             Some((_, survey)) => more.extend(survey.words()),
             None if self.dump.is_some() => {
-                more.push("files and config.json are what they were".to_owned());
+                more.push("files and config.json were not touched".to_owned());
             }
             None => {}
         }

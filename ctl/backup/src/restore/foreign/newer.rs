@@ -6,7 +6,7 @@
 
 use std::{io::Read, path::Path};
 
-use super::{super::checks::is_older, Fault};
+use super::{super::checks::is_older, fault::Fault};
 use crate::{Error, Refusal, configuration::Configuration, postgres::Session};
 
 /// How the name of a file of a migration begins.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io::BufRead};
 use client::render::shown;
 
 use super::{
-    Fault,
+    fault::Fault,
     lexer::{Lexer, Step},
     statement::{Left, Verdict, judge},
 };
