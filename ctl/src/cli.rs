@@ -318,8 +318,8 @@ mod tests {
           quit            Send SIGQUIT to the main process
 
         Data:
-          backup          Back up Mattermost, and see to the backups that there are
-          restore         Put a backup into the place of what there is, or take that back
+          backup          Make, list, verify and prune backups of Mattermost
+          restore         Restore a backup, or take the last restore back
 
         Configure:
           check-config    Check the configuration files; works without a supervisor, changes nothing

@@ -105,7 +105,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Refusal {
     /// The directory is not named from the root on.
-    #[error("{} is not an absolute path: name the directory for backups by one that begins with /", path.display())]
+    #[error("{} is not an absolute path: name the directory for backups by a path that begins with /", path.display())]
     Relative {
         /// As it was named.
         path: PathBuf,

@@ -225,7 +225,7 @@ fn a_refusal_leaves_nothing_and_says_why() {
     };
     let none = json!({});
     let said = refused(&json!({ "to": "relative" }), &none);
-    assert!(said.contains("no absolute path"), "{said}");
+    assert!(said.contains("is not an absolute path"), "{said}");
     let said = refused(&json!({ "require_mount": world.to }), &none);
     assert!(said.contains("nothing is mounted at"), "{said}");
     let said = refused(&json!({ "account": "nobody-of-that-name" }), &none);

@@ -29,7 +29,7 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         command: "backup",
         file: "mattervisor-backup",
-        about: "Back up Mattermost, and see to the backups that there are",
+        about: "Make, list, verify and prune backups of Mattermost",
     },
     Program {
         command: "gitlab",
@@ -49,7 +49,7 @@ pub const PROGRAMS: &[Program] = &[
     Program {
         command: "restore",
         file: "mattervisor-backup",
-        about: "Put a backup into the place of what there is, or take that back",
+        about: "Restore a backup, or take the last restore back",
     },
     Program {
         command: "top",

@@ -19,16 +19,16 @@ pub(crate) struct Arguments {
     /// Directory that the backup goes to, from / on [default: that of the site file]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// While Mattermost runs: the default
+    /// Back up while Mattermost runs: the default
     #[arg(long, conflicts_with = "offline")]
     online: bool,
-    /// Stop Mattermost meanwhile, so that nothing changes
+    /// Stop Mattermost for the time of the backup, so that nothing changes
     #[arg(long)]
     offline: bool,
     /// Leave out the secrets that lie in files; the database holds some all the same
     #[arg(long)]
     without_secrets: bool,
-    /// Then read the backup as a whole
+    /// Read every byte of the backup once it is made
     #[arg(long)]
     verify: bool,
 }

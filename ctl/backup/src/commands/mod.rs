@@ -21,10 +21,10 @@ use signal_hook::{
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Back up Mattermost, and see to the backups that there are
+    /// Make, list, verify and prune backups of Mattermost
     #[command(subcommand)]
     Backup(Backup),
-    /// Put a backup into the place of what there is, or take that back
+    /// Restore a backup, or take the last restore back
     Restore(restore::Arguments),
     /// Do what a job of the supervisor's is asked for
     #[command(hide = true)]
@@ -51,9 +51,9 @@ pub(crate) enum Command {
 pub(crate) enum Backup {
     /// Make a backup of database, files and configuration, in one file
     Create(create::Arguments),
-    /// List the backups that there are, and what is known of each
+    /// List the backups, and what is known of each
     List(Place),
-    /// Read backups as a whole, and say whether they are good
+    /// Read every byte of backups, and say whether they are good
     Verify(verify::Arguments),
     /// Remove old backups, and never the last good one
     Prune(prune::Arguments),

@@ -13,10 +13,10 @@ pub(crate) struct Arguments {
     /// Directory of the backups [default: that of the site file]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// Keep the newest so many good ones [default: that of the site file]
+    /// Number of the newest good backups to keep [default: that of the site file]
     #[arg(long, value_name = "NUMBER")]
     keep: Option<u32>,
-    /// Keep those of the last so many days [default: that of the site file]
+    /// Days whose backups are kept, counted back from now [default: that of the site file]
     #[arg(long, value_name = "DAYS")]
     keep_days: Option<u32>,
     /// Only say what would be removed

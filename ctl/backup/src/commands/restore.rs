@@ -40,13 +40,13 @@ pub(crate) struct Arguments {
     /// Restore data and config.json from a tar archive, plain or with gzip
     #[arg(long, value_name = "ARCHIVE", conflicts_with_all = ["file", "database"])]
     files: Option<PathBuf>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Restore the database alone, under this name beside the live one, to look at
     #[arg(long, value_name = "NAME", conflicts_with_all = ["undo", "forget"])]
     database: Option<String>,
-    /// First make the site file, service files and secrets of the backup this machine's: on a new one
+    /// On a new machine: first take over the site file, service files and secrets of the backup
     #[arg(long, requires = "file", conflicts_with = "database")]
     configuration: bool,
     /// Bring back what was there before the last restore
