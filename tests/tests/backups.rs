@@ -241,7 +241,7 @@ fn what_stands_against_a_backup_is_said_before_anything_stops() {
         (
             &["--offline", "--to", "backups"],
             1,
-            "name the directory for backups from / on",
+            "name the directory for backups by a path that begins with /",
         ),
         (
             &["--offline", "--to", &missing],
