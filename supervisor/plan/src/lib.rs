@@ -3,17 +3,17 @@
 //!
 //! The steps of a [`load()`], each a folder that knows only those above it (`tests/layers.rs` holds that):
 //!
-//! 1. [`report`] gathers problems, [`model`] is the plan that is made, [`host`] the machine as a plan sees it.
-//! 2. [`read`] turns files into values that know where they are written.
-//! 3. [`declare`] gathers what may be said: the schema.
-//! 4. [`site`] holds what the administrator says to the schema.
-//! 5. [`resolve`] works out the value of each name.
-//! 6. [`service`] renders each service file, by its table of keys.
-//! 7. [`check`] checks the whole.
-//! 8. [`load`] does all that, in this order.
-//! 9. [`compare`] and [`secrets`] serve those who use a plan.
+//! 1. `report` gathers problems, `model` is the plan that is made, `host` the machine as a plan sees it.
+//! 2. `read` turns files into values that know where they are written.
+//! 3. `declare` gathers what may be said: the schema.
+//! 4. `site` holds what the administrator says to the schema.
+//! 5. `resolve` works out the value of each name.
+//! 6. `service` renders each service file, by its table of keys.
+//! 7. `check` checks the whole.
+//! 8. `load` does all that, in this order.
+//! 9. `compare` and `secrets` serve those who use a plan.
 //!
-//! Pure but for [`host`], and for [`secrets`], which no plan is made by.
+//! Pure but for `host`, and for `secrets`, which no plan is made by.
 
 mod report;
 

@@ -31,7 +31,7 @@ pub(super) struct Liveness {
     is_wanted: bool,
     /// The listening socket is to be watched again.
     rearm: bool,
-    /// [`Timer::Liveness`] is set.
+    /// `Timer::Liveness` is set.
     is_timed: bool,
 }
 

@@ -82,7 +82,7 @@ pub struct Control {
     pub viewer_group: Option<String>,
 }
 
-/// A secret that has to be made; see [`crate::secrets::generate`].
+/// A secret that has to be made; see [`crate::secrets::generate()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSecret {
     /// The service, or section, as `secrets.toml` names it.
