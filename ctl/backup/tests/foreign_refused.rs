@@ -150,7 +150,7 @@ fn what_is_not_mattermosts_is_refused() {
             sql(&dump_of(&scene, "pg_dump", "other")),
             "no table posts, but things",
         ),
-        (sql(&text), "is missing at its end"),
+        (sql(&text), "is not a dump"),
         (sql(&files), "ctl restore --files"),
         (sql(Path::new("/nowhere")), "cannot open /nowhere"),
         (as_files(&whole), "ctl restore --sql"),

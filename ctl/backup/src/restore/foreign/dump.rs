@@ -87,7 +87,22 @@ impl Dump {
     pub(super) fn look(&self, target: &Target<'_>, watch: &mut Watch) -> Result<Contents, Error> {
         let strict = !knows_restrict(&psql(target, watch.stop())?, watch.stop())?;
         watch.step(Step::CheckDump, Some(self.file.length), Unit::Bytes);
-        self.read(target, strict, &mut |_| Ok(()), watch)
+        match self.read(target, strict, &mut |_| Ok(()), watch) {
+            Err(Error::Foreign(Fault::Cut { .. })) if !self.names_pg_dump()? => {
+                let path = self.file.path.clone();
+                Err(Fault::NoDump { path }.into())
+            }
+            read => read,
+        }
+    }
+
+    /// Its form or its first lines say that a `pg_dump` has written it.
+    fn names_pg_dump(&self) -> Result<bool, Error> {
+        if let Content::Custom(_) = self.file.content {
+            return Ok(true);
+        }
+        let head = self.file.head(TOLD_BYTES)?;
+        Ok(String::from_utf8_lossy(&head).contains("-- Dumped by pg_dump version "))
     }
 
     /// Executes it in this database, which is new, all or nothing.

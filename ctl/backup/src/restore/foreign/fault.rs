@@ -24,6 +24,12 @@ pub enum Fault {
         /// What gzip says.
         error: String,
     },
+    /// What should be a dump is none.
+    #[error("{} is not a dump: nothing in it names the pg_dump that wrote it; nothing was changed", path.display())]
+    NoDump {
+        /// The file.
+        path: PathBuf,
+    },
     /// The end of a dump is missing.
     #[error(
         "the dump is cut off: {missing} is missing at its end (line {line}); nothing was changed"
