@@ -27,6 +27,8 @@ use crate::patience;
 const RESTLESS: &str = "restless";
 /// A further name of another account's file: it is not saved.
 pub(super) const LENT: &str = "lent";
+/// Files are looked at so often, if one goes while they are.
+const LOOKS_MAX: u32 = 20;
 /// Bytes of an ordinary file, at most.
 const FILE_BYTES: u32 = 30_000;
 
@@ -42,8 +44,7 @@ impl State {
     pub(super) fn of(machine: &Machine) -> Result<Self, String> {
         let query =
             "SELECT count(*) || ' ' || coalesce(sum(hashtextextended(p::text, 0)), 0) FROM posts p";
-        let mut files = BTreeMap::new();
-        gather(&machine.data(), &mut files).map_err(|error| format!("files: {error}"))?;
+        let files = settled(&machine.data()).map_err(|error| format!("files: {error}"))?;
         let rows = machine.sql(query)?;
         Ok(Self { rows, files })
     }
@@ -63,6 +64,19 @@ impl State {
             "rows {} and {}, {count} files: {names:?}",
             self.rows, other.rows
         )
+    }
+}
+
+/// What lies there, all of it seen: Mattermost writes and removes a file where it starts.
+fn settled(top: &Path) -> io::Result<BTreeMap<Vec<u8>, u64>> {
+    let mut looks = 0;
+    loop {
+        let mut files = BTreeMap::new();
+        looks += 1;
+        match gather(top, &mut files) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && looks < LOOKS_MAX => {}
+            looked => return looked.map(|()| files),
+        }
     }
 }
 
