@@ -156,7 +156,7 @@ impl Holds {
         }
     }
 
-    pub(super) fn stored(&mut self, cx: &mut Context, result: Result<(), String>) {
+    pub(super) fn stored(&mut self, cx: &Context, result: Result<(), String>) {
         let error = result.clone().err().unwrap_or_default();
         match self.disk.written(cx.now.moment, result) {
             News::Fails => tracing::error!("cannot store who stopped what, tries again: {error}"),

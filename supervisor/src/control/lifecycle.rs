@@ -214,7 +214,7 @@ impl Control {
         }
         self.ready_lines.follow_plan(&mut self.cx);
         self.ready_words_follow_plan();
-        self.watchers.follow_plan(&mut self.cx);
+        self.watchers.follow_plan(&self.cx);
         self.watched_files.follow_plan(&mut self.cx);
         self.status_files_follow_plan();
     }

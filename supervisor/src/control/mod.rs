@@ -280,7 +280,7 @@ impl Control {
     }
 
     fn fact(&mut self, fact: Fact) {
-        self.metrics.count(&mut self.cx, &fact);
+        self.metrics.count(&self.cx, &fact);
         // A fact cannot be refused.
         let _ = self.feed_engine(Event::Fact(fact));
     }

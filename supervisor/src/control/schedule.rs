@@ -205,7 +205,7 @@ impl Schedule {
         }
     }
 
-    pub(super) fn stored(&mut self, cx: &mut Context, result: Result<(), String>) {
+    pub(super) fn stored(&mut self, cx: &Context, result: Result<(), String>) {
         let error = result.clone().err().unwrap_or_default();
         match self.disk.written(cx.now.moment, result) {
             News::Fails => {

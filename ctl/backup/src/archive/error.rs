@@ -1,4 +1,4 @@
-//! What is wrong with an archive, or with where it lies.
+//! Why an archive cannot be written or read: the disk, or the archive itself.
 
 /// Why an archive cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum Error {
     /// No archive of ours begins like this.
     #[error("it is not a backup of Mattervisor's: {0}")]
     Foreign(&'static str),
-    /// It ends before its end.
+    /// The file ends before the archive does.
     #[error("it is cut off: its end is missing")]
     CutOff,
     /// Some byte has changed since it was written.
@@ -30,7 +30,7 @@ pub enum Error {
         /// The member.
         name: String,
     },
-    /// It is no tar archive from some place on.
+    /// Some part of the file is not in the form of a tar archive.
     #[error("it is damaged: {0}")]
     Form(String),
 }

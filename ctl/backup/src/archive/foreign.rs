@@ -21,14 +21,14 @@ const HEADERS_BYTES_MAX: u64 = 4 << 20;
 /// How the keys begin by which pax tells of holes.
 const PAX_SPARSE: &[u8] = b"GNU.sparse.";
 
-/// What is wrong with it.
+/// Why another program's tar archive is refused.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// What follows the last whole member is missing.
+    /// The archive ends within a member, or without the marks of its end.
     Cut(String),
     /// A sparse file in a form that is not read.
     Sparse(String),
-    /// It is no tar archive from some place on, or cannot be read.
+    /// Some part of the file is not in the form of a tar archive, or cannot be read.
     Read(io::Error),
 }
 

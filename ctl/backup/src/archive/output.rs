@@ -147,7 +147,7 @@ fn encoder(out: Blocks) -> io::Result<zstd::Encoder<'static, Blocks>> {
     Ok(encoder)
 }
 
-/// What was compressed, on its way to the disk: blocks of zstd's own output buffer's length.
+/// Passes compressed blocks, each as long as zstd's output buffer, to the thread that writes them.
 struct Blocks(SyncSender<Vec<u8>>);
 
 impl Write for Blocks {
@@ -161,7 +161,7 @@ impl Write for Blocks {
     }
 }
 
-/// What is on the disk.
+/// Length and sum of the bytes that are on the disk.
 struct Summed {
     file: File,
     sum: Sha256,

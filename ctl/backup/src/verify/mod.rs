@@ -59,7 +59,7 @@ impl Verified {
 /// Verifies the file of this path. `deep`: on this server it is restored too.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why a backup is not good.
 pub fn path(path: &Path, deep: Option<&Server>, watch: &mut Watch) -> Result<Verified, Error> {
     let file = safe_path::open(path).map_err(Error::with("open", path))?;
     verify(&file, path, deep, watch)
@@ -90,7 +90,7 @@ pub fn noted(
 /// Verifies an open file; `path` is what it is called.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why a backup is not good.
 pub fn verify(
     file: &File,
     path: &Path,

@@ -70,7 +70,7 @@ impl Metrics {
 
 impl Metrics {
     /// Counts a fact before the engine gets it: afterwards it may know the run no more.
-    pub(in crate::control) fn count(&mut self, cx: &mut Context, fact: &Fact) {
+    pub(in crate::control) fn count(&mut self, cx: &Context, fact: &Fact) {
         let main_of = |run: RunId| {
             let id = cx.engine.service_of(run)?;
             (cx.engine.main_run(id) == Some(run)).then_some(id)
@@ -94,7 +94,7 @@ impl Metrics {
     /// A probe of a main run has answered.
     pub(in crate::control) fn count_probe(
         &mut self,
-        cx: &mut Context,
+        cx: &Context,
         of: RunId,
         kind: ProbeKind,
         ok: bool,

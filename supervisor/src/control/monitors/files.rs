@@ -189,7 +189,7 @@ impl WatchedFiles {
     }
 
     /// A run of a service reads its files as they are now.
-    pub(in crate::control) fn on_run_started(&mut self, cx: &mut Context, run: RunId) {
+    pub(in crate::control) fn on_run_started(&mut self, cx: &Context, run: RunId) {
         let service = cx.runs.get(&run).map(|run| run.service.clone());
         let service = service.and_then(|name| cx.plan.services.get(&name));
         if let Some(service) = service.filter(|it| files_of(it).next().is_some()) {

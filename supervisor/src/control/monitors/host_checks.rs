@@ -110,7 +110,7 @@ impl Watchers {
     }
 
     /// Begins to look once somebody wants it, and ends when nobody does any more.
-    pub(in crate::control) fn follow_plan(&mut self, cx: &mut Context) {
+    pub(in crate::control) fn follow_plan(&mut self, cx: &Context) {
         let wanted = cx.is_wanted_by_anybody(NotifyOn::Disk)
             || cx.is_wanted_by_anybody(NotifyOn::DeletedBinary);
         if !wanted {
@@ -121,7 +121,7 @@ impl Watchers {
     }
 
     /// A service has started: what its start has changed is looked at soon.
-    pub(in crate::control) fn on_run_started(&mut self, cx: &mut Context) {
+    pub(in crate::control) fn on_run_started(&mut self, cx: &Context) {
         let pause_ends = self.last.map_or(Moment(0), |at| at.after(PAUSE_MS));
         let soon = pause_ends.max(cx.now.moment);
         if let Some(due) = &mut self.due {

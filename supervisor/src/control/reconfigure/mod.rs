@@ -454,13 +454,13 @@ impl Control {
             Done::Swapped(result) => self.on_swapped(result),
             Done::PutBack => self.on_put_back(),
             Done::Discarded => self.on_discarded(),
-            Done::HoldsStored(result) => self.holds.stored(&mut self.cx, result),
-            Done::ScheduleStored(result) => self.schedule.stored(&mut self.cx, result),
+            Done::HoldsStored(result) => self.holds.stored(&self.cx, result),
+            Done::ScheduleStored(result) => self.schedule.stored(&self.cx, result),
             Done::Recorded(result) => self.on_recorded(result),
             Done::MaintenanceStored(result) => self.maintenance_stored(result),
             Done::UsersAreTold { question, answer } => self.users_are_told(question, answer),
             Done::StatusFilesWritten(result) => self.status_files_written(result),
-            Done::RunningStored(result) => self.running.stored(&mut self.cx, result),
+            Done::RunningStored(result) => self.running.stored(&self.cx, result),
             Done::ExitsRecorded(result) => {
                 let written = self.exits.on_written(&mut self.cx, result);
                 self.running.forget(&written);
@@ -482,7 +482,7 @@ impl Control {
                 detail,
                 took,
             } => {
-                self.metrics.count_probe(&mut self.cx, run, probe, ok, took);
+                self.metrics.count_probe(&self.cx, run, probe, ok, took);
                 self.fact(engine::Fact::Probed {
                     run,
                     probe,

@@ -106,8 +106,8 @@ impl Control {
         if self.purpose(run) == Some(&Purpose::Main) {
             self.note_living(run);
             self.fact(Fact::Spawned { run });
-            self.watchers.on_run_started(&mut self.cx);
-            self.watched_files.on_run_started(&mut self.cx, run);
+            self.watchers.on_run_started(&self.cx);
+            self.watched_files.on_run_started(&self.cx, run);
         }
     }
 
@@ -357,7 +357,7 @@ impl Control {
             }
             Purpose::Probe(of, probe) => {
                 if let Some(took) = self.metrics.probe_ends(run, self.cx.now.moment) {
-                    self.metrics.count_probe(&mut self.cx, of, probe, ok, took);
+                    self.metrics.count_probe(&self.cx, of, probe, ok, took);
                 }
                 self.fact(Fact::Probed {
                     run: of,

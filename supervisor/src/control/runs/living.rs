@@ -93,7 +93,7 @@ impl RunningOnDisk {
         }
     }
 
-    pub(in crate::control) fn stored(&mut self, cx: &mut Context, result: Result<(), String>) {
+    pub(in crate::control) fn stored(&mut self, cx: &Context, result: Result<(), String>) {
         let error = result.clone().err().unwrap_or_default();
         match self.disk.written(cx.now.moment, result) {
             News::Fails => tracing::error!("cannot store which runs live, tries again: {error}"),
