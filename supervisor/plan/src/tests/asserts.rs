@@ -178,19 +178,14 @@ fn a_scalar_is_whatever_the_program_takes() {
 }
 
 #[test]
-fn a_group_turns_nothing_on_and_a_flag_has_its_reason() {
+fn a_group_turns_nothing_on() {
     let mut world = World::new();
-    world.catalog("[groups]\nsuite = ['app']\n[flags]\nghost = 'it left'\n[sections.shared]\nname = { default = 'x' }\n");
+    world.catalog("[groups]\nsuite = ['app']\n[sections.shared]\nname = { default = 'x' }\n");
     world.shipped("app", "command = ['/bin/{{ shared.name }}']\n");
     world.site("suite.enable = true\n");
     assert_snapshot!(world.remarks(), @r"
     /etc/mattervisor/mattervisor.toml:1: note: suite.enable: a group turns its services off; it turns none on
       hint: write SERVICE.enable = true for each that shall run here
-    ");
-    world.site("ghost.enable = true\n");
-    assert_snapshot!(world.errors(), @r"
-    /etc/mattervisor/mattervisor.toml:1: error: ghost.enable: `ghost` is not in this catalogue, so it cannot be enabled
-      hint: it left
     ");
     world.site("shared.name = 'y'\n");
     assert_eq!(world.plan().services["app"].command, ["/bin/y"]);

@@ -17,14 +17,15 @@ flag = { type = "bool" }
 "#;
 
 const CATALOG: &str = r#"
-[keys]
+[settings]
 external_url = { type = "url", bare = true }
 [sections]
 web_extra = "web"
+[[unavailable]]
+names = ["gone", "left"]
+reason = "it is not shipped"
 [groups]
-suite = ["web", "puma"]
-[flags]
-grafana = "not shipped"
+suite = ["web", "gone"]
 [roles]
 web_role = ["web"]
 "#;
@@ -288,10 +289,10 @@ fn wrong_types_and_values() {
     assert_snapshot!(site("external_url = ''\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: is empty; where it is meant to be unset, remove the line"#);
     assert_snapshot!(site("external_url = 'chat.example'\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: external_url: `chat.example` is not a URL: it has no scheme, such as https://"#);
     assert_snapshot!(site("web.secret = 12345\n"), @r#"/etc/mattervisor/mattervisor.toml:1: error: web.secret: must be a string, not a number; write it in quotes"#);
-    assert_snapshot!(site("grafana.enable = true\n"), @r#"
-    /etc/mattervisor/mattervisor.toml:1: error: grafana.enable: `grafana` is not in this catalogue, so it cannot be enabled
-      hint: not shipped
-    "#);
+    assert_snapshot!(site("gone.enable = true\n"), @r"
+    /etc/mattervisor/mattervisor.toml:1: error: gone.enable: `gone` cannot run here: it is not shipped
+      hint: remove the line, or write `gone.enable = false`
+    ");
     assert_snapshot!(service("description = 'no command'\n"), @r#"
     /cat/services.d/app.toml: error: command: `app` has no command
       hint: write command = ["/path/to/program", "argument"]

@@ -208,18 +208,16 @@ fn an_external_database_turns_ours_off() {
 /// Every shipped service gives up what it does not need.
 #[test]
 fn no_service_can_gain_what_it_was_not_given() {
-    // Both may start a set-gid program that delivers mail.
-    const MAY_GAIN: [&str; 2] = ["crond", "sidekiq"];
     let site = "mattermost_external_url = \"https://m.example\"\n\
         redis.enable = true\nredis_exporter.enable = true\npostgres_exporter.enable = true\n\
-        letsencrypt.enable = true\n";
+        node_exporter.enable = true\nletsencrypt.enable = true\n";
     let plan = shipped(site).plan();
     let enabled = plan.services.values().filter(|it| it.enabled);
-    assert!(enabled.clone().count() >= 9);
+    assert!(enabled.clone().count() >= 10);
     for service in enabled {
         let name = service.name.as_str();
         assert!(service.capability_bounding_set.is_some(), "{name}");
-        assert!(service.no_new_privs || MAY_GAIN.contains(&name), "{name}");
+        assert!(service.no_new_privs, "{name}");
         if service.user.is_some() && name != "nginx" {
             assert_eq!(
                 service.capability_bounding_set.as_deref(),
@@ -238,8 +236,7 @@ fn no_service_can_gain_what_it_was_not_given() {
         }
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("\ncapability_bounding_set = ["), "{name}");
-        let may = MAY_GAIN.contains(&name);
-        assert_eq!(text.contains("\nno_new_privs = true\n"), !may, "{name}");
+        assert!(text.contains("\nno_new_privs = true\n"), "{name}");
     }
 }
 

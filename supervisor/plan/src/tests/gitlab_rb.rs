@@ -6,6 +6,8 @@ use self::keys::{MATTERMOST, NGINX, OTHERS, POSTGRESQL};
 use super::catalogue::{SEED, STACK, enabled, shipped};
 use crate::Plan;
 
+/// The shipped `catalog.toml`.
+const CATALOG_TOML: &str = include_str!("../../../../services.d/catalog.toml");
 const URL: &str = "mattermost_external_url = \"https://mattermost.example.com\"\n";
 
 fn under(section: &str, lines: &str) -> Vec<String> {
@@ -207,33 +209,31 @@ fn roles_are_presets_that_everything_else_overrides() {
     assert!(plan.services["redis"].enabled && !plan.services["nginx"].enabled);
     // The address alone would enable Mattermost, but this is GitLab's machine.
     let site = format!(
-        "{URL}roles = [\"gitlab\"]\ngitlab_rails.enable = false\nprometheus_monitoring.enable = false\nlogrotate.enable = false\n"
+        "{URL}roles = [\"gitlab\"]\ngitlab_rails.enable = false\nprometheus_monitoring.enable = false\n"
     );
     let plan = shipped(&site).plan();
     assert_eq!(enabled(&plan), ["postgresql", "postgresql-setup", "redis"]);
 }
 
+/// What of gitlab.rb's cannot run here can be off, with its settings, and is no service.
 #[test]
-fn a_service_of_gitlab_runs_where_gitlab_is_and_nobody_else_runs_it() {
-    let errors = shipped("puma.enable = true\n").errors();
-    assert!(
-        errors.starts_with("/etc/mattervisor/mattervisor.toml:1: error: puma.enable: GitLab's puma is not installed here"),
-        "{errors}"
-    );
-    let mut world =
-        shipped("gitlab_dir = '/srv/gitlab'\ngitlab_state_dir = '/srv/data'\npuma.enable = true\n");
-    world.put("/srv/gitlab/embedded/bin/bundle", "");
-    world.put("/srv/data/gitlab-rails/etc/puma.rb", "");
-    let plan = world.plan();
-    let puma = &plan.services["puma"];
-    assert_eq!(puma.command[..2], ["/srv/gitlab/embedded/bin/chpst", "-e"]);
-    assert_eq!(puma.user.as_deref(), Some("git"));
-    world.put("/srv/gitlab/service/puma", "");
-    let errors = world.errors();
-    assert!(
-        errors.contains("gitlab-runsvdir") && errors.contains("gitlab-ctl reconfigure"),
-        "{errors}"
-    );
+fn what_of_gitlabs_cannot_run_here_is_no_service() {
+    let catalog: toml::Table = toml::from_str(CATALOG_TOML).unwrap();
+    let entries = catalog["unavailable"].as_array().unwrap();
+    let names = entries
+        .iter()
+        .flat_map(|it| it["names"].as_array().unwrap());
+    let names: Vec<&str> = names.map(|name| name.as_str().unwrap()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let off = |name: &&str| format!("{name}.enable = false\n{name}.worker_processes = 2\n");
+    let plan = shipped(&names.iter().map(off).collect::<String>()).plan();
+    for name in names {
+        let service = plan.services.keys().find(|it| it.replace('-', "_") == name);
+        assert_eq!(service, None);
+        let errors = shipped(&format!("{name}.enable = true\n")).errors();
+        let told = format!("mattervisor.toml:1: error: {name}.enable: `{name}` cannot run here: ");
+        assert!(errors.contains(&told), "{errors}");
+    }
 }
 
 /// Nothing of a disabled service is anywhere in the plan.

@@ -26,6 +26,7 @@ mod shown;
 mod status_files;
 mod templates;
 mod tools;
+mod unavailable;
 mod unworkable;
 pub(crate) mod world;
 

@@ -86,17 +86,13 @@ fn all() -> Plan {
     let site = "mattermost_external_url = 'https://mattermost.example.com'\n\
                 letsencrypt.enable = true\nredis.enable = true\nredis-exporter.enable = true\n\
                 postgres-exporter.enable = true\nmattermost.env = { A = 'b' }\n\
-                puma.enable = true\nsidekiq.enable = true\ngitaly.enable = true\n";
+                node-exporter.enable = true\n";
     let mut world = catalogue::shipped(site);
     for path in [
         "/usr/bin/redis-server",
         "/usr/bin/prometheus-redis-exporter",
         "/usr/bin/prometheus-postgres-exporter",
-        "/opt/gitlab/embedded/bin/bundle",
-        "/opt/gitlab/embedded/service/gitlab-rails/bin/sidekiq-cluster",
-        "/opt/gitlab/embedded/bin/gitaly-wrapper",
-        "/var/opt/gitlab/gitlab-rails/etc/puma.rb",
-        "/var/opt/gitlab/gitaly/config.toml",
+        "/usr/bin/prometheus-node-exporter",
     ] {
         world.put(path, "");
     }
