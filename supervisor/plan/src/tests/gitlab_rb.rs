@@ -121,20 +121,20 @@ fn gitlab_on_the_same_machine_is_an_internal_host_that_is_allowed() {
     let site = format!(
         "{URL}mattermost.gitlab_enable = true\nmattermost.gitlab_url = 'https://gitlab.example.com'\n"
     );
-    let mut world = shipped(&site);
-    world.put("/opt/gitlab/service/puma", "");
-    assert_eq!(var(&world.plan(), NAME), Some("gitlab.example.com"));
+    let mut machine = shipped(&site);
+    machine.put("/opt/gitlab/service/puma", "");
+    assert_eq!(var(&machine.plan(), NAME), Some("gitlab.example.com"));
     let more = "mattermost.service_allowed_untrusted_internal_connections = '10.0.0.0/8'\n";
-    world.site(&format!("{site}{more}"));
+    machine.site(&format!("{site}{more}"));
     assert_eq!(
-        var(&world.plan(), NAME),
+        var(&machine.plan(), NAME),
         Some("10.0.0.0/8 gitlab.example.com")
     );
     // Off, it is nobody's business; elsewhere, only what is said counts.
-    world.site(&format!(
+    machine.site(&format!(
         "{URL}mattermost.gitlab_url = 'https://gitlab.example.com'\n"
     ));
-    assert_eq!(var(&world.plan(), NAME), None);
+    assert_eq!(var(&machine.plan(), NAME), None);
     assert_eq!(
         var(&shipped(&format!("{site}{more}")).plan(), NAME),
         Some("10.0.0.0/8")
@@ -201,11 +201,11 @@ fn no_time_limit_of_gitlab_s_is_on_the_database() {
 fn roles_are_presets_that_everything_else_overrides() {
     let site = format!("{URL}roles = [\"mattermost\"]\n");
     assert_eq!(enabled(&shipped(&site).plan()), STACK);
-    let mut world = shipped(&format!(
+    let mut machine = shipped(&format!(
         "{site}redis.enable = true\nmattermost_nginx.enable = false\n"
     ));
-    world.put("/usr/bin/redis-server", "");
-    let plan = world.plan();
+    machine.put("/usr/bin/redis-server", "");
+    let plan = machine.plan();
     assert!(plan.services["redis"].enabled && !plan.services["nginx"].enabled);
     // The address alone would enable Mattermost, but this is GitLab's machine.
     let site = format!(
@@ -291,9 +291,9 @@ fn the_address_of_mattermost_is_checked() {
 
 #[test]
 fn the_version_is_what_mattermost_said() {
-    let mut world = shipped(URL);
-    world.shipped("probe", "command = ['/bin/{{ mattermost.version if mattermost.version is defined else \"unknown\" }}']\n");
-    assert_eq!(world.plan().services["probe"].command, ["/bin/unknown"]);
-    world.put("/var/lib/mattervisor/mattermost/VERSION", "10.11.20\n");
-    assert_eq!(world.plan().services["probe"].command, ["/bin/10.11.20"]);
+    let mut machine = shipped(URL);
+    machine.shipped("probe", "command = ['/bin/{{ mattermost.version if mattermost.version is defined else \"unknown\" }}']\n");
+    assert_eq!(machine.plan().services["probe"].command, ["/bin/unknown"]);
+    machine.put("/var/lib/mattervisor/mattermost/VERSION", "10.11.20\n");
+    assert_eq!(machine.plan().services["probe"].command, ["/bin/10.11.20"]);
 }

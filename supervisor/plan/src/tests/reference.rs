@@ -13,7 +13,7 @@ use std::{
 };
 
 use self::words::{code, value};
-use super::World;
+use super::Machine;
 use crate::{
     RealHost,
     read::{
@@ -367,9 +367,9 @@ fn the_keys_of_each_table_are_those_that_are_read() {
         ("reload.confirm", ["tcp", "unix"]),
         ("maintenance", ["tcp", "exec"]),
     ]);
-    let mut world = World::new();
-    world.shipped("app", EVERY_TABLE);
-    let _ = world.load();
+    let mut machine = Machine::new();
+    machine.shipped("app", EVERY_TABLE);
+    let _ = machine.load();
     let asked = fields::asked::take();
     let (mut seen, mut wrong) = (0, Vec::new());
     let tables = crate::service::keys::all().flat_map(|key| key.tables);
