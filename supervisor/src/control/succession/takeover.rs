@@ -74,8 +74,8 @@ impl Control {
             self.take_up_schedule(Key::Schedule.of(&hello.records));
             self.take_up_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.audit.take_up(record(Key::Lines));
-            let (changes, doing) = (record(Key::Changes), record(Key::Doing));
+            self.audit.take_up(record(Key::AuditLines));
+            let (changes, doing) = (record(Key::Operations), record(Key::InFlight));
             let refused = |id: &str| self.audit.keeps(id);
             self.operations.restore(changes, doing, refused);
             self.take_up_request(record(Key::Job));
@@ -93,11 +93,11 @@ impl Control {
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
         self.running_is_taken_up();
-        self.take_up_standing(hello, boot.applied, is_unfinished);
+        self.take_up_probation(hello, boot.applied, is_unfinished);
         self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
         self.take_up_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
-        self.resume_changes();
+        self.resume_operations();
         self.lifecycle_check();
     }
 
