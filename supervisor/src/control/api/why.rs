@@ -58,12 +58,7 @@ impl Control {
         if is_fine(status) || status.held.is_some() || !status.enabled {
             return Vec::new();
         }
-        if self
-            .watched_files
-            .certificate_trouble(&service.name)
-            .is_some()
-            && status.ready
-        {
+        if self.file_watch.certificate_trouble(&service.name).is_some() && status.ready {
             let renewed = service.certificates.iter();
             let renewed = renewed.filter_map(|it| it.renewed_by.as_ref());
             return renewed.filter(|name| self.lacks(name)).cloned().collect();
@@ -81,7 +76,7 @@ impl Control {
         };
         let status = self.service_status(service);
         // Its certificates are its clients' concern.
-        let served = status.ready && self.watched_files.certificate_trouble(name).is_some();
+        let served = status.ready && self.file_watch.certificate_trouble(name).is_some();
         !served && !is_fine(&status)
     }
 
@@ -104,10 +99,7 @@ impl Control {
             ),
             notes: self.notes_on(service, &status, view.as_ref()),
             hints: if root
-                && self
-                    .watched_files
-                    .certificate_trouble(&service.name)
-                    .is_some()
+                && self.file_watch.certificate_trouble(&service.name).is_some()
                 && status.ready
             {
                 vec![Hint {
@@ -131,7 +123,7 @@ impl Control {
     }
 
     fn history(&self, name: &str) -> Vec<String> {
-        let events = self.cx.feed.history(name, HISTORY_EVENTS).into_iter();
+        let events = self.cx.events.history(name, HISTORY_EVENTS).into_iter();
         let lines = events.map(|event| {
             let what = if event.kind == "state" {
                 &event.state

@@ -41,7 +41,7 @@ impl Control {
                     self.reconfigure.order.mark = mark;
                 }
                 if !self.is_dry_run() {
-                    self.notices.note_put_back(&mut self.cx, &loaded.put_back);
+                    self.state_warnings.note_put_back(&mut self.cx, &loaded.put_back);
                 }
                 for remark in &loaded.plan.remarks {
                     tracing::warn!("{remark}");

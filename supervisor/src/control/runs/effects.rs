@@ -3,7 +3,7 @@
 use engine::{Effect, ProbeKind, RunId, ServiceId, SignalPurpose};
 use keeper::message::Request;
 
-use crate::control::{Control, Job, Purpose, Run, memory::Key};
+use crate::control::{Control, Job, Purpose, Run, record_keys::Key};
 
 impl Control {
     pub(in crate::control) fn carry_out(&mut self, effect: &Effect) {

@@ -40,7 +40,7 @@ pub(super) enum Key {
     /// Numbers that the records of services have for other services.
     Names,
     /// Secrets that were put back, and state files that were put aside.
-    Notices,
+    StateWarnings,
     /// The plan that runs.
     Plan,
     /// The change that asked for another control process.
@@ -73,7 +73,7 @@ impl Key {
             Self::Listening => "@listening",
             Self::Maintenance => "@maintenance",
             Self::Names => "@names",
-            Self::Notices => "@notices",
+            Self::StateWarnings => "@state-warnings",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
             Self::Refused => "@refused",
@@ -105,8 +105,8 @@ mod tests {
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
             Certificates, Changes, Doing, Failed, FileRestarts, Hangup, Holds, Job, Lines,
-            Listening, Maintenance, Names, Notices, Plan, Reexec, Refused, Schedule, Signals,
-            Standing, WayBack,
+            Listening, Maintenance, Names, Plan, Reexec, Refused, Schedule, Signals, Standing,
+            StateWarnings, WayBack,
         };
         let all = [
             Certificates,
@@ -121,7 +121,7 @@ mod tests {
             Listening,
             Maintenance,
             Names,
-            Notices,
+            StateWarnings,
             Plan,
             Reexec,
             Refused,
