@@ -62,8 +62,8 @@ impl Control {
         }
         let heard = self.watermark.reached;
         let _ = self.feed_engine(Event::Timeout { heard });
-        self.standing_timeout();
-        self.changes_timeout();
+        self.probation_timeout();
+        self.operations_timeout();
         let now = self.cx.now.moment;
         let proof = self.proof_timeout().is_some_and(|at| at <= now);
         if proof || self.cx.engine.judgement_due(now) {

@@ -233,7 +233,7 @@ impl AuditLog {
 
     fn remember_lines(&mut self, cx: &mut Context) {
         let record = serde_json::to_string(&self.kept).expect("lines are plain data");
-        cx.remember(Key::Lines, record);
+        cx.remember(Key::AuditLines, record);
     }
 
     /// It has come to its end.

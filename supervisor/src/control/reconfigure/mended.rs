@@ -13,7 +13,7 @@ impl Control {
         let lacked =
             |name: &&String| self.broken.contains_key(*name) || self.lacking.contains(*name);
         let has_it = staged.resolved.iter().filter(|(name, resolved)| {
-            let found = resolved.is_ok() || self.reconfigure.found.would_have_account(name);
+            let found = resolved.is_ok() || self.reconfigure.loaded.would_have_account(name);
             found && !staged.broken.contains_key(name.as_str())
         });
         let failed = |name: &&String| {

@@ -74,8 +74,8 @@ impl Control {
             self.restore_schedule(Key::Schedule.of(&hello.records));
             self.restore_runs(hello);
             let record = |key: Key| key.of(&hello.records);
-            self.audit.restore(record(Key::Lines));
-            let (changes, doing) = (record(Key::Changes), record(Key::Doing));
+            self.audit.restore(record(Key::AuditLines));
+            let (changes, doing) = (record(Key::Operations), record(Key::InFlight));
             let refused = |id: &str| self.audit.keeps(id);
             self.operations.restore(changes, doing, refused);
             self.restore_request(record(Key::Job));
@@ -93,11 +93,11 @@ impl Control {
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
         self.running_is_taken_up();
-        self.restore_standing(hello, boot.applied, is_unfinished);
+        self.restore_probation(hello, boot.applied, is_unfinished);
         self.restore_way_back(Key::WayBack.of(&hello.records), is_unfinished);
         self.restore_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
-        self.resume_changes();
+        self.resume_operations();
         self.lifecycle_check();
     }
 

@@ -35,7 +35,7 @@ fn missing() -> Sight {
 }
 
 fn has_worked(world: &Harness) -> bool {
-    world.control.on_trial().is_empty()
+    world.control.on_probation().is_empty()
 }
 
 #[test]
