@@ -10,7 +10,7 @@ use keeper::message::Request;
 use nix::sys::signal::Signal;
 
 use crate::control::{
-    Control, Now, boot::Boot, input::Output, record_keys::Key, runs::killed::Killed, text,
+    Context, Control, Now, boot::Boot, input::Output, record_keys::Key, runs::killed::Killed, text,
 };
 
 /// A shutdown takes no longer than this, whatever the services' own timeouts add up to.
@@ -49,7 +49,7 @@ pub(super) struct Lifecycle {
     /// Why the daemon ends with a failure: what has failed that it may not go on without.
     pub(super) failed: Option<String>,
     /// Services whose last run ended by our SIGKILL; true: in this shutdown.
-    killed: BTreeMap<String, (Killed, bool)>,
+    killed: BTreeMap<ServiceId, (Killed, bool)>,
     /// Lower numbers are runs of an earlier control process.
     pub(super) first_own_run: Option<RunId>,
     told: String,
@@ -134,20 +134,19 @@ impl Lifecycle {
     }
 
     /// The last run of a service has ended, by our SIGKILL or not.
-    pub(super) fn note_end(&mut self, service: &str, killed: Option<Killed>) {
+    pub(super) fn note_end(&mut self, cx: &Context, id: ServiceId, killed: Option<Killed>) {
         if let Some(killed) = killed {
-            let why = text::killed(killed);
+            let (service, why) = (cx.name(id), text::killed(killed));
             tracing::warn!(service, "was ended by SIGKILL: {why}");
-            let noted = (killed, self.is_stopping());
-            self.killed.insert(service.to_owned(), noted);
+            self.killed.insert(id, (killed, self.is_stopping()));
         } else {
-            self.killed.remove(service);
+            self.killed.remove(&id);
         }
     }
 
     /// Its last run was ended by our SIGKILL.
-    pub(super) fn was_killed(&self, service: &str) -> Option<Killed> {
-        self.killed.get(service).map(|(killed, _)| *killed)
+    pub(super) fn was_killed(&self, id: ServiceId) -> Option<Killed> {
+        self.killed.get(&id).map(|(killed, _)| *killed)
     }
 
     pub(super) const fn is_stopping(&self) -> bool {
@@ -267,10 +266,10 @@ impl Control {
 
     pub(super) fn shutdown_complete(&mut self, clean: bool) {
         let killed = self.lifecycle.killed.iter().filter(|(_, (_, now))| *now);
-        let killed: Vec<&str> = killed.map(|(name, _)| name.as_str()).collect();
+        let killed: Vec<&str> = killed.map(|(id, _)| self.cx.name(*id)).collect();
         let killed = killed.join(", ");
-        for (service, left) in &self.left {
-            let what = text::left(left);
+        for (id, left) in &self.left {
+            let (service, what) = (self.cx.name(*id), text::left(left));
             tracing::error!(service, "is not stopped: {what}");
         }
         match (clean, killed.as_str()) {

@@ -70,9 +70,9 @@ pub(crate) struct Control {
     listening: monitors::listening::Listening,
     directory_waits: runs::directory_waits::DirectoryWaits,
     /// Services whose last start lacked an account, a program or a place for good.
-    lacking: BTreeSet<String>,
+    lacking: BTreeSet<ServiceId>,
     /// Services whose files or directories could not be made, and why.
-    broken: BTreeMap<String, String>,
+    broken: BTreeMap<ServiceId, String>,
     /// Those of them that began under an earlier plan.
     outdated: BTreeSet<RunId>,
     metrics: api::metrics::Metrics,
@@ -80,11 +80,11 @@ pub(crate) struct Control {
     status_texts: BTreeMap<ServiceId, String>,
     status_files: status_files::StatusFiles,
     /// What would not go, by service.
-    left: BTreeMap<String, Vec<keeper::message::Left>>,
+    left: BTreeMap<ServiceId, Vec<keeper::message::Left>>,
     /// Children of the keeper that belong to no run.
     strays: Vec<keeper::message::Stray>,
     /// What the last validator said that refused, by service.
-    last_failures: BTreeMap<String, String>,
+    last_failures: BTreeMap<ServiceId, String>,
     operations: operations::Operations,
     holds: holds::Holds,
     audit: operations::audit::AuditLog,
@@ -99,7 +99,7 @@ pub(crate) struct Control {
     file_watch: monitors::file_watch::FileWatch,
     file_restarts: monitors::file_restarts::FileRestarts,
     /// Logs that cannot be written or rotated, by service.
-    log_troubles: BTreeMap<String, LogTrouble>,
+    log_troubles: BTreeMap<ServiceId, LogTrouble>,
     /// Changes when a service has left the plan.
     departures: watch::Sender<()>,
     reexec: succession::reexec::Reexec,

@@ -272,7 +272,8 @@ impl Control {
             NotifyOn::Failed => format!("{name} has failed{}", because(&reason)),
             NotifyOn::Restarted => format!("{name} has ended by itself ({last}) and is restarted"),
             NotifyOn::Unhealthy => {
-                let trouble = self.file_watch.certificate_trouble(name);
+                let id = self.cx.names.id(name);
+                let trouble = id.and_then(|id| self.file_watch.certificate_trouble(id));
                 let why = trouble.as_deref();
                 let why = why.or_else(|| view.unhealthy.as_ref().map(text::unhealthy));
                 format!("{name} is unhealthy{}", because(why.unwrap_or_default()))
@@ -374,7 +375,7 @@ impl Control {
             }
             let run = self.cx.engine.allocate_run();
             self.alerts.outbox.began(run, name);
-            let known = Run::new(OWNER, Purpose::Delivery);
+            let known = Run::of_nobody(Purpose::Delivery);
             self.cx.runs.insert(run, known);
             match spawn(run, &target, message) {
                 Ok(spawn) => self.cx.tell(Request::Spawn(Box::new(spawn))),

@@ -386,10 +386,10 @@ impl Control {
     }
 
     /// A helper of the service failed, in words.
-    pub(in crate::control) fn note_failure(&mut self, service: &str, detail: &str) {
-        self.cx.publish(service, "failure", detail, None);
-        self.last_failures
-            .insert(service.to_owned(), detail.to_owned());
+    pub(in crate::control) fn note_failure(&mut self, id: ServiceId, detail: String) {
+        let service = self.cx.name(id).to_owned();
+        self.cx.publish(&service, "failure", &detail, None);
+        self.last_failures.insert(id, detail);
     }
 }
 

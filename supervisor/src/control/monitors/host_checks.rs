@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::Moment;
+use engine::{Moment, ServiceId};
 use nix::sys::statvfs::{Statvfs, statvfs};
 use plan::NotifyOn;
 
@@ -37,7 +37,7 @@ pub(in crate::control) struct HostChecks {
     /// Disks that were told of, by device.
     low: BTreeSet<u64>,
     /// Processes that were told of, by service.
-    replaced: BTreeMap<String, i32>,
+    replaced: BTreeMap<ServiceId, i32>,
 }
 
 /// What to look at.
@@ -45,8 +45,8 @@ pub(in crate::control) struct HostChecks {
 pub(crate) struct HostLook {
     /// Directories whose disks count, the most telling first.
     pub(crate) paths: Vec<PathBuf>,
-    /// Main processes, by service.
-    pub(crate) mains: Vec<(String, i32)>,
+    /// Main processes of services.
+    pub(crate) mains: Vec<(ServiceId, i32)>,
 }
 
 /// What was seen.
@@ -55,7 +55,7 @@ pub(crate) struct HostSeen {
     /// Each disk once.
     pub(crate) disks: Vec<Disk>,
     /// Services whose main process runs a program that is no longer at its place.
-    pub(crate) replaced: Vec<(String, i32, String)>,
+    pub(crate) replaced: Vec<(ServiceId, i32, String)>,
 }
 
 /// One file system.
@@ -142,7 +142,7 @@ impl HostChecks {
         let theirs = enabled.flat_map(|it| it.directories.iter().map(|it| &it.path));
         let paths = own.into_iter().chain(theirs).cloned().collect();
         let mains = cx.runs.values().filter(|it| it.purpose == Purpose::Main);
-        let mains = mains.filter_map(|it| Some((it.service.clone(), it.pid?)));
+        let mains = mains.filter_map(|it| Some((it.service?, it.pid?)));
         let mains = mains.collect();
         cx.job(Job::CheckHost(HostLook { paths, mains }));
     }
@@ -167,10 +167,11 @@ impl HostChecks {
                 cx.alert("", NotifyOn::Disk, text);
             }
         }
-        for (service, pid, program) in seen.replaced {
-            if self.replaced.insert(service.clone(), pid) == Some(pid) {
+        for (id, pid, program) in seen.replaced {
+            if self.replaced.insert(id, pid) == Some(pid) {
                 continue;
             }
+            let service = cx.name(id).to_owned();
             let text = format!(
                 "{service} (pid {pid}) runs a program that has been replaced or deleted: \
                  {program}; to run the new one: ctl restart {service}"
@@ -199,7 +200,7 @@ pub(in crate::control) fn look(watch: &HostLook) -> HostSeen {
         let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let program = program.to_string_lossy().into_owned();
         let program = program.strip_suffix(DELETED)?.to_owned();
-        Some((service.clone(), *pid, program))
+        Some((*service, *pid, program))
     });
     HostSeen {
         replaced: replaced.collect(),
@@ -266,7 +267,7 @@ mod tests {
         let pid = i32::try_from(std::process::id()).unwrap();
         let seen = look(&HostLook {
             paths: vec!["/".into(), "/no/such/place".into(), "/".into()],
-            mains: vec![("a".into(), pid), ("b".into(), i32::MAX)],
+            mains: vec![(ServiceId(0), pid), (ServiceId(1), i32::MAX)],
         });
         assert_eq!(seen.disks.len(), 1);
         assert!(seen.disks[0].bytes.1 > 0);

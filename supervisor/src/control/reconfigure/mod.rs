@@ -243,10 +243,14 @@ impl Reconfigure {
         }
     }
 
-    /// A service of the plan whose candidates are being checked.
-    pub(super) fn checked_service(&self, name: &str) -> Option<&plan::Service> {
+    /// The service whose candidate this run checks, by the plan that is being checked.
+    pub(super) fn checked_service(&self, number: RunId) -> Option<&plan::Service> {
         match &self.stage {
-            Stage::Checking { plan, .. } => plan.services.get(name).map(AsRef::as_ref),
+            Stage::Checking {
+                plan,
+                run: Some((run, check)),
+                ..
+            } if *run == number => plan.services.get(&check.service).map(AsRef::as_ref),
             _ => None,
         }
     }

@@ -281,8 +281,7 @@ impl Control {
         );
         let outcome = view.last_reload.as_ref().filter(|_| reloads);
         let refused = outcome.is_some_and(ReloadOutcome::is_failure);
-        let listens = self.cx.names.name(id).map(|name| self.listening.of(name));
-        let listens = listens.is_none_or(|it| it == Progress::Done);
+        let listens = self.listening.of(id) == Progress::Done;
         up && listens && !refused && !matches!(view.state, State::Reloading { .. })
     }
 

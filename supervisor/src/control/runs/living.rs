@@ -113,26 +113,29 @@ impl Control {
         if known.purpose != Purpose::Main || self.cx.engine.service_of(run).is_none() {
             return;
         }
+        let Some(id) = known.service else {
+            return;
+        };
         let began = known.life.began.unwrap_or(self.cx.now.moment);
         let ago = self.cx.now.moment.since(began);
         let live = LiveRun {
-            service: known.service.clone(),
+            service: self.cx.name(id).to_owned(),
             pid: known.life.pid,
             since: text::time(self.cx.now.unix_ms.saturating_sub(ago)),
         };
-        let id = self.exits.id(run);
+        let exit = self.exits.id(run);
         let (exits, service) = (&self.exits, live.service.clone());
         // One that the keeper has lost has no end that could be told.
         let lost = |other: &str, it: &LiveRun| {
-            other != id && it.service == service && !exits.is_on_its_way(&service, other)
+            other != exit && it.service == service && !exits.is_on_its_way(id, other)
         };
         let disk = &mut self.running.disk;
-        if disk.wanted().0.contains_key(&id) {
+        if disk.wanted().0.contains_key(&exit) {
             return;
         }
         disk.change(|it| {
             it.0.retain(|other, it| !lost(other, it));
-            it.0.insert(id.clone(), live);
+            it.0.insert(exit.clone(), live);
         });
     }
 
@@ -170,9 +173,13 @@ impl Control {
     /// way to the history is there.
     pub(in crate::control) fn running_is_taken_up(&mut self) {
         let lives = |id: &String| self.cx.runs.keys().any(|run| self.exits.id(*run) == *id);
+        let on_its_way = |live: &LiveRun, exit: &str| {
+            let service = self.cx.names.id(&live.service);
+            service.is_some_and(|id| self.exits.is_on_its_way(id, exit))
+        };
         let over = self.running.disk.wanted().0.iter();
         let over = over
-            .filter(|(id, live)| !lives(id) && !self.exits.is_on_its_way(&live.service, id))
+            .filter(|(id, live)| !lives(id) && !on_its_way(live, id))
             .map(|(id, _)| id.clone());
         let over: Vec<String> = over.collect();
         self.running.forget(&over);

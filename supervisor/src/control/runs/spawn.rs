@@ -26,10 +26,9 @@ impl Control {
         let Some(service) = self.cx.service(id).cloned() else {
             return;
         };
-        let name = &service.name;
-        self.cx.runs.insert(run, Run::new(name, Purpose::Main));
+        self.cx.runs.insert(run, Run::new(id, Purpose::Main));
         self.status_texts.remove(&id);
-        let broken = service.broken.as_ref().or_else(|| self.broken.get(name));
+        let broken = service.broken.as_ref().or_else(|| self.broken.get(&id));
         match broken {
             Some(why) => {
                 let reason = format!("{why}; mend it, then: ctl reconfigure");
@@ -70,15 +69,18 @@ impl Control {
             let socket = socket.display().to_string();
             spawn.env.insert("MATTERVISOR_SOCKET".to_owned(), socket);
         }
-        let directories = self.directories_of(&service.name);
-        if let Some(known) = self.cx.runs.get_mut(&run) {
-            known.resolved = Some(resolved);
-            known.directories = directories;
-        }
+        let directories = service.directories.iter().map(|it| it.path.clone());
+        let Some(known) = self.cx.runs.get_mut(&run) else {
+            return;
+        };
+        known.resolved = Some(resolved);
+        known.directories = directories.collect();
+        let id = known.service;
         self.cx.tell(Request::Spawn(Box::new(spawn)));
         let now = self.cx.now.moment;
-        self.log_readiness
-            .expect(&mut self.cx, &service.name, run, now);
+        if let Some(id) = id {
+            self.log_readiness.expect(&mut self.cx, id, run, now);
+        }
     }
 
     pub(in crate::control) fn is_wanted(&self, run: RunId, purpose: &Purpose) -> bool {

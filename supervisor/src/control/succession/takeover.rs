@@ -29,6 +29,8 @@ const _: () = assert!(plan::PLAN_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES
 impl Control {
     /// Takes up what an earlier control process left with the keeper.
     pub(in crate::control) fn take_over(&mut self, hello: &Hello, boot: Boot) {
+        // Before anything gives out another: records have these numbers.
+        self.cx.names.restore(Key::Names.of(&hello.records));
         for line in &hello.leftovers {
             tracing::warn!("stopped a process of an earlier supervisor: {line}");
         }
@@ -38,13 +40,11 @@ impl Control {
                 service,
                 "processes of an earlier supervisor would not go: {what}"
             );
-            self.left.insert(service.clone(), remaining.left.clone());
         }
         self.cx.tell(Request::TookOver);
-        self.cx.names.restore(Key::Names.of(&hello.records));
         self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.cx.restore_events(&hello.records);
-        self.exits.restore(&hello.records);
+        self.exits.restore(&mut self.cx, &hello.records);
         self.tell_unseen_ends();
         self.state_warnings.restore(
             &mut self.cx,
@@ -168,15 +168,16 @@ impl Control {
                     continue;
                 }
             };
+            let service = self.cx.names.intern(&info.service);
             let pid = info.exit.is_none().then_some(info.pid);
             self.cx.runs.insert(
                 run,
                 Run {
-                    service: info.service.clone(),
+                    service: Some(service),
                     pid,
                     purpose,
                     resolved: None,
-                    directories: self.directories_of(&info.service),
+                    directories: self.directories_of(service),
                     ready_words: BTreeMap::new(),
                     life: Life {
                         pid: Some(info.pid),
@@ -187,7 +188,7 @@ impl Control {
                 },
             );
             if info.role == Role::Main && !info.left.is_empty() {
-                self.left.insert(info.service.clone(), info.left.clone());
+                self.left.insert(service, info.left.clone());
             }
             for (key, value) in &info.notified {
                 self.keep_ready_word(run, key, value);
@@ -195,12 +196,8 @@ impl Control {
             }
             if info.role == Role::Main && info.exit.is_none() {
                 self.note_living(run);
-                self.log_readiness.restore(
-                    &mut self.cx,
-                    &info.service,
-                    run,
-                    Moment(info.spawned_ms),
-                );
+                self.log_readiness
+                    .restore(&mut self.cx, service, run, Moment(info.spawned_ms));
             }
         }
         self.restore_failures(hello);
@@ -222,8 +219,7 @@ impl Control {
                 None if self.cx.engine.main_run(id) == Some(run) => Purpose::Main,
                 None => Purpose::Validator,
             };
-            let service = self.cx.names.name(id).unwrap_or_default().to_owned();
-            let run_of_it = Run::new(&service, purpose);
+            let run_of_it = Run::new(id, purpose);
             self.cx.runs.entry(run).or_insert(run_of_it);
         }
     }

@@ -155,21 +155,21 @@ fn what_is_wrong_is_said_with_who_has_the_address() {
     ];
     let hidden = Outcome::NotVerified("no leave".to_owned());
     let listening = Listening(BTreeMap::from([
-        ("a".to_owned(), expected(Some(Outcome::Failed(faults)))),
-        ("b".to_owned(), expected(Some(hidden))),
-        ("c".to_owned(), expected(None)),
+        (ServiceId(0), expected(Some(Outcome::Failed(faults)))),
+        (ServiceId(1), expected(Some(hidden))),
+        (ServiceId(2), expected(None)),
     ]));
     assert_eq!(
-        listening.reason("a").unwrap(),
+        listening.reason(ServiceId(0)).unwrap(),
         "does not listen where it is to: 0.0.0.0:80 is in use by other (pid 7), \
          does not listen on [::]:80, still listens on 127.0.0.1:80"
     );
     assert_eq!(
-        listening.reason("b").unwrap(),
+        listening.reason(ServiceId(1)).unwrap(),
         "whether it listens on 0.0.0.0:80 was not verified: no leave"
     );
-    assert_eq!(listening.reason("c"), None);
-    let all = ["a", "b", "c", "d"].map(|name| listening.of(name));
+    assert_eq!(listening.reason(ServiceId(2)), None);
+    let all = [0, 1, 2, 3].map(|number| listening.of(ServiceId(number)));
     use Progress::{Awaited, Done, Failed};
     assert_eq!(all, [Failed, Done, Awaited, Done]);
 }

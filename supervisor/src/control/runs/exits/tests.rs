@@ -161,7 +161,8 @@ fn what_the_keeper_has_of_a_removed_service_is_forgotten_once_it_is_on_the_disk(
     let now = world.now.moment;
     let mut full = Unwritten::new(now);
     full.room = 0;
-    world.control.exits.services.insert("a".to_owned(), full);
+    let a = world.control.cx.names.id("a").unwrap();
+    world.control.exits.services.insert(a, full);
     world.exits_hang = true;
     world.remove_and_apply("a");
     world.ended(run);
