@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Control,
-        memory::Key,
         operations::{Kind, Operation, Target},
+        record_keys::Key,
     },
     history::Line,
 };

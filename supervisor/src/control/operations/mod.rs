@@ -330,7 +330,7 @@ impl Control {
 
     /// Time has passed: what has stayed up long enough?
     pub(super) fn operations_timeout(&mut self) {
-        let heard = self.hearing.heard();
+        let heard = self.watermark.reached();
         if self.operations.poll_timeout().is_some_and(|at| at <= heard) {
             self.look_again(|change| change.look_at.is_some_and(|at| at <= heard));
             self.operations.altered = true;

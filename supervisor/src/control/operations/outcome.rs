@@ -100,7 +100,8 @@ impl Control {
             return None;
         }
         let outcome = view.last_reload.as_ref().filter(|_| kind == Kind::Reload);
-        let listening = self.listening.of(name);
+        let id = self.cx.names.id(name);
+        let listening = id.map_or(Progress::Done, |id| self.listening.of(id));
         let failed =
             outcome.is_some_and(ReloadOutcome::is_failure) || listening == Progress::Failed;
         match self.settled(name)? {

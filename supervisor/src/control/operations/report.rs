@@ -6,9 +6,9 @@ use api::{Outcome, Unstored};
 
 use crate::control::{
     Control,
-    memory::Key,
-    on_disk::Standing,
+    on_disk::Durability,
     operations::{Kind, Operation, audit},
+    record_keys::Key,
 };
 
 impl Control {
@@ -24,9 +24,9 @@ impl Control {
     /// What of a change is on no disk; none: that will be known soon.
     pub(super) fn unstored(&self, change: &Operation) -> Option<Unstored> {
         let why = |standing| match standing {
-            Standing::Stored => Some(None),
-            Standing::Awaited => None,
-            Standing::Unstored(why) => Some(Some(why)),
+            Durability::Stored => Some(None),
+            Durability::Awaited => None,
+            Durability::Unstored(why) => Some(Some(why)),
         };
         Some(Unstored {
             holds: why(self.holds.standing(&change.holds))?,

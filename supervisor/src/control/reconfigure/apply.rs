@@ -13,7 +13,7 @@ use crate::{
     control::{
         Control, Job, Output,
         input::Swap,
-        reconfigure::{LastWord, PlanSource, Stage, impact::ServiceImpact, stages::reasons},
+        reconfigure::{LastWord, PlanSource, Stage, impact::ServiceImpact},
     },
     plan_store::Swapped,
     staging::{self, Staged},
@@ -141,7 +141,7 @@ impl Control {
         // These have more to be done for them than to be looked up.
         self.fresh
             .retain(|name, _| !staged.owners.contains_key(name));
-        self.broken = reasons(staged.broken);
+        self.note_broken(staged.broken);
         let access = self.cx.plan.control.clone();
         self.cx.outputs.push_back(Output::Access(access));
         // What is being looked up for the old plan is of no use for the new one.

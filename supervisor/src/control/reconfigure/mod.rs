@@ -40,12 +40,12 @@ use crate::{
     control::{
         Control, Job,
         input::Done,
-        memory::Key,
         operations::{Kind, admission::Intent, audit},
+        record_keys::Key,
         text,
     },
     load_plan::Source,
-    plan_store::{Inputs, Mark},
+    plan_store::{AppliedBy, Inputs},
     staging::{Broken, Staged, StagedFile},
 };
 
@@ -81,7 +81,7 @@ pub(super) struct Reconfigure {
 /// What is wanted, and by whom.
 #[derive(Debug, Default)]
 struct ReconfigureRequest {
-    mark: Mark,
+    mark: AppliedBy,
     /// The id of the change that it is; none: a dry run, or the daemon's first plan.
     change: Option<String>,
     /// No client hears of it, so what refuses it stays in status.
@@ -215,7 +215,7 @@ enum LastWord {
 
 impl Reconfigure {
     pub(super) const fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Idle) || self.is_taking_up()
+        matches!(self.stage, Stage::Idle) || self.is_taking_over()
     }
 
     /// Nothing of it is left to be done, not even for a control process that took over.
@@ -224,7 +224,7 @@ impl Reconfigure {
         matches!(self.stage, Stage::Idle)
     }
 
-    const fn is_taking_up(&self) -> bool {
+    const fn is_taking_over(&self) -> bool {
         matches!(
             self.stage,
             Stage::Resolving | Stage::PuttingBack | Stage::Clearing(None)
@@ -243,10 +243,14 @@ impl Reconfigure {
         }
     }
 
-    /// A service of the plan whose candidates are being checked.
-    pub(super) fn checked_service(&self, name: &str) -> Option<&plan::Service> {
+    /// The service whose candidate this run checks, by the plan that is being checked.
+    pub(super) fn checked_service(&self, number: RunId) -> Option<&plan::Service> {
         match &self.stage {
-            Stage::Checking { plan, .. } => plan.services.get(name).map(AsRef::as_ref),
+            Stage::Checking {
+                plan,
+                run: Some((run, check)),
+                ..
+            } if *run == number => plan.services.get(&check.service).map(AsRef::as_ref),
             _ => None,
         }
     }
@@ -396,7 +400,7 @@ impl Control {
     }
 
     fn start_request(&mut self, request: ReconfigureRequest) {
-        if self.reconfigure.is_taking_up() {
+        if self.reconfigure.is_taking_over() {
             // Two answers of the same kind could not be told apart: one after the other.
             self.reconfigure.next = Some(request);
             return;
@@ -422,8 +426,8 @@ impl Control {
         self.cx.job(Job::Load(source));
     }
 
-    fn mark(&self, by: &str) -> Mark {
-        Mark {
+    fn mark(&self, by: &str) -> AppliedBy {
+        AppliedBy {
             at_unix_ms: self.cx.now.unix_ms,
             by: by.to_owned(),
         }
@@ -476,9 +480,9 @@ impl Control {
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Addresses(taken) => self.on_addresses(taken),
             Done::Listeners(seen) => self.listening.on_listeners(&mut self.cx, seen),
-            Done::Watched(seen) => self.watchers.on_seen(&mut self.cx, seen),
+            Done::HostChecked(seen) => self.host_checks.on_seen(&mut self.cx, seen),
             Done::FilesSeen(seen) => self.on_files_seen(seen),
-            Done::FilesTouched(unwatched) => self.watched_files.on_touched(&mut self.cx, unwatched),
+            Done::FilesTouched(unwatched) => self.file_watch.on_touched(&mut self.cx, unwatched),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,

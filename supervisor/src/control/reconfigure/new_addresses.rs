@@ -116,7 +116,8 @@ impl Control {
             let owned = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
             let added = owned(plan::added_listens(&self.cx.plan, plan, name));
             let dropped = owned(plan::dropped_listens(&self.cx.plan, plan, name));
-            self.listening.expect(&mut self.cx, name, added, dropped);
+            let id = self.cx.names.intern(name);
+            self.listening.expect(&mut self.cx, id, added, dropped);
         }
     }
 }

@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Control, Job,
-        memory::Key,
         monitors::listening::Progress,
         reconfigure::{LoadResult, PlanSource, ReconfigureRequest, impact::ServiceImpact},
+        record_keys::Key,
         text,
     },
-    plan_store::{Inputs, Mark, Swapped},
+    plan_store::{AppliedBy, Inputs, Swapped},
     staging::StagedFile,
 };
 
@@ -34,7 +34,7 @@ const PROOF_MS: u64 = 5_000;
 /// How the running plan stands.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::control) struct Probation {
-    mark: Mark,
+    mark: AppliedBy,
     /// Services that it has changed; whether by a reload. Empty once it has worked.
     changed: BTreeMap<String, bool>,
     /// Those of them that have not been up yet.
@@ -62,7 +62,7 @@ pub(in crate::control) struct Probation {
 }
 
 impl Probation {
-    pub(super) const fn mark(&self) -> &Mark {
+    pub(super) const fn mark(&self) -> &AppliedBy {
         &self.mark
     }
 
@@ -101,10 +101,10 @@ impl Probation {
 impl Control {
     /// What an earlier control process knew of it. `stored` is of the plan on disk, which it had
     /// not applied to the end if `unfinished`.
-    pub(in crate::control) fn take_up_probation(
+    pub(in crate::control) fn restore_probation(
         &mut self,
         hello: &Hello,
-        stored: Option<(Mark, Option<Inputs>)>,
+        stored: Option<(AppliedBy, Option<Inputs>)>,
         unfinished: bool,
     ) {
         if let Some(record) = Key::Probation.of(&hello.records) {
@@ -207,7 +207,7 @@ impl Control {
         let tells_nothing = planned.ready.kind == ReadyKind::Exec && !planned.oneshot;
         let runs = matches!(view.state, State::Running { .. }) && view.goal == Goal::Up;
         let until = view.since.after(PROOF_MS);
-        (tells_nothing && runs && until > self.hearing.heard()).then_some(until)
+        (tells_nothing && runs && until > self.watermark.reached()).then_some(until)
     }
 
     fn is_held(&self, name: &str) -> bool {
@@ -249,7 +249,7 @@ impl Control {
 
     /// Nothing has been heard against it for long enough.
     pub(in crate::control) fn probation_timeout(&mut self) {
-        let heard = self.hearing.heard();
+        let heard = self.watermark.reached();
         let due = self.probation.proven_at.take_if(|at| *at <= heard);
         // At the end nothing is proven any more.
         if due.is_some() && !self.lifecycle.is_stopping() {
@@ -281,8 +281,7 @@ impl Control {
         );
         let outcome = view.last_reload.as_ref().filter(|_| reloads);
         let refused = outcome.is_some_and(ReloadOutcome::is_failure);
-        let listens = self.cx.names.name(id).map(|name| self.listening.of(name));
-        let listens = listens.is_none_or(|it| it == Progress::Done);
+        let listens = self.listening.of(id) == Progress::Done;
         up && listens && !refused && !matches!(view.state, State::Reloading { .. })
     }
 

@@ -1,10 +1,6 @@
 //! The steps of a reconfiguration that are jobs, up to the point where nothing has changed yet.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt::Write as _,
-    sync::Arc,
-};
+use std::{collections::VecDeque, fmt::Write as _, sync::Arc};
 
 use api::{ErrorKind, ErrorReply, FileCheck, HostChange};
 use keeper::message::Request;
@@ -41,7 +37,7 @@ impl Control {
                     self.reconfigure.request.mark = mark;
                 }
                 if !self.is_dry_run() {
-                    self.notices.note_put_back(&mut self.cx, &loaded.put_back);
+                    self.state_warnings.note_put_back(&mut self.cx, &loaded.put_back);
                 }
                 for remark in &loaded.plan.remarks {
                     tracing::warn!("{remark}");
@@ -197,7 +193,7 @@ impl Control {
     /// A control process that took over knows all that its plan needs.
     fn on_resolved_all(&mut self, staged: Staged) {
         self.note_all_lacking(&staged.resolved);
-        self.broken = reasons(staged.broken);
+        self.note_broken(staged.broken);
         self.schedule_follows_plan(staged.zone);
         if staged.files.is_empty() {
             self.on_put_back();
@@ -258,12 +254,6 @@ fn meant(plan: &Plan, check: &FileCheck, detail: &str) -> Option<(usize, String)
     let mut files = service.files.iter();
     let file = files.find(|it| it.path.display().to_string() == check.path)?;
     plan::file_diff::meant(file, detail)
-}
-
-/// Why services cannot start.
-pub(super) fn reasons(broken: BTreeMap<String, Broken>) -> BTreeMap<String, String> {
-    let reasons = broken.into_iter().map(|(name, it)| (name, it.why));
-    reasons.collect()
 }
 
 fn refused(message: String, hint: Option<&str>) -> ErrorReply {

@@ -55,7 +55,7 @@ impl Control {
     }
 
     fn spawn_step(&mut self, number: RunId, spawn: Spawn) {
-        let run = Run::new(&spawn.service, Purpose::Reconfigure);
+        let run = Run::of_nobody(Purpose::Reconfigure);
         self.cx.runs.insert(number, run);
         self.cx.tell(Request::Spawn(Box::new(spawn)));
     }

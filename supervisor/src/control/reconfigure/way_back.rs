@@ -27,9 +27,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Control,
-        memory::Key,
         operations::{GoingBack, Target, Way},
         reconfigure::{PlanSource, ReconfigureRequest, Stage},
+        record_keys::Key,
     },
     plan_store::Kept,
 };
@@ -161,7 +161,7 @@ impl Control {
 
     /// What an earlier control process knew of it. `unfinished`: it had put a plan in place and not
     /// applied that to the end.
-    pub(in crate::control) fn take_up_way_back(
+    pub(in crate::control) fn restore_way_back(
         &mut self,
         record: Option<&String>,
         unfinished: bool,
