@@ -17,10 +17,10 @@ use keeper::message::{Hello, Request};
 use plan::{NotifyOn, Plan};
 
 use crate::control::{
-    api::{answers::Answer, event_stream::Feed},
+    alerts::Alert,
+    api::{answers::Answer, event_stream::EventStream},
     input::{Job, Now, Output},
-    memory::Key,
-    notifications::Alert,
+    record_keys::Key,
     runs::run::{Purpose, Run},
     service_ids::Names,
 };
@@ -41,7 +41,7 @@ pub(super) struct Context {
     /// What people are to be told who want to know it.
     pub(super) alerts: Vec<Alert>,
     /// What followers are told.
-    pub(super) feed: Feed,
+    pub(super) events: EventStream,
     /// Services changed by the input that is being handled.
     pub(super) touched: BTreeSet<ServiceId>,
 }
@@ -72,7 +72,7 @@ impl Context {
             outputs: VecDeque::new(),
             answers: Vec::new(),
             alerts: Vec::new(),
-            feed: Feed::default(),
+            events: EventStream::default(),
             touched: BTreeSet::new(),
         }
     }

@@ -59,7 +59,7 @@ impl Control {
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings.extend(self.strays.iter().map(text::stray));
-        warnings.extend(self.notices.told());
+        warnings.extend(self.state_warnings.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());
         warnings.extend(self.schedule.outcome_warnings(self.cx.now));
@@ -68,7 +68,7 @@ impl Control {
         warnings.extend(self.audit.warning());
         warnings.extend(self.exits.warning());
         warnings.extend(self.running.warning());
-        warnings.extend(self.watched_files.warning());
+        warnings.extend(self.file_watch.warning());
         warnings
     }
 
@@ -198,7 +198,7 @@ impl Control {
             _ => reason,
         };
         let certificate = id
-            .and_then(|id| self.watched_files.certificate_reason(id))
+            .and_then(|id| self.file_watch.certificate_reason(id))
             .filter(|_| matches!(view.state, State::Running { .. } | State::Reloading { .. }));
         let reason = match certificate {
             Some(certificate) if reason.is_empty() => certificate,

@@ -82,7 +82,7 @@ impl Control {
 
     fn has_bad_certificate(&self, name: &str) -> bool {
         let id = self.cx.names.id(name);
-        id.is_some_and(|id| self.watched_files.certificate_trouble(id).is_some())
+        id.is_some_and(|id| self.file_watch.certificate_trouble(id).is_some())
     }
 
     fn why_step(
@@ -125,7 +125,7 @@ impl Control {
     }
 
     fn history(&self, name: &str) -> Vec<String> {
-        let events = self.cx.feed.history(name, HISTORY_EVENTS).into_iter();
+        let events = self.cx.events.history(name, HISTORY_EVENTS).into_iter();
         let lines = events.map(|event| {
             let what = if event.kind == "state" {
                 &event.state

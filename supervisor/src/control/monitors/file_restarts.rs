@@ -12,7 +12,7 @@ use api::{ExitCause, FILES_MAX};
 use engine::{RunId, ServiceId, State};
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Context, Control, memory::Key};
+use crate::control::{Context, Control, record_keys::Key};
 
 /// By service.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ const DELETED: &str = " (deleted)";
 
 /// What was seen, and when to look again.
 #[derive(Debug, Default)]
-pub(in crate::control) struct Watchers {
+pub(in crate::control) struct HostChecks {
     due: Option<Moment>,
     last: Option<Moment>,
     looking: bool,
@@ -42,7 +42,7 @@ pub(in crate::control) struct Watchers {
 
 /// What to look at.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct HostLook {
     /// Directories whose disks count, the most telling first.
     pub(crate) paths: Vec<PathBuf>,
     /// Main processes of services.
@@ -51,7 +51,7 @@ pub(crate) struct Watch {
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Watched {
+pub(crate) struct HostSeen {
     /// Each disk once.
     pub(crate) disks: Vec<Disk>,
     /// Services whose main process runs a program that is no longer at its place.
@@ -104,7 +104,7 @@ impl Disk {
     }
 }
 
-impl Watchers {
+impl HostChecks {
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         self.due.filter(|_| !self.looking)
     }
@@ -144,10 +144,10 @@ impl Watchers {
         let mains = cx.runs.values().filter(|it| it.purpose == Purpose::Main);
         let mains = mains.filter_map(|it| Some((it.service?, it.pid?)));
         let mains = mains.collect();
-        cx.job(Job::Watch(Watch { paths, mains }));
+        cx.job(Job::CheckHost(HostLook { paths, mains }));
     }
 
-    pub(in crate::control) fn on_seen(&mut self, cx: &mut Context, seen: Watched) {
+    pub(in crate::control) fn on_seen(&mut self, cx: &mut Context, seen: HostSeen) {
         self.looking = false;
         for disk in seen.disks {
             let free = disk.free_percent();
@@ -183,7 +183,7 @@ impl Watchers {
 }
 
 /// Looks. What cannot be looked at is left out: it may not exist yet, or not be ours to see.
-pub(in crate::control) fn look(watch: &Watch) -> Watched {
+pub(in crate::control) fn look(watch: &HostLook) -> HostSeen {
     let mut disks: BTreeMap<u64, Disk> = BTreeMap::new();
     for path in &watch.paths {
         let Ok(metadata) = fs::metadata(path) else {
@@ -202,7 +202,7 @@ pub(in crate::control) fn look(watch: &Watch) -> Watched {
         let program = program.strip_suffix(DELETED)?.to_owned();
         Some((*service, *pid, program))
     });
-    Watched {
+    HostSeen {
         replaced: replaced.collect(),
         disks: disks.into_values().collect(),
     }
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn our_own_program_is_in_its_place_and_the_root_has_a_disk() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let seen = look(&Watch {
+        let seen = look(&HostLook {
             paths: vec!["/".into(), "/no/such/place".into(), "/".into()],
             mains: vec![(ServiceId(0), pid), (ServiceId(1), i32::MAX)],
         });

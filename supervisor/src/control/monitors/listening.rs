@@ -13,7 +13,7 @@ use engine::{Goal, Moment, RunId, ServiceId, Settled, State};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    control::{Context, Job, memory::Key},
+    control::{Context, Job, record_keys::Key},
     listening::{Fault, Look, Seen, Sight},
 };
 
@@ -251,7 +251,7 @@ impl Listening {
         cx.publish(&service, "address", &what, None);
     }
 
-    pub(in crate::control) fn take_up(&mut self, record: Option<&String>) {
+    pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
         match record.map(|it| serde_json::from_str(it)) {
             Some(Ok(listening)) => *self = listening,
             Some(Err(error)) => {

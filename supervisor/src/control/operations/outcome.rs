@@ -27,7 +27,7 @@ impl Control {
                 && target.result.is_none()
             {
                 let looks_on = kind == Kind::Reconfigure && !target.reloads;
-                if let Some(until) = self.looks_on_until(name).filter(|_| looks_on) {
+                if let Some(until) = self.stable_at(name).filter(|_| looks_on) {
                     look_at = look_at.map_or(Some(until), |at| Some(at.min(until)));
                     continue;
                 }

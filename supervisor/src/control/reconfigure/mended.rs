@@ -12,7 +12,7 @@ impl Control {
     pub(super) fn mended(&self, staged: &Staged) -> Vec<String> {
         let lacked = |id: ServiceId| self.starts.is_lacking(id);
         let has_it = staged.resolved.iter().filter(|(name, resolved)| {
-            let found = resolved.is_ok() || self.reconfigure.found.would_have_account(name);
+            let found = resolved.is_ok() || self.reconfigure.loaded.would_have_account(name);
             found && !staged.broken.contains_key(name.as_str())
         });
         let failed = |name: &&String| {

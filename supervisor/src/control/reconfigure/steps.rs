@@ -78,7 +78,7 @@ impl Control {
             Stage::Checking { run, .. } if run.as_ref().is_some_and(|it| it.0 == number) => {
                 if ok {
                     if let Some((_, check)) = run.take() {
-                        self.reconfigure.found.checks.push(check);
+                        self.reconfigure.loaded.checks.push(check);
                     }
                     self.next_check();
                 } else {

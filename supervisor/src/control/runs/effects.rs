@@ -111,7 +111,7 @@ impl Control {
             }
             Next::Spawns(id, run) => {
                 let now = self.cx.now.moment;
-                self.ready_lines.expect(&mut self.cx, id, run, now);
+                self.log_readiness.expect(&mut self.cx, id, run, now);
             }
             Next::Refused(fact) => self.fact(fact),
             Next::HelperEnded(run, result) => self.helper_ended(run, result),

@@ -20,8 +20,8 @@ use unwritten::Unwritten;
 
 use crate::control::{
     Context, Control, Job,
-    memory::EXITS,
-    on_disk::{Attempts, News, Standing},
+    on_disk::{Attempts, Durability, News},
+    record_keys::EXITS,
     text,
 };
 
@@ -91,12 +91,12 @@ impl Exits {
     /// Some are on their way to the disk. What cannot be written is not waited for.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
-        any && self.attempts.standing() == Standing::Awaited
+        any && self.attempts.standing() == Durability::Awaited
     }
 
     /// What is wrong, for as long as it is.
     pub(in crate::control) fn warning(&self) -> Option<String> {
-        let Standing::Unstored(why) = self.attempts.standing() else {
+        let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
         };
         Some(format!("how runs ended is not written: {why}"))
@@ -143,7 +143,7 @@ impl Exits {
     }
 
     /// What an earlier control process may not have written.
-    pub(in crate::control) fn take_up(
+    pub(in crate::control) fn restore(
         &mut self,
         cx: &mut Context,
         records: &BTreeMap<String, String>,

@@ -106,8 +106,8 @@ impl Control {
         if self.purpose(run) == Some(&Purpose::Main) {
             self.note_living(run);
             self.fact(Fact::Spawned { run });
-            self.watchers.on_run_started(&self.cx);
-            self.watched_files.on_run_started(&self.cx, run);
+            self.host_checks.on_run_started(&self.cx);
+            self.file_watch.on_run_started(&self.cx, run);
         }
     }
 
@@ -131,7 +131,7 @@ impl Control {
         });
         let reason = spawn_failure(stage, error, &program, planned.map(|it| place(it, self)));
         if purpose == Purpose::Main {
-            self.ready_lines.forget(run);
+            self.log_readiness.forget(run);
             self.running.forget(&[self.exits.id(run)]);
             if OVER_LEFTOVERS.contains(&stage) {
                 let left = service.and_then(|id| self.left.get(&id));
@@ -170,7 +170,7 @@ impl Control {
             if let Some(known) = self.cx.runs.get_mut(&run) {
                 known.pid = None;
             }
-            self.ready_lines.forget(run);
+            self.log_readiness.forget(run);
             let exit = match exit {
                 message::Exit::Code(code) => engine::Exit::Code(code),
                 message::Exit::Signal(signal) => engine::Exit::Signal(signal),

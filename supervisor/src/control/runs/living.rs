@@ -2,7 +2,7 @@
 //!
 //! Owner: the control process. A run is added when it executes, and taken away once its end is in the history
 //! on disk (`exits.rs`), or is left out of it: so a power cut between the two files loses none. What is in both
-//! is passed over at the next start (`beginnings.rs`). What a daemon before this one had in the file ended with
+//! is passed over at the next start (`boot.rs`). What a daemon before this one had in the file ended with
 //! that one, or was ended by this one at its start: it goes to the history as ended unseen, and stays in the file
 //! until it is there. One job at a time writes the file, at most every [`PACE_MS`], until it is there
 //! (`on_disk.rs`). Limit: a run that began within that time before the machine went down may not be in the file.
@@ -13,7 +13,7 @@ use engine::{Moment, RunId};
 use crate::{
     control::{
         Context, Control, Job, Purpose,
-        on_disk::{News, OnDisk, Standing},
+        on_disk::{Durability, News, OnDisk},
         text,
     },
     store::{LiveRun, Running},
@@ -49,7 +49,7 @@ impl RunningOnDisk {
     }
 
     pub(in crate::control) fn are_awaited(&self) -> bool {
-        self.disk.standing() == Standing::Awaited
+        self.disk.standing() == Durability::Awaited
     }
 
     /// A job is at the file.
@@ -59,7 +59,7 @@ impl RunningOnDisk {
 
     /// What is wrong, for as long as it is.
     pub(in crate::control) fn warning(&self) -> Option<String> {
-        let Standing::Unstored(why) = self.disk.standing() else {
+        let Durability::Unstored(why) = self.disk.standing() else {
             return None;
         };
         Some(format!(

@@ -14,7 +14,7 @@ use crate::control::{Context, Control, Job, Now, runs::spawn::log_dir};
 
 /// The runs whose line is awaited.
 #[derive(Debug, Default)]
-pub(in crate::control) struct ReadyLines {
+pub(in crate::control) struct LogReadiness {
     awaited: BTreeMap<RunId, Awaited>,
 }
 
@@ -27,7 +27,7 @@ struct Awaited {
     _wanted: oneshot::Sender<()>,
 }
 
-impl ReadyLines {
+impl LogReadiness {
     /// The process of a run is being asked for, or has been since that moment.
     pub(in crate::control) fn expect(
         &mut self,
@@ -102,7 +102,7 @@ impl ReadyLines {
     }
 
     /// A run that an earlier control process had asked for at that moment.
-    pub(in crate::control) fn take_up(
+    pub(in crate::control) fn restore(
         &mut self,
         cx: &mut Context,
         service: ServiceId,
@@ -128,9 +128,9 @@ impl ReadyLines {
 impl Control {
     /// The line has been logged. One that an earlier plan asked for does not count.
     pub(in crate::control) fn on_ready_line(&mut self, run: RunId, pattern: &str) {
-        let awaited = self.ready_lines.awaited.get(&run);
+        let awaited = self.log_readiness.awaited.get(&run);
         if awaited.is_some_and(|it| it.pattern == pattern) {
-            self.ready_lines.awaited.remove(&run);
+            self.log_readiness.awaited.remove(&run);
             self.fact(Fact::ReadySignal { run });
         }
     }

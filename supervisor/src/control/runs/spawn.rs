@@ -196,12 +196,12 @@ pub(in crate::control) fn log_dir(paths: &plan::Paths, service: &str) -> PathBuf
 mod tests {
     use api::Action;
 
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     #[test]
     fn a_reload_command_is_told_the_main_process() {
         let text = "command = ['/bin/a']\n[reload]\ncommand = ['/bin/r']\n";
-        let mut world = World::new(&[("a", text)], Handled::default());
+        let mut world = Harness::new(&[("a", text)], Handled::default());
         assert_eq!(world.environment.get("MAINPID"), None);
         world.spawned(world.spawned[0].1);
         world.act(Action::Reload, "a");

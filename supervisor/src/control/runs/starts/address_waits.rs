@@ -177,16 +177,16 @@ mod tests {
     use api::Action;
     use engine::RunId;
 
-    use crate::{control::whole::World, sockets::bind, store::Handled};
+    use crate::{control::harness::Harness, sockets::bind, store::Handled};
 
     const PID: i32 = 7;
 
     /// Service `b` wants an address that `listener` has; `a`, which does not say so, runs as [`PID`].
-    fn world(listener: &TcpListener) -> (World, RunId) {
+    fn world(listener: &TcpListener) -> (Harness, RunId) {
         let address = listener.local_addr().unwrap();
         let b = format!("command = ['/bin/b']\nlistens = ['{address}']\n");
         let services = [("a", "command = ['/bin/a']\n"), ("b", b.as_str())];
-        let mut world = World::new(&services, Handled::default());
+        let mut world = Harness::new(&services, Handled::default());
         let [(a, run)] = &world.spawned[..] else {
             panic!("{:?}", world.spawned);
         };

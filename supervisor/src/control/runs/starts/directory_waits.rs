@@ -75,14 +75,14 @@ impl Starts {
 mod tests {
     use api::Action;
 
-    use crate::{control::whole::World, store::Handled};
+    use crate::{control::harness::Harness, store::Handled};
 
     const OWN: &str = "command = ['/bin/one']\n[[directories]]\npath = '/srv/own'\n";
     const BELOW: &str = "command = ['/bin/two']\n[[directories]]\npath = '/srv/own/below'\n";
 
     /// Both run; one is told to stop, and the other to start again meanwhile.
-    fn world() -> (World, u64) {
-        let mut world = World::new(&[("a", OWN), ("b", BELOW)], Handled::default());
+    fn world() -> (Harness, u64) {
+        let mut world = Harness::new(&[("a", OWN), ("b", BELOW)], Handled::default());
         let runs: Vec<_> = world.spawned.iter().map(|(_, run)| *run).collect();
         let [a, b] = runs[..] else {
             panic!("{:?}", world.spawned);

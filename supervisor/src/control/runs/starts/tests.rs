@@ -1,11 +1,11 @@
 use api::Action;
 
-use crate::{control::whole::World, store::Handled};
+use crate::{control::harness::Harness, store::Handled};
 
 #[test]
 fn a_start_whose_needs_are_never_found_out_can_be_stopped() {
     let services = [("a", "command = ['/bin/a']\n")];
-    let mut world = World::new(&services, Handled::default());
+    let mut world = Harness::new(&services, Handled::default());
     let run = world.spawned[0].1;
     world.spawned(run);
     world.act(Action::Stop, "a");

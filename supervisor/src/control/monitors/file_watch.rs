@@ -19,11 +19,11 @@ use plan::{
 
 use crate::control::{
     Context, Control, Job, Output,
-    memory::Key,
     monitors::{
         inotify::{Look, POLL_EVERY, Seen, Stamp, Unwatched},
         listening::Progress,
     },
+    record_keys::Key,
 };
 
 /// Certificates are looked at as often without any change.
@@ -33,7 +33,7 @@ const TELL_DAYS: [i64; 6] = [0, 1, 3, 7, 14, 30];
 
 /// What was seen, and when to look again.
 #[derive(Debug, Default)]
-pub(in crate::control) struct WatchedFiles {
+pub(in crate::control) struct FileWatch {
     paths: BTreeSet<PathBuf>,
     seen: BTreeMap<PathBuf, Stamp>,
     findings: BTreeMap<ServiceId, Vec<Finding>>,
@@ -60,7 +60,7 @@ pub(in crate::control) struct FilesChanged {
     detail: String,
 }
 
-impl WatchedFiles {
+impl FileWatch {
     pub(in crate::control) fn poll_timeout(&self) -> Option<Moment> {
         self.due.filter(|_| !self.looking)
     }
@@ -76,9 +76,9 @@ impl WatchedFiles {
     }
 }
 
-impl WatchedFiles {
+impl FileWatch {
     /// What an earlier control process has told.
-    pub(in crate::control) fn take_up(&mut self, records: &BTreeMap<String, String>) {
+    pub(in crate::control) fn restore(&mut self, records: &BTreeMap<String, String>) {
         let record = Key::Certificates.of(records);
         let told = record.and_then(|record| serde_json::from_str(record).ok());
         self.told = told.unwrap_or_default();
@@ -343,7 +343,7 @@ impl WatchedFiles {
 
 impl Control {
     pub(in crate::control) fn on_files_seen(&mut self, seen: Seen) {
-        for changed in self.watched_files.on_seen(&mut self.cx, seen) {
+        for changed in self.file_watch.on_seen(&mut self.cx, seen) {
             self.take_files(changed);
         }
     }
@@ -382,7 +382,7 @@ impl Control {
     pub(in crate::control) fn healthy(&self, service: &str, view: &engine::View) -> Option<bool> {
         let up = matches!(view.state, State::Running { .. } | State::Reloading { .. });
         let deaf = |id| self.listening.of(id) == Progress::Failed;
-        let distrusted = |id| self.watched_files.certificate_trouble(id).is_some();
+        let distrusted = |id| self.file_watch.certificate_trouble(id).is_some();
         let id = self.cx.names.id(service);
         if up && id.is_some_and(|id| deaf(id) || distrusted(id)) {
             return Some(false);
