@@ -155,6 +155,14 @@ fn mattermosts_host_runs_nothing_of_gitlabs() {
         let said = mattermost.site.ctl(&["status", name]).expect_code(3);
         assert!(said.stdout.contains("disabled"), "{}", said.both());
     }
+    for name in NO_SERVICES {
+        assert!(
+            !list.contains(name) && !shown.contains(name),
+            "{list}{shown}"
+        );
+        let said = mattermost.site.ctl(&["status", name]).expect_code(4);
+        assert!(said.stdout.is_empty(), "{}", said.both());
+    }
     let refused = mattermost.site.ctl(&["start", "redis"]).expect_code(1);
     assert!(
         refused.both().contains("redis is disabled"),
