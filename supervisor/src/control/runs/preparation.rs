@@ -221,13 +221,9 @@ impl Control {
         if made.is_empty() {
             return;
         }
-        let named = made.iter().take(PATHS_TOLD_MAX);
-        let named: Vec<_> = named.map(|path| path.display().to_string()).collect();
-        let more = match made.len().saturating_sub(PATHS_TOLD_MAX) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let what = format!("made again what was missing: {}{more}", named.join(", "));
+        let named = made.iter().map(|path| path.display().to_string());
+        let named = text::list_up_to(PATHS_TOLD_MAX, named);
+        let what = format!("made again what was missing: {named}");
         tracing::warn!(service = name, "{what}");
         self.cx.publish(name, "files", &what, None);
     }
