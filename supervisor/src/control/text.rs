@@ -208,7 +208,7 @@ fn not_ready(detail: &str, left_ms: Option<u64>) -> String {
 
 /// What a service is and since when: `has been running for 3s`, `completed 3s ago`.
 pub(super) fn since(state: &str, seconds: Option<u64>) -> String {
-    let span = seconds.map(|seconds| ::text::seconds(seconds));
+    let span = seconds.map(::text::seconds);
     match (state, span) {
         ("completed" | "failed", Some(span)) => format!("{state} {span} ago"),
         ("completed" | "failed", None) => state.to_owned(),
