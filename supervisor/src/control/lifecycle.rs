@@ -183,7 +183,7 @@ impl Control {
             let _ = self.lifecycle.set_refused(Some(error.message));
         }
         self.log_readiness.follow_plan(&mut self.cx);
-        self.ready_words_follow_plan();
+        self.hear_ready_words();
         self.host_checks.follow_plan(&self.cx);
         self.file_watch.follow_plan(&mut self.cx);
         self.status_files_follow_plan();
@@ -268,10 +268,7 @@ impl Control {
         let killed = self.lifecycle.killed.iter().filter(|(_, (_, now))| *now);
         let killed: Vec<&str> = killed.map(|(id, _)| self.cx.name(*id)).collect();
         let killed = killed.join(", ");
-        for (id, left) in &self.left {
-            let (service, what) = (self.cx.name(*id), text::left(left));
-            tracing::error!(service, "is not stopped: {what}");
-        }
+        self.leftovers.log(&self.cx);
         match (clean, killed.as_str()) {
             (false, _) => tracing::error!("ends though not everything could be stopped"),
             (true, "") => tracing::info!("everything is stopped"),
