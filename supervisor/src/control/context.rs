@@ -83,6 +83,11 @@ impl Context {
         self.plan.services.get(name).map(AsRef::as_ref)
     }
 
+    /// The name of a service. Every id was given out for one.
+    pub(super) fn name(&self, id: ServiceId) -> &str {
+        self.names.name(id).unwrap_or("?")
+    }
+
     /// The main run of a service, by name.
     pub(super) fn main_run_of(&self, service: &str) -> Option<RunId> {
         self.engine.main_run(self.names.id(service)?)
@@ -100,10 +105,20 @@ impl Context {
 
     /// Has the keeper hold a record; the last one of a key counts.
     pub(super) fn remember(&mut self, key: Key, record: String) {
-        self.tell(Request::Remember {
-            service: key.name().to_owned(),
-            record,
-        });
+        self.remember_as(key.name().to_owned(), record);
+    }
+
+    /// The same under a key that has the name of a service.
+    pub(super) fn remember_as(&mut self, service: String, record: String) {
+        // A record may have numbers of services: what they stand for is known before it.
+        if let Some(names) = self.names.take_unremembered() {
+            let service = Key::Names.name().to_owned();
+            self.tell(Request::Remember {
+                service,
+                record: names,
+            });
+        }
+        self.tell(Request::Remember { service, record });
     }
 
     /// Somebody wants to be told of this.

@@ -10,7 +10,9 @@ use keeper::message::Request;
 use nix::sys::signal::Signal;
 
 use crate::{
-    control::{Control, Now, input::Output, memory::Key, runs::killed::Killed, text},
+    control::{
+        Control, Now, input::Output, memory::Key, reconfigure::specs, runs::killed::Killed, text,
+    },
     plan_store::{Inputs, Mark},
     store::StoredHold,
 };
@@ -64,8 +66,6 @@ pub(crate) struct Boot {
 pub(super) struct Lifecycle {
     phase: Phase,
     warnings: Vec<String>,
-    /// A configuration that was refused, in words.
-    refused: Option<String>,
     /// Services that are on their way.
     unsettled: BTreeSet<ServiceId>,
     /// Services that have settled and are not up.
@@ -73,8 +73,6 @@ pub(super) struct Lifecycle {
     /// Services whose lot hangs on others: looked at again whenever anything changes.
     pub(super) waiting: BTreeSet<ServiceId>,
     pub(super) signals: u32,
-    /// The keeper remembers a SIGHUP.
-    pub(super) hangup: bool,
     /// Why the daemon ends with a failure: what has failed that it may not go on without.
     pub(super) failed: Option<String>,
     /// Services whose last run ended by our SIGKILL; true: in this shutdown.
@@ -115,12 +113,10 @@ impl Lifecycle {
                 extend_at: now.moment,
             },
             warnings: boot.warnings.clone(),
-            refused: None,
             unsettled: BTreeSet::new(),
             down: BTreeSet::new(),
             waiting: BTreeSet::new(),
             signals: 0,
-            hangup: false,
             failed: None,
             killed: BTreeMap::new(),
             first_own_run: None,
@@ -152,14 +148,7 @@ impl Lifecycle {
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.refused.iter().chain(&self.warnings).cloned().collect()
-    }
-
-    /// Says whether that is new.
-    pub(super) fn set_refused(&mut self, refused: Option<String>) -> bool {
-        let new = self.refused != refused;
-        self.refused = refused;
-        new
+        self.warnings.clone()
     }
 
     /// The last run of a service has ended, by our SIGKILL or not.
@@ -186,7 +175,7 @@ impl Lifecycle {
 
 impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
-    pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
+    pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<ServiceId, Shift>) {
         let enabled: Vec<String> = self
             .cx
             .plan
@@ -206,11 +195,12 @@ impl Control {
                     .restore(id, Record::at_rest(Goal::Down, Some(hold)));
             }
         }
-        let specs = self.specs(&Arc::clone(&self.cx.plan), shifts);
+        let plan = Arc::clone(&self.cx.plan);
+        let specs = specs(&mut self.cx, &plan, shifts);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
             let error = self.cx.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);
-            let _ = self.lifecycle.set_refused(Some(error.message));
+            self.reconfigure.note_not_applied(error.message);
         }
         self.ready_lines.follow_plan(&mut self.cx);
         self.ready_words_follow_plan();

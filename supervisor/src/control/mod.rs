@@ -11,6 +11,7 @@ mod driver;
 mod hearing;
 mod holds;
 mod input;
+mod job_results;
 mod lifecycle;
 mod made_again;
 mod maintenance;
@@ -91,8 +92,6 @@ pub(crate) struct Control {
     exits: runs::exits::Exits,
     running: runs::living::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
-    probation: reconfigure::Probation,
-    way_back: Option<reconfigure::WayBack>,
     ready_lines: runs::log_readiness::ReadyLines,
     notifications: notifications::Notifications,
     watchers: monitors::host_checks::Watchers,
@@ -146,8 +145,6 @@ impl Control {
             running: runs::living::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
-            probation: reconfigure::Probation::default(),
-            way_back: None,
             ready_lines: runs::log_readiness::ReadyLines::default(),
             notifications: notifications::Notifications::default(),
             watchers: monitors::host_checks::Watchers::default(),

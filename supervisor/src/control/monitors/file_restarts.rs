@@ -65,7 +65,7 @@ impl Control {
         };
         let view = self.cx.engine.view(id);
         let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
-        if goes_down || self.operations.that_restarts(name, run).is_some() {
+        if goes_down || self.operations.that_restarts(id, run).is_some() {
             return;
         }
         let paths = files.iter().take(FILES_MAX);

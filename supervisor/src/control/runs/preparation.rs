@@ -13,7 +13,7 @@ use std::{
 use engine::RunId;
 
 use crate::{
-    control::{Control, Job, Purpose, runs::spawn},
+    control::{Context, Control, Job, Purpose, runs::spawn},
     prepare::{self, Needs, Outcome, Prepared, Resolved, Start},
     staging::Resolutions,
     unready::Unready,
@@ -231,22 +231,22 @@ impl Control {
         tracing::warn!(service = name, "{what}");
         self.cx.publish(name, "files", &what, None);
     }
+}
 
-    /// In words, what is another of the account that a service runs with, which none of the files
-    /// says. It goes on as it is.
-    pub(in crate::control) fn moved_account(
-        &self,
-        name: &str,
-        found: &Resolutions,
-    ) -> Option<String> {
-        let main = self.cx.runs.get(&self.cx.main_run_of(name)?)?;
-        let had = main.resolved.as_ref()?;
-        let now = found.get(name)?.as_ref().ok()?;
-        let (had, now) = differs(had, now)?;
-        Some(format!(
-            "runs with {had}, but its account has {now} now: ctl restart {name} takes that"
-        ))
-    }
+/// In words, what is another of the account that a service runs with, which none of the files says. The run goes on as
+/// it is.
+pub(in crate::control) fn moved_account(
+    cx: &Context,
+    name: &str,
+    found: &Resolutions,
+) -> Option<String> {
+    let main = cx.runs.get(&cx.main_run_of(name)?)?;
+    let had = main.resolved.as_ref()?;
+    let now = found.get(name)?.as_ref().ok()?;
+    let (had, now) = differs(had, now)?;
+    Some(format!(
+        "runs with {had}, but its account has {now} now: ctl restart {name} takes that"
+    ))
 }
 
 /// What a run has, and what its account has instead.

@@ -57,15 +57,14 @@ impl Control {
             self.lifecycle.signals = record.parse().unwrap_or(1);
         }
         self.lifecycle.failed = Key::Failed.of(&hello.records).cloned();
-        let hangup = Key::Hangup.of(&hello.records);
-        self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
+        self.reconfigure.restore_hangup(hello);
         let stopping = self.lifecycle.signals > 0;
         self.holds.take_up(&hello.records);
         self.take_up_maintenance(&hello.records);
         let unfinished = self.take_up_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
-            self.start_first();
+            self.reconfigure.start_first(&mut self.cx);
         } else {
             self.take_up_records(&records);
             self.take_up_troubles(&hello.records);
@@ -79,12 +78,10 @@ impl Control {
             let refused = |id: &str| self.audit.keeps(id);
             self.operations.restore(changes, doing, refused);
             self.take_up_request(record(Key::Job));
-            match unfinished {
-                _ if stopping => {}
-                Some(plan) => self.go_on_with(plan),
-                None => self.start_stage_only(),
+            if !stopping {
+                self.go_on_with_attempt(unfinished);
             }
-            self.go_on_with_hangup();
+            self.reconfigure.go_on_with_hangup();
         }
         for numbered in hello.facts.clone() {
             self.unacknowledged = Some(numbered.seq);
@@ -93,8 +90,7 @@ impl Control {
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
         self.running_is_taken_up();
-        self.take_up_probation(hello, boot.applied, is_unfinished);
-        self.take_up_way_back(Key::WayBack.of(&hello.records), is_unfinished);
+        self.take_up_reconfigure(hello, boot.applied, is_unfinished);
         self.take_up_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_operations();

@@ -41,6 +41,12 @@ impl Work {
 }
 
 impl Work {
+    /// This request is on its way to the disk.
+    pub(super) fn has_pending(&self, id: &str) -> bool {
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|it| it.order.id == id)
+    }
+
     /// The job that is asked for work, until the engine has taken that.
     pub(super) fn pending_job(&self) -> Option<String> {
         self.pending.as_ref().map(|it| it.service.clone())
@@ -58,12 +64,6 @@ struct Pending {
 }
 
 impl Control {
-    /// This request is on its way to the disk.
-    pub(super) fn has_pending_request(&self, id: &str) -> bool {
-        let pending = self.work.pending.as_ref();
-        pending.is_some_and(|it| it.order.id == id)
-    }
-
     /// The directory that a job works in.
     pub(super) fn job_dir(&self, service: &str) -> PathBuf {
         job_dir(&self.cx.plan.paths.state_dir, service)
