@@ -17,10 +17,10 @@ use keeper::message::{Hello, Request};
 use plan::{NotifyOn, Plan};
 
 use crate::control::{
-    api::{answers::Answer, event_stream::Feed},
+    alerts::Alert,
+    api::{answers::Answer, event_stream::EventStream},
     input::{Job, Now, Output},
-    memory::Key,
-    notifications::Alert,
+    record_keys::Key,
     runs::run::Run,
     service_ids::Names,
 };
@@ -41,7 +41,7 @@ pub(super) struct Context {
     /// What people are to be told who want to know it.
     pub(super) alerts: Vec<Alert>,
     /// What followers are told.
-    pub(super) feed: Feed,
+    pub(super) events: EventStream,
     /// Services changed by the input that is being handled.
     pub(super) touched: BTreeSet<ServiceId>,
 }
@@ -72,7 +72,7 @@ impl Context {
             outputs: VecDeque::new(),
             answers: Vec::new(),
             alerts: Vec::new(),
-            feed: Feed::default(),
+            events: EventStream::default(),
             touched: BTreeSet::new(),
         }
     }
@@ -86,6 +86,11 @@ impl Context {
     /// The name of a service. Every id was given out for one.
     pub(super) fn name(&self, id: ServiceId) -> &str {
         self.names.name(id).unwrap_or("?")
+    }
+
+    /// The service of the plan whose run this is.
+    pub(super) fn service_of(&self, run: RunId) -> Option<&plan::Service> {
+        self.service(self.runs.get(&run)?.service?)
     }
 
     /// The main run of a service, by name.

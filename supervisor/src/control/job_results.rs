@@ -31,9 +31,9 @@ impl Control {
             Done::Prepared { run, outcome } => self.on_prepared(run, outcome),
             Done::Holder { run, holder } => self.on_holder(run, &holder),
             Done::Listeners(seen) => self.listening.on_listeners(&mut self.cx, seen),
-            Done::Watched(seen) => self.watchers.on_seen(&mut self.cx, seen),
+            Done::HostChecked(seen) => self.host_checks.on_seen(&mut self.cx, seen),
             Done::FilesSeen(seen) => self.on_files_seen(seen),
-            Done::FilesTouched(unwatched) => self.watched_files.on_touched(&mut self.cx, unwatched),
+            Done::FilesTouched(unwatched) => self.file_watch.on_touched(&mut self.cx, unwatched),
             Done::LineSeen { run, pattern } => self.on_ready_line(run, &pattern),
             Done::Probed {
                 run,

@@ -159,10 +159,10 @@ impl Control {
     ) -> Result<mpsc::Receiver<ServiceEvent>, ErrorReply> {
         let filter = event_stream::Filter::new(filter);
         // One that has left the plan may still have a past here.
-        if !self.cx.feed.knows(&filter) {
+        if !self.cx.events.knows(&filter) {
             matching(&filter.names, &self.cx.plan.services)?;
         }
-        Ok(self.cx.feed.subscribe(backlog, follow, filter))
+        Ok(self.cx.events.subscribe(backlog, follow, filter))
     }
 
     fn act(&mut self, request: &ActionRequest, peer: &Peer) -> Stream {

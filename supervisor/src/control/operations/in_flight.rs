@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Context,
-        memory::Key,
         operations::{Kind, Operation, Operations, Target},
+        record_keys::Key,
     },
     history::Line,
 };

@@ -98,7 +98,7 @@ impl Operations {
     pub(in crate::control) fn conclude(
         &mut self,
         cx: &Context,
-        ended: Ended,
+        ended: &Ended,
         status: Option<ServiceStatus>,
     ) {
         let Some(operation) = self.get(&ended.operation) else {
@@ -178,7 +178,7 @@ impl Seen {
             view: cx.engine.view(id),
             run: cx.engine.main_run(id),
             settled: cx.engine.settled(id),
-            listening: listening.of(cx.name(id)),
+            listening: listening.of(id),
         }
     }
 }

@@ -9,12 +9,12 @@ use engine::ServiceId;
 use crate::control::{
     Context,
     holds::Holds,
-    memory::Key,
-    on_disk::Standing,
+    on_disk::Durability,
     operations::{
         Kind, Operation, Operations,
         audit::{self, AuditLog, Written},
     },
+    record_keys::Key,
 };
 
 /// Where the holds and the lines of operations go: told by them whether they are on the disk.
@@ -28,9 +28,9 @@ impl Disk<'_> {
     /// What of an operation is on no disk; none: that will be known soon.
     pub(super) fn unstored(self, cx: &Context, operation: &Operation) -> Option<Unstored> {
         let why = |standing| match standing {
-            Standing::Stored => Some(None),
-            Standing::Awaited => None,
-            Standing::Unstored(why) => Some(Some(why)),
+            Durability::Stored => Some(None),
+            Durability::Awaited => None,
+            Durability::Unstored(why) => Some(Some(why)),
         };
         let holds = operation.holds.iter().map(|id| cx.name(*id));
         Some(Unstored {

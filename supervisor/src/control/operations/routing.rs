@@ -56,11 +56,11 @@ impl Control {
         let services = Services {
             cx: &self.cx,
             listening: &self.listening,
-            heard: self.hearing.heard(),
+            heard: self.watermark.reached(),
         };
         for ended in self.operations.judge(services, look) {
             let status = self.status_in_plan(ended.service);
-            self.operations.conclude(&self.cx, ended, status);
+            self.operations.conclude(&self.cx, &ended, status);
         }
         let stopping = self.lifecycle.is_stopping();
         self.operations.finish(|id, targets| {
@@ -101,7 +101,7 @@ impl Control {
 
     /// Time has passed, or more has been heard: what has stayed up long enough?
     pub(in crate::control) fn operations_timeout(&mut self) {
-        let heard = self.hearing.heard();
+        let heard = self.watermark.reached();
         if self.operations.poll_timeout().is_some_and(|at| at <= heard) {
             self.judge_operations(Look::Due);
         }

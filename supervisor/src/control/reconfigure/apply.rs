@@ -195,6 +195,6 @@ fn expect_listening(
         let owned = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
         let added = owned(plan::added_listens(&cx.plan, plan, &name));
         let dropped = owned(plan::dropped_listens(&cx.plan, plan, &name));
-        listening.expect(cx, &name, added, dropped);
+        listening.expect(cx, impact.service, added, dropped);
     }
 }

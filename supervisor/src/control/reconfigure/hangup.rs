@@ -5,7 +5,7 @@
 
 use keeper::message::Hello;
 
-use crate::control::{Context, memory::Key, reconfigure::Reconfigure};
+use crate::control::{Context, reconfigure::Reconfigure, record_keys::Key};
 
 /// What is known of the last SIGHUP.
 #[derive(Debug, Default)]

@@ -39,7 +39,7 @@ pub(super) use impact::{Known, specs};
 pub(super) use probation::stable_at;
 
 use crate::{
-    control::{Context, input::Job, memory::Key},
+    control::{Context, input::Job, record_keys::Key},
     load_plan::Source,
     plan_store::{Inputs, Swapped},
     staging::{Broken, Staged},
@@ -203,9 +203,9 @@ impl Reconfigure {
         self.attempt.stage.program(run)
     }
 
-    /// A service of the plan whose candidates are being checked.
-    pub(super) fn checked_service(&self, name: &str) -> Option<&plan::Service> {
-        self.attempt.stage.checked_service(name)
+    /// The service whose candidate this run checks, by the plan that is being checked.
+    pub(super) fn checked_service(&self, run: RunId) -> Option<&plan::Service> {
+        self.attempt.stage.checked_service(run)
     }
 
     /// Shown in status as long as each is true.
@@ -273,10 +273,4 @@ impl Reconfigure {
     pub(super) fn note_not_applied(&mut self, why: String) {
         self.refused = Some(why);
     }
-}
-
-/// Why services cannot start.
-pub(super) fn reasons(broken: BTreeMap<String, Broken>) -> BTreeMap<String, String> {
-    let reasons = broken.into_iter().map(|(name, it)| (name, it.why));
-    reasons.collect()
 }

@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Context, Job,
-        memory::Key,
         monitors::listening::{Listening, Progress},
         reconfigure::{Reconfigure, impact::ServiceImpact},
+        record_keys::Key,
         text,
     },
-    plan_store::{Mark, Swapped},
+    plan_store::{AppliedBy, Swapped},
     staging::StagedFile,
 };
 
@@ -40,14 +40,14 @@ pub(in crate::control) struct Verdicts<'a> {
 /// How far the plan that runs has proven itself, and what of it and of others is on disk.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Probation {
-    mark: Mark,
+    mark: AppliedBy,
     /// Services that the plan has changed; whether by a reload. Empty once it has worked.
     changed: BTreeMap<ServiceId, bool>,
     /// Those of them that have not been up yet.
-    on_probation: BTreeSet<ServiceId>,
+    unproven: BTreeSet<ServiceId>,
     /// Those that have been up, and are not any more, though nobody has stopped them.
     #[serde(skip)]
-    failed_probation: BTreeSet<ServiceId>,
+    failed: BTreeSet<ServiceId>,
     /// When the plan will have worked, if nothing happens before.
     #[serde(skip)]
     proven_at: Option<Moment>,
@@ -68,7 +68,7 @@ pub(super) struct Probation {
 }
 
 impl Probation {
-    pub(super) const fn mark(&self) -> &Mark {
+    pub(super) const fn mark(&self) -> &AppliedBy {
         &self.mark
     }
 
@@ -100,7 +100,7 @@ impl Probation {
     }
 
     /// What an earlier control process knew.
-    pub(super) fn take_up(
+    pub(super) fn restore(
         &mut self,
         cx: &mut Context,
         verdicts: Verdicts<'_>,
@@ -123,8 +123,8 @@ impl Probation {
         if self.first {
             return Vec::new();
         }
-        let unproven = self.on_probation.union(&self.failed_probation);
-        unproven.filter(|id| !is_held(cx, **id)).copied().collect()
+        let not_up = self.unproven.union(&self.failed);
+        not_up.filter(|id| !is_held(cx, **id)).copied().collect()
     }
 
     fn judge_all(&mut self, cx: &mut Context, verdicts: Verdicts<'_>) {
@@ -142,15 +142,15 @@ impl Probation {
                 continue;
             };
             if is_up_with_it(cx, verdicts.listening, *id, reloads) {
-                self.on_probation.remove(id);
-                self.failed_probation.remove(id);
+                self.unproven.remove(id);
+                self.failed.remove(id);
             } else if is_held(cx, *id) {
-                self.failed_probation.remove(id);
-            } else if !self.on_probation.contains(id) {
-                self.failed_probation.insert(*id);
+                self.failed.remove(id);
+            } else if !self.unproven.contains(id) {
+                self.failed.insert(*id);
             }
         }
-        if !self.on_probation.is_empty() || !self.failed_probation.is_empty() {
+        if !self.unproven.is_empty() || !self.failed.is_empty() {
             self.proven_at = None;
         } else if self.changed.is_empty() {
             self.keep_plan(cx);
@@ -236,7 +236,7 @@ impl Reconfigure {
         }
         self.probation = Probation {
             mark: self.attempt.request.mark.clone(),
-            on_probation: changed.keys().copied().collect(),
+            unproven: changed.keys().copied().collect(),
             changed,
             kept,
             rollback: swapped.rollback,
@@ -315,7 +315,7 @@ fn is_up_with_it(cx: &Context, listening: &Listening, id: ServiceId, reloads: bo
     );
     let outcome = view.last_reload.as_ref().filter(|_| reloads);
     let refused = outcome.is_some_and(ReloadOutcome::is_failure);
-    let listens = listening.of(cx.name(id)) == Progress::Done;
+    let listens = listening.of(id) == Progress::Done;
     up && listens && !refused && !matches!(view.state, State::Reloading { .. })
 }
 

@@ -5,13 +5,13 @@ use tokio::sync::mpsc;
 
 use crate::{
     control::{Context, text},
-    plan_store::Mark,
+    plan_store::AppliedBy,
 };
 
 /// What is wanted, and by whom.
 #[derive(Debug, Default)]
 pub(super) struct ReconfigureRequest {
-    pub(super) mark: Mark,
+    pub(super) mark: AppliedBy,
     /// The operation that this is of; none: a dry run, or the daemon's first plan.
     pub(super) operation: Option<String>,
     /// No client hears of the outcome, so what refuses the files stays in status.
@@ -36,7 +36,7 @@ impl ReconfigureRequest {
     /// To apply the files, of this moment. `by`: for people.
     pub(super) fn by(cx: &Context, by: &str) -> Self {
         Self {
-            mark: Mark {
+            mark: AppliedBy {
                 at_unix_ms: cx.now.unix_ms,
                 by: by.to_owned(),
             },

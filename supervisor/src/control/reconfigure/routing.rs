@@ -14,13 +14,13 @@ use crate::{
     control::{
         Control,
         input::Done,
-        memory::Key,
         operations::{Kind, Look, admission::Intent, audit},
         reconfigure::{
-            Known, Next, PlanSource, ReconfigureRequest, StagedPlan, probation::Verdicts, reasons,
+            Known, Next, PlanSource, ReconfigureRequest, StagedPlan, probation::Verdicts,
         },
+        record_keys::Key,
     },
-    plan_store::{Inputs, Mark, Swapped},
+    plan_store::{AppliedBy, Inputs, Swapped},
     staging::{Staged, StagedFile},
 };
 
@@ -117,7 +117,7 @@ impl Control {
     pub(in crate::control) fn reconfigure_done(&mut self, done: Done) {
         let (attempt, cx, operations) = (&mut self.reconfigure, &mut self.cx, &mut self.operations);
         let next = match done {
-            Done::Loaded(result) => attempt.on_loaded(cx, &mut self.notices, result),
+            Done::Loaded(result) => attempt.on_loaded(cx, &mut self.state_warnings, result),
             Done::MissingAccounts(accounts) => {
                 attempt.on_missing_accounts(cx, operations, accounts)
             }
@@ -206,7 +206,7 @@ impl Control {
         // These have more to be done for them than to be looked up.
         self.fresh
             .retain(|name, _| !staged.owners.contains_key(name));
-        self.broken = reasons(staged.broken);
+        self.note_broken(staged.broken);
         // What is being looked up for the old plan is of no use for the new one.
         self.outdated = self.cx.runs.keys().copied().collect();
         if applying.first {
@@ -237,7 +237,7 @@ impl Control {
     /// What an earlier control process had looked up goes into its places; files that are not as the plan has them.
     fn take_resolved(&mut self, staged: Staged) -> Vec<StagedFile> {
         self.note_all_lacking(&staged.resolved);
-        self.broken = reasons(staged.broken);
+        self.note_broken(staged.broken);
         self.schedule_follows_plan(staged.zone);
         staged.files
     }
@@ -273,7 +273,7 @@ impl Control {
 
     /// Nothing has been heard against the plan for long enough?
     pub(in crate::control) fn reconfigure_timeout(&mut self) {
-        let (heard, stopping) = (self.hearing.heard(), self.lifecycle.is_stopping());
+        let (heard, stopping) = (self.watermark.reached(), self.lifecycle.is_stopping());
         self.reconfigure.timeout(&mut self.cx, heard, stopping);
     }
 
@@ -293,10 +293,10 @@ impl Control {
 
     /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk, which that process
     /// had not applied to the end if `unfinished`.
-    pub(in crate::control) fn take_up_reconfigure(
+    pub(in crate::control) fn restore_reconfigure(
         &mut self,
         hello: &Hello,
-        stored: Option<(Mark, Option<Inputs>)>,
+        stored: Option<(AppliedBy, Option<Inputs>)>,
         unfinished: bool,
     ) {
         let verdicts = Verdicts {
@@ -306,9 +306,9 @@ impl Control {
         let (cx, operations) = (&mut self.cx, &mut self.operations);
         let stored = stored.filter(|_| unfinished);
         self.reconfigure
-            .take_up_probation(cx, operations, verdicts, hello, stored);
+            .restore_probation(cx, operations, verdicts, hello, stored);
         let way_back = Key::WayBack.of(&hello.records);
         self.reconfigure
-            .take_up_way_back(operations, way_back, unfinished);
+            .restore_way_back(operations, way_back, unfinished);
     }
 }

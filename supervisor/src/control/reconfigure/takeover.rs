@@ -11,14 +11,14 @@ use plan::Plan;
 use crate::{
     control::{
         Context, Job,
-        memory::Key,
         operations::{Operations, Way},
         reconfigure::{
             Hangup, LoadResult, Next, PlanSource, Reconfigure, ReconfigureRequest, pipeline::Stage,
             probation::Verdicts,
         },
+        record_keys::Key,
     },
-    plan_store::{Inputs, Mark},
+    plan_store::{AppliedBy, Inputs},
 };
 
 impl Reconfigure {
@@ -59,16 +59,16 @@ impl Reconfigure {
 
     /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk, if that process
     /// had not applied it to the end.
-    pub(in crate::control) fn take_up_probation(
+    pub(in crate::control) fn restore_probation(
         &mut self,
         cx: &mut Context,
         operations: &Operations,
         verdicts: Verdicts<'_>,
         hello: &Hello,
-        stored: Option<(Mark, Option<Inputs>)>,
+        stored: Option<(AppliedBy, Option<Inputs>)>,
     ) {
         self.probation
-            .take_up(cx, verdicts, Key::Probation.of(&hello.records));
+            .restore(cx, verdicts, Key::Probation.of(&hello.records));
         if let Some(why) = Key::Refused.of(&hello.records).filter(|it| !it.is_empty()) {
             self.refused = Some(why.clone());
         }
@@ -93,7 +93,7 @@ impl Reconfigure {
 
     /// What an earlier control process knew of the way back. `unfinished`: it had put a plan in place and not applied
     /// that to the end.
-    pub(in crate::control) fn take_up_way_back(
+    pub(in crate::control) fn restore_way_back(
         &mut self,
         operations: &mut Operations,
         record: Option<&String>,

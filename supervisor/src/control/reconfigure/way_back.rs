@@ -29,9 +29,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     control::{
         Context,
-        memory::Key,
         operations::{GoingBack, Operations, Target, Way},
         reconfigure::{PlanSource, Reconfigure, ReconfigureRequest, not_up, probation::Probation},
+        record_keys::Key,
     },
     plan_store::Kept,
 };

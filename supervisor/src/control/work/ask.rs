@@ -8,8 +8,8 @@ use crate::{
     ask::{Peer, Wish},
     control::{
         Control, Job,
-        memory::Key,
         operations::{Kind, admission::Intent, audit, targets},
+        record_keys::Key,
         work::Pending,
     },
     service_query::unknown_service,
@@ -165,7 +165,7 @@ impl Control {
     }
 
     /// What an earlier control process had in hand goes on.
-    pub(in crate::control) fn take_up_request(&mut self, record: Option<&String>) {
+    pub(in crate::control) fn restore_request(&mut self, record: Option<&String>) {
         let pending = record.and_then(|it| serde_json::from_str::<Pending>(it).ok());
         let Some(pending) = pending else {
             return;

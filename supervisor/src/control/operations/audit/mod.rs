@@ -16,8 +16,8 @@ use engine::Moment;
 use crate::{
     control::{
         Context, Job,
-        memory::Key,
-        on_disk::{Attempts, Standing},
+        on_disk::{Attempts, Durability},
+        record_keys::Key,
     },
     history::{Line, Said},
 };
@@ -56,16 +56,16 @@ impl AuditLog {
     /// Lines are on their way to the disk. What cannot be written is not waited for.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
-        any && self.attempts.standing() == Standing::Awaited
+        any && self.attempts.standing() == Durability::Awaited
     }
 
     /// Whether all that was said of an operation so far is on the disk.
-    pub(in crate::control) fn standing(&self, id: &str) -> Standing {
+    pub(in crate::control) fn standing(&self, id: &str) -> Durability {
         // Which lines were lost is not known.
         if self.writing.contains(id) || self.has_waiting(id) || self.lost > 0 {
             self.attempts.standing()
         } else {
-            Standing::Stored
+            Durability::Stored
         }
     }
 
@@ -81,7 +81,7 @@ impl AuditLog {
 
     /// What is wrong, for as long as it is.
     pub(in crate::control) fn warning(&self) -> Option<String> {
-        let Standing::Unstored(why) = self.attempts.standing() else {
+        let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
         };
         let count = self.waiting.len();
@@ -176,7 +176,7 @@ impl AuditLog {
     }
 
     /// What an earlier control process kept, and may not have written.
-    pub(in crate::control) fn take_up(&mut self, record: Option<&String>) {
+    pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
         let kept = record.and_then(|record| serde_json::from_str(record).ok());
         self.kept = kept.unwrap_or_default();
         self.record_kept();

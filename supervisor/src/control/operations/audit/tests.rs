@@ -3,7 +3,7 @@ use api::Action;
 use super::*;
 use crate::{
     ask::Peer,
-    control::{input::Input, whole::World},
+    control::{harness::Harness, input::Input},
     store::Handled,
 };
 
@@ -31,7 +31,7 @@ fn ends(lines: &[Line]) -> Vec<(&str, &str)> {
 #[test]
 fn what_no_list_remembers_is_kept_with_both_lines() {
     let services = [("a", "command = ['/bin/a']\n")];
-    let mut world = World::new(&services, Handled::default());
+    let mut world = Harness::new(&services, Handled::default());
     let run = world.spawned[0].1;
     world.spawned(run);
     world.act(Action::Reload, "a");
@@ -59,7 +59,7 @@ fn what_no_list_remembers_is_kept_with_both_lines() {
 fn a_change_that_is_lost_sight_of_has_an_end_in_the_history() {
     const CHANGES: usize = 65;
     let services = [("a", "command = ['/bin/a']\n")];
-    let mut world = World::new(&services, Handled::default());
+    let mut world = Harness::new(&services, Handled::default());
     world.spawned(world.spawned[0].1);
     for _ in 0..CHANGES {
         world.act(Action::Stop, "a");
@@ -76,7 +76,7 @@ fn a_change_that_is_lost_sight_of_has_an_end_in_the_history() {
 fn lines_that_had_no_room_hold_nobody_up_and_are_said_again() {
     const ID: &str = "change 1";
     let services = [("a", "command = ['/bin/a']\n")];
-    let mut world = World::new(&services, Handled::default());
+    let mut world = Harness::new(&services, Handled::default());
     let run = world.spawned[0].1;
     world.spawned(run);
     world.act(Action::Stop, "a");

@@ -31,15 +31,15 @@ use crate::{
 pub(in crate::control) struct Known<'a> {
     pub(in crate::control) holds: &'a Holds,
     /// Services whose last start lacked an account, a program or a place for good.
-    pub(in crate::control) lacking: &'a BTreeSet<String>,
+    pub(in crate::control) lacking: &'a BTreeSet<ServiceId>,
     /// Services whose files or directories could not be made, and why.
-    pub(in crate::control) broken: &'a BTreeMap<String, String>,
+    pub(in crate::control) broken: &'a BTreeMap<ServiceId, String>,
 }
 
 impl Known<'_> {
     /// The last start of this service lacked something.
-    fn lacked(&self, service: &str) -> bool {
-        self.broken.contains_key(service) || self.lacking.contains(service)
+    fn lacked(&self, service: ServiceId) -> bool {
+        self.broken.contains_key(&service) || self.lacking.contains(&service)
     }
 }
 

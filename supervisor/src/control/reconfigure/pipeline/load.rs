@@ -9,8 +9,8 @@ use plan::Plan;
 use crate::{
     control::{
         Context, Job,
-        notices::Notices,
         reconfigure::{LastWord, LoadResult, Next, REFUSED, Reconfigure, pipeline::Stage},
+        state_warnings::StateWarnings,
     },
     load_plan::{Loaded, NotLoaded},
     plan_store,
@@ -25,7 +25,7 @@ impl Reconfigure {
     pub(in crate::control) fn on_loaded(
         &mut self,
         cx: &mut Context,
-        notices: &mut Notices,
+        state_warnings: &mut StateWarnings,
         result: Result<Loaded, NotLoaded>,
     ) -> Next {
         let mut loaded = match result {
@@ -44,7 +44,7 @@ impl Reconfigure {
             if loaded.kept.is_none() && loaded.rejected.is_none() {
                 self.set_refused(cx, None);
             }
-            notices.note_put_back(cx, &loaded.put_back);
+            state_warnings.note_put_back(cx, &loaded.put_back);
         }
         if let Some(mark) = loaded.mark {
             self.attempt.request.mark = mark;

@@ -108,10 +108,17 @@ impl Stage {
         }
     }
 
-    /// A service of the plan whose candidates are being checked.
-    pub(super) fn checked_service(&self, name: &str) -> Option<&plan::Service> {
+    /// The service whose candidate this run checks, by the plan that is being checked.
+    pub(super) fn checked_service(&self, number: RunId) -> Option<&plan::Service> {
         match self {
-            Self::Checking { staged, .. } => staged.plan.services.get(name).map(AsRef::as_ref),
+            Self::Checking {
+                staged,
+                run: Some((run, check)),
+                ..
+            } if *run == number => {
+                let services = &staged.plan.services;
+                services.get(&check.service).map(AsRef::as_ref)
+            }
             _ => None,
         }
     }
@@ -160,7 +167,7 @@ impl Reconfigure {
 }
 
 fn spawn_step(cx: &mut Context, number: RunId, spawn: Spawn) {
-    let run = Run::new(&spawn.service, Purpose::Reconfigure);
+    let run = Run::of_nobody(Purpose::Reconfigure);
     cx.runs.insert(number, run);
     cx.tell(Request::Spawn(Box::new(spawn)));
 }

@@ -13,11 +13,11 @@ const SIGNAL_MS: u64 = 10_000;
 
 impl Control {
     /// `at`: when it ended.
-    pub(super) fn exit_cause(&self, name: &str, ended: &Ended, at: Moment) -> ExitCause {
+    pub(super) fn exit_cause(&self, ended: &Ended, at: Moment) -> ExitCause {
         let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
         match ended.cause {
             StopCause::Exited => self.cause_of_itself(ended.service, ended.run, ended.exit, at),
-            StopCause::Asked(order) => self.cause_of_order(name, ended, order),
+            StopCause::Asked(order) => self.cause_of_order(ended, order),
             StopCause::ReadyTimeout => ExitCause::NotReady { said },
             StopCause::Liveness => ExitCause::Liveness { said },
             StopCause::Watchdog => ExitCause::Watchdog { said },
@@ -33,9 +33,9 @@ impl Control {
         sent.unwrap_or(ExitCause::Itself)
     }
 
-    fn cause_of_order(&self, name: &str, ended: &Ended, order: Order) -> ExitCause {
+    fn cause_of_order(&self, ended: &Ended, order: Order) -> ExitCause {
         let (service, run) = (ended.service, ended.run);
-        let on = |id: ServiceId| self.cx.names.name(id).unwrap_or("?").to_owned();
+        let on = |id: ServiceId| self.cx.name(id).to_owned();
         match order {
             Order::Stop => {
                 let change = self.operations.that_stops(service, run);
@@ -43,7 +43,7 @@ impl Control {
             }
             Order::Lease(job) => ExitCause::Job { name: on(job) },
             Order::Restart => {
-                let files = self.file_restarts.cause(name, run);
+                let files = self.file_restarts.cause(service, run);
                 let change = || self.operations.that_restarts(service, run);
                 files.or_else(change).unwrap_or(ExitCause::Command)
             }

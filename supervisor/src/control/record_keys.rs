@@ -40,7 +40,7 @@ pub(super) enum Key {
     /// Numbers that the records of services have for other services.
     Names,
     /// Secrets that were put back, and state files that were put aside.
-    Notices,
+    StateWarnings,
     /// The plan that runs.
     Plan,
     /// The change that asked for another control process.
@@ -73,7 +73,7 @@ impl Key {
             Self::Listening => "@listening",
             Self::Maintenance => "@maintenance",
             Self::Names => "@names",
-            Self::Notices => "@notices",
+            Self::StateWarnings => "@state-warnings",
             Self::Plan => "@plan",
             Self::Reexec => "@reexec",
             Self::Refused => "@refused",
@@ -105,8 +105,8 @@ mod tests {
     fn no_two_keys_and_no_service_have_the_same_name() {
         use Key::{
             AuditLines, Certificates, Failed, FileRestarts, Hangup, Holds, InFlight, Job,
-            Listening, Maintenance, Names, Notices, Operations, Plan, Probation, Reexec, Refused,
-            Schedule, Signals, WayBack,
+            Listening, Maintenance, Names, Operations, Plan, Probation, Reexec, Refused, Schedule,
+            Signals, StateWarnings, WayBack,
         };
         let all = [
             Certificates,
@@ -121,7 +121,7 @@ mod tests {
             Listening,
             Maintenance,
             Names,
-            Notices,
+            StateWarnings,
             Plan,
             Reexec,
             Refused,
