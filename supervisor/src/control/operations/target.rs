@@ -67,6 +67,15 @@ pub(in crate::control) fn targets(
 }
 
 impl Target {
+    /// One for which an operation has ended so.
+    #[cfg(test)]
+    pub(in crate::control) fn ended(result: ActionResult) -> Self {
+        Self {
+            result: Some(result),
+            ..Self::default()
+        }
+    }
+
     /// A reconfiguration reloads this service.
     pub(in crate::control) const fn reloads(&mut self) {
         self.reloads = true;

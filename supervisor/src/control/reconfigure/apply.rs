@@ -17,7 +17,7 @@ use crate::{
         reconfigure::{
             Known, LastWord, PlanSource, Reconfigure, StagedPlan,
             impact::{ServiceImpact, impacts},
-            probation::Verdicts,
+            probation::{Applied, Verdicts},
         },
     },
     plan_store::Swapped,
@@ -133,7 +133,16 @@ impl Reconfigure {
             ..
         } = applying;
         if let Some(swapped) = swapped {
-            self.begin_probation(cx, verdicts, &impacts, swapped);
+            let risky = impacts.iter().filter(|it| it.is_risky());
+            let changed = risky.map(|it| (it.service, it.action == PlanImpact::Reload));
+            let applied = Applied {
+                by: self.attempt.request.by.clone(),
+                changed: changed.collect(),
+                first: self.attempt.first,
+                rolled_back: self.attempt.loaded.rolled_back,
+                swapped,
+            };
+            self.probation.begin(cx, verdicts, applied);
         }
         let id = self.attempt.request.operation.take()?;
         if self.attempt.request.source == PlanSource::Before {

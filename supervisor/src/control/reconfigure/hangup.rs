@@ -5,7 +5,14 @@
 
 use keeper::message::Hello;
 
-use crate::control::{Context, reconfigure::Reconfigure, record_keys::Key};
+use crate::{
+    ask::Peer,
+    control::{
+        Context,
+        reconfigure::{Reconfigure, ReconfigureRequest},
+        record_keys::Key,
+    },
+};
 
 /// What is known of the last SIGHUP.
 #[derive(Debug, Default)]
@@ -14,6 +21,15 @@ pub(super) struct Hangup {
     remembered: bool,
     /// One came while the files could not be applied.
     waits: bool,
+}
+
+/// A SIGHUP as if a client had asked for it.
+#[derive(Debug)]
+pub(super) struct HangupRequest {
+    /// Of the operation.
+    pub(super) id: String,
+    pub(super) request: ReconfigureRequest,
+    pub(super) peer: Peer,
 }
 
 impl Hangup {
@@ -37,14 +53,35 @@ impl Hangup {
 }
 
 impl Reconfigure {
-    /// Takes one in. True: the files are to be applied now; false: later.
-    pub(super) fn take_hangup(&mut self, cx: &mut Context) -> bool {
+    /// Takes one in. The operation that is to apply the files now; none: later, or never, since everything is being
+    /// stopped.
+    pub(super) fn take_hangup(
+        &mut self,
+        cx: &mut Context,
+        stopping: bool,
+    ) -> Option<HangupRequest> {
         if !std::mem::replace(&mut self.hangup.remembered, true) {
             cx.remember(Key::Hangup, "asked".to_owned());
         }
         let now = self.attempt.stage.is_idle() && !cx.engine.has_leases();
         self.hangup.waits = !now;
-        now
+        if !now || stopping {
+            return None;
+        }
+        // Nobody can say whose it is.
+        let peer = Peer {
+            uid: nix::unistd::Uid::effective().as_raw(),
+            name: "SIGHUP".to_owned(),
+        };
+        let number = cx.engine.allocate_run().0;
+        Some(HangupRequest {
+            id: format!("sighup-{}-{number}", cx.now.unix_ms),
+            request: ReconfigureRequest {
+                unattended: true,
+                ..ReconfigureRequest::of(cx, &peer.name)
+            },
+            peer,
+        })
     }
 
     /// One waits.

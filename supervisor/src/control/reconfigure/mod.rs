@@ -13,6 +13,8 @@
 
 mod apply;
 mod finish;
+#[cfg(test)]
+mod fixture;
 mod hangup;
 mod impact;
 mod pipeline;
@@ -225,7 +227,7 @@ impl Reconfigure {
         let by = "the start of the supervisor";
         self.attempt = Attempt {
             stage: Stage::Loading,
-            request: ReconfigureRequest::by(cx, by),
+            request: ReconfigureRequest::of(cx, by),
             first: true,
             ..Attempt::default()
         };

@@ -11,14 +11,14 @@ use std::{
 
 use api::KeptPlan;
 use engine::{Goal, Moment, ReloadOutcome, ServiceId, Settled, State};
-use plan::{Plan, PlanImpact, ReadyKind};
+use plan::{Plan, ReadyKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     control::{
         Context, Job,
         monitors::listening::{Listening, Progress},
-        reconfigure::{Reconfigure, impact::ServiceImpact},
+        reconfigure::Reconfigure,
         record_keys::Key,
         text,
     },
@@ -37,10 +37,23 @@ pub(in crate::control) struct Verdicts<'a> {
     pub(in crate::control) stopping: bool,
 }
 
+/// A plan that has just taken the place of another.
+#[derive(Debug)]
+pub(super) struct Applied {
+    pub(super) by: AppliedBy,
+    /// Services that it starts, restarts or reloads; true: by a reload.
+    pub(super) changed: BTreeMap<ServiceId, bool>,
+    /// This is the daemon's first plan.
+    pub(super) first: bool,
+    /// The files are rejected; a kept plan runs instead.
+    pub(super) rolled_back: bool,
+    pub(super) swapped: Swapped,
+}
+
 /// How far the plan that runs has proven itself, and what of it and of others is on disk.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Probation {
-    mark: AppliedBy,
+    by: AppliedBy,
     /// Services that the plan has changed; whether by a reload. Empty once it has worked.
     changed: BTreeMap<ServiceId, bool>,
     /// Those of them that have not been up yet.
@@ -68,8 +81,8 @@ pub(super) struct Probation {
 }
 
 impl Probation {
-    pub(super) const fn mark(&self) -> &AppliedBy {
-        &self.mark
+    pub(super) const fn applied_by(&self) -> &AppliedBy {
+        &self.by
     }
 
     pub(super) fn rollback(&self) -> Option<KeptPlan> {
@@ -91,12 +104,43 @@ impl Probation {
 
     /// Shown in status as long as it is true.
     pub(super) fn warning(&self) -> Option<String> {
-        let (by, at) = (&self.mark.by, text::time(self.mark.at_unix_ms));
+        let (by, at) = (&self.by.by, text::time(self.by.at_unix_ms));
         self.rolled_back.then(|| {
             format!(
                 "the configuration was rolled back by {by} at {at}: the files hold another one, which ctl diff-config shows and ctl reconfigure applies"
             )
         })
+    }
+
+    /// Another plan runs now.
+    pub(super) fn begin(&mut self, cx: &mut Context, verdicts: Verdicts<'_>, applied: Applied) {
+        let mut changed = applied.changed;
+        // What an earlier plan has changed and not proven is no better with this one.
+        let before = std::mem::take(self);
+        if !before.first {
+            for (service, reloads) in before.changed {
+                changed.entry(service).or_insert(reloads);
+            }
+        }
+        let planned = |id: ServiceId| cx.service(id).is_some_and(|it| it.enabled);
+        changed.retain(|id, _| planned(*id) && !is_held(cx, *id));
+        let kept = applied.first && applied.swapped.has_worked;
+        if kept {
+            changed.clear();
+        }
+        *self = Self {
+            by: applied.by,
+            unproven: changed.keys().copied().collect(),
+            changed,
+            kept,
+            rollback: applied.swapped.rollback,
+            rolled_back: applied.rolled_back,
+            stored: applied.swapped.stored,
+            first: applied.first,
+            ..Self::default()
+        };
+        self.remember(cx);
+        self.judge_all(cx, verdicts);
     }
 
     /// What an earlier control process knew.
@@ -133,7 +177,12 @@ impl Probation {
     }
 
     /// Services have changed: may the plan count as one that works?
-    fn judge(&mut self, cx: &mut Context, verdicts: Verdicts<'_>, touched: &BTreeSet<ServiceId>) {
+    pub(super) fn judge(
+        &mut self,
+        cx: &mut Context,
+        verdicts: Verdicts<'_>,
+        touched: &BTreeSet<ServiceId>,
+    ) {
         if self.kept || !self.stored || verdicts.stopping {
             return;
         }
@@ -160,11 +209,20 @@ impl Probation {
         }
     }
 
+    /// Time has passed, or more has been heard.
+    fn timeout(&mut self, cx: &mut Context, heard: Moment, stopping: bool) {
+        let due = self.proven_at.take_if(|at| *at <= heard);
+        // At the end nothing is proven any more.
+        if due.is_some() && !stopping {
+            self.keep_plan(cx);
+        }
+    }
+
     fn keep_plan(&mut self, cx: &mut Context) {
         self.kept = true;
         self.proven_at = None;
         self.changed.clear();
-        let (plan, mark) = (Arc::clone(&cx.plan), self.mark.clone());
+        let (plan, mark) = (Arc::clone(&cx.plan), self.by.clone());
         cx.job(Job::Keep { plan, mark });
         self.remember(cx);
     }
@@ -208,47 +266,6 @@ impl Probation {
 }
 
 impl Reconfigure {
-    /// Another plan runs now.
-    pub(super) fn begin_probation(
-        &mut self,
-        cx: &mut Context,
-        verdicts: Verdicts<'_>,
-        impacts: &[ServiceImpact],
-        swapped: Swapped,
-    ) {
-        let risky = impacts.iter().filter(|it| it.is_risky());
-        let mut changed: BTreeMap<ServiceId, bool> = risky
-            .map(|it| (it.service, it.action == PlanImpact::Reload))
-            .collect();
-        // What an earlier plan has changed and not proven is no better with this one.
-        let before = std::mem::take(&mut self.probation);
-        if !before.first {
-            for (service, reloads) in before.changed {
-                changed.entry(service).or_insert(reloads);
-            }
-        }
-        let planned = |id: ServiceId| cx.service(id).is_some_and(|it| it.enabled);
-        changed.retain(|id, _| planned(*id) && !is_held(cx, *id));
-        let first = self.attempt.first;
-        let kept = first && swapped.has_worked;
-        if kept {
-            changed.clear();
-        }
-        self.probation = Probation {
-            mark: self.attempt.request.mark.clone(),
-            unproven: changed.keys().copied().collect(),
-            changed,
-            kept,
-            rollback: swapped.rollback,
-            rolled_back: self.attempt.loaded.rolled_back,
-            stored: swapped.stored,
-            first,
-            ..Probation::default()
-        };
-        self.probation.remember(cx);
-        self.probation.judge_all(cx, verdicts);
-    }
-
     /// Services have changed: may the plan count as one that works?
     pub(in crate::control) fn judge_plan(
         &mut self,
@@ -267,11 +284,7 @@ impl Reconfigure {
     /// Nothing has been heard against the plan for long enough? `heard`: all that runs had said and done by then is
     /// known.
     pub(in crate::control) fn timeout(&mut self, cx: &mut Context, heard: Moment, stopping: bool) {
-        let due = self.probation.proven_at.take_if(|at| *at <= heard);
-        // At the end nothing is proven any more.
-        if due.is_some() && !stopping {
-            self.probation.keep_plan(cx);
-        }
+        self.probation.timeout(cx, heard, stopping);
     }
 
     /// As [`Probation::on_probation`].
@@ -333,3 +346,6 @@ fn candidates(plan: &Plan) -> Vec<StagedFile> {
     });
     staged.collect()
 }
+
+#[cfg(test)]
+mod tests;

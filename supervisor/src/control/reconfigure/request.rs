@@ -4,6 +4,7 @@ use api::Progress;
 use tokio::sync::mpsc;
 
 use crate::{
+    ask::ReconfigureOptions,
     control::{Context, text},
     plan_store::AppliedBy,
 };
@@ -11,7 +12,7 @@ use crate::{
 /// What is wanted, and by whom.
 #[derive(Debug, Default)]
 pub(super) struct ReconfigureRequest {
-    pub(super) mark: AppliedBy,
+    pub(super) by: AppliedBy,
     /// The operation that this is of; none: a dry run, or the daemon's first plan.
     pub(super) operation: Option<String>,
     /// No client hears of the outcome, so what refuses the files stays in status.
@@ -34,13 +35,26 @@ pub(super) enum PlanSource {
 
 impl ReconfigureRequest {
     /// To apply the files, of this moment. `by`: for people.
-    pub(super) fn by(cx: &Context, by: &str) -> Self {
+    pub(super) fn of(cx: &Context, by: &str) -> Self {
         Self {
-            mark: AppliedBy {
+            by: AppliedBy {
                 at_unix_ms: cx.now.unix_ms,
                 by: by.to_owned(),
             },
             ..Self::default()
+        }
+    }
+
+    /// What a client has asked for.
+    pub(super) fn asked(cx: &Context, by: &str, options: ReconfigureOptions) -> Self {
+        let source = if options.rollback {
+            PlanSource::Kept
+        } else {
+            PlanSource::Files
+        };
+        Self {
+            source,
+            ..Self::of(cx, by)
         }
     }
 
@@ -64,7 +78,7 @@ impl ReconfigureRequest {
             (None, PlanSource::Before) => "the way back from a reconfigure that failed",
             (None, PlanSource::Files) => "another reconfigure",
         };
-        let (by, at) = (&self.mark.by, text::time(self.mark.at_unix_ms));
+        let (by, at) = (&self.by.by, text::time(self.by.at_unix_ms));
         if by.is_empty() {
             return format!("{what} is under way");
         }

@@ -16,7 +16,7 @@ use crate::{
         input::Done,
         operations::{Kind, Look, admission::Intent, audit},
         reconfigure::{
-            Known, Next, PlanSource, ReconfigureRequest, StagedPlan, probation::Verdicts,
+            Known, Next, ReconfigureRequest, StagedPlan, hangup::HangupRequest, probation::Verdicts,
         },
         record_keys::Key,
     },
@@ -40,15 +40,7 @@ impl Control {
         } else {
             Intent::Reconfigure
         })?;
-        let source = if options.rollback {
-            PlanSource::Kept
-        } else {
-            PlanSource::Files
-        };
-        let mut request = ReconfigureRequest {
-            source,
-            ..ReconfigureRequest::by(&self.cx, &peer.name)
-        };
+        let mut request = ReconfigureRequest::asked(&self.cx, &peer.name, options);
         if options.dry_run {
             let (sender, stream) = mpsc::channel(STREAM_LINES_MAX);
             request.preview = Some(sender);
@@ -88,22 +80,11 @@ impl Control {
 
     /// SIGHUP: the files as they are when what is under way is over.
     pub(in crate::control) fn on_hangup(&mut self) {
-        let now = self.reconfigure.take_hangup(&mut self.cx);
-        if !now || self.lifecycle.is_stopping() {
-            return;
+        let stopping = self.lifecycle.is_stopping();
+        let hangup = self.reconfigure.take_hangup(&mut self.cx, stopping);
+        if let Some(HangupRequest { id, request, peer }) = hangup {
+            drop(self.begin_reconfigure(&id, request, &peer));
         }
-        // Nobody can say whose it is.
-        let peer = Peer {
-            uid: nix::unistd::Uid::effective().as_raw(),
-            name: "SIGHUP".to_owned(),
-        };
-        let number = self.cx.engine.allocate_run().0;
-        let id = format!("sighup-{}-{number}", self.cx.now.unix_ms);
-        let request = ReconfigureRequest {
-            unattended: true,
-            ..ReconfigureRequest::by(&self.cx, &peer.name)
-        };
-        drop(self.begin_reconfigure(&id, request, &peer));
     }
 
     /// One that came while a job kept services stopped.

@@ -72,9 +72,9 @@ impl Reconfigure {
         if let Some(why) = Key::Refused.of(&hello.records).filter(|it| !it.is_empty()) {
             self.refused = Some(why.clone());
         }
-        if let Some((mark, rejected)) = stored {
+        if let Some((by, rejected)) = stored {
             self.attempt.request = ReconfigureRequest {
-                mark,
+                by,
                 operation: operations.pending_reconfigure(),
                 source: match &rejected {
                     Some(_) => PlanSource::Kept,

@@ -176,7 +176,7 @@ impl Reconfigure {
         let request = ReconfigureRequest {
             operation: Some(id),
             source: PlanSource::Before,
-            ..ReconfigureRequest::by(cx, BY)
+            ..ReconfigureRequest::of(cx, BY)
         };
         self.start(cx, request);
     }
@@ -185,8 +185,11 @@ impl Reconfigure {
 /// The plan that runs, to go back to.
 fn running(cx: &Context, probation: &Probation) -> Kept {
     Kept {
-        mark: probation.mark().clone(),
+        mark: probation.applied_by().clone(),
         not_up: not_up(cx),
         plan: Plan::clone(&cx.plan),
     }
 }
+
+#[cfg(test)]
+mod tests;

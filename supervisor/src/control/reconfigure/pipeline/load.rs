@@ -46,8 +46,8 @@ impl Reconfigure {
             }
             state_warnings.note_put_back(cx, &loaded.put_back);
         }
-        if let Some(mark) = loaded.mark {
-            self.attempt.request.mark = mark;
+        if let Some(by) = loaded.mark {
+            self.attempt.request.by = by;
         }
         for remark in &loaded.plan.remarks {
             tracing::warn!("{remark}");
@@ -108,7 +108,7 @@ impl Reconfigure {
         };
         tracing::error!("the last good configuration runs instead");
         self.set_refused(cx, Some(REFUSED.to_owned()));
-        self.attempt.request.mark = applied.mark;
+        self.attempt.request.by = applied.mark;
         self.attempt.loaded.rolled_back = applied.rejected.is_some();
         self.attempt.loaded.rejected = applied.rejected;
         self.with_plan(cx, Arc::new(applied.plan))

@@ -36,15 +36,15 @@ impl Reconfigure {
             return Next::Apply(staged, None);
         }
         let before = (!self.attempt.first).then(|| {
-            let mark = self.probation.mark().clone();
-            (Arc::clone(&cx.plan), mark, not_up(cx))
+            let by = self.probation.applied_by().clone();
+            (Arc::clone(&cx.plan), by, not_up(cx))
         });
         self.probation.note_swapping(cx, true);
         cx.job(Job::Swap(Box::new(Swap {
             plan: Arc::clone(&staged.plan),
             staged: staged.staged.files.clone(),
             modes: staged.staged.modes.clone(),
-            mark: self.attempt.request.mark.clone(),
+            mark: self.attempt.request.by.clone(),
             rejected: self.attempt.loaded.rejected.take(),
             before,
         })));
