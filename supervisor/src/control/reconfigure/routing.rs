@@ -106,8 +106,7 @@ impl Control {
             Done::Addresses(taken) => {
                 let known = Known {
                     holds: &self.holds,
-                    lacking: &self.lacking,
-                    broken: &self.broken,
+                    starts: &self.starts,
                 };
                 attempt.on_addresses(cx, &known, taken)
             }
@@ -140,8 +139,7 @@ impl Control {
                 Next::Weigh(staged) => {
                     let known = Known {
                         holds: &self.holds,
-                        lacking: &self.lacking,
-                        broken: &self.broken,
+                        starts: &self.starts,
                     };
                     self.reconfigure.weigh(&mut self.cx, &known, staged)
                 }
@@ -166,8 +164,7 @@ impl Control {
     fn apply_plan(&mut self, staged: StagedPlan, swapped: Option<Swapped>) -> Next {
         let known = Known {
             holds: &self.holds,
-            lacking: &self.lacking,
-            broken: &self.broken,
+            starts: &self.starts,
         };
         let applying = self.reconfigure.begin_apply(
             &mut self.cx,
@@ -182,20 +179,16 @@ impl Control {
             Err(last) => return Next::Say(last),
         };
         let staged = std::mem::take(&mut applying.staged);
-        self.note_all_lacking(&staged.resolved);
-        self.fresh = staged.resolved;
-        // These have more to be done for them than to be looked up.
-        self.fresh
-            .retain(|name, _| !staged.owners.contains_key(name));
-        self.note_broken(staged.broken);
-        // What is being looked up for the old plan is of no use for the new one.
-        self.outdated = self.cx.runs.keys().copied().collect();
+        let changes_hands = |name: &str| staged.owners.contains_key(name);
+        self.starts
+            .begin_plan(&mut self.cx, staged.resolved, changes_hands);
+        self.starts.note_broken(&mut self.cx, staged.broken);
         if applying.first {
             // Nothing runs that a plan half-applied could leave behind, but much to be lost.
             self.remember_plan();
         }
         self.apply_to_engine(&applying.shifts);
-        self.fresh.clear();
+        self.starts.end_plan();
         self.schedule_follows_plan(staged.zone);
         let is_new = applying.is_new();
         let verdicts = Verdicts {
@@ -217,8 +210,8 @@ impl Control {
 
     /// What an earlier control process had looked up goes into its places; files that are not as the plan has them.
     fn take_resolved(&mut self, staged: Staged) -> Vec<StagedFile> {
-        self.note_all_lacking(&staged.resolved);
-        self.note_broken(staged.broken);
+        self.starts.note_lacking(&mut self.cx, &staged.resolved);
+        self.starts.note_broken(&mut self.cx, staged.broken);
         self.schedule_follows_plan(staged.zone);
         staged.files
     }

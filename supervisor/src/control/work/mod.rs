@@ -13,13 +13,16 @@ mod leases;
 mod progress;
 mod result;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use api::{JobOrder, JobResult};
 use engine::{Hold, ServiceId, View};
 use serde::{Deserialize, Serialize};
 
-use crate::{control::Control, history::Line};
+use crate::history::Line;
 
 pub(super) use result::{read, store, unread};
 
@@ -63,13 +66,7 @@ struct Pending {
     stopped: Option<Hold>,
 }
 
-impl Control {
-    /// The directory that a job works in.
-    pub(super) fn job_dir(&self, service: &str) -> PathBuf {
-        job_dir(&self.cx.plan.paths.state_dir, service)
-    }
-}
-
-fn job_dir(state_dir: &std::path::Path, service: &str) -> PathBuf {
+/// The directory that a job works in.
+pub(super) fn job_dir(state_dir: &Path, service: &str) -> PathBuf {
     state_dir.join("jobs").join(service)
 }

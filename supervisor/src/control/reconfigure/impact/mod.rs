@@ -21,7 +21,7 @@ use crate::{
         Context,
         holds::Holds,
         reconfigure::{Attempt, StagedPlan},
-        runs::{convert, preparation::moved_account},
+        runs::{convert, starts::Starts},
     },
     staging::Staged,
 };
@@ -30,17 +30,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(in crate::control) struct Known<'a> {
     pub(in crate::control) holds: &'a Holds,
-    /// Services whose last start lacked an account, a program or a place for good.
-    pub(in crate::control) lacking: &'a BTreeSet<ServiceId>,
-    /// Services whose files or directories could not be made, and why.
-    pub(in crate::control) broken: &'a BTreeMap<ServiceId, String>,
-}
-
-impl Known<'_> {
-    /// The last start of this service lacked something.
-    fn lacked(&self, service: ServiceId) -> bool {
-        self.broken.contains_key(&service) || self.lacking.contains(&service)
-    }
+    pub(in crate::control) starts: &'a Starts,
 }
 
 /// What becomes of one service, and why.
@@ -151,7 +141,7 @@ pub(super) fn impacts(
             }
         };
         let moved = (action == PlanImpact::Keep)
-            .then(|| moved_account(cx, &name, &staged.resolved))
+            .then(|| cx.moved_account(service, staged.resolved.get(&name)))
             .flatten();
         ServiceImpact {
             service,

@@ -32,7 +32,11 @@ pub(super) fn mended(
     });
     let failed = |view: &View| matches!(view.state, State::Failed { .. }) && view.goal == Goal::Up;
     let names = has_it.map(|(name, _)| name);
-    let names = names.filter(|name| cx.names.id(name).is_some_and(|id| known.lacked(id)));
+    let names = names.filter(|name| {
+        cx.names
+            .id(name)
+            .is_some_and(|id| known.starts.is_lacking(id))
+    });
     let names = names.filter(|name| view(cx, name).as_ref().is_some_and(failed));
     names.cloned().collect()
 }
