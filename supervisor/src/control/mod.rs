@@ -13,6 +13,7 @@ mod driver;
 mod harness;
 mod holds;
 mod input;
+mod job_results;
 mod lifecycle;
 mod maintenance;
 mod monitors;
@@ -66,8 +67,6 @@ pub(crate) struct Control {
     exits: runs::exits::Exits,
     running: runs::living::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
-    probation: reconfigure::Probation,
-    way_back: Option<reconfigure::WayBack>,
     log_readiness: runs::log_readiness::LogReadiness,
     alerts: alerts::Alerts,
     host_checks: monitors::host_checks::HostChecks,
@@ -105,8 +104,6 @@ impl Control {
             running: runs::living::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
-            probation: reconfigure::Probation::default(),
-            way_back: None,
             log_readiness: runs::log_readiness::LogReadiness::default(),
             alerts: alerts::Alerts::default(),
             host_checks: monitors::host_checks::HostChecks::default(),

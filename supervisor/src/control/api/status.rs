@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{ErrorReply, HeldBy, LastExit, ServiceStatus, StatusReply, SupervisorStatus};
-use engine::{Exit, Failure, Goal, Moment, ServiceId, Settled, State, View};
+use engine::{Exit, Failure, Goal, Moment, ServiceId, State, View};
 
 use crate::{
     control::{Control, Now, text},
@@ -55,7 +55,7 @@ impl Control {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.probation.warning().into_iter().collect();
+        let mut warnings: Vec<String> = self.reconfigure.warnings().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.lifecycle.warnings());
         warnings.extend(self.leftovers.strays());
@@ -269,19 +269,6 @@ impl Control {
     pub(in crate::control) fn pid(&self, id: ServiceId) -> Option<i32> {
         let run = self.cx.engine.main_run(id)?;
         self.cx.runs.get(&run)?.pid
-    }
-
-    /// In words, how a service stands; for progress lines and results.
-    pub(in crate::control) fn detail(&self, name: &str) -> String {
-        let Some(service) = self.cx.plan.services.get(name) else {
-            return String::new();
-        };
-        self.service_status(service).reason.unwrap_or_default()
-    }
-
-    /// Whether a service has come to rest.
-    pub(in crate::control) fn settled(&self, name: &str) -> Option<Settled> {
-        self.cx.engine.settled(self.cx.names.id(name)?)
     }
 }
 

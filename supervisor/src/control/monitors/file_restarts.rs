@@ -74,10 +74,9 @@ impl Control {
         let Some(run) = self.cx.engine.main_run(id) else {
             return;
         };
-        let name = self.cx.name(id);
         let view = self.cx.engine.view(id);
         let goes_down = view.is_some_and(|view| matches!(view.state, State::Stopping { .. }));
-        if goes_down || self.operations.that_restarts(name, run).is_some() {
+        if goes_down || self.operations.that_restarts(id, run).is_some() {
             return;
         }
         let paths = files.iter().take(FILES_MAX);

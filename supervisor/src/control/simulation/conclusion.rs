@@ -40,7 +40,7 @@ impl Simulation {
         let applied = self.control.as_ref().is_some_and(|it| {
             it.starts.is_whole()
                 && *it.cx.plan == mended
-                && it.probation.is_stored_as_files_have_it()
+                && it.reconfigure.is_stored_as_files_have_it()
         });
         let current = applied && self.jobs.disk.stored.as_ref() == Some(&mended);
         self.jobs.disk.site = mended;
@@ -124,7 +124,7 @@ impl Simulation {
         assert!(
             works || unproven,
             "all is up, and the plan is not kept: {:?}",
-            control.probation
+            control.reconfigure
         );
         let candidates = &self.jobs.disk.candidates;
         assert!(candidates.is_empty(), "left behind: {candidates:?}");

@@ -59,15 +59,14 @@ impl Control {
             self.lifecycle.signals = record.parse().unwrap_or(1);
         }
         self.lifecycle.failed = Key::Failed.of(&hello.records).cloned();
-        let hangup = Key::Hangup.of(&hello.records);
-        self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
+        self.reconfigure.restore_hangup(hello);
         let stopping = self.lifecycle.signals > 0;
         self.holds.restore(&hello.records);
         self.restore_maintenance(&hello.records);
         let unfinished = self.restore_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
-            self.start_first();
+            self.reconfigure.start_first(&mut self.cx);
         } else {
             self.restore_records(&records);
             self.restore_troubles(&hello.records);
@@ -81,12 +80,10 @@ impl Control {
             let refused = |id: &str| self.audit.keeps(id);
             self.operations.restore(changes, doing, refused);
             self.restore_request(record(Key::Job));
-            match unfinished {
-                _ if stopping => {}
-                Some(plan) => self.go_on_with(plan),
-                None => self.start_stage_only(),
+            if !stopping {
+                self.go_on_with_attempt(unfinished);
             }
-            self.go_on_with_hangup();
+            self.reconfigure.go_on_with_hangup();
         }
         for numbered in hello.facts.clone() {
             self.cx.taken_in(numbered.seq);
@@ -95,8 +92,7 @@ impl Control {
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
         self.running.forget_told(&self.cx, &self.exits);
-        self.restore_probation(hello, boot.applied, is_unfinished);
-        self.restore_way_back(Key::WayBack.of(&hello.records), is_unfinished);
+        self.restore_reconfigure(hello, boot.applied, is_unfinished);
         self.restore_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_operations();
