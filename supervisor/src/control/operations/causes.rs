@@ -33,8 +33,9 @@ impl Operations {
         self.under_way(service, run, Kind::Reconfigure)
     }
 
-    /// The operation by which a signal was sent to a run that has ended of it: killed by that one, or by
-    /// itself after one that asks programs to end. `since`: what was sent before did not end it.
+    /// The operation by which a signal was sent to a run that has ended of it: killed by that one,
+    /// or by itself after one that asks programs to end. `since`: what was sent before did not end
+    /// it.
     pub(in crate::control) fn that_signalled(
         &self,
         service: ServiceId,

@@ -1,8 +1,8 @@
 //! How an operation goes back from the configuration that it was about, as its client hears of it.
 //!
-//! Such an operation settles twice: with the configuration that was asked for, and with the one before. Its
-//! results stay those of the first; what the second has brought is told beside them ([`GoneBack`]).
-//! `reconfigure/way_back.rs` decides whether an operation goes back, and does it.
+//! Such an operation settles twice: with the configuration that was asked for, and with the one
+//! before. Its results stay those of the first; what the second has brought is told beside them
+//! ([`GoneBack`]). `reconfigure/way_back.rs` decides whether an operation goes back, and does it.
 
 use std::collections::BTreeMap;
 
@@ -169,7 +169,8 @@ impl Operations {
 }
 
 impl Operations {
-    /// The configuration before is in place: these services are to come to rest with it. Some may have already.
+    /// The configuration before is in place: these services are to come to rest with it. Some may
+    /// have already.
     pub(in crate::control) fn accept_way_back(
         &mut self,
         cx: &mut Context,

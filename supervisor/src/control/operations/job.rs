@@ -1,5 +1,6 @@
-//! What an operation that asks for a job's work has besides: the result, which is read when the job is over. The result
-//! is in the job's directory, so it is not remembered but read again by each control process.
+//! What an operation that asks for a job's work has besides: the result, which is read when the job
+//! is over. The result is in the job's directory, so it is not remembered but read again by each
+//! control process.
 
 use api::JobResult;
 use engine::ServiceId;

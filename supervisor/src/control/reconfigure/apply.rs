@@ -1,8 +1,9 @@
 //! The step after which everything is different: the plan takes the place of the one that ran.
 //!
-//! In two halves, since the engine is told between them, whose effects concern everybody: [`Reconfigure::begin_apply`]
-//! works out what the plan does while the old one is still there to compare with, [`Reconfigure::end_apply`] puts the new
-//! one on probation and says to the client what it has done.
+//! In two halves, since the engine is told between them, whose effects concern everybody:
+//! [`Reconfigure::begin_apply`] works out what the plan does while the old one is still there to
+//! compare with, [`Reconfigure::end_apply`] puts the new one on probation and says to the client
+//! what it has done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +118,8 @@ impl Reconfigure {
         targets
     }
 
-    /// The engine has been told. The operation whose way back this is, if it is one: it may be over already.
+    /// The engine has been told. The operation whose way back this is, if it is one: it may be over
+    /// already.
     pub(in crate::control) fn end_apply(
         &mut self,
         cx: &mut Context,

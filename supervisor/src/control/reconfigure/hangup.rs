@@ -1,7 +1,7 @@
 //! SIGHUP: the files as they are are to be applied, once what is under way is over.
 //!
-//! Invariant: the keeper remembers a SIGHUP from the moment it is taken in until nothing is under way any more that
-//! began with one, so a control process that takes over goes on with it.
+//! Invariant: the keeper remembers a SIGHUP from the moment it is taken in until nothing is under
+//! way any more that began with one, so a control process that takes over goes on with it.
 
 use keeper::message::Hello;
 
@@ -53,8 +53,8 @@ impl Hangup {
 }
 
 impl Reconfigure {
-    /// Takes one in. The operation that is to apply the files now; none: later, or never, since everything is being
-    /// stopped.
+    /// Takes one in. The operation that is to apply the files now; none: later, or never, since
+    /// everything is being stopped.
     pub(super) fn take_hangup(
         &mut self,
         cx: &mut Context,

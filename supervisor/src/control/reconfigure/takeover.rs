@@ -1,7 +1,8 @@
 //! What a control process that takes over does about the attempt of the one before it.
 //!
-//! The plan that runs is what the keeper remembers. One that was put in place and not applied goes on, whoever wanted it.
-//! Otherwise ids and programs are looked up for the plan that runs, and what was written for another is removed.
+//! The plan that runs is what the keeper remembers. One that was put in place and not applied goes
+//! on, whoever wanted it. Otherwise ids and programs are looked up for the plan that runs, and what
+//! was written for another is removed.
 
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ impl Reconfigure {
         self.hangup = Hangup::restore(hello);
     }
 
-    /// Goes on with what an earlier control process had in hand. `unfinished`: a plan that is in place and not applied.
+    /// Goes on with what an earlier control process had in hand. `unfinished`: a plan that is in
+    /// place and not applied.
     pub(in crate::control) fn go_on(
         &mut self,
         cx: &mut Context,
@@ -57,8 +59,8 @@ impl Reconfigure {
         Next::Wait
     }
 
-    /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk, if that process
-    /// had not applied it to the end.
+    /// What an earlier control process knew of the plan that runs. `stored` is of the plan on disk,
+    /// if that process had not applied it to the end.
     pub(in crate::control) fn restore_probation(
         &mut self,
         cx: &mut Context,
@@ -91,8 +93,8 @@ impl Reconfigure {
         }
     }
 
-    /// What an earlier control process knew of the way back. `unfinished`: it had put a plan in place and not applied
-    /// that to the end.
+    /// What an earlier control process knew of the way back. `unfinished`: it had put a plan in
+    /// place and not applied that to the end.
     pub(in crate::control) fn restore_way_back(
         &mut self,
         operations: &mut Operations,

@@ -1,11 +1,12 @@
 //! Operations on their way to the history on disk: who asked for what, and how it ended.
 //!
-//! [`AuditLog`] owns the lines that are not seen to be on the disk. One job at a time writes lines, so that their order
-//! holds. Whoever asked for an operation hears that it is done once its lines are written, or hears that they are not;
-//! no operation fails by that. Written means with the kernel, not synced: a line outlives every process of ours, and a
-//! power cut takes the last seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of
-//! this process writes what this one had not (`operations/mod.rs` has it remembered), so a line may come twice, which
-//! readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
+//! [`AuditLog`] owns the lines that are not seen to be on the disk. One job at a time writes lines,
+//! so that their order holds. Whoever asked for an operation hears that it is done once its lines
+//! are written, or hears that they are not; no operation fails by that. Written means with the
+//! kernel, not synced: a line outlives every process of ours, and a power cut takes the last
+//! seconds at most. A write that failed is tried again by time (`on_disk.rs`). A successor of this
+//! process writes what this one had not (`operations/mod.rs` has it remembered), so a line may come
+//! twice, which readers do not mind. Limits: [`WAITING_MAX`], [`KEPT_MAX`].
 
 mod lines;
 
@@ -25,8 +26,8 @@ use crate::{
 use lines::line;
 pub(in crate::control) use lines::{asked, failures, gone_back};
 
-/// Lines that wait to be written; more are lost, and counted. What is still known of their operations is
-/// written when there is room again.
+/// Lines that wait to be written; more are lost, and counted. What is still known of their
+/// operations is written when there is room again.
 const WAITING_MAX: usize = 1024;
 
 /// Services whose failure is told in the words of one operation.
@@ -116,7 +117,8 @@ pub(in crate::control) enum Written {
 }
 
 impl AuditLog {
-    /// The operation will not be done. `asked`: the line that it was asked for, if the history may not have that.
+    /// The operation will not be done. `asked`: the line that it was asked for, if the history may
+    /// not have that.
     pub(in crate::control) fn refused(
         &mut self,
         cx: &mut Context,

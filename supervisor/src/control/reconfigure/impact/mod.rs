@@ -1,8 +1,9 @@
 //! What a plan does to each service, worked out in one place for a dry run and for the real one.
 //!
-//! `plan::changes` compares the two plans. What no comparison of plans sees is added: services that lacked something
-//! which is there now, or whose last reload has failed (`retries.rs`); what the engine restarts because of others, which
-//! a copy of the engine says; how a service stands at this moment (`action.rs`).
+//! `plan::changes` compares the two plans. What no comparison of plans sees is added: services that
+//! lacked something which is there now, or whose last reload has failed (`retries.rs`); what the
+//! engine restarts because of others, which a copy of the engine says; how a service stands at this
+//! moment (`action.rs`).
 
 mod action;
 mod retries;
@@ -49,7 +50,8 @@ impl ServiceImpact {
         self.action != PlanImpact::Keep
     }
 
-    /// The service has another process or configuration than before, which may turn out not to work.
+    /// The service has another process or configuration than before, which may turn out not to
+    /// work.
     pub(super) const fn is_risky(&self) -> bool {
         matches!(
             self.action,
@@ -187,7 +189,8 @@ fn changes(
     changes
 }
 
-/// What becomes of services that no change of their own explains: a copy of the engine is told, and says so.
+/// What becomes of services that no change of their own explains: a copy of the engine is told, and
+/// says so.
 fn foresee(
     cx: &mut Context,
     plan: &Arc<Plan>,

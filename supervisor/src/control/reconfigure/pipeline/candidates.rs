@@ -68,8 +68,8 @@ impl Reconfigure {
         plan: Arc<Plan>,
         mut staged: Staged,
     ) -> Next {
-        // The first plan has nothing running that a bad file could hurt: a service's own validator sees the file
-        // before the start and fails that service alone.
+        // The first plan has nothing running that a bad file could hurt: a service's own validator
+        // sees the file before the start and fails that service alone.
         let checked = !self.attempt.first;
         if checked && let Some((service, why)) = staged.first_refused() {
             let last = refused(format!("{service}: {why}"), "nothing has changed");
@@ -93,8 +93,8 @@ impl Reconfigure {
         self.next_check(cx, operations)
     }
 
-    /// A control process that took over has been told all that its plan needs. `files`: those that are not as the plan
-    /// has them, of a swap that was cut short, or somebody's own.
+    /// A control process that took over has been told all that its plan needs. `files`: those that
+    /// are not as the plan has them, of a swap that was cut short, or somebody's own.
     pub(in crate::control) fn on_resolved(
         &mut self,
         cx: &mut Context,

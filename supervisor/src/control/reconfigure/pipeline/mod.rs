@@ -1,9 +1,9 @@
 //! The steps from files to candidates in their places: jobs and runs, one after the other.
 //!
-//! Order: load, accounts, candidates, checks, addresses, swap. Until the swap nothing that runs is changed, so each
-//! step may refuse; accounts alone stay once they are made, since others may have seen them. Every step ends with a
-//! [`Next`], and the result of its job or run comes back to the step by the [`Stage`] that the attempt is in: a result
-//! that belongs to no stage is dropped.
+//! Order: load, accounts, candidates, checks, addresses, swap. Until the swap nothing that runs is
+//! changed, so each step may refuse; accounts alone stay once they are made, since others may have
+//! seen them. Every step ends with a [`Next`], and the result of its job or run comes back to the
+//! step by the [`Stage`] that the attempt is in: a result that belongs to no stage is dropped.
 
 mod accounts;
 mod addresses;
@@ -79,7 +79,8 @@ pub(super) enum Stage {
     Resolving,
     /// Files are being put back, for a control process that took over.
     PuttingBack,
-    /// What an earlier control process left of a plan that it did not apply is being removed; then this plan goes on.
+    /// What an earlier control process left of a plan that it did not apply is being removed; then
+    /// this plan goes on.
     Clearing(Option<Arc<Plan>>),
 }
 
