@@ -1,6 +1,6 @@
-//! May this be asked now? One pure answer for everything that excludes something else.
+//! Whether something may be begun now: one pure answer for all that excludes something else.
 //!
-//! Owner of nothing: [`UnderWay`] says what is going on at this moment, [`UnderWay::admit`] holds a
+//! It owns nothing: [`UnderWay`] says what is going on at this moment, [`UnderWay::admit`] holds a
 //! [`Intent`] against it. The engine decides on its own what a service may do; here is what
 //! concerns the daemon as a whole. A shutdown excludes everything; a reconfiguration excludes
 //! another, a lease and another control process, since each of them would change what it works
@@ -9,7 +9,7 @@
 
 use api::{ErrorKind, ErrorReply};
 
-/// What is going on.
+/// What is under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::control) struct UnderWay {
     /// Everything is being stopped.
@@ -30,7 +30,7 @@ pub(in crate::control) struct UnderWay {
 pub(in crate::control) enum Intent {
     /// Another plan is to be applied.
     Reconfigure,
-    /// It is to be said what another plan would change.
+    /// A dry run: what another plan would change is to be told.
     Rehearsal,
     /// Another control process.
     Reexec,

@@ -31,7 +31,8 @@ const STILL_IN_FILES: &str = "the files still hold the other configuration: ctl 
 /// A plan that is taking the place of the one that ran.
 #[derive(Debug)]
 pub(in crate::control) struct Applying {
-    /// What was found out for the plan, and what is to be done on its services' first start.
+    /// What staging has found out: ids and programs, directories that change hands, services that
+    /// cannot start.
     pub(in crate::control) staged: Staged,
     /// What the engine is told of each service.
     pub(in crate::control) shifts: BTreeMap<ServiceId, Shift>,
@@ -41,7 +42,7 @@ pub(in crate::control) struct Applying {
     /// What changes of the supervisor itself, in words.
     site: Vec<String>,
     targets: BTreeMap<ServiceId, Target>,
-    /// None: the plan is the one that ran.
+    /// What the swap has said; none: the plan is the one that ran.
     swapped: Option<Swapped>,
 }
 
@@ -102,7 +103,7 @@ impl Reconfigure {
             changing.map(|it| (it.service, it.action)).collect();
         let mut services: BTreeSet<ServiceId> = changing.keys().copied().collect();
         if services.is_empty() || self.attempt.request.source != PlanSource::Files {
-            // What the last change has not brought up yet is what this one is judged by.
+            // The attempt is judged by the services that the plan before has not brought up yet.
             services.extend(self.probation.on_probation(cx));
         }
         let mut targets = targets(cx, services);
@@ -118,8 +119,8 @@ impl Reconfigure {
         targets
     }
 
-    /// The engine has been told. The operation whose way back this is, if it is one: it may be over
-    /// already.
+    /// Called once the engine has been told. Returns the operation whose way back this is, if it is
+    /// one: its services may have come to rest already.
     pub(in crate::control) fn end_apply(
         &mut self,
         cx: &mut Context,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl Reconfigure {
-    /// A SIGHUP that was taken in before.
+    /// Takes back whether a SIGHUP is remembered.
     pub(in crate::control) fn restore_hangup(&mut self, hello: &Hello) {
         self.hangup = Hangup::restore(hello);
     }
@@ -44,7 +44,7 @@ impl Reconfigure {
         }
     }
 
-    /// That SIGHUP is acted on once more.
+    /// A SIGHUP that is remembered is acted on once more.
     pub(in crate::control) const fn go_on_with_hangup(&mut self) {
         self.hangup.go_on();
     }
@@ -93,8 +93,8 @@ impl Reconfigure {
         }
     }
 
-    /// What an earlier control process knew of the way back. `unfinished`: it had put a plan in
-    /// place and not applied that to the end.
+    /// What an earlier control process knew of the way back. `unfinished`: that process had put a
+    /// plan in place and not applied it to the end.
     pub(in crate::control) fn restore_way_back(
         &mut self,
         operations: &mut Operations,

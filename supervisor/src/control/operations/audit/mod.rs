@@ -54,7 +54,7 @@ pub(in crate::control) struct AuditLog {
 }
 
 impl AuditLog {
-    /// Lines are on their way to the disk. What cannot be written is not waited for.
+    /// Lines are on their way to the disk. Nobody waits for lines that cannot be written.
     pub(in crate::control) fn are_awaited(&self) -> bool {
         let any = !self.waiting.is_empty() || !self.writing.is_empty();
         any && self.attempts.standing() == Durability::Awaited
@@ -80,7 +80,7 @@ impl AuditLog {
         self.kept.iter().any(|line| line.id == id)
     }
 
-    /// What is wrong, for as long as it is.
+    /// Shown in status as long as lines cannot be written.
     pub(in crate::control) fn warning(&self) -> Option<String> {
         let Durability::Unstored(why) = self.attempts.standing() else {
             return None;
@@ -99,7 +99,7 @@ impl AuditLog {
         self.attempts.timeout(now);
     }
 
-    /// Before the end: what is on no disk is tried at once.
+    /// Before the daemon ends: lines that are on no disk are tried at once.
     pub(in crate::control) const fn hurry(&mut self) {
         self.new = true;
     }
@@ -108,9 +108,9 @@ impl AuditLog {
 /// What an attempt to write means for the operations that the lines are about.
 #[derive(Debug)]
 pub(in crate::control) enum Written {
-    /// All that was said of these so far is in the history.
+    /// All lines of these operations so far are in the history.
     Of(Vec<String>),
-    /// Lines had no room while the disk did not answer: whoever knows them says them once more.
+    /// Lines had no room while the disk did not answer: whoever knows those adds them once more.
     SomeLost,
     /// Lines wait for the next attempt.
     Nothing,
@@ -177,14 +177,14 @@ impl AuditLog {
         self.remember_lines(cx);
     }
 
-    /// What an earlier control process kept, and may not have written.
+    /// Lines that an earlier control process kept, and may not have written.
     pub(in crate::control) fn restore(&mut self, record: Option<&String>) {
         let kept = record.and_then(|record| serde_json::from_str(record).ok());
         self.kept = kept.unwrap_or_default();
         self.record_kept();
     }
 
-    /// Lines were lost, nobody knows which: those that are kept are said once more.
+    /// Lines were lost, nobody knows which: those that are kept are added once more.
     pub(super) fn record_kept(&mut self) {
         for line in self.kept.clone() {
             self.add(line);
@@ -231,7 +231,7 @@ impl AuditLog {
         self.new = true;
     }
 
-    /// All lines of these operations that were known when the write began are in the history.
+    /// The history has all lines of these operations that were known when the write began.
     fn forget_lines(&mut self, cx: &mut Context, written: &BTreeSet<String>) {
         let before = self.kept.len();
         let waiting: BTreeSet<&String> = self.waiting.iter().map(|line| &line.id).collect();

@@ -100,7 +100,7 @@ const fn verb(impact: PlanImpact) -> &'static str {
 struct Foresight {
     /// Services that restart, or run again, because of others.
     bounced: BTreeSet<ServiceId>,
-    /// Completed services that stay so.
+    /// Completed services that do not run again.
     resting: BTreeSet<ServiceId>,
 }
 
@@ -253,7 +253,7 @@ pub(super) fn preview(
     })
 }
 
-/// What of the restarted ones a service needs.
+/// Which of the restarted services this one needs.
 fn needs_of(plan: &Plan, name: &str, restarted: &[String]) -> Vec<String> {
     let Some(service) = plan.services.get(name) else {
         return Vec::new();
@@ -270,7 +270,7 @@ const fn shift(impact: PlanImpact) -> Shift {
     match impact {
         PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => Shift::Keep,
         PlanImpact::Reload => Shift::Reload,
-        // One that left with an earlier plan may not be down yet: it runs what was then.
+        // A service that left with an earlier plan may not be down yet: it runs what that said.
         PlanImpact::Restart | PlanImpact::Start => Shift::Restart,
     }
 }

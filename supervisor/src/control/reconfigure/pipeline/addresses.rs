@@ -27,7 +27,8 @@ use crate::{
 };
 
 impl Reconfigure {
-    /// All candidates are right: are the addresses free?
+    /// Works out what the plan does to each service, and has the addresses looked for that are new.
+    /// `staged`: all its candidates are right.
     pub(in crate::control) fn weigh(
         &mut self,
         cx: &mut Context,
@@ -70,8 +71,8 @@ impl Reconfigure {
         Next::Wait
     }
 
-    /// The answer: the addresses that are not free. Where nobody could see it, the plan goes on
-    /// with a warning: each start looks for itself.
+    /// `taken`: the addresses that are not free. Where nobody could see that, the plan goes on with
+    /// a warning: each start looks for itself.
     pub(in crate::control) fn on_addresses(
         &mut self,
         cx: &mut Context,

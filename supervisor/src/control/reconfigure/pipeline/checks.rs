@@ -69,7 +69,7 @@ impl Reconfigure {
         self.next_check(cx, operations)
     }
 
-    /// A rendered file is not as it should be.
+    /// Refuses the plan, as a program does not take its candidate.
     fn on_bad_candidate(&mut self, cx: &mut Context, detail: &str) -> Next {
         let Stage::Checking { staged, run, .. } = std::mem::take(&mut self.attempt.stage) else {
             return Next::Wait;

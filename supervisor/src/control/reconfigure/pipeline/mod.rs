@@ -53,7 +53,7 @@ pub(super) enum Stage {
         plan: Arc<Plan>,
         left: VecDeque<MakeCommand>,
         run: Option<RunId>,
-        /// What that run makes.
+        /// The account that the run makes.
         making: Option<MakeCommand>,
     },
     /// Directories and candidates are being written.
@@ -73,11 +73,11 @@ pub(super) enum Stage {
     },
     /// Candidates are being put in place.
     Swapping(StagedPlan),
-    /// Candidates are being removed; then this is said.
+    /// Candidates are being removed; then the client hears this.
     Discarding(LastWord),
-    /// Only ids and programs are being looked up, for a control process that took over.
+    /// Ids and programs of the plan that runs are being looked up, after a takeover.
     Resolving,
-    /// Files are being put back, for a control process that took over.
+    /// Files of the plan that runs are being put back, after a takeover.
     PuttingBack,
     /// What an earlier control process left of a plan that it did not apply is being removed; then
     /// this plan goes on.
