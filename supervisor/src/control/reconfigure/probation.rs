@@ -155,7 +155,7 @@ impl Probation {
             None => return,
             Some(Ok(probation)) => *self = probation,
             Some(Err(error)) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("lost how the configuration stands: {why}");
             }
         }

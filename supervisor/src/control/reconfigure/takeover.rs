@@ -105,7 +105,7 @@ impl Reconfigure {
         match record.map(|it| serde_json::from_str(it)) {
             Some(Ok(way_back)) => self.way_back = Some(way_back),
             Some(Err(error)) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("lost which configuration is to be gone back to: {why}");
             }
             None => {}

@@ -109,7 +109,7 @@ impl Control {
             }
             Ok(_) => None,
             Err(error) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("cannot read which plan ran, takes the stored one: {why}");
                 None
             }
@@ -133,7 +133,7 @@ impl Control {
                     self.cx.engine.restore(id, record);
                 }
                 Err(error) => {
-                    let why = api::json_place(&error);
+                    let why = ::text::json_place(&error);
                     tracing::error!(service = name, "lost its record: {why}");
                 }
             }
