@@ -67,7 +67,7 @@ pub enum Command {
     Signal(BTreeSet<ServiceId>, i32),
     /// A plan has been made: exactly these services exist now. A service new to the engine gets
     /// goal up unless it is restored as held. One that is missing is stopped and then forgotten.
-    Apply(Vec<(ServiceId, Box<Spec>, Shift)>),
+    Apply(Vec<(ServiceId, Box<Spec>, ProcessImpact)>),
     /// Stop everything in reverse order. Whatever still runs after `deadline_ms` is killed.
     /// A second one with a shorter deadline shortens it.
     Shutdown {
@@ -76,14 +76,17 @@ pub enum Command {
     },
 }
 
-/// What a new plan means for a service that runs.
+/// What a new plan means for the process of a service that runs.
+///
+/// Coarser than `PlanImpact` of the API, which also names a service that comes, goes or changes without its process:
+/// those the engine reads off its own goals and states, and a plan that named them as well could contradict these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shift {
-    /// Nothing that its process would notice; policy is taken over in place.
+pub enum ProcessImpact {
+    /// The process goes on: only policy changes, which is taken over in place.
     Keep,
-    /// It can take the change by a reload (and gets a restart if it has none).
+    /// The process takes the change by a reload; without a way to reload it is replaced.
     Reload,
-    /// Its process must be replaced.
+    /// The process is replaced.
     Restart,
 }
 

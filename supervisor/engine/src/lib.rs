@@ -55,7 +55,7 @@ mod watchdog;
 pub use effect::{Effect, ProbeKind, SignalPurpose};
 pub use ended::{Ended, Next};
 pub use engine::Engine;
-pub use event::{Accepted, Command, Event, Fact, Refusal, Shift};
+pub use event::{Accepted, Command, Event, Fact, ProcessImpact, Refusal};
 pub use exit::Exit;
 pub use ids::{Moment, RunId, ServiceId};
 pub use lease::Lease;

@@ -381,8 +381,8 @@ fn oneshot_runs_again_when_a_dependency_was_stopped_by_command_and_not_when_it_c
     rig.spawned(0);
     assert_eq!(names(&rig), ["running", "spawning"]);
     rig.calm(Mood::Obedient);
-    let shift = [Shift::Restart, Shift::Keep];
-    let plan = (0..2).map(|n| (id(n), keep(rig.specs[&id(n)].clone()), shift[n as usize]));
+    let impact = [ProcessImpact::Restart, ProcessImpact::Keep];
+    let plan = (0..2).map(|n| (id(n), keep(rig.specs[&id(n)].clone()), impact[n as usize]));
     let plan = plan.collect();
     rig.apply_plan(plan).unwrap();
     rig.exit(0, Exit::Code(0));
@@ -412,11 +412,11 @@ fn plan_keeps_changes_adds_and_removes() {
     };
     let accepted = rig
         .apply_plan(vec![
-            (id(0), keep(daemon()), Shift::Keep),
-            (id(1), keep(changed), Shift::Restart),
-            (id(2), keep(requiring(&[1])), Shift::Keep),
-            (id(3), keep(requiring(&[0])), Shift::Keep),
-            (id(9), keep(daemon()), Shift::Keep),
+            (id(0), keep(daemon()), ProcessImpact::Keep),
+            (id(1), keep(changed), ProcessImpact::Restart),
+            (id(2), keep(requiring(&[1])), ProcessImpact::Keep),
+            (id(3), keep(requiring(&[0])), ProcessImpact::Keep),
+            (id(9), keep(daemon()), ProcessImpact::Keep),
         ])
         .unwrap();
     assert_eq!(
@@ -451,7 +451,7 @@ fn plan_removes_dependents_before_what_they_require_and_can_take_them_back() {
     let mut rig = Rig::up(&chain());
     rig.apply_plan(vec![]).unwrap();
     assert_eq!(names(&rig), ["running", "running", "stopping"]);
-    rig.apply(&chain(), Shift::Keep).unwrap();
+    rig.apply(&chain(), ProcessImpact::Keep).unwrap();
     rig.calm(Mood::Obedient);
     assert_eq!(names(&rig), ["running"; 3]);
     rig.apply_plan(vec![]).unwrap();
@@ -468,7 +468,7 @@ fn plan_that_a_reload_can_take_reloads_what_runs_and_restarts_what_cannot() {
     };
     let mut rig = Rig::up(&[can.clone(), daemon()]);
     let before = [rig.run(0), rig.run(1)];
-    rig.apply(&[can, daemon()], Shift::Reload).unwrap();
+    rig.apply(&[can, daemon()], ProcessImpact::Reload).unwrap();
     let hup = Effect::Signal {
         service: id(0),
         run: before[0],
@@ -494,9 +494,11 @@ fn plan_never_lifts_a_hold_and_retries_what_failed_and_has_changed() {
     rig.stop(0);
     rig.exit(0, Exit::Code(0));
     rig.exit(1, Exit::Code(1));
-    rig.apply(&[daemon(), never.clone()], Shift::Keep).unwrap();
+    rig.apply(&[daemon(), never.clone()], ProcessImpact::Keep)
+        .unwrap();
     assert_eq!(names(&rig), ["stopped", "failed"]);
-    rig.apply(&[daemon(), never], Shift::Restart).unwrap();
+    rig.apply(&[daemon(), never], ProcessImpact::Restart)
+        .unwrap();
     assert_eq!(names(&rig), ["stopped", "spawning"]);
 }
 
@@ -505,7 +507,7 @@ fn plan_never_lifts_a_hold_and_retries_what_failed_and_has_changed() {
 fn plan_with_a_loop_is_refused_with_the_loop_and_changes_nothing() {
     let mut rig = Rig::up(&chain());
     let loops = [requiring(&[2]), requiring(&[0]), requiring(&[1])];
-    let refusal = rig.apply(&loops, Shift::Restart);
+    let refusal = rig.apply(&loops, ProcessImpact::Restart);
     assert_eq!(refusal, Err(Refusal::Cycle(vec![id(0), id(2), id(1)])));
     assert_eq!(names(&rig), ["running"; 3]);
     rig.specs = (0..).zip(chain()).map(|(n, spec)| (id(n), spec)).collect();
@@ -527,7 +529,7 @@ fn rebirth_restarts_nothing_and_hears_what_it_missed() {
     assert_eq!(old.probes.len(), 1, "one is under way");
     let mut new = old.reborn();
     let specs: Vec<_> = old.specs.values().cloned().collect();
-    new.apply(&specs, Shift::Keep).unwrap();
+    new.apply(&specs, ProcessImpact::Keep).unwrap();
     assert!(
         !new.last
             .iter()
@@ -557,7 +559,7 @@ fn rebirth_in_a_stop_says_the_stop_again() {
     let mut old = Rig::up(&[daemon()]);
     old.stop(0);
     let mut new = old.reborn();
-    new.apply(&[daemon()], Shift::Keep).unwrap();
+    new.apply(&[daemon()], ProcessImpact::Keep).unwrap();
     assert!(matches!(
         new.last[..],
         [
@@ -606,7 +608,8 @@ fn rebirth_into_a_shutdown_starts_nothing() {
     new.command(Command::Shutdown { deadline_ms: 1000 })
         .unwrap();
     assert_eq!(new.complete, None);
-    new.apply(&[daemon(), daemon()], Shift::Keep).unwrap();
+    new.apply(&[daemon(), daemon()], ProcessImpact::Keep)
+        .unwrap();
     assert_eq!(new.name(0), "stopped");
     new.calm(Mood::Obedient);
     assert_eq!(new.complete, Some(true));
@@ -618,7 +621,8 @@ fn restored_holds_stay_down() {
     rig.engine
         .restore(id(0), Record::at_rest(Goal::Down, Some(hold())));
     rig.engine.restore(id(1), Record::at_rest(Goal::Up, None));
-    rig.apply(&[daemon(), daemon()], Shift::Keep).unwrap();
+    rig.apply(&[daemon(), daemon()], ProcessImpact::Keep)
+        .unwrap();
     assert_eq!(names(&rig), ["stopped", "spawning"]);
 }
 
@@ -637,7 +641,7 @@ fn thousand_services_boot_and_stop() {
     let mut engine = Engine::new(1, RunId(1));
     let plan = (0..)
         .zip(&specs)
-        .map(|(n, it)| (id(n), Box::new(it.clone()), Shift::Keep));
+        .map(|(n, it)| (id(n), Box::new(it.clone()), ProcessImpact::Keep));
     engine
         .handle(Moment(0), Event::Command(Command::Apply(plan.collect())))
         .unwrap();

@@ -194,7 +194,7 @@ fn rebirth(rig: &mut Rig) {
     rig.probes.clear();
     rig.reborn = true;
     let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-    rig.apply(&specs, Shift::Keep).expect("it is there");
+    rig.apply(&specs, ProcessImpact::Keep).expect("it is there");
     let spawned = rig.last.iter().any(|it| matches!(it, Effect::Spawn { .. }));
     assert!(!spawned, "taking over starts nothing that was not due");
     for (was, id) in names.iter().zip(rig.specs.keys()) {
@@ -232,13 +232,24 @@ fn play(rig: &mut Rig, step: &Step) {
         Step::Reload(n) => drop(rig.command(Command::Reload(set(&[n % count])))),
         Step::Apply(n, how) => {
             let specs: Vec<Spec> = rig.specs.values().cloned().collect();
-            let shift =
-                nth(&[Shift::Keep, Shift::Reload, Shift::Restart], *how).expect("it is there");
+            let impact = nth(
+                &[
+                    ProcessImpact::Keep,
+                    ProcessImpact::Reload,
+                    ProcessImpact::Restart,
+                ],
+                *how,
+            )
+            .expect("it is there");
             let plan = (0..).zip(specs).map(|(at, spec)| {
                 (
                     id(at),
                     Box::new(spec),
-                    if at == n % count { shift } else { Shift::Keep },
+                    if at == n % count {
+                        impact
+                    } else {
+                        ProcessImpact::Keep
+                    },
                 )
             });
             rig.apply_plan(plan.collect()).expect("it is there");

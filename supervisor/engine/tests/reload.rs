@@ -293,7 +293,8 @@ fn a_new_control_process_asks_again_and_knows_the_outcome() {
         rig.engine = Engine::new(1, RunId(1));
         rig.engine.restore(id(0), record);
         rig.probes.clear();
-        rig.apply(std::slice::from_ref(&spec), Shift::Keep).unwrap();
+        rig.apply(std::slice::from_ref(&spec), ProcessImpact::Keep)
+            .unwrap();
         rig.pass(0);
     };
     reborn(&mut rig);
@@ -322,7 +323,7 @@ fn a_plan_that_drops_the_question_ends_the_reload_that_waits_for_the_answer() {
             said(&mut rig, probe, false, "an older one");
         }
         let unasked = [with_health(Some(hup()))];
-        rig.apply(&unasked, Shift::Keep).expect("it checks");
+        rig.apply(&unasked, ProcessImpact::Keep).expect("it checks");
         assert_eq!(
             (rig.name(0), outcome(&rig)),
             ("running", Some(ReloadOutcome::Done))

@@ -201,7 +201,7 @@ fn quick_job() -> Spec {
 #[derive(Clone, Debug)]
 enum Move {
     Command(&'static str, Command),
-    Shift(&'static str, Shift),
+    Plan(&'static str, ProcessImpact),
     Fact(&'static str, Fact),
     Time,
     DependencyEnds(&'static str, RunId, i32),
@@ -211,7 +211,7 @@ impl Move {
     fn name(&self) -> &'static str {
         match self {
             Self::Command(name, _)
-            | Self::Shift(name, _)
+            | Self::Plan(name, _)
             | Self::Fact(name, _)
             | Self::DependencyEnds(name, ..) => name,
             Self::Time => "deadline",
@@ -225,7 +225,7 @@ fn moves(rig: &Rig) -> Vec<Move> {
         Move::Command("stop", Command::Stop(set(&[SUT]), hold())),
         Move::Command("restart", Command::Restart(set(&[SUT]))),
         Move::Command("reload", Command::Reload(set(&[SUT]))),
-        Move::Shift("plan: restart", Shift::Restart),
+        Move::Plan("plan: restart", ProcessImpact::Restart),
     ];
     let depends =
         !rig.specs[&id(SUT)].requires.is_empty() || !rig.specs[&id(SUT)].binds_to.is_empty();
@@ -411,9 +411,9 @@ fn make(rig: &mut Rig, it: &Move) -> Vec<Effect> {
     match it {
         // A refusal is an outcome too, and `send` has checked that it changed nothing.
         Move::Command(_, command) => drop(rig.command(command.clone())),
-        Move::Shift(_, shift) => {
-            let shifts = [(DEP, Shift::Keep), (SUT, *shift)];
-            let plan = shifts.map(|(n, it)| (id(n), Box::new(rig.specs[&id(n)].clone()), it));
+        Move::Plan(_, impact) => {
+            let impacts = [(DEP, ProcessImpact::Keep), (SUT, *impact)];
+            let plan = impacts.map(|(n, it)| (id(n), Box::new(rig.specs[&id(n)].clone()), it));
             rig.apply_plan(plan.to_vec()).expect("no loop");
         }
         // The world of a second `Spawned` is the same as before.

@@ -117,13 +117,13 @@ fn a_new_control_process_says_again_what_was_said_last() {
     let mut rig = Rig::up(&[spec()]);
     rig.stop(0);
     let mut early = rig.reborn();
-    early.apply(&[spec()], Shift::Keep).unwrap();
+    early.apply(&[spec()], ProcessImpact::Keep).unwrap();
     assert_eq!(asked(&early), [QUIT]);
     early.pass(SECOND_MS);
     assert_eq!(asked(&early), [TERM]);
     rig.pass(SECOND_MS);
     let mut late = rig.reborn();
-    late.apply(&[spec()], Shift::Keep).unwrap();
+    late.apply(&[spec()], ProcessImpact::Keep).unwrap();
     assert_eq!(asked(&late), [TERM]);
     late.pass(STOP_MS - SECOND_MS);
     assert!(is_killed(&late));

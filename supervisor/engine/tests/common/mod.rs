@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     Accepted, Command, Effect, Engine, Escalation, Event, Exit, ExitSet, Fact, Goal, Hold, Kind,
-    Moment, Order, Policy, ProbeKind, ProbeSpec, Probing, Ready, Refusal, Reload, ReloadHow,
-    Restart, RunId, ServiceId, Settled, Shift, SignalPurpose, Spec, StartLimit, State, Stop,
+    Moment, Order, Policy, ProbeKind, ProbeSpec, Probing, ProcessImpact, Ready, Refusal, Reload,
+    ReloadHow, Restart, RunId, ServiceId, Settled, SignalPurpose, Spec, StartLimit, State, Stop,
     StopCause, Up, View, Watchdog, WatchdogAction,
 };
 
@@ -274,7 +274,8 @@ impl Rig {
     /// An engine that has taken this plan, numbered from 0, and has asked for what it wants.
     pub(crate) fn with(specs: &[Spec]) -> Self {
         let mut rig = Self::new();
-        rig.apply(specs, Shift::Keep).expect("the plan has no loop");
+        rig.apply(specs, ProcessImpact::Keep)
+            .expect("the plan has no loop");
         rig
     }
 
@@ -301,17 +302,21 @@ impl Rig {
         rig
     }
 
-    pub(crate) fn apply(&mut self, specs: &[Spec], shift: Shift) -> Result<Accepted, Refusal> {
+    pub(crate) fn apply(
+        &mut self,
+        specs: &[Spec],
+        impact: ProcessImpact,
+    ) -> Result<Accepted, Refusal> {
         let plan = (0..)
             .zip(specs)
-            .map(|(n, spec)| (id(n), Box::new(spec.clone()), shift));
+            .map(|(n, spec)| (id(n), Box::new(spec.clone()), impact));
         let plan: Vec<_> = plan.collect();
         self.apply_plan(plan)
     }
 
     pub(crate) fn apply_plan(
         &mut self,
-        plan: Vec<(ServiceId, Box<Spec>, Shift)>,
+        plan: Vec<(ServiceId, Box<Spec>, ProcessImpact)>,
     ) -> Result<Accepted, Refusal> {
         for (id, spec, _) in &plan {
             self.specs.insert(*id, (**spec).clone());

@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::{ErrorReply, Preview, ServiceChange};
-use engine::{Command, Event, Goal, Shift, State, View};
+use engine::{Command, Event, Goal, ProcessImpact, State, View};
 use plan::{Plan, PlanImpact, Severity};
 
 use crate::{
@@ -34,7 +34,7 @@ const fn verb(impact: PlanImpact) -> &'static str {
 pub(super) struct Move {
     pub(super) name: String,
     /// What the engine is told.
-    pub(super) shift: Shift,
+    pub(super) shift: ProcessImpact,
     pub(super) action: PlanImpact,
     reasons: Vec<String>,
     note: String,
@@ -118,7 +118,7 @@ impl Control {
                 change.impact = change.impact.max(PlanImpact::Restart);
             }
         }
-        let shifts: BTreeMap<String, Shift> = changes
+        let shifts: BTreeMap<String, ProcessImpact> = changes
             .iter()
             .map(|(name, change)| (name.clone(), shift(change.impact)))
             .collect();
@@ -164,7 +164,7 @@ impl Control {
     fn foresee(
         &mut self,
         plan: &Arc<Plan>,
-        shifts: &BTreeMap<String, Shift>,
+        shifts: &BTreeMap<String, ProcessImpact>,
     ) -> Result<Foresight, ErrorReply> {
         if self.reconfigure.first {
             return Ok(Foresight::default());
@@ -175,7 +175,11 @@ impl Control {
         let accepted = accepted.map_err(|refusal| self.cx.refused(&refusal))?;
         let bounced = accepted.dependents.union(&accepted.reruns);
         let bounced = bounced.filter_map(|id| self.cx.names.name(*id));
-        let own = |name: &&str| shifts.get(*name).is_none_or(|it| *it != Shift::Restart);
+        let own = |name: &&str| {
+            shifts
+                .get(*name)
+                .is_none_or(|it| *it != ProcessImpact::Restart)
+        };
         let rests = |name: &&String| {
             let view = self.cx.names.id(name).and_then(|id| engine.view(id));
             view.is_some_and(|view| view.state == State::Completed)
@@ -190,8 +194,8 @@ impl Control {
     pub(in crate::control) fn specs(
         &mut self,
         plan: &Plan,
-        shifts: &BTreeMap<String, Shift>,
-    ) -> Vec<(engine::ServiceId, Box<engine::Spec>, Shift)> {
+        shifts: &BTreeMap<String, ProcessImpact>,
+    ) -> Vec<(engine::ServiceId, Box<engine::Spec>, ProcessImpact)> {
         let enabled = plan.services.values().filter(|it| it.enabled);
         let enabled: Vec<&plan::Service> = enabled.map(AsRef::as_ref).collect();
         for service in &enabled {
@@ -199,7 +203,10 @@ impl Control {
         }
         let spec = |service: &&plan::Service| {
             let spec = convert::spec(service, self.cx.names.ids());
-            let shift = shifts.get(&service.name).copied().unwrap_or(Shift::Keep);
+            let shift = shifts
+                .get(&service.name)
+                .copied()
+                .unwrap_or(ProcessImpact::Keep);
             (self.cx.names.ids()[&service.name], Box::new(spec), shift)
         };
         enabled.iter().map(spec).collect()
@@ -303,11 +310,11 @@ fn needs_of(plan: &Plan, name: &str, restarted: &[String]) -> Vec<String> {
 }
 
 /// What the engine is told of a change.
-const fn shift(kind: PlanImpact) -> Shift {
+const fn shift(kind: PlanImpact) -> ProcessImpact {
     match kind {
-        PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => Shift::Keep,
-        PlanImpact::Reload => Shift::Reload,
+        PlanImpact::Keep | PlanImpact::InPlace | PlanImpact::Stop => ProcessImpact::Keep,
+        PlanImpact::Reload => ProcessImpact::Reload,
         // One that left with an earlier plan may not be down yet: it runs what was then.
-        PlanImpact::Restart | PlanImpact::Start => Shift::Restart,
+        PlanImpact::Restart | PlanImpact::Start => ProcessImpact::Restart,
     }
 }
