@@ -10,6 +10,8 @@ use alloc::{
     vec::Vec,
 };
 
+use run_model::Stop;
+
 use crate::{
     engine::Engine,
     event::{Accepted, ProcessImpact, Refusal},
@@ -20,7 +22,7 @@ use crate::{
     order::RestartReason,
     record::Record,
     service::Service,
-    spec::{ExitSet, Kind, Policy, Ready, Restart, Spec, Stop},
+    spec::{ExitSet, Kind, Policy, Ready, Restart, Spec},
     state::{Goal, State},
 };
 

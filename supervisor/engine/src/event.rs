@@ -2,11 +2,11 @@
 
 use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
 
+use run_model::Exit;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::ProbeKind,
-    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     lease::Lease,
     spec::Spec,

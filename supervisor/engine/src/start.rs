@@ -6,11 +6,12 @@
 
 use alloc::borrow::ToOwned;
 
+use run_model::Exit;
+
 use crate::{
     backoff::pause_ms,
     context::Context,
     effect::{Effect, ProbeKind},
-    exit::Exit,
     ids::{Moment, RunId, ServiceId},
     record::Early,
     service::Service,

@@ -17,6 +17,7 @@ use nix::{errno::Errno, libc};
 
 use crate::{
     clock::now_ms,
+    exit_text::exit_text,
     kit::Kit,
     message::Exit,
     runs::Runs,
@@ -169,7 +170,7 @@ impl Compressor {
                 if !self.failed.contains(&service) {
                     kit.log.rotated(&service);
                 }
-                self.has_failed(kit, &service, &exit.to_string());
+                self.has_failed(kit, &service, &exit_text(exit));
             }
         }
         self.next(kit, whose);

@@ -20,7 +20,7 @@
 //! | `proc`, `cgroup`, `traces`, `cookie`, `left` | what the kernel shows of processes, and whose they are |
 //! | `message`, `link`, `hello` | what the two processes say to each other, and how |
 //! | `log` | the log thread |
-//! | `stderr_log`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
+//! | `exit_text`, `stderr_log`, `stderr` | the keeper's own log lines, and the way of every line of the daemon's to its standard error |
 //! | `spawn_watchdog` | frees the main thread from a child that does not reach its exec |
 //! | `sys` | the only `unsafe` |
 //! | `keeper_lost` | for a control process whose keeper has died |
@@ -33,6 +33,7 @@ mod clock;
 mod compressor;
 mod control;
 mod cookie;
+mod exit_text;
 mod fact_queue;
 pub mod hello;
 mod in_place;

@@ -7,7 +7,7 @@
 //! Order is kept: what is sent first is done first, so a `Remember` sent before a `Spawn` is
 //! held before the process exists.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,8 @@ mod remaining;
 mod spawn;
 
 pub use remaining::{Kept, Left, Stray};
-pub use spawn::{Escalation, Forward, Ids, Open, Role, Spawn, Stop};
+pub use run_model::{Escalation, Exit, Stop};
+pub use spawn::{Forward, Ids, Open, Role, Spawn};
 
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;
@@ -348,26 +349,4 @@ pub enum Fact {
         /// The signal's number.
         signal: i32,
     },
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exit {
-    /// By itself.
-    Code(i32),
-    /// By a signal.
-    Signal(i32),
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(number) => match nix::sys::signal::Signal::try_from(*number) {
-                Ok(signal) => write!(f, "killed by {signal}"),
-                Err(_) => write!(f, "killed by signal {number}"),
-            },
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::{Fact, Failure, Moment, RunId, State, StopPhase};
+use engine::{Exit, Fact, Failure, Moment, RunId, State, StopPhase};
 use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, Stray};
 use nix::{errno::Errno, sys::signal::Signal};
 
@@ -160,25 +160,21 @@ impl Control {
         }
     }
 
-    fn on_exited(&mut self, run: RunId, exit: message::Exit, timed_out: bool, output: &str) {
+    fn on_exited(&mut self, run: RunId, exit: Exit, timed_out: bool, output: &str) {
         if self.purpose(run) == Some(&Purpose::Main) {
             if let Some(known) = self.cx.runs.get_mut(&run) {
                 known.pid = None;
             }
             self.ready_lines.forget(run);
-            let exit = match exit {
-                message::Exit::Code(code) => engine::Exit::Code(code),
-                message::Exit::Signal(signal) => engine::Exit::Signal(signal),
-            };
             self.note_end(run, exit);
             self.fact(Fact::Exited { run, exit });
             return;
         }
         let result = match exit {
             _ if timed_out => Err(with_output("timed out", output)),
-            message::Exit::Code(0) => Ok(output.trim_end().to_owned()),
-            message::Exit::Code(code) => Err(with_output(&format!("exit code {code}"), output)),
-            message::Exit::Signal(signal) => {
+            Exit::Code(0) => Ok(output.trim_end().to_owned()),
+            Exit::Code(code) => Err(with_output(&format!("exit code {code}"), output)),
+            Exit::Signal(signal) => {
                 let name = text::signal_name(signal);
                 Err(with_output(&format!("killed by {name}"), output))
             }
@@ -187,7 +183,7 @@ impl Control {
     }
 
     /// Was it we who ended it?
-    fn note_end(&mut self, run: RunId, exit: engine::Exit) {
+    fn note_end(&mut self, run: RunId, exit: Exit) {
         let Some(service) = self.cx.runs.get(&run).map(|known| known.service.clone()) else {
             return;
         };
@@ -203,7 +199,7 @@ impl Control {
             } => Some(Killed::LongBefore),
             _ => None,
         });
-        let by_kill = exit == engine::Exit::Signal(Signal::SIGKILL as i32);
+        let by_kill = exit == Exit::Signal(Signal::SIGKILL as i32);
         self.lifecycle
             .note_end(&service, killed.filter(|_| by_kill));
     }
