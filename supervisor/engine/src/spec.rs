@@ -60,10 +60,10 @@ pub enum Kind {
 pub enum Ready {
     /// As soon as exec has succeeded.
     Exec,
-    /// When the run says so by the notify protocol (`Fact::Ready`); a reload lasts until it says
+    /// When the run says so by the notify protocol (`Notification::Ready`); a reload lasts until it says
     /// so again.
     Notify,
-    /// When the run has left its mark (`Fact::ReadySignal`): a newline on a descriptor, a line in its
+    /// When the run has left its mark (`Notification::ReadySignal`): a newline on a descriptor, a line in its
     /// log. That happens once a run; a reload does not wait for it.
     ReadySignal,
     /// So many milliseconds after exec.

@@ -126,6 +126,7 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
     let all: Vec<(RunId, Proc)> = now.map(|(run, it)| (*run, *it)).collect();
     let (run, proc) = nth(&all, who)?;
     let exit = Exit::Code(i32::from(what % 3));
+    let said = |what| Fact::Notified { run, what };
     let probes: Vec<_> = rig.probes.iter().filter(|(of, _)| *of == run).collect();
     Some(match (proc.role, proc.phase, what % 12) {
         (Role::Validator, ..) => Fact::Validated {
@@ -151,16 +152,15 @@ fn some_fact(rig: &Rig, who: u8, what: u8) -> Option<Fact> {
             transient: !what.is_multiple_of(4),
             reason: "exec".into(),
         },
-        (Role::Main, Phase::Alive, 0) => Fact::Ready { run },
-        (Role::Main, Phase::Alive, 1) => Fact::Extend { run, ms: 30 },
-        (Role::Main, Phase::Alive, 3) => Fact::ReadySignal { run },
-        (Role::Main, Phase::Alive, 4) => Fact::Reloading { run },
-        (Role::Main, Phase::Alive, 5 | 6) => Fact::Alive { run },
-        (Role::Main, Phase::Alive, 7) => Fact::WatchdogTimeout {
-            run,
+        (Role::Main, Phase::Alive, 0) => said(Notification::Ready),
+        (Role::Main, Phase::Alive, 1) => said(Notification::ExtendTimeout { ms: 30 }),
+        (Role::Main, Phase::Alive, 3) => said(Notification::ReadySignal),
+        (Role::Main, Phase::Alive, 4) => said(Notification::Reloading),
+        (Role::Main, Phase::Alive, 5 | 6) => said(Notification::Alive),
+        (Role::Main, Phase::Alive, 7) => said(Notification::WatchdogTimeout {
             ms: u64::from(what / 12) * 10,
-        },
-        (Role::Main, Phase::Alive, 8) => Fact::WatchdogTrigger { run },
+        }),
+        (Role::Main, Phase::Alive, 8) => said(Notification::WatchdogTrigger),
         (Role::Main, Phase::Forking, 1) | (Role::Main, Phase::Alive, 2) => {
             Fact::Exited { run, exit }
         }

@@ -250,7 +250,10 @@ fn what_says_that_it_is_ready_again_is_asked_after_that() {
     let probe = asked(&rig);
     // It begins once more by itself: the yes counts when it is through with that.
     let run = rig.run(0);
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     said(&mut rig, probe, true, "");
     assert_eq!(rig.name(0), "reloading");
     rig.ready(0);
@@ -267,7 +270,10 @@ fn a_reload_that_the_run_has_begun_is_not_confirmed() {
         ..daemon()
     }]);
     let run = rig.run(0);
-    rig.fact(Fact::Reloading { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::Reloading,
+    });
     rig.ready(0);
     assert_eq!(
         (rig.name(0), outcome(&rig)),

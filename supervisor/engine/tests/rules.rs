@@ -373,18 +373,27 @@ fn extend_prolongs_start_reload_and_stop() {
     rig.spawned(0);
     let run = rig.run(0);
     rig.pass(90);
-    rig.fact(Fact::Extend { run, ms: 500 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 500 },
+    });
     rig.pass(499);
     assert_eq!(rig.name(0), "starting");
     rig.ready(0);
     rig.command(Command::Reload(set(&[0]))).unwrap();
-    rig.fact(Fact::Extend { run, ms: 500 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 500 },
+    });
     rig.pass(499);
     assert_eq!(rig.name(0), "reloading");
     rig.pass(1);
     assert_eq!(rig.name(0), "running");
     rig.stop(0);
-    rig.fact(Fact::Extend { run, ms: 500 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 500 },
+    });
     rig.pass(499);
     assert!(matches!(
         rig.state(0),
@@ -408,7 +417,10 @@ fn extend_never_shortens() {
     let mut rig = Rig::with(&[notify()]);
     rig.spawned(0);
     let run = rig.run(0);
-    rig.fact(Fact::Extend { run, ms: 1 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 1 },
+    });
     rig.pass(99);
     assert_eq!(rig.name(0), "starting");
 }
@@ -833,7 +845,10 @@ fn one_that_gives_up_its_descriptor_for_readiness_has_failed_to_start() {
     }]);
     rig.spawned(0);
     let run = rig.run(0);
-    rig.fact(Fact::GaveUpReady { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ReadyClosed,
+    });
     assert_eq!(rig.name(0), "stopping");
     rig.exit(0, Exit::Signal(15));
     let view = rig.engine.view(id(0)).unwrap();
@@ -841,7 +856,10 @@ fn one_that_gives_up_its_descriptor_for_readiness_has_failed_to_start() {
     // The same of one that is ready by exec says nothing.
     let mut rig = Rig::up(&[daemon()]);
     let run = rig.run(0);
-    rig.fact(Fact::GaveUpReady { run });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ReadyClosed,
+    });
     assert_eq!(rig.name(0), "running");
 }
 
@@ -875,7 +893,10 @@ fn facts_about_a_run_that_is_over_are_dropped() {
             exit: Exit::Code(0),
         },
         Fact::Swept { run, left: 1 },
-        Fact::Ready { run },
+        Fact::Notified {
+            run,
+            what: Notification::Ready,
+        },
         Fact::SpawnFailed {
             run,
             transient: false,
@@ -885,7 +906,10 @@ fn facts_about_a_run_that_is_over_are_dropped() {
             run,
             verdict: refused(),
         },
-        Fact::Extend { run, ms: 9 },
+        Fact::Notified {
+            run,
+            what: Notification::ExtendTimeout { ms: 9 },
+        },
         Fact::Reloaded {
             run,
             outcome: refused(),

@@ -284,18 +284,51 @@ fn own_words(rig: &Rig, all: &mut Vec<Move>) {
         return;
     }
     if !spec.validated {
-        all.push(Move::Fact("reloads by itself", Fact::Reloading { run }));
+        all.push(Move::Fact(
+            "reloads by itself",
+            Fact::Notified {
+                run,
+                what: Notification::Reloading,
+            },
+        ));
     }
     if spec.ready == Ready::ReadySignal {
-        all.push(Move::Fact("marked", Fact::ReadySignal { run }));
-        let gave_up = Fact::GaveUpReady { run };
+        all.push(Move::Fact(
+            "marked",
+            Fact::Notified {
+                run,
+                what: Notification::ReadySignal,
+            },
+        ));
+        let gave_up = Fact::Notified {
+            run,
+            what: Notification::ReadyClosed,
+        };
         all.push(Move::Fact("closed without a mark", gave_up));
     }
     if spec.watchdog.is_some() {
         let words = [
-            ("alive", Fact::Alive { run }),
-            ("needs no watchdog", Fact::WatchdogTimeout { run, ms: 0 }),
-            ("watchdog triggered", Fact::WatchdogTrigger { run }),
+            (
+                "alive",
+                Fact::Notified {
+                    run,
+                    what: Notification::Alive,
+                },
+            ),
+            (
+                "needs no watchdog",
+                Fact::Notified {
+                    run,
+                    what: Notification::WatchdogTimeout { ms: 0 },
+                },
+            ),
+            (
+                "watchdog triggered",
+                Fact::Notified {
+                    run,
+                    what: Notification::WatchdogTrigger,
+                },
+            ),
         ];
         all.extend(words.map(|(name, fact)| Move::Fact(name, fact)));
     }
@@ -355,8 +388,20 @@ fn facts_of(run: RunId, proc: &Proc, awaited: bool, all: &mut Vec<Move>) {
         ],
         (Role::Main, Phase::Alive) => vec![
             ("spawned", Fact::Spawned { run }),
-            ("ready", Fact::Ready { run }),
-            ("extend", Fact::Extend { run, ms: 20 }),
+            (
+                "ready",
+                Fact::Notified {
+                    run,
+                    what: Notification::Ready,
+                },
+            ),
+            (
+                "extend",
+                Fact::Notified {
+                    run,
+                    what: Notification::ExtendTimeout { ms: 20 },
+                },
+            ),
             ("exited: success", exit(0)),
             ("exited: failure", exit(1)),
             ("keeper knows no such run", failed(true)),
@@ -620,14 +665,38 @@ fn check_stale(rig: &Rig) {
                 reason: detail(),
             },
             Fact::SpawnRefused { run, left: 1 },
-            Fact::GaveUpReady { run },
-            Fact::Ready { run },
-            Fact::ReadySignal { run },
-            Fact::Reloading { run },
-            Fact::Alive { run },
-            Fact::WatchdogTimeout { run, ms: 1 },
-            Fact::WatchdogTrigger { run },
-            Fact::Extend { run, ms: 1 },
+            Fact::Notified {
+                run,
+                what: Notification::ReadyClosed,
+            },
+            Fact::Notified {
+                run,
+                what: Notification::Ready,
+            },
+            Fact::Notified {
+                run,
+                what: Notification::ReadySignal,
+            },
+            Fact::Notified {
+                run,
+                what: Notification::Reloading,
+            },
+            Fact::Notified {
+                run,
+                what: Notification::Alive,
+            },
+            Fact::Notified {
+                run,
+                what: Notification::WatchdogTimeout { ms: 1 },
+            },
+            Fact::Notified {
+                run,
+                what: Notification::WatchdogTrigger,
+            },
+            Fact::Notified {
+                run,
+                what: Notification::ExtendTimeout { ms: 1 },
+            },
             Fact::Probed {
                 run,
                 probe: ProbeKind::Liveness,

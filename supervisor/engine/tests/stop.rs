@@ -73,13 +73,19 @@ fn more_time_is_more_time_before_either() {
     let mut rig = Rig::up(&[spec()]);
     rig.stop(0);
     let run = rig.run(0);
-    rig.fact(Fact::Extend { run, ms: 500 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 500 },
+    });
     assert!(asked_within(&mut rig, 499).is_empty());
     rig.pass(1);
     assert_eq!(asked(&rig), [TERM]);
     rig.pass(STOP_MS - SECOND_MS - 1);
     assert!(!is_killed(&rig));
-    rig.fact(Fact::Extend { run, ms: 700 });
+    rig.fact(Fact::Notified {
+        run,
+        what: Notification::ExtendTimeout { ms: 700 },
+    });
     rig.pass(699);
     assert!(!is_killed(&rig));
     rig.pass(1);

@@ -19,13 +19,12 @@ use crate::{
     clock::now_ms,
     exit_text::exit_text,
     kit::Kit,
-    message::Exit,
+    message::{Exit, SpawnStage},
     runs::Runs,
     stderr_log::say,
     sys::{
-        child::{Plan, Program, c_string},
+        child::{Plan, Program, SpawnError, c_string},
         pidfd,
-        spawn::Failure,
     },
     timers::Timer,
 };
@@ -118,7 +117,7 @@ impl Compressor {
         }
     }
 
-    fn start(&self, kit: &mut Kit, dir: &Path, program: (RawFd, RawFd)) -> Result<i32, Failure> {
+    fn start(&self, kit: &mut Kit, dir: &Path, program: (RawFd, RawFd)) -> Result<i32, SpawnError> {
         let rotated_for = self.delay_ms.to_string();
         let format = if kit.config.log_json { "json" } else { "text" };
         let mut argv = vec![
@@ -136,7 +135,7 @@ impl Compressor {
         let argv = argv.into_iter().map(c_string).collect::<Result<_, _>>();
         let (null, (program, stderr)) = (kit.null.as_raw_fd(), program);
         let plan = Plan {
-            argv: argv.map_err(|errno| ("arguments", errno))?,
+            argv: argv.map_err(|errno| (SpawnStage::Arguments, errno))?,
             nice: Some(NICE),
             io_priority: Some(IO_PRIORITY),
             oom_score_adj: kit.original.oom_score_adj.clone(),

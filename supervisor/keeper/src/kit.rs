@@ -20,8 +20,8 @@ use crate::{
     record::Records,
     removals::Removals,
     sys::{
-        child::Plan,
-        spawn::{ChildStack, Failure, Spawned},
+        child::{Plan, SpawnError},
+        spawn::{ChildStack, Spawned},
     },
     timers::Timers,
 };
@@ -79,12 +79,12 @@ impl Kit {
         &self,
         plan: &Plan,
         cgroup: Option<BorrowedFd<'_>>,
-    ) -> Result<Spawned, Failure> {
+    ) -> Result<Spawned, SpawnError> {
         self.child_stack.spawn(plan, cgroup, self.null.as_raw_fd())
     }
 
     /// Makes a process of the keeper's own; it is known as such until [`Self::reaped`].
-    pub(crate) fn make_own(&mut self, plan: &Plan) -> Result<i32, Failure> {
+    pub(crate) fn make_own(&mut self, plan: &Plan) -> Result<i32, SpawnError> {
         let child = self.child_stack.spawn(plan, None, self.null.as_raw_fd())?;
         self.own_children.insert(child.pid);
         Ok(child.pid)

@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 
 mod remaining;
 mod spawn;
+mod spawn_stage;
 
 pub use remaining::{Kept, Left, Stray};
 pub use run_model::{Escalation, Exit, Stop};
 pub use spawn::{Forward, Ids, Open, Role, Spawn};
+pub use spawn_stage::SpawnStage;
 
 /// Version of the message set; told in [`Hello`].
 pub const VERSION: u32 = 1;
@@ -30,11 +32,6 @@ pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 pub const READY_FD: &str = "READY_FD";
 /// See [`READY_FD`].
 pub const READY_FD_CLOSED: &str = "closed";
-
-/// Stage of a [`Fact::Failed`]: something is left of an earlier run of the service.
-pub const UNSWEPT: &str = "unswept";
-/// The same of a run of an earlier keeper.
-pub const LEFTOVERS: &str = "leftovers";
 
 /// Number of a run; never used twice while the keeper lives.
 pub type RunId = u64;
@@ -249,7 +246,7 @@ pub struct Hello {
     #[serde(default)]
     pub went_back: bool,
     /// Processes of an earlier keeper that would not go. Their services cannot be started: a `Spawn`
-    /// fails with the stage [`LEFTOVERS`] as long as they are there.
+    /// fails with [`SpawnStage::Leftovers`] as long as they are there.
     #[serde(default)]
     pub remaining: Vec<Remaining>,
 }
@@ -306,8 +303,8 @@ pub enum Fact {
     Failed {
         /// The run.
         run: RunId,
-        /// What could not be done: `fork`, `setuid`, `chdir`, `exec`, `record`, …
-        stage: String,
+        /// What could not be done.
+        stage: SpawnStage,
         /// The error number.
         errno: i32,
     },

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     Accepted, Command, Effect, Engine, Escalation, Event, Exit, ExitSet, Fact, Goal, Hold, Kind,
-    Moment, Order, Policy, ProbeKind, ProbeSpec, Probing, ProcessImpact, Ready, Refusal, Reload,
-    ReloadHow, Restart, RunId, ServiceId, Settled, SignalPurpose, Spec, StartLimit, State, Stop,
-    StopCause, Up, View, Watchdog, WatchdogAction,
+    Moment, Notification, Order, Policy, ProbeKind, ProbeSpec, Probing, ProcessImpact, Ready,
+    Refusal, Reload, ReloadHow, Restart, RunId, ServiceId, Settled, SignalPurpose, Spec,
+    StartLimit, State, Stop, StopCause, Up, View, Watchdog, WatchdogAction,
 };
 
 pub(crate) const TERM: i32 = 15;
@@ -677,15 +677,7 @@ impl Rig {
             Fact::Probed { run, probe, .. } => {
                 self.probes.remove(&(*run, *probe));
             }
-            Fact::Swept { .. }
-            | Fact::Ready { .. }
-            | Fact::ReadySignal { .. }
-            | Fact::GaveUpReady { .. }
-            | Fact::Reloading { .. }
-            | Fact::Alive { .. }
-            | Fact::WatchdogTimeout { .. }
-            | Fact::WatchdogTrigger { .. }
-            | Fact::Extend { .. } => {}
+            Fact::Swept { .. } | Fact::Notified { .. } => {}
         }
         self.send(Event::Fact(fact))
             .expect("a fact is never refused");
@@ -698,7 +690,10 @@ impl Rig {
 
     pub(crate) fn ready(&mut self, n: u32) {
         let run = self.run(n);
-        self.fact(Fact::Ready { run });
+        self.fact(Fact::Notified {
+            run,
+            what: Notification::Ready,
+        });
     }
 
     /// Its main process ends and is swept.
@@ -755,7 +750,10 @@ impl Rig {
             (speaks && spec.watchdog.is_some()).then_some(*run)
         };
         for run in self.procs.iter().filter_map(watched).collect::<Vec<_>>() {
-            self.fact(Fact::Alive { run });
+            self.fact(Fact::Notified {
+                run,
+                what: Notification::Alive,
+            });
         }
         self.send(Event::Timeout { heard: self.now })
             .expect("a timeout is never refused");
@@ -820,9 +818,15 @@ impl Rig {
                             exit: Exit::Code(0),
                         })
                     } else if reloading || (starting && ready == Some(&Ready::Notify)) {
-                        Some(Fact::Ready { run })
+                        Some(Fact::Notified {
+                            run,
+                            what: Notification::Ready,
+                        })
                     } else if starting && ready == Some(&Ready::ReadySignal) {
-                        Some(Fact::ReadySignal { run })
+                        Some(Fact::Notified {
+                            run,
+                            what: Notification::ReadySignal,
+                        })
                     } else {
                         None
                     }

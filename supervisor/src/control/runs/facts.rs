@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use engine::{Exit, Fact, Failure, Moment, RunId, State, StopPhase};
-use keeper::message::{self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, Stray};
+use engine::{Exit, Fact, Failure, Moment, Notification, RunId, State, StopPhase};
+use keeper::message::{
+    self, Left, Notice, READY_FD, READY_FD_CLOSED, Remaining, SpawnStage, Stray,
+};
 use nix::{errno::Errno, sys::signal::Signal};
 
 use crate::{
@@ -11,10 +13,6 @@ use crate::{
     port_owner,
     unready::can_pass,
 };
-
-/// Stages of a spawn that the keeper refuses, because something is left: of an earlier run, or of a run
-/// of an earlier daemon.
-const OVER_LEFTOVERS: [&str; 2] = [message::UNSWEPT, message::LEFTOVERS];
 
 impl Control {
     pub(in crate::control) fn on_notice(&mut self, notice: Notice) {
@@ -69,7 +67,7 @@ impl Control {
                 self.on_spawned(RunId(run), pid, Moment(at_ms));
             }
             message::Fact::Failed { run, stage, errno } => {
-                self.on_spawn_failed(RunId(run), &stage, errno);
+                self.on_spawn_failed(RunId(run), stage, errno);
             }
             message::Fact::Exited {
                 run,
@@ -111,7 +109,7 @@ impl Control {
         }
     }
 
-    fn on_spawn_failed(&mut self, run: RunId, stage: &str, errno: i32) {
+    fn on_spawn_failed(&mut self, run: RunId, stage: SpawnStage, errno: i32) {
         let error = Errno::from_raw(errno);
         let Some(Run {
             service, purpose, ..
@@ -133,13 +131,13 @@ impl Control {
         if purpose == Purpose::Main {
             self.ready_lines.forget(run);
             self.running.forget(&[self.exits.id(run)]);
-            if OVER_LEFTOVERS.contains(&stage) {
+            if matches!(stage, SpawnStage::Unswept | SpawnStage::Leftovers) {
                 let left = self.left.get(&service).map_or(1, Vec::len);
                 let left = u32::try_from(left).unwrap_or(u32::MAX);
                 self.fact(Fact::SpawnRefused { run, left });
                 return;
             }
-            let transient = can_pass(error) || stage == "record";
+            let transient = can_pass(error) || stage == SpawnStage::Record;
             self.fact(Fact::SpawnFailed {
                 run,
                 transient,
@@ -148,7 +146,7 @@ impl Control {
         } else {
             // The start itself meets what its validator has met, and says it better.
             let passes = purpose == Purpose::Validator
-                && stage == "chdir"
+                && stage == SpawnStage::Chdir
                 && self.cx.main_run_of(&service).is_none();
             let result = if passes {
                 Ok(String::new())
@@ -255,23 +253,10 @@ impl Control {
 
     pub(in crate::control) fn on_notified(&mut self, run: RunId, key: &str, value: &str) {
         self.keep_ready_word(run, key, value);
-        let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
-        let fact = match key {
-            "READY" if value == "1" => Some(Fact::Ready { run }),
-            READY_FD if self.is_ready_by_fd(run) => Some(if value == READY_FD_CLOSED {
-                Fact::GaveUpReady { run }
-            } else {
-                Fact::ReadySignal { run }
-            }),
-            "RELOADING" if value == "1" => Some(Fact::Reloading { run }),
-            "WATCHDOG" if value == "1" => Some(Fact::Alive { run }),
-            "WATCHDOG" if value == "trigger" => Some(Fact::WatchdogTrigger { run }),
-            "WATCHDOG_USEC" => ms().map(|ms| Fact::WatchdogTimeout { run, ms }),
-            "EXTEND_TIMEOUT_USEC" => ms().map(|ms| Fact::Extend { run, ms }),
-            _ => None,
-        };
-        match fact {
-            Some(fact) => self.fact(fact),
+        let by_fd = key == READY_FD && self.is_ready_by_fd(run);
+        let what = notification(key, value).filter(|_| key != READY_FD || by_fd);
+        match what {
+            Some(what) => self.fact(Fact::Notified { run, what }),
             None => self.on_described(run, key, value),
         }
     }
@@ -377,6 +362,22 @@ impl Control {
     }
 }
 
+/// What a notify key means to the engine; none: nothing.
+fn notification(key: &str, value: &str) -> Option<Notification> {
+    let ms = || Some(value.parse::<u64>().ok()?.div_ceil(1000));
+    match (key, value) {
+        ("READY", "1") => Some(Notification::Ready),
+        (READY_FD, READY_FD_CLOSED) => Some(Notification::ReadyClosed),
+        (READY_FD, _) => Some(Notification::ReadySignal),
+        ("RELOADING", "1") => Some(Notification::Reloading),
+        ("WATCHDOG", "1") => Some(Notification::Alive),
+        ("WATCHDOG", "trigger") => Some(Notification::WatchdogTrigger),
+        ("WATCHDOG_USEC", _) => ms().map(|ms| Notification::WatchdogTimeout { ms }),
+        ("EXTEND_TIMEOUT_USEC", _) => ms().map(|ms| Notification::ExtendTimeout { ms }),
+        _ => None,
+    }
+}
+
 /// Lines that say by themselves that they are warnings or worse: `<4>…`, as sd-daemon(3) has it.
 fn warnings(said: &str) -> impl Iterator<Item = &str> {
     said.lines().filter_map(|line| {
@@ -411,17 +412,22 @@ fn place<'a>(service: &'a plan::Service, control: &'a Control) -> Where<'a> {
 }
 
 /// Stage and error in words that say what to look at.
-fn spawn_failure(stage: &str, error: Errno, command: &str, place: Option<Where<'_>>) -> String {
+fn spawn_failure(
+    stage: SpawnStage,
+    error: Errno,
+    command: &str,
+    place: Option<Where<'_>>,
+) -> String {
     let what = match stage {
         // The keeper has killed its process; the errno's own words are about connections.
-        "exec" if error == Errno::ETIMEDOUT => {
+        SpawnStage::Exec if error == Errno::ETIMEDOUT => {
             return format!(
                 "did not get as far as executing {command}: its process was stopped by another, or its file system \
                  does not answer"
             );
         }
-        "exec" => format!("cannot execute {command}"),
-        "chdir" => match &place {
+        SpawnStage::Exec => format!("cannot execute {command}"),
+        SpawnStage::Chdir => match &place {
             Some(Where { dir, account, .. }) if error == Errno::EACCES => {
                 format!(
                     "cannot enter its working directory {} as {account}",
@@ -433,12 +439,14 @@ fn spawn_failure(stage: &str, error: Errno, command: &str, place: Option<Where<'
             }
             None => "cannot enter its working directory".to_owned(),
         },
-        "record" => "cannot write the run's record".to_owned(),
-        "notify" => "cannot make its notify socket (the daemon's log says more)".to_owned(),
+        SpawnStage::Record => "cannot write the run's record".to_owned(),
+        SpawnStage::Notify => {
+            "cannot make its notify socket (the daemon's log says more)".to_owned()
+        }
         stage => format!("cannot start it (stage {stage})"),
     };
     let reason = format!("{what}: {}", error.desc());
-    let missing = error == Errno::ENOENT && matches!(stage, "exec" | "chdir");
+    let missing = error == Errno::ENOENT && matches!(stage, SpawnStage::Exec | SpawnStage::Chdir);
     let hint = place.filter(|_| missing).map_or("", |it| it.hint);
     port_owner::with_hint(reason, hint)
 }

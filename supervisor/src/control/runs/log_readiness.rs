@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Fact, Moment, RunId, State};
+use engine::{Fact, Moment, Notification, RunId, State};
 use plan::ReadyKind;
 use tokio::sync::oneshot;
 
@@ -131,7 +131,10 @@ impl Control {
         let awaited = self.ready_lines.awaited.get(&run);
         if awaited.is_some_and(|it| it.pattern == pattern) {
             self.ready_lines.awaited.remove(&run);
-            self.fact(Fact::ReadySignal { run });
+            self.fact(Fact::Notified {
+                run,
+                what: Notification::ReadySignal,
+            });
         }
     }
 }
