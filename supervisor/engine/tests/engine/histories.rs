@@ -2,13 +2,12 @@
 //! world. What may never happen is checked at every effect (see `common`); at the end the world
 //! turns fair and everything has to come to rest where it is wanted.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::*;
 use engine::*;
 use proptest::prelude::*;
+
+use crate::common::*;
 
 /// What a history may do; the numbers choose among what is possible at that point.
 #[derive(Clone, Debug)]

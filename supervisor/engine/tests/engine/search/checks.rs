@@ -2,7 +2,8 @@
 
 use engine::*;
 
-use crate::{DEP, SHUTDOWN_MS_MAX, SUT, common::*, moves::asked, table::label};
+use super::{DEP, SHUTDOWN_MS_MAX, SUT, moves::asked, table::label};
+use crate::common::*;
 
 /// Whatever a run that is over is said to do, nothing happens.
 pub(crate) fn check_stale(rig: &Rig) {

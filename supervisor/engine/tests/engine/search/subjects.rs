@@ -2,7 +2,8 @@
 
 use engine::*;
 
-use crate::{DEP, common::*};
+use super::DEP;
+use crate::common::*;
 
 pub(crate) fn quick(spec: Spec) -> Spec {
     let restart = Restart {

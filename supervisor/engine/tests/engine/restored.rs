@@ -1,9 +1,8 @@
 //! A new control process: it restarts nothing, says again what the old one may not have said, and keeps holds.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 #[test]
 fn rebirth_restarts_nothing_and_hears_what_it_missed() {

@@ -1,9 +1,8 @@
 //! From exec to ready: who is believed, whose time is over, and who gets more time.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// peers' behaviour 14
 #[test]

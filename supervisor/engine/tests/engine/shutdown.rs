@@ -1,9 +1,8 @@
 //! The shutdown: its order, its deadline, and what even SIGKILL does not end.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// peers' behaviour 2
 #[test]

@@ -1,9 +1,8 @@
 //! A stop that comes at any moment: during a start, a spawn, a validation, a pause or another stop.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// peers' behaviour 4
 #[test]

@@ -1,9 +1,8 @@
 //! What a run says of itself while it is up: that it is alive, that it reloads, that it is ready.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn watched(action: WatchdogAction) -> Spec {
     Spec {

@@ -1,9 +1,8 @@
 //! The end of a main run is told: how, why, and what follows.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn told(rig: &Rig) -> Ended {
     let mut told = rig.last.iter().filter_map(|it| match it {

@@ -2,7 +2,8 @@
 
 use engine::*;
 
-use crate::{DEP, SUT, common::*};
+use super::{DEP, SUT};
+use crate::common::*;
 
 /// One thing that may happen next, with the name that people see.
 #[derive(Clone, Debug)]

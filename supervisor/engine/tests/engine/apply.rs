@@ -1,9 +1,8 @@
 //! A new plan: what it keeps, replaces, adds and removes, and what it may not do.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// peers' behaviour 39
 #[test]

@@ -1,10 +1,9 @@
 //! What is completed: a daemon that ended with success and is not restarted, and oneshots that a command or
 //! a plan runs again.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn with_policy(policy: Policy) -> Spec {
     let success = ExitSet {

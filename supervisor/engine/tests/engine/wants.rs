@@ -1,9 +1,8 @@
 //! What a service waits for that it merely wants: at its first start, and once it has been up.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// Ready when it says so.
 fn slow() -> Spec {

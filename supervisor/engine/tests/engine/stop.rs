@@ -1,9 +1,8 @@
 //! A stop in steps: the first signal, a second one after a while, SIGKILL at the timeout.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn spec() -> Spec {
     Spec {

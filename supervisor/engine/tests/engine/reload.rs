@@ -1,9 +1,8 @@
 //! How a reload ends, and for how long that is shown.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 const RELOAD_MS: u64 = 100;
 

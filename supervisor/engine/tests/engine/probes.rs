@@ -1,9 +1,8 @@
 //! Liveness ends a run, health only changes what is shown, and each run counts from zero.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 fn answer(rig: &mut Rig, probe: ProbeKind, answers: &[bool]) {
     for ok in answers {

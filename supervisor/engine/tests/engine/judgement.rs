@@ -1,9 +1,8 @@
 //! What a run has not said or done counts only up to when everything has been heard.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 const READY_MS: u64 = STOP_MS - 1;
 

@@ -1,9 +1,8 @@
 //! From the wish to start to exec: the validator, the spawn and how it fails, the numbers of runs.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 #[test]
 fn start_without_ready_is_running_once_exec_has_succeeded() {

@@ -1,9 +1,8 @@
 //! The rules between services: order, holds, dependents, and what a crash of one means to the others.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// peers' behaviour 1
 #[test]

@@ -1,10 +1,9 @@
 //! Jobs run when their work is asked for, and may have services stopped: what has been leased never
 //! runs, and a lease never outlives its job.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 const DATABASE: u32 = 0;
 const SERVER: u32 = 1;

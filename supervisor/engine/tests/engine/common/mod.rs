@@ -1,10 +1,5 @@
 //! A model world for the engine: processes that fork, live, die and are swept, and the rules that no engine may ever
 //! break, checked at every effect.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test binary uses a part of it"
-)]
 
 mod effects;
 mod invariants;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::*;
 
-use crate::{SUT, common::*};
+use super::SUT;
+use crate::common::*;
 
 /// State, event, next state -> effects.
 pub(crate) type Table = BTreeMap<(usize, String), BTreeMap<String, BTreeSet<String>>>;

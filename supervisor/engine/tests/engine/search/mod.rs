@@ -4,9 +4,6 @@
 //! Safety is checked at every step (see `common`), liveness from every state. The search also
 //! writes the state table of ARCHITECTURE.md; `UPDATE_STATE_TABLE=1` rewrites it.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod checks;
 mod moves;
 mod subjects;
@@ -18,12 +15,13 @@ use std::{
 };
 
 use checks::*;
-use common::*;
 use engine::*;
 use moves::*;
 use serde_json::Value;
 use subjects::*;
 use table::*;
+
+use crate::common::*;
 
 const DEP: u32 = 0;
 const SUT: u32 = 1;

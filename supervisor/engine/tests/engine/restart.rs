@@ -1,11 +1,10 @@
 //! What follows an end: policies, start limits and pauses.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// peers' behaviours 29 and 30
 #[test]

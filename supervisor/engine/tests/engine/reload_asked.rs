@@ -1,9 +1,8 @@
 //! When a reload can be asked for, and what ends it before its time.
 
-mod common;
-
-use common::*;
 use engine::*;
+
+use crate::common::*;
 
 /// peers' behaviour 18
 #[test]
