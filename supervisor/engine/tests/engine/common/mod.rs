@@ -14,7 +14,6 @@ use engine::{
     ProcessImpact, Refusal, RunId, ServiceId, Settled, Spec, State,
 };
 
-pub(crate) use invariants::calm_probes;
 pub(crate) use specs::*;
 pub(crate) use world::{MOODS, Mood, Phase, Proc, Role};
 
