@@ -31,9 +31,9 @@ use crate::{
 
 /// From the rotation of a file until it is compressed.
 const DELAY_MS: u64 = 60_000;
-/// The variable that says otherwise, in milliseconds.
+/// Environment variable that overrides the delay, in milliseconds.
 const DELAY_VARIABLE: &str = "MATTERVISOR_COMPRESS_DELAY_MS";
-/// The last of all.
+/// Nice value of the compressor: the lowest priority.
 const NICE: i32 = 19;
 /// Class idle, as `ioprio_set(2)` takes it.
 const IO_PRIORITY: u16 = 3 << 13;
@@ -55,10 +55,10 @@ impl<'a> Whose<'a> {
 #[derive(Debug)]
 pub(crate) struct Compressor {
     delay_ms: u64,
-    /// Services whose turn will come, each once.
+    /// Services whose files are to be compressed, each once.
     queue: VecDeque<String>,
     running: Option<(i32, String)>,
-    /// Services whose last try failed, so that it is told once.
+    /// Services whose last compression failed: a failure is told once.
     failed: BTreeSet<String>,
 }
 
@@ -165,7 +165,7 @@ impl Compressor {
                 self.has_failed(kit, &service, &why);
             }
             Exit::Signal(_) => {
-                // Once more, for the cause may have been somebody's mistake.
+                // Tried once more: somebody may have killed it by mistake.
                 if !self.failed.contains(&service) {
                     kit.log.rotated(&service);
                 }
@@ -183,7 +183,7 @@ impl Compressor {
         }
     }
 
-    /// All is ending: what it has not finished is done after the next rotation.
+    /// The daemon ends: what is not compressed yet is compressed after the next rotation.
     pub(crate) fn end(&mut self) {
         self.queue.clear();
         if let Some((pid, _)) = &self.running {

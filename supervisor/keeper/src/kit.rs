@@ -36,7 +36,7 @@ pub(crate) enum Life {
     Lasting,
     /// SIGTERM has come: the control process is to stop all.
     AskedToStop,
-    /// All is ending: nothing is started any more.
+    /// The daemon ends: nothing is started any more.
     Ending,
 }
 
@@ -48,12 +48,12 @@ pub(crate) struct Kit {
     pub(crate) life: Life,
     pub(crate) poller: Poller,
     pub(crate) timers: Timers,
-    /// Watches whatever directory it is told.
+    /// Watches directories for removals.
     pub(crate) removals: Removals,
     pub(crate) facts: FactQueue,
     pub(crate) log: log::Handle,
     pub(crate) init: Init,
-    /// Limits and badness that the daemon was started with.
+    /// Resource limits and `oom_score_adj` that the daemon was started with.
     pub(crate) original: Original,
     pub(crate) null: File,
     pub(crate) child_stack: ChildStack,
@@ -64,12 +64,12 @@ pub(crate) struct Kit {
 }
 
 impl Kit {
-    /// All is ending.
+    /// The daemon ends.
     pub(crate) fn is_ending(&self) -> bool {
         self.life == Life::Ending
     }
 
-    /// All is ending from now on.
+    /// The daemon ends from now on.
     pub(crate) fn end(&mut self) {
         self.life = Life::Ending;
     }

@@ -88,11 +88,11 @@ pub fn release_memory() {
 /// What the keeper has to be told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What stands before all paths.
+    /// Prefix of all paths.
     pub root: PathBuf,
-    /// A lock, the records of runs and the notify sockets are here; it exists.
+    /// Holds a lock, the records of runs and the notify sockets; it exists.
     pub run_dir: PathBuf,
-    /// A second lock is here; it exists.
+    /// Holds the second lock; it exists.
     pub state_dir: PathBuf,
     /// Where the control socket is bound.
     pub control_socket: PathBuf,
@@ -104,7 +104,7 @@ pub struct Config {
     pub log_json: bool,
 }
 
-/// Is the keeper, until everything has been stopped. Errors have been said on stderr.
+/// Runs the keeper until all runs have been stopped. Errors are said on standard error.
 ///
 /// To be called before any other thread is started and anything is opened: it blocks signals, changes limits of
 /// the process, and closes what was left open by whoever has started it.

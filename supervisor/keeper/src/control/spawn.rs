@@ -27,7 +27,7 @@ use crate::{
     timers::Timer,
 };
 
-/// Badness of the control process, where the keeper could lower its own.
+/// `oom_score_adj` of the control process, where the keeper could lower its own.
 const OOM_SCORE_ADJ: &str = "-500";
 /// Its threads share one heap of the C library: a heap each costs more memory than the work that
 /// they do at the same time is worth. What it starts gets an environment of its own.

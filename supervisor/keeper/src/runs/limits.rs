@@ -64,7 +64,7 @@ fn within_reach(
     }
     let wanted = limit.rlim_max;
     let message = format!("{service}: may not raise the limit {name} to {wanted}, so it is {hard}");
-    // Not at every start of a service that starts often.
+    // Said once, not at every start.
     original.say_once(message, "");
     libc::rlimit {
         rlim_cur: limit.rlim_cur.min(hard),
