@@ -1,16 +1,11 @@
-//! How a process ended, in the keeper's words: for its own log lines, and for the last line in a service's log.
-
-use nix::sys::signal::Signal;
+//! How a process ended, in words: for the keeper's own log lines, and for the last line in a service's log.
 
 use crate::message::Exit;
 
-/// `exit code 1`, `killed by SIGKILL`.
+/// `exit code 1`, `killed by KILL`.
 pub(crate) fn exit_text(exit: Exit) -> String {
     match exit {
-        Exit::Code(code) => format!("exit code {code}"),
-        Exit::Signal(number) => match Signal::try_from(number) {
-            Ok(signal) => format!("killed by {signal}"),
-            Err(_) => format!("killed by signal {number}"),
-        },
+        Exit::Code(code) => text::exit_code(code),
+        Exit::Signal(number) => text::killed_by(&text::signal::shown(number)),
     }
 }

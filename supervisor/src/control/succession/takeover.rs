@@ -113,7 +113,7 @@ impl Control {
             }
             Ok(_) => None,
             Err(error) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("cannot read which plan ran, takes the stored one: {why}");
                 None
             }
@@ -137,7 +137,7 @@ impl Control {
                     self.cx.engine.restore(id, record);
                 }
                 Err(error) => {
-                    let why = api::json_place(&error);
+                    let why = ::text::json_place(&error);
                     tracing::error!(service = name, "lost its record: {why}");
                 }
             }
