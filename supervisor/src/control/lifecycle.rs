@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use engine::{Command, Goal, Moment, Record, RunId, ServiceId, Settled, Shift, State};
+use engine::{Command, Goal, Moment, ProcessImpact, Record, RunId, ServiceId, Settled, State};
 use keeper::message::Request;
 use nix::sys::signal::Signal;
 
@@ -144,7 +144,7 @@ impl Lifecycle {
 
 impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
-    pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<ServiceId, Shift>) {
+    pub(super) fn apply_to_engine(&mut self, shifts: &BTreeMap<ServiceId, ProcessImpact>) {
         let enabled: Vec<String> = self
             .cx
             .plan
