@@ -6,20 +6,23 @@ use keeper::message::{LogTrouble, Request};
 
 use crate::{
     ask::{LogPlace, Peer},
-    control::{Control, operations::audit, runs::spawn::log_dir},
+    control::{
+        Context, Control,
+        operations::audit::{self, AuditLog},
+        runs::spawn::log_dir,
+    },
     service_query::matching,
 };
 
-impl Control {
+impl Context {
     /// Where the lines of these services are; of all that are enabled if there are no names.
     pub(in crate::control) fn log_places(
         &self,
         names: &[String],
     ) -> Result<Vec<LogPlace>, ErrorReply> {
         let places = self.with_logs(names)?.into_iter().map(|service| LogPlace {
-            dir: log_dir(&self.cx.plan.paths, &service),
+            dir: log_dir(&self.plan.paths, &service),
             files: self
-                .cx
                 .plan
                 .services
                 .get(&service)
@@ -29,27 +32,42 @@ impl Control {
         Ok(places.collect())
     }
 
-    /// Has the keeper rotate the logs of these services.
-    pub(in crate::control) fn rotate_logs(
-        &mut self,
-        id: &str,
-        names: &[String],
-        peer: &Peer,
-    ) -> Result<Vec<String>, ErrorReply> {
-        let names = self.with_logs(names)?;
-        for name in &names {
-            self.cx
-                .publish(name, "change", "rotate log", Some(&peer.name));
-            self.cx.tell(Request::Rotate {
-                service: name.clone(),
-            });
+    fn with_logs(&self, names: &[String]) -> Result<Vec<String>, ErrorReply> {
+        match names {
+            [] => Ok(self.enabled()),
+            some => matching(some, &self.plan.services),
         }
-        let asked = audit::asked(self.cx.now.unix_ms, id, peer, "rotate log", &names);
-        self.audit.done(&mut self.cx, asked);
-        tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
-        Ok(names)
     }
 
+    /// Services that are enabled, in the order of their names.
+    pub(in crate::control) fn enabled(&self) -> Vec<String> {
+        let services = self.plan.services.values().filter(|it| it.enabled);
+        services.map(|it| it.name.clone()).collect()
+    }
+}
+
+/// Has the keeper rotate the logs of these services.
+pub(in crate::control) fn rotate(
+    cx: &mut Context,
+    audit_log: &mut AuditLog,
+    id: &str,
+    names: &[String],
+    peer: &Peer,
+) -> Result<Vec<String>, ErrorReply> {
+    let names = cx.with_logs(names)?;
+    for name in &names {
+        cx.publish(name, "change", "rotate log", Some(&peer.name));
+        cx.tell(Request::Rotate {
+            service: name.clone(),
+        });
+    }
+    let asked = audit::asked(cx.now.unix_ms, id, peer, "rotate log", &names);
+    audit_log.done(cx, asked);
+    tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
+    Ok(names)
+}
+
+impl Control {
     /// The keeper says how the log of a service stands.
     pub(in crate::control) fn on_log_trouble(
         &mut self,
@@ -74,22 +92,10 @@ impl Control {
             self.log_troubles.insert(id, trouble);
         }
     }
-
-    /// What is wrong with the log of a service, for people.
-    pub(in crate::control) fn log_reason(&self, service: &str) -> Option<String> {
-        let id = self.cx.names.id(service)?;
-        self.log_troubles.get(&id).map(sentence)
-    }
-
-    fn with_logs(&self, names: &[String]) -> Result<Vec<String>, ErrorReply> {
-        match names {
-            [] => Ok(self.enabled()),
-            some => matching(some, &self.cx.plan.services),
-        }
-    }
 }
 
-fn sentence(trouble: &LogTrouble) -> String {
+/// What is wrong with the log of a service, for people.
+pub(in crate::control) fn sentence(trouble: &LogTrouble) -> String {
     match trouble {
         LogTrouble::LosesLines { lines, why } => {
             format!("its log has lost lines that could not be written, at least {lines}: {why}")

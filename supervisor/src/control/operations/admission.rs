@@ -123,7 +123,7 @@ impl Control {
         let name = |id| self.cx.names.name(id).unwrap_or("?").to_owned();
         let active = self.cx.engine.active_job().map(name);
         UnderWay {
-            shutdown: self.lifecycle.is_stopping(),
+            shutdown: self.cx.is_stopping(),
             reconfigure: self.reconfigure.under_way(),
             reexec: self.reexec.is_asked(),
             lease: active.clone().filter(|_| self.cx.engine.has_leases()),

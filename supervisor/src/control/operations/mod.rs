@@ -370,7 +370,7 @@ impl Control {
                 .filter_map(|id| self.cx.names.name(*id).map(str::to_owned))
                 .collect()
         };
-        let affected = named(&touched.union(&self.lifecycle.waiting).copied().collect());
+        let affected = named(&touched.union(self.init_notify.waiting()).copied().collect());
         let touched = named(touched);
         let mut changes = std::mem::take(&mut self.operations.list);
         for change in changes.iter_mut().filter(|it| it.accepted && !it.finished) {
@@ -381,8 +381,8 @@ impl Control {
                 let Some(service) = self.cx.plan.services.get(name) else {
                     continue;
                 };
-                let state = self.service_status(service).state;
-                let detail = self.detail(name);
+                let state = self.views().service(service).state;
+                let detail = self.views().detail(name);
                 self.cx.answers.extend(change.progress(Progress::State {
                     service: name.clone(),
                     state,
@@ -398,7 +398,7 @@ impl Control {
     pub(super) fn targets(&self, names: &[String]) -> BTreeMap<String, Target> {
         let target = |name: &String| {
             let run_before = self.cx.main_run_of(name);
-            let settled = self.settled(name);
+            let settled = self.cx.settled(name);
             let at_rest = matches!(
                 settled,
                 Some(Settled::Ready | Settled::Completed | Settled::Held)

@@ -104,7 +104,7 @@ impl Control {
         let listening = id.map_or(Progress::Done, |id| self.listening.of(id));
         let failed =
             outcome.is_some_and(ReloadOutcome::is_failure) || listening == Progress::Failed;
-        match self.settled(name)? {
+        match self.cx.settled(name)? {
             Settled::No => None,
             Settled::Ready if listening == Progress::Awaited => None,
             Settled::Ready | Settled::Completed if !failed => Some(self.result(name, done)),
@@ -143,7 +143,7 @@ impl Control {
             .plan
             .services
             .get(name)
-            .map(|service| self.service_status(service));
+            .map(|service| self.views().service(service));
         ActionResult {
             service: name.to_owned(),
             verdict,

@@ -63,12 +63,12 @@ impl Control {
 
     /// Enabled services that are not as somebody wants them.
     pub(super) fn not_up(&self) -> Vec<String> {
-        let mut enabled = self.enabled();
+        let mut enabled = self.cx.enabled();
         let is_job = |name: &String| self.cx.plan.services.get(name).is_some_and(|it| it.job);
         enabled.retain(|name| {
             !is_job(name)
                 && !matches!(
-                    self.settled(name),
+                    self.cx.settled(name),
                     Some(Settled::Ready | Settled::Completed | Settled::Held)
                 )
         });
@@ -157,7 +157,7 @@ impl Control {
         let made = self.made_beside(&impacts);
         self.apply_to_engine(&shifts);
         self.fresh = BTreeMap::new();
-        self.schedule_follows_plan(staged.zone);
+        self.schedule.follow_plan(&self.cx, staged.zone);
         let notes = self.notes_on_impacts(&impacts, &site, made);
         let is_new = swapped.is_some();
         if let Some(swapped) = swapped {

@@ -135,7 +135,7 @@ impl Control {
         // What this plan has just set going is on its way, and must be known to be.
         let touched = self.cx.touched.clone();
         self.sort_touched(&touched);
-        self.lifecycle_check();
+        self.tell_init();
         self.start_what_waits(ended.next, ended.again);
         self.forget_hangup_when_idle();
     }

@@ -348,7 +348,7 @@ impl Control {
 
     /// SIGHUP: the files as they are when what is under way is over.
     pub(super) fn on_hangup(&mut self) {
-        if !std::mem::replace(&mut self.lifecycle.hangup, true) {
+        if !std::mem::replace(&mut self.hangup, true) {
             self.remember_hangup("asked");
         }
         if !matches!(self.reconfigure.stage, Stage::Idle) || self.cx.engine.has_leases() {
@@ -356,7 +356,7 @@ impl Control {
             return;
         }
         self.reconfigure.again = false;
-        if self.lifecycle.is_stopping() {
+        if self.cx.is_stopping() {
             return;
         }
         // Nobody can say whose it is.
@@ -377,20 +377,20 @@ impl Control {
     /// One that came while a job kept services stopped.
     pub(super) fn hangup_after_leases(&mut self) {
         let waits = self.reconfigure.again && matches!(self.reconfigure.stage, Stage::Idle);
-        if waits && !self.cx.engine.has_leases() && !self.lifecycle.is_stopping() {
+        if waits && !self.cx.engine.has_leases() && !self.cx.is_stopping() {
             self.on_hangup();
         }
     }
 
     /// An earlier control process had taken in a SIGHUP and died before it was through with it.
     pub(super) fn go_on_with_hangup(&mut self) {
-        self.reconfigure.again = self.lifecycle.hangup;
+        self.reconfigure.again = self.hangup;
     }
 
     /// Nothing is under way any more that began with one.
     pub(super) fn forget_hangup_when_idle(&mut self) {
         let idle = matches!(self.reconfigure.stage, Stage::Idle) && !self.reconfigure.again;
-        if idle && std::mem::take(&mut self.lifecycle.hangup) {
+        if idle && std::mem::take(&mut self.hangup) {
             self.remember_hangup("");
         }
     }
@@ -466,9 +466,14 @@ impl Control {
             Done::HoldsStored(result) => self.holds.stored(&self.cx, result),
             Done::ScheduleStored(result) => self.schedule.stored(&self.cx, result),
             Done::Recorded(result) => self.on_recorded(result),
-            Done::MaintenanceStored(result) => self.maintenance_stored(result),
-            Done::UsersAreTold { question, answer } => self.users_are_told(question, answer),
-            Done::StatusFilesWritten(result) => self.status_files_written(result),
+            Done::MaintenanceStored(result) => self.maintenance.stored(self.cx.now.moment, result),
+            Done::UsersAreTold { question, answer } => {
+                let now = self.cx.now.moment;
+                self.maintenance.users_are_told(now, question, answer);
+            }
+            Done::StatusFilesWritten(result) => {
+                self.status_files.written(self.cx.now.moment, result);
+            }
             Done::RunningStored(result) => self.running.stored(&self.cx, result),
             Done::ExitsRecorded(result) => {
                 let written = self.exits.on_written(&mut self.cx, result);

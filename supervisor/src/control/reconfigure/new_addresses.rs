@@ -66,7 +66,7 @@ impl Control {
     fn running(&self) -> Vec<Target> {
         let names = self.cx.plan.services.keys();
         let running = names.filter_map(|name| {
-            let pid = self.pid(self.cx.names.id(name)?)?;
+            let pid = self.cx.pid(self.cx.names.id(name)?)?;
             let name = name.clone();
             Some(Target { name, pid })
         });

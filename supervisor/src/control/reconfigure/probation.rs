@@ -118,7 +118,7 @@ impl Control {
             self.judge_all();
         }
         if let Some(why) = Key::Refused.of(&hello.records).filter(|it| !it.is_empty()) {
-            self.lifecycle.set_refused(Some(why.clone()));
+            self.state_warnings.set_refused(Some(why.clone()));
         }
         if let (true, Some((mark, rejected))) = (unfinished, stored) {
             self.reconfigure.request = ReconfigureRequest {
@@ -128,7 +128,7 @@ impl Control {
                     Some(_) => PlanSource::Kept,
                     None => PlanSource::Files,
                 },
-                unattended: self.lifecycle.hangup,
+                unattended: self.hangup,
                 ..ReconfigureRequest::default()
             };
             self.reconfigure.loaded = LoadResult {
@@ -211,13 +211,13 @@ impl Control {
     }
 
     fn is_held(&self, name: &str) -> bool {
-        self.settled(name) == Some(Settled::Held)
+        self.cx.settled(name) == Some(Settled::Held)
     }
 
     /// Services have changed: may the plan count as one that works?
     pub(in crate::control) fn judge_probation(&mut self, touched: &BTreeSet<ServiceId>) {
         // At the end nothing is up, and that says nothing about the plan.
-        if self.probation.kept || !self.probation.stored || self.lifecycle.is_stopping() {
+        if self.probation.kept || !self.probation.stored || self.cx.is_stopping() {
             return;
         }
         for id in touched {
@@ -252,7 +252,7 @@ impl Control {
         let heard = self.watermark.reached();
         let due = self.probation.proven_at.take_if(|at| *at <= heard);
         // At the end nothing is proven any more.
-        if due.is_some() && !self.lifecycle.is_stopping() {
+        if due.is_some() && !self.cx.is_stopping() {
             self.keep_plan();
         }
     }
@@ -319,7 +319,7 @@ impl Control {
 
     /// The files are refused, or are good again.
     pub(super) fn set_refused(&mut self, refused: Option<String>) {
-        if self.lifecycle.set_refused(refused.clone()) {
+        if self.state_warnings.set_refused(refused.clone()) {
             self.cx.remember(Key::Refused, refused.unwrap_or_default());
         }
     }

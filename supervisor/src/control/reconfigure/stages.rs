@@ -194,7 +194,7 @@ impl Control {
     fn on_resolved_all(&mut self, staged: Staged) {
         self.note_all_lacking(&staged.resolved);
         self.note_broken(staged.broken);
-        self.schedule_follows_plan(staged.zone);
+        self.schedule.follow_plan(&self.cx, staged.zone);
         if staged.files.is_empty() {
             self.on_put_back();
             return;

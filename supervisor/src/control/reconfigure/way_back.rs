@@ -117,7 +117,7 @@ impl Control {
     ) -> Option<GoingBack> {
         let way_back = self.way_back.as_ref().filter(|it| it.change == change)?;
         let failed = |name: &String| targets.get(name).is_some_and(Target::has_failed);
-        let goes = way_back.reloaded.iter().any(failed) && !self.lifecycle.is_stopping();
+        let goes = way_back.reloaded.iter().any(failed) && !self.cx.is_stopping();
         goes.then(|| {
             let site_file = self.cx.plan.paths.site_file().display().to_string();
             GoingBack::due(way_back.before.told(), site_file)
@@ -131,7 +131,7 @@ impl Control {
         };
         match self.operations.way_of(&id) {
             Way::Over => self.set_way_back(None),
-            Way::Due if self.lifecycle.is_stopping() => {
+            Way::Due if self.cx.is_stopping() => {
                 self.operations.refuse_way_back(&id, STOPPING);
             }
             Way::Due if matches!(self.reconfigure.stage, Stage::Idle) => self.go_back(id),

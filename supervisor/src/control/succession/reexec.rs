@@ -136,7 +136,7 @@ impl Control {
         let Stage::Asked { client, .. } = std::mem::take(&mut self.reexec.stage) else {
             return;
         };
-        if self.lifecycle.is_stopping() || !self.reconfigure.is_idle() {
+        if self.cx.is_stopping() || !self.reconfigure.is_idle() {
             self.refuse_reexec(client, "something else has come in between");
             return;
         }

@@ -53,26 +53,23 @@ impl Control {
         );
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
-        if let Some(record) = Key::Signals.of(&hello.records) {
-            self.lifecycle.signals = record.parse().unwrap_or(1);
-        }
-        self.lifecycle.failed = Key::Failed.of(&hello.records).cloned();
+        self.shutdown.restore(&hello.records);
         let hangup = Key::Hangup.of(&hello.records);
-        self.lifecycle.hangup = hangup.is_some_and(|record| !record.is_empty());
-        let stopping = self.lifecycle.signals > 0;
+        self.hangup = hangup.is_some_and(|record| !record.is_empty());
+        let stopping = self.shutdown.is_asked();
         self.holds.restore(&hello.records);
-        self.restore_maintenance(&hello.records);
+        self.maintenance.restore(&hello.records);
         let unfinished = self.restore_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
             self.start_first();
         } else {
-            self.restore_records(&records);
+            let first_own_run = self.restore_records(&records);
             self.restore_troubles(&hello.records);
             self.file_watch.restore(&hello.records);
             self.listening.restore(Key::Listening.of(&hello.records));
-            self.restore_schedule(Key::Schedule.of(&hello.records));
-            self.restore_runs(hello);
+            self.schedule.restore(Key::Schedule.of(&hello.records));
+            self.restore_runs(hello, first_own_run);
             let record = |key: Key| key.of(&hello.records);
             self.audit.restore(record(Key::AuditLines));
             let (changes, doing) = (record(Key::Operations), record(Key::InFlight));
@@ -98,7 +95,7 @@ impl Control {
         self.restore_reexec(Key::Reexec.of(&hello.records));
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_operations();
-        self.lifecycle_check();
+        self.tell_init();
     }
 
     /// What runs is what the earlier one had applied, whatever is on disk. Returns the plan that it
@@ -128,8 +125,9 @@ impl Control {
         self.cx.remember(Key::Plan, record);
     }
 
-    /// Records name other services by number, so each has the same one in all control processes.
-    fn restore_records(&mut self, records: &[(&String, &String)]) {
+    /// Records name other services by number, so each has the same one in all control processes. Returns the first run
+    /// that can be no earlier control process's.
+    fn restore_records(&mut self, records: &[(&String, &String)]) -> RunId {
         for (name, record) in records {
             match serde_json::from_str::<Record>(record) {
                 Ok(record) => {
@@ -143,16 +141,15 @@ impl Control {
             }
         }
         // What is numbered from here on was not lost with anybody.
-        self.lifecycle.first_own_run = Some(self.cx.engine.allocate_run());
-        if self.lifecycle.signals > 0 {
-            // First of all, or the plan would start what is down.
-            self.begin_shutdown();
-        }
+        let first_own_run = self.cx.engine.allocate_run();
+        // First of all, or the plan would start what is down.
+        self.resume_shutdown();
         self.apply_to_engine(&BTreeMap::new());
         self.holds.note_all(&mut self.cx);
+        first_own_run
     }
 
-    fn restore_runs(&mut self, hello: &Hello) {
+    fn restore_runs(&mut self, hello: &Hello, first_own_run: RunId) {
         for info in &hello.runs {
             let run = RunId(info.run);
             let known = self.cx.engine.service_of(run).is_some();
@@ -201,7 +198,7 @@ impl Control {
             }
         }
         self.restore_failures(hello);
-        self.restore_lost_runs(hello);
+        self.restore_lost_runs(hello, first_own_run);
     }
 
     /// A run that never came to be is not among the keeper's runs: only the fact speaks of it.
@@ -226,15 +223,14 @@ impl Control {
 
     /// Runs that were decided upon but whose spawn never reached the keeper: their number is free still, so
     /// they are started. What they were to serve may have gone meanwhile; then they are given up.
-    fn restore_lost_runs(&mut self, hello: &Hello) {
+    fn restore_lost_runs(&mut self, hello: &Hello, first_own_run: RunId) {
         let lost = || Err(LOST.to_owned());
         let ids: Vec<_> = self.cx.names.ids().values().copied().collect();
         for id in ids {
             let Some(view) = self.cx.engine.view(id) else {
                 continue;
             };
-            let first_own = self.lifecycle.first_own_run;
-            let known = |run: RunId| Some(run) >= first_own || is_told(hello, run);
+            let known = |run: RunId| run >= first_own_run || is_told(hello, run);
             let is_planned = self.cx.service(id).is_some();
             match view.state {
                 State::Spawning { run } if is_planned && !known(run) => {
