@@ -17,7 +17,7 @@ use crate::control::{
         file_watch::FileWatch,
         listening::{Listening, Progress},
     },
-    runs::address_waits::AddressWaits,
+    runs::starts::Starts,
     schedule::Schedule,
     shutdown::Shutdown,
     text,
@@ -32,7 +32,6 @@ pub(in crate::control) struct Views<'a> {
     pub(in crate::control) own_user: &'a str,
     /// The supervisor may run services as other users.
     pub(in crate::control) is_root: bool,
-    pub(in crate::control) address_waits: &'a AddressWaits,
     pub(in crate::control) alerts: &'a Alerts,
     pub(in crate::control) file_watch: &'a FileWatch,
     /// What the last helper said that failed.
@@ -43,6 +42,7 @@ pub(in crate::control) struct Views<'a> {
     pub(in crate::control) log_troubles: &'a BTreeMap<ServiceId, LogTrouble>,
     pub(in crate::control) schedule: &'a Schedule,
     pub(in crate::control) shutdown: &'a Shutdown,
+    pub(in crate::control) starts: &'a Starts,
     /// What each service last said by `STATUS=`.
     pub(in crate::control) status_texts: &'a BTreeMap<ServiceId, String>,
     pub(in crate::control) work: &'a Work,
@@ -72,7 +72,7 @@ impl Views<'_> {
             return Reason::other(self.waiting_reason(&waiting_on));
         }
         if let State::Validating { run } | State::Spawning { run } = view.state
-            && let Some(waits) = self.address_waits.reason(self.cx, run)
+            && let Some(waits) = self.starts.waits_for(self.cx, run)
         {
             return Reason::other(waits);
         }

@@ -7,6 +7,7 @@
 //! `settle.rs`.
 
 mod plan;
+mod reexec;
 mod requests;
 mod services;
 mod shutdown;

@@ -156,7 +156,6 @@ impl Control {
             cx: &self.cx,
             own_user: self.own_user.as_str(),
             is_root: self.is_root,
-            address_waits: &self.address_waits,
             alerts: &self.alerts,
             file_watch: &self.file_watch,
             last_failures: &self.last_failures,
@@ -165,6 +164,7 @@ impl Control {
             log_troubles: &self.log_troubles,
             schedule: &self.schedule,
             shutdown: &self.shutdown,
+            starts: &self.starts,
             status_texts: &self.status_texts,
             work: &self.work,
         }

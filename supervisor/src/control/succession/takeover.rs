@@ -14,6 +14,7 @@ use crate::control::{
     monitors::file_restarts::FileRestarts,
     record_keys::{Key, is_a_services},
     runs::exits::Life,
+    succession::reexec,
     text,
 };
 
@@ -92,7 +93,8 @@ impl Control {
         self.running_is_taken_up();
         self.restore_probation(hello, boot.applied, is_unfinished);
         self.restore_way_back(Key::WayBack.of(&hello.records), is_unfinished);
-        self.restore_reexec(Key::Reexec.of(&hello.records));
+        let record = Key::Reexec.of(&hello.records);
+        reexec::conclude(&mut self.cx, &mut self.audit, record);
         // What was asked of the earlier one, and whose outcome nobody has been told.
         self.resume_operations();
         self.tell_init();
@@ -166,6 +168,9 @@ impl Control {
                 }
             };
             let service = self.cx.names.intern(&info.service);
+            let planned = self.cx.service(service);
+            let directories = planned.into_iter().flat_map(|it| &it.directories);
+            let directories = directories.map(|it| it.path.clone()).collect();
             let pid = info.exit.is_none().then_some(info.pid);
             self.cx.runs.insert(
                 run,
@@ -174,7 +179,7 @@ impl Control {
                     pid,
                     purpose,
                     resolved: None,
-                    directories: self.directories_of(service),
+                    directories,
                     ready_words: BTreeMap::new(),
                     life: Life {
                         pid: Some(info.pid),
