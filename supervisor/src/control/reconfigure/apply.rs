@@ -145,7 +145,7 @@ impl Control {
         self.cx.outputs.push_back(Output::Access(access));
         if self.reconfigure.first {
             // Nothing runs that a plan half-applied could leave behind, but much to be lost.
-            self.remember_plan();
+            self.cx.remember_plan();
         }
         let shifts: BTreeMap<_, _> = impacts
             .iter()
@@ -172,7 +172,7 @@ impl Control {
             (None, _) => {}
         }
         if is_new {
-            self.remember_plan();
+            self.cx.remember_plan();
         }
         self.end_reconfigure();
     }
