@@ -10,9 +10,8 @@
 use std::collections::BTreeSet;
 
 use engine::ServiceId;
-use keeper::message::Request;
 
-use crate::control::{Control, input::Output};
+use crate::control::Control;
 
 /// One step. The comment says what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,12 +153,7 @@ impl Control {
             Step::Hangup => self.hangup_after_leases(),
             Step::StoreSchedule => self.schedule.store(&mut self.cx),
             Step::Quit => self.quit_when_stored(),
-            Step::Acknowledge => {
-                if let Some(seq) = self.unacknowledged.take() {
-                    let acknowledged = Request::Ack { seq };
-                    self.cx.outputs.push_back(Output::Keeper(acknowledged));
-                }
-            }
+            Step::Acknowledge => self.cx.acknowledge(),
             Step::Alerts => self.alerts.tell_queued(&mut self.cx),
             Step::Prepare => {
                 let plan_rests = self.reconfigure.is_idle();

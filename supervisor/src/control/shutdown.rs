@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use engine::{Command, Moment, ServiceId, State};
-use keeper::message::{Left, Request};
+use keeper::message::Request;
 
 use crate::control::{Context, record_keys::Key, runs::killed::Killed, text};
 
@@ -114,20 +114,11 @@ impl Shutdown {
         Command::Shutdown { deadline_ms }
     }
 
-    /// The engine has stopped everything, as far as it could. `left`: what SIGKILL did not end.
-    pub(super) fn complete(
-        &mut self,
-        cx: &Context,
-        clean: bool,
-        left: &BTreeMap<ServiceId, Vec<Left>>,
-    ) {
+    /// The engine has stopped everything, as far as it could.
+    pub(super) fn complete(&mut self, cx: &Context, clean: bool) {
         let killed = self.killed.iter().filter(|(_, (_, now))| *now);
         let killed: Vec<&str> = killed.map(|(id, _)| cx.name(*id)).collect();
         let killed = killed.join(", ");
-        for (id, left) in left {
-            let (service, what) = (cx.name(*id), text::left(left));
-            tracing::error!(service, "is not stopped: {what}");
-        }
         match (clean, killed.as_str()) {
             (false, _) => tracing::error!("ends though not everything could be stopped"),
             (true, "") => tracing::info!("everything is stopped"),

@@ -1,13 +1,12 @@
-//! What control knows of logs: where they are, who asked for a rotation, and which cannot be written. It
-//! reads none.
+//! What control knows of logs: where they are, and who asked for a rotation. It reads none.
 
 use api::ErrorReply;
-use keeper::message::{LogTrouble, Request};
+use keeper::message::Request;
 
 use crate::{
     ask::{LogPlace, Peer},
     control::{
-        Context, Control,
+        Context,
         operations::audit::{self, AuditLog},
         runs::spawn::log_dir,
     },
@@ -65,43 +64,4 @@ pub(in crate::control) fn rotate(
     audit_log.done(cx, asked);
     tracing::info!(by = peer.name, services = names.join(" "), "rotate logs");
     Ok(names)
-}
-
-impl Control {
-    /// The keeper says how the log of a service stands.
-    pub(in crate::control) fn on_log_trouble(
-        &mut self,
-        service: &str,
-        trouble: Option<LogTrouble>,
-    ) {
-        let kind = |it: Option<&LogTrouble>| it.map(std::mem::discriminant);
-        let id = self.cx.names.id(service);
-        let before = id.and_then(|id| self.log_troubles.remove(&id));
-        if !self.cx.plan.services.contains_key(service) {
-            return;
-        }
-        if kind(before.as_ref()) != kind(trouble.as_ref()) {
-            let text = trouble.as_ref().map_or_else(
-                || "nothing is wrong with its log any more".to_owned(),
-                sentence,
-            );
-            tracing::warn!(service, "{text}");
-            self.cx.publish(service, "log", &text, None);
-        }
-        if let Some((id, trouble)) = id.zip(trouble) {
-            self.log_troubles.insert(id, trouble);
-        }
-    }
-}
-
-/// What is wrong with the log of a service, for people.
-pub(in crate::control) fn sentence(trouble: &LogTrouble) -> String {
-    match trouble {
-        LogTrouble::LosesLines { lines, why } => {
-            format!("its log has lost lines that could not be written, at least {lines}: {why}")
-        }
-        LogTrouble::NotRotated { why } => {
-            format!("its log cannot be rotated and grows: {why}")
-        }
-    }
 }

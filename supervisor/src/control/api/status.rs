@@ -9,7 +9,6 @@ use crate::{
     control::{
         Context, Now,
         api::{
-            logs,
             reason::Reason,
             views::{Views, waiting_on},
         },
@@ -75,9 +74,9 @@ impl Views<'_> {
         service: &plan::Service,
     ) -> (ServiceStatus, Reason) {
         let mut status = blank_status(service);
-        if status.user.is_none() || !self.is_root {
+        if status.user.is_none() || !self.cx.own.is_root {
             // Without root every service has the supervisor's own user.
-            status.user = Some(self.own_user.to_owned());
+            status.user = Some(self.cx.own.user.clone());
         }
         let id = self.cx.names.id(&service.name);
         let view = id.and_then(|id| Some((id, self.cx.engine.view(id)?)));
@@ -142,9 +141,9 @@ impl Views<'_> {
             _ => next_run.as_ref().map(|(in_ms, _)| *in_ms),
         };
         status.last_reload = view.last_reload.as_ref().map(text::last_reload);
-        status.status_text = self.status_texts.get(&id).cloned();
+        status.status_text = self.last_words.status(id).cloned();
         let mut reason = self.reason(id, view);
-        let log = self.log_troubles.get(&id).map(logs::sentence);
+        let log = self.log_troubles.reason(id);
         reason.push(log.unwrap_or_default());
         reason.push(next_run.map(|(_, when)| when).unwrap_or_default());
         reason

@@ -4,10 +4,7 @@
 //! Owner of nothing. A view is made for one answer ([`super::super::Control::views`]) and changes nothing, so what is
 //! shown is a pure function of what the components know at that moment.
 
-use std::collections::BTreeMap;
-
 use engine::{Failure, ServiceId, State, View};
-use keeper::message::{Left, LogTrouble};
 
 use crate::control::{
     Context,
@@ -17,7 +14,9 @@ use crate::control::{
         file_watch::FileWatch,
         listening::{Listening, Progress},
     },
-    runs::starts::Starts,
+    runs::{
+        last_words::LastWords, leftovers::Leftovers, log_troubles::LogTroubles, starts::Starts,
+    },
     schedule::Schedule,
     shutdown::Shutdown,
     text,
@@ -28,23 +27,15 @@ use crate::control::{
 #[derive(Clone, Copy)]
 pub(in crate::control) struct Views<'a> {
     pub(in crate::control) cx: &'a Context,
-    /// Name of the user that the supervisor runs as.
-    pub(in crate::control) own_user: &'a str,
-    /// The supervisor may run services as other users.
-    pub(in crate::control) is_root: bool,
     pub(in crate::control) alerts: &'a Alerts,
     pub(in crate::control) file_watch: &'a FileWatch,
-    /// What the last helper said that failed.
-    pub(in crate::control) last_failures: &'a BTreeMap<ServiceId, String>,
-    /// What SIGKILL did not end.
-    pub(in crate::control) left: &'a BTreeMap<ServiceId, Vec<Left>>,
+    pub(in crate::control) last_words: &'a LastWords,
+    pub(in crate::control) leftovers: &'a Leftovers,
     pub(in crate::control) listening: &'a Listening,
-    pub(in crate::control) log_troubles: &'a BTreeMap<ServiceId, LogTrouble>,
+    pub(in crate::control) log_troubles: &'a LogTroubles,
     pub(in crate::control) schedule: &'a Schedule,
     pub(in crate::control) shutdown: &'a Shutdown,
     pub(in crate::control) starts: &'a Starts,
-    /// What each service last said by `STATUS=`.
-    pub(in crate::control) status_texts: &'a BTreeMap<ServiceId, String>,
     pub(in crate::control) work: &'a Work,
 }
 
@@ -100,7 +91,7 @@ impl Views<'_> {
             return Reason::other(leased);
         }
         let reason = text::reason(view, self.cx.now.moment);
-        let failure = self.last_failures.get(&id);
+        let failure = self.last_words.refusal(id);
         let State::Failed { reason: why } = &view.state else {
             return match failure {
                 Some(failure) if matches!(view.state, State::Backoff { .. }) => {
@@ -114,7 +105,7 @@ impl Views<'_> {
             Failure::Exited(_) => self.work.message(id, view).map(str::to_owned),
             Failure::Requirement(on) => Some(self.requirement_reason(*on)),
             Failure::Leftovers { .. } => {
-                let left = self.left.get(&id);
+                let left = self.leftovers.of(id);
                 left.map(|left| format!("{reason}: {}", text::left(left)))
             }
             _ => None,

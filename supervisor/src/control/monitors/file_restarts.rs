@@ -44,7 +44,14 @@ impl FileRestarts {
 }
 
 impl FileRestarts {
-    /// The run has ended and that is told, or it is not restarted after all.
+    /// The run has ended, and that is told.
+    pub(in crate::control) fn ended(&mut self, cx: &mut Context, service: ServiceId, run: RunId) {
+        if self.0.get(&service).is_some_and(|it| it.run == run) {
+            self.forget(cx, service);
+        }
+    }
+
+    /// The service is not restarted after all.
     pub(in crate::control) fn forget(&mut self, cx: &mut Context, service: ServiceId) {
         if self.0.remove(&service).is_some() {
             self.remember(cx);

@@ -35,7 +35,7 @@ impl Control {
             let _ = self.state_warnings.set_refused(Some(error.message));
         }
         self.log_readiness.follow_plan(&mut self.cx);
-        self.ready_words_follow_plan();
+        self.hear_ready_words();
         self.host_checks.follow_plan(&self.cx);
         self.file_watch.follow_plan(&mut self.cx);
         self.status_files.follow_plan(&self.cx.plan);

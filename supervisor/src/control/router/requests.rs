@@ -20,7 +20,6 @@ use crate::{
             views::Views,
         },
         operations::audit,
-        text,
     },
     metrics_snapshot::Scrape,
     service_query::matching,
@@ -154,18 +153,15 @@ impl Control {
     pub(in crate::control) const fn views(&self) -> Views<'_> {
         Views {
             cx: &self.cx,
-            own_user: self.own_user.as_str(),
-            is_root: self.is_root,
             alerts: &self.alerts,
             file_watch: &self.file_watch,
-            last_failures: &self.last_failures,
-            left: &self.left,
+            last_words: &self.last_words,
+            leftovers: &self.leftovers,
             listening: &self.listening,
             log_troubles: &self.log_troubles,
             schedule: &self.schedule,
             shutdown: &self.shutdown,
             starts: &self.starts,
-            status_texts: &self.status_texts,
             work: &self.work,
         }
     }
@@ -185,7 +181,7 @@ impl Control {
         let mut warnings: Vec<String> = self.probation.warning().into_iter().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
         warnings.extend(self.state_warnings.of_now());
-        warnings.extend(self.strays.iter().map(text::stray));
+        warnings.extend(self.leftovers.strays());
         warnings.extend(self.state_warnings.told());
         warnings.extend(self.holds.warning());
         warnings.extend(self.schedule.warning());

@@ -38,13 +38,6 @@ impl Control {
         self.init_notify.check(&mut self.cx, idle);
     }
 
-    /// A helper of the service failed, in words.
-    pub(in crate::control) fn note_failure(&mut self, id: ServiceId, detail: String) {
-        let name = self.cx.name(id).to_owned();
-        self.cx.publish(&name, "failure", &detail, None);
-        self.last_failures.insert(id, detail);
-    }
-
     /// Takes in how runs have ended of what runs by the clock.
     pub(in crate::control) fn note_outcomes(&mut self, touched: &BTreeSet<ServiceId>) {
         for id in touched {

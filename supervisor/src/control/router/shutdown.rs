@@ -49,7 +49,8 @@ impl Control {
 
     /// Everything is stopped: what is on no disk yet is tried at once, for the last time.
     pub(in crate::control) fn shutdown_complete(&mut self, clean: bool) {
-        self.shutdown.complete(&self.cx, clean, &self.left);
+        self.leftovers.log(&self.cx);
+        self.shutdown.complete(&self.cx, clean);
         self.holds.write_again();
         self.schedule.write_again();
         self.maintenance.write_again();

@@ -40,7 +40,9 @@ impl Control {
         self.file_restarts = FileRestarts::restore(Key::FileRestarts.of(&hello.records));
         self.cx.restore_events(&hello.records);
         self.exits.restore(&mut self.cx, &hello.records);
-        self.tell_unseen_ends();
+        for record in self.running.unseen_ends(&self.cx, &self.exits) {
+            self.record_exit(record);
+        }
         self.state_warnings.restore(
             &mut self.cx,
             Key::StateWarnings.of(&hello.records),
@@ -79,12 +81,12 @@ impl Control {
             self.go_on_with_hangup();
         }
         for numbered in hello.facts.clone() {
-            self.unacknowledged = Some(numbered.seq);
+            self.cx.taken_in(numbered.seq);
             self.on_keeper_fact(numbered.fact);
         }
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
-        self.running_is_taken_up();
+        self.running.forget_told(&self.cx, &self.exits);
         self.restore_probation(hello, boot.applied, is_unfinished);
         self.restore_way_back(Key::WayBack.of(&hello.records), is_unfinished);
         let record = Key::Reexec.of(&hello.records);
@@ -108,15 +110,15 @@ impl Control {
                 continue;
             };
             let run = RunId(info.run);
-            if info.role == Role::Main && !info.left.is_empty() {
-                self.left.insert(service, info.left.clone());
+            if info.role == Role::Main {
+                self.leftovers.take_up(service, &info.left);
             }
             for (key, value) in &info.notified {
-                self.keep_ready_word(run, key, value);
+                self.cx.keep_ready_word(run, key, value);
                 self.on_described(run, key, value);
             }
             if info.role == Role::Main && info.exit.is_none() {
-                self.note_living(run);
+                self.running.begin(&self.cx, &self.exits, run);
                 let began = engine::Moment(info.spawned_ms);
                 self.log_readiness
                     .restore(&mut self.cx, service, run, began);

@@ -3,7 +3,7 @@
 use api::{ExitCause, KillReason};
 use engine::{Ended, Exit, Kill, Moment, Order, RunId, ServiceId, StopCause};
 
-use crate::control::Control;
+use crate::control::{Context, monitors::file_restarts::FileRestarts, operations::Operations};
 
 /// Characters of what a probe said that are kept.
 const SAID_CHARACTERS_MAX: usize = 300;
@@ -11,9 +11,17 @@ const SAID_CHARACTERS_MAX: usize = 300;
 /// plan has the service, its time to stop counts.
 const SIGNAL_MS: u64 = 10_000;
 
-impl Control {
+/// What causes are known from.
+pub(in crate::control) struct Causes<'a> {
+    pub(in crate::control) cx: &'a Context,
+    pub(in crate::control) operations: &'a Operations,
+    pub(in crate::control) file_restarts: &'a FileRestarts,
+}
+
+impl Causes<'_> {
     /// `at`: when it ended.
-    pub(super) fn exit_cause(&self, name: &str, ended: &Ended, at: Moment) -> ExitCause {
+    pub(super) fn of(&self, ended: &Ended, at: Moment) -> ExitCause {
+        let name = self.cx.name(ended.service);
         let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
         match ended.cause {
             StopCause::Exited => self.cause_of_itself(name, ended.run, ended.exit, at),
