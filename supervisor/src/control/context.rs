@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use engine::{Engine, Goal, RunId, ServiceId, Settled, State};
+use engine::{Engine, Goal, RunId, ServiceId, State};
 use keeper::message::{Hello, Request};
 use nix::unistd::Uid;
 use plan::{NotifyOn, Plan};
@@ -138,11 +138,6 @@ impl Context {
     /// The main run of a service, by name.
     pub(super) fn main_run_of(&self, service: &str) -> Option<RunId> {
         self.engine.main_run(self.names.id(service)?)
-    }
-
-    /// Whether a service has come to rest.
-    pub(super) fn settled(&self, name: &str) -> Option<Settled> {
-        self.engine.settled(self.names.id(name)?)
     }
 
     /// The main process of a service, while it has one.

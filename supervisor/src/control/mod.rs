@@ -14,6 +14,7 @@ mod harness;
 mod holds;
 mod init_notify;
 mod input;
+mod job_results;
 mod maintenance;
 mod monitors;
 mod on_disk;
@@ -68,8 +69,6 @@ pub(crate) struct Control {
     exits: runs::exits::Exits,
     running: runs::living::RunningOnDisk,
     reconfigure: reconfigure::Reconfigure,
-    probation: reconfigure::Probation,
-    way_back: Option<reconfigure::WayBack>,
     log_readiness: runs::log_readiness::LogReadiness,
     alerts: alerts::Alerts,
     host_checks: monitors::host_checks::HostChecks,
@@ -86,8 +85,6 @@ pub(crate) struct Control {
     work: work::Work,
     init_notify: init_notify::InitNotify,
     shutdown: shutdown::Shutdown,
-    /// The keeper remembers a SIGHUP.
-    hangup: bool,
     /// Asks that came before there was a plan to answer them from.
     early: Vec<Ask>,
 }
@@ -110,8 +107,6 @@ impl Control {
             running: runs::living::RunningOnDisk::new(boot.running.clone()),
             exits,
             reconfigure: reconfigure::Reconfigure::default(),
-            probation: reconfigure::Probation::default(),
-            way_back: None,
             log_readiness: runs::log_readiness::LogReadiness::default(),
             alerts: alerts::Alerts::default(),
             host_checks: monitors::host_checks::HostChecks::default(),
@@ -127,7 +122,6 @@ impl Control {
             work: work::Work::default(),
             init_notify: init_notify::InitNotify::new(now.moment),
             shutdown: shutdown::Shutdown::default(),
-            hangup: false,
             early: Vec::new(),
         };
         control.take_over(hello, boot);

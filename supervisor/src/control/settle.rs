@@ -140,7 +140,7 @@ impl Control {
             Step::Outcomes if any => self.note_outcomes(touched),
             Step::Trouble if any => self.look_for_trouble(touched),
             Step::AdvanceChanges if any => self.advance_operations(touched),
-            Step::JudgePlan if any => self.judge_probation(touched),
+            Step::JudgePlan if any => self.judge_plan(touched),
             Step::TellInit if any => self.tell_init(),
             Step::Outcomes
             | Step::Trouble

@@ -19,9 +19,6 @@ pub(super) struct StateWarnings {
     /// What this control process lacks: privileges, readable state.
     #[serde(skip)]
     boot: Vec<String>,
-    /// A configuration that was refused.
-    #[serde(skip)]
-    refused: Option<String>,
 }
 
 impl StateWarnings {
@@ -33,16 +30,9 @@ impl StateWarnings {
         }
     }
 
-    /// What is wrong now, whatever was told before.
-    pub(super) fn of_now(&self) -> Vec<String> {
-        self.refused.iter().chain(&self.boot).cloned().collect()
-    }
-
-    /// Says whether that is new.
-    pub(super) fn set_refused(&mut self, refused: Option<String>) -> bool {
-        let new = self.refused != refused;
-        self.refused = refused;
-        new
+    /// What this control process lacks.
+    pub(super) fn of_boot(&self) -> &[String] {
+        &self.boot
     }
 
     pub(super) fn told(&self) -> Vec<String> {

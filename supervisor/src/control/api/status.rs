@@ -61,13 +61,6 @@ impl Views<'_> {
         self.service_and_reason(service).0
     }
 
-    /// In words, how a service stands; for progress lines and results.
-    pub(in crate::control) fn detail(&self, name: &str) -> String {
-        let service = self.cx.plan.services.get(name);
-        let status = service.map(|service| self.service(service));
-        status.and_then(|it| it.reason).unwrap_or_default()
-    }
-
     /// A service, and the clauses of its reason.
     pub(in crate::control) fn service_and_reason(
         &self,

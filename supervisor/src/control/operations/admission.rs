@@ -8,8 +8,6 @@
 
 use api::{ErrorKind, ErrorReply};
 
-use crate::control::Control;
-
 /// What is going on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::control) struct UnderWay {
@@ -115,29 +113,6 @@ pub(in crate::control) fn when_it_ends(job: &str) -> String {
     format!(
         "what it stopped starts by itself when it ends; follow it: ctl status {job}, or end it: ctl stop {job}"
     )
-}
-
-impl Control {
-    /// What is going on now.
-    pub(in crate::control) fn under_way(&self) -> UnderWay {
-        let name = |id| self.cx.names.name(id).unwrap_or("?").to_owned();
-        let active = self.cx.engine.active_job().map(name);
-        UnderWay {
-            shutdown: self.cx.is_stopping(),
-            reconfigure: self.reconfigure.under_way(),
-            reexec: self.reexec.is_asked(),
-            lease: active.clone().filter(|_| self.cx.engine.has_leases()),
-            job: active
-                .or_else(|| self.work.pending_job())
-                .or_else(|| self.operations.open_job().map(str::to_owned)),
-        }
-    }
-
-    /// Refuses what may not be begun now.
-    pub(in crate::control) fn admit(&self, intent: Intent) -> Result<(), ErrorReply> {
-        let admitted = self.under_way().admit(intent);
-        admitted.map_err(|obstacle| obstacle.reply())
-    }
 }
 
 #[cfg(test)]

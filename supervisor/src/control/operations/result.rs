@@ -1,7 +1,7 @@
 //! What a job has left as its result, as far as that is read.
 
 use api::JobResult;
-use engine::Moment;
+use engine::{Moment, ServiceId};
 
 /// How far the result is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,7 +39,7 @@ impl Reading {
 #[derive(Debug)]
 pub(in crate::control) struct Due {
     /// The job.
-    pub(in crate::control) service: String,
+    pub(in crate::control) service: ServiceId,
     /// The request.
     pub(in crate::control) id: String,
     /// When the request came, if it has come to its end just now.

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::{Command, Goal, Record, Shift};
+use engine::{Command, Goal, Record, ServiceId, Shift};
 
-use crate::control::Control;
+use crate::control::{Control, reconfigure::specs};
 
 impl Control {
     /// Tells the engine about the plan; services that are new may carry a hold from before.
-    pub(in crate::control) fn apply_to_engine(&mut self, shifts: &BTreeMap<String, Shift>) {
+    pub(in crate::control) fn apply_to_engine(&mut self, shifts: &BTreeMap<ServiceId, Shift>) {
         let enabled: Vec<String> = self
             .cx
             .plan
@@ -28,11 +28,12 @@ impl Control {
                     .restore(id, Record::at_rest(Goal::Down, Some(hold)));
             }
         }
-        let specs = self.specs(&Arc::clone(&self.cx.plan), shifts);
+        let plan = Arc::clone(&self.cx.plan);
+        let specs = specs(&mut self.cx, &plan, shifts);
         if let Err(refusal) = self.command(Command::Apply(specs)) {
             let error = self.cx.refused(&refusal);
             tracing::error!("the plan cannot be applied: {}", error.message);
-            let _ = self.state_warnings.set_refused(Some(error.message));
+            self.reconfigure.note_not_applied(error.message);
         }
         self.log_readiness.follow_plan(&mut self.cx);
         self.hear_ready_words();

@@ -178,9 +178,9 @@ impl Control {
 
     /// What is wrong with the supervisor itself, for as long as it is.
     fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.probation.warning().into_iter().collect();
+        let mut warnings: Vec<String> = self.reconfigure.warnings().collect();
         warnings.extend(self.cx.keeper.went_back.then(|| WENT_BACK.to_owned()));
-        warnings.extend(self.state_warnings.of_now());
+        warnings.extend(self.state_warnings.of_boot().iter().cloned());
         warnings.extend(self.leftovers.strays());
         warnings.extend(self.state_warnings.told());
         warnings.extend(self.holds.warning());

@@ -46,7 +46,7 @@ impl Control {
                 continue;
             };
             // What a job leaves says whether it counts, and why it has failed.
-            if !self.schedule.has(&name) || self.operations.awaits_result(&name) {
+            if !self.schedule.has(&name) || self.operations.awaits_result(*id) {
                 continue;
             }
             let result = self.work.result_of(*id, &view);
@@ -94,7 +94,7 @@ impl Control {
     fn look(&self, id: ServiceId, view: &View) -> Look {
         let healthy = self.views().healthy(id, view);
         let result = self.work.result_of(id, view);
-        let awaits_result = self.operations.awaits_result(self.cx.name(id));
+        let awaits_result = self.operations.awaits_result(id);
         Look::of(self.cx.service(id), view, healthy, result, awaits_result)
     }
 
@@ -159,7 +159,7 @@ impl Control {
         let run = self.cx.engine.main_run(id)?;
         let view = self.cx.engine.view(id)?;
         let goes_down = matches!(view.state, State::Stopping { .. });
-        let restarts = self.operations.that_restarts(self.cx.name(id), run);
+        let restarts = self.operations.that_restarts(id, run);
         (!goes_down && restarts.is_none()).then_some(run)
     }
 }

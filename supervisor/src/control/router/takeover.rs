@@ -51,15 +51,14 @@ impl Control {
         let records = hello.records.iter().filter(|(name, _)| is_a_services(name));
         let records: Vec<_> = records.collect();
         self.shutdown.restore(&hello.records);
-        let hangup = Key::Hangup.of(&hello.records);
-        self.hangup = hangup.is_some_and(|record| !record.is_empty());
+        self.reconfigure.restore_hangup(hello);
         let stopping = self.shutdown.is_asked();
         self.holds.restore(&hello.records);
         self.maintenance.restore(&hello.records);
         let unfinished = self.cx.restore_plan(hello);
         let is_unfinished = unfinished.is_some();
         if records.is_empty() && !stopping {
-            self.start_first();
+            self.reconfigure.start_first(&mut self.cx);
         } else {
             let first_own = self.restore_records(&records);
             self.restore_troubles(&hello.records);
@@ -73,12 +72,10 @@ impl Control {
             let refused = |id: &str| self.audit.keeps(id);
             self.operations.restore(changes, doing, refused);
             self.restore_request(record(Key::Job));
-            match unfinished {
-                _ if stopping => {}
-                Some(plan) => self.go_on_with(plan),
-                None => self.start_stage_only(),
+            if !stopping {
+                self.go_on_with_attempt(unfinished);
             }
-            self.go_on_with_hangup();
+            self.reconfigure.go_on_with_hangup();
         }
         for numbered in hello.facts.clone() {
             self.cx.taken_in(numbered.seq);
@@ -87,8 +84,7 @@ impl Control {
         self.on_remaining(&hello.remaining);
         self.exits.release_of_removed(&mut self.cx);
         self.running.forget_told(&self.cx, &self.exits);
-        self.restore_probation(hello, boot.applied, is_unfinished);
-        self.restore_way_back(Key::WayBack.of(&hello.records), is_unfinished);
+        self.restore_reconfigure(hello, boot.applied, is_unfinished);
         let record = Key::Reexec.of(&hello.records);
         reexec::conclude(&mut self.cx, &mut self.audit, record);
         // What was asked of the earlier one, and whose outcome nobody has been told.

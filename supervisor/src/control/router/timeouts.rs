@@ -62,7 +62,7 @@ impl Control {
 
     /// When something is proven next unless something is heard against it.
     fn next_proof(&self) -> Option<Moment> {
-        let probation = self.probation.poll_timeout();
+        let probation = self.reconfigure.poll_timeout();
         let operations = self.operations.poll_timeout();
         probation.into_iter().chain(operations).min()
     }
@@ -74,7 +74,7 @@ impl Control {
         }
         let heard = self.watermark.reached();
         let _ = self.feed_engine(engine::Event::Timeout { heard });
-        self.probation_timeout();
+        self.reconfigure_timeout();
         self.operations_timeout();
         let now = self.cx.now.moment;
         let proof = self.next_proof().is_some_and(|at| at <= now);

@@ -89,9 +89,9 @@ impl Control {
             known.pid = Some(pid);
             known.life.pid = Some(pid);
             known.life.began = Some(at);
-            if known.purpose == Purpose::Main {
+            if let Some(id) = known.service.filter(|_| known.purpose == Purpose::Main) {
                 // Nothing is started beside what an earlier run has left.
-                known.service.map(|id| self.leftovers.forget(id));
+                self.leftovers.forget(id);
             }
         }
         if self.purpose(run) == Some(&Purpose::Main) {

@@ -162,10 +162,13 @@ impl KnownRuns<'_> {
             State::Validating { run } if is_planned && !self.has(run) => {
                 LostRun::Helper(run, Purpose::Validator)
             }
-            State::Validating { run } if !self.has(run) => LostRun::GivenUp(Fact::Validated {
-                run,
-                verdict: lost(),
-            }),
+            // In state `stopping` it is a validator that had not been started yet.
+            State::Validating { run } | State::Stopping { run, .. } if !self.has(run) => {
+                LostRun::GivenUp(Fact::Validated {
+                    run,
+                    verdict: lost(),
+                })
+            }
             State::Reloading {
                 up,
                 helper: Some(helper),
@@ -187,11 +190,6 @@ impl KnownRuns<'_> {
                     }),
                 }
             }
-            // A validator that had not been started yet.
-            State::Stopping { run, .. } if !self.has(run) => LostRun::GivenUp(Fact::Validated {
-                run,
-                verdict: lost(),
-            }),
             _ => return None,
         })
     }

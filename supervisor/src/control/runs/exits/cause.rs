@@ -21,11 +21,10 @@ pub(in crate::control) struct Causes<'a> {
 impl Causes<'_> {
     /// `at`: when it ended.
     pub(super) fn of(&self, ended: &Ended, at: Moment) -> ExitCause {
-        let name = self.cx.name(ended.service);
         let said: String = ended.said.chars().take(SAID_CHARACTERS_MAX).collect();
         match ended.cause {
-            StopCause::Exited => self.cause_of_itself(name, ended.run, ended.exit, at),
-            StopCause::Asked(order) => self.cause_of_order(name, ended, order),
+            StopCause::Exited => self.cause_of_itself(ended.service, ended.run, ended.exit, at),
+            StopCause::Asked(order) => self.cause_of_order(ended, order),
             StopCause::ReadyTimeout => ExitCause::NotReady { said },
             StopCause::Liveness => ExitCause::Liveness { said },
             StopCause::Watchdog => ExitCause::Watchdog { said },
@@ -34,33 +33,33 @@ impl Causes<'_> {
     }
 
     /// It has not been told to end; but somebody may have had a signal sent to it.
-    fn cause_of_itself(&self, name: &str, run: RunId, exit: Exit, at: Moment) -> ExitCause {
-        let stop = self.cx.plan.services.get(name).map(|it| it.stop.timeout_ms);
+    fn cause_of_itself(&self, service: ServiceId, run: RunId, exit: Exit, at: Moment) -> ExitCause {
+        let stop = self.cx.service(service).map(|it| it.stop.timeout_ms);
         let since = Moment(at.0.saturating_sub(stop.unwrap_or(SIGNAL_MS)));
-        let sent = self.operations.that_signalled(name, run, exit, since);
+        let sent = self.operations.that_signalled(service, run, exit, since);
         sent.unwrap_or(ExitCause::Itself)
     }
 
-    fn cause_of_order(&self, name: &str, ended: &Ended, order: Order) -> ExitCause {
-        let run = ended.run;
+    fn cause_of_order(&self, ended: &Ended, order: Order) -> ExitCause {
+        let (service, run) = (ended.service, ended.run);
         let on = |id: ServiceId| self.cx.name(id).to_owned();
         match order {
             Order::Stop => {
-                let change = self.operations.that_stops(name, run);
+                let change = self.operations.that_stops(service, run);
                 change.unwrap_or(ExitCause::Command)
             }
             Order::Lease(job) => ExitCause::Job { name: on(job) },
             Order::Restart => {
-                let files = self.file_restarts.cause(ended.service, run);
-                let change = || self.operations.that_restarts(name, run);
+                let files = self.file_restarts.cause(service, run);
+                let change = || self.operations.that_restarts(service, run);
                 files.or_else(change).unwrap_or(ExitCause::Command)
             }
             Order::Plan => {
-                let change = self.operations.that_reconfigures(name, run);
+                let change = self.operations.that_reconfigures(service, run);
                 change.unwrap_or(ExitCause::Configuration)
             }
             Order::Removed => {
-                let change = self.operations.that_reconfigures(name, run);
+                let change = self.operations.that_reconfigures(service, run);
                 change.unwrap_or(ExitCause::Removed)
             }
             Order::Shutdown => ExitCause::Shutdown,
