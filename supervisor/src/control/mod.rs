@@ -14,7 +14,6 @@ mod harness;
 mod holds;
 mod init_notify;
 mod input;
-mod job_results;
 mod maintenance;
 mod monitors;
 mod on_disk;

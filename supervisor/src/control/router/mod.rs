@@ -10,6 +10,7 @@
 mod plan;
 mod reexec;
 mod requests;
+mod results;
 mod services;
 mod shutdown;
 mod takeover;

@@ -6,7 +6,7 @@ use crate::control::{Control, input::Done};
 
 impl Control {
     /// A job is done.
-    pub(super) fn on_done(&mut self, done: Done) {
+    pub(in crate::control) fn on_done(&mut self, done: Done) {
         match done {
             Done::Loaded(_)
             | Done::MissingAccounts(_)
@@ -24,7 +24,7 @@ impl Control {
                 self.maintenance.users_are_told(now, question, answer);
             }
             Done::StatusFilesWritten(result) => {
-                self.status_files.written(self.cx.now.moment, result)
+                self.status_files.written(self.cx.now.moment, result);
             }
             Done::RunningStored(result) => self.running.stored(&self.cx, result),
             Done::ExitsRecorded(result) => {
