@@ -10,6 +10,8 @@ mod boot;
 mod context;
 mod driver;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod harness;
 mod holds;
 mod init_notify;

@@ -182,7 +182,7 @@ fn blank_status(service: &plan::Service) -> ServiceStatus {
 fn last_exit(exit: Exit, at_unix_ms: u64) -> LastExit {
     let (code, signal) = match exit {
         Exit::Code(code) => (Some(code), None),
-        Exit::Signal(signal) => (None, Some(text::signal_name(signal))),
+        Exit::Signal(signal) => (None, Some(::text::signal::shown(signal))),
     };
     LastExit {
         code,

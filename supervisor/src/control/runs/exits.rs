@@ -296,7 +296,7 @@ impl Exits {
         let at = life.ended.or(seen).unwrap_or(cx.now.moment);
         let (code, signal) = match ended.exit {
             Exit::Code(code) => (Some(code), None),
-            Exit::Signal(signal) => (None, Some(text::signal_name(signal))),
+            Exit::Signal(signal) => (None, Some(::text::signal::shown(signal))),
         };
         let ago = cx.now.moment.since(at);
         ExitRecord {

@@ -303,7 +303,7 @@ impl Control {
         let mut detail = result.unwrap_or_else(|reason| reason);
         if !matches!(known.purpose, Purpose::Reconfigure) {
             // It becomes a state's reason, which has one line.
-            detail = api::one_line(&detail);
+            detail = ::text::one_line(&detail);
         }
         let outcome = |detail: String| if ok { Ok(()) } else { Err(detail) };
         match known.purpose {

@@ -37,7 +37,7 @@ impl Context {
             }
             Ok(_) => None,
             Err(error) => {
-                let why = api::json_place(&error);
+                let why = ::text::json_place(&error);
                 tracing::error!("cannot read which plan ran, takes the stored one: {why}");
                 None
             }
@@ -61,7 +61,7 @@ impl Context {
                     self.engine.restore(id, record);
                 }
                 Err(error) => {
-                    let why = api::json_place(&error);
+                    let why = ::text::json_place(&error);
                     tracing::error!(service = name, "lost its record: {why}");
                 }
             }

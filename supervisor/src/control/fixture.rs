@@ -11,14 +11,14 @@ use crate::control::{
     harness::{MIDNIGHT, files, hello},
     input::Now,
     monitors::listening::Listening,
-    reconfigure::{probation::Verdicts, specs},
+    reconfigure::{Verdicts, specs},
 };
 
 const START: Moment = Moment(5_000);
 
 pub(super) struct Fixture {
     pub(super) cx: Context,
-    listening: Listening,
+    pub(super) listening: Listening,
     _root: tempfile::TempDir,
 }
 
