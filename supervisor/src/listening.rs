@@ -49,7 +49,7 @@ pub(crate) struct Taken {
 
 /// Those that are not free, each with who has it.
 pub(crate) fn taken(wanted: &[Wanted], running: &[Target], keeper: i32) -> Vec<Taken> {
-    let elsewhere = running.iter().filter(|it| sockets::has_own_network(it.pid));
+    let elsewhere = running.iter().filter(|it| proc::has_own_network(it.pid));
     let elsewhere: BTreeSet<&str> = elsewhere.map(|it| it.name.as_str()).collect();
     let here = wanted
         .iter()
@@ -152,7 +152,7 @@ fn sight(look: &Look, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
     let mut own = BTreeSet::new();
     let mut hidden = None;
     for pid in processes.get(&look.service).into_iter().flatten() {
-        match sockets::of_process(*pid) {
+        match proc::sockets(*pid) {
             Ok(open) => own.extend(open),
             Err(error) => {
                 hidden = Some(format!("cannot read what pid {pid} has open: {error}"));
@@ -172,7 +172,7 @@ fn sight(look: &Look, processes: &BTreeMap<String, Vec<i32>>) -> Sight {
                 return Sight::Hidden(why);
             }
             // Holders are looked for in our own network.
-            let here = !sockets::has_own_network(look.pid);
+            let here = !proc::has_own_network(look.pid);
             instead = here.then(|| port_owner::find(address).reason);
         }
         let address = address.clone();

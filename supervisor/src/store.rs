@@ -153,12 +153,6 @@ pub(crate) fn write_maintenance(
     write_atomically(&state_dir.join(MAINTENANCE), text.as_bytes())
 }
 
-/// The kernel's id of this boot.
-pub(crate) fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
-}
-
 /// The value in a file of the state directory, if there is one.
 ///
 /// # Errors

@@ -6,10 +6,7 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileExt, MetadataExt},
-    },
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     sync::{
         Arc,
@@ -144,9 +141,8 @@ impl Segment {
         if self.packed {
             return Some(self.after);
         }
-        let path = std::fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
-        let name = path.file_name()?.to_str()?;
-        rotated_at(name.strip_suffix(" (deleted)").unwrap_or(name))
+        let path = proc::path_of(&*self.file).ok()?.path;
+        rotated_at(path.file_name()?.to_str()?)
     }
 
     /// Reads what is at this offset of the lines, as much as there is room for or less; 0 at the end.

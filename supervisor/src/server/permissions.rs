@@ -11,10 +11,10 @@ use std::{
     fs::{File, Permissions},
     io,
     os::{
-        fd::{AsFd, AsRawFd},
+        fd::AsFd,
         unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use nix::{
@@ -77,7 +77,7 @@ fn open_with(
         .is_some_and(|&gid| before.gid() == gid || give(&file, gid).is_ok());
     let named = if owning { &groups[1..] } else { groups };
     // The descriptor leads to this very file, whatever is at the path by now.
-    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let path = proc::fd_path(&file);
     match set_list(&path, &api::acl_for(owning, named)) {
         Ok(()) => {}
         Err(Errno::OPNOTSUPP) => {
